@@ -1,0 +1,1 @@
+"""The rules of trading: pure code without Celery, network or clock."""

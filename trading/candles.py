@@ -1,0 +1,126 @@
+"""Candles: closed price bars of one symbol, and the checks they must pass."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from trading.errors import BadCandle
+
+OPEN, HIGH, LOW, CLOSE, VOLUME = range(5)
+COLUMNS = ("open", "high", "low", "close", "volume")
+_UNIT_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_GRID_MS = 3_600_000  # longer bars begin where the broker's day does, so only the hour is sure
+
+
+def timeframe_ms(timeframe: str) -> int:
+    """Return the length of a ccxt timeframe (`1m 5m 1h 1d`) in milliseconds.
+
+    Raises:
+        ValueError: It is not a positive number followed by one of m, h, d.
+    """
+    count, unit = timeframe[:-1], timeframe[-1:]
+    if unit not in _UNIT_MS or not count.isdecimal() or int(count) < 1:
+        raise ValueError(f"timeframe {timeframe!r}: allowed is a whole number and one of m, h, d, such as '5m'")
+    return int(count) * _UNIT_MS[unit]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candles:
+    """Bars in ascending order of their open time.
+
+    Attributes:
+        open_ms: Shape (n,), int64: open time, milliseconds since the epoch, UTC, strictly ascending.
+        values: Shape (n, 5), float64: open, high, low, close in quote currency, volume in units.
+    """
+
+    open_ms: NDArray[np.int64]
+    values: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.open_ms)
+
+    def __getitem__(self, part: slice) -> "Candles":
+        return Candles(self.open_ms[part], self.values[part])
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Candles):
+            return NotImplemented
+        return np.array_equal(self.open_ms, other.open_ms) and np.array_equal(self.values, other.values)
+
+    __hash__ = None  # type: ignore[assignment]  # arrays are compared by value, so no hash can hold
+
+    @property
+    def last_open_ms(self) -> int:
+        """Open time of the newest bar; there must be one."""
+        return int(self.open_ms[-1])
+
+    def rows(self) -> list[list[float]]:
+        """Return `[open_ms, open, high, low, close, volume]` for each bar: the form used in messages."""
+        return [[int(at), *row] for at, row in zip(self.open_ms.tolist(), self.values.tolist(), strict=True)]
+
+    def frame(self) -> pd.DataFrame:
+        """Return a DataFrame with the columns `COLUMNS` and a UTC index named `timestamp` (open time)."""
+        index = pd.DatetimeIndex(pd.to_datetime(self.open_ms, unit="ms", utc=True), name="timestamp")
+        return pd.DataFrame(self.values, index=index, columns=list(COLUMNS))
+
+    def after(self, open_ms: int) -> "Candles":
+        """Return the bars that opened later than `open_ms`."""
+        return self[int(np.searchsorted(self.open_ms, open_ms, side="right")) :]
+
+    def until(self, open_ms: int) -> "Candles":
+        """Return the bars that opened at `open_ms` or before."""
+        return self[: int(np.searchsorted(self.open_ms, open_ms, side="right"))]
+
+    def then(self, later: "Candles") -> "Candles":
+        """Return these bars followed by `later`, which must begin after the last one."""
+        if not len(self):
+            return later
+        return Candles(np.concatenate((self.open_ms, later.open_ms)), np.concatenate((self.values, later.values)))
+
+    @classmethod
+    def empty(cls) -> Self:
+        return cls(np.empty(0, np.int64), np.empty((0, 5), np.float64))
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[Sequence[float]]) -> Self:
+        """Make candles of `[open_ms, open, high, low, close, volume]` lists, in the given order."""
+        table = np.array(list(rows), np.float64).reshape(-1, 6)
+        return cls(table[:, 0].astype(np.int64), np.ascontiguousarray(table[:, 1:]))
+
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame) -> Self:
+        """Make candles of a DataFrame with the columns `COLUMNS` and an aware DatetimeIndex."""
+        index = pd.DatetimeIndex(frame.index)
+        if index.tz is None:
+            raise ValueError("the index is naive: give it a time zone, such as frame.tz_localize('UTC')")
+        open_ms = index.tz_convert("UTC").as_unit("ms").asi8
+        return cls(open_ms.copy(), np.ascontiguousarray(frame[list(COLUMNS)].to_numpy(np.float64)))
+
+
+def first_fault(candles: Candles, *, timeframe: str) -> BadCandle | None:
+    """Return what is wrong with the first bad bar, or None when all of them may be used.
+
+    A bar is bad when a value is NaN or infinite, a price is not positive, volume is negative, prices are crossed (high below
+    open, close or low; low above open or close), or its open time is off the timeframe's grid or not after the bar before.
+    """
+    values, open_ms = candles.values, candles.open_ms
+    with np.errstate(invalid="ignore"):
+        prices = values[:, :VOLUME]
+        faults = (
+            ("not a finite number", ~np.isfinite(values).all(axis=1)),
+            ("a price is not positive", (prices <= 0).any(axis=1)),
+            ("volume is negative", values[:, VOLUME] < 0),
+            ("high is below another price", values[:, HIGH] < prices.max(axis=1)),
+            ("low is above another price", values[:, LOW] > prices.min(axis=1)),
+            ("open time is off the timeframe's grid", open_ms % min(timeframe_ms(timeframe), _GRID_MS) != 0),
+            ("open time is not after the bar before", np.diff(open_ms, prepend=open_ms[:1] - 1) <= 0),
+        )
+    bad = [(int(mask.argmax()), fault) for fault, mask in faults if mask.any()]
+    if not bad:
+        return None
+    at, fault = min(bad, key=lambda found: found[0])
+    return BadCandle(int(open_ms[at]), f"{fault}: {dict(zip(COLUMNS, values[at].tolist(), strict=True))}")

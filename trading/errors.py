@@ -1,0 +1,63 @@
+"""Errors, named by the reaction they call for.
+
+TradingError
+├── Rejected    the rules say no: record it and go on
+├── Transient   the outside failed: try again
+└── Broken      an invariant is false: stop and tell a person
+    └── BadCandle
+"""
+
+
+class TradingError(Exception):
+    """Base of all errors of this project.
+
+    Fields go positionally to `Exception`, and the text is made in `__str__`: only such exceptions survive a task queue.
+    """
+
+
+class Rejected(TradingError):
+    """A rule refused; `rule` names it and `reason` says why, with the numbers."""
+
+    def __init__(self, rule: str, reason: str) -> None:
+        super().__init__(rule, reason)
+        self.rule = rule
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.rule}: {self.reason}"
+
+
+class Transient(TradingError):
+    """Something outside failed and may work when asked again; `where` names it."""
+
+    def __init__(self, where: str, reason: str) -> None:
+        super().__init__(where, reason)
+        self.where = where
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.reason}"
+
+
+class Broken(TradingError):
+    """An invariant does not hold; nothing may go on as if it did."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+    def __str__(self) -> str:
+        return self.what
+
+
+class BadCandle(Broken):
+    """A candle that must not reach a strategy: `open_ms` is its open time, `fault` what is wrong with it."""
+
+    def __init__(self, open_ms: int, fault: str) -> None:
+        super().__init__(fault)
+        self.args = (open_ms, fault)
+        self.open_ms = open_ms
+        self.fault = fault
+
+    def __str__(self) -> str:
+        return f"candle {self.open_ms}: {self.fault}"

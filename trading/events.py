@@ -1,0 +1,178 @@
+"""What happens: the event types of both buses, and the typed messages that the four stages hand on.
+
+A message names itself by symbol and candle open time; `correlation_id` is the same from a candle to its fills.
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from trading.candles import Candles
+
+
+class EventType(StrEnum):
+    """Every event of the local and the Redis bus."""
+
+    NEW_CANDLE = "NEW_CANDLE"
+    DATA_FETCH_FAILED = "DATA_FETCH_FAILED"
+    INDICATORS_UPDATED = "INDICATORS_UPDATED"
+    REGIME_CHANGED = "REGIME_CHANGED"
+    SIGNAL_GENERATED = "SIGNAL_GENERATED"
+    SIGNAL_VALIDATED = "SIGNAL_VALIDATED"
+    SIGNAL_REJECTED = "SIGNAL_REJECTED"
+    TRADE_EXECUTED = "TRADE_EXECUTED"
+    TRADE_FAILED = "TRADE_FAILED"
+    SERVICE_STARTED = "SERVICE_STARTED"
+    SERVICE_STOPPED = "SERVICE_STOPPED"
+    SERVICE_ERROR = "SERVICE_ERROR"
+    ORCHESTRATOR_STARTED = "ORCHESTRATOR_STARTED"
+    ORCHESTRATOR_STOPPED = "ORCHESTRATOR_STOPPED"
+    ORCHESTRATOR_PAUSED = "ORCHESTRATOR_PAUSED"
+    ORCHESTRATOR_RESUMED = "ORCHESTRATOR_RESUMED"
+    ORDER_CREATED = "ORDER_CREATED"
+    ORDER_FILLED = "ORDER_FILLED"
+    ORDER_CANCELLED = "ORDER_CANCELLED"
+    POSITION_OPENED = "POSITION_OPENED"
+    POSITION_CLOSED = "POSITION_CLOSED"
+    POSITION_MODIFIED = "POSITION_MODIFIED"
+    RISK_LIMIT_BREACHED = "RISK_LIMIT_BREACHED"
+    STOP_LOSS_HIT = "STOP_LOSS_HIT"
+
+
+LOCAL_ONLY = frozenset({EventType.NEW_CANDLE, EventType.INDICATORS_UPDATED})
+"""Events of every candle: they stay inside the worker, all others also go to Redis."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Event(_Frozen):
+    """One thing that happened.
+
+    Attributes:
+        symbol: None for what concerns the whole account.
+        correlation_id: Names the candle that caused it, as `XAUUSD:1m:1774360800000`.
+        market_ms: Market time in milliseconds since the epoch, UTC; never the wall clock.
+        reason: Why, in words a trader understands.
+        details: JSON-safe numbers and names that belong to it.
+    """
+
+    type: EventType
+    symbol: str | None = None
+    correlation_id: str = ""
+    market_ms: int = 0
+    reason: str = ""
+    details: dict[str, Any] = Field(default_factory=dict)
+
+
+CandleRow = Annotated[list[float], Field(min_length=6, max_length=6)]
+"""`[open_ms, open, high, low, close, volume]`."""
+
+
+class Regime(StrEnum):
+    """What kind of market the candles show."""
+
+    TRENDING_UP = "trending_up"
+    TRENDING_DOWN = "trending_down"
+    RANGING = "ranging"
+    VOLATILE = "volatile"
+    UNKNOWN = "unknown"
+
+
+class SignalSide(StrEnum):
+    """What a strategy asks for."""
+
+    BUY = "buy"
+    SELL = "sell"
+    CLOSE = "close"
+
+
+class Signal(_Frozen):
+    """What a strategy said at the close of one candle.
+
+    Attributes:
+        open_ms: Open time of that candle.
+        price: Its close, in quote currency.
+        stop_loss: Price at which the position must end; None for no stop.
+        take_profit: Price at which to take the profit; None for no target.
+        size_units: Size the strategy asks for; None leaves it to the risk settings.
+    """
+
+    strategy: str
+    open_ms: int
+    side: SignalSide
+    price: float = Field(gt=0)
+    stop_loss: float | None = Field(default=None, gt=0)
+    take_profit: float | None = Field(default=None, gt=0)
+    size_units: float | None = Field(default=None, gt=0)
+    reason: str
+
+
+class Message(_Frozen):
+    """What one stage hands to the next about one symbol.
+
+    Attributes:
+        candles: The closed candles that are new, 1..N, oldest first.
+        as_of_ms: Market time at which the source answered: how old a candle is follows from it.
+        more: The source holds further candles, so another wake-up is due when this chain ends.
+    """
+
+    symbol: str
+    timeframe: str
+    candles: list[CandleRow] = Field(min_length=1)
+    as_of_ms: int
+    more: bool = False
+
+    @property
+    def last_open_ms(self) -> int:
+        return int(self.candles[-1][0])
+
+    @property
+    def correlation_id(self) -> str:
+        return correlation_id(self.symbol, self.timeframe, self.last_open_ms)
+
+    def new_candles(self) -> Candles:
+        return Candles.from_rows(self.candles)
+
+
+class NewCandle(Message):
+    """fetch -> indicators."""
+
+    type: Literal[EventType.NEW_CANDLE] = EventType.NEW_CANDLE
+
+
+class IndicatorsUpdated(Message):
+    """indicators -> strategy.
+
+    Attributes:
+        columns: Names of the indicators, in the order of `rows`.
+        rows: `[open_ms, close, *indicator values]`, oldest first: the rows of the new candles and of the
+            `recent_rows_limit - 1` before them; fewer while the window still fills.
+        regimes: One for each new candle.
+    """
+
+    type: Literal[EventType.INDICATORS_UPDATED] = EventType.INDICATORS_UPDATED
+    columns: list[str]
+    rows: list[list[float]]
+    regimes: list[Regime]
+
+
+class SignalGenerated(Message):
+    """strategy -> execute.
+
+    Attributes:
+        signals: Those that passed entry validation, oldest first; empty when only open positions need the candles.
+        decisions: Journal text for each new candle.
+    """
+
+    type: Literal[EventType.SIGNAL_GENERATED] = EventType.SIGNAL_GENERATED
+    signals: list[Signal]
+    regimes: list[Regime]
+    decisions: list[str]
+
+
+def correlation_id(symbol: str, timeframe: str, open_ms: int) -> str:
+    """Name what a candle causes, from the candle to its fills."""
+    return f"{symbol}:{timeframe}:{open_ms}"

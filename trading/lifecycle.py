@@ -1,0 +1,87 @@
+"""States of services and symbols, and the only ways from one to another."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TypeVar
+
+from trading.errors import Broken
+
+
+class ServiceState(StrEnum):
+    CREATED = "created"
+    STARTING = "starting"
+    RUNNING = "running"
+    PAUSED = "paused"
+    ERROR = "error"
+    RECOVERING = "recovering"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+
+
+class SymbolState(StrEnum):
+    INITIALIZING = "initializing"
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    ERROR = "error"
+    RECOVERING = "recovering"
+
+
+class DesiredState(StrEnum):
+    """What the user wants of a symbol, whatever it is doing."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+
+
+S = TypeVar("S", ServiceState, SymbolState)
+
+_SERVICE: Mapping[ServiceState, frozenset[ServiceState]] = {
+    ServiceState.CREATED: frozenset({ServiceState.STARTING}),
+    ServiceState.STARTING: frozenset({ServiceState.RUNNING, ServiceState.ERROR}),
+    ServiceState.RUNNING: frozenset({ServiceState.PAUSED, ServiceState.ERROR, ServiceState.STOPPING}),
+    ServiceState.PAUSED: frozenset({ServiceState.RUNNING, ServiceState.ERROR, ServiceState.STOPPING}),
+    ServiceState.ERROR: frozenset({ServiceState.RECOVERING, ServiceState.STOPPING}),
+    ServiceState.RECOVERING: frozenset({ServiceState.RUNNING, ServiceState.ERROR, ServiceState.STOPPING}),
+    ServiceState.STOPPING: frozenset({ServiceState.STOPPED}),
+    ServiceState.STOPPED: frozenset({ServiceState.STARTING}),
+}
+
+_SYMBOL: Mapping[SymbolState, frozenset[SymbolState]] = {
+    SymbolState.INITIALIZING: frozenset(
+        {SymbolState.RUNNING, SymbolState.PAUSED, SymbolState.STOPPED, SymbolState.ERROR}
+    ),
+    SymbolState.RUNNING: frozenset({SymbolState.PAUSED, SymbolState.STOPPED, SymbolState.ERROR}),
+    SymbolState.PAUSED: frozenset({SymbolState.RUNNING, SymbolState.STOPPED, SymbolState.ERROR}),
+    SymbolState.STOPPED: frozenset({SymbolState.INITIALIZING, SymbolState.RUNNING, SymbolState.PAUSED}),
+    SymbolState.ERROR: frozenset({SymbolState.RECOVERING, SymbolState.STOPPED}),
+    SymbolState.RECOVERING: frozenset(
+        {SymbolState.RUNNING, SymbolState.PAUSED, SymbolState.ERROR, SymbolState.STOPPED}
+    ),
+}
+
+
+def next_service_state(current: ServiceState, wanted: ServiceState) -> ServiceState:
+    """Return `wanted` when a service may go there from `current`.
+
+    Raises:
+        Broken: The transition does not exist.
+    """
+    return _checked(_SERVICE, current, wanted)
+
+
+def next_symbol_state(current: SymbolState, wanted: SymbolState) -> SymbolState:
+    """Return `wanted` when a symbol may go there from `current`.
+
+    Raises:
+        Broken: The transition does not exist.
+    """
+    return _checked(_SYMBOL, current, wanted)
+
+
+def _checked(table: Mapping[S, frozenset[S]], current: S, wanted: S) -> S:
+    if wanted not in table[current]:
+        allowed = ", ".join(sorted(table[current])) or "nothing"
+        raise Broken(f"a state cannot go from {current} to {wanted}; from {current} it may go to: {allowed}")
+    return wanted

@@ -1,0 +1,133 @@
+"""Orders and fills as values, the state of an order, and the id that makes a second order impossible."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Side(StrEnum):
+    BUY = "buy"
+    SELL = "sell"
+
+    @property
+    def sign(self) -> int:
+        return 1 if self is Side.BUY else -1
+
+    @property
+    def opposite(self) -> "Side":
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+
+class Leg(StrEnum):
+    """What an order is to its position."""
+
+    ENTRY = "entry"
+    EXIT = "exit"
+    STOP_LOSS = "stop_loss"
+    TAKE_PROFIT = "take_profit"
+
+
+class OrderState(StrEnum):
+    """Where an order stands, as far as we know."""
+
+    PLANNED = "planned"
+    SUBMITTING = "submitting"
+    ACCEPTED = "accepted"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    UNKNOWN = "unknown"
+
+    @property
+    def is_final(self) -> bool:
+        return self in _FINAL
+
+
+_FINAL = frozenset({OrderState.FILLED, OrderState.CANCELED, OrderState.REJECTED, OrderState.EXPIRED})
+
+_LEG_CODE = {Leg.ENTRY: "e", Leg.EXIT: "x", Leg.STOP_LOSS: "s", Leg.TAKE_PROFIT: "t"}
+_PLAIN = re.compile(r"[^A-Za-z0-9]")
+
+
+def client_order_id(account: str, symbol: str, strategy: str, open_ms: int, leg: Leg) -> str:
+    """Derive the id of the one order that a decision may cause.
+
+    The same decision gives the same id in any process, so a venue that sees it twice can refuse it. It has 32 characters at
+    most, letters, digits and dashes only, as the strictest venues ask: `XAUUSD-1774360800-e-3f9a61c04b`.
+    """
+    identity = "\x1f".join((account, symbol, strategy, str(open_ms), leg))
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
+    return f"{_PLAIN.sub('', symbol)[:8]}-{open_ms // 1000}-{_LEG_CODE[leg]}-{digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRequest:
+    """A market order, with the protective orders that go to the venue together with it.
+
+    Attributes:
+        units: Size, positive, in units of the base asset.
+        reference_price: Close of the candle that was decided on, in quote currency.
+        decided_ms: Close time of that candle, milliseconds since the epoch, UTC.
+        stop_loss: Price of the stop that the venue shall hold; None for none.
+        take_profit: Price of the target that the venue shall hold; None for none.
+    """
+
+    client_order_id: str
+    symbol: str
+    strategy: str
+    leg: Leg
+    side: Side
+    units: float
+    reference_price: float
+    decided_ms: int
+    stop_loss: float | None = None
+    take_profit: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VenueOrder:
+    """An order as the venue tells it."""
+
+    client_order_id: str
+    venue_order_id: str
+    state: OrderState
+    filled_units: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One execution as the venue tells it.
+
+    Attributes:
+        sequence: Ascending number of the fill at this venue, unique.
+        client_order_id: Of the order that was filled; protective orders have ids of their own.
+        units: Positive, in units of the base asset.
+        price: In quote currency, after spread and slippage.
+        fee: Commission in quote currency, not negative.
+        market_ms: Market time: the open time of the candle in which it was filled.
+    """
+
+    sequence: int
+    fill_id: str
+    client_order_id: str
+    symbol: str
+    strategy: str
+    leg: Leg
+    side: Side
+    units: float
+    price: float
+    fee: float
+    market_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class VenuePosition:
+    """What the venue holds for one strategy on one symbol; `units` is negative when short."""
+
+    symbol: str
+    strategy: str
+    units: float
+    average_price: float

@@ -1,0 +1,241 @@
+"""What the rules need of the outside world, as small interfaces; `adapters/` implements each."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from trading.candles import Candles
+from trading.events import Event, Regime
+from trading.lifecycle import DesiredState
+from trading.orders import Fill, OrderRequest, OrderState, VenueOrder, VenuePosition
+from trading.positions import Position
+from trading.risk import LedgerView, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """What a source answered.
+
+    Attributes:
+        candles: Oldest first; the newest may still be forming.
+        as_of_ms: Market time of the answer, milliseconds since the epoch, UTC.
+        more: The source could answer with newer closed candles at once.
+    """
+
+    candles: Candles
+    as_of_ms: int
+    more: bool = False
+
+
+class CandleSource(Protocol):
+    """Where the candles of one symbol come from.
+
+    It answers as an exchange does: the newest bar is the one that is still forming, and shows nothing later than `as_of_ms`.
+    `after_ms` is the open time of the last candle that was decided, None before the first.
+    """
+
+    def newest(self, count: int, *, after_ms: int | None) -> Bars:
+        """Return the newest `count` bars, or as many as there are.
+
+        Raises:
+            Transient: The source did not answer.
+        """
+        ...
+
+    def since(self, after_ms: int, *, limit: int) -> Bars:
+        """Return the oldest `limit` bars that opened after `after_ms`: what a symbol that was away has missed.
+
+        Raises:
+            Transient: The source did not answer.
+        """
+        ...
+
+
+class Venue(Protocol):
+    """Where orders go. Every method may raise Transient, after which the outcome is not known."""
+
+    def submit(self, request: OrderRequest) -> VenueOrder:
+        """Send an order; the same `client_order_id` sent again returns the first order and places nothing.
+
+        Raises:
+            Rejected: The venue refuses it; there is no such order.
+            Transient: Not known whether there is one now.
+        """
+        ...
+
+    def cancel(self, client_order_id: str) -> VenueOrder:
+        """Cancel what is not yet filled of an order, and return how it stands."""
+        ...
+
+    def find(self, client_order_id: str) -> VenueOrder | None:
+        """Return an order, None when the venue is sure that there is none."""
+        ...
+
+    def sync(self, symbol: str, candles: Candles) -> int:
+        """Let the venue see closed candles, and return the sequence number of the symbol's newest fill, 0 for none.
+
+        Only a venue that fills by candles uses them, each once however often it is shown. `candles` may be empty.
+        """
+        ...
+
+    def fills(self, symbol: str, *, after: int) -> Sequence[Fill]:
+        """Return the symbol's fills whose sequence number is above `after`, in order."""
+        ...
+
+    def positions(self) -> Sequence[VenuePosition]:
+        """Return the open positions."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """An order that was decided on, and how it stands."""
+
+    request: OrderRequest
+    state: OrderState
+    venue_order_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What the ledger answers to a decision.
+
+    Attributes:
+        verdict: None when this candle, or a later one, was decided before: nothing was written.
+        intents: The orders that were written down with it, in the order in which they are to be sent.
+    """
+
+    verdict: Verdict | None
+    intents: tuple[Intent, ...] = ()
+
+
+class Ledger(Protocol):
+    """What must never be lost. Each method is one transaction."""
+
+    def decide(
+        self,
+        symbol: str,
+        strategy: str,
+        open_ms: int,
+        judge: Callable[[LedgerView], Verdict],
+        *,
+        correlation_id: str,
+        dry_run: bool = False,
+    ) -> Decided:
+        """Decide on one candle's signal, once.
+
+        Under the account's lock: refuse when the fence of (symbol, strategy) is at or past `open_ms`; else read the view, let `judge` decide,
+        write the decision, its intents (PLANNED) with what they reserve, and move the fence, or nothing at all.
+        With `dry_run` the decision is written and no intent.
+        """
+        ...
+
+    def mark(self, client_order_id: str, state: OrderState, venue_order_id: str | None = None) -> None:
+        """Write down how an order stands. A final state releases what it reserved; a final state never changes."""
+        ...
+
+    def unsettled(self, symbol: str) -> Sequence[Intent]:
+        """Return the symbol's intents in a state that is not final, oldest first."""
+        ...
+
+    def record_fills(self, symbol: str, fills: Sequence[Fill]) -> Sequence[tuple[Fill, Position, Position]]:
+        """Write down fills and what they do; those known already are passed over.
+
+        Returns:
+            (fill, position before, position after) for each fill that was new.
+        """
+        ...
+
+    def fill_sequence(self, symbol: str) -> int:
+        """Return the sequence number of the newest fill written down for the symbol, 0 for none."""
+        ...
+
+    def has_exposure(self, symbol: str) -> bool:
+        """Return whether the symbol has an open position or an order that is not final."""
+        ...
+
+    def fence(self, symbol: str) -> int | None:
+        """Return the open time of the newest candle decided on, None before the first."""
+        ...
+
+    def desired(self, symbol: str) -> DesiredState:
+        """Return what the user wants of the symbol; RUNNING where nothing was said."""
+        ...
+
+    def set_desired(self, symbol: str, state: DesiredState, *, reason: str) -> None:
+        """Write down what the user wants. After the return no decision that it forbids can be written."""
+        ...
+
+    def positions(self) -> Sequence[Position]:
+        """Return the position of each (symbol, strategy) that ever had a fill, flat ones too."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolMemory:
+    """What the fast store knows of a symbol; all of it can be rebuilt.
+
+    Attributes:
+        cursor_ms: Open time of the last candle decided; None when the store knows nothing of the symbol.
+        has_exposure: An order or a position may be alive, so each candle must reach the venue.
+        regime: Of the last candle decided.
+    """
+
+    cursor_ms: int | None
+    desired: DesiredState
+    has_exposure: bool
+    regime: Regime
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The end of a batch: what was decided for each of its candles.
+
+    Attributes:
+        candles: The batch.
+        decisions: One text for each candle.
+        has_exposure: None leaves what the store knows.
+    """
+
+    symbol: str
+    timeframe: str
+    candles: Candles
+    decisions: Sequence[str]
+    regimes: Sequence[Regime]
+    has_exposure: bool | None = None
+
+
+class SymbolStore(Protocol):
+    """Cursor, candle window and journal of the symbols: fast, and rebuilt from source and ledger when lost."""
+
+    def load(self, symbol: str) -> SymbolMemory: ...
+
+    def window(self, symbol: str, count: int, *, until_ms: int) -> Candles:
+        """Return the newest `count` candles up to the one opened at `until_ms`; fewer where there are not as many."""
+        ...
+
+    def seed(self, symbol: str, history: Candles, *, cursor_ms: int | None, desired: DesiredState) -> None:
+        """Begin, or begin anew, from history that is not to be decided on."""
+        ...
+
+    def expose(self, symbol: str) -> None:
+        """Note that an order may soon be alive: said before it is written down."""
+        ...
+
+    def set_desired(self, symbol: str, state: DesiredState) -> None: ...
+
+    def commit(self, commit: Commit, events: Sequence[Event]) -> int:
+        """Append the candles to the window and the decisions to the journal, move the cursor, publish the events.
+
+        All or nothing; candles at or before the cursor are left out, so a second delivery changes nothing.
+
+        Returns:
+            How many candles were new.
+        """
+        ...
+
+
+class EventBus(Protocol):
+    """Takes events to whoever listens."""
+
+    def publish(self, events: Sequence[Event]) -> None: ...

@@ -1,0 +1,63 @@
+"""Position arithmetic: what fills do to a position and to the profit that is realised."""
+
+from dataclasses import dataclass, replace
+
+from trading.orders import Fill
+
+_DUST = 1e-9
+"""Units below this are rounding noise of float sums, not a position."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """What one strategy holds on one symbol, netted.
+
+    Attributes:
+        units: Positive when long, negative when short, 0.0 when flat.
+        average_price: Average entry price of the open units, in quote currency; 0.0 when flat.
+        opened_ms: Market time of the fill that opened it; 0 when flat.
+        realised: Profit realised so far, in quote currency, after fees.
+        stop_loss: Price of the stop that the venue holds; None for none.
+        take_profit: Price of the target that the venue holds; None for none.
+    """
+
+    symbol: str
+    strategy: str
+    units: float = 0.0
+    average_price: float = 0.0
+    opened_ms: int = 0
+    realised: float = 0.0
+    stop_loss: float | None = None
+    take_profit: float | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.units != 0.0
+
+    def unrealised(self, price: float) -> float:
+        """Return what closing at `price` would realise, before fees."""
+        return self.units * (price - self.average_price)
+
+    def after(self, fill: Fill) -> "Position":
+        """Return the position after `fill`.
+
+        The part of a fill that goes against the position realises profit; what is left of it opens a new one the other way. Cash
+        plus position is conserved: `realised` changes by the profit of the closed part less the whole fee.
+        """
+        signed = fill.side.sign * fill.units
+        if self.units * signed >= 0:
+            return self._increase(signed, fill)
+        closed = min(abs(signed), abs(self.units)) * (1 if self.units > 0 else -1)
+        realised = self.realised + closed * (fill.price - self.average_price) - fill.fee
+        left = self.units + signed
+        if abs(left) < _DUST:
+            return Position(self.symbol, self.strategy, realised=realised)
+        if left * self.units > 0:
+            return replace(self, units=left, realised=realised)
+        return Position(self.symbol, self.strategy, left, fill.price, fill.market_ms, realised)
+
+    def _increase(self, signed: float, fill: Fill) -> "Position":
+        units = self.units + signed
+        average = (self.units * self.average_price + signed * fill.price) / units
+        opened_ms = self.opened_ms if self.is_open else fill.market_ms
+        return replace(self, units=units, average_price=average, opened_ms=opened_ms, realised=self.realised - fill.fee)

@@ -1,0 +1,60 @@
+"""Risk: what a decision may do to the account. Pure: the ledger calls `judge` under its lock and writes what it says."""
+
+from dataclasses import dataclass
+
+from trading.lifecycle import DesiredState
+from trading.orders import OrderRequest
+from trading.positions import Position
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerView:
+    """What a decision may depend on, read under the account's lock.
+
+    Attributes:
+        position: Of the signal's strategy on its symbol.
+        has_unsettled: An order of this symbol is on its way or its outcome is not known.
+        open_positions: Open positions of the account, plus entries that are on their way.
+        open_risk: What all stops of the account would lose together, in quote currency, pending entries counted.
+        day_realised: Profit realised on the signal's UTC market day, in quote currency; negative is a loss.
+        balance: Starting balance plus all realised profit, in quote currency.
+    """
+
+    desired: DesiredState
+    position: Position
+    has_unsettled: bool
+    open_positions: int
+    open_risk: float
+    day_realised: float
+    balance: float
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """An order to write down, and what it reserves of the account until it is settled.
+
+    Attributes:
+        risk: Loss at the stop, in quote currency; 0.0 without a stop.
+    """
+
+    request: OrderRequest
+    risk: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the rules say of a signal.
+
+    Attributes:
+        rule: The rule that decided, `ok` when all of them agreed.
+        breached: An account limit stood in the way.
+    """
+
+    rule: str
+    reason: str
+    planned: tuple[Planned, ...] = ()
+    breached: bool = False
+
+    @property
+    def is_accepted(self) -> bool:
+        return bool(self.planned)
