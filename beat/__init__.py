@@ -1,0 +1,1 @@
+"""When: symbols in, ticks out."""

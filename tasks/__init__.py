@@ -1,0 +1,9 @@
+"""Where Celery meets the rules: the app, the pipeline tasks and the control tasks.
+
+`celery -A tasks ...` finds `app` here.
+"""
+
+from celery import Celery
+
+app = Celery("tasks")
+app.config_from_object("celeryconfig")

@@ -104,8 +104,9 @@ class Candles:
 def first_fault(candles: Candles, *, timeframe: str) -> BadCandle | None:
     """Return what is wrong with the first bad bar, or None when all of them may be used.
 
-    A bar is bad when a value is NaN or infinite, a price is not positive, volume is negative, prices are crossed (high below
-    open, close or low; low above open or close), or its open time is off the timeframe's grid or not after the bar before.
+    A bar is bad when a value is NaN or infinite, a price is not positive, volume is negative, prices are crossed (high
+    below open, close or low; low above open or close), or its open time is off the timeframe's grid or not after the bar
+    before.
     """
     values, open_ms = candles.values, candles.open_ms
     with np.errstate(invalid="ignore"):

@@ -2,9 +2,10 @@
 
 TradingError
 ├── Rejected    the rules say no: record it and go on
+│   └── UnknownSymbol
 ├── Transient   the outside failed: try again
 └── Broken      an invariant is false: stop and tell a person
-    └── BadCandle
+    └── BadCandle     a candle that must not reach a strategy
 """
 
 
@@ -61,3 +62,16 @@ class BadCandle(Broken):
 
     def __str__(self) -> str:
         return f"candle {self.open_ms}: {self.fault}"
+
+
+class UnknownSymbol(Rejected):
+    """A symbol that is not configured; `known` are those that are."""
+
+    def __init__(self, symbol: str, known: tuple[str, ...]) -> None:
+        super().__init__("unknown_symbol", symbol)
+        self.args = (symbol, tuple(known))
+        self.symbol = symbol
+        self.known = tuple(known)
+
+    def __str__(self) -> str:
+        return f"unknown symbol {self.symbol!r}; known are: {', '.join(self.known)} (see configs/symbols.yaml)"

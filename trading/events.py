@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from trading.candles import Candles
+from trading.lifecycle import DesiredState
 
 
 class EventType(StrEnum):
@@ -114,15 +115,22 @@ class Message(_Frozen):
     """What one stage hands to the next about one symbol.
 
     Attributes:
-        candles: The closed candles that are new, 1..N, oldest first.
+        after_ms: Open time of the last candle decided before these, 0 for none: where the stored window ends.
+        candles: The closed candles to decide on, 1..N, oldest first.
         as_of_ms: Market time at which the source answered: how old a candle is follows from it.
+        desired: What the user wanted of the symbol when the chain began; the ledger asks again.
+        has_exposure: An order or a position may be alive, so the candles must reach the venue.
         more: The source holds further candles, so another wake-up is due when this chain ends.
     """
 
+    type: EventType
     symbol: str
     timeframe: str
+    after_ms: int
     candles: list[CandleRow] = Field(min_length=1)
     as_of_ms: int
+    desired: DesiredState
+    has_exposure: bool
     more: bool = False
 
     @property
@@ -138,9 +146,14 @@ class Message(_Frozen):
 
 
 class NewCandle(Message):
-    """fetch -> indicators."""
+    """fetch -> indicators.
+
+    Attributes:
+        regime: Of the last candle decided before these.
+    """
 
     type: Literal[EventType.NEW_CANDLE] = EventType.NEW_CANDLE
+    regime: Regime
 
 
 class IndicatorsUpdated(Message):
@@ -148,9 +161,9 @@ class IndicatorsUpdated(Message):
 
     Attributes:
         columns: Names of the indicators, in the order of `rows`.
-        rows: `[open_ms, close, *indicator values]`, oldest first: the rows of the new candles and of the
+        rows: `[open_ms, close, *indicator values]`, oldest first: the rows of the candles and of the
             `recent_rows_limit - 1` before them; fewer while the window still fills.
-        regimes: One for each new candle.
+        regimes: One for each candle.
     """
 
     type: Literal[EventType.INDICATORS_UPDATED] = EventType.INDICATORS_UPDATED
@@ -164,7 +177,7 @@ class SignalGenerated(Message):
 
     Attributes:
         signals: Those that passed entry validation, oldest first; empty when only open positions need the candles.
-        decisions: Journal text for each new candle.
+        decisions: Journal text for each candle.
     """
 
     type: Literal[EventType.SIGNAL_GENERATED] = EventType.SIGNAL_GENERATED

@@ -55,12 +55,17 @@ _PLAIN = re.compile(r"[^A-Za-z0-9]")
 def client_order_id(account: str, symbol: str, strategy: str, open_ms: int, leg: Leg) -> str:
     """Derive the id of the one order that a decision may cause.
 
-    The same decision gives the same id in any process, so a venue that sees it twice can refuse it. It has 32 characters at
-    most, letters, digits and dashes only, as the strictest venues ask: `XAUUSD-1774360800-e-3f9a61c04b`.
+    The same decision gives the same id in any process, so a venue that sees it twice can refuse it. It has 32
+    characters at most, letters, digits and dashes only, as the strictest venues ask: `XAUUSD-1774360800-e-3f9a61c04b`.
     """
     identity = "\x1f".join((account, symbol, strategy, str(open_ms), leg))
     digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
     return f"{_PLAIN.sub('', symbol)[:8]}-{open_ms // 1000}-{_LEG_CODE[leg]}-{digest}"
+
+
+def decided_open_ms(identity: str) -> int:
+    """Return the open time of the candle that a `client_order_id`, or that of its protective orders, was decided on."""
+    return int(identity.split("-")[1]) * 1000
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,12 +30,21 @@ class Bars:
 class CandleSource(Protocol):
     """Where the candles of one symbol come from.
 
-    It answers as an exchange does: the newest bar is the one that is still forming, and shows nothing later than `as_of_ms`.
+    It answers as an exchange does: the newest bar is the one that is still forming, and shows nothing later than
+    `as_of_ms`.
     `after_ms` is the open time of the last candle that was decided, None before the first.
     """
 
     def newest(self, count: int, *, after_ms: int | None) -> Bars:
         """Return the newest `count` bars, or as many as there are.
+
+        Raises:
+            Transient: The source did not answer.
+        """
+        ...
+
+    def history(self, until_ms: int, *, count: int) -> Candles:
+        """Return the newest `count` closed candles that opened at `until_ms` or before: what indicators need to begin.
 
         Raises:
             Transient: The source did not answer.
@@ -124,9 +133,9 @@ class Ledger(Protocol):
     ) -> Decided:
         """Decide on one candle's signal, once.
 
-        Under the account's lock: refuse when the fence of (symbol, strategy) is at or past `open_ms`; else read the view, let `judge` decide,
-        write the decision, its intents (PLANNED) with what they reserve, and move the fence, or nothing at all.
-        With `dry_run` the decision is written and no intent.
+        Under the account's lock: refuse when the fence of (symbol, strategy) is at or past `open_ms`; else read the
+        view, let `judge` decide, write the decision, its intents (PLANNED) with what they reserve, and move the fence, or
+        nothing at all. With `dry_run` the decision is written and no intent.
         """
         ...
 
@@ -176,15 +185,17 @@ class SymbolMemory:
     """What the fast store knows of a symbol; all of it can be rebuilt.
 
     Attributes:
-        cursor_ms: Open time of the last candle decided; None when the store knows nothing of the symbol.
+        cursor_ms: Open time of the last candle decided, 0 before the first; None when the store knows nothing.
         has_exposure: An order or a position may be alive, so each candle must reach the venue.
         regime: Of the last candle decided.
+        generation: Grows each time the symbol's services shall begin anew.
     """
 
     cursor_ms: int | None
     desired: DesiredState
     has_exposure: bool
     regime: Regime
+    generation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +225,7 @@ class SymbolStore(Protocol):
         """Return the newest `count` candles up to the one opened at `until_ms`; fewer where there are not as many."""
         ...
 
-    def seed(self, symbol: str, history: Candles, *, cursor_ms: int | None, desired: DesiredState) -> None:
+    def seed(self, symbol: str, history: Candles, *, timeframe: str, cursor_ms: int, desired: DesiredState) -> None:
         """Begin, or begin anew, from history that is not to be decided on."""
         ...
 
@@ -222,7 +233,13 @@ class SymbolStore(Protocol):
         """Note that an order may soon be alive: said before it is written down."""
         ...
 
-    def set_desired(self, symbol: str, state: DesiredState) -> None: ...
+    def set_desired(self, symbol: str, state: DesiredState) -> None:
+        """Show what the ledger says the user wants."""
+        ...
+
+    def renew(self, symbol: str) -> None:
+        """Have the symbol's services begin anew at their next tick, wherever they run."""
+        ...
 
     def commit(self, commit: Commit, events: Sequence[Event]) -> int:
         """Append the candles to the window and the decisions to the journal, move the cursor, publish the events.

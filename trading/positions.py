@@ -41,8 +41,8 @@ class Position:
     def after(self, fill: Fill) -> "Position":
         """Return the position after `fill`.
 
-        The part of a fill that goes against the position realises profit; what is left of it opens a new one the other way. Cash
-        plus position is conserved: `realised` changes by the profit of the closed part less the whole fee.
+        The part of a fill that goes against the position realises profit; what is left of it opens a new one the other
+        way. Cash plus position is conserved: `realised` changes by the profit of the closed part less the whole fee.
         """
         signed = fill.side.sign * fill.units
         if self.units * signed >= 0:

@@ -1,4 +1,4 @@
-"""Risk: what a decision may do to the account. Pure: the ledger calls `judge` under its lock and writes what it says."""
+"""Risk: what a decision may do to the account. The ledger calls `judge` under its lock and writes what it says."""
 
 from dataclasses import dataclass
 

@@ -1,0 +1,193 @@
+"""The composition root: from what is configured to services that work, every dependency an argument."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import redis
+
+from adapters import clock, keys
+from adapters.database import create_engine
+from adapters.ledger import SqlLedger
+from adapters.paper import PaperVenue
+from adapters.redis_bus import RedisEventBus
+from adapters.redis_client import connect
+from adapters.redis_store import RedisSymbolStore
+from adapters.sources import FileSource, RedisAnchorStore, SimulatedSource
+from configs.load import SystemConfig
+from configs.settings import Settings, resolve_redis_url
+from configs.symbols import FileSource as FileSourceConfig
+from configs.symbols import SymbolConfig
+from trading.bus import LocalBus, Outbox
+from trading.chronicle import Chronicle
+from trading.entry import EntryRules
+from trading.matching import FillTerms
+from trading.pipeline import SymbolPipeline
+from trading.ports import CandleSource, Ledger, SymbolStore, Venue
+from trading.regime import RegimeRule
+from trading.rules import judge
+from trading.services.data_fetching import DataFetchingService, FetchTerms
+from trading.services.indicator_calculation import IndicatorCalculationService, IndicatorTerms
+from trading.services.strategy_evaluation import StrategyEvaluationService, StrategyTerms
+from trading.services.trade_execution import ExecutionTerms, TradeExecutionService
+from trading.strategies import load_strategy
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What one process holds open. Connections must not cross a fork: open them in the process that uses them."""
+
+    redis: redis.Redis
+    store: RedisSymbolStore
+    bus: RedisEventBus
+    ledger: SqlLedger
+
+
+def open_stores(settings: Settings, system: SystemConfig, *, now_ms: Callable[[], int] = clock.now_ms) -> Stores:
+    """Open Redis and the ledger as the settings say."""
+    client = connect(resolve_redis_url(settings))
+    store = RedisSymbolStore(
+        client,
+        settings.namespace,
+        window_limit=settings.window_max_len,
+        journal_limit=settings.journal_max_len,
+        events_limit=settings.events_max_len,
+        now_ms=now_ms,
+    )
+    bus = RedisEventBus(client, settings.namespace, events_limit=settings.events_max_len, now_ms=now_ms)
+    return Stores(client, store, bus, open_ledger(settings, system))
+
+
+def open_ledger(settings: Settings, system: SystemConfig) -> SqlLedger:
+    """Open the ledger of the configured account; its schema must be there, see `adapters.database.migrate`."""
+    engine = create_engine(settings.ledger_url.get_secret_value())
+    return SqlLedger(engine, system.account.name, system.account.starting_balance)
+
+
+def open_source(
+    symbol: str,
+    config: SymbolConfig,
+    client: redis.Redis,
+    namespace: str,
+    *,
+    now_ms: Callable[[], int] = clock.now_ms,
+) -> CandleSource:
+    """Open the symbol's candle source; where it is played at a speed, all processes share its clock through Redis."""
+    anchors = RedisAnchorStore(client, keys.market_clock(namespace, symbol))
+    source = config.source
+    if isinstance(source, FileSourceConfig):
+        return FileSource(
+            source.path, symbol, config.timeframe, source.speed, now_ms=now_ms, anchors=anchors, step=source.step
+        )
+    return SimulatedSource(
+        symbol,
+        config.timeframe,
+        seed=source.seed,
+        start_ms=int(source.start.timestamp() * 1000),
+        start_price=source.start_price,
+        speed=source.speed,
+        annual_volatility=source.annual_volatility,
+        tick_size=source.tick_size,
+        is_open=config.session.is_open,
+        now_ms=now_ms,
+        anchors=anchors,
+        step=source.step,
+    )
+
+
+def open_paper_venue(settings: Settings, symbols: Mapping[str, SymbolConfig]) -> PaperVenue:
+    """Open the paper venue's books, which are apart from our ledger."""
+    engine = create_engine(settings.paper_url.get_secret_value(), where="paper")
+    terms = {
+        name: FillTerms(
+            fill_at=config.venue.fill_at,
+            spread=config.venue.spread,
+            slippage=config.venue.slippage,
+            commission_bps=config.venue.commission_bps,
+        )
+        for name, config in symbols.items()
+    }
+    return PaperVenue(engine, terms)
+
+
+def build_pipeline(
+    symbol: str,
+    system: SystemConfig,
+    *,
+    source: CandleSource,
+    store: SymbolStore,
+    ledger: Ledger,
+    venue: Venue,
+    now_s: Callable[[], float] = time.monotonic,
+    sleep_s: Callable[[float], None] = time.sleep,
+) -> SymbolPipeline:
+    """Wire the four services of one symbol, and start them.
+
+    Raises:
+        KeyError: The symbol is not configured.
+    """
+    config, services = system.symbols[symbol], system.services
+    bus = LocalBus()
+    outbox = Outbox(bus)
+    chronicle = Chronicle(store, outbox)
+    strategy = load_strategy(config.strategy.name, config.strategy.params)
+    calculation = services.indicator_calculation
+    indicators = IndicatorCalculationService(
+        symbol,
+        strategy,
+        store,
+        IndicatorTerms(calculation.recent_rows_limit, RegimeRule() if calculation.track_regime_changes else None),
+        bus,
+        now_s=now_s,
+    )
+    fetching = services.data_fetching
+    fetch = DataFetchingService(
+        symbol,
+        config.timeframe,
+        source,
+        store,
+        ledger,
+        FetchTerms(
+            retry_attempts=fetching.retry_attempts,
+            candle_index=fetching.candle_index,
+            nbr_bars=fetching.nbr_bars,
+            history_count=indicators.history_count,
+            repeat_last=services.strategy_evaluation.evaluation_mode == "every_tick",
+        ),
+        bus,
+        is_open=config.session.is_open,
+        now_s=now_s,
+        sleep_s=sleep_s,
+    )
+    rules = EntryRules(
+        max_signal_age_s=config.max_signal_age_s,
+        allowed_regimes=frozenset(config.allowed_regimes) if config.allowed_regimes else None,
+        session=config.session,
+    )
+    evaluate = StrategyEvaluationService(
+        symbol,
+        strategy,
+        rules,
+        chronicle,
+        StrategyTerms(config.strategy.name, services.strategy_evaluation.min_rows_required),
+        bus,
+        now_s=now_s,
+    )
+    execute = TradeExecutionService(
+        symbol,
+        venue,
+        ledger,
+        store,
+        chronicle,
+        partial(judge, symbol=symbol, timeframe=config.timeframe, account=system.account, limits=config.risk),
+        ExecutionTerms(
+            dry_run=services.trade_execution.execution_mode == "dry",
+            max_signal_age_ms=int(config.max_signal_age_s * 1000),
+        ),
+        bus,
+        now_s=now_s,
+    )
+    pipeline = SymbolPipeline(symbol, bus, outbox, fetch, indicators, evaluate, execute)
+    pipeline.start()
+    return pipeline

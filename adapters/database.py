@@ -1,0 +1,179 @@
+"""Engines for the two databases of the ledger, SQLite and PostgreSQL, with the same promises on both.
+
+A transaction of a plain engine may write, and on SQLite it takes the write lock when it begins; `read_only(engine)`
+gives a view that never waits for a writer. What may work when asked again comes out as `Transient`, whatever the driver
+says.
+
+An engine must not cross a fork: make it in the process that uses it (in a prefork worker, in the child). A connection
+that was opened before a fork is refused after it.
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, Connection, Dialect, Engine, ExceptionContext
+
+from trading.errors import Broken, Transient
+
+LOCK_TIMEOUT_S = 30
+_CONNECT_TIMEOUT_S = 5
+_MIGRATION_LOCK = 0x7472_6164  # any number that nothing else in the database locks
+_READ_ONLY = "trading_read_only"
+_POSTGRESQL = ("postgresql", "postgres", "postgresql+psycopg")
+_TRANSIENT_SQLITE = frozenset(
+    {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN}
+)
+
+
+def create_engine(url: str, *, where: str = "ledger") -> Engine:
+    """Make an engine for `sqlite:///path/to/file` or `postgresql://user:password@host/database`.
+
+    Nothing is connected yet. For SQLite the folder of the file is made. A lock is waited for `LOCK_TIMEOUT_S`, unless the
+    URL says otherwise: `?timeout=5` in seconds for SQLite, `?options=...` for PostgreSQL.
+
+    Args:
+        where: Names this database in the `Transient` errors of the engine.
+
+    Raises:
+        ValueError: Another kind of database, or SQLite without a file: memory cannot be shared by processes.
+    """
+    parsed = sa.make_url(url)
+    if parsed.drivername in _POSTGRESQL:
+        engine = _postgresql(parsed)
+    elif parsed.get_backend_name() == "sqlite":
+        engine = _sqlite(parsed)
+    else:
+        raise ValueError(f"database {parsed.drivername!r}: allowed are sqlite:///file and postgresql://...")
+    event.listen(engine, "handle_error", _translator(where))
+    event.listen(engine, "connect", _remember_process)
+    event.listen(engine, "checkout", _refuse_other_process)
+    return engine
+
+
+def read_only(engine: Engine) -> Engine:
+    """Return a view of `engine`, on the same connections, for reading only.
+
+    Each statement sees the newest commit; what must agree with something else belongs into one statement.
+    """
+    return engine.execution_options(**{_READ_ONLY: True})
+
+
+def upsert(dialect: Dialect, table: sa.Table, *, add: tuple[str, ...] = ()) -> sa.Insert:
+    """Return the statement that inserts a row of `table`, or replaces the row with the same primary key.
+
+    Args:
+        add: Columns to which a row that is there already adds the new value instead of taking it over.
+    """
+    insert = postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)
+    change = {
+        column.name: table.c[column.name] + value if column.name in add else value
+        for column, value in zip(table.c, insert.excluded, strict=True)
+        if not column.primary_key
+    }
+    return insert.on_conflict_do_update(index_elements=list(table.primary_key), set_=change)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Return whether a driver's error may go away: a lock not given in time, a lost connection, a full disk."""
+    if isinstance(error, sqlite3.OperationalError):
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+        return code & 0xFF in _TRANSIENT_SQLITE  # the low byte is the primary code, the rest details it
+    return isinstance(error, psycopg.OperationalError)
+
+
+def _sqlite(url: URL) -> Engine:
+    if not url.database or url.database == ":memory:":
+        raise ValueError("SQLite needs a file, such as sqlite:///ledger.db: its memory is not shared by processes")
+    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    arguments: dict[str, Any] = {"isolation_level": None}  # the driver begins nothing by itself
+    if "timeout" not in url.query:
+        arguments["timeout"] = LOCK_TIMEOUT_S
+    engine = sa.create_engine(url, connect_args=arguments)
+    event.listen(engine, "connect", _set_pragmas)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _postgresql(url: URL) -> Engine:
+    arguments: dict[str, Any] = {"connect_timeout": _CONNECT_TIMEOUT_S, "application_name": "trading"}
+    if "options" not in url.query:
+        # a frozen process must not hold the account's lock for ever
+        limit_ms = LOCK_TIMEOUT_S * 1000
+        arguments["options"] = f"-c lock_timeout={limit_ms} -c idle_in_transaction_session_timeout={limit_ms}"
+    url = url.set(drivername="postgresql+psycopg")
+    return sa.create_engine(
+        url, connect_args=arguments, pool_pre_ping=True, pool_size=1, max_overflow=9, pool_timeout=LOCK_TIMEOUT_S
+    )
+
+
+def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin(connection: Connection) -> None:
+    if not connection.get_execution_options().get(_READ_ONLY, False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _translator(where: str) -> Callable[[ExceptionContext], None]:
+    def translate(context: ExceptionContext) -> None:
+        error = context.original_exception
+        if is_transient(error):
+            raise Transient(where, str(error).strip()) from error
+
+    return translate
+
+
+def _remember_process(_connection: object, record: Any) -> None:
+    record.info["pid"] = os.getpid()
+
+
+def _refuse_other_process(_connection: object, record: Any, _proxy: object) -> None:
+    if record.info["pid"] != os.getpid():
+        raise Broken("a database connection crossed a fork: make the engine in the process that uses it")
+
+
+def migrate(engine: Engine) -> None:
+    """Bring the schema to `head_revision()`; processes that start together wait for one another.
+
+    Raises:
+        Transient: The database did not answer, or another process migrates for longer than `LOCK_TIMEOUT_S`.
+    """
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+        config = _alembic()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def schema_revision(engine: Engine) -> str | None:
+    """Return the revision of the schema in the database, None when it was never migrated."""
+    with read_only(engine).connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def head_revision() -> str:
+    """Return the revision that this code needs."""
+    head = ScriptDirectory.from_config(_alembic()).get_current_head()
+    if head is None:
+        raise Broken("the package holds no migrations")
+    return head
+
+
+def _alembic() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "adapters:migrations")
+    return config

@@ -1,0 +1,46 @@
+"""Every Redis key of the product, one function each. `namespace` keeps several systems on one server apart."""
+
+
+def state(namespace: str, symbol: str) -> str:
+    """Hash: cursor, desired state, exposure, last decision: what the status table shows of a symbol."""
+    return f"{namespace}:state:{symbol}"
+
+
+def window(namespace: str, symbol: str) -> str:
+    """List of packed candles, the newest at the end; it ends at the cursor."""
+    return f"{namespace}:candles:{symbol}"
+
+
+def journal(namespace: str, symbol: str) -> str:
+    """Stream with one entry for each candle decided; the entry's id is the candle's open time."""
+    return f"{namespace}:journal:{symbol}"
+
+
+def events(namespace: str) -> str:
+    """Stream of the events that leave the worker, and the name of the pub/sub channel that carries the same ones."""
+    return f"{namespace}:events"
+
+
+def service(namespace: str, symbol: str) -> str:
+    """Hash: for each of the four services its status, as JSON."""
+    return f"{namespace}:services:{symbol}"
+
+
+def market_clock(namespace: str, symbol: str) -> str:
+    """JSON anchor of a played market: which market time stood at which wall time."""
+    return f"{namespace}:clock:{symbol}"
+
+
+def beat_leader(namespace: str) -> str:
+    """Lease of the beat that may send ticks."""
+    return f"{namespace}:beat:leader"
+
+
+def beat_epoch(namespace: str) -> str:
+    """Counter that grows with each new leader: the fencing token of its ticks."""
+    return f"{namespace}:beat:epoch"
+
+
+def deliveries(namespace: str, task_id: str) -> str:
+    """Counter of the deliveries of one message that came more than once."""
+    return f"{namespace}:deliveries:{task_id}"

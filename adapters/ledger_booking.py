@@ -1,0 +1,122 @@
+"""What fills do to the orders and positions of one symbol: worked out in memory, written by the ledger at once."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from trading.orders import Fill, Leg, OrderState, Side
+from trading.positions import Position
+
+_ROUNDING = 1e-9
+"""Relative: sums of float units differ from the whole by rounding only."""
+
+
+@dataclass(slots=True)
+class BookedOrder:
+    """An order and what became of it.
+
+    Attributes:
+        units: Ordered size; None for a protective order, which the venue sizes.
+        market_ms: Of the decision; of the first fill for an order that we did not decide on.
+        filled_units: What the fills written down add up to.
+        risk: Loss at the stop when all of it fills, in quote currency.
+        risk_reserved: An entry's place in the account, in quote currency; None once it holds none.
+        correlation_id: None for an order that we did not decide on.
+    """
+
+    client_order_id: str
+    strategy: str
+    leg: Leg
+    side: Side
+    units: float | None
+    market_ms: int
+    state: OrderState = OrderState.UNKNOWN
+    venue_order_id: str | None = None
+    filled_units: float = 0.0
+    stop_loss: float | None = None
+    take_profit: float | None = None
+    risk: float = 0.0
+    risk_reserved: float | None = None
+    correlation_id: str | None = None
+
+    @property
+    def is_intent(self) -> bool:
+        return self.units is not None
+
+    @property
+    def is_acknowledged(self) -> bool:
+        return self.venue_order_id is not None or self.filled_units > 0
+
+    def mark(self, state: OrderState, venue_order_id: str | None = None) -> None:
+        """Take over what the venue says; a final state stays, and so does what the fills have shown already."""
+        self.venue_order_id = self.venue_order_id or venue_order_id
+        if self.state.is_final:
+            return
+        if self.filled_units and state in (OrderState.PLANNED, OrderState.SUBMITTING, OrderState.ACCEPTED):
+            state = OrderState.PARTIALLY_FILLED
+        self.state = state
+
+    def fill(self, fill: Fill, position: Position) -> None:
+        """Add a fill that led to `position`."""
+        self.filled_units += fill.units
+        whole = self.filled_units >= self.units * (1 - _ROUNDING) if self.units is not None else not position.is_open
+        self.mark(OrderState.FILLED if whole else OrderState.PARTIALLY_FILLED)
+
+    def reserve(self, position: Position) -> None:
+        """Set what an entry reserves: all of its risk while it may fill, then what it brought in while that is open."""
+        if self.leg is not Leg.ENTRY or self.units is None:
+            return
+        if not self.state.is_final or (self.state is OrderState.FILLED and not self.filled_units):
+            self.risk_reserved = self.risk  # a fill may still come, or is known to exist
+        elif self.filled_units and position.units * self.side.sign > 0:
+            self.risk_reserved = self.risk * min(1.0, self.filled_units / self.units)
+        else:
+            self.risk_reserved = None
+
+
+@dataclass(slots=True)
+class Booking:
+    """A batch of fills of one symbol.
+
+    Attributes:
+        positions: By strategy; one that is missing is flat.
+        orders: By `client_order_id`: those that are filled, and every entry that holds a place in the account.
+        changed: The `client_order_id` of each order that the fills changed.
+    """
+
+    symbol: str
+    positions: dict[str, Position]
+    orders: dict[str, BookedOrder]
+    changed: set[str] = field(default_factory=set)
+
+    def add(self, fill: Fill) -> tuple[Position, Position]:
+        """Book one fill, and return the position before and after it."""
+        before = self.positions.get(fill.strategy) or Position(self.symbol, fill.strategy)
+        order = self._order(fill)
+        after = _protected(before.after(fill), order)
+        order.fill(fill, after)
+        order.reserve(after)
+        self._release(fill.strategy, after)
+        self.changed.add(order.client_order_id)
+        self.positions[fill.strategy] = after
+        return before, after
+
+    def changed_orders(self) -> Iterable[BookedOrder]:
+        return (self.orders[client_order_id] for client_order_id in sorted(self.changed))
+
+    def _order(self, fill: Fill) -> BookedOrder:
+        stranger = BookedOrder(fill.client_order_id, fill.strategy, fill.leg, fill.side, None, fill.market_ms)
+        return self.orders.setdefault(fill.client_order_id, stranger)
+
+    def _release(self, strategy: str, position: Position) -> None:
+        for order in self.orders.values():
+            if order.strategy == strategy and order.risk_reserved is not None:
+                reserved = order.risk_reserved
+                order.reserve(position)
+                if order.risk_reserved != reserved:
+                    self.changed.add(order.client_order_id)
+
+
+def _protected(position: Position, order: BookedOrder) -> Position:
+    if order.leg is not Leg.ENTRY or not order.is_intent or position.units * order.side.sign <= 0:
+        return position
+    return replace(position, stop_loss=order.stop_loss, take_profit=order.take_profit)

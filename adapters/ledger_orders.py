@@ -1,0 +1,245 @@
+"""What becomes of orders: the ledger's half that writes down acknowledgements and fills.
+
+Every writer holds the account's lock: the database's write lock on SQLite (`BEGIN IMMEDIATE`), the row of the account
+on PostgreSQL (`SELECT ... FOR UPDATE`). So what a transaction reads cannot change before it is written.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import Connection, Engine
+
+from adapters import tables
+from adapters.database import upsert
+from adapters.ledger_booking import BookedOrder, Booking
+from adapters.ledger_reads import POSITIONS, LedgerReads, mine, position_of
+from adapters.tables import accounts, intents, orders, positions
+from trading.errors import Broken
+from trading.orders import Fill, Leg, OrderState, Side
+from trading.positions import Position
+
+POSITION = sa.select(positions).where(mine(positions, "symbol", "strategy"))
+
+_LOCK = sa.select(accounts.c.account).where(mine(accounts)).with_for_update()
+_OPEN_ACCOUNT = postgresql.insert(accounts).on_conflict_do_nothing()
+
+_FILLED: sa.BindParameter[Sequence[str]] = bindparam("filled", expanding=True)
+_INTENT = sa.select(intents).where(mine(intents, "client_order_id"))
+_INTENTS_TOUCHED = sa.select(intents).where(
+    mine(intents, "symbol"), sa.or_(intents.c.client_order_id.in_(_FILLED), intents.c.risk_reserved.is_not(None))
+)
+_ORDERS_FILLED = sa.select(orders).where(mine(orders), orders.c.client_order_id.in_(_FILLED))
+_POSITIONS_OF_SYMBOL = POSITIONS.where(positions.c.symbol == bindparam("symbol"))
+_KNOWN_FILLS = sa.select(tables.fills.c.fill_id).where(
+    mine(tables.fills), tables.fills.c.fill_id.in_(bindparam("fill_ids", expanding=True))
+)
+_NEW_FILL = sa.insert(tables.fills)
+_STATE_OF_INTENT = (
+    sa.update(intents)
+    .where(intents.c.client_order_id == bindparam("id"))
+    .values(
+        {
+            name: bindparam(f"new_{name}")
+            for name in ("state", "is_final", "venue_order_id", "filled_units", "risk_reserved")
+        }
+    )
+)
+
+Booked = tuple[Fill, Position, Position]
+"""A fill, and the position before and after it."""
+
+
+def day_of(market_ms: int) -> date:
+    """Return the UTC market day."""
+    return datetime.fromtimestamp(market_ms / 1000, UTC).date()
+
+
+class LedgerOrders(LedgerReads):
+    """Marks orders and books fills."""
+
+    def __init__(self, engine: Engine, account_name: str, starting_balance: float) -> None:
+        super().__init__(engine, account_name, starting_balance)
+        self._put_position = upsert(engine.dialect, positions)
+        self._put_order = upsert(engine.dialect, orders)
+        self._add_to_day = upsert(engine.dialect, tables.account_days, add=("realised",))
+
+    def mark(self, client_order_id: str, state: OrderState, venue_order_id: str | None = None) -> None:
+        """Write down how an order stands; see `trading.ports.Ledger`.
+
+        Raises:
+            Broken: No intent has this id.
+        """
+        with self._writing() as connection:
+            row = connection.execute(_INTENT, {"account": self._account, "client_order_id": client_order_id}).first()
+            if row is None:
+                raise Broken(f"order {client_order_id} was never planned: an order may only follow its intent")
+            order = _order_of_intent(row)
+            was_final = order.state.is_final
+            order.mark(state, venue_order_id)
+            if not was_final:
+                order.reserve(self._position(connection, row.symbol, row.strategy))
+            self._write_order(connection, row.symbol, order)
+
+    def record_fills(self, symbol: str, fills: Sequence[Fill]) -> Sequence[Booked]:
+        """Write down fills and what they do; see `trading.ports.Ledger`.
+
+        Raises:
+            Broken: A fill belongs to another symbol.
+        """
+        if stray := next((fill for fill in fills if fill.symbol != symbol), None):
+            raise Broken(f"fill {stray.fill_id} is of {stray.symbol}, but was handed in for {symbol}")
+        if not fills:
+            return []
+        with self._writing() as connection:
+            new = self._unknown(connection, fills)
+            booking = self._booking(connection, symbol, new)
+            booked = [(fill, *booking.add(fill)) for fill in new]
+            if booked:
+                self._write_booking(connection, booking, booked)
+        return booked
+
+    @contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        with self._engine.begin() as connection:
+            if connection.dialect.name == "postgresql":
+                self._lock_account(connection)
+            yield connection
+
+    def _lock_account(self, connection: Connection) -> None:
+        account = {"account": self._account}
+        if connection.execute(_LOCK, account).first() is None:
+            connection.execute(_OPEN_ACCOUNT, account)
+            connection.execute(_LOCK, account).one()
+
+    def _position(self, connection: Connection, symbol: str, strategy: str) -> Position:
+        key = {"account": self._account, "symbol": symbol, "strategy": strategy}
+        row = connection.execute(POSITION, key).one_or_none()
+        return Position(symbol, strategy) if row is None else position_of(row)
+
+    def _unknown(self, connection: Connection, fills: Sequence[Fill]) -> Sequence[Fill]:
+        by_id = {fill.fill_id: fill for fill in fills}
+        known = connection.execute(_KNOWN_FILLS, {"account": self._account, "fill_ids": list(by_id)}).scalars().all()
+        return [fill for fill_id, fill in by_id.items() if fill_id not in known]
+
+    def _booking(self, connection: Connection, symbol: str, fills: Sequence[Fill]) -> Booking:
+        filled = [fill.client_order_id for fill in fills]
+        parameters = {"account": self._account, "symbol": symbol, "filled": filled}
+        held = connection.execute(_POSITIONS_OF_SYMBOL, parameters).all()
+        known = {row.client_order_id: _order_of_venue(row) for row in connection.execute(_ORDERS_FILLED, parameters)}
+        ours = {row.client_order_id: _order_of_intent(row) for row in connection.execute(_INTENTS_TOUCHED, parameters)}
+        return Booking(symbol, {row.strategy: position_of(row) for row in held}, known | ours)
+
+    def _write_booking(self, connection: Connection, booking: Booking, booked: Sequence[Booked]) -> None:
+        connection.execute(_NEW_FILL, [self._fill_row(booking, *entry) for entry in booked])
+        for order in booking.changed_orders():
+            self._write_order(connection, booking.symbol, order)
+        strategies = {fill.strategy for fill, _, _ in booked}
+        connection.execute(self._put_position, [self._position_row(booking.positions[name]) for name in strategies])
+        connection.execute(self._add_to_day, [self._day_row(*entry) for entry in booked])
+
+    def _write_order(self, connection: Connection, symbol: str, order: BookedOrder) -> None:
+        if order.is_intent:
+            connection.execute(_STATE_OF_INTENT, _state_row(order))
+        if order.is_acknowledged:
+            connection.execute(self._put_order, self._order_row(symbol, order))
+
+    def _order_row(self, symbol: str, order: BookedOrder) -> dict[str, Any]:
+        return {
+            "account": self._account,
+            "client_order_id": order.client_order_id,
+            "symbol": symbol,
+            "strategy": order.strategy,
+            "leg": order.leg.value,
+            "side": order.side.value,
+            "venue_order_id": order.venue_order_id,
+            "state": order.state.value,
+            "filled_units": order.filled_units,
+            "market_ms": order.market_ms,
+        }
+
+    def _fill_row(self, booking: Booking, fill: Fill, before: Position, after: Position) -> dict[str, Any]:
+        return {
+            "account": self._account,
+            "fill_id": fill.fill_id,
+            "sequence": fill.sequence,
+            "client_order_id": fill.client_order_id,
+            "symbol": fill.symbol,
+            "strategy": fill.strategy,
+            "leg": fill.leg.value,
+            "side": fill.side.value,
+            "units": fill.units,
+            "price": fill.price,
+            "fee": fill.fee,
+            "market_ms": fill.market_ms,
+            "realised": after.realised - before.realised,
+            "correlation_id": booking.orders[fill.client_order_id].correlation_id,
+        }
+
+    def _position_row(self, position: Position) -> dict[str, Any]:
+        return {
+            "account": self._account,
+            "symbol": position.symbol,
+            "strategy": position.strategy,
+            "units": position.units,
+            "average_price": position.average_price,
+            "opened_ms": position.opened_ms,
+            "realised": position.realised,
+            "stop_loss": position.stop_loss,
+            "take_profit": position.take_profit,
+        }
+
+    def _day_row(self, fill: Fill, before: Position, after: Position) -> dict[str, Any]:
+        return {
+            "account": self._account,
+            "day": day_of(fill.market_ms),
+            "realised": after.realised - before.realised,
+        }
+
+
+def _state_row(order: BookedOrder) -> dict[str, Any]:
+    return {
+        "id": order.client_order_id,
+        "new_state": order.state.value,
+        "new_is_final": order.state.is_final,
+        "new_venue_order_id": order.venue_order_id,
+        "new_filled_units": order.filled_units,
+        "new_risk_reserved": order.risk_reserved,
+    }
+
+
+def _order_of_intent(row: Any) -> BookedOrder:
+    return BookedOrder(
+        client_order_id=row.client_order_id,
+        strategy=row.strategy,
+        leg=Leg(row.leg),
+        side=Side(row.side),
+        units=row.units,
+        market_ms=row.decided_ms,
+        state=OrderState(row.state),
+        venue_order_id=row.venue_order_id,
+        filled_units=row.filled_units,
+        stop_loss=row.stop_loss,
+        take_profit=row.take_profit,
+        risk=row.risk,
+        risk_reserved=row.risk_reserved,
+        correlation_id=row.correlation_id,
+    )
+
+
+def _order_of_venue(row: Any) -> BookedOrder:
+    return BookedOrder(
+        client_order_id=row.client_order_id,
+        strategy=row.strategy,
+        leg=Leg(row.leg),
+        side=Side(row.side),
+        units=None,
+        market_ms=row.market_ms,
+        state=OrderState(row.state),
+        venue_order_id=row.venue_order_id,
+        filled_units=row.filled_units,
+    )

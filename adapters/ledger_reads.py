@@ -1,0 +1,180 @@
+"""The reading half of the ledger: one statement for each question, none of which waits for a writer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+from sqlalchemy.engine import Engine
+
+from adapters.database import read_only
+from adapters.tables import decisions, fences, fills, intents, orders, positions, symbols
+from trading.lifecycle import DesiredState
+from trading.orders import Leg, OrderRequest, OrderState, Side
+from trading.ports import Intent
+from trading.positions import Position
+
+
+def mine(table: sa.Table, *names: str) -> sa.ColumnElement[bool]:
+    """Return the condition that a row agrees with the parameter `account` and with each parameter of `names`."""
+    return sa.and_(*(table.c[name] == bindparam(name) for name in ("account", *names)))
+
+
+IS_LIVE = sa.or_(sa.not_(intents.c.is_final), intents.c.risk_reserved.is_not(None))
+"""An intent that is not settled, or an entry that still holds a place in the account."""
+POSITIONS = sa.select(positions).where(mine(positions))
+REALISED = sa.select(sa.func.coalesce(sa.func.sum(positions.c.realised), 0.0)).where(mine(positions))
+
+_UNSETTLED = (
+    sa.select(intents)
+    .where(mine(intents, "symbol"), sa.not_(intents.c.is_final))
+    .order_by(intents.c.decision_id, intents.c.sequence)
+)
+_FILL_SEQUENCE = sa.select(sa.func.max(fills.c.sequence)).where(mine(fills, "symbol"))
+_FENCE = sa.select(sa.func.max(fences.c.open_ms)).where(mine(fences, "symbol"))
+_DESIRED = sa.select(symbols.c.desired).where(mine(symbols, "symbol"))
+_HAS_EXPOSURE = sa.select(
+    sa.or_(
+        sa.exists().where(mine(positions, "symbol"), positions.c.units != 0),
+        sa.exists().where(mine(intents, "symbol"), IS_LIVE),
+    )
+)
+
+_SENT = sa.select(
+    intents.c.client_order_id,
+    intents.c.venue_order_id,
+    intents.c.symbol,
+    intents.c.strategy,
+    intents.c.leg,
+    intents.c.side,
+    intents.c.units,
+    intents.c.state,
+    intents.c.filled_units,
+    intents.c.reference_price,
+    intents.c.stop_loss,
+    intents.c.take_profit,
+    intents.c.decided_ms.label("market_ms"),
+    intents.c.correlation_id,
+).where(mine(intents))
+_HELD_BY_VENUE = sa.select(
+    orders.c.client_order_id,
+    orders.c.venue_order_id,
+    orders.c.symbol,
+    orders.c.strategy,
+    orders.c.leg,
+    orders.c.side,
+    sa.null().label("units"),
+    orders.c.state,
+    orders.c.filled_units,
+    sa.null().label("reference_price"),
+    sa.null().label("stop_loss"),
+    sa.null().label("take_profit"),
+    orders.c.market_ms,
+    sa.null().label("correlation_id"),
+).where(mine(orders), ~sa.exists().where(intents.c.client_order_id == orders.c.client_order_id))
+_ORDERS = sa.union_all(_SENT, _HELD_BY_VENUE).subquery("all_orders")
+
+
+def position_of(row: Any) -> Position:
+    """Make a position of a row of the table `positions`."""
+    return Position(
+        row.symbol,
+        row.strategy,
+        row.units,
+        row.average_price,
+        row.opened_ms,
+        row.realised,
+        row.stop_loss,
+        row.take_profit,
+    )
+
+
+def intent_of(row: Any) -> Intent:
+    """Make an intent of a row of the table `intents`."""
+    request = OrderRequest(
+        row.client_order_id,
+        row.symbol,
+        row.strategy,
+        Leg(row.leg),
+        Side(row.side),
+        row.units,
+        row.reference_price,
+        row.decided_ms,
+        row.stop_loss,
+        row.take_profit,
+    )
+    return Intent(request, OrderState(row.state), row.venue_order_id)
+
+
+class LedgerReads:
+    """What the ledger of one account knows.
+
+    Args:
+        engine: Of this process, from `adapters.database.create_engine`; its schema must be migrated.
+        account_name: Whose rows these are: several accounts may share a database.
+        starting_balance: In quote currency.
+    """
+
+    def __init__(self, engine: Engine, account_name: str, starting_balance: float) -> None:
+        self._engine = engine
+        self._reading = read_only(engine)
+        self._account = account_name
+        self._starting_balance = starting_balance
+
+    def unsettled(self, symbol: str) -> Sequence[Intent]:
+        with self._reading.connect() as connection:
+            rows = connection.execute(_UNSETTLED, {"account": self._account, "symbol": symbol}).all()
+        return [intent_of(row) for row in rows]
+
+    def fill_sequence(self, symbol: str) -> int:
+        return self._scalar(_FILL_SEQUENCE, symbol) or 0
+
+    def has_exposure(self, symbol: str) -> bool:
+        return bool(self._scalar(_HAS_EXPOSURE, symbol))
+
+    def fence(self, symbol: str) -> int | None:
+        open_ms: int | None = self._scalar(_FENCE, symbol)
+        return open_ms
+
+    def desired(self, symbol: str) -> DesiredState:
+        return DesiredState(self._scalar(_DESIRED, symbol) or DesiredState.RUNNING)
+
+    def positions(self) -> Sequence[Position]:
+        with self._reading.connect() as connection:
+            rows = connection.execute(POSITIONS, {"account": self._account}).all()
+        return [position_of(row) for row in rows]
+
+    def balance(self) -> float:
+        """Return the starting balance plus all realised profit, in quote currency."""
+        return self._starting_balance + float(self._scalar(REALISED))
+
+    def orders(self, symbol: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        """Return the newest orders first, those never sent and protective ones included, as plain dictionaries.
+
+        `units`, `reference_price` and `correlation_id` are None for a protective order: the venue made it.
+        """
+        chosen = sa.select(_ORDERS).order_by(_ORDERS.c.market_ms.desc(), _ORDERS.c.client_order_id.desc())
+        return self._newest(chosen, _ORDERS.c.symbol, symbol, limit)
+
+    def fills(self, symbol: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        """Return the newest fills first, as plain dictionaries."""
+        chosen = sa.select(fills).where(mine(fills)).order_by(fills.c.sequence.desc())
+        return self._newest(chosen, fills.c.symbol, symbol, limit)
+
+    def decisions(self, symbol: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        """Return the newest decisions first, the refused ones too, as plain dictionaries."""
+        chosen = sa.select(decisions).where(mine(decisions)).order_by(decisions.c.id.desc())
+        return self._newest(chosen, decisions.c.symbol, symbol, limit)
+
+    def _scalar(self, statement: sa.Select[Any], symbol: str | None = None) -> Any:
+        with self._reading.connect() as connection:
+            return connection.execute(statement, {"account": self._account, "symbol": symbol}).scalar()
+
+    def _newest(
+        self, chosen: sa.Select[Any], column: sa.ColumnElement[str], symbol: str | None, limit: int
+    ) -> list[dict[str, Any]]:
+        if symbol is not None:
+            chosen = chosen.where(column == symbol)
+        with self._reading.connect() as connection:
+            rows = connection.execute(chosen.limit(limit), {"account": self._account}).mappings().all()
+        return [dict(row) for row in rows]

@@ -1,0 +1,34 @@
+-- Ends a batch: window, journal, cursor and events move together or not at all.
+-- KEYS: state hash, window list, journal stream, events stream (its name is the pub/sub channel too)
+-- ARGV: window limit, journal limit, events limit, wall ms, correlation prefix, exposure ('1', '0', or '' to keep),
+--       candle count, then open_ms, packed candle, decision, regime, close for each, then the events as JSON
+local window_limit, journal_limit, events_limit = ARGV[1], ARGV[2], ARGV[3]
+local wall_ms, prefix, exposure, count = ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
+local cursor = tonumber(redis.call('HGET', KEYS[1], 'cursor_ms') or '0')
+local fresh, at = 0, 8
+for _ = 1, count do
+  local open_ms, packed, decision, regime, close = unpack(ARGV, at, at + 4)
+  at = at + 5
+  if tonumber(open_ms) > cursor then
+    redis.call('RPUSH', KEYS[2], packed)
+    -- refused only where a journal outlived its cursor: then it holds this candle already
+    redis.pcall('XADD', KEYS[3], 'MAXLEN', '~', journal_limit, open_ms .. '-0', 'decision', decision,
+      'regime', regime, 'close', close, 'correlation_id', prefix .. open_ms)
+    redis.call('HSET', KEYS[1], 'cursor_ms', open_ms, 'decision', decision, 'regime', regime, 'close', close,
+      'decided_at_ms', wall_ms, 'fetched_at_ms', wall_ms)
+    cursor = tonumber(open_ms)
+    fresh = fresh + 1
+  end
+end
+if fresh > 0 then
+  redis.call('LTRIM', KEYS[2], -window_limit, -1)
+  redis.call('HINCRBY', KEYS[1], 'candles', fresh)
+  if exposure ~= '' then
+    redis.call('HSET', KEYS[1], 'exposure', exposure)
+  end
+end
+for i = at, #ARGV do
+  redis.call('XADD', KEYS[4], 'MAXLEN', '~', events_limit, '*', 'event', ARGV[i], 'at_ms', wall_ms)
+  redis.call('PUBLISH', KEYS[4], ARGV[i])
+end
+return fresh

@@ -1,0 +1,10 @@
+-- Begins a symbol, or begins it anew: the window is replaced, the journal kept.
+-- KEYS: state hash, window list
+-- ARGV: cursor ms, desired state, timeframe, then packed candles
+redis.call('DEL', KEYS[2])
+redis.call('HSET', KEYS[1], 'cursor_ms', ARGV[1], 'desired', ARGV[2], 'exposure', '1', 'regime', 'unknown',
+  'timeframe', ARGV[3], 'candles', '0')
+for i = 4, #ARGV do
+  redis.call('RPUSH', KEYS[2], ARGV[i])
+end
+return #ARGV - 3

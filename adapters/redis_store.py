@@ -1,0 +1,133 @@
+"""Cursor, candle window and journal of the symbols in Redis: the hot path of the pipeline, two round trips a candle."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import redis
+
+from adapters import keys
+from adapters.redis_client import talking_to_redis
+from trading.candles import CLOSE, Candles
+from trading.events import Event, Regime, correlation_id
+from trading.lifecycle import DesiredState
+from trading.ports import Commit, SymbolMemory
+
+_PACKED = np.dtype([("open_ms", "<i8"), ("values", "<f8", 5)])
+_STATE_FIELDS = ("cursor_ms", "desired", "exposure", "regime", "generation")
+_LUA = Path(__file__).parent / "lua"
+
+
+class RedisSymbolStore:
+    """The `SymbolStore` port on Redis."""
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        namespace: str,
+        *,
+        window_limit: int,
+        journal_limit: int,
+        events_limit: int,
+        now_ms: Callable[[], int],
+    ) -> None:
+        """Make a store.
+
+        Args:
+            window_limit: Candles kept for each symbol.
+            journal_limit: Decisions kept for each symbol.
+            events_limit: Events kept in the stream of all symbols.
+            now_ms: The wall clock, written beside decisions and events for people to read.
+        """
+        self._client = client
+        self._namespace = namespace
+        self._limits = (window_limit, journal_limit, events_limit)
+        self._now_ms = now_ms
+        self._commit = client.register_script((_LUA / "commit.lua").read_text(encoding="utf-8"))
+        self._seed = client.register_script((_LUA / "seed.lua").read_text(encoding="utf-8"))
+
+    def load(self, symbol: str) -> SymbolMemory:
+        with talking_to_redis():
+            fields = cast("list[bytes | None]", self._client.hmget(self._state(symbol), _STATE_FIELDS))
+        cursor_ms, desired, exposure, regime, generation = fields
+        age = int(generation or 0)
+        if cursor_ms is None or desired is None or regime is None:
+            return SymbolMemory(None, DesiredState.RUNNING, True, Regime.UNKNOWN, age)
+        return SymbolMemory(
+            int(cursor_ms), DesiredState(desired.decode()), exposure != b"0", Regime(regime.decode()), age
+        )
+
+    def window(self, symbol: str, count: int, *, until_ms: int) -> Candles:
+        with talking_to_redis():
+            packed = cast("list[bytes]", self._client.lrange(keys.window(self._namespace, symbol), -count, -1))
+        return _unpack(packed).until(until_ms)
+
+    def seed(self, symbol: str, history: Candles, *, timeframe: str, cursor_ms: int, desired: DesiredState) -> None:
+        with talking_to_redis():
+            self._seed(
+                keys=[self._state(symbol), keys.window(self._namespace, symbol)],
+                args=[cursor_ms, desired.value, timeframe, *_pack(history)],
+            )
+
+    def expose(self, symbol: str) -> None:
+        with talking_to_redis():
+            self._client.hset(self._state(symbol), "exposure", "1")
+
+    def set_desired(self, symbol: str, state: DesiredState) -> None:
+        with talking_to_redis():
+            self._client.hset(self._state(symbol), "desired", state.value)
+
+    def renew(self, symbol: str) -> None:
+        with talking_to_redis():
+            self._client.hincrby(self._state(symbol), "generation", 1)
+
+    def note_fetch(self, symbol: str) -> None:
+        """Write down that the source was asked just now, for the status table when there is nothing to decide."""
+        with talking_to_redis():
+            self._client.hset(self._state(symbol), "fetched_at_ms", self._now_ms())
+
+    def commit(self, commit: Commit, events: Sequence[Event]) -> int:
+        candles = commit.candles
+        exposure = "" if commit.has_exposure is None else str(int(commit.has_exposure))
+        args: list[str | bytes | int] = [
+            *self._limits,
+            self._now_ms(),
+            correlation_id(commit.symbol, commit.timeframe, 0)[:-1],
+            exposure,
+            len(candles),
+        ]
+        closes = candles.values[:, CLOSE].tolist()
+        for at, packed, decision, regime, close in zip(
+            candles.open_ms.tolist(), _pack(candles), commit.decisions, commit.regimes, closes, strict=True
+        ):
+            args += (at, packed, decision, regime.value, repr(close))
+        args += [event.model_dump_json() for event in events]
+        namespace, symbol = self._namespace, commit.symbol
+        with talking_to_redis():
+            return int(
+                self._commit(
+                    keys=[
+                        keys.state(namespace, symbol),
+                        keys.window(namespace, symbol),
+                        keys.journal(namespace, symbol),
+                        keys.events(namespace),
+                    ],
+                    args=args,
+                )
+            )
+
+    def _state(self, symbol: str) -> str:
+        return keys.state(self._namespace, symbol)
+
+
+def _pack(candles: Candles) -> list[bytes]:
+    table = np.empty(len(candles), _PACKED)
+    table["open_ms"], table["values"] = candles.open_ms, candles.values
+    raw = table.tobytes()
+    return [raw[at : at + _PACKED.itemsize] for at in range(0, len(raw), _PACKED.itemsize)]
+
+
+def _unpack(packed: Sequence[bytes]) -> Candles:
+    table = np.frombuffer(b"".join(packed), _PACKED)
+    return Candles(table["open_ms"].copy(), table["values"].copy())

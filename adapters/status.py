@@ -1,0 +1,165 @@
+"""How each symbol stands, read from Redis and the ledger: for the live table, `trading status` and `tasks.status`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import redis
+
+from adapters import keys
+from adapters.clock import now_ms
+from adapters.redis_client import talking_to_redis
+from configs.load import SystemConfig
+from configs.symbols import SymbolConfig
+from trading.lifecycle import DesiredState, ServiceState
+from trading.positions import Position
+
+FILLS_COUNTED = 1_000
+STALE_FETCHES = 4
+STALE_AT_LEAST_S = 20.0
+
+
+class LedgerReader(Protocol):
+    """What the table needs of the ledger."""
+
+    def positions(self) -> Sequence[Position]: ...
+
+    def balance(self) -> float: ...
+
+    def fills(self, symbol: str | None = None, limit: int = 100) -> list[dict[str, Any]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolStatus:
+    """How one symbol stands. Prices and profits are in quote currency; an unknown value is None.
+
+    Attributes:
+        state: `running`, `paused`, `stopped`; `starting` before the first candle; `error` with a sick service; `stale`
+            when no fetch succeeded for long.
+        progress_age_s: Seconds since its last fetch.
+        candle_ms: Open time of the last candle decided, milliseconds since the epoch, UTC.
+        candles: How many candles were decided.
+        units: Position, negative when short.
+        orders_filled: Orders among its newest `FILLS_COUNTED` fills.
+        decision: Last decision, with its reason.
+        error: Last error of a sick service.
+    """
+
+    symbol: str
+    state: str
+    desired: str
+    timeframe: str
+    strategy: str
+    progress_age_s: float | None = None
+    candle_ms: int | None = None
+    candles: int = 0
+    close: float | None = None
+    units: float = 0.0
+    average_price: float = 0.0
+    realised: float = 0.0
+    unrealised: float = 0.0
+    orders_filled: int = 0
+    regime: str = ""
+    decision: str = ""
+    error: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields by name, JSON-safe."""
+        return asdict(self)
+
+
+def read_status(client: redis.Redis, ledger: LedgerReader, system: SystemConfig, namespace: str) -> list[SymbolStatus]:
+    """Read how each symbol stands, in the order of `symbols.yaml`; one round trip to Redis.
+
+    Raises:
+        Transient: Redis or the ledger does not answer.
+    """
+    names = list(system.symbols)
+    with talking_to_redis():
+        pipeline = client.pipeline(transaction=False)
+        for name in names:
+            pipeline.hgetall(keys.state(namespace, name))
+            pipeline.hgetall(keys.service(namespace, name))
+        answers = pipeline.execute()
+    positions = ledger.positions()
+    interval_s = system.services.data_fetching.fetch_interval
+    return [
+        _status(
+            name,
+            system.symbols[name],
+            _text(answers[2 * at]),
+            [json.loads(service) for service in _text(answers[2 * at + 1]).values()],
+            [position for position in positions if position.symbol == name],
+            orders_filled=_orders_filled(ledger, name),
+            stale_s=stale_after_s(interval_s, system.symbols[name].source.speed),
+        )
+        for at, name in enumerate(names)
+    ]
+
+
+def stale_after_s(fetch_interval_s: float, speed: float | str) -> float:
+    """Return the real seconds without a fetch after which a symbol counts as stale.
+
+    Args:
+        fetch_interval_s: In market time.
+        speed: Seconds of market time in one real second, or `max`.
+    """
+    real_interval_s = 0.0 if isinstance(speed, str) else fetch_interval_s / speed
+    return max(STALE_AT_LEAST_S, STALE_FETCHES * real_interval_s)
+
+
+def _status(
+    name: str,
+    config: SymbolConfig,
+    state: Mapping[str, str],
+    services: Sequence[Mapping[str, object]],
+    positions: Sequence[Position],
+    *,
+    orders_filled: int,
+    stale_s: float,
+) -> SymbolStatus:
+    close = float(state["close"]) if "close" in state else None
+    units = sum(position.units for position in positions)
+    value = sum(position.units * position.average_price for position in positions)
+    fetched_ms = state.get("fetched_at_ms")
+    age_s = None if fetched_ms is None else max(0.0, (now_ms() - int(fetched_ms)) / 1000)
+    sick = [service for service in services if service.get("state") == ServiceState.ERROR]
+    return SymbolStatus(
+        symbol=name,
+        state=_state(state, age_s, is_sick=bool(sick), stale_s=stale_s),
+        desired=state.get("desired", DesiredState.RUNNING),
+        timeframe=config.timeframe,
+        strategy=config.strategy.name,
+        progress_age_s=age_s,
+        candle_ms=int(state["cursor_ms"]) if "cursor_ms" in state else None,
+        candles=int(state.get("candles", 0)),
+        close=close,
+        units=units,
+        average_price=value / units if units else 0.0,
+        realised=sum(position.realised for position in positions),
+        unrealised=0.0 if close is None else sum(position.unrealised(close) for position in positions),
+        orders_filled=orders_filled,
+        regime=state.get("regime", ""),
+        decision=state.get("decision", ""),
+        error=next((str(service["last_error"]) for service in sick if service.get("last_error")), ""),
+    )
+
+
+def _state(state: Mapping[str, str], age_s: float | None, *, is_sick: bool, stale_s: float) -> str:
+    desired = state.get("desired", DesiredState.RUNNING)
+    if desired != DesiredState.RUNNING:
+        return str(desired)
+    if is_sick:
+        return "error"
+    if age_s is None:
+        return "starting"
+    return "stale" if age_s > stale_s else "running"
+
+
+def _orders_filled(ledger: LedgerReader, symbol: str) -> int:
+    return len({fill["client_order_id"] for fill in ledger.fills(symbol, limit=FILLS_COUNTED)})
+
+
+def _text(answer: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {key.decode(): value.decode() for key, value in answer.items()}

@@ -1,0 +1,144 @@
+"""Tables of the ledger. Times named `*_ms` are milliseconds since the epoch, UTC; money is in quote currency."""
+
+import sqlalchemy as sa
+from sqlalchemy import Column, Table
+
+metadata = sa.MetaData(
+    naming_convention={"pk": "pk_%(table_name)s", "ix": "ix_%(table_name)s_%(column_0_N_name)s"},
+)
+
+_Text = sa.String
+_Ms = sa.BigInteger
+_Number = sa.Double  # float64 on both databases
+_RowId = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # SQLite numbers rows only in an INTEGER key
+
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("account", _Text, primary_key=True),
+    comment="One row for each account: what PostgreSQL locks while a decision is made",
+)
+
+symbols = Table(
+    "symbols",
+    metadata,
+    Column("account", _Text, primary_key=True),
+    Column("symbol", _Text, primary_key=True),
+    Column("desired", _Text, nullable=False),
+    Column("reason", _Text, nullable=False),
+    Column("changed_at_ms", _Ms, nullable=False, comment="wall clock"),
+)
+
+fences = Table(
+    "fences",
+    metadata,
+    Column("account", _Text, primary_key=True),
+    Column("symbol", _Text, primary_key=True),
+    Column("strategy", _Text, primary_key=True),
+    Column("open_ms", _Ms, nullable=False, comment="open time of the newest candle decided on"),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("account", _Text, nullable=False),
+    Column("symbol", _Text, nullable=False),
+    Column("strategy", _Text, nullable=False),
+    Column("open_ms", _Ms, nullable=False),
+    Column("outcome", _Text, nullable=False, comment="accepted, refused or dry"),
+    Column("rule", _Text, nullable=False),
+    Column("reason", _Text, nullable=False),
+    Column("breached", sa.Boolean, nullable=False),
+    Column("correlation_id", _Text, nullable=False),
+    Column("written_at_ms", _Ms, nullable=False, comment="wall clock"),
+    sa.UniqueConstraint("account", "symbol", "strategy", "open_ms", name="uq_decisions_candle"),
+)
+
+intents = Table(
+    "intents",
+    metadata,
+    Column("client_order_id", _Text, primary_key=True),
+    Column("decision_id", sa.ForeignKey("decisions.id", name="fk_intents_decision"), nullable=False),
+    Column("account", _Text, nullable=False),
+    Column("symbol", _Text, nullable=False),
+    Column("strategy", _Text, nullable=False),
+    Column("leg", _Text, nullable=False),
+    Column("side", _Text, nullable=False),
+    Column("units", _Number, nullable=False),
+    Column("reference_price", _Number, nullable=False),
+    Column("decided_ms", _Ms, nullable=False),
+    Column("stop_loss", _Number),
+    Column("take_profit", _Number),
+    Column("state", _Text, nullable=False),
+    Column("is_final", sa.Boolean, nullable=False),
+    Column("venue_order_id", _Text),
+    Column("filled_units", _Number, nullable=False, comment="what the fills written down add up to"),
+    Column("risk", _Number, nullable=False, comment="loss at the stop when all of it fills"),
+    Column("risk_reserved", _Number, comment="an entry's place in the account; null once it holds none"),
+    Column("sequence", sa.Integer, nullable=False, comment="place in its decision"),
+    Column("correlation_id", _Text, nullable=False),
+    sa.Index("ix_intents_symbol", "account", "symbol", "decided_ms"),
+)
+_is_live = sa.or_(sa.not_(intents.c.is_final), intents.c.risk_reserved.is_not(None))
+sa.Index("ix_intents_live", intents.c.account, intents.c.symbol, sqlite_where=_is_live, postgresql_where=_is_live)
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("account", _Text, primary_key=True),
+    Column("client_order_id", _Text, primary_key=True),
+    Column("symbol", _Text, nullable=False),
+    Column("strategy", _Text, nullable=False),
+    Column("leg", _Text, nullable=False),
+    Column("side", _Text, nullable=False),
+    Column("venue_order_id", _Text),
+    Column("state", _Text, nullable=False),
+    Column("filled_units", _Number, nullable=False),
+    Column("market_ms", _Ms, nullable=False, comment="of the decision; of the first fill for a protective order"),
+    sa.Index("ix_orders_symbol", "account", "symbol", "market_ms"),
+    comment="What the venue acknowledged; protective orders appear by their first fill",
+)
+
+fills = Table(
+    "fills",
+    metadata,
+    Column("account", _Text, primary_key=True),
+    Column("fill_id", _Text, primary_key=True),
+    Column("sequence", sa.BigInteger, nullable=False),
+    Column("client_order_id", _Text, nullable=False),
+    Column("symbol", _Text, nullable=False),
+    Column("strategy", _Text, nullable=False),
+    Column("leg", _Text, nullable=False),
+    Column("side", _Text, nullable=False),
+    Column("units", _Number, nullable=False),
+    Column("price", _Number, nullable=False),
+    Column("fee", _Number, nullable=False),
+    Column("market_ms", _Ms, nullable=False),
+    Column("realised", _Number, nullable=False, comment="profit that this fill realised, after its fee"),
+    Column("correlation_id", _Text, comment="of the intent; null for a protective order"),
+    sa.Index("ix_fills_symbol", "account", "symbol", "sequence"),
+)
+
+positions = Table(
+    "positions",
+    metadata,
+    Column("account", _Text, primary_key=True),
+    Column("symbol", _Text, primary_key=True),
+    Column("strategy", _Text, primary_key=True),
+    Column("units", _Number, nullable=False),
+    Column("average_price", _Number, nullable=False),
+    Column("opened_ms", _Ms, nullable=False),
+    Column("realised", _Number, nullable=False),
+    Column("stop_loss", _Number),
+    Column("take_profit", _Number),
+)
+
+account_days = Table(
+    "account_days",
+    metadata,
+    Column("account", _Text, primary_key=True),
+    Column("day", sa.Date, primary_key=True, comment="UTC market day"),
+    Column("realised", _Number, nullable=False),
+)

@@ -1,0 +1,53 @@
+"""What is wrong with the configuration, all of it at once, in words that say what to change."""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from trading.errors import Broken
+
+_SECRET_NAME = re.compile(r"password|passwd|secret|token|credential|api_?key|private_?key|(^|_)url$", re.IGNORECASE)
+_LONGEST_SHOWN = 60
+
+
+class ConfigError(Broken):
+    """The configuration cannot be used; each of `faults` is one line: where, what was found, what is allowed."""
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(self.faults))
+        self.args = (self.faults,)
+
+
+def fault_line(where: str, path: Sequence[str | int], found: Any, allowed: str) -> str:
+    """Return `configs/symbols.yaml: symbols.XAUUSD.timeframe: found '7x'; allowed: ...`, secrets masked."""
+    return f"{where}: {dotted(path)}: found {shown(path, found)}; allowed: {allowed}"
+
+
+def dotted(path: Sequence[str | int]) -> str:
+    """Return a key path as people write it: `symbols.XAUUSD.risk.units`."""
+    return ".".join(str(part) for part in path) or "the whole file"
+
+
+def shown(path: Sequence[str | int], found: Any) -> str:
+    """Return a value for an error message: short, and masked where a name on its path speaks of a secret."""
+    if any(isinstance(part, str) and _SECRET_NAME.search(part) for part in path):
+        return "*** (hidden)"
+    if isinstance(found, dict):
+        return "a mapping" if found else "an empty mapping"
+    if found is None:
+        return "nothing"
+    if isinstance(found, bool):
+        return str(found).lower()
+    text = repr(found)
+    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "..."
+
+
+def unknown_key(path: Sequence[str | int], known: Iterable[str]) -> str:
+    """Return what to say of a key that is not known: the nearest known one, and all of them."""
+    names = {name.lower(): name for name in sorted(known)}
+    key = str(path[-1])
+    near = difflib.get_close_matches(key.lower(), names, n=1)
+    hint = f"did you mean '{names[near[0]]}'? " if near else ""
+    return f"{dotted(path)}: unknown key '{key}'; {hint}known keys: {', '.join(names.values())}"

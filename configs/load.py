@@ -1,0 +1,80 @@
+"""Load what the system is told: the two YAML files, then the environment over them, checked as a whole."""
+
+import os
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from configs.errors import ConfigError
+from configs.faults import Checked, describe
+from configs.overrides import Contents, apply_overrides
+from configs.schema import FILES, SERVICES, SYMBOLS, schema_of
+from configs.services import ConfigModel, OrchestratorConfig, ServicesConfig
+from configs.settings import load_settings, project_root
+from configs.strategy_check import strategy_faults
+from configs.symbols import SymbolConfig
+from configs.yaml_file import read_yaml
+from trading.rules import AccountLimits
+
+
+class SystemConfig(ConfigModel):
+    """All that the two files say, with the environment over them."""
+
+    services: ServicesConfig = Field(description="The four services.")
+    orchestrator: OrchestratorConfig = Field(description="The orchestrator that watches over them.")
+    account: AccountLimits = Field(description="The account and the limits that all symbols share.")
+    symbols: Mapping[str, SymbolConfig] = Field(description="Each symbol by its name, in the order of the file.")
+
+
+def load_system(config_dir: Path | None = None, environ: Mapping[str, str] | None = None) -> SystemConfig:
+    """Read `services.yaml` and `symbols.yaml`, put the environment over them, and check all of it.
+
+    Args:
+        config_dir: Folder of the two files; None takes the one of the settings.
+        environ: Environment variables; None takes the process's own.
+
+    Raises:
+        ConfigError: Names every fault at once.
+    """
+    folder = (config_dir or load_settings().config_dir).absolute()
+    contents, faults = _read(folder)
+    origins, wrong_names = apply_overrides(contents, os.environ if environ is None else environ)
+    faults += wrong_names
+    models: dict[str, Any] = {}
+    for name, content in contents.items():
+        checked = Checked(partial(schema_of, name), _shown(folder / name), content, origins)
+        try:
+            models[name] = FILES[name].model_validate(content, context={"config_dir": folder})
+        except ValidationError as error:
+            faults += describe(error, checked)
+        if name == SYMBOLS:
+            faults += strategy_faults(checked)
+    if faults:
+        raise ConfigError(faults)
+    services, symbols = models[SERVICES], models[SYMBOLS]
+    return SystemConfig(
+        services=services.services,
+        orchestrator=services.orchestrator,
+        account=symbols.account,
+        symbols=symbols.symbols,
+    )
+
+
+def _read(folder: Path) -> tuple[Contents, list[str]]:
+    contents: Contents = {}
+    faults: list[str] = []
+    for name in FILES:
+        try:
+            contents[name] = read_yaml(folder / name, shown_as=_shown(folder / name))
+        except ConfigError as error:
+            faults += error.faults
+    return contents, faults
+
+
+def _shown(path: Path) -> str:
+    """Return a path as short as it is still clear."""
+    root = project_root()
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)

@@ -1,0 +1,71 @@
+"""The JSON schema of the two files: for editors, and for what an error message says is allowed."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from configs.services import ServicesFile
+from configs.symbols import SymbolsFile
+
+SERVICES, SYMBOLS = "services.yaml", "symbols.yaml"
+Schema = dict[str, Any]
+FILES: Mapping[str, type[ServicesFile] | type[SymbolsFile]] = {SERVICES: ServicesFile, SYMBOLS: SymbolsFile}
+
+
+def json_schema() -> Schema:
+    """Return the JSON schema (draft 2020-12) of each file, by the name of the file."""
+    return {name: schema_of(name) for name in FILES}
+
+
+@lru_cache
+def schema_of(file: str) -> Schema:
+    """Return the JSON schema of `services.yaml` or `symbols.yaml`; not to be changed."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **FILES[file].model_json_schema()}
+
+
+def schema_at(root: Schema, path: Sequence[str | int], content: Any) -> Schema:
+    """Return the part of a schema that holds for a key path, empty where the schema knows no such key.
+
+    Args:
+        root: Schema of a whole file, or of the parameters of a strategy.
+        path: Keys from its top.
+        content: What was given: its `kind` says which of several forms a part has.
+    """
+    node = root
+    for key in path:
+        form = _form(root, node, content)
+        node = form.get("properties", {}).get(key) or _any_key(form)
+        content = content.get(key) if isinstance(content, Mapping) else None
+    return {**_form(root, node, content), **({"description": node["description"]} if "description" in node else {})}
+
+
+def known_keys(root: Schema, path: Sequence[str | int], content: Any) -> list[str]:
+    """Return the keys that a schema names under a path."""
+    return list(schema_at(root, path, content).get("properties", {}))
+
+
+def is_open(root: Schema, path: Sequence[str | int], content: Any) -> bool:
+    """Return whether any key may stand under a path, as in the parameters of a strategy."""
+    return schema_at(root, path, content).get("additionalProperties") is True
+
+
+def _form(root: Schema, node: Schema, content: Any) -> Schema:
+    """Follow a reference, and choose among several forms by `kind`, else the one that names keys."""
+    if "$ref" in node:
+        return _form(root, root["$defs"][node["$ref"].rsplit("/", 1)[-1]], content)
+    forms = node.get("oneOf") or node.get("anyOf")
+    if not forms:
+        return node
+    kind = content.get("kind") if isinstance(content, Mapping) else None
+    mapping = node.get("discriminator", {}).get("mapping", {})
+    if isinstance(kind, str) and kind in mapping:
+        return _form(root, {"$ref": mapping[kind]}, content)
+    if mapping:
+        return node
+    return next((form for form in (_form(root, form, content) for form in forms) if "properties" in form), node)
+
+
+def _any_key(form: Schema) -> Schema:
+    patterns = form.get("patternProperties") or {"": form.get("additionalProperties")}
+    found = next(iter(patterns.values()))
+    return found if isinstance(found, dict) else {}

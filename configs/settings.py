@@ -1,0 +1,173 @@
+"""Settings of the installation: where the stores are, where files go. From the environment alone, names `TRADING__*`.
+
+What is traded, and how, is in `services.yaml` and `symbols.yaml`. This module is read by every `celery` command, so it
+imports nothing heavy.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from configs.errors import ConfigError, unknown_key
+
+PREFIX = "TRADING__"
+DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
+OVERRIDE_SECTIONS = ("SERVICES", "ORCHESTRATOR", "ACCOUNT", "SYMBOLS")
+"""Names that go on with one of these override the YAML files; `configs.load` reads them."""
+
+_PACKAGE_DIR = Path(__file__).resolve().parent
+_REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+def project_root() -> Path:
+    """Return the folder that holds `configs/`: the current one, or else the checkout of this package."""
+    here = Path.cwd()
+    is_checkout = (_PACKAGE_DIR.parent / "pyproject.toml").is_file()
+    return here if (here / "configs" / "services.yaml").is_file() or not is_checkout else _PACKAGE_DIR.parent
+
+
+def _default_config_dir() -> Path:
+    beside = project_root() / "configs"
+    return beside if beside.is_dir() else _PACKAGE_DIR
+
+
+def _from_root(path: Path) -> Path:
+    return project_root() / path.expanduser()
+
+
+def _redis_url(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(_REDIS_SCHEMES):
+        raise ValueError(f"a URL that begins with {', '.join(_REDIS_SCHEMES)}")
+    return url
+
+
+def _sql_url(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(("sqlite:///", "postgresql+psycopg://")):
+        raise ValueError("a SQLAlchemy URL, sqlite:///path or postgresql+psycopg://user:password@host/database")
+    return url
+
+
+def _sqlite_in_var(name: str, validated: Mapping[str, Any]) -> SecretStr:
+    return SecretStr(f"sqlite:///{validated['var_dir'] / name}")
+
+
+RootPath = Annotated[Path, AfterValidator(_from_root)]
+SqlUrl = Annotated[SecretStr, AfterValidator(_sql_url)]
+
+
+class Settings(BaseSettings):
+    """One installation. Each field is the environment variable `TRADING__` + its name in capitals."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, hide_input_in_errors=True, env_ignore_empty=True
+    )
+
+    config_dir: RootPath = Field(
+        default_factory=_default_config_dir, description="Folder of services.yaml and symbols.yaml."
+    )
+    var_dir: RootPath = Field(
+        default=Path("var"), description="Folder for all that is written: ledger, logs, the local Redis. From the root."
+    )
+    redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = Field(
+        default=None,
+        description="Redis of broker and stores. None: what the launcher wrote down, see resolve_redis_url.",
+    )
+    redis_port: int = Field(
+        default=0, ge=0, le=65535, description="Port of the Redis that the launcher starts; 0 takes a free one."
+    )
+    namespace: str = Field(
+        default="trading",
+        pattern=r"^[A-Za-z0-9_-]{1,32}$",
+        description="First part of every Redis key of this installation.",
+    )
+    ledger_url: SqlUrl = Field(
+        default_factory=lambda validated: _sqlite_in_var("ledger.sqlite3", validated),
+        description="SQLAlchemy URL of the ledger: intents, orders, fills, positions.",
+    )
+    paper_url: SqlUrl = Field(
+        default_factory=lambda validated: _sqlite_in_var("paper.sqlite3", validated),
+        description="SQLAlchemy URL of the paper venue's own books; never the ledger's database file.",
+    )
+    log_format: Literal["human", "json"] = Field(
+        default="human", description="human: lines to read; json: one object a line."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least level that is logged."
+    )
+    task_events: bool = Field(
+        default=True, description="Workers report each task to Flower; false about doubles what a worker can do."
+    )
+    flower_address: str = Field(default="127.0.0.1", description="Address that Flower listens on.")
+    flower_port: Port = Field(default=5555, description="Port that Flower listens on.")
+    flower_user: str = Field(
+        default="trader", pattern=r"^[^:\s]+$", description="Name for Flower's login; without a colon or a space."
+    )
+    flower_password: SecretStr | None = Field(
+        default=None, description="Password for Flower's login. None: the launcher makes one and says where it is."
+    )
+    journal_max_len: int = Field(
+        default=10_000, ge=100, description="Decisions kept in each symbol's journal stream in Redis, in entries."
+    )
+    events_max_len: int = Field(
+        default=100_000, ge=100, description="Events kept in the Redis stream of events, in entries."
+    )
+    window_max_len: int = Field(
+        default=2_000, ge=100, description="Candles kept for each symbol in Redis; no strategy can look back further."
+    )
+
+    @property
+    def redis_url_file(self) -> Path:
+        """Where the launcher writes the URL of the Redis that it started, readable by the owner alone (mode 0600)."""
+        return self.var_dir / "redis" / "url"
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises:
+        ConfigError: A value is not allowed, or a name that begins with `TRADING__` is not known; no value is printed.
+    """
+    faults = _unknown_names(os.environ)
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        wrong = [fault for fault in error.errors(include_input=False) if fault["type"] != "default_factory_not_called"]
+        raise ConfigError([*faults, *(f"{PREFIX}{str(at['loc'][0]).upper()}: {at['msg']}" for at in wrong)]) from None
+    if faults:
+        raise ConfigError(faults)
+    return settings
+
+
+def resolve_redis_url(settings: Settings) -> str:
+    """Return the Redis URL: `TRADING__REDIS_URL`, else what the file `<var_dir>/redis/url` holds, else the usual one.
+
+    Raises:
+        ConfigError: The launcher's file holds no Redis URL.
+    """
+    if settings.redis_url is not None:
+        return settings.redis_url.get_secret_value()
+    try:
+        url = settings.redis_url_file.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return DEFAULT_REDIS_URL
+    if not url.startswith(_REDIS_SCHEMES):
+        raise ConfigError([f"{settings.redis_url_file}: holds no Redis URL; remove the file or set {PREFIX}REDIS_URL"])
+    return url
+
+
+def _unknown_names(environ: Mapping[str, str]) -> list[str]:
+    """Return a line for each `TRADING__` name that is neither a setting nor the beginning of an override."""
+    known = {name.upper() for name in Settings.model_fields}
+    names = [name for name in environ if name.upper().startswith(PREFIX)]
+    heads = {name: name.upper().removeprefix(PREFIX).split("__")[0] for name in names}
+    return [
+        f"environment: {unknown_key([name], [PREFIX + key for key in known])}"
+        for name in names
+        if name.upper().removeprefix(PREFIX) not in known and heads[name] not in OVERRIDE_SECTIONS
+    ]

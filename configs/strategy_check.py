@@ -1,0 +1,39 @@
+"""Check each symbol's strategy with its parameters: what is wrong is found before anything trades."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from configs.errors import fault_line
+from configs.faults import Checked, Path, describe
+from trading.strategies.registry import strategy_class
+
+
+def strategy_faults(checked: Checked) -> list[str]:
+    """Return a line for each fault in the strategies of `symbols.yaml`, which is what was checked."""
+    symbols = checked.content.get("symbols")
+    entries = symbols.items() if isinstance(symbols, Mapping) else ()
+    return [
+        fault
+        for name, entry in entries
+        if isinstance(entry, Mapping) and isinstance(entry.get("strategy"), Mapping)
+        for fault in _faults(checked, ("symbols", name, "strategy"), entry["strategy"])
+    ]
+
+
+def _faults(checked: Checked, at: Path, strategy: Mapping[str, Any]) -> list[str]:
+    name, params = strategy.get("name"), strategy.get("params", {})
+    if not isinstance(name, str) or not isinstance(params, Mapping):
+        return []  # the models have a line for it
+    try:
+        found = strategy_class(name)
+    except ValueError as error:
+        path = (*at, "name")
+        return [fault_line(checked.source(path), path, name, str(error))]
+    try:
+        found.model_validate(params)
+    except ValidationError as error:
+        part = Checked(found.model_json_schema, checked.where, params, checked.origins, (*at, "params"))
+        return describe(error, part)
+    return []

@@ -1,0 +1,176 @@
+"""The models of `symbols.yaml`: the account, and for each symbol its candles, venue, strategy, risk and session."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+)
+
+from configs.services import ConfigModel
+from trading.candles import timeframe_ms
+from trading.events import Regime
+from trading.rules import AccountLimits, RiskLimits
+from trading.session import Session
+
+_FRESH_TIMEFRAMES = 3
+RESERVED_NAMES = ("control",)
+_STEP = "Number of candles that become visible at each fetch when speed is max."
+
+Speed = Literal["max"] | Annotated[float, Field(strict=True, gt=0)]
+Price = Annotated[float, Field(strict=True, gt=0)]
+NonNegative = Annotated[float, Field(strict=True, ge=0)]
+
+
+def _is_timeframe(timeframe: str) -> str:
+    try:
+        timeframe_ms(timeframe)
+    except ValueError:
+        raise ValueError("a whole number and one of m, h, d, such as '1m'") from None
+    return timeframe
+
+
+def _is_text(instant: object) -> object:
+    if not isinstance(instant, str | datetime):
+        raise ValueError("an ISO instant with its offset, such as 2025-01-06T00:00:00Z")
+    return instant
+
+
+def _is_free(name: str) -> str:
+    if name.lower() in RESERVED_NAMES:
+        raise ValueError(f"any other name: {name!r} is the queue of the control tasks")
+    return name
+
+
+SymbolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,19}$"), AfterValidator(_is_free)]
+"""Also the name of the symbol's queue."""
+
+
+class FileSource(ConfigModel):
+    """Candles recorded in a file, played as if they came from an exchange."""
+
+    kind: Literal["file"] = Field(description="file: candles recorded in a CSV file.")
+    path: Path = Field(
+        description="Path of the CSV file (may end in .gz); from the folder of symbols.yaml when not absolute."
+    )
+    speed: Speed = Field(
+        default=1.0,
+        description="Seconds of market time that pass in one real second; max: as fast as the candles are taken.",
+    )
+    step: Annotated[int, Field(strict=True, ge=1)] = Field(default=1, description=_STEP)
+
+    @field_validator("path")
+    @classmethod
+    def _from_config_dir(cls, path: Path, info: ValidationInfo) -> Path:
+        base: Path | None = (info.context or {}).get("config_dir")
+        return (base / path.expanduser()).resolve() if base else path
+
+
+class SimulatedSource(ConfigModel):
+    """A random walk, the same for the same seed."""
+
+    kind: Literal["simulated"] = Field(description="simulated: a random walk, the same for the same seed.")
+    seed: Annotated[int, Field(strict=True, ge=0)] = Field(description="Seed of the random numbers, a whole number.")
+    start_price: Price = Field(description="Price at which the walk begins, in quote currency.")
+    start: Annotated[AwareDatetime, BeforeValidator(_is_text)] = Field(
+        description="Market time at which the simulation begins: "
+        "an ISO instant with its offset, such as 2025-01-06T00:00:00Z."
+    )
+    speed: Speed = Field(
+        default=1.0,
+        description="Seconds of market time that pass in one real second; max: as fast as the candles are taken.",
+    )
+    annual_volatility: Annotated[float, Field(strict=True, gt=0, le=10)] = Field(
+        default=0.5,
+        description="Standard deviation of a year's logarithmic return, as a fraction: 0.5 is 50 % a year. "
+        "That of a candle follows with the square root of time.",
+    )
+    tick_size: Price = Field(default=0.01, description="Smallest step of the price, in quote currency.")
+    step: Annotated[int, Field(strict=True, ge=1)] = Field(default=1, description=_STEP)
+
+
+class PaperVenue(ConfigModel):
+    """A venue with its own books that fills orders by the candles."""
+
+    kind: Literal["paper"] = Field(description="paper: simulated fills, no money.")
+    fill_at: Literal["next_open", "close"] = Field(
+        default="next_open",
+        description="Price of a market order: "
+        "the open of the candle after the decision, or the close of the decided one.",
+    )
+    spread: NonNegative = Field(
+        default=0.0, description="Ask minus bid, in quote currency; half of it is paid at each fill."
+    )
+    slippage: NonNegative = Field(
+        default=0.0, description="Worse price at each market or stop fill, in quote currency."
+    )
+    commission_bps: NonNegative = Field(
+        default=0.0, description="Commission of each fill, in basis points of its value."
+    )
+
+
+class StrategyConfig(ConfigModel):
+    """Which strategy, with which parameters."""
+
+    name: str = Field(min_length=1, description="Short name of a strategy, or an import path package.module:Class.")
+    params: Mapping[str, Any] = Field(
+        default_factory=dict,
+        description="Parameters of the strategy; its own model gives their units and refuses wrong ones.",
+    )
+
+
+Source = Annotated[FileSource | SimulatedSource, Field(discriminator="kind")]
+Venue = PaperVenue
+"""A second kind of venue makes this a union like `Source`."""
+
+
+class SymbolConfig(ConfigModel):
+    """One symbol."""
+
+    timeframe: Annotated[str, AfterValidator(_is_timeframe)] = Field(
+        description="Length of a candle: a whole number and m, h or d, such as 1m."
+    )
+    source: Source = Field(description="Where the candles come from.")
+    venue: Venue = Field(description="Where the orders go.")
+    strategy: StrategyConfig = Field(description="What decides.")
+    risk: RiskLimits = Field(description="How large a position is, and what an opposite signal does.")
+    session: Session = Field(description="When the market is open.")
+    max_signal_age_s: Annotated[float, Field(strict=True, gt=0)] = Field(
+        default_factory=lambda valid: _FRESH_TIMEFRAMES * timeframe_ms(valid["timeframe"]) / 1000,
+        description="Seconds of market time: entries come only from candles that closed at most this long ago. "
+        "Three timeframes when left out.",
+    )
+    allowed_regimes: tuple[Regime, ...] | None = Field(
+        default=None, description="Kinds of market in which entries are allowed; all of them when left out."
+    )
+
+    @property
+    def timeframe_ms(self) -> int:
+        """Length of a candle in milliseconds."""
+        return timeframe_ms(self.timeframe)
+
+
+class SymbolsFile(ConfigModel):
+    """The whole of `symbols.yaml`."""
+
+    account: AccountLimits = Field(description="The account and the limits that all symbols share.")
+    symbols: dict[SymbolName, SymbolConfig] = Field(
+        min_length=1,
+        description="Each symbol by its name, which is also the name of its queue.",
+        json_schema_extra={"additionalProperties": False},
+    )
+
+    @field_validator("symbols")
+    @classmethod
+    def _are_distinct(cls, symbols: dict[str, SymbolConfig]) -> dict[str, SymbolConfig]:
+        if len({name.lower() for name in symbols}) < len(symbols):
+            raise ValueError(f"{', '.join(symbols)}: two names differ in upper and lower case alone")
+        return symbols

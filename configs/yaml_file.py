@@ -1,0 +1,91 @@
+"""Read a YAML file strictly: a key given twice is an error, and only what looks like a number is one."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from configs.errors import ConfigError, dotted
+
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C parser where PyYAML was built with it
+_REPLACED_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "timestamp")}
+
+
+class _Loader(_Base):  # type: ignore[misc]  # the base is one of two classes
+    """YAML 1.2 scalars: `1e-4` is a number, `18:00` is none, and a date stays the text that it is."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012  # the name and form that PyYAML looks for
+        first: [(tag, pattern) for tag, pattern in resolvers if tag not in _REPLACED_TAGS]
+        for first, resolvers in _Base.yaml_implicit_resolvers.items()
+    }
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Refuse a key given twice, while the keys still are as they were written."""
+        _refuse_duplicates(node)
+        super().flatten_mapping(node)
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?(0|[1-9][0-9_]*)$"), list("-+0123456789"))
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"^[-+]?(\.[0-9]+|[0-9][0-9_]*(\.[0-9_]*)?)([eE][-+]?[0-9]+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$"
+    ),
+    list("-+0123456789."),
+)
+
+
+def _refuse_duplicates(node: yaml.MappingNode) -> None:
+    seen: dict[str, int] = {}
+    for key, _ in node.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode):
+            continue
+        if key.value in seen:
+            raise yaml.constructor.ConstructorError(
+                None, None, f"key '{key.value}' is given twice, first in line {seen[key.value]}", key.start_mark
+            )
+        seen[key.value] = line
+
+
+def parse_scalar(text: str) -> Any:
+    """Return what a value of an environment variable means, as YAML would read it.
+
+    Raises:
+        ValueError: It is no YAML.
+    """
+    try:
+        return yaml.load(text, _Loader)  # a SafeLoader
+    except yaml.YAMLError:
+        raise ValueError("not a YAML value") from None
+
+
+def read_yaml(path: Path, *, shown_as: str) -> dict[str, Any]:
+    """Return the mapping in a YAML file.
+
+    Raises:
+        ConfigError: It is not there, cannot be read, is no YAML, has a key twice, or holds no mapping; says the line.
+    """
+    try:
+        content = yaml.load(path.read_bytes(), _Loader)  # a SafeLoader
+    except FileNotFoundError:
+        raise ConfigError([_missing(path)]) from None
+    except OSError as error:
+        raise ConfigError([f"{shown_as}: cannot be read ({error.strerror}): {path}"]) from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f", line {mark.line + 1}" if mark else ""
+        raise ConfigError([f"{shown_as}{line}: {error.problem or error.context}"]) from None
+    except yaml.YAMLError as error:
+        raise ConfigError([f"{shown_as}: {' '.join(str(error).split())}"]) from None
+    if not isinstance(content, dict):
+        raise ConfigError([f"{shown_as}: {dotted(())}: found {type(content).__name__}; allowed: keys with values"])
+    return content
+
+
+def _missing(path: Path) -> str:
+    return (
+        f"{path.name}: not found; looked for it in {path.parent}. Start in the project's folder, "
+        "or set TRADING__CONFIG_DIR to the folder that holds services.yaml and symbols.yaml"
+    )

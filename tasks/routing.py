@@ -1,0 +1,31 @@
+"""Where a task runs: a pipeline step on its symbol's own queue, everything else on the control queue."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tasks.flow import FIRST_STAGE, STAGES
+
+CONTROL_QUEUE = "control"
+URGENT, PATIENT = 0, 9
+PRIORITY_STEPS = (URGENT, PATIENT)
+"""Lower is first on Redis. Each further step is one more list that a worker polls for each of its queues."""
+
+
+def route(
+    name: str,
+    args: Sequence[Any] | None,
+    kwargs: Mapping[str, Any] | None,
+    options: Mapping[str, Any],
+    task: Any = None,
+    **_: Any,
+) -> dict[str, Any] | None:
+    """Route a task by its `symbol` argument.
+
+    A new tick waits until the chain before it has ended: its later steps are urgent, the first one is patient.
+    """
+    if name in STAGES:
+        symbol = (kwargs or {}).get("symbol") or (args[0] if args else None)
+        return {"queue": str(symbol), "priority": PATIENT if name == FIRST_STAGE else URGENT}
+    if name.startswith("tasks."):
+        return {"queue": CONTROL_QUEUE, "priority": URGENT}
+    return None

@@ -1,0 +1,112 @@
+"""What one process holds for its tasks: configuration, stores, and the pipeline of each symbol that it serves."""
+
+import json
+import logging
+import os
+from functools import lru_cache
+from typing import Any
+
+from adapters import keys
+from adapters.bootstrap import Stores, build_pipeline, open_paper_venue, open_source, open_stores
+from adapters.redis_bus import RedisEventBus
+from adapters.redis_client import talking_to_redis
+from configs.load import SystemConfig, load_system
+from configs.settings import Settings, load_settings
+from trading.errors import Transient, UnknownSymbol
+from trading.pipeline import SymbolPipeline
+from trading.ports import Venue
+
+logger = logging.getLogger(__name__)
+
+_DELIVERY_MEMORY_S = 3600
+
+
+class Runtime:
+    """Opens each thing at its first use, and keeps it for the life of the process."""
+
+    def __init__(self, settings: Settings, system: SystemConfig) -> None:
+        self.settings = settings
+        self.system = system
+        self.stores: Stores = open_stores(settings, system)
+        self._venue: Venue | None = None
+        self._pipelines: dict[str, SymbolPipeline] = {}
+
+    @property
+    def bus(self) -> RedisEventBus:
+        return self.stores.bus
+
+    def known(self, symbol: str) -> str:
+        """Return `symbol` when it is configured.
+
+        Raises:
+            UnknownSymbol: It is not; the error lists those that are.
+        """
+        if symbol not in self.system.symbols:
+            raise UnknownSymbol(str(symbol), tuple(self.system.symbols))
+        return symbol
+
+    def pipeline(self, symbol: str) -> SymbolPipeline:
+        """Return the symbol's pipeline, built at the first call."""
+        found = self._pipelines.get(symbol)
+        return found if found is not None else self.rebuild(symbol)
+
+    def rebuild(self, symbol: str) -> SymbolPipeline:
+        """Build the symbol's pipeline anew: nothing that the old one remembered is kept."""
+        config = self.system.symbols[self.known(symbol)]
+        if self._venue is None:
+            self._venue = open_paper_venue(self.settings, self.system.symbols)
+        stores = self.stores
+        pipeline = build_pipeline(
+            symbol,
+            self.system,
+            source=open_source(symbol, config, stores.redis, self.settings.namespace),
+            store=stores.store,
+            ledger=stores.ledger,
+            venue=self._venue,
+        )
+        self._pipelines[symbol] = pipeline
+        self.report(pipeline)
+        return pipeline
+
+    def flush(self, pipeline: SymbolPipeline) -> None:
+        """Send the events that no commit has taken along.
+
+        Raises:
+            Transient: Redis did not answer; they are kept for the next time.
+        """
+        events = pipeline.outbox.waiting()
+        self.bus.publish(events)
+        pipeline.outbox.forget(len(events))
+
+    def report(self, pipeline: SymbolPipeline) -> None:
+        """Write down how the services are; a Redis that does not answer is logged, so that it hides no error before it."""
+        statuses: Any = {status["service_name"]: json.dumps(status) for status in pipeline.statuses()}
+        try:
+            self.flush(pipeline)
+            with talking_to_redis():
+                self.stores.redis.hset(keys.service(self.settings.namespace, pipeline.symbol), mapping=statuses)
+        except Transient as trouble:
+            logger.warning("report_failed symbol=%s reason=%s", pipeline.symbol, trouble)
+
+    def note_fetch(self, symbol: str) -> None:
+        self.stores.store.note_fetch(symbol)
+
+    def count_delivery(self, task_id: str) -> int:
+        """Count one more delivery of a message that came more than once, and return how many there were."""
+        key = keys.deliveries(self.settings.namespace, task_id)
+        with talking_to_redis(), self.stores.redis.pipeline(transaction=True) as pipe:
+            pipe.incr(key)
+            pipe.expire(key, _DELIVERY_MEMORY_S)
+            count, _ = pipe.execute()
+        return int(count)
+
+
+def runtime() -> Runtime:
+    """Return this process's runtime; a forked child gets one of its own."""
+    return _runtime_of(os.getpid())
+
+
+@lru_cache(maxsize=1)
+def _runtime_of(_pid: int) -> Runtime:
+    settings = load_settings()
+    return Runtime(settings, load_system(settings.config_dir))

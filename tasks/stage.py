@@ -1,0 +1,75 @@
+"""What every step of the chain does around its service: refuse stale deliveries, end or go on, keep nothing unsaid."""
+
+import logging
+from collections.abc import Callable
+from typing import TypeVar
+
+from celery import Task
+
+from adapters.clock import now_ms
+from tasks.flow import DELIVERY_LIMIT, TICK_LIFE_S
+from tasks.runtime import Runtime, runtime
+from tasks.ticks import send_tick
+from trading.events import Event, EventType, Message
+from trading.flow import End, EndReason
+from trading.pipeline import SymbolPipeline
+
+logger = logging.getLogger(__name__)
+Out = TypeVar("Out", bound=Message)
+
+
+def run_stage(task: Task, symbol: str, deadline_ms: int, work: Callable[[SymbolPipeline], Out | End]) -> str:
+    """Run one step.
+
+    Args:
+        deadline_ms: Wall-clock time after which the step gives way to a newer tick.
+        work: Calls the step's service.
+
+    Returns:
+        The JSON of the message for the next step, or why the chain ends here.
+    """
+    here = runtime()
+    refusal = _refusal(task, here, symbol, deadline_ms)
+    outcome = refusal or _work(here, symbol, work)
+    if isinstance(outcome, End):
+        task.request.chain = None
+        _ended(task, here, symbol, outcome)
+        return str(outcome)
+    return outcome.model_dump_json()
+
+
+def _work(here: Runtime, symbol: str, work: Callable[[SymbolPipeline], Out | End]) -> Out | End:
+    pipeline = here.pipeline(symbol)
+    try:
+        outcome = work(pipeline)
+        if isinstance(outcome, End) and outcome.reason is EndReason.RESTARTED:
+            pipeline = here.rebuild(symbol)
+            outcome = work(pipeline)
+    except Exception:
+        here.report(pipeline)
+        raise
+    if pipeline.outbox.waiting():
+        here.flush(pipeline)
+    return outcome
+
+
+def _refusal(task: Task, here: Runtime, symbol: str, deadline_ms: int) -> End | None:
+    if now_ms() > deadline_ms:
+        return End(EndReason.EXPIRED, "a newer tick takes over")
+    if not (task.request.delivery_info or {}).get("redelivered"):
+        return None
+    count = here.count_delivery(task.request.id)
+    if count <= DELIVERY_LIMIT:
+        return None
+    reason = f"{task.name} was delivered {count} times and never finished: dropped"
+    logger.error("delivery_limit symbol=%s task_id=%s reason=%s", symbol, task.request.id, reason)
+    here.bus.publish([Event(type=EventType.SERVICE_ERROR, symbol=symbol, reason=reason)])
+    return End(EndReason.POISONED, reason)
+
+
+def _ended(task: Task, here: Runtime, symbol: str, end: End) -> None:
+    if end.reason is EndReason.NO_NEW_CANDLE:
+        here.note_fetch(symbol)
+    if end.more:
+        tick_id = f"more:{symbol}:{end.cursor_ms}"
+        send_tick(task.app, symbol, tick_id=tick_id, life_s=TICK_LIFE_S, expected_ms=end.cursor_ms)

@@ -1,0 +1,150 @@
+"""What every CandleSource promises, and what one that plays a tape promises besides.
+
+A test module inherits `SourceContract` or `PlayedSourceContract` and defines the fixture `stage`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from trading.candles import CLOSE, OPEN, Candles, timeframe_ms
+from trading.ports import Bars, CandleSource
+
+COUNT = 12
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A source, and a moment at which to question it: its clock stands still, or is driven by the cursor.
+
+    Attributes:
+        source: What is tested.
+        timeframe: Of its candles.
+        after_ms: A cursor that at least one closed candle follows and at least `COUNT` come before.
+        truth: The whole candles around it; needed by `PlayedSourceContract` alone.
+    """
+
+    source: CandleSource
+    timeframe: str
+    after_ms: int
+    truth: Candles | None = None
+
+    @property
+    def bar_ms(self) -> int:
+        return timeframe_ms(self.timeframe)
+
+
+def closed_part(bars: Bars, bar_ms: int) -> Candles:
+    """Return the bars that had closed when the source answered."""
+    return bars.candles.until(bars.as_of_ms - bar_ms)
+
+
+def walk(source: CandleSource, *, count: int, after_ms: int | None = None) -> Iterator[Bars]:
+    """Read as a symbol does that decides each candle as soon as it has closed, while the source has more at once."""
+    cursor_ms, more = after_ms, True
+    while more:
+        bars = source.newest(count, after_ms=cursor_ms)
+        yield bars
+        cursor_ms, more = int(bars.candles.open_ms[-2]), bars.more
+
+
+def check_forming(bars: Bars, truth: Candles) -> None:
+    """Check that the last bar shows the open of a candle that had begun, or repeats the last close."""
+    open_ms, row = bars.candles.last_open_ms, bars.candles.values[-1]
+    begun = truth.until(bars.as_of_ms)
+    price = begun.values[-1, OPEN if begun.last_open_ms == open_ms else CLOSE]
+    assert row.tolist() == [price, price, price, price, 0.0]
+
+
+class SourceContract:
+    """Inherit it, and define the fixture `stage`."""
+
+    @pytest.fixture
+    def stage(self) -> Stage:
+        raise NotImplementedError
+
+    def test_newest_asked_shows_closed_bars_and_then_the_forming_one(self, stage: Stage) -> None:
+        bars = stage.source.newest(COUNT, after_ms=stage.after_ms)
+
+        closes_ms = bars.candles.open_ms + stage.bar_ms
+        assert len(bars.candles) == COUNT
+        assert (closes_ms[:-1] <= bars.as_of_ms).all()
+        assert bars.candles.last_open_ms <= bars.as_of_ms < closes_ms[-1]
+
+    def test_newest_asked_is_in_order_in_the_right_shape(self, stage: Stage) -> None:
+        candles = stage.source.newest(COUNT, after_ms=stage.after_ms).candles
+
+        assert (np.diff(candles.open_ms) > 0).all()
+        assert candles.open_ms.dtype == np.int64
+        assert candles.values.dtype == np.float64
+        assert candles.values.shape == (len(candles), 5)
+
+    @pytest.mark.parametrize("count", [1, 2, 5])
+    def test_newest_with_a_smaller_count_is_the_end_of_a_larger_one(self, stage: Stage, count: int) -> None:
+        many = stage.source.newest(COUNT, after_ms=stage.after_ms)
+        few = stage.source.newest(count, after_ms=stage.after_ms)
+
+        assert few.candles == many.candles[-count:]
+
+    def test_newest_asked_twice_at_one_moment_is_the_same(self, stage: Stage) -> None:
+        first = stage.source.newest(COUNT, after_ms=stage.after_ms)
+
+        assert stage.source.newest(COUNT, after_ms=stage.after_ms) == first
+
+    def test_newest_answer_changed_by_its_reader_leaves_the_source_as_it_was(self, stage: Stage) -> None:
+        before = stage.source.newest(COUNT, after_ms=stage.after_ms)
+        spoilt = stage.source.newest(COUNT, after_ms=stage.after_ms).candles.values
+        if spoilt.flags.writeable:
+            spoilt[:] = np.nan
+
+        assert stage.source.newest(COUNT, after_ms=stage.after_ms) == before
+
+    def test_history_asked_ends_with_the_cursor_and_agrees_with_newest(self, stage: Stage) -> None:
+        newest = stage.source.newest(COUNT, after_ms=stage.after_ms)
+        history = stage.source.history(stage.after_ms, count=COUNT)
+
+        assert len(history) == COUNT
+        assert history.last_open_ms == stage.after_ms
+        known = newest.candles.until(stage.after_ms)
+        assert history[COUNT - len(known) :] == known
+
+    def test_since_asked_shows_what_newest_shows_after_the_cursor(self, stage: Stage) -> None:
+        newest = stage.source.newest(COUNT, after_ms=stage.after_ms)
+        since = stage.source.since(stage.after_ms, limit=10 * COUNT)
+
+        assert since.as_of_ms == newest.as_of_ms
+        assert len(since.candles) > 1
+        assert (since.candles.open_ms > stage.after_ms).all()
+        overlap = min(len(since.candles), COUNT)
+        assert since.candles[-overlap:] == newest.candles[-overlap:]
+
+    @pytest.mark.parametrize("limit", [1, 2, 5])
+    def test_since_with_a_smaller_limit_is_the_beginning_of_a_larger_one(self, stage: Stage, limit: int) -> None:
+        many = stage.source.since(stage.after_ms, limit=10 * COUNT)
+        few = stage.source.since(stage.after_ms, limit=limit)
+
+        assert few.candles == many.candles[:limit]
+
+    def test_since_cut_within_closed_candles_says_that_there_is_more(self, stage: Stage) -> None:
+        everything = stage.source.since(stage.after_ms, limit=10 * COUNT)
+        closed = closed_part(everything, stage.bar_ms)
+        for limit in range(1, len(closed)):
+            assert stage.source.since(stage.after_ms, limit=limit).more
+
+
+class PlayedSourceContract(SourceContract):
+    """For sources that play whole candles, which `stage` names in `truth`."""
+
+    def test_played_bars_are_whole_candles_and_the_open_of_the_next(self, stage: Stage) -> None:
+        assert stage.truth is not None
+        for bars in (
+            stage.source.newest(COUNT, after_ms=stage.after_ms),
+            stage.source.since(stage.after_ms, limit=10 * COUNT),
+        ):
+            closed = closed_part(bars, stage.bar_ms)
+            known = stage.truth.until(bars.as_of_ms - stage.bar_ms)
+            assert closed == known[len(known) - len(closed) :]
+            assert len(bars.candles) == len(closed) + 1
+            check_forming(bars, stage.truth)

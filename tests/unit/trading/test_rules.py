@@ -1,0 +1,350 @@
+"""Risk rules: a table of verdicts, and the limits that no verdict may pass."""
+
+import math
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from trading.events import Signal, SignalSide
+from trading.lifecycle import DesiredState
+from trading.orders import Leg, OrderRequest, Side, client_order_id
+from trading.positions import Position
+from trading.risk import LedgerView, Verdict
+from trading.rules import AccountLimits, RiskLimits, judge, round_down
+
+OPEN_MS = 1_774_360_800_000
+FLAT = Position("XAUUSD", "ema")
+LONG = Position("XAUUSD", "ema", units=2.0, average_price=100.0, stop_loss=95.0)
+SHORT = Position("XAUUSD", "ema", units=-2.0, average_price=100.0, stop_loss=105.0)
+VIEW = LedgerView(
+    DesiredState.RUNNING, FLAT, has_unsettled=False, open_positions=0, open_risk=0.0, day_realised=0.0, balance=10_000.0
+)
+FREE = AccountLimits(name="main", starting_balance=10_000)
+FIXED = RiskLimits(units=1.0)
+FRACTION = RiskLimits(sizing="risk_fraction", risk_fraction=0.01, unit_step=0.1)
+
+
+def signal(
+    side: SignalSide = SignalSide.BUY, stop_loss: float | None = 95.0, size_units: float | None = None
+) -> Signal:
+    return Signal(
+        strategy="ema",
+        open_ms=OPEN_MS,
+        side=side,
+        price=100.0,
+        stop_loss=stop_loss,
+        take_profit=None if side is SignalSide.CLOSE else 115.0,
+        size_units=size_units,
+        reason="EMA 20 crossed above EMA 50",
+    )
+
+
+CLOSE = signal(SignalSide.CLOSE, stop_loss=None)
+SELL = signal(SignalSide.SELL, stop_loss=105.0)
+
+
+def verdict_of(
+    one: Signal | None = None, view: LedgerView = VIEW, limits: RiskLimits = FIXED, account: AccountLimits = FREE
+) -> Verdict:
+    return judge(view, one or signal(), symbol="XAUUSD", timeframe="1m", account=account, limits=limits)
+
+
+def legs(verdict: Verdict) -> list[tuple[Leg, Side, float]]:
+    return [(one.request.leg, one.request.side, one.request.units) for one in verdict.planned]
+
+
+def held(position: Position, **changes: float) -> LedgerView:
+    return replace(VIEW, position=position, open_positions=1, **changes)  # type: ignore[arg-type]  # numbers only
+
+
+ENTRY = [(Leg.ENTRY, Side.BUY, 1.0)]
+EXIT_LONG, EXIT_SHORT = (Leg.EXIT, Side.SELL, 2.0), (Leg.EXIT, Side.BUY, 2.0)
+PAUSED, STOPPED = replace(VIEW, desired=DesiredState.PAUSED), replace(VIEW, desired=DesiredState.STOPPED)
+TWO_AT_MOST = AccountLimits(name="main", starting_balance=10_000, max_open_positions=2)
+LOSS_50 = AccountLimits(name="main", starting_balance=10_000, max_daily_loss=50)
+
+
+@pytest.mark.parametrize(
+    ("one", "view", "rule", "planned"),
+    [
+        (signal(), VIEW, "ok", ENTRY),
+        (signal(stop_loss=None), VIEW, "ok", ENTRY),
+        (SELL, VIEW, "ok", [(Leg.ENTRY, Side.SELL, 1.0)]),
+        (signal(), PAUSED, "paused", []),
+        (signal(), STOPPED, "stopped", []),
+        (signal(), replace(VIEW, has_unsettled=True), "unsettled", []),
+        (signal(), replace(PAUSED, has_unsettled=True), "paused", []),
+        (signal(), held(LONG), "position_open", []),
+        (SELL, held(SHORT), "position_open", []),
+        (SELL, held(LONG), "ok", [EXIT_LONG, (Leg.ENTRY, Side.SELL, 1.0)]),
+        (signal(), held(SHORT), "ok", [EXIT_SHORT, *ENTRY]),
+        (signal(), replace(held(SHORT), desired=DesiredState.PAUSED), "paused", []),
+        (CLOSE, VIEW, "nothing_to_close", []),
+        (CLOSE, held(LONG), "ok", [EXIT_LONG]),
+        (CLOSE, held(SHORT), "ok", [EXIT_SHORT]),
+        (CLOSE, replace(held(LONG), desired=DesiredState.PAUSED), "ok", [EXIT_LONG]),
+        (CLOSE, replace(held(LONG), desired=DesiredState.STOPPED), "stopped", []),
+        (CLOSE, replace(held(LONG), has_unsettled=True), "unsettled", []),
+    ],
+)
+def test_judge_of_state_and_position_gives_the_rule_and_the_legs(
+    one: Signal, view: LedgerView, rule: str, planned: list[tuple[Leg, Side, float]]
+) -> None:
+    verdict = verdict_of(one, view)
+    assert (verdict.rule, legs(verdict), verdict.breached) == (rule, planned, False)
+
+
+@pytest.mark.parametrize(("choice", "rule", "planned"), [("close", "ok", [EXIT_LONG]), ("ignore", "ignored", [])])
+def test_judge_of_an_opposite_signal_does_what_the_settings_say(
+    choice: str, rule: str, planned: list[tuple[Leg, Side, float]]
+) -> None:
+    limits = RiskLimits.model_validate({"units": 1.0, "on_opposite_signal": choice})
+    verdict = verdict_of(SELL, held(LONG), limits)
+    assert (verdict.rule, legs(verdict)) == (rule, planned)
+
+
+def test_judge_of_an_entry_writes_a_whole_order() -> None:
+    (planned,) = verdict_of().planned
+    assert planned.risk == 5.0
+    assert planned.request == OrderRequest(
+        client_order_id=client_order_id("main", "XAUUSD", "ema", OPEN_MS, Leg.ENTRY),
+        symbol="XAUUSD",
+        strategy="ema",
+        leg=Leg.ENTRY,
+        side=Side.BUY,
+        units=1.0,
+        reference_price=100.0,
+        decided_ms=OPEN_MS + 60_000,
+        stop_loss=95.0,
+        take_profit=115.0,
+    )
+
+
+def test_judge_of_a_reversal_protects_the_entry_only() -> None:
+    leaving, entering = verdict_of(SELL, held(LONG)).planned
+    assert (leaving.request.stop_loss, leaving.request.take_profit, leaving.risk) == (None, None, 0.0)
+    assert (entering.request.stop_loss, entering.risk) == (105.0, 5.0)
+    assert leaving.request.client_order_id != entering.request.client_order_id
+
+
+@pytest.mark.parametrize(
+    ("limits", "one", "rule", "units"),
+    [
+        (FRACTION, signal(), "ok", 20.0),  # 1 % of 10,000 over a distance of 5
+        (FRACTION, signal(stop_loss=93.0), "ok", 14.2),  # 14.2857 rounded down
+        (FRACTION, signal(stop_loss=None), "no_stop", None),
+        (FRACTION, signal(stop_loss=100.0), "no_stop", None),
+        (FRACTION, signal(stop_loss=None, size_units=3.0), "ok", 3.0),
+        (FRACTION.model_copy(update={"max_units": 7.55}), signal(), "ok", 7.5),
+        (FRACTION.model_copy(update={"min_units": 20.1}), signal(), "below_min_units", None),
+        (FRACTION.model_copy(update={"min_units": 20.0}), signal(), "ok", 20.0),
+        (FRACTION.model_copy(update={"unit_step": 50.0}), signal(), "below_min_units", None),
+        (RiskLimits(units=0.3, unit_step=0.1), signal(), "ok", 0.3),
+        (RiskLimits(units=0.39, unit_step=0.1), signal(), "ok", 0.3),
+        (RiskLimits(units=0.05, unit_step=0.1), signal(), "below_min_units", None),
+        (RiskLimits(units=1.0, max_units=2.0), signal(size_units=5.0), "ok", 2.0),
+        (RiskLimits(units=1.0, min_units=0.5), signal(size_units=0.4), "below_min_units", None),
+    ],
+)
+def test_judge_of_a_size_rounds_down_and_keeps_the_bounds(
+    limits: RiskLimits, one: Signal, rule: str, units: float | None
+) -> None:
+    verdict = verdict_of(one, limits=limits)
+    assert verdict.rule == rule
+    assert [plan.request.units for plan in verdict.planned] == ([] if units is None else [units])
+
+
+def test_judge_of_an_empty_account_finds_no_size() -> None:
+    assert verdict_of(view=replace(VIEW, balance=-5.0), limits=FRACTION).rule == "below_min_units"
+
+
+@pytest.mark.parametrize(
+    ("count", "rule"), [(0, "ok"), (1, "ok"), (2, "max_open_positions"), (3, "max_open_positions")]
+)
+def test_judge_of_a_new_position_needs_a_free_place(count: int, rule: str) -> None:
+    verdict = verdict_of(view=replace(VIEW, open_positions=count), account=TWO_AT_MOST)
+    assert (verdict.rule, verdict.breached, verdict.is_accepted) == (rule, rule != "ok", rule == "ok")
+
+
+def test_judge_of_a_reversal_needs_no_further_place() -> None:
+    verdict = verdict_of(SELL, replace(held(LONG), open_positions=2), account=TWO_AT_MOST)
+    assert (verdict.rule, len(verdict.planned)) == ("ok", 2)
+
+
+@pytest.mark.parametrize(
+    ("day_realised", "open_risk", "stop_loss", "rule"),
+    [
+        (0.0, 0.0, 95.0, "ok"),
+        (-20.0, 25.0, 95.0, "ok"),  # 20 + 25 + 5 is the limit itself
+        (-20.0, 25.01, 95.0, "max_daily_loss"),
+        (-45.01, 0.0, 95.0, "max_daily_loss"),
+        (-50.0, 0.0, None, "ok"),  # without a stop there is no risk that could be counted
+        (-50.01, 0.0, None, "max_daily_loss"),
+        (500.0, 45.0, 95.0, "ok"),
+        (500.0, 46.0, 95.0, "max_daily_loss"),  # a profit makes no room for more risk
+    ],
+)
+def test_judge_of_the_daily_loss_allows_the_limit_and_nothing_over(
+    day_realised: float, open_risk: float, stop_loss: float | None, rule: str
+) -> None:
+    view = replace(VIEW, day_realised=day_realised, open_risk=open_risk)
+    verdict = verdict_of(signal(stop_loss=stop_loss), view, account=LOSS_50)
+    assert (verdict.rule, verdict.breached) == (rule, rule != "ok")
+
+
+def test_judge_of_a_daily_loss_that_float_sums_overshoot_still_allows_the_limit() -> None:
+    account = AccountLimits(name="main", starting_balance=10_000, max_daily_loss=0.3)
+    view = replace(VIEW, day_realised=-0.1)
+    assert -view.day_realised + 0.2 > 0.3
+    assert verdict_of(signal(stop_loss=99.8), view, RiskLimits(units=1.0), account).rule == "ok"
+
+
+@pytest.mark.parametrize(
+    ("position", "open_risk", "rule"),
+    [
+        (LONG, 10.0, "ok"),
+        (replace(LONG, average_price=122.6, stop_loss=None), 0.0, "max_daily_loss"),  # the exit itself loses 45.20
+        (replace(LONG, average_price=122.5, stop_loss=None), 0.0, "ok"),
+    ],
+)
+def test_judge_of_a_reversal_counts_what_its_exit_loses(position: Position, open_risk: float, rule: str) -> None:
+    verdict = verdict_of(SELL, held(position, open_risk=open_risk), account=LOSS_50)
+    assert verdict.rule == rule
+    assert legs(verdict)[0] == EXIT_LONG
+
+
+@pytest.mark.parametrize(
+    ("account", "limits", "one", "rule"),
+    [
+        (LOSS_50, RiskLimits(units=11.0), SELL, "max_daily_loss"),
+        (FREE, FRACTION, signal(SignalSide.SELL, stop_loss=None), "no_stop"),
+        (FREE, RiskLimits(units=1.0, unit_step=2.0), SELL, "below_min_units"),
+    ],
+)
+def test_judge_of_a_reversal_that_may_not_enter_still_exits(
+    account: AccountLimits, limits: RiskLimits, one: Signal, rule: str
+) -> None:
+    verdict = verdict_of(one, held(LONG), limits, account)
+    assert (verdict.rule, legs(verdict), verdict.breached) == (rule, [EXIT_LONG], rule == "max_daily_loss")
+
+
+def test_judge_says_the_numbers() -> None:
+    assert verdict_of().reason == "buy 1 units at 100, risk 5.00: EMA 20 crossed above EMA 50"
+    refused = verdict_of(view=replace(VIEW, day_realised=-48.0, open_risk=3.0), account=LOSS_50)
+    assert refused.reason == "48.00 lost today, 3.00 at open stops and 5.00 of this entry exceed 50.00"
+
+
+@given(units=st.floats(0, 1e9), step=st.sampled_from([1e-8, 0.001, 0.01, 0.1, 0.25, 1.0, 5.0, 1000.0]))
+def test_round_down_gives_a_whole_multiple_that_is_not_above(units: float, step: float) -> None:
+    rounded = round_down(units, step)
+    assert rounded <= units < rounded + step * (1 + 1e-6) + units * 1e-15
+    assert Decimal(str(rounded)) % Decimal(str(step)) == 0
+
+
+positions = st.builds(
+    lambda units, price, distance: Position(
+        "XAUUSD", "ema", units, price if units else 0.0, stop_loss=price - distance if units and distance else None
+    ),
+    st.sampled_from([-3.0, 0.0, 2.0]),
+    st.floats(50, 200),
+    st.floats(0, 40),
+)
+views = st.builds(
+    LedgerView,
+    desired=st.sampled_from(DesiredState),
+    position=positions,
+    has_unsettled=st.booleans(),
+    open_positions=st.integers(1, 6),
+    open_risk=st.floats(0, 500),
+    day_realised=st.floats(-500, 500),
+    balance=st.floats(-100, 1e6),
+)
+signals = st.builds(
+    signal,
+    side=st.sampled_from(SignalSide),
+    stop_loss=st.none() | st.floats(60, 140),
+    size_units=st.none() | st.floats(1e-6, 1e3),
+)
+accounts = st.builds(
+    AccountLimits,
+    name=st.just("main"),
+    starting_balance=st.just(10_000.0),
+    max_open_positions=st.none() | st.integers(0, 6),
+    max_daily_loss=st.none() | st.floats(0, 1000),
+)
+fixed_or_fraction = st.fixed_dictionaries({"sizing": st.just("fixed_units"), "units": st.floats(1e-6, 100)}) | (
+    st.fixed_dictionaries({"sizing": st.just("risk_fraction"), "risk_fraction": st.floats(1e-4, 0.1)})
+)
+bounds = st.fixed_dictionaries(
+    {
+        "unit_step": st.sampled_from([1e-8, 0.01, 0.1, 1.0]),
+        "min_units": st.sampled_from([0.0, 0.05, 1.0]),
+        "max_units": st.none() | st.floats(1, 50),
+        "on_opposite_signal": st.sampled_from(["close", "reverse", "ignore"]),
+    }
+)
+risk_limits = st.builds(lambda size, bound: RiskLimits.model_validate({**size, **bound}), fixed_or_fraction, bounds)
+
+
+@given(view=views, one=signals, account=accounts, limits=risk_limits)
+def test_judge_of_anything_never_passes_a_limit(
+    view: LedgerView, one: Signal, account: AccountLimits, limits: RiskLimits
+) -> None:
+    verdict = verdict_of(one, view, limits, account)
+    if view.has_unsettled or view.desired is DesiredState.STOPPED:
+        assert not verdict.planned
+    for planned in verdict.planned:
+        if planned.request.leg is Leg.EXIT:
+            assert planned.request.units == abs(view.position.units)
+            assert planned.request.side.sign * view.position.units < 0
+            continue
+        assert view.desired is DesiredState.RUNNING
+        assert verdict.rule == "ok"
+        assert planned.request.units >= max(limits.min_units, 1e-8)
+        assert planned.request.units <= (limits.max_units or math.inf)
+        if limits.sizing == "risk_fraction" and one.size_units is None:
+            assert 0 < planned.risk <= view.balance * (limits.risk_fraction or 0) * (1 + 1e-12)
+        if account.max_open_positions and not view.position.is_open:
+            assert view.open_positions + 1 <= account.max_open_positions
+        if account.max_daily_loss:
+            total = max(0.0, -view.day_realised) + view.open_risk + planned.risk
+            assert total <= account.max_daily_loss * (1 + 1e-8)
+
+
+@given(view=views, one=signals, account=accounts, limits=risk_limits)
+def test_judge_of_anything_plans_an_entry_only_from_flat_or_after_an_exit(
+    view: LedgerView, one: Signal, account: AccountLimits, limits: RiskLimits
+) -> None:
+    verdict = verdict_of(one, view, limits, account)
+    planned = [plan.request.leg for plan in verdict.planned]
+    allowed: list[list[Leg]] = [[], [Leg.EXIT], [Leg.EXIT, Leg.ENTRY]] if view.position.is_open else [[], [Leg.ENTRY]]
+    assert planned in allowed
+    assert verdict.reason
+    assert not verdict.breached or Leg.ENTRY not in planned
+
+
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        ({}, "sizing fixed_units needs units"),
+        ({"sizing": "risk_fraction", "units": 1}, "sizing risk_fraction needs risk_fraction"),
+        ({"units": 0}, "greater than 0"),
+        ({"sizing": "risk_fraction", "risk_fraction": 1.5}, "less than or equal to 1"),
+        ({"units": 1, "min_units": 2, "max_units": 1}, "max_units is 1, below min_units 2"),
+        ({"units": 1, "unit_step": 0}, "greater than 0"),
+        ({"units": 1, "unit": 2}, "Extra inputs"),
+        ({"units": float("inf")}, "finite number"),
+    ],
+)
+def test_risk_limits_that_make_no_sense_are_refused(settings: dict[str, object], fault: str) -> None:
+    with pytest.raises(ValidationError, match=fault):
+        RiskLimits.model_validate(settings)
+
+
+@pytest.mark.parametrize("model", [RiskLimits, AccountLimits])
+def test_each_limit_has_a_description(model: type[RiskLimits] | type[AccountLimits]) -> None:
+    assert all(field.description for field in model.model_fields.values())

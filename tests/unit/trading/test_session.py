@@ -1,0 +1,107 @@
+"""Trading hours, above all in the weeks in which clocks change."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from trading.session import Session
+
+NEW_YORK = ZoneInfo("America/New_York")
+GOLD = Session(
+    kind="weekly", timezone="America/New_York", opens="sun 18:00", closes="fri 17:00", daily_break="17:00-18:00"
+)
+
+
+def ms(text: str, zone: str = "UTC") -> int:
+    return int(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).timestamp() * 1000)
+
+
+@pytest.mark.parametrize(
+    ("at", "is_open"),
+    [
+        ("2026-01-14T12:00", True),
+        ("2026-01-14T16:59:59.999", True),
+        ("2026-01-14T17:00", False),
+        ("2026-01-14T17:59", False),
+        ("2026-01-14T18:00", True),
+        ("2026-01-16T16:59", True),
+        ("2026-01-16T17:00", False),
+        ("2026-01-16T18:30", False),
+        ("2026-01-17T12:00", False),
+        ("2026-01-18T17:59", False),
+        ("2026-01-18T18:00", True),
+        ("2026-01-19T00:00", True),
+    ],
+)
+def test_gold_in_new_york_hours_is_open_from_sunday_to_friday_with_a_break(at: str, is_open: bool) -> None:
+    assert GOLD.is_open(ms(at, "America/New_York")) is is_open
+
+
+@pytest.mark.parametrize(
+    ("opening_utc", "closing_utc"),
+    [
+        ("2026-03-01T23:00", "2026-03-06T22:00"),  # winter
+        ("2026-03-08T22:00", "2026-03-13T21:00"),  # New York put its clocks forward that Sunday, Europe did not yet
+        ("2026-03-29T22:00", "2026-04-03T21:00"),
+        ("2026-10-25T22:00", "2026-10-30T21:00"),  # Europe put its clocks back that Sunday, New York did not yet
+        ("2026-11-01T23:00", "2026-11-06T22:00"),
+    ],
+)
+def test_gold_around_the_change_of_clocks_keeps_new_york_hours(opening_utc: str, closing_utc: str) -> None:
+    opening, closing = ms(opening_utc), ms(closing_utc)
+    assert [GOLD.is_open(at) for at in (opening - 1, opening, closing - 1, closing)] == [False, True, True, False]
+
+
+@given(st.integers(ms("2020-01-01T00:00"), ms("2030-01-01T00:00")))
+def test_gold_at_any_instant_agrees_with_the_calendar(at: int) -> None:
+    local = datetime.fromtimestamp(at / 1000, NEW_YORK)
+    day, hour = local.weekday(), local.hour
+    weekend = day == 5 or (day == 4 and hour >= 17) or (day == 6 and hour < 18)
+    assert GOLD.is_open(at) is not (weekend or hour == 17)
+
+
+def test_a_week_within_itself_is_open_between_its_hours() -> None:
+    office = Session(kind="weekly", timezone="Europe/Berlin", opens="mon 09:00", closes="fri 17:30")
+    assert office.is_open(ms("2026-01-14T23:00", "Europe/Berlin"))
+    assert not office.is_open(ms("2026-01-16T17:30", "Europe/Berlin"))
+    assert not office.is_open(ms("2026-01-12T08:59", "Europe/Berlin"))
+
+
+def test_a_break_over_midnight_is_closed_on_both_sides() -> None:
+    session = Session(kind="weekly", timezone="UTC", opens="mon 00:00", closes="sat 00:00", daily_break="23:55-00:05")
+    opens = [session.is_open(ms(f"2026-01-14T{hour}")) for hour in ("23:54", "23:55", "00:04", "00:05")]
+    assert opens == [True, False, False, True]
+
+
+def test_a_session_without_hours_is_always_open() -> None:
+    assert Session().is_open(0)
+    assert Session(kind="always").is_open(ms("2026-01-17T12:00"))
+
+
+WEEK = {"kind": "weekly", "timezone": "America/New_York", "opens": "sun 18:00", "closes": "fri 17:00"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"kind": "always"}, "timezone, opens, closes given for a session that is always open"),
+        ({"timezone": None, "closes": None}, "a weekly session needs timezone, closes"),
+        ({"timezone": "America/Gotham"}, "time zone 'America/Gotham' is not known"),
+        ({"timezone": "../etc/passwd"}, "is not known"),
+        ({"opens": "sunday 18:00"}, "allowed is a day"),
+        ({"opens": "sun 24:00"}, "allowed is an hour from 00:00 to 23:59"),
+        ({"opens": "sun"}, "allowed is an hour"),
+        ({"closes": "sun 18:00"}, "use kind 'always' for a market that never closes"),
+        ({"daily_break": "17:00"}, "allowed are two different hours"),
+        ({"daily_break": "17:00-17:00"}, "allowed are two different hours"),
+        ({"daily_break": "17:00-18:00-19:00"}, "allowed are two different hours"),
+        ({"holidays": "none"}, "Extra inputs"),
+    ],
+)
+def test_a_session_with_wrong_hours_is_refused(changes: dict[str, str | None], fault: str) -> None:
+    with pytest.raises(ValidationError, match=fault):
+        Session.model_validate({**WEEK, **changes})

@@ -1,0 +1,35 @@
+"""The end of every chain: decisions, cursor and events of a batch written down together."""
+
+from collections.abc import Sequence
+
+from trading.bus import Outbox
+from trading.candles import Candles
+from trading.events import Message, Regime
+from trading.ports import Commit, SymbolStore
+
+
+class Chronicle:
+    """Writes what a batch came to into the symbol store, with the events that it caused."""
+
+    def __init__(self, store: SymbolStore, outbox: Outbox) -> None:
+        self._store = store
+        self._outbox = outbox
+
+    def close(
+        self,
+        message: Message,
+        candles: Candles,
+        decisions: Sequence[str],
+        regimes: Sequence[Regime],
+        *,
+        has_exposure: bool | None = None,
+    ) -> None:
+        """Commit the batch of `message`; on an error the events are kept for the next commit.
+
+        Raises:
+            Transient: The store did not answer; the cursor stays, so the batch comes again.
+        """
+        events = self._outbox.waiting()
+        commit = Commit(message.symbol, message.timeframe, candles, decisions, regimes, has_exposure)
+        self._store.commit(commit, events)
+        self._outbox.forget(len(events))

@@ -1,0 +1,123 @@
+"""What all four services share: a lifecycle, error handling with recovery, and a status."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Generic, TypedDict, TypeVar
+
+from trading.bus import LocalBus
+from trading.events import Event, EventType
+from trading.flow import End
+from trading.lifecycle import ServiceState, next_service_state
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+class ServiceStatus(TypedDict):
+    """What a service tells of itself; `uptime` in seconds since it was started."""
+
+    service_name: str
+    symbol: str
+    state: str
+    is_healthy: bool
+    error_count: int
+    uptime: float
+    processed_count: int
+    recovery_attempts: int
+    last_error: str | None
+
+
+class Service(ABC, Generic[In, Out]):
+    """One stage of the pipeline for one symbol.
+
+    `handle` does the work through `process`. An error puts the service into ERROR and goes on to the caller; the next
+    call recovers first: `reset` drops what was cached, and the call itself shows whether that helped.
+    """
+
+    def __init__(self, symbol: str, bus: LocalBus, *, now_s: Callable[[], float]) -> None:
+        """Make a service in state CREATED.
+
+        Args:
+            now_s: A clock that only goes forward, in seconds, for the uptime.
+        """
+        self.symbol = symbol
+        self.state = ServiceState.CREATED
+        self._bus = bus
+        self._now_s = now_s
+        self._started_s = now_s()
+        self._processed_count = 0
+        self._error_count = 0
+        self._recovery_attempts = 0
+        self._last_error: str | None = None
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    @property
+    def is_healthy(self) -> bool:
+        return self.state in (ServiceState.RUNNING, ServiceState.PAUSED)
+
+    def start(self) -> None:
+        self._go(ServiceState.STARTING)
+        self._started_s = self._now_s()
+        self._go(ServiceState.RUNNING)
+        self._tell(EventType.SERVICE_STARTED, "started")
+
+    def stop(self) -> None:
+        self._go(ServiceState.STOPPING)
+        self._go(ServiceState.STOPPED)
+        self._tell(EventType.SERVICE_STOPPED, "stopped")
+
+    def handle(self, message: In) -> Out | End:
+        """Do this stage's work on one message, in any state a message may find the service in."""
+        if self.state is ServiceState.ERROR:
+            self._recovery_attempts += 1
+            self._go(ServiceState.RECOVERING)
+            self.reset()
+        try:
+            outcome = self.process(message)
+        except Exception as error:
+            self._failed(error)
+            raise
+        self._processed_count += 1
+        if self.state is ServiceState.RECOVERING:
+            self._recovered()
+        return outcome
+
+    @abstractmethod
+    def process(self, message: In) -> Out | End:
+        """Turn a message into the next stage's message, or end the chain."""
+
+    def reset(self) -> None:
+        """Drop what is kept between messages; a service that keeps nothing has nothing to do."""
+
+    def get_status(self) -> ServiceStatus:
+        return {
+            "service_name": self.name,
+            "symbol": self.symbol,
+            "state": self.state.value,
+            "is_healthy": self.is_healthy,
+            "error_count": self._error_count,
+            "uptime": round(self._now_s() - self._started_s, 3),
+            "processed_count": self._processed_count,
+            "recovery_attempts": self._recovery_attempts,
+            "last_error": self._last_error,
+        }
+
+    def _failed(self, error: Exception) -> None:
+        self._error_count += 1
+        self._last_error = f"{type(error).__name__}: {error}"
+        self._go(ServiceState.ERROR)
+        self._tell(EventType.SERVICE_ERROR, self._last_error)
+
+    def _recovered(self) -> None:
+        self._go(ServiceState.RUNNING)
+        self._tell(EventType.SERVICE_STARTED, f"recovered at attempt {self._recovery_attempts}")
+        self._recovery_attempts = 0
+
+    def _go(self, wanted: ServiceState) -> None:
+        self.state = next_service_state(self.state, wanted)
+
+    def _tell(self, kind: EventType, reason: str) -> None:
+        self._bus.publish(Event(type=kind, symbol=self.symbol, reason=reason, details={"service": self.name}))

@@ -1,0 +1,195 @@
+"""First stage: new closed candles, each once, in order, and none that is corrupt."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from trading.bus import LocalBus
+from trading.candles import Candles, first_fault, timeframe_ms
+from trading.errors import Transient
+from trading.events import Event, EventType, NewCandle, correlation_id
+from trading.flow import End, EndReason, Wake
+from trading.lifecycle import DesiredState
+from trading.ports import Bars, CandleSource, Ledger, SymbolMemory, SymbolStore
+from trading.services.base import Service
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class FetchTerms:
+    """How to ask a source.
+
+    Attributes:
+        retry_attempts: Further tries after the first one failed.
+        retry_delay_s: Wait before the first further try; it doubles with each.
+        candle_index: Which bar counted from the newest is the last closed one: 1 is the newest.
+        nbr_bars: Newest bars asked for.
+        batch_limit: Most candles in one batch; the rest follows with the next wake-up.
+        history_count: Candles before the first one decided, for the indicators to begin with.
+        repeat_last: Without a new candle hand on the last one again, so that every tick is evaluated.
+    """
+
+    retry_attempts: int
+    candle_index: int
+    nbr_bars: int
+    history_count: int
+    repeat_last: bool = False
+    retry_delay_s: float = 0.2
+    batch_limit: int = 500
+
+
+class DataFetchingService(Service[Wake, NewCandle]):
+    """Asks the source, refuses what must not be used, and hands on what is new."""
+
+    def __init__(
+        self,
+        symbol: str,
+        timeframe: str,
+        source: CandleSource,
+        store: SymbolStore,
+        ledger: Ledger,
+        terms: FetchTerms,
+        bus: LocalBus,
+        *,
+        is_open: Callable[[int], bool],
+        now_s: Callable[[], float],
+        sleep_s: Callable[[float], None],
+    ) -> None:
+        """Make the service.
+
+        Args:
+            is_open: Tells whether the market trades at a time in milliseconds: while it does not, no candle is missing.
+            sleep_s: Waits between tries.
+        """
+        super().__init__(symbol, bus, now_s=now_s)
+        self._timeframe = timeframe
+        self._length_ms = timeframe_ms(timeframe)
+        self._source = source
+        self._store = store
+        self._ledger = ledger
+        self._terms = terms
+        self._is_open = is_open
+        self._sleep_s = sleep_s
+        self._generation: int | None = None
+
+    def process(self, message: Wake) -> NewCandle | End:
+        memory = self._store.load(self.symbol)
+        if memory.cursor_ms is None:
+            self._begin()
+            memory = self._store.load(self.symbol)
+        if self._generation is None:
+            self._generation = memory.generation
+        if memory.generation != self._generation:
+            return End(EndReason.RESTARTED, "the services begin anew", cursor_ms=memory.cursor_ms or 0)
+        cursor_ms = memory.cursor_ms or 0
+        if memory.desired is DesiredState.STOPPED:
+            return End(EndReason.STOPPED, "start it with tasks.start_symbol", cursor_ms=cursor_ms)
+        if message.expected_ms is not None and message.expected_ms != cursor_ms:
+            return End(EndReason.SUPERSEDED, "another chain has moved on", cursor_ms=cursor_ms)
+        bars, fresh = self._new_candles(cursor_ms)
+        if not len(fresh):
+            return End(EndReason.NO_NEW_CANDLE, cursor_ms=cursor_ms)
+        self._flag_gap(cursor_ms, fresh)
+        return self._message(memory, cursor_ms, bars, fresh)
+
+    def _new_candles(self, cursor_ms: int) -> tuple[Bars, Candles]:
+        bars = self._ask(lambda: self._source.newest(self._terms.nbr_bars, after_ms=cursor_ms or None))
+        closed = self._closed(bars)
+        if cursor_ms and len(closed) and int(closed.open_ms[0]) > cursor_ms + self._length_ms:
+            bars = self._ask(lambda: self._source.since(cursor_ms, limit=self._terms.batch_limit))
+            closed = bars.candles[: self._closed_count(bars)]
+        fresh = closed.after(cursor_ms)
+        if not len(fresh) and self._terms.repeat_last:
+            return bars, closed[-1:]
+        return bars, self._refuse_bad(fresh if cursor_ms else fresh[-1:])
+
+    def _closed(self, bars: Bars) -> Candles:
+        dropped = self._terms.candle_index - 1
+        return bars.candles[: max(0, min(len(bars.candles) - dropped, self._closed_count(bars)))]
+
+    def _closed_count(self, bars: Bars) -> int:
+        """Count the bars that were over when the source answered, whatever their place in the answer."""
+        return len(bars.candles.until(bars.as_of_ms - self._length_ms))
+
+    def _begin(self) -> None:
+        """Fill a store that knows nothing of the symbol, from the ledger's fence on, else from the newest candle."""
+        fence_ms = self._ledger.fence(self.symbol)
+        if fence_ms is None:
+            first = self._closed(self._ask(lambda: self._source.newest(self._terms.nbr_bars, after_ms=None)))
+            until_ms = first.last_open_ms - 1 if len(first) else 0
+        else:
+            until_ms = fence_ms
+        history = self._ask(lambda: self._source.history(until_ms, count=self._terms.history_count))
+        while (fault := first_fault(history, timeframe=self._timeframe)) is not None:
+            self._fetch_failed(f"{fault} (in the history before it began: going on without it)", fault.open_ms)
+            history = history[int((history.open_ms == fault.open_ms).argmax()) + 1 :]
+        cursor_ms = history.last_open_ms if len(history) else fence_ms or 0
+        desired = self._ledger.desired(self.symbol)
+        self._store.seed(self.symbol, history, timeframe=self._timeframe, cursor_ms=cursor_ms, desired=desired)
+
+    def _refuse_bad(self, fresh: Candles) -> Candles:
+        """Return the candles before the first bad one.
+
+        Raises:
+            BadCandle: The first one is bad. The cursor stays before it, so it is asked for again, and nothing is lost.
+        """
+        fault = first_fault(fresh, timeframe=self._timeframe)
+        if fault is None:
+            return fresh
+        good = fresh[: int((fresh.open_ms < fault.open_ms).sum())]
+        if not len(good):
+            self._fetch_failed(str(fault), fault.open_ms)
+            raise fault
+        return good
+
+    def _ask(self, question: Callable[[], T]) -> T:
+        delay_s = self._terms.retry_delay_s
+        for _ in range(self._terms.retry_attempts):
+            try:
+                return question()
+            except Transient:
+                self._sleep_s(delay_s)
+                delay_s *= 2
+        try:
+            return question()
+        except Transient as error:
+            self._fetch_failed(f"{error} (after {self._terms.retry_attempts + 1} tries)", 0)
+            raise
+
+    def _flag_gap(self, cursor_ms: int, fresh: Candles) -> None:
+        """Say which candles the market should have shown and the source does not have."""
+        if not cursor_ms:
+            return
+        expected = range(cursor_ms + self._length_ms, int(fresh.open_ms[0]), self._length_ms)
+        missing = sum(1 for open_ms in expected[: self._terms.batch_limit] if self._is_open(open_ms))
+        if missing:
+            self._fetch_failed(f"gap: {missing} candles missing, going on", int(fresh.open_ms[0]), missing=missing)
+
+    def _fetch_failed(self, reason: str, at_ms: int, **details: int) -> None:
+        self._bus.publish(
+            Event(
+                type=EventType.DATA_FETCH_FAILED,
+                symbol=self.symbol,
+                correlation_id=correlation_id(self.symbol, self._timeframe, at_ms),
+                market_ms=at_ms,
+                reason=reason,
+                details=dict(details),
+            )
+        )
+
+    def _message(self, memory: SymbolMemory, cursor_ms: int, bars: Bars, fresh: Candles) -> NewCandle:
+        batch = fresh[: self._terms.batch_limit]
+        message = NewCandle(
+            symbol=self.symbol,
+            timeframe=self._timeframe,
+            after_ms=cursor_ms,
+            candles=batch.rows(),
+            as_of_ms=bars.as_of_ms,
+            desired=memory.desired,
+            has_exposure=memory.has_exposure,
+            regime=memory.regime,
+            more=bars.more or len(fresh) > len(batch),
+        )
+        self._bus.publish(message)
+        return message

@@ -1,0 +1,108 @@
+"""Second stage: indicator values and the market regime at each new candle."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from trading.bus import LocalBus
+from trading.candles import Candles
+from trading.events import Event, EventType, IndicatorsUpdated, NewCandle, Regime
+from trading.indicators import compute
+from trading.ports import SymbolStore
+from trading.regime import RegimeRule, regimes
+from trading.services.base import Service
+from trading.strategies import Strategy
+
+
+@dataclass(frozen=True, slots=True)
+class IndicatorTerms:
+    """What to compute.
+
+    Attributes:
+        recent_rows_limit: Rows that the strategy sees at each candle.
+        regime_rule: None leaves the regime unknown.
+    """
+
+    recent_rows_limit: int
+    regime_rule: RegimeRule | None
+
+
+class IndicatorCalculationService(Service[NewCandle, IndicatorsUpdated]):
+    """Computes what the symbol's strategy needs, from the stored window followed by the new candles."""
+
+    def __init__(
+        self,
+        symbol: str,
+        strategy: Strategy,
+        store: SymbolStore,
+        terms: IndicatorTerms,
+        bus: LocalBus,
+        *,
+        now_s: Callable[[], float],
+    ) -> None:
+        super().__init__(symbol, bus, now_s=now_s)
+        self._store = store
+        self._terms = terms
+        self._indicators = strategy.indicators()
+        self._window = strategy.startup_candle_count
+        self._regime_window = terms.regime_rule.startup_candle_count if terms.regime_rule else 0
+        self.history_count = max(self._window + terms.recent_rows_limit - 1, self._regime_window)
+        self.reset()
+
+    def reset(self) -> None:
+        """Read the window from the store again."""
+        self._recent = Candles.empty()
+
+    def process(self, message: NewCandle) -> IndicatorsUpdated:
+        new = message.new_candles()
+        history = self._history(message, new)
+        candles = history.then(new)
+        rows = compute(
+            candles, self._indicators, window=self._window, rows=self._terms.recent_rows_limit - 1 + len(new)
+        )
+        found = self._regimes(candles, len(new))
+        self._tell_changes(message, new, found)
+        self._recent = candles[-self.history_count :]
+        updated = IndicatorsUpdated(
+            symbol=message.symbol,
+            timeframe=message.timeframe,
+            after_ms=message.after_ms,
+            candles=message.candles,
+            as_of_ms=message.as_of_ms,
+            desired=message.desired,
+            has_exposure=message.has_exposure,
+            more=message.more,
+            columns=list(rows.columns),
+            rows=rows.rows(),
+            regimes=found,
+        )
+        self._bus.publish(updated)
+        return updated
+
+    def _history(self, message: NewCandle, new: Candles) -> Candles:
+        """Return the candles before the new ones: those kept in memory while they end where the stored window does."""
+        before_ms = int(new.open_ms[0]) - 1
+        if len(self._recent) and self._recent.last_open_ms == message.after_ms:
+            return self._recent.until(before_ms)
+        return self._store.window(self.symbol, self.history_count, until_ms=message.after_ms).until(before_ms)
+
+    def _regimes(self, candles: Candles, count: int) -> list[Regime]:
+        rule = self._terms.regime_rule
+        if rule is None:
+            return [Regime.UNKNOWN] * count
+        return regimes(candles, rule, window=self._regime_window, count=count)
+
+    def _tell_changes(self, message: NewCandle, new: Candles, found: list[Regime]) -> None:
+        before = message.regime
+        for open_ms, regime in zip(new.open_ms.tolist(), found, strict=True):
+            if regime is not before and Regime.UNKNOWN not in (regime, before):
+                self._bus.publish(
+                    Event(
+                        type=EventType.REGIME_CHANGED,
+                        symbol=message.symbol,
+                        correlation_id=message.correlation_id,
+                        market_ms=open_ms,
+                        reason=f"{before.value} -> {regime.value}",
+                        details={"before": before.value, "after": regime.value},
+                    )
+                )
+            before = regime

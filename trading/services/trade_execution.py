@@ -1,0 +1,173 @@
+"""Fourth stage: the one place that talks to the venue and writes the ledger."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from trading import trade_events
+from trading.bus import LocalBus
+from trading.candles import Candles
+from trading.chronicle import Chronicle
+from trading.errors import Rejected, Transient
+from trading.events import Signal, SignalGenerated, correlation_id
+from trading.flow import End, EndReason
+from trading.orders import Leg, OrderState, decided_open_ms
+from trading.ports import Intent, Ledger, SymbolStore, Venue
+from trading.risk import LedgerView, Verdict
+from trading.services.base import Service
+
+Judge = Callable[[LedgerView, Signal], Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionTerms:
+    """How to execute.
+
+    Attributes:
+        dry_run: Decide and write down, send nothing.
+        max_signal_age_ms: An entry that could not be sent in time is let go when it was decided longer ago than this.
+    """
+
+    dry_run: bool
+    max_signal_age_ms: int
+
+
+class TradeExecutionService(Service[SignalGenerated, End]):
+    """Shows the venue each candle, books its fills, turns signals into intents and intents into orders.
+
+    The order is the same for a batch of one and of a thousand: the candles up to a signal's own, their fills, then the
+    signal. So a decision sees the position as it was at its candle's close.
+    """
+
+    def __init__(
+        self,
+        symbol: str,
+        venue: Venue,
+        ledger: Ledger,
+        store: SymbolStore,
+        chronicle: Chronicle,
+        judge: Judge,
+        terms: ExecutionTerms,
+        bus: LocalBus,
+        *,
+        now_s: Callable[[], float],
+    ) -> None:
+        super().__init__(symbol, bus, now_s=now_s)
+        self._venue = venue
+        self._ledger = ledger
+        self._store = store
+        self._chronicle = chronicle
+        self._judge = judge
+        self._terms = terms
+        self.reset()
+
+    def reset(self) -> None:
+        """Ask ledger and venue again for what is remembered between candles."""
+        self._booked_sequence: int | None = None
+        self._has_exposure: bool | None = None
+        self._is_settled = False
+
+    def process(self, message: SignalGenerated) -> End:
+        candles = message.new_candles()
+        decisions = list(message.decisions)
+        if not self._is_settled:
+            self._settle(message)
+        for segment, signal in _segments(candles, message.signals):
+            self._book(message, segment)
+            if signal is not None:
+                at = int(candles.open_ms.searchsorted(signal.open_ms))
+                decisions[at] = f"{decisions[at]} -> {self._decide(message, signal)}"
+        if self._has_exposure is None:
+            self._has_exposure = self._ledger.has_exposure(self.symbol)
+        self._chronicle.close(message, candles, decisions, message.regimes, has_exposure=self._has_exposure)
+        reason = EndReason.DECIDED if message.signals else EndReason.SETTLED
+        return End(reason, decisions[-1], message.more, message.last_open_ms)
+
+    def _book(self, message: SignalGenerated, candles: Candles) -> None:
+        """Let the venue see `candles`, and write down what it filled since we last asked."""
+        newest = self._venue.sync(self.symbol, candles)
+        if newest == self._booked_sequence:
+            return
+        booked = self._ledger.fill_sequence(self.symbol)
+        fills = self._venue.fills(self.symbol, after=booked)
+        for fill, before, after in self._ledger.record_fills(self.symbol, fills):
+            cause = correlation_id(self.symbol, message.timeframe, decided_open_ms(fill.client_order_id))
+            for event in trade_events.of_fill(fill, before, after, cause):
+                self._bus.publish(event)
+        self._booked_sequence, self._has_exposure = newest, None
+
+    def _decide(self, message: SignalGenerated, signal: Signal) -> str:
+        """Have the ledger decide on a signal, send what it wrote down, and say what came of it."""
+        self._store.expose(self.symbol)
+        self._has_exposure = None
+        cause = correlation_id(self.symbol, message.timeframe, signal.open_ms)
+        decided = self._ledger.decide(
+            self.symbol,
+            signal.strategy,
+            signal.open_ms,
+            lambda view: self._judge(view, signal),
+            correlation_id=cause,
+            dry_run=self._terms.dry_run,
+        )
+        verdict = decided.verdict
+        if verdict is None:
+            self._settle(message)
+            return "decided before"
+        for event in trade_events.of_verdict(signal, verdict, self.symbol, cause):
+            self._bus.publish(event)
+        if not verdict.is_accepted:
+            return f"refused by {verdict.rule}: {verdict.reason}"
+        if self._terms.dry_run:
+            return f"dry run, nothing sent: {verdict.reason}"
+        for intent in decided.intents:
+            self._send(message, intent)
+        self._book(message, Candles.empty())
+        return verdict.reason
+
+    def _settle(self, message: SignalGenerated) -> None:
+        """Find out how the orders stand that were on their way when this service, or the one before it, was cut off.
+
+        The venue is asked before anything is sent: an order that it knows is adopted. One that it does not know is sent
+        now, or let go when it is an entry whose time has passed.
+        """
+        for intent in self._ledger.unsettled(self.symbol):
+            if intent.state in (OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED):
+                continue
+            identity = intent.request.client_order_id
+            known = self._venue.find(identity)
+            age_ms = message.as_of_ms - intent.request.decided_ms
+            if known is not None:
+                self._ledger.mark(identity, known.state, known.venue_order_id)
+            elif intent.request.leg is Leg.ENTRY and age_ms > self._terms.max_signal_age_ms:
+                self._ledger.mark(identity, OrderState.EXPIRED)
+                self._bus.publish(trade_events.of_expiry(intent.request, age_ms, message.correlation_id))
+            else:
+                self._send(message, intent)
+        self._is_settled = True
+
+    def _send(self, message: SignalGenerated, intent: Intent) -> None:
+        """Send one order, and write down whatever the venue says or does not say; nothing is resent here."""
+        request = intent.request
+        cause = correlation_id(self.symbol, message.timeframe, decided_open_ms(request.client_order_id))
+        try:
+            order = self._venue.submit(request)
+        except Rejected as refusal:
+            self._ledger.mark(request.client_order_id, OrderState.REJECTED)
+            self._bus.publish(trade_events.of_failure(request, f"the venue refused it: {refusal}", cause))
+        except Transient as trouble:
+            self._ledger.mark(request.client_order_id, OrderState.UNKNOWN)
+            self._is_settled = False
+            self._bus.publish(trade_events.of_failure(request, f"outcome unknown: {trouble}", cause))
+        else:
+            if not order.state.is_final:
+                self._ledger.mark(request.client_order_id, order.state, order.venue_order_id)
+            self._bus.publish(trade_events.of_order(request, order, cause))
+
+
+def _segments(candles: Candles, signals: Sequence[Signal]) -> Iterator[tuple[Candles, Signal | None]]:
+    """Cut the candles after each one that has a signal: (candles up to and with it, the signal), then the rest."""
+    rest = candles
+    for signal in signals:
+        yield rest.until(signal.open_ms), signal
+        rest = rest.after(signal.open_ms)
+    if len(rest):
+        yield rest, None

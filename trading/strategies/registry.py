@@ -1,0 +1,77 @@
+"""From the name of a strategy, as the settings give it, to the strategy."""
+
+import importlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from trading.strategies.base import Strategy
+from trading.strategies.donchian_breakout import DonchianBreakout
+from trading.strategies.ema_cross import EmaCross
+from trading.strategies.macd_cross import MacdCross
+from trading.strategies.rsi_reversion import RsiReversion
+from trading.strategies.sma_cross import SmaCross
+
+SHIPPED: Mapping[str, type[Strategy]] = {
+    "donchian_breakout": DonchianBreakout,
+    "ema_cross": EmaCross,
+    "macd_cross": MacdCross,
+    "rsi_reversion": RsiReversion,
+    "sma_cross": SmaCross,
+}
+
+
+def load_strategy(name: str, params: Mapping[str, Any]) -> Strategy:
+    """Make a strategy of its name and its parameters.
+
+    Args:
+        name: A name of `SHIPPED`, or an import path `package.module:Class`, looked for in the current folder too.
+        params: The strategy's fields; those left out keep their defaults.
+
+    Raises:
+        ValueError: There is no such strategy, or what is found there is none.
+        pydantic.ValidationError: A parameter is unknown or out of bounds (also a ValueError).
+    """
+    return strategy_class(name)(**params)
+
+
+def strategy_class(name: str) -> type[Strategy]:
+    """Return the class that `name` stands for.
+
+    Raises:
+        ValueError: There is no such strategy, or what is found there is none.
+    """
+    if name in SHIPPED:
+        return SHIPPED[name]
+    if ":" not in name:
+        raise _unusable(name, "is not the name of a strategy")
+    found = _imported(name)
+    if not (isinstance(found, type) and issubclass(found, Strategy)):
+        raise _unusable(name, f"is {found!r}, not a subclass of trading.strategies.Strategy")
+    missing = sorted(getattr(found, "__abstractmethods__", ()))
+    if missing:
+        raise _unusable(name, f"does not define: {', '.join(missing)}")
+    return found
+
+
+def _imported(name: str) -> object:
+    module_name, _, class_name = name.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    importlib.invalidate_caches()
+    try:
+        module = importlib.import_module(module_name)
+    except (ImportError, ValueError) as error:  # ValueError is what an empty module name gives
+        raise _unusable(name, f"cannot be imported from {here} or the Python path: {error}") from error
+    if not hasattr(module, class_name):
+        raise _unusable(name, f"does not exist: {module.__file__} has no {class_name!r}")
+    return getattr(module, class_name)
+
+
+def _unusable(name: str, fault: str) -> ValueError:
+    allowed = ", ".join(SHIPPED)
+    return ValueError(
+        f"strategy {name!r} {fault}. Use one of: {allowed}; or the path of your own class, 'package.module:Class'"
+    )

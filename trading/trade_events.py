@@ -1,0 +1,86 @@
+"""The events that orders, fills and verdicts cause."""
+
+from collections.abc import Iterator, Mapping
+
+from trading.events import Event, EventType, Signal
+from trading.orders import Fill, Leg, OrderRequest, VenueOrder
+from trading.positions import Position
+from trading.risk import Verdict
+
+
+def of_verdict(signal: Signal, verdict: Verdict, symbol: str, correlation_id: str) -> Iterator[Event]:
+    """Say what the ledger's rules refused; an accepted signal speaks through its orders."""
+    details = {"rule": verdict.rule, "side": signal.side.value, "price": signal.price, "strategy": signal.strategy}
+    if verdict.breached:
+        yield _event(EventType.RISK_LIMIT_BREACHED, symbol, correlation_id, signal.open_ms, verdict.reason, details)
+    if not verdict.is_accepted:
+        yield _event(EventType.SIGNAL_REJECTED, symbol, correlation_id, signal.open_ms, verdict.reason, details)
+
+
+def of_order(request: OrderRequest, order: VenueOrder, correlation_id: str) -> Event:
+    reason = f"{request.leg.value}: {request.side.value} {request.units:g}, decided at {request.reference_price:g}"
+    details = {
+        "client_order_id": request.client_order_id,
+        "venue_order_id": order.venue_order_id,
+        "leg": request.leg.value,
+        "side": request.side.value,
+        "units": request.units,
+        "stop_loss": request.stop_loss,
+        "take_profit": request.take_profit,
+    }
+    return _event(EventType.ORDER_CREATED, request.symbol, correlation_id, request.decided_ms, reason, details)
+
+
+def of_failure(request: OrderRequest, reason: str, correlation_id: str) -> Event:
+    details = {"client_order_id": request.client_order_id, "leg": request.leg.value, "units": request.units}
+    return _event(EventType.TRADE_FAILED, request.symbol, correlation_id, request.decided_ms, reason, details)
+
+
+def of_expiry(request: OrderRequest, age_ms: int, correlation_id: str) -> Event:
+    reason = f"never sent, and now {age_ms / 1000:g} s too old to be an entry"
+    details = {"client_order_id": request.client_order_id, "leg": request.leg.value, "units": request.units}
+    return _event(EventType.ORDER_CANCELLED, request.symbol, correlation_id, request.decided_ms, reason, details)
+
+
+def of_fill(fill: Fill, before: Position, after: Position, correlation_id: str) -> Iterator[Event]:
+    """Say what a fill did: to its order, to the position, and to the account."""
+    realised = after.realised - before.realised
+    details = {
+        "client_order_id": fill.client_order_id,
+        "fill_id": fill.fill_id,
+        "leg": fill.leg.value,
+        "side": fill.side.value,
+        "units": fill.units,
+        "price": fill.price,
+        "fee": fill.fee,
+        "realised": realised,
+        "position_units": after.units,
+    }
+    text = f"{fill.leg.value}: {fill.side.value} {fill.units:g} at {fill.price:g}"
+
+    def event(kind: EventType) -> Event:
+        return _event(kind, fill.symbol, correlation_id, fill.market_ms, text, details)
+
+    yield event(EventType.ORDER_FILLED)
+    if fill.leg is Leg.STOP_LOSS:
+        yield event(EventType.STOP_LOSS_HIT)
+    if not before.is_open:
+        yield event(EventType.POSITION_OPENED)
+    elif not after.is_open:
+        yield event(EventType.POSITION_CLOSED)
+    else:
+        yield event(EventType.POSITION_MODIFIED)
+    yield event(EventType.TRADE_EXECUTED)
+
+
+def _event(
+    kind: EventType, symbol: str, correlation_id: str, market_ms: int, reason: str, details: Mapping[str, object]
+) -> Event:
+    return Event(
+        type=kind,
+        symbol=symbol,
+        correlation_id=correlation_id,
+        market_ms=market_ms,
+        reason=reason,
+        details=dict(details),
+    )

@@ -1,0 +1,27 @@
+"""What a plain `celery -A tasks worker -Q XAUUSD` needs of us: a name of its own, and an ear for control tasks."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from celery.signals import celeryd_after_setup, celeryd_init
+from celery.utils.nodenames import nodesplit
+
+from tasks.routing import CONTROL_QUEUE
+
+
+@celeryd_init.connect
+def name_by_queues(instance: Any, options: Mapping[str, Any] | None = None, **_: Any) -> None:
+    """Name a worker after its queues: two plain workers on one host would otherwise share one name."""
+    given = (options or {}).get("queues") or ()
+    queues = given.split(",") if isinstance(given, str) else list(given)
+    name, host = nodesplit(instance.hostname)
+    if queues and name == "celery":
+        instance.hostname = f"{'-'.join(queues)}@{host}"
+
+
+@celeryd_after_setup.connect
+def listen_to_control(instance: Any, **_: Any) -> None:
+    """Have every worker consume the control queue, and before its own, so that control works with any one worker."""
+    queues = instance.app.amqp.queues
+    own = [name for name in queues.consume_from if name != CONTROL_QUEUE]
+    queues.select([CONTROL_QUEUE, *own])
