@@ -39,8 +39,8 @@ _TRANSIENT_SQLITE = frozenset(
 def create_engine(url: str, *, where: str = "ledger") -> Engine:
     """Make an engine for `sqlite:///path/to/file` or `postgresql://user:password@host/database`.
 
-    Nothing is connected yet. For SQLite the folder of the file is made. A lock is waited for `LOCK_TIMEOUT_S`, unless the
-    URL says otherwise: `?timeout=5` in seconds for SQLite, `?options=...` for PostgreSQL.
+    Nothing is connected yet. For SQLite the folder of the file is made. A lock is waited for `LOCK_TIMEOUT_S`, unless
+    the URL says otherwise: `?timeout=5` in seconds for SQLite, `?options=...` for PostgreSQL.
 
     Args:
         where: Names this database in the `Transient` errors of the engine.

@@ -25,7 +25,7 @@ from worker.supervisor import Supervisor
 from worker.var_files import short_path, write_private
 
 WATCH_PAUSE_S = 0.2
-FAILED = 1
+FAILED, FORCED = 1, 130
 
 
 def run(
@@ -47,7 +47,8 @@ def run(
         flower: Whether to start Flower.
 
     Returns:
-        Exit code: 0 after a clean stop, 1 when something could not be started; the reason was printed.
+        Exit code: 0 after a clean stop, 1 when something could not be started (the reason was printed), 130 after a
+        forced stop.
     """
     console = console or Console(highlight=False, soft_wrap=True)
     with StopSignals() as signals:
@@ -62,7 +63,7 @@ def run(
         except (Broken, Transient) as error:
             console.print(Text(f"cannot start: {error}", style="bold red"))
             return FAILED
-    return 0
+        return FORCED if signals.is_forced() else 0
 
 
 class Launch:
@@ -166,7 +167,7 @@ class Launch:
             raise Broken(f"{error}. Its last words in {process.log_path}:\n{process.log_tail()}") from error
         self._owns_redis = True
         write_private(self._settings.redis_url_file, plan.url + "\n")
-        self._tell_redis(answer.title, plan.url, str(plan.program))
+        self._tell_redis(answer.title, plan.url, short_path(plan.program))
         return plan.url
 
     def _tell_redis(self, title: str, url: str, origin: str) -> None:

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from adapters.status import LedgerReader, SymbolStatus, read_status
 from configs.load import SystemConfig
 from configs.settings import Settings
 from trading.errors import Transient
-from worker.status import LedgerReader, SymbolStatus, read_status
 from worker.table import Overview, render
 from worker.var_files import short_path
 

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from worker.status import SymbolStatus
+from adapters.status import SymbolStatus
 
 WIDE_COLUMNS = 150
 MIDDLE_COLUMNS = 110

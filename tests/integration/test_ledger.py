@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.engine import Engine
 
 from adapters.database import create_engine, migrate
 from adapters.ledger import SqlLedger
-from trading.errors import Broken
+from trading.errors import Broken, Transient
 from trading.lifecycle import DesiredState
 from trading.orders import Fill, Leg, OrderRequest, OrderState, Side, client_order_id
 from trading.ports import Decided, Intent, Ledger
@@ -344,7 +345,8 @@ def test_record_fills_in_parts_fills_order_with_the_last(ledger: SqlLedger) -> N
         states.append(ledger.orders()[0]["state"])
     assert states == ["partially_filled", "partially_filled", "filled"]
     (position,) = ledger.positions()
-    assert (position.units, position.average_price) == (pytest.approx(0.3), pytest.approx(102.0))
+    assert position.units == pytest.approx(0.3)
+    assert position.average_price == pytest.approx(102.0)
 
 
 def test_record_fills_stop_closes_position_and_frees_its_place(ledger: SqlLedger) -> None:
@@ -469,12 +471,29 @@ def race(url: str, racer: int) -> int:
 
 
 def test_decide_processes_racing_never_exceed_account_limits(database_url: str, ledger: SqlLedger) -> None:
-    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as pool:
-        accepted = list(pool.map(race, itertools.repeat(database_url), range(3)))
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        accepted = list(pool.map(race, itertools.repeat(database_url), range(2)))
     assert sum(accepted) == 5
     view = view_of(ledger)
     assert (view.open_positions, view.open_risk) == (5, 50.0)
-    assert [row["breached"] for row in ledger.decisions(limit=50)].count(True) == 25
+    assert [row["breached"] for row in ledger.decisions(limit=50)].count(True) == 15
+
+
+def test_decide_lock_not_given_in_time_is_transient(database_url: str, ledger: SqlLedger) -> None:
+    impatience = {"timeout": "0.05"} if database_url.startswith("sqlite") else {"options": "-c lock_timeout=50"}
+    url = sa.make_url(database_url).update_query_dict(impatience).render_as_string(hide_password=False)
+    impatient_engine = create_engine(url)
+    impatient = SqlLedger(impatient_engine, "main", BALANCE)
+    ledger.decide("XAUUSD", "trend", T0_MS - MINUTE_MS, lambda _: REFUSED, correlation_id="c0")
+
+    def judge_under_lock(_: LedgerView) -> Verdict:
+        with pytest.raises(Transient, match=r"ledger: .*lock"):
+            impatient.decide("BTCUSD", "trend", T0_MS, lambda _: REFUSED, correlation_id="c1")
+        assert impatient.fence("XAUUSD") == T0_MS - MINUTE_MS  # reads do not wait
+        return REFUSED
+
+    assert ledger.decide("XAUUSD", "trend", T0_MS, judge_under_lock, correlation_id="c2").verdict == REFUSED
+    impatient_engine.dispose()
 
 
 def test_decide_same_candle_racing_is_decided_once(ledger: SqlLedger) -> None:

@@ -32,7 +32,7 @@ def last(candles: Candles) -> Regime:
 
 @pytest.mark.parametrize(("step", "regime"), [(1.0, Regime.TRENDING_UP), (-1.0, Regime.TRENDING_DOWN)])
 def test_regime_of_a_steady_move_is_a_trend_in_its_direction(step: float, regime: Regime) -> None:
-    assert last(candles_of(2000.0 + step * np.arange(COUNT))) is regime
+    assert last(candles_of(np.linspace(2000.0, 2000.0 + step * COUNT, COUNT))) is regime
 
 
 def test_regime_of_small_swings_is_ranging() -> None:

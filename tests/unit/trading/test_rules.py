@@ -255,18 +255,18 @@ positions = st.builds(
 )
 views = st.builds(
     LedgerView,
-    desired=st.sampled_from(DesiredState),
+    desired=st.sampled_from([DesiredState.RUNNING] * 6 + list(DesiredState)),
     position=positions,
-    has_unsettled=st.booleans(),
+    has_unsettled=st.sampled_from([False] * 5 + [True]),
     open_positions=st.integers(1, 6),
-    open_risk=st.floats(0, 500),
-    day_realised=st.floats(-500, 500),
-    balance=st.floats(-100, 1e6),
+    open_risk=st.integers(0, 300).map(float),
+    day_realised=st.integers(-200, 100).map(float),
+    balance=st.integers(-100, 10_000).map(float),
 )
 signals = st.builds(
     signal,
     side=st.sampled_from(SignalSide),
-    stop_loss=st.none() | st.floats(60, 140),
+    stop_loss=st.none() | st.integers(60, 140).map(float),
     size_units=st.none() | st.floats(1e-6, 1e3),
 )
 accounts = st.builds(
@@ -274,7 +274,7 @@ accounts = st.builds(
     name=st.just("main"),
     starting_balance=st.just(10_000.0),
     max_open_positions=st.none() | st.integers(0, 6),
-    max_daily_loss=st.none() | st.floats(0, 1000),
+    max_daily_loss=st.none() | st.integers(0, 500).map(float),
 )
 fixed_or_fraction = st.fixed_dictionaries({"sizing": st.just("fixed_units"), "units": st.floats(1e-6, 100)}) | (
     st.fixed_dictionaries({"sizing": st.just("risk_fraction"), "risk_fraction": st.floats(1e-4, 0.1)})
@@ -313,6 +313,19 @@ def test_judge_of_anything_never_passes_a_limit(
         if account.max_daily_loss:
             total = max(0.0, -view.day_realised) + view.open_risk + planned.risk
             assert total <= account.max_daily_loss * (1 + 1e-8)
+
+
+small = st.integers(0, 40)
+
+
+@given(lost=small, open_risk=small, distance=st.integers(1, 40), most=st.integers(1, 80))
+def test_judge_of_an_entry_is_accepted_exactly_while_the_day_can_bear_its_loss(
+    lost: int, open_risk: int, distance: int, most: int
+) -> None:
+    account = AccountLimits(name="main", starting_balance=10_000, max_daily_loss=most)
+    view = replace(VIEW, day_realised=-float(lost), open_risk=float(open_risk))
+    verdict = verdict_of(signal(stop_loss=100.0 - distance), view, account=account)
+    assert verdict.is_accepted is (lost + open_risk + distance <= most)
 
 
 @given(view=views, one=signals, account=accounts, limits=risk_limits)

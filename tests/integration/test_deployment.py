@@ -1,0 +1,99 @@
+"""What the containers run, run here without containers: the Redis command of the compose file, and the migration."""
+
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+import yaml
+
+from adapters.database import create_engine, head_revision, schema_revision
+from worker import embedded_redis
+from worker.process import ChildProcess, ProcessSpec
+
+ROOT = Path(__file__).parents[2]
+PASSWORD = "correct-horse-7"
+
+
+@pytest.fixture
+def composed_redis(tmp_path: Path) -> Iterator[tuple[ChildProcess, int]]:
+    """The compose file's own shell command, with this machine's program, a free port and a folder of the test."""
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    shell, option, script = services["redis"]["command"]
+    port = embedded_redis.free_port()
+    program, config = embedded_redis.find_program(), ROOT / "docker" / "redis.conf"
+    here = f"{program} {config} --bind 127.0.0.1 --port {port} --dir {shlex.quote(str(tmp_path))} -"
+    given = "redis-server /etc/redis/redis.conf -"
+    assert given in script
+    argv = (shell, option, script.replace(given, here).replace("$$", "$"))
+    process = ChildProcess(ProcessSpec("composed-redis", argv, env={"REDISCLI_AUTH": PASSWORD}), tmp_path / "log")
+    process.start()
+    try:
+        plan = embedded_redis.RedisPlan(program, tmp_path, port, PASSWORD)
+        assert process.pid is not None
+        # the answering process is the one that was started: the shell has given way, so a stop signal reaches Redis
+        embedded_redis.wait_until_ready(plan, process.pid, has_ended=lambda: process.ended() is not None)
+        yield process, port
+    finally:
+        process.terminate(10.0)
+
+
+def test_composed_redis_refuses_a_client_without_the_password(composed_redis: tuple[ChildProcess, int]) -> None:
+    client = embedded_redis.connect(f"redis://127.0.0.1:{composed_redis[1]}/0")
+
+    with pytest.raises(redis.AuthenticationError):
+        client.ping()
+    client.close()
+
+
+def test_composed_redis_runs_as_its_configuration_says(composed_redis: tuple[ChildProcess, int]) -> None:
+    client = embedded_redis.connect(f"redis://:{PASSWORD}@127.0.0.1:{composed_redis[1]}/0")
+
+    told = client.config_get("append*", "maxmemory*", "save")
+    client.close()
+
+    assert told["appendonly"] == "yes"
+    assert told["appendfsync"] == "everysec"
+    assert told["maxmemory-policy"] == "noeviction"
+    assert told["maxmemory"] == str(512 * 1024 * 1024)
+    assert told["save"] == ""
+
+
+def test_composed_redis_shows_its_password_on_no_command_line(composed_redis: tuple[ChildProcess, int]) -> None:
+    command_line = Path(f"/proc/{composed_redis[0].pid}/cmdline")
+    if not command_line.exists():
+        pytest.skip("this system has no /proc")
+
+    assert PASSWORD not in command_line.read_text()
+
+
+def migrate(url: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "TRADING__LEDGER_URL": url}
+    command = [sys.executable, "-m", "adapters.migrate"]
+    return subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True, timeout=60)
+
+
+def test_migrate_brings_an_empty_ledger_to_the_newest_revision_and_says_so(database_url: str) -> None:
+    url = database_url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    first, second = migrate(url), migrate(url)
+
+    assert (first.returncode, first.stderr) == (0, "")
+    assert first.stdout == second.stdout == f"ledger at revision {head_revision()}\n"
+    engine = create_engine(url)
+    assert schema_revision(engine) == head_revision()
+    engine.dispose()
+
+
+@pytest.mark.parametrize("url", ["mysql://somewhere/ledger", "postgresql+psycopg://trading:secret@127.0.0.1:1/ledger"])
+def test_migrate_without_a_database_ends_with_the_reason_and_no_password(url: str) -> None:
+    answer = migrate(url)
+
+    assert answer.returncode == 1
+    assert "the ledger is not migrated: " in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert "secret" not in answer.stderr

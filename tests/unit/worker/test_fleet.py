@@ -1,0 +1,74 @@
+"""Command lines, environment and stop order of the processes of a running system."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from configs.settings import Settings
+from trading.errors import Broken
+from worker import fleet
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(var_dir=tmp_path, redis_url=SecretStr("redis://:secret@127.0.0.1:6390/0"))
+
+
+def test_each_symbol_has_a_worker_on_its_own_queue_and_control_has_one(settings: Settings) -> None:
+    specs = fleet.worker_processes(settings, ["XAUUSD", "BTCUSD"])
+
+    assert [spec.name for spec in specs] == ["worker-XAUUSD", "worker-BTCUSD", "worker-control"]
+    assert " ".join(specs[0].argv[1:]) == (
+        "-m celery -A tasks worker -Q XAUUSD -c 1 -P prefork -n XAUUSD@%h --loglevel INFO"
+    )
+
+
+def test_symbols_that_share_a_worker_are_all_on_its_command_line(settings: Settings) -> None:
+    specs = fleet.worker_processes(settings, ["A", "B", "C"], symbols_per_worker=2)
+
+    assert [spec.name for spec in specs] == ["worker-A+1", "worker-C", "worker-control"]
+    assert "A,B" in specs[0].argv
+
+
+def test_fewer_than_one_symbol_per_worker_is_refused(settings: Settings) -> None:
+    with pytest.raises(ValueError, match="symbols_per_worker is 0"):
+        fleet.worker_processes(settings, ["A"], symbols_per_worker=0)
+
+
+def test_secrets_are_in_the_environment_and_on_no_command_line(settings: Settings) -> None:
+    specs = [*fleet.worker_processes(settings, ["A"]), fleet.beat_process(settings), fleet.flower_process(settings)]
+    password = fleet.flower_password(settings)
+
+    assert all(spec.env["TRADING__REDIS_URL"] == "redis://:secret@127.0.0.1:6390/0" for spec in specs)
+    assert specs[-1].env["FLOWER_BASIC_AUTH"] == f"trader:{password}"
+    for spec in specs:
+        assert "secret" not in " ".join(spec.argv) + repr(spec)
+        assert password not in " ".join(spec.argv) + repr(spec)
+
+
+def test_child_reads_the_same_settings_from_its_environment(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in fleet.environment(settings).items():
+        monkeypatch.setenv(name, value)
+
+    assert Settings() == settings
+
+
+def test_workers_stop_before_beat_and_redis_is_no_part_of_them(settings: Settings) -> None:
+    worker, *_ = fleet.worker_processes(settings, ["A"])
+
+    assert worker.stop_rank < fleet.beat_process(settings).stop_rank < fleet.REDIS_STOPS
+
+
+def test_flower_password_made_once_is_private_and_kept(settings: Settings) -> None:
+    first = fleet.flower_password(settings)
+
+    assert fleet.flower_password(settings) == first
+    assert fleet.flower_password_file(settings).stat().st_mode & 0o777 == 0o600
+
+
+def test_flower_password_with_a_comma_is_refused(settings: Settings) -> None:
+    with pytest.raises(Broken, match="comma"):
+        fleet.flower_process(settings.model_copy(update={"flower_password": SecretStr("a,b")}))
