@@ -25,7 +25,7 @@ def composed_redis(tmp_path: Path) -> Iterator[tuple[ChildProcess, int]]:
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
     shell, option, script = services["redis"]["command"]
     port = embedded_redis.free_port()
-    program, config = embedded_redis.find_program(), ROOT / "docker" / "redis.conf"
+    program, config = embedded_redis.find_program(), ROOT / "deploy" / "redis.conf"
     here = f"{program} {config} --bind 127.0.0.1 --port {port} --dir {shlex.quote(str(tmp_path))} -"
     given = "redis-server /etc/redis/redis.conf -"
     assert given in script

@@ -95,7 +95,7 @@ def test_launcher_interrupted_stops_all_and_ends_with_zero(launcher: Launcher) -
 
 
 def test_launcher_interrupted_twice_kills_at_once_and_says_so_by_its_exit_code(launcher: Launcher) -> None:
-    launcher.until(lambda: "logs in" in launcher.text, "the last step")
+    launcher.until_running()  # a worker that has not come up yet ends at the first signal
     family = launcher.family()
 
     launcher.process.send_signal(signal.SIGINT)

@@ -212,12 +212,12 @@ def test_ledger_and_paper_books_are_two_databases(services: dict[str, Service]) 
 
     assert names == ["ledger", "paper"]
     assert services["postgres"]["environment"]["POSTGRES_DB"] == "ledger"
-    assert "CREATE DATABASE paper;" in text_of("docker/paper-books.sql")
+    assert "CREATE DATABASE paper;" in text_of("deploy/paper-books.sql")
 
 
 def test_redis_keeps_what_it_is_given() -> None:
     told = dict(
-        line.split(maxsplit=1) for line in text_of("docker/redis.conf").splitlines() if not line.startswith("#")
+        line.split(maxsplit=1) for line in text_of("deploy/redis.conf").splitlines() if not line.startswith("#")
     )
 
     assert (told["appendonly"], told["appendfsync"]) == ("yes", "everysec")
