@@ -36,7 +36,7 @@ from trading.strategies import load_strategy
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """What one process holds open. Connections must not cross a fork: open them in the process that uses them."""
+    """What one thread holds open. Connections must not cross a fork: open them in the process that uses them."""
 
     redis: redis.Redis
     store: RedisSymbolStore
@@ -46,7 +46,7 @@ class Stores:
 
 def open_stores(settings: Settings, system: SystemConfig, *, now_ms: Callable[[], int] = clock.now_ms) -> Stores:
     """Open Redis and the ledger as the settings say."""
-    client = connect(resolve_redis_url(settings))
+    client = connect(resolve_redis_url(settings), is_single=True)
     store = RedisSymbolStore(
         client,
         settings.namespace,

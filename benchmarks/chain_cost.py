@@ -1,36 +1,38 @@
 """What a trading chain costs beside Celery's own: `make bench`.
 
 One worker serves both. The chains are sent one after the other, in turns, each from publishing to the success of its
-last step, so that what the machine does besides hits them alike; what counts is the ratio.
+last step, so that whatever else the machine does hits them alike; what counts is the ratio.
 """
 
-import argparse
-import json
-import platform
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import redis
-from celery import Signature
+from celery import Celery, Signature
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
+from adapters.redis_client import connect
+from benchmarks.names import DONE, NOOP_QUEUE, NOOP_STAGES
+from tasks.ticks import send_tick
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem, file_symbol
 
 ANSWER_S = 30
-NOOP_QUEUE = "NOOP"
 GOAL = 1.15
+SCENARIOS = {
+    "QUIET": ("three steps: flat, no signal", "ema_cross", {"fast": 20, "slow": 50}),
+    "OPEN": ("four steps: a position is open", "benchmarks.strategies:Hold", {}),
+    "FLIP": ("four steps: two orders, two fills", "benchmarks.strategies:Flip", {}),
+}
+NOOP = "no-op"
+Send = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,40 +47,88 @@ class Cost:
     p99_ratio: float
 
 
-SCENARIOS = {
-    "QUIET": ("three steps: flat, no signal", {"name": "ema_cross", "params": {"fast": 20, "slow": 50}}),
-    "OPEN": ("four steps: a position is open", {"name": "benchmarks.worker_side:Hold", "params": {}}),
-    "FLIP": ("four steps: two orders, two fills", {"name": "benchmarks.worker_side:Flip", "params": {}}),
-}
+def measure(rounds: int, *, warm_up: int, events: bool, console: Console) -> list[Cost]:
+    """Run each kind of chain `rounds` times in turns, on a Redis and a worker of its own.
 
-
-def measure(rounds: int, warm_up: int, console: Console, *, events: bool) -> list[Cost]:
-    """Run every kind of chain `rounds` times, in turns."""
+    Args:
+        warm_up: Rounds before those that count, so that windows are full and caches warm.
+        events: Whether the worker reports each task, as Flower needs it.
+    """
     with tempfile.TemporaryDirectory(prefix="trading-bench-") as folder:
         server = RedisServer(Path(folder)).start()
+        system = _system(Path(folder), server, rounds + warm_up, events=events)
+        queues = ",".join((NOOP_QUEUE, *SCENARIOS))
         try:
-            return _measure(Path(folder), server, rounds, warm_up, console, events=events)
+            system.celery("worker", "-A", "tasks", "worker", "-Q", queues, "-I", "benchmarks.worker_side")
+            times = _time_chains(system, rounds, warm_up, console)
         finally:
+            system.stop()
             server.stop()
-
-
-def _measure(
-    folder: Path, server: RedisServer, rounds: int, warm_up: int, console: Console, *, events: bool
-) -> list[Cost]:
-    system = TradingSystem(
-        folder / "system", server, _symbols(folder, rounds + warm_up), extra={"TRADING__TASK_EVENTS": str(events)}
-    )
-    try:
-        system.celery(
-            "worker", "-A", "tasks", "worker", "-Q", ",".join((NOOP_QUEUE, *SCENARIOS)), "-I", "benchmarks.worker_side"
-        )
-        senders = _senders(system)
-        times: dict[str, list[float]] = {name: [] for name in senders}
-        for at in track(range(rounds + warm_up), "chains in turns", console=console):
-            for name, send in senders.items():
-                took = _timed(system.stores().redis if at == 0 else _shared(system), send, f"{name}:{at}", system)
-                if at >= warm_up:
-                    times[name].append(took)
-    finally:
-        system.stop()
     return _costs(times)
+
+
+def _system(folder: Path, server: RedisServer, candles: int, *, events: bool) -> TradingSystem:
+    path = write_candles(folder / "candles.csv", generated_candles("BENCH", candles + 2))
+    symbols = {
+        name: file_symbol(path, strategy={"name": strategy, "params": params})
+        for name, (_, strategy, params) in SCENARIOS.items()
+    }
+    return TradingSystem(folder / "system", server, symbols, extra={"TRADING__TASK_EVENTS": str(events)})
+
+
+def _time_chains(system: TradingSystem, rounds: int, warm_up: int, console: Console) -> dict[str, list[float]]:
+    with system.as_environment():
+        from tasks import app
+
+        app.config_from_object("celeryconfig", force=True)
+        client = connect(system.redis.url)
+        senders: dict[str, Send] = {NOOP: lambda root: _send_noop(app, root)}
+        senders |= {name: _ticker(app, name) for name in SCENARIOS}
+        times: dict[str, list[float]] = {name: [] for name in senders}
+        for at in track(range(warm_up + rounds), "chains, in turns", console=console):
+            for name, send in senders.items():
+                took_s = _timed(client, send, f"{name}:{at}")
+                if at >= warm_up:
+                    times[name].append(took_s)
+    return times
+
+
+def _timed(client: redis.Redis, send: Send, root_id: str) -> float:
+    """Send a chain and return the seconds until its last step has succeeded."""
+    begun = time.perf_counter()
+    send(root_id)
+    answer: Any = client.brpop([DONE], timeout=ANSWER_S)
+    took_s = time.perf_counter() - begun
+    if answer is None or answer[1].decode() != root_id:
+        raise RuntimeError(f"chain {root_id} did not end within {ANSWER_S} s; the worker answered {answer}")
+    return took_s
+
+
+def _ticker(app: Celery, symbol: str) -> Send:
+    return lambda root_id: send_tick(app, symbol, tick_id=root_id, life_s=ANSWER_S)
+
+
+def _send_noop(app: Celery, root_id: str) -> None:
+    rest = [Signature(name, app=app, queue=NOOP_QUEUE) for name in reversed(NOOP_STAGES[1:])]
+    app.send_task(
+        NOOP_STAGES[0],
+        task_id=root_id,
+        root_id=root_id,
+        chain=rest,
+        queue=NOOP_QUEUE,
+        ignore_result=True,
+        expires=ANSWER_S,
+    )
+
+
+def _costs(times: dict[str, list[float]]) -> list[Cost]:
+    def percentiles(name: str) -> tuple[float, float]:
+        p50_s, p99_s = np.percentile(times[name], [50, 99]).tolist()
+        return p50_s * 1000, p99_s * 1000
+
+    base_p50, base_p99 = percentiles(NOOP)
+    costs = []
+    for name in times:
+        p50_ms, p99_ms = percentiles(name)
+        costs.append(Cost(name, len(times[name]), p50_ms, p99_ms, p50_ms / base_p50, p99_ms / base_p99))
+    return costs

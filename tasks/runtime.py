@@ -79,7 +79,7 @@ class Runtime:
         pipeline.outbox.forget(len(events))
 
     def report(self, pipeline: SymbolPipeline) -> None:
-        """Write down how the services are; a Redis that does not answer is logged, so that it hides no error before it."""
+        """Write down how the services are. A Redis that does not answer is logged: it must hide no error before it."""
         statuses: Any = {status["service_name"]: json.dumps(status) for status in pipeline.statuses()}
         try:
             self.flush(pipeline)

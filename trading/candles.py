@@ -1,5 +1,6 @@
 """Candles: closed price bars of one symbol, and the checks they must pass."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -105,23 +106,28 @@ def first_fault(candles: Candles, *, timeframe: str) -> BadCandle | None:
     """Return what is wrong with the first bad bar, or None when all of them may be used.
 
     A bar is bad when a value is NaN or infinite, a price is not positive, volume is negative, prices are crossed (high
-    below open, close or low; low above open or close), or its open time is off the timeframe's grid or not after the bar
-    before.
+    below another price, or low above one), or its open time is off the timeframe's grid or not after the bar before.
     """
-    values, open_ms = candles.values, candles.open_ms
-    with np.errstate(invalid="ignore"):
-        prices = values[:, :VOLUME]
-        faults = (
-            ("not a finite number", ~np.isfinite(values).all(axis=1)),
-            ("a price is not positive", (prices <= 0).any(axis=1)),
-            ("volume is negative", values[:, VOLUME] < 0),
-            ("high is below another price", values[:, HIGH] < prices.max(axis=1)),
-            ("low is above another price", values[:, LOW] > prices.min(axis=1)),
-            ("open time is off the timeframe's grid", open_ms % min(timeframe_ms(timeframe), _GRID_MS) != 0),
-            ("open time is not after the bar before", np.diff(open_ms, prepend=open_ms[:1] - 1) <= 0),
-        )
-    bad = [(int(mask.argmax()), fault) for fault, mask in faults if mask.any()]
-    if not bad:
-        return None
-    at, fault = min(bad, key=lambda found: found[0])
-    return BadCandle(int(open_ms[at]), f"{fault}: {dict(zip(COLUMNS, values[at].tolist(), strict=True))}")
+    grid_ms = min(timeframe_ms(timeframe), _GRID_MS)
+    before_ms = -1
+    for open_ms, row in zip(candles.open_ms.tolist(), candles.values.tolist(), strict=True):
+        first, high, low, last, volume = row
+        # Comparisons with NaN are false, so it breaks the chain like anything else that is wrong.
+        is_sound = 0 < low <= first <= high < math.inf and low <= last <= high and 0 <= volume < math.inf
+        if not is_sound or open_ms % grid_ms or open_ms <= before_ms:
+            return BadCandle(open_ms, f"{_fault(row, open_ms, before_ms)}: {dict(zip(COLUMNS, row, strict=True))}")
+        before_ms = open_ms
+    return None
+
+
+def _fault(row: Sequence[float], open_ms: int, before_ms: int) -> str:
+    first, high, low, last, volume = row
+    faults = (
+        ("not a finite number", not all(map(math.isfinite, row))),
+        ("a price is not positive", min(first, high, low, last) <= 0),
+        ("volume is negative", volume < 0),
+        ("high is below another price", high < max(first, low, last)),
+        ("low is above another price", low > min(first, last)),
+        ("open time is not after the bar before", open_ms <= before_ms),
+    )
+    return next((fault for fault, is_so in faults if is_so), "open time is off the timeframe's grid")

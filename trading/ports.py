@@ -134,8 +134,8 @@ class Ledger(Protocol):
         """Decide on one candle's signal, once.
 
         Under the account's lock: refuse when the fence of (symbol, strategy) is at or past `open_ms`; else read the
-        view, let `judge` decide, write the decision, its intents (PLANNED) with what they reserve, and move the fence, or
-        nothing at all. With `dry_run` the decision is written and no intent.
+        view, let `judge` decide, write the decision, its intents (PLANNED) with what they reserve, and move the fence,
+        or nothing at all. With `dry_run` the decision is written and no intent.
         """
         ...
 

@@ -90,9 +90,7 @@ def run_live(system: TradingSystem, files: dict[str, Path]) -> None:
     system.wait_until(is_done(system, files), "every candle decided", limit_s=200)
 
 
-def test_two_symbols_live_give_the_books_of_one_process(
-    make_system: MakeSystem, candle_files: dict[str, Path]
-) -> None:
+def test_two_symbols_live_give_the_books_of_one_process(make_system: MakeSystem, candle_files: dict[str, Path]) -> None:
     live = make_system(symbols_of(candle_files))
 
     run_live(live, candle_files)
@@ -102,9 +100,7 @@ def test_two_symbols_live_give_the_books_of_one_process(
     assert_same(live, reference(make_system, candle_files))
 
 
-def test_recorded_gold_and_bitcoin_live_give_the_books_of_one_process(
-    make_system: MakeSystem, tmp_path: Path
-) -> None:
+def test_recorded_gold_and_bitcoin_live_give_the_books_of_one_process(make_system: MakeSystem, tmp_path: Path) -> None:
     count = int(os.environ.get("TRADING_TEST_CANDLES", "600"))
     recordings = {"XAUUSD": recorded("XAUUSD_1m.csv.gz"), "BTCUSDT": recorded("BTCUSDT_1m.csv.gz")}
     files = {
@@ -163,7 +159,7 @@ def test_pause_by_celery_call_stops_new_intents_and_leaves_the_other_symbol_alon
         return {row["client_order_id"] for row in rows if row["leg"] == "entry"}
 
     live.wait_until(lambda: all(entries(name) for name in files), "both symbols trade")
-    call = [sys.executable, "-m", "celery", "call", "tasks.pause_symbol", "--args=[\"XAUUSD\"]"]
+    call = [sys.executable, "-m", "celery", "call", "tasks.pause_symbol", '--args=["XAUUSD"]']
     environment = {**os.environ, **live.environment}
     answer = subprocess.run(call, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=True)
     with live.as_environment():

@@ -3,10 +3,8 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import docker  # type: ignore[import-untyped]  # ships no types
 import pytest
 from celery import Celery
-from docker.errors import DockerException  # type: ignore[import-untyped]  # the same
 from pytest_celery import (
     CeleryBackendCluster,
     CeleryBrokerCluster,
@@ -19,6 +17,7 @@ from pytest_celery import (
 
 from tasks.routing import PRIORITY_STEPS, route
 from tests.fixtures.candle_files import generated_candles, write_candles
+from tests.fixtures.docker_engine import need_docker_engine
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem, file_symbol
 from tests.integration.pytest_celery_nodes.docker_nodes import (
@@ -71,10 +70,7 @@ def node_kind(request: pytest.FixtureRequest) -> str:
     """What a node is; without an engine the containers are skipped."""
     kind: str = request.param
     if kind == "docker":
-        try:
-            docker.from_env().ping()
-        except DockerException as error:
-            pytest.skip(f"no Docker engine answers: {error}")
+        need_docker_engine()
     return kind
 
 

@@ -1,0 +1,78 @@
+"""`python -m benchmarks`: measure, print, and on demand write the figures into the docs."""
+
+import argparse
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.chain_cost import GOAL, NOOP, SCENARIOS, Cost, measure
+
+PAGE = Path(__file__).parents[1] / "docs" / "cost.md"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=1_000, help="chains of each kind that count")
+    parser.add_argument("--warm-up", type=int, default=450, help="chains of each kind before those")
+    parser.add_argument("--no-events", action="store_true", help="workers send no task events (Flower sees nothing)")
+    parser.add_argument("--json", action="store_true", help="print JSON, and nothing else, to standard output")
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE.name} in docs/")
+    given = parser.parse_args(arguments)
+    console = Console(stderr=True)
+    costs = measure(given.rounds, warm_up=given.warm_up, events=not given.no_events, console=console)
+    if given.json:
+        Console(soft_wrap=True).print_json(json.dumps([asdict(cost) for cost in costs]))
+    else:
+        Console().print(_table(costs))
+    if given.write:
+        PAGE.write_text(_page(costs, events=not given.no_events), encoding="utf-8")
+        console.print(f"written: {PAGE.name}")
+    return 0
+
+
+def _what(cost: Cost) -> str:
+    return "Celery's four no-op steps" if cost.chain == NOOP else SCENARIOS[cost.chain][0]
+
+
+def _table(costs: Sequence[Cost]) -> Table:
+    table = Table(title=f"A whole chain, {costs[0].count} of each kind in turns (goal: {GOAL}x)")
+    for heading in ("chain", "what", "p50 ms", "p99 ms", "p50 ratio", "p99 ratio"):
+        table.add_column(heading, justify="left" if heading in ("chain", "what") else "right")
+    for cost in costs:
+        figures = f"{cost.p50_ms:.2f}", f"{cost.p99_ms:.2f}", f"{cost.p50_ratio:.2f}x", f"{cost.p99_ratio:.2f}x"
+        table.add_row(cost.chain, _what(cost), *figures)
+    return table
+
+
+def _page(costs: Sequence[Cost], *, events: bool) -> str:
+    rows = "\n".join(
+        f"| {cost.chain} | {_what(cost)} | {cost.p50_ms:.2f} | {cost.p99_ms:.2f} "
+        f"| {cost.p50_ratio:.2f} | {cost.p99_ratio:.2f} |"
+        for cost in costs
+    )
+    versions = ", ".join(f"{name} {version(name)}" for name in ("celery", "kombu", "redis", "pandas", "TA-Lib"))
+    return f"""# What a chain costs
+
+Written by `make bench ARGS=--write` on {datetime.now(UTC):%Y-%m-%d} (UTC): Python {platform.python_version()}, {versions};
+{platform.machine()}, {os.cpu_count()} cores, task events {"on" if events else "off"}.
+
+One prefork worker with one slot serves all kinds of chain, sent one at a time and in turns, {costs[0].count} of each. Time runs
+from publishing the tick to the success of the last step. Milliseconds differ from machine to machine; the ratios to
+Celery's own chain of four no-op tasks, measured in the same run, are what to look at.
+
+| chain | what | p50 ms | p99 ms | p50 ratio | p99 ratio |
+|---|---|---:|---:|---:|---:|
+{rows}
+"""
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

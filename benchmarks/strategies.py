@@ -1,0 +1,30 @@
+"""Strategies that hold a chain in the state that is to be measured."""
+
+import pandas as pd
+
+from trading.indicators import Indicator, atr, ema
+from trading.strategies import Signals, Strategy
+
+_MINUTE_MS = 60_000
+
+
+class Hold(Strategy):
+    """Buys on the first candle of a day, and never leaves: from then on a position is open at every candle."""
+
+    def indicators(self) -> dict[str, Indicator]:
+        return {"fast": ema(20), "slow": ema(50), "atr": atr(14)}
+
+    def signals(self, rows: pd.DataFrame) -> Signals:
+        minutes = rows.index.to_numpy() // _MINUTE_MS
+        return Signals(len(rows)).buy(minutes % 1_440 == 420, reason="07:00")
+
+
+class Flip(Strategy):
+    """Turns round at every candle: the dearest chain there is, two orders and two fills each time."""
+
+    def indicators(self) -> dict[str, Indicator]:
+        return {"fast": ema(20), "slow": ema(50), "atr": atr(14)}
+
+    def signals(self, rows: pd.DataFrame) -> Signals:
+        is_even = rows.index.to_numpy() // _MINUTE_MS % 2 == 0
+        return Signals(len(rows)).buy(is_even, reason="even minute").sell(~is_even, reason="odd minute")
