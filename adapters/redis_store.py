@@ -11,6 +11,7 @@ from adapters import keys
 from adapters.redis_client import talking_to_redis
 from trading.candles import CLOSE, Candles
 from trading.events import Event, Regime, correlation_id
+from trading.flow import SILENT
 from trading.lifecycle import DesiredState
 from trading.ports import Commit, SymbolMemory
 
@@ -96,6 +97,7 @@ class RedisSymbolStore:
             correlation_id(commit.symbol, commit.timeframe, 0)[:-1],
             exposure,
             len(candles),
+            SILENT,
         ]
         closes = candles.values[:, CLOSE].tolist()
         for at, packed, decision, regime, close in zip(

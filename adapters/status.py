@@ -43,6 +43,8 @@ class SymbolStatus:
         units: Position, negative when short.
         orders_filled: Orders among its newest `FILLS_COUNTED` fills.
         decision: Last decision, with its reason.
+        said: Last decision on a candle of which there was something to say.
+        said_ms: Open time of that candle.
         error: Last error of a sick service.
     """
 
@@ -62,6 +64,8 @@ class SymbolStatus:
     orders_filled: int = 0
     regime: str = ""
     decision: str = ""
+    said: str = ""
+    said_ms: int | None = None
     error: str = ""
 
     def as_dict(self) -> dict[str, Any]:
@@ -142,6 +146,8 @@ def _status(
         orders_filled=orders_filled,
         regime=state.get("regime", ""),
         decision=state.get("decision", ""),
+        said=state.get("said", ""),
+        said_ms=int(state["said_ms"]) if "said_ms" in state else None,
         error=next((str(service["last_error"]) for service in sick if service.get("last_error")), ""),
     )
 

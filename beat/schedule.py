@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from configs.load import SystemConfig
 
 PROMPT_S = 1.0
-"""Between two ticks of a source that plays as fast as it goes: its chains wake themselves, a tick only starts them anew."""
+"""Between two ticks of a source that plays as fast as it goes: its chains wake themselves, a tick just starts them."""
 
 
 def tick_intervals(system: SystemConfig) -> dict[str, float]:

@@ -61,12 +61,12 @@ def _page(costs: Sequence[Cost], *, events: bool) -> str:
     versions = ", ".join(f"{name} {version(name)}" for name in ("celery", "kombu", "redis", "pandas", "TA-Lib"))
     return f"""# What a chain costs
 
-Written by `make bench ARGS=--write` on {datetime.now(UTC):%Y-%m-%d} (UTC): Python {platform.python_version()}, {versions};
-{platform.machine()}, {os.cpu_count()} cores, task events {"on" if events else "off"}.
+Written by `make bench ARGS=--write` on {datetime.now(UTC):%Y-%m-%d} (UTC): Python {platform.python_version()},
+{versions}; {platform.machine()}, {os.cpu_count()} cores, task events {"on" if events else "off"}.
 
-One prefork worker with one slot serves all kinds of chain, sent one at a time and in turns, {costs[0].count} of each. Time runs
-from publishing the tick to the success of the last step. Milliseconds differ from machine to machine; the ratios to
-Celery's own chain of four no-op tasks, measured in the same run, are what to look at.
+One prefork worker with one slot serves all kinds of chain, sent one at a time and in turns, {costs[0].count} of each.
+Time runs from publishing the tick to the success of the last step. Milliseconds differ from machine to machine; the
+ratios to Celery's own chain of four no-op tasks, measured in the same run, are what to look at.
 
 | chain | what | p50 ms | p99 ms | p50 ratio | p99 ratio |
 |---|---|---:|---:|---:|---:|

@@ -63,6 +63,7 @@ class Runtime:
             store=stores.store,
             ledger=stores.ledger,
             venue=self._venue,
+            window_limit=self.settings.window_max_len,
         )
         self._pipelines[symbol] = pipeline
         self.report(pipeline)

@@ -26,6 +26,10 @@ class EndReason(StrEnum):
     DECIDED = "decided"
 
 
+SILENT = "no signal"
+"""The decision on a candle of which the strategy said nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class End:
     """The end of a chain.

@@ -1,12 +1,16 @@
-"""What a plain `celery -A tasks worker -Q XAUUSD` needs of us: a name of its own, and an ear for control tasks."""
+"""What a plain `celery -A tasks worker -Q XAUUSD` needs of us: a name of its own, an ear for control, its logs."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from celery.signals import celeryd_after_setup, celeryd_init
+from celery.signals import after_setup_logger, after_setup_task_logger, celeryd_after_setup, celeryd_init
 from celery.utils.nodenames import nodesplit
 
 from tasks.routing import CONTROL_QUEUE
+from worker.logs import format_as_set
+
+after_setup_logger.connect(format_as_set)
+after_setup_task_logger.connect(format_as_set)
 
 
 @celeryd_init.connect

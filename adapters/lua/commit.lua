@@ -1,11 +1,12 @@
 -- Ends a batch: window, journal, cursor and events move together or not at all.
 -- KEYS: state hash, window list, journal stream, events stream (its name is the pub/sub channel too)
 -- ARGV: window limit, journal limit, events limit, wall ms, correlation prefix, exposure ('1', '0', or '' to keep),
---       candle count, then open_ms, packed candle, decision, regime, close for each, then the events as JSON
+--       candle count, decision that says nothing, then for each candle open_ms, packed candle, decision, regime, close,
+--       then the events as JSON
 local window_limit, journal_limit, events_limit = ARGV[1], ARGV[2], ARGV[3]
-local wall_ms, prefix, exposure, count = ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
+local wall_ms, prefix, exposure, count, silent = ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8]
 local cursor = tonumber(redis.call('HGET', KEYS[1], 'cursor_ms') or '0')
-local fresh, at = 0, 8
+local fresh, at = 0, 9
 for _ = 1, count do
   local open_ms, packed, decision, regime, close = unpack(ARGV, at, at + 4)
   at = at + 5
@@ -16,6 +17,9 @@ for _ = 1, count do
       'regime', regime, 'close', close, 'correlation_id', prefix .. open_ms)
     redis.call('HSET', KEYS[1], 'cursor_ms', open_ms, 'decision', decision, 'regime', regime, 'close', close,
       'decided_at_ms', wall_ms, 'fetched_at_ms', wall_ms)
+    if decision ~= silent then
+      redis.call('HSET', KEYS[1], 'said', decision, 'said_ms', open_ms)
+    end
     cursor = tonumber(open_ms)
     fresh = fresh + 1
   end

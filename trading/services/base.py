@@ -6,7 +6,7 @@ from typing import Generic, TypedDict, TypeVar
 
 from trading.bus import LocalBus
 from trading.events import Event, EventType
-from trading.flow import End
+from trading.flow import End, EndReason
 from trading.lifecycle import ServiceState, next_service_state
 
 In = TypeVar("In")
@@ -34,13 +34,15 @@ class Service(ABC, Generic[In, Out]):
     call recovers first: `reset` drops what was cached, and the call itself shows whether that helped.
     """
 
-    def __init__(self, symbol: str, bus: LocalBus, *, now_s: Callable[[], float]) -> None:
+    def __init__(self, symbol: str, bus: LocalBus, *, now_s: Callable[[], float], is_enabled: bool = True) -> None:
         """Make a service in state CREATED.
 
         Args:
             now_s: A clock that only goes forward, in seconds, for the uptime.
+            is_enabled: A service that is not ends each chain that reaches it.
         """
         self.symbol = symbol
+        self.is_enabled = is_enabled
         self.state = ServiceState.CREATED
         self._bus = bus
         self._now_s = now_s
@@ -71,6 +73,8 @@ class Service(ABC, Generic[In, Out]):
 
     def handle(self, message: In) -> Out | End:
         """Do this stage's work on one message, in any state a message may find the service in."""
+        if not self.is_enabled:
+            return self.pass_over(message)
         if self.state is ServiceState.ERROR:
             self._recovery_attempts += 1
             self._go(ServiceState.RECOVERING)
@@ -88,6 +92,10 @@ class Service(ABC, Generic[In, Out]):
     @abstractmethod
     def process(self, message: In) -> Out | End:
         """Turn a message into the next stage's message, or end the chain."""
+
+    def pass_over(self, message: In) -> End:
+        """End the chain, because this service is not enabled; what was not decided stays to be decided later."""
+        return End(EndReason.DISABLED, f"{self.name} is not enabled")
 
     def reset(self) -> None:
         """Drop what is kept between messages; a service that keeps nothing has nothing to do."""

@@ -54,6 +54,7 @@ class DataFetchingService(Service[Wake, NewCandle]):
         *,
         is_open: Callable[[int], bool],
         now_s: Callable[[], float],
+        is_enabled: bool = True,
         sleep_s: Callable[[float], None],
     ) -> None:
         """Make the service.
@@ -62,7 +63,7 @@ class DataFetchingService(Service[Wake, NewCandle]):
             is_open: Tells whether the market trades at a time in milliseconds: while it does not, no candle is missing.
             sleep_s: Waits between tries.
         """
-        super().__init__(symbol, bus, now_s=now_s)
+        super().__init__(symbol, bus, now_s=now_s, is_enabled=is_enabled)
         self._timeframe = timeframe
         self._length_ms = timeframe_ms(timeframe)
         self._source = source

@@ -38,8 +38,9 @@ class IndicatorCalculationService(Service[NewCandle, IndicatorsUpdated]):
         bus: LocalBus,
         *,
         now_s: Callable[[], float],
+        is_enabled: bool = True,
     ) -> None:
-        super().__init__(symbol, bus, now_s=now_s)
+        super().__init__(symbol, bus, now_s=now_s, is_enabled=is_enabled)
         self._store = store
         self._terms = terms
         self._indicators = strategy.indicators()

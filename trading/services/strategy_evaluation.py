@@ -18,7 +18,7 @@ from trading.events import (
     SignalSide,
     correlation_id,
 )
-from trading.flow import End, EndReason
+from trading.flow import SILENT, End, EndReason
 from trading.indicators import IndicatorRows
 from trading.lifecycle import DesiredState
 from trading.services.base import Service
@@ -51,8 +51,9 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
         bus: LocalBus,
         *,
         now_s: Callable[[], float],
+        is_enabled: bool = True,
     ) -> None:
-        super().__init__(symbol, bus, now_s=now_s)
+        super().__init__(symbol, bus, now_s=now_s, is_enabled=is_enabled)
         self._strategy = strategy
         self._entry_rules = entry_rules
         self._chronicle = chronicle
@@ -78,7 +79,7 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
                 text = f"too few rows: {row_count} of {self._terms.min_rows_required}"
                 judged.append(_Judged(EndReason.TOO_FEW_ROWS, text))
             elif open_ms not in said:
-                judged.append(_Judged(EndReason.NO_SIGNAL, "no signal"))
+                judged.append(_Judged(EndReason.NO_SIGNAL, SILENT))
             else:
                 judged.append(self._validate(message, said[open_ms], regime))
         return judged

@@ -50,8 +50,9 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         bus: LocalBus,
         *,
         now_s: Callable[[], float],
+        is_enabled: bool = True,
     ) -> None:
-        super().__init__(symbol, bus, now_s=now_s)
+        super().__init__(symbol, bus, now_s=now_s, is_enabled=is_enabled)
         self._venue = venue
         self._ledger = ledger
         self._store = store
@@ -65,6 +66,12 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         self._booked_sequence: int | None = None
         self._has_exposure: bool | None = None
         self._is_settled = False
+
+    def pass_over(self, message: SignalGenerated) -> End:
+        """Write the decisions down and act on none of them."""
+        decisions = [f"{decision} -> not executed, trade execution is not enabled" for decision in message.decisions]
+        self._chronicle.close(message, message.new_candles(), decisions, message.regimes)
+        return End(EndReason.DISABLED, decisions[-1], message.more, message.last_open_ms)
 
     def process(self, message: SignalGenerated) -> End:
         candles = message.new_candles()
