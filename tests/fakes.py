@@ -1,0 +1,454 @@
+"""Doubles for tests of the rules: a store in memory, a source that plays a script, and things that fail on demand."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numpy as np
+import pandas as pd
+
+from adapters.bootstrap import build_pipeline
+from adapters.database import create_engine, migrate
+from adapters.ledger import SqlLedger
+from adapters.paper import PaperVenue
+from configs.load import SystemConfig
+from configs.services import OrchestratorConfig, ServicesConfig
+from configs.symbols import SymbolConfig
+from trading.candles import Candles
+from trading.events import Event, EventType, Regime, SignalSide
+from trading.flow import End, Wake
+from trading.indicators import Indicator
+from trading.lifecycle import DesiredState
+from trading.matching import FillTerms
+from trading.orders import Fill, OrderRequest, VenueOrder, VenuePosition
+from trading.pipeline import SymbolPipeline
+from trading.ports import Bars, CandleSource, Commit, Ledger, SymbolMemory, SymbolStore, Venue
+from trading.rules import AccountLimits
+from trading.strategies import Strategy
+from trading.strategies.signals import Signals
+
+SYMBOL = "XAUUSD"
+START_MS = int(pd.Timestamp("2026-03-02T00:00Z").timestamp() * 1000)
+MINUTE_MS = 60_000
+PLANNED_STRATEGY = "tests.fakes:PlannedStrategy"
+
+T = TypeVar("T")
+
+
+def make_candles(count: int, *, seed: int = 5, price: float = 100.0) -> Candles:
+    """Return candles of one minute that walk at random from `price`; the same ones for the same arguments."""
+    steps = np.random.default_rng(seed).normal(0.0, 0.4, count)
+    close = np.round(price + np.cumsum(steps), 2)
+    opens = np.concatenate(([price], close[:-1]))
+    high, low = np.maximum(opens, close) + 0.05, np.minimum(opens, close) - 0.05
+    values = np.column_stack((opens, high, low, close, np.full(count, 10.0)))
+    return Candles(START_MS + np.arange(count, dtype=np.int64) * MINUTE_MS, values)
+
+
+class PlannedStrategy(Strategy):
+    """Asks for what its plan says, at the candles that it names by their open time."""
+
+    plan: Mapping[int, SignalSide]
+    stop_distance: float | None = None
+    target_distance: float | None = None
+
+    def indicators(self) -> Mapping[str, Indicator]:
+        return {}
+
+    def signals(self, rows: pd.DataFrame) -> Signals:
+        open_ms, close = rows.index.to_numpy(), rows["close"].to_numpy()
+        stop, target = self.stop_distance or np.nan, self.target_distance or np.nan
+
+        def at(side: SignalSide) -> Any:
+            return np.isin(open_ms, [planned for planned, what in self.plan.items() if what is side])
+
+        said = Signals(len(rows))
+        said.buy(at(SignalSide.BUY), reason="planned", stop_loss=close - stop, take_profit=close + target)
+        said.sell(at(SignalSide.SELL), reason="planned", stop_loss=close + stop, take_profit=close - target)
+        return said.close(at(SignalSide.CLOSE), reason="planned")
+
+
+@dataclass(slots=True)
+class _SymbolMemory:
+    cursor_ms: int | None = None
+    desired: DesiredState = DesiredState.RUNNING
+    has_exposure: bool = True
+    regime: Regime = Regime.UNKNOWN
+    generation: int = 0
+    window: Candles = field(default_factory=Candles.empty)
+    journal: dict[int, str] = field(default_factory=dict)
+
+
+class MemorySymbolStore:
+    """The `SymbolStore` port in memory: `tests/contracts/store.py` holds it to what Redis does."""
+
+    def __init__(self, *, window_limit: int = 2_000) -> None:
+        self.events: list[Event] = []
+        self._window_limit = window_limit
+        self._symbols: dict[str, _SymbolMemory] = {}
+
+    def load(self, symbol: str) -> SymbolMemory:
+        at = self._of(symbol)
+        if at.cursor_ms is None:
+            return SymbolMemory(None, DesiredState.RUNNING, True, Regime.UNKNOWN, at.generation)
+        return SymbolMemory(at.cursor_ms, at.desired, at.has_exposure, at.regime, at.generation)
+
+    def window(self, symbol: str, count: int, *, until_ms: int) -> Candles:
+        return self._of(symbol).window.until(until_ms)[-count:]
+
+    def seed(self, symbol: str, history: Candles, *, timeframe: str, cursor_ms: int, desired: DesiredState) -> None:
+        at = self._of(symbol)
+        at.cursor_ms, at.desired, at.has_exposure, at.regime = cursor_ms, desired, True, Regime.UNKNOWN
+        at.window = history
+
+    def expose(self, symbol: str) -> None:
+        self._of(symbol).has_exposure = True
+
+    def set_desired(self, symbol: str, state: DesiredState) -> None:
+        self._of(symbol).desired = state
+
+    def renew(self, symbol: str) -> None:
+        self._of(symbol).generation += 1
+
+    def commit(self, commit: Commit, events: Sequence[Event]) -> int:
+        at = self._of(commit.symbol)
+        fresh = commit.candles.after(at.cursor_ms or 0)
+        first = len(commit.candles) - len(fresh)
+        at.journal.update(zip(fresh.open_ms.tolist(), commit.decisions[first:], strict=True))
+        if len(fresh):
+            at.window = at.window.then(fresh)[-self._window_limit :]
+            at.cursor_ms, at.regime = fresh.last_open_ms, commit.regimes[-1]
+            at.has_exposure = at.has_exposure if commit.has_exposure is None else commit.has_exposure
+        self.events += events
+        return len(fresh)
+
+    def journal(self, symbol: str) -> dict[int, str]:
+        """Return the decision on each candle, by its open time."""
+        return dict(self._of(symbol).journal)
+
+    def forget(self) -> None:
+        """Lose everything but the events, as a Redis without its file does."""
+        self._symbols.clear()
+
+    def _of(self, symbol: str) -> _SymbolMemory:
+        return self._symbols.setdefault(symbol, _SymbolMemory())
+
+
+class ScriptedSource:
+    """A `CandleSource` over a tape that shows as much as the test says, and fails as often as it says.
+
+    Attributes:
+        tape: All candles, those of the future too; a test may replace them.
+        shown: How many of them have closed.
+        failures: Errors to raise, one for each question, before it answers again.
+        asked: Names of the questions so far.
+    """
+
+    def __init__(self, tape: Candles, *, shown: int) -> None:
+        self.tape = tape
+        self.shown = shown
+        self.failures: list[Exception] = []
+        self.asked: list[str] = []
+
+    @property
+    def as_of_ms(self) -> int:
+        """Market time: half a minute after the newest closed candle ended."""
+        return self.tape[: self.shown].last_open_ms + MINUTE_MS * 3 // 2
+
+    def newest(self, count: int, *, after_ms: int | None) -> Bars:
+        self._asked("newest")
+        return Bars(self._bars()[-count:], self.as_of_ms)
+
+    def history(self, until_ms: int, *, count: int) -> Candles:
+        self._asked("history")
+        return self.tape[: self.shown].until(until_ms)[-count:]
+
+    def since(self, after_ms: int, *, limit: int) -> Bars:
+        self._asked("since")
+        missed = self._bars().after(after_ms)
+        return Bars(missed[:limit], self.as_of_ms, len(missed) > limit)
+
+    def spoil(self, at: int, **values: float) -> None:
+        """Show a candle with other values, as `spoil(3, high=float("nan"))`."""
+        frame = self.tape.frame()
+        for name, value in values.items():
+            frame.iloc[at, frame.columns.get_loc(name)] = value
+        self.tape = Candles.from_frame(frame)
+
+    def drop(self, *places: int) -> None:
+        """Lose candles of the tape; those before the newest closed one make `shown` smaller."""
+        kept = np.setdiff1d(np.arange(len(self.tape)), places)
+        self.shown -= sum(1 for place in places if place < self.shown)
+        self.tape = Candles(self.tape.open_ms[kept], self.tape.values[kept])
+
+    def _bars(self) -> Candles:
+        """Return the closed candles, and the forming one at the price at which it opened."""
+        closed, following = self.tape[: self.shown], self.tape[self.shown : self.shown + 1]
+        forming = Candles(following.open_ms, following.values[:, [0, 0, 0, 0, 4]])
+        return closed.then(forming) if len(forming) else closed
+
+    def _asked(self, question: str) -> None:
+        self.asked.append(question)
+        if self.failures:
+            raise self.failures.pop(0)
+
+
+class FlakyVenue:
+    """A real venue behind a line that breaks when the test says so.
+
+    Attributes:
+        submitted: The `client_order_id` of each order that reached the venue, each time that it did.
+    """
+
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+        self._failures: list[tuple[str, Exception, bool]] = []
+        self.submitted: list[str] = []
+
+    def fail(self, method: str, error: Exception, *, after: bool = False) -> None:
+        """Raise `error` at the next call of `method`; with `after` the venue has done what was asked by then."""
+        self._failures.append((method, error, after))
+
+    def submit(self, request: OrderRequest) -> VenueOrder:
+        def send() -> VenueOrder:
+            self.submitted.append(request.client_order_id)
+            return self._venue.submit(request)
+
+        return self._call("submit", send)
+
+    def cancel(self, client_order_id: str) -> VenueOrder:
+        return self._call("cancel", lambda: self._venue.cancel(client_order_id))
+
+    def find(self, client_order_id: str) -> VenueOrder | None:
+        return self._call("find", lambda: self._venue.find(client_order_id))
+
+    def sync(self, symbol: str, candles: Candles) -> int:
+        return self._call("sync", lambda: self._venue.sync(symbol, candles))
+
+    def fills(self, symbol: str, *, after: int) -> Sequence[Fill]:
+        return self._call("fills", lambda: self._venue.fills(symbol, after=after))
+
+    def positions(self) -> Sequence[VenuePosition]:
+        return self._call("positions", self._venue.positions)
+
+    def _call(self, method: str, ask: Callable[[], T]) -> T:
+        due = next((failure for failure in self._failures if failure[0] == method), None)
+        if due is None:
+            return ask()
+        self._failures.remove(due)
+        _, error, is_late = due
+        if is_late:
+            ask()
+        raise error
+
+
+class Crash(Exception):
+    """Stands for the death of a process."""
+
+
+class Fuse:
+    """Crashes at the n-th call that it watches, before the call or after it took effect; once.
+
+    Attributes:
+        calls: Names of the watched calls so far.
+    """
+
+    def __init__(self, blows_at: int = 0, *, after: bool = False) -> None:
+        """Make a fuse that blows at call number `blows_at`, counted from one; 0 for never."""
+        self.calls: list[str] = []
+        self._blows_at = blows_at
+        self._after = after
+
+    def watch(self, target: T, *names: str) -> T:
+        """Return `target` with its methods `names` watched."""
+        return cast("T", _Watched(target, names, self))
+
+    def call(self, name: str, ask: Callable[[], Any]) -> Any:
+        self.calls.append(name)
+        blows = len(self.calls) == self._blows_at
+        if blows and not self._after:
+            raise Crash(f"before {name}")
+        answer = ask()
+        if blows:
+            raise Crash(f"after {name}")
+        return answer
+
+
+class _Watched:
+    def __init__(self, target: object, names: Sequence[str], fuse: Fuse) -> None:
+        self._target = target
+        self._names = names
+        self._fuse = fuse
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._target, name)
+        if name not in self._names:
+            return found
+        return lambda *args, **kwargs: self._fuse.call(name, lambda: found(*args, **kwargs))
+
+
+def system_config(
+    strategy: Mapping[str, Any],
+    *,
+    services: Mapping[str, Any] | None = None,
+    account: Mapping[str, Any] | None = None,
+    **symbol: Any,
+) -> SystemConfig:
+    """Return the configuration of one symbol; regimes are not tracked unless `services` says so."""
+    settings = {"indicator_calculation": {"track_regime_changes": False}, **(services or {})}
+    config = {
+        "timeframe": "1m",
+        "source": {"kind": "simulated", "seed": 1, "start_price": 100.0, "start": "2026-03-02T00:00:00Z"},
+        "venue": {"kind": "paper"},
+        "strategy": strategy,
+        "risk": {"sizing": "fixed_units", "units": 2.0},
+        "session": {"kind": "always"},
+        **symbol,
+    }
+    return SystemConfig(
+        services=ServicesConfig.model_validate(settings),
+        orchestrator=OrchestratorConfig(),
+        account=AccountLimits.model_validate({"name": "main", "starting_balance": 100_000.0, **(account or {})}),
+        symbols={SYMBOL: SymbolConfig.model_validate(config)},
+    )
+
+
+def planned(plan: Mapping[int, str], **distances: float) -> dict[str, Any]:
+    """Return the configuration of a `PlannedStrategy`; its plan names candles by their place on the tape."""
+    by_time = {START_MS + place * MINUTE_MS: SignalSide(side) for place, side in plan.items()}
+    return {"name": PLANNED_STRATEGY, "params": {"plan": by_time, **distances}}
+
+
+class Desk:
+    """One symbol's services, on a store in memory, a scripted source, and a real ledger and paper venue in SQLite.
+
+    Attributes:
+        pipeline: The services of the present process; `restart` makes those of a new one.
+        slept_s: What the services waited for, in seconds.
+    """
+
+    def __init__(
+        self, folder: Path, config: SystemConfig, tape: Candles, *, shown: int = 10, fuse: Fuse | None = None
+    ) -> None:
+        self.config = config
+        self.source = ScriptedSource(tape, shown=shown)
+        self.store = MemorySymbolStore()
+        self.ledger = open_ledger(folder / "ledger.db", config.account)
+        venue = config.symbols[SYMBOL].venue
+        terms = FillTerms(venue.fill_at, venue.spread, venue.slippage, venue.commission_bps)
+        self.paper = open_paper(folder / "paper.db", {SYMBOL: terms})
+        self.venue = FlakyVenue(self.paper)
+        self.slept_s: list[float] = []
+        self._fuse = fuse or Fuse()
+        self.restart()
+
+    def restart(self) -> None:
+        """Build the services anew, as a new process does."""
+        watch = self._fuse.watch
+        self.pipeline: SymbolPipeline = build_pipeline(
+            SYMBOL,
+            self.config,
+            source=cast("CandleSource", self.source),
+            store=watch(cast("SymbolStore", self.store), "expose", "commit"),
+            ledger=watch(cast("Ledger", self.ledger), "decide", "mark", "record_fills"),
+            venue=watch(cast("Venue", self.venue), "submit", "sync"),
+            now_s=lambda: 0.0,
+            sleep_s=self.slept_s.append,
+        )
+
+    def want(self, state: DesiredState) -> None:
+        """Say what is wanted of the symbol, as the control tasks do."""
+        self.ledger.set_desired(SYMBOL, state, reason="test")
+        self.store.set_desired(SYMBOL, state)
+
+    def advance(self, *, show: int = 0) -> End:
+        """Let `show` more candles close, and run a chain."""
+        self.source.shown += show
+        return self.pipeline.advance(Wake(SYMBOL))
+
+    def play(self, until: int, *, step: int = 1) -> None:
+        """Advance `step` candles at a time until `until` candles of the tape have closed."""
+        while self.source.shown < until:
+            self.advance(show=min(step, until - self.source.shown))
+
+    @property
+    def events(self) -> list[Event]:
+        """All events that left the services, those that still wait too."""
+        return [*self.store.events, *self.pipeline.outbox.waiting()]
+
+    def events_of(self, *types: EventType) -> list[Event]:
+        return [event for event in self.events if event.type in types]
+
+    @property
+    def cursor(self) -> int | None:
+        """Place on the tape of the last candle decided."""
+        cursor_ms = self.store.load(SYMBOL).cursor_ms
+        return None if cursor_ms is None else place_of(cursor_ms)
+
+    @property
+    def journal(self) -> dict[int, str]:
+        """The decision on each candle, by its place on the tape."""
+        return {place_of(open_ms): text for open_ms, text in self.store.journal(SYMBOL).items()}
+
+    def orders(self) -> list[tuple[str, str, str]]:
+        """Return (id, leg, state) of each order in our ledger, sorted."""
+        rows = self.ledger.orders(SYMBOL, limit=100_000)
+        return sorted((row["client_order_id"], row["leg"], row["state"]) for row in rows)
+
+    def books(self) -> dict[str, Any]:
+        """Return what ledger and venue came to, without wall times and row numbers."""
+        return {
+            "decisions": _plain(self.ledger.decisions(limit=100_000)),
+            "orders": _plain(self.ledger.orders(limit=100_000)),
+            "fills": _plain(self.ledger.fills(limit=100_000)),
+            "positions": list(self.ledger.positions()),
+            "venue": [list(self.paper.fills(SYMBOL, after=0)), list(self.paper.positions()), self.paper.cash()],
+        }
+
+
+def place_of(open_ms: int) -> int:
+    """Return the place on the tape of a candle."""
+    return (open_ms - START_MS) // MINUTE_MS
+
+
+def at_place(place: int) -> int:
+    """Return the open time of the candle at a place of the tape."""
+    return START_MS + place * MINUTE_MS
+
+
+def open_ledger(path: Path, account: AccountLimits) -> SqlLedger:
+    """Open a ledger in a new SQLite file, a copy of one that was migrated once for the whole run."""
+    path.write_bytes(_migrated())
+    return SqlLedger(_engine(path, "ledger"), account.name, account.starting_balance)
+
+
+def open_paper(path: Path, terms: Mapping[str, FillTerms]) -> PaperVenue:
+    return PaperVenue(_engine(path, "paper"), terms)
+
+
+def _engine(path: Path, where: str) -> Any:
+    return create_engine(f"sqlite:///{path}", where=where)
+
+
+@lru_cache(maxsize=1)
+def _migrated() -> bytes:
+    folder = Path(tempfile.mkdtemp(prefix="trading-ledger-"))
+    try:
+        engine = _engine(folder / "template.db", "ledger")
+        migrate(engine)
+        engine.dispose()
+        return (folder / "template.db").read_bytes()
+    finally:
+        shutil.rmtree(folder)
+
+
+_WALL = ("written_at_ms", "id", "decision_id", "venue_order_id")
+
+
+def _plain(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    kept = [{name: value for name, value in row.items() if name not in _WALL} for row in rows]
+    return sorted(kept, key=repr)

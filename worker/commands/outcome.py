@@ -1,0 +1,68 @@
+"""How a verb ends: its exit code, and one message on stderr for what went wrong."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import IO, Any
+
+import click
+
+from configs.errors import ConfigError
+from configs.settings import PREFIX
+from trading.errors import TradingError, Transient, UnknownSymbol
+
+
+class ExitCode(IntEnum):
+    """What the exit codes of all verbs mean."""
+
+    OK = 0
+    NO = 1
+    USAGE = 2
+    OUTSIDE = 3
+    UNANSWERED = 4
+    INTERRUPTED = 130
+
+
+REMEDIES = {
+    "redis": f"start the system (celery -A tasks trading up), or correct {PREFIX}REDIS_URL",
+    "ledger": f"start its database, or correct {PREFIX}LEDGER_URL",
+}
+LOOK = "celery -A tasks trading doctor looks at everything"
+
+
+class Failed(click.ClickException):
+    """The end of a verb that could not do its work: what was found, and what to do about it."""
+
+    def __init__(self, exit_code: ExitCode, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(click.style("error: ", fg="red", bold=True) + self.message, file=file, err=file is None)
+
+
+@contextmanager
+def telling_faults() -> Iterator[None]:
+    """Turn the errors of the project into `Failed`; an error that nobody foresaw keeps its traceback."""
+    try:
+        yield
+    except ConfigError as error:
+        raise Failed(ExitCode.USAGE, f"the configuration cannot be used\n{fault_lines(error.faults)}") from error
+    except UnknownSymbol as error:
+        raise Failed(ExitCode.USAGE, str(error)) from error
+    except Transient as error:
+        raise Failed(ExitCode.OUTSIDE, f"{error}\n{REMEDIES.get(error.where, 'try again')}; {LOOK}") from error
+    except TradingError as error:
+        raise Failed(ExitCode.NO, str(error)) from error
+    except BrokenPipeError:  # the reader has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise click.exceptions.Exit(ExitCode.OK) from None
+    except KeyboardInterrupt:
+        raise click.exceptions.Exit(ExitCode.INTERRUPTED) from None
+
+
+def fault_lines(faults: Sequence[str]) -> str:
+    """Return each fault on a line of its own."""
+    return "\n".join(f"  {fault}" for fault in faults)
