@@ -29,6 +29,7 @@ check: $(STAMP) ## lint, format, types and unit tests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/mypy tests benchmarks
 	@$(BIN)/python -m pytest -q tests/unit
 
 bench: $(STAMP) ## measure (ARGS="--help" for its options)

@@ -40,6 +40,9 @@ _VIEW = sa.select(
 )
 _DECISION = sa.insert(decisions).returning(decisions.c.id)
 _INTENT = sa.insert(intents)
+_EARLIER = sa.select(decisions.c.rule, decisions.c.reason, decisions.c.breached).where(
+    mine(decisions, "symbol", "strategy", "open_ms")
+)
 
 
 class SqlLedger(LedgerOrders):
@@ -69,7 +72,7 @@ class SqlLedger(LedgerOrders):
         with self._writing() as connection:
             row = connection.execute(_VIEW, {**key, "day": day_of(open_ms)}).one()
             if row.fence is not None and row.fence >= open_ms:
-                return Decided(None)
+                return Decided(None, earlier=self._earlier(connection, {**key, "open_ms": open_ms}))
             verdict = judge(self._view(row, self._position(connection, symbol, strategy)))
             planned = () if dry_run else verdict.planned
             decision = _decision_row(verdict, open_ms, correlation_id, dry_run=dry_run)
@@ -97,6 +100,10 @@ class SqlLedger(LedgerOrders):
             day_realised=row.day_realised or 0.0,
             balance=self._starting_balance + row.realised,
         )
+
+    def _earlier(self, connection: Connection, key: dict[str, Any]) -> Verdict | None:
+        row = connection.execute(_EARLIER, key).one_or_none()
+        return row and Verdict(row.rule, row.reason, breached=row.breached)
 
     def _plan(self, connection: Connection, common: dict[str, Any], planned: Sequence[Planned]) -> None:
         rows = [_intent_row(order) | common | {"sequence": number} for number, order in enumerate(planned)]

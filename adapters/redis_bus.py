@@ -52,6 +52,8 @@ class RedisEventBus:
     def follow(self, after: str = "$", *, block_s: float = 1.0) -> Iterator[tuple[str, int, Event] | None]:
         """Yield events as they come, for ever; None each `block_s` seconds without one, so that a reader may stop."""
         block_ms = int(block_s * 1000)
+        if after == "$":  # asked anew at each turn it would pass over what comes between two turns
+            after = next((identity for identity, _, _ in self.recent(1)), "0-0")
         while True:
             with talking_to_redis():
                 answer = cast(

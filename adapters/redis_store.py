@@ -61,8 +61,10 @@ class RedisSymbolStore:
 
     def window(self, symbol: str, count: int, *, until_ms: int) -> Candles:
         with talking_to_redis():
-            packed = cast("list[bytes]", self._client.lrange(keys.window(self._namespace, symbol), -count, -1))
-        return _unpack(packed).until(until_ms)
+            found = _unpack(self._newest(symbol, count)).until(until_ms)
+            if len(found) < count:  # fewer are stored, or later ones pushed them out of what was read
+                found = _unpack(self._newest(symbol, 0)).until(until_ms)
+        return found[-count:]
 
     def seed(self, symbol: str, history: Candles, *, timeframe: str, cursor_ms: int, desired: DesiredState) -> None:
         with talking_to_redis():
@@ -118,6 +120,10 @@ class RedisSymbolStore:
                     args=args,
                 )
             )
+
+    def _newest(self, symbol: str, count: int) -> list[bytes]:
+        """Return the newest `count` packed candles, all of them for 0."""
+        return cast("list[bytes]", self._client.lrange(keys.window(self._namespace, symbol), -count, -1))
 
     def _state(self, symbol: str) -> str:
         return keys.state(self._namespace, symbol)

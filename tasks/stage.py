@@ -40,6 +40,7 @@ def run_stage(task: Task, symbol: str, deadline_ms: int, work: Callable[[SymbolP
 
 def _work(here: Runtime, symbol: str, work: Callable[[SymbolPipeline], Out | End]) -> Out | End:
     pipeline = here.pipeline(symbol)
+    was_sick = not pipeline.is_healthy
     try:
         outcome = work(pipeline)
         if isinstance(outcome, End) and outcome.reason is EndReason.RESTARTED:
@@ -48,7 +49,9 @@ def _work(here: Runtime, symbol: str, work: Callable[[SymbolPipeline], Out | End
     except Exception:
         here.report(pipeline)
         raise
-    if pipeline.outbox.waiting():
+    if was_sick:
+        here.report(pipeline)
+    elif pipeline.outbox.waiting():
         here.flush(pipeline)
     return outcome
 

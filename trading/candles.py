@@ -126,7 +126,7 @@ def _fault(row: Sequence[float], open_ms: int, before_ms: int) -> str:
         ("not a finite number", not all(map(math.isfinite, row))),
         ("a price is not positive", min(first, high, low, last) <= 0),
         ("volume is negative", volume < 0),
-        ("high is below another price", high < max(first, low, last)),
+        ("high is below another price", high < max(first, last)),
         ("low is above another price", low > min(first, last)),
         ("open time is not after the bar before", open_ms <= before_ms),
     )

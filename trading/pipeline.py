@@ -28,6 +28,10 @@ class SymbolPipeline:
         """The four services in the order of the flow."""
         return self.fetch, self.indicators, self.strategy, self.execute
 
+    @property
+    def is_healthy(self) -> bool:
+        return all(service.is_healthy for service in self.services)
+
     def start(self) -> None:
         for service in self.services:
             service.start()

@@ -112,10 +112,12 @@ class Decided:
     Attributes:
         verdict: None when this candle, or a later one, was decided before: nothing was written.
         intents: The orders that were written down with it, in the order in which they are to be sent.
+        earlier: What was decided before on this very candle, without its orders; None when a later one was.
     """
 
     verdict: Verdict | None
     intents: tuple[Intent, ...] = ()
+    earlier: Verdict | None = None
 
 
 class Ledger(Protocol):

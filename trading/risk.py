@@ -41,12 +41,16 @@ class Planned:
     risk: float = 0.0
 
 
+OK = "ok"
+"""The rule of a verdict to which all rules agreed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What the rules say of a signal.
 
     Attributes:
-        rule: The rule that decided, `ok` when all of them agreed.
+        rule: The rule that decided, `OK` when all of them agreed.
         breached: An account limit stood in the way.
     """
 

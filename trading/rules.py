@@ -11,7 +11,7 @@ from trading.events import Signal, SignalSide
 from trading.lifecycle import DesiredState
 from trading.orders import Leg, OrderRequest, Side, client_order_id
 from trading.positions import Position
-from trading.risk import LedgerView, Planned, Verdict
+from trading.risk import OK, LedgerView, Planned, Verdict
 
 _EXACT = Context(prec=64)
 _ROUNDING = 1e-9
@@ -158,7 +158,7 @@ def _exit(case: _Case) -> Verdict:
     side = Side.SELL if held > 0 else Side.BUY
     profit = case.position.unrealised(case.signal.price)
     reason = f"close {held:g} units at {case.signal.price:g}, {profit:+.2f} before fees: {case.signal.reason}"
-    return Verdict("ok", reason, (Planned(_request(case, Leg.EXIT, side, abs(held))),))
+    return Verdict(OK, reason, (Planned(_request(case, Leg.EXIT, side, abs(held))),))
 
 
 def _entry(case: _Case) -> Verdict:
@@ -177,7 +177,7 @@ def _accepted(case: _Case, units: float, risk: float) -> Verdict:
     signal = case.signal
     request = _request(case, Leg.ENTRY, case.side, units)
     reason = f"{case.side} {units:g} units at {signal.price:g}, risk {risk:.2f}: {signal.reason}"
-    return Verdict("ok", reason, (Planned(request, risk),))
+    return Verdict(OK, reason, (Planned(request, risk),))
 
 
 def _positions_breach(case: _Case) -> Verdict | None:

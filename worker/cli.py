@@ -5,7 +5,7 @@ Every `celery` command imports this module, the verbs of others too, so each ver
 
 import difflib
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -36,21 +36,22 @@ class Verbs(click.Group):
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name in VERBS:
-            module, name = VERBS[cmd_name].split(":")
-            command: click.Command = getattr(import_module(module), name)
-            return command
         if cmd_name.startswith("-"):
             return None  # click says what is wrong with an option
+        if cmd_name not in VERBS:
+            self._refuse(ctx, cmd_name)
+        module, name = VERBS[cmd_name].split(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with import_module("worker.commands.outcome").telling_faults():
+            return super().invoke(ctx)
+
+    def _refuse(self, ctx: click.Context, cmd_name: str) -> NoReturn:
         near = difflib.get_close_matches(cmd_name, VERBS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         ctx.fail(f"There is no verb {cmd_name!r}.{hint} Verbs: {', '.join(VERBS)}.")
-
-    def invoke(self, ctx: click.Context) -> Any:
-        from worker.commands.outcome import telling_faults
-
-        with telling_faults():
-            return super().invoke(ctx)
 
 
 @click.group(cls=Verbs)

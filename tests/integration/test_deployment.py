@@ -2,9 +2,10 @@
 
 import os
 import shlex
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,18 +13,20 @@ import redis
 import yaml
 
 from adapters.database import create_engine, head_revision, schema_revision
+from tests.fixtures.candle_files import generated_candles, write_candles
+from tests.fixtures.system import TradingSystem, file_symbol
 from worker import embedded_redis
 from worker.process import ChildProcess, ProcessSpec
 
 ROOT = Path(__file__).parents[2]
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
 PASSWORD = "correct-horse-7"
 
 
 @pytest.fixture
 def composed_redis(tmp_path: Path) -> Iterator[tuple[ChildProcess, int]]:
     """The compose file's own shell command, with this machine's program, a free port and a folder of the test."""
-    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
-    shell, option, script = services["redis"]["command"]
+    shell, option, script = COMPOSE["redis"]["command"]
     port = embedded_redis.free_port()
     program, config = embedded_redis.find_program(), ROOT / "deploy" / "redis.conf"
     here = f"{program} {config} --bind 127.0.0.1 --port {port} --dir {shlex.quote(str(tmp_path))} -"
@@ -97,3 +100,30 @@ def test_migrate_without_a_database_ends_with_the_reason_and_no_password(url: st
     assert "the ledger is not migrated: " in answer.stderr
     assert "Traceback" not in answer.stderr
     assert "secret" not in answer.stderr
+
+
+def is_healthy(system: TradingSystem, service: str) -> bool:
+    """Run a service's own health check, as the engine would in its container."""
+    kind, check = COMPOSE[service]["healthcheck"]["test"]
+    assert kind == "CMD-SHELL"
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, **system.environment, "PATH": path, "HOSTNAME": socket.gethostname()}
+    command = ["sh", "-c", check.replace("$$", "$")]
+    return not subprocess.run(
+        command, cwd=ROOT, env=environment, check=False, capture_output=True, timeout=60
+    ).returncode
+
+
+def test_health_checks_tell_who_lives_and_who_does_not(
+    make_system: Callable[..., TradingSystem], tmp_path: Path
+) -> None:
+    candles = write_candles(tmp_path / "gold.csv", generated_candles("XAUUSD", 50))
+    system = make_system({"XAUUSD": file_symbol(candles)})
+    worker, _ = system.worker("XAUUSD"), system.beat()
+
+    system.wait_until(lambda: is_healthy(system, "worker-xauusd"), "the worker answers")
+    system.wait_until(lambda: is_healthy(system, "beat"), "beat answers")
+    assert not is_healthy(system, "worker-btcusd")
+    worker.kill()
+    worker.wait(10.0)
+    assert not is_healthy(system, "worker-xauusd")

@@ -141,7 +141,8 @@ def test_decide_candle_at_or_before_fence_writes_nothing(ledger: SqlLedger, late
         return REFUSED
 
     again = ledger.decide("XAUUSD", "trend", T0_MS - late_ms, judge, correlation_id="c2")
-    assert again == Decided(None)
+    assert (again.verdict, again.intents) == (None, ())
+    assert again.earlier == (Verdict("ok", "all rules agree") if late_ms == 0 else None)
     assert asked == []
     assert len(ledger.decisions()) == len(ledger.unsettled("XAUUSD")) == 1
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeVar
 
 from trading.bus import LocalBus
@@ -91,7 +92,7 @@ class DataFetchingService(Service[Wake, NewCandle]):
         bars, fresh = self._new_candles(cursor_ms)
         if not len(fresh):
             return End(EndReason.NO_NEW_CANDLE, cursor_ms=cursor_ms)
-        self._flag_gap(cursor_ms, fresh)
+        self._flag_gaps(cursor_ms, fresh[: self._terms.batch_limit])
         return self._message(memory, cursor_ms, bars, fresh)
 
     def _new_candles(self, cursor_ms: int) -> tuple[Bars, Candles]:
@@ -102,7 +103,7 @@ class DataFetchingService(Service[Wake, NewCandle]):
             closed = bars.candles[: self._closed_count(bars)]
         fresh = closed.after(cursor_ms)
         if not len(fresh) and self._terms.repeat_last:
-            return bars, closed[-1:]
+            fresh = closed[-1:]
         return bars, self._refuse_bad(fresh if cursor_ms else fresh[-1:])
 
     def _closed(self, bars: Bars) -> Candles:
@@ -138,7 +139,8 @@ class DataFetchingService(Service[Wake, NewCandle]):
         fault = first_fault(fresh, timeframe=self._timeframe)
         if fault is None:
             return fresh
-        good = fresh[: int((fresh.open_ms < fault.open_ms).sum())]
+        first_bad = int((fresh.open_ms == fault.open_ms).argmax())
+        good = fresh[: int((fresh.open_ms[:first_bad] < fresh.open_ms[first_bad:].min()).sum())]
         if not len(good):
             self._fetch_failed(str(fault), fault.open_ms)
             raise fault
@@ -158,14 +160,15 @@ class DataFetchingService(Service[Wake, NewCandle]):
             self._fetch_failed(f"{error} (after {self._terms.retry_attempts + 1} tries)", 0)
             raise
 
-    def _flag_gap(self, cursor_ms: int, fresh: Candles) -> None:
+    def _flag_gaps(self, cursor_ms: int, batch: Candles) -> None:
         """Say which candles the market should have shown and the source does not have."""
-        if not cursor_ms:
-            return
-        expected = range(cursor_ms + self._length_ms, int(fresh.open_ms[0]), self._length_ms)
-        missing = sum(1 for open_ms in expected[: self._terms.batch_limit] if self._is_open(open_ms))
-        if missing:
-            self._fetch_failed(f"gap: {missing} candles missing, going on", int(fresh.open_ms[0]), missing=missing)
+        seen = [cursor_ms, *batch.open_ms.tolist()] if cursor_ms else batch.open_ms.tolist()
+        for before_ms, open_ms in pairwise(seen):
+            # half a bar of play, because a day that clocks are put back in is longer than the others
+            expected = range(before_ms + self._length_ms, open_ms - self._length_ms // 2, self._length_ms)
+            missing = sum(1 for at_ms in expected[: self._terms.batch_limit] if self._is_open(at_ms))
+            if missing:
+                self._fetch_failed(f"gap: {missing} candles missing, going on", open_ms, missing=missing)
 
     def _fetch_failed(self, reason: str, at_ms: int, **details: int) -> None:
         self._bus.publish(

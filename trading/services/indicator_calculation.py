@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from trading.bus import LocalBus
 from trading.candles import Candles
-from trading.events import Event, EventType, IndicatorsUpdated, NewCandle, Regime
+from trading.events import Event, EventType, IndicatorsUpdated, NewCandle, Regime, correlation_id
 from trading.indicators import compute
 from trading.ports import SymbolStore
 from trading.regime import RegimeRule, regimes
@@ -100,7 +100,7 @@ class IndicatorCalculationService(Service[NewCandle, IndicatorsUpdated]):
                     Event(
                         type=EventType.REGIME_CHANGED,
                         symbol=message.symbol,
-                        correlation_id=message.correlation_id,
+                        correlation_id=correlation_id(message.symbol, message.timeframe, open_ms),
                         market_ms=open_ms,
                         reason=f"{before.value} -> {regime.value}",
                         details={"before": before.value, "after": regime.value},

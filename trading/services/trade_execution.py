@@ -10,9 +10,9 @@ from trading.chronicle import Chronicle
 from trading.errors import Rejected, Transient
 from trading.events import Signal, SignalGenerated, correlation_id
 from trading.flow import End, EndReason
-from trading.orders import Leg, OrderState, decided_open_ms
+from trading.orders import Leg, OrderRequest, OrderState, decided_open_ms
 from trading.ports import Intent, Ledger, SymbolStore, Venue
-from trading.risk import LedgerView, Verdict
+from trading.risk import OK, LedgerView, Verdict
 from trading.services.base import Service
 
 Judge = Callable[[LedgerView, Signal], Verdict]
@@ -82,7 +82,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
             self._book(message, segment)
             if signal is not None:
                 at = int(candles.open_ms.searchsorted(signal.open_ms))
-                decisions[at] = f"{decisions[at]} -> {self._decide(message, signal)}"
+                decisions[at] = self._decide(message, signal, decisions[at])
         if self._has_exposure is None:
             self._has_exposure = self._ledger.has_exposure(self.symbol)
         self._chronicle.close(message, candles, decisions, message.regimes, has_exposure=self._has_exposure)
@@ -102,8 +102,11 @@ class TradeExecutionService(Service[SignalGenerated, End]):
                 self._bus.publish(event)
         self._booked_sequence, self._has_exposure = newest, None
 
-    def _decide(self, message: SignalGenerated, signal: Signal) -> str:
-        """Have the ledger decide on a signal, send what it wrote down, and say what came of it."""
+    def _decide(self, message: SignalGenerated, signal: Signal, said: str) -> str:
+        """Have the ledger decide on a signal, send what it wrote down, and return the decision for the journal.
+
+        A candle that was decided before gives the same text again, and no order.
+        """
         self._store.expose(self.symbol)
         self._has_exposure = None
         cause = correlation_id(self.symbol, message.timeframe, signal.open_ms)
@@ -118,17 +121,17 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         verdict = decided.verdict
         if verdict is None:
             self._settle(message)
-            return "decided before"
+            return self._told(said, decided.earlier) if decided.earlier else f"{said} -> decided before"
         for event in trade_events.of_verdict(signal, verdict, self.symbol, cause):
             self._bus.publish(event)
-        if not verdict.is_accepted:
-            return f"refused by {verdict.rule}: {verdict.reason}"
-        if self._terms.dry_run:
-            return f"dry run, nothing sent: {verdict.reason}"
-        for intent in decided.intents:
-            self._send(message, intent)
-        self._book(message, Candles.empty())
-        return verdict.reason
+        if decided.intents:
+            self._send_in_turn(message, decided.intents)
+            self._book(message, Candles.empty())
+        return self._told(said, verdict)
+
+    def _told(self, said: str, verdict: Verdict) -> str:
+        text = verdict.reason if verdict.rule == OK else f"{said} -> {verdict.rule}: {verdict.reason}"
+        return f"dry run, nothing sent: {text}" if self._terms.dry_run else text
 
     def _settle(self, message: SignalGenerated) -> None:
         """Find out how the orders stand that were on their way when this service, or the one before it, was cut off.
@@ -136,25 +139,45 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         The venue is asked before anything is sent: an order that it knows is adopted. One that it does not know is sent
         now, or let go when it is an entry whose time has passed.
         """
+        self._is_settled = True  # until an order below is left unknown
+        self._has_exposure = None
+        unknown_to_venue = []
         for intent in self._ledger.unsettled(self.symbol):
             if intent.state in (OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED):
                 continue
-            identity = intent.request.client_order_id
-            known = self._venue.find(identity)
-            age_ms = message.as_of_ms - intent.request.decided_ms
+            request = intent.request
+            known = self._venue.find(request.client_order_id)
+            age_ms = message.as_of_ms - request.decided_ms
             if known is not None:
-                self._ledger.mark(identity, known.state, known.venue_order_id)
-            elif intent.request.leg is Leg.ENTRY and age_ms > self._terms.max_signal_age_ms:
-                self._ledger.mark(identity, OrderState.EXPIRED)
-                self._bus.publish(trade_events.of_expiry(intent.request, age_ms, message.correlation_id))
+                self._ledger.mark(request.client_order_id, known.state, known.venue_order_id)
+            elif request.leg is Leg.ENTRY and age_ms > self._terms.max_signal_age_ms:
+                self._ledger.mark(request.client_order_id, OrderState.EXPIRED)
+                self._bus.publish(trade_events.of_expiry(request, age_ms, self._cause(message, request)))
             else:
-                self._send(message, intent)
-        self._is_settled = True
+                unknown_to_venue.append(intent)
+        self._send_in_turn(message, unknown_to_venue)
 
-    def _send(self, message: SignalGenerated, intent: Intent) -> None:
-        """Send one order, and write down whatever the venue says or does not say; nothing is resent here."""
+    def _send_in_turn(self, message: SignalGenerated, intents: Sequence[Intent]) -> None:
+        """Send orders one after the other. Once one did not go through, no entry follows: it counted on the exit."""
+        is_through = True
+        for intent in intents:
+            if is_through or intent.request.leg is not Leg.ENTRY:
+                is_through = self._send(message, intent) and is_through
+                continue
+            self._ledger.mark(intent.request.client_order_id, OrderState.CANCELED)
+            reason = "not sent, because the order before it did not go through"
+            self._bus.publish(trade_events.of_failure(intent.request, reason, self._cause(message, intent.request)))
+
+    def _cause(self, message: SignalGenerated, request: OrderRequest) -> str:
+        return correlation_id(self.symbol, message.timeframe, decided_open_ms(request.client_order_id))
+
+    def _send(self, message: SignalGenerated, intent: Intent) -> bool:
+        """Send one order, write down whatever the venue says or does not say, and return whether it took the order.
+
+        Nothing is resent here.
+        """
         request = intent.request
-        cause = correlation_id(self.symbol, message.timeframe, decided_open_ms(request.client_order_id))
+        cause = self._cause(message, request)
         try:
             order = self._venue.submit(request)
         except Rejected as refusal:
@@ -165,9 +188,11 @@ class TradeExecutionService(Service[SignalGenerated, End]):
             self._is_settled = False
             self._bus.publish(trade_events.of_failure(request, f"outcome unknown: {trouble}", cause))
         else:
-            if not order.state.is_final:
+            if order.state is not OrderState.FILLED:  # the fill that is booked next says so
                 self._ledger.mark(request.client_order_id, order.state, order.venue_order_id)
             self._bus.publish(trade_events.of_order(request, order, cause))
+            return True
+        return False
 
 
 def _segments(candles: Candles, signals: Sequence[Signal]) -> Iterator[tuple[Candles, Signal | None]]:

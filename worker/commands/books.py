@@ -26,10 +26,9 @@ STATE_STYLES = {"filled": "green", "rejected": "red", "unknown": "bold red", "ca
 @LIMIT
 @JSON
 def orders(symbol: str | None, limit: int, as_json: bool) -> None:
-    """Show the newest orders, of all symbols or of one, the newest last.
+    """Show orders, the newest last.
 
-    Orders that were never sent and protective ones (stop_loss, take_profit) are among them. Exit orders and protective
-    ones name the position that they end.
+    Of all symbols, or of one. Orders that were never sent and protective ones (stop_loss, take_profit) are among them.
     """
     _show(lambda access: access.ledger.orders(symbol, limit)[::-1], symbol, ORDERS, as_json=as_json, what="orders")
 
@@ -39,7 +38,7 @@ def orders(symbol: str | None, limit: int, as_json: bool) -> None:
 @LIMIT
 @JSON
 def fills(symbol: str | None, limit: int, as_json: bool) -> None:
-    """Show the newest fills, of all symbols or of one, the newest last."""
+    """Show fills, the newest last; of all symbols, or of one."""
     _show(lambda access: access.ledger.fills(symbol, limit)[::-1], symbol, FILLS, as_json=as_json, what="fills")
 
 
@@ -48,7 +47,10 @@ def fills(symbol: str | None, limit: int, as_json: bool) -> None:
 @click.option("--flat", is_flag=True, help="Also those that are closed, with what they realised.")
 @JSON
 def positions(symbol: str | None, flat: bool, as_json: bool) -> None:
-    """Show the open positions as the ledger holds them; `status` adds what they would realise now."""
+    """Show the open positions of the ledger.
+
+    Of all symbols, or of one. What they would realise now is in `status`.
+    """
 
     def read(access: Access) -> list[Row]:
         chosen = [place for place in access.ledger.positions() if symbol is None or place.symbol == symbol]

@@ -1,6 +1,5 @@
 """`trading config`: what the system is told."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,7 +11,7 @@ import yaml
 from configs.errors import ConfigError, shown
 from configs.load import SystemConfig, load_system
 from configs.schema import json_schema, schema_of
-from configs.settings import PREFIX, Settings, load_settings, resolve_redis_url
+from configs.settings import Settings, load_settings, resolve_redis_url
 from worker.commands.outcome import ExitCode, fault_lines
 from worker.commands.output import print_json
 

@@ -1,16 +1,16 @@
 """`trading pause`, `resume`, `start`, `stop` and `restart`: control tasks, and the answers to them."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import click
-import kombu.exceptions
-import redis
 from celery.exceptions import TaskRevokedError
 from celery.exceptions import TimeoutError as NoAnswer
 from celery.result import AsyncResult
+from kombu.exceptions import OperationalError
 
 from adapters.redis_client import talking_to_redis
 from tasks import app
@@ -36,8 +36,8 @@ class Request:
     kwargs: dict[str, str]
 
 
-def _verb(name: str, help_text: str, *, task_for_all: str | None = None) -> click.Command:
-    @click.command(name, help=help_text)
+def _verb(name: str, summary: str, details: str, *, task_for_all: str | None = None) -> click.Command:
+    @click.command(name, help=f"{summary}\n\n{details}")
     @click.argument("symbols", nargs=-1, metavar="SYMBOL...")
     @click.option("--all", "is_all", is_flag=True, help="All symbols.")
     @click.option("--reason", default="asked for on the command line", show_default=True, help="Why, for the record.")
@@ -68,17 +68,25 @@ def _verb(name: str, help_text: str, *, task_for_all: str | None = None) -> clic
 
 pause = _verb(
     "pause",
-    "Open nothing new on symbols; what is open stays protected, and exits go on. --all: those that run.",
+    "Open no new positions on symbols.",
+    "What is open stays protected, and exits go on. --all: every symbol that runs.",
     task_for_all="tasks.pause_all",
 )
 resume = _verb(
     "resume",
-    "Let paused symbols open positions again. --all: those that are paused; one that was stopped stays so.",
+    "Let paused symbols open positions again.",
+    "--all: every symbol that is paused; one that was stopped stays so.",
     task_for_all="tasks.resume_all",
 )
-start = _verb("start", "Let stopped symbols go on from the candle after the last one decided.")
-stop = _verb("stop", "Do nothing more for symbols; only orders that rest at the venue still protect what is open.")
-restart = _verb("restart", "Build the services of symbols anew at their next tick, and let them run.")
+start = _verb("start", "Let stopped symbols run again.", "They go on from the candle after the last one decided.")
+stop = _verb(
+    "stop", "Do nothing more for symbols.", "Only the orders that rest at the venue still protect what is open."
+)
+restart = _verb(
+    "restart",
+    "Build the services of symbols anew.",
+    "It happens at their next tick, and lets them run, paused ones too.",
+)
 
 
 def ask(requests: Sequence[Request], *, timeout_s: float) -> list[Answer]:
@@ -89,11 +97,12 @@ def ask(requests: Sequence[Request], *, timeout_s: float) -> list[Answer]:
         Transient: Redis did not answer, or the worker could not reach the ledger.
     """
     deadline_s = time.monotonic() + timeout_s
-    sent = [(request, _talking(lambda request=request: _send(request, timeout_s))) for request in requests]
     answers: list[Answer] = []
-    for request, result in sent:
-        answer = _talking(lambda result=result, request=request: _answer(request, result, deadline_s))
-        answers += answer if isinstance(answer, list) else [answer]
+    with _talking_to_broker():
+        sent = [(request, _send(request, timeout_s)) for request in requests]
+        for request, result in sent:
+            answer = _answer(request, result, deadline_s)
+            answers += answer if isinstance(answer, list) else [answer]
     return answers
 
 
@@ -129,11 +138,13 @@ def _unanswered(request: Request) -> str:
     )
 
 
-def _talking(talk: Callable[[], Any]) -> Any:
+@contextmanager
+def _talking_to_broker() -> Iterator[None]:
     """Turn what Celery raises when Redis goes away into `Transient`."""
     try:
-        return talk()
-    except (redis.RedisError, kombu.exceptions.OperationalError) as error:
+        with talking_to_redis():
+            yield
+    except OperationalError as error:
         raise Transient("redis", str(error)) from error
 
 

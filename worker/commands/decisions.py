@@ -19,10 +19,10 @@ STYLES = {"accepted": "green", "refused": "red", "dry": "yellow"}
 @LIMIT
 @JSON
 def decisions(symbol: str, limit: int, as_json: bool) -> None:
-    """Show what was decided on the newest candles of SYMBOL and why, the newest last.
+    """Show what was decided on each candle, and why.
 
-    Each candle has an entry in the journal; where a strategy gave a signal, the ledger adds whether the rules accepted
-    or refused it, by which rule.
+    The newest candles of SYMBOL, the newest last. Each has an entry in the journal; where a strategy gave a signal, the
+    ledger adds whether the rules accepted or refused it, and by which rule.
     """
     with Access() as access:
         rows = read_decisions(access, symbol, limit)

@@ -17,7 +17,10 @@ STYLES = {Health.OK: "green", Health.WARN: "yellow", Health.FAIL: "bold red"}
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
-    """Check configuration, Redis, ledger and disk, and say what to do; exit code 1 when a check failed."""
+    """Check what the system stands on.
+
+    Configuration, Redis, ledger and disk: what was found, and what to do about it. Exit code 1 when a check failed.
+    """
     checks = examine(load_settings())
     is_well = is_fit(checks)
     if as_json:

@@ -40,7 +40,7 @@ TYPE_COLUMNS = max(map(len, TYPES))
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def events(limit: int, follow: bool, symbols: tuple[str, ...], types: tuple[str, ...], as_json: bool) -> None:
-    """Show the newest events, the newest last.
+    """Show events, the newest last.
 
     NEW_CANDLE and INDICATORS_UPDATED come with every candle and stay inside the workers.
     """

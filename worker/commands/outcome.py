@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import IO, Any
+from typing import NoReturn
 
 import click
 
@@ -32,30 +32,30 @@ REMEDIES = {
 LOOK = "celery -A tasks trading doctor looks at everything"
 
 
-class Failed(click.ClickException):
+class Failed(Exception):
     """The end of a verb that could not do its work: what was found, and what to do about it."""
 
     def __init__(self, exit_code: ExitCode, message: str) -> None:
-        super().__init__(message)
+        super().__init__(exit_code, message)
         self.exit_code = exit_code
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(click.style("error: ", fg="red", bold=True) + self.message, file=file, err=file is None)
+        self.message = message
 
 
 @contextmanager
 def telling_faults() -> Iterator[None]:
-    """Turn the errors of the project into `Failed`; an error that nobody foresaw keeps its traceback."""
+    """Tell `Failed` and the errors of the project in one message; an error that nobody foresaw keeps its traceback."""
     try:
         yield
+    except Failed as error:
+        _end(error.exit_code, error.message)
     except ConfigError as error:
-        raise Failed(ExitCode.USAGE, f"the configuration cannot be used\n{fault_lines(error.faults)}") from error
+        _end(ExitCode.USAGE, f"the configuration cannot be used\n{fault_lines(error.faults)}")
     except UnknownSymbol as error:
-        raise Failed(ExitCode.USAGE, str(error)) from error
+        _end(ExitCode.USAGE, str(error))
     except Transient as error:
-        raise Failed(ExitCode.OUTSIDE, f"{error}\n{REMEDIES.get(error.where, 'try again')}; {LOOK}") from error
+        _end(ExitCode.OUTSIDE, f"{error}\n{REMEDIES.get(error.where, 'try again')}; {LOOK}")
     except TradingError as error:
-        raise Failed(ExitCode.NO, str(error)) from error
+        _end(ExitCode.NO, str(error))
     except BrokenPipeError:  # the reader has seen enough, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise click.exceptions.Exit(ExitCode.OK) from None
@@ -66,3 +66,8 @@ def telling_faults() -> Iterator[None]:
 def fault_lines(faults: Sequence[str]) -> str:
     """Return each fault on a line of its own."""
     return "\n".join(f"  {fault}" for fault in faults)
+
+
+def _end(exit_code: ExitCode, message: str) -> NoReturn:
+    click.echo(click.style("error: ", fg="red", bold=True) + message, err=True)
+    raise click.exceptions.Exit(exit_code) from None

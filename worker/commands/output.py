@@ -64,7 +64,8 @@ class Column:
 def table(columns: Sequence[Column], rows: Iterable[Any], *, width: int) -> Table:
     """Draw rows as a table for a terminal of `width` characters."""
     shown = [column for column in columns if width >= column.least_width]
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), expand=any(column.is_prose for column in shown))
+    has_prose = any(column.is_prose for column in shown)
+    drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1), expand=has_prose)
     for column in shown:
         drawn.add_column(
             column.title,

@@ -48,7 +48,7 @@ class Standing:
 @click.option("--watch", is_flag=True, help="Draw it anew each second, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(symbols: tuple[str, ...], watch: bool, as_json: bool) -> None:
-    """Show how symbols stand: all of them, or those named."""
+    """Show how symbols stand: all, or those named."""
     if watch and as_json:
         raise click.UsageError("--watch draws for people; leave out --json, or ask again and again without --watch")
     with Access() as access:
@@ -77,7 +77,9 @@ def view(standing: Standing, *, width: int, trouble: str = "") -> RenderableType
     parts: list[RenderableType] = [head]
     if trouble:
         parts.append(Text(f"not up to date: {trouble}", style="bold red"))
-    return Group(*parts, table(COLUMNS, standing.symbols, width=width), table(LAST, standing.symbols, width=width))
+    for columns in (COLUMNS, LAST):
+        parts += [Text(), table(columns, standing.symbols, width=width)]
+    return Group(*parts)
 
 
 def _read(access: Access, names: Sequence[str]) -> Standing:
@@ -119,7 +121,11 @@ def _age(row: SymbolStatus) -> str:
 
 
 def _last(row: SymbolStatus) -> Text:
-    return Text(row.error, style="red") if row.error else Text(row.decision or "nothing yet")
+    if row.error:
+        return Text(row.error, style="red")
+    if row.said_ms is None:
+        return Text(row.decision or "nothing yet")
+    return Text.assemble((f"{minute(row.said_ms)}  ", "dim"), row.said)
 
 
 COLUMNS = (
@@ -138,5 +144,5 @@ COLUMNS = (
 )
 LAST = (
     Column("symbol", lambda row: row.symbol, style="bold"),
-    Column("last decision", _last, is_prose=True),
+    Column("last decision with something to say (candle, UTC)", _last, is_prose=True),
 )

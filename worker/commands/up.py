@@ -20,7 +20,7 @@ from worker.launcher import run
 @click.option("--no-flower", is_flag=True, help="Do not start Flower.")
 @click.pass_context
 def up(ctx: click.Context, symbols_per_worker: int, no_table: bool, no_flower: bool) -> None:
-    """Start everything here: Redis, workers, beat, Flower.
+    """Start everything: Redis, workers, beat, Flower.
 
     Runs until Ctrl-C, then stops all of it in order; Ctrl-C again stops at once, with exit code 130.
     """

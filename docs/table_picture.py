@@ -1,0 +1,38 @@
+"""Draw the table of the system that `make run` has started into docs/table.svg: `python docs/table_picture.py`."""
+
+import io
+from pathlib import Path
+
+from rich.console import Console
+
+from adapters.bootstrap import open_stores
+from adapters.status import read_status
+from configs.load import load_system
+from configs.settings import load_settings
+from worker.table import Overview, render
+
+COLUMNS = 168
+
+
+def main() -> None:
+    settings = load_settings()
+    system = load_system(settings.config_dir)
+    stores = open_stores(settings, system)
+    rows = read_status(stores.redis, stores.ledger, system, settings.namespace)
+    where = stores.redis.connection_pool.connection_kwargs
+    overview = Overview(
+        account=system.account.name,
+        balance=stores.ledger.balance(),
+        uptime_s=max(row.candles for row in rows),
+        redis=f"{where['host']}:{where['port']}",
+        flower_url=f"http://{settings.flower_address}:{settings.flower_port}",
+        logs="var/log",
+    )
+    console = Console(record=True, width=COLUMNS, file=io.StringIO())
+    console.print(render(rows, overview, width=COLUMNS))
+    picture = Path(__file__).with_name("table.svg")
+    console.save_svg(str(picture), title="make run")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""The local bus, the outbox that keeps what the world shall hear, and the chronicle that sends it."""
+
+import pytest
+
+from tests.fakes import START_MS, SYMBOL, MemorySymbolStore, make_candles
+from trading.bus import LocalBus, Outbox
+from trading.chronicle import Chronicle
+from trading.errors import Transient
+from trading.events import Event, EventType, Message, NewCandle, Regime
+from trading.lifecycle import DesiredState
+from trading.ports import Commit
+
+FAILED = Event(type=EventType.DATA_FETCH_FAILED, symbol=SYMBOL, reason="no answer")
+FILLED = Event(type=EventType.ORDER_FILLED, symbol=SYMBOL)
+CANDLES = make_candles(3)
+MESSAGE = NewCandle(
+    symbol=SYMBOL,
+    timeframe="1m",
+    after_ms=0,
+    candles=CANDLES.rows(),
+    as_of_ms=START_MS + 200_000,
+    desired=DesiredState.RUNNING,
+    has_exposure=False,
+    regime=Regime.UNKNOWN,
+)
+
+
+class BrokenStore(MemorySymbolStore):
+    """A store whose next commits fail, before they write or after."""
+
+    def __init__(self, failures: int) -> None:
+        super().__init__()
+        self._failures = failures
+
+    def commit(self, commit: Commit, events: object) -> int:
+        if self._failures:
+            self._failures -= 1
+            raise Transient("redis", "no answer")
+        return super().commit(commit, events)  # type: ignore[arg-type]  # whatever the chronicle hands in
+
+
+def close(chronicle: Chronicle) -> None:
+    chronicle.close(MESSAGE, CANDLES, ["no signal"] * 3, [Regime.UNKNOWN] * 3)
+
+
+def test_bus_event_goes_to_those_who_asked_for_its_type_in_the_order_in_which_they_asked() -> None:
+    bus, heard = LocalBus(), []
+    bus.subscribe(lambda event: heard.append(("all", event.type)))
+    bus.subscribe(lambda event: heard.append(("fills", event.type)), EventType.ORDER_FILLED)
+    bus.subscribe(lambda event: heard.append(("late", event.type)))
+
+    bus.publish(FAILED)
+    bus.publish(FILLED)
+
+    assert heard == [
+        ("all", EventType.DATA_FETCH_FAILED),
+        ("late", EventType.DATA_FETCH_FAILED),
+        ("all", EventType.ORDER_FILLED),
+        ("fills", EventType.ORDER_FILLED),
+        ("late", EventType.ORDER_FILLED),
+    ]
+
+
+def test_bus_error_of_a_subscriber_reaches_the_publisher() -> None:
+    def refuse(_event: Event | Message) -> None:
+        raise RuntimeError("disk full")
+
+    bus = LocalBus()
+    bus.subscribe(refuse)
+
+    with pytest.raises(RuntimeError, match="disk full"):
+        bus.publish(FILLED)
+
+
+def test_outbox_keeps_events_and_no_messages_between_stages() -> None:
+    bus = LocalBus()
+    outbox = Outbox(bus)
+
+    for one in (FAILED, MESSAGE, FILLED):
+        bus.publish(one)
+
+    assert outbox.waiting() == (FAILED, FILLED)
+
+
+def test_outbox_forget_drops_the_oldest_alone() -> None:
+    bus = LocalBus()
+    outbox = Outbox(bus)
+    bus.publish(FAILED)
+    seen = outbox.waiting()
+    bus.publish(FILLED)
+
+    outbox.forget(len(seen))
+
+    assert outbox.waiting() == (FILLED,)
+
+
+@pytest.mark.parametrize("failures", [0, 1, 3])
+def test_chronicle_when_commits_fail_and_are_repeated_publishes_each_event_once(failures: int) -> None:
+    bus, store = LocalBus(), BrokenStore(failures)
+    chronicle = Chronicle(store, Outbox(bus))
+    bus.publish(FAILED)
+    bus.publish(FILLED)
+
+    for _ in range(failures):
+        with pytest.raises(Transient):
+            close(chronicle)
+    assert store.events == []
+    close(chronicle)
+    close(chronicle)
+
+    assert store.events == [FAILED, FILLED]
+
+
+def test_chronicle_commits_candles_decisions_and_regimes_together() -> None:
+    store = MemorySymbolStore()
+    chronicle = Chronicle(store, Outbox(LocalBus()))
+
+    chronicle.close(MESSAGE, CANDLES, ["a", "b", "c"], [Regime.RANGING] * 3, has_exposure=False)
+
+    memory = store.load(SYMBOL)
+    assert (memory.cursor_ms, memory.has_exposure, memory.regime) == (CANDLES.last_open_ms, False, Regime.RANGING)
+    assert list(store.journal(SYMBOL).values()) == ["a", "b", "c"]

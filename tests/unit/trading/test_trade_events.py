@@ -1,0 +1,93 @@
+"""The events that orders, fills and verdicts cause."""
+
+import pytest
+
+from tests.fakes import START_MS, SYMBOL
+from trading import trade_events
+from trading.events import Event, EventType, Signal, SignalSide, correlation_id
+from trading.orders import Fill, Leg, OrderRequest, OrderState, Side, VenueOrder
+from trading.positions import Position
+from trading.risk import Planned, Verdict
+
+CAUSE = correlation_id(SYMBOL, "1m", START_MS)
+SIGNAL = Signal(strategy="ema", open_ms=START_MS, side=SignalSide.BUY, price=100.0, reason="crossed")
+REQUEST = OrderRequest("XAUUSD-1-e-abc", SYMBOL, "ema", Leg.ENTRY, Side.BUY, 2.0, 100.0, START_MS + 60_000, 95.0)
+FLAT = Position(SYMBOL, "ema")
+LONG = Position(SYMBOL, "ema", 2.0, 100.0, START_MS)
+
+
+def fill(leg: Leg, side: Side, units: float = 2.0, price: float = 101.0) -> Fill:
+    return Fill(1, "f1", REQUEST.client_order_id, SYMBOL, "ema", leg, side, units, price, 0.5, START_MS + 60_000)
+
+
+def events_of(one: Fill, before: Position) -> list[Event]:
+    return list(trade_events.of_fill(one, before, before.after(one), CAUSE))
+
+
+@pytest.mark.parametrize(
+    ("leg", "side", "units", "before", "expected"),
+    [
+        (Leg.ENTRY, Side.BUY, 2.0, FLAT, ["ORDER_FILLED", "POSITION_OPENED", "TRADE_EXECUTED"]),
+        (Leg.ENTRY, Side.BUY, 2.0, LONG, ["ORDER_FILLED", "POSITION_MODIFIED", "TRADE_EXECUTED"]),
+        (Leg.EXIT, Side.SELL, 1.0, LONG, ["ORDER_FILLED", "POSITION_MODIFIED", "TRADE_EXECUTED"]),
+        (Leg.EXIT, Side.SELL, 2.0, LONG, ["ORDER_FILLED", "POSITION_CLOSED", "TRADE_EXECUTED"]),
+        (Leg.STOP_LOSS, Side.SELL, 2.0, LONG, ["ORDER_FILLED", "STOP_LOSS_HIT", "POSITION_CLOSED", "TRADE_EXECUTED"]),
+        (Leg.TAKE_PROFIT, Side.SELL, 2.0, LONG, ["ORDER_FILLED", "POSITION_CLOSED", "TRADE_EXECUTED"]),
+    ],
+)
+def test_fill_tells_what_it_did_to_order_and_position(
+    leg: Leg, side: Side, units: float, before: Position, expected: list[str]
+) -> None:
+    events = events_of(fill(leg, side, units), before)
+
+    assert [event.type for event in events] == expected
+    assert {(event.symbol, event.correlation_id, event.market_ms) for event in events} == {
+        (SYMBOL, CAUSE, START_MS + 60_000)
+    }
+
+
+def test_fill_tells_what_it_realised_after_fees() -> None:
+    [filled, *_] = events_of(fill(Leg.EXIT, Side.SELL, price=110.0), LONG)
+
+    assert filled.details["realised"] == pytest.approx(2.0 * 10.0 - 0.5)
+    assert filled.details["position_units"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [
+        (Verdict("ok", "fine", (Planned(REQUEST),)), []),
+        (Verdict("paused", "no entries"), [EventType.SIGNAL_REJECTED]),
+        (
+            Verdict("max_daily_loss", "too much", breached=True),
+            [EventType.RISK_LIMIT_BREACHED, EventType.SIGNAL_REJECTED],
+        ),
+        (
+            Verdict("max_daily_loss", "exit only", (Planned(REQUEST),), breached=True),
+            [EventType.RISK_LIMIT_BREACHED],
+        ),
+    ],
+    ids=["accepted", "refused", "breached", "breached-but-exits"],
+)
+def test_verdict_tells_refusals_and_breaches(verdict: Verdict, expected: list[EventType]) -> None:
+    events = list(trade_events.of_verdict(SIGNAL, verdict, SYMBOL, CAUSE))
+
+    assert [event.type for event in events] == expected
+    assert all(event.details["rule"] == verdict.rule and event.reason == verdict.reason for event in events)
+
+
+def test_order_and_its_troubles_name_order_and_cause() -> None:
+    events = [
+        trade_events.of_order(REQUEST, VenueOrder(REQUEST.client_order_id, "paper-1", OrderState.ACCEPTED), CAUSE),
+        trade_events.of_failure(REQUEST, "the venue refused it", CAUSE),
+        trade_events.of_expiry(REQUEST, 90_000, CAUSE),
+    ]
+
+    assert [event.type for event in events] == [
+        EventType.ORDER_CREATED,
+        EventType.TRADE_FAILED,
+        EventType.ORDER_CANCELLED,
+    ]
+    assert {event.details["client_order_id"] for event in events} == {REQUEST.client_order_id}
+    assert {event.correlation_id for event in events} == {CAUSE}
+    assert "90 s" in events[2].reason
