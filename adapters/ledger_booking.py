@@ -20,7 +20,7 @@ class BookedOrder:
         filled_units: What the fills written down add up to.
         risk: Loss at the stop when all of it fills, in quote currency.
         risk_reserved: An entry's place in the account, in quote currency; None once it holds none.
-        correlation_id: None for an order that we did not decide on.
+        correlation_id: Of the decision; of the one that opened the position for a protective order.
     """
 
     client_order_id: str
@@ -105,7 +105,13 @@ class Booking:
 
     def _order(self, fill: Fill) -> BookedOrder:
         stranger = BookedOrder(fill.client_order_id, fill.strategy, fill.leg, fill.side, None, fill.market_ms)
+        stranger.correlation_id = self._cause(fill.strategy)
         return self.orders.setdefault(fill.client_order_id, stranger)
+
+    def _cause(self, strategy: str) -> str | None:
+        """Name the decision that opened the position: a protective order has no other."""
+        entries = [one for one in self.orders.values() if one.strategy == strategy and one.risk_reserved is not None]
+        return entries[-1].correlation_id if entries else None
 
     def _release(self, strategy: str, position: Position) -> None:
         for order in self.orders.values():

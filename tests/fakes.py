@@ -18,7 +18,7 @@ from adapters.paper import PaperVenue
 from configs.load import SystemConfig
 from configs.services import OrchestratorConfig, ServicesConfig
 from configs.symbols import SymbolConfig
-from trading.candles import Candles
+from trading.candles import COLUMNS, Candles
 from trading.events import Event, EventType, Regime, SignalSide
 from trading.flow import End, Wake
 from trading.indicators import Indicator
@@ -84,10 +84,16 @@ class _SymbolMemory:
 
 
 class MemorySymbolStore:
-    """The `SymbolStore` port in memory: `tests/contracts/store.py` holds it to what Redis does."""
+    """The `SymbolStore` port in memory: `tests/contracts/store.py` holds it to what Redis does.
+
+    Attributes:
+        events: All events that commits published.
+        failures: Errors to raise, one for each commit, before commits work again.
+    """
 
     def __init__(self, *, window_limit: int = 2_000) -> None:
         self.events: list[Event] = []
+        self.failures: list[Exception] = []
         self._window_limit = window_limit
         self._symbols: dict[str, _SymbolMemory] = {}
 
@@ -115,6 +121,8 @@ class MemorySymbolStore:
         self._of(symbol).generation += 1
 
     def commit(self, commit: Commit, events: Sequence[Event]) -> int:
+        if self.failures:
+            raise self.failures.pop(0)
         at = self._of(commit.symbol)
         fresh = commit.candles.after(at.cursor_ms or 0)
         first = len(commit.candles) - len(fresh)
@@ -144,6 +152,7 @@ class ScriptedSource:
     Attributes:
         tape: All candles, those of the future too; a test may replace them.
         shown: How many of them have closed.
+        now_ms: Market time; None for half a minute after the newest closed candle ended.
         failures: Errors to raise, one for each question, before it answers again.
         asked: Names of the questions so far.
     """
@@ -151,12 +160,14 @@ class ScriptedSource:
     def __init__(self, tape: Candles, *, shown: int) -> None:
         self.tape = tape
         self.shown = shown
+        self.now_ms: int | None = None
         self.failures: list[Exception] = []
         self.asked: list[str] = []
 
     @property
     def as_of_ms(self) -> int:
-        """Market time: half a minute after the newest closed candle ended."""
+        if self.now_ms is not None:
+            return self.now_ms
         return self.tape[: self.shown].last_open_ms + MINUTE_MS * 3 // 2
 
     def newest(self, count: int, *, after_ms: int | None) -> Bars:
@@ -174,10 +185,10 @@ class ScriptedSource:
 
     def spoil(self, at: int, **values: float) -> None:
         """Show a candle with other values, as `spoil(3, high=float("nan"))`."""
-        frame = self.tape.frame()
+        table = self.tape.values.copy()
         for name, value in values.items():
-            frame.iloc[at, frame.columns.get_loc(name)] = value
-        self.tape = Candles.from_frame(frame)
+            table[at, COLUMNS.index(name)] = value
+        self.tape = Candles(self.tape.open_ms, table)
 
     def drop(self, *places: int) -> None:
         """Lose candles of the tape; those before the newest closed one make `shown` smaller."""

@@ -10,23 +10,23 @@ from typing import Any, NoReturn
 import click
 
 VERBS = {
-    "up": "worker.commands.up:up",
-    "status": "worker.commands.status:status",
-    "events": "worker.commands.events:events",
-    "decisions": "worker.commands.decisions:decisions",
-    "orders": "worker.commands.books:orders",
-    "fills": "worker.commands.books:fills",
-    "positions": "worker.commands.books:positions",
-    "pause": "worker.commands.control:pause",
-    "resume": "worker.commands.control:resume",
-    "start": "worker.commands.control:start",
-    "stop": "worker.commands.control:stop",
-    "restart": "worker.commands.control:restart",
-    "config": "worker.commands.config:config",
-    "doctor": "worker.commands.doctor:doctor",
-    "ledger": "worker.commands.ledger:ledger",
+    "up": ("worker.commands.up:up", "Start everything: Redis, workers, beat, Flower."),
+    "status": ("worker.commands.status:status", "Show how symbols stand: all, or those named."),
+    "events": ("worker.commands.events:events", "Show events, the newest last."),
+    "decisions": ("worker.commands.decisions:decisions", "Show what was decided on each candle, and why."),
+    "orders": ("worker.commands.books:orders", "Show orders, the newest last."),
+    "fills": ("worker.commands.books:fills", "Show fills, the newest last."),
+    "positions": ("worker.commands.books:positions", "Show the open positions of the ledger."),
+    "pause": ("worker.commands.control:pause", "Open no new positions on symbols."),
+    "resume": ("worker.commands.control:resume", "Let paused symbols open positions again."),
+    "start": ("worker.commands.control:start", "Let stopped symbols run again."),
+    "stop": ("worker.commands.control:stop", "Do nothing more for symbols."),
+    "restart": ("worker.commands.control:restart", "Build the services of symbols anew."),
+    "config": ("worker.commands.config:config", "Show and check the configuration."),
+    "doctor": ("worker.commands.doctor:doctor", "Check what the system stands on."),
+    "ledger": ("worker.commands.ledger:ledger", "Migrate the ledger, or say how it stands."),
 }
-"""Each verb, in the order of the help, and where it is."""
+"""Each verb in the order of the help: where it is, and the first line of its own help, so that nothing is imported."""
 
 
 class Verbs(click.Group):
@@ -40,9 +40,13 @@ class Verbs(click.Group):
             return None  # click says what is wrong with an option
         if cmd_name not in VERBS:
             self._refuse(ctx, cmd_name)
-        module, name = VERBS[cmd_name].split(":")
+        module, name = VERBS[cmd_name][0].split(":")
         command: click.Command = getattr(import_module(module), name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in VERBS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         with import_module("worker.commands.outcome").telling_faults():
@@ -54,7 +58,7 @@ class Verbs(click.Group):
         ctx.fail(f"There is no verb {cmd_name!r}.{hint} Verbs: {', '.join(VERBS)}.")
 
 
-@click.group(cls=Verbs)
+@click.group(cls=Verbs, subcommand_metavar="VERB [ARGUMENT]...")
 def trading() -> None:
     """Run the trading system, look at it, and control it.
 

@@ -38,7 +38,10 @@ def orders(symbol: str | None, limit: int, as_json: bool) -> None:
 @LIMIT
 @JSON
 def fills(symbol: str | None, limit: int, as_json: bool) -> None:
-    """Show fills, the newest last; of all symbols, or of one."""
+    """Show fills, the newest last.
+
+    Of all symbols, or of one.
+    """
     _show(lambda access: access.ledger.fills(symbol, limit)[::-1], symbol, FILLS, as_json=as_json, what="fills")
 
 
@@ -71,9 +74,9 @@ def _show(
         return
     console = make_console()
     if rows:
-        console.print(table(columns, rows, width=console.width))
+        console.tell(table(columns, rows, width=console.width))
     else:
-        console.print(Text(f"no {what}{f' of {symbol}' if symbol else ''}"))
+        console.tell(Text(f"no {what}{f' of {symbol}' if symbol else ''}"))
 
 
 def _order_state(row: Row) -> Text:

@@ -1,7 +1,6 @@
 """`trading events`: what happened, and what happens."""
 
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -26,6 +25,11 @@ TYPES = sorted(kind.value for kind in EventType if kind not in LOCAL_ONLY)
 TYPE_COLUMNS = max(map(len, TYPES))
 
 
+class _EventName(click.Choice[str]):
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return super().convert(value.upper(), param, ctx)
+
+
 @click.command()
 @LIMIT
 @click.option("-f", "--follow", is_flag=True, help="Go on with what happens, until Ctrl-C.")
@@ -35,7 +39,7 @@ TYPE_COLUMNS = max(map(len, TYPES))
     "types",
     multiple=True,
     metavar="TYPE",
-    type=click.Choice(TYPES, case_sensitive=False),
+    type=_EventName(TYPES),
     help="Only of this type, such as ORDER_FILLED; may be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
@@ -129,5 +133,4 @@ class _Lines:
             grid.add_column(width=columns, no_wrap=True, style=style)
         grid.add_column(ratio=1, overflow="fold")
         grid.add_row(*(Text(text) for text, _, _ in cells), Text(event.reason))
-        self._console.print(grid)
-        sys.stdout.flush()
+        self._console.tell(grid)

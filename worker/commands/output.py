@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 from rich import box
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +22,15 @@ MIDDLE, WIDE = 110, 150
 
 class Output(Console):
     """A console whose reader may go away."""
+
+    def tell(self, answer: RenderableType) -> None:
+        """Print it; where nobody looks, without the blanks that fill up a line."""
+        if self.is_terminal:
+            self.print(answer)
+            return
+        with self.capture() as captured:
+            self.print(answer)
+        click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError("the reader of stdout has gone")

@@ -8,7 +8,6 @@ from trading.chronicle import Chronicle
 from trading.errors import Transient
 from trading.events import Event, EventType, Message, NewCandle, Regime
 from trading.lifecycle import DesiredState
-from trading.ports import Commit
 
 FAILED = Event(type=EventType.DATA_FETCH_FAILED, symbol=SYMBOL, reason="no answer")
 FILLED = Event(type=EventType.ORDER_FILLED, symbol=SYMBOL)
@@ -23,20 +22,6 @@ MESSAGE = NewCandle(
     has_exposure=False,
     regime=Regime.UNKNOWN,
 )
-
-
-class BrokenStore(MemorySymbolStore):
-    """A store whose next commits fail, before they write or after."""
-
-    def __init__(self, failures: int) -> None:
-        super().__init__()
-        self._failures = failures
-
-    def commit(self, commit: Commit, events: object) -> int:
-        if self._failures:
-            self._failures -= 1
-            raise Transient("redis", "no answer")
-        return super().commit(commit, events)  # type: ignore[arg-type]  # whatever the chronicle hands in
 
 
 def close(chronicle: Chronicle) -> None:
@@ -96,7 +81,8 @@ def test_outbox_forget_drops_the_oldest_alone() -> None:
 
 @pytest.mark.parametrize("failures", [0, 1, 3])
 def test_chronicle_when_commits_fail_and_are_repeated_publishes_each_event_once(failures: int) -> None:
-    bus, store = LocalBus(), BrokenStore(failures)
+    bus, store = LocalBus(), MemorySymbolStore()
+    store.failures = [Transient("redis", "no answer")] * failures
     chronicle = Chronicle(store, Outbox(bus))
     bus.publish(FAILED)
     bus.publish(FILLED)

@@ -84,7 +84,7 @@ def test_first_fault_of_good_candles_and_of_none_is_none() -> None:
         *((column, value, "not positive") for column in COLUMNS[:4] for value in (0.0, -1.0)),
         ("volume", -0.1, "volume is negative"),
         ("high", 1.0, "high is below another price"),
-        ("low", 1_000.0, "low is above another price"),
+        ("low", 99.4, "low is above another price"),
         ("close", 1_000.0, "high is below another price"),
         ("open", 1.0, "low is above another price"),
     ],
@@ -94,7 +94,7 @@ def test_first_fault_of_a_bad_value_names_candle_and_fault(column: str, value: f
 
     assert isinstance(found, BadCandle)
     assert found.open_ms == at_place(7)
-    assert fault in found.fault or "not a finite number" in found.fault
+    assert fault in found.fault
 
 
 @given(st.sets(st.integers(0, 11), min_size=1), st.sampled_from(COLUMNS[:4]))

@@ -1,0 +1,414 @@
+"""First stage: each closed candle once, in order, and none that is corrupt."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.fakes import SYMBOL, Desk, at_place, make_candles, place_of, planned, system_config
+from trading.candles import Candles
+from trading.errors import BadCandle, Transient
+from trading.events import Event, EventType, NewCandle
+from trading.flow import End, EndReason, Wake
+from trading.lifecycle import DesiredState, ServiceState
+
+SHOWN = 20
+NO_ANSWER = Transient("exchange", "no answer")
+
+
+def make_desk(folder: Path, *, shown: int = SHOWN, fetching: dict[str, object] | None = None, **symbol: object) -> Desk:
+    config = system_config(planned({}), services={"data_fetching": fetching or {}}, **symbol)
+    return Desk(folder, config, make_candles(120), shown=shown)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """A desk that has decided the first `SHOWN` candles of its tape."""
+    desk = make_desk(tmp_path)
+    desk.advance()
+    assert desk.cursor == SHOWN - 1
+    return desk
+
+
+def fetch(desk: Desk, *, show: int = 0, expected_ms: int | None = None) -> NewCandle | End:
+    desk.source.shown += show
+    return desk.pipeline.fetch.handle(Wake(SYMBOL, expected_ms))
+
+
+def fetched(desk: Desk, *, show: int = 0) -> NewCandle:
+    answer = fetch(desk, show=show)
+    assert isinstance(answer, NewCandle), f"the chain ended: {answer}"
+    return answer
+
+
+def ended(desk: Desk, *, show: int = 0, expected_ms: int | None = None) -> End:
+    answer = fetch(desk, show=show, expected_ms=expected_ms)
+    assert isinstance(answer, End), "a candle was handed on"
+    return answer
+
+
+def places(message: NewCandle) -> list[int]:
+    return [place_of(int(row[0])) for row in message.candles]
+
+
+def failures(desk: Desk) -> list[Event]:
+    return desk.events_of(EventType.DATA_FETCH_FAILED)
+
+
+def test_fetch_new_candle_hands_it_on_with_what_the_next_stage_needs(desk: Desk) -> None:
+    message = fetched(desk, show=1)
+
+    assert message.new_candles() == desk.source.tape[SHOWN : SHOWN + 1]
+    assert message.after_ms == at_place(SHOWN - 1)
+    assert message.as_of_ms == desk.source.as_of_ms
+    assert (message.desired, message.more) == (DesiredState.RUNNING, False)
+
+
+def test_fetch_without_a_new_candle_ends_and_says_so(desk: Desk) -> None:
+    end = ended(desk)
+
+    assert (end.reason, end.cursor_ms) == (EndReason.NO_NEW_CANDLE, at_place(SHOWN - 1))
+
+
+def test_fetch_unfinished_bar_is_never_handed_on_while_the_tape_moves(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, fetching={"nbr_bars": 5})
+    for _ in range(30):
+        desk.advance(show=1)
+
+    seen = desk.store.window(SYMBOL, 1_000, until_ms=at_place(1_000))
+    assert seen == desk.source.tape[: desk.source.shown][-len(seen) :]
+    assert desk.cursor == desk.source.shown - 1
+
+
+def test_fetch_candle_index_of_three_leaves_the_newest_closed_candle_for_later(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, fetching={"candle_index": 3, "nbr_bars": 4})
+    desk.advance()
+
+    assert places(fetched(desk, show=1)) == [SHOWN - 1]
+
+
+def test_fetch_candle_index_of_one_still_refuses_the_bar_that_is_forming(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, fetching={"candle_index": 1, "nbr_bars": 2})
+    desk.advance()
+
+    assert places(fetched(desk, show=1)) == [SHOWN]
+
+
+def test_fetch_after_an_absence_asks_for_what_was_missed(desk: Desk) -> None:
+    message = fetched(desk, show=7)
+
+    assert places(message) == list(range(SHOWN, SHOWN + 7))
+    assert desk.source.asked[-2:] == ["newest", "since"]
+    assert failures(desk) == []
+
+
+def test_fetch_more_than_a_batch_hands_on_the_oldest_and_asks_for_another_wake_up(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, system_config(planned({})), make_candles(700), shown=10)
+    desk.advance()
+
+    message = fetched(desk, show=600)
+
+    assert places(message) == list(range(10, 510))
+    assert message.more
+
+
+def test_fetch_source_down_for_a_moment_tries_again_with_growing_waits(desk: Desk) -> None:
+    desk.source.failures = [NO_ANSWER] * 3
+
+    assert places(fetched(desk, show=1)) == [SHOWN]
+    assert desk.slept_s == pytest.approx([0.2, 0.4, 0.8])
+    assert failures(desk) == []
+
+
+def test_fetch_source_down_for_long_is_transient_and_told_and_loses_nothing(desk: Desk) -> None:
+    desk.source.failures = [NO_ANSWER] * 4
+
+    with pytest.raises(Transient):
+        fetch(desk, show=1)
+    [event] = failures(desk)
+    assert "no answer (after 4 tries)" in event.reason
+    assert desk.source.failures == []
+
+    assert places(fetched(desk)) == [SHOWN]
+
+
+def test_fetch_without_retries_asks_once(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, fetching={"retry_attempts": 0})
+    desk.advance()
+    desk.source.failures = [NO_ANSWER]
+
+    with pytest.raises(Transient):
+        fetch(desk, show=1)
+    assert desk.slept_s == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"close": np.nan}, {"high": np.inf}, {"open": -1.0}, {"low": 0.0}, {"high": 1.0}, {"low": 1e6}, {"volume": -1.0}],
+    ids=str,
+)
+def test_fetch_bad_candle_is_refused_and_told_and_taken_once_when_the_source_heals(
+    desk: Desk, wrong: dict[str, float]
+) -> None:
+    good = desk.source.tape
+    desk.source.spoil(SHOWN, **wrong)
+
+    for _ in range(2):
+        with pytest.raises(BadCandle):
+            fetch(desk, show=1 if desk.source.shown == SHOWN else 0)
+    assert desk.cursor == SHOWN - 1
+    assert [event.market_ms for event in failures(desk)] == [at_place(SHOWN)] * 2
+
+    desk.source.tape = good
+    desk.advance()
+    assert desk.advance().reason is EndReason.NO_NEW_CANDLE
+    assert list(desk.journal) == [SHOWN - 1, SHOWN]
+
+
+def test_fetch_bad_candle_in_a_batch_lets_the_good_ones_before_it_through(desk: Desk) -> None:
+    good = desk.source.tape
+    desk.source.spoil(SHOWN + 3, close=np.nan)
+
+    assert places(fetched(desk, show=6)) == [SHOWN, SHOWN + 1, SHOWN + 2]
+    desk.advance()
+    with pytest.raises(BadCandle):
+        desk.advance()
+    desk.source.tape = good
+    desk.advance()
+
+    assert list(desk.journal) == list(range(SHOWN - 1, SHOWN + 6))
+
+
+@pytest.mark.parametrize(
+    ("order", "good"),
+    [([0, 1, 1, 2], [0]), ([0, 2, 1, 3], [0]), ([2, 1, 0], []), ([2, 3, 1, 0], [])],
+    ids=["double", "swapped", "backwards", "mixed"],
+)
+def test_fetch_answer_out_of_order_gives_only_what_certainly_comes_first(
+    desk: Desk, order: list[int], good: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = desk.source.tape[SHOWN : SHOWN + 4]
+    mixed = Candles(answer.open_ms[order], answer.values[order])
+    desk.source.shown += 6
+    monkeypatch.setattr(desk.source, "_bars", lambda: mixed)
+
+    if good:
+        assert places(fetched(desk)) == [SHOWN + place for place in good]
+    else:
+        with pytest.raises(BadCandle):
+            fetch(desk)
+
+
+def test_fetch_gap_in_session_is_flagged_and_the_symbol_goes_on(desk: Desk) -> None:
+    desk.source.drop(SHOWN, SHOWN + 1)
+
+    message = fetched(desk, show=3)
+
+    assert places(message) == [SHOWN + 2, SHOWN + 3, SHOWN + 4]
+    [event] = failures(desk)
+    assert event.details == {"missing": 2}
+    assert event.market_ms == at_place(SHOWN + 2)
+
+
+def test_fetch_gap_inside_a_batch_is_flagged_like_one_before_it(desk: Desk) -> None:
+    desk.source.drop(SHOWN + 2, SHOWN + 5, SHOWN + 6)
+
+    fetched(desk, show=7)
+
+    assert [(place_of(event.market_ms), event.details["missing"]) for event in failures(desk)] == [
+        (SHOWN + 3, 1),
+        (SHOWN + 7, 2),
+    ]
+
+
+def test_fetch_gap_while_the_market_was_closed_is_none(tmp_path: Path) -> None:
+    closed = {"kind": "weekly", "timezone": "UTC", "opens": "sun 18:00", "closes": "fri 17:00"}
+    desk = make_desk(tmp_path, session={**closed, "daily_break": "00:20-00:25"})
+    desk.advance()
+    desk.source.drop(*range(20, 25))
+    desk.source.drop(26)
+
+    message = fetched(desk, show=4)
+
+    assert places(message)[0] == 25
+    assert [(place_of(event.market_ms), event.details) for event in failures(desk)] == []
+
+
+def test_fetch_gap_partly_in_session_counts_only_the_minutes_that_were_open(tmp_path: Path) -> None:
+    closed = {"kind": "weekly", "timezone": "UTC", "opens": "sun 18:00", "closes": "fri 17:00"}
+    desk = make_desk(tmp_path, session={**closed, "daily_break": "00:20-00:25"})
+    desk.advance()
+    desk.source.drop(*range(20, 28))
+
+    fetched(desk, show=1)
+
+    assert [event.details["missing"] for event in failures(desk)] == [3]
+
+
+@pytest.mark.parametrize("hours", [23, 25])
+def test_fetch_day_on_which_clocks_change_is_no_gap(tmp_path: Path, hours: int) -> None:
+    desk = make_desk(tmp_path, timeframe="1d")
+    days = make_candles(12)
+    starts = at_place(0) + np.arange(12, dtype=np.int64) * 86_400_000
+    starts[6:] += (hours - 24) * 3_600_000
+    desk.source.tape, desk.source.shown = Candles(starts, days.values), 11
+    desk.store.seed(
+        SYMBOL, desk.source.tape[:4], timeframe="1d", cursor_ms=int(starts[3]), desired=DesiredState.RUNNING
+    )
+    desk.source.now_ms = int(starts[11]) + 1_000
+
+    assert len(fetched(desk).candles) == 7
+    assert failures(desk) == []
+
+
+def test_fetch_first_start_with_history_decides_the_newest_candle_alone(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path)
+
+    message = fetched(desk)
+
+    assert places(message) == [SHOWN - 1]
+    assert message.after_ms == at_place(SHOWN - 2)
+    stored = desk.store.window(SYMBOL, 100, until_ms=at_place(SHOWN))
+    assert stored == desk.source.tape[:SHOWN].until(message.after_ms)[-len(stored) :]
+    assert len(stored) == desk.pipeline.indicators.history_count
+
+
+def test_fetch_first_start_without_history_begins_with_the_first_candle(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, shown=1)
+
+    desk.advance()
+    desk.play(6)
+
+    assert list(desk.journal) == [0, 1, 2, 3, 4, 5]
+
+
+def test_fetch_first_start_before_any_candle_has_closed_waits_for_it(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, shown=1)
+    desk.source.now_ms = at_place(0) + 1_000
+
+    assert ended(desk).reason is EndReason.NO_NEW_CANDLE
+    desk.source.now_ms = at_place(1) + 1_000
+    assert places(fetched(desk)) == [0]
+
+
+def test_fetch_first_start_with_a_bad_candle_in_history_tells_it_and_begins_after_it(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path)
+    desk.source.spoil(SHOWN - 4, close=np.nan)
+
+    assert places(fetched(desk)) == [SHOWN - 1]
+    stored = desk.store.window(SYMBOL, 100, until_ms=at_place(SHOWN))
+    assert [place_of(at) for at in stored.open_ms.tolist()] == [SHOWN - 3, SHOWN - 2]
+    assert [event.market_ms for event in failures(desk)] == [at_place(SHOWN - 4)]
+
+
+def test_fetch_first_start_with_a_bad_newest_candle_decides_nothing(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path)
+    desk.source.spoil(SHOWN - 1, close=np.nan)
+
+    with pytest.raises(BadCandle):
+        fetch(desk)
+    assert desk.journal == {}
+
+
+def test_fetch_first_start_with_a_source_that_does_not_answer_is_transient_and_seeds_nothing(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path)
+    desk.source.failures = [NO_ANSWER] * 4
+
+    with pytest.raises(Transient):
+        fetch(desk)
+    assert desk.cursor is None
+    assert places(fetched(desk)) == [SHOWN - 1]
+
+
+def test_fetch_store_emptied_begins_again_after_the_last_candle_that_the_ledger_decided(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, system_config(planned({SHOWN: "buy"})), make_candles(60), shown=SHOWN)
+    desk.play(SHOWN + 5)
+    desk.store.forget()
+
+    message = fetched(desk, show=2)
+
+    assert message.after_ms == at_place(SHOWN)
+    assert places(message) == list(range(SHOWN + 1, SHOWN + 7))
+
+
+def test_fetch_store_emptied_keeps_what_the_ledger_says_is_wanted(desk: Desk) -> None:
+    desk.want(DesiredState.PAUSED)
+    desk.store.forget()
+
+    assert fetched(desk, show=1).desired is DesiredState.PAUSED
+
+
+def test_fetch_of_a_stopped_symbol_ends_without_asking_the_source(desk: Desk) -> None:
+    desk.want(DesiredState.STOPPED)
+    asked = len(desk.source.asked)
+
+    assert ended(desk, show=1).reason is EndReason.STOPPED
+    assert len(desk.source.asked) == asked
+
+
+def test_fetch_of_a_paused_symbol_goes_on(desk: Desk) -> None:
+    desk.want(DesiredState.PAUSED)
+
+    assert fetched(desk, show=1).desired is DesiredState.PAUSED
+
+
+def test_fetch_when_another_chain_was_faster_is_superseded(desk: Desk) -> None:
+    assert ended(desk, show=1, expected_ms=at_place(SHOWN - 2)).reason is EndReason.SUPERSEDED
+    assert isinstance(fetch(desk, expected_ms=at_place(SHOWN - 1)), NewCandle)
+
+
+def test_fetch_after_a_restart_was_asked_for_ends_until_the_services_are_new(desk: Desk) -> None:
+    desk.store.renew(SYMBOL)
+
+    assert ended(desk, show=1).reason is EndReason.RESTARTED
+    desk.restart()
+    assert places(fetched(desk)) == [SHOWN]
+
+
+def test_fetch_that_is_not_enabled_ends_and_asks_nothing(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, fetching={"enabled": False})
+
+    assert ended(desk).reason is EndReason.DISABLED
+    assert desk.source.asked == []
+
+
+def test_fetch_every_tick_hands_on_the_last_candle_again(tmp_path: Path) -> None:
+    services = {"strategy_evaluation": {"evaluation_mode": "every_tick"}}
+    desk = Desk(tmp_path, system_config(planned({}), services=services), make_candles(60), shown=SHOWN)
+    desk.advance()
+
+    assert places(fetched(desk)) == [SHOWN - 1]
+
+
+def test_fetch_every_tick_refuses_a_last_candle_that_has_gone_bad(tmp_path: Path) -> None:
+    services = {"strategy_evaluation": {"evaluation_mode": "every_tick"}}
+    desk = Desk(tmp_path, system_config(planned({}), services=services), make_candles(60), shown=SHOWN)
+    desk.advance()
+    desk.source.spoil(SHOWN - 1, high=1.0)
+
+    with pytest.raises(BadCandle):
+        fetch(desk)
+
+
+def test_fetch_error_then_success_goes_through_recovering_to_running_and_counts(desk: Desk) -> None:
+    service = desk.pipeline.fetch
+    states = []
+    desk.pipeline.bus.subscribe(lambda _: states.append(service.state), EventType.SERVICE_ERROR)
+    for failed in (1, 2):
+        desk.source.failures = [NO_ANSWER] * 4
+        with pytest.raises(Transient):
+            fetch(desk, show=1 if failed == 1 else 0)
+        status = service.get_status()
+        assert (status["state"], status["is_healthy"], status["error_count"]) == ("error", False, failed)
+        assert status["recovery_attempts"] == failed - 1
+        assert status["last_error"] == "Transient: exchange: no answer"
+
+    processed = service.get_status()["processed_count"]
+    fetched(desk)
+
+    status = service.get_status()
+    assert states == [ServiceState.ERROR] * 2
+    assert (status["state"], status["is_healthy"], status["error_count"]) == ("running", True, 2)
+    assert (status["processed_count"], status["recovery_attempts"]) == (processed + 1, 0)
+    [recovered] = [event for event in desk.events_of(EventType.SERVICE_STARTED) if "recovered" in event.reason]
+    assert recovered.reason == "recovered at attempt 2"

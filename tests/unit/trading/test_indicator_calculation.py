@@ -1,0 +1,133 @@
+"""Second stage: values and regimes at each new candle, from the stored window or from memory."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.fakes import SYMBOL, Desk, at_place, make_candles, system_config
+from tests.fixtures.candle_files import generated_candles
+from trading.candles import Candles
+from trading.errors import Transient
+from trading.events import EventType, IndicatorsUpdated, NewCandle, Regime, correlation_id
+from trading.flow import EndReason, Wake
+from trading.indicators import compute
+from trading.lifecycle import ServiceState
+from trading.strategies import load_strategy
+
+EMA = {"name": "ema_cross", "params": {"fast": 3, "slow": 7}}
+STRATEGY = load_strategy("ema_cross", {"fast": 3, "slow": 7})
+WINDOW = STRATEGY.startup_candle_count
+SHOWN = WINDOW + 20
+ROWS = 6
+
+
+def make_desk(folder: Path, *, shown: int = SHOWN, tape: Candles | None = None, regimes: bool = False) -> Desk:
+    services = {"indicator_calculation": {"track_regime_changes": regimes, "recent_rows_limit": ROWS}}
+    return Desk(folder, system_config(EMA, services=services), tape or make_candles(SHOWN + 60), shown=shown)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    desk = make_desk(tmp_path)
+    desk.advance()
+    return desk
+
+
+def updated(desk: Desk, *, show: int) -> IndicatorsUpdated:
+    """Let candles close, and run the first two stages."""
+    desk.source.shown += show
+    new = desk.pipeline.fetch.handle(Wake(SYMBOL))
+    assert isinstance(new, NewCandle)
+    answer = desk.pipeline.indicators.handle(new)
+    assert isinstance(answer, IndicatorsUpdated)
+    return answer
+
+
+@pytest.mark.parametrize("show", [1, 2, 17])
+def test_indicators_of_a_batch_are_those_of_the_whole_history(desk: Desk, show: int) -> None:
+    answer = updated(desk, show=show)
+
+    expected = compute(
+        desk.source.tape[: desk.source.shown], STRATEGY.indicators(), window=WINDOW, rows=ROWS - 1 + show
+    )
+    assert answer.columns == list(expected.columns)
+    assert answer.rows == expected.rows()
+
+
+def test_indicators_hand_on_the_candles_and_what_came_with_them(desk: Desk) -> None:
+    answer = updated(desk, show=2)
+
+    assert answer.new_candles() == desk.source.tape[SHOWN : SHOWN + 2]
+    assert (answer.after_ms, answer.as_of_ms) == (at_place(SHOWN - 1), desk.source.as_of_ms)
+    assert answer.regimes == [Regime.UNKNOWN] * 2
+
+
+def test_indicators_from_memory_and_from_the_store_are_the_same(desk: Desk) -> None:
+    desk.play(SHOWN + 5)
+    from_memory = updated(desk, show=1)
+    desk.restart()
+    from_store = updated(desk, show=0)
+
+    assert from_store.rows == from_memory.rows
+
+
+def test_indicators_after_an_error_are_computed_from_the_store_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_answer(*_: object, **__: object) -> Candles:
+        raise Transient("redis", "no answer")
+
+    expected = updated(desk, show=1)
+    desk.restart()
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.store, "window", no_answer)
+        with pytest.raises(Transient):
+            updated(desk, show=0)
+    assert desk.pipeline.indicators.state is ServiceState.ERROR
+
+    assert updated(desk, show=0).rows == expected.rows
+    assert desk.pipeline.indicators.state is ServiceState.RUNNING
+
+
+def test_indicators_of_a_batch_that_was_never_committed_do_not_stay_in_memory(desk: Desk) -> None:
+    lost = updated(desk, show=3)
+    again = updated(desk, show=0)
+
+    assert again.rows == lost.rows
+
+
+def test_indicators_while_the_window_fills_have_a_row_for_each_whole_window(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, shown=WINDOW - 2)
+    desk.advance()
+
+    counts = []
+    for _ in range(9):
+        counts.append(len(updated(desk, show=1).rows))
+        desk.advance()
+
+    assert counts == [0, 1, 2, 3, 4, 5, 6, 6, 6]
+
+
+def test_indicators_that_are_not_enabled_end_the_chain_and_decide_nothing(tmp_path: Path) -> None:
+    config = system_config(EMA, services={"indicator_calculation": {"enabled": False}})
+    desk = Desk(tmp_path, config, make_candles(SHOWN), shown=SHOWN)
+
+    assert desk.advance().reason is EndReason.DISABLED
+    assert desk.journal == {}
+
+
+def test_regime_changes_in_a_batch_are_told_with_the_candle_of_each(tmp_path: Path) -> None:
+    tape = generated_candles(SYMBOL, 900)
+    desk = make_desk(tmp_path, shown=500, tape=tape, regimes=True)
+    desk.advance()
+
+    answer = updated(desk, show=400)
+
+    told = [event for event in desk.events_of(EventType.REGIME_CHANGED) if event.market_ms > at_place(499)]
+    first = desk.store.load(SYMBOL).regime
+    steps = zip([first, *answer.regimes], answer.regimes, answer.candles, strict=False)
+    expected = [(int(row[0]), f"{before} -> {after}") for before, after, row in steps if before is not after]
+    assert len(expected) > 3
+    assert Regime.UNKNOWN not in answer.regimes
+    assert [(event.market_ms, event.reason) for event in told] == expected
+    assert [event.correlation_id for event in told] == [correlation_id(SYMBOL, "1m", at) for at, _ in expected]

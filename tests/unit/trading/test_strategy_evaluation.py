@@ -1,0 +1,162 @@
+"""Third stage: what the strategy says, whether it may be said, and where the chain ends."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes import PLANNED_STRATEGY, Desk, at_place, make_candles, planned, system_config
+from trading.errors import Transient
+from trading.events import EventType, correlation_id
+from trading.flow import EndReason
+from trading.lifecycle import DesiredState
+
+SHOWN = 20
+BUY, SELL, CLOSE = "buy", "sell", "close"
+
+
+def make_desk(folder: Path, plan: dict[int, str], *, shown: int = SHOWN, **options: Any) -> Desk:
+    desk = Desk(folder, system_config(planned(plan, stop_distance=2.0), **options), make_candles(60), shown=shown)
+    desk.advance()
+    return desk
+
+
+def told(desk: Desk) -> list[tuple[EventType, str]]:
+    kinds = (EventType.SIGNAL_GENERATED, EventType.SIGNAL_VALIDATED, EventType.SIGNAL_REJECTED)
+    return [(event.type, event.details.get("rule", "")) for event in desk.events_of(*kinds)]
+
+
+def settle(desk: Desk) -> None:
+    """Let a candle pass, after which the store knows that nothing is open."""
+    desk.advance(show=1)
+    assert not desk.store.load("XAUUSD").has_exposure
+
+
+def test_strategy_with_too_few_rows_is_not_asked_and_the_chain_ends_there(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, {0: BUY, 1: BUY, 2: BUY}, shown=1)
+    desk.advance(show=1)
+    end = desk.advance(show=1)
+
+    assert desk.journal[0] == "too few rows: 1 of 3"
+    assert desk.journal[1] == "too few rows: 2 of 3"
+    assert end.reason is EndReason.DECIDED
+    assert [event.market_ms for event in desk.events_of(EventType.SIGNAL_GENERATED)] == [at_place(2)]
+
+
+def test_strategy_with_too_few_rows_and_nothing_open_ends_with_that_reason(tmp_path: Path) -> None:
+    services = {"strategy_evaluation": {"min_rows_required": 6}}
+    desk = make_desk(tmp_path, {}, shown=2, services=services)
+    end = desk.advance(show=1)
+
+    assert (end.reason, end.detail) == (EndReason.TOO_FEW_ROWS, "too few rows: 3 of 6")
+
+
+def test_strategy_that_says_nothing_ends_the_chain_and_moves_the_cursor(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, {})
+    settle(desk)
+    end = desk.advance(show=1)
+
+    assert end.reason is EndReason.NO_SIGNAL
+    assert desk.cursor == SHOWN + 1
+    assert desk.journal[SHOWN + 1] == "no signal"
+    assert told(desk) == []
+
+
+def test_strategy_signal_is_told_validated_and_handed_on(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, {SHOWN + 1: BUY})
+    settle(desk)
+    end = desk.advance(show=1)
+
+    assert end.reason is EndReason.DECIDED
+    assert told(desk) == [(EventType.SIGNAL_GENERATED, ""), (EventType.SIGNAL_VALIDATED, "")]
+    [event] = desk.events_of(EventType.SIGNAL_VALIDATED)
+    assert event.correlation_id == correlation_id("XAUUSD", "1m", at_place(SHOWN + 1))
+    assert event.details["strategy"] == PLANNED_STRATEGY
+    assert event.details["side"] == "buy"
+
+
+@pytest.mark.parametrize("side", [BUY, SELL])
+def test_entry_while_paused_is_refused_and_ends_the_chain_with_that_reason(tmp_path: Path, side: str) -> None:
+    desk = make_desk(tmp_path, {SHOWN + 1: side})
+    settle(desk)
+    desk.want(DesiredState.PAUSED)
+    end = desk.advance(show=1)
+
+    assert end.reason is EndReason.PAUSED
+    assert told(desk)[-1] == (EventType.SIGNAL_REJECTED, "paused")
+    assert "refused by paused" in desk.journal[SHOWN + 1]
+    assert desk.orders() == []
+
+
+def test_exit_while_paused_goes_on_and_closes_the_position(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, {SHOWN: BUY, SHOWN + 3: CLOSE})
+    desk.play(SHOWN + 3)
+    desk.want(DesiredState.PAUSED)
+    desk.play(SHOWN + 6)
+
+    assert [(leg, state) for _, leg, state in desk.orders() if leg in ("entry", "exit")] == [
+        ("entry", "filled"),
+        ("exit", "filled"),
+    ]
+    assert [position.units for position in desk.ledger.positions()] == [0.0]
+
+
+def test_entry_from_an_old_candle_is_refused_and_an_exit_from_one_is_not(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, {SHOWN: BUY, SHOWN + 4: CLOSE, SHOWN + 6: BUY})
+    desk.advance(show=1)
+    desk.advance(show=20)
+
+    assert "refused by max_signal_age" in desk.journal[SHOWN + 6]
+    assert "close 2 units" in desk.journal[SHOWN + 4]
+    assert told(desk)[-1] == (EventType.SIGNAL_REJECTED, "max_signal_age")
+
+
+def test_entry_in_a_regime_that_is_not_allowed_is_refused(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, {SHOWN + 1: BUY}, allowed_regimes=["ranging"])
+    settle(desk)
+    end = desk.advance(show=1)
+
+    assert end.reason is EndReason.NO_SIGNAL
+    assert told(desk)[-1] == (EventType.SIGNAL_REJECTED, "regime")
+
+
+def test_entry_outside_the_session_is_refused(tmp_path: Path) -> None:
+    session = {
+        "kind": "weekly", "timezone": "UTC", "opens": "sun 18:00", "closes": "fri 17:00", "daily_break": "00:20-00:30"
+    }  # fmt: skip
+    desk = make_desk(tmp_path, {SHOWN + 1: BUY}, session=session)
+    settle(desk)
+    desk.advance(show=1)
+
+    assert told(desk)[-1] == (EventType.SIGNAL_REJECTED, "session")
+
+
+def test_strategy_without_a_signal_hands_the_candle_on_while_something_is_open(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, {SHOWN: BUY})
+    desk.play(SHOWN + 2)
+    end = desk.advance(show=1)
+
+    assert end.reason is EndReason.SETTLED
+
+
+def test_strategy_whose_decisions_cannot_be_written_is_sick_and_the_candle_comes_again(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, {})
+    settle(desk)
+    desk.store.failures = [Transient("redis", "no answer")]
+
+    with pytest.raises(Transient):
+        desk.advance(show=1)
+    sick = desk.pipeline.strategy.get_status()
+    end = desk.advance()
+
+    assert (sick["state"], sick["error_count"]) == ("error", 1)
+    assert desk.pipeline.strategy.get_status()["state"] == "running"
+    assert end.reason is EndReason.NO_SIGNAL
+    assert desk.cursor == SHOWN + 1
+
+
+def test_strategy_that_is_not_enabled_ends_the_chain(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, {SHOWN: BUY}, services={"strategy_evaluation": {"enabled": False}})
+
+    assert desk.advance(show=1).reason is EndReason.DISABLED
+    assert desk.orders() == []

@@ -1,0 +1,354 @@
+"""Fourth stage: intents before orders, and one order whatever breaks."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes import SYMBOL, Crash, Desk, Fuse, at_place, make_candles, planned, system_config
+from trading.errors import Rejected, Transient
+from trading.events import EventType, correlation_id
+from trading.flow import EndReason
+from trading.lifecycle import DesiredState
+from trading.orders import Leg, OrderRequest, OrderState, Side, client_order_id
+
+SHOWN = 10
+BUY, SELL, CLOSE = "buy", "sell", "close"
+NO_ANSWER = Transient("venue", "no answer")
+REFUSED = Rejected("margin", "not enough money")
+
+
+def make_desk(
+    folder: Path, plan: dict[int, str], *, shown: int = SHOWN, fuse: Fuse | None = None, **options: Any
+) -> Desk:
+    config = system_config(planned(plan, stop_distance=5.0), **options)
+    return Desk(folder, config, make_candles(60), shown=shown, fuse=fuse)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """A desk that will buy at the next candle, and close three candles later."""
+    desk = make_desk(tmp_path, {SHOWN: BUY, SHOWN + 3: CLOSE})
+    desk.advance()
+    return desk
+
+
+def sent(desk: Desk) -> list[tuple[str, str]]:
+    """Return (leg, state) of the orders that we decided on, oldest first."""
+    rows = sorted(desk.ledger.orders(SYMBOL, limit=1_000), key=lambda row: (row["market_ms"], row["leg"] == "entry"))
+    return [(row["leg"], row["state"]) for row in rows if row["leg"] in ("entry", "exit")]
+
+
+def held(desk: Desk) -> float:
+    return sum(position.units for position in desk.ledger.positions())
+
+
+def told(desk: Desk, *types: EventType) -> list[str]:
+    return [event.reason for event in desk.events_of(*types)]
+
+
+def test_execution_writes_the_intent_before_the_venue_hears_of_the_order(desk: Desk) -> None:
+    desk.venue.fail("submit", RuntimeError("the line is cut"))
+
+    with pytest.raises(RuntimeError):
+        desk.advance(show=1)
+
+    assert sent(desk) == [("entry", "planned")]
+    assert desk.venue.submitted == []
+
+
+def test_execution_of_entry_and_exit_ends_flat_with_each_order_sent_once(desk: Desk) -> None:
+    desk.play(SHOWN + 6)
+
+    assert sent(desk) == [("entry", "filled"), ("exit", "filled")]
+    assert len(desk.venue.submitted) == len(set(desk.venue.submitted)) == 2
+    assert held(desk) == 0.0
+    assert not desk.store.load(SYMBOL).has_exposure
+    kinds = [event.type for event in desk.events if event.type.startswith(("ORDER", "POSITION", "TRADE"))]
+    assert kinds == [
+        *("ORDER_CREATED", "ORDER_FILLED", "POSITION_OPENED", "TRADE_EXECUTED"),
+        *("ORDER_CREATED", "ORDER_FILLED", "POSITION_CLOSED", "TRADE_EXECUTED"),
+    ]
+
+
+def test_execution_events_of_an_order_and_its_fill_name_the_candle_decided_on(desk: Desk) -> None:
+    desk.play(SHOWN + 2)
+
+    causes = {event.correlation_id for event in desk.events_of(EventType.ORDER_CREATED, EventType.ORDER_FILLED)}
+    assert causes == {correlation_id(SYMBOL, "1m", at_place(SHOWN))}
+
+
+def test_execution_of_a_stop_says_that_it_was_hit_and_closes(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, {SHOWN: BUY})
+    desk.advance()
+    desk.play(SHOWN + 2)
+    desk.source.spoil(SHOWN + 3, low=50.0)
+    desk.play(SHOWN + 4)
+
+    assert len(desk.events_of(EventType.STOP_LOSS_HIT)) == 1
+    assert held(desk) == 0.0
+
+
+def test_execution_refused_by_the_venue_is_rejected_and_told_and_never_sent_again(desk: Desk) -> None:
+    desk.venue.fail("submit", REFUSED)
+    desk.play(SHOWN + 3)
+
+    assert sent(desk) == [("entry", "rejected")]
+    assert desk.venue.submitted == []
+    assert told(desk, EventType.TRADE_FAILED) == ["the venue refused it: margin: not enough money"]
+    assert not desk.store.load(SYMBOL).has_exposure
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before-acceptance", "after-acceptance"])
+def test_execution_that_times_out_is_unknown_then_settled_by_asking_and_never_a_second_order(
+    desk: Desk, *, after: bool
+) -> None:
+    desk.venue.fail("submit", NO_ANSWER, after=after)
+    end = desk.advance(show=1)
+
+    assert end.reason is EndReason.DECIDED
+    assert sent(desk) == [("entry", "unknown")]
+    assert told(desk, EventType.TRADE_FAILED) == ["outcome unknown: venue: no answer"]
+    assert desk.store.load(SYMBOL).has_exposure
+
+    desk.play(SHOWN + 3)
+    assert sent(desk) == [("entry", "filled")]
+    assert held(desk) == 2.0
+    assert len(desk.venue.submitted) == 1
+    assert len(desk.paper.fills(SYMBOL, after=0)) == 1
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before-acceptance", "after-acceptance"])
+def test_execution_unknown_survives_the_death_of_the_process(desk: Desk, *, after: bool) -> None:
+    desk.venue.fail("submit", NO_ANSWER, after=after)
+    desk.advance(show=1)
+    desk.restart()
+    desk.play(SHOWN + 3)
+
+    assert sent(desk) == [("entry", "filled")]
+    assert len(desk.venue.submitted) == 1
+
+
+def test_execution_unknown_again_is_asked_again(desk: Desk) -> None:
+    for _ in range(2):
+        desk.venue.fail("submit", NO_ANSWER)
+        desk.advance(show=1)
+        assert sent(desk) == [("entry", "unknown")]
+
+    desk.play(SHOWN + 4)
+    assert sent(desk)[0] == ("entry", "filled")
+    assert len(desk.venue.submitted) == len(set(desk.venue.submitted))
+
+
+def test_execution_unknown_for_too_long_is_let_go_as_an_entry(desk: Desk) -> None:
+    for _ in range(3):
+        desk.venue.fail("submit", NO_ANSWER)
+        desk.advance(show=1)
+    desk.advance(show=3)
+
+    assert ("entry", "expired") in sent(desk)
+    assert desk.venue.submitted == []
+    assert held(desk) == 0.0
+    [event] = desk.events_of(EventType.ORDER_CANCELLED)
+    assert event.correlation_id == correlation_id(SYMBOL, "1m", at_place(SHOWN))
+    desk.advance(show=1)
+    assert not desk.store.load(SYMBOL).has_exposure
+
+
+def test_execution_exit_unknown_for_long_is_sent_all_the_same(desk: Desk) -> None:
+    desk.play(SHOWN + 3)
+    desk.venue.fail("submit", NO_ANSWER)
+    desk.advance(show=1)
+    assert sent(desk)[-1] == ("exit", "unknown")
+
+    desk.advance(show=30)
+    assert sent(desk)[-1] == ("exit", "filled")
+    assert held(desk) == 0.0
+
+
+def test_execution_opens_nothing_while_an_outcome_is_unknown(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, {SHOWN: BUY, SHOWN + 1: SELL})
+    desk.advance()
+    for _ in range(2):
+        desk.venue.fail("submit", NO_ANSWER)
+        desk.advance(show=1)
+
+    assert "unsettled" in desk.journal[SHOWN + 1]
+    assert sent(desk) == [("entry", "unknown")]
+
+
+@pytest.mark.parametrize("trouble", [NO_ANSWER, REFUSED], ids=["unknown", "refused"])
+def test_execution_reversal_whose_exit_fails_does_not_enter(tmp_path: Path, trouble: Exception) -> None:
+    desk = make_desk(tmp_path, {SHOWN: BUY, SHOWN + 3: SELL})
+    desk.advance()
+    desk.play(SHOWN + 3)
+    desk.venue.fail("submit", trouble)
+    desk.play(SHOWN + 8)
+
+    exit_state = "filled" if trouble is NO_ANSWER else "rejected"
+    assert sent(desk) == [("entry", "filled"), ("exit", exit_state), ("entry", "canceled")]
+    assert held(desk) == (0.0 if trouble is NO_ANSWER else 2.0)
+    assert told(desk, EventType.TRADE_FAILED)[-1].startswith("not sent")
+
+
+def test_execution_reversal_closes_then_opens_the_other_way(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, {SHOWN: BUY, SHOWN + 3: SELL})
+    desk.advance()
+    desk.play(SHOWN + 6)
+
+    assert sent(desk) == [("entry", "filled"), ("exit", "filled"), ("entry", "filled")]
+    assert held(desk) == -2.0
+
+
+def test_execution_order_that_the_venue_ends_at_once_is_written_down(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, {SHOWN: BUY, SHOWN + 3: CLOSE}, venue={"kind": "paper", "fill_at": "close"})
+    desk.advance()
+    desk.play(SHOWN + 3)
+    strategy, decided_ms = desk.ledger.positions()[0].strategy, at_place(SHOWN + 3)
+    by_hand = client_order_id("by-hand", SYMBOL, strategy, decided_ms, Leg.EXIT)
+    desk.paper.submit(OrderRequest(by_hand, SYMBOL, strategy, Leg.EXIT, Side.SELL, 2.0, 100.0, decided_ms))
+    fills, desk.venue.fills = desk.venue.fills, lambda *_, **__: []  # type: ignore[method-assign]  # not seen yet
+    desk.advance(show=1)
+    desk.venue.fills = fills  # type: ignore[method-assign]  # seen from now on
+    desk.restart()
+    desk.play(SHOWN + 6)
+
+    assert sent(desk)[-1] == ("exit", "canceled") or ("exit", "canceled") in sent(desk)
+    assert held(desk) == 0.0
+    assert desk.ledger.unsettled(SYMBOL) == []
+
+
+def test_execution_dry_run_writes_decisions_down_and_sends_nothing(tmp_path: Path) -> None:
+    services = {"trade_execution": {"execution_mode": "dry"}}
+    desk = make_desk(tmp_path, {SHOWN: BUY, SHOWN + 3: SELL}, services=services)
+    desk.advance()
+    desk.play(SHOWN + 6)
+
+    assert [row["outcome"] for row in desk.ledger.decisions()] == ["dry", "dry"]
+    assert "dry run" in desk.journal[SHOWN]
+    assert (sent(desk), desk.venue.submitted) == ([], [])
+    assert desk.events_of(EventType.ORDER_CREATED) == []
+    assert not desk.store.load(SYMBOL).has_exposure
+
+
+def test_execution_that_is_not_enabled_writes_the_decision_down_and_sends_nothing(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, {SHOWN: BUY}, services={"trade_execution": {"enabled": False}})
+    desk.advance()
+    end = desk.advance(show=1)
+
+    assert end.reason is EndReason.DISABLED
+    assert "not enabled" in desk.journal[SHOWN]
+    assert (sent(desk), desk.venue.submitted, desk.ledger.decisions()) == ([], [], [])
+
+
+def test_execution_of_a_pause_said_after_the_chain_began_is_refused_by_the_ledger(desk: Desk) -> None:
+    desk.ledger.set_desired(SYMBOL, DesiredState.PAUSED, reason="the store has not heard of it yet")
+    desk.advance(show=1)
+
+    assert "paused" in desk.journal[SHOWN]
+    assert sent(desk) == []
+    [event] = desk.events_of(EventType.SIGNAL_REJECTED)
+    assert event.details["rule"] == "paused"
+
+
+def test_execution_refused_by_an_account_limit_tells_the_breach(tmp_path: Path) -> None:
+    desk = make_desk(tmp_path, {SHOWN: BUY}, account={"max_daily_loss": 1.0})
+    desk.advance()
+    desk.advance(show=1)
+
+    assert "max_daily_loss" in desk.journal[SHOWN]
+    assert len(desk.events_of(EventType.RISK_LIMIT_BREACHED)) == 1
+    assert sent(desk) == []
+
+
+def test_execution_of_the_same_candle_twice_decides_once(desk: Desk) -> None:
+    desk.advance(show=1)
+    journal, books = desk.journal, desk.books()
+    desk.store.seed(
+        SYMBOL,
+        desk.source.tape[:SHOWN],
+        timeframe="1m",
+        cursor_ms=at_place(SHOWN - 1),
+        desired=DesiredState.RUNNING,
+    )
+    end = desk.advance()
+
+    assert end.reason is EndReason.DECIDED
+    assert (desk.books(), desk.journal) == (books, journal)
+    assert len(desk.venue.submitted) == 1
+
+
+def test_execution_error_is_counted_and_the_next_message_recovers(desk: Desk) -> None:
+    states: list[str] = []
+    service = desk.pipeline.execute
+    desk.pipeline.bus.subscribe(lambda _: states.append(service.state.value), EventType.ORDER_CREATED)
+    desk.venue.fail("sync", NO_ANSWER)
+
+    with pytest.raises(Transient):
+        desk.advance(show=1)
+    assert (service.get_status()["state"], service.get_status()["error_count"]) == ("error", 1)
+    desk.advance()
+
+    assert states == ["recovering"]
+    assert (service.state.value, service.get_status()["recovery_attempts"]) == ("running", 0)
+    assert desk.cursor == SHOWN
+
+
+def test_execution_events_are_published_once_when_a_commit_fails_and_is_repeated(desk: Desk) -> None:
+    desk.advance(show=1)
+    desk.store.failures = [Transient("redis", "no answer")] * 2
+    for show in (1, 0):
+        with pytest.raises(Transient):
+            desk.advance(show=show)
+    desk.play(SHOWN + 6)
+
+    for kind in (EventType.ORDER_CREATED, EventType.ORDER_FILLED, EventType.TRADE_EXECUTED):
+        assert len(desk.events_of(kind)) == 2
+    for kind in (EventType.POSITION_OPENED, EventType.POSITION_CLOSED):
+        assert len(desk.events_of(kind)) == 1
+
+
+PLAN = {SHOWN: BUY, SHOWN + 2: SELL, SHOWN + 4: CLOSE, SHOWN + 5: BUY}
+UNTIL = SHOWN + 8
+
+
+@pytest.mark.parametrize("fill_at", ["next_open", "close"])
+@pytest.mark.parametrize("step", [1, 4])
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_execution_cut_off_at_any_write_and_run_again_gives_the_same_books(
+    tmp_path: Path, *, fill_at: str, step: int, after: bool
+) -> None:
+    def run(folder: str, fuse: Fuse) -> tuple[Desk, int]:
+        (tmp_path / folder).mkdir()
+        options = {"venue": {"kind": "paper", "fill_at": fill_at}, "max_signal_age_s": 3_600.0}
+        desk, crashes = make_desk(tmp_path / folder, PLAN, fuse=fuse, **options), 0
+        while desk.cursor != UNTIL - 1:
+            missing = UNTIL - desk.source.shown
+            try:
+                desk.advance(show=min(step, missing) if desk.cursor == desk.source.shown - 1 else 0)
+            except Crash:
+                crashes += 1
+                desk.restart()
+        return desk, crashes
+
+    whole_fuse = Fuse()
+    whole, _ = run("whole", whole_fuse)
+    expected = whole.books()
+    assert len(expected["fills"]) == 5 if len(whole.venue.submitted) == 5 else expected["fills"]
+    assert {"expose", "commit", "decide", "mark", "record_fills", "submit", "sync"} >= set(whole_fuse.calls)
+    writes = len(whole_fuse.calls)
+    assert writes > 20
+
+    for at in range(1, writes + 1):
+        cut, crashes = run(f"cut-{at}", Fuse(at, after=after))
+        where = f"crash {'after' if after else 'before'} write {at}, {whole_fuse.calls[at - 1]}"
+        assert crashes == 1, where
+        assert cut.books() == expected, where
+        assert cut.journal == whole.journal, where
+        assert set(cut.venue.submitted) == set(whole.venue.submitted), where
+
+
+def test_execution_states_of_the_ledger_are_final_at_the_end(desk: Desk) -> None:
+    desk.play(SHOWN + 8)
+
+    assert all(OrderState(state).is_final for _, _, state in desk.orders())
