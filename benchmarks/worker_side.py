@@ -6,6 +6,7 @@ from typing import Any
 from celery.signals import task_success
 
 import tasks.runtime
+from adapters import bootstrap
 from adapters.redis_client import connect
 from benchmarks.names import DONE, NOOP_STAGES
 from configs.settings import load_settings, resolve_redis_url
@@ -14,7 +15,7 @@ from trading.candles import Candles
 from trading.ports import Bars, CandleSource
 
 _client = connect(resolve_redis_url(load_settings()))
-_open_source = tasks.runtime.open_source
+_open_source = bootstrap.open_source
 
 
 def _noop(name: str) -> None:
@@ -54,4 +55,4 @@ def _one_candle_a_tick(*args: Any, **kwargs: Any) -> CandleSource:
     return OneCandleATick(_open_source(*args, **kwargs))
 
 
-tasks.runtime.open_source = _one_candle_a_tick
+tasks.runtime.open_source = _one_candle_a_tick  # type: ignore[attr-defined]  # the one place where it is looked up

@@ -10,7 +10,10 @@ from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
+from sqlalchemy import event, inspect
+from sqlalchemy.engine import Engine
 
+from adapters import paper_books, tables
 from adapters.bootstrap import build_pipeline
 from adapters.database import create_engine, migrate
 from adapters.ledger import SqlLedger
@@ -334,6 +337,25 @@ def planned(plan: Mapping[int, str], **distances: float) -> dict[str, Any]:
     return {"name": PLANNED_STRATEGY, "params": {"plan": by_time, **distances}}
 
 
+class Databases:
+    """Ledger and paper books in SQLite files; used again they are faster, because each statement is compiled once."""
+
+    def __init__(self, folder: Path) -> None:
+        (folder / "ledger.db").write_bytes(_migrated())
+        self.ledger = open_engine(folder / "ledger.db", "ledger")
+        self.paper = open_engine(folder / "paper.db", "paper")
+
+    def emptied(self) -> "Databases":
+        """Return these databases without a row."""
+        for engine, metadata in ((self.ledger, tables.metadata), (self.paper, paper_books.metadata)):
+            present = set(inspect(engine).get_table_names())
+            with engine.begin() as connection:
+                for table in reversed(metadata.sorted_tables):
+                    if table.name in present:
+                        connection.execute(table.delete())
+        return self
+
+
 class Desk:
     """One symbol's services, on a store in memory, a scripted source, and a real ledger and paper venue in SQLite.
 
@@ -343,15 +365,29 @@ class Desk:
     """
 
     def __init__(
-        self, folder: Path, config: SystemConfig, tape: Candles, *, shown: int = 10, fuse: Fuse | None = None
+        self,
+        place: "Path | Databases",
+        config: SystemConfig,
+        tape: Candles,
+        *,
+        shown: int = 10,
+        fuse: Fuse | None = None,
     ) -> None:
+        """Make a desk whose services run.
+
+        Args:
+            place: A folder for its databases, or those of a desk before it, which are emptied.
+            shown: How many candles of the tape have closed.
+            fuse: Watches every write of the execute stage.
+        """
         self.config = config
         self.source = ScriptedSource(tape, shown=shown)
         self.store = MemorySymbolStore()
-        self.ledger = open_ledger(folder / "ledger.db", config.account)
+        databases = Databases(place) if isinstance(place, Path) else place.emptied()
+        self.ledger = SqlLedger(databases.ledger, config.account.name, config.account.starting_balance)
         venue = config.symbols[SYMBOL].venue
         terms = FillTerms(venue.fill_at, venue.spread, venue.slippage, venue.commission_bps)
-        self.paper = open_paper(folder / "paper.db", {SYMBOL: terms})
+        self.paper = PaperVenue(databases.paper, {SYMBOL: terms})
         self.venue = FlakyVenue(self.paper)
         self.slept_s: list[float] = []
         self._fuse = fuse or Fuse()
@@ -431,25 +467,18 @@ def at_place(place: int) -> int:
     return START_MS + place * MINUTE_MS
 
 
-def open_ledger(path: Path, account: AccountLimits) -> SqlLedger:
-    """Open a ledger in a new SQLite file, a copy of one that was migrated once for the whole run."""
-    path.write_bytes(_migrated())
-    return SqlLedger(_engine(path, "ledger"), account.name, account.starting_balance)
-
-
-def open_paper(path: Path, terms: Mapping[str, FillTerms]) -> PaperVenue:
-    return PaperVenue(_engine(path, "paper"), terms)
-
-
-def _engine(path: Path, where: str) -> Any:
-    return create_engine(f"sqlite:///{path}", where=where)
+def open_engine(path: Path, where: str) -> Engine:
+    """Make an engine that does not wait for the disk: here nobody pulls the plug."""
+    engine = create_engine(f"sqlite:///{path}", where=where)
+    event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF").close())
+    return engine
 
 
 @lru_cache(maxsize=1)
 def _migrated() -> bytes:
     folder = Path(tempfile.mkdtemp(prefix="trading-ledger-"))
     try:
-        engine = _engine(folder / "template.db", "ledger")
+        engine = open_engine(folder / "template.db", "ledger")
         migrate(engine)
         engine.dispose()
         return (folder / "template.db").read_bytes()

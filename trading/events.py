@@ -141,8 +141,15 @@ class Message(_Frozen):
     def correlation_id(self) -> str:
         return correlation_id(self.symbol, self.timeframe, self.last_open_ms)
 
+    def carried(self) -> dict[str, Any]:
+        """Return the fields that the next stage's message takes over."""
+        return {name: getattr(self, name) for name in _CARRIED}
+
     def new_candles(self) -> Candles:
         return Candles.from_rows(self.candles)
+
+
+_CARRIED = tuple(name for name in Message.model_fields if name != "type")
 
 
 class NewCandle(Message):

@@ -63,19 +63,7 @@ class IndicatorCalculationService(Service[NewCandle, IndicatorsUpdated]):
         found = self._regimes(candles, len(new))
         self._tell_changes(message, new, found)
         self._recent = candles[-self.history_count :]
-        updated = IndicatorsUpdated(
-            symbol=message.symbol,
-            timeframe=message.timeframe,
-            after_ms=message.after_ms,
-            candles=message.candles,
-            as_of_ms=message.as_of_ms,
-            desired=message.desired,
-            has_exposure=message.has_exposure,
-            more=message.more,
-            columns=list(rows.columns),
-            rows=rows.rows(),
-            regimes=found,
-        )
+        updated = IndicatorsUpdated(**message.carried(), columns=list(rows.columns), rows=rows.rows(), regimes=found)
         self._bus.publish(updated)
         return updated
 

@@ -112,19 +112,7 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
         )
 
     def _hand_on(self, message: IndicatorsUpdated, signals: list[Signal], decisions: list[str]) -> SignalGenerated:
-        generated = SignalGenerated(
-            symbol=message.symbol,
-            timeframe=message.timeframe,
-            after_ms=message.after_ms,
-            candles=message.candles,
-            as_of_ms=message.as_of_ms,
-            desired=message.desired,
-            has_exposure=message.has_exposure,
-            more=message.more,
-            signals=signals,
-            regimes=message.regimes,
-            decisions=decisions,
-        )
+        generated = SignalGenerated(**message.carried(), signals=signals, regimes=message.regimes, decisions=decisions)
         self._bus.publish(generated)
         return generated
 

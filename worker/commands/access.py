@@ -85,7 +85,8 @@ def ledger_revision(access: Access) -> str | None:
     try:
         return schema_revision(access.engine)
     except sa.exc.SQLAlchemyError as error:
-        raise Transient("ledger", f"{shown_ledger(access)}: {error}") from error
+        reason = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+        raise Transient("ledger", f"{shown_ledger(access)}: {reason}") from error
 
 
 def shown_ledger(access: Access) -> str:

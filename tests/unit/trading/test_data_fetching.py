@@ -1,6 +1,7 @@
 """First stage: each closed candle once, in order, and none that is corrupt."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ SHOWN = 20
 NO_ANSWER = Transient("exchange", "no answer")
 
 
-def make_desk(folder: Path, *, shown: int = SHOWN, fetching: dict[str, object] | None = None, **symbol: object) -> Desk:
+def make_desk(folder: Path, *, shown: int = SHOWN, fetching: dict[str, object] | None = None, **symbol: Any) -> Desk:
     config = system_config(planned({}), services={"data_fetching": fetching or {}}, **symbol)
     return Desk(folder, config, make_candles(120), shown=shown)
 

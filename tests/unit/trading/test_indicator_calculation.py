@@ -11,7 +11,6 @@ from trading.errors import Transient
 from trading.events import EventType, IndicatorsUpdated, NewCandle, Regime, correlation_id
 from trading.flow import EndReason, Wake
 from trading.indicators import compute
-from trading.lifecycle import ServiceState
 from trading.strategies import load_strategy
 
 EMA = {"name": "ema_cross", "params": {"fast": 3, "slow": 7}}
@@ -83,10 +82,10 @@ def test_indicators_after_an_error_are_computed_from_the_store_again(
         patch.setattr(desk.store, "window", no_answer)
         with pytest.raises(Transient):
             updated(desk, show=0)
-    assert desk.pipeline.indicators.state is ServiceState.ERROR
+    assert desk.pipeline.indicators.get_status()["state"] == "error"
 
     assert updated(desk, show=0).rows == expected.rows
-    assert desk.pipeline.indicators.state is ServiceState.RUNNING
+    assert desk.pipeline.indicators.get_status()["state"] == "running"
 
 
 def test_indicators_of_a_batch_that_was_never_committed_do_not_stay_in_memory(desk: Desk) -> None:

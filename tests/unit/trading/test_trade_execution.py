@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes import SYMBOL, Crash, Desk, Fuse, at_place, make_candles, planned, system_config
+from tests.fakes import SYMBOL, Crash, Databases, Desk, Fuse, at_place, make_candles, planned, system_config
 from trading.errors import Rejected, Transient
 from trading.events import EventType, correlation_id
 from trading.flow import EndReason
@@ -19,10 +19,10 @@ REFUSED = Rejected("margin", "not enough money")
 
 
 def make_desk(
-    folder: Path, plan: dict[int, str], *, shown: int = SHOWN, fuse: Fuse | None = None, **options: Any
+    place: Path | Databases, plan: dict[int, str], *, shown: int = SHOWN, fuse: Fuse | None = None, **options: Any
 ) -> Desk:
     config = system_config(planned(plan, stop_distance=5.0), **options)
-    return Desk(folder, config, make_candles(60), shown=shown, fuse=fuse)
+    return Desk(place, config, make_candles(60), shown=shown, fuse=fuse)
 
 
 @pytest.fixture
@@ -213,7 +213,7 @@ def test_execution_order_that_the_venue_ends_at_once_is_written_down(tmp_path: P
     desk.restart()
     desk.play(SHOWN + 6)
 
-    assert sent(desk)[-1] == ("exit", "canceled") or ("exit", "canceled") in sent(desk)
+    assert ("exit", "canceled") in sent(desk)
     assert held(desk) == 0.0
     assert desk.ledger.unsettled(SYMBOL) == []
 
@@ -308,20 +308,20 @@ def test_execution_events_are_published_once_when_a_commit_fails_and_is_repeated
         assert len(desk.events_of(kind)) == 1
 
 
-PLAN = {SHOWN: BUY, SHOWN + 2: SELL, SHOWN + 4: CLOSE, SHOWN + 5: BUY}
-UNTIL = SHOWN + 8
+PLAN = {SHOWN: BUY, SHOWN + 1: SELL, SHOWN + 3: CLOSE}
+UNTIL = SHOWN + 5
 
 
-@pytest.mark.parametrize("fill_at", ["next_open", "close"])
-@pytest.mark.parametrize("step", [1, 4])
+@pytest.mark.parametrize(("fill_at", "step"), [("next_open", 1), ("next_open", 4), ("close", 3)])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_execution_cut_off_at_any_write_and_run_again_gives_the_same_books(
     tmp_path: Path, *, fill_at: str, step: int, after: bool
 ) -> None:
-    def run(folder: str, fuse: Fuse) -> tuple[Desk, int]:
-        (tmp_path / folder).mkdir()
-        options = {"venue": {"kind": "paper", "fill_at": fill_at}, "max_signal_age_s": 3_600.0}
-        desk, crashes = make_desk(tmp_path / folder, PLAN, fuse=fuse, **options), 0
+    databases = Databases(tmp_path)
+    options: dict[str, Any] = {"venue": {"kind": "paper", "fill_at": fill_at}, "max_signal_age_s": 3_600.0}
+
+    def run(fuse: Fuse) -> tuple[Desk, int]:
+        desk, crashes = make_desk(databases, PLAN, fuse=fuse, **options), 0
         while desk.cursor != UNTIL - 1:
             missing = UNTIL - desk.source.shown
             try:
@@ -332,15 +332,14 @@ def test_execution_cut_off_at_any_write_and_run_again_gives_the_same_books(
         return desk, crashes
 
     whole_fuse = Fuse()
-    whole, _ = run("whole", whole_fuse)
+    whole, _ = run(whole_fuse)
     expected = whole.books()
-    assert len(expected["fills"]) == 5 if len(whole.venue.submitted) == 5 else expected["fills"]
-    assert {"expose", "commit", "decide", "mark", "record_fills", "submit", "sync"} >= set(whole_fuse.calls)
     writes = len(whole_fuse.calls)
-    assert writes > 20
+    assert len(expected["fills"]) == 4
+    assert set(whole_fuse.calls) >= {"expose", "decide", "submit", "sync", "record_fills", "commit"}
 
     for at in range(1, writes + 1):
-        cut, crashes = run(f"cut-{at}", Fuse(at, after=after))
+        cut, crashes = run(Fuse(at, after=after))
         where = f"crash {'after' if after else 'before'} write {at}, {whole_fuse.calls[at - 1]}"
         assert crashes == 1, where
         assert cut.books() == expected, where

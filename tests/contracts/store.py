@@ -1,0 +1,205 @@
+"""What every symbol store must do, wherever it keeps things: subclass `SymbolStoreContract`, give it `kept`."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.fakes import START_MS, at_place, make_candles
+from trading.candles import Candles
+from trading.events import Event, EventType, Regime
+from trading.lifecycle import DesiredState
+from trading.ports import Commit, SymbolMemory, SymbolStore
+
+SYMBOL, OTHER = "XAUUSD", "BTCUSD"
+TAPE = make_candles(60)
+FILLED = Event(type=EventType.ORDER_FILLED, symbol=SYMBOL, market_ms=START_MS, details={"price": 1.5})
+NOTHING_KNOWN = SymbolMemory(None, DesiredState.RUNNING, has_exposure=True, regime=Regime.UNKNOWN, generation=0)
+
+
+class Kept(Protocol):
+    """A store under test, and what it holds beside what the port tells.
+
+    Attributes:
+        window_limit: Candles that the store keeps for each symbol; at most 40.
+    """
+
+    store: SymbolStore
+    window_limit: int
+
+    def journal(self, symbol: str) -> dict[int, str]: ...
+
+    def events(self) -> list[Event]: ...
+
+
+def commit_of(
+    first: int, last: int, *, symbol: str = SYMBOL, text: str = "decided", has_exposure: bool | None = None
+) -> Commit:
+    """Return the commit of the candles at the places `first` to `last`, the last one included."""
+    candles = TAPE[first : last + 1]
+    decisions = [f"{text} {place}" for place in range(first, last + 1)]
+    return Commit(symbol, "1m", candles, decisions, [Regime.RANGING] * len(candles), has_exposure)
+
+
+def begin(store: SymbolStore, until: int = 9, *, symbol: str = SYMBOL) -> None:
+    """Seed a symbol with the candles up to the place `until`."""
+    history = TAPE[: until + 1]
+    store.seed(symbol, history, timeframe="1m", cursor_ms=history.last_open_ms, desired=DesiredState.RUNNING)
+
+
+def stored(store: SymbolStore, count: int = 1_000) -> Candles:
+    return store.window(SYMBOL, count, until_ms=at_place(1_000))
+
+
+class SymbolStoreContract:
+    """The promises of `trading.ports.SymbolStore`."""
+
+    def test_load_of_a_symbol_never_seen_knows_nothing_and_expects_exposure(self, kept: Kept) -> None:
+        assert kept.store.load(SYMBOL) == NOTHING_KNOWN
+        assert stored(kept.store) == Candles.empty()
+
+    def test_seed_is_what_load_and_window_tell(self, kept: Kept) -> None:
+        kept.store.seed(SYMBOL, TAPE[:5], timeframe="1m", cursor_ms=at_place(4), desired=DesiredState.PAUSED)
+
+        assert kept.store.load(SYMBOL) == SymbolMemory(at_place(4), DesiredState.PAUSED, True, Regime.UNKNOWN, 0)
+        assert stored(kept.store) == TAPE[:5]
+
+    def test_seed_without_history_is_a_beginning_too(self, kept: Kept) -> None:
+        kept.store.seed(SYMBOL, Candles.empty(), timeframe="1m", cursor_ms=0, desired=DesiredState.RUNNING)
+
+        assert kept.store.load(SYMBOL).cursor_ms == 0
+        assert kept.store.commit(commit_of(0, 0), []) == 1
+
+    def test_seed_anew_replaces_the_window_and_keeps_journal_and_generation(self, kept: Kept) -> None:
+        begin(kept.store)
+        kept.store.renew(SYMBOL)
+        kept.store.commit(commit_of(10, 12), [])
+        kept.store.seed(SYMBOL, TAPE[20:23], timeframe="1m", cursor_ms=at_place(22), desired=DesiredState.RUNNING)
+
+        assert stored(kept.store) == TAPE[20:23]
+        assert list(kept.journal(SYMBOL)) == [at_place(place) for place in (10, 11, 12)]
+        assert kept.store.load(SYMBOL) == SymbolMemory(at_place(22), DesiredState.RUNNING, True, Regime.UNKNOWN, 1)
+
+    def test_commit_moves_window_journal_cursor_and_events_together(self, kept: Kept) -> None:
+        begin(kept.store)
+
+        assert kept.store.commit(commit_of(10, 12, has_exposure=False), [FILLED]) == 3
+
+        assert kept.store.load(SYMBOL) == SymbolMemory(at_place(12), DesiredState.RUNNING, False, Regime.RANGING, 0)
+        assert stored(kept.store) == TAPE[:13]
+        assert kept.journal(SYMBOL) == {at_place(place): f"decided {place}" for place in (10, 11, 12)}
+        assert kept.events() == [FILLED]
+
+    def test_commit_delivered_again_changes_nothing(self, kept: Kept) -> None:
+        begin(kept.store)
+        kept.store.commit(commit_of(10, 12, has_exposure=False), [FILLED])
+        before = (kept.store.load(SYMBOL), stored(kept.store), kept.journal(SYMBOL))
+
+        assert kept.store.commit(commit_of(10, 12, text="again", has_exposure=True), []) == 0
+
+        assert (kept.store.load(SYMBOL), stored(kept.store), kept.journal(SYMBOL)) == before
+
+    def test_commit_that_is_partly_old_takes_the_new_part(self, kept: Kept) -> None:
+        begin(kept.store)
+        kept.store.commit(commit_of(10, 12), [])
+
+        assert kept.store.commit(commit_of(11, 14, text="later"), []) == 2
+
+        assert stored(kept.store) == TAPE[:15]
+        assert kept.journal(SYMBOL)[at_place(12)] == "decided 12"
+        assert kept.journal(SYMBOL)[at_place(13)] == "later 13"
+
+    def test_commit_without_a_word_on_exposure_leaves_what_is_known(self, kept: Kept) -> None:
+        begin(kept.store)
+        for place, said, expected in ((10, None, True), (11, False, False), (12, None, False), (13, True, True)):
+            kept.store.commit(commit_of(place, place, has_exposure=said), [])
+            assert kept.store.load(SYMBOL).has_exposure is expected
+
+    def test_expose_is_seen_at_once(self, kept: Kept) -> None:
+        begin(kept.store)
+        kept.store.commit(commit_of(10, 10, has_exposure=False), [])
+        kept.store.expose(SYMBOL)
+
+        assert kept.store.load(SYMBOL).has_exposure
+
+    @pytest.mark.parametrize("state", list(DesiredState))
+    def test_desired_is_what_was_said_last(self, kept: Kept, state: DesiredState) -> None:
+        begin(kept.store)
+        kept.store.set_desired(SYMBOL, state)
+        kept.store.commit(commit_of(10, 10), [])
+
+        assert kept.store.load(SYMBOL).desired is state
+
+    def test_desired_said_before_the_beginning_is_no_beginning(self, kept: Kept) -> None:
+        kept.store.set_desired(SYMBOL, DesiredState.PAUSED)
+        kept.store.expose(SYMBOL)
+
+        assert kept.store.load(SYMBOL).cursor_ms is None
+
+    def test_renew_grows_the_generation_even_before_the_beginning(self, kept: Kept) -> None:
+        kept.store.renew(SYMBOL)
+        first = kept.store.load(SYMBOL).generation
+        begin(kept.store)
+        kept.store.renew(SYMBOL)
+
+        assert (first, kept.store.load(SYMBOL).generation) == (1, 2)
+
+    @pytest.mark.parametrize(
+        ("count", "until", "first"), [(5, 19, 15), (3, 12, 10), (30, 12, 0), (1, 0, 0), (4, 99, 16)]
+    )
+    def test_window_is_the_newest_up_to_a_candle_whatever_came_later(
+        self, kept: Kept, count: int, until: int, first: int
+    ) -> None:
+        begin(kept.store)
+        kept.store.commit(commit_of(10, 19), [])
+
+        assert kept.store.window(SYMBOL, count, until_ms=at_place(until)) == TAPE[first : min(until, 19) + 1]
+
+    def test_window_before_the_first_candle_is_empty(self, kept: Kept) -> None:
+        begin(kept.store)
+
+        assert kept.store.window(SYMBOL, 5, until_ms=START_MS - 1) == Candles.empty()
+
+    def test_window_keeps_as_many_candles_as_it_may(self, kept: Kept) -> None:
+        begin(kept.store)
+        kept.store.commit(commit_of(10, 59), [])
+
+        assert stored(kept.store) == TAPE[60 - kept.window_limit :]
+
+    def test_symbols_are_apart(self, kept: Kept) -> None:
+        begin(kept.store)
+        begin(kept.store, 3, symbol=OTHER)
+        kept.store.commit(commit_of(10, 12), [])
+        kept.store.set_desired(SYMBOL, DesiredState.STOPPED)
+
+        assert kept.store.load(OTHER) == SymbolMemory(at_place(3), DesiredState.RUNNING, True, Regime.UNKNOWN, 0)
+        assert kept.journal(OTHER) == {}
+        assert kept.store.window(OTHER, 99, until_ms=at_place(99)) == TAPE[:4]
+
+    def test_commit_keeps_numbers_to_the_last_bit(self, kept: Kept) -> None:
+        begin(kept.store)
+        exact = Candles.from_rows([[at_place(10), 0.1 + 0.2, 1e17 / 3, 5e-324, 2 / 3, 1e-300]])
+        kept.store.commit(Commit(SYMBOL, "1m", exact, ["x"], [Regime.UNKNOWN]), [])
+
+        assert stored(kept.store, 1) == exact
+
+    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(script=st.lists(st.tuples(st.integers(10, 30), st.integers(0, 6)), max_size=12))
+    def test_commits_in_any_order_decide_each_candle_at_most_once_and_never_go_back(
+        self, kept: Kept, script: Sequence[tuple[int, int]]
+    ) -> None:
+        symbol = f"{SYMBOL}-{abs(hash(tuple(script)))}"
+        begin(kept.store, symbol=symbol)
+        cursor, first_said = 9, {}
+        for number, (first, length) in enumerate(script):
+            fresh = [place for place in range(first, first + length + 1) if place > cursor]
+            commit = commit_of(first, first + length, symbol=symbol, text=f"{number}:")
+            if kept.store.load(symbol).cursor_ms == at_place(cursor):
+                assert kept.store.commit(commit, []) == len(fresh)
+            first_said |= {at_place(place): f"{number}: {place}" for place in fresh}
+            cursor = max([cursor, *fresh])
+
+        assert kept.store.load(symbol).cursor_ms == at_place(cursor)
+        assert kept.journal(symbol) == first_said

@@ -1,0 +1,374 @@
+"""The README is true: every command in it is run as it stands, and what it says can be seen.
+
+One system, started by `make run` in a copy of the checkout, serves all commands that look at a running system.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from adapters.bootstrap import Stores
+from tasks import app, control
+from tests.fixtures.candle_files import generated_candles, write_candles
+from tests.fixtures.redis_server import RedisServer
+from tests.fixtures.running import ROOT, Checkout, Terminal, journal_ms
+from trading.events import EventType
+from trading.flow import EndReason
+from trading.indicators import compute
+from trading.lifecycle import DesiredState
+from trading.strategies import SHIPPED, load_strategy
+from worker.embedded_redis import free_port
+
+pytestmark = pytest.mark.timeout(200)
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SYMBOLS = ("XAUUSD", "BTCUSD")
+OWN_CANDLES = 400
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+
+
+def typed_commands() -> list[str]:
+    """Return what follows each `$ ` in the README's console blocks, in order, each once."""
+    lines = "\n".join(blocks("console")).splitlines()
+    return list(dict.fromkeys(line.removeprefix("$ ") for line in lines if line.startswith("$ ")))
+
+
+def inline_commands() -> list[str]:
+    """Return the commands that stand within the README's sentences."""
+    prose = re.sub(r"^```.*?^```", "", README, flags=re.DOTALL | re.MULTILINE)
+    return list(dict.fromkeys(re.findall(r"`((?:celery|make|docker|\.) [^`]*)`", prose)))
+
+
+class Product:
+    """What the commands of the README need: the checkout, the system that runs in it, and a place apart from it."""
+
+    def __init__(self, checkout: Checkout, terminal: Terminal, stores: Stores, redis: RedisServer) -> None:
+        self.checkout = checkout
+        self.terminal = terminal
+        self.stores = stores
+        self.apart = {"TRADING__REDIS_URL": redis.url, "TRADING__VAR_DIR": str(redis.plan.folder / "var")}
+
+    def read(self, command: str) -> tuple[str, Any]:
+        """Run a reading verb as it stands and with `--json`, and return both answers."""
+        with self.checkout.begin(f"{command} --json") as asked:
+            shown = self.checkout.run(command)
+            answer, trouble = asked.communicate(timeout=60)
+        assert asked.returncode == 0, trouble
+        return shown, answer
+
+    def want(self, state: DesiredState) -> None:
+        self.stores.ledger.set_desired("XAUUSD", state, reason="a test begins here")
+
+    def until_wanted(self, state: DesiredState) -> None:
+        self.terminal.until(lambda: self.stores.ledger.desired("XAUUSD") is state, f"XAUUSD {state}")
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """`make run` in a copy of the checkout, since its first filled order."""
+    folder = tmp_path_factory.mktemp("readme")
+    checkout = Checkout(folder)
+    redis = RedisServer(folder / "apart").start()
+    try:
+        terminal = checkout.make_run()
+        terminal.says("logs in")
+        with checkout.stores() as stores:
+            terminal.until(lambda: stores.ledger.fills(), "filled order")
+            yield Product(checkout, terminal, stores, redis)
+    finally:
+        checkout.close()
+        redis.stop()
+
+
+def page(port: str, login: str = "") -> int:
+    """Return the status with which Flower answers, 0 when nobody listens."""
+    headers = {"Authorization": f"Basic {b64encode(login.encode()).decode()}"} if login else {}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/", headers=headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code
+    except urllib.error.URLError:
+        return 0
+
+
+Show = Callable[[Product, str], None]
+SHOWN: dict[str, Show] = {}
+"""How each command of the README is run, and what must be seen then."""
+
+
+def shows(*commands: str) -> Callable[[Show], Show]:
+    def note(show: Show) -> Show:
+        SHOWN.update(dict.fromkeys(commands, show))
+        return show
+
+    return note
+
+
+@shows("make run")
+def _run(here: Product, command: str) -> None:
+    here.terminal.says("Redis (", "workers: XAUUSD, BTCUSD, control", "beat sends", "Flower on", "password: cat ")
+    port = here.checkout.environment["TRADING__FLOWER_PORT"]
+    here.terminal.until(lambda: page(port), "answer of Flower")
+    login = re.search(r"user (\S+), password: (cat .*)", here.terminal.text)
+    assert login
+    password = here.checkout.run(login[2]).strip()
+    assert (page(port), page(port, f"{login[1]}:{password}")) == (401, 200)
+
+
+@shows("make test")
+def _test(here: Product, command: str) -> None:
+    assert (ROOT / ".ci" / "run").read_text(encoding="utf-8").endswith(f"\nexec {command}\n")
+    assert here.checkout.run(f"make -n {command.removeprefix('make ')}").split() == [
+        ".venv/bin/python",
+        *("-m", "pytest", "-q"),
+    ]
+
+
+@shows("celery -A tasks trading status")
+def _status(here: Product, command: str) -> None:
+    shown, answer = here.read(command)
+    symbols = {row["symbol"]: row for row in json.loads(answer)["symbols"]}
+    assert tuple(symbols) == SYMBOLS
+    assert all(row["candles"] > 0 and row["decision"] and name in shown for name, row in symbols.items())
+
+
+@shows("celery -A tasks trading decisions XAUUSD")
+def _decisions(here: Product, command: str) -> None:
+    shown, answer = here.read(command)
+    rows = json.loads(answer)
+    assert rows
+    assert all(row["decision"] for row in rows)
+    assert rows[0]["decision"].split()[0] in shown
+
+
+@shows("celery -A tasks trading orders")
+def _orders(here: Product, command: str) -> None:
+    shown, answer = here.read(command)
+    assert "filled" in {row["state"] for row in json.loads(answer)}
+    assert "filled" in shown
+
+
+@shows("celery -A tasks trading positions")
+def _positions(here: Product, command: str) -> None:
+    shown, answer = here.read(command)
+    assert all(row["units"] for row in json.loads(answer))
+    assert any(name in shown for name in SYMBOLS) or shown == "no open positions\n"
+
+
+@shows("celery -A tasks trading events")
+def _events(here: Product, command: str) -> None:
+    shown, answer = here.read(command)
+    kinds = {json.loads(line)["type"] for line in answer.splitlines()}
+    assert kinds
+    assert kinds <= set(EventType)
+    assert any(name in shown for name in SYMBOLS)
+
+
+@shows("celery -A tasks trading doctor")
+def _doctor(here: Product, command: str) -> None:
+    shown, answer = here.read(command)
+    assert json.loads(answer)["ok"] is True
+    assert "ledger" in shown
+
+
+@shows("celery -A tasks inspect ping")
+def _ping(here: Product, command: str) -> None:
+    answer = here.checkout.run(command)
+    assert {line.split("@")[0] for line in answer.splitlines() if "@" in line} == {f"->  {n}" for n in NODES}
+
+
+NODES = (*SYMBOLS, "control")
+
+
+@shows("celery call tasks.pause_symbol --args='[\"XAUUSD\"]'", "celery -A tasks trading pause XAUUSD")
+def _pause(here: Product, command: str) -> None:
+    here.want(DesiredState.RUNNING)
+    here.checkout.run(command)
+    here.until_wanted(DesiredState.PAUSED)
+
+
+@shows("celery call tasks.resume_symbol --args='[\"XAUUSD\"]'", "celery -A tasks trading resume XAUUSD")
+def _resume(here: Product, command: str) -> None:
+    here.want(DesiredState.PAUSED)
+    here.checkout.run(command)
+    here.until_wanted(DesiredState.RUNNING)
+
+
+@shows("celery -A tasks worker -Q XAUUSD")
+def _worker(here: Product, command: str) -> None:
+    terminal = here.checkout.start(command, **here.apart)
+    terminal.says("ready.")
+    answer = here.checkout.run("celery -A tasks inspect ping", **here.apart)
+    assert re.findall(r"(\S+)@\S+: OK", answer) == ["XAUUSD"]
+    assert terminal.interrupt() == 0
+
+
+@shows("celery -A tasks beat")
+def _beat(here: Product, command: str) -> None:
+    terminal = here.checkout.start(command, **here.apart)
+    terminal.says("beat_leads")
+    assert terminal.interrupt() == 0
+
+
+@shows("celery -A tasks flower")
+def _flower(here: Product, command: str) -> None:
+    port = str(free_port())
+    settings = {"FLOWER_PORT": port, "FLOWER_ADDRESS": "127.0.0.1"}  # so that nobody else can reach a test
+    terminal = here.checkout.start(command, **here.apart, **settings)
+    terminal.until(lambda: page(port), "answer of Flower")
+    assert page(port) == 200, "the README warns that it has no login"
+    terminal.interrupt()
+
+
+@shows("TRADING__CONFIG_DIR=mine celery -A tasks trading config check")
+def _check(here: Product, command: str) -> None:
+    assert here.checkout.run(command) == "ok: 2 symbols: XAUUSD, BTCUSD\n"
+
+
+@shows("TRADING__CONFIG_DIR=mine TRADING__VAR_DIR=mine/var make run")
+def _run_mine(here: Product, command: str) -> None:
+    terminal = here.checkout.start(command, TRADING__FLOWER_PORT=str(free_port()))
+    terminal.says("logs in")
+    with here.checkout.stores("mine/var", "mine") as stores:
+        terminal.until(lambda: len(journal_ms(stores, "XAUUSD")) == OWN_CANDLES, "candle of the file decided")
+        assert stores.ledger.fills("XAUUSD")
+        terminal.until(lambda: journal_ms(stores, "BTCUSD"), "candle with the strategy of the README")
+    terminal.launcher().terminate()
+    assert terminal.process.wait(60) == 0, terminal.text
+    assert terminal.left() == []
+
+
+@shows("celery -A tasks trading config schema")
+def _schema(here: Product, command: str) -> None:
+    schema = json.loads(here.checkout.run(command))
+    units = schema["symbols.yaml"]["$defs"]["Risk"]["properties"]["units"]
+    assert units["description"]
+
+
+@shows(". .venv/bin/activate")
+def _activate(here: Product, command: str) -> None:
+    plain_path = here.checkout.environment["PATH"].partition(":")[2]
+    assert here.checkout.run(f"{command} && command -v celery", PATH=plain_path).strip()
+
+
+@shows("docker compose up")
+def _compose(here: Product, command: str) -> None:
+    """Its run needs an engine: tests/docker. Here only that there is something to bring up."""
+    services = yaml.safe_load((here.checkout.root / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    assert {"redis", "postgres", "beat", "flower"} < set(services)
+
+
+@pytest.fixture(scope="module")
+def mine(product: Product) -> Path:
+    """The folder of one's own that the README describes: copied configuration, own candles, the strategy it shows."""
+    root = product.checkout.root
+    product.checkout.run("cp -r configs mine")
+    (root / "my_strategies.py").write_text(blocks("python")[0], encoding="utf-8")
+    write_candles(root / "mine" / "gold.csv.gz", generated_candles("XAUUSD", OWN_CANDLES, seed=3))
+    file = root / "mine" / "symbols.yaml"
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    content["symbols"]["XAUUSD"] |= yaml.safe_load(blocks("yaml")[0])
+    content["symbols"]["BTCUSD"] |= own_strategy()
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return file
+
+
+def own_strategy() -> dict[str, Any]:
+    """Return what the README puts into `symbols.yaml` for a strategy of one's own."""
+    line = re.search(r"`(strategy: \{.*?\})`", README)
+    assert line
+    found: dict[str, Any] = yaml.safe_load(line[1])
+    return found
+
+
+@pytest.mark.parametrize("command", [*typed_commands(), *inline_commands()])
+def test_readme_command_run_as_it_stands_shows_what_is_promised(product: Product, mine: Path, command: str) -> None:
+    assert command in SHOWN, f"the README has a command that no test knows how to run: {command}"
+    SHOWN[command](product, command)
+
+
+def test_readme_tests_know_no_command_that_the_readme_has_lost() -> None:
+    assert set(SHOWN) <= {*typed_commands(), *inline_commands()}
+
+
+def test_run_writes_nothing_outside_of_var(product: Product, mine: Path) -> None:
+    new = product.checkout.listing() - product.checkout.files
+    assert {path.split("/")[0] for path in new} == {"var", "mine", "my_strategies.py"}
+
+
+def test_wrong_value_names_file_key_value_and_allowed_and_nothing_starts(product: Product, mine: Path) -> None:
+    root = product.checkout.root
+    product.checkout.run("cp -r mine wrong && sed -i.bak 's/units: 10.*/units: -10/' wrong/symbols.yaml")
+    told = product.checkout.run(
+        "make run", expected=2, TRADING__CONFIG_DIR="wrong", TRADING__VAR_DIR=str(root / "wrong" / "var")
+    )
+    line = next(line for line in told.splitlines() if "units" in line)
+    assert all(word in line for word in ("symbols.yaml", "XAUUSD", "-10", "greater than 0")), told
+    assert not (root / "wrong" / "var").exists()
+
+
+def test_value_from_the_environment_goes_before_the_file(product: Product) -> None:
+    name, value = re.search(r"`(TRADING__SYMBOLS__\w+)=(\w+)`", README).groups()  # type: ignore[union-attr]
+    shown = product.checkout.run("celery -A tasks trading config show --json", **{name: value})
+    assert json.loads(shown)["symbols"]["XAUUSD"]["risk"]["units"] == float(value)
+
+
+def test_strategy_of_the_readme_over_candles_buys_with_a_stop_and_closes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_strategies.py").write_text(blocks("python")[0], encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_strategies", raising=False)
+    named = own_strategy()["strategy"]
+    strategy = load_strategy(named["name"], named["params"])
+    monkeypatch.delitem(sys.modules, "my_strategies")
+    candles = generated_candles("XAUUSD", 3_000)
+
+    rows = compute(candles, strategy.indicators(), window=strategy.startup_candle_count, rows=len(candles)).frame()
+    said = strategy.signals(rows).last(len(rows), rows=rows, strategy=named["name"])
+
+    buys = [signal for signal in said if signal.side == "buy"]
+    assert buys
+    assert all(signal.stop_loss == pytest.approx(signal.price * 0.99) for signal in buys)
+    assert {signal.side for signal in said} == {"buy", "close"}
+
+
+def test_readme_names_the_strategies_the_control_tasks_and_the_ends_that_there_are() -> None:
+    shipped = re.search(r"Shipped: (.*?)\. Any", README, flags=re.DOTALL)
+    ends = re.search(r"says why: (.*?)\. You", README, flags=re.DOTALL)
+    assert shipped
+    assert ends
+    assert set(re.findall(r"`(\w+)`", shipped[1])) == set(SHIPPED)
+    assert set(re.findall(r"`([\w-]+)`", ends[1])) <= set(EndReason)
+    control_tasks = {name for name in app.tasks if name.startswith("tasks.") and hasattr(control, name[6:])}
+    named = set(re.findall(r"`(?:tasks\.)?(\w+_symbol|\w+_all|status)`", README))
+    assert {f"tasks.{name}" for name in named} == control_tasks
+
+
+def links(document: str) -> set[str]:
+    """Return what a document points to inside the repository: its links, and the paths that it names."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    linked = {target.split("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target}
+    named = re.findall(r"`([\w.-]+/[\w./-]*)`", text)
+    return (linked | set(named)) - {"", "var/"}
+
+
+@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_document_points_only_to_what_is_there(document: str) -> None:
+    assert [target for target in sorted(links(document)) if not (ROOT / target).exists()] == []
