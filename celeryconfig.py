@@ -20,7 +20,7 @@ broker_transport_options = {
     "socket_connect_timeout": 3,
     "socket_keepalive": True,
     "health_check_interval": 10,
-    "queue_order_strategy": "priority",
+    "queue_order_strategy": "round_robin",  # "priority" would starve the last queue of a busy worker
     "priority_steps": list(PRIORITY_STEPS),
     "client_name": _settings.namespace,
 }

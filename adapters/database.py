@@ -26,7 +26,8 @@ from sqlalchemy.engine import URL, Connection, Dialect, Engine, ExceptionContext
 
 from trading.errors import Broken, Transient
 
-LOCK_TIMEOUT_S = 30
+LOCK_TIMEOUT_S = 8
+"""Below the time that a step may take, so that it ends with `Transient` and is not killed."""
 _CONNECT_TIMEOUT_S = 5
 _MIGRATION_LOCK = 0x7472_6164  # any number that nothing else in the database locks
 _READ_ONLY = "trading_read_only"
@@ -89,7 +90,7 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, sqlite3.OperationalError):
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
         return code & 0xFF in _TRANSIENT_SQLITE  # the low byte is the primary code, the rest details it
-    return isinstance(error, psycopg.OperationalError)
+    return isinstance(error, psycopg.OperationalError | psycopg.errors.IdleInTransactionSessionTimeout)
 
 
 def _sqlite(url: URL) -> Engine:

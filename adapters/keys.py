@@ -1,4 +1,4 @@
-"""Every Redis key of the product, one function each. `namespace` keeps several systems on one server apart."""
+"""Every Redis key of the product but Celery's own, one function each, all below `namespace`."""
 
 
 def state(namespace: str, symbol: str) -> str:

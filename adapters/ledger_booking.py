@@ -62,13 +62,17 @@ class BookedOrder:
         self.mark(OrderState.FILLED if whole else OrderState.PARTIALLY_FILLED)
 
     def reserve(self, position: Position) -> None:
-        """Set what an entry reserves: all of its risk while it may fill, then what it brought in while that is open."""
+        """Set what an entry reserves: all of its risk while it may fill, then what it brought in while that is open.
+
+        A fill at a worse price than decided loses more at the stop, and that counts.
+        """
         if self.leg is not Leg.ENTRY or self.units is None:
             return
         if not self.state.is_final or (self.state is OrderState.FILLED and not self.filled_units):
             self.risk_reserved = self.risk  # a fill may still come, or is known to exist
         elif self.filled_units and position.units * self.side.sign > 0:
-            self.risk_reserved = self.risk * min(1.0, self.filled_units / self.units)
+            at_stop = 0.0 if position.stop_loss is None else max(0.0, -position.unrealised(position.stop_loss))
+            self.risk_reserved = max(self.risk * min(1.0, self.filled_units / self.units), at_stop)
         else:
             self.risk_reserved = None
 

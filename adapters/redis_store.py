@@ -16,7 +16,7 @@ from trading.lifecycle import DesiredState
 from trading.ports import Commit, SymbolMemory
 
 _PACKED = np.dtype([("open_ms", "<i8"), ("values", "<f8", 5)])
-_STATE_FIELDS = ("cursor_ms", "desired", "exposure", "regime", "generation")
+_STATE_FIELDS = ("cursor_ms", "desired", "exposure", "regime", "generation", "timeframe")
 _LUA = Path(__file__).parent / "lua"
 
 
@@ -51,12 +51,17 @@ class RedisSymbolStore:
     def load(self, symbol: str) -> SymbolMemory:
         with talking_to_redis():
             fields = cast("list[bytes | None]", self._client.hmget(self._state(symbol), _STATE_FIELDS))
-        cursor_ms, desired, exposure, regime, generation = fields
+        cursor_ms, desired, exposure, regime, generation, timeframe = fields
         age = int(generation or 0)
         if cursor_ms is None or desired is None or regime is None:
             return SymbolMemory(None, DesiredState.RUNNING, True, Regime.UNKNOWN, age)
         return SymbolMemory(
-            int(cursor_ms), DesiredState(desired.decode()), exposure != b"0", Regime(regime.decode()), age
+            int(cursor_ms),
+            DesiredState(desired.decode()),
+            exposure != b"0",
+            Regime(regime.decode()),
+            age,
+            (timeframe or b"").decode(),
         )
 
     def window(self, symbol: str, count: int, *, until_ms: int) -> Candles:
@@ -100,6 +105,7 @@ class RedisSymbolStore:
             exposure,
             len(candles),
             SILENT,
+            commit.after_ms,
         ]
         closes = candles.values[:, CLOSE].tolist()
         for at, packed, decision, regime, close in zip(

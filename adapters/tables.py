@@ -117,7 +117,9 @@ fills = Table(
     Column("fee", _Number, nullable=False),
     Column("market_ms", _Ms, nullable=False),
     Column("realised", _Number, nullable=False, comment="profit that this fill realised, after its fee"),
-    Column("correlation_id", _Text, comment="of the decision; for a protective order, of the one that opened the position"),
+    Column(
+        "correlation_id", _Text, comment="of the decision; for a protective order, of the one that opened the position"
+    ),
     sa.Index("ix_fills_symbol", "account", "symbol", "sequence"),
 )
 

@@ -1,7 +1,7 @@
 """Which symbol is due when: slots counted from the clock, so that no delay adds up."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from configs.load import SystemConfig
 
@@ -17,30 +17,33 @@ def tick_intervals(system: SystemConfig) -> dict[str, float]:
 
 
 class Slots:
-    """Hands out each slot of each symbol at most once; slots that passed unseen are never made up for.
+    """Hands out each slot of each symbol once; slots that passed unseen are never made up for.
 
-    A slot is the number of whole intervals since the epoch, so two beats that look at the same clock name it alike.
+    A slot is the number of whole intervals since the epoch, so two beats that look at the same clock name it alike. A
+    clock that is put back gives the same slots again, which costs nothing: a tick carries no candle.
     """
 
     def __init__(self, intervals: Mapping[str, float]) -> None:
         """Take the seconds between two slots of each symbol; the first one is due at once."""
         self._intervals = intervals
-        self._next: dict[str, int] = {}
+        self._sent: dict[str, int] = {}
 
     def due(self, now_s: float) -> Iterator[tuple[str, int, float]]:
         """Yield (symbol, slot, interval in seconds) for each symbol whose slot has come."""
         for symbol, interval_s in self._intervals.items():
             slot = math.floor(now_s / interval_s)
-            if slot >= self._next.get(symbol, slot):
+            if slot != self._sent.get(symbol):
                 yield symbol, slot, interval_s
 
     def sent(self, symbol: str, slot: int) -> None:
         """Note that a slot's tick is out."""
-        self._next[symbol] = slot + 1
+        self._sent[symbol] = slot
 
     def wait_s(self, now_s: float, *, most: float) -> float:
         """Return the seconds until the next slot of any symbol, `most` at most."""
         return max(0.0, min((*self._waits(now_s), most)))
 
-    def _waits(self, now_s: float) -> Iterable[float]:
-        return (self._next.get(symbol, 0) * interval_s - now_s for symbol, interval_s in self._intervals.items())
+    def _waits(self, now_s: float) -> Iterator[float]:
+        for symbol, interval_s in self._intervals.items():
+            slot = math.floor(now_s / interval_s)
+            yield (slot + 1) * interval_s - now_s if slot == self._sent.get(symbol) else 0.0

@@ -52,6 +52,7 @@ def load_system(config_dir: Path | None = None, environ: Mapping[str, str] | Non
             faults += describe(error, checked)
         if name == SYMBOLS:
             faults += strategy_faults(checked)
+    faults += _unreachable_candles(models)
     if faults:
         raise ConfigError(faults)
     services, symbols = models[SERVICES], models[SYMBOLS]
@@ -61,6 +62,19 @@ def load_system(config_dir: Path | None = None, environ: Mapping[str, str] | Non
         account=symbols.account,
         symbols=symbols.symbols,
     )
+
+
+def _unreachable_candles(models: Mapping[str, Any]) -> list[str]:
+    """Return a line for each played source that never shows as many bars as `candle_index` passes over."""
+    if not {SERVICES, SYMBOLS} <= models.keys():
+        return []
+    index = models[SERVICES].services.data_fetching.candle_index
+    return [
+        f"{SERVICES}: services.data_fetching.candle_index: found {index}; allowed: at most {config.source.step + 1}, "
+        f"because {symbol} plays at speed max and shows {config.source.step} closed bar(s) and a forming one at a time"
+        for symbol, config in models[SYMBOLS].symbols.items()
+        if config.source.speed == "max" and index > config.source.step + 1
+    ]
 
 
 def _read(folder: Path) -> tuple[Contents, list[str]]:

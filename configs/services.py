@@ -32,7 +32,7 @@ class DataFetchingConfig(ConfigModel):
         description="Seconds of market time between two ticks."
         " A source played n times faster is asked n times as often.",
     )
-    retry_attempts: Annotated[int, Field(strict=True, ge=0, le=20)] = Field(
+    retry_attempts: Annotated[int, Field(strict=True, ge=0, le=5)] = Field(
         default=3, description="Number of tries after a fetch that failed, before it counts as failed."
     )
     candle_index: Count = Field(

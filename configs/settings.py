@@ -84,7 +84,7 @@ class Settings(BaseSettings):
     namespace: str = Field(
         default="trading",
         pattern=r"^[A-Za-z0-9_-]{1,32}$",
-        description="First part of every Redis key of this installation.",
+        description="First part of our Redis keys. Queues have none: give each system a Redis database of its own.",
     )
     ledger_url: SqlUrl = Field(
         default_factory=lambda validated: _sqlite_in_var("ledger.sqlite3", validated),
@@ -92,7 +92,7 @@ class Settings(BaseSettings):
     )
     paper_url: SqlUrl = Field(
         default_factory=lambda validated: _sqlite_in_var("paper.sqlite3", validated),
-        description="SQLAlchemy URL of the paper venue's own books; never the ledger's database file.",
+        description="SQLAlchemy URL of the paper venue's books: one for each account, never the ledger's file.",
     )
     log_format: Literal["human", "json"] = Field(
         default="human", description="human: lines to read; json: one object a line."

@@ -1,12 +1,14 @@
 """Control by a person: what is wanted of a symbol, written into the ledger before anything else hears of it.
 
 `celery call tasks.pause_symbol --args='["XAUUSD"]'`
+
+These tasks are acknowledged before they run: one whose worker dies is lost, and who asked is told nothing. Delivered
+again later it could undo what a person has said since.
 """
 
 from typing import Any
 
 from adapters.status import read_status
-
 from tasks import app
 from tasks.runtime import Runtime, runtime
 from trading.events import Event, EventType
@@ -20,31 +22,31 @@ _EVENTS = {
 Answer = dict[str, Any]
 
 
-@app.task(name="tasks.pause_symbol", ignore_result=False)
+@app.task(name="tasks.pause_symbol", ignore_result=False, acks_late=False)
 def pause_symbol(symbol: str, reason: str = "asked for") -> Answer:
     """Open nothing new on a symbol. What is open stays protected, and exits go on."""
     return _want(runtime(), symbol, DesiredState.PAUSED, reason)
 
 
-@app.task(name="tasks.resume_symbol", ignore_result=False)
+@app.task(name="tasks.resume_symbol", ignore_result=False, acks_late=False)
 def resume_symbol(symbol: str, reason: str = "asked for") -> Answer:
     """Let a paused symbol open positions again."""
     return _want(runtime(), symbol, DesiredState.RUNNING, reason)
 
 
-@app.task(name="tasks.start_symbol", ignore_result=False)
+@app.task(name="tasks.start_symbol", ignore_result=False, acks_late=False)
 def start_symbol(symbol: str, reason: str = "asked for") -> Answer:
     """Let a stopped symbol go on from the candle after the last one that it decided on."""
     return _want(runtime(), symbol, DesiredState.RUNNING, reason)
 
 
-@app.task(name="tasks.stop_symbol", ignore_result=False)
+@app.task(name="tasks.stop_symbol", ignore_result=False, acks_late=False)
 def stop_symbol(symbol: str, reason: str = "asked for") -> Answer:
     """Do nothing more for a symbol: only the orders that rest at the venue still protect what is open."""
     return _want(runtime(), symbol, DesiredState.STOPPED, reason)
 
 
-@app.task(name="tasks.restart_symbol", ignore_result=False)
+@app.task(name="tasks.restart_symbol", ignore_result=False, acks_late=False)
 def restart_symbol(symbol: str, reason: str = "asked for") -> Answer:
     """Build the symbol's services anew at its next tick, and let it run."""
     here = runtime()
@@ -52,19 +54,19 @@ def restart_symbol(symbol: str, reason: str = "asked for") -> Answer:
     return _want(here, symbol, DesiredState.RUNNING, f"restart: {reason}")
 
 
-@app.task(name="tasks.pause_all", ignore_result=False)
+@app.task(name="tasks.pause_all", ignore_result=False, acks_late=False)
 def pause_all(reason: str = "asked for") -> list[Answer]:
     """Pause every symbol that runs."""
     return _want_all({DesiredState.RUNNING}, DesiredState.PAUSED, reason)
 
 
-@app.task(name="tasks.resume_all", ignore_result=False)
+@app.task(name="tasks.resume_all", ignore_result=False, acks_late=False)
 def resume_all(reason: str = "asked for") -> list[Answer]:
     """Resume every symbol that is paused; one that was stopped stays so."""
     return _want_all({DesiredState.PAUSED}, DesiredState.RUNNING, reason)
 
 
-@app.task(name="tasks.status", ignore_result=False)
+@app.task(name="tasks.status", ignore_result=False, acks_late=False)
 def status(symbol: str | None = None) -> list[Answer]:
     """Tell how the symbols stand, one or all of them."""
     here = runtime()

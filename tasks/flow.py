@@ -18,4 +18,4 @@ DELIVERY_LIMIT = 3
 """How often a message that keeps killing its worker is tried before it is dropped; the next tick heals the symbol."""
 
 TICK_LIFE_S = 20.0
-"""Least time for which the steps of a tick may still act; older ones give way to a newer tick."""
+"""How long after its tick was sent a step may still begin; a later one gives way to a newer tick."""

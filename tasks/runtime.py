@@ -13,12 +13,15 @@ from adapters.redis_client import talking_to_redis
 from configs.load import SystemConfig, load_system
 from configs.settings import Settings, load_settings
 from trading.errors import Transient, UnknownSymbol
+from trading.lifecycle import ServiceState
 from trading.pipeline import SymbolPipeline
 from trading.ports import Venue
 
 logger = logging.getLogger(__name__)
 
 _DELIVERY_MEMORY_S = 3600
+_BUILDING = "SymbolPipeline"
+"""Stands in the place of the four services where these can't be built."""
 
 
 class Runtime:
@@ -84,10 +87,25 @@ class Runtime:
         statuses: Any = {status["service_name"]: json.dumps(status) for status in pipeline.statuses()}
         try:
             self.flush(pipeline)
-            with talking_to_redis():
-                self.stores.redis.hset(keys.service(self.settings.namespace, pipeline.symbol), mapping=statuses)
+            self._write_statuses(pipeline.symbol, statuses)
         except Transient as trouble:
             logger.warning("report_failed symbol=%s reason=%s", pipeline.symbol, trouble)
+
+    def report_unbuilt(self, symbol: str, error: Exception) -> None:
+        """Write down that the symbol has no services, because they can't be built."""
+        text = f"{type(error).__name__}: {error}"
+        status = {"service_name": _BUILDING, "symbol": symbol, "state": ServiceState.ERROR, "last_error": text}
+        try:
+            self._write_statuses(symbol, {_BUILDING: json.dumps(status)})
+        except Transient as trouble:
+            logger.warning("report_failed symbol=%s reason=%s", symbol, trouble)
+
+    def _write_statuses(self, symbol: str, statuses: Any) -> None:
+        key = keys.service(self.settings.namespace, symbol)
+        with talking_to_redis(), self.stores.redis.pipeline(transaction=True) as pipe:
+            pipe.delete(key)
+            pipe.hset(key, mapping=statuses)
+            pipe.execute()
 
     def note_fetch(self, symbol: str) -> None:
         self.stores.store.note_fetch(symbol)

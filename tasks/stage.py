@@ -39,12 +39,12 @@ def run_stage(task: Task, symbol: str, deadline_ms: int, work: Callable[[SymbolP
 
 
 def _work(here: Runtime, symbol: str, work: Callable[[SymbolPipeline], Out | End]) -> Out | End:
-    pipeline = here.pipeline(symbol)
+    pipeline = _pipeline(here, symbol)
     was_sick = not pipeline.is_healthy
     try:
         outcome = work(pipeline)
         if isinstance(outcome, End) and outcome.reason is EndReason.RESTARTED:
-            pipeline = here.rebuild(symbol)
+            pipeline = _pipeline(here, symbol, is_new=True)
             outcome = work(pipeline)
     except Exception:
         here.report(pipeline)
@@ -54,6 +54,14 @@ def _work(here: Runtime, symbol: str, work: Callable[[SymbolPipeline], Out | End
     elif pipeline.outbox.waiting():
         here.flush(pipeline)
     return outcome
+
+
+def _pipeline(here: Runtime, symbol: str, *, is_new: bool = False) -> SymbolPipeline:
+    try:
+        return here.rebuild(symbol) if is_new else here.pipeline(symbol)
+    except Exception as error:
+        here.report_unbuilt(symbol, error)
+        raise
 
 
 def _refusal(task: Task, here: Runtime, symbol: str, deadline_ms: int) -> End | None:

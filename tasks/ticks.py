@@ -19,7 +19,7 @@ def send_tick(
         expected_ms: The cursor that the sender saw, for a tick that only makes sense if no other was faster.
         options: Given to `send_task`, such as `producer`, `retry=False` or `headers`.
     """
-    common = {"symbol": symbol, "deadline_ms": now_ms() + int(max(life_s, TICK_LIFE_S) * 1000)}
+    common = {"symbol": symbol, "deadline_ms": now_ms() + int(TICK_LIFE_S * 1000)}
     rest = [Signature(name, kwargs=common, app=app) for name in reversed(STAGES[1:])]
     app.send_task(
         FIRST_STAGE,

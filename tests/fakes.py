@@ -1,16 +1,13 @@
 """Doubles for tests of the rules: a store in memory, a source that plays a script, and things that fail on demand."""
 
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import event, inspect
+from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
 from adapters import paper_books, tables
@@ -82,6 +79,7 @@ class _SymbolMemory:
     has_exposure: bool = True
     regime: Regime = Regime.UNKNOWN
     generation: int = 0
+    timeframe: str = ""
     window: Candles = field(default_factory=Candles.empty)
     journal: dict[int, str] = field(default_factory=dict)
 
@@ -104,7 +102,7 @@ class MemorySymbolStore:
         at = self._of(symbol)
         if at.cursor_ms is None:
             return SymbolMemory(None, DesiredState.RUNNING, True, Regime.UNKNOWN, at.generation)
-        return SymbolMemory(at.cursor_ms, at.desired, at.has_exposure, at.regime, at.generation)
+        return SymbolMemory(at.cursor_ms, at.desired, at.has_exposure, at.regime, at.generation, at.timeframe)
 
     def window(self, symbol: str, count: int, *, until_ms: int) -> Candles:
         return self._of(symbol).window.until(until_ms)[-count:]
@@ -112,7 +110,7 @@ class MemorySymbolStore:
     def seed(self, symbol: str, history: Candles, *, timeframe: str, cursor_ms: int, desired: DesiredState) -> None:
         at = self._of(symbol)
         at.cursor_ms, at.desired, at.has_exposure, at.regime = cursor_ms, desired, True, Regime.UNKNOWN
-        at.window = history
+        at.window, at.timeframe = history, timeframe
 
     def expose(self, symbol: str) -> None:
         self._of(symbol).has_exposure = True
@@ -127,7 +125,9 @@ class MemorySymbolStore:
         if self.failures:
             raise self.failures.pop(0)
         at = self._of(commit.symbol)
-        fresh = commit.candles.after(at.cursor_ms or 0)
+        cursor_ms = at.cursor_ms or 0
+        is_joined = cursor_ms >= commit.after_ms
+        fresh = commit.candles.after(cursor_ms) if is_joined else Candles.empty()
         first = len(commit.candles) - len(fresh)
         at.journal.update(zip(fresh.open_ms.tolist(), commit.decisions[first:], strict=True))
         if len(fresh):
@@ -140,6 +140,10 @@ class MemorySymbolStore:
     def journal(self, symbol: str) -> dict[int, str]:
         """Return the decision on each candle, by its open time."""
         return dict(self._of(symbol).journal)
+
+    def lose_exposure(self, symbol: str) -> None:
+        """Say that nothing is open, as a Redis does that lost its last second."""
+        self._of(symbol).has_exposure = False
 
     def forget(self) -> None:
         """Lose everything but the events, as a Redis without its file does."""
@@ -338,22 +342,20 @@ def planned(plan: Mapping[int, str], **distances: float) -> dict[str, Any]:
 
 
 class Databases:
-    """Ledger and paper books in SQLite files; used again they are faster, because each statement is compiled once."""
+    """Ledger and paper books in SQLite files, for one desk after the other: so each statement is compiled once."""
 
     def __init__(self, folder: Path) -> None:
-        (folder / "ledger.db").write_bytes(_migrated())
         self.ledger = open_engine(folder / "ledger.db", "ledger")
         self.paper = open_engine(folder / "paper.db", "paper")
+        migrate(self.ledger)
+        paper_books.create_tables(self.paper)
 
-    def emptied(self) -> "Databases":
-        """Return these databases without a row."""
+    def empty(self) -> None:
+        """Delete every row."""
         for engine, metadata in ((self.ledger, tables.metadata), (self.paper, paper_books.metadata)):
-            present = set(inspect(engine).get_table_names())
             with engine.begin() as connection:
                 for table in reversed(metadata.sorted_tables):
-                    if table.name in present:
-                        connection.execute(table.delete())
-        return self
+                    connection.execute(table.delete())
 
 
 class Desk:
@@ -366,7 +368,7 @@ class Desk:
 
     def __init__(
         self,
-        place: "Path | Databases",
+        databases: Databases,
         config: SystemConfig,
         tape: Candles,
         *,
@@ -376,14 +378,14 @@ class Desk:
         """Make a desk whose services run.
 
         Args:
-            place: A folder for its databases, or those of a desk before it, which are emptied.
+            databases: Emptied first; the desk before this one is of no use any more.
             shown: How many candles of the tape have closed.
             fuse: Watches every write of the execute stage.
         """
         self.config = config
         self.source = ScriptedSource(tape, shown=shown)
         self.store = MemorySymbolStore()
-        databases = Databases(place) if isinstance(place, Path) else place.emptied()
+        databases.empty()
         self.ledger = SqlLedger(databases.ledger, config.account.name, config.account.starting_balance)
         venue = config.symbols[SYMBOL].venue
         terms = FillTerms(venue.fill_at, venue.spread, venue.slippage, venue.commission_bps)
@@ -472,18 +474,6 @@ def open_engine(path: Path, where: str) -> Engine:
     engine = create_engine(f"sqlite:///{path}", where=where)
     event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF").close())
     return engine
-
-
-@lru_cache(maxsize=1)
-def _migrated() -> bytes:
-    folder = Path(tempfile.mkdtemp(prefix="trading-ledger-"))
-    try:
-        engine = open_engine(folder / "template.db", "ledger")
-        migrate(engine)
-        engine.dispose()
-        return (folder / "template.db").read_bytes()
-    finally:
-        shutil.rmtree(folder)
 
 
 _WALL = ("written_at_ms", "id", "decision_id", "venue_order_id")

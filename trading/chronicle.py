@@ -30,6 +30,6 @@ class Chronicle:
             Transient: The store did not answer; the cursor stays, so the batch comes again.
         """
         events = self._outbox.waiting()
-        commit = Commit(message.symbol, message.timeframe, candles, decisions, regimes, has_exposure)
+        commit = Commit(message.symbol, message.timeframe, message.after_ms, candles, decisions, regimes, has_exposure)
         self._store.commit(commit, events)
         self._outbox.forget(len(events))

@@ -90,6 +90,13 @@ class SignalSide(StrEnum):
     CLOSE = "close"
 
 
+class Refusal(_Frozen):
+    """Which rule forbids something, and why, with the numbers."""
+
+    rule: str
+    reason: str
+
+
 class Signal(_Frozen):
     """What a strategy said at the close of one candle.
 
@@ -99,6 +106,7 @@ class Signal(_Frozen):
         stop_loss: Price at which the position must end; None for no stop.
         take_profit: Price at which to take the profit; None for no target.
         size_units: Size the strategy asks for; None leaves it to the risk settings.
+        entry_refused: Why it may open nothing; it may still end a position that is open the other way.
     """
 
     strategy: str
@@ -109,6 +117,7 @@ class Signal(_Frozen):
     take_profit: float | None = Field(default=None, gt=0)
     size_units: float | None = Field(default=None, gt=0)
     reason: str
+    entry_refused: Refusal | None = None
 
 
 class Message(_Frozen):
@@ -183,7 +192,7 @@ class SignalGenerated(Message):
     """strategy -> execute.
 
     Attributes:
-        signals: Those that passed entry validation, oldest first; empty when only open positions need the candles.
+        signals: What the strategy said, oldest first; empty when only open positions need the candles.
         decisions: Journal text for each candle.
     """
 

@@ -191,6 +191,7 @@ class SymbolMemory:
         has_exposure: An order or a position may be alive, so each candle must reach the venue.
         regime: Of the last candle decided.
         generation: Grows each time the symbol's services shall begin anew.
+        timeframe: Of the stored candles.
     """
 
     cursor_ms: int | None
@@ -198,6 +199,7 @@ class SymbolMemory:
     has_exposure: bool
     regime: Regime
     generation: int
+    timeframe: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +207,7 @@ class Commit:
     """The end of a batch: what was decided for each of its candles.
 
     Attributes:
+        after_ms: The cursor that the batch was fetched after, 0 for none.
         candles: The batch.
         decisions: One text for each candle.
         has_exposure: None leaves what the store knows.
@@ -212,6 +215,7 @@ class Commit:
 
     symbol: str
     timeframe: str
+    after_ms: int
     candles: Candles
     decisions: Sequence[str]
     regimes: Sequence[Regime]
@@ -246,7 +250,8 @@ class SymbolStore(Protocol):
     def commit(self, commit: Commit, events: Sequence[Event]) -> int:
         """Append the candles to the window and the decisions to the journal, move the cursor, publish the events.
 
-        All or nothing; candles at or before the cursor are left out, so a second delivery changes nothing.
+        All or nothing; candles at or before the cursor are left out, so a second delivery changes nothing. So are all
+        of them where the cursor is before `after_ms`: the store lost what lies between, and it is fetched again.
 
         Returns:
             How many candles were new.

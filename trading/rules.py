@@ -105,15 +105,12 @@ def judge(
 
     Args:
         view: The account as it is now, read under its lock.
-        signal: One that passed entry validation.
     """
     case = _Case(view, signal, symbol, timeframe, account, limits)
     if view.desired is DesiredState.STOPPED:
         return Verdict("stopped", f"{symbol} is stopped")
     if signal.side is SignalSide.CLOSE:
         return _judge_close(case)
-    if view.desired is DesiredState.PAUSED:
-        return Verdict("paused", f"{symbol} is paused: no entries")
     return _judge_entry(case)
 
 
@@ -127,7 +124,7 @@ def _judge_close(case: _Case) -> Verdict:
 
 def _judge_entry(case: _Case) -> Verdict:
     if case.view.has_unsettled:
-        return _unsettled(case)
+        return _entry_refused(case) or _unsettled(case)
     held = case.position.units
     if not held:
         return _entry(case)
@@ -161,7 +158,18 @@ def _exit(case: _Case) -> Verdict:
     return Verdict(OK, reason, (Planned(_request(case, Leg.EXIT, side, abs(held))),))
 
 
+def _entry_refused(case: _Case) -> Verdict | None:
+    if case.view.desired is DesiredState.PAUSED:
+        return Verdict("paused", f"{case.symbol} is paused: no entries")
+    refused = case.signal.entry_refused
+    return None if refused is None else Verdict(refused.rule, refused.reason)
+
+
 def _entry(case: _Case) -> Verdict:
+    return _entry_refused(case) or _sized_entry(case)
+
+
+def _sized_entry(case: _Case) -> Verdict:
     signal, limits = case.signal, case.limits
     if signal.size_units is None and limits.sizing == "risk_fraction" and not _stop_distance(signal):
         return Verdict("no_stop", f"sizing by risk_fraction needs a stop away from the price {signal.price:g}")

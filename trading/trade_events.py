@@ -9,11 +9,11 @@ from trading.risk import Verdict
 
 
 def of_verdict(signal: Signal, verdict: Verdict, symbol: str, correlation_id: str) -> Iterator[Event]:
-    """Say what the ledger's rules refused; an accepted signal speaks through its orders."""
+    """Say what the ledger's rules refused; an accepted signal speaks through its orders, a refused entry has spoken."""
     details = {"rule": verdict.rule, "side": signal.side.value, "price": signal.price, "strategy": signal.strategy}
     if verdict.breached:
         yield _event(EventType.RISK_LIMIT_BREACHED, symbol, correlation_id, signal.open_ms, verdict.reason, details)
-    if not verdict.is_accepted:
+    if not verdict.is_accepted and signal.entry_refused is None:
         yield _event(EventType.SIGNAL_REJECTED, symbol, correlation_id, signal.open_ms, verdict.reason, details)
 
 
@@ -36,8 +36,7 @@ def of_failure(request: OrderRequest, reason: str, correlation_id: str) -> Event
     return _event(EventType.TRADE_FAILED, request.symbol, correlation_id, request.decided_ms, reason, details)
 
 
-def of_expiry(request: OrderRequest, age_ms: int, correlation_id: str) -> Event:
-    reason = f"never sent, and now {age_ms / 1000:g} s too old to be an entry"
+def of_cancel(request: OrderRequest, reason: str, correlation_id: str) -> Event:
     details = {"client_order_id": request.client_order_id, "leg": request.leg.value, "units": request.units}
     return _event(EventType.ORDER_CANCELLED, request.symbol, correlation_id, request.decided_ms, reason, details)
 

@@ -1,6 +1,7 @@
 """One child process: its own session, its output in a file, and no way to outlive us."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from trading.errors import Broken
 from worker import shim
 
 LOG_LIMIT_BYTES = 10_000_000
-"""A log larger than this is put aside as `<name>.log.1` when its process starts anew."""
+"""A log larger than this is put aside as `<name>.log.1`."""
 
 WAIT_PAUSE_S = 0.01
 
@@ -127,10 +128,20 @@ class ChildProcess:
             log.seek(max(0, self.log_path.stat().st_size - 4_000))
             return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
 
+    def keep_log_short(self) -> None:
+        """Put a log that has grown too large aside while its process writes on; lines of that moment may be lost."""
+        if self.log_path.exists() and self.log_path.stat().st_size > LOG_LIMIT_BYTES:
+            shutil.copyfile(self.log_path, self._log_aside)
+            os.truncate(self.log_path, 0)  # it is open for appending, so the next line goes to the beginning
+
+    @property
+    def _log_aside(self) -> Path:
+        return self.log_path.with_name(f"{self.log_path.name}.1")
+
     def _set_log_aside(self) -> None:
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
         if self.log_path.exists() and self.log_path.stat().st_size > LOG_LIMIT_BYTES:
-            self.log_path.replace(self.log_path.with_name(f"{self.log_path.name}.1"))
+            self.log_path.replace(self._log_aside)
 
     @staticmethod
     def _kill_group(group: int) -> None:

@@ -25,7 +25,5 @@ def name_by_queues(instance: Any, options: Mapping[str, Any] | None = None, **_:
 
 @celeryd_after_setup.connect
 def listen_to_control(instance: Any, **_: Any) -> None:
-    """Have every worker consume the control queue, and before its own, so that control works with any one worker."""
-    queues = instance.app.amqp.queues
-    own = [name for name in queues.consume_from if name != CONTROL_QUEUE]
-    queues.select([CONTROL_QUEUE, *own])
+    """Have every worker consume the control queue too, so that control works with any one worker."""
+    instance.app.amqp.queues.select_add(CONTROL_QUEUE)

@@ -125,9 +125,10 @@ class Supervisor:
         return child.process
 
     def watch(self) -> None:
-        """Look at each child once: note who ended, start who is due."""
+        """Look at each child once: note who ended, start who is due, keep the logs short."""
         now_s = self._clock()
         for child in self._children.values():
+            child.process.keep_log_short()
             exit_code = child.process.ended()
             if exit_code is not None:
                 delay_s = child.plan_restart(exit_code, now_s)

@@ -1,16 +1,17 @@
 -- Ends a batch: window, journal, cursor and events move together or not at all.
 -- KEYS: state hash, window list, journal stream, events stream (its name is the pub/sub channel too)
 -- ARGV: window limit, journal limit, events limit, wall ms, correlation prefix, exposure ('1', '0', or '' to keep),
---       candle count, decision that says nothing, then for each candle open_ms, packed candle, decision, regime, close,
---       then the events as JSON
+--       candle count, decision that says nothing, cursor that the batch was fetched after, then for each candle
+--       open_ms, packed candle, decision, regime, close, then the events as JSON
 local window_limit, journal_limit, events_limit = ARGV[1], ARGV[2], ARGV[3]
 local wall_ms, prefix, exposure, count, silent = ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8]
 local cursor = tonumber(redis.call('HGET', KEYS[1], 'cursor_ms') or '0')
-local fresh, at = 0, 9
+local is_joined = cursor >= tonumber(ARGV[9])  -- else the store lost what lies between
+local fresh, at = 0, 10
 for _ = 1, count do
   local open_ms, packed, decision, regime, close = unpack(ARGV, at, at + 4)
   at = at + 5
-  if tonumber(open_ms) > cursor then
+  if is_joined and tonumber(open_ms) > cursor then
     redis.call('RPUSH', KEYS[2], packed)
     -- refused only where a journal outlived its cursor: then it holds this candle already
     redis.pcall('XADD', KEYS[3], 'MAXLEN', '~', journal_limit, open_ms .. '-0', 'decision', decision,

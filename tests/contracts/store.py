@@ -1,11 +1,10 @@
 """What every symbol store must do, wherever it keeps things: subclass `SymbolStoreContract`, give it `kept`."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
+import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from tests.fakes import START_MS, at_place, make_candles
 from trading.candles import Candles
@@ -35,12 +34,18 @@ class Kept(Protocol):
 
 
 def commit_of(
-    first: int, last: int, *, symbol: str = SYMBOL, text: str = "decided", has_exposure: bool | None = None
+    first: int,
+    last: int,
+    *,
+    symbol: str = SYMBOL,
+    text: str = "decided",
+    has_exposure: bool | None = None,
+    after_ms: int = 0,
 ) -> Commit:
     """Return the commit of the candles at the places `first` to `last`, the last one included."""
     candles = TAPE[first : last + 1]
     decisions = [f"{text} {place}" for place in range(first, last + 1)]
-    return Commit(symbol, "1m", candles, decisions, [Regime.RANGING] * len(candles), has_exposure)
+    return Commit(symbol, "1m", after_ms, candles, decisions, [Regime.RANGING] * len(candles), has_exposure)
 
 
 def begin(store: SymbolStore, until: int = 9, *, symbol: str = SYMBOL) -> None:
@@ -63,7 +68,7 @@ class SymbolStoreContract:
     def test_seed_is_what_load_and_window_tell(self, kept: Kept) -> None:
         kept.store.seed(SYMBOL, TAPE[:5], timeframe="1m", cursor_ms=at_place(4), desired=DesiredState.PAUSED)
 
-        assert kept.store.load(SYMBOL) == SymbolMemory(at_place(4), DesiredState.PAUSED, True, Regime.UNKNOWN, 0)
+        assert kept.store.load(SYMBOL) == SymbolMemory(at_place(4), DesiredState.PAUSED, True, Regime.UNKNOWN, 0, "1m")
         assert stored(kept.store) == TAPE[:5]
 
     def test_seed_without_history_is_a_beginning_too(self, kept: Kept) -> None:
@@ -80,17 +85,32 @@ class SymbolStoreContract:
 
         assert stored(kept.store) == TAPE[20:23]
         assert list(kept.journal(SYMBOL)) == [at_place(place) for place in (10, 11, 12)]
-        assert kept.store.load(SYMBOL) == SymbolMemory(at_place(22), DesiredState.RUNNING, True, Regime.UNKNOWN, 1)
+        assert kept.store.load(SYMBOL) == SymbolMemory(
+            at_place(22), DesiredState.RUNNING, True, Regime.UNKNOWN, 1, "1m"
+        )
 
     def test_commit_moves_window_journal_cursor_and_events_together(self, kept: Kept) -> None:
         begin(kept.store)
 
         assert kept.store.commit(commit_of(10, 12, has_exposure=False), [FILLED]) == 3
 
-        assert kept.store.load(SYMBOL) == SymbolMemory(at_place(12), DesiredState.RUNNING, False, Regime.RANGING, 0)
+        assert kept.store.load(SYMBOL) == SymbolMemory(
+            at_place(12), DesiredState.RUNNING, False, Regime.RANGING, 0, "1m"
+        )
         assert stored(kept.store) == TAPE[:13]
         assert kept.journal(SYMBOL) == {at_place(place): f"decided {place}" for place in (10, 11, 12)}
         assert kept.events() == [FILLED]
+
+    def test_commit_of_a_batch_that_does_not_join_the_cursor_moves_nothing(self, kept: Kept) -> None:
+        begin(kept.store)
+        later = replace(commit_of(15, 16), after_ms=at_place(14))
+
+        assert kept.store.commit(later, [FILLED]) == 0
+
+        assert kept.store.load(SYMBOL).cursor_ms == at_place(9)
+        assert stored(kept.store) == TAPE[:10]
+        assert kept.journal(SYMBOL) == {}
+        assert kept.events() == [FILLED], "what happened is told all the same"
 
     def test_commit_delivered_again_changes_nothing(self, kept: Kept) -> None:
         begin(kept.store)
@@ -110,6 +130,16 @@ class SymbolStoreContract:
         assert stored(kept.store) == TAPE[:15]
         assert kept.journal(SYMBOL)[at_place(12)] == "decided 12"
         assert kept.journal(SYMBOL)[at_place(13)] == "later 13"
+
+    def test_commit_after_what_the_store_has_lost_takes_no_candle_and_publishes_all_the_same(self, kept: Kept) -> None:
+        begin(kept.store)
+        before = kept.store.load(SYMBOL)
+
+        assert kept.store.commit(commit_of(12, 13, after_ms=at_place(11), has_exposure=False), [FILLED]) == 0
+
+        assert (kept.store.load(SYMBOL), stored(kept.store), kept.journal(SYMBOL)) == (before, TAPE[:10], {})
+        assert kept.events() == [FILLED]
+        assert kept.store.commit(commit_of(10, 13, after_ms=at_place(9)), []) == 4
 
     def test_commit_without_a_word_on_exposure_leaves_what_is_known(self, kept: Kept) -> None:
         begin(kept.store)
@@ -174,32 +204,32 @@ class SymbolStoreContract:
         kept.store.commit(commit_of(10, 12), [])
         kept.store.set_desired(SYMBOL, DesiredState.STOPPED)
 
-        assert kept.store.load(OTHER) == SymbolMemory(at_place(3), DesiredState.RUNNING, True, Regime.UNKNOWN, 0)
+        assert kept.store.load(OTHER) == SymbolMemory(at_place(3), DesiredState.RUNNING, True, Regime.UNKNOWN, 0, "1m")
         assert kept.journal(OTHER) == {}
         assert kept.store.window(OTHER, 99, until_ms=at_place(99)) == TAPE[:4]
 
     def test_commit_keeps_numbers_to_the_last_bit(self, kept: Kept) -> None:
         begin(kept.store)
         exact = Candles.from_rows([[at_place(10), 0.1 + 0.2, 1e17 / 3, 5e-324, 2 / 3, 1e-300]])
-        kept.store.commit(Commit(SYMBOL, "1m", exact, ["x"], [Regime.UNKNOWN]), [])
+        kept.store.commit(Commit(SYMBOL, "1m", 0, exact, ["x"], [Regime.UNKNOWN]), [])
 
         assert stored(kept.store, 1) == exact
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(script=st.lists(st.tuples(st.integers(10, 30), st.integers(0, 6)), max_size=12))
+    @pytest.mark.parametrize("seed", range(8))
     def test_commits_in_any_order_decide_each_candle_at_most_once_and_never_go_back(
-        self, kept: Kept, script: Sequence[tuple[int, int]]
+        self, kept: Kept, seed: int
     ) -> None:
-        symbol = f"{SYMBOL}-{abs(hash(tuple(script)))}"
-        begin(kept.store, symbol=symbol)
-        cursor, first_said = 9, {}
-        for number, (first, length) in enumerate(script):
-            fresh = [place for place in range(first, first + length + 1) if place > cursor]
-            commit = commit_of(first, first + length, symbol=symbol, text=f"{number}:")
-            if kept.store.load(symbol).cursor_ms == at_place(cursor):
-                assert kept.store.commit(commit, []) == len(fresh)
+        begin(kept.store)
+        chance = np.random.default_rng(seed)
+        cursor, first_said = 9, dict[int, str]()
+        for number in range(12):
+            first = int(chance.integers(10, 30))
+            last = first + int(chance.integers(0, 6))
+            fresh = [place for place in range(first, last + 1) if place > cursor]
+
+            assert kept.store.commit(commit_of(first, last, text=f"{number}:"), []) == len(fresh)
+
             first_said |= {at_place(place): f"{number}: {place}" for place in fresh}
             cursor = max([cursor, *fresh])
-
-        assert kept.store.load(symbol).cursor_ms == at_place(cursor)
-        assert kept.journal(symbol) == first_said
+        assert kept.store.load(SYMBOL).cursor_ms == at_place(cursor)
+        assert kept.journal(SYMBOL) == first_said

@@ -5,7 +5,6 @@ One system, started by `make run` in a copy of the checkout, serves all commands
 
 import json
 import re
-import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -15,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import yaml
 
+from adapters import keys
 from adapters.bootstrap import Stores
 from tasks import app, control
 from tests.fixtures.candle_files import generated_candles, write_candles
@@ -27,13 +28,14 @@ from trading.flow import EndReason
 from trading.indicators import compute
 from trading.lifecycle import DesiredState
 from trading.strategies import SHIPPED, load_strategy
+from worker import embedded_redis
 from worker.embedded_redis import free_port
 
 pytestmark = pytest.mark.timeout(200)
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SYMBOLS = ("XAUUSD", "BTCUSD")
-OWN_CANDLES = 400
+OWN_CANDLES = 240
 
 
 def blocks(language: str) -> list[str]:
@@ -49,17 +51,25 @@ def typed_commands() -> list[str]:
 def inline_commands() -> list[str]:
     """Return the commands that stand within the README's sentences."""
     prose = re.sub(r"^```.*?^```", "", README, flags=re.DOTALL | re.MULTILINE)
-    return list(dict.fromkeys(re.findall(r"`((?:celery|make|docker|\.) [^`]*)`", prose)))
+    spans = prose.split("`")[1::2]
+    return [span for span in dict.fromkeys(spans) if re.match(r"(celery|make|docker|\.) ", span)]
 
 
 class Product:
     """What the commands of the README need: the checkout, the system that runs in it, and a place apart from it."""
 
-    def __init__(self, checkout: Checkout, terminal: Terminal, stores: Stores, redis: RedisServer) -> None:
+    def __init__(self, checkout: Checkout, terminal: Terminal, stores: Stores, server: RedisServer) -> None:
         self.checkout = checkout
         self.terminal = terminal
         self.stores = stores
-        self.apart = {"TRADING__REDIS_URL": redis.url, "TRADING__VAR_DIR": str(redis.plan.folder / "var")}
+        self._server = server
+        self.apart = {"TRADING__REDIS_URL": server.url, "TRADING__VAR_DIR": str(server.plan.folder / "var")}
+
+    def until_decided(self) -> None:
+        self.terminal.until(lambda: all(journal_ms(self.stores, name) for name in SYMBOLS), "candle of each symbol")
+
+    def until_filled(self) -> None:
+        self.terminal.until(self.stores.ledger.fills, "filled order")
 
     def read(self, command: str) -> tuple[str, Any]:
         """Run a reading verb as it stands and with `--json`, and return both answers."""
@@ -68,6 +78,9 @@ class Product:
             answer, trouble = asked.communicate(timeout=60)
         assert asked.returncode == 0, trouble
         return shown, answer
+
+    def apart_redis(self) -> "redis.Redis":
+        return embedded_redis.connect(self._server.url)
 
     def want(self, state: DesiredState) -> None:
         self.stores.ledger.set_desired("XAUUSD", state, reason="a test begins here")
@@ -78,19 +91,18 @@ class Product:
 
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
-    """`make run` in a copy of the checkout, since its first filled order."""
+    """`make run` in a copy of the checkout, since everything was started."""
     folder = tmp_path_factory.mktemp("readme")
     checkout = Checkout(folder)
-    redis = RedisServer(folder / "apart").start()
+    server = RedisServer(folder / "apart").start()
     try:
         terminal = checkout.make_run()
         terminal.says("logs in")
         with checkout.stores() as stores:
-            terminal.until(lambda: stores.ledger.fills(), "filled order")
-            yield Product(checkout, terminal, stores, redis)
+            yield Product(checkout, terminal, stores, server)
     finally:
         checkout.close()
-        redis.stop()
+        server.stop()
 
 
 def page(port: str, login: str = "") -> int:
@@ -105,6 +117,19 @@ def page(port: str, login: str = "") -> int:
         return error.code
     except urllib.error.URLError:
         return 0
+
+
+def nodes(answer: str) -> list[str]:
+    """Return the names, without their host, of the workers that answered a ping."""
+    return re.findall(r"(\S+)@\S+: OK", answer)
+
+
+def properties(schema: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each key that a JSON Schema knows, and what it says of it."""
+    if isinstance(schema, dict):
+        yield from schema.get("properties", {}).items()
+        for part in schema.values():
+            yield from properties(part)
 
 
 Show = Callable[[Product, str], None]
@@ -142,6 +167,7 @@ def _test(here: Product, command: str) -> None:
 
 @shows("celery -A tasks trading status")
 def _status(here: Product, command: str) -> None:
+    here.until_decided()
     shown, answer = here.read(command)
     symbols = {row["symbol"]: row for row in json.loads(answer)["symbols"]}
     assert tuple(symbols) == SYMBOLS
@@ -150,6 +176,7 @@ def _status(here: Product, command: str) -> None:
 
 @shows("celery -A tasks trading decisions XAUUSD")
 def _decisions(here: Product, command: str) -> None:
+    here.until_decided()
     shown, answer = here.read(command)
     rows = json.loads(answer)
     assert rows
@@ -159,6 +186,7 @@ def _decisions(here: Product, command: str) -> None:
 
 @shows("celery -A tasks trading orders")
 def _orders(here: Product, command: str) -> None:
+    here.until_filled()
     shown, answer = here.read(command)
     assert "filled" in {row["state"] for row in json.loads(answer)}
     assert "filled" in shown
@@ -166,6 +194,7 @@ def _orders(here: Product, command: str) -> None:
 
 @shows("celery -A tasks trading positions")
 def _positions(here: Product, command: str) -> None:
+    here.until_filled()
     shown, answer = here.read(command)
     assert all(row["units"] for row in json.loads(answer))
     assert any(name in shown for name in SYMBOLS) or shown == "no open positions\n"
@@ -173,6 +202,7 @@ def _positions(here: Product, command: str) -> None:
 
 @shows("celery -A tasks trading events")
 def _events(here: Product, command: str) -> None:
+    here.until_filled()
     shown, answer = here.read(command)
     kinds = {json.loads(line)["type"] for line in answer.splitlines()}
     assert kinds
@@ -189,11 +219,7 @@ def _doctor(here: Product, command: str) -> None:
 
 @shows("celery -A tasks inspect ping")
 def _ping(here: Product, command: str) -> None:
-    answer = here.checkout.run(command)
-    assert {line.split("@")[0] for line in answer.splitlines() if "@" in line} == {f"->  {n}" for n in NODES}
-
-
-NODES = (*SYMBOLS, "control")
+    assert sorted(nodes(here.checkout.run(command))) == ["BTCUSD", "XAUUSD", "celerybeat", "control"]
 
 
 @shows("celery call tasks.pause_symbol --args='[\"XAUUSD\"]'", "celery -A tasks trading pause XAUUSD")
@@ -210,20 +236,29 @@ def _resume(here: Product, command: str) -> None:
     here.until_wanted(DesiredState.RUNNING)
 
 
+@shows("celery -A tasks trading ledger migrate")
+def _migrate(here: Product, command: str) -> None:
+    assert "is now at revision" in here.checkout.run(command, **here.apart)
+
+
 @shows("celery -A tasks worker -Q XAUUSD")
 def _worker(here: Product, command: str) -> None:
     terminal = here.checkout.start(command, **here.apart)
-    terminal.says("ready.")
-    answer = here.checkout.run("celery -A tasks inspect ping", **here.apart)
-    assert re.findall(r"(\S+)@\S+: OK", answer) == ["XAUUSD"]
-    assert terminal.interrupt() == 0
+    with here.apart_redis() as client:
+        terminal.until(client.pubsub_numpat, "ear for remote control")
+    assert nodes(here.checkout.run("celery -A tasks inspect ping", **here.apart)) == ["XAUUSD"]
+    terminal.interrupt()
+    assert terminal.left() == []
 
 
 @shows("celery -A tasks beat")
 def _beat(here: Product, command: str) -> None:
     terminal = here.checkout.start(command, **here.apart)
-    terminal.says("beat_leads")
-    assert terminal.interrupt() == 0
+    with here.apart_redis() as client:
+        terminal.until(lambda: client.keys("XAUUSD*") and client.keys("BTCUSD*"), "tick for each symbol")
+        assert client.exists(keys.beat_leader("trading"))
+    terminal.interrupt()
+    assert terminal.left() == []
 
 
 @shows("celery -A tasks flower")
@@ -234,6 +269,7 @@ def _flower(here: Product, command: str) -> None:
     terminal.until(lambda: page(port), "answer of Flower")
     assert page(port) == 200, "the README warns that it has no login"
     terminal.interrupt()
+    assert terminal.left() == []
 
 
 @shows("TRADING__CONFIG_DIR=mine celery -A tasks trading config check")
@@ -243,22 +279,22 @@ def _check(here: Product, command: str) -> None:
 
 @shows("TRADING__CONFIG_DIR=mine TRADING__VAR_DIR=mine/var make run")
 def _run_mine(here: Product, command: str) -> None:
-    terminal = here.checkout.start(command, TRADING__FLOWER_PORT=str(free_port()))
-    terminal.says("logs in")
-    with here.checkout.stores("mine/var", "mine") as stores:
+    terminal = here.checkout.start(command)
+    terminal.says("Flower is not started: port", "logs in")  # the system of all these tests has it
+    with here.checkout.stores("mine/var") as stores:
         terminal.until(lambda: len(journal_ms(stores, "XAUUSD")) == OWN_CANDLES, "candle of the file decided")
         assert stores.ledger.fills("XAUUSD")
         terminal.until(lambda: journal_ms(stores, "BTCUSD"), "candle with the strategy of the README")
-    terminal.launcher().terminate()
-    assert terminal.process.wait(60) == 0, terminal.text
+    terminal.interrupt()
     assert terminal.left() == []
+    assert "all stopped" in terminal.text
 
 
 @shows("celery -A tasks trading config schema")
 def _schema(here: Product, command: str) -> None:
-    schema = json.loads(here.checkout.run(command))
-    units = schema["symbols.yaml"]["$defs"]["Risk"]["properties"]["units"]
-    assert units["description"]
+    schemas = json.loads(here.checkout.run(command))
+    assert set(schemas) == {"services.yaml", "symbols.yaml"}
+    assert [name for name, told in properties(schemas) if not told.get("description")] == []
 
 
 @shows(". .venv/bin/activate")
@@ -280,12 +316,12 @@ def mine(product: Product) -> Path:
     root = product.checkout.root
     product.checkout.run("cp -r configs mine")
     (root / "my_strategies.py").write_text(blocks("python")[0], encoding="utf-8")
-    write_candles(root / "mine" / "gold.csv.gz", generated_candles("XAUUSD", OWN_CANDLES, seed=3))
+    write_candles(root / "mine" / "gold.csv.gz", generated_candles("XAUUSD", OWN_CANDLES))
     file = root / "mine" / "symbols.yaml"
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
     content["symbols"]["XAUUSD"] |= yaml.safe_load(blocks("yaml")[0])
     content["symbols"]["BTCUSD"] |= own_strategy()
-    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return file
 
 
@@ -313,14 +349,11 @@ def test_run_writes_nothing_outside_of_var(product: Product, mine: Path) -> None
 
 
 def test_wrong_value_names_file_key_value_and_allowed_and_nothing_starts(product: Product, mine: Path) -> None:
-    root = product.checkout.root
     product.checkout.run("cp -r mine wrong && sed -i.bak 's/units: 10.*/units: -10/' wrong/symbols.yaml")
-    told = product.checkout.run(
-        "make run", expected=2, TRADING__CONFIG_DIR="wrong", TRADING__VAR_DIR=str(root / "wrong" / "var")
-    )
+    told = product.checkout.fail("make run", 2, TRADING__CONFIG_DIR="wrong", TRADING__VAR_DIR="new")
     line = next(line for line in told.splitlines() if "units" in line)
-    assert all(word in line for word in ("symbols.yaml", "XAUUSD", "-10", "greater than 0")), told
-    assert not (root / "wrong" / "var").exists()
+    assert all(word in line for word in ("symbols.yaml", "XAUUSD", "-10", "above 0")), told
+    assert not (product.checkout.root / "new").exists()
 
 
 def test_value_from_the_environment_goes_before_the_file(product: Product) -> None:
@@ -357,7 +390,7 @@ def test_readme_names_the_strategies_the_control_tasks_and_the_ends_that_there_a
     assert set(re.findall(r"`(\w+)`", shipped[1])) == set(SHIPPED)
     assert set(re.findall(r"`([\w-]+)`", ends[1])) <= set(EndReason)
     control_tasks = {name for name in app.tasks if name.startswith("tasks.") and hasattr(control, name[6:])}
-    named = set(re.findall(r"`(?:tasks\.)?(\w+_symbol|\w+_all|status)`", README))
+    named = set(re.findall(r"(?:`|tasks\.)(\w+_symbol|\w+_all|status)\b", README))
     assert {f"tasks.{name}" for name in named} == control_tasks
 
 

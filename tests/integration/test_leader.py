@@ -54,9 +54,7 @@ def test_leader_that_is_silent_loses_the_lease_and_the_epoch_grows(client: redis
     first, second = (Leadership(client, NAMESPACE, lease_s=SHORT_S) for _ in range(2))
     assert first.epoch() == 1
 
-    began_s = time.monotonic()
     assert until(second.epoch) == 2
-    assert time.monotonic() - began_s >= SHORT_S * 0.5
     assert until(first.epoch) == 3
 
 

@@ -79,7 +79,7 @@ class TestMemorySymbolStore(SymbolStoreContract):
 
 def test_redis_commit_sends_each_event_to_the_channel_too(in_redis: InRedis) -> None:
     begin(in_redis.store)
-    channel = in_redis.client.pubsub(ignore_subscribe_messages=True)
+    channel = in_redis.client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
     channel.subscribe(keys.events(NAMESPACE))
     channel.get_message(timeout=5)
     in_redis.store.commit(commit_of(10, 10), [FILLED])

@@ -114,10 +114,14 @@ class Service(ABC, Generic[In, Out]):
         }
 
     def _failed(self, error: Exception) -> None:
+        """Go into ERROR, and say so once as long as the error is the same."""
+        text = f"{type(error).__name__}: {error}"
+        is_news = self.state is not ServiceState.RECOVERING or text != self._last_error
         self._error_count += 1
-        self._last_error = f"{type(error).__name__}: {error}"
+        self._last_error = text
         self._go(ServiceState.ERROR)
-        self._tell(EventType.SERVICE_ERROR, self._last_error)
+        if is_news:
+            self._tell(EventType.SERVICE_ERROR, text)
 
     def _recovered(self) -> None:
         self._go(ServiceState.RUNNING)

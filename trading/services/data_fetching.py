@@ -1,7 +1,7 @@
 """First stage: new closed candles, each once, in order, and none that is corrupt."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TypeVar
 
@@ -15,6 +15,11 @@ from trading.ports import Bars, CandleSource, Ledger, SymbolMemory, SymbolStore
 from trading.services.base import Service
 
 T = TypeVar("T")
+
+_CHECK_EVERY = 60
+"""Messages between two comparisons of the store with the ledger."""
+
+_LONGEST_DELAY_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +79,15 @@ class DataFetchingService(Service[Wake, NewCandle]):
         self._is_open = is_open
         self._sleep_s = sleep_s
         self._generation: int | None = None
+        self._told_fault: tuple[str, int] | None = None
+        self.reset()
 
     def process(self, message: Wake) -> NewCandle | End:
         memory = self._store.load(self.symbol)
-        if memory.cursor_ms is None:
+        if memory.cursor_ms is None or memory.timeframe != self._timeframe:
             self._begin()
             memory = self._store.load(self.symbol)
+        memory = self._checked(memory)
         if self._generation is None:
             self._generation = memory.generation
         if memory.generation != self._generation:
@@ -90,10 +98,37 @@ class DataFetchingService(Service[Wake, NewCandle]):
         if message.expected_ms is not None and message.expected_ms != cursor_ms:
             return End(EndReason.SUPERSEDED, "another chain has moved on", cursor_ms=cursor_ms)
         bars, fresh = self._new_candles(cursor_ms)
+        self._told_fault = None
         if not len(fresh):
-            return End(EndReason.NO_NEW_CANDLE, cursor_ms=cursor_ms)
+            return End(EndReason.NO_NEW_CANDLE, self._why_none(bars, cursor_ms), cursor_ms=cursor_ms)
         self._flag_gaps(cursor_ms, fresh[: self._terms.batch_limit])
         return self._message(memory, cursor_ms, bars, fresh)
+
+    def _why_none(self, bars: Bars, cursor_ms: int) -> str:
+        if bars.as_of_ms >= cursor_ms:
+            return ""
+        return (
+            f"the market stands at {bars.as_of_ms}, before the last candle decided at {cursor_ms}: "
+            "another market needs another account or TRADING__VAR_DIR"
+        )
+
+    def reset(self) -> None:
+        """Compare the store with the ledger at the next message."""
+        self._until_check = 0
+
+    def _checked(self, memory: SymbolMemory) -> SymbolMemory:
+        """Correct by the ledger what the store has lost or not heard: now and then, and while it says not to run."""
+        if self._until_check and memory.desired is DesiredState.RUNNING:
+            self._until_check -= 1
+            return memory
+        self._until_check = _CHECK_EVERY
+        desired = self._ledger.desired(self.symbol)
+        if desired is not memory.desired:
+            self._store.set_desired(self.symbol, desired)
+        has_exposure = memory.has_exposure or self._ledger.has_exposure(self.symbol)
+        if has_exposure and not memory.has_exposure:
+            self._store.expose(self.symbol)
+        return replace(memory, desired=desired, has_exposure=has_exposure)
 
     def _new_candles(self, cursor_ms: int) -> tuple[Bars, Candles]:
         bars = self._ask(lambda: self._source.newest(self._terms.nbr_bars, after_ms=cursor_ms or None))
@@ -153,7 +188,7 @@ class DataFetchingService(Service[Wake, NewCandle]):
                 return question()
             except Transient:
                 self._sleep_s(delay_s)
-                delay_s *= 2
+                delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
         try:
             return question()
         except Transient as error:
@@ -171,6 +206,10 @@ class DataFetchingService(Service[Wake, NewCandle]):
                 self._fetch_failed(f"gap: {missing} candles missing, going on", open_ms, missing=missing)
 
     def _fetch_failed(self, reason: str, at_ms: int, **details: int) -> None:
+        """Publish what is wrong with the data, once until the source answers well again."""
+        if (reason, at_ms) == self._told_fault:
+            return
+        self._told_fault = (reason, at_ms)
         self._bus.publish(
             Event(
                 type=EventType.DATA_FETCH_FAILED,

@@ -12,6 +12,7 @@ from trading.events import (
     Event,
     EventType,
     IndicatorsUpdated,
+    Refusal,
     Regime,
     Signal,
     SignalGenerated,
@@ -39,7 +40,10 @@ class StrategyTerms:
 
 
 class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
-    """Asks the strategy, validates entries, and ends the chain when neither a signal nor a position needs more."""
+    """Asks the strategy, validates entries, and ends the chain when neither a signal nor a position needs more.
+
+    A signal whose entry is refused goes on: the ledger writes it down, so that no late message can act on it again.
+    """
 
     def __init__(
         self,
@@ -72,6 +76,7 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
         rows = IndicatorRows.from_rows(message.columns, message.rows)
         said = self._said(message, rows)
         judged = []
+        silent = EndReason.NO_SIGNAL if message.desired is DesiredState.RUNNING else EndReason.PAUSED
         for row, regime in zip(message.candles, message.regimes, strict=True):
             open_ms = int(row[0])
             row_count = int(rows.open_ms.searchsorted(open_ms, side="right"))
@@ -79,7 +84,7 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
                 text = f"too few rows: {row_count} of {self._terms.min_rows_required}"
                 judged.append(_Judged(EndReason.TOO_FEW_ROWS, text))
             elif open_ms not in said:
-                judged.append(_Judged(EndReason.NO_SIGNAL, SILENT))
+                judged.append(_Judged(silent, SILENT))
             else:
                 judged.append(self._validate(message, said[open_ms], regime))
         return judged
@@ -94,15 +99,18 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
         return {signal.open_ms: signal for signal in signals}
 
     def _validate(self, message: IndicatorsUpdated, signal: Signal, regime: Regime) -> "_Judged":
+        """Note on the signal why it may not open anything; what is open the other way it may end all the same."""
         said = f"{signal.side.value} at {signal.price:g}: {signal.reason}"
-        self._tell_signal(message, EventType.SIGNAL_GENERATED, signal, said)
         refusal = self._refusal(message, signal, regime)
-        if refusal is None:
-            self._tell_signal(message, EventType.SIGNAL_VALIDATED, signal, said)
-            return _Judged(EndReason.DECIDED, said, signal)
-        self._tell_signal(message, EventType.SIGNAL_REJECTED, signal, refusal.reason, rule=refusal.rule)
-        end = EndReason.PAUSED if refusal.rule == "paused" else EndReason.NO_SIGNAL
-        return _Judged(end, f"{said} -> refused by {refusal.rule}: {refusal.reason}")
+        if signal.open_ms > message.after_ms:  # one that is evaluated again has spoken already
+            self._tell_signal(message, EventType.SIGNAL_GENERATED, signal, said)
+            if refusal is None:
+                self._tell_signal(message, EventType.SIGNAL_VALIDATED, signal, said)
+            else:
+                self._tell_signal(message, EventType.SIGNAL_REJECTED, signal, refusal.reason, rule=refusal.rule)
+        if refusal is not None:
+            signal = signal.model_copy(update={"entry_refused": Refusal(rule=refusal.rule, reason=refusal.reason)})
+        return _Judged(EndReason.DECIDED, said, signal)
 
     def _refusal(self, message: IndicatorsUpdated, signal: Signal, regime: Regime) -> Rejected | None:
         if message.desired is not DesiredState.RUNNING and signal.side is not SignalSide.CLOSE:

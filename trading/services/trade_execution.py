@@ -10,12 +10,16 @@ from trading.chronicle import Chronicle
 from trading.errors import Rejected, Transient
 from trading.events import Signal, SignalGenerated, correlation_id
 from trading.flow import End, EndReason
+from trading.lifecycle import DesiredState
 from trading.orders import Leg, OrderRequest, OrderState, decided_open_ms
 from trading.ports import Intent, Ledger, SymbolStore, Venue
 from trading.risk import OK, LedgerView, Verdict
 from trading.services.base import Service
 
 Judge = Callable[[LedgerView, Signal], Verdict]
+
+
+_ACKNOWLEDGED = (OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,8 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         if verdict is None:
             self._settle(message)
             return self._told(said, decided.earlier) if decided.earlier else f"{said} -> decided before"
+        if verdict.rule == "unsettled":
+            self._is_settled = False  # ask the venue again, an order may have ended there unseen
         for event in trade_events.of_verdict(signal, verdict, self.symbol, cause):
             self._bus.publish(event)
         if decided.intents:
@@ -130,7 +136,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         return self._told(said, verdict)
 
     def _told(self, said: str, verdict: Verdict) -> str:
-        text = verdict.reason if verdict.rule == OK else f"{said} -> {verdict.rule}: {verdict.reason}"
+        text = verdict.reason if verdict.rule == OK else f"{said} -> refused by {verdict.rule}: {verdict.reason}"
         return f"dry run, nothing sent: {text}" if self._terms.dry_run else text
 
     def _settle(self, message: SignalGenerated) -> None:
@@ -143,19 +149,27 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         self._has_exposure = None
         unknown_to_venue = []
         for intent in self._ledger.unsettled(self.symbol):
-            if intent.state in (OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED):
-                continue
-            request = intent.request
-            known = self._venue.find(request.client_order_id)
-            age_ms = message.as_of_ms - request.decided_ms
+            known = self._venue.find(intent.request.client_order_id)
             if known is not None:
-                self._ledger.mark(request.client_order_id, known.state, known.venue_order_id)
-            elif request.leg is Leg.ENTRY and age_ms > self._terms.max_signal_age_ms:
-                self._ledger.mark(request.client_order_id, OrderState.EXPIRED)
-                self._bus.publish(trade_events.of_expiry(request, age_ms, self._cause(message, request)))
-            else:
+                self._ledger.mark(known.client_order_id, known.state, known.venue_order_id)
+            elif intent.state not in _ACKNOWLEDGED and not self._let_go(message, intent.request):
                 unknown_to_venue.append(intent)
         self._send_in_turn(message, unknown_to_venue)
+
+    def _let_go(self, message: SignalGenerated, request: OrderRequest) -> bool:
+        """Give up an entry that the venue does not know, when its time has passed or the user wants none by now."""
+        if request.leg is not Leg.ENTRY:
+            return False
+        age_ms = message.as_of_ms - request.decided_ms
+        if age_ms > self._terms.max_signal_age_ms:
+            state, reason = OrderState.EXPIRED, f"never sent, and now {age_ms / 1000:g} s too old to be an entry"
+        elif (desired := self._ledger.desired(self.symbol)) is not DesiredState.RUNNING:
+            state, reason = OrderState.CANCELED, f"never sent, and now the symbol is {desired.value}"
+        else:
+            return False
+        self._ledger.mark(request.client_order_id, state)
+        self._bus.publish(trade_events.of_cancel(request, reason, self._cause(message, request)))
+        return True
 
     def _send_in_turn(self, message: SignalGenerated, intents: Sequence[Intent]) -> None:
         """Send orders one after the other. Once one did not go through, no entry follows: it counted on the exit."""

@@ -68,7 +68,12 @@ def upgrade() -> None:
         sa.Column("fee", sa.Double, nullable=False),
         sa.Column("market_ms", sa.BigInteger, nullable=False),
         sa.Column("realised", sa.Double, nullable=False, comment="profit that this fill realised, after its fee"),
-        sa.Column("correlation_id", sa.String, nullable=True, comment="of the decision; for a protective order, of the one that opened the position"),
+        sa.Column(
+            "correlation_id",
+            sa.String,
+            nullable=True,
+            comment="of the decision; for a protective order, of the one that opened the position",
+        ),
         sa.PrimaryKeyConstraint("account", "fill_id", name=op.f("pk_fills")),
     )
     op.create_index("ix_fills_symbol", "fills", ["account", "symbol", "sequence"])

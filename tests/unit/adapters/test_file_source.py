@@ -93,7 +93,7 @@ class TestFileSourceWithAClock(PlayedSourceContract):
 @pytest.mark.data
 @pytest.mark.parametrize(
     ("name", "step"),
-    [("XAUUSD_1m.csv.gz", 1), ("BTCUSDT_1m.csv.gz", 5), ("BTCUSDT_1m_gappy.csv.gz", 1)],
+    [("XAUUSD_1m.csv.gz", 3), ("BTCUSDT_1m.csv.gz", 5), ("BTCUSDT_1m_gappy.csv.gz", 1)],
 )
 def test_recorded_file_walked_at_full_speed_gives_each_candle_once_and_no_look_ahead(name: str, step: int) -> None:
     source = FileSource(recorded(name), "X", "1m", step=step)

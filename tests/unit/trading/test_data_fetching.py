@@ -1,12 +1,11 @@
 """First stage: each closed candle once, in order, and none that is corrupt."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.fakes import SYMBOL, Desk, at_place, make_candles, place_of, planned, system_config
+from tests.fakes import SYMBOL, Databases, Desk, at_place, make_candles, place_of, planned, system_config
 from trading.candles import Candles
 from trading.errors import BadCandle, Transient
 from trading.events import Event, EventType, NewCandle
@@ -17,15 +16,22 @@ SHOWN = 20
 NO_ANSWER = Transient("exchange", "no answer")
 
 
-def make_desk(folder: Path, *, shown: int = SHOWN, fetching: dict[str, object] | None = None, **symbol: Any) -> Desk:
+@pytest.fixture(scope="module")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    return Databases(tmp_path_factory.mktemp("desk"))
+
+
+def make_desk(
+    databases: Databases, *, shown: int = SHOWN, fetching: dict[str, object] | None = None, **symbol: Any
+) -> Desk:
     config = system_config(planned({}), services={"data_fetching": fetching or {}}, **symbol)
-    return Desk(folder, config, make_candles(120), shown=shown)
+    return Desk(databases, config, make_candles(120), shown=shown)
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
+def desk(databases: Databases) -> Desk:
     """A desk that has decided the first `SHOWN` candles of its tape."""
-    desk = make_desk(tmp_path)
+    desk = make_desk(databases)
     desk.advance()
     assert desk.cursor == SHOWN - 1
     return desk
@@ -71,8 +77,8 @@ def test_fetch_without_a_new_candle_ends_and_says_so(desk: Desk) -> None:
     assert (end.reason, end.cursor_ms) == (EndReason.NO_NEW_CANDLE, at_place(SHOWN - 1))
 
 
-def test_fetch_unfinished_bar_is_never_handed_on_while_the_tape_moves(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path, fetching={"nbr_bars": 5})
+def test_fetch_unfinished_bar_is_never_handed_on_while_the_tape_moves(databases: Databases) -> None:
+    desk = make_desk(databases, fetching={"nbr_bars": 5})
     for _ in range(30):
         desk.advance(show=1)
 
@@ -81,15 +87,15 @@ def test_fetch_unfinished_bar_is_never_handed_on_while_the_tape_moves(tmp_path: 
     assert desk.cursor == desk.source.shown - 1
 
 
-def test_fetch_candle_index_of_three_leaves_the_newest_closed_candle_for_later(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path, fetching={"candle_index": 3, "nbr_bars": 4})
+def test_fetch_candle_index_of_three_leaves_the_newest_closed_candle_for_later(databases: Databases) -> None:
+    desk = make_desk(databases, fetching={"candle_index": 3, "nbr_bars": 4})
     desk.advance()
 
     assert places(fetched(desk, show=1)) == [SHOWN - 1]
 
 
-def test_fetch_candle_index_of_one_still_refuses_the_bar_that_is_forming(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path, fetching={"candle_index": 1, "nbr_bars": 2})
+def test_fetch_candle_index_of_one_still_refuses_the_bar_that_is_forming(databases: Databases) -> None:
+    desk = make_desk(databases, fetching={"candle_index": 1, "nbr_bars": 2})
     desk.advance()
 
     assert places(fetched(desk, show=1)) == [SHOWN]
@@ -103,8 +109,8 @@ def test_fetch_after_an_absence_asks_for_what_was_missed(desk: Desk) -> None:
     assert failures(desk) == []
 
 
-def test_fetch_more_than_a_batch_hands_on_the_oldest_and_asks_for_another_wake_up(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, system_config(planned({})), make_candles(700), shown=10)
+def test_fetch_more_than_a_batch_hands_on_the_oldest_and_asks_for_another_wake_up(databases: Databases) -> None:
+    desk = Desk(databases, system_config(planned({})), make_candles(700), shown=10)
     desk.advance()
 
     message = fetched(desk, show=600)
@@ -133,8 +139,18 @@ def test_fetch_source_down_for_long_is_transient_and_told_and_loses_nothing(desk
     assert places(fetched(desk)) == [SHOWN]
 
 
-def test_fetch_without_retries_asks_once(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path, fetching={"retry_attempts": 0})
+def test_fetch_source_down_again_after_it_healed_is_told_again(desk: Desk) -> None:
+    for _ in range(2):
+        desk.source.failures = [NO_ANSWER] * 4
+        with pytest.raises(Transient):
+            fetch(desk)
+        ended(desk)
+
+    assert len(failures(desk)) == 2
+
+
+def test_fetch_without_retries_asks_once(databases: Databases) -> None:
+    desk = make_desk(databases, fetching={"retry_attempts": 0})
     desk.advance()
     desk.source.failures = [NO_ANSWER]
 
@@ -158,7 +174,7 @@ def test_fetch_bad_candle_is_refused_and_told_and_taken_once_when_the_source_hea
         with pytest.raises(BadCandle):
             fetch(desk, show=1 if desk.source.shown == SHOWN else 0)
     assert desk.cursor == SHOWN - 1
-    assert [event.market_ms for event in failures(desk)] == [at_place(SHOWN)] * 2
+    assert [event.market_ms for event in failures(desk)] == [at_place(SHOWN)]
 
     desk.source.tape = good
     desk.advance()
@@ -222,9 +238,18 @@ def test_fetch_gap_inside_a_batch_is_flagged_like_one_before_it(desk: Desk) -> N
     ]
 
 
-def test_fetch_gap_while_the_market_was_closed_is_none(tmp_path: Path) -> None:
+def test_fetch_gaps_of_the_same_length_are_each_flagged(desk: Desk) -> None:
+    desk.source.drop(SHOWN + 1, SHOWN + 3)
+    desk.play(SHOWN + 4)
+    desk.source.drop(SHOWN + 4)
+    desk.play(SHOWN + 6)
+
+    assert [event.details for event in failures(desk)] == [{"missing": 1}] * 3
+
+
+def test_fetch_gap_while_the_market_was_closed_is_none(databases: Databases) -> None:
     closed = {"kind": "weekly", "timezone": "UTC", "opens": "sun 18:00", "closes": "fri 17:00"}
-    desk = make_desk(tmp_path, session={**closed, "daily_break": "00:20-00:25"})
+    desk = make_desk(databases, session={**closed, "daily_break": "00:20-00:25"})
     desk.advance()
     desk.source.drop(*range(20, 25))
     desk.source.drop(26)
@@ -235,9 +260,9 @@ def test_fetch_gap_while_the_market_was_closed_is_none(tmp_path: Path) -> None:
     assert [(place_of(event.market_ms), event.details) for event in failures(desk)] == []
 
 
-def test_fetch_gap_partly_in_session_counts_only_the_minutes_that_were_open(tmp_path: Path) -> None:
+def test_fetch_gap_partly_in_session_counts_only_the_minutes_that_were_open(databases: Databases) -> None:
     closed = {"kind": "weekly", "timezone": "UTC", "opens": "sun 18:00", "closes": "fri 17:00"}
-    desk = make_desk(tmp_path, session={**closed, "daily_break": "00:20-00:25"})
+    desk = make_desk(databases, session={**closed, "daily_break": "00:20-00:25"})
     desk.advance()
     desk.source.drop(*range(20, 28))
 
@@ -247,8 +272,8 @@ def test_fetch_gap_partly_in_session_counts_only_the_minutes_that_were_open(tmp_
 
 
 @pytest.mark.parametrize("hours", [23, 25])
-def test_fetch_day_on_which_clocks_change_is_no_gap(tmp_path: Path, hours: int) -> None:
-    desk = make_desk(tmp_path, timeframe="1d")
+def test_fetch_day_on_which_clocks_change_is_no_gap(databases: Databases, hours: int) -> None:
+    desk = make_desk(databases, timeframe="1d")
     days = make_candles(12)
     starts = at_place(0) + np.arange(12, dtype=np.int64) * 86_400_000
     starts[6:] += (hours - 24) * 3_600_000
@@ -262,8 +287,8 @@ def test_fetch_day_on_which_clocks_change_is_no_gap(tmp_path: Path, hours: int) 
     assert failures(desk) == []
 
 
-def test_fetch_first_start_with_history_decides_the_newest_candle_alone(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path)
+def test_fetch_first_start_with_history_decides_the_newest_candle_alone(databases: Databases) -> None:
+    desk = make_desk(databases)
 
     message = fetched(desk)
 
@@ -274,8 +299,8 @@ def test_fetch_first_start_with_history_decides_the_newest_candle_alone(tmp_path
     assert len(stored) == desk.pipeline.indicators.history_count
 
 
-def test_fetch_first_start_without_history_begins_with_the_first_candle(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path, shown=1)
+def test_fetch_first_start_without_history_begins_with_the_first_candle(databases: Databases) -> None:
+    desk = make_desk(databases, shown=1)
 
     desk.advance()
     desk.play(6)
@@ -283,8 +308,8 @@ def test_fetch_first_start_without_history_begins_with_the_first_candle(tmp_path
     assert list(desk.journal) == [0, 1, 2, 3, 4, 5]
 
 
-def test_fetch_first_start_before_any_candle_has_closed_waits_for_it(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path, shown=1)
+def test_fetch_first_start_before_any_candle_has_closed_waits_for_it(databases: Databases) -> None:
+    desk = make_desk(databases, shown=1)
     desk.source.now_ms = at_place(0) + 1_000
 
     assert ended(desk).reason is EndReason.NO_NEW_CANDLE
@@ -292,8 +317,8 @@ def test_fetch_first_start_before_any_candle_has_closed_waits_for_it(tmp_path: P
     assert places(fetched(desk)) == [0]
 
 
-def test_fetch_first_start_with_a_bad_candle_in_history_tells_it_and_begins_after_it(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path)
+def test_fetch_first_start_with_a_bad_candle_in_history_tells_it_and_begins_after_it(databases: Databases) -> None:
+    desk = make_desk(databases)
     desk.source.spoil(SHOWN - 4, close=np.nan)
 
     assert places(fetched(desk)) == [SHOWN - 1]
@@ -302,8 +327,8 @@ def test_fetch_first_start_with_a_bad_candle_in_history_tells_it_and_begins_afte
     assert [event.market_ms for event in failures(desk)] == [at_place(SHOWN - 4)]
 
 
-def test_fetch_first_start_with_a_bad_newest_candle_decides_nothing(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path)
+def test_fetch_first_start_with_a_bad_newest_candle_decides_nothing(databases: Databases) -> None:
+    desk = make_desk(databases)
     desk.source.spoil(SHOWN - 1, close=np.nan)
 
     with pytest.raises(BadCandle):
@@ -311,8 +336,10 @@ def test_fetch_first_start_with_a_bad_newest_candle_decides_nothing(tmp_path: Pa
     assert desk.journal == {}
 
 
-def test_fetch_first_start_with_a_source_that_does_not_answer_is_transient_and_seeds_nothing(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path)
+def test_fetch_first_start_with_a_source_that_does_not_answer_is_transient_and_seeds_nothing(
+    databases: Databases,
+) -> None:
+    desk = make_desk(databases)
     desk.source.failures = [NO_ANSWER] * 4
 
     with pytest.raises(Transient):
@@ -321,8 +348,8 @@ def test_fetch_first_start_with_a_source_that_does_not_answer_is_transient_and_s
     assert places(fetched(desk)) == [SHOWN - 1]
 
 
-def test_fetch_store_emptied_begins_again_after_the_last_candle_that_the_ledger_decided(tmp_path: Path) -> None:
-    desk = Desk(tmp_path, system_config(planned({SHOWN: "buy"})), make_candles(60), shown=SHOWN)
+def test_fetch_store_emptied_begins_again_after_the_last_candle_that_the_ledger_decided(databases: Databases) -> None:
+    desk = Desk(databases, system_config(planned({SHOWN: "buy"})), make_candles(60), shown=SHOWN)
     desk.play(SHOWN + 5)
     desk.store.forget()
 
@@ -337,6 +364,35 @@ def test_fetch_store_emptied_keeps_what_the_ledger_says_is_wanted(desk: Desk) ->
     desk.store.forget()
 
     assert fetched(desk, show=1).desired is DesiredState.PAUSED
+
+
+def test_fetch_store_that_lost_a_pause_or_an_exposure_is_corrected_by_the_ledger(databases: Databases) -> None:
+    desk = Desk(databases, system_config(planned({SHOWN: "buy"})), make_candles(60), shown=SHOWN)
+    desk.play(SHOWN + 2)
+    desk.ledger.set_desired(SYMBOL, DesiredState.PAUSED, reason="the store was down")
+    desk.store.lose_exposure(SYMBOL)
+    desk.restart()
+
+    message = fetched(desk, show=1)
+
+    assert (message.desired, message.has_exposure) == (DesiredState.PAUSED, True)
+    memory = desk.store.load(SYMBOL)
+    assert (memory.desired, memory.has_exposure) == (DesiredState.PAUSED, True)
+
+
+def test_fetch_of_a_symbol_whose_timeframe_was_changed_begins_anew(desk: Desk) -> None:
+    hours = make_candles(12)
+    open_ms = hours.open_ms[0] + np.arange(12, dtype=np.int64) * 3_600_000
+    desk.store.seed(
+        SYMBOL,
+        Candles(open_ms, hours.values),
+        timeframe="1h",
+        cursor_ms=int(open_ms[-1]),
+        desired=DesiredState.RUNNING,
+    )
+
+    assert places(fetched(desk)) == [SHOWN - 1]
+    assert desk.store.load(SYMBOL).timeframe == "1m"
 
 
 def test_fetch_of_a_stopped_symbol_ends_without_asking_the_source(desk: Desk) -> None:
@@ -366,24 +422,24 @@ def test_fetch_after_a_restart_was_asked_for_ends_until_the_services_are_new(des
     assert places(fetched(desk)) == [SHOWN]
 
 
-def test_fetch_that_is_not_enabled_ends_and_asks_nothing(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path, fetching={"enabled": False})
+def test_fetch_that_is_not_enabled_ends_and_asks_nothing(databases: Databases) -> None:
+    desk = make_desk(databases, fetching={"enabled": False})
 
     assert ended(desk).reason is EndReason.DISABLED
     assert desk.source.asked == []
 
 
-def test_fetch_every_tick_hands_on_the_last_candle_again(tmp_path: Path) -> None:
+def test_fetch_every_tick_hands_on_the_last_candle_again(databases: Databases) -> None:
     services = {"strategy_evaluation": {"evaluation_mode": "every_tick"}}
-    desk = Desk(tmp_path, system_config(planned({}), services=services), make_candles(60), shown=SHOWN)
+    desk = Desk(databases, system_config(planned({}), services=services), make_candles(60), shown=SHOWN)
     desk.advance()
 
     assert places(fetched(desk)) == [SHOWN - 1]
 
 
-def test_fetch_every_tick_refuses_a_last_candle_that_has_gone_bad(tmp_path: Path) -> None:
+def test_fetch_every_tick_refuses_a_last_candle_that_has_gone_bad(databases: Databases) -> None:
     services = {"strategy_evaluation": {"evaluation_mode": "every_tick"}}
-    desk = Desk(tmp_path, system_config(planned({}), services=services), make_candles(60), shown=SHOWN)
+    desk = Desk(databases, system_config(planned({}), services=services), make_candles(60), shown=SHOWN)
     desk.advance()
     desk.source.spoil(SHOWN - 1, high=1.0)
 
@@ -408,7 +464,7 @@ def test_fetch_error_then_success_goes_through_recovering_to_running_and_counts(
     fetched(desk)
 
     status = service.get_status()
-    assert states == [ServiceState.ERROR] * 2
+    assert states == [ServiceState.ERROR], "the same error again is no news"
     assert (status["state"], status["is_healthy"], status["error_count"]) == ("running", True, 2)
     assert (status["processed_count"], status["recovery_attempts"]) == (processed + 1, 0)
     [recovered] = [event for event in desk.events_of(EventType.SERVICE_STARTED) if "recovered" in event.reason]

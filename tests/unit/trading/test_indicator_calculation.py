@@ -1,10 +1,8 @@
 """Second stage: values and regimes at each new candle, from the stored window or from memory."""
 
-from pathlib import Path
-
 import pytest
 
-from tests.fakes import SYMBOL, Desk, at_place, make_candles, system_config
+from tests.fakes import SYMBOL, Databases, Desk, at_place, make_candles, system_config
 from tests.fixtures.candle_files import generated_candles
 from trading.candles import Candles
 from trading.errors import Transient
@@ -20,14 +18,19 @@ SHOWN = WINDOW + 20
 ROWS = 6
 
 
-def make_desk(folder: Path, *, shown: int = SHOWN, tape: Candles | None = None, regimes: bool = False) -> Desk:
+@pytest.fixture(scope="module")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    return Databases(tmp_path_factory.mktemp("desk"))
+
+
+def make_desk(databases: Databases, *, shown: int = SHOWN, tape: Candles | None = None, regimes: bool = False) -> Desk:
     services = {"indicator_calculation": {"track_regime_changes": regimes, "recent_rows_limit": ROWS}}
-    return Desk(folder, system_config(EMA, services=services), tape or make_candles(SHOWN + 60), shown=shown)
+    return Desk(databases, system_config(EMA, services=services), tape or make_candles(SHOWN + 60), shown=shown)
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    desk = make_desk(tmp_path)
+def desk(databases: Databases) -> Desk:
+    desk = make_desk(databases)
     desk.advance()
     return desk
 
@@ -95,8 +98,8 @@ def test_indicators_of_a_batch_that_was_never_committed_do_not_stay_in_memory(de
     assert again.rows == lost.rows
 
 
-def test_indicators_while_the_window_fills_have_a_row_for_each_whole_window(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path, shown=WINDOW - 2)
+def test_indicators_while_the_window_fills_have_a_row_for_each_whole_window(databases: Databases) -> None:
+    desk = make_desk(databases, shown=WINDOW - 2)
     desk.advance()
 
     counts = []
@@ -107,17 +110,17 @@ def test_indicators_while_the_window_fills_have_a_row_for_each_whole_window(tmp_
     assert counts == [0, 1, 2, 3, 4, 5, 6, 6, 6]
 
 
-def test_indicators_that_are_not_enabled_end_the_chain_and_decide_nothing(tmp_path: Path) -> None:
+def test_indicators_that_are_not_enabled_end_the_chain_and_decide_nothing(databases: Databases) -> None:
     config = system_config(EMA, services={"indicator_calculation": {"enabled": False}})
-    desk = Desk(tmp_path, config, make_candles(SHOWN), shown=SHOWN)
+    desk = Desk(databases, config, make_candles(SHOWN), shown=SHOWN)
 
     assert desk.advance().reason is EndReason.DISABLED
     assert desk.journal == {}
 
 
-def test_regime_changes_in_a_batch_are_told_with_the_candle_of_each(tmp_path: Path) -> None:
+def test_regime_changes_in_a_batch_are_told_with_the_candle_of_each(databases: Databases) -> None:
     tape = generated_candles(SYMBOL, 900)
-    desk = make_desk(tmp_path, shown=500, tape=tape, regimes=True)
+    desk = make_desk(databases, shown=500, tape=tape, regimes=True)
     desk.advance()
 
     answer = updated(desk, show=400)

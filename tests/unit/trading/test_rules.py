@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from trading.events import Signal, SignalSide
+from trading.events import Refusal, Signal, SignalSide
 from trading.lifecycle import DesiredState
 from trading.orders import Leg, OrderRequest, Side, client_order_id
 from trading.positions import Position
@@ -29,7 +29,10 @@ FRACTION = RiskLimits(sizing="risk_fraction", risk_fraction=0.01, unit_step=0.1)
 
 
 def signal(
-    side: SignalSide = SignalSide.BUY, stop_loss: float | None = 95.0, size_units: float | None = None
+    side: SignalSide = SignalSide.BUY,
+    stop_loss: float | None = 95.0,
+    size_units: float | None = None,
+    entry_refused: Refusal | None = None,
 ) -> Signal:
     return Signal(
         strategy="ema",
@@ -40,11 +43,13 @@ def signal(
         take_profit=None if side is SignalSide.CLOSE else 115.0,
         size_units=size_units,
         reason="EMA 20 crossed above EMA 50",
+        entry_refused=entry_refused,
     )
 
 
 CLOSE = signal(SignalSide.CLOSE, stop_loss=None)
 SELL = signal(SignalSide.SELL, stop_loss=105.0)
+REFUSED = signal(entry_refused=Refusal(rule="max_signal_age", reason="too old"))
 
 
 def verdict_of(
@@ -82,7 +87,11 @@ LOSS_50 = AccountLimits(name="main", starting_balance=10_000, max_daily_loss=50)
         (SELL, held(SHORT), "position_open", []),
         (SELL, held(LONG), "ok", [EXIT_LONG, (Leg.ENTRY, Side.SELL, 1.0)]),
         (signal(), held(SHORT), "ok", [EXIT_SHORT, *ENTRY]),
-        (signal(), replace(held(SHORT), desired=DesiredState.PAUSED), "paused", []),
+        (signal(), replace(held(SHORT), desired=DesiredState.PAUSED), "paused", [EXIT_SHORT]),
+        (REFUSED, VIEW, "max_signal_age", []),
+        (REFUSED, replace(VIEW, has_unsettled=True), "max_signal_age", []),
+        (REFUSED, held(LONG), "position_open", []),
+        (REFUSED, held(SHORT), "max_signal_age", [EXIT_SHORT]),
         (CLOSE, VIEW, "nothing_to_close", []),
         (CLOSE, held(LONG), "ok", [EXIT_LONG]),
         (CLOSE, held(SHORT), "ok", [EXIT_SHORT]),

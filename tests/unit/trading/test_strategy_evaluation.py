@@ -1,11 +1,10 @@
 """Third stage: what the strategy says, whether it may be said, and where the chain ends."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.fakes import PLANNED_STRATEGY, Desk, at_place, make_candles, planned, system_config
+from tests.fakes import PLANNED_STRATEGY, Databases, Desk, at_place, make_candles, planned, system_config
 from trading.errors import Transient
 from trading.events import EventType, correlation_id
 from trading.flow import EndReason
@@ -15,8 +14,13 @@ SHOWN = 20
 BUY, SELL, CLOSE = "buy", "sell", "close"
 
 
-def make_desk(folder: Path, plan: dict[int, str], *, shown: int = SHOWN, **options: Any) -> Desk:
-    desk = Desk(folder, system_config(planned(plan, stop_distance=2.0), **options), make_candles(60), shown=shown)
+@pytest.fixture(scope="module")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    return Databases(tmp_path_factory.mktemp("desk"))
+
+
+def make_desk(databases: Databases, plan: dict[int, str], *, shown: int = SHOWN, **options: Any) -> Desk:
+    desk = Desk(databases, system_config(planned(plan, stop_distance=2.0), **options), make_candles(60), shown=shown)
     desk.advance()
     return desk
 
@@ -32,8 +36,8 @@ def settle(desk: Desk) -> None:
     assert not desk.store.load("XAUUSD").has_exposure
 
 
-def test_strategy_with_too_few_rows_is_not_asked_and_the_chain_ends_there(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path, {0: BUY, 1: BUY, 2: BUY}, shown=1)
+def test_strategy_with_too_few_rows_is_not_asked_and_the_chain_ends_there(databases: Databases) -> None:
+    desk = make_desk(databases, {0: BUY, 1: BUY, 2: BUY}, shown=1)
     desk.advance(show=1)
     end = desk.advance(show=1)
 
@@ -43,16 +47,16 @@ def test_strategy_with_too_few_rows_is_not_asked_and_the_chain_ends_there(tmp_pa
     assert [event.market_ms for event in desk.events_of(EventType.SIGNAL_GENERATED)] == [at_place(2)]
 
 
-def test_strategy_with_too_few_rows_and_nothing_open_ends_with_that_reason(tmp_path: Path) -> None:
+def test_strategy_with_too_few_rows_and_nothing_open_ends_with_that_reason(databases: Databases) -> None:
     services = {"strategy_evaluation": {"min_rows_required": 6}}
-    desk = make_desk(tmp_path, {}, shown=2, services=services)
+    desk = make_desk(databases, {}, shown=2, services=services)
     end = desk.advance(show=1)
 
     assert (end.reason, end.detail) == (EndReason.TOO_FEW_ROWS, "too few rows: 3 of 6")
 
 
-def test_strategy_that_says_nothing_ends_the_chain_and_moves_the_cursor(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path, {})
+def test_strategy_that_says_nothing_ends_the_chain_and_moves_the_cursor(databases: Databases) -> None:
+    desk = make_desk(databases, {})
     settle(desk)
     end = desk.advance(show=1)
 
@@ -62,8 +66,8 @@ def test_strategy_that_says_nothing_ends_the_chain_and_moves_the_cursor(tmp_path
     assert told(desk) == []
 
 
-def test_strategy_signal_is_told_validated_and_handed_on(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path, {SHOWN + 1: BUY})
+def test_strategy_signal_is_told_validated_and_handed_on(databases: Databases) -> None:
+    desk = make_desk(databases, {SHOWN + 1: BUY})
     settle(desk)
     end = desk.advance(show=1)
 
@@ -76,20 +80,21 @@ def test_strategy_signal_is_told_validated_and_handed_on(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("side", [BUY, SELL])
-def test_entry_while_paused_is_refused_and_ends_the_chain_with_that_reason(tmp_path: Path, side: str) -> None:
-    desk = make_desk(tmp_path, {SHOWN + 1: side})
+def test_entry_while_paused_is_refused_and_written_down(databases: Databases, side: str) -> None:
+    desk = make_desk(databases, {SHOWN + 1: side})
     settle(desk)
     desk.want(DesiredState.PAUSED)
     end = desk.advance(show=1)
 
-    assert end.reason is EndReason.PAUSED
+    assert end.reason is EndReason.DECIDED
     assert told(desk)[-1] == (EventType.SIGNAL_REJECTED, "paused")
+    assert [(row["outcome"], row["rule"]) for row in desk.ledger.decisions()] == [("refused", "paused")]
     assert "refused by paused" in desk.journal[SHOWN + 1]
     assert desk.orders() == []
 
 
-def test_exit_while_paused_goes_on_and_closes_the_position(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path, {SHOWN: BUY, SHOWN + 3: CLOSE})
+def test_exit_while_paused_goes_on_and_closes_the_position(databases: Databases) -> None:
+    desk = make_desk(databases, {SHOWN: BUY, SHOWN + 3: CLOSE})
     desk.play(SHOWN + 3)
     desk.want(DesiredState.PAUSED)
     desk.play(SHOWN + 6)
@@ -101,8 +106,8 @@ def test_exit_while_paused_goes_on_and_closes_the_position(tmp_path: Path) -> No
     assert [position.units for position in desk.ledger.positions()] == [0.0]
 
 
-def test_entry_from_an_old_candle_is_refused_and_an_exit_from_one_is_not(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path, {SHOWN: BUY, SHOWN + 4: CLOSE, SHOWN + 6: BUY})
+def test_entry_from_an_old_candle_is_refused_and_an_exit_from_one_is_not(databases: Databases) -> None:
+    desk = make_desk(databases, {SHOWN: BUY, SHOWN + 4: CLOSE, SHOWN + 6: BUY})
     desk.advance(show=1)
     desk.advance(show=20)
 
@@ -111,36 +116,60 @@ def test_entry_from_an_old_candle_is_refused_and_an_exit_from_one_is_not(tmp_pat
     assert told(desk)[-1] == (EventType.SIGNAL_REJECTED, "max_signal_age")
 
 
-def test_entry_in_a_regime_that_is_not_allowed_is_refused(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path, {SHOWN + 1: BUY}, allowed_regimes=["ranging"])
+def test_entry_in_a_regime_that_is_not_allowed_is_refused(databases: Databases) -> None:
+    desk = make_desk(databases, {SHOWN + 1: BUY}, allowed_regimes=["ranging"])
     settle(desk)
     end = desk.advance(show=1)
 
-    assert end.reason is EndReason.NO_SIGNAL
+    assert end.reason is EndReason.DECIDED
     assert told(desk)[-1] == (EventType.SIGNAL_REJECTED, "regime")
 
 
-def test_entry_outside_the_session_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("opposite", ["reverse", "close"])
+def test_entry_from_an_old_candle_still_ends_the_position_that_is_open_the_other_way(
+    databases: Databases, opposite: str
+) -> None:
+    desk = make_desk(
+        databases,
+        {SHOWN: BUY, SHOWN + 4: SELL},
+        risk={"sizing": "fixed_units", "units": 2.0, "on_opposite_signal": opposite},
+    )
+    desk.play(SHOWN + 2)
+    desk.advance(show=20)
+
+    assert [(leg, state) for _, leg, state in desk.orders()] == [("entry", "filled"), ("exit", "filled")]
+    assert [position.units for position in desk.ledger.positions()] == [0.0]
+
+
+def test_silent_candle_while_paused_ends_the_chain_as_paused(databases: Databases) -> None:
+    desk = make_desk(databases, {})
+    settle(desk)
+    desk.want(DesiredState.PAUSED)
+
+    assert desk.advance(show=1).reason is EndReason.PAUSED
+
+
+def test_entry_outside_the_session_is_refused(databases: Databases) -> None:
     session = {
         "kind": "weekly", "timezone": "UTC", "opens": "sun 18:00", "closes": "fri 17:00", "daily_break": "00:20-00:30"
     }  # fmt: skip
-    desk = make_desk(tmp_path, {SHOWN + 1: BUY}, session=session)
+    desk = make_desk(databases, {SHOWN + 1: BUY}, session=session)
     settle(desk)
     desk.advance(show=1)
 
     assert told(desk)[-1] == (EventType.SIGNAL_REJECTED, "session")
 
 
-def test_strategy_without_a_signal_hands_the_candle_on_while_something_is_open(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path, {SHOWN: BUY})
+def test_strategy_without_a_signal_hands_the_candle_on_while_something_is_open(databases: Databases) -> None:
+    desk = make_desk(databases, {SHOWN: BUY})
     desk.play(SHOWN + 2)
     end = desk.advance(show=1)
 
     assert end.reason is EndReason.SETTLED
 
 
-def test_strategy_whose_decisions_cannot_be_written_is_sick_and_the_candle_comes_again(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path, {})
+def test_strategy_whose_decisions_cannot_be_written_is_sick_and_the_candle_comes_again(databases: Databases) -> None:
+    desk = make_desk(databases, {})
     settle(desk)
     desk.store.failures = [Transient("redis", "no answer")]
 
@@ -155,8 +184,8 @@ def test_strategy_whose_decisions_cannot_be_written_is_sick_and_the_candle_comes
     assert desk.cursor == SHOWN + 1
 
 
-def test_strategy_that_is_not_enabled_ends_the_chain(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path, {SHOWN: BUY}, services={"strategy_evaluation": {"enabled": False}})
+def test_strategy_that_is_not_enabled_ends_the_chain(databases: Databases) -> None:
+    desk = make_desk(databases, {SHOWN: BUY}, services={"strategy_evaluation": {"enabled": False}})
 
     assert desk.advance(show=1).reason is EndReason.DISABLED
     assert desk.orders() == []

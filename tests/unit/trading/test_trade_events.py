@@ -80,7 +80,7 @@ def test_order_and_its_troubles_name_order_and_cause() -> None:
     events = [
         trade_events.of_order(REQUEST, VenueOrder(REQUEST.client_order_id, "paper-1", OrderState.ACCEPTED), CAUSE),
         trade_events.of_failure(REQUEST, "the venue refused it", CAUSE),
-        trade_events.of_expiry(REQUEST, 90_000, CAUSE),
+        trade_events.of_cancel(REQUEST, "never sent, and now 90 s too old", CAUSE),
     ]
 
     assert [event.type for event in events] == [
@@ -90,4 +90,4 @@ def test_order_and_its_troubles_name_order_and_cause() -> None:
     ]
     assert {event.details["client_order_id"] for event in events} == {REQUEST.client_order_id}
     assert {event.correlation_id for event in events} == {CAUSE}
-    assert "90 s" in events[2].reason
+    assert events[2].reason == "never sent, and now 90 s too old"

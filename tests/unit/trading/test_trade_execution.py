@@ -1,6 +1,5 @@
 """Fourth stage: intents before orders, and one order whatever breaks."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,17 +17,22 @@ NO_ANSWER = Transient("venue", "no answer")
 REFUSED = Rejected("margin", "not enough money")
 
 
+@pytest.fixture(scope="module")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    return Databases(tmp_path_factory.mktemp("desk"))
+
+
 def make_desk(
-    place: Path | Databases, plan: dict[int, str], *, shown: int = SHOWN, fuse: Fuse | None = None, **options: Any
+    databases: Databases, plan: dict[int, str], *, shown: int = SHOWN, fuse: Fuse | None = None, **options: Any
 ) -> Desk:
     config = system_config(planned(plan, stop_distance=5.0), **options)
-    return Desk(place, config, make_candles(60), shown=shown, fuse=fuse)
+    return Desk(databases, config, make_candles(60), shown=shown, fuse=fuse)
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
+def desk(databases: Databases) -> Desk:
     """A desk that will buy at the next candle, and close three candles later."""
-    desk = make_desk(tmp_path, {SHOWN: BUY, SHOWN + 3: CLOSE})
+    desk = make_desk(databases, {SHOWN: BUY, SHOWN + 3: CLOSE})
     desk.advance()
     return desk
 
@@ -78,8 +82,8 @@ def test_execution_events_of_an_order_and_its_fill_name_the_candle_decided_on(de
     assert causes == {correlation_id(SYMBOL, "1m", at_place(SHOWN))}
 
 
-def test_execution_of_a_stop_says_that_it_was_hit_and_closes(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path, {SHOWN: BUY})
+def test_execution_of_a_stop_says_that_it_was_hit_and_closes(databases: Databases) -> None:
+    desk = make_desk(databases, {SHOWN: BUY})
     desk.advance()
     desk.play(SHOWN + 2)
     desk.source.spoil(SHOWN + 3, low=50.0)
@@ -166,8 +170,8 @@ def test_execution_exit_unknown_for_long_is_sent_all_the_same(desk: Desk) -> Non
     assert held(desk) == 0.0
 
 
-def test_execution_opens_nothing_while_an_outcome_is_unknown(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path, {SHOWN: BUY, SHOWN + 1: SELL})
+def test_execution_opens_nothing_while_an_outcome_is_unknown(databases: Databases) -> None:
+    desk = make_desk(databases, {SHOWN: BUY, SHOWN + 1: SELL})
     desk.advance()
     for _ in range(2):
         desk.venue.fail("submit", NO_ANSWER)
@@ -178,8 +182,8 @@ def test_execution_opens_nothing_while_an_outcome_is_unknown(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("trouble", [NO_ANSWER, REFUSED], ids=["unknown", "refused"])
-def test_execution_reversal_whose_exit_fails_does_not_enter(tmp_path: Path, trouble: Exception) -> None:
-    desk = make_desk(tmp_path, {SHOWN: BUY, SHOWN + 3: SELL})
+def test_execution_reversal_whose_exit_fails_does_not_enter(databases: Databases, trouble: Exception) -> None:
+    desk = make_desk(databases, {SHOWN: BUY, SHOWN + 3: SELL})
     desk.advance()
     desk.play(SHOWN + 3)
     desk.venue.fail("submit", trouble)
@@ -191,8 +195,42 @@ def test_execution_reversal_whose_exit_fails_does_not_enter(tmp_path: Path, trou
     assert told(desk, EventType.TRADE_FAILED)[-1].startswith("not sent")
 
 
-def test_execution_reversal_closes_then_opens_the_other_way(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path, {SHOWN: BUY, SHOWN + 3: SELL})
+def test_execution_reversal_while_paused_closes_and_does_not_enter(databases: Databases) -> None:
+    desk = make_desk(databases, {SHOWN: BUY, SHOWN + 3: SELL})
+    desk.advance()
+    desk.play(SHOWN + 3)
+    desk.want(DesiredState.PAUSED)
+    desk.play(SHOWN + 6)
+
+    assert sent(desk) == [("entry", "filled"), ("exit", "filled")]
+    assert held(desk) == 0.0
+
+
+def test_execution_entry_never_sent_is_let_go_when_none_is_wanted_any_more(desk: Desk) -> None:
+    desk.venue.fail("submit", NO_ANSWER)
+    desk.advance(show=1)
+    desk.want(DesiredState.PAUSED)
+    desk.advance(show=1)
+
+    assert sent(desk) == [("entry", "canceled")]
+    assert desk.venue.submitted == []
+    assert "the symbol is paused" in told(desk, EventType.ORDER_CANCELLED)[0]
+
+
+def test_execution_order_that_ended_at_the_venue_unseen_is_noticed_at_the_next_signal(databases: Databases) -> None:
+    desk = make_desk(databases, {SHOWN: BUY, SHOWN + 2: BUY, SHOWN + 4: BUY})
+    desk.advance()
+    desk.advance(show=1)
+    desk.paper.cancel(desk.venue.submitted[0])
+    desk.play(SHOWN + 7)
+
+    assert "unsettled" in desk.journal[SHOWN + 2]
+    assert sent(desk) == [("entry", "canceled"), ("entry", "filled")]
+    assert held(desk) == 2.0
+
+
+def test_execution_reversal_closes_then_opens_the_other_way(databases: Databases) -> None:
+    desk = make_desk(databases, {SHOWN: BUY, SHOWN + 3: SELL})
     desk.advance()
     desk.play(SHOWN + 6)
 
@@ -200,8 +238,8 @@ def test_execution_reversal_closes_then_opens_the_other_way(tmp_path: Path) -> N
     assert held(desk) == -2.0
 
 
-def test_execution_order_that_the_venue_ends_at_once_is_written_down(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path, {SHOWN: BUY, SHOWN + 3: CLOSE}, venue={"kind": "paper", "fill_at": "close"})
+def test_execution_order_that_the_venue_ends_at_once_is_written_down(databases: Databases) -> None:
+    desk = make_desk(databases, {SHOWN: BUY, SHOWN + 3: CLOSE}, venue={"kind": "paper", "fill_at": "close"})
     desk.advance()
     desk.play(SHOWN + 3)
     strategy, decided_ms = desk.ledger.positions()[0].strategy, at_place(SHOWN + 3)
@@ -209,18 +247,18 @@ def test_execution_order_that_the_venue_ends_at_once_is_written_down(tmp_path: P
     desk.paper.submit(OrderRequest(by_hand, SYMBOL, strategy, Leg.EXIT, Side.SELL, 2.0, 100.0, decided_ms))
     fills, desk.venue.fills = desk.venue.fills, lambda *_, **__: []  # type: ignore[method-assign]  # not seen yet
     desk.advance(show=1)
+    assert ("exit", "canceled") in sent(desk)
     desk.venue.fills = fills  # type: ignore[method-assign]  # seen from now on
     desk.restart()
     desk.play(SHOWN + 6)
 
-    assert ("exit", "canceled") in sent(desk)
     assert held(desk) == 0.0
     assert desk.ledger.unsettled(SYMBOL) == []
 
 
-def test_execution_dry_run_writes_decisions_down_and_sends_nothing(tmp_path: Path) -> None:
+def test_execution_dry_run_writes_decisions_down_and_sends_nothing(databases: Databases) -> None:
     services = {"trade_execution": {"execution_mode": "dry"}}
-    desk = make_desk(tmp_path, {SHOWN: BUY, SHOWN + 3: SELL}, services=services)
+    desk = make_desk(databases, {SHOWN: BUY, SHOWN + 3: SELL}, services=services)
     desk.advance()
     desk.play(SHOWN + 6)
 
@@ -231,8 +269,8 @@ def test_execution_dry_run_writes_decisions_down_and_sends_nothing(tmp_path: Pat
     assert not desk.store.load(SYMBOL).has_exposure
 
 
-def test_execution_that_is_not_enabled_writes_the_decision_down_and_sends_nothing(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path, {SHOWN: BUY}, services={"trade_execution": {"enabled": False}})
+def test_execution_that_is_not_enabled_writes_the_decision_down_and_sends_nothing(databases: Databases) -> None:
+    desk = make_desk(databases, {SHOWN: BUY}, services={"trade_execution": {"enabled": False}})
     desk.advance()
     end = desk.advance(show=1)
 
@@ -251,8 +289,8 @@ def test_execution_of_a_pause_said_after_the_chain_began_is_refused_by_the_ledge
     assert event.details["rule"] == "paused"
 
 
-def test_execution_refused_by_an_account_limit_tells_the_breach(tmp_path: Path) -> None:
-    desk = make_desk(tmp_path, {SHOWN: BUY}, account={"max_daily_loss": 1.0})
+def test_execution_refused_by_an_account_limit_tells_the_breach(databases: Databases) -> None:
+    desk = make_desk(databases, {SHOWN: BUY}, account={"max_daily_loss": 1.0})
     desk.advance()
     desk.advance(show=1)
 
@@ -315,9 +353,8 @@ UNTIL = SHOWN + 5
 @pytest.mark.parametrize(("fill_at", "step"), [("next_open", 1), ("next_open", 4), ("close", 3)])
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_execution_cut_off_at_any_write_and_run_again_gives_the_same_books(
-    tmp_path: Path, *, fill_at: str, step: int, after: bool
+    databases: Databases, *, fill_at: str, step: int, after: bool
 ) -> None:
-    databases = Databases(tmp_path)
     options: dict[str, Any] = {"venue": {"kind": "paper", "fill_at": fill_at}, "max_signal_age_s": 3_600.0}
 
     def run(fuse: Fuse) -> tuple[Desk, int]:
