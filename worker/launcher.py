@@ -183,10 +183,15 @@ class Launch:
             engine.dispose()
 
     def _release_markets(self, url: str) -> None:
-        """Forget where the played markets stood on the clock: they go on from the last candle decided, not from now."""
-        client = embedded_redis.connect(url)
+        """Forget where the played markets stood on the clock: they go on from the last candle decided, not from now.
+
+        The time of the last fetch is forgotten too, so that a symbol shows as starting and not as stale.
+        """
+        client, namespace = embedded_redis.connect(url), self._settings.namespace
         try:
-            client.delete(*(keys.market_clock(self._settings.namespace, name) for name in self._system.symbols))
+            for name in self._system.symbols:
+                client.delete(keys.market_clock(namespace, name))
+                client.hdel(keys.state(namespace, name), "fetched_at_ms")
         except redis.RedisError as error:
             raise Transient("redis", str(error)) from error
         finally:

@@ -3,11 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
+import billiard.pool
 from celery.signals import after_setup_logger, after_setup_task_logger, celeryd_after_setup, celeryd_init
 from celery.utils.nodenames import nodesplit
 
 from tasks.routing import CONTROL_QUEUE
 from worker.logs import format_as_set
+
+# When it ends, a pool process waits for its last result to be counted, and may do so in vain: 1 s of it is enough.
+billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 10
 
 after_setup_logger.connect(format_as_set)
 after_setup_task_logger.connect(format_as_set)

@@ -131,16 +131,6 @@ class SymbolStoreContract:
         assert kept.journal(SYMBOL)[at_place(12)] == "decided 12"
         assert kept.journal(SYMBOL)[at_place(13)] == "later 13"
 
-    def test_commit_after_what_the_store_has_lost_takes_no_candle_and_publishes_all_the_same(self, kept: Kept) -> None:
-        begin(kept.store)
-        before = kept.store.load(SYMBOL)
-
-        assert kept.store.commit(commit_of(12, 13, after_ms=at_place(11), has_exposure=False), [FILLED]) == 0
-
-        assert (kept.store.load(SYMBOL), stored(kept.store), kept.journal(SYMBOL)) == (before, TAPE[:10], {})
-        assert kept.events() == [FILLED]
-        assert kept.store.commit(commit_of(10, 13, after_ms=at_place(9)), []) == 4
-
     def test_commit_without_a_word_on_exposure_leaves_what_is_known(self, kept: Kept) -> None:
         begin(kept.store)
         for place, said, expected in ((10, None, True), (11, False, False), (12, None, False), (13, True, True)):
