@@ -64,11 +64,21 @@ def load_system(config_dir: Path | None = None, environ: Mapping[str, str] | Non
     )
 
 
+_BARS_SHOWN = 2
+"""A closed bar and the forming one: with fewer no candle is ever seen to close."""
+
+
 def _unreachable_candles(models: Mapping[str, Any]) -> list[str]:
     """Return a line for each played source that never shows as many bars as `candle_index` passes over."""
     if not {SERVICES, SYMBOLS} <= models.keys():
         return []
-    index = models[SERVICES].services.data_fetching.candle_index
+    fetching = models[SERVICES].services.data_fetching
+    index = fetching.candle_index
+    if fetching.nbr_bars < _BARS_SHOWN:
+        return [
+            f"{SERVICES}: services.data_fetching.nbr_bars: found {fetching.nbr_bars}; allowed: at least {_BARS_SHOWN}, "
+            "because the newest bar is still forming"
+        ]
     return [
         f"{SERVICES}: services.data_fetching.candle_index: found {index}; allowed: at most {config.source.step + 1}, "
         f"because {symbol} plays at speed max and shows {config.source.step} closed bar(s) and a forming one at a time"

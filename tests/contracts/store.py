@@ -40,12 +40,11 @@ def commit_of(
     symbol: str = SYMBOL,
     text: str = "decided",
     has_exposure: bool | None = None,
-    after_ms: int = 0,
 ) -> Commit:
     """Return the commit of the candles at the places `first` to `last`, the last one included."""
     candles = TAPE[first : last + 1]
     decisions = [f"{text} {place}" for place in range(first, last + 1)]
-    return Commit(symbol, "1m", after_ms, candles, decisions, [Regime.RANGING] * len(candles), has_exposure)
+    return Commit(symbol, "1m", 0, candles, decisions, [Regime.RANGING] * len(candles), has_exposure)
 
 
 def begin(store: SymbolStore, until: int = 9, *, symbol: str = SYMBOL) -> None:
