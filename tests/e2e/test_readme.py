@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import redis
 import yaml
@@ -117,6 +118,12 @@ def page(port: str, login: str = "") -> int:
         return error.code
     except urllib.error.URLError:
         return 0
+
+
+def listening(terminal: Terminal) -> set[tuple[str, int]]:
+    """Return the addresses on which its processes listen."""
+    every = [link for process in terminal.family() for link in process.net_connections("inet")]
+    return {(link.laddr.ip, link.laddr.port) for link in every if link.status == psutil.CONN_LISTEN}
 
 
 def nodes(answer: str) -> list[str]:
@@ -264,10 +271,11 @@ def _beat(here: Product, command: str) -> None:
 @shows("celery -A tasks flower")
 def _flower(here: Product, command: str) -> None:
     port = str(free_port())
-    settings = {"FLOWER_PORT": port, "FLOWER_ADDRESS": "127.0.0.1"}  # so that nobody else can reach a test
+    settings = {"TRADING__FLOWER_PORT": port, "TRADING__FLOWER_PASSWORD": "secret"}
     terminal = here.checkout.start(command, **here.apart, **settings)
     terminal.until(lambda: page(port), "answer of Flower")
-    assert page(port) == 200, "the README warns that it has no login"
+    assert page(port) == 401, "the README promises a login"
+    assert listening(terminal) == {("127.0.0.1", int(port))}
     terminal.interrupt()
     assert terminal.left() == []
 
