@@ -23,7 +23,7 @@ run: $(STAMP) ## start the whole system here: Redis, workers, beat, Flower (ARGS
 	@exec $(BIN)/celery -A tasks trading up $(ARGS)
 
 test: $(STAMP) ## run all tests (ARGS="tests/unit -x" to choose)
-	@$(BIN)/python -m pytest -q $(ARGS)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 check: $(STAMP) ## lint, format, types and unit tests
 	@$(BIN)/ruff check .

@@ -19,7 +19,6 @@ from rich.progress import track
 
 from adapters.redis_client import connect
 from benchmarks.names import DONE, NOOP_QUEUE, NOOP_STAGES
-from tasks import app
 from tasks.ticks import send_tick
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.redis_server import RedisServer
@@ -78,8 +77,7 @@ def _system(folder: Path, server: RedisServer, candles: int, *, events: bool) ->
 
 
 def _time_chains(system: TradingSystem, rounds: int, warm_up: int, console: Console) -> dict[str, list[float]]:
-    with system.as_environment():
-        app.config_from_object("celeryconfig", force=True)
+    with system.client() as app:
         client = connect(system.redis.url)
         senders: dict[str, Send] = {NOOP: lambda root: _send_noop(app, root)}
         senders |= {name: _ticker(app, name) for name in SCENARIOS}

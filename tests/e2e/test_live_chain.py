@@ -14,14 +14,13 @@ from celery.result import AsyncResult
 
 from adapters.sources.file import read_candles
 from beat.schedule import PROMPT_S
-from tasks import app
 from tasks.ticks import send_tick
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import ROOT, TradingSystem, file_symbol, pool_child, recorded
 from trading.flow import Wake
 
 MakeSystem = Callable[..., TradingSystem]
-CANDLES = 400
+CANDLES = 150
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -101,7 +100,7 @@ def test_two_symbols_live_give_the_books_of_one_process(make_system: MakeSystem,
 
 
 def test_recorded_gold_and_bitcoin_live_give_the_books_of_one_process(make_system: MakeSystem, tmp_path: Path) -> None:
-    count = int(os.environ.get("TRADING_TEST_CANDLES", "600"))
+    count = int(os.environ.get("TRADING_TEST_CANDLES", "250"))
     recordings = {"XAUUSD": recorded("XAUUSD_1m.csv.gz"), "BTCUSDT": recorded("BTCUSDT_1m.csv.gz")}
     files = {
         name: write_candles(tmp_path / f"{name}.csv", read_candles(path, timeframe="1m")[:count])
@@ -126,13 +125,13 @@ def test_worker_pool_child_and_redis_killed_in_the_middle_lose_and_double_nothin
     def wait_for(candles: int) -> None:
         live.wait_until(lambda: len(live.journal("XAUUSD")) >= candles, f"{candles} candles decided")
 
-    wait_for(60)
+    wait_for(30)
     pool_child(worker).send_signal(signal.SIGKILL)
-    wait_for(130)
+    wait_for(60)
     worker.kill()
     worker.wait(10)
     worker.start()
-    wait_for(200)
+    wait_for(90)
     live.redis.kill()
     live.redis.start()
     live.wait_until(is_done(live, files), "every candle decided", limit_s=120)
@@ -162,14 +161,13 @@ def test_pause_by_celery_call_stops_new_intents_and_leaves_the_other_symbol_alon
     call = [sys.executable, "-m", "celery", "call", "tasks.pause_symbol", '--args=["XAUUSD"]']
     environment = {**os.environ, **live.environment}
     answer = subprocess.run(call, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=True)
-    with live.as_environment():
+    with live.client() as app:
         result = AsyncResult(answer.stdout.strip(), app=app)
-        app.conf.result_backend = live.redis.url
         assert result.get(timeout=30)["now"] == "paused"
     frozen, other = entries("XAUUSD"), entries("BTCUSDT")
     seen = len(live.journal("XAUUSD"))
     live.wait_until(lambda: len(entries("BTCUSDT")) >= len(other) + 3, "the other symbol goes on")
-    live.wait_until(lambda: len(live.journal("XAUUSD")) >= seen + 60, "the paused symbol watches on")
+    live.wait_until(lambda: len(live.journal("XAUUSD")) >= seen + 40, "the paused symbol watches on")
 
     assert entries("XAUUSD") == frozen
 
@@ -182,9 +180,8 @@ def test_two_beats_and_doubled_ticks_decide_each_candle_once(
     live.worker("XAUUSD")
     live.beat("beat-1")
     live.beat("beat-2")
-    with live.as_environment():
-        app.conf.broker_url = live.redis.url
-        while len(live.journal("XAUUSD")) < 300:
+    with live.client() as app:
+        while len(live.journal("XAUUSD")) < 100:
             seen = live.cursor_ms("XAUUSD")
             for _ in range(2):
                 send_tick(app, "XAUUSD", tick_id="tick:XAUUSD:doubled", life_s=PROMPT_S)

@@ -150,11 +150,11 @@ def test_events_filtered_are_looked_for_behind_the_newest(played: TradingSystem)
 
 
 def test_events_in_a_pipe_are_a_line_each_in_utc(played: TradingSystem) -> None:
-    result = verb(played, "events", "-n", "4")
+    result = verb(played, "events", "-n", "4", COLUMNS="160")
 
     lines = result.stdout.splitlines()
     assert len(lines) == 4
-    assert all(line[10:20].endswith("Z") and "XAUUSD" in line for line in lines)
+    assert all(line[10:20].endswith("Z") and "XAUUSD" in line for line in lines), lines
 
 
 @pytest.mark.parametrize("as_json", [True, False])

@@ -14,7 +14,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import IntegrityError
 
-from adapters.database import create_engine, head_revision, migrate, read_only, schema_revision, upsert
+from adapters.database import LOCK_TIMEOUT_S, create_engine, head_revision, migrate, read_only, schema_revision, upsert
 from adapters.tables import account_days, fences, metadata
 from trading.errors import Broken, Transient
 
@@ -122,7 +122,12 @@ def test_sqlite_connection_is_durable_and_checks_references(sqlite_url: str) -> 
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
             for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
         }
-    assert pragmas == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30_000}
+    assert pragmas == {
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "foreign_keys": 1,
+        "busy_timeout": LOCK_TIMEOUT_S * 1000,
+    }
 
 
 def test_sqlite_writers_at_once_lose_no_update(sqlite_url: str) -> None:
