@@ -64,9 +64,9 @@ def celery(system: TradingSystem, *arguments: str, **environ: str) -> tuple[int,
     return process.returncode, out, err
 
 
-def verb(system: TradingSystem, *arguments: str) -> Result:
+def verb(system: TradingSystem, *arguments: str, **environ: str) -> Result:
     """Run a verb in this process, which is faster."""
-    return CliRunner().invoke(trading, list(arguments), env=system.environment)
+    return CliRunner().invoke(trading, list(arguments), env=system.environment | environ)
 
 
 @pytest.mark.parametrize("prefix", [("-A", "tasks"), ()])
