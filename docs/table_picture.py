@@ -23,7 +23,7 @@ def main() -> None:
     overview = Overview(
         account=system.account.name,
         balance=stores.ledger.balance(),
-        uptime_s=max(row.candles for row in rows),
+        uptime_s=stores.redis.info("server")["uptime_in_seconds"],
         redis=f"{where['host']}:{where['port']}",
         flower_url=f"http://{settings.flower_address}:{settings.flower_port}",
         logs="var/log",
