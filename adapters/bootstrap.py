@@ -44,6 +44,11 @@ class Stores:
     bus: RedisEventBus
     ledger: SqlLedger
 
+    def close(self) -> None:
+        """Close the connections."""
+        self.redis.close()
+        self.ledger.close()
+
 
 def open_stores(settings: Settings, system: SystemConfig, *, now_ms: Callable[[], int] = clock.now_ms) -> Stores:
     """Open Redis and the ledger as the settings say."""

@@ -121,6 +121,10 @@ class LedgerReads:
         self._account = account_name
         self._starting_balance = starting_balance
 
+    def close(self) -> None:
+        """Close the connections; the next call opens one again."""
+        self._engine.dispose()
+
     def unsettled(self, symbol: str) -> Sequence[Intent]:
         with self._reading.connect() as connection:
             rows = connection.execute(_UNSETTLED, {"account": self._account, "symbol": symbol}).all()

@@ -99,6 +99,18 @@ def test_two_symbols_live_give_the_books_of_one_process(make_system: MakeSystem,
     assert_same(live, reference(make_system, candle_files))
 
 
+def test_worker_with_its_books_on_postgresql_gives_those_of_one_process_on_sqlite(
+    make_system: MakeSystem, candle_files: dict[str, Path], postgres_url: str
+) -> None:
+    files = {"XAUUSD": candle_files["XAUUSD"]}
+    url = postgres_url.replace("postgresql://", "postgresql+psycopg://")
+    live = make_system(symbols_of(files), extra={"TRADING__LEDGER_URL": url, "TRADING__PAPER_URL": url})
+
+    run_live(live, files)
+
+    assert_same(live, reference(make_system, files))
+
+
 def test_recorded_gold_and_bitcoin_live_give_the_books_of_one_process(make_system: MakeSystem, tmp_path: Path) -> None:
     count = int(os.environ.get("TRADING_TEST_CANDLES", "250"))
     recordings = {"XAUUSD": recorded("XAUUSD_1m.csv.gz"), "BTCUSDT": recorded("BTCUSDT_1m.csv.gz")}

@@ -5,9 +5,12 @@ from collections.abc import Callable
 from typing import Generic, TypedDict, TypeVar
 
 from trading.bus import LocalBus
+from trading.errors import Broken
 from trading.events import Event, EventType
 from trading.flow import End, EndReason
 from trading.lifecycle import ServiceState, next_service_state
+
+_MAY_WORK = (ServiceState.RUNNING, ServiceState.PAUSED, ServiceState.ERROR)
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -75,6 +78,8 @@ class Service(ABC, Generic[In, Out]):
         """Do this stage's work on one message, in any state a message may find the service in."""
         if not self.is_enabled:
             return self.pass_over(message)
+        if self.state not in _MAY_WORK:
+            raise Broken(f"{self.name} of {self.symbol} is {self.state}: start it first")
         if self.state is ServiceState.ERROR:
             self._recovery_attempts += 1
             self._go(ServiceState.RECOVERING)
