@@ -118,6 +118,17 @@ def stop_fill(symbol: str = "XAUUSD", sequence: int = 2, *, units: float = 2.0, 
     return Fill(sequence, f"fill-{sequence}", "venue-stop", symbol, "trend", leg, side, units, price, 0.0, market_ms)
 
 
+@pytest.mark.parametrize(("price", "open_risk"), [(100.0, 20.0), (108.0, 36.0), (95.0, 20.0)])
+def test_entry_filled_worse_than_decided_reserves_what_the_stop_will_really_cost(
+    ledger: SqlLedger, price: float, open_risk: float
+) -> None:
+    request = request_of()
+    enter(ledger, request, risk=20.0)
+    ledger.record_fills("XAUUSD", [fill_of(request, price=price)])
+
+    assert view_of(ledger).open_risk == pytest.approx(open_risk)
+
+
 # decide
 
 
