@@ -1,7 +1,6 @@
 """The Redis event bus: each event on a pub/sub channel, and in a stream, because pub/sub has no memory."""
 
 import logging
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import cast
 
@@ -10,7 +9,7 @@ import redis
 from adapters import keys
 from adapters.clock import now_ms as wall_ms
 from adapters.redis_client import connect, talking_to_redis
-from configs.settings import Settings, load_settings, resolve_redis_url
+from configs.settings import load_settings, resolve_redis_url
 from trading.events import Event
 
 _Entry = tuple[bytes, dict[bytes, bytes]]
@@ -80,23 +79,13 @@ class EventBusFactory:
             env_config: Environment names and values that go before those of the process, `TRADING__REDIS_URL` for one.
             logger: Told where the bus is, without the password.
         """
-        settings = load_settings() if env_config is None else _settings_of(env_config)
+        settings = load_settings(env_config)
         client = connect(resolve_redis_url(settings))
         place = client.connection_pool.connection_kwargs
         (logger or logging.getLogger(__name__)).info(
             "event bus on %s:%s, channel %s", place.get("host"), place.get("port"), keys.events(settings.namespace)
         )
         return RedisEventBus(client, settings.namespace, events_limit=settings.events_max_len)
-
-
-def _settings_of(env_config: Mapping[str, str]) -> Settings:
-    before = dict(os.environ)
-    os.environ.update(env_config)
-    try:
-        return load_settings()
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def _read(entry: _Entry) -> tuple[str, int, Event]:

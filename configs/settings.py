@@ -127,15 +127,21 @@ class Settings(BaseSettings):
         return self.var_dir / "redis" / "url"
 
 
-def load_settings() -> Settings:
+def load_settings(overrides: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from the environment.
+
+    Args:
+        overrides: Names and values that go before those of the environment, `TRADING__REDIS_URL` for one; other names
+            than `TRADING__*` are passed over.
 
     Raises:
         ConfigError: A value is not allowed, or a name that begins with `TRADING__` is not known; no value is printed.
     """
-    faults = _unknown_names(os.environ)
+    given = {name.upper(): value for name, value in (overrides or {}).items() if name.upper().startswith(PREFIX)}
+    faults = _unknown_names({**os.environ, **given})
+    fields: dict[str, Any] = {name.removeprefix(PREFIX).lower(): value for name, value in given.items()}
     try:
-        settings = Settings()
+        settings = Settings(**{name: value for name, value in fields.items() if name in Settings.model_fields})
     except ValidationError as error:
         wrong = [fault for fault in error.errors(include_input=False) if fault["type"] != "default_factory_not_called"]
         raise ConfigError([*faults, *(f"{PREFIX}{str(at['loc'][0]).upper()}: {at['msg']}" for at in wrong)]) from None

@@ -257,9 +257,3 @@ class SymbolStore(Protocol):
             How many candles were new.
         """
         ...
-
-
-class EventBus(Protocol):
-    """Takes events to whoever listens."""
-
-    def publish(self, events: Sequence[Event]) -> None: ...

@@ -122,3 +122,17 @@ def test_settings_module_imported_alone_loads_neither_pandas_nor_talib() -> None
 
 def test_settings_every_field_has_a_description() -> None:
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_settings_given_go_before_those_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TRADING__NAMESPACE", "outer")
+    monkeypatch.setenv("TRADING__FLOWER_PORT", "6001")
+    settings = load_settings({"TRADING__NAMESPACE": "inner", "PATH": "passed over"})
+
+    assert (settings.namespace, settings.flower_port) == ("inner", 6001)
+    assert os.environ["TRADING__NAMESPACE"] == "outer"
+
+
+def test_settings_given_under_an_unknown_name_are_refused() -> None:
+    with pytest.raises(ConfigError, match="TRADING__NAMESPCE"):
+        load_settings({"TRADING__NAMESPCE": "x"})
