@@ -140,6 +140,8 @@ def _intent_row(planned: Planned) -> dict[str, Any]:
         "filled_units": 0.0,
         "risk": planned.risk,
         "risk_reserved": planned.risk if request.leg is Leg.ENTRY else None,
+        "notional_reserved": None,
+        "attempt": 0,
     }
 
 

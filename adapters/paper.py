@@ -5,11 +5,15 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy.engine import Engine
 
+from adapters import clock
 from adapters.paper_books import BooksReader, BooksWriter, create_tables, writing
 from trading.candles import VOLUME, Candles
 from trading.errors import Broken, Rejected
 from trading.matching import Bar, Book, FillTerms, Resting, at_close, on_bar
-from trading.orders import Fill, Leg, OrderRequest, OrderState, VenueOrder, VenuePosition
+from trading.orders import Fill, Leg, OpenOrder, OrderRequest, OrderState, VenueOrder, VenuePosition
+from trading.ports import VenueTerms
+
+_TERMS = VenueTerms(visibility_s=0.0)
 
 
 class PaperVenue:
@@ -94,6 +98,19 @@ class PaperVenue:
     def positions(self) -> Sequence[VenuePosition]:
         """Return the open positions, in the order of symbol and strategy."""
         return self._reader.positions()
+
+    def open_orders(self, symbol: str) -> Sequence[OpenOrder]:
+        """Return the symbol's orders that wait, protective ones too."""
+        return self._reader.resting(symbol)
+
+    def clock_ms(self) -> int:
+        """Return the time of this machine: the venue lives in our own processes."""
+        return clock.now_ms()
+
+    @property
+    def terms(self) -> VenueTerms:
+        """What is written is seen at once."""
+        return _TERMS
 
     def cash(self) -> float:
         """Return the cash account: what it began with, less what was bought, plus what was sold, less fees."""

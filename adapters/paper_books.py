@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection, Engine, RowMapping
 
 from adapters.database import read_only
 from trading.matching import Book, Change, Resting
-from trading.orders import Fill, Leg, OrderState, Side, VenueOrder, VenuePosition
+from trading.orders import Fill, Leg, OpenOrder, OrderState, Side, VenueOrder, VenuePosition
 
 _CREATE_LOCK = 0x7061_7065_72  # any number that every process agrees on
 _RESTING = OrderState.ACCEPTED.value
@@ -98,6 +98,12 @@ _OPEN_BOOKS = (
     .where(_b.symbol == sa.bindparam("symbol"))
     .order_by(_b.strategy, _o.number)
 )
+_RESTING_ORDERS = (
+    sa.select(orders_table, _b.units.label("held"))
+    .join(books_table, sa.and_(_b.symbol == _o.symbol, _b.strategy == _o.strategy))
+    .where(_o.symbol == sa.bindparam("symbol"), _o.state == sa.literal(_RESTING))
+    .order_by(_o.number)
+)
 _FIND = sa.select(orders_table).where(_o.client_order_id == sa.bindparam("id"))
 _FILLS = sa.select(fills_table).where(_f.symbol == sa.bindparam("symbol"), _f.sequence > sa.bindparam("after"))
 _CASH = -sa.func.coalesce(
@@ -138,6 +144,10 @@ class BooksReader:
         with self._engine.connect() as connection:
             rows = connection.execute(_FILLS.order_by(_f.sequence), {"symbol": symbol, "after": after})
             return [_fill(row) for row in rows.mappings()]
+
+    def resting(self, symbol: str) -> list[OpenOrder]:
+        with self._engine.connect() as connection:
+            return [_open_order(symbol, row) for row in connection.execute(_RESTING_ORDERS, {"symbol": symbol})]
 
     def positions(self) -> list[VenuePosition]:
         columns = (_b.symbol, _b.strategy, _b.units, _b.average_price)
@@ -249,6 +259,13 @@ def _find(connection: Connection, client_order_id: str) -> VenueOrder | None:
     if row is None:
         return None
     return VenueOrder(client_order_id, f"paper-{row['number']}", OrderState(row["state"]), row["filled_units"])
+
+
+def _open_order(symbol: str, row: Any) -> OpenOrder:
+    """Tell a resting order; one that protects closes all that is open, whatever it was placed with."""
+    is_market = Leg(row.leg) in (Leg.ENTRY, Leg.EXIT)
+    units, price = (row.units, None) if is_market else (abs(row.held), row.price)
+    return OpenOrder(row.client_order_id, f"paper-{row.number}", symbol, Side(row.side), units, price)
 
 
 def _fill(row: RowMapping) -> Fill:

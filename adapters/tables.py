@@ -77,6 +77,10 @@ intents = Table(
     Column("filled_units", _Number, nullable=False, comment="what the fills written down add up to"),
     Column("risk", _Number, nullable=False, comment="loss at the stop when all of it fills"),
     Column("risk_reserved", _Number, comment="an entry's place in the account; null once it holds none"),
+    Column("notional_reserved", _Number, comment="value of an entry that holds a place; else null"),
+    Column("attempt", sa.Integer, nullable=False, comment="number of claims to send it"),
+    Column("claimed_at_ms", _Ms, comment="wall clock of the last claim"),
+    Column("note", _Text, comment="why it stands as it does"),
     Column("sequence", sa.Integer, nullable=False, comment="place in its decision"),
     Column("correlation_id", _Text, nullable=False),
     sa.Index("ix_intents_symbol", "account", "symbol", "decided_ms"),
@@ -143,4 +147,31 @@ account_days = Table(
     Column("account", _Text, primary_key=True),
     Column("day", sa.Date, primary_key=True, comment="UTC market day"),
     Column("realised", _Number, nullable=False),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("account", _Text, nullable=False),
+    Column("symbol", _Text, nullable=False),
+    Column("kind", _Text, nullable=False),
+    Column("key", _Text, nullable=False, comment="names it among those of its kind and symbol"),
+    Column("halts", sa.Boolean, nullable=False, comment="the symbol sends no orders until it is resolved"),
+    Column("reason", _Text, nullable=False),
+    Column("details", sa.JSON, nullable=False),
+    Column("opened_at_ms", _Ms, nullable=False, comment="wall clock"),
+    Column("resolved_at_ms", _Ms, comment="wall clock; null while it is open"),
+    Column("resolution", _Text, comment="what a person said when resolving it"),
+)
+_is_open = incidents.c.resolved_at_ms.is_(None)
+sa.Index(
+    "uq_incidents_open",
+    incidents.c.account,
+    incidents.c.symbol,
+    incidents.c.kind,
+    incidents.c.key,
+    unique=True,
+    sqlite_where=_is_open,
+    postgresql_where=_is_open,
 )

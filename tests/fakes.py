@@ -24,9 +24,9 @@ from trading.flow import End, Wake
 from trading.indicators import Indicator
 from trading.lifecycle import DesiredState
 from trading.matching import FillTerms
-from trading.orders import Fill, OrderRequest, VenueOrder, VenuePosition
+from trading.orders import Fill, OpenOrder, OrderRequest, VenueOrder, VenuePosition
 from trading.pipeline import SymbolPipeline
-from trading.ports import Bars, CandleSource, Commit, Ledger, SymbolMemory, SymbolStore, Venue
+from trading.ports import Bars, CandleSource, Commit, Ledger, SymbolMemory, SymbolStore, Venue, VenueTerms
 from trading.rules import AccountLimits
 from trading.strategies import Strategy
 from trading.strategies.signals import Signals
@@ -252,6 +252,16 @@ class FlakyVenue:
 
     def positions(self) -> Sequence[VenuePosition]:
         return self._call("positions", self._venue.positions)
+
+    @property
+    def terms(self) -> VenueTerms:
+        return self._venue.terms
+
+    def open_orders(self, symbol: str) -> Sequence[OpenOrder]:
+        return self._call("open_orders", lambda: self._venue.open_orders(symbol))
+
+    def clock_ms(self) -> int:
+        return self._call("clock_ms", self._venue.clock_ms)
 
     def _call(self, method: str, ask: Callable[[], T]) -> T:
         due = next((failure for failure in self._failures if failure[0] == method), None)

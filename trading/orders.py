@@ -2,8 +2,11 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+
+from trading.errors import Broken
 
 
 class Side(StrEnum):
@@ -47,6 +50,35 @@ class OrderState(StrEnum):
 
 
 _FINAL = frozenset({OrderState.FILLED, OrderState.CANCELED, OrderState.REJECTED, OrderState.EXPIRED})
+
+_NEXT: Mapping[OrderState, frozenset[OrderState]] = {
+    # never sent by anybody: the claim to send it is the step to SUBMITTING
+    OrderState.PLANNED: frozenset({OrderState.SUBMITTING, OrderState.CANCELED, OrderState.EXPIRED}),
+    # sent, or about to be: to SUBMITTING again when the venue is sure that it has no such order
+    OrderState.SUBMITTING: frozenset(OrderState) - {OrderState.PLANNED},
+    OrderState.UNKNOWN: frozenset(OrderState) - {OrderState.PLANNED},
+    OrderState.ACCEPTED: _FINAL | {OrderState.PARTIALLY_FILLED, OrderState.UNKNOWN},
+    OrderState.PARTIALLY_FILLED: _FINAL - {OrderState.REJECTED} | {OrderState.UNKNOWN},
+    # a fill is a fact: it outranks whatever was said of the order before
+    OrderState.FILLED: frozenset(),
+    OrderState.CANCELED: frozenset({OrderState.FILLED}),
+    OrderState.REJECTED: frozenset({OrderState.FILLED}),
+    OrderState.EXPIRED: frozenset({OrderState.FILLED}),
+}
+"""The only ways from one state to another. From a final state only a fill leads on."""
+
+
+def next_order_state(current: OrderState, wanted: OrderState) -> OrderState:
+    """Return `wanted` when an order may go there from `current`; staying where it is is always allowed.
+
+    Raises:
+        Broken: The transition does not exist.
+    """
+    if wanted is current or wanted in _NEXT[current]:
+        return wanted
+    allowed = ", ".join(sorted(_NEXT[current])) or "nothing"
+    raise Broken(f"an order cannot go from {current} to {wanted}; from {current} it may go to: {allowed}")
+
 
 _LEG_CODE = {Leg.ENTRY: "e", Leg.EXIT: "x", Leg.STOP_LOSS: "s", Leg.TAKE_PROFIT: "t"}
 _PLAIN = re.compile(r"[^A-Za-z0-9]")
@@ -100,6 +132,23 @@ class VenueOrder:
     venue_order_id: str
     state: OrderState
     filled_units: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOrder:
+    """An order that rests at the venue: one that is not filled yet, or one that protects a position.
+
+    Attributes:
+        units: What is left to fill, positive, in units of the base asset.
+        price: Of a stop or a target; None for a market order that waits.
+    """
+
+    client_order_id: str
+    venue_order_id: str
+    symbol: str
+    side: Side
+    units: float
+    price: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

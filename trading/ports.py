@@ -7,7 +7,7 @@ from typing import Protocol
 from trading.candles import Candles
 from trading.events import Event, Regime
 from trading.lifecycle import DesiredState
-from trading.orders import Fill, OrderRequest, OrderState, VenueOrder, VenuePosition
+from trading.orders import Fill, OpenOrder, OrderRequest, OrderState, VenueOrder, VenuePosition
 from trading.positions import Position
 from trading.risk import LedgerView, Verdict
 
@@ -60,8 +60,27 @@ class CandleSource(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class VenueTerms:
+    """What a venue promises.
+
+    Attributes:
+        visibility_s: Longest time, in seconds of real time, from a send to the moment at which `find` shows the order.
+            That it finds none any sooner proves nothing.
+    """
+
+    visibility_s: float = 0.0
+
+
 class Venue(Protocol):
-    """Where orders go. Every method may raise Transient, after which the outcome is not known."""
+    """Where orders go. Every method may raise Transient, after which the outcome is not known.
+
+    An entry's stop and target rest at the venue from the moment it fills, sized by what was filled; the fill of one
+    cancels the other. An exit never opens or turns a position.
+    """
+
+    @property
+    def terms(self) -> VenueTerms: ...
 
     def submit(self, request: OrderRequest) -> VenueOrder:
         """Send an order; the same `client_order_id` sent again returns the first order and places nothing.
@@ -95,14 +114,48 @@ class Venue(Protocol):
         """Return the open positions."""
         ...
 
+    def open_orders(self, symbol: str) -> Sequence[OpenOrder]:
+        """Return the symbol's orders that rest at the venue, protective ones too, whoever sent them."""
+        ...
+
+    def clock_ms(self) -> int:
+        """Return the venue's own clock, milliseconds since the epoch, UTC: real time, not market time."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """An order that was decided on, and how it stands."""
+    """An order that was decided on, and how it stands.
+
+    Attributes:
+        attempt: How often it was claimed to be sent; 0 for never.
+        claimed_ago_s: Seconds of real time since the last claim; 0.0 when never.
+        filled_units: What the fills written down add up to.
+    """
 
     request: OrderRequest
     state: OrderState
     venue_order_id: str | None = None
+    attempt: int = 0
+    claimed_ago_s: float = 0.0
+    filled_units: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How an order stands from now on.
+
+    Attributes:
+        reason: Why, where a person may ask.
+        claims: The number of the attempt that a step to SUBMITTING begins. It is one more than the intent's own, else
+            somebody else has claimed the order in between, and none of the marks that came with it is written.
+    """
+
+    client_order_id: str
+    state: OrderState
+    venue_order_id: str | None = None
+    reason: str = ""
+    claims: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
