@@ -8,7 +8,7 @@ _settings = load_settings()
 
 broker_url = resolve_redis_url(_settings)
 result_backend = broker_url
-imports = ("tasks.pipeline", "tasks.control", "worker.setup")
+imports = ("tasks.pipeline", "tasks.reconcile", "tasks.control", "worker.setup")
 
 # A step in flight when its worker dies comes back after this long, so it must exceed the hard time limit.
 visibility_timeout = HARD_LIMIT_S + 5

@@ -31,7 +31,8 @@ from trading.rules import judge
 from trading.services.data_fetching import DataFetchingService, FetchTerms
 from trading.services.indicator_calculation import IndicatorCalculationService, IndicatorTerms
 from trading.services.strategy_evaluation import StrategyEvaluationService, StrategyTerms
-from trading.services.trade_execution import ExecutionTerms, TradeExecutionService
+from trading.services.trade_execution import TradeExecutionService
+from trading.settlement import Settlement, SettlementTerms
 from trading.strategies import load_strategy
 
 
@@ -195,16 +196,21 @@ def build_pipeline(
     )
     execute = TradeExecutionService(
         symbol,
-        venue,
+        Settlement(
+            symbol,
+            config.timeframe,
+            venue,
+            ledger,
+            bus,
+            SettlementTerms(max_signal_age_ms=int(config.max_signal_age_s * 1000)),
+            sleep_s=sleep_s,
+        ),
         ledger,
         store,
         chronicle,
         partial(judge, symbol=symbol, timeframe=config.timeframe, account=system.account, limits=config.risk),
-        ExecutionTerms(
-            dry_run=services.trade_execution.execution_mode == "dry",
-            max_signal_age_ms=int(config.max_signal_age_s * 1000),
-        ),
         bus,
+        is_dry_run=services.trade_execution.execution_mode == "dry",
         now_s=now_s,
         is_enabled=services.trade_execution.enabled,
     )

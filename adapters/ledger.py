@@ -1,18 +1,19 @@
 """The ledger in SQL: what must never be lost of one account, on SQLite or PostgreSQL."""
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
+from adapters.clock import now_ms as wall_ms
 from adapters.database import upsert
-from adapters.ledger_orders import LedgerOrders, day_of
+from adapters.ledger_incidents import LedgerIncidents
+from adapters.ledger_orders import day_of
 from adapters.ledger_reads import REALISED, mine
-from adapters.tables import account_days, decisions, fences, intents, positions, symbols
+from adapters.tables import account_days, decisions, fences, incidents, intents, positions, symbols
 from trading.lifecycle import DesiredState
-from trading.orders import Leg, OrderState
+from trading.orders import Leg, OrderRequest, OrderState
 from trading.ports import Decided, Intent
 from trading.positions import Position
 from trading.risk import LedgerView, Planned, Verdict
@@ -26,15 +27,27 @@ _IS_UNSETTLED = sa.or_(
     # filled by the venue's word, but no fill is written down yet: the position is not what it seems
     sa.and_(intents.c.state == OrderState.FILLED.value, intents.c.filled_units == 0),
 )
+_IS_OPEN = incidents.c.resolved_at_ms.is_(None)
 _VIEW = sa.select(
     sa.select(fences.c.open_ms).where(mine(fences, "symbol", "strategy")).scalar_subquery().label("fence"),
     sa.select(symbols.c.desired).where(mine(symbols, "symbol")).scalar_subquery().label("desired"),
     sa.exists().where(mine(intents, "symbol"), _IS_UNSETTLED).label("has_unsettled"),
+    sa.exists()
+    .where(mine(intents, "symbol"), _IS_UNSETTLED, intents.c.leg == Leg.EXIT.value)
+    .label("has_unsettled_exit"),
+    sa.select(sa.func.min(incidents.c.reason))
+    .where(mine(incidents, "symbol"), _IS_OPEN, incidents.c.halts)
+    .scalar_subquery()
+    .label("halted"),
     sa.select(sa.func.count()).select_from(_PLACES).scalar_subquery().label("open_positions"),
     sa.select(sa.func.sum(intents.c.risk_reserved))
     .where(mine(intents), intents.c.risk_reserved.is_not(None))
     .scalar_subquery()
     .label("open_risk"),
+    sa.select(sa.func.sum(intents.c.notional_reserved))
+    .where(mine(intents), intents.c.risk_reserved.is_not(None))
+    .scalar_subquery()
+    .label("open_notional"),
     sa.select(account_days.c.realised).where(mine(account_days, "day")).scalar_subquery().label("day_realised"),
     REALISED.scalar_subquery().label("realised"),
 )
@@ -45,7 +58,7 @@ _EARLIER = sa.select(decisions.c.rule, decisions.c.reason, decisions.c.breached)
 )
 
 
-class SqlLedger(LedgerOrders):
+class SqlLedger(LedgerIncidents):
     """`trading.ports.Ledger` on SQLite or PostgreSQL.
 
     Every method may raise `Transient`: the lock was not given in time, or the connection was lost. A lost answer to a
@@ -81,13 +94,13 @@ class SqlLedger(LedgerOrders):
             if planned:
                 common = {"account": self._account, "decision_id": decision_id, "correlation_id": correlation_id}
                 self._plan(connection, common, planned)
-        return Decided(verdict, tuple(Intent(order.request, OrderState.PLANNED) for order in planned))
+        return Decided(verdict, tuple(_intent(order.request, place) for place, order in enumerate(planned)))
 
     def set_desired(self, symbol: str, state: DesiredState, *, reason: str) -> None:
         """Write down what the user wants; see `trading.ports.Ledger`."""
         key = {"account": self._account, "symbol": symbol}
         with self._writing() as connection:
-            row = {**key, "desired": state.value, "reason": reason, "changed_at_ms": _wall_ms()}
+            row = {**key, "desired": state.value, "reason": reason, "changed_at_ms": wall_ms()}
             connection.execute(self._put_symbol, row)
 
     def _view(self, row: Any, position: Position) -> LedgerView:
@@ -95,8 +108,11 @@ class SqlLedger(LedgerOrders):
             desired=DesiredState(row.desired or DesiredState.RUNNING),
             position=position,
             has_unsettled=bool(row.has_unsettled),
+            has_unsettled_exit=bool(row.has_unsettled_exit),
+            halted=row.halted,
             open_positions=row.open_positions,
             open_risk=row.open_risk or 0.0,
+            open_notional=row.open_notional or 0.0,
             day_realised=row.day_realised or 0.0,
             balance=self._starting_balance + row.realised,
         )
@@ -106,7 +122,7 @@ class SqlLedger(LedgerOrders):
         return row and Verdict(row.rule, row.reason, breached=row.breached)
 
     def _plan(self, connection: Connection, common: dict[str, Any], planned: Sequence[Planned]) -> None:
-        rows = [_intent_row(order) | common | {"sequence": number} for number, order in enumerate(planned)]
+        rows = [_intent_row(order, place) | common for place, order in enumerate(planned)]
         connection.execute(_INTENT, rows)
 
 
@@ -118,12 +134,18 @@ def _decision_row(verdict: Verdict, open_ms: int, correlation_id: str, *, dry_ru
         "reason": verdict.reason,
         "breached": verdict.breached,
         "correlation_id": correlation_id,
-        "written_at_ms": _wall_ms(),
+        "written_at_ms": wall_ms(),
     }
 
 
-def _intent_row(planned: Planned) -> dict[str, Any]:
-    request = planned.request
+def _intent(request: OrderRequest, place: int) -> Intent:
+    """Return an intent as it is born: the first one of a decision is claimed by who decided."""
+    return Intent(request, OrderState.PLANNED) if place else Intent(request, OrderState.SUBMITTING, attempt=1)
+
+
+def _intent_row(planned: Planned, place: int) -> dict[str, Any]:
+    request, born = planned.request, _intent(planned.request, place)
+    is_entry = request.leg is Leg.ENTRY
     return {
         "client_order_id": request.client_order_id,
         "symbol": request.symbol,
@@ -135,15 +157,13 @@ def _intent_row(planned: Planned) -> dict[str, Any]:
         "decided_ms": request.decided_ms,
         "stop_loss": request.stop_loss,
         "take_profit": request.take_profit,
-        "state": OrderState.PLANNED.value,
+        "state": born.state.value,
         "is_final": False,
         "filled_units": 0.0,
         "risk": planned.risk,
-        "risk_reserved": planned.risk if request.leg is Leg.ENTRY else None,
-        "notional_reserved": None,
-        "attempt": 0,
+        "risk_reserved": planned.risk if is_entry else None,
+        "notional_reserved": planned.notional if is_entry else None,
+        "sequence": place,
+        "attempt": born.attempt,
+        "claimed_at_ms": wall_ms() if born.attempt else None,
     }
-
-
-def _wall_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from trading.orders import Fill, Leg, OrderState, Side
+from trading.orders import Fill, Leg, OrderState, Side, next_order_state
 from trading.positions import Position
 
 _ROUNDING = 1e-9
@@ -18,6 +18,11 @@ class BookedOrder:
         units: Ordered size; None for a protective order, which the venue sizes.
         market_ms: Of the decision; of the first fill for an order that we did not decide on.
         filled_units: What the fills written down add up to.
+        notional: Value when all of it fills, at the price decided on, in quote currency.
+        notional_reserved: As `risk_reserved`.
+        attempt: How often it was claimed to be sent.
+        claimed_at_ms: Wall clock of the last claim.
+        note: Why it stands as it does.
         risk: Loss at the stop when all of it fills, in quote currency.
         risk_reserved: An entry's place in the account, in quote currency; None once it holds none.
         correlation_id: Of the decision; of the one that opened the position for a protective order.
@@ -37,6 +42,11 @@ class BookedOrder:
     risk: float = 0.0
     risk_reserved: float | None = None
     correlation_id: str | None = None
+    notional: float = 0.0
+    notional_reserved: float | None = None
+    attempt: int = 0
+    claimed_at_ms: int | None = None
+    note: str | None = None
 
     @property
     def is_intent(self) -> bool:
@@ -46,20 +56,36 @@ class BookedOrder:
     def is_acknowledged(self) -> bool:
         return self.venue_order_id is not None or self.filled_units > 0
 
-    def mark(self, state: OrderState, venue_order_id: str | None = None) -> None:
-        """Take over what the venue says; a final state stays, and so does what the fills have shown already."""
+    def mark(self, state: OrderState, venue_order_id: str | None = None, reason: str = "") -> None:
+        """Take over what the venue says; a final state stays, and so does what the fills have shown already.
+
+        Raises:
+            Broken: No order can go from where it is to `state`.
+        """
         self.venue_order_id = self.venue_order_id or venue_order_id
         if self.state.is_final:
             return
-        if self.filled_units and state in (OrderState.PLANNED, OrderState.SUBMITTING, OrderState.ACCEPTED):
+        if self.filled_units and state in (OrderState.SUBMITTING, OrderState.ACCEPTED):
             state = OrderState.PARTIALLY_FILLED
-        self.state = state
+        self.state = next_order_state(self.state, state)
+        self.note = reason or None
+
+    def claim(self, attempt: int, at_ms: int) -> bool:
+        """Begin the attempt of that number to send it, and return whether it is the next one."""
+        if self.state.is_final or attempt != self.attempt + 1:
+            return False
+        self.mark(OrderState.SUBMITTING)
+        self.attempt, self.claimed_at_ms = attempt, at_ms
+        return True
 
     def fill(self, fill: Fill, position: Position) -> None:
-        """Add a fill that led to `position`."""
+        """Add a fill that led to `position`: a fact that outranks whatever was said of the order before."""
         self.filled_units += fill.units
         whole = self.filled_units >= self.units * (1 - _ROUNDING) if self.units is not None else not position.is_open
-        self.mark(OrderState.FILLED if whole else OrderState.PARTIALLY_FILLED)
+        if whole:
+            self.state = OrderState.FILLED
+        elif not self.state.is_final:
+            self.state = OrderState.PARTIALLY_FILLED
 
     def reserve(self, position: Position) -> None:
         """Set what an entry reserves: all of its risk while it may fill, then what it brought in while that is open.
@@ -69,12 +95,16 @@ class BookedOrder:
         if self.leg is not Leg.ENTRY or self.units is None:
             return
         if not self.state.is_final or (self.state is OrderState.FILLED and not self.filled_units):
-            self.risk_reserved = self.risk  # a fill may still come, or is known to exist
+            self.risk_reserved, self.notional_reserved = (
+                self.risk,
+                self.notional,
+            )  # it may fill yet, or has
         elif self.filled_units and position.units * self.side.sign > 0:
             at_stop = 0.0 if position.stop_loss is None else max(0.0, -position.unrealised(position.stop_loss))
-            self.risk_reserved = max(self.risk * min(1.0, self.filled_units / self.units), at_stop)
+            part = min(1.0, self.filled_units / self.units)
+            self.risk_reserved, self.notional_reserved = max(self.risk * part, at_stop), self.notional * part
         else:
-            self.risk_reserved = None
+            self.risk_reserved = self.notional_reserved = None
 
 
 @dataclass(slots=True)
@@ -96,13 +126,17 @@ class Booking:
         """Book one fill, and return the position before and after it."""
         before = self.positions.get(fill.strategy) or Position(self.symbol, fill.strategy)
         order = self._order(fill)
-        after = _protected(before.after(fill), order)
+        after = protected(before.after(fill), order)
         order.fill(fill, after)
         order.reserve(after)
         self._release(fill.strategy, after)
         self.changed.add(order.client_order_id)
         self.positions[fill.strategy] = after
         return before, after
+
+    def live_orders(self) -> Iterable[BookedOrder]:
+        """Return the entries that hold a place in the account, or held one before these fills."""
+        return (order for order in self.orders.values() if order.is_intent and order.leg is Leg.ENTRY)
 
     def changed_orders(self) -> Iterable[BookedOrder]:
         return (self.orders[client_order_id] for client_order_id in sorted(self.changed))
@@ -120,13 +154,13 @@ class Booking:
     def _release(self, strategy: str, position: Position) -> None:
         for order in self.orders.values():
             if order.strategy == strategy and order.risk_reserved is not None:
-                reserved = order.risk_reserved
+                reserved = order.risk_reserved, order.notional_reserved
                 order.reserve(position)
-                if order.risk_reserved != reserved:
+                if (order.risk_reserved, order.notional_reserved) != reserved:
                     self.changed.add(order.client_order_id)
 
 
-def _protected(position: Position, order: BookedOrder) -> Position:
+def protected(position: Position, order: BookedOrder) -> Position:
     if order.leg is not Leg.ENTRY or not order.is_intent or position.units * order.side.sign <= 0:
         return position
     return replace(position, stop_loss=order.stop_loss, take_profit=order.take_profit)

@@ -15,12 +15,15 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection, Engine
 
 from adapters import tables
+from adapters.clock import now_ms as wall_ms
 from adapters.database import upsert
 from adapters.ledger_booking import BookedOrder, Booking
 from adapters.ledger_reads import POSITIONS, LedgerReads, mine, position_of
+from adapters.ledger_refold import Step, refold
 from adapters.tables import accounts, intents, orders, positions
 from trading.errors import Broken
 from trading.orders import Fill, Leg, OrderState, Side
+from trading.ports import Mark
 from trading.positions import Position
 
 POSITION = sa.select(positions).where(mine(positions, "symbol", "strategy"))
@@ -38,6 +41,7 @@ _POSITIONS_OF_SYMBOL = POSITIONS.where(positions.c.symbol == bindparam("symbol")
 _KNOWN_FILLS = sa.select(tables.fills.c.fill_id).where(
     mine(tables.fills), tables.fills.c.fill_id.in_(bindparam("fill_ids", expanding=True))
 )
+_NEWEST_FILL = sa.select(sa.func.max(tables.fills.c.sequence)).where(mine(tables.fills, "symbol"))
 _NEW_FILL = sa.insert(tables.fills)
 _STATE_OF_INTENT = (
     sa.update(intents)
@@ -45,7 +49,17 @@ _STATE_OF_INTENT = (
     .values(
         {
             name: bindparam(f"new_{name}")
-            for name in ("state", "is_final", "venue_order_id", "filled_units", "risk_reserved")
+            for name in (
+                "state",
+                "is_final",
+                "venue_order_id",
+                "filled_units",
+                "risk_reserved",
+                "notional_reserved",
+                "attempt",
+                "claimed_at_ms",
+                "note",
+            )
         }
     )
 )
@@ -68,22 +82,20 @@ class LedgerOrders(LedgerReads):
         self._put_order = upsert(engine.dialect, orders)
         self._add_to_day = upsert(engine.dialect, tables.account_days, add=("realised",))
 
-    def mark(self, client_order_id: str, state: OrderState, venue_order_id: str | None = None) -> None:
-        """Write down how an order stands; see `trading.ports.Ledger`.
+    def mark(self, *marks: Mark) -> bool:
+        """Write down how orders stand; see `trading.ports.Ledger`.
 
         Raises:
-            Broken: No intent has this id.
+            Broken: No intent has this id, or an order can't go from where it is to where the mark says.
         """
-        with self._writing() as connection:
-            row = connection.execute(_INTENT, {"account": self._account, "client_order_id": client_order_id}).first()
-            if row is None:
-                raise Broken(f"order {client_order_id} was never planned: an order may only follow its intent")
-            order = _order_of_intent(row)
-            was_final = order.state.is_final
-            order.mark(state, venue_order_id)
-            if not was_final:
-                order.reserve(self._position(connection, row.symbol, row.strategy))
-            self._write_order(connection, row.symbol, order)
+        with self._engine.connect() as connection:
+            transaction = connection.begin()
+            with transaction:
+                self._lock(connection)
+                is_written = all(self._mark(connection, mark) for mark in marks)
+                if not is_written:
+                    transaction.rollback()
+        return is_written
 
     def record_fills(self, symbol: str, fills: Sequence[Fill]) -> Sequence[Booked]:
         """Write down fills and what they do; see `trading.ports.Ledger`.
@@ -97,20 +109,61 @@ class LedgerOrders(LedgerReads):
             return []
         with self._writing() as connection:
             new = self._unknown(connection, fills)
+            if not new:
+                return []
+            newest = connection.execute(_NEWEST_FILL, {"account": self._account, "symbol": symbol}).scalar() or 0
             booking = self._booking(connection, symbol, new)
             booked = [(fill, *booking.add(fill)) for fill in new]
-            if booked:
-                self._write_booking(connection, booking, booked)
-        return booked
+            self._write_booking(connection, booking, booked)
+            return booked if new[0].sequence > newest else self._refold(connection, booking, new)
+
+    def _mark(self, connection: Connection, mark: Mark) -> bool:
+        key = {"account": self._account, "client_order_id": mark.client_order_id}
+        row = connection.execute(_INTENT, key).first()
+        if row is None:
+            raise Broken(f"order {mark.client_order_id} was never planned: an order may only follow its intent")
+        order = _order_of_intent(row)
+        was_final = order.state.is_final
+        if mark.claims is not None:
+            if not order.claim(mark.claims, wall_ms()):
+                return False
+        else:
+            order.mark(mark.state, mark.venue_order_id, mark.reason)
+        if not was_final:
+            order.reserve(self._position(connection, row.symbol, row.strategy))
+        self._write_order(connection, row.symbol, order)
+        return True
+
+    def _refold(self, connection: Connection, booking: Booking, new: Sequence[Fill]) -> Sequence[Booked]:
+        """Put right what the order of arrival got wrong: positions are made by fills in the order of their sequence."""
+        steps: dict[str, Step] = {}
+        for strategy in {fill.strategy for fill in new}:
+            folded = refold(connection, self._account, booking.symbol, strategy)
+            steps.update(folded)
+            booking.positions[strategy] = list(folded.values())[-1].after
+            connection.execute(self._put_position, [self._position_row(booking.positions[strategy])])
+            corrections = [self._correction(step) for step in folded.values() if step.realised != step.stored_realised]
+            if corrections:
+                connection.execute(self._add_to_day, corrections)
+        for order in booking.live_orders():
+            order.reserve(booking.positions[order.strategy])
+            self._write_order(connection, booking.symbol, order)
+        return [(fill, steps[fill.fill_id].before, steps[fill.fill_id].after) for fill in new]
+
+    def _correction(self, step: Step) -> dict[str, Any]:
+        realised = step.realised - step.stored_realised
+        return {"account": self._account, "day": day_of(step.fill.market_ms), "realised": realised}
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         with self._engine.begin() as connection:
-            if connection.dialect.name == "postgresql":
-                self._lock_account(connection)
+            self._lock(connection)
             yield connection
 
-    def _lock_account(self, connection: Connection) -> None:
+    def _lock(self, connection: Connection) -> None:
+        """Take the account's lock on PostgreSQL; on SQLite the transaction began with the only one there is."""
+        if connection.dialect.name != "postgresql":
+            return
         account = {"account": self._account}
         if connection.execute(_LOCK, account).first() is None:
             connection.execute(_OPEN_ACCOUNT, account)
@@ -124,7 +177,8 @@ class LedgerOrders(LedgerReads):
     def _unknown(self, connection: Connection, fills: Sequence[Fill]) -> Sequence[Fill]:
         by_id = {fill.fill_id: fill for fill in fills}
         known = connection.execute(_KNOWN_FILLS, {"account": self._account, "fill_ids": list(by_id)}).scalars().all()
-        return [fill for fill_id, fill in by_id.items() if fill_id not in known]
+        new = [fill for fill_id, fill in by_id.items() if fill_id not in known]
+        return sorted(new, key=lambda fill: fill.sequence)
 
     def _booking(self, connection: Connection, symbol: str, fills: Sequence[Fill]) -> Booking:
         filled = [fill.client_order_id for fill in fills]
@@ -209,6 +263,10 @@ def _state_row(order: BookedOrder) -> dict[str, Any]:
         "new_venue_order_id": order.venue_order_id,
         "new_filled_units": order.filled_units,
         "new_risk_reserved": order.risk_reserved,
+        "new_notional_reserved": order.notional_reserved,
+        "new_attempt": order.attempt,
+        "new_claimed_at_ms": order.claimed_at_ms,
+        "new_note": order.note,
     }
 
 
@@ -228,6 +286,11 @@ def _order_of_intent(row: Any) -> BookedOrder:
         risk=row.risk,
         risk_reserved=row.risk_reserved,
         correlation_id=row.correlation_id,
+        notional=row.units * row.reference_price,
+        notional_reserved=row.notional_reserved,
+        attempt=row.attempt,
+        claimed_at_ms=row.claimed_at_ms,
+        note=row.note,
     )
 
 

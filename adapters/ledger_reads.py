@@ -1,16 +1,17 @@
 """The reading half of the ledger: one statement for each question, none of which waits for a writer."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 from sqlalchemy.engine import Engine
 
+from adapters.clock import now_ms as wall_ms
 from adapters.database import read_only
 from adapters.tables import decisions, fences, fills, intents, orders, positions, symbols
 from trading.lifecycle import DesiredState
-from trading.orders import Leg, OrderRequest, OrderState, Side
+from trading.orders import Leg, OrderRequest, OrderState, Side, decided_id
 from trading.ports import Intent
 from trading.positions import Position
 
@@ -30,7 +31,18 @@ _UNSETTLED = (
     .where(mine(intents, "symbol"), sa.not_(intents.c.is_final))
     .order_by(intents.c.decision_id, intents.c.sequence)
 )
-_FILL_SEQUENCE = sa.select(sa.func.max(fills.c.sequence)).where(mine(fills, "symbol"))
+_FILLS_LOOKED_BACK = 16
+"""So many fills of a symbol are asked for again, because a venue may show one later than those that followed it."""
+_FILLS_FROM = (
+    sa.select(fills.c.sequence)
+    .where(mine(fills, "symbol"))
+    .order_by(fills.c.sequence.desc())
+    .offset(_FILLS_LOOKED_BACK)
+    .limit(1)
+)
+_STATES = sa.select(intents.c.client_order_id, intents.c.state).where(
+    mine(intents), intents.c.client_order_id.in_(bindparam("ids", expanding=True))
+)
 _FENCE = sa.select(sa.func.max(fences.c.open_ms)).where(mine(fences, "symbol"))
 _DESIRED = sa.select(symbols.c.desired).where(mine(symbols, "symbol"))
 _HAS_EXPOSURE = sa.select(
@@ -103,7 +115,8 @@ def intent_of(row: Any) -> Intent:
         row.stop_loss,
         row.take_profit,
     )
-    return Intent(request, OrderState(row.state), row.venue_order_id)
+    ago_s = 0.0 if row.claimed_at_ms is None else max(0.0, (wall_ms() - row.claimed_at_ms) / 1000)
+    return Intent(request, OrderState(row.state), row.venue_order_id, row.attempt, ago_s, row.filled_units)
 
 
 class LedgerReads:
@@ -130,8 +143,17 @@ class LedgerReads:
             rows = connection.execute(_UNSETTLED, {"account": self._account, "symbol": symbol}).all()
         return [intent_of(row) for row in rows]
 
-    def fill_sequence(self, symbol: str) -> int:
-        return self._scalar(_FILL_SEQUENCE, symbol) or 0
+    def fills_from(self, symbol: str) -> int:
+        return self._scalar(_FILLS_FROM, symbol) or 0
+
+    def order_states(self, client_order_ids: Collection[str]) -> Mapping[str, OrderState]:
+        if not client_order_ids:
+            return {}
+        decided = {identity: decided_id(identity) for identity in client_order_ids}
+        with self._reading.connect() as connection:
+            rows = connection.execute(_STATES, {"account": self._account, "ids": sorted(set(decided.values()))}).all()
+        states = {row.client_order_id: OrderState(row.state) for row in rows}
+        return {identity: states[of] for identity, of in decided.items() if of in states}
 
     def has_exposure(self, symbol: str) -> bool:
         return bool(self._scalar(_HAS_EXPOSURE, symbol))

@@ -16,6 +16,11 @@ def tick_intervals(system: SystemConfig) -> dict[str, float]:
     return {symbol: PROMPT_S if speed == "max" else interval_s / speed for symbol, speed in speeds.items()}
 
 
+def reconcile_intervals(system: SystemConfig) -> dict[str, float]:
+    """Return the seconds of real time between two comparisons of each symbol's ledger and venue."""
+    return dict.fromkeys(system.symbols, system.orchestrator.reconcile_interval)
+
+
 class Slots:
     """Hands out each slot of each symbol once; slots that passed unseen are never made up for.
 

@@ -9,9 +9,10 @@ from kombu.exceptions import OperationalError
 
 from adapters.leader import Leadership
 from adapters.redis_client import connect
-from beat.schedule import Slots, tick_intervals
+from beat.schedule import Slots, reconcile_intervals, tick_intervals
 from configs.load import load_system
 from configs.settings import load_settings, resolve_redis_url
+from tasks.flow import RECONCILE
 from tasks.ticks import send_tick
 from trading.errors import Transient
 
@@ -26,8 +27,10 @@ class SymbolScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         settings = load_settings()
         self._leadership = Leadership(connect(resolve_redis_url(settings)), settings.namespace)
-        self._intervals = tick_intervals(load_system(settings.config_dir))
+        system = load_system(settings.config_dir)
+        self._intervals = tick_intervals(system)
         self._slots = Slots(self._intervals)
+        self._reconcile_slots = Slots(reconcile_intervals(system))
         self._epoch = 0
         super().__init__(*args, **kwargs)
 
@@ -55,7 +58,8 @@ class SymbolScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
             logger.warning("tick_failed reason=%s retry_s=%s", trouble, _RETRY_S)
             return _RETRY_S
         most = min(self.max_interval, self._leadership.lease_s / 3)
-        return self._slots.wait_s(time.time(), most=most)
+        now_s = time.time()
+        return self._reconcile_slots.wait_s(now_s, most=self._slots.wait_s(now_s, most=most))
 
     def _leads(self) -> bool:
         epoch = self._leadership.epoch()
@@ -66,8 +70,9 @@ class SymbolScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
 
     def _send_due(self) -> None:
         """Publish through one connection, without retries: a slot that can't be sent now gives way to the next one."""
-        due = list(self._slots.due(time.time()))
-        if not due:
+        now_s = time.time()
+        due, to_reconcile = list(self._slots.due(now_s)), list(self._reconcile_slots.due(now_s))
+        if not due and not to_reconcile:
             return
         with self.app.pool.acquire(block=True) as connection, self.app.amqp.Producer(connection) as producer:
             for symbol, slot, interval_s in due:
@@ -81,3 +86,14 @@ class SymbolScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
                     headers={"epoch": self._epoch},
                 )
                 self._slots.sent(symbol, slot)
+            for symbol, slot, interval_s in to_reconcile:
+                self.app.send_task(
+                    RECONCILE,
+                    kwargs={"symbol": symbol, "reason": "beat"},
+                    task_id=f"reconcile:{symbol}:{slot}",
+                    expires=interval_s,
+                    ignore_result=True,
+                    producer=producer,
+                    retry=False,
+                )
+                self._reconcile_slots.sent(symbol, slot)

@@ -121,6 +121,9 @@ class OrchestratorConfig(ConfigModel):
         default=True, description="Whether sick services and symbols are restarted; without it they are only reported."
     )
     health_check_interval: Seconds = Field(default=60.0, description="Seconds of real time between two health checks.")
+    reconcile_interval: Seconds = Field(
+        default=60.0, description="Seconds of real time between two comparisons of ledger and venue, for each symbol."
+    )
     status_log_interval: Seconds = Field(
         default=10.0, description="Seconds of real time between two status lines in the log."
     )

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from configs.services import ConfigModel
+from configs.venue_faults import Faults
 from trading.candles import timeframe_ms
 from trading.events import Regime
 from trading.rules import AccountLimits, RiskLimits
@@ -114,6 +115,9 @@ class PaperVenue(ConfigModel):
     )
     commission_bps: NonNegative = Field(
         default=0.0, description="Commission of each fill, in basis points of its value."
+    )
+    faults: Faults | None = Field(
+        default=None, description="What the venue does wrong on purpose, to test with; nothing when left out."
     )
 
 

@@ -11,6 +11,9 @@
 STAGES = ("tasks.fetch", "tasks.indicators", "tasks.strategy", "tasks.execute")
 FIRST_STAGE = STAGES[0]
 
+RECONCILE = "tasks.reconcile"
+"""Runs between chains on the symbol's own queue, so that nothing else talks to the venue meanwhile."""
+
 SOFT_LIMIT_S = 12
 HARD_LIMIT_S = 15
 

@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.flow import FIRST_STAGE, STAGES
+from tasks.flow import FIRST_STAGE, RECONCILE, STAGES
 
 CONTROL_QUEUE = "control"
 URGENT, PATIENT = 0, 9
 PRIORITY_STEPS = (URGENT, PATIENT)
 """Lower is first on Redis. Each further step is one more list that a worker polls for each of its queues."""
+
+
+_PATIENT = frozenset({FIRST_STAGE, RECONCILE})
 
 
 def route(
@@ -23,9 +26,9 @@ def route(
 
     A new tick waits until the chain before it has ended: its later steps are urgent, the first one is patient.
     """
-    if name in STAGES:
+    if name in STAGES or name == RECONCILE:
         symbol = (kwargs or {}).get("symbol") or (args[0] if args else None)
-        return {"queue": str(symbol), "priority": PATIENT if name == FIRST_STAGE else URGENT}
+        return {"queue": str(symbol), "priority": PATIENT if name in _PATIENT else URGENT}
     if name.startswith("tasks."):
         return {"queue": CONTROL_QUEUE, "priority": URGENT}
     return None

@@ -3,13 +3,15 @@
 import json
 import logging
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from adapters import keys
-from adapters.bootstrap import Stores, build_pipeline, open_paper_venue, open_source, open_stores
+from adapters.bootstrap import Stores, build_pipeline, open_source, open_stores
 from adapters.redis_bus import RedisEventBus
 from adapters.redis_client import talking_to_redis
+from adapters.venues import open_venues
 from configs.load import SystemConfig, load_system
 from configs.settings import Settings, load_settings
 from trading.errors import Transient, UnknownSymbol
@@ -31,7 +33,7 @@ class Runtime:
         self.settings = settings
         self.system = system
         self.stores: Stores = open_stores(settings, system)
-        self._venue: Venue | None = None
+        self._venues: Mapping[str, Venue] = {}
         self._pipelines: dict[str, SymbolPipeline] = {}
 
     @property
@@ -56,8 +58,8 @@ class Runtime:
     def rebuild(self, symbol: str) -> SymbolPipeline:
         """Build the symbol's pipeline anew: nothing that the old one remembered is kept."""
         config = self.system.symbols[self.known(symbol)]
-        if self._venue is None:
-            self._venue = open_paper_venue(self.settings, self.system.symbols)
+        if not self._venues:
+            self._venues = open_venues(self.settings, self.system.symbols)
         stores = self.stores
         pipeline = build_pipeline(
             symbol,
@@ -65,7 +67,7 @@ class Runtime:
             source=open_source(symbol, config, stores.redis, self.settings.namespace),
             store=stores.store,
             ledger=stores.ledger,
-            venue=self._venue,
+            venue=self._venues[symbol],
             window_limit=self.settings.window_max_len,
         )
         self._pipelines[symbol] = pipeline

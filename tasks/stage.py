@@ -39,12 +39,12 @@ def run_stage(task: Task, symbol: str, deadline_ms: int, work: Callable[[SymbolP
 
 
 def _work(here: Runtime, symbol: str, work: Callable[[SymbolPipeline], Out | End]) -> Out | End:
-    pipeline = _pipeline(here, symbol)
+    pipeline = pipeline_of(here, symbol)
     was_sick = not pipeline.is_healthy
     try:
         outcome = work(pipeline)
         if isinstance(outcome, End) and outcome.reason is EndReason.RESTARTED:
-            pipeline = _pipeline(here, symbol, is_new=True)
+            pipeline = pipeline_of(here, symbol, is_new=True)
             outcome = work(pipeline)
     except Exception:
         here.report(pipeline)
@@ -56,7 +56,8 @@ def _work(here: Runtime, symbol: str, work: Callable[[SymbolPipeline], Out | End
     return outcome
 
 
-def _pipeline(here: Runtime, symbol: str, *, is_new: bool = False) -> SymbolPipeline:
+def pipeline_of(here: Runtime, symbol: str, *, is_new: bool = False) -> SymbolPipeline:
+    """Return a symbol's services; where they can't be built, that is written down."""
     try:
         return here.rebuild(symbol) if is_new else here.pipeline(symbol)
     except Exception as error:

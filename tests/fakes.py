@@ -19,6 +19,7 @@ from configs.load import SystemConfig
 from configs.services import OrchestratorConfig, ServicesConfig
 from configs.symbols import SymbolConfig
 from trading.candles import COLUMNS, Candles
+from trading.errors import Transient
 from trading.events import Event, EventType, Regime, SignalSide
 from trading.flow import End, Wake
 from trading.indicators import Indicator
@@ -219,6 +220,7 @@ class FlakyVenue:
     """A real venue behind a line that breaks when the test says so.
 
     Attributes:
+        silent: Methods that raise Transient whenever they are called.
         submitted: The `client_order_id` of each order that reached the venue, each time that it did.
     """
 
@@ -226,6 +228,7 @@ class FlakyVenue:
         self._venue = venue
         self._failures: list[tuple[str, Exception, bool]] = []
         self.submitted: list[str] = []
+        self.silent: set[str] = set()
 
     def fail(self, method: str, error: Exception, *, after: bool = False) -> None:
         """Raise `error` at the next call of `method`; with `after` the venue has done what was asked by then."""
@@ -264,6 +267,8 @@ class FlakyVenue:
         return self._call("clock_ms", self._venue.clock_ms)
 
     def _call(self, method: str, ask: Callable[[], T]) -> T:
+        if method in self.silent:
+            raise Transient("venue", f"no answer to {method}")
         due = next((failure for failure in self._failures if failure[0] == method), None)
         if due is None:
             return ask()
@@ -413,7 +418,7 @@ class Desk:
             self.config,
             source=cast("CandleSource", self.source),
             store=watch(cast("SymbolStore", self.store), "expose", "commit"),
-            ledger=watch(cast("Ledger", self.ledger), "decide", "mark", "record_fills"),
+            ledger=watch(cast("Ledger", self.ledger), "decide", "mark", "record_fills", "open_incidents"),
             venue=watch(cast("Venue", self.venue), "submit", "sync"),
             now_s=lambda: 0.0,
             sleep_s=self.slept_s.append,

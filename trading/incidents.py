@@ -27,7 +27,6 @@ _HALTING = frozenset(
         IncidentKind.POSITION_MISMATCH,
         IncidentKind.FOREIGN_FILL,
         IncidentKind.ORDER_LOST,
-        IncidentKind.UNPROTECTED,
     }
 )
 

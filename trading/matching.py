@@ -13,12 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from trading.errors import Broken
-from trading.orders import Leg, OrderRequest, OrderState, Side
+from trading.orders import PROTECTIVE_LEGS, Leg, OrderRequest, OrderState, Side, protective_order_id
 
 _DUST = 1e-9
 """Units below this are rounding noise of float sums, not a position."""
-
-_PROTECTIVE_CODE = {Leg.STOP_LOSS: "s", Leg.TAKE_PROFIT: "t"}
 
 
 class Bar(NamedTuple):
@@ -84,7 +82,7 @@ class Resting:
 
     @property
     def is_market(self) -> bool:
-        return self.leg not in _PROTECTIVE_CODE
+        return self.leg not in PROTECTIVE_LEGS
 
     @classmethod
     def of(cls, request: OrderRequest) -> "Resting":
@@ -174,16 +172,6 @@ def at_close(book: Book, order: Resting, terms: FillTerms) -> Change:
     market_ms = order.decided_ms - 1
     change = _fill_market(Change(book), order, order.price, market_ms, terms)
     return replace(change, book=replace(change.book, acted_ms=max(book.acted_ms, market_ms)))
-
-
-def protective_order_id(entry_id: str, leg: Leg) -> str:
-    """Name the stop or target of an entry after it: its leg code changes, its hash stays, so it is unique and as short.
-
-    An id of another form than `trading.orders.client_order_id` makes gets the leg code at its end.
-    """
-    code = _PROTECTIVE_CODE[leg]
-    head, found, digest = entry_id.rpartition("-e-")
-    return f"{head}-{code}-{digest}" if found else f"{entry_id}-{code}"
 
 
 def _fill_market(change: Change, order: Resting, shown: float, market_ms: int, terms: FillTerms) -> Change:

@@ -81,6 +81,9 @@ def next_order_state(current: OrderState, wanted: OrderState) -> OrderState:
 
 
 _LEG_CODE = {Leg.ENTRY: "e", Leg.EXIT: "x", Leg.STOP_LOSS: "s", Leg.TAKE_PROFIT: "t"}
+_PROTECTIVE_CODE = {Leg.STOP_LOSS: "s", Leg.TAKE_PROFIT: "t"}
+PROTECTIVE_LEGS = frozenset(_PROTECTIVE_CODE)
+_PROTECTIVE = re.compile(r"-[st]-(?=[0-9a-f]{10}$)")
 _PLAIN = re.compile(r"[^A-Za-z0-9]")
 
 
@@ -93,6 +96,21 @@ def client_order_id(account: str, symbol: str, strategy: str, open_ms: int, leg:
     identity = "\x1f".join((account, symbol, strategy, str(open_ms), leg))
     digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
     return f"{_PLAIN.sub('', symbol)[:8]}-{open_ms // 1000}-{_LEG_CODE[leg]}-{digest}"
+
+
+def protective_order_id(entry_id: str, leg: Leg) -> str:
+    """Name the stop or target of an entry after it: its leg code changes, its hash stays, so it is unique and as short.
+
+    An id of another form than `client_order_id` makes gets the leg code at its end.
+    """
+    code = _PROTECTIVE_CODE[leg]
+    head, found, digest = entry_id.rpartition("-e-")
+    return f"{head}-{code}-{digest}" if found else f"{entry_id}-{code}"
+
+
+def decided_id(identity: str) -> str:
+    """Return the id of the order that we decided on: of a protective order its entry's, else the same."""
+    return _PROTECTIVE.sub("-e-", identity)
 
 
 def decided_open_ms(identity: str) -> int:

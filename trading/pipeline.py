@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from trading.bus import LocalBus, Outbox
 from trading.flow import End, Wake
+from trading.reconciliation import Action
 from trading.services.base import Service, ServiceStatus
 from trading.services.data_fetching import DataFetchingService
 from trading.services.indicator_calculation import IndicatorCalculationService
@@ -51,3 +52,7 @@ class SymbolPipeline:
         if isinstance(generated, End):
             return generated
         return self.execute.handle(generated)
+
+    def reconcile(self) -> list[Action]:
+        """Settle what is not settled and compare ledger and venue; return what was done and what is left."""
+        return self.execute.reconcile(self.fetch.market_ms())

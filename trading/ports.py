@@ -1,11 +1,12 @@
 """What the rules need of the outside world, as small interfaces; `adapters/` implements each."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from trading.candles import Candles
 from trading.events import Event, Regime
+from trading.incidents import Incident
 from trading.lifecycle import DesiredState
 from trading.orders import Fill, OpenOrder, OrderRequest, OrderState, VenueOrder, VenuePosition
 from trading.positions import Position
@@ -137,7 +138,7 @@ class Intent:
     state: OrderState
     venue_order_id: str | None = None
     attempt: int = 0
-    claimed_ago_s: float = 0.0
+    claimed_ago_s: float = field(default=0.0, compare=False)
     filled_units: float = 0.0
 
 
@@ -189,13 +190,20 @@ class Ledger(Protocol):
         """Decide on one candle's signal, once.
 
         Under the account's lock: refuse when the fence of (symbol, strategy) is at or past `open_ms`; else read the
-        view, let `judge` decide, write the decision, its intents (PLANNED) with what they reserve, and move the fence,
-        or nothing at all. With `dry_run` the decision is written and no intent.
+        view, let `judge` decide, write the decision, its intents with what they reserve, and move the fence, or nothing
+        at all. The first intent is claimed with it (SUBMITTING), those that wait for it are PLANNED. With `dry_run` the
+        decision is written and no intent.
         """
         ...
 
-    def mark(self, client_order_id: str, state: OrderState, venue_order_id: str | None = None) -> None:
-        """Write down how an order stands. A final state releases what it reserved; a final state never changes."""
+    def mark(self, *marks: Mark) -> bool:
+        """Write down how orders stand, all of them or none.
+
+        A final state releases what the order reserved; a mark of one that has ended changes nothing.
+
+        Returns:
+            False, and nothing is written, when somebody else has claimed an order that a mark claims.
+        """
         ...
 
     def unsettled(self, symbol: str) -> Sequence[Intent]:
@@ -205,13 +213,30 @@ class Ledger(Protocol):
     def record_fills(self, symbol: str, fills: Sequence[Fill]) -> Sequence[tuple[Fill, Position, Position]]:
         """Write down fills and what they do; those known already are passed over.
 
+        Positions are what the fills make of them in the order of their sequence numbers, whenever they arrive.
+
         Returns:
             (fill, position before, position after) for each fill that was new.
         """
         ...
 
-    def fill_sequence(self, symbol: str) -> int:
-        """Return the sequence number of the newest fill written down for the symbol, 0 for none."""
+    def fills_from(self, symbol: str) -> int:
+        """Return the sequence number after which fills of the symbol may be missing, 0 for none.
+
+        It lies some fills before the newest one: a venue may show a fill later than the one that followed it.
+        """
+        ...
+
+    def order_states(self, client_order_ids: Collection[str]) -> Mapping[str, OrderState]:
+        """Return how the orders stand that are ours; a protective order stands as its entry does."""
+        ...
+
+    def open_incidents(self, incidents: Sequence[Incident]) -> Sequence[Incident]:
+        """Write down what a person must hear of, and return those that were not told before."""
+        ...
+
+    def incidents_of(self, symbol: str) -> Sequence[Incident]:
+        """Return the symbol's incidents that nobody has resolved."""
         ...
 
     def has_exposure(self, symbol: str) -> bool:

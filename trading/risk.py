@@ -14,8 +14,11 @@ class LedgerView:
     Attributes:
         position: Of the signal's strategy on its symbol.
         has_unsettled: An order of this symbol is on its way or its outcome is not known.
+        has_unsettled_exit: One of those is an exit: a second one could turn the position.
+        halted: Why a person must look before any order of the symbol; None for nothing.
         open_positions: Open positions of the account, plus entries that are on their way.
         open_risk: What all stops of the account would lose together, in quote currency, pending entries counted.
+        open_notional: Value of all entries that are open or on their way, at the prices decided on, in quote currency.
         day_realised: Profit realised on the signal's UTC market day, in quote currency; negative is a loss.
         balance: Starting balance plus all realised profit, in quote currency.
     """
@@ -27,6 +30,9 @@ class LedgerView:
     open_risk: float
     day_realised: float
     balance: float
+    has_unsettled_exit: bool = False
+    halted: str | None = None
+    open_notional: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,11 @@ class Planned:
 
     request: OrderRequest
     risk: float = 0.0
+
+    @property
+    def notional(self) -> float:
+        """Value of the order at the price decided on, in quote currency."""
+        return self.request.units * self.request.reference_price
 
 
 OK = "ok"

@@ -67,6 +67,12 @@ class AccountLimits(BaseModel):
     max_open_positions: int | None = Field(
         default=None, ge=0, description="Positions open at the same time; 0 or absent for no limit."
     )
+    max_notional: float | None = Field(
+        default=None,
+        ge=0,
+        description="Value of all open positions and entries on their way, at the prices decided on, in quote "
+        "currency; a reversal needs room for both sides until the old one is closed. 0 or absent for no limit.",
+    )
     max_daily_loss: float | None = Field(
         default=None,
         ge=0,
@@ -99,9 +105,10 @@ def judge(
 ) -> Verdict:
     """Decide what a signal may do to the account.
 
-    Nothing happens while an order of the symbol is unsettled. An entry needs a running symbol; an exit ends the whole
-    position, and goes out while the symbol is paused too. Where a reversal may not enter, it still exits: the verdict
-    then names the rule that refused the entry, and plans the exit.
+    Nothing is opened while an order of the symbol is unsettled, and nothing is closed while an exit is. An entry needs
+    a running symbol; an exit ends the whole position, and goes out while the symbol is paused too. Where a reversal may
+    not enter, it still exits: the verdict then names the rule that refused the entry, and plans the exit. A symbol with
+    an incident that halts it sends nothing.
 
     Args:
         view: The account as it is now, read under its lock.
@@ -109,13 +116,15 @@ def judge(
     case = _Case(view, signal, symbol, timeframe, account, limits)
     if view.desired is DesiredState.STOPPED:
         return Verdict("stopped", f"{symbol} is stopped")
+    if view.halted is not None:
+        return Verdict("halted", f"a person must look first: {view.halted}")
     if signal.side is SignalSide.CLOSE:
         return _judge_close(case)
     return _judge_entry(case)
 
 
 def _judge_close(case: _Case) -> Verdict:
-    if case.view.has_unsettled:
+    if case.view.has_unsettled_exit or (case.view.has_unsettled and not case.position.is_open):
         return _unsettled(case)
     if not case.position.is_open:
         return Verdict("nothing_to_close", f"{case.symbol} has no open position")
@@ -123,12 +132,13 @@ def _judge_close(case: _Case) -> Verdict:
 
 
 def _judge_entry(case: _Case) -> Verdict:
-    if case.view.has_unsettled:
-        return _entry_refused(case) or _unsettled(case)
     held = case.position.units
+    is_opposite = held * case.side.sign < 0
+    if case.view.has_unsettled_exit or (case.view.has_unsettled and not is_opposite):
+        return _entry_refused(case) or _unsettled(case)
     if not held:
         return _entry(case)
-    if held * case.side.sign > 0:
+    if not is_opposite:
         return Verdict("position_open", f"{held:g} units of {case.symbol} are open in the same direction")
     match case.limits.on_opposite_signal:
         case "ignore":
@@ -138,7 +148,7 @@ def _judge_entry(case: _Case) -> Verdict:
         case "close":
             return _exit(case)
         case "reverse":
-            return _reversal(_exit(case), _entry(case))
+            return _reversal(_exit(case), _unsettled(case) if case.view.has_unsettled else _entry(case))
 
 
 def _reversal(leaving: Verdict, entering: Verdict) -> Verdict:
@@ -178,7 +188,8 @@ def _sized_entry(case: _Case) -> Verdict:
         least = max(limits.min_units, limits.unit_step)
         return Verdict("below_min_units", f"the size is {units:g} units, the smallest that is traded is {least:g}")
     risk = units * _stop_distance(signal)
-    return _positions_breach(case) or _loss_breach(case, risk) or _accepted(case, units, risk)
+    breach = _positions_breach(case) or _notional_breach(case, units) or _loss_breach(case, risk)
+    return breach or _accepted(case, units, risk)
 
 
 def _accepted(case: _Case, units: float, risk: float) -> Verdict:
@@ -195,6 +206,14 @@ def _positions_breach(case: _Case) -> Verdict | None:
     return Verdict(
         "max_open_positions", f"{count} positions are open or on their way, allowed are {most}", breached=True
     )
+
+
+def _notional_breach(case: _Case, units: float) -> Verdict | None:
+    most, wanted, view = case.account.max_notional, units * case.signal.price, case.view
+    if not most or view.open_notional + wanted <= most * (1 + _ROUNDING):
+        return None
+    reason = f"{view.open_notional:.2f} are open or on their way and {wanted:.2f} of this entry exceed {most:.2f}"
+    return Verdict("max_notional", reason, breached=True)
 
 
 def _loss_breach(case: _Case, risk: float) -> Verdict | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from trading.events import Event, EventType, Signal
+from trading.incidents import Incident
 from trading.orders import Fill, Leg, OrderRequest, VenueOrder
 from trading.positions import Position
 from trading.risk import Verdict
@@ -39,6 +40,18 @@ def of_failure(request: OrderRequest, reason: str, correlation_id: str) -> Event
 def of_cancel(request: OrderRequest, reason: str, correlation_id: str) -> Event:
     details = {"client_order_id": request.client_order_id, "leg": request.leg.value, "units": request.units}
     return _event(EventType.ORDER_CANCELLED, request.symbol, correlation_id, request.decided_ms, reason, details)
+
+
+def of_incident(incident: Incident) -> Event:
+    details = {"kind": incident.kind.value, "halts": incident.kind.halts, **incident.details}
+    return _event(EventType.INCIDENT_OPENED, incident.symbol, "", 0, incident.reason, details)
+
+
+def of_fence(signal: Signal, symbol: str, correlation_id: str) -> Event:
+    """Say that the ledger's fence refused a candle that was decided before: a repetition, or a process that slept."""
+    details = {"rule": "fence", "side": signal.side.value, "price": signal.price, "strategy": signal.strategy}
+    reason = "this candle, or a later one, was decided before"
+    return _event(EventType.SIGNAL_REJECTED, symbol, correlation_id, signal.open_ms, reason, details)
 
 
 def of_fill(fill: Fill, before: Position, after: Position, correlation_id: str) -> Iterator[Event]:

@@ -1,12 +1,13 @@
 """What every venue must do, whatever it is: subclass `VenueContract` and give it the fixture `market`."""
 
+import time
 from typing import Protocol
 
 import pytest
 
 from trading.candles import Candles
 from trading.errors import Rejected
-from trading.orders import Fill, Leg, OrderRequest, OrderState, Side, VenuePosition, client_order_id
+from trading.orders import Fill, Leg, OpenOrder, OrderRequest, OrderState, Side, VenuePosition, client_order_id
 from trading.ports import Venue
 
 SYMBOL, OTHER = "XAUUSD", "BTCUSD"
@@ -27,6 +28,10 @@ class Market(Protocol):
 
     def move(self, price: float, *, symbol: str = SYMBOL) -> int:
         """Let a minute pass in which the market goes straight to `price`, and return the venue's newest sequence."""
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Let real time pass for the venue."""
         ...
 
 
@@ -61,6 +66,14 @@ class VenueContract:
     @staticmethod
     def fills(market: Market, symbol: str = SYMBOL) -> list[Fill]:
         return list(market.venue.fills(symbol, after=0))
+
+    @staticmethod
+    def resting(market: Market, symbol: str = SYMBOL) -> list[OpenOrder]:
+        return sorted(market.venue.open_orders(symbol), key=lambda order: order.price or 0.0)
+
+    def held_and_resting(self, market: Market) -> tuple[list[float], list[float]]:
+        """Return the units of each position, and those of each order that rests."""
+        return [at.units for at in market.venue.positions()], [order.units for order in self.resting(market)]
 
     @staticmethod
     def state(market: Market, order_id: str) -> OrderState:
@@ -212,3 +225,93 @@ class VenueContract:
         held = {(at.symbol, at.strategy): at.units for at in market.venue.positions()}
         assert held == {(SYMBOL, "cross"): 1.0, (SYMBOL, "fade"): -3.0, (OTHER, "cross"): 5.0}
         assert [fill.units for fill in self.fills(market, OTHER)] == [5.0]
+
+    # --- what rests at the venue
+
+    def test_open_orders_before_any_order_are_none(self, market: Market) -> None:
+        assert self.resting(market) == []
+
+    def test_open_orders_of_an_entry_that_waits_are_that_entry(self, market: Market) -> None:
+        order = self.order(market, Side.BUY)
+        told = market.venue.submit(order)
+
+        waiting = [(one.client_order_id, one.venue_order_id, one.side, one.units) for one in self.resting(market)]
+        expected = (order.client_order_id, told.venue_order_id, Side.BUY, 2.0)
+        assert waiting == ([] if told.state is OrderState.FILLED else [expected])
+        market.move(101)
+        assert self.resting(market) == []
+
+    @both_sides
+    def test_protective_orders_rest_once_the_entry_filled(self, market: Market, side: Side) -> None:
+        entry = self.order(market, side, protected=True)
+        market.venue.submit(entry)
+        market.move(101)
+
+        resting = self.resting(market)
+        assert [order.price for order in resting] == sorted([entry.stop_loss or 0.0, entry.take_profit or 0.0])
+        assert {(order.symbol, order.side, order.units) for order in resting} == {(SYMBOL, side.opposite, 2.0)}
+        assert len({entry.client_order_id, *(order.client_order_id for order in resting)}) == 3
+        assert len({order.venue_order_id for order in resting}) == 2
+        assert {self.state(market, order.client_order_id) for order in resting} == {OrderState.ACCEPTED}
+        assert self.resting(market, OTHER) == []
+
+    @both_sides
+    def test_protective_orders_after_a_partial_exit_cover_what_is_left(self, market: Market, side: Side) -> None:
+        market.venue.submit(self.order(market, side, protected=True))
+        market.move(101)
+        market.venue.submit(self.order(market, side.opposite, leg=Leg.EXIT, units=0.5))
+        market.move(102)
+
+        assert self.held_and_resting(market) == ([side.sign * 1.5], [1.5, 1.5])
+        market.move(100 - side.sign * 6)
+        assert self.fills(market)[-1].units == 1.5
+        assert self.held_and_resting(market) == ([], [])
+
+    @both_sides
+    def test_protective_orders_rest_no_more_after_an_exit(self, market: Market, side: Side) -> None:
+        market.venue.submit(self.order(market, side, protected=True))
+        market.move(101)
+        protective = [order.client_order_id for order in self.resting(market)]
+        market.venue.submit(self.order(market, side.opposite, leg=Leg.EXIT))
+        market.move(102)
+
+        assert self.held_and_resting(market) == ([], [])
+        assert [self.state(market, order_id) for order_id in protective] == [OrderState.CANCELED] * 2
+
+    @both_sides
+    def test_protective_order_that_filled_cancels_the_other(self, market: Market, side: Side) -> None:
+        market.venue.submit(self.order(market, side, protected=True))
+        market.move(101)
+        protective = [order.client_order_id for order in self.resting(market)]
+        market.move(100 - side.sign * 6)
+
+        states = [self.state(market, order_id) for order_id in protective]
+        assert sorted(states) == [OrderState.CANCELED, OrderState.FILLED]
+        assert self.held_and_resting(market) == ([], [])
+
+    def test_exit_without_a_position_opens_none(self, market: Market) -> None:
+        market.venue.submit(self.order(market, Side.SELL, leg=Leg.EXIT))
+        market.move(101)
+
+        assert self.fills(market) == []
+        assert self.held_and_resting(market) == ([], [])
+
+    # --- terms and clock
+
+    def test_order_is_found_once_the_visibility_time_has_passed(self, market: Market) -> None:
+        order = self.order(market, Side.BUY)
+        visibility_s = market.venue.terms.visibility_s
+        assert 0 <= visibility_s < 60
+        told = market.venue.submit(order)
+
+        market.wait(visibility_s)
+
+        assert market.venue.find(order.client_order_id) == told
+
+    def test_clock_tells_real_time_and_goes_on(self, market: Market) -> None:
+        before_ms = time.time() * 1000
+        first = market.venue.clock_ms()
+        second = market.venue.clock_ms()
+
+        assert first <= second
+        assert abs(first - before_ms) < 60_000

@@ -17,7 +17,7 @@ from adapters.ledger import SqlLedger
 from trading.errors import Broken, Transient
 from trading.lifecycle import DesiredState
 from trading.orders import Fill, Leg, OrderRequest, OrderState, Side, client_order_id
-from trading.ports import Decided, Intent, Ledger
+from trading.ports import Decided, Intent, Ledger, Mark
 from trading.positions import Position
 from trading.risk import LedgerView, Planned, Verdict
 
@@ -132,11 +132,11 @@ def test_entry_filled_worse_than_decided_reserves_what_the_stop_will_really_cost
 # decide
 
 
-def test_decide_accepted_returns_planned_intents_in_order(ledger: SqlLedger) -> None:
+def test_decide_accepted_claims_the_first_intent_and_plans_the_others(ledger: SqlLedger) -> None:
     leave = Planned(request_of(leg=Leg.EXIT, side=Side.SELL))
     reverse = Planned(request_of(side=Side.SELL), 20.0)
     decided = ledger.decide("XAUUSD", "trend", T0_MS, accept(leave, reverse), correlation_id="c1")
-    expected = (Intent(leave.request, OrderState.PLANNED), Intent(reverse.request, OrderState.PLANNED))
+    expected = (Intent(leave.request, OrderState.SUBMITTING, attempt=1), Intent(reverse.request, OrderState.PLANNED))
     assert decided == Decided(Verdict("ok", "all rules agree", (leave, reverse)), expected)
     assert tuple(ledger.unsettled("XAUUSD")) == expected
     assert ledger.unsettled("BTCUSD") == []
@@ -231,7 +231,7 @@ def test_accounts_in_one_database_do_not_see_each_other(engine: Engine, ledger: 
         DesiredState.RUNNING, Position("XAUUSD", "probe"), False, 0, 0.0, 0.0, 500.0
     )
     assert (other.positions(), other.fills(), other.orders(), other.decisions()) == ([], [], [], [])
-    assert other.fill_sequence("XAUUSD") == 0
+    assert other.fills_from("XAUUSD") == 0
 
 
 # the view
@@ -250,15 +250,15 @@ def test_view_unsettled_order_is_of_its_symbol_only(ledger: SqlLedger) -> None:
     intent = enter(ledger, request_of())
     assert view_of(ledger, "XAUUSD", strategy="reversal").has_unsettled
     assert not view_of(ledger, "BTCUSD").has_unsettled
-    ledger.mark(intent.request.client_order_id, OrderState.UNKNOWN)
+    ledger.mark(Mark(intent.request.client_order_id, OrderState.UNKNOWN))
     assert view_of(ledger, "XAUUSD").has_unsettled
-    ledger.mark(intent.request.client_order_id, OrderState.CANCELED)
+    ledger.mark(Mark(intent.request.client_order_id, OrderState.CANCELED))
     assert not view_of(ledger, "XAUUSD").has_unsettled
 
 
 def test_view_filled_by_word_but_without_fills_still_holds_its_place(ledger: SqlLedger) -> None:
     request = enter(ledger, request_of()).request
-    ledger.mark(request.client_order_id, OrderState.FILLED, "v1")
+    ledger.mark(Mark(request.client_order_id, OrderState.FILLED, "v1"))
     between = view_of(ledger, "XAUUSD")
     assert (between.has_unsettled, between.open_positions, between.open_risk) == (True, 1, 20.0)
     assert ledger.has_exposure("XAUUSD")
@@ -283,9 +283,9 @@ def test_view_realised_is_of_the_fills_market_day(ledger: SqlLedger) -> None:
 @pytest.mark.parametrize("end", ENDED_EMPTY)
 def test_mark_ended_without_fill_releases_reservation(ledger: SqlLedger, end: OrderState) -> None:
     request = enter(ledger, request_of()).request
-    ledger.mark(request.client_order_id, OrderState.SUBMITTING)
+    ledger.mark(Mark(request.client_order_id, OrderState.UNKNOWN))
     assert view_of(ledger).open_risk == 20.0
-    ledger.mark(request.client_order_id, end)
+    ledger.mark(Mark(request.client_order_id, end))
     view = view_of(ledger)
     assert (view.open_positions, view.open_risk) == (0, 0.0)
     assert not ledger.has_exposure("XAUUSD")
@@ -294,10 +294,10 @@ def test_mark_ended_without_fill_releases_reservation(ledger: SqlLedger, end: Or
 @pytest.mark.parametrize("end", FINAL)
 def test_mark_after_final_state_changes_nothing(ledger: SqlLedger, end: OrderState) -> None:
     request = enter(ledger, request_of()).request
-    ledger.mark(request.client_order_id, end, "v1")
+    ledger.mark(Mark(request.client_order_id, end, "v1"))
     before = (ledger.orders(), view_of(ledger, "XAUUSD"))
     for state in OrderState:
-        ledger.mark(request.client_order_id, state, "v2")
+        ledger.mark(Mark(request.client_order_id, state, "v2"))
     assert (ledger.orders(), view_of(ledger, "XAUUSD")) == before
     assert ledger.orders()[0]["state"] == end
     assert ledger.orders()[0]["venue_order_id"] == "v1"
@@ -306,22 +306,25 @@ def test_mark_after_final_state_changes_nothing(ledger: SqlLedger, end: OrderSta
 def test_mark_accepted_after_first_fill_stays_partially_filled(ledger: SqlLedger) -> None:
     request = enter(ledger, request_of()).request
     ledger.record_fills("XAUUSD", [fill_of(request, units=0.5)])
-    ledger.mark(request.client_order_id, OrderState.ACCEPTED, "v1")
+    ledger.mark(Mark(request.client_order_id, OrderState.ACCEPTED, "v1"))
     (intent,) = ledger.unsettled("XAUUSD")
-    assert intent == Intent(request, OrderState.PARTIALLY_FILLED, "v1")
+    assert intent == Intent(request, OrderState.PARTIALLY_FILLED, "v1", attempt=1, filled_units=0.5)
 
 
 def test_mark_order_without_intent_is_broken(ledger: SqlLedger) -> None:
     with pytest.raises(Broken, match="never planned"):
-        ledger.mark("nobody-knows", OrderState.ACCEPTED)
+        ledger.mark(Mark("nobody-knows", OrderState.ACCEPTED))
 
 
 def test_unsettled_orders_come_oldest_first_until_final(ledger: SqlLedger) -> None:
     times = [T0_MS, T0_MS + MINUTE_MS, T0_MS + 2 * MINUTE_MS]
     first, second, third = (enter(ledger, request_of(open_ms=open_ms)).request for open_ms in times)
-    ledger.mark(second.client_order_id, OrderState.REJECTED)
-    ledger.mark(third.client_order_id, OrderState.UNKNOWN)
-    assert ledger.unsettled("XAUUSD") == [Intent(first, OrderState.PLANNED), Intent(third, OrderState.UNKNOWN)]
+    ledger.mark(Mark(second.client_order_id, OrderState.REJECTED))
+    ledger.mark(Mark(third.client_order_id, OrderState.UNKNOWN))
+    assert ledger.unsettled("XAUUSD") == [
+        Intent(first, OrderState.SUBMITTING, attempt=1),
+        Intent(third, OrderState.UNKNOWN, attempt=1),
+    ]
 
 
 # fills
@@ -335,7 +338,6 @@ def test_record_fills_entry_opens_protected_position(ledger: SqlLedger) -> None:
     assert ledger.positions() == [opened]
     assert view_of(ledger, "XAUUSD", strategy="trend", open_ms=T0_MS + MINUTE_MS).position == opened
     assert ledger.unsettled("XAUUSD") == []
-    assert ledger.fill_sequence("XAUUSD") == 1
     assert ledger.fills()[0]["correlation_id"] == f"c{T0_MS}"
 
 
@@ -389,8 +391,10 @@ def test_record_fills_reverse_moves_reservation_to_new_side(ledger: SqlLedger) -
     ledger.decide("XAUUSD", "trend", open_ms, judge, correlation_id="c2")
     planned = view_of(ledger)
     assert (planned.open_positions, planned.open_risk) == (1, 27.0)
-    for request in (leave, turn):
-        ledger.mark(request.client_order_id, OrderState.FILLED)
+    ledger.mark(
+        Mark(leave.client_order_id, OrderState.FILLED), Mark(turn.client_order_id, OrderState.SUBMITTING, claims=1)
+    )
+    ledger.mark(Mark(turn.client_order_id, OrderState.FILLED))
     booked = ledger.record_fills("XAUUSD", [fill_of(leave, 2, price=110.0), fill_of(turn, 3, price=110.0)])
     assert [after.units for _, _, after in booked] == [0.0, -1.0]
     assert [after.stop_loss for _, _, after in booked] == [None, 90.0]
@@ -411,7 +415,7 @@ def test_mark_canceled_after_part_filled_keeps_that_parts_risk(ledger: SqlLedger
     request = enter(ledger, request_of()).request
     ledger.record_fills("XAUUSD", [fill_of(request, units=0.5)])
     assert view_of(ledger).open_risk == 20.0
-    ledger.mark(request.client_order_id, OrderState.CANCELED)
+    ledger.mark(Mark(request.client_order_id, OrderState.CANCELED))
     assert (view_of(ledger).open_positions, view_of(ledger).open_risk) == (1, 5.0)
     ledger.record_fills("XAUUSD", [stop_fill(units=0.5)])
     assert (view_of(ledger).open_positions, view_of(ledger).open_risk) == (0, 0.0)
@@ -419,7 +423,7 @@ def test_mark_canceled_after_part_filled_keeps_that_parts_risk(ledger: SqlLedger
 
 def test_record_fills_after_cancel_is_booked_and_reserves_again(ledger: SqlLedger) -> None:
     request = enter(ledger, request_of()).request
-    ledger.mark(request.client_order_id, OrderState.CANCELED)
+    ledger.mark(Mark(request.client_order_id, OrderState.CANCELED))
     ledger.record_fills("XAUUSD", [fill_of(request, units=1.0)])
     assert (view_of(ledger).open_positions, view_of(ledger).open_risk) == (1, 10.0)
     assert ledger.orders()[0]["state"] == "canceled"

@@ -91,6 +91,9 @@ class PaperMarket:
         self.price, self.now_ms = price, self.now_ms + MINUTE_MS
         return self.venue.sync(symbol, bar)
 
+    def wait(self, seconds: float) -> None:
+        assert seconds == 0, "what is written is seen at once"
+
 
 @pytest.mark.parametrize("fill_at", ["next_open", "close"])
 class TestPaperVenueContract(VenueContract):

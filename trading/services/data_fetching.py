@@ -104,6 +104,14 @@ class DataFetchingService(Service[Wake, NewCandle]):
         self._flag_gaps(cursor_ms, fresh[: self._terms.batch_limit])
         return self._message(memory, cursor_ms, bars, fresh)
 
+    def market_ms(self) -> int | None:
+        """Return the time of the market by the source, milliseconds since the epoch, UTC; None when it does not say."""
+        cursor_ms = self._store.load(self.symbol).cursor_ms
+        try:
+            return self._source.newest(self._terms.nbr_bars, after_ms=cursor_ms or None).as_of_ms
+        except Transient:
+            return None
+
     def _why_none(self, bars: Bars, cursor_ms: int) -> str:
         if bars.as_of_ms >= cursor_ms:
             return ""

@@ -97,7 +97,13 @@ LOSS_50 = AccountLimits(name="main", starting_balance=10_000, max_daily_loss=50)
         (CLOSE, held(SHORT), "ok", [EXIT_SHORT]),
         (CLOSE, replace(held(LONG), desired=DesiredState.PAUSED), "ok", [EXIT_LONG]),
         (CLOSE, replace(held(LONG), desired=DesiredState.STOPPED), "stopped", []),
-        (CLOSE, replace(held(LONG), has_unsettled=True), "unsettled", []),
+        (CLOSE, replace(held(LONG), has_unsettled=True), "ok", [EXIT_LONG]),
+        (CLOSE, replace(held(LONG), has_unsettled=True, has_unsettled_exit=True), "unsettled", []),
+        (CLOSE, replace(VIEW, has_unsettled=True), "unsettled", []),
+        (SELL, replace(held(LONG), has_unsettled=True), "unsettled", [EXIT_LONG]),
+        (SELL, replace(held(LONG), has_unsettled=True, has_unsettled_exit=True), "unsettled", []),
+        (CLOSE, replace(held(LONG), halted="3 units too many"), "halted", []),
+        (signal(), replace(VIEW, halted="3 units too many"), "halted", []),
     ],
 )
 def test_judge_of_state_and_position_gives_the_rule_and_the_legs(
@@ -269,6 +275,9 @@ views = st.builds(
     has_unsettled=st.sampled_from([False] * 5 + [True]),
     open_positions=st.integers(1, 6),
     open_risk=st.integers(0, 300).map(float),
+    open_notional=st.integers(0, 1_000).map(float),
+    has_unsettled_exit=st.sampled_from([False] * 9 + [True]),
+    halted=st.sampled_from([None] * 9 + ["look first"]),
     day_realised=st.integers(-200, 100).map(float),
     balance=st.integers(-100, 10_000).map(float),
 )
@@ -282,6 +291,7 @@ accounts = st.builds(
     AccountLimits,
     name=st.just("main"),
     starting_balance=st.just(10_000.0),
+    max_notional=st.none() | st.integers(100, 2_000).map(float),
     max_open_positions=st.none() | st.integers(0, 6),
     max_daily_loss=st.none() | st.integers(0, 500).map(float),
 )
@@ -304,8 +314,10 @@ def test_judge_of_anything_never_passes_a_limit(
     view: LedgerView, one: Signal, account: AccountLimits, limits: RiskLimits
 ) -> None:
     verdict = verdict_of(one, view, limits, account)
-    if view.has_unsettled or view.desired is DesiredState.STOPPED:
+    if view.has_unsettled_exit or view.halted or view.desired is DesiredState.STOPPED:
         assert not verdict.planned
+    if view.has_unsettled:
+        assert all(planned.request.leg is Leg.EXIT for planned in verdict.planned)
     for planned in verdict.planned:
         if planned.request.leg is Leg.EXIT:
             assert planned.request.units == abs(view.position.units)
@@ -319,6 +331,8 @@ def test_judge_of_anything_never_passes_a_limit(
             assert 0 < planned.risk <= view.balance * (limits.risk_fraction or 0) * (1 + 1e-12)
         if account.max_open_positions and not view.position.is_open:
             assert view.open_positions + 1 <= account.max_open_positions
+        if account.max_notional:
+            assert view.open_notional + planned.notional <= account.max_notional * (1 + 1e-9)
         if account.max_daily_loss:
             total = max(0.0, -view.day_realised) + view.open_risk + planned.risk
             assert total <= account.max_daily_loss * (1 + 1e-8)

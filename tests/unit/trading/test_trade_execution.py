@@ -8,8 +8,10 @@ from tests.fakes import SYMBOL, Crash, Databases, Desk, Fuse, at_place, make_can
 from trading.errors import Rejected, Transient
 from trading.events import EventType, correlation_id
 from trading.flow import EndReason
+from trading.incidents import IncidentKind
 from trading.lifecycle import DesiredState
 from trading.orders import Leg, OrderRequest, OrderState, Side, client_order_id
+from trading.settlement import SettlementTerms
 
 SHOWN = 10
 BUY, SELL, CLOSE = "buy", "sell", "close"
@@ -57,7 +59,7 @@ def test_execution_writes_the_intent_before_the_venue_hears_of_the_order(desk: D
     with pytest.raises(RuntimeError):
         desk.advance(show=1)
 
-    assert sent(desk) == [("entry", "planned")]
+    assert sent(desk) == [("entry", "submitting")]
     assert desk.venue.submitted == []
 
 
@@ -103,18 +105,42 @@ def test_execution_refused_by_the_venue_is_rejected_and_told_and_never_sent_agai
     assert not desk.store.load(SYMBOL).has_exposure
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before-acceptance", "after-acceptance"])
-def test_execution_that_times_out_is_unknown_then_settled_by_asking_and_never_a_second_order(
+BOTH_WAYS = pytest.mark.parametrize("after", [False, True], ids=["before-acceptance", "after-acceptance"])
+MUTE = {"submit", "find"}
+
+
+def deafen(desk: Desk, *, after: bool) -> None:
+    """Let the next order get no answer, nor any question about it; with `after` the venue has it all the same."""
+    desk.venue.fail("submit", NO_ANSWER, after=after)
+    desk.venue.silent = {"find"} if after else set(MUTE)
+
+
+@BOTH_WAYS
+def test_execution_that_times_out_is_settled_by_asking_before_the_candle_ends(desk: Desk, *, after: bool) -> None:
+    desk.venue.fail("submit", NO_ANSWER, after=after)
+    desk.advance(show=1)
+
+    assert sent(desk) == [("entry", "accepted")]
+    assert len(desk.venue.submitted) == 1
+    assert told(desk, EventType.TRADE_FAILED) == ["outcome unknown: venue: no answer"]
+    assert len(desk.events_of(EventType.ORDER_CREATED)) == 1
+    desk.play(SHOWN + 3)
+    assert sent(desk) == [("entry", "filled")]
+
+
+@BOTH_WAYS
+def test_execution_without_any_answer_is_unknown_then_settled_and_never_a_second_order(
     desk: Desk, *, after: bool
 ) -> None:
-    desk.venue.fail("submit", NO_ANSWER, after=after)
+    deafen(desk, after=after)
     end = desk.advance(show=1)
 
     assert end.reason is EndReason.DECIDED
     assert sent(desk) == [("entry", "unknown")]
-    assert told(desk, EventType.TRADE_FAILED) == ["outcome unknown: venue: no answer"]
+    assert told(desk, EventType.TRADE_FAILED)[0].startswith("outcome unknown")
     assert desk.store.load(SYMBOL).has_exposure
 
+    desk.venue.silent = set()
     desk.play(SHOWN + 3)
     assert sent(desk) == [("entry", "filled")]
     assert held(desk) == 2.0
@@ -122,10 +148,11 @@ def test_execution_that_times_out_is_unknown_then_settled_by_asking_and_never_a_
     assert len(desk.paper.fills(SYMBOL, after=0)) == 1
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before-acceptance", "after-acceptance"])
+@BOTH_WAYS
 def test_execution_unknown_survives_the_death_of_the_process(desk: Desk, *, after: bool) -> None:
-    desk.venue.fail("submit", NO_ANSWER, after=after)
+    deafen(desk, after=after)
     desk.advance(show=1)
+    desk.venue.silent = set()
     desk.restart()
     desk.play(SHOWN + 3)
 
@@ -133,21 +160,17 @@ def test_execution_unknown_survives_the_death_of_the_process(desk: Desk, *, afte
     assert len(desk.venue.submitted) == 1
 
 
-def test_execution_unknown_again_is_asked_again(desk: Desk) -> None:
-    for _ in range(2):
-        desk.venue.fail("submit", NO_ANSWER)
-        desk.advance(show=1)
-        assert sent(desk) == [("entry", "unknown")]
+def test_execution_unknown_waits_for_the_venue_and_no_longer_than_its_patience(desk: Desk) -> None:
+    deafen(desk, after=False)
+    desk.advance(show=1)
 
-    desk.play(SHOWN + 4)
-    assert sent(desk)[0] == ("entry", "filled")
-    assert len(desk.venue.submitted) == len(set(desk.venue.submitted))
+    assert 0 < sum(desk.slept_s) <= 2 * SettlementTerms(0).patience_s
 
 
 def test_execution_unknown_for_too_long_is_let_go_as_an_entry(desk: Desk) -> None:
-    for _ in range(3):
-        desk.venue.fail("submit", NO_ANSWER)
-        desk.advance(show=1)
+    desk.venue.silent = set(MUTE)
+    desk.play(SHOWN + 3)
+    desk.venue.silent = set()
     desk.advance(show=3)
 
     assert ("entry", "expired") in sent(desk)
@@ -161,10 +184,11 @@ def test_execution_unknown_for_too_long_is_let_go_as_an_entry(desk: Desk) -> Non
 
 def test_execution_exit_unknown_for_long_is_sent_all_the_same(desk: Desk) -> None:
     desk.play(SHOWN + 3)
-    desk.venue.fail("submit", NO_ANSWER)
+    desk.venue.silent = set(MUTE)
     desk.advance(show=1)
     assert sent(desk)[-1] == ("exit", "unknown")
 
+    desk.venue.silent = set()
     desk.advance(show=30)
     assert sent(desk)[-1] == ("exit", "filled")
     assert held(desk) == 0.0
@@ -173,26 +197,65 @@ def test_execution_exit_unknown_for_long_is_sent_all_the_same(desk: Desk) -> Non
 def test_execution_opens_nothing_while_an_outcome_is_unknown(databases: Databases) -> None:
     desk = make_desk(databases, {SHOWN: BUY, SHOWN + 1: SELL})
     desk.advance()
-    for _ in range(2):
-        desk.venue.fail("submit", NO_ANSWER)
-        desk.advance(show=1)
+    desk.venue.silent = set(MUTE)
+    desk.play(SHOWN + 2)
 
     assert "unsettled" in desk.journal[SHOWN + 1]
     assert sent(desk) == [("entry", "unknown")]
 
 
-@pytest.mark.parametrize("trouble", [NO_ANSWER, REFUSED], ids=["unknown", "refused"])
-def test_execution_reversal_whose_exit_fails_does_not_enter(databases: Databases, trouble: Exception) -> None:
+def test_execution_closes_what_is_open_while_an_entry_is_unknown(databases: Databases) -> None:
+    desk = make_desk(databases, {SHOWN: BUY, SHOWN + 3: SELL, SHOWN + 4: CLOSE})
+    desk.advance()
+    desk.play(SHOWN + 3)
+    desk.venue.fail("submit", REFUSED)
+    desk.advance(show=1)
+    assert sent(desk)[1:] == [("exit", "rejected"), ("entry", "canceled")]
+    desk.play(SHOWN + 6)
+
+    assert held(desk) == 0.0
+
+
+def test_execution_reversal_whose_exit_is_refused_gives_up_its_entry_with_it(databases: Databases) -> None:
     desk = make_desk(databases, {SHOWN: BUY, SHOWN + 3: SELL})
     desk.advance()
     desk.play(SHOWN + 3)
-    desk.venue.fail("submit", trouble)
+    desk.venue.fail("submit", REFUSED)
     desk.play(SHOWN + 8)
 
-    exit_state = "filled" if trouble is NO_ANSWER else "rejected"
-    assert sent(desk) == [("entry", "filled"), ("exit", exit_state), ("entry", "canceled")]
-    assert held(desk) == (0.0 if trouble is NO_ANSWER else 2.0)
+    assert sent(desk) == [("entry", "filled"), ("exit", "rejected"), ("entry", "canceled")]
+    assert held(desk) == 2.0
     assert told(desk, EventType.TRADE_FAILED)[-1].startswith("not sent")
+
+
+def test_execution_reversal_refused_after_a_restart_gives_up_its_entry_too(databases: Databases) -> None:
+    fuse = Fuse()
+    desk = make_desk(databases, {SHOWN: BUY, SHOWN + 3: SELL}, fuse=fuse)
+    desk.advance()
+    desk.play(SHOWN + 3)
+    desk.venue.fail("submit", RuntimeError("killed while it was sending"))
+    with pytest.raises(RuntimeError):
+        desk.advance(show=1)
+    desk.restart()
+    desk.venue.fail("submit", REFUSED)
+    desk.play(SHOWN + 8)
+
+    assert sent(desk) == [("entry", "filled"), ("exit", "rejected"), ("entry", "canceled")]
+    assert held(desk) == 2.0
+
+
+def test_execution_reversal_whose_exit_is_unknown_enters_only_after_it(databases: Databases) -> None:
+    desk = make_desk(databases, {SHOWN: BUY, SHOWN + 3: SELL})
+    desk.advance()
+    desk.play(SHOWN + 3)
+    desk.venue.silent = set(MUTE)
+    desk.play(SHOWN + 5)
+    assert sent(desk) == [("entry", "filled"), ("exit", "unknown"), ("entry", "planned")]
+
+    desk.venue.silent = set()
+    desk.play(SHOWN + 7)
+    assert sent(desk) == [("entry", "filled"), ("exit", "filled"), ("entry", "filled")]
+    assert held(desk) == -2.0
 
 
 def test_execution_reversal_while_paused_closes_and_does_not_enter(databases: Databases) -> None:
@@ -207,8 +270,9 @@ def test_execution_reversal_while_paused_closes_and_does_not_enter(databases: Da
 
 
 def test_execution_entry_never_sent_is_let_go_when_none_is_wanted_any_more(desk: Desk) -> None:
-    desk.venue.fail("submit", NO_ANSWER)
+    desk.venue.silent = set(MUTE)
     desk.advance(show=1)
+    desk.venue.silent = set()
     desk.want(DesiredState.PAUSED)
     desk.advance(show=1)
 
@@ -238,7 +302,7 @@ def test_execution_reversal_closes_then_opens_the_other_way(databases: Databases
     assert held(desk) == -2.0
 
 
-def test_execution_order_that_the_venue_ends_at_once_is_written_down(databases: Databases) -> None:
+def test_execution_of_an_order_by_hand_at_the_venue_is_told_and_halts_the_symbol(databases: Databases) -> None:
     desk = make_desk(databases, {SHOWN: BUY, SHOWN + 3: CLOSE}, venue={"kind": "paper", "fill_at": "close"})
     desk.advance()
     desk.play(SHOWN + 3)
@@ -252,8 +316,11 @@ def test_execution_order_that_the_venue_ends_at_once_is_written_down(databases: 
     desk.restart()
     desk.play(SHOWN + 6)
 
-    assert held(desk) == 0.0
+    assert held(desk) == 2.0  # nothing is made up
     assert desk.ledger.unsettled(SYMBOL) == []
+    kinds = [incident.kind for incident in desk.ledger.incidents_of(SYMBOL)]
+    assert kinds == [IncidentKind.FOREIGN_FILL, IncidentKind.POSITION_MISMATCH]
+    assert len(desk.events_of(EventType.INCIDENT_OPENED)) == 2
 
 
 def test_execution_dry_run_writes_decisions_down_and_sends_nothing(databases: Databases) -> None:
@@ -320,10 +387,11 @@ def test_execution_error_is_counted_and_the_next_message_recovers(desk: Desk) ->
     states: list[str] = []
     service = desk.pipeline.execute
     desk.pipeline.bus.subscribe(lambda _: states.append(service.state.value), EventType.ORDER_CREATED)
-    desk.venue.fail("sync", NO_ANSWER)
+    desk.venue.silent = {"sync"}
 
     with pytest.raises(Transient):
         desk.advance(show=1)
+    desk.venue.silent = set()
     assert (service.get_status()["state"], service.get_status()["error_count"]) == ("error", 1)
     desk.advance()
 

@@ -1,0 +1,95 @@
+"""Positions anew, as a fold over all fills in the order of their sequence: for a fill that came after a later one."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+from sqlalchemy.engine import Connection
+
+from adapters.ledger_reads import mine
+from adapters.tables import fills, intents, orders
+from trading.orders import Fill, Leg, OrderState, Side
+from trading.positions import Position
+
+_HISTORY = (
+    sa.select(fills, intents.c.stop_loss, intents.c.take_profit)
+    .select_from(fills.outerjoin(intents, intents.c.client_order_id == fills.c.client_order_id))
+    .where(mine(fills, "symbol", "strategy"))
+    .order_by(fills.c.sequence)
+)
+_REALISED = (
+    sa.update(fills)
+    .where(fills.c.account == bindparam("of_account"), fills.c.fill_id == bindparam("of_fill"))
+    .values(realised=bindparam("new_realised"))
+)
+_STATE = (
+    sa.update(orders)
+    .where(orders.c.account == bindparam("of_account"), orders.c.client_order_id == bindparam("of_order"))
+    .values(state=bindparam("new_state"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One fill, the position before and after it, and what is written down as realised by it."""
+
+    fill: Fill
+    before: Position
+    after: Position
+    stored_realised: float
+
+    @property
+    def realised(self) -> float:
+        return self.after.realised - self.before.realised
+
+
+def fold(connection: Connection, account: str, symbol: str, strategy: str) -> Iterator[Step]:
+    """Yield each fill of a strategy on a symbol in the order of sequence, with what it does to the position."""
+    position = Position(symbol, strategy)
+    for row in connection.execute(_HISTORY, {"account": account, "symbol": symbol, "strategy": strategy}):
+        fill = fill_of(row)
+        after = position.after(fill)
+        if fill.leg is Leg.ENTRY and after.units * fill.side.sign > 0:
+            after = replace(after, stop_loss=row.stop_loss, take_profit=row.take_profit)
+        yield Step(fill, position, after, row.realised)
+        position = after
+
+
+def refold(connection: Connection, account: str, symbol: str, strategy: str) -> Mapping[str, Step]:
+    """Correct what fills are said to have realised and how protective orders ended, and return all steps by fill id.
+
+    The position itself is for the caller to write: it is the one after the last step.
+    """
+    steps = {step.fill.fill_id: step for step in fold(connection, account, symbol, strategy)}
+    wrong = [step for step in steps.values() if step.realised != step.stored_realised]
+    if wrong:
+        rows = [{"of_account": account, "of_fill": one.fill.fill_id, "new_realised": one.realised} for one in wrong]
+        connection.execute(_REALISED, rows)
+    ends = {step.fill.client_order_id: step for step in steps.values() if step.fill.leg not in (Leg.ENTRY, Leg.EXIT)}
+    if ends:
+        connection.execute(_STATE, [_ended(account, step) for step in ends.values()])
+    return steps
+
+
+def fill_of(row: Any) -> Fill:
+    """Make a fill of a row of the table `fills`."""
+    return Fill(
+        row.sequence,
+        row.fill_id,
+        row.client_order_id,
+        row.symbol,
+        row.strategy,
+        Leg(row.leg),
+        Side(row.side),
+        row.units,
+        row.price,
+        row.fee,
+        row.market_ms,
+    )
+
+
+def _ended(account: str, step: Step) -> dict[str, Any]:
+    state = OrderState.PARTIALLY_FILLED if step.after.is_open else OrderState.FILLED
+    return {"of_account": account, "of_order": step.fill.client_order_id, "new_state": state.value}

@@ -1,0 +1,117 @@
+"""What goes wrong between us and a venue: drawn anew at each call, and never too often in a row."""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from configs.venue_faults import Faults
+from trading.errors import Transient
+from trading.orders import Fill
+
+T = TypeVar("T")
+
+WHERE = "lying venue"
+SUBMIT, CANCEL, SYNC = "submit", "cancel", "sync"
+_EFFECTIVE = (SUBMIT, CANCEL, SYNC)
+"""Methods that change something at the venue: an error may come before or after it did."""
+
+
+class Line:
+    """Breaks calls, and garbles what fills are told, as `Faults` says.
+
+    A fault is drawn from the seed, its kind, the method, the id and how often that was asked in this process.
+    """
+
+    def __init__(self, faults: Faults, sleep_s: Callable[[float], None] = time.sleep) -> None:
+        self._faults = faults
+        self._sleep_s = sleep_s
+        self._asked: Counter[tuple[str, str]] = Counter()
+        self._in_a_row: Counter[tuple[str, str]] = Counter()
+        self._left_out: Counter[str] = Counter()
+
+    def call(self, method: str, identity: str, ask: Callable[[], T], spoil: Callable[[T, random.Random], T]) -> T:
+        """Ask the venue, or fail before or after that, or spoil its answer.
+
+        Raises:
+            Transient: By a fault that was drawn, or by the venue.
+        """
+        kind, die = self._draw(method, identity)
+        is_done = kind in {"timeout_after", "malformed"}
+        if kind in ("server_error", "cancel_race") and method in _EFFECTIVE:
+            is_done = die.random() < 0.5
+        if kind is None or is_done:
+            answer = ask()
+            if kind is None:
+                return answer
+            if kind == "malformed":
+                return spoil(answer, die)
+        raise Transient(WHERE, self._told(kind, method))
+
+    def garble(self, fills: Sequence[Fill]) -> list[Fill]:
+        """Leave out fills that have a later one, tell some twice, and mix them up."""
+        faults, told = self._faults, []
+        newest = max((fill.sequence for fill in fills), default=0)
+        answer = self._count("fills", "answer")
+        for fill in fills:
+            nth = self._count("fill", fill.fill_id)
+            if fill.sequence < newest and self._is_left_out(fill.fill_id, nth):
+                continue
+            is_double = self._die("duplicate_fill", fill.fill_id, nth).random() < faults.duplicate_fill_probability
+            told += [fill] * (2 if is_double else 1)
+        die = self._die("shuffled_fills", "answer", answer)
+        if die.random() < faults.shuffled_fills_probability:
+            die.shuffle(told)
+        return told
+
+    def _is_left_out(self, fill_id: str, nth: int) -> bool:
+        if self._left_out[fill_id] >= self._faults.most_in_a_row:
+            return False
+        is_late = self._die("late_fill", fill_id, nth).random() < self._faults.late_fill_probability
+        self._left_out[fill_id] += is_late
+        return is_late
+
+    def _draw(self, method: str, identity: str) -> tuple[str | None, random.Random]:
+        """Choose among the faults that come up; none when enough came in a row."""
+        nth, key = self._count(method, identity), (method, identity)
+        die = self._die("which", f"{method}/{identity}", nth)
+        kinds = [
+            kind
+            for kind, probability in self._kinds(method).items()
+            if self._die(kind, f"{method}/{identity}", nth).random() < probability
+        ]
+        if not kinds or self._in_a_row[key] >= self._faults.most_in_a_row:
+            self._in_a_row[key] = 0
+            return None, die
+        self._in_a_row[key] += 1
+        return die.choice(kinds), die
+
+    def _kinds(self, method: str) -> Mapping[str, float]:
+        faults = self._faults
+        kinds = {
+            "server_error": faults.server_error_probability,
+            "rate_limit": faults.rate_limit_probability,
+            "malformed": faults.malformed_probability,
+        }
+        if method == SUBMIT:
+            kinds["timeout_before"] = faults.timeout_before_probability
+            kinds["timeout_after"] = faults.timeout_after_probability
+        if method == CANCEL:
+            kinds["cancel_race"] = faults.cancel_race_probability
+        return kinds
+
+    def _told(self, kind: str, method: str) -> str:
+        if kind == "rate_limit":
+            return f"{method}: 429 too many requests, come back in {self._faults.retry_after_s:g} s"
+        if kind == "server_error":
+            return f"{method}: 503 service unavailable"
+        self._sleep_s(self._faults.timeout_s)
+        return f"{method}: no answer within {self._faults.timeout_s:g} s"
+
+    def _count(self, method: str, identity: str) -> int:
+        self._asked[method, identity] += 1
+        return self._asked[method, identity]
+
+    def _die(self, kind: str, identity: str, nth: int) -> random.Random:
+        return random.Random(f"{self._faults.seed}/{kind}/{identity}/{nth}")

@@ -1,0 +1,303 @@
+"""The check of a venue's answers: what makes no sense is no answer, and what does no harm is put right."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from trading.candles import Candles
+from trading.checked_venue import CheckedVenue
+from trading.errors import Rejected, Transient
+from trading.orders import Fill, Leg, OpenOrder, OrderRequest, OrderState, Side, VenueOrder, VenuePosition
+from trading.ports import VenueTerms
+
+ID, SYMBOL = "XAUUSD-1774360800-e-3f9a61c04b", "XAUUSD"
+ORDER = VenueOrder(ID, "7", OrderState.FILLED, 2.0)
+FILL = Fill(3, "f3", ID, SYMBOL, "cross", Leg.ENTRY, Side.BUY, 2.0, 100.0, 0.1, 60_000)
+OPEN = OpenOrder(ID, "7", SYMBOL, Side.SELL, 2.0, 95.0)
+HELD = VenuePosition(SYMBOL, "cross", 2.0, 100.0)
+REQUEST = OrderRequest(ID, SYMBOL, "cross", Leg.ENTRY, Side.BUY, 2.0, 100.0, 60_000)
+
+
+@dataclass
+class Told:
+    """A venue that answers what the test says."""
+
+    order: VenueOrder | None = ORDER
+    newest: int = 3
+    told_fills: Sequence[Fill] = (FILL,)
+    held: Sequence[VenuePosition] = (HELD,)
+    resting: Sequence[OpenOrder] = (OPEN,)
+    now_ms: int = 1_774_360_800_000
+    terms: VenueTerms = field(default_factory=lambda: VenueTerms(2.0))
+    asked: list[object] = field(default_factory=list)
+
+    def submit(self, request: OrderRequest) -> VenueOrder:
+        self.asked.append(request)
+        if self.order is None:
+            raise Rejected("units", "too few")
+        return self.order
+
+    def cancel(self, client_order_id: str) -> VenueOrder:
+        self.asked.append(client_order_id)
+        if self.order is None:
+            raise Transient("line", "broken")
+        return self.order
+
+    def find(self, client_order_id: str) -> VenueOrder | None:
+        self.asked.append(client_order_id)
+        return self.order
+
+    def sync(self, symbol: str, candles: Candles) -> int:
+        self.asked.append((symbol, len(candles)))
+        return self.newest
+
+    def fills(self, symbol: str, *, after: int) -> Sequence[Fill]:
+        self.asked.append((symbol, after))
+        return self.told_fills
+
+    def positions(self) -> Sequence[VenuePosition]:
+        return self.held
+
+    def open_orders(self, symbol: str) -> Sequence[OpenOrder]:
+        return self.resting
+
+    def clock_ms(self) -> int:
+        return self.now_ms
+
+
+CALLS: dict[str, Callable[[CheckedVenue], object]] = {
+    "submit": lambda venue: venue.submit(REQUEST),
+    "cancel": lambda venue: venue.cancel(ID),
+    "find": lambda venue: venue.find(ID),
+    "sync": lambda venue: venue.sync(SYMBOL, Candles.empty()),
+    "fills": lambda venue: venue.fills(SYMBOL, after=0),
+    "positions": lambda venue: venue.positions(),
+    "open_orders": lambda venue: venue.open_orders(SYMBOL),
+    "clock_ms": lambda venue: venue.clock_ms(),
+    "terms": lambda venue: venue.terms,
+}
+
+
+def refused(told: Told, call: str) -> str:
+    with pytest.raises(Transient) as caught:
+        CALLS[call](CheckedVenue(told, where="paper"))
+    assert caught.value.where == "paper"
+    assert caught.value.reason.startswith(f"{call}: malformed answer: ")
+    return caught.value.reason
+
+
+def test_answers_that_make_sense_pass_as_they_are() -> None:
+    told = Told()
+    venue = CheckedVenue(told)
+
+    answers = {name: call(venue) for name, call in CALLS.items()}
+
+    assert answers == {
+        "submit": ORDER,
+        "cancel": ORDER,
+        "find": ORDER,
+        "sync": 3,
+        "fills": [FILL],
+        "positions": [HELD],
+        "open_orders": [OPEN],
+        "clock_ms": told.now_ms,
+        "terms": VenueTerms(2.0),
+    }
+    assert told.asked == [REQUEST, ID, ID, (SYMBOL, 0), (SYMBOL, 0)]
+
+
+def test_refusals_and_errors_pass_as_they_are() -> None:
+    venue = CheckedVenue(Told(order=None))
+
+    assert venue.find(ID) is None
+    with pytest.raises(Rejected, match="too few"):
+        venue.submit(REQUEST)
+    with pytest.raises(Transient, match="line: broken"):
+        venue.cancel(ID)
+
+
+def test_empty_answers_pass() -> None:
+    venue = CheckedVenue(Told(newest=0, told_fills=(), held=(), resting=()))
+
+    assert venue.sync(SYMBOL, Candles.empty()) == 0
+    assert [*venue.fills(SYMBOL, after=0), *venue.positions(), *venue.open_orders(SYMBOL)] == []
+
+
+# --- orders
+
+
+@pytest.mark.parametrize("call", ["submit", "cancel", "find"])
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        {"client_order_id": "somebody-else"},
+        {"client_order_id": ""},
+        {"venue_order_id": ""},
+        {"filled_units": math.nan},
+        {"filled_units": math.inf},
+        {"filled_units": -1e-9},
+        {"state": OrderState.PLANNED},
+        {"state": OrderState.SUBMITTING},
+        {"state": OrderState.UNKNOWN},
+        {"state": OrderState.ACCEPTED},
+        {"state": OrderState.REJECTED},
+    ],
+    ids=str,
+)
+def test_order_that_makes_no_sense_is_refused(call: str, spoiled: dict[str, Any]) -> None:
+    refused(Told(order=replace(ORDER, **spoiled)), call)
+
+
+@pytest.mark.parametrize(
+    ("state", "filled_units"),
+    [
+        (OrderState.ACCEPTED, 0.0),
+        (OrderState.PARTIALLY_FILLED, 1.0),
+        (OrderState.FILLED, 2.0),
+        (OrderState.FILLED, 0.0),
+        (OrderState.CANCELED, 0.0),
+        (OrderState.CANCELED, 1.0),
+        (OrderState.EXPIRED, 1.0),
+        (OrderState.REJECTED, 0.0),
+        (OrderState.FILLED, 2.0 + 1e-12),
+    ],
+)
+def test_order_as_venues_tell_them_passes(state: OrderState, filled_units: float) -> None:
+    told = replace(ORDER, state=state, filled_units=filled_units)
+
+    assert CheckedVenue(Told(order=told)).submit(REQUEST) is told
+    assert CheckedVenue(Told(order=told)).find(ID) is told
+
+
+def test_order_filled_by_more_than_was_sent_is_refused_where_that_is_known() -> None:
+    told = Told(order=replace(ORDER, filled_units=2.1))
+
+    assert "2.1 units" in refused(told, "submit")
+    assert CheckedVenue(told).find(ID) == told.order
+
+
+# --- fills
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        {"symbol": "BTCUSD"},
+        {"units": 0.0},
+        {"units": -2.0},
+        {"units": math.nan},
+        {"units": math.inf},
+        {"price": 0.0},
+        {"price": -1.0},
+        {"price": math.nan},
+        {"price": math.inf},
+        {"fee": math.nan},
+        {"fee": math.inf},
+        {"fill_id": ""},
+        {"client_order_id": ""},
+        {"sequence": 0},
+        {"sequence": -3},
+        {"market_ms": -1},
+    ],
+    ids=str,
+)
+def test_fill_that_makes_no_sense_is_refused_with_all_of_its_answer(spoiled: dict[str, Any]) -> None:
+    good = replace(FILL, sequence=9, fill_id="f9")
+
+    refused(Told(told_fills=(good, replace(FILL, **spoiled))), "fills")
+
+
+def test_fee_that_is_a_rebate_passes() -> None:
+    rebate = replace(FILL, fee=-0.05)
+
+    assert CheckedVenue(Told(told_fills=(rebate,))).fills(SYMBOL, after=0) == [rebate]
+
+
+def test_fills_in_any_order_and_told_twice_come_once_and_in_order() -> None:
+    fills = [replace(FILL, sequence=number, fill_id=f"f{number}") for number in (3, 4, 11)]
+    for told in permutations([*fills, replace(fills[0]), replace(fills[2])]):
+        assert CheckedVenue(Told(told_fills=told)).fills(SYMBOL, after=0) == fills
+
+
+def test_fills_not_after_the_number_asked_for_are_left_out() -> None:
+    fills = [replace(FILL, sequence=number, fill_id=f"f{number}") for number in (3, 4, 11)]
+
+    assert CheckedVenue(Told(told_fills=fills)).fills(SYMBOL, after=4) == fills[2:]
+
+
+@pytest.mark.parametrize("other", [{"units": 4.0}, {"price": 101.0}, {"sequence": 4}, {"side": Side.SELL}], ids=str)
+def test_fill_told_twice_with_other_numbers_is_refused(other: dict[str, Any]) -> None:
+    assert "fill id 'f3'" in refused(Told(told_fills=(FILL, replace(FILL, **other))), "fills")
+
+
+def test_two_fills_with_one_number_are_refused() -> None:
+    assert "fill number 3" in refused(Told(told_fills=(FILL, replace(FILL, fill_id="f4"))), "fills")
+
+
+# --- what is held and what rests
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [{"units": math.nan}, {"units": -math.inf}, {"average_price": math.nan}, {"average_price": -1.0}],
+    ids=str,
+)
+def test_position_that_makes_no_sense_is_refused(spoiled: dict[str, Any]) -> None:
+    refused(Told(held=(HELD, replace(HELD, symbol="BTCUSD", **spoiled))), "positions")
+
+
+def test_positions_told_twice_and_flat_ones_are_left_out() -> None:
+    short = VenuePosition("BTCUSD", "cross", -1.0, 9.0)
+    flat = VenuePosition("ETHUSD", "cross", 0.0, 0.0)
+
+    assert CheckedVenue(Told(held=(short, HELD, flat, HELD))).positions() == [short, HELD]
+
+
+def test_two_positions_of_one_strategy_are_refused() -> None:
+    assert "XAUUSD of cross" in refused(Told(held=(HELD, replace(HELD, units=3.0))), "positions")
+
+
+@pytest.mark.parametrize(
+    "spoiled",
+    [
+        {"symbol": "BTCUSD"},
+        {"venue_order_id": ""},
+        {"units": 0.0},
+        {"units": -2.0},
+        {"units": math.nan},
+        {"price": math.nan},
+        {"price": 0.0},
+    ],
+    ids=str,
+)
+def test_resting_order_that_makes_no_sense_is_refused(spoiled: dict[str, Any]) -> None:
+    refused(Told(resting=(replace(OPEN, venue_order_id="8"), replace(OPEN, **spoiled))), "open_orders")
+
+
+def test_resting_orders_of_others_pass_and_those_told_twice_come_once() -> None:
+    foreign = replace(OPEN, client_order_id="", venue_order_id="9", price=None)
+
+    assert CheckedVenue(Told(resting=(OPEN, foreign, OPEN))).open_orders(SYMBOL) == [OPEN, foreign]
+    assert "order '7'" in refused(Told(resting=(OPEN, replace(OPEN, units=1.0))), "open_orders")
+
+
+# --- numbers
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        ("sync", Told(newest=-1)),
+        ("clock_ms", Told(now_ms=0)),
+        ("clock_ms", Told(now_ms=-5)),
+        ("terms", Told(terms=VenueTerms(math.nan))),
+        ("terms", Told(terms=VenueTerms(math.inf))),
+        ("terms", Told(terms=VenueTerms(-1.0))),
+    ],
+)
+def test_number_that_cannot_be_is_refused(call: str, told: Told) -> None:
+    refused(told, call)

@@ -1,0 +1,332 @@
+"""What to do about orders whose outcome is not known, and where ledger and venue differ: one pure function."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from trading.incidents import Incident, IncidentKind
+from trading.lifecycle import DesiredState
+from trading.orders import Leg, OpenOrder, OrderRequest, OrderState, VenueOrder, decided_open_ms
+from trading.ports import Intent
+from trading.positions import Position
+
+_ROUNDING = 1e-9
+"""Relative: sums of float units differ from the whole by rounding only."""
+
+_RESTING = frozenset({OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED})
+_NEVER_FILLED = frozenset({OrderState.CANCELED, OrderState.REJECTED, OrderState.EXPIRED})
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSide:
+    """What we have written down of a symbol.
+
+    Attributes:
+        intents: Those that are not settled, in the order in which they are to be sent.
+        positions: Of each strategy on the symbol.
+        incidents: Those that are open: what was told already.
+        states: How the orders stand that rest at the venue, by `client_order_id`; for a protective order how its entry
+            stands. One that is missing is not ours.
+    """
+
+    symbol: str
+    intents: Sequence[Intent]
+    positions: Sequence[Position]
+    desired: DesiredState
+    incidents: Sequence[Incident] = ()
+    states: Mapping[str, OrderState] = field(default_factory=dict)
+
+    @property
+    def halted(self) -> str | None:
+        """Why no order may be sent until a person has looked; None for nothing."""
+        return next((incident.reason for incident in self.incidents if incident.kind.halts), None)
+
+    def is_told(self, incident: Incident) -> bool:
+        return any((one.kind, one.key) == (incident.kind, incident.key) for one in self.incidents)
+
+    @property
+    def units(self) -> float:
+        return sum(position.units for position in self.positions)
+
+
+@dataclass(frozen=True, slots=True)
+class VenueSide:
+    """What the venue answered.
+
+    Attributes:
+        answers: For each intent asked about, None when there is no such order; missing when the venue did not answer.
+        units: Its net position in the symbol; None when it was not asked, or did not answer.
+        open_orders: The orders that rest there; None as with `units`.
+        visibility_s: For how long after a send a "no such order" proves nothing.
+    """
+
+    answers: Mapping[str, VenueOrder | None]
+    units: float | None = None
+    open_orders: Sequence[OpenOrder] | None = None
+    visibility_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """When an entry is too old to be sent.
+
+    Attributes:
+        as_of_ms: Market time; None when the source did not tell: then no entry is sent.
+    """
+
+    as_of_ms: int | None
+    max_signal_age_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Write down how the venue says that an order stands.
+
+    Attributes:
+        dependents: Orders of the same decision that are given up with it, because it ended without having filled.
+    """
+
+    intent: Intent
+    order: VenueOrder
+    state: OrderState
+    dependents: tuple[Intent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Claim an order and send it: nobody has, or the venue is sure that it has no such order.
+
+    Attributes:
+        dependents: Orders of the same decision that are to be given up should the venue refuse it.
+    """
+
+    intent: Intent
+    dependents: tuple[Intent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LetGo:
+    """Give up an order that the venue does not have, and those of the same decision that counted on it."""
+
+    intent: Intent
+    state: OrderState
+    reason: str
+    dependents: tuple[Intent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Nothing can be said of this order yet; the symbol opens nothing until something can."""
+
+    intent: Intent
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Cancel an order that rests at the venue although we gave it up."""
+
+    order: OpenOrder
+    state: OrderState
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Tell a person; what is wrong may pass, so it is looked at again before."""
+
+    incident: Incident
+
+
+Action = Adopt | Send | LetGo | Leave | Withdraw | Tell
+
+
+def reconcile(ours: LedgerSide, theirs: VenueSide, freshness: Freshness) -> list[Action]:
+    """Compare ledger and venue, and return what is to be done, in order; nothing when they agree.
+
+    It never makes up an order, a fill or a position: what was found is adopted, what is missing is sent or let go, and
+    what cannot be explained is told. At most one order is to be sent; what comes after it depends on its outcome.
+    """
+    settling = list(_settle(ours, theirs, freshness))
+    if any(isinstance(action, Adopt | Send | LetGo) for action in settling):
+        return settling  # the comparison would be of yesterday
+    withdrawn = list(_withdraw(ours, theirs))
+    if settling or withdrawn:
+        return [*settling, *withdrawn]
+    return [action for action in _compare(ours, theirs) if not ours.is_told(action.incident)]
+
+
+def told(action: Action) -> dict[str, str]:
+    """Say in words what an action is about, JSON-safe."""
+    match action:
+        case Adopt(intent, order, state):
+            found = f"the venue has {_words(intent.request)}: {state.value}, {order.filled_units:g} filled"
+        case Send(intent):
+            found = f"the venue has no such order, so {_words(intent.request)} is sent"
+        case LetGo(intent, _, reason) | Leave(intent, reason):
+            found = f"{_words(intent.request)}: {reason}"
+        case Withdraw(resting, state):
+            found = f"{resting.client_order_id} rests at the venue although it is {state.value}: cancelled there"
+        case Tell(incident):
+            found = incident.reason
+    return {"action": type(action).__name__, "found": found}
+
+
+def _settle(ours: LedgerSide, theirs: VenueSide, freshness: Freshness) -> Iterator[Action]:
+    given_up: set[str] = set()
+    is_waiting = False
+    for intent in ours.intents:
+        if intent.request.client_order_id in given_up:
+            continue
+        action = _step(intent, ours, theirs, freshness, is_waiting=is_waiting)
+        if action is None:
+            continue
+        dependents = _dependents(intent, ours.intents)
+        if isinstance(action, Send):
+            yield replace(action, dependents=dependents)
+            return
+        if isinstance(action, LetGo) or (isinstance(action, Adopt) and action.state in _NEVER_FILLED):
+            action = replace(action, dependents=dependents)
+            given_up.update(one.request.client_order_id for one in dependents)
+        yield action
+        is_waiting = is_waiting or isinstance(action, Leave | Tell)
+
+
+def _dependents(intent: Intent, intents: Sequence[Intent]) -> tuple[Intent, ...]:
+    """Return the entries that count on this exit: those of the same decision that were not claimed yet."""
+    if intent.request.leg is not Leg.EXIT:
+        return ()
+    decision = _decision(intent.request)
+    return tuple(
+        one
+        for one in intents
+        if one.state is OrderState.PLANNED and one.request.leg is Leg.ENTRY and _decision(one.request) == decision
+    )
+
+
+def _decision(request: OrderRequest) -> tuple[str, int]:
+    return request.strategy, decided_open_ms(request.client_order_id)
+
+
+def _step(
+    intent: Intent, ours: LedgerSide, theirs: VenueSide, freshness: Freshness, *, is_waiting: bool
+) -> Action | None:
+    if intent.state is OrderState.PLANNED:
+        return _send(intent, ours, freshness, is_waiting=is_waiting)
+    identity = intent.request.client_order_id
+    if identity not in theirs.answers:
+        return Leave(intent, "the venue does not answer")
+    order = theirs.answers[identity]
+    if order is not None:
+        return _adopt(intent, order)
+    if intent.claimed_ago_s < theirs.visibility_s:
+        return Leave(intent, f"not seen at the venue {intent.claimed_ago_s:.1f} s after its claim: too soon to tell")
+    if intent.state in _RESTING:
+        lost = _lost(ours.symbol, intent)
+        return Leave(intent, lost.reason) if ours.is_told(lost) else Tell(lost)
+    return _send(intent, ours, freshness, is_waiting=is_waiting)
+
+
+def _adopt(intent: Intent, order: VenueOrder) -> Action | None:
+    """Take over the venue's word, but an end only once the fills that led to it are written down."""
+    wanted = intent.request.units if order.state is OrderState.FILLED else 0.0
+    told = order.filled_units or wanted
+    is_booked = intent.filled_units >= told * (1 - _ROUNDING)
+    state = order.state
+    if not is_booked:
+        state = OrderState.PARTIALLY_FILLED if intent.filled_units else OrderState.ACCEPTED
+    elif state is OrderState.ACCEPTED and intent.filled_units:
+        state = OrderState.PARTIALLY_FILLED
+    if state is not intent.state:
+        return Adopt(intent, order, state)
+    return None if is_booked else Leave(intent, f"{told:g} units are filled, {intent.filled_units:g} are written down")
+
+
+def _send(intent: Intent, ours: LedgerSide, freshness: Freshness, *, is_waiting: bool) -> Action:
+    request = intent.request
+    if request.leg is Leg.ENTRY:
+        return _send_entry(intent, ours, freshness, is_waiting=is_waiting)
+    if ours.units * request.side.sign >= 0:
+        return LetGo(intent, OrderState.CANCELED, "never sent, and now there is nothing left to close")
+    if ours.halted or ours.desired is DesiredState.STOPPED:
+        return Leave(intent, ours.halted or "the symbol is stopped")
+    return Send(intent)
+
+
+def _send_entry(intent: Intent, ours: LedgerSide, freshness: Freshness, *, is_waiting: bool) -> Action:
+    if ours.desired is not DesiredState.RUNNING:
+        return LetGo(intent, OrderState.CANCELED, f"never sent, and now the symbol is {ours.desired.value}")
+    if ours.halted:
+        return LetGo(intent, OrderState.CANCELED, f"never sent, and now the symbol is halted: {ours.halted}")
+    if freshness.as_of_ms is None:
+        return Leave(intent, "the time of the market is not known")
+    age_ms = freshness.as_of_ms - intent.request.decided_ms
+    if age_ms > freshness.max_signal_age_ms:
+        return LetGo(intent, OrderState.EXPIRED, f"never sent, and now {age_ms / 1000:g} s too old to be an entry")
+    if is_waiting:
+        return Leave(intent, "an order before it is not settled")
+    return Send(intent)
+
+
+def _withdraw(ours: LedgerSide, theirs: VenueSide) -> Iterator[Action]:
+    for order in theirs.open_orders or ():
+        state = ours.states.get(order.client_order_id)
+        if state in _NEVER_FILLED and order.price is None:
+            yield Withdraw(order, state)
+
+
+def _compare(ours: LedgerSide, theirs: VenueSide) -> Iterator[Tell]:
+    if theirs.units is not None and not _is_close(ours.units, theirs.units):
+        reason = f"the ledger holds {ours.units:g} units of {ours.symbol}, the venue {theirs.units:g}"
+        details = {"ledger_units": ours.units, "venue_units": theirs.units}
+        yield Tell(Incident(IncidentKind.POSITION_MISMATCH, ours.symbol, "position", reason, details))
+        return
+    if theirs.open_orders is None:
+        return
+    for order in theirs.open_orders:
+        if order.client_order_id not in ours.states:
+            yield Tell(_foreign(ours.symbol, order))
+    for position in ours.positions:
+        if position.is_open and not _is_protected(position, theirs.open_orders):
+            yield Tell(_unprotected(position))
+
+
+def _is_protected(position: Position, open_orders: Iterable[OpenOrder]) -> bool:
+    """Return whether an order rests that ends the whole position at its stop; one without a stop needs none."""
+    stop = position.stop_loss
+    return stop is None or any(
+        order.price is not None
+        and _is_close(order.price, stop)
+        and order.side.sign * position.units < 0
+        and _is_close(order.units, abs(position.units))
+        for order in open_orders
+    )
+
+
+def _is_close(one: float, other: float) -> bool:
+    return abs(one - other) <= _ROUNDING * max(1.0, abs(one), abs(other))
+
+
+def _lost(symbol: str, intent: Intent) -> Incident:
+    request = intent.request
+    reason = f"the venue took {_words(request)} ({request.client_order_id}) and now says that there is no such order"
+    details = {"client_order_id": request.client_order_id, "state": intent.state.value}
+    return Incident(IncidentKind.ORDER_LOST, symbol, request.client_order_id, reason, details)
+
+
+def _foreign(symbol: str, order: OpenOrder) -> Incident:
+    name = order.client_order_id or order.venue_order_id
+    reason = f"{order.side.value} {order.units:g} ({name}) rests at the venue; we did not send it"
+    details = {"client_order_id": order.client_order_id, "venue_order_id": order.venue_order_id}
+    return Incident(IncidentKind.FOREIGN_ORDER, symbol, order.venue_order_id, reason, details)
+
+
+def _unprotected(position: Position) -> Incident:
+    reason = (
+        f"{position.units:g} units of {position.symbol} are open and no order at the venue ends them at their stop "
+        f"{position.stop_loss:g}"
+    )
+    details = {"units": position.units, "stop_loss": position.stop_loss}
+    return Incident(IncidentKind.UNPROTECTED, position.symbol, str(position.opened_ms), reason, details)
+
+
+def _words(request: OrderRequest) -> str:
+    return f"the {request.leg.value} {request.side.value} {request.units:g}"

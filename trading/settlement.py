@@ -1,0 +1,329 @@
+"""From intents to orders and from fills to positions: the one caller of a venue, and what it does when that fails."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
+from typing import TypeVar
+
+from trading import trade_events
+from trading.bus import LocalBus
+from trading.candles import Candles
+from trading.errors import Rejected, Transient
+from trading.events import correlation_id
+from trading.incidents import Incident, IncidentKind
+from trading.orders import Fill, Leg, OpenOrder, OrderRequest, OrderState, VenueOrder, decided_open_ms
+from trading.ports import Intent, Ledger, Mark, Venue
+from trading.reconciliation import (
+    Action,
+    Adopt,
+    Freshness,
+    Leave,
+    LedgerSide,
+    LetGo,
+    Send,
+    Tell,
+    VenueSide,
+    Withdraw,
+    reconcile,
+)
+
+T = TypeVar("T")
+
+_UNHEARD = frozenset({OrderState.SUBMITTING, OrderState.UNKNOWN})
+_GIVEN_UP = frozenset({OrderState.CANCELED, OrderState.REJECTED, OrderState.EXPIRED})
+_DECIDED = frozenset({Leg.ENTRY, Leg.EXIT})
+_NOT_THROUGH = "not sent, because the order before it did not go through"
+_FIRST_WAIT_S = 0.02
+_LONGEST_WAIT_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class SettlementTerms:
+    """How long to try.
+
+    Attributes:
+        max_signal_age_ms: An entry that was decided longer ago than this, in market time, is not sent any more.
+        patience_s: Seconds that are waited in all for a venue to make up its mind, beyond its visibility time; what is
+            open then is left for the next message.
+        most_looks: How often ledger and venue are compared in one go.
+    """
+
+    max_signal_age_ms: int
+    patience_s: float = 1.5
+    most_looks: int = 30
+
+
+class Settlement:
+    """The orders of one symbol, between the ledger and the venue.
+
+    Attributes:
+        is_settled: Ledger and venue agreed when they were last compared, and nothing has gone wrong since.
+    """
+
+    def __init__(
+        self,
+        symbol: str,
+        timeframe: str,
+        venue: Venue,
+        ledger: Ledger,
+        bus: LocalBus,
+        terms: SettlementTerms,
+        *,
+        sleep_s: Callable[[float], None],
+    ) -> None:
+        self.symbol = symbol
+        self._timeframe = timeframe
+        self._venue = venue
+        self._ledger = ledger
+        self._bus = bus
+        self._terms = terms
+        self._sleep_s = sleep_s
+        self.reset()
+
+    def reset(self) -> None:
+        """Ask ledger and venue again for all that is remembered."""
+        self.is_settled = False
+        self._booked_sequence: int | None = None
+
+    def book(self, candles: Candles, as_of_ms: int) -> bool:
+        """Let the venue see `candles`, write down what it filled since we last asked, and return whether it did."""
+        newest = self._ask(lambda: self._venue.sync(self.symbol, candles))
+        if newest == self._booked_sequence:
+            return False
+        self._book_fills(newest)
+        if self._ledger.unsettled(self.symbol):
+            self.settle(as_of_ms, is_thorough=False)
+        return True
+
+    def send(self, intents: Sequence[Intent], as_of_ms: int) -> None:
+        """Send what was just decided, one order after the other; the first one is claimed already."""
+        for at, intent in enumerate(intents):
+            following = intents[at + 1 :]
+            order = self._submit(intent, following)
+            if order is None or not self._accepted(order, following[:1]):
+                break
+        if not self.is_settled:
+            self.settle(as_of_ms, is_thorough=False)
+
+    def settle(self, as_of_ms: int | None, *, is_thorough: bool = True) -> list[Action]:
+        """Find out how the orders stand, send or let go what was never sent, and compare ledger and venue.
+
+        Args:
+            as_of_ms: Market time; None when the source did not tell.
+            is_thorough: Compare positions and resting orders too.
+
+        Returns:
+            What was done, and at the end what could not be settled.
+        """
+        freshness = Freshness(as_of_ms, self._terms.max_signal_age_ms)
+        done: list[Action] = []
+        waits = self._waits()
+        for _ in range(self._terms.most_looks):
+            actions = self._look(freshness, is_thorough=is_thorough)
+            pressing = [action for action in actions if not isinstance(action, Leave | Tell)]
+            for action in pressing:
+                self._act(action)
+            done += pressing
+            if pressing:
+                continue
+            if not actions:
+                self.is_settled = True
+                return done
+            wait_s = next(waits, None)
+            if wait_s is None:
+                break
+            self._sleep_s(wait_s)
+        self.is_settled = not any(isinstance(action, Leave) for action in actions)
+        self._give_up(actions)
+        return [*done, *(action for action in actions if isinstance(action, Leave | Tell))]
+
+    def _waits(self) -> Iterator[float]:
+        """Yield the seconds to wait before each further look."""
+        left_s, wait_s = self._terms.patience_s + 2 * self._venue.terms.visibility_s, _FIRST_WAIT_S
+        while left_s > 0:
+            yield min(wait_s, left_s)
+            left_s, wait_s = left_s - wait_s, min(2 * wait_s, _LONGEST_WAIT_S)
+
+    def _look(self, freshness: Freshness, *, is_thorough: bool) -> list[Action]:
+        self._book_fills(self._ask(lambda: self._venue.sync(self.symbol, Candles.empty())))
+        units, open_orders = self._compared() if is_thorough else (None, None)
+        intents = self._ledger.unsettled(self.symbol)
+        ours = LedgerSide(
+            self.symbol,
+            intents,
+            [position for position in self._ledger.positions() if position.symbol == self.symbol],
+            self._ledger.desired(self.symbol),
+            self._ledger.incidents_of(self.symbol),
+            self._ledger.order_states([order.client_order_id for order in open_orders or ()]),
+        )
+        theirs = VenueSide(self._answers(intents), units, open_orders, self._venue.terms.visibility_s)
+        return reconcile(ours, theirs, freshness)
+
+    def _compared(self) -> tuple[float, Sequence[OpenOrder]]:
+        positions = self._ask(self._venue.positions)
+        units = sum(position.units for position in positions if position.symbol == self.symbol)
+        return units, self._ask(lambda: self._venue.open_orders(self.symbol))
+
+    def _answers(self, intents: Sequence[Intent]) -> dict[str, VenueOrder | None]:
+        """Ask for each order that the venue may have; one about which it does not answer is left out."""
+        answers = {}
+        for intent in intents:
+            if intent.state is not OrderState.PLANNED:
+                identity = intent.request.client_order_id
+                with suppress(Transient):
+                    answers[identity] = self._venue.find(identity)
+        return answers
+
+    def _act(self, action: Action) -> None:
+        match action:
+            case Adopt(intent, order, state, dependents):
+                self._ledger.mark(Mark(order.client_order_id, state, order.venue_order_id), *_given_up(dependents))
+                if intent.state in _UNHEARD:
+                    self._bus.publish(trade_events.of_order(intent.request, order, self._cause(intent.request)))
+                self._tell_given_up(dependents)
+            case Send(intent, dependents):
+                claim = Mark(intent.request.client_order_id, OrderState.SUBMITTING, claims=intent.attempt + 1)
+                if self._ledger.mark(claim) and (sent := self._submit(intent, dependents)) is not None:
+                    self._accepted(sent, ())
+            case LetGo(intent, state, reason, dependents):
+                self._ledger.mark(Mark(intent.request.client_order_id, state, reason=reason), *_given_up(dependents))
+                self._bus.publish(trade_events.of_cancel(intent.request, reason, self._cause(intent.request)))
+                self._tell_given_up(dependents)
+            case Withdraw(order, _):
+                with suppress(Transient):  # the next look tells
+                    self._venue.cancel(order.client_order_id)
+
+    def _give_up(self, actions: Sequence[Action]) -> None:
+        """Write down what could not be settled, and tell a person what is wrong."""
+        for action in actions:
+            if isinstance(action, Leave) and action.intent.state is OrderState.SUBMITTING:
+                self._ledger.mark(Mark(action.intent.request.client_order_id, OrderState.UNKNOWN, reason=action.reason))
+        self._tell([action.incident for action in actions if isinstance(action, Tell)])
+
+    def _tell(self, incidents: Sequence[Incident]) -> None:
+        for incident in self._ledger.open_incidents(incidents) if incidents else ():
+            self._bus.publish(trade_events.of_incident(incident))
+
+    def _submit(self, intent: Intent, dependents: Sequence[Intent]) -> VenueOrder | None:
+        """Send one claimed order, and return the venue's answer; None when it refused, or did not say.
+
+        With its refusal the orders that counted on it are given up, in the same transaction.
+        """
+        request = intent.request
+        cause = self._cause(request)
+        try:
+            order = self._venue.submit(request)
+        except Rejected as refusal:
+            reason = f"the venue refused it: {refusal}"
+            self._ledger.mark(Mark(request.client_order_id, OrderState.REJECTED, reason=reason), *_given_up(dependents))
+            self._bus.publish(trade_events.of_failure(request, reason, cause))
+            self._tell_given_up(dependents)
+            return None
+        except Transient as trouble:
+            self.is_settled = False
+            reason = f"outcome unknown: {trouble}"
+            self._ledger.mark(Mark(request.client_order_id, OrderState.UNKNOWN, reason=reason))
+            self._bus.publish(trade_events.of_failure(request, reason, cause))
+            return None
+        self._bus.publish(trade_events.of_order(request, order, cause))
+        return order
+
+    def _accepted(self, order: VenueOrder, following: Sequence[Intent]) -> bool:
+        """Write down that the venue took an order, claim the one that follows, and return whether that may be sent.
+
+        An end is written down only here when nothing was filled; else the fills say so, once they are booked.
+        """
+        has_ended_unfilled = order.state in _GIVEN_UP and not order.filled_units
+        state = order.state if has_ended_unfilled else OrderState.ACCEPTED
+        marks = (
+            [Mark(order.client_order_id, state, order.venue_order_id)] if order.state is not OrderState.FILLED else []
+        )
+        if has_ended_unfilled:
+            marks += _given_up(following)
+        else:
+            marks += [Mark(one.request.client_order_id, OrderState.SUBMITTING, claims=1) for one in following]
+        is_written = not marks or self._ledger.mark(*marks)
+        if not is_written or order.state in _GIVEN_UP:
+            self.is_settled = False
+        if has_ended_unfilled:
+            self._tell_given_up(following)
+        return is_written and not has_ended_unfilled
+
+    def _tell_given_up(self, intents: Sequence[Intent]) -> None:
+        for one in intents:
+            self._bus.publish(trade_events.of_failure(one.request, _NOT_THROUGH, self._cause(one.request)))
+
+    def _book_fills(self, newest: int) -> None:
+        """Write down the fills up to the venue's newest one; a venue that shows them late is asked again."""
+        for wait_s in chain([0.0], self._waits()):
+            if wait_s:
+                self._sleep_s(wait_s)
+            after = self._ledger.fills_from(self.symbol)
+            fills = self._ask(lambda after=after: self._venue.fills(self.symbol, after=after))  # type: ignore[misc]
+            self._record(fills)
+            if max((fill.sequence for fill in fills), default=0) >= newest:
+                self._booked_sequence = newest
+                return
+        self._booked_sequence = None
+
+    def _record(self, fills: Sequence[Fill]) -> None:
+        """Write down fills of our orders, and tell a person of those that we did not decide on."""
+        states = self._ledger.order_states({fill.client_order_id for fill in fills}) if fills else {}
+        ours = [fill for fill in fills if fill.client_order_id in states]
+        incidents = [_foreign_fill(fill) for fill in fills if fill.client_order_id not in states]
+        for fill, before, after in self._ledger.record_fills(self.symbol, ours):
+            if fill.leg in _DECIDED and states[fill.client_order_id] in _GIVEN_UP:
+                incidents.append(_late_fill(fill, states[fill.client_order_id]))
+            cause = correlation_id(self.symbol, self._timeframe, decided_open_ms(fill.client_order_id))
+            for event in trade_events.of_fill(fill, before, after, cause):
+                self._bus.publish(event)
+        self._tell(incidents)
+
+    def _ask(self, question: Callable[[], T]) -> T:
+        """Ask a venue something that changes nothing, again when it does not answer.
+
+        Raises:
+            Transient: It did not answer at all.
+        """
+        for wait_s in self._waits():
+            try:
+                return question()
+            except Transient:
+                self._sleep_s(wait_s)
+        return question()
+
+    def _cause(self, request: OrderRequest) -> str:
+        return correlation_id(self.symbol, self._timeframe, decided_open_ms(request.client_order_id))
+
+
+def _given_up(intents: Sequence[Intent]) -> list[Mark]:
+    return [Mark(one.request.client_order_id, OrderState.CANCELED, reason=_NOT_THROUGH) for one in intents]
+
+
+def _foreign_fill(fill: Fill) -> Incident:
+    reason = (
+        f"the venue filled {fill.side.value} {fill.units:g} at {fill.price:g} ({fill.client_order_id}); we sent no "
+        "such order, so it is not written down"
+    )
+    return Incident(IncidentKind.FOREIGN_FILL, fill.symbol, fill.fill_id, reason, _fill_details(fill))
+
+
+def _late_fill(fill: Fill, state: OrderState) -> Incident:
+    reason = (
+        f"{fill.leg.value} {fill.side.value} {fill.units:g} at {fill.price:g} ({fill.client_order_id}) was filled "
+        f"after it had ended as {state.value}; the fill is written down"
+    )
+    return Incident(IncidentKind.LATE_FILL, fill.symbol, fill.fill_id, reason, _fill_details(fill))
+
+
+def _fill_details(fill: Fill) -> dict[str, object]:
+    return {
+        "fill_id": fill.fill_id,
+        "client_order_id": fill.client_order_id,
+        "side": fill.side.value,
+        "units": fill.units,
+        "price": fill.price,
+        "fee": fill.fee,
+        "market_ms": fill.market_ms,
+    }
