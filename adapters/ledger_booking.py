@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from trading.orders import Fill, Leg, OrderState, Side, next_order_state
+from trading.orders import Fill, Leg, OrderState, Side, decided_id, next_order_state
 from trading.positions import Position
 
 _ROUNDING = 1e-9
@@ -25,7 +25,7 @@ class BookedOrder:
         note: Why it stands as it does.
         risk: Loss at the stop when all of it fills, in quote currency.
         risk_reserved: An entry's place in the account, in quote currency; None once it holds none.
-        correlation_id: Of the decision; of the one that opened the position for a protective order.
+        correlation_id: Of the decision; None for an order that we did not decide on.
     """
 
     client_order_id: str
@@ -113,7 +113,8 @@ class Booking:
 
     Attributes:
         positions: By strategy; one that is missing is flat.
-        orders: By `client_order_id`: those that are filled, and every entry that holds a place in the account.
+        orders: By `client_order_id`: those that are filled, the entries of protective ones, and every entry that
+            holds a place in the account.
         changed: The `client_order_id` of each order that the fills changed.
     """
 
@@ -134,22 +135,17 @@ class Booking:
         self.positions[fill.strategy] = after
         return before, after
 
-    def live_orders(self) -> Iterable[BookedOrder]:
-        """Return the entries that hold a place in the account, or held one before these fills."""
-        return (order for order in self.orders.values() if order.is_intent and order.leg is Leg.ENTRY)
+    def cause(self, fill: Fill) -> str | None:
+        """Return the correlation id of the decision behind a fill; of a protective order's, that of its entry."""
+        decided = self.orders.get(decided_id(fill.client_order_id))
+        return decided.correlation_id if decided else None
 
     def changed_orders(self) -> Iterable[BookedOrder]:
         return (self.orders[client_order_id] for client_order_id in sorted(self.changed))
 
     def _order(self, fill: Fill) -> BookedOrder:
         stranger = BookedOrder(fill.client_order_id, fill.strategy, fill.leg, fill.side, None, fill.market_ms)
-        stranger.correlation_id = self._cause(fill.strategy)
         return self.orders.setdefault(fill.client_order_id, stranger)
-
-    def _cause(self, strategy: str) -> str | None:
-        """Name the decision that opened the position: a protective order has no other."""
-        entries = [one for one in self.orders.values() if one.strategy == strategy and one.risk_reserved is not None]
-        return entries[-1].correlation_id if entries else None
 
     def _release(self, strategy: str, position: Position) -> None:
         for order in self.orders.values():

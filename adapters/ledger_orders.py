@@ -4,7 +4,7 @@ Every writer holds the account's lock: the database's write lock on SQLite (`BEG
 on PostgreSQL (`SELECT ... FOR UPDATE`). So what a transaction reads cannot change before it is written.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import Any
@@ -19,10 +19,10 @@ from adapters.clock import now_ms as wall_ms
 from adapters.database import upsert
 from adapters.ledger_booking import BookedOrder, Booking
 from adapters.ledger_reads import POSITIONS, LedgerReads, mine, position_of
-from adapters.ledger_refold import Step, refold
+from adapters.ledger_refold import Step, openers, refold
 from adapters.tables import accounts, intents, orders, positions
 from trading.errors import Broken
-from trading.orders import Fill, Leg, OrderState, Side
+from trading.orders import Fill, Leg, OrderState, Side, decided_id
 from trading.ports import Mark
 from trading.positions import Position
 
@@ -140,15 +140,23 @@ class LedgerOrders(LedgerReads):
         for strategy in {fill.strategy for fill in new}:
             folded = refold(connection, self._account, booking.symbol, strategy)
             steps.update(folded)
-            booking.positions[strategy] = list(folded.values())[-1].after
-            connection.execute(self._put_position, [self._position_row(booking.positions[strategy])])
+            position = list(folded.values())[-1].after
+            connection.execute(self._put_position, [self._position_row(position)])
             corrections = [self._correction(step) for step in folded.values() if step.realised != step.stored_realised]
             if corrections:
                 connection.execute(self._add_to_day, corrections)
-        for order in booking.live_orders():
-            order.reserve(booking.positions[order.strategy])
-            self._write_order(connection, booking.symbol, order)
+            self._reserve_anew(connection, position, openers(folded.values()))
         return [(fill, steps[fill.fill_id].before, steps[fill.fill_id].after) for fill in new]
+
+    def _reserve_anew(self, connection: Connection, position: Position, opened_by: Collection[str]) -> None:
+        """Let the entries that opened `position` hold their places, and free those of all others that have ended."""
+        parameters = {"account": self._account, "symbol": position.symbol, "filled": list(opened_by)}
+        flat = Position(position.symbol, position.strategy)
+        for row in connection.execute(_INTENTS_TOUCHED, parameters).all():
+            order = _order_of_intent(row)
+            if order.strategy == position.strategy and order.leg is Leg.ENTRY:
+                order.reserve(position if order.client_order_id in opened_by else flat)
+                self._write_order(connection, position.symbol, order)
 
     def _correction(self, step: Step) -> dict[str, Any]:
         realised = step.realised - step.stored_realised
@@ -181,8 +189,8 @@ class LedgerOrders(LedgerReads):
         return sorted(new, key=lambda fill: fill.sequence)
 
     def _booking(self, connection: Connection, symbol: str, fills: Sequence[Fill]) -> Booking:
-        filled = [fill.client_order_id for fill in fills]
-        parameters = {"account": self._account, "symbol": symbol, "filled": filled}
+        filled = {identity for fill in fills for identity in (fill.client_order_id, decided_id(fill.client_order_id))}
+        parameters = {"account": self._account, "symbol": symbol, "filled": sorted(filled)}
         held = connection.execute(_POSITIONS_OF_SYMBOL, parameters).all()
         known = {row.client_order_id: _order_of_venue(row) for row in connection.execute(_ORDERS_FILLED, parameters)}
         ours = {row.client_order_id: _order_of_intent(row) for row in connection.execute(_INTENTS_TOUCHED, parameters)}
@@ -231,7 +239,7 @@ class LedgerOrders(LedgerReads):
             "fee": fill.fee,
             "market_ms": fill.market_ms,
             "realised": after.realised - before.realised,
-            "correlation_id": booking.orders[fill.client_order_id].correlation_id,
+            "correlation_id": booking.cause(fill),
         }
 
     def _position_row(self, position: Position) -> dict[str, Any]:

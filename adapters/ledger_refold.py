@@ -1,6 +1,6 @@
 """Positions anew, as a fold over all fills in the order of their sequence: for a fill that came after a later one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -71,6 +71,17 @@ def refold(connection: Connection, account: str, symbol: str, strategy: str) -> 
     if ends:
         connection.execute(_STATE, [_ended(account, step) for step in ends.values()])
     return steps
+
+
+def openers(steps: Iterable[Step]) -> set[str]:
+    """Return the ids of the entries that made the position which is open after the last step."""
+    ids: set[str] = set()
+    for step in steps:
+        if not step.after.is_open or step.after.units * step.before.units < 0:
+            ids.clear()
+        if step.fill.leg is Leg.ENTRY and step.after.units * step.fill.side.sign > 0:
+            ids.add(step.fill.client_order_id)
+    return ids
 
 
 def fill_of(row: Any) -> Fill:

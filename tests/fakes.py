@@ -14,11 +14,13 @@ from adapters import paper_books, tables
 from adapters.bootstrap import build_pipeline
 from adapters.database import create_engine, migrate
 from adapters.ledger import SqlLedger
+from adapters.lying import Faults, LyingVenue
 from adapters.paper import PaperVenue
 from configs.load import SystemConfig
 from configs.services import OrchestratorConfig, ServicesConfig
 from configs.symbols import SymbolConfig
 from trading.candles import COLUMNS, Candles
+from trading.checked_venue import CheckedVenue
 from trading.errors import Transient
 from trading.events import Event, EventType, Regime, SignalSide
 from trading.flow import End, Wake
@@ -389,6 +391,7 @@ class Desk:
         *,
         shown: int = 10,
         fuse: Fuse | None = None,
+        faults: Faults | None = None,
     ) -> None:
         """Make a desk whose services run.
 
@@ -396,6 +399,7 @@ class Desk:
             databases: Emptied first; the desk before this one is of no use any more.
             shown: How many candles of the tape have closed.
             fuse: Watches every write of the execute stage.
+            faults: What the venue lies about; each process begins to lie anew.
         """
         self.config = config
         self.source = ScriptedSource(tape, shown=shown)
@@ -408,21 +412,32 @@ class Desk:
         self.venue = FlakyVenue(self.paper)
         self.slept_s: list[float] = []
         self._fuse = fuse or Fuse()
+        self._faults = faults
         self.restart()
 
     def restart(self) -> None:
         """Build the services anew, as a new process does."""
         watch = self._fuse.watch
+        venue: Venue = self.venue
+        if self._faults is not None:
+            venue = LyingVenue(venue, self._faults, now_s=lambda: self._lied_s, sleep_s=self._sleep)
         self.pipeline: SymbolPipeline = build_pipeline(
             SYMBOL,
             self.config,
             source=cast("CandleSource", self.source),
             store=watch(cast("SymbolStore", self.store), "expose", "commit"),
             ledger=watch(cast("Ledger", self.ledger), "decide", "mark", "record_fills", "open_incidents"),
-            venue=watch(cast("Venue", self.venue), "submit", "sync"),
+            venue=watch(CheckedVenue(venue), "submit", "sync"),
             now_s=lambda: 0.0,
-            sleep_s=self.slept_s.append,
+            sleep_s=self._sleep,
         )
+
+    def _sleep(self, seconds: float) -> None:
+        self.slept_s.append(seconds)
+
+    @property
+    def _lied_s(self) -> float:
+        return sum(self.slept_s)
 
     def want(self, state: DesiredState) -> None:
         """Say what is wanted of the symbol, as the control tasks do."""

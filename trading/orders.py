@@ -58,7 +58,7 @@ _NEXT: Mapping[OrderState, frozenset[OrderState]] = {
     OrderState.SUBMITTING: frozenset(OrderState) - {OrderState.PLANNED},
     OrderState.UNKNOWN: frozenset(OrderState) - {OrderState.PLANNED},
     OrderState.ACCEPTED: _FINAL | {OrderState.PARTIALLY_FILLED, OrderState.UNKNOWN},
-    OrderState.PARTIALLY_FILLED: _FINAL - {OrderState.REJECTED} | {OrderState.UNKNOWN},
+    OrderState.PARTIALLY_FILLED: _FINAL | {OrderState.UNKNOWN},
     # a fill is a fact: it outranks whatever was said of the order before
     OrderState.FILLED: frozenset(),
     OrderState.CANCELED: frozenset({OrderState.FILLED}),

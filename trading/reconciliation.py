@@ -232,8 +232,8 @@ def _adopt(intent: Intent, order: VenueOrder) -> Action | None:
     is_booked = intent.filled_units >= told * (1 - _ROUNDING)
     state = order.state
     if not is_booked:
-        state = OrderState.PARTIALLY_FILLED if intent.filled_units else OrderState.ACCEPTED
-    elif state is OrderState.ACCEPTED and intent.filled_units:
+        state = OrderState.ACCEPTED
+    if state is OrderState.ACCEPTED and (intent.filled_units or intent.state is OrderState.PARTIALLY_FILLED):
         state = OrderState.PARTIALLY_FILLED
     if state is not intent.state:
         return Adopt(intent, order, state)
@@ -274,7 +274,7 @@ def _withdraw(ours: LedgerSide, theirs: VenueSide) -> Iterator[Action]:
 
 
 def _compare(ours: LedgerSide, theirs: VenueSide) -> Iterator[Tell]:
-    if theirs.units is not None and not _is_close(ours.units, theirs.units):
+    if theirs.units is not None and not is_close(ours.units, theirs.units):
         reason = f"the ledger holds {ours.units:g} units of {ours.symbol}, the venue {theirs.units:g}"
         details = {"ledger_units": ours.units, "venue_units": theirs.units}
         yield Tell(Incident(IncidentKind.POSITION_MISMATCH, ours.symbol, "position", reason, details))
@@ -294,14 +294,15 @@ def _is_protected(position: Position, open_orders: Iterable[OpenOrder]) -> bool:
     stop = position.stop_loss
     return stop is None or any(
         order.price is not None
-        and _is_close(order.price, stop)
+        and is_close(order.price, stop)
         and order.side.sign * position.units < 0
-        and _is_close(order.units, abs(position.units))
+        and is_close(order.units, abs(position.units))
         for order in open_orders
     )
 
 
-def _is_close(one: float, other: float) -> bool:
+def is_close(one: float, other: float) -> bool:
+    """Return whether two sums of units differ by rounding only."""
     return abs(one - other) <= _ROUNDING * max(1.0, abs(one), abs(other))
 
 

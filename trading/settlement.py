@@ -25,6 +25,7 @@ from trading.reconciliation import (
     Tell,
     VenueSide,
     Withdraw,
+    is_close,
     reconcile,
 )
 
@@ -92,8 +93,8 @@ class Settlement:
         if newest == self._booked_sequence:
             return False
         self._book_fills(newest)
-        if self._ledger.unsettled(self.symbol):
-            self.settle(as_of_ms, is_thorough=False)
+        if self._ledger.unsettled(self.symbol) or not self._holds_alike():
+            self.settle(as_of_ms)
         return True
 
     def send(self, intents: Sequence[Intent], as_of_ms: int) -> None:
@@ -137,6 +138,12 @@ class Settlement:
         self.is_settled = not any(isinstance(action, Leave) for action in actions)
         self._give_up(actions)
         return [*done, *(action for action in actions if isinstance(action, Leave | Tell))]
+
+    def _holds_alike(self) -> bool:
+        """Return whether ledger and venue hold the same: else there are fills that the venue has not shown yet."""
+        held = sum(one.units for one in self._ledger.positions() if one.symbol == self.symbol)
+        at_venue = sum(one.units for one in self._ask(self._venue.positions) if one.symbol == self.symbol)
+        return is_close(held, at_venue)
 
     def _waits(self) -> Iterator[float]:
         """Yield the seconds to wait before each further look."""

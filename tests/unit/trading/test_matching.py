@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading.errors import Broken
-from trading.matching import Bar, Book, Change, Execution, FillTerms, Resting, at_close, on_bar, protective_order_id
-from trading.orders import Leg, OrderState, Side, client_order_id
+from trading.matching import Bar, Book, Change, Execution, FillTerms, Resting, at_close, on_bar
+from trading.orders import Leg, OrderState, Side, client_order_id, protective_order_id
 
 MINUTE_MS = 60_000
 FREE = FillTerms()

@@ -6,8 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading.matching import protective_order_id
-from trading.orders import Leg, OrderState, Side, client_order_id, decided_open_ms
+from trading.errors import Broken
+from trading.orders import (
+    Leg,
+    OrderState,
+    Side,
+    client_order_id,
+    decided_id,
+    decided_open_ms,
+    next_order_state,
+    protective_order_id,
+)
 
 OPEN_MS = 1_774_360_800_000
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\x1f"), min_size=1, max_size=20)
@@ -71,3 +80,63 @@ def test_order_state_final_are_those_after_which_nothing_comes() -> None:
 def test_side_opposite_has_the_other_sign(side: Side) -> None:
     assert side.opposite.sign == -side.sign
     assert side.opposite.opposite is side
+
+
+def test_decided_id_of_a_protective_order_is_its_entrys() -> None:
+    entry = client_order_id("main", "XAUUSD", "cross", OPEN_MS, Leg.ENTRY)
+    for leg in (Leg.STOP_LOSS, Leg.TAKE_PROFIT):
+        assert decided_id(protective_order_id(entry, leg)) == entry
+    assert decided_id(entry) == entry
+    assert decided_id("S-s-by-hand") == "S-s-by-hand"
+
+
+@pytest.mark.parametrize(
+    ("current", "wanted"),
+    [
+        (OrderState.PLANNED, OrderState.SUBMITTING),
+        (OrderState.SUBMITTING, OrderState.UNKNOWN),
+        (OrderState.UNKNOWN, OrderState.SUBMITTING),
+        (OrderState.UNKNOWN, OrderState.ACCEPTED),
+        (OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED),
+        (OrderState.PARTIALLY_FILLED, OrderState.CANCELED),
+        (OrderState.EXPIRED, OrderState.FILLED),
+        (OrderState.FILLED, OrderState.FILLED),
+    ],
+)
+def test_next_order_state_of_a_way_that_exists_is_the_wanted_one(current: OrderState, wanted: OrderState) -> None:
+    assert next_order_state(current, wanted) is wanted
+
+
+@pytest.mark.parametrize(
+    ("current", "wanted"),
+    [
+        (OrderState.PLANNED, OrderState.ACCEPTED),
+        (OrderState.PLANNED, OrderState.UNKNOWN),
+        (OrderState.ACCEPTED, OrderState.SUBMITTING),
+        (OrderState.PARTIALLY_FILLED, OrderState.ACCEPTED),
+        (OrderState.FILLED, OrderState.CANCELED),
+        (OrderState.CANCELED, OrderState.ACCEPTED),
+        (OrderState.REJECTED, OrderState.SUBMITTING),
+    ],
+)
+def test_next_order_state_of_a_way_that_does_not_exist_is_broken(current: OrderState, wanted: OrderState) -> None:
+    with pytest.raises(Broken, match=f"from {current} to {wanted}"):
+        next_order_state(current, wanted)
+
+
+def test_next_order_state_leads_nowhere_back_to_planned_and_from_an_end_only_to_filled() -> None:
+    for current in OrderState:
+        for wanted in OrderState:
+            if wanted is current:
+                continue
+            allowed = _is_allowed(current, wanted)
+            if wanted is OrderState.PLANNED or (current.is_final and wanted is not OrderState.FILLED):
+                assert not allowed
+
+
+def _is_allowed(current: OrderState, wanted: OrderState) -> bool:
+    try:
+        next_order_state(current, wanted)
+    except Broken:
+        return False
+    return True

@@ -1,0 +1,282 @@
+"""What becomes of orders when the venue lies, loses them or shows strange ones, and when we are cut off meanwhile."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adapters.lying import Faults
+from tests.fakes import SYMBOL, Crash, Databases, Desk, Fuse, at_place, make_candles, planned, system_config
+from trading.events import EventType
+from trading.incidents import IncidentKind
+from trading.lifecycle import DesiredState
+from trading.orders import Leg, OrderRequest, OrderState, Side, VenuePosition, client_order_id
+from trading.ports import Mark
+from trading.reconciliation import LetGo, Send, Withdraw
+
+SHOWN = 10
+BUY, SELL, CLOSE = "buy", "sell", "close"
+PLAN = {SHOWN: BUY, SHOWN + 2: SELL, SHOWN + 5: BUY, SHOWN + 8: CLOSE, SHOWN + 9: SELL}
+UNTIL = SHOWN + 16
+LINE = {
+    "timeout_before_probability": 0.3,
+    "timeout_after_probability": 0.3,
+    "server_error_probability": 0.2,
+    "rate_limit_probability": 0.2,
+    "malformed_probability": 0.2,
+    "duplicate_fill_probability": 0.4,
+    "shuffled_fills_probability": 0.5,
+    "late_fill_probability": 0.5,
+    "split_fill_probability": 0.5,
+}
+
+
+@pytest.fixture(scope="module")
+def databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    return Databases(tmp_path_factory.mktemp("settlement"))
+
+
+def make_desk(databases: Databases, plan: dict[int, str], **options: Any) -> Desk:
+    desk_options = {name: options.pop(name) for name in ("fuse", "faults") if name in options}
+    config = system_config(planned(plan, stop_distance=0.6, target_distance=1.2), **options)
+    return Desk(databases, config, make_candles(60), shown=SHOWN, **desk_options)
+
+
+@pytest.fixture
+def desk(databases: Databases) -> Desk:
+    """A desk that holds two units bought at its first decision, with a stop far away."""
+    config = system_config(planned({SHOWN: BUY, SHOWN + 5: CLOSE}, stop_distance=50.0))
+    desk = Desk(databases, config, make_candles(60), shown=SHOWN)
+    desk.advance()
+    desk.play(SHOWN + 2)
+    return desk
+
+
+def incidents(desk: Desk) -> list[IncidentKind]:
+    return [incident.kind for incident in desk.ledger.incidents_of(SYMBOL)]
+
+
+def told(desk: Desk) -> list[str]:
+    return [event.details["kind"] for event in desk.events_of(EventType.INCIDENT_OPENED)]
+
+
+def by_hand(leg: Leg = Leg.ENTRY, side: Side = Side.BUY, units: float = 1.0) -> OrderRequest:
+    identity = client_order_id("by-hand", SYMBOL, "planned", at_place(SHOWN + 1), leg)
+    return OrderRequest(identity, SYMBOL, "by-hand", leg, side, units, 100.0, at_place(SHOWN + 2))
+
+
+def test_reconcile_when_ledger_and_venue_agree_does_nothing(desk: Desk) -> None:
+    assert desk.pipeline.reconcile() == []
+    assert incidents(desk) == []
+
+
+def test_reconcile_position_that_the_venue_does_not_have_halts_the_symbol_until_it_is_resolved(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = [VenuePosition(SYMBOL, "x", 3.0, 100.0), VenuePosition("OTHER", "x", 9.0, 1.0)]
+    monkeypatch.setattr(desk.paper, "positions", lambda: elsewhere)
+    desk.pipeline.reconcile()
+    desk.pipeline.reconcile()
+
+    assert told(desk) == ["position_mismatch"]
+    assert "the ledger holds 2 units of XAUUSD, the venue 3" in desk.ledger.incidents_of(SYMBOL)[0].reason
+    desk.play(SHOWN + 7)
+    assert "halted" in desk.journal[SHOWN + 5]
+    assert desk.ledger.positions()[0].units == 2.0
+
+    monkeypatch.undo()
+    [row] = desk.ledger.incidents(SYMBOL)
+    assert desk.ledger.resolve_incident(row["id"], "traded by hand, closed again") is not None
+    assert desk.ledger.resolve_incident(row["id"], "again") is None
+    assert incidents(desk) == []
+    assert desk.pipeline.reconcile() == []
+
+
+def test_reconcile_mismatch_that_passes_while_it_is_looked_at_is_not_told(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [[VenuePosition(SYMBOL, "x", 3.0, 100.0)]] * 3
+    positions = desk.paper.positions
+    monkeypatch.setattr(desk.paper, "positions", lambda: answers.pop() if answers else positions())
+
+    assert desk.pipeline.reconcile() == []
+    assert told(desk) == []
+    assert len(desk.slept_s) == 3
+
+
+def test_reconcile_foreign_order_at_the_venue_is_told_once_and_halts_nothing(desk: Desk) -> None:
+    desk.paper.submit(by_hand())
+    desk.pipeline.reconcile()
+    assert told(desk) == ["foreign_order"]
+    slept = len(desk.slept_s)
+    desk.restart()
+    desk.pipeline.reconcile()
+
+    assert told(desk) == []
+    assert len(desk.slept_s) == slept  # what was told is not waited for again
+    assert not any(kind.halts for kind in incidents(desk))
+
+
+def test_reconcile_stop_that_is_gone_from_the_venue_is_told(desk: Desk) -> None:
+    [stop] = desk.paper.open_orders(SYMBOL)
+    desk.paper.cancel(stop.client_order_id)
+    desk.pipeline.reconcile()
+
+    assert incidents(desk) == [IncidentKind.UNPROTECTED]
+    desk.play(SHOWN + 8)
+    assert desk.ledger.positions()[0].units == 0.0  # a naked position may still be closed
+
+
+def test_reconcile_order_that_the_venue_took_and_lost_halts_and_ends_when_it_is_resolved(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = make_desk(databases, {SHOWN: BUY})
+    desk.advance()
+    desk.advance(show=1)
+    monkeypatch.setattr(desk.paper, "find", lambda _: None)
+    desk.pipeline.reconcile()
+
+    [row] = desk.ledger.incidents(SYMBOL)
+    assert (row["kind"], row["halts"]) == ("order_lost", True)
+    desk.ledger.resolve_incident(row["id"], "the venue confirms that it has none")
+    assert desk.ledger.unsettled(SYMBOL) == []
+    assert [type(action) for action in desk.pipeline.reconcile()] == [Withdraw]  # it had it after all
+
+
+def test_reconcile_order_that_we_gave_up_and_that_rests_at_the_venue_is_cancelled_there(databases: Databases) -> None:
+    desk = make_desk(databases, {SHOWN: BUY})
+    desk.advance()
+    desk.advance(show=1)
+    [identity] = desk.venue.submitted
+    ended = desk.ledger.unsettled(SYMBOL)[0]
+    desk.ledger.mark(Mark(identity, OrderState.EXPIRED, reason="as if it had never been sent"))
+    desk.pipeline.reconcile()
+
+    found = desk.paper.find(identity)
+    assert (found and found.state, ended.state) == (OrderState.CANCELED, OrderState.ACCEPTED)
+
+
+def test_book_fill_of_an_order_that_we_gave_up_is_written_down_and_told(databases: Databases) -> None:
+    desk = make_desk(databases, {SHOWN: BUY})
+    desk.advance()
+    desk.advance(show=1)
+    [identity] = desk.venue.submitted
+    desk.ledger.mark(Mark(identity, OrderState.EXPIRED))
+    desk.advance(show=1)
+
+    assert told(desk) == ["late_fill"]
+    assert desk.ledger.positions()[0].units == 2.0
+    [state] = {state for name, _, state in desk.orders() if name == identity}
+    assert state == "filled"
+
+
+def test_reconcile_without_the_markets_time_sends_no_entry(databases: Databases) -> None:
+    desk = make_desk(databases, {SHOWN: BUY})
+    desk.advance()
+    desk.venue.silent = {"submit", "find"}
+    desk.advance(show=1)
+    desk.venue.silent = set()
+    settlement = desk.pipeline.execute
+
+    assert not any(isinstance(action, Send) for action in settlement.reconcile(None))
+    assert any(isinstance(action, Send) for action in desk.pipeline.reconcile())
+
+
+def test_reconcile_stopped_symbol_lets_go_of_an_entry_never_sent(databases: Databases) -> None:
+    desk = make_desk(databases, {SHOWN: BUY})
+    desk.advance()
+    desk.venue.silent = {"submit", "find"}
+    desk.advance(show=1)
+    desk.venue.silent = set()
+    desk.want(DesiredState.STOPPED)
+
+    assert [type(action) for action in desk.pipeline.reconcile()] == [LetGo]
+
+
+def test_send_order_that_another_process_claimed_meanwhile_is_not_sent(databases: Databases) -> None:
+    desk = make_desk(databases, {SHOWN: BUY})
+    desk.advance()
+    desk.venue.silent = {"submit", "find"}
+    desk.advance(show=1)
+    [intent] = desk.ledger.unsettled(SYMBOL)
+    identity = intent.request.client_order_id
+
+    assert desk.ledger.mark(Mark(identity, OrderState.SUBMITTING, claims=intent.attempt + 1))
+    assert not desk.ledger.mark(Mark(identity, OrderState.SUBMITTING, claims=intent.attempt + 1))
+
+
+# every lie, and a crash at every write
+
+
+def run(databases: Databases, fuse: Fuse, faults: Faults, step: int) -> tuple[Desk, int]:
+    desk, crashes = make_desk(databases, PLAN, fuse=fuse, faults=faults, max_signal_age_s=3_600.0), 0
+    while desk.cursor != UNTIL - 1:
+        missing = UNTIL - desk.source.shown
+        try:
+            desk.advance(show=min(step, missing) if desk.cursor == desk.source.shown - 1 else 0)
+        except Crash:
+            crashes += 1
+            desk.restart()
+    return desk, crashes
+
+
+def comparable(desk: Desk) -> dict[str, Any]:
+    """Return the books, without what lies may change: which number a fill has at the venue."""
+    books = desk.books()
+    return {name: books[name] for name in ("decisions", "orders", "fills", "positions", "venue")} | {
+        "incidents": incidents(desk)
+    }
+
+
+@pytest.mark.parametrize("outcomes", [{}, {"rejection_probability": 0.3, "partial_order_probability": 0.4}])
+@pytest.mark.parametrize("seed", range(3))
+def test_books_with_a_lying_venue_are_those_of_one_that_only_has_the_same_outcomes(
+    databases: Databases, seed: int, outcomes: dict[str, float]
+) -> None:
+    honest = Faults(seed=seed, split_fill_probability=0.5, **outcomes)
+    expected, _ = run(databases, Fuse(), honest, 1)
+    wanted = comparable(expected)
+    assert wanted["fills"]
+
+    lied, _ = run(databases, Fuse(), Faults(seed=seed, **{**LINE, **outcomes}), 1)
+
+    assert comparable(lied) == wanted
+    assert wanted["incidents"] == []
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 3), at=st.integers(1, 120), after=st.booleans(), step=st.sampled_from([1, 4]))
+def test_books_with_a_lying_venue_and_a_crash_at_any_write_are_the_same(
+    reference: Callable[[int, int], dict[str, Any]], databases: Databases, seed: int, at: int, after: bool, step: int
+) -> None:
+    wanted = reference(seed, step)
+    faults = Faults(seed=seed, **LINE, rejection_probability=0.2, partial_order_probability=0.3)
+    cut, crashes = run(databases, Fuse(at, after=after), faults, step)
+
+    assert crashes <= 1
+    assert comparable(cut) == wanted
+    assert len(set(cut.venue.submitted)) == len({row["client_order_id"] for row in sent_orders(cut)})
+
+
+def sent_orders(desk: Desk) -> list[dict[str, Any]]:
+    rows = desk.ledger.orders(SYMBOL, limit=1_000)
+    return [row for row in rows if row["leg"] in ("entry", "exit") and row["venue_order_id"] is not None]
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, int], dict[str, Any]]:
+    """The books of a run without a crash and without faults of the line, for each seed and step."""
+    apart = Databases(tmp_path_factory.mktemp("reference"))
+    known: dict[tuple[int, int], dict[str, Any]] = {}
+
+    def books(seed: int, step: int) -> dict[str, Any]:
+        if (seed, step) not in known:
+            faults = Faults(
+                seed=seed, split_fill_probability=0.5, rejection_probability=0.2, partial_order_probability=0.3
+            )
+            known[seed, step] = comparable(run(apart, Fuse(), faults, step)[0])
+        return known[seed, step]
+
+    return books

@@ -1,0 +1,54 @@
+"""Which file system holds a folder, and which of them are no place for SQLite."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from configs.settings import Settings
+from worker.checks import Health
+from worker.machine_checks import file_system_kind, file_systems
+
+MOUNTS = """\
+/dev/vda / ext4 rw,relatime 0 0
+tmpfs /run tmpfs rw 0 0
+server:/books /books nfs4 rw,vers=4.2 0 0
+/dev/vdb /books/local xfs rw 0 0
+//nas/share /mnt/my\\040share cifs rw 0 0
+me@host:/ /mnt/ssh fuse.sshfs rw 0 0
+drvfs /mnt/c 9p rw 0 0
+/dev/vdc /mnt/c ext4 rw 0 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind"),
+    [
+        ("/var/lib", "ext4"),
+        ("/books", "nfs4"),
+        ("/books/deep/down", "nfs4"),
+        ("/bookshop", "ext4"),
+        ("/books/local/one", "xfs"),
+        ("/mnt/my share/var", "cifs"),
+        ("/mnt/ssh/var", "fuse.sshfs"),
+        ("/mnt/c/var", "ext4"),
+    ],
+)
+def test_folder_is_held_by_the_nearest_mount_and_the_last_one_there(folder: str, kind: str) -> None:
+    assert file_system_kind(Path(folder), MOUNTS) == kind
+
+
+@pytest.mark.parametrize(("kind", "health"), [("ext4", Health.OK), ("nfs", Health.FAIL), ("fuse.sshfs", Health.FAIL)])
+def test_sqlite_on_a_network_is_refused_and_postgresql_is_not_asked(tmp_path: Path, kind: str, health: Health) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"/dev/vda / ext4 rw 0 0\nsomewhere {tmp_path.resolve()} {kind} rw 0 0\n")
+    settings = Settings(var_dir=tmp_path)
+    elsewhere = settings.model_copy(
+        update=dict.fromkeys(("ledger_url", "paper_url"), SecretStr("postgresql+psycopg://host/books"))
+    )
+
+    checks = file_systems(settings, mounts=mounts)
+
+    assert [(check.health, check.is_refusal) for check in checks] == [(health, health is Health.FAIL)]
+    assert file_systems(elsewhere, mounts=mounts) == []
+    assert file_systems(settings, mounts=tmp_path / "no-such-file") == []
