@@ -14,7 +14,7 @@ NEEDS := pyproject.toml constraints.txt
 LOCKED := $(PYTHON) -c 'import fcntl, subprocess, sys; lock = open(sys.argv[1], "w"); fcntl.flock(lock, fcntl.LOCK_EX); \
 	sys.exit(subprocess.call(sys.argv[2:]))' $(VENV)/.lock
 
-.PHONY: help run test check bench clean
+.PHONY: help run test test-all check bench chaos clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -25,6 +25,9 @@ run: $(STAMP) ## start the whole system here: Redis, workers, beat, Flower (ARGS
 test: $(STAMP) ## run all tests (ARGS="tests/unit -x" to choose)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
+test-all: $(STAMP) ## run the long tests too
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m '' $(ARGS)
+
 check: $(STAMP) ## lint, format, types and unit tests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -34,6 +37,9 @@ check: $(STAMP) ## lint, format, types and unit tests
 
 bench: $(STAMP) ## measure (ARGS="--help" for its options)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+chaos: $(STAMP) ## kill processes at every named place and compare all books, about 35 minutes (ARGS="--help" for its options)
+	@$(BIN)/python -m tests.chaos --kills 1100 --write $(ARGS)
 
 clean: ## remove the virtual environment, caches and builds; var/ holds the ledger and stays
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

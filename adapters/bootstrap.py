@@ -204,6 +204,8 @@ def build_pipeline(
             bus,
             SettlementTerms(max_signal_age_ms=int(config.max_signal_age_s * 1000)),
             sleep_s=sleep_s,
+            now_s=now_s,
+            is_dry_run=services.trade_execution.execution_mode == "dry",
         ),
         ledger,
         store,

@@ -130,6 +130,8 @@ def _begin(connection: Connection) -> None:
 
 def _translator(where: str) -> Callable[[ExceptionContext], None]:
     def translate(context: ExceptionContext) -> None:
+        if context.is_pre_ping:
+            return  # the pool knows what to do about a connection that is gone: it makes another one
         error = context.original_exception
         if is_transient(error):
             raise Transient(where, str(error).strip()) from error

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from trading.orders import Fill, Leg, OrderState, Side, decided_id, next_order_state
 from trading.positions import Position
 
+_MAY_BE_SENT = frozenset({OrderState.PLANNED, OrderState.SUBMITTING, OrderState.UNKNOWN})
 _ROUNDING = 1e-9
 """Relative: sums of float units differ from the whole by rounding only."""
 
@@ -72,7 +73,7 @@ class BookedOrder:
 
     def claim(self, attempt: int, at_ms: int) -> bool:
         """Begin the attempt of that number to send it, and return whether it is the next one."""
-        if self.state.is_final or attempt != self.attempt + 1:
+        if self.state not in _MAY_BE_SENT or attempt != self.attempt + 1:
             return False
         self.mark(OrderState.SUBMITTING)
         self.attempt, self.claimed_at_ms = attempt, at_ms

@@ -22,6 +22,7 @@ from adapters.ledger_reads import POSITIONS, LedgerReads, mine, position_of
 from adapters.ledger_refold import Step, openers, refold
 from adapters.tables import accounts, intents, orders, positions
 from trading.errors import Broken
+from trading.lifecycle import DesiredState
 from trading.orders import Fill, Leg, OrderState, Side, decided_id
 from trading.ports import Mark
 from trading.positions import Position
@@ -31,6 +32,12 @@ POSITION = sa.select(positions).where(mine(positions, "symbol", "strategy"))
 _LOCK = sa.select(accounts.c.account).where(mine(accounts)).with_for_update()
 _OPEN_ACCOUNT = postgresql.insert(accounts).on_conflict_do_nothing()
 
+_WANTED = sa.select(
+    sa.select(tables.symbols.c.desired).where(mine(tables.symbols, "symbol")).scalar_subquery().label("desired"),
+    sa.exists()
+    .where(mine(tables.incidents, "symbol"), tables.incidents.c.resolved_at_ms.is_(None), tables.incidents.c.halts)
+    .label("is_halted"),
+)
 _FILLED: sa.BindParameter[Sequence[str]] = bindparam("filled", expanding=True)
 _INTENT = sa.select(intents).where(mine(intents, "client_order_id"))
 _INTENTS_TOUCHED = sa.select(intents).where(
@@ -124,15 +131,27 @@ class LedgerOrders(LedgerReads):
             raise Broken(f"order {mark.client_order_id} was never planned: an order may only follow its intent")
         order = _order_of_intent(row)
         was_final = order.state.is_final
+        if was_final and mark.state is OrderState.ACCEPTED and order.state is not OrderState.FILLED:
+            return False
         if mark.claims is not None:
-            if not order.claim(mark.claims, wall_ms()):
+            may_be_sent = self._may_be_sent(connection, row.symbol, order.leg)
+            if not may_be_sent or not order.claim(mark.claims, wall_ms()):
                 return False
         else:
             order.mark(mark.state, mark.venue_order_id, mark.reason)
+        if mark.state is OrderState.UNKNOWN:
+            order.claimed_at_ms = wall_ms()  # until now the send was under way
         if not was_final:
             order.reserve(self._position(connection, row.symbol, row.strategy))
         self._write_order(connection, row.symbol, order)
         return True
+
+    def _may_be_sent(self, connection: Connection, symbol: str, leg: Leg) -> bool:
+        """Ask, under the account's lock, whether what is wanted of the symbol still lets such an order go."""
+        row = connection.execute(_WANTED, {"account": self._account, "symbol": symbol}).one()
+        desired = DesiredState(row.desired or DesiredState.RUNNING)
+        wanted = desired is DesiredState.RUNNING if leg is Leg.ENTRY else desired is not DesiredState.STOPPED
+        return wanted and not row.is_halted
 
     def _refold(self, connection: Connection, booking: Booking, new: Sequence[Fill]) -> Sequence[Booked]:
         """Put right what the order of arrival got wrong: positions are made by fills in the order of their sequence."""

@@ -115,8 +115,17 @@ def intent_of(row: Any) -> Intent:
         row.stop_loss,
         row.take_profit,
     )
-    ago_s = 0.0 if row.claimed_at_ms is None else max(0.0, (wall_ms() - row.claimed_at_ms) / 1000)
+    claimed_ms = row.claimed_at_ms or 0  # one that was sent before there were claims was sent long ago
+    ago_s = max(0.0, (wall_ms() - claimed_ms) / 1000) if row.attempt else 0.0
     return Intent(request, OrderState(row.state), row.venue_order_id, row.attempt, ago_s, row.filled_units)
+
+
+_OWNERS = sa.select(intents.c.strategy).where(mine(intents, "symbol"), intents.c.risk_reserved.is_not(None)).distinct()
+_OVERFILLED = sa.select(intents.c.client_order_id, intents.c.units, intents.c.filled_units).where(
+    mine(intents),
+    intents.c.client_order_id.in_(bindparam("ids", expanding=True)),
+    intents.c.filled_units > intents.c.units * (1 + 1e-9),
+)
 
 
 class LedgerReads:
@@ -191,6 +200,19 @@ class LedgerReads:
         """Return the newest decisions first, the refused ones too, as plain dictionaries."""
         chosen = sa.select(decisions).where(mine(decisions)).order_by(decisions.c.id.desc())
         return self._newest(chosen, decisions.c.symbol, symbol, limit)
+
+    def owners(self, symbol: str) -> frozenset[str]:
+        with self._reading.connect() as connection:
+            rows = connection.execute(_OWNERS, {"account": self._account, "symbol": symbol})
+            return frozenset(rows.scalars())
+
+    def overfilled(self, client_order_ids: Collection[str]) -> Mapping[str, tuple[float, float]]:
+        if not client_order_ids:
+            return {}
+        with self._reading.connect() as connection:
+            parameters = {"account": self._account, "ids": sorted(client_order_ids)}
+            rows = connection.execute(_OVERFILLED, parameters).all()
+        return {row.client_order_id: (row.units, row.filled_units) for row in rows}
 
     def _scalar(self, statement: sa.Select[Any], symbol: str | None = None) -> Any:
         with self._reading.connect() as connection:

@@ -48,13 +48,14 @@ class Step:
 def fold(connection: Connection, account: str, symbol: str, strategy: str) -> Iterator[Step]:
     """Yield each fill of a strategy on a symbol in the order of sequence, with what it does to the position."""
     position = Position(symbol, strategy)
-    for row in connection.execute(_HISTORY, {"account": account, "symbol": symbol, "strategy": strategy}):
-        fill = fill_of(row)
-        after = position.after(fill)
-        if fill.leg is Leg.ENTRY and after.units * fill.side.sign > 0:
-            after = replace(after, stop_loss=row.stop_loss, take_profit=row.take_profit)
-        yield Step(fill, position, after, row.realised)
-        position = after
+    with connection.execute(_HISTORY, {"account": account, "symbol": symbol, "strategy": strategy}) as rows:
+        for row in rows:
+            fill = fill_of(row)
+            after = position.after(fill)
+            if fill.leg is Leg.ENTRY and after.units * fill.side.sign > 0:
+                after = replace(after, stop_loss=row.stop_loss, take_profit=row.take_profit)
+            yield Step(fill, position, after, row.realised)
+            position = after
 
 
 def refold(connection: Connection, account: str, symbol: str, strategy: str) -> Mapping[str, Step]:

@@ -16,6 +16,7 @@ from trading.lifecycle import DesiredState, ServiceState
 from trading.positions import Position
 
 FILLS_COUNTED = 1_000
+INCIDENTS_READ = 1_000
 STALE_FETCHES = 4
 STALE_AT_LEAST_S = 20.0
 
@@ -29,6 +30,10 @@ class LedgerReader(Protocol):
 
     def fills(self, symbol: str | None = None, limit: int = 100) -> list[dict[str, Any]]: ...
 
+    def incidents(
+        self, symbol: str | None = None, *, only_open: bool = True, limit: int = 100
+    ) -> list[dict[str, Any]]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class SymbolStatus:
@@ -36,7 +41,7 @@ class SymbolStatus:
 
     Attributes:
         state: `running`, `paused`, `stopped`; `starting` before the first candle; `error` with a sick service; `stale`
-            when no fetch succeeded for long.
+            when no fetch succeeded for long; `halted` before all of these while an incident keeps it from sending.
         progress_age_s: Seconds since its last fetch.
         candle_ms: Open time of the last candle decided, milliseconds since the epoch, UTC.
         candles: How many candles were decided.
@@ -46,6 +51,7 @@ class SymbolStatus:
         said: Last decision on a candle of which there was something to say.
         said_ms: Open time of that candle.
         error: Last error of a sick service.
+        halted: The newest incident that halts it, with its number; empty while none does.
     """
 
     symbol: str
@@ -67,6 +73,7 @@ class SymbolStatus:
     said: str = ""
     said_ms: int | None = None
     error: str = ""
+    halted: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, JSON-safe."""
@@ -87,6 +94,7 @@ def read_status(client: redis.Redis, ledger: LedgerReader, system: SystemConfig,
             pipeline.hgetall(keys.service(namespace, name))
         answers = pipeline.execute()
     positions = ledger.positions()
+    halted = _halted(ledger)
     interval_s = system.services.data_fetching.fetch_interval
     return [
         _status(
@@ -96,6 +104,7 @@ def read_status(client: redis.Redis, ledger: LedgerReader, system: SystemConfig,
             [json.loads(service) for service in _text(answers[2 * at + 1]).values()],
             [position for position in positions if position.symbol == name],
             orders_filled=_orders_filled(ledger, name),
+            halted=halted.get(name, ""),
             stale_s=stale_after_s(interval_s, system.symbols[name].source.speed),
         )
         for at, name in enumerate(names)
@@ -121,6 +130,7 @@ def _status(
     positions: Sequence[Position],
     *,
     orders_filled: int,
+    halted: str,
     stale_s: float,
 ) -> SymbolStatus:
     close = float(state["close"]) if "close" in state else None
@@ -131,7 +141,7 @@ def _status(
     sick = [service for service in services if service.get("state") == ServiceState.ERROR]
     return SymbolStatus(
         symbol=name,
-        state=_state(state, age_s, is_sick=bool(sick), stale_s=stale_s),
+        state="halted" if halted else _state(state, age_s, is_sick=bool(sick), stale_s=stale_s),
         desired=state.get("desired", DesiredState.RUNNING),
         timeframe=config.timeframe,
         strategy=config.strategy.name,
@@ -149,6 +159,7 @@ def _status(
         said=state.get("said", ""),
         said_ms=int(state["said_ms"]) if "said_ms" in state else None,
         error=next((str(service["last_error"]) for service in sick if service.get("last_error")), ""),
+        halted=halted,
     )
 
 
@@ -165,6 +176,12 @@ def _state(state: Mapping[str, str], age_s: float | None, *, is_sick: bool, stal
 
 def _orders_filled(ledger: LedgerReader, symbol: str) -> int:
     return len({fill["client_order_id"] for fill in ledger.fills(symbol, limit=FILLS_COUNTED)})
+
+
+def _halted(ledger: LedgerReader) -> dict[str, str]:
+    """Return what halts symbols, by symbol: the newest incident of each."""
+    newest_last = [row for row in reversed(ledger.incidents(limit=INCIDENTS_READ)) if row["halts"]]
+    return {row["symbol"]: f"incident {row['id']}, {row['kind']}: {row['reason']}" for row in newest_last}
 
 
 def _text(answer: Mapping[bytes, bytes]) -> dict[str, str]:

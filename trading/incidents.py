@@ -15,6 +15,10 @@ class IncidentKind(StrEnum):
     ORDER_LOST = "order_lost"
     UNPROTECTED = "unprotected"
     LATE_FILL = "late_fill"
+    OVERFILLED = "overfilled"
+    STUCK = "stuck"
+    STRAY_STOP = "stray_stop"
+    UNOWNED_POSITION = "unowned_position"
 
     @property
     def halts(self) -> bool:
@@ -27,6 +31,8 @@ _HALTING = frozenset(
         IncidentKind.POSITION_MISMATCH,
         IncidentKind.FOREIGN_FILL,
         IncidentKind.ORDER_LOST,
+        IncidentKind.OVERFILLED,
+        IncidentKind.UNOWNED_POSITION,
     }
 )
 

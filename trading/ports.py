@@ -66,8 +66,9 @@ class VenueTerms:
     """What a venue promises.
 
     Attributes:
-        visibility_s: Longest time, in seconds of real time, from a send to the moment at which `find` shows the order.
-            That it finds none any sooner proves nothing.
+        visibility_s: Longest time, in seconds of real time, from the beginning of a send to the moment at which `find`
+            shows the order. That it finds none any sooner proves nothing. A venue that takes an id again once its order
+            has ended needs the time limit of a send (15 s here) in it; where ids are unique a late one does nothing.
     """
 
     visibility_s: float = 0.0
@@ -202,7 +203,8 @@ class Ledger(Protocol):
         A final state releases what the order reserved; a mark of one that has ended changes nothing.
 
         Returns:
-            False, and nothing is written, when somebody else has claimed an order that a mark claims.
+            False, and nothing is written, when somebody else has claimed an order that a mark claims, or when an order
+            that a mark says was taken has been given up meanwhile.
         """
         ...
 
@@ -229,6 +231,14 @@ class Ledger(Protocol):
 
     def order_states(self, client_order_ids: Collection[str]) -> Mapping[str, OrderState]:
         """Return how the orders stand that are ours; a protective order stands as its entry does."""
+        ...
+
+    def owners(self, symbol: str) -> frozenset[str]:
+        """Return the strategies with an entry of the symbol that holds a place in the account."""
+        ...
+
+    def overfilled(self, client_order_ids: Collection[str]) -> Mapping[str, tuple[float, float]]:
+        """Return those of our orders that were filled beyond their size: (units ordered, units filled)."""
         ...
 
     def open_incidents(self, incidents: Sequence[Incident]) -> Sequence[Incident]:

@@ -12,6 +12,9 @@ from trading.positions import Position
 _ROUNDING = 1e-9
 """Relative: sums of float units differ from the whole by rounding only."""
 
+STUCK_AFTER_S = 600.0
+"""Seconds of real time after which a person hears of an order that nobody can tell anything about."""
+
 _RESTING = frozenset({OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED})
 _NEVER_FILLED = frozenset({OrderState.CANCELED, OrderState.REJECTED, OrderState.EXPIRED})
 
@@ -24,6 +27,7 @@ class LedgerSide:
         intents: Those that are not settled, in the order in which they are to be sent.
         positions: Of each strategy on the symbol.
         incidents: Those that are open: what was told already.
+        owners: The strategies that have an entry which may have opened a position.
         states: How the orders stand that rest at the venue, by `client_order_id`; for a protective order how its entry
             stands. One that is missing is not ours.
     """
@@ -33,6 +37,7 @@ class LedgerSide:
     positions: Sequence[Position]
     desired: DesiredState
     incidents: Sequence[Incident] = ()
+    owners: frozenset[str] = frozenset()
     states: Mapping[str, OrderState] = field(default_factory=dict)
 
     @property
@@ -187,6 +192,10 @@ def _settle(ours: LedgerSide, theirs: VenueSide, freshness: Freshness) -> Iterat
             action = replace(action, dependents=dependents)
             given_up.update(one.request.client_order_id for one in dependents)
         yield action
+        if isinstance(action, Leave) and intent.claimed_ago_s > STUCK_AFTER_S:
+            stuck = _stuck(ours.symbol, action)
+            if not ours.is_told(stuck):
+                yield Tell(stuck)
         is_waiting = is_waiting or isinstance(action, Leave | Tell)
 
 
@@ -284,6 +293,11 @@ def _compare(ours: LedgerSide, theirs: VenueSide) -> Iterator[Tell]:
     for order in theirs.open_orders:
         if order.client_order_id not in ours.states:
             yield Tell(_foreign(ours.symbol, order))
+        elif order.price is not None and order.side.sign * ours.units >= 0:
+            yield Tell(_stray(ours, order))
+    for position in ours.positions:
+        if position.is_open and position.strategy not in ours.owners:
+            yield Tell(_unowned(position))
     for position in ours.positions:
         if position.is_open and not _is_protected(position, theirs.open_orders):
             yield Tell(_unprotected(position))
@@ -318,6 +332,31 @@ def _foreign(symbol: str, order: OpenOrder) -> Incident:
     reason = f"{order.side.value} {order.units:g} ({name}) rests at the venue; we did not send it"
     details = {"client_order_id": order.client_order_id, "venue_order_id": order.venue_order_id}
     return Incident(IncidentKind.FOREIGN_ORDER, symbol, order.venue_order_id, reason, details)
+
+
+def _stray(ours: LedgerSide, order: OpenOrder) -> Incident:
+    reason = (
+        f"{order.side.value} {order.units:g} at {order.price:g} ({order.client_order_id}) rests at the venue and "
+        f"protects nothing: {ours.units:g} units are held; were it filled, it would open a position"
+    )
+    details = {"client_order_id": order.client_order_id, "units": order.units, "price": order.price}
+    return Incident(IncidentKind.STRAY_STOP, ours.symbol, order.client_order_id, reason, details)
+
+
+def _unowned(position: Position) -> Incident:
+    reason = f"{position.units:g} units of {position.symbol} are open and no entry of ours opened them"
+    details = {"units": position.units, "average_price": position.average_price}
+    return Incident(IncidentKind.UNOWNED_POSITION, position.symbol, str(position.opened_ms), reason, details)
+
+
+def _stuck(symbol: str, left: Leave) -> Incident:
+    request = left.intent.request
+    reason = (
+        f"for {left.intent.claimed_ago_s / 60:.0f} minutes nothing is known of {_words(request)} "
+        f"({request.client_order_id}): {left.reason}"
+    )
+    details = {"client_order_id": request.client_order_id, "state": left.intent.state.value}
+    return Incident(IncidentKind.STUCK, symbol, request.client_order_id, reason, details)
 
 
 def _unprotected(position: Position) -> Incident:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain
 from typing import TypeVar
 
 from trading import trade_events
@@ -45,13 +44,16 @@ class SettlementTerms:
 
     Attributes:
         max_signal_age_ms: An entry that was decided longer ago than this, in market time, is not sent any more.
-        patience_s: Seconds that are waited in all for a venue to make up its mind, beyond its visibility time; what is
-            open then is left for the next message.
+        patience_s: Seconds that one message waits in all for a venue to make up its mind, beyond twice its visibility
+            time; what is open then is left for the next one.
+        deadline_s: Seconds after which one message asks nothing again, however long the venue's answers took; below the
+            time limit of a step, so that what is wrong is still written down.
         most_looks: How often ledger and venue are compared in one go.
     """
 
     max_signal_age_ms: int
-    patience_s: float = 1.5
+    patience_s: float = 2.5
+    deadline_s: float = 7.0
     most_looks: int = 30
 
 
@@ -72,7 +74,16 @@ class Settlement:
         terms: SettlementTerms,
         *,
         sleep_s: Callable[[float], None],
+        now_s: Callable[[], float],
+        is_dry_run: bool = False,
     ) -> None:
+        """Make it.
+
+        Args:
+            sleep_s: Waits between looks.
+            now_s: A clock in seconds that never goes back.
+            is_dry_run: Send and cancel nothing, also of what was decided before.
+        """
         self.symbol = symbol
         self._timeframe = timeframe
         self._venue = venue
@@ -80,12 +91,20 @@ class Settlement:
         self._bus = bus
         self._terms = terms
         self._sleep_s = sleep_s
+        self._now_s = now_s
+        self._is_dry_run = is_dry_run
         self.reset()
 
     def reset(self) -> None:
         """Ask ledger and venue again for all that is remembered."""
-        self.is_settled = False
+        self.is_settled = self._is_compared = False
         self._booked_sequence: int | None = None
+        self.renew_patience()
+
+    def renew_patience(self) -> None:
+        """Begin a message: what waiting for the venue may cost is counted anew."""
+        self._left_s = self._terms.patience_s + 2 * self._venue.terms.visibility_s
+        self._deadline_s = self._now_s() + self._terms.deadline_s
 
     def book(self, candles: Candles, as_of_ms: int) -> bool:
         """Let the venue see `candles`, write down what it filled since we last asked, and return whether it did."""
@@ -105,23 +124,24 @@ class Settlement:
             if order is None or not self._accepted(order, following[:1]):
                 break
         if not self.is_settled:
-            self.settle(as_of_ms, is_thorough=False)
+            self.settle(as_of_ms)
 
-    def settle(self, as_of_ms: int | None, *, is_thorough: bool = True) -> list[Action]:
+    def settle(self, as_of_ms: int | None) -> list[Action]:
         """Find out how the orders stand, send or let go what was never sent, and compare ledger and venue.
 
         Args:
             as_of_ms: Market time; None when the source did not tell.
-            is_thorough: Compare positions and resting orders too.
 
         Returns:
             What was done, and at the end what could not be settled.
         """
         freshness = Freshness(as_of_ms, self._terms.max_signal_age_ms)
         done: list[Action] = []
-        waits = self._waits()
+        sent: set[str] = set()
+        waits, waited_s = self._waits(), 0.0
         for _ in range(self._terms.most_looks):
-            actions = self._look(freshness, is_thorough=is_thorough)
+            actions = self._look(freshness)
+            actions = [self._held_back(action, sent) for action in actions if not self._is_untouched(action)]
             pressing = [action for action in actions if not isinstance(action, Leave | Tell)]
             for action in pressing:
                 self._act(action)
@@ -129,32 +149,53 @@ class Settlement:
             if pressing:
                 continue
             if not actions:
-                self.is_settled = True
+                self.is_settled = self._is_compared
                 return done
             wait_s = next(waits, None)
             if wait_s is None:
                 break
             self._sleep_s(wait_s)
-        self.is_settled = not any(isinstance(action, Leave) for action in actions)
-        self._give_up(actions)
+            waited_s += wait_s
+            sent.clear()
+        is_late = self._now_s() >= self._deadline_s
+        is_sure = is_late or waited_s >= self._terms.patience_s / 2 + self._venue.terms.visibility_s
+        self.is_settled = is_sure and all(isinstance(action, Tell) for action in actions)
+        self._give_up(actions, is_sure=is_sure)
         return [*done, *(action for action in actions if isinstance(action, Leave | Tell))]
+
+    def _is_untouched(self, action: Action) -> bool:
+        return self._is_dry_run and isinstance(action, Withdraw)
+
+    def _held_back(self, action: Action, sent: set[str]) -> Action:
+        """Leave an order for later that was sent in this round already, or that a dry run must not send."""
+        if isinstance(action, Send):
+            identity = action.intent.request.client_order_id
+            if self._is_dry_run:
+                return Leave(action.intent, "this is a dry run")
+            if identity in sent:
+                return Leave(action.intent, "sent a moment ago without an answer")
+            sent.add(identity)
+        return action
 
     def _holds_alike(self) -> bool:
         """Return whether ledger and venue hold the same: else there are fills that the venue has not shown yet."""
         held = sum(one.units for one in self._ledger.positions() if one.symbol == self.symbol)
-        at_venue = sum(one.units for one in self._ask(self._venue.positions) if one.symbol == self.symbol)
-        return is_close(held, at_venue)
+        at_venue = self._units_at_venue()
+        return at_venue is not None and is_close(held, at_venue)
 
     def _waits(self) -> Iterator[float]:
-        """Yield the seconds to wait before each further look."""
-        left_s, wait_s = self._terms.patience_s + 2 * self._venue.terms.visibility_s, _FIRST_WAIT_S
-        while left_s > 0:
-            yield min(wait_s, left_s)
-            left_s, wait_s = left_s - wait_s, min(2 * wait_s, _LONGEST_WAIT_S)
+        """Yield the seconds to wait before each further look, as long as the patience of this message lasts."""
+        wait_s = _FIRST_WAIT_S
+        while self._left_s > 0 and self._now_s() < self._deadline_s:
+            wait_s = min(wait_s, self._left_s)
+            self._left_s -= wait_s
+            yield wait_s
+            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
-    def _look(self, freshness: Freshness, *, is_thorough: bool) -> list[Action]:
+    def _look(self, freshness: Freshness) -> list[Action]:
         self._book_fills(self._ask(lambda: self._venue.sync(self.symbol, Candles.empty())))
-        units, open_orders = self._compared() if is_thorough else (None, None)
+        units, open_orders = self._units_at_venue(), self._open_orders()
+        self._is_compared = units is not None and open_orders is not None
         intents = self._ledger.unsettled(self.symbol)
         ours = LedgerSide(
             self.symbol,
@@ -162,15 +203,22 @@ class Settlement:
             [position for position in self._ledger.positions() if position.symbol == self.symbol],
             self._ledger.desired(self.symbol),
             self._ledger.incidents_of(self.symbol),
+            self._ledger.owners(self.symbol),
             self._ledger.order_states([order.client_order_id for order in open_orders or ()]),
         )
         theirs = VenueSide(self._answers(intents), units, open_orders, self._venue.terms.visibility_s)
         return reconcile(ours, theirs, freshness)
 
-    def _compared(self) -> tuple[float, Sequence[OpenOrder]]:
-        positions = self._ask(self._venue.positions)
-        units = sum(position.units for position in positions if position.symbol == self.symbol)
-        return units, self._ask(lambda: self._venue.open_orders(self.symbol))
+    def _units_at_venue(self) -> float | None:
+        """Return the venue's net position in the symbol; None when it does not say."""
+        with suppress(Transient):
+            return sum(one.units for one in self._ask(self._venue.positions) if one.symbol == self.symbol)
+        return None
+
+    def _open_orders(self) -> Sequence[OpenOrder] | None:
+        with suppress(Transient):
+            return self._ask(lambda: self._venue.open_orders(self.symbol))
+        return None
 
     def _answers(self, intents: Sequence[Intent]) -> dict[str, VenueOrder | None]:
         """Ask for each order that the venue may have; one about which it does not answer is left out."""
@@ -201,12 +249,12 @@ class Settlement:
                 with suppress(Transient):  # the next look tells
                     self._venue.cancel(order.client_order_id)
 
-    def _give_up(self, actions: Sequence[Action]) -> None:
-        """Write down what could not be settled, and tell a person what is wrong."""
+    def _give_up(self, actions: Sequence[Action], *, is_sure: bool) -> None:
+        """Write down what could not be settled, and tell a person what is wrong if it was looked at for long enough."""
         for action in actions:
             if isinstance(action, Leave) and action.intent.state is OrderState.SUBMITTING:
                 self._ledger.mark(Mark(action.intent.request.client_order_id, OrderState.UNKNOWN, reason=action.reason))
-        self._tell([action.incident for action in actions if isinstance(action, Tell)])
+        self._tell([action.incident for action in actions if isinstance(action, Tell) and is_sure])
 
     def _tell(self, incidents: Sequence[Incident]) -> None:
         for incident in self._ledger.open_incidents(incidents) if incidents else ():
@@ -262,24 +310,37 @@ class Settlement:
             self._bus.publish(trade_events.of_failure(one.request, _NOT_THROUGH, self._cause(one.request)))
 
     def _book_fills(self, newest: int) -> None:
-        """Write down the fills up to the venue's newest one; a venue that shows them late is asked again."""
-        for wait_s in chain([0.0], self._waits()):
-            if wait_s:
-                self._sleep_s(wait_s)
-            after = self._ledger.fills_from(self.symbol)
+        """Write down the fills up to the venue's newest one, page by page; what it shows late is asked for again."""
+        after = self._ledger.fills_from(self.symbol)
+        waits = self._waits()
+        while True:
             fills = self._ask(lambda after=after: self._venue.fills(self.symbol, after=after))  # type: ignore[misc]
             self._record(fills)
-            if max((fill.sequence for fill in fills), default=0) >= newest:
+            seen = max((fill.sequence for fill in fills), default=0)
+            if seen >= newest:
                 self._booked_sequence = newest
                 return
-        self._booked_sequence = None
+            if seen > after:
+                after = seen
+                continue
+            wait_s = next(waits, None)
+            if wait_s is None:
+                self._booked_sequence = None
+                return
+            self._sleep_s(wait_s)
+            after = self._ledger.fills_from(self.symbol)
 
     def _record(self, fills: Sequence[Fill]) -> None:
         """Write down fills of our orders, and tell a person of those that we did not decide on."""
         states = self._ledger.order_states({fill.client_order_id for fill in fills}) if fills else {}
         ours = [fill for fill in fills if fill.client_order_id in states]
         incidents = [_foreign_fill(fill) for fill in fills if fill.client_order_id not in states]
-        for fill, before, after in self._ledger.record_fills(self.symbol, ours):
+        booked = self._ledger.record_fills(self.symbol, ours)
+        incidents += [
+            _overfilled(self.symbol, identity, *units)
+            for identity, units in self._ledger.overfilled({fill.client_order_id for fill, _, _ in booked}).items()
+        ]
+        for fill, before, after in booked:
             if fill.leg in _DECIDED and states[fill.client_order_id] in _GIVEN_UP:
                 incidents.append(_late_fill(fill, states[fill.client_order_id]))
             cause = correlation_id(self.symbol, self._timeframe, decided_open_ms(fill.client_order_id))
@@ -322,6 +383,17 @@ def _late_fill(fill: Fill, state: OrderState) -> Incident:
         f"after it had ended as {state.value}; the fill is written down"
     )
     return Incident(IncidentKind.LATE_FILL, fill.symbol, fill.fill_id, reason, _fill_details(fill))
+
+
+def _overfilled(symbol: str, identity: str, ordered: float, filled: float) -> Incident:
+    reason = f"{ordered:g} units were ordered ({identity}) and {filled:g} were filled: a second order under its id"
+    return Incident(
+        IncidentKind.OVERFILLED,
+        symbol,
+        identity,
+        reason,
+        {"client_order_id": identity, "ordered": ordered, "filled": filled},
+    )
 
 
 def _fill_details(fill: Fill) -> dict[str, object]:

@@ -22,9 +22,12 @@ VERBS = {
     "start": ("worker.commands.control:start", "Let stopped symbols run again."),
     "stop": ("worker.commands.control:stop", "Do nothing more for symbols."),
     "restart": ("worker.commands.control:restart", "Build the services of symbols anew."),
+    "reconcile": ("worker.commands.reconcile:reconcile", "Settle open orders, and compare ledger and venue."),
+    "incidents": ("worker.commands.incidents:incidents", "Show what a person must look at, the newest last."),
+    "resolve": ("worker.commands.incidents:resolve", "Close an incident, so that its symbol may send orders again."),
     "config": ("worker.commands.config:config", "Show and check the configuration."),
     "doctor": ("worker.commands.doctor:doctor", "Check what the system stands on."),
-    "ledger": ("worker.commands.ledger:ledger", "Migrate the ledger, or say how it stands."),
+    "ledger": ("worker.commands.ledger:ledger", "Migrate, copy and check the ledger, or say how it stands."),
 }
 """Each verb in the order of the help: where it is, and the first line of its own help, so that nothing is imported."""
 

@@ -18,6 +18,8 @@ from configs.load import SystemConfig
 from configs.settings import PREFIX, Settings
 from trading.errors import Broken, Transient
 from worker import embedded_redis, fleet
+from worker.checks import Health
+from worker.doctor import examine
 from worker.launch_lock import launch_lock
 from worker.live_view import LiveView
 from worker.stop_signals import StopSignals
@@ -90,6 +92,7 @@ class Launch:
         url = self._find_redis()
         self._settings = self._settings.model_copy(update={"redis_url": SecretStr(url)})
         self._migrate()
+        self._check()
         self._release_markets(url)
         if flower:
             self._prepare_flower()
@@ -181,6 +184,15 @@ class Launch:
             self._say(f"ledger at revision {schema_revision(engine)}")
         finally:
             engine.dispose()
+
+    def _check(self) -> None:
+        """Look at what all of it will stand on; a worker would refuse to start for the same reasons."""
+        checks = [check for check in examine(self._settings) if check.health is not Health.OK]
+        for check in checks:
+            if not check.is_refusal:
+                self._say(f"{check.health.value}: {check}")
+        if refusals := [str(check) for check in checks if check.is_refusal]:
+            raise Broken("\n".join(refusals))
 
     def _release_markets(self, url: str) -> None:
         """Forget where the played markets stood on the clock: they go on from the last candle decided, not from now.

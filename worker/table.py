@@ -105,8 +105,8 @@ def _decisions(rows: Sequence[SymbolStatus]) -> Table:
 
 def _why(row: SymbolStatus) -> Text:
     """Return what is wrong, else what was decided on the last candle of which there was something to say."""
-    if row.error:
-        return Text(row.error, style="red")
+    if row.halted or row.error:
+        return Text(row.halted or row.error, style="red")
     if row.said_ms is None:
         return Text(row.decision)
     return Text(f"{datetime.fromtimestamp(row.said_ms / 1000, UTC):%H:%M}  {row.said}")

@@ -26,6 +26,7 @@ from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.running import ROOT, Checkout, Terminal, journal_ms
 from trading.events import EventType
 from trading.flow import EndReason
+from trading.incidents import Incident, IncidentKind
 from trading.indicators import compute
 from trading.lifecycle import DesiredState
 from trading.strategies import SHIPPED, load_strategy
@@ -36,6 +37,7 @@ pytestmark = pytest.mark.timeout(200)
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SYMBOLS = ("XAUUSD", "BTCUSD")
+INCIDENT = Incident(IncidentKind.FOREIGN_ORDER, "XAUUSD", "v77", "an order by hand rests at the venue")
 OWN_CANDLES = 240
 
 
@@ -172,6 +174,11 @@ def _test(here: Product, command: str) -> None:
     ]
 
 
+@shows("make test-all")
+def _test_all(here: Product, command: str) -> None:
+    assert "-m ''" in here.checkout.run(f"make -n {command.removeprefix('make ')}")
+
+
 @shows("celery -A tasks trading status")
 def _status(here: Product, command: str) -> None:
     here.until_decided()
@@ -222,6 +229,51 @@ def _doctor(here: Product, command: str) -> None:
     shown, answer = here.read(command)
     assert json.loads(answer)["ok"] is True
     assert "ledger" in shown
+
+
+@shows("celery -A tasks trading incidents")
+def _incidents(here: Product, command: str) -> None:
+    here.stores.ledger.open_incidents([INCIDENT])
+    shown, answer = here.read(command)
+    assert INCIDENT.reason in {row["reason"] for row in json.loads(answer)}
+    assert "foreign_order" in shown
+
+
+@shows('celery -A tasks trading resolve 1 --reason "closed by hand"')
+def _resolve(here: Product, command: str) -> None:
+    here.stores.ledger.open_incidents([INCIDENT])
+    here.checkout.run(command)
+    assert [row["resolution"] for row in here.stores.ledger.incidents(only_open=False)] == ["closed by hand"]
+
+
+@shows("celery -A tasks trading reconcile XAUUSD")
+def _reconcile(here: Product, command: str) -> None:
+    here.until_decided()
+    assert "agreed" in here.checkout.run(command)
+
+
+@shows("celery -A tasks trading ledger backup var/before-the-weekend.sqlite3")
+def _backup(here: Product, command: str) -> None:
+    here.until_filled()
+    here.checkout.run(command)
+    copy = here.checkout.root / "var" / "before-the-weekend.sqlite3"
+    here.checkout.run(f"celery -A tasks trading ledger verify {copy}")
+
+
+@shows("celery -A tasks trading ledger verify")
+def _verify(here: Product, command: str) -> None:
+    here.until_filled()
+    answer = json.loads(here.checkout.run(f"{command} --json"))
+    assert answer["fills"] > 0
+    here.checkout.run(command)
+
+
+@shows("make chaos")
+def _chaos(here: Product, command: str) -> None:
+    """Its whole run takes long: tests/chaos runs a part of it. Here only that this is what it would run."""
+    planned = here.checkout.run("make -n chaos").split()
+    assert planned[:3] == [".venv/bin/python", "-m", "tests.chaos"]
+    assert int(planned[planned.index("--kills") + 1]) > 1_000
 
 
 @shows("celery -A tasks inspect ping")

@@ -66,6 +66,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
     def process(self, message: SignalGenerated) -> End:
         candles = message.new_candles()
         decisions = list(message.decisions)
+        self._settlement.renew_patience()
         if not self._settlement.is_settled:
             self.reconcile(message.as_of_ms)
         for segment, signal in _segments(candles, message.signals):
@@ -87,7 +88,11 @@ class TradeExecutionService(Service[SignalGenerated, End]):
             as_of_ms: Market time; None when the source did not tell.
         """
         self._has_exposure = None
-        return self._settlement.settle(as_of_ms)
+        self._settlement.renew_patience()
+        actions = self._settlement.settle(as_of_ms)
+        if self._ledger.has_exposure(self.symbol):
+            self._store.expose(self.symbol)  # so that its candles reach the venue
+        return actions
 
     def _decide(self, message: SignalGenerated, signal: Signal, said: str) -> str:
         """Have the ledger decide on a signal, send what it wrote down, and return the decision for the journal.

@@ -20,7 +20,8 @@ from worker.commands.outcome import ExitCode, Failed
 from worker.commands.output import print_json
 
 PING_S = 1.0
-Answer = dict[str, Any]
+Answer = Any
+"""What a task answered: a dictionary, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,18 @@ class Request:
 
     about: str
     task: str
-    kwargs: dict[str, str]
+    kwargs: dict[str, Any]
+
+
+TIMEOUT = click.option(
+    "--timeout",
+    "timeout_s",
+    type=click.FloatRange(min=0.1),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait; after that the request has expired, too.",
+)
 
 
 def _verb(name: str, summary: str, details: str, *, task_for_all: str | None = None) -> click.Command:
@@ -41,23 +53,14 @@ def _verb(name: str, summary: str, details: str, *, task_for_all: str | None = N
     @click.argument("symbols", nargs=-1, metavar="SYMBOL...")
     @click.option("--all", "is_all", is_flag=True, help="All symbols.")
     @click.option("--reason", default="asked for on the command line", show_default=True, help="Why, for the record.")
-    @click.option(
-        "--timeout",
-        "timeout_s",
-        type=click.FloatRange(min=0.1),
-        default=10.0,
-        show_default=True,
-        metavar="SECONDS",
-        help="How long to wait; after that the request has expired, too.",
-    )
+    @TIMEOUT
     @click.option("--json", "as_json", is_flag=True, help="Print a JSON array with an object for each symbol.")
     def verb(symbols: tuple[str, ...], is_all: bool, reason: str, timeout_s: float, as_json: bool) -> None:
         if is_all == bool(symbols):
             raise click.UsageError("name one or more symbols, or give --all alone")
         with Access() as access:
             names = list(access.system.symbols) if is_all else [access.known(symbol) for symbol in symbols]
-            with talking_to_redis():
-                access.redis.ping()
+            need_redis(access)
         requests = [Request(one, f"tasks.{name}_symbol", {"symbol": one, "reason": reason}) for one in names]
         if is_all and task_for_all:
             requests = [Request("all symbols", task_for_all, {"reason": reason})]
@@ -87,6 +90,16 @@ restart = _verb(
     "Build the services of symbols anew.",
     "It happens at their next tick, and lets them run, paused ones too.",
 )
+
+
+def need_redis(access: Access) -> None:
+    """Find out at once when Redis is not there, where Celery would try for a while.
+
+    Raises:
+        Transient: It does not answer.
+    """
+    with talking_to_redis():
+        access.redis.ping()
 
 
 def ask(requests: Sequence[Request], *, timeout_s: float) -> list[Answer]:

@@ -6,9 +6,10 @@ import click
 from rich.text import Text
 
 from configs.settings import load_settings
+from worker.checks import Check, Health, is_fit
 from worker.commands.outcome import ExitCode
 from worker.commands.output import Column, make_console, print_json, table
-from worker.doctor import Check, Health, examine, is_fit
+from worker.doctor import examine
 
 STYLES = {Health.OK: "green", Health.WARN: "yellow", Health.FAIL: "bold red"}
 
@@ -19,7 +20,8 @@ STYLES = {Health.OK: "green", Health.WARN: "yellow", Health.FAIL: "bold red"}
 def doctor(ctx: click.Context, as_json: bool) -> None:
     """Check what the system stands on.
 
-    Configuration, Redis, ledger and disk: what was found, and what to do about it. Exit code 1 when a check failed.
+    Configuration, Redis, ledger, paper books, clocks and disks: what was found, and what to do about it. Exit code 1
+    when a check failed.
     """
     checks = examine(load_settings())
     is_well = is_fit(checks)

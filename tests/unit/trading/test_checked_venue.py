@@ -198,7 +198,6 @@ def test_order_filled_by_more_than_was_sent_is_refused_where_that_is_known() -> 
         {"fee": math.nan},
         {"fee": math.inf},
         {"fill_id": ""},
-        {"client_order_id": ""},
         {"sequence": 0},
         {"sequence": -3},
         {"market_ms": -1},
@@ -257,8 +256,14 @@ def test_positions_told_twice_and_flat_ones_are_left_out() -> None:
     assert CheckedVenue(Told(held=(short, HELD, flat, HELD))).positions() == [short, HELD]
 
 
-def test_two_positions_of_one_strategy_are_refused() -> None:
-    assert "XAUUSD of cross" in refused(Told(held=(HELD, replace(HELD, units=3.0))), "positions")
+def test_two_positions_in_one_symbol_long_and_short_both_pass() -> None:
+    other = replace(HELD, units=-3.0)
+    assert CheckedVenue(Told(held=(HELD, other))).positions() == [HELD, other]
+
+
+def test_fill_without_an_order_of_ours_passes() -> None:
+    by_hand = replace(FILL, client_order_id="")
+    assert list(CheckedVenue(Told(told_fills=(by_hand,))).fills(SYMBOL, after=0)) == [by_hand]
 
 
 @pytest.mark.parametrize(

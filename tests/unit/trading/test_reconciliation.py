@@ -52,7 +52,7 @@ def intent(
 
 
 def ledger(*intents: Intent, position: Position = FLAT, **fields: object) -> LedgerSide:
-    side = LedgerSide("XAUUSD", intents, [position], DesiredState.RUNNING)
+    side = LedgerSide("XAUUSD", intents, [position], DesiredState.RUNNING, owners=frozenset({"cross"}))
     return replace(side, **fields)  # type: ignore[arg-type]  # each test names the fields it changes
 
 
@@ -194,6 +194,7 @@ def test_reconcile_order_that_was_given_up_and_rests_at_the_venue_is_withdrawn()
         (LONG, 2.0, [replace(STOP, units=1.0)], {STOP.client_order_id: O.FILLED}, IncidentKind.UNPROTECTED),
         (LONG, 2.0, [replace(STOP, price=94.0)], {STOP.client_order_id: O.FILLED}, IncidentKind.UNPROTECTED),
         (FLAT, 0.0, [STOP], {}, IncidentKind.FOREIGN_ORDER),
+        (FLAT, 0.0, [STOP], {STOP.client_order_id: O.FILLED}, IncidentKind.STRAY_STOP),
     ],
 )
 def test_reconcile_of_positions_and_resting_orders_tells_what_differs_and_tells_it_once(
@@ -207,6 +208,23 @@ def test_reconcile_of_positions_and_resting_orders_tells_what_differs_and_tells_
     incidents = [action.incident for action in reconcile(ours, theirs, FRESH) if isinstance(action, Tell)]
     assert [incident.kind for incident in incidents] == ([kind] if kind else [])
     assert reconcile(replace(ours, incidents=incidents), theirs, FRESH) == []
+
+
+def test_reconcile_open_position_that_no_entry_of_ours_opened_is_told() -> None:
+    ours = ledger(position=replace(LONG, stop_loss=None), owners=frozenset())
+    (action,) = reconcile(ours, venue(units=2.0, open_orders=[]), FRESH)
+    assert isinstance(action, Tell)
+    assert action.incident.kind is IncidentKind.UNOWNED_POSITION
+    assert action.incident.kind.halts
+
+
+def test_reconcile_order_of_which_nothing_is_known_for_long_is_told_once_and_still_waited_for() -> None:
+    one = intent(state=O.UNKNOWN, ago_s=3_600.0)
+    left, tell = reconcile(ledger(one), venue(), FRESH)
+    assert isinstance(left, Leave)
+    assert isinstance(tell, Tell)
+    assert "for 60 minutes nothing is known of the entry buy 2" in tell.incident.reason
+    assert reconcile(ledger(one, incidents=[tell.incident]), venue(), FRESH) == [left]
 
 
 # whatever ledger and venue hold

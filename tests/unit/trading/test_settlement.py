@@ -1,6 +1,7 @@
 """What becomes of orders when the venue lies, loses them or shows strange ones, and when we are cut off meanwhile."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from adapters.lying import Faults
 from tests.fakes import SYMBOL, Crash, Databases, Desk, Fuse, at_place, make_candles, planned, system_config
+from trading.errors import Transient
 from trading.events import EventType
 from trading.incidents import IncidentKind
 from trading.lifecycle import DesiredState
@@ -207,6 +209,82 @@ def test_send_order_that_another_process_claimed_meanwhile_is_not_sent(databases
     assert not desk.ledger.mark(Mark(identity, OrderState.SUBMITTING, claims=intent.attempt + 1))
 
 
+def test_settle_sends_again_only_after_a_wait_and_ends_with_its_patience(databases: Databases) -> None:
+    desk = make_desk(databases, {SHOWN: BUY})
+    desk.advance()
+    desk.venue.silent = {"submit"}
+    desk.advance(show=1)
+
+    [intent] = desk.ledger.unsettled(SYMBOL)
+    assert intent.state is OrderState.UNKNOWN
+    assert intent.attempt <= len(desk.slept_s) + 2 < 20
+
+
+def test_settle_in_a_dry_run_sends_nothing_of_what_was_decided_before(databases: Databases) -> None:
+    desk = make_desk(databases, {SHOWN: BUY})
+    desk.advance()
+    desk.venue.silent = {"submit", "find"}
+    desk.advance(show=1)
+    desk.venue.silent = set()
+    desk.config = system_config(
+        planned({SHOWN: BUY}, stop_distance=0.6), services={"trade_execution": {"execution_mode": "dry"}}
+    )
+    desk.restart()
+    desk.pipeline.reconcile()
+
+    assert desk.venue.submitted == []
+    assert [one.state for one in desk.ledger.unsettled(SYMBOL)] == [OrderState.UNKNOWN]
+
+
+@pytest.mark.parametrize("desired", [DesiredState.PAUSED, DesiredState.STOPPED])
+def test_claim_of_an_entry_after_the_symbol_was_paused_is_refused_by_the_ledger(
+    databases: Databases, desired: DesiredState
+) -> None:
+    desk = make_desk(databases, {SHOWN: BUY})
+    desk.advance()
+    desk.venue.silent = {"submit", "find"}
+    desk.advance(show=1)
+    [intent] = desk.ledger.unsettled(SYMBOL)
+    desk.want(desired)
+
+    claim = Mark(intent.request.client_order_id, OrderState.SUBMITTING, claims=intent.attempt + 1)
+    assert not desk.ledger.mark(claim)
+
+
+def test_positions_that_the_venue_does_not_tell_keep_no_exit_from_being_sent(desk: Desk) -> None:
+    desk.venue.silent = {"positions", "open_orders"}
+    desk.restart()
+    desk.play(SHOWN + 8)
+
+    assert desk.ledger.positions()[0].units == 0.0
+
+
+def test_reconcile_that_finds_a_position_has_its_candles_reach_the_venue_again(databases: Databases) -> None:
+    desk = make_desk(databases, {SHOWN: BUY})
+    desk.advance()
+    desk.advance(show=1)
+    [identity] = desk.venue.submitted
+    desk.ledger.mark(Mark(identity, OrderState.EXPIRED))
+    desk.paper.sync(SYMBOL, desk.source.tape[: SHOWN + 2])
+    desk.store.lose_exposure(SYMBOL)
+    desk.pipeline.reconcile()
+
+    assert desk.ledger.positions()[0].is_open
+    assert desk.store.load(SYMBOL).has_exposure
+
+
+def test_fill_by_hand_without_any_id_of_ours_is_told_and_not_written_down(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fills = desk.paper.fills(SYMBOL, after=0)
+    strange = replace(fills[-1], fill_id="web-1", client_order_id="", sequence=fills[-1].sequence + 1)
+    monkeypatch.setattr(desk.paper, "fills", lambda *_, **__: [*fills, strange])
+    desk.pipeline.reconcile()
+
+    assert IncidentKind.FOREIGN_FILL in incidents(desk)
+    assert desk.ledger.positions()[0].units == 2.0
+
+
 # every lie, and a crash at every write
 
 
@@ -219,6 +297,8 @@ def run(databases: Databases, fuse: Fuse, faults: Faults, step: int) -> tuple[De
         except Crash:
             crashes += 1
             desk.restart()
+        except Transient:
+            continue  # the next tick goes on
     return desk, crashes
 
 

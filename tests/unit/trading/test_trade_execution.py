@@ -164,7 +164,7 @@ def test_execution_unknown_waits_for_the_venue_and_no_longer_than_its_patience(d
     deafen(desk, after=False)
     desk.advance(show=1)
 
-    assert 0 < sum(desk.slept_s) <= 2 * SettlementTerms(0).patience_s
+    assert 0 < sum(desk.slept_s) <= SettlementTerms(0).patience_s + 1e-9
 
 
 def test_execution_unknown_for_too_long_is_let_go_as_an_entry(desk: Desk) -> None:
@@ -309,11 +309,6 @@ def test_execution_of_an_order_by_hand_at_the_venue_is_told_and_halts_the_symbol
     strategy, decided_ms = desk.ledger.positions()[0].strategy, at_place(SHOWN + 3)
     by_hand = client_order_id("by-hand", SYMBOL, strategy, decided_ms, Leg.EXIT)
     desk.paper.submit(OrderRequest(by_hand, SYMBOL, strategy, Leg.EXIT, Side.SELL, 2.0, 100.0, decided_ms))
-    fills, desk.venue.fills = desk.venue.fills, lambda *_, **__: []  # type: ignore[method-assign]  # not seen yet
-    desk.advance(show=1)
-    assert ("exit", "canceled") in sent(desk)
-    desk.venue.fills = fills  # type: ignore[method-assign]  # seen from now on
-    desk.restart()
     desk.play(SHOWN + 6)
 
     assert held(desk) == 2.0  # nothing is made up

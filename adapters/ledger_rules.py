@@ -1,0 +1,130 @@
+"""What must hold between the rows of a ledger, whatever was traded."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from adapters.ledger_verify import Findings, count_of
+from adapters.snapshot import BATCH_ROWS
+from adapters.tables import decisions, fences, fills, intents, orders
+from trading.orders import PROTECTIVE_LEGS, Leg, OrderState, Side, decided_id, protective_order_id
+from trading.positions import Position
+
+_STATES = frozenset(OrderState)
+_OWNER = ("account", "client_order_id", "symbol", "strategy", "leg", "side")
+_MAY_COST = sa.or_(sa.not_(intents.c.is_final), intents.c.filled_units > 0, intents.c.state == OrderState.FILLED.value)
+_TWINS = (
+    sa.select(intents.c.decision_id, intents.c.leg, sa.func.count().label("number"))
+    .where(_MAY_COST)
+    .group_by(intents.c.decision_id, intents.c.leg)
+    .having(sa.func.count() > 1)
+)
+_NEWEST_DECISIONS = sa.select(
+    decisions.c.account, decisions.c.symbol, decisions.c.strategy, sa.func.max(decisions.c.open_ms).label("open_ms")
+).group_by(decisions.c.account, decisions.c.symbol, decisions.c.strategy)
+
+
+def check_rules(connection: Connection, findings: Findings, progress: Callable[[int], None]) -> None:
+    """Note each row that breaks a rule in `findings`, which hold the positions that follow from the fills."""
+    for what, table in (("fill", fills), ("order", orders)):
+        for batch in _batches(connection, _without_like_intent(table)):
+            known = _intents_of(connection, batch)
+            for row in batch:
+                _owned(what, row, known, findings)
+        progress(count_of(connection, table))
+    _decisions_have_one_order(connection, findings)
+    _fences_stand(connection, findings)
+    _intents_are_sound(connection, findings, progress)
+
+
+def _without_like_intent(table: sa.Table) -> sa.Select[Any]:
+    """Choose the rows that no intent of the same order agrees with: protective ones, and those that are wrong."""
+    columns = [table.c[name] for name in _OWNER]
+    is_like = sa.and_(*(intents.c[name] == table.c[name] for name in _OWNER))
+    joined = table.outerjoin(intents, intents.c.client_order_id == table.c.client_order_id)
+    is_alone = sa.or_(intents.c.client_order_id.is_(None), sa.not_(is_like))
+    return sa.select(*columns).distinct().select_from(joined).where(is_alone)
+
+
+def _owned(what: str, row: Any, known: dict[tuple[str, str], Any], findings: Findings) -> None:
+    """Hold that a fill or an order belongs to an intent, or protects what one may have opened."""
+    identity = row.client_order_id
+    is_protective = row.leg in PROTECTIVE_LEGS
+    intent = known.get((row.account, _entry_of(identity) if is_protective else identity))
+    if intent is None:
+        findings.differ(f"{what}: intent", identity, "none", "an intent, or one that it protects")
+        return
+    expected = (intent.symbol, intent.strategy, intent.leg, intent.side)
+    if is_protective:
+        side = Side.SELL.value if intent.side == Side.BUY.value else Side.BUY.value
+        expected = (intent.symbol, intent.strategy, row.leg, side)
+        findings.compare(f"{what}: protects an", identity, intent.leg, Leg.ENTRY.value)
+        protective = protective_order_id(intent.client_order_id, Leg(row.leg))
+        findings.compare(f"{what}: order id", identity, identity, protective)
+    findings.compare(f"{what}: as its intent", identity, (row.symbol, row.strategy, row.leg, row.side), expected)
+
+
+def _entry_of(identity: str) -> str:
+    """Return the id of the entry that a protective order of any form belongs to."""
+    decided = decided_id(identity)
+    return decided if decided != identity else identity.removesuffix("-s").removesuffix("-t")
+
+
+def _decisions_have_one_order(connection: Connection, findings: Findings) -> None:
+    for row in connection.execute(_TWINS):
+        where = f"decision {row.decision_id} {row.leg}"
+        findings.differ("decision: orders that are alive or filled", where, row.number, 1)
+
+
+def _fences_stand(connection: Connection, findings: Findings) -> None:
+    stored = {(row.account, row.symbol, row.strategy): row.open_ms for row in connection.execute(sa.select(fences))}
+    for row in connection.execute(_NEWEST_DECISIONS):
+        place = (row.account, row.symbol, row.strategy)
+        fence_ms = stored.get(place)
+        if fence_ms is None or fence_ms < row.open_ms:
+            found = "no fence" if fence_ms is None else fence_ms
+            findings.differ("fence", place, found, f"{row.open_ms} or later")
+
+
+def _intents_are_sound(connection: Connection, findings: Findings, progress: Callable[[int], None]) -> None:
+    chosen = sa.select(intents, decisions.c.id.label("decision")).select_from(
+        intents.outerjoin(decisions, decisions.c.id == intents.c.decision_id)
+    )
+    for row in connection.execute(chosen):
+        progress(1)
+        if row.decision is None:
+            findings.differ("intent: decision", row.client_order_id, "none", f"decision {row.decision_id}")
+        if row.state not in _STATES:
+            findings.differ("intent: state", row.client_order_id, row.state, "a state of an order")
+            continue
+        findings.compare("intent: is_final", row.client_order_id, row.is_final, OrderState(row.state).is_final)
+        _check_reservation(row, findings)
+
+
+def _check_reservation(row: Any, findings: Findings) -> None:
+    """Hold that an entry has a place in the account as long as it may fill, and none once it can lose nothing."""
+    is_reserved = row.risk_reserved is not None or row.notional_reserved is not None
+    is_entry = row.leg == Leg.ENTRY.value
+    may_fill = not OrderState(row.state).is_final or (row.state == OrderState.FILLED.value and not row.filled_units)
+    if is_reserved and not (is_entry and (may_fill or _is_open(row, findings))):
+        found = f"risk {row.risk_reserved}, notional {row.notional_reserved}"
+        findings.differ("intent: reservation", row.client_order_id, found, "none: it can neither fill nor lose")
+    if is_entry and may_fill and row.risk_reserved is None:
+        findings.differ("intent: reservation", row.client_order_id, "none", f"risk {row.risk!r}: it may fill")
+
+
+def _is_open(row: Any, findings: Findings) -> bool:
+    position = findings.positions.get((row.account, row.symbol, row.strategy)) or Position(row.symbol, row.strategy)
+    return bool(row.filled_units) and position.units * Side(row.side).sign > 0
+
+
+def _batches(connection: Connection, chosen: sa.Select[Any]) -> Iterator[Sequence[Any]]:
+    return connection.execute(chosen).partitions(BATCH_ROWS)
+
+
+def _intents_of(connection: Connection, rows: Sequence[Any]) -> dict[tuple[str, str], Any]:
+    ids = {row.client_order_id for row in rows} | {_entry_of(row.client_order_id) for row in rows}
+    chosen = sa.select(*(intents.c[name] for name in _OWNER)).where(intents.c.client_order_id.in_(sorted(ids)))
+    return {(row.account, row.client_order_id): row for row in connection.execute(chosen)}

@@ -1,0 +1,189 @@
+"""One half of a run: episodes on one kind of database, until enough has been killed."""
+
+import logging
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from tests.chaos.episode import Episode, Kill, Stuck
+from tests.chaos.places import all_places
+from tests.chaos.plan import MOST_MISSES, Cell, Wanted, cells, in_order
+from tests.chaos.postgres import KillablePostgres
+from tests.fixtures.candle_files import generated_candles, write_candles
+from tests.fixtures.system import file_symbol
+
+SYMBOLS = ("XAUUSD", "BTCUSDT")
+CANDLES = 6_000
+PACE_S = 0.02
+KILLS_EACH = 60
+KILLS_BETWEEN_LOOKS = 10
+MOST_FAULTY_EPISODES = 3
+
+FAULTS: Mapping[str, Any] = {
+    "timeout_before_probability": 0.05,
+    "timeout_after_probability": 0.05,
+    "server_error_probability": 0.02,
+    "rate_limit_probability": 0.02,
+    "malformed_probability": 0.02,
+    "visibility_s": 0.05,
+    "duplicate_fill_probability": 0.1,
+    "shuffled_fills_probability": 0.1,
+    "late_fill_probability": 0.1,
+    "rejection_probability": 0.05,
+    "partial_order_probability": 0.1,
+    "split_fill_probability": 0.1,
+    "reusable_ids": True,
+}
+"""All that the venue can do wrong, at rates that leave most calls alone."""
+
+
+@dataclass
+class Outcome:
+    """What came of one half.
+
+    Attributes:
+        differences: As text, with the kills since the last look at which all was equal.
+        missed: Cells whose place was not reached.
+        unlisted: Places that were reached and are in no table.
+        second_looks: How often books only agreed a few candles later.
+    """
+
+    database: str
+    kills: list[Kill] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)
+    missed: Counter[Cell] = field(default_factory=Counter)
+    missed_places: Counter[str] = field(default_factory=Counter)
+    unlisted: set[str] = field(default_factory=set)
+    counts: Counter[str] = field(default_factory=Counter)
+    second_looks: int = 0
+    took_s: float = 0.0
+    server: str = ""
+
+
+def run_half(wanted: Wanted, tell: Callable[[Kill | str], None], *, parent: Path | None = None) -> Outcome:
+    """Kill as often as is wanted, and compare.
+
+    Args:
+        tell: Hears of each kill, and of what is wrong.
+        parent: Where the folders of the episodes are made; those in which something is wrong are kept.
+    """
+    quiet()
+    outcome = Outcome(wanted.database)
+    began_s = time.monotonic()
+    postgres = KillablePostgres() if wanted.is_postgresql else None
+    outcome.server = postgres.version if postgres else ""
+    order = in_order(wanted)
+    goal = wanted.kills or len(cells(wanted))
+    faulty = number = 0
+    try:
+        while len(outcome.kills) + sum(outcome.missed.values()) * (not wanted.kills) < goal:
+            folder = Path(tempfile.mkdtemp(prefix=f"chaos-{wanted.database[:2]}-", dir=parent))
+            run = _Run(wanted, outcome, order, goal, tell, Random(f"{wanted.seed} {number}"))
+            number += 1
+            if run.episode(folder, postgres):
+                shutil.rmtree(folder, ignore_errors=True)
+                continue
+            faulty += 1
+            if faulty >= MOST_FAULTY_EPISODES:
+                break
+    finally:
+        if postgres is not None:
+            postgres.stop()
+    outcome.took_s = time.monotonic() - began_s
+    return outcome
+
+
+def quiet() -> None:
+    """Have this process not warn of each lying venue that it opens: all of them lie here."""
+    logging.getLogger("adapters.venues").setLevel(logging.ERROR)
+
+
+def chaos_symbols(folder: Path, seed: int) -> dict[str, Any]:
+    """Return symbols that trade at every second or third candle, at a venue that lies."""
+    venue = {
+        "kind": "paper",
+        "fill_at": "next_open",
+        "spread": 0.2,
+        "slippage": 0.02,
+        "commission_bps": 0.2,
+        "faults": {**FAULTS, "seed": seed},
+    }
+    strategy = {"name": "tests.chaos.restless:Restless", "params": {}}
+    found = {}
+    for at, name in enumerate(SYMBOLS):
+        path = write_candles(folder / f"{name}.csv", generated_candles(name, CANDLES, seed=seed + at))
+        found[name] = file_symbol(path, venue=venue, strategy=strategy)
+    return found
+
+
+@dataclass
+class _Run:
+    """One episode's way through the plan."""
+
+    wanted: Wanted
+    outcome: Outcome
+    order: Any
+    goal: int
+    tell: Callable[[Kill | str], None]
+    random: Random
+
+    def episode(self, folder: Path, postgres: KillablePostgres | None) -> bool:
+        """Kill until the episode is long enough, and return whether all was right."""
+        symbols = chaos_symbols(folder, self.random.randrange(1_000_000))
+        episode = Episode(folder, symbols, random=self.random, pace_s=PACE_S, postgres=postgres)
+        recent: list[Kill] = []
+        try:
+            episode.start()
+            for number in range(1, KILLS_EACH + 1):
+                recent.append(self._kill(episode, next(self.order)))
+                is_last = self._is_done() or number == KILLS_EACH or episode.is_near_the_end()
+                if is_last or number % KILLS_BETWEEN_LOOKS == 0:
+                    if not self._look(episode, recent):
+                        return False
+                    recent.clear()
+                if is_last:
+                    break
+        except Stuck as trouble:
+            self._say(episode, recent, [f"stuck: {trouble}\n{episode.system.logs()}"])
+            return False
+        finally:
+            self.outcome.second_looks += episode.second_looks
+            self.outcome.unlisted |= episode.director.seen - set(all_places())
+            episode.stop()
+        return True
+
+    def _is_done(self) -> bool:
+        tried = sum(self.outcome.missed.values()) if not self.wanted.kills else 0
+        return len(self.outcome.kills) + tried >= self.goal
+
+    def _kill(self, episode: Episode, cell: Cell) -> Kill:
+        while self.outcome.missed_places[cell[0]] >= MOST_MISSES and self.wanted.kills:
+            cell = next(self.order)
+        kill = episode.kill(*cell)
+        if kill.recovery_s is None:
+            self.outcome.missed[cell] += 1
+            self.outcome.missed_places[cell[0]] += 1
+        else:
+            self.outcome.kills.append(kill)
+        self.tell(kill)
+        return kill
+
+    def _look(self, episode: Episode, recent: list[Kill]) -> bool:
+        differences = episode.check()
+        self.outcome.counts.update(looks=1)
+        if not differences:
+            return True
+        self._say(episode, recent, [f"{len(differences)} differences", *map(str, differences[:10])])
+        return False
+
+    def _say(self, episode: Episode, recent: list[Kill], lines: list[str]) -> None:
+        before = [f"    {kill.place} x {kill.target.value} ({kill.symbol})" for kill in recent]
+        text = "\n".join([f"{self.wanted.database}, kept in {episode.folder}:", *lines, "  kills before it:", *before])
+        self.outcome.differences.append(text)
+        self.tell(text)

@@ -1,0 +1,150 @@
+"""The table of places: which methods are hooked, in which stage each is reached, and what can be killed there."""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from adapters.leader import Leadership
+from adapters.ledger import SqlLedger
+from adapters.lying import LyingVenue
+from adapters.lying_sends import SqlSends
+from adapters.paper import PaperVenue
+from adapters.redis_bus import RedisEventBus
+from adapters.redis_store import RedisSymbolStore
+from adapters.sources.played import PlayedSource
+from tasks.flow import STAGES
+from tasks.runtime import Runtime
+
+GATE = "fetch.source.newest.before"
+"""Where a symbol waits while the gate is closed: all that belongs to the candles before is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hooked:
+    """One object of the product.
+
+    Attributes:
+        name: Of the object in the names of places.
+        reads: Public methods that write nothing and do not talk to the venue: they get no place.
+    """
+
+    name: str
+    owner: type
+    reads: frozenset[str] = frozenset()
+
+    def methods(self) -> Iterator[str]:
+        """Yield every other public method: one that is added tomorrow is hooked tomorrow."""
+        for method, _ in inspect.getmembers(self.owner, inspect.isfunction):
+            if not method.startswith("_") and method not in self.reads:
+                yield method
+
+
+HOOKED = (
+    Hooked(
+        "ledger",
+        SqlLedger,
+        frozenset(
+            {
+                *("balance", "desired", "fence", "fills", "fills_from", "has_exposure", "incidents", "incidents_of"),
+                *("overfilled", "owners"),
+                *("close", "decisions", "order_states", "orders", "positions", "unsettled"),
+            }
+        ),
+    ),
+    Hooked("store", RedisSymbolStore, frozenset({"load", "window"})),
+    Hooked("bus", RedisEventBus, frozenset({"recent", "follow"})),
+    Hooked("runtime", Runtime, frozenset({"known", "pipeline"})),
+    Hooked("liar", LyingVenue),
+    Hooked("sends", SqlSends, frozenset({"age_s"})),
+    # what it is only asked goes through the lying venue, and has its places there
+    Hooked(
+        "paper", PaperVenue, frozenset({"balance", "cash", "clock_ms", "fills", "find", "open_orders", "positions"})
+    ),
+    Hooked("source", PlayedSource),
+    Hooked("leadership", Leadership),
+)
+
+
+def hooked_methods() -> dict[type, dict[str, str]]:
+    """Return for each class its hooked methods, and what each is called in the names of places."""
+    found = {one.owner: {method: f"{one.name}.{method}" for method in one.methods()} for one in HOOKED}
+    found[PaperVenue]["__init__"], found[SqlSends]["__init__"] = "paper.open", "sends.open"
+    return found
+
+
+def stage_of(task_name: str) -> str:
+    """Return the stage that a task is: one of the four, reconcile, or control for whatever a person asks."""
+    if task_name in STAGES or task_name == "tasks.reconcile":
+        return task_name.removeprefix("tasks.")
+    return "control"
+
+
+class Target(StrEnum):
+    """What is killed."""
+
+    CHILD = "pool child"
+    WORKER = "whole worker"
+    REDIS = "redis"
+    BEAT = "beat"
+    CONTROL = "control worker"
+    POSTGRESQL = "postgresql"
+
+
+BEFORE_AFTER = ("before", "after")
+WITH_COMMIT = ("before", "in", "after")
+_TASK = ("task.run", "message.acknowledge")
+_STEP = (*_TASK, "message.publish")
+EVENTS = ("bus.publish", "runtime.flush")
+AFRESH = ("runtime.count_delivery", "runtime.rebuild", "runtime.report", "paper.open", "sends.open")
+SENDING = ("ledger.mark", "ledger.record_fills", "ledger.open_incidents", "liar.submit", "paper.submit", "sends.note")
+_ASKING = ("liar.sync", "paper.sync", "liar.find", "liar.fills", "liar.positions", "liar.open_orders")
+
+LISTED: Mapping[str, tuple[str, ...]] = {
+    "fetch": (
+        *_STEP,
+        *EVENTS,
+        *AFRESH,
+        "source.newest",
+        "source.history",
+        "store.seed",
+        "store.expose",
+        "store.set_desired",
+        "store.note_fetch",
+        "runtime.note_fetch",
+    ),
+    "indicators": (*_STEP, *EVENTS, *AFRESH),
+    "strategy": (*_STEP, *EVENTS, *AFRESH, "store.commit"),
+    "execute": (*_STEP, *EVENTS, *AFRESH, *SENDING, *_ASKING, "ledger.decide", "store.expose", "store.commit"),
+    "reconcile": (*_TASK, *EVENTS, *AFRESH[1:], *SENDING, *_ASKING, "source.newest"),
+    "control": (*_TASK, "bus.publish", "ledger.set_desired", "store.set_desired", "store.renew"),
+    "beat": ("leadership.epoch", "message.publish"),
+    "start": ("message.publish",),
+}
+"""For each stage what it is known to reach. A run tells which of these it did not reach, and which others it did."""
+
+_COMMITTING = frozenset({"paper.open", "paper.submit", "paper.cancel", "paper.sync", "sends.open", "sends.note"})
+
+
+def places_of(stage: str) -> list[str]:
+    """Return the names of a stage's places."""
+    return [f"{stage}.{name}.{part}" for name in LISTED[stage] for part in _parts(name)]
+
+
+def all_places() -> list[str]:
+    return [place for stage in LISTED for place in places_of(stage)]
+
+
+def targets_of(place: str, *, is_postgresql: bool) -> tuple[Target, ...]:
+    """Return what can be killed while the code stands at a place: beat, and a worker that starts, use Redis alone."""
+    if place.startswith("beat."):
+        return (Target.BEAT, Target.REDIS)
+    if place.startswith("start."):
+        return (Target.WORKER, Target.REDIS)
+    without = () if is_postgresql else (Target.POSTGRESQL,)
+    return tuple(target for target in Target if target not in without)
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    has_commit = name.startswith("ledger.") or name in _COMMITTING
+    return WITH_COMMIT if has_commit else BEFORE_AFTER

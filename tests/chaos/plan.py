@@ -1,0 +1,85 @@
+"""Which kills, in which order: every cell of the matrix once in a seeded order, then all over again."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from random import Random
+
+from tests.chaos.places import Target, all_places, targets_of
+
+Cell = tuple[str, Target]
+MOST_MISSES = 2
+"""How often a cell whose place is not reached is tried."""
+
+_QUICK = (Target.CHILD,) * 6 + (Target.WORKER, Target.REDIS, Target.BEAT, Target.CONTROL)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What one half of a run, on one kind of database, shall do.
+
+    Attributes:
+        kills: How many processes are to be killed at least; 0 for every cell once.
+        places: A pattern for the names of places, as of a shell.
+        is_quick: A sample of all stages in which the cheap kill of a pool child comes more often than the others.
+    """
+
+    database: str
+    kills: int
+    seed: int
+    places: str = "*"
+    is_quick: bool = False
+
+    @property
+    def is_postgresql(self) -> bool:
+        return self.database == "postgresql"
+
+
+def cells(wanted: Wanted) -> list[Cell]:
+    """Return every cell of one half of the matrix that the pattern allows."""
+    return [
+        (place, target)
+        for place in all_places()
+        if fnmatch(place, wanted.places)
+        for target in targets_of(place, is_postgresql=wanted.is_postgresql)
+    ]
+
+
+def in_order(wanted: Wanted) -> Iterator[Cell]:
+    """Yield cells for ever; the same ones for the same seed."""
+    random = Random(f"{wanted.seed} {wanted.database}")
+    if wanted.is_quick:
+        yield from _quick(wanted, random)
+    while True:
+        yield from _once(wanted, random)
+
+
+def _once(wanted: Wanted, random: Random) -> Iterator[Cell]:
+    """Yield every cell; each place comes up with one of its targets before any comes up with a second one."""
+    targets: dict[str, list[Target]] = {}
+    for place, target in cells(wanted):
+        targets.setdefault(place, []).append(target)
+    for left in targets.values():
+        random.shuffle(left)
+    while targets:
+        for place in random.sample(list(targets), len(targets)):
+            yield place, targets[place].pop()
+        targets = {place: left for place, left in targets.items() if left}
+
+
+def _quick(wanted: Wanted, random: Random) -> Iterator[Cell]:
+    """Take the targets by how cheap they are, and for each the stage that fits and waits for the longest time."""
+    every = cells(wanted)
+    targets = _QUICK + ((Target.POSTGRESQL,) if wanted.is_postgresql else ())
+    stages = sorted({place.partition(".")[0] for place, _ in every})
+    while every:
+        for target in random.sample(targets, len(targets)):
+            stage = next((one for one in stages if _fitting(every, one, target)), None)
+            if stage is not None:
+                stages.remove(stage)
+                stages.append(stage)
+                yield random.choice(_fitting(every, stage, target))
+
+
+def _fitting(every: Sequence[Cell], stage: str, target: Target) -> list[Cell]:
+    return [cell for cell in every if cell[0].startswith(f"{stage}.") and cell[1] is target]

@@ -1,0 +1,150 @@
+"""That the comparison of a chaos run sees what it is there for: books that were doctored on purpose."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from adapters import keys
+from adapters.database import create_engine
+from adapters.paper_books import orders_table
+from adapters.sources.file import read_candles
+from adapters.tables import fills, intents, positions
+from tests.chaos.books import Books, compare
+from tests.chaos.half import chaos_symbols, quiet
+from tests.chaos.reference import Reference
+from tests.fixtures.system import TradingSystem
+
+COUNT = 60
+Doctor = Callable[[TradingSystem], object]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Reference]:
+    """A finished run of sixty candles of each symbol."""
+    quiet()
+    reference = Reference(chaos_symbols(tmp_path, seed=5))
+    reference.advance(cursors(tmp_path))
+    yield reference
+    reference.stop()
+
+
+def due(folder: Path) -> dict[str, list[int]]:
+    files = sorted(folder.glob("*.csv"))
+    return {path.stem: read_candles(path, timeframe="1m").open_ms.tolist()[:COUNT] for path in files}
+
+
+def cursors(folder: Path) -> dict[str, int]:
+    return {name: every[-1] for name, every in due(folder).items()}
+
+
+def in_ledger(system: TradingSystem, *statements: sa.Executable) -> None:
+    change(system.settings.ledger_url.get_secret_value(), *statements)
+
+
+def at_venue(system: TradingSystem, *statements: sa.Executable) -> None:
+    change(system.settings.paper_url.get_secret_value(), *statements)
+
+
+def change(url: str, *statements: sa.Executable) -> None:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(statement)
+    engine.dispose()
+
+
+def first(system: TradingSystem, column: sa.Column[str], *, url: str) -> str:
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        found: str = connection.execute(sa.select(column).where(column.table.c.leg == "entry")).scalars().first()  # type: ignore[assignment]
+    engine.dispose()
+    return found
+
+
+def lose_fill(system: TradingSystem) -> None:
+    identity = first(system, fills.c.fill_id, url=system.settings.ledger_url.get_secret_value())
+    in_ledger(system, sa.delete(fills).where(fills.c.fill_id == identity))
+
+
+def double_order(system: TradingSystem) -> None:
+    copy_order(system, renamed=lambda identity: f"{identity}-r2")
+
+
+def place_foreign_order(system: TradingSystem) -> None:
+    copy_order(system, renamed=lambda _: "XAUUSD-1-e-0000000000", decided_ms=1)
+
+
+def copy_order(system: TradingSystem, *, renamed: Callable[[str], str], **changes: int) -> None:
+    url = system.settings.paper_url.get_secret_value()
+    identity = first(system, orders_table.c.client_order_id, url=url)
+    names = [column.name for column in orders_table.c if column.name != "number"]
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        query = sa.select(*(orders_table.c[name] for name in names)).where(orders_table.c.client_order_id == identity)
+        row = dict(connection.execute(query).mappings().one())
+        connection.execute(orders_table.insert().values({**row, "client_order_id": renamed(identity), **changes}))
+    engine.dispose()
+
+
+def forget_order_at_venue(system: TradingSystem) -> None:
+    """Take an order from the venue whose intent is open: what a lost order looks like."""
+    identity = first(system, intents.c.client_order_id, url=system.settings.ledger_url.get_secret_value())
+    in_ledger(system, sa.update(intents).where(intents.c.client_order_id == identity).values(state="unknown"))
+    at_venue(system, sa.delete(orders_table).where(orders_table.c.client_order_id == identity))
+
+
+def lose_journal_entry(system: TradingSystem) -> None:
+    redis, key = system.stores().redis, keys.journal(system.settings.namespace, "XAUUSD")
+    at_ms = list(system.journal("XAUUSD"))[30]
+    assert redis.xdel(key, f"{at_ms}-0") == 1
+
+
+def count_candle_twice(system: TradingSystem) -> None:
+    system.stores().redis.hincrby(keys.state(system.settings.namespace, "XAUUSD"), "candles", 1)
+
+
+def swap_fills(system: TradingSystem) -> None:
+    fills_of = system.stores().ledger.fills("XAUUSD", limit=1000)
+    one, other = fills_of[4], fills_of[5]
+    for row, sequence in ((one, -1), (other, one["sequence"]), (one, other["sequence"])):
+        in_ledger(system, sa.update(fills).where(fills.c.fill_id == row["fill_id"]).values(sequence=sequence))
+
+
+def move_position(system: TradingSystem) -> None:
+    in_ledger(system, sa.update(positions).where(positions.c.symbol == "XAUUSD").values(realised=0.125))
+
+
+def look(reference: Reference, folder: Path) -> Books:
+    return reference.books(due(folder))
+
+
+def test_books_compared_with_themselves_show_no_difference(run: Reference, tmp_path: Path) -> None:
+    books = look(run, tmp_path)
+
+    assert compare(books, look(run, tmp_path)) == []
+    assert len(books.parts["fills"]) > 40
+    assert len(books.parts["journal"]) == 2 * COUNT
+
+
+@pytest.mark.parametrize(
+    ("doctor", "kind", "part"),
+    [
+        (lose_fill, "lost", "fills"),
+        (double_order, "duplicate order", "venue orders"),
+        (place_foreign_order, "orphan", "venue orders"),
+        (forget_order_at_venue, "orphan", "intents"),
+        (lose_journal_entry, "lost", "journal"),
+        (count_candle_twice, "doubled", "journal of XAUUSD"),
+        (swap_fills, "reordered", "fills of XAUUSD"),
+        (move_position, "differs", "positions"),
+    ],
+)
+def test_doctored_books_are_reported_as_what_they_are(
+    run: Reference, tmp_path: Path, doctor: Doctor, kind: str, part: str
+) -> None:
+    wanted = look(run, tmp_path)
+    doctor(run.system)
+
+    assert (kind, part) in {(one.kind, one.part) for one in compare(look(run, tmp_path), wanted)}

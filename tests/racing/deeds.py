@@ -1,0 +1,84 @@
+"""What a race is about, and what its processes tell of it."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from trading.orders import Fill, Leg, OrderRequest
+from trading.rules import AccountLimits
+
+DAY_MS = 86_400_000
+T0_MS = 20_000 * DAY_MS
+TRIES_A_DAY = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What an account has at stake.
+
+    Attributes:
+        places: Symbols with a position or with an entry on its way.
+        notional: Value of the positions at their entries and of the entries on their way, in quote currency.
+        loss: Lost on the day and lost at all stops together, in quote currency.
+    """
+
+    places: int
+    notional: float
+    loss: float
+
+    def of(self, limit: str) -> float:
+        """Return what a limit of `AccountLimits` is about."""
+        return {"max_open_positions": self.places, "max_notional": self.notional, "max_daily_loss": self.loss}[limit]
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """A race.
+
+    Attributes:
+        tries: Entries that all processes together ask for, in days of `TRIES_A_DAY`.
+    """
+
+    url: str
+    account: AccountLimits
+    tries: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """One transaction that was committed.
+
+    Attributes:
+        number: Its place among the transactions of all processes.
+        wants_entry: It was a try.
+        ended: The `client_order_id` of an order that fills no more.
+    """
+
+    number: int
+    racer: int
+    kind: Literal["decided", "marked", "filled"]
+    symbol: str
+    day: int
+    rule: str = ""
+    wants_entry: bool = False
+    planned: tuple[OrderRequest, ...] = ()
+    ended: str = ""
+    fills: tuple[Fill, ...] = ()
+
+    @property
+    def is_accepted(self) -> bool:
+        return any(request.leg is Leg.ENTRY for request in self.planned)
+
+
+@dataclass(slots=True)
+class Report:
+    """What one process did.
+
+    Attributes:
+        seen: What the rows added up to after each entry of its own that was accepted.
+        timeouts: Locks that were not given in time; each was asked for again.
+    """
+
+    deeds: list[Deed] = field(default_factory=list)
+    seen: list[Sums] = field(default_factory=list)
+    timeouts: int = 0

@@ -1,0 +1,93 @@
+"""`trading incidents` and `resolve`: what a person must hear of, and what they say to it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from rich.text import Text
+
+from worker.commands.access import Access
+from worker.commands.books import JSON, LIMIT
+from worker.commands.control import TIMEOUT, Request, ask, need_redis
+from worker.commands.outcome import ExitCode, Failed
+from worker.commands.output import MIDDLE, Column, make_console, print_json, table
+
+Row = dict[str, Any]
+
+
+@click.command()
+@click.argument("symbols", nargs=-1, metavar="[SYMBOL]...")
+@click.option("--all", "is_all", is_flag=True, help="Those that are resolved, too.")
+@LIMIT
+@JSON
+def incidents(symbols: tuple[str, ...], is_all: bool, limit: int, as_json: bool) -> None:
+    """Show what a person must look at, the newest last.
+
+    Of all symbols, or of those named. One that halts keeps its symbol from sending orders until it is resolved.
+    """
+    with Access() as access:
+        chosen: tuple[str | None, ...] = symbols or (None,)
+        rows = [row for one in chosen for row in access.ledger.incidents(one, only_open=not is_all, limit=limit)]
+        for symbol in symbols if not rows else ():
+            access.known(symbol)  # one that is no longer configured may still have a history
+    rows = sorted(rows, key=lambda row: int(row["id"]))[-limit:]
+    if as_json:
+        print_json(rows)
+        return
+    console = make_console()
+    if rows:
+        console.tell(table(COLUMNS, rows, width=console.width))
+    else:
+        whose = f" of {', '.join(symbols)}" if symbols else ""
+        console.tell(Text(f"no {'' if is_all else 'open '}incidents{whose}"))
+
+
+@click.command()
+@click.argument("identity", type=click.IntRange(min=1), metavar="ID")
+@click.option("--reason", required=True, help="What was found and done, for the record.")
+@TIMEOUT
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def resolve(identity: int, reason: str, timeout_s: float, as_json: bool) -> None:
+    """Close an incident, so that its symbol may send orders again.
+
+    ID is its number in `incidents`. Exit code 1 when no open one has it.
+    """
+    if not reason.strip():
+        raise click.UsageError("--reason is empty: say what was found and done")
+    with Access() as access:
+        need_redis(access)
+    request = Request(f"incident {identity}", "tasks.resolve_incident", {"identity": identity, "reason": reason})
+    (row,) = ask([request], timeout_s=timeout_s)
+    if row is None:
+        raise Failed(ExitCode.NO, f"no open incident has the number {identity}\nsee celery -A tasks trading incidents")
+    if as_json:
+        print_json(row)
+    else:
+        click.echo(f"incident {identity} of {row['symbol']} is resolved: {row['kind']}: {row['reason']}")
+
+
+def _when(at_ms: int | None) -> str:
+    return "-" if at_ms is None else f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _said(row: Row) -> Text:
+    if row["resolved_at_ms"] is None:
+        return Text(row["reason"])
+    return Text.assemble(row["reason"], (f"\nresolved {_when(row['resolved_at_ms'])}: {row['resolution']}", "dim"))
+
+
+def _halts(row: Row) -> Text:
+    if row["resolved_at_ms"] is not None:
+        return Text("resolved", style="dim")
+    return Text("halts", style="bold red") if row["halts"] else Text("open", style="yellow")
+
+
+COLUMNS = (
+    Column("id", lambda row: str(row["id"]), is_number=True, style="bold"),
+    Column("since (UTC)", lambda row: _when(row["opened_at_ms"])),
+    Column("symbol", lambda row: row["symbol"], style="bold"),
+    Column("state", _halts),
+    Column("kind", lambda row: row["kind"]),
+    Column("key", lambda row: row["key"], least_width=MIDDLE, style="dim"),
+    Column("what was found", _said, is_prose=True),
+)
