@@ -24,8 +24,8 @@ _RESOLVE = (
     .where(incidents.c.id == bindparam("identity"))
     .values(resolved_at_ms=bindparam("at_ms"), resolution=bindparam("said"))
 )
-_OF_ONE_FILL = frozenset({IncidentKind.FOREIGN_FILL, IncidentKind.LATE_FILL})
-"""Told once for ever: the fill stays among those that the venue shows."""
+_OF_FILLS = frozenset({IncidentKind.FOREIGN_FILL, IncidentKind.LATE_FILL, IncidentKind.OVERFILLED})
+"""Told once for ever: the fills stay among those that the venue shows."""
 
 
 class LedgerIncidents(LedgerOrders):
@@ -69,7 +69,7 @@ class LedgerIncidents(LedgerOrders):
             "kind": incident.kind.value,
             "key": incident.key,
         }
-        alike = _ALIKE if incident.kind in _OF_ONE_FILL else _ALIKE.where(_STILL_OPEN)
+        alike = _ALIKE if incident.kind in _OF_FILLS else _ALIKE.where(_STILL_OPEN)
         if connection.execute(alike, key).first() is not None:
             return False
         row = {

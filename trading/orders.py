@@ -175,6 +175,8 @@ class Fill:
 
     Attributes:
         sequence: Ascending number of the fill at this venue, unique.
+        fill_id: Unique at this venue over all its symbols; where a venue counts for each symbol, the adapter puts the
+            symbol before its number.
         client_order_id: Of the order that was filled; protective orders have ids of their own.
         units: Positive, in units of the base asset.
         price: In quote currency, after spread and slippage.

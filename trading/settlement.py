@@ -338,7 +338,7 @@ class Settlement:
         booked = self._ledger.record_fills(self.symbol, ours)
         incidents += [
             _overfilled(self.symbol, identity, *units)
-            for identity, units in self._ledger.overfilled({fill.client_order_id for fill, _, _ in booked}).items()
+            for identity, units in self._ledger.overfilled({fill.client_order_id for fill in ours}).items()
         ]
         for fill, before, after in booked:
             if fill.leg in _DECIDED and states[fill.client_order_id] in _GIVEN_UP:

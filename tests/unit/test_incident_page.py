@@ -1,0 +1,13 @@
+"""docs/incidents.md names every kind of incident, and says of each whether it halts its symbol."""
+
+import re
+from pathlib import Path
+
+from trading.incidents import IncidentKind
+
+PAGE = (Path(__file__).parents[2] / "docs" / "incidents.md").read_text(encoding="utf-8")
+
+
+def test_incident_page_names_each_kind_and_whether_it_halts() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| (yes|no) \|", PAGE, flags=re.MULTILINE))
+    assert rows == {kind.value: "yes" if kind.halts else "no" for kind in IncidentKind}
