@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from trading.incidents import Incident, IncidentKind
+from trading import findings
+from trading.findings import words_of
+from trading.incidents import Incident
 from trading.lifecycle import DesiredState
 from trading.orders import Leg, OpenOrder, OrderRequest, OrderState, VenueOrder, decided_open_ms
 from trading.ports import Intent
@@ -163,11 +165,11 @@ def told(action: Action) -> dict[str, str]:
     """Say in words what an action is about, JSON-safe."""
     match action:
         case Adopt(intent, order, state):
-            found = f"the venue has {_words(intent.request)}: {state.value}, {order.filled_units:g} filled"
+            found = f"the venue has {words_of(intent.request)}: {state.value}, {order.filled_units:g} filled"
         case Send(intent):
-            found = f"the venue has no such order, so {_words(intent.request)} is sent"
+            found = f"the venue has no such order, so {words_of(intent.request)} is sent"
         case LetGo(intent, _, reason) | Leave(intent, reason):
-            found = f"{_words(intent.request)}: {reason}"
+            found = f"{words_of(intent.request)}: {reason}"
         case Withdraw(resting, state):
             found = f"{resting.client_order_id} rests at the venue although it is {state.value}: cancelled there"
         case Tell(incident):
@@ -193,7 +195,7 @@ def _settle(ours: LedgerSide, theirs: VenueSide, freshness: Freshness) -> Iterat
             given_up.update(one.request.client_order_id for one in dependents)
         yield action
         if isinstance(action, Leave) and intent.claimed_ago_s > STUCK_AFTER_S:
-            stuck = _stuck(ours.symbol, action)
+            stuck = findings.stuck(ours.symbol, intent, action.reason)
             if not ours.is_told(stuck):
                 yield Tell(stuck)
         is_waiting = is_waiting or isinstance(action, Leave | Tell)
@@ -229,7 +231,7 @@ def _step(
     if intent.claimed_ago_s < theirs.visibility_s:
         return Leave(intent, f"not seen at the venue {intent.claimed_ago_s:.1f} s after its claim: too soon to tell")
     if intent.state in _RESTING:
-        lost = _lost(ours.symbol, intent)
+        lost = findings.order_lost(ours.symbol, intent)
         return Leave(intent, lost.reason) if ours.is_told(lost) else Tell(lost)
     return _send(intent, ours, freshness, is_waiting=is_waiting)
 
@@ -284,23 +286,21 @@ def _withdraw(ours: LedgerSide, theirs: VenueSide) -> Iterator[Action]:
 
 def _compare(ours: LedgerSide, theirs: VenueSide) -> Iterator[Tell]:
     if theirs.units is not None and not is_close(ours.units, theirs.units):
-        reason = f"the ledger holds {ours.units:g} units of {ours.symbol}, the venue {theirs.units:g}"
-        details = {"ledger_units": ours.units, "venue_units": theirs.units}
-        yield Tell(Incident(IncidentKind.POSITION_MISMATCH, ours.symbol, "position", reason, details))
+        yield Tell(findings.position_mismatch(ours.symbol, ours.units, theirs.units))
         return
     if theirs.open_orders is None:
         return
     for order in theirs.open_orders:
         if order.client_order_id not in ours.states:
-            yield Tell(_foreign(ours.symbol, order))
+            yield Tell(findings.foreign_order(ours.symbol, order))
         elif order.price is not None and order.side.sign * ours.units >= 0:
-            yield Tell(_stray(ours, order))
+            yield Tell(findings.stray_stop(ours.symbol, ours.units, order))
     for position in ours.positions:
         if position.is_open and position.strategy not in ours.owners:
-            yield Tell(_unowned(position))
+            yield Tell(findings.unowned(position))
     for position in ours.positions:
         if position.is_open and not _is_protected(position, theirs.open_orders):
-            yield Tell(_unprotected(position))
+            yield Tell(findings.unprotected(position))
 
 
 def _is_protected(position: Position, open_orders: Iterable[OpenOrder]) -> bool:
@@ -318,55 +318,3 @@ def _is_protected(position: Position, open_orders: Iterable[OpenOrder]) -> bool:
 def is_close(one: float, other: float) -> bool:
     """Return whether two sums of units differ by rounding only."""
     return abs(one - other) <= _ROUNDING * max(1.0, abs(one), abs(other))
-
-
-def _lost(symbol: str, intent: Intent) -> Incident:
-    request = intent.request
-    reason = f"the venue took {_words(request)} ({request.client_order_id}) and now says that there is no such order"
-    details = {"client_order_id": request.client_order_id, "state": intent.state.value}
-    return Incident(IncidentKind.ORDER_LOST, symbol, request.client_order_id, reason, details)
-
-
-def _foreign(symbol: str, order: OpenOrder) -> Incident:
-    name = order.client_order_id or order.venue_order_id
-    reason = f"{order.side.value} {order.units:g} ({name}) rests at the venue; we did not send it"
-    details = {"client_order_id": order.client_order_id, "venue_order_id": order.venue_order_id}
-    return Incident(IncidentKind.FOREIGN_ORDER, symbol, order.venue_order_id, reason, details)
-
-
-def _stray(ours: LedgerSide, order: OpenOrder) -> Incident:
-    reason = (
-        f"{order.side.value} {order.units:g} at {order.price:g} ({order.client_order_id}) rests at the venue and "
-        f"protects nothing: {ours.units:g} units are held; were it filled, it would open a position"
-    )
-    details = {"client_order_id": order.client_order_id, "units": order.units, "price": order.price}
-    return Incident(IncidentKind.STRAY_STOP, ours.symbol, order.client_order_id, reason, details)
-
-
-def _unowned(position: Position) -> Incident:
-    reason = f"{position.units:g} units of {position.symbol} are open and no entry of ours opened them"
-    details = {"units": position.units, "average_price": position.average_price}
-    return Incident(IncidentKind.UNOWNED_POSITION, position.symbol, str(position.opened_ms), reason, details)
-
-
-def _stuck(symbol: str, left: Leave) -> Incident:
-    request = left.intent.request
-    reason = (
-        f"for {left.intent.claimed_ago_s / 60:.0f} minutes nothing is known of {_words(request)} "
-        f"({request.client_order_id}): {left.reason}"
-    )
-    details = {"client_order_id": request.client_order_id, "state": left.intent.state.value}
-    return Incident(IncidentKind.STUCK, symbol, request.client_order_id, reason, details)
-
-
-def _unprotected(position: Position) -> Incident:
-    reason = (
-        f"{position.units:g} units of {position.symbol} are open and no order at the venue ends them at their stop "
-        f"{position.stop_loss:g}"
-    )
-    details = {"units": position.units, "stop_loss": position.stop_loss}
-    return Incident(IncidentKind.UNPROTECTED, position.symbol, str(position.opened_ms), reason, details)
-
-
-def _words(request: OrderRequest) -> str:
-    return f"the {request.leg.value} {request.side.value} {request.units:g}"

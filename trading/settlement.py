@@ -1,17 +1,17 @@
 """From intents to orders and from fills to positions: the one caller of a venue, and what it does when that fails."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
 
-from trading import trade_events
+from trading import findings, trade_events
 from trading.bus import LocalBus
 from trading.candles import Candles
 from trading.errors import Rejected, Transient
 from trading.events import correlation_id
-from trading.incidents import Incident, IncidentKind
+from trading.incidents import Incident
 from trading.orders import Fill, Leg, OpenOrder, OrderRequest, OrderState, VenueOrder, decided_open_ms
+from trading.patience import Patience, PatienceTerms
 from trading.ports import Intent, Ledger, Mark, Venue
 from trading.reconciliation import (
     Action,
@@ -28,14 +28,10 @@ from trading.reconciliation import (
     reconcile,
 )
 
-T = TypeVar("T")
-
 _UNHEARD = frozenset({OrderState.SUBMITTING, OrderState.UNKNOWN})
 _GIVEN_UP = frozenset({OrderState.CANCELED, OrderState.REJECTED, OrderState.EXPIRED})
 _DECIDED = frozenset({Leg.ENTRY, Leg.EXIT})
 _NOT_THROUGH = "not sent, because the order before it did not go through"
-_FIRST_WAIT_S = 0.02
-_LONGEST_WAIT_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +40,12 @@ class SettlementTerms:
 
     Attributes:
         max_signal_age_ms: An entry that was decided longer ago than this, in market time, is not sent any more.
-        patience_s: Seconds that one message waits in all for a venue to make up its mind, beyond twice its visibility
-            time; what is open then is left for the next one.
-        deadline_s: Seconds after which one message asks nothing again, however long the venue's answers took; below the
-            time limit of a step, so that what is wrong is still written down.
+        patience: How long it waits for the venue.
         most_looks: How often ledger and venue are compared in one go.
     """
 
     max_signal_age_ms: int
-    patience_s: float = 2.5
-    deadline_s: float = 7.0
+    patience: PatienceTerms = field(default_factory=PatienceTerms)
     most_looks: int = 30
 
 
@@ -90,8 +82,7 @@ class Settlement:
         self._ledger = ledger
         self._bus = bus
         self._terms = terms
-        self._sleep_s = sleep_s
-        self._now_s = now_s
+        self._patience = Patience(terms.patience, sleep_s=sleep_s, now_s=now_s)
         self._is_dry_run = is_dry_run
         self.reset()
 
@@ -103,12 +94,11 @@ class Settlement:
 
     def renew_patience(self) -> None:
         """Begin a message: what waiting for the venue may cost is counted anew."""
-        self._left_s = self._terms.patience_s + 2 * self._venue.terms.visibility_s
-        self._deadline_s = self._now_s() + self._terms.deadline_s
+        self._patience.renew(self._venue.terms.visibility_s)
 
     def book(self, candles: Candles, as_of_ms: int) -> bool:
         """Let the venue see `candles`, write down what it filled since we last asked, and return whether it did."""
-        newest = self._ask(lambda: self._venue.sync(self.symbol, candles))
+        newest = self._patience.ask(lambda: self._venue.sync(self.symbol, candles))
         if newest == self._booked_sequence:
             return False
         self._book_fills(newest)
@@ -138,7 +128,7 @@ class Settlement:
         freshness = Freshness(as_of_ms, self._terms.max_signal_age_ms)
         done: list[Action] = []
         sent: set[str] = set()
-        waits, waited_s = self._waits(), 0.0
+        waits, waited_s = self._patience.waits(), 0.0
         for _ in range(self._terms.most_looks):
             actions = self._look(freshness)
             actions = [self._held_back(action, sent) for action in actions if not self._is_untouched(action)]
@@ -154,11 +144,9 @@ class Settlement:
             wait_s = next(waits, None)
             if wait_s is None:
                 break
-            self._sleep_s(wait_s)
             waited_s += wait_s
             sent.clear()
-        is_late = self._now_s() >= self._deadline_s
-        is_sure = is_late or waited_s >= self._terms.patience_s / 2 + self._venue.terms.visibility_s
+        is_sure = self._patience.is_long(waited_s)
         self.is_settled = is_sure and all(isinstance(action, Tell) for action in actions)
         self._give_up(actions, is_sure=is_sure)
         return [*done, *(action for action in actions if isinstance(action, Leave | Tell))]
@@ -183,17 +171,8 @@ class Settlement:
         at_venue = self._units_at_venue()
         return at_venue is not None and is_close(held, at_venue)
 
-    def _waits(self) -> Iterator[float]:
-        """Yield the seconds to wait before each further look, as long as the patience of this message lasts."""
-        wait_s = _FIRST_WAIT_S
-        while self._left_s > 0 and self._now_s() < self._deadline_s:
-            wait_s = min(wait_s, self._left_s)
-            self._left_s -= wait_s
-            yield wait_s
-            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
-
     def _look(self, freshness: Freshness) -> list[Action]:
-        self._book_fills(self._ask(lambda: self._venue.sync(self.symbol, Candles.empty())))
+        self._book_fills(self._patience.ask(lambda: self._venue.sync(self.symbol, Candles.empty())))
         units, open_orders = self._units_at_venue(), self._open_orders()
         self._is_compared = units is not None and open_orders is not None
         intents = self._ledger.unsettled(self.symbol)
@@ -212,12 +191,12 @@ class Settlement:
     def _units_at_venue(self) -> float | None:
         """Return the venue's net position in the symbol; None when it does not say."""
         with suppress(Transient):
-            return sum(one.units for one in self._ask(self._venue.positions) if one.symbol == self.symbol)
+            return sum(one.units for one in self._patience.ask(self._venue.positions) if one.symbol == self.symbol)
         return None
 
     def _open_orders(self) -> Sequence[OpenOrder] | None:
         with suppress(Transient):
-            return self._ask(lambda: self._venue.open_orders(self.symbol))
+            return self._patience.ask(lambda: self._venue.open_orders(self.symbol))
         return None
 
     def _answers(self, intents: Sequence[Intent]) -> dict[str, VenueOrder | None]:
@@ -312,9 +291,9 @@ class Settlement:
     def _book_fills(self, newest: int) -> None:
         """Write down the fills up to the venue's newest one, page by page; what it shows late is asked for again."""
         after = self._ledger.fills_from(self.symbol)
-        waits = self._waits()
+        waits = self._patience.waits()
         while True:
-            fills = self._ask(lambda after=after: self._venue.fills(self.symbol, after=after))  # type: ignore[misc]
+            fills = self._patience.ask(lambda after=after: self._venue.fills(self.symbol, after=after))  # type: ignore[misc]
             self._record(fills)
             seen = max((fill.sequence for fill in fills), default=0)
             if seen >= newest:
@@ -323,43 +302,28 @@ class Settlement:
             if seen > after:
                 after = seen
                 continue
-            wait_s = next(waits, None)
-            if wait_s is None:
+            if next(waits, None) is None:
                 self._booked_sequence = None
                 return
-            self._sleep_s(wait_s)
             after = self._ledger.fills_from(self.symbol)
 
     def _record(self, fills: Sequence[Fill]) -> None:
         """Write down fills of our orders, and tell a person of those that we did not decide on."""
         states = self._ledger.order_states({fill.client_order_id for fill in fills}) if fills else {}
         ours = [fill for fill in fills if fill.client_order_id in states]
-        incidents = [_foreign_fill(fill) for fill in fills if fill.client_order_id not in states]
+        incidents = [findings.foreign_fill(fill) for fill in fills if fill.client_order_id not in states]
         booked = self._ledger.record_fills(self.symbol, ours)
         incidents += [
-            _overfilled(self.symbol, identity, *units)
+            findings.overfilled(self.symbol, identity, *units)
             for identity, units in self._ledger.overfilled({fill.client_order_id for fill in ours}).items()
         ]
         for fill, before, after in booked:
             if fill.leg in _DECIDED and states[fill.client_order_id] in _GIVEN_UP:
-                incidents.append(_late_fill(fill, states[fill.client_order_id]))
+                incidents.append(findings.late_fill(fill, states[fill.client_order_id]))
             cause = correlation_id(self.symbol, self._timeframe, decided_open_ms(fill.client_order_id))
             for event in trade_events.of_fill(fill, before, after, cause):
                 self._bus.publish(event)
         self._tell(incidents)
-
-    def _ask(self, question: Callable[[], T]) -> T:
-        """Ask a venue something that changes nothing, again when it does not answer.
-
-        Raises:
-            Transient: It did not answer at all.
-        """
-        for wait_s in self._waits():
-            try:
-                return question()
-            except Transient:
-                self._sleep_s(wait_s)
-        return question()
 
     def _cause(self, request: OrderRequest) -> str:
         return correlation_id(self.symbol, self._timeframe, decided_open_ms(request.client_order_id))
@@ -367,42 +331,3 @@ class Settlement:
 
 def _given_up(intents: Sequence[Intent]) -> list[Mark]:
     return [Mark(one.request.client_order_id, OrderState.CANCELED, reason=_NOT_THROUGH) for one in intents]
-
-
-def _foreign_fill(fill: Fill) -> Incident:
-    reason = (
-        f"the venue filled {fill.side.value} {fill.units:g} at {fill.price:g} ({fill.client_order_id}); we sent no "
-        "such order, so it is not written down"
-    )
-    return Incident(IncidentKind.FOREIGN_FILL, fill.symbol, fill.fill_id, reason, _fill_details(fill))
-
-
-def _late_fill(fill: Fill, state: OrderState) -> Incident:
-    reason = (
-        f"{fill.leg.value} {fill.side.value} {fill.units:g} at {fill.price:g} ({fill.client_order_id}) was filled "
-        f"after it had ended as {state.value}; the fill is written down"
-    )
-    return Incident(IncidentKind.LATE_FILL, fill.symbol, fill.fill_id, reason, _fill_details(fill))
-
-
-def _overfilled(symbol: str, identity: str, ordered: float, filled: float) -> Incident:
-    reason = f"{ordered:g} units were ordered ({identity}) and {filled:g} were filled: a second order under its id"
-    return Incident(
-        IncidentKind.OVERFILLED,
-        symbol,
-        identity,
-        reason,
-        {"client_order_id": identity, "ordered": ordered, "filled": filled},
-    )
-
-
-def _fill_details(fill: Fill) -> dict[str, object]:
-    return {
-        "fill_id": fill.fill_id,
-        "client_order_id": fill.client_order_id,
-        "side": fill.side.value,
-        "units": fill.units,
-        "price": fill.price,
-        "fee": fill.fee,
-        "market_ms": fill.market_ms,
-    }

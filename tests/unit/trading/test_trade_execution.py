@@ -11,7 +11,7 @@ from trading.flow import EndReason
 from trading.incidents import IncidentKind
 from trading.lifecycle import DesiredState
 from trading.orders import Leg, OrderRequest, OrderState, Side, client_order_id
-from trading.settlement import SettlementTerms
+from trading.patience import PatienceTerms
 
 SHOWN = 10
 BUY, SELL, CLOSE = "buy", "sell", "close"
@@ -164,7 +164,7 @@ def test_execution_unknown_waits_for_the_venue_and_no_longer_than_its_patience(d
     deafen(desk, after=False)
     desk.advance(show=1)
 
-    assert 0 < sum(desk.slept_s) <= SettlementTerms(0).patience_s + 1e-9
+    assert 0 < sum(desk.slept_s) <= PatienceTerms().wait_s + 1e-9
 
 
 def test_execution_unknown_for_too_long_is_let_go_as_an_entry(desk: Desk) -> None:

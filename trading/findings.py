@@ -1,0 +1,103 @@
+"""The incidents, put into words: what was found, with the numbers."""
+
+from trading.incidents import Incident, IncidentKind
+from trading.orders import Fill, OpenOrder, OrderRequest, OrderState
+from trading.ports import Intent
+from trading.positions import Position
+
+
+def position_mismatch(symbol: str, ledger_units: float, venue_units: float) -> Incident:
+    reason = f"the ledger holds {ledger_units:g} units of {symbol}, the venue {venue_units:g}"
+    details = {"ledger_units": ledger_units, "venue_units": venue_units}
+    return Incident(IncidentKind.POSITION_MISMATCH, symbol, "position", reason, details)
+
+
+def order_lost(symbol: str, intent: Intent) -> Incident:
+    request = intent.request
+    reason = f"the venue took {words_of(request)} ({request.client_order_id}) and now says that there is no such order"
+    details = {"client_order_id": request.client_order_id, "state": intent.state.value}
+    return Incident(IncidentKind.ORDER_LOST, symbol, request.client_order_id, reason, details)
+
+
+def foreign_order(symbol: str, order: OpenOrder) -> Incident:
+    name = order.client_order_id or order.venue_order_id
+    reason = f"{order.side.value} {order.units:g} ({name}) rests at the venue; we did not send it"
+    details = {"client_order_id": order.client_order_id, "venue_order_id": order.venue_order_id}
+    return Incident(IncidentKind.FOREIGN_ORDER, symbol, order.venue_order_id, reason, details)
+
+
+def stray_stop(symbol: str, held: float, order: OpenOrder) -> Incident:
+    reason = (
+        f"{order.side.value} {order.units:g} at {order.price:g} ({order.client_order_id}) rests at the venue and "
+        f"protects nothing: {held:g} units are held; were it filled, it would open a position"
+    )
+    details = {"client_order_id": order.client_order_id, "units": order.units, "price": order.price}
+    return Incident(IncidentKind.STRAY_STOP, symbol, order.client_order_id, reason, details)
+
+
+def unowned(position: Position) -> Incident:
+    reason = f"{position.units:g} units of {position.symbol} are open and no entry of ours opened them"
+    details = {"units": position.units, "average_price": position.average_price}
+    return Incident(IncidentKind.UNOWNED_POSITION, position.symbol, str(position.opened_ms), reason, details)
+
+
+def stuck(symbol: str, intent: Intent, why: str) -> Incident:
+    request = intent.request
+    reason = (
+        f"for {intent.claimed_ago_s / 60:.0f} minutes nothing is known of {words_of(request)} "
+        f"({request.client_order_id}): {why}"
+    )
+    details = {"client_order_id": request.client_order_id, "state": intent.state.value}
+    return Incident(IncidentKind.STUCK, symbol, request.client_order_id, reason, details)
+
+
+def unprotected(position: Position) -> Incident:
+    reason = (
+        f"{position.units:g} units of {position.symbol} are open and no order at the venue ends them at their stop "
+        f"{position.stop_loss:g}"
+    )
+    details = {"units": position.units, "stop_loss": position.stop_loss}
+    return Incident(IncidentKind.UNPROTECTED, position.symbol, str(position.opened_ms), reason, details)
+
+
+def words_of(request: OrderRequest) -> str:
+    return f"the {request.leg.value} {request.side.value} {request.units:g}"
+
+
+def foreign_fill(fill: Fill) -> Incident:
+    reason = (
+        f"the venue filled {fill.side.value} {fill.units:g} at {fill.price:g} ({fill.client_order_id}); we sent no "
+        "such order, so it is not written down"
+    )
+    return Incident(IncidentKind.FOREIGN_FILL, fill.symbol, fill.fill_id, reason, _fill_details(fill))
+
+
+def late_fill(fill: Fill, state: OrderState) -> Incident:
+    reason = (
+        f"{fill.leg.value} {fill.side.value} {fill.units:g} at {fill.price:g} ({fill.client_order_id}) was filled "
+        f"after it had ended as {state.value}; the fill is written down"
+    )
+    return Incident(IncidentKind.LATE_FILL, fill.symbol, fill.fill_id, reason, _fill_details(fill))
+
+
+def overfilled(symbol: str, identity: str, ordered: float, filled: float) -> Incident:
+    reason = f"{ordered:g} units were ordered ({identity}) and {filled:g} were filled: a second order under its id"
+    return Incident(
+        IncidentKind.OVERFILLED,
+        symbol,
+        identity,
+        reason,
+        {"client_order_id": identity, "ordered": ordered, "filled": filled},
+    )
+
+
+def _fill_details(fill: Fill) -> dict[str, object]:
+    return {
+        "fill_id": fill.fill_id,
+        "client_order_id": fill.client_order_id,
+        "side": fill.side.value,
+        "units": fill.units,
+        "price": fill.price,
+        "fee": fill.fee,
+        "market_ms": fill.market_ms,
+    }
