@@ -23,10 +23,10 @@ run: $(STAMP) ## start the whole system here: Redis, workers, beat, Flower (ARGS
 	@exec $(BIN)/celery -A tasks trading up $(ARGS)
 
 test: $(STAMP) ## run all tests (ARGS="tests/unit -x" to choose)
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile $(ARGS)
 
 test-all: $(STAMP) ## run the long tests too
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m '' $(ARGS)
+	@$(BIN)/python -m pytest -q -n 3 --dist loadfile -m '' $(ARGS)
 
 check: $(STAMP) ## lint, format, types and unit tests
 	@$(BIN)/ruff check .

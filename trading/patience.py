@@ -23,8 +23,8 @@ class PatienceTerms:
             time limit of a step, so that what is wrong is still written down.
     """
 
-    wait_s: float = 2.5
-    deadline_s: float = 7.0
+    wait_s: float = 5.0
+    deadline_s: float = 8.0
 
 
 class Patience:

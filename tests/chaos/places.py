@@ -116,7 +116,7 @@ LISTED: Mapping[str, tuple[str, ...]] = {
     "indicators": (*_STEP, *EVENTS, *AFRESH),
     "strategy": (*_STEP, *EVENTS, *AFRESH, "store.commit"),
     "execute": (*_STEP, *EVENTS, *AFRESH, *SENDING, *_ASKING, "ledger.decide", "store.expose", "store.commit"),
-    "reconcile": (*_TASK, *EVENTS, *AFRESH[1:], *SENDING, *_ASKING, "source.newest"),
+    "reconcile": (*_TASK, *EVENTS, *AFRESH[1:], *SENDING, *_ASKING, "source.newest", "store.expose"),
     "control": (*_TASK, "bus.publish", "ledger.set_desired", "store.set_desired", "store.renew"),
     "beat": ("leadership.epoch", "message.publish"),
     "start": ("message.publish",),

@@ -105,9 +105,8 @@ def standing(files: Mapping[str, Path]) -> dict[str, Any]:
     return symbols
 
 
-@pytest.mark.parametrize(
-    "is_redis_lost", [False, pytest.param(True, marks=pytest.mark.long)], ids=["redis-kept", "redis-lost"]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("is_redis_lost", [False, True], ids=["redis-kept", "redis-lost"])
 def test_system_that_was_away_catches_up_in_order_with_exits_and_fresh_entries_only(
     make_system: MakeSystem, own_redis: RedisServer, tmp_path: Path, *, is_redis_lost: bool
 ) -> None:

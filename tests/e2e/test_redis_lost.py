@@ -81,6 +81,7 @@ def kill_redis_when_all_is_at_stake(system: TradingSystem) -> None:
     pytest.fail(f"no position was open on each of {', '.join(system.symbols)} in {MOST_LOOKS} looks")
 
 
+@pytest.mark.long
 def test_redis_deleted_in_mid_run_loses_no_position_and_sends_no_second_order(
     make_system: MakeSystem, own_redis: LosableRedis, tmp_path: Path
 ) -> None:
