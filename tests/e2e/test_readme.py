@@ -170,7 +170,7 @@ def _test(here: Product, command: str) -> None:
     assert (ROOT / ".ci" / "run").read_text(encoding="utf-8").endswith(f"\nexec {command}\n")
     assert here.checkout.run(f"make -n {command.removeprefix('make ')}").split() == [
         ".venv/bin/python",
-        *("-m", "pytest", "-q", "-n", "3", "--dist", "loadfile"),
+        *("-m", "pytest", "-q", "-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"),
     ]
 
 
