@@ -11,6 +11,7 @@ from adapters.redis_client import connect
 from benchmarks.names import DONE, NOOP_STAGES
 from configs.settings import load_settings, resolve_redis_url
 from tasks import app
+from tasks.flow import RECONCILE
 from trading.candles import Candles
 from trading.ports import Bars, CandleSource
 
@@ -31,7 +32,7 @@ for _name in NOOP_STAGES:
 @task_success.connect
 def ring(sender: Any, **_: Any) -> None:
     """Tell the benchmark that a chain is over, from its last step; the same for both kinds of chain."""
-    if not sender.request.chain:
+    if not sender.request.chain and sender.name != RECONCILE:
         _client.lpush(DONE, sender.request.root_id)
 
 
