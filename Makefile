@@ -41,7 +41,7 @@ check: $(STAMP) ## lint, format, types and unit tests
 bench: $(STAMP) ## measure (ARGS="--help" for its options)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-chaos: $(STAMP) ## kill processes at every named place and compare all books, about 35 minutes (ARGS="--help" for its options)
+chaos: $(STAMP) ## kill processes at every named place and compare all books, about an hour (ARGS="--help" for its options)
 	@$(BIN)/python -m tests.chaos --kills 1100 --write $(ARGS)
 
 clean: ## remove the virtual environment, caches and builds; var/ holds the ledger and stays
