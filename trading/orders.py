@@ -51,6 +51,9 @@ class OrderState(StrEnum):
 
 _FINAL = frozenset({OrderState.FILLED, OrderState.CANCELED, OrderState.REJECTED, OrderState.EXPIRED})
 
+ENDED_OTHERWISE = _FINAL - {OrderState.FILLED}
+"""An end without the whole of it filled."""
+
 _NEXT: Mapping[OrderState, frozenset[OrderState]] = {
     # never sent by anybody: the claim to send it is the step to SUBMITTING
     OrderState.PLANNED: frozenset({OrderState.SUBMITTING, OrderState.CANCELED, OrderState.EXPIRED}),

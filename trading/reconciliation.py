@@ -7,7 +7,7 @@ from trading import findings
 from trading.findings import words_of
 from trading.incidents import Incident
 from trading.lifecycle import DesiredState
-from trading.orders import Leg, OpenOrder, OrderRequest, OrderState, VenueOrder, decided_open_ms
+from trading.orders import ENDED_OTHERWISE, Leg, OpenOrder, OrderRequest, OrderState, VenueOrder, decided_open_ms
 from trading.ports import Intent
 from trading.positions import Position
 
@@ -18,7 +18,6 @@ STUCK_AFTER_S = 600.0
 """Seconds of real time after which a person hears of an order that nobody can tell anything about."""
 
 _RESTING = frozenset({OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED})
-_NEVER_FILLED = frozenset({OrderState.CANCELED, OrderState.REJECTED, OrderState.EXPIRED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +189,7 @@ def _settle(ours: LedgerSide, theirs: VenueSide, freshness: Freshness) -> Iterat
         if isinstance(action, Send):
             yield replace(action, dependents=dependents)
             return
-        if isinstance(action, LetGo) or (isinstance(action, Adopt) and action.state in _NEVER_FILLED):
+        if isinstance(action, LetGo) or (isinstance(action, Adopt) and action.state in ENDED_OTHERWISE):
             action = replace(action, dependents=dependents)
             given_up.update(one.request.client_order_id for one in dependents)
         yield action
@@ -280,7 +279,7 @@ def _send_entry(intent: Intent, ours: LedgerSide, freshness: Freshness, *, is_wa
 def _withdraw(ours: LedgerSide, theirs: VenueSide) -> Iterator[Action]:
     for order in theirs.open_orders or ():
         state = ours.states.get(order.client_order_id)
-        if state in _NEVER_FILLED and order.price is None:
+        if state in ENDED_OTHERWISE and order.price is None:
             yield Withdraw(order, state)
 
 

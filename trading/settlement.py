@@ -10,7 +10,7 @@ from trading.candles import Candles
 from trading.errors import Rejected, Transient
 from trading.events import correlation_id
 from trading.incidents import Incident
-from trading.orders import Fill, Leg, OpenOrder, OrderRequest, OrderState, VenueOrder, decided_open_ms
+from trading.orders import ENDED_OTHERWISE, Fill, Leg, OpenOrder, OrderRequest, OrderState, VenueOrder, decided_open_ms
 from trading.patience import Patience, PatienceTerms
 from trading.ports import Intent, Ledger, Mark, Venue
 from trading.reconciliation import (
@@ -29,7 +29,6 @@ from trading.reconciliation import (
 )
 
 _UNHEARD = frozenset({OrderState.SUBMITTING, OrderState.UNKNOWN})
-_GIVEN_UP = frozenset({OrderState.CANCELED, OrderState.REJECTED, OrderState.EXPIRED})
 _DECIDED = frozenset({Leg.ENTRY, Leg.EXIT})
 _NOT_THROUGH = "not sent, because the order before it did not go through"
 
@@ -225,7 +224,7 @@ class Settlement:
                 self._bus.publish(trade_events.of_cancel(intent.request, reason, self._cause(intent.request)))
                 self._tell_given_up(dependents)
             case Withdraw(order, _):
-                with suppress(Transient):  # the next look tells
+                with suppress(Transient, Rejected):  # the next look tells
                     self._venue.cancel(order.client_order_id)
 
     def _give_up(self, actions: Sequence[Action], *, is_sure: bool) -> None:
@@ -268,7 +267,7 @@ class Settlement:
 
         An end is written down only here when nothing was filled; else the fills say so, once they are booked.
         """
-        has_ended_unfilled = order.state in _GIVEN_UP and not order.filled_units
+        has_ended_unfilled = order.state in ENDED_OTHERWISE and not order.filled_units
         state = order.state if has_ended_unfilled else OrderState.ACCEPTED
         marks = (
             [Mark(order.client_order_id, state, order.venue_order_id)] if order.state is not OrderState.FILLED else []
@@ -278,7 +277,7 @@ class Settlement:
         else:
             marks += [Mark(one.request.client_order_id, OrderState.SUBMITTING, claims=1) for one in following]
         is_written = not marks or self._ledger.mark(*marks)
-        if not is_written or order.state in _GIVEN_UP:
+        if not is_written or order.state in ENDED_OTHERWISE:
             self.is_settled = False
         if has_ended_unfilled:
             self._tell_given_up(following)
@@ -318,7 +317,7 @@ class Settlement:
             for identity, units in self._ledger.overfilled({fill.client_order_id for fill in ours}).items()
         ]
         for fill, before, after in booked:
-            if fill.leg in _DECIDED and states[fill.client_order_id] in _GIVEN_UP:
+            if fill.leg in _DECIDED and states[fill.client_order_id] in ENDED_OTHERWISE:
                 incidents.append(findings.late_fill(fill, states[fill.client_order_id]))
             cause = correlation_id(self.symbol, self._timeframe, decided_open_ms(fill.client_order_id))
             for event in trade_events.of_fill(fill, before, after, cause):

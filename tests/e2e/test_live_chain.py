@@ -1,13 +1,11 @@
 """The chain as it is lived: real workers, a real Redis, and the same candles through plain function calls beside it."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from celery.result import AsyncResult
@@ -15,9 +13,9 @@ from celery.result import AsyncResult
 from adapters.sources.file import read_candles
 from beat.schedule import PROMPT_S
 from tasks.ticks import send_tick
+from tests.fixtures.books import assert_same, is_done, reference, symbols_of
 from tests.fixtures.candle_files import generated_candles, write_candles
-from tests.fixtures.system import ROOT, TradingSystem, file_symbol, pool_child, recorded
-from trading.flow import Wake
+from tests.fixtures.system import ROOT, TradingSystem, pool_child, recorded
 
 MakeSystem = Callable[..., TradingSystem]
 CANDLES = 150
@@ -32,54 +30,6 @@ def candle_files(tmp_path: Path) -> dict[str, Path]:
         "XAUUSD": write_candles(tmp_path / "gold.csv", generated_candles("XAUUSD", CANDLES, seed=3)),
         "BTCUSDT": write_candles(tmp_path / "coin.csv", generated_candles("BTCUSDT", CANDLES, seed=4)),
     }
-
-
-def symbols_of(files: dict[str, Path]) -> dict[str, Any]:
-    return {name: file_symbol(path) for name, path in files.items()}
-
-
-def count_of(path: Path) -> int:
-    return len(read_candles(path, timeframe="1m"))
-
-
-def is_done(system: TradingSystem, files: dict[str, Path]) -> Callable[[], bool]:
-    last = {name: read_candles(path, timeframe="1m").last_open_ms for name, path in files.items()}
-    return lambda: all(system.cursor_ms(name) == at for name, at in last.items())
-
-
-def reference(make_system: MakeSystem, files: dict[str, Path]) -> TradingSystem:
-    """Run the same candles through the same services in this process."""
-    system = make_system(symbols_of(files), extra={"TRADING__NAMESPACE": "reference"})
-    for name, path in files.items():
-        pipeline = system.pipeline(name)
-        for _ in range(count_of(path)):
-            pipeline.advance(Wake(name))
-    return system
-
-
-def books(system: TradingSystem) -> dict[str, Any]:
-    """Return all that a run came to, without the wall-clock times."""
-    ledger = system.stores().ledger
-    wall = {"written_at_ms", "id", "sequence", "decision_id", "venue_order_id"}
-
-    def plain(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        kept = [{key: value for key, value in row.items() if key not in wall} for row in rows]
-        return sorted(kept, key=lambda row: json.dumps(row, default=str, sort_keys=True))
-
-    return {
-        "journal": {name: list(system.journal(name).items()) for name in system.symbols},
-        "decisions": plain(ledger.decisions(limit=100_000)),
-        "orders": plain(ledger.orders(limit=100_000)),
-        "fills": plain(ledger.fills(limit=100_000)),
-        "positions": sorted(ledger.positions(), key=lambda position: position.symbol),
-    }
-
-
-def assert_same(live: TradingSystem, expected: TradingSystem) -> None:
-    found, wanted = books(live), books(expected)
-    for part, rows in wanted.items():
-        assert found[part] == rows, f"{part} differ from the run in one process"
-    assert wanted["fills"], "the candles never traded: the test shows nothing"
 
 
 def run_live(system: TradingSystem, files: dict[str, Path]) -> None:
