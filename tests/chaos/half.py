@@ -5,7 +5,8 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -73,7 +74,11 @@ def run_half(wanted: Wanted, tell: Callable[[Kill | str], None], *, parent: Path
         tell: Hears of each kill, and of what is wrong.
         parent: Where the folders of the episodes are made; those in which something is wrong are kept.
     """
-    quiet()
+    with quiet():
+        return _kill_until_done(wanted, tell, parent)
+
+
+def _kill_until_done(wanted: Wanted, tell: Callable[[Kill | str], None], parent: Path | None) -> Outcome:
     outcome = Outcome(wanted.database)
     began_s = time.monotonic()
     postgres = KillablePostgres() if wanted.is_postgresql else None
@@ -99,9 +104,16 @@ def run_half(wanted: Wanted, tell: Callable[[Kill | str], None], *, parent: Path
     return outcome
 
 
-def quiet() -> None:
+@contextmanager
+def quiet() -> Iterator[None]:
     """Have this process not warn of each lying venue that it opens: all of them lie here."""
-    logging.getLogger("adapters.venues").setLevel(logging.ERROR)
+    logger = logging.getLogger("adapters.venues")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def chaos_symbols(folder: Path, seed: int) -> dict[str, Any]:

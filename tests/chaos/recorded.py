@@ -30,7 +30,11 @@ STILL_LIMIT_S = 120.0
 
 def run_recorded(options: argparse.Namespace, console: Console) -> int:
     """Play the recordings with kills, print what came of it, and return 1 when the books differ."""
-    quiet()
+    with quiet():
+        return _run(options, console)
+
+
+def _run(options: argparse.Namespace, console: Console) -> int:
     folder = Path(tempfile.mkdtemp(prefix="chaos-re-"))
     postgres = KillablePostgres() if options.database == "postgresql" else None
     random = Random(options.seed)

@@ -23,11 +23,11 @@ Doctor = Callable[[TradingSystem], object]
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Reference]:
     """A finished run of sixty candles of each symbol."""
-    quiet()
-    reference = Reference(chaos_symbols(tmp_path, seed=5))
-    reference.advance(cursors(tmp_path))
-    yield reference
-    reference.stop()
+    with quiet():
+        reference = Reference(chaos_symbols(tmp_path, seed=5))
+        reference.advance(cursors(tmp_path))
+        yield reference
+        reference.stop()
 
 
 def due(folder: Path) -> dict[str, list[int]]:
