@@ -44,3 +44,33 @@ def beat_epoch(namespace: str) -> str:
 def deliveries(namespace: str, task_id: str) -> str:
     """Counter of the deliveries of one message that came more than once."""
     return f"{namespace}:deliveries:{task_id}"
+
+
+def standing(namespace: str, symbol: str) -> str:
+    """JSON: state, and how far up the ladder the symbol is."""
+    return f"{namespace}:standing:{symbol}"
+
+
+def config_revision(namespace: str) -> str:
+    """Counter that grows when the configuration files were changed: who sees it load them anew."""
+    return f"{namespace}:config:revision"
+
+
+def workers(namespace: str) -> str:
+    """Hash: for each worker, by its node name, its newest heartbeat, as JSON."""
+    return f"{namespace}:workers"
+
+
+def trouble(namespace: str, symbol: str) -> str:
+    """Hash: for each service the last hang or death of its process, as the worker's main process saw it, as JSON."""
+    return f"{namespace}:trouble:{symbol}"
+
+
+def config_applied(namespace: str) -> str:
+    """JSON: the configuration that was applied last, as `configs.content` describes it."""
+    return f"{namespace}:config:applied"
+
+
+def launcher(namespace: str) -> str:
+    """JSON: where the launcher runs, while it does: it starts a worker for each new symbol."""
+    return f"{namespace}:launcher"

@@ -27,6 +27,13 @@ class RedisEventBus:
         self._events_limit = events_limit
         self._now_ms = now_ms
 
+    def is_connected(self) -> bool:
+        """Return whether Redis answers now."""
+        try:
+            return bool(self._client.ping())
+        except redis.RedisError:
+            return False
+
     def publish(self, events: Sequence[Event]) -> None:
         """Append the events to the stream and send them to the channel, all of them in one transaction.
 

@@ -18,6 +18,7 @@ from pydantic import (
 from configs.services import ConfigModel
 from configs.venue_faults import Faults
 from trading.candles import timeframe_ms
+from trading.components import PositionPolicy
 from trading.events import Regime
 from trading.rules import AccountLimits, RiskLimits
 from trading.session import Session
@@ -151,6 +152,12 @@ class SymbolConfig(ConfigModel):
         default_factory=lambda valid: _FRESH_TIMEFRAMES * timeframe_ms(valid["timeframe"]) / 1000,
         description="Seconds of market time: entries come only from candles that closed at most this long ago. "
         "Three timeframes when left out.",
+    )
+    on_quarantine: PositionPolicy = Field(
+        default="hold",
+        description="What becomes of an open position when restarts do not help and the symbol is set aside. hold: its "
+        "stop and target at the venue protect it, and fills are booked; flatten: it is closed at the market; alert: "
+        "nothing is done.",
     )
     allowed_regimes: tuple[Regime, ...] | None = Field(
         default=None, description="Kinds of market in which entries are allowed; all of them when left out."

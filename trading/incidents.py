@@ -19,6 +19,7 @@ class IncidentKind(StrEnum):
     STUCK = "stuck"
     STRAY_STOP = "stray_stop"
     UNOWNED_POSITION = "unowned_position"
+    SICK = "sick"
 
     @property
     def halts(self) -> bool:

@@ -25,6 +25,7 @@ class SymbolState(StrEnum):
     STOPPED = "stopped"
     ERROR = "error"
     RECOVERING = "recovering"
+    QUARANTINED = "quarantined"
 
 
 class DesiredState(StrEnum):
@@ -55,10 +56,11 @@ _SYMBOL: Mapping[SymbolState, frozenset[SymbolState]] = {
     SymbolState.RUNNING: frozenset({SymbolState.PAUSED, SymbolState.STOPPED, SymbolState.ERROR}),
     SymbolState.PAUSED: frozenset({SymbolState.RUNNING, SymbolState.STOPPED, SymbolState.ERROR}),
     SymbolState.STOPPED: frozenset({SymbolState.INITIALIZING, SymbolState.RUNNING, SymbolState.PAUSED}),
-    SymbolState.ERROR: frozenset({SymbolState.RECOVERING, SymbolState.STOPPED}),
+    SymbolState.ERROR: frozenset({SymbolState.RECOVERING, SymbolState.QUARANTINED, SymbolState.STOPPED}),
     SymbolState.RECOVERING: frozenset(
-        {SymbolState.RUNNING, SymbolState.PAUSED, SymbolState.ERROR, SymbolState.STOPPED}
+        {SymbolState.RUNNING, SymbolState.PAUSED, SymbolState.ERROR, SymbolState.QUARANTINED, SymbolState.STOPPED}
     ),
+    SymbolState.QUARANTINED: frozenset({SymbolState.RECOVERING, SymbolState.STOPPED}),
 }
 
 
@@ -78,6 +80,24 @@ def next_symbol_state(current: SymbolState, wanted: SymbolState) -> SymbolState:
         Broken: The transition does not exist.
     """
     return _checked(_SYMBOL, current, wanted)
+
+
+def symbol_path(current: SymbolState, wanted: SymbolState) -> tuple[SymbolState, ...]:
+    """Return the states to go through from `current` to `wanted`, the shortest way; empty when it is there already.
+
+    A symbol that heals by itself goes from error to running through recovering, as one that was restarted does.
+
+    Raises:
+        Broken: There is no way.
+    """
+    ways: dict[SymbolState, tuple[SymbolState, ...]] = {current: ()}
+    waiting = [current]
+    while waiting and wanted not in ways:
+        at = waiting.pop(0)
+        for following in sorted(_SYMBOL[at] - ways.keys()):
+            ways[following] = (*ways[at], following)
+            waiting.append(following)
+    return ways[wanted] if wanted in ways else (_checked(_SYMBOL, current, wanted),)
 
 
 def _checked(table: Mapping[S, frozenset[S]], current: S, wanted: S) -> S:

@@ -41,10 +41,14 @@ SYMBOL_WAYS = {
     "stopped -> paused",
     "error -> recovering",
     "error -> stopped",
+    "error -> quarantined",
     "recovering -> running",
     "recovering -> paused",
     "recovering -> error",
     "recovering -> stopped",
+    "recovering -> quarantined",
+    "quarantined -> recovering",
+    "quarantined -> stopped",
 }
 
 

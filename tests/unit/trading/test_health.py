@@ -1,0 +1,136 @@
+"""What is seen of a symbol, and what is told from it."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from trading.health import Observation, SicknessKind, Trouble, WorkerSeen, diagnose
+from trading.lifecycle import DesiredState
+
+NOW_MS = 1_774_360_800_000
+WORKER = WorkerSeen("XAUUSD@here", age_s=1.0, is_supervised=True)
+
+
+def service(name: str = "StrategyEvaluationService", state: str = "running", **more: Any) -> dict[str, Any]:
+    return {"service_name": name, "symbol": "XAUUSD", "state": state, "last_error": None, **more}
+
+
+WELL = Observation(
+    now_ms=NOW_MS,
+    desired=DesiredState.RUNNING,
+    services=(service(),),
+    reported_ms=NOW_MS - 100_000,
+    progress_ms=NOW_MS - 10_000,
+    stale_s=120.0,
+    workers=(WORKER,),
+    began_ms=NOW_MS - 3_600_000,
+)
+
+
+def kinds(seen: Observation, **more: int) -> list[SicknessKind]:
+    return [sickness.kind for sickness in diagnose(seen, **more)]
+
+
+def failing(error: str, *, is_transient: bool = False) -> Observation:
+    sick = service(state="error", last_error=error, is_transient=is_transient)
+    return replace(WELL, services=(sick,), reported_ms=NOW_MS - 1_000)
+
+
+def test_symbol_that_decides_is_well() -> None:
+    assert diagnose(WELL) == ()
+
+
+def test_step_that_raised_is_named_with_its_service_and_error() -> None:
+    [sickness] = diagnose(failing("ValueError: no"))
+
+    assert sickness.kind is SicknessKind.STEP_FAILED
+    assert (sickness.service, sickness.reason) == ("StrategyEvaluationService", "ValueError: no")
+
+
+def test_step_that_ran_into_its_soft_limit_hangs() -> None:
+    assert kinds(failing("SoftTimeLimitExceeded: 8 s")) == [SicknessKind.STEP_HUNG]
+
+
+@pytest.mark.parametrize("is_hung", [True, False])
+def test_process_that_ended_in_a_step_is_told_once_beside_its_status(is_hung: bool) -> None:
+    trouble = Trouble("StrategyEvaluationService", is_hung, "killed after 15 s", NOW_MS - 1_000)
+    seen = replace(failing("TimeLimitExceeded: 15 s"), troubles=(trouble,))
+
+    assert kinds(seen) == [SicknessKind.STEP_HUNG if is_hung else SicknessKind.STEP_LOST]
+
+
+def test_trouble_before_the_last_success_is_over() -> None:
+    trouble = Trouble("StrategyEvaluationService", True, "killed after 15 s", NOW_MS - 20_000)
+
+    assert kinds(replace(WELL, troubles=(trouble,))) == []
+
+
+def test_error_from_before_the_last_action_is_no_news() -> None:
+    assert kinds(failing("ValueError: no"), acted_ms=NOW_MS - 500) == []
+
+
+@pytest.mark.parametrize("error", ["Transient: feed: away", "BadCandle: candle 5: high below low"])
+def test_outside_that_fails_is_no_fault_of_ours(error: str) -> None:
+    seen = failing(error, is_transient=error.startswith("Transient"))
+
+    assert kinds(seen) == [SicknessKind.OUTSIDE_FAILED]
+
+
+def test_closed_market_may_be_silent_and_its_feed_away() -> None:
+    seen = replace(failing("Transient: feed: away", is_transient=True), is_open=False, progress_ms=NOW_MS - 9_000_000)
+
+    assert kinds(seen) == []
+    assert kinds(replace(WELL, is_open=False, feed="newest candle is 3 hours old")) == []
+
+
+def test_closed_market_does_not_hide_a_symbol_that_nobody_serves() -> None:
+    seen = replace(WELL, is_open=False, progress_ms=NOW_MS - 9_000_000)
+
+    assert kinds(seen) == [SicknessKind.NO_PROGRESS]
+
+
+def test_silence_counts_from_the_last_success_or_from_the_beginning() -> None:
+    assert kinds(replace(WELL, progress_ms=NOW_MS - 121_000)) == [SicknessKind.NO_PROGRESS]
+    assert kinds(replace(WELL, progress_ms=None, began_ms=NOW_MS - 100_000)) == []
+    assert kinds(replace(WELL, progress_ms=None, began_ms=NOW_MS - 121_000)) == [SicknessKind.NO_PROGRESS]
+
+
+def test_queue_without_a_worker_is_told_after_a_while() -> None:
+    assert kinds(replace(WELL, workers=())) == [], "a worker may be starting"
+    assert kinds(replace(WELL, workers=(), progress_ms=NOW_MS - 30_000)) == [SicknessKind.NO_CONSUMER]
+
+
+def test_worker_without_a_sign_of_life_is_stuck_and_one_that_moves_hides_it() -> None:
+    silent = replace(WORKER, age_s=40.0)
+    seen = replace(WELL, workers=(silent,), progress_ms=NOW_MS - 30_000)
+
+    assert kinds(seen) == [SicknessKind.WORKER_STUCK]
+    assert kinds(replace(seen, workers=(silent, WORKER))) == []
+
+
+def test_single_process_has_no_workers_to_miss() -> None:
+    assert kinds(replace(WELL, workers=None, progress_ms=NOW_MS - 100_000)) == []
+
+
+def test_flood_is_told_when_it_does_not_shrink() -> None:
+    flood = replace(WELL, queued=5_000)
+
+    assert kinds(flood) == [], "the first look knows no growth"
+    assert kinds(flood, queued_before=4_000) == [SicknessKind.QUEUE_GROWS]
+    assert kinds(flood, queued_before=6_000) == []
+
+
+def test_feed_that_shows_nothing_new_in_an_open_market_is_silent() -> None:
+    assert kinds(replace(WELL, feed="newest candle is 5 minutes old")) == [SicknessKind.FEED_SILENT]
+
+
+@pytest.mark.parametrize("seen", [{"desired": DesiredState.STOPPED}, {"quarantine": "hold"}])
+def test_symbol_that_is_not_to_run_is_never_sick(seen: dict[str, Any]) -> None:
+    assert kinds(replace(failing("ValueError: no"), workers=(), **seen)) == []
+
+
+def test_cause_comes_before_what_follows_from_it() -> None:
+    seen = replace(failing("ValueError: no"), progress_ms=NOW_MS - 999_000)
+
+    assert kinds(seen) == [SicknessKind.STEP_FAILED, SicknessKind.NO_PROGRESS]

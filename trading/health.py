@@ -1,0 +1,201 @@
+"""What is wrong with a symbol, told from what can be seen of it. Pure: every observation is an argument.
+
+A sickness is either ours or the outside's. Ours (a step that raises, hangs or dies) may be cured by restarting; where
+restarts do not help, a person must. The outside's (a feed that does not answer) is cured by waiting: it is told, the
+clients are opened anew now and then, and it never leads to a quarantine.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from trading.lifecycle import DesiredState, ServiceState
+
+
+class SicknessKind(StrEnum):
+    """What is wrong, the causes before what follows from them."""
+
+    WORKER_STUCK = "worker_stuck"
+    NO_CONSUMER = "no_consumer"
+    STEP_HUNG = "step_hung"
+    STEP_LOST = "step_lost"
+    STEP_FAILED = "step_failed"
+    OUTSIDE_FAILED = "outside_failed"
+    NO_PROGRESS = "no_progress"
+    FEED_SILENT = "feed_silent"
+    QUEUE_GROWS = "queue_grows"
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether waiting heals it: restarting our services does not reach its cause."""
+        return self in (SicknessKind.OUTSIDE_FAILED, SicknessKind.FEED_SILENT)
+
+    @property
+    def is_of_worker(self) -> bool:
+        """Whether there is no process that could carry out what we ask for."""
+        return self in (SicknessKind.WORKER_STUCK, SicknessKind.NO_CONSUMER)
+
+
+@dataclass(frozen=True, slots=True)
+class Sickness:
+    """One thing that is wrong.
+
+    Attributes:
+        reason: What was seen, with the numbers, in words a trader understands.
+        service: The service that it concerns; empty where it is none.
+    """
+
+    kind: SicknessKind
+    reason: str
+    service: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSeen:
+    """A worker that says it consumes the symbol's queue.
+
+    Attributes:
+        age_s: Seconds since its main process last said so.
+        is_supervised: Something starts it again when it ends.
+        task_id: Of the symbol's step that it runs; empty when it runs none.
+    """
+
+    node: str
+    age_s: float
+    is_supervised: bool
+    task_id: str = ""
+    serves_others: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A step that could not tell of its end itself: it hung until its process was killed, or its process died."""
+
+    service: str
+    is_hung: bool
+    reason: str
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What was seen of a symbol at one moment. Times are of the wall clock, milliseconds since the epoch, UTC.
+
+    Attributes:
+        services: Status of each service, as `Service.get_status` gives it.
+        reported_ms: When those were written down; 0 when never.
+        progress_ms: When a chain last ended well; None when none ever did.
+        stale_s: Seconds without such an end that are too many.
+        is_open: Whether the market trades now.
+        feed: What is wrong with a feed that answers; empty when nothing is.
+        queued: Messages that wait in the symbol's queue.
+        workers: None where nobody tells of workers, as in a single process.
+        began_ms: When the symbol was first looked at, or last begun anew: before that nothing can be overdue.
+    """
+
+    now_ms: int
+    desired: DesiredState
+    services: Sequence[Mapping[str, Any]] = ()
+    reported_ms: int = 0
+    progress_ms: int | None = None
+    stale_s: float = 60.0
+    is_open: bool = True
+    feed: str = ""
+    troubles: Sequence[Trouble] = ()
+    queued: int = 0
+    workers: Sequence[WorkerSeen] | None = None
+    began_ms: int = 0
+    quarantine: str = ""
+    is_halted: bool = False
+
+    @property
+    def silence_s(self) -> float:
+        """Seconds since a chain ended well, or since the symbol began."""
+        since_ms = max(self.progress_ms or 0, self.began_ms)
+        return max(0.0, (self.now_ms - since_ms) / 1000)
+
+    @property
+    def awake(self) -> Sequence[WorkerSeen]:
+        return [worker for worker in self.workers or () if worker.age_s <= WORKER_SILENT_S]
+
+
+WORKER_SILENT_S = 15.0
+"""A worker says that it is there every 2 s; after as long without a word its main process is stuck or gone."""
+
+WORKER_GRACE_S = 20.0
+"""A worker takes seconds to start, or to start again: for as long a queue without a consumer is no sickness."""
+
+QUEUE_LIMIT = 200
+"""Messages in one symbol's queue: ticks expire within an interval, so anything like this many is a flood."""
+
+
+def diagnose(seen: Observation, *, queued_before: int = 0, acted_ms: int = 0) -> tuple[Sickness, ...]:
+    """Return what is wrong, the cause that matters most first; nothing for a symbol that is not wanted to run.
+
+    Args:
+        queued_before: Messages that waited at the last look.
+        acted_ms: When something was last done about it: errors from before that are no news.
+    """
+    if seen.desired is DesiredState.STOPPED or seen.quarantine:
+        return ()
+    found = [*_workers(seen), *_steps(seen, acted_ms), *_progress(seen), *_feed(seen), *_queue(seen, queued_before)]
+    return tuple(sorted(found, key=lambda sickness: list(SicknessKind).index(sickness.kind)))
+
+
+def _workers(seen: Observation) -> Iterator[Sickness]:
+    if seen.workers is None or seen.awake or seen.silence_s < WORKER_GRACE_S:
+        return
+    if seen.workers:
+        names = ", ".join(f"{worker.node} (silent for {worker.age_s:.0f} s)" for worker in seen.workers)
+        yield Sickness(SicknessKind.WORKER_STUCK, f"its worker does not move: {names}")
+    else:
+        yield Sickness(SicknessKind.NO_CONSUMER, "no worker consumes its queue")
+
+
+def _steps(seen: Observation, acted_ms: int) -> Iterator[Sickness]:
+    """Errors that came after the last success; an error of a market that is closed is the feed's silence."""
+    after_ms = max(seen.progress_ms or 0, acted_ms)
+    told = set()
+    for trouble in seen.troubles:
+        if trouble.at_ms > after_ms:
+            kind = SicknessKind.STEP_HUNG if trouble.is_hung else SicknessKind.STEP_LOST
+            told.add(trouble.service)
+            yield Sickness(kind, trouble.reason, trouble.service)
+    for service in seen.services:
+        name, error = str(service["service_name"]), str(service.get("last_error") or "")
+        if service["state"] != ServiceState.ERROR or name in told or seen.reported_ms <= acted_ms:
+            continue
+        if not is_outside(service):
+            kind = SicknessKind.STEP_HUNG if "SoftTimeLimitExceeded" in error else SicknessKind.STEP_FAILED
+            yield Sickness(kind, error, name)
+        elif seen.is_open:
+            yield Sickness(SicknessKind.OUTSIDE_FAILED, error, name)
+
+
+def is_outside(service: Mapping[str, Any]) -> bool:
+    """Return whether a service's last error is the outside's: no answer, or a candle that must not be used."""
+    return bool(service.get("is_transient")) or str(service.get("last_error") or "").startswith("BadCandle:")
+
+
+def _progress(seen: Observation) -> Iterator[Sickness]:
+    if seen.silence_s <= seen.stale_s:
+        return
+    if not seen.is_open and any(is_outside(service) for service in seen.services):
+        return
+    yield Sickness(
+        SicknessKind.NO_PROGRESS,
+        f"no chain has ended well for {seen.silence_s:.0f} s, {seen.stale_s:.0f} s are allowed",
+    )
+
+
+def _feed(seen: Observation) -> Iterator[Sickness]:
+    if seen.feed and seen.is_open:
+        yield Sickness(SicknessKind.FEED_SILENT, seen.feed, "DataFetchingService")
+
+
+def _queue(seen: Observation, queued_before: int) -> Iterator[Sickness]:
+    if seen.queued > QUEUE_LIMIT and seen.queued >= queued_before > QUEUE_LIMIT / 2:
+        yield Sickness(
+            SicknessKind.QUEUE_GROWS, f"{seen.queued} messages wait in its queue, {queued_before} at the last look"
+        )
