@@ -7,8 +7,9 @@ import selectors
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,13 @@ from rich.table import Table
 
 from tests.chaos import report
 from tests.chaos.episode import Kill
-from tests.chaos.half import Outcome, run_half
+from tests.chaos.half import MOST_FAULTY_EPISODES, Outcome, run_half
 from tests.chaos.places import Target
 from tests.chaos.plan import Wanted, cells
 
 ROOT = Path(__file__).parents[2]
 DATABASES = ("sqlite", "postgresql")
+MOST_STARTS = 4
 
 
 def main() -> int:
@@ -35,8 +37,8 @@ def main() -> int:
     if options.half:
         return _half(options)
     halves = _run_both(options)
-    is_whole = all(half.outcome for half in halves)
-    found = report.summary([half.outcome for half in halves if half.outcome], options.seed)
+    is_whole = all(half.is_done for half in halves)
+    found = report.summary([_plain_outcome(half.outcome) for half in halves], options.seed)
     if options.write and is_whole:
         report.PAGE.write_text(report.page(found), encoding="utf-8")
     if options.json:
@@ -61,6 +63,12 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--recorded", action="store_true", help="play recorded gold and bitcoin, killing at random")
     parser.add_argument("--kill-every", type=float, default=3.0, help="with --recorded: seconds between two kills")
     parser.add_argument("--candles", type=int, default=3_000, help="with --recorded: candles of each symbol")
+    parser.add_argument(
+        "--record",
+        type=Path,
+        metavar="FOLDER",
+        help="keep what each episode came to there, and go on from what is there: a run may be stopped at any time",
+    )
     parser.add_argument("--half", choices=DATABASES, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -73,15 +81,20 @@ def _wanted(options: argparse.Namespace, database: str, share: int) -> Wanted:
 def _half(options: argparse.Namespace) -> int:
     """Run one half in this process, and print one JSON line for each thing that happens."""
 
-    def tell(news: Kill | str) -> None:
-        line = {"wrong": news} if isinstance(news, str) else {"kill": _plain(news)}
-        sys.stdout.write(json.dumps(line) + "\n")
+    def tell(news: Kill | str | Outcome) -> None:
+        sys.stdout.write(json.dumps(_line(news)) + "\n")
         sys.stdout.flush()
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started has to be stopped
-    outcome = run_half(_wanted(options, options.half, 1), tell)
-    sys.stdout.write(json.dumps({"end": _plain_outcome(outcome)}) + "\n")
+    before = _outcome(options.half, json.loads(sys.stdin.readline()))
+    run_half(_wanted(options, options.half, 1), tell, before=before)
     return 0
+
+
+def _line(news: Kill | str | Outcome) -> dict[str, Any]:
+    if isinstance(news, Outcome):
+        return {"episode": _plain_outcome(news)}
+    return {"wrong": news} if isinstance(news, str) else {"kill": _plain(news)}
 
 
 def _plain(kill: Kill) -> dict[str, Any]:
@@ -92,51 +105,129 @@ def _plain_outcome(outcome: Outcome) -> dict[str, Any]:
     return {
         "database": outcome.database,
         "kills": [_plain(kill) for kill in outcome.kills],
-        "missed": [(place, target.value) for place, target in outcome.missed],
+        "missed": [(place, target.value) for place, target in outcome.missed.elements()],
         "differences": outcome.differences,
         "unlisted": sorted(outcome.unlisted),
         "looks": outcome.counts["looks"],
         "second_looks": outcome.second_looks,
+        "episodes": outcome.episodes,
         "took_s": outcome.took_s,
         "server": outcome.server,
     }
 
 
+def _kill(database: str, found: Mapping[str, Any]) -> Kill:
+    return Kill(database, found["place"], Target(found["target"]), found["symbol"], found["recovery_s"])
+
+
+def _outcome(database: str, found: Mapping[str, Any]) -> Outcome:
+    """Return what `_plain_outcome` made plain."""
+    missed = [(place, Target(target)) for place, target in found["missed"]]
+    return Outcome(
+        database,
+        kills=[_kill(database, each) for each in found["kills"]],
+        differences=list(found["differences"]),
+        missed=Counter(missed),
+        missed_places=Counter(place for place, _ in missed),
+        unlisted=set(found["unlisted"]),
+        counts=Counter(looks=found["looks"]),
+        second_looks=found["second_looks"],
+        episodes=found["episodes"],
+        took_s=found["took_s"],
+        server=found["server"],
+    )
+
+
 @dataclass
 class _Half:
-    """A half as its parent sees it."""
+    """A half as its parent sees it.
+
+    Attributes:
+        outcome: Of all episodes that came to their end.
+        killed: In the episode under way, as `missed`; both are gone when its process is.
+        starts: How often its process was started.
+    """
 
     wanted: Wanted
-    process: "subprocess.Popen[str]"
+    options: argparse.Namespace
+    outcome: Outcome
     killed: int = 0
     missed: int = 0
-    outcome: dict[str, Any] = field(default_factory=dict)
+    starts: int = 0
 
     @property
     def goal(self) -> int:
         return self.wanted.kills or len(cells(self.wanted))
+
+    @property
+    def done(self) -> int:
+        return len(self.outcome.kills) + (0 if self.wanted.kills else sum(self.outcome.missed.values()))
+
+    @property
+    def is_done(self) -> bool:
+        return self.done >= self.goal or len(self.outcome.differences) >= MOST_FAULTY_EPISODES
+
+    @property
+    def record(self) -> Path | None:
+        folder: Path | None = self.options.record
+        return folder / f"{self.wanted.database}.jsonl" if folder else None
+
+    def start(self) -> "subprocess.Popen[str]":
+        """Start its process, from where the last one came to."""
+        options, wanted = self.options, self.wanted
+        argv = [sys.executable, "-m", "tests.chaos", "--half", wanted.database, "--kills", str(wanted.kills)]
+        argv += ["--seed", str(options.seed), "--places", options.places, *(["--quick"] if options.quick else [])]
+        process = subprocess.Popen(
+            argv, cwd=ROOT, text=True, env=os.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(_plain_outcome(self.outcome)) + "\n")
+        process.stdin.flush()
+        self.process = process
+        self.starts += 1
+        self.killed = self.missed = 0
+        return process
+
+    def take(self, news: Mapping[str, Any]) -> str | None:
+        """Take in one line of its process, and return what is to be said about it."""
+        if "episode" in news:
+            self.outcome.add(_outcome(self.wanted.database, news["episode"]))
+            self.killed = self.missed = 0
+            if self.record is not None:
+                with self.record.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(news["episode"]) + "\n")
+        elif "kill" in news and news["kill"]["recovery_s"] is None:
+            self.missed += 1
+        elif "kill" in news:
+            self.killed += 1
+        return news.get("wrong")
 
 
 def _run_both(options: argparse.Namespace) -> list[_Half]:
     chosen = DATABASES if options.database == "both" else (options.database,)
     halves = []
     for database in chosen:
-        wanted = _wanted(options, database, len(chosen))
-        argv = [sys.executable, "-m", "tests.chaos", "--half", database, "--kills", str(wanted.kills)]
-        argv += ["--seed", str(options.seed), "--places", options.places, *(["--quick"] if options.quick else [])]
-        process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=os.environ)
-        halves.append(_Half(wanted, process))
+        half = _Half(_wanted(options, database, len(chosen)), options, Outcome(database))
+        if half.record is not None and half.record.exists():
+            for line in half.record.read_text(encoding="utf-8").splitlines():
+                half.outcome.add(_outcome(database, json.loads(line)))
+        halves.append(half)
+    if options.record:
+        options.record.mkdir(parents=True, exist_ok=True)
     try:
-        _follow(halves)
+        _follow([half for half in halves if not half.is_done])
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped: what was compared so far follows\n")
     finally:
         for half in halves:
-            half.process.terminate()
-            half.process.wait(60)
+            if half.starts:
+                half.process.terminate()
+                half.process.wait(60)
     return halves
 
 
 def _follow(halves: Sequence[_Half]) -> None:
-    """Show how the halves get on, until both have ended."""
+    """Show how the halves get on, until both have ended; one whose process fails goes on in another, a few times."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -147,31 +238,25 @@ def _follow(halves: Sequence[_Half]) -> None:
     )
     with Progress(*columns, console=Console(stderr=True)) as progress, selectors.DefaultSelector() as selector:
         for half in halves:
-            bar = progress.add_task(half.wanted.database, total=half.goal, said="starting")
-            selector.register(half.process.stdout, selectors.EVENT_READ, (half, bar))  # type: ignore[arg-type]
+            bar = progress.add_task(half.wanted.database, total=half.goal, completed=half.done, said="starting")
+            selector.register(half.start().stdout, selectors.EVENT_READ, (half, bar))  # type: ignore[arg-type]
         while selector.get_map():
             for key, _ in selector.select():
                 half, bar = key.data
                 line = half.process.stdout.readline()
                 if not line:
                     selector.unregister(key.fileobj)
+                    if half.process.wait() and not half.is_done and half.starts < MOST_STARTS:
+                        progress.console.print(
+                            f"{half.wanted.database}: the harness failed, and goes on", style="yellow"
+                        )
+                        selector.register(half.start().stdout, selectors.EVENT_READ, (half, bar))
                     continue
-                if (wrong := _take(half, json.loads(line))) is not None:
+                if (wrong := half.take(json.loads(line))) is not None:
                     progress.console.print(wrong, style="red", markup=False, highlight=False)
-                done = half.killed + (0 if half.wanted.kills else half.missed)
-                said = f"{half.missed} not reached, {len(half.outcome.get('differences', ()))} differences"
-                progress.update(bar, completed=done, said=said)
-
-
-def _take(half: _Half, news: dict[str, Any]) -> str | None:
-    """Take in one line of a half, and return what is to be said about it."""
-    if "end" in news:
-        half.outcome = news["end"]
-    elif "kill" in news and news["kill"]["recovery_s"] is None:
-        half.missed += 1
-    elif "kill" in news:
-        half.killed += 1
-    return news.get("wrong")
+                missed = half.missed + sum(half.outcome.missed.values())
+                said = f"{missed} not reached, {len(half.outcome.differences)} differences"
+                progress.update(bar, completed=half.done + half.killed, said=said)
 
 
 def _print(found: dict[str, Any]) -> None:

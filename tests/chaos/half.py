@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -63,35 +64,68 @@ class Outcome:
     unlisted: set[str] = field(default_factory=set)
     counts: Counter[str] = field(default_factory=Counter)
     second_looks: int = 0
+    episodes: int = 0
     took_s: float = 0.0
     server: str = ""
 
+    @property
+    def tried(self) -> int:
+        """How many cells of the plan were taken, those included whose place was not reached."""
+        return len(self.kills) + sum(self.missed.values())
 
-def run_half(wanted: Wanted, tell: Callable[[Kill | str], None], *, parent: Path | None = None) -> Outcome:
+    def add(self, other: "Outcome") -> None:
+        """Take over what another part of the same half came to."""
+        self.kills += other.kills
+        self.differences += other.differences
+        self.missed.update(other.missed)
+        self.missed_places.update(other.missed_places)
+        self.unlisted |= other.unlisted
+        self.counts.update(other.counts)
+        self.second_looks += other.second_looks
+        self.episodes += other.episodes
+        self.took_s += other.took_s
+        self.server = other.server or self.server
+
+
+def run_half(
+    wanted: Wanted,
+    tell: Callable[[Kill | str | Outcome], None],
+    *,
+    parent: Path | None = None,
+    before: Outcome | None = None,
+) -> Outcome:
     """Kill as often as is wanted, and compare.
 
     Args:
-        tell: Hears of each kill, and of what is wrong.
+        tell: Hears of each kill, of what is wrong, and of what each episode came to once its books were compared.
         parent: Where the folders of the episodes are made; those in which something is wrong are kept.
+        before: What an earlier part of the run came to; it goes on from there.
     """
     with quiet():
-        return _kill_until_done(wanted, tell, parent)
+        return _kill_until_done(wanted, tell, parent, before or Outcome(wanted.database))
 
 
-def _kill_until_done(wanted: Wanted, tell: Callable[[Kill | str], None], parent: Path | None) -> Outcome:
-    outcome = Outcome(wanted.database)
-    began_s = time.monotonic()
+def _kill_until_done(
+    wanted: Wanted, tell: Callable[[Kill | str | Outcome], None], parent: Path | None, outcome: Outcome
+) -> Outcome:
     postgres = KillablePostgres() if wanted.is_postgresql else None
     outcome.server = postgres.version if postgres else ""
-    order = in_order(wanted)
+    order = islice(in_order(wanted), outcome.tried, None)
     goal = wanted.kills or len(cells(wanted))
-    faulty = number = 0
+    faulty = 0
     try:
         while len(outcome.kills) + sum(outcome.missed.values()) * (not wanted.kills) < goal:
             folder = Path(tempfile.mkdtemp(prefix=f"chaos-{wanted.database[:2]}-", dir=parent))
-            run = _Run(wanted, outcome, order, goal, tell, Random(f"{wanted.seed} {number}"))
-            number += 1
-            if run.episode(folder, postgres):
+            began_s = time.monotonic()
+            part = Outcome(wanted.database, missed_places=outcome.missed_places.copy(), episodes=1)
+            left = goal - len(outcome.kills) - sum(outcome.missed.values()) * (not wanted.kills)
+            run = _Run(wanted, part, order, left, tell, Random(f"{wanted.seed} {outcome.episodes}"))
+            is_right = run.episode(folder, postgres)
+            part.missed_places -= outcome.missed_places
+            part.took_s, part.server = time.monotonic() - began_s, outcome.server
+            outcome.add(part)
+            tell(part)
+            if is_right:
                 shutil.rmtree(folder, ignore_errors=True)
                 continue
             faulty += 1
@@ -100,7 +134,6 @@ def _kill_until_done(wanted: Wanted, tell: Callable[[Kill | str], None], parent:
     finally:
         if postgres is not None:
             postgres.stop()
-    outcome.took_s = time.monotonic() - began_s
     return outcome
 
 
@@ -142,7 +175,7 @@ class _Run:
     outcome: Outcome
     order: Any
     goal: int
-    tell: Callable[[Kill | str], None]
+    tell: Callable[[Kill | str | Outcome], None]
     random: Random
 
     def episode(self, folder: Path, postgres: KillablePostgres | None) -> bool:

@@ -47,12 +47,12 @@ HOOKED = (
         frozenset(
             {
                 *("balance", "desired", "fence", "fills", "fills_from", "has_exposure", "incidents", "incidents_of"),
-                *("overfilled", "owners"),
+                *("overfilled", "owners", "quarantine", "untold"),
                 *("close", "decisions", "order_states", "orders", "positions", "unsettled"),
             }
         ),
     ),
-    Hooked("store", RedisSymbolStore, frozenset({"load", "window"})),
+    Hooked("store", RedisSymbolStore, frozenset({"feed", "load", "window"})),
     Hooked("bus", RedisEventBus, frozenset({"recent", "follow"})),
     Hooked("runtime", Runtime, frozenset({"known", "pipeline"})),
     Hooked("liar", LyingVenue),
@@ -97,7 +97,10 @@ _TASK = ("task.run", "message.acknowledge")
 _STEP = (*_TASK, "message.publish")
 EVENTS = ("bus.publish", "runtime.flush")
 AFRESH = ("runtime.count_delivery", "runtime.rebuild", "runtime.report", "paper.open", "sends.open")
-SENDING = ("ledger.mark", "ledger.record_fills", "ledger.open_incidents", "liar.submit", "paper.submit", "sends.note")
+SENDING = (
+    *("ledger.mark", "ledger.record_fills", "ledger.open_incidents", "ledger.mark_told"),
+    *("liar.submit", "paper.submit", "sends.note"),
+)
 _ASKING = ("liar.sync", "paper.sync", "liar.find", "liar.fills", "liar.positions", "liar.open_orders")
 
 LISTED: Mapping[str, tuple[str, ...]] = {
@@ -111,13 +114,20 @@ LISTED: Mapping[str, tuple[str, ...]] = {
         "store.expose",
         "store.set_desired",
         "store.note_fetch",
-        "runtime.note_fetch",
     ),
     "indicators": (*_STEP, *EVENTS, *AFRESH),
     "strategy": (*_STEP, *EVENTS, *AFRESH, "store.commit"),
     "execute": (*_STEP, *EVENTS, *AFRESH, *SENDING, *_ASKING, "ledger.decide", "store.expose", "store.commit"),
     "reconcile": (*_TASK, *EVENTS, *AFRESH[1:], *SENDING, *_ASKING, "source.newest", "store.expose"),
-    "control": (*_TASK, "bus.publish", "ledger.set_desired", "store.set_desired", "store.renew"),
+    "control": (
+        *_TASK,
+        "bus.publish",
+        "ledger.set_desired",
+        "ledger.set_quarantine",
+        "ledger.clear_quarantine",
+        "store.set_desired",
+        "store.renew",
+    ),
     "beat": ("leadership.epoch", "message.publish"),
     "start": ("message.publish",),
 }

@@ -1,5 +1,6 @@
 """A PostgreSQL server that can be killed with all its processes, and started again."""
 
+import subprocess
 import tempfile
 import time
 import uuid
@@ -11,6 +12,8 @@ import psutil
 import sqlalchemy as sa
 
 from adapters.database import create_engine
+
+START_TRIES = 6
 
 
 class KillablePostgres:
@@ -51,7 +54,13 @@ class KillablePostgres:
         """Start it again on the same data; it recovers from its own log."""
         for name in ("postmaster.pid", ".s.PGSQL.5432", ".s.PGSQL.5432.lock"):
             (self._folder / name).unlink(missing_ok=True)  # the id in it may be a zombie's, or someone else's by now
-        self._server.ensure_postgres_running()
+        for left in range(START_TRIES, 0, -1):
+            try:
+                self._server.ensure_postgres_running()
+                return
+            except subprocess.SubprocessError:  # it waits some seconds only, and a busy machine needs more to recover
+                if left == 1:
+                    raise
 
     def stop(self) -> None:
         self._server.cleanup()

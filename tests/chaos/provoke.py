@@ -13,7 +13,7 @@ EVERY_S = 0.4
 RECONCILE = "tasks.reconcile"
 
 _AT_SEED = frozenset({"store.seed", "source.history"})
-_AT_REST = frozenset({"store.note_fetch", "runtime.note_fetch"})
+_AT_REST = frozenset({"store.note_fetch"})
 _RENEWED = frozenset({*EVENTS, "runtime.rebuild", "runtime.report"})
 _ASKED = ("tasks.restart_symbol", "tasks.status")
 
