@@ -17,7 +17,7 @@ PYTEST := $(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 LOCKED := $(PYTHON) -c 'import fcntl, subprocess, sys; lock = open(sys.argv[1], "w"); fcntl.flock(lock, fcntl.LOCK_EX); \
 	sys.exit(subprocess.call(sys.argv[2:]))' $(VENV)/.lock
 
-.PHONY: help run test test-all check bench chaos clean
+.PHONY: help run test test-all check bench blast chaos clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +40,9 @@ check: $(STAMP) ## lint, format, types and unit tests
 
 bench: $(STAMP) ## measure (ARGS="--help" for its options)
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+blast: $(STAMP) ## harm one symbol in all ways and time the others, about ten minutes (ARGS="--help" for its options)
+	@$(BIN)/python -m benchmarks.blast $(ARGS)
 
 chaos: $(STAMP) ## kill processes at every named place and compare all books, about an hour (ARGS="--help" for its options)
 	@$(BIN)/python -m tests.chaos --kills 1100 --write $(ARGS)

@@ -8,7 +8,15 @@ _settings = load_settings()
 
 broker_url = resolve_redis_url(_settings)
 result_backend = broker_url
-imports = ("tasks.pipeline", "tasks.reconcile", "tasks.control", "worker.setup")
+imports = (
+    "tasks.pipeline",
+    "tasks.reconcile",
+    "tasks.control",
+    "tasks.reload",
+    "tasks.health",
+    "tasks.status_log",
+    "worker.setup",
+)
 
 # A step in flight when its worker dies comes back after this long, so it must exceed the hard time limit.
 visibility_timeout = HARD_LIMIT_S + 5
@@ -41,6 +49,7 @@ worker_pool = "prefork"
 worker_cancel_long_running_tasks_on_connection_loss = True
 worker_soft_shutdown_timeout = 8.0
 worker_pool_restarts = True
+worker_max_memory_per_child = _settings.worker_max_memory_mb * 1000 or None  # KB; what a strategy keeps goes with it
 task_soft_time_limit = SOFT_LIMIT_S
 task_time_limit = HARD_LIMIT_S
 

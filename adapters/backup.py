@@ -9,14 +9,14 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from adapters import paper_books, tables
-from adapters.database import create_engine, is_transient, migrate
+from adapters.database import create_engine, head_revision, is_transient, migrate, schema_revision
 from adapters.snapshot import BATCH_ROWS, counts, read_file, snapshot
 from trading.errors import Broken, Rejected, Transient
 
@@ -66,13 +66,14 @@ class Copied:
 def backup(engine: Engine, shape: Shape, file: Path, progress: Progress) -> Copied:
     """Copy a database into a new SQLite file while others write to it.
 
-    A SQLite source is copied whatever its schema is; one on PostgreSQL has the schema of this code.
+    A source is copied whatever its schema is.
 
     Raises:
         Rejected: There is such a file already, or none can be made there.
         Transient: The source did not answer, or the disk is full.
         Broken: The copy is not what the source was; it was thrown away.
     """
+    shape = _as_found(engine, shape)
     with _telling_driver_errors(), _growing(file) as partial:
         with snapshot(engine) as source:
             names = sa.inspect(source).get_table_names() if engine.dialect.name == "sqlite" else shape.metadata.tables
@@ -86,6 +87,16 @@ def backup(engine: Engine, shape: Shape, file: Path, progress: Progress) -> Copi
         size_bytes = partial.stat().st_size
         _give_name(partial, file)
     return Copied(file, expected, size_bytes)
+
+
+def _as_found(engine: Engine, shape: Shape) -> Shape:
+    """Return the shape that a ledger on PostgreSQL has, which may be one of an older schema."""
+    found = schema_revision(engine) if shape is LEDGER and engine.dialect.name == "postgresql" else None
+    if found in (None, head_revision()):
+        return shape
+    older = sa.MetaData()
+    older.reflect(engine, only=lambda name, _: name in shape.metadata.tables)
+    return replace(shape, metadata=older, make=lambda target: migrate(target, found))
 
 
 def copy_tables(

@@ -18,6 +18,7 @@ from adapters.sources import FileSource, RedisAnchorStore, SimulatedSource
 from configs.load import SystemConfig
 from configs.settings import Settings, resolve_redis_url
 from configs.symbols import FileSource as FileSourceConfig
+from configs.symbols import PaperVenue as PaperVenueConfig
 from configs.symbols import SymbolConfig
 from trading.bus import LocalBus, Outbox
 from trading.chronicle import Chronicle
@@ -28,12 +29,13 @@ from trading.pipeline import SymbolPipeline
 from trading.ports import CandleSource, Ledger, SymbolStore, Venue
 from trading.regime import RegimeRule
 from trading.rules import judge
-from trading.services.data_fetching import DataFetchingService, FetchTerms
+from trading.services.data_fetching import BATCH_LIMIT, DataFetchingService, FetchTerms
 from trading.services.indicator_calculation import IndicatorCalculationService, IndicatorTerms
 from trading.services.strategy_evaluation import StrategyEvaluationService, StrategyTerms
 from trading.services.trade_execution import TradeExecutionService
 from trading.settlement import Settlement, SettlementTerms
 from trading.strategies import load_strategy
+from trading.telling import IncidentTeller
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def open_source(
         speed=source.speed,
         annual_volatility=source.annual_volatility,
         tick_size=source.tick_size,
-        is_open=config.session.is_open,
+        is_open=config.session.may_be_open,
         now_ms=now_ms,
         anchors=anchors,
         step=source.step,
@@ -106,16 +108,14 @@ def open_source(
 def open_paper_venue(settings: Settings, symbols: Mapping[str, SymbolConfig]) -> PaperVenue:
     """Open the paper venue's books, which are apart from our ledger."""
     engine = create_engine(settings.paper_url.get_secret_value(), where="paper")
-    terms = {
-        name: FillTerms(
-            fill_at=config.venue.fill_at,
-            spread=config.venue.spread,
-            slippage=config.venue.slippage,
-            commission_bps=config.venue.commission_bps,
-        )
-        for name, config in symbols.items()
-    }
-    return PaperVenue(engine, terms)
+    return PaperVenue(engine, {name: fill_terms(config.venue) for name, config in symbols.items()})
+
+
+def fill_terms(venue: PaperVenueConfig) -> FillTerms:
+    """Return what the fills of a symbol cost, as configured."""
+    return FillTerms(
+        fill_at=venue.fill_at, spread=venue.spread, slippage=venue.slippage, commission_bps=venue.commission_bps
+    )
 
 
 def build_pipeline(
@@ -127,6 +127,7 @@ def build_pipeline(
     ledger: Ledger,
     venue: Venue,
     window_limit: int | None = None,
+    replay_batch: int | None = None,
     now_s: Callable[[], float] = time.monotonic,
     sleep_s: Callable[[float], None] = time.sleep,
 ) -> SymbolPipeline:
@@ -134,6 +135,7 @@ def build_pipeline(
 
     Args:
         window_limit: Candles that `store` keeps for the symbol; None for all.
+        replay_batch: Most candles in a batch of history that is replayed; None for a market that goes on.
 
     Raises:
         KeyError: The symbol is not configured.
@@ -141,7 +143,7 @@ def build_pipeline(
     """
     config, services = system.symbols[symbol], system.services
     bus = LocalBus()
-    outbox = Outbox(bus)
+    outbox = Outbox(bus if replay_batch is None else LocalBus())  # nobody waits for the events of a replay
     chronicle = Chronicle(store, outbox)
     strategy = load_strategy(config.strategy.name, config.strategy.params)
     calculation = services.indicator_calculation
@@ -171,10 +173,12 @@ def build_pipeline(
             candle_index=fetching.candle_index,
             nbr_bars=fetching.nbr_bars,
             history_count=indicators.history_count,
-            repeat_last=services.strategy_evaluation.evaluation_mode == "every_tick",
+            repeat_last=services.strategy_evaluation.evaluation_mode == "every_tick" and replay_batch is None,
+            batch_limit=replay_batch or BATCH_LIMIT,
+            is_replay=replay_batch is not None,
         ),
         bus,
-        is_open=config.session.is_open,
+        is_open=config.session.may_be_open,
         now_s=now_s,
         sleep_s=sleep_s,
         is_enabled=fetching.enabled,
@@ -194,6 +198,7 @@ def build_pipeline(
         now_s=now_s,
         is_enabled=services.strategy_evaluation.enabled,
     )
+    teller = IncidentTeller(symbol, ledger, bus, outbox)
     execute = TradeExecutionService(
         symbol,
         Settlement(
@@ -203,6 +208,7 @@ def build_pipeline(
             ledger,
             bus,
             SettlementTerms(max_signal_age_ms=int(config.max_signal_age_s * 1000)),
+            teller,
             sleep_s=sleep_s,
             now_s=now_s,
             is_dry_run=services.trade_execution.execution_mode == "dry",

@@ -148,8 +148,8 @@ def _refuse_other_process(_connection: object, record: Any, _proxy: object) -> N
         raise Broken("a database connection crossed a fork: make the engine in the process that uses it")
 
 
-def migrate(engine: Engine) -> None:
-    """Bring the schema to `head_revision()`; processes that start together wait for one another.
+def migrate(engine: Engine, revision: str = "head") -> None:
+    """Bring the schema to `head_revision()`, or to an older one; processes that start together wait for one another.
 
     Raises:
         Transient: The database did not answer, or another process migrates for longer than `LOCK_TIMEOUT_S`.
@@ -159,7 +159,7 @@ def migrate(engine: Engine) -> None:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
         config = _alembic()
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(config, revision)
 
 
 def schema_revision(engine: Engine) -> str | None:

@@ -71,6 +71,16 @@ def config_applied(namespace: str) -> str:
     return f"{namespace}:config:applied"
 
 
+def config_mark(namespace: str) -> str:
+    """Fingerprint of what was applied last: after a loss of Redis revisions are counted from 1 again."""
+    return f"{namespace}:config:mark"
+
+
+def config_built(namespace: str) -> str:
+    """Hash: for each symbol what its services were built of when they last were, as JSON."""
+    return f"{namespace}:config:built"
+
+
 def launcher(namespace: str) -> str:
     """JSON: where the launcher runs, while it does: it starts a worker for each new symbol."""
     return f"{namespace}:launcher"

@@ -1,6 +1,13 @@
 """A lease in Redis: of several beats one leads, and another takes over when it dies."""
 
+import math
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import redis
@@ -11,18 +18,38 @@ from adapters.redis_client import talking_to_redis
 _LEAD = (Path(__file__).parent / "lua" / "lead.lua").read_text(encoding="utf-8")
 
 
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """Who holds the lease: the number of its term, and the process."""
+
+    epoch: int
+    host: str
+    pid: int
+
+
 class Leadership:
-    """Asks for the lease, under a name of its own.
+    """Asks for the lease, under the name `host:pid:random`.
 
     Attributes:
         lease_s: How long the lease lasts without renewal; another one takes over after that at the latest.
+        config_revision: The counter of configuration changes, as it stood when the lease was last asked for.
     """
 
-    def __init__(self, client: "redis.Redis", namespace: str, *, lease_s: float = 3.0) -> None:
+    def __init__(
+        self,
+        client: "redis.Redis",
+        namespace: str,
+        *,
+        lease_s: float = 3.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.lease_s = lease_s
-        self._name = uuid4().hex
-        self._keys = [keys.beat_leader(namespace), keys.beat_epoch(namespace)]
+        self.config_revision = ""
+        self._name = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
+        self._keys = [keys.beat_leader(namespace), keys.beat_epoch(namespace), keys.config_revision(namespace)]
         self._lead = client.register_script(_LEAD)
+        self._clock = clock
+        self._held_until_s = -math.inf
 
     def epoch(self) -> int:
         """Take or renew the lease, and return its number; 0 while another one leads. The number grows with each leader.
@@ -30,5 +57,33 @@ class Leadership:
         Raises:
             Transient: Redis did not answer.
         """
+        asked_s = self._clock()
         with talking_to_redis():
-            return int(self._lead(keys=self._keys, args=[self._name, int(self.lease_s * 1000)]))
+            answer: Any = self._lead(keys=self._keys, args=[self._name, int(self.lease_s * 1000)])
+        epoch, revision = answer
+        self.config_revision = revision.decode()
+        self._held_until_s = asked_s + self.lease_s if epoch else -math.inf
+        return int(epoch)
+
+    @property
+    def left_s(self) -> float:
+        """Seconds for which the lease lasts still, by our own clock; nobody else leads before. Below 0 when it is over.
+
+        Redis began to count after we did, so we give up first.
+        """
+        return self._held_until_s - self._clock()
+
+
+def read_leader(client: "redis.Redis", namespace: str) -> Leader | None:
+    """Return who leads; None while nobody does.
+
+    Raises:
+        Transient: Redis did not answer.
+    """
+    with talking_to_redis():
+        answer: Any = client.mget(keys.beat_leader(namespace), keys.beat_epoch(namespace))
+    name, epoch = answer
+    if name is None:
+        return None
+    host, pid, _ = name.decode().rsplit(":", 2)
+    return Leader(int(epoch or 0), host, int(pid))

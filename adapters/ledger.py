@@ -1,6 +1,6 @@
 """The ledger in SQL: what must never be lost of one account, on SQLite or PostgreSQL."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -8,15 +8,18 @@ from sqlalchemy.engine import Connection, Engine
 
 from adapters.clock import now_ms as wall_ms
 from adapters.database import upsert
-from adapters.ledger_incidents import LedgerIncidents
+from adapters.ledger_holds import LedgerHolds
+from adapters.ledger_incidents import IS_OPEN
 from adapters.ledger_orders import day_of
+from adapters.ledger_planning import decided, decision_row, intent_rows
 from adapters.ledger_reads import REALISED, mine
-from adapters.tables import account_days, decisions, fences, incidents, intents, positions, symbols
+from adapters.tables import Origin, account_days, decisions, fences, incidents, intents, positions, symbols
+from trading.incidents import IncidentKind
 from trading.lifecycle import DesiredState
-from trading.orders import Leg, OrderRequest, OrderState
-from trading.ports import Decided, Intent
+from trading.orders import Leg, OrderState
+from trading.ports import Decided
 from trading.positions import Position
-from trading.risk import LedgerView, Planned, Verdict
+from trading.risk import LedgerView, Verdict
 
 _PLACES = sa.union(
     sa.select(positions.c.symbol, positions.c.strategy).where(mine(positions), positions.c.units != 0),
@@ -27,7 +30,7 @@ _IS_UNSETTLED = sa.or_(
     # filled by the venue's word, but no fill is written down yet: the position is not what it seems
     sa.and_(intents.c.state == OrderState.FILLED.value, intents.c.filled_units == 0),
 )
-_IS_OPEN = incidents.c.resolved_at_ms.is_(None)
+_WHY = sa.select(sa.func.min(incidents.c.reason)).where(mine(incidents, "symbol"), IS_OPEN)
 _VIEW = sa.select(
     sa.select(fences.c.open_ms).where(mine(fences, "symbol", "strategy")).scalar_subquery().label("fence"),
     sa.select(symbols.c.desired).where(mine(symbols, "symbol")).scalar_subquery().label("desired"),
@@ -35,10 +38,8 @@ _VIEW = sa.select(
     sa.exists()
     .where(mine(intents, "symbol"), _IS_UNSETTLED, intents.c.leg == Leg.EXIT.value)
     .label("has_unsettled_exit"),
-    sa.select(sa.func.min(incidents.c.reason))
-    .where(mine(incidents, "symbol"), _IS_OPEN, incidents.c.halts)
-    .scalar_subquery()
-    .label("halted"),
+    _WHY.where(incidents.c.halts).scalar_subquery().label("halted"),
+    _WHY.where(incidents.c.kind == IncidentKind.QUARANTINED.value).scalar_subquery().label("quarantined"),
     sa.select(sa.func.count()).select_from(_PLACES).scalar_subquery().label("open_positions"),
     sa.select(sa.func.sum(intents.c.risk_reserved))
     .where(mine(intents), intents.c.risk_reserved.is_not(None))
@@ -51,14 +52,12 @@ _VIEW = sa.select(
     sa.select(account_days.c.realised).where(mine(account_days, "day")).scalar_subquery().label("day_realised"),
     REALISED.scalar_subquery().label("realised"),
 )
-_DECISION = sa.insert(decisions).returning(decisions.c.id)
-_INTENT = sa.insert(intents)
 _EARLIER = sa.select(decisions.c.rule, decisions.c.reason, decisions.c.breached).where(
     mine(decisions, "symbol", "strategy", "open_ms")
 )
 
 
-class SqlLedger(LedgerIncidents):
+class SqlLedger(LedgerHolds):
     """`trading.ports.Ledger` on SQLite or PostgreSQL.
 
     Every method may raise `Transient`: the lock was not given in time, or the connection was lost. A lost answer to a
@@ -88,13 +87,32 @@ class SqlLedger(LedgerIncidents):
                 return Decided(None, earlier=self._earlier(connection, {**key, "open_ms": open_ms}))
             verdict = judge(self._view(row, self._position(connection, symbol, strategy)))
             planned = () if dry_run else verdict.planned
-            decision = _decision_row(verdict, open_ms, correlation_id, dry_run=dry_run)
-            decision_id = connection.execute(_DECISION, key | decision).scalar_one()
+            decision = decision_row(verdict, open_ms, correlation_id, Origin.SIGNAL, dry_run=dry_run)
+            self._plan(connection, key, decision, intent_rows(planned))
             connection.execute(self._put_fence, {**key, "open_ms": open_ms})
-            if planned:
-                common = {"account": self._account, "decision_id": decision_id, "correlation_id": correlation_id}
-                self._plan(connection, common, planned)
-        return Decided(verdict, tuple(_intent(order.request, place) for place, order in enumerate(planned)))
+            if verdict.incident is not None and not dry_run:
+                self._open(connection, [verdict.incident])
+        return decided(verdict, planned)
+
+    def flatten(
+        self,
+        symbol: str,
+        strategy: str,
+        after_ms: int,
+        judge: Callable[[LedgerView, int], Verdict],
+        *,
+        correlation_id: str,
+    ) -> Decided:
+        """Decide to close what a strategy holds, without a signal; see `trading.ports.Ledger`."""
+        key = {"account": self._account, "symbol": symbol, "strategy": strategy}
+        with self._writing() as connection:
+            decision_ms = self._next_decision_ms(connection, key, after_ms)
+            row = connection.execute(_VIEW, {**key, "day": day_of(decision_ms)}).one()
+            verdict = judge(self._view(row, self._position(connection, symbol, strategy)), decision_ms)
+            if verdict.is_accepted:
+                decision = decision_row(verdict, decision_ms, correlation_id, Origin.FLATTEN)
+                self._plan(connection, key, decision, intent_rows(verdict.planned))
+        return decided(verdict, verdict.planned)
 
     def set_desired(self, symbol: str, state: DesiredState, *, reason: str) -> None:
         """Write down what the user wants; see `trading.ports.Ledger`."""
@@ -110,6 +128,7 @@ class SqlLedger(LedgerIncidents):
             has_unsettled=bool(row.has_unsettled),
             has_unsettled_exit=bool(row.has_unsettled_exit),
             halted=row.halted,
+            quarantined=row.quarantined,
             open_positions=row.open_positions,
             open_risk=row.open_risk or 0.0,
             open_notional=row.open_notional or 0.0,
@@ -120,50 +139,3 @@ class SqlLedger(LedgerIncidents):
     def _earlier(self, connection: Connection, key: dict[str, Any]) -> Verdict | None:
         row = connection.execute(_EARLIER, key).one_or_none()
         return row and Verdict(row.rule, row.reason, breached=row.breached)
-
-    def _plan(self, connection: Connection, common: dict[str, Any], planned: Sequence[Planned]) -> None:
-        rows = [_intent_row(order, place) | common for place, order in enumerate(planned)]
-        connection.execute(_INTENT, rows)
-
-
-def _decision_row(verdict: Verdict, open_ms: int, correlation_id: str, *, dry_run: bool) -> dict[str, Any]:
-    return {
-        "open_ms": open_ms,
-        "outcome": "dry" if dry_run else "accepted" if verdict.is_accepted else "refused",
-        "rule": verdict.rule,
-        "reason": verdict.reason,
-        "breached": verdict.breached,
-        "correlation_id": correlation_id,
-        "written_at_ms": wall_ms(),
-    }
-
-
-def _intent(request: OrderRequest, place: int) -> Intent:
-    """Return an intent as it is born: the first one of a decision is claimed by who decided."""
-    return Intent(request, OrderState.PLANNED) if place else Intent(request, OrderState.SUBMITTING, attempt=1)
-
-
-def _intent_row(planned: Planned, place: int) -> dict[str, Any]:
-    request, born = planned.request, _intent(planned.request, place)
-    is_entry = request.leg is Leg.ENTRY
-    return {
-        "client_order_id": request.client_order_id,
-        "symbol": request.symbol,
-        "strategy": request.strategy,
-        "leg": request.leg.value,
-        "side": request.side.value,
-        "units": request.units,
-        "reference_price": request.reference_price,
-        "decided_ms": request.decided_ms,
-        "stop_loss": request.stop_loss,
-        "take_profit": request.take_profit,
-        "state": born.state.value,
-        "is_final": False,
-        "filled_units": 0.0,
-        "risk": planned.risk,
-        "risk_reserved": planned.risk if is_entry else None,
-        "notional_reserved": planned.notional if is_entry else None,
-        "sequence": place,
-        "attempt": born.attempt,
-        "claimed_at_ms": wall_ms() if born.attempt else None,
-    }

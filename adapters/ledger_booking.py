@@ -1,9 +1,12 @@
 """What fills do to the orders and positions of one symbol: worked out in memory, written by the ledger at once."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 
-from trading.orders import Fill, Leg, OrderState, Side, decided_id, next_order_state
+from trading import findings
+from trading.incidents import Incident
+from trading.orders import ENDED_OTHERWISE, Fill, Leg, OrderRequest, OrderState, Side, decided_id, next_order_state
+from trading.ports import Intent, Mark
 from trading.positions import Position
 
 _MAY_BE_SENT = frozenset({OrderState.PLANNED, OrderState.SUBMITTING, OrderState.UNKNOWN})
@@ -79,6 +82,30 @@ class BookedOrder:
         self.attempt, self.claimed_at_ms = attempt, at_ms
         return True
 
+    def take(
+        self, mark: Mark, position: Callable[[], Position], *, may_be_sent: Callable[[], bool], at_ms: int
+    ) -> bool:
+        """Take over a mark, and return whether it stands; see `trading.ports.Ledger.mark`.
+
+        Args:
+            position: Returns the position that the order is about.
+            may_be_sent: Tells whether what is wanted of the symbol still lets such an order go.
+            at_ms: The wall clock.
+        """
+        was_final = self.state.is_final
+        if was_final and mark.state is OrderState.ACCEPTED and self.state is not OrderState.FILLED:
+            return False
+        if mark.claims is not None:
+            if not may_be_sent() or not self.claim(mark.claims, at_ms):
+                return False
+        else:
+            self.mark(mark.state, mark.venue_order_id, mark.reason)
+        if mark.state is OrderState.UNKNOWN:
+            self.claimed_at_ms = at_ms  # until now the send was under way
+        if not was_final:
+            self.reserve(position())
+        return True
+
     def fill(self, fill: Fill, position: Position) -> None:
         """Add a fill that led to `position`: a fact that outranks whatever was said of the order before."""
         self.filled_units += fill.units
@@ -131,10 +158,16 @@ class Booking:
         after = protected(before.after(fill), order)
         order.fill(fill, after)
         order.reserve(after)
-        self._release(fill.strategy, after)
+        self._release(order, after)
         self.changed.add(order.client_order_id)
         self.positions[fill.strategy] = after
         return before, after
+
+    def late(self, fills: Iterable[Fill]) -> list[Incident]:
+        """Return what a person must hear of before `fills` are added: those of orders that we had given up."""
+        known = ((fill, self.orders.get(fill.client_order_id)) for fill in fills)
+        given_up = ((fill, order) for fill, order in known if order is not None and order.is_intent)
+        return [findings.late_fill(fill, order.state) for fill, order in given_up if order.state in ENDED_OTHERWISE]
 
     def cause(self, fill: Fill) -> str | None:
         """Return the correlation id of the decision behind a fill; of a protective order's, that of its entry."""
@@ -148,9 +181,10 @@ class Booking:
         stranger = BookedOrder(fill.client_order_id, fill.strategy, fill.leg, fill.side, None, fill.market_ms)
         return self.orders.setdefault(fill.client_order_id, stranger)
 
-    def _release(self, strategy: str, position: Position) -> None:
+    def _release(self, filled: BookedOrder, position: Position) -> None:
+        """Let the other entries hold of the account what the position leaves them."""
         for order in self.orders.values():
-            if order.strategy == strategy and order.risk_reserved is not None:
+            if order is not filled and order.strategy == filled.strategy and order.risk_reserved is not None:
                 reserved = order.risk_reserved, order.notional_reserved
                 order.reserve(position)
                 if (order.risk_reserved, order.notional_reserved) != reserved:
@@ -160,4 +194,18 @@ class Booking:
 def protected(position: Position, order: BookedOrder) -> Position:
     if order.leg is not Leg.ENTRY or not order.is_intent or position.units * order.side.sign <= 0:
         return position
-    return replace(position, stop_loss=order.stop_loss, take_profit=order.take_profit)
+    return Position(
+        position.symbol,
+        position.strategy,
+        position.units,
+        position.average_price,
+        position.opened_ms,
+        position.realised,
+        order.stop_loss,
+        order.take_profit,
+    )
+
+
+def born(request: OrderRequest, place: int) -> Intent:
+    """Return an intent as it is born: the first one of a decision is claimed by who decided."""
+    return Intent(request, OrderState.PLANNED) if place else Intent(request, OrderState.SUBMITTING, attempt=1)

@@ -1,27 +1,24 @@
-"""What becomes of orders: the ledger's half that writes down acknowledgements and fills.
+"""What becomes of orders: the ledger's half that writes down acknowledgements and fills."""
 
-Every writer holds the account's lock: the database's write lock on SQLite (`BEGIN IMMEDIATE`), the row of the account
-on PostgreSQL (`SELECT ... FOR UPDATE`). So what a transaction reads cannot change before it is written.
-"""
-
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection, Engine
 
 from adapters import tables
 from adapters.clock import now_ms as wall_ms
 from adapters.database import upsert
 from adapters.ledger_booking import BookedOrder, Booking
-from adapters.ledger_reads import POSITIONS, LedgerReads, mine, position_of
+from adapters.ledger_incidents import LedgerIncidents
+from adapters.ledger_reads import POSITIONS, mine, position_of
 from adapters.ledger_refold import Step, openers, refold
-from adapters.tables import accounts, intents, orders, positions
+from adapters.tables import intents, orders, positions
 from trading.errors import Broken
+from trading.incidents import IncidentKind
 from trading.lifecycle import DesiredState
 from trading.orders import Fill, Leg, OrderState, Side, decided_id
 from trading.ports import Mark
@@ -29,14 +26,13 @@ from trading.positions import Position
 
 POSITION = sa.select(positions).where(mine(positions, "symbol", "strategy"))
 
-_LOCK = sa.select(accounts.c.account).where(mine(accounts)).with_for_update()
-_OPEN_ACCOUNT = postgresql.insert(accounts).on_conflict_do_nothing()
-
+_OPEN_INCIDENTS = mine(tables.incidents, "symbol"), tables.incidents.c.resolved_at_ms.is_(None)
 _WANTED = sa.select(
     sa.select(tables.symbols.c.desired).where(mine(tables.symbols, "symbol")).scalar_subquery().label("desired"),
+    sa.exists().where(*_OPEN_INCIDENTS, tables.incidents.c.halts).label("is_halted"),
     sa.exists()
-    .where(mine(tables.incidents, "symbol"), tables.incidents.c.resolved_at_ms.is_(None), tables.incidents.c.halts)
-    .label("is_halted"),
+    .where(*_OPEN_INCIDENTS, tables.incidents.c.kind == IncidentKind.QUARANTINED.value)
+    .label("is_quarantined"),
 )
 _FILLED: sa.BindParameter[Sequence[str]] = bindparam("filled", expanding=True)
 _INTENT = sa.select(intents).where(mine(intents, "client_order_id"))
@@ -44,11 +40,11 @@ _INTENTS_TOUCHED = sa.select(intents).where(
     mine(intents, "symbol"), sa.or_(intents.c.client_order_id.in_(_FILLED), intents.c.risk_reserved.is_not(None))
 )
 _ORDERS_FILLED = sa.select(orders).where(mine(orders), orders.c.client_order_id.in_(_FILLED))
-_POSITIONS_OF_SYMBOL = POSITIONS.where(positions.c.symbol == bindparam("symbol"))
+POSITIONS_OF_SYMBOL = POSITIONS.where(positions.c.symbol == bindparam("symbol"))
 _KNOWN_FILLS = sa.select(tables.fills.c.fill_id).where(
     mine(tables.fills), tables.fills.c.fill_id.in_(bindparam("fill_ids", expanding=True))
 )
-_NEWEST_FILL = sa.select(sa.func.max(tables.fills.c.sequence)).where(mine(tables.fills, "symbol"))
+NEWEST_FILL = sa.select(sa.func.max(tables.fills.c.sequence)).where(mine(tables.fills, "symbol"))
 _NEW_FILL = sa.insert(tables.fills)
 _STATE_OF_INTENT = (
     sa.update(intents)
@@ -71,16 +67,23 @@ _STATE_OF_INTENT = (
     )
 )
 
+_DAY_MS = 86_400_000
+
 Booked = tuple[Fill, Position, Position]
 """A fill, and the position before and after it."""
 
 
 def day_of(market_ms: int) -> date:
     """Return the UTC market day."""
-    return datetime.fromtimestamp(market_ms / 1000, UTC).date()
+    return _day(market_ms // _DAY_MS)
 
 
-class LedgerOrders(LedgerReads):
+@lru_cache(maxsize=4096)
+def _day(number: int) -> date:
+    return datetime.fromtimestamp(number * _DAY_MS // 1000, UTC).date()
+
+
+class LedgerOrders(LedgerIncidents):
     """Marks orders and books fills."""
 
     def __init__(self, engine: Engine, account_name: str, starting_balance: float) -> None:
@@ -118,10 +121,12 @@ class LedgerOrders(LedgerReads):
             new = self._unknown(connection, fills)
             if not new:
                 return []
-            newest = connection.execute(_NEWEST_FILL, {"account": self._account, "symbol": symbol}).scalar() or 0
+            newest = connection.execute(NEWEST_FILL, {"account": self._account, "symbol": symbol}).scalar() or 0
             booking = self._booking(connection, symbol, new)
+            late = booking.late(new)
             booked = [(fill, *booking.add(fill)) for fill in new]
             self._write_booking(connection, booking, booked)
+            self._open(connection, late)
             return booked if new[0].sequence > newest else self._refold(connection, booking, new)
 
     def _mark(self, connection: Connection, mark: Mark) -> bool:
@@ -130,19 +135,14 @@ class LedgerOrders(LedgerReads):
         if row is None:
             raise Broken(f"order {mark.client_order_id} was never planned: an order may only follow its intent")
         order = _order_of_intent(row)
-        was_final = order.state.is_final
-        if was_final and mark.state is OrderState.ACCEPTED and order.state is not OrderState.FILLED:
+        is_taken = order.take(
+            mark,
+            lambda: self._position(connection, row.symbol, row.strategy),
+            may_be_sent=lambda: self._may_be_sent(connection, row.symbol, order.leg),
+            at_ms=wall_ms(),
+        )
+        if not is_taken:
             return False
-        if mark.claims is not None:
-            may_be_sent = self._may_be_sent(connection, row.symbol, order.leg)
-            if not may_be_sent or not order.claim(mark.claims, wall_ms()):
-                return False
-        else:
-            order.mark(mark.state, mark.venue_order_id, mark.reason)
-        if mark.state is OrderState.UNKNOWN:
-            order.claimed_at_ms = wall_ms()  # until now the send was under way
-        if not was_final:
-            order.reserve(self._position(connection, row.symbol, row.strategy))
         self._write_order(connection, row.symbol, order)
         return True
 
@@ -150,7 +150,10 @@ class LedgerOrders(LedgerReads):
         """Ask, under the account's lock, whether what is wanted of the symbol still lets such an order go."""
         row = connection.execute(_WANTED, {"account": self._account, "symbol": symbol}).one()
         desired = DesiredState(row.desired or DesiredState.RUNNING)
-        wanted = desired is DesiredState.RUNNING if leg is Leg.ENTRY else desired is not DesiredState.STOPPED
+        if leg is Leg.ENTRY:
+            wanted = desired is DesiredState.RUNNING and not row.is_quarantined
+        else:
+            wanted = desired is not DesiredState.STOPPED
         return wanted and not row.is_halted
 
     def _refold(self, connection: Connection, booking: Booking, new: Sequence[Fill]) -> Sequence[Booked]:
@@ -181,21 +184,6 @@ class LedgerOrders(LedgerReads):
         realised = step.realised - step.stored_realised
         return {"account": self._account, "day": day_of(step.fill.market_ms), "realised": realised}
 
-    @contextmanager
-    def _writing(self) -> Iterator[Connection]:
-        with self._engine.begin() as connection:
-            self._lock(connection)
-            yield connection
-
-    def _lock(self, connection: Connection) -> None:
-        """Take the account's lock on PostgreSQL; on SQLite the transaction began with the only one there is."""
-        if connection.dialect.name != "postgresql":
-            return
-        account = {"account": self._account}
-        if connection.execute(_LOCK, account).first() is None:
-            connection.execute(_OPEN_ACCOUNT, account)
-            connection.execute(_LOCK, account).one()
-
     def _position(self, connection: Connection, symbol: str, strategy: str) -> Position:
         key = {"account": self._account, "symbol": symbol, "strategy": strategy}
         row = connection.execute(POSITION, key).one_or_none()
@@ -210,18 +198,29 @@ class LedgerOrders(LedgerReads):
     def _booking(self, connection: Connection, symbol: str, fills: Sequence[Fill]) -> Booking:
         filled = {identity for fill in fills for identity in (fill.client_order_id, decided_id(fill.client_order_id))}
         parameters = {"account": self._account, "symbol": symbol, "filled": sorted(filled)}
-        held = connection.execute(_POSITIONS_OF_SYMBOL, parameters).all()
+        held = connection.execute(POSITIONS_OF_SYMBOL, parameters).all()
         known = {row.client_order_id: _order_of_venue(row) for row in connection.execute(_ORDERS_FILLED, parameters)}
         ours = {row.client_order_id: _order_of_intent(row) for row in connection.execute(_INTENTS_TOUCHED, parameters)}
         return Booking(symbol, {row.strategy: position_of(row) for row in held}, known | ours)
 
-    def _write_booking(self, connection: Connection, booking: Booking, booked: Sequence[Booked]) -> None:
-        connection.execute(_NEW_FILL, [self._fill_row(booking, *entry) for entry in booked])
+    def _write_booking(
+        self, connection: Connection, booking: Booking, booked: Sequence[Booked], *, adjustment: int = 0
+    ) -> None:
+        """Write down fills, and what they did.
+
+        Args:
+            adjustment: Number of the first one where they are not of the venue; 0 where they are.
+        """
+        numbers = [adjustment + at if adjustment else 0 for at in range(len(booked))]
+        rows = [self._fill_row(booking, *entry) for entry in booked]
+        connection.execute(_NEW_FILL, [row | {"adjustment": at} for row, at in zip(rows, numbers, strict=True)])
         for order in booking.changed_orders():
             self._write_order(connection, booking.symbol, order)
         strategies = {fill.strategy for fill, _, _ in booked}
         connection.execute(self._put_position, [self._position_row(booking.positions[name]) for name in strategies])
         connection.execute(self._add_to_day, [self._day_row(*entry) for entry in booked])
+        if flat := [name for name in strategies if not booking.positions[name].is_open]:
+            self._close_refused_no_more(connection, booking.symbol, flat)
 
     def _write_order(self, connection: Connection, symbol: str, order: BookedOrder) -> None:
         if order.is_intent:

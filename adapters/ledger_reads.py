@@ -26,6 +26,9 @@ IS_LIVE = sa.or_(sa.not_(intents.c.is_final), intents.c.risk_reserved.is_not(Non
 POSITIONS = sa.select(positions).where(mine(positions))
 REALISED = sa.select(sa.func.coalesce(sa.func.sum(positions.c.realised), 0.0)).where(mine(positions))
 
+FOLDED = (fills.c.sequence, fills.c.adjustment)
+"""The order in which fills make a position; what a person adopted comes after the fills that were known then."""
+
 _UNSETTLED = (
     sa.select(intents)
     .where(mine(intents, "symbol"), sa.not_(intents.c.is_final))
@@ -35,7 +38,7 @@ _FILLS_LOOKED_BACK = 16
 """So many fills of a symbol are asked for again, because a venue may show one later than those that followed it."""
 _FILLS_FROM = (
     sa.select(fills.c.sequence)
-    .where(mine(fills, "symbol"))
+    .where(mine(fills, "symbol"), fills.c.adjustment == 0)
     .order_by(fills.c.sequence.desc())
     .offset(_FILLS_LOOKED_BACK)
     .limit(1)
@@ -50,6 +53,17 @@ _HAS_EXPOSURE = sa.select(
         sa.exists().where(mine(positions, "symbol"), positions.c.units != 0),
         sa.exists().where(mine(intents, "symbol"), IS_LIVE),
     )
+)
+
+_OPEN_UNITS = (
+    sa.select(positions.c.symbol, sa.func.sum(positions.c.units).label("units"))
+    .where(mine(positions), positions.c.units != 0)
+    .group_by(positions.c.symbol)
+)
+_UNSETTLED_NUMBER = (
+    sa.select(intents.c.symbol, sa.func.count().label("number"))
+    .where(mine(intents), sa.not_(intents.c.is_final))
+    .group_by(intents.c.symbol)
 )
 
 _SENT = sa.select(
@@ -193,13 +207,22 @@ class LedgerReads:
 
     def fills(self, symbol: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
         """Return the newest fills first, as plain dictionaries."""
-        chosen = sa.select(fills).where(mine(fills)).order_by(fills.c.sequence.desc())
+        chosen = sa.select(fills).where(mine(fills)).order_by(*(column.desc() for column in FOLDED))
         return self._newest(chosen, fills.c.symbol, symbol, limit)
 
     def decisions(self, symbol: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
         """Return the newest decisions first, the refused ones too, as plain dictionaries."""
         chosen = sa.select(decisions).where(mine(decisions)).order_by(decisions.c.id.desc())
         return self._newest(chosen, decisions.c.symbol, symbol, limit)
+
+    def exposures(self) -> Mapping[str, tuple[float, int]]:
+        """Return what is open of each symbol that has something open: net units, and orders that are not settled."""
+        with self._reading.connect() as connection:
+            units = {row.symbol: row.units for row in connection.execute(_OPEN_UNITS, {"account": self._account})}
+            orders = {
+                row.symbol: row.number for row in connection.execute(_UNSETTLED_NUMBER, {"account": self._account})
+            }
+        return {name: (units.get(name, 0.0), orders.get(name, 0)) for name in sorted(units.keys() | orders.keys())}
 
     def owners(self, symbol: str) -> frozenset[str]:
         with self._reading.connect() as connection:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection
 
-from adapters.ledger_reads import mine
+from adapters.ledger_reads import FOLDED, mine
 from adapters.tables import fills, intents, orders
 from trading.orders import Fill, Leg, OrderState, Side
 from trading.positions import Position
@@ -17,7 +17,7 @@ _HISTORY = (
     sa.select(fills, intents.c.stop_loss, intents.c.take_profit)
     .select_from(fills.outerjoin(intents, intents.c.client_order_id == fills.c.client_order_id))
     .where(mine(fills, "symbol", "strategy"))
-    .order_by(fills.c.sequence)
+    .order_by(*FOLDED)
 )
 _REALISED = (
     sa.update(fills)

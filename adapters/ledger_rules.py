@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 
 from adapters.ledger_verify import Findings, count_of
 from adapters.snapshot import BATCH_ROWS
-from adapters.tables import decisions, fences, fills, intents, orders
+from adapters.tables import Origin, decisions, fences, fills, intents, orders
 from trading.orders import PROTECTIVE_LEGS, Leg, OrderState, Side, decided_id, protective_order_id
 from trading.positions import Position
 
@@ -21,9 +21,23 @@ _TWINS = (
     .group_by(intents.c.decision_id, intents.c.leg)
     .having(sa.func.count() > 1)
 )
-_NEWEST_DECISIONS = sa.select(
-    decisions.c.account, decisions.c.symbol, decisions.c.strategy, sa.func.max(decisions.c.open_ms).label("open_ms")
-).group_by(decisions.c.account, decisions.c.symbol, decisions.c.strategy)
+_IS_ADOPTED = sa.func.coalesce(decisions.c.origin, "") == Origin.ADOPTION.value
+_MISLABELLED = (
+    sa.select(fills.c.fill_id, fills.c.adjustment, decisions.c.origin)
+    .select_from(
+        fills.outerjoin(intents, intents.c.client_order_id == fills.c.client_order_id).outerjoin(
+            decisions, decisions.c.id == intents.c.decision_id
+        )
+    )
+    .where((fills.c.adjustment > 0) != _IS_ADOPTED)
+)
+_NEWEST_DECISIONS = (
+    sa.select(
+        decisions.c.account, decisions.c.symbol, decisions.c.strategy, sa.func.max(decisions.c.open_ms).label("open_ms")
+    )
+    .where(decisions.c.origin == Origin.SIGNAL.value)  # the others are not on a candle
+    .group_by(decisions.c.account, decisions.c.symbol, decisions.c.strategy)
+)
 
 
 def check_rules(connection: Connection, findings: Findings, progress: Callable[[int], None]) -> None:
@@ -34,6 +48,7 @@ def check_rules(connection: Connection, findings: Findings, progress: Callable[[
             for row in batch:
                 _owned(what, row, known, findings)
         progress(count_of(connection, table))
+    _adjustments_are_adopted(connection, findings)
     _decisions_have_one_order(connection, findings)
     _fences_stand(connection, findings)
     _intents_are_sound(connection, findings, progress)
@@ -70,6 +85,12 @@ def _entry_of(identity: str) -> str:
     """Return the id of the entry that a protective order of any form belongs to."""
     decided = decided_id(identity)
     return decided if decided != identity else identity.removesuffix("-s").removesuffix("-t")
+
+
+def _adjustments_are_adopted(connection: Connection, findings: Findings) -> None:
+    for row in connection.execute(_MISLABELLED):
+        found = f"adjustment {row.adjustment} of a decision by {row.origin or 'nobody'}"
+        findings.differ("fill: adjustment", row.fill_id, found, "a number where it was adopted, else 0")
 
 
 def _decisions_have_one_order(connection: Connection, findings: Findings) -> None:

@@ -1,6 +1,7 @@
 """The ledger against itself: all that follows from its fills worked out anew, and compared with what it says.
 
-Fills of a strategy on a symbol are folded in the order of their sequence, as the ledger does. What comes out of that
+Fills of a strategy on a symbol are folded in the order of their sequence, as the ledger does; what a person adopted
+stands after the fills that were known then. What comes out of that
 one fold must agree bit for bit: what each fill realised, and the position. Sums that the ledger may have added up in
 another order (units of an order, a day's profit, cash) may differ by `TOLERANCE` of what was added up.
 """
@@ -15,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from adapters.ledger_orders import day_of
-from adapters.ledger_reads import mine
+from adapters.ledger_reads import FOLDED, mine
 from adapters.ledger_refold import fill_of
 from adapters.tables import account_days, fills, intents, orders, positions
 from trading.positions import Position
@@ -27,7 +28,7 @@ _MONEY = 1.0
 DIFFERENCES_KEPT = 1_000
 
 _PLACE = ("account", "symbol", "strategy")
-_HISTORY = sa.select(fills).where(mine(fills, "symbol", "strategy")).order_by(fills.c.sequence)
+_HISTORY = sa.select(fills).where(mine(fills, "symbol", "strategy")).order_by(*FOLDED)
 
 Place = tuple[str, str, str]
 """Account, symbol, strategy."""

@@ -127,7 +127,7 @@ class PaperVenue:
 
     def _take(self, writer: BooksWriter, request: OrderRequest) -> VenueOrder:
         terms = self._terms_of(request.symbol)
-        _check(request)
+        check_request(request)
         order, symbol, strategy = Resting.of(request), request.symbol, request.strategy
         writer.open_book(symbol, strategy)
         writer.place(symbol, strategy, [order])
@@ -155,7 +155,13 @@ def _bars(candles: Candles) -> list[Bar]:
     return [Bar(open_ms, *prices) for open_ms, prices in rows]
 
 
-def _check(request: OrderRequest) -> None:
+def check_request(request: OrderRequest) -> None:
+    """Refuse an order that no paper venue takes.
+
+    Raises:
+        Rejected: A leg that is not sent by itself, a number that is not positive, or an entry's stop or target on the
+            wrong side of the reference price.
+    """
     if request.leg not in {Leg.ENTRY, Leg.EXIT}:
         raise Rejected("leg", f"{request.leg} orders come with an entry, not by themselves")
     _check_positive((("units", request.units), ("reference_price", request.reference_price)))

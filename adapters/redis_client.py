@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import redis
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
 
 from trading.errors import Transient
 
 SOCKET_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 3.0
+BRIEF_TIMEOUT_S = 1.0
 
 
 def connect(url: str, *, is_single: bool = False) -> redis.Redis:
@@ -27,6 +28,13 @@ def connect(url: str, *, is_single: bool = False) -> redis.Redis:
         socket_timeout=SOCKET_TIMEOUT_S,
         socket_connect_timeout=CONNECT_TIMEOUT_S,
         retry=Retry(ExponentialBackoff(cap=0.2, base=0.05), retries=3),
+    )
+
+
+def connect_briefly(url: str, *, timeout_s: float = BRIEF_TIMEOUT_S) -> redis.Redis:
+    """Return a client for who must not wait: one try, with `timeout_s` for connecting and as much for each answer."""
+    return redis.Redis.from_url(
+        url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), retries=0)
     )
 
 

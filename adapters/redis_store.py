@@ -1,6 +1,6 @@
 """Cursor, candle window and journal of the symbols in Redis: the hot path of the pipeline, two round trips a candle."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -11,12 +11,14 @@ from adapters import keys
 from adapters.redis_client import talking_to_redis
 from trading.candles import CLOSE, Candles
 from trading.events import Event, Regime, correlation_id
+from trading.feed import FeedMemory, Shown
 from trading.flow import SILENT
-from trading.lifecycle import DesiredState
+from trading.lifecycle import DesiredState, PositionPolicy
 from trading.ports import Commit, SymbolMemory
 
 _PACKED = np.dtype([("open_ms", "<i8"), ("values", "<f8", 5)])
-_STATE_FIELDS = ("cursor_ms", "desired", "exposure", "regime", "generation", "timeframe")
+_STATE_FIELDS = ("cursor_ms", "desired", "exposure", "regime", "generation", "timeframe", "quarantine")
+FEED_FIELDS = ("market_ms", "newest_ms", "is_over", "moved_at_ms", "fetched_at_ms", "cursor_ms")
 _LUA = Path(__file__).parent / "lua"
 
 
@@ -46,12 +48,13 @@ class RedisSymbolStore:
         self._limits = (window_limit, journal_limit, events_limit)
         self._now_ms = now_ms
         self._commit = client.register_script((_LUA / "commit.lua").read_text(encoding="utf-8"))
+        self._note_fetch = client.register_script((_LUA / "note_fetch.lua").read_text(encoding="utf-8"))
         self._seed = client.register_script((_LUA / "seed.lua").read_text(encoding="utf-8"))
 
     def load(self, symbol: str) -> SymbolMemory:
         with talking_to_redis():
             fields = cast("list[bytes | None]", self._client.hmget(self._state(symbol), _STATE_FIELDS))
-        cursor_ms, desired, exposure, regime, generation, timeframe = fields
+        cursor_ms, desired, exposure, regime, generation, timeframe, quarantine = fields
         age = int(generation or 0)
         if cursor_ms is None or desired is None or regime is None:
             return SymbolMemory(None, DesiredState.RUNNING, True, Regime.UNKNOWN, age)
@@ -62,6 +65,7 @@ class RedisSymbolStore:
             Regime(regime.decode()),
             age,
             (timeframe or b"").decode(),
+            cast("PositionPolicy", quarantine.decode()) if quarantine else None,
         )
 
     def window(self, symbol: str, count: int, *, until_ms: int) -> Candles:
@@ -78,6 +82,22 @@ class RedisSymbolStore:
                 args=[cursor_ms, desired.value, timeframe, *_pack(history)],
             )
 
+    def refill(self, symbol: str, history: Candles, *, cursor_ms: int) -> bool:
+        """Put a longer window in the place of the stored one; False, and nothing is done, when the cursor has moved."""
+        key = keys.window(self._namespace, symbol)
+        with talking_to_redis(), self._client.pipeline(transaction=True) as pipe:
+            pipe.watch(self._state(symbol))  # type: ignore[no-untyped-call]  # redis-py ships no type for it
+            if int(cast("bytes | None", pipe.hget(self._state(symbol), "cursor_ms")) or 0) != cursor_ms:
+                return False
+            pipe.multi()
+            pipe.delete(key)
+            pipe.rpush(key, *_pack(history))
+            try:
+                pipe.execute()
+            except redis.WatchError:
+                return False
+        return True
+
     def expose(self, symbol: str) -> None:
         with talking_to_redis():
             self._client.hset(self._state(symbol), "exposure", "1")
@@ -86,14 +106,22 @@ class RedisSymbolStore:
         with talking_to_redis():
             self._client.hset(self._state(symbol), "desired", state.value)
 
+    def set_quarantine(self, symbol: str, policy: PositionPolicy | None) -> None:
+        with talking_to_redis():
+            self._client.hset(self._state(symbol), "quarantine", policy or "")
+
     def renew(self, symbol: str) -> None:
         with talking_to_redis():
             self._client.hincrby(self._state(symbol), "generation", 1)
 
-    def note_fetch(self, symbol: str) -> None:
-        """Write down that the source was asked just now, for the status table when there is nothing to decide."""
+    def note_fetch(self, symbol: str, shown: Shown) -> None:
         with talking_to_redis():
-            self._client.hset(self._state(symbol), "fetched_at_ms", self._now_ms())
+            self._note_fetch(keys=[self._state(symbol)], args=[self._now_ms(), *_told(shown)])
+
+    def feed(self, symbol: str) -> FeedMemory | None:
+        with talking_to_redis():
+            values = cast("list[bytes | None]", self._client.hmget(self._state(symbol), FEED_FIELDS))
+        return feed_memory({name: value.decode() for name, value in zip(FEED_FIELDS, values, strict=True) if value})
 
     def commit(self, commit: Commit, events: Sequence[Event]) -> int:
         candles = commit.candles
@@ -106,6 +134,7 @@ class RedisSymbolStore:
             len(candles),
             SILENT,
             commit.after_ms,
+            *_told(commit.shown),
         ]
         closes = candles.values[:, CLOSE].tolist()
         for at, packed, decision, regime, close in zip(
@@ -133,6 +162,23 @@ class RedisSymbolStore:
 
     def _state(self, symbol: str) -> str:
         return keys.state(self._namespace, symbol)
+
+
+def feed_memory(state: Mapping[str, str]) -> FeedMemory | None:
+    """Return what a symbol's state hash tells of its feed; None before the first answer.
+
+    Args:
+        state: The hash, or its `FEED_FIELDS`.
+    """
+    if not state.get("market_ms") or "fetched_at_ms" not in state:
+        return None
+    market_ms, newest_ms, answered_ms = (int(state[name]) for name in ("market_ms", "newest_ms", "fetched_at_ms"))
+    shown = Shown(market_ms, newest_ms, is_over=state.get("is_over") == "1")
+    return FeedMemory(shown, answered_ms, int(state["moved_at_ms"]), int(state.get("cursor_ms", 0)))
+
+
+def _told(shown: Shown | None) -> tuple[int | str, int | str, int | str]:
+    return ("", "", "") if shown is None else (shown.market_ms, shown.newest_ms, int(shown.is_over))
 
 
 def _pack(candles: Candles) -> list[bytes]:

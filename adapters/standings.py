@@ -29,7 +29,7 @@ class RedisStandings:
         """Write `standing` as the version after its own, and return whether its own was still the newest."""
         key = keys.standing(self._namespace, symbol)
         with talking_to_redis(), self._client.pipeline(transaction=True) as pipe:
-            pipe.watch(key)
+            pipe.watch(key)  # type: ignore[no-untyped-call]  # redis-py ships no type for it
             found = cast("bytes | None", pipe.get(key))
             if (0 if found is None else _STANDING.validate_json(found).version) != standing.version:
                 return False

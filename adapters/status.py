@@ -10,15 +10,21 @@ import redis
 from adapters import keys
 from adapters.clock import now_ms
 from adapters.redis_client import talking_to_redis
+from adapters.redis_store import feed_memory
 from configs.load import SystemConfig
+from configs.services import DataFetchingConfig
 from configs.symbols import SymbolConfig
-from trading.lifecycle import DesiredState, ServiceState
+from configs.ticks import fetch_interval_s, longest_pause_s
+from trading.feed import feed_trouble
+from trading.lifecycle import DesiredState, ServiceState, SymbolState
 from trading.positions import Position
 
 FILLS_COUNTED = 1_000
 INCIDENTS_READ = 1_000
-STALE_FETCHES = 4
+STALE_FETCHES = 3
 STALE_AT_LEAST_S = 20.0
+LEFT_OPEN = "put it back into symbols.yaml and flatten it, then take it out; or look after it at the venue"
+"""What to do about a symbol that has something open and is not configured."""
 
 
 class LedgerReader(Protocol):
@@ -27,6 +33,8 @@ class LedgerReader(Protocol):
     def positions(self) -> Sequence[Position]: ...
 
     def balance(self) -> float: ...
+
+    def exposures(self) -> Mapping[str, tuple[float, int]]: ...
 
     def fills(self, symbol: str | None = None, limit: int = 100) -> list[dict[str, Any]]: ...
 
@@ -40,8 +48,9 @@ class SymbolStatus:
     """How one symbol stands. Prices and profits are in quote currency; an unknown value is None.
 
     Attributes:
-        state: `running`, `paused`, `stopped`; `starting` before the first candle; `error` with a sick service; `stale`
-            when no fetch succeeded for long; `halted` before all of these while an incident keeps it from sending.
+        state: `running`, `paused`, `stopped`, `quarantined`; `starting` before the first candle; `error` with a sick
+            service; `stale` when no fetch succeeded for long; `halted` before all of these while an incident keeps it
+            from sending.
         progress_age_s: Seconds since its last fetch.
         candle_ms: Open time of the last candle decided, milliseconds since the epoch, UTC.
         candles: How many candles were decided.
@@ -52,6 +61,7 @@ class SymbolStatus:
         said_ms: Open time of that candle.
         error: Last error of a sick service.
         halted: The newest incident that halts it, with its number; empty while none does.
+        feed: What is wrong with a feed that answers: it shows no candle, or the same one again; else empty.
     """
 
     symbol: str
@@ -74,6 +84,7 @@ class SymbolStatus:
     said_ms: int | None = None
     error: str = ""
     halted: str = ""
+    feed: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, JSON-safe."""
@@ -95,7 +106,7 @@ def read_status(client: redis.Redis, ledger: LedgerReader, system: SystemConfig,
         answers = pipeline.execute()
     positions = ledger.positions()
     halted = _halted(ledger)
-    interval_s = system.services.data_fetching.fetch_interval
+    fetching = system.services.data_fetching
     return [
         _status(
             name,
@@ -105,21 +116,25 @@ def read_status(client: redis.Redis, ledger: LedgerReader, system: SystemConfig,
             [position for position in positions if position.symbol == name],
             orders_filled=_orders_filled(ledger, name),
             halted=halted.get(name, ""),
-            stale_s=stale_after_s(interval_s, system.symbols[name].source.speed),
+            stale_s=stale_after_s(fetching, system.symbols[name]),
         )
         for at, name in enumerate(names)
     ]
 
 
-def stale_after_s(fetch_interval_s: float, speed: float | str) -> float:
-    """Return the real seconds without a fetch after which a symbol counts as stale.
+def unconfigured(ledger: LedgerReader, system: SystemConfig) -> dict[str, str]:
+    """Return in words what is open of each symbol that is not configured any more: nothing looks after it."""
+    found = {name: what for name, what in ledger.exposures().items() if name not in system.symbols}
+    return {
+        name: f"{units:+g} units, {orders} orders that are not settled, and it is not in symbols.yaml"
+        for name, (units, orders) in found.items()
+    }
 
-    Args:
-        fetch_interval_s: In market time.
-        speed: Seconds of market time in one real second, or `max`.
-    """
-    real_interval_s = 0.0 if isinstance(speed, str) else fetch_interval_s / speed
-    return max(STALE_AT_LEAST_S, STALE_FETCHES * real_interval_s)
+
+def stale_after_s(fetching: DataFetchingConfig, config: SymbolConfig) -> float:
+    """Return the real seconds without a fetch after which a symbol counts as stale."""
+    missed_s = STALE_FETCHES * fetch_interval_s(fetching, config)
+    return max(STALE_AT_LEAST_S, longest_pause_s(fetching, config) + missed_s)
 
 
 def _status(
@@ -160,10 +175,13 @@ def _status(
         said_ms=int(state["said_ms"]) if "said_ms" in state else None,
         error=next((str(service["last_error"]) for service in sick if service.get("last_error")), ""),
         halted=halted,
+        feed=str(feed_trouble(feed_memory(state), config.feed_terms, now_ms=now_ms()) or ""),
     )
 
 
 def _state(state: Mapping[str, str], age_s: float | None, *, is_sick: bool, stale_s: float) -> str:
+    if state.get("quarantine"):
+        return SymbolState.QUARANTINED.value
     desired = state.get("desired", DesiredState.RUNNING)
     if desired != DesiredState.RUNNING:
         return str(desired)
@@ -175,7 +193,8 @@ def _state(state: Mapping[str, str], age_s: float | None, *, is_sick: bool, stal
 
 
 def _orders_filled(ledger: LedgerReader, symbol: str) -> int:
-    return len({fill["client_order_id"] for fill in ledger.fills(symbol, limit=FILLS_COUNTED)})
+    rows = ledger.fills(symbol, limit=FILLS_COUNTED)
+    return len({fill["client_order_id"] for fill in rows if not fill["adjustment"]})
 
 
 def _halted(ledger: LedgerReader) -> dict[str, str]:

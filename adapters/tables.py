@@ -1,5 +1,7 @@
 """Tables of the ledger. Times named `*_ms` are milliseconds since the epoch, UTC; money is in quote currency."""
 
+from enum import StrEnum
+
 import sqlalchemy as sa
 from sqlalchemy import Column, Table
 
@@ -39,6 +41,15 @@ fences = Table(
     Column("open_ms", _Ms, nullable=False, comment="open time of the newest candle decided on"),
 )
 
+
+class Origin(StrEnum):
+    """Who asked for a decision."""
+
+    SIGNAL = "signal"
+    FLATTEN = "flatten"
+    ADOPTION = "adoption"
+
+
 decisions = Table(
     "decisions",
     metadata,
@@ -53,6 +64,7 @@ decisions = Table(
     Column("breached", sa.Boolean, nullable=False),
     Column("correlation_id", _Text, nullable=False),
     Column("written_at_ms", _Ms, nullable=False, comment="wall clock"),
+    Column("origin", _Text, nullable=False, comment="signal; flatten or adoption: a person, or a policy, asked"),
     sa.UniqueConstraint("account", "symbol", "strategy", "open_ms", name="uq_decisions_candle"),
 )
 
@@ -124,6 +136,12 @@ fills = Table(
     Column(
         "correlation_id", _Text, comment="of the decision; for a protective order, of the one that opened the position"
     ),
+    Column(
+        "adjustment",
+        sa.Integer,
+        nullable=False,
+        comment="0 for a fill of the venue; else the number of an adoption's row",
+    ),
     sa.Index("ix_fills_symbol", "account", "symbol", "sequence"),
 )
 
@@ -163,6 +181,7 @@ incidents = Table(
     Column("opened_at_ms", _Ms, nullable=False, comment="wall clock"),
     Column("resolved_at_ms", _Ms, comment="wall clock; null while it is open"),
     Column("resolution", _Text, comment="what a person said when resolving it"),
+    Column("told_at_ms", _Ms, comment="wall clock; null until its event has left the worker"),
 )
 _is_open = incidents.c.resolved_at_ms.is_(None)
 sa.Index(

@@ -1,54 +1,125 @@
-"""Which symbol is due when: slots counted from the clock, so that no delay adds up."""
+"""Which message is due when: slots counted from the clock, so that no delay adds up."""
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
 
 from configs.load import SystemConfig
-
-PROMPT_S = 1.0
-"""Between two ticks of a source that plays as fast as it goes: its chains wake themselves, a tick just starts them."""
+from configs.ticks import fetch_interval_s, is_aligned
 
 
-def tick_intervals(system: SystemConfig) -> dict[str, float]:
-    """Return the seconds of real time between two ticks of each symbol."""
-    interval_s = system.services.data_fetching.fetch_interval
-    speeds = {symbol: config.source.speed for symbol, config in system.symbols.items()}
-    return {symbol: PROMPT_S if speed == "max" else interval_s / speed for symbol, speed in speeds.items()}
+class Kind(StrEnum):
+    """What beat sends; the first part of each message's id."""
+
+    TICK = "tick"
+    AGAIN = "again"
+    RECONCILE = "reconcile"
+    HEALTH = "health"
+    STATUS = "status"
 
 
-def reconcile_intervals(system: SystemConfig) -> dict[str, float]:
-    """Return the seconds of real time between two comparisons of each symbol's ledger and venue."""
-    return dict.fromkeys(system.symbols, system.orchestrator.reconcile_interval)
+class Errand(NamedTuple):
+    """What is sent again and again; without a symbol it concerns them all."""
+
+    kind: Kind
+    symbol: str = ""
+
+    def message_id(self, slot: int) -> str:
+        """Return `tick:XAUUSD:59143893`: two beats with one clock give a slot's message the same id."""
+        return ":".join(part for part in (*self, str(slot)) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """When something is due: once in each slot, as soon as the slot begins.
+
+    Attributes:
+        every_s: Length of a slot.
+        offset_s: How long after a multiple of `every_s` since the epoch a slot begins.
+        life_s: How long a message may wait to be taken; a slot when left out.
+    """
+
+    every_s: float
+    offset_s: float = 0.0
+    life_s: float | None = None
+
+    def slot(self, now_s: float) -> int:
+        """Return the number of the slot that has begun."""
+        return math.floor((now_s - self.offset_s) / self.every_s)
+
+    def begins_s(self, slot: int) -> float:
+        return slot * self.every_s + self.offset_s
+
+
+Timetable = Mapping[Errand, Rhythm]
+
+
+def timetable(system: SystemConfig) -> Timetable:
+    """Return all that beat sends for a configuration; the ticks first, because trading waits for them."""
+    orchestrator = system.orchestrator
+    reconciles = Rhythm(orchestrator.reconcile_interval)
+    return {
+        **{Errand(Kind.TICK, symbol): tick_rhythm(system, symbol) for symbol in system.symbols},
+        **{Errand(Kind.AGAIN, symbol): Rhythm(again_s) for symbol, again_s in _looks(system).items()},
+        **{Errand(Kind.RECONCILE, symbol): reconciles for symbol in system.symbols},
+        Errand(Kind.HEALTH): Rhythm(orchestrator.health_check_interval),
+        Errand(Kind.STATUS): Rhythm(orchestrator.status_log_interval),
+    }
+
+
+def tick_rhythm(system: SystemConfig, symbol: str) -> Rhythm:
+    """Return when a symbol's ticks are due, in real time."""
+    fetching, config = system.services.data_fetching, system.symbols[symbol]
+    interval_s = fetch_interval_s(fetching, config)
+    if not is_aligned(fetching, config):
+        return Rhythm(interval_s)
+    return Rhythm(config.timeframe_ms / 1000, fetching.tick_offset, life_s=interval_s)
+
+
+def _looks(system: SystemConfig) -> dict[str, float]:
+    """Return how often to look for candles that should have closed: of symbols with a tick at the close alone."""
+    fetching = system.services.data_fetching
+    aligned = {symbol: config for symbol, config in system.symbols.items() if is_aligned(fetching, config)}
+    return {symbol: fetch_interval_s(fetching, config) for symbol, config in aligned.items()}
 
 
 class Slots:
-    """Hands out each slot of each symbol once; slots that passed unseen are never made up for.
+    """Hands out each slot of each errand once; slots that passed unseen are never made up for.
 
-    A slot is the number of whole intervals since the epoch, so two beats that look at the same clock name it alike. A
-    clock that is put back gives the same slots again, which costs nothing: a tick carries no candle.
+    Two beats that look at the same clock name a slot alike. A clock that is put back gives the same slots again, which
+    costs nothing: a tick carries no candle.
     """
 
-    def __init__(self, intervals: Mapping[str, float]) -> None:
-        """Take the seconds between two slots of each symbol; the first one is due at once."""
-        self._intervals = intervals
-        self._sent: dict[str, int] = {}
+    def __init__(self, timetable: Timetable) -> None:
+        """Take what is sent when; the first slot of each is due at once."""
+        self._timetable = timetable
+        self._sent: dict[Errand, int] = {}
 
-    def due(self, now_s: float) -> Iterator[tuple[str, int, float]]:
-        """Yield (symbol, slot, interval in seconds) for each symbol whose slot has come."""
-        for symbol, interval_s in self._intervals.items():
-            slot = math.floor(now_s / interval_s)
-            if slot != self._sent.get(symbol):
-                yield symbol, slot, interval_s
+    def adopt(self, timetable: Timetable) -> None:
+        """Go on by another timetable: what keeps its rhythm keeps its place, what is new or changed is due at once."""
+        self._sent = {
+            errand: slot for errand, slot in self._sent.items() if timetable.get(errand) == self._timetable[errand]
+        }
+        self._timetable = timetable
 
-    def sent(self, symbol: str, slot: int) -> None:
-        """Note that a slot's tick is out."""
-        self._sent[symbol] = slot
+    def due(self, now_s: float) -> Iterator[tuple[Errand, int, Rhythm]]:
+        """Yield (errand, slot, rhythm) for each errand whose slot has come."""
+        for errand, rhythm in self._timetable.items():
+            slot = rhythm.slot(now_s)
+            if slot != self._sent.get(errand):
+                yield errand, slot, rhythm
+
+    def sent(self, errand: Errand, slot: int) -> None:
+        """Note that a slot's message is out."""
+        self._sent[errand] = slot
 
     def wait_s(self, now_s: float, *, most: float) -> float:
-        """Return the seconds until the next slot of any symbol, `most` at most."""
+        """Return the seconds until the next slot of any errand, `most` at most."""
         return max(0.0, min((*self._waits(now_s), most)))
 
     def _waits(self, now_s: float) -> Iterator[float]:
-        for symbol, interval_s in self._intervals.items():
-            slot = math.floor(now_s / interval_s)
-            yield (slot + 1) * interval_s - now_s if slot == self._sent.get(symbol) else 0.0
+        for errand, rhythm in self._timetable.items():
+            slot = rhythm.slot(now_s)
+            yield rhythm.begins_s(slot + 1) - now_s if slot == self._sent.get(errand) else 0.0

@@ -1,43 +1,56 @@
-"""Celery beat's scheduler: one tick for each symbol's slot, sent by the one beat that leads."""
+"""Celery beat's scheduler: one message for each slot, sent by the one beat that leads."""
 
 import logging
 import time
+from collections.abc import Sequence
 from typing import Any
 
+import redis
+from celery import Celery
 from celery.beat import Scheduler
 from kombu.exceptions import OperationalError
 
+from adapters.config_follower import ConfigFollower
 from adapters.leader import Leadership
 from adapters.redis_client import connect
-from beat.schedule import Slots, reconcile_intervals, tick_intervals
+from beat.overdue import overdue
+from beat.schedule import Errand, Kind, Rhythm, Slots, Timetable, timetable
 from configs.load import load_system
 from configs.settings import load_settings, resolve_redis_url
-from tasks.flow import RECONCILE
+from tasks.flow import HEALTH, LOG_STATUS, RECONCILE
 from tasks.ticks import send_tick
 from trading.errors import Transient
 
 logger = logging.getLogger(__name__)
 
 _RETRY_S = 0.5
+_LOOK_S = 1.0
+_TASKS = {Kind.RECONCILE: RECONCILE, Kind.HEALTH: HEALTH, Kind.STATUS: LOG_STATUS}
+Due = tuple[Errand, int, Rhythm]
 
 
 class SymbolScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
-    """Sends `tick:<symbol>:<slot>` when it is due. Two beats may run: the one without the lease waits for it."""
+    """Sends what is due. Two beats may run: the one without the lease waits for it.
+
+    A beat that was frozen looks at its lease before each message, so it may send one at most after another has taken
+    over: the one it stood before. That does no harm. A tick names no candle: its chain does what is left to do, or
+    nothing, and gives way when its deadline, taken from the clock before it was sent, is over. The other tasks look
+    at what is there when they run. All of them expire.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        settings = load_settings()
-        self._leadership = Leadership(connect(resolve_redis_url(settings)), settings.namespace)
-        system = load_system(settings.config_dir)
-        self._intervals = tick_intervals(system)
-        self._slots = Slots(self._intervals)
-        self._reconcile_slots = Slots(reconcile_intervals(system))
-        self._epoch = 0
+        self._settings = load_settings()
+        self._client = connect(resolve_redis_url(self._settings))
+        self._leadership = Leadership(self._client, self._settings.namespace)
+        self._config = ConfigFollower(self._settings, load_system(self._settings.config_dir), self._client)
+        self._slots = Slots(timetable(self._config.system))
+        self._revision: str | None = None
+        self._looked_s = 0.0
+        self._epoch: int | None = None
         super().__init__(*args, **kwargs)
 
     def setup_schedule(self) -> None:
-        logger.info(
-            "beat_started symbols=%s", ",".join(f"{name}:{every:g}s" for name, every in self._intervals.items())
-        )
+        logger.info("beat_started symbols=%s", shown(timetable(self._config.system)))
 
     @property
     def schedule(self) -> dict[str, Any]:
@@ -54,46 +67,86 @@ class SymbolScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
             if not self._leads():
                 return _RETRY_S
             self._send_due()
-        except (Transient, OperationalError) as trouble:
+        except (Transient, OperationalError, redis.RedisError) as trouble:
             logger.warning("tick_failed reason=%s retry_s=%s", trouble, _RETRY_S)
             return _RETRY_S
         most = min(self.max_interval, self._leadership.lease_s / 3)
-        now_s = time.time()
-        return self._reconcile_slots.wait_s(now_s, most=self._slots.wait_s(now_s, most=most))
+        return self._slots.wait_s(time.time(), most=most)
 
     def _leads(self) -> bool:
+        """Ask for the lease, and hear on the way whether the configuration was changed."""
         epoch = self._leadership.epoch()
         if epoch and epoch != self._epoch:
             logger.info("beat_leads epoch=%s", epoch)
+        elif epoch != self._epoch:
+            logger.log(logging.WARNING if self._epoch else logging.INFO, "beat_waits lost_epoch=%s", self._epoch)
         self._epoch = epoch
+        self._follow_config(self._leadership.config_revision)
         return bool(epoch)
+
+    def _follow_config(self, revision: str) -> None:
+        """Go on by what was applied; what cannot be used is told once, and looked at again now and then.
+
+        The first revision that is seen counts as a change too: it may have come after the files were read.
+        """
+        now_s = time.monotonic()
+        if revision == self._revision and not (self._config.trouble and now_s >= self._looked_s + _LOOK_S):
+            return
+        self._looked_s = now_s
+        if self._config.look():
+            planned = timetable(self._config.system)
+            self._slots.adopt(planned)
+            logger.info("timetable_changed revision=%s symbols=%s", revision, shown(planned))
+        self._revision = revision
 
     def _send_due(self) -> None:
         """Publish through one connection, without retries: a slot that can't be sent now gives way to the next one."""
         now_s = time.time()
-        due, to_reconcile = list(self._slots.due(now_s)), list(self._reconcile_slots.due(now_s))
-        if not due and not to_reconcile:
+        due = self._wanted(list(self._slots.due(now_s)), now_s)
+        if not due:
             return
         with self.app.pool.acquire(block=True) as connection, self.app.amqp.Producer(connection) as producer:
-            for symbol, slot, interval_s in due:
-                send_tick(
-                    self.app,
-                    symbol,
-                    tick_id=f"tick:{symbol}:{slot}",
-                    life_s=max(interval_s, 1.0),
-                    producer=producer,
-                    retry=False,
-                    headers={"epoch": self._epoch},
-                )
-                self._slots.sent(symbol, slot)
-            for symbol, slot, interval_s in to_reconcile:
-                self.app.send_task(
-                    RECONCILE,
-                    kwargs={"symbol": symbol, "reason": "beat"},
-                    task_id=f"reconcile:{symbol}:{slot}",
-                    expires=interval_s,
-                    ignore_result=True,
-                    producer=producer,
-                    retry=False,
-                )
-                self._reconcile_slots.sent(symbol, slot)
+            options = {"producer": producer, "retry": False, "headers": {"epoch": self._epoch}}
+            for errand, slot, rhythm in due:
+                if not self._still_leads():
+                    logger.warning("lease_ended epoch=%s unsent=%s", self._epoch, errand.message_id(slot))
+                    return
+                send(self.app, errand, slot, rhythm, **options)
+                self._slots.sent(errand, slot)
+
+    def _still_leads(self) -> bool:
+        """Look at the lease, and renew it in time where there is much to send."""
+        leadership = self._leadership
+        return leadership.left_s > leadership.lease_s / 2 or leadership.epoch() == self._epoch
+
+    def _wanted(self, due: Sequence[Due], now_s: float) -> Sequence[Due]:
+        """Leave out the further ticks of symbols that get their own one now, or wait for no candle."""
+        again = [(errand, slot) for errand, slot, _ in due if errand.kind is Kind.AGAIN]
+        if not again:
+            return due
+        ticked = {errand.symbol for errand, _, _ in due if errand.kind is Kind.TICK}
+        asked = [errand.symbol for errand, _ in again if errand.symbol not in ticked]
+        late = overdue(self._client, self._settings.namespace, self._config.system, asked, now_s)
+        for errand, slot in again:
+            if errand.symbol not in late:
+                self._slots.sent(errand, slot)
+        return [one for one in due if one[0].kind is not Kind.AGAIN or one[0].symbol in late]
+
+
+def send(app: Celery, errand: Errand, slot: int, rhythm: Rhythm, **options: Any) -> None:
+    """Publish the message of one slot."""
+    message_id, life_s = errand.message_id(slot), rhythm.life_s or rhythm.every_s
+    if errand.kind in (Kind.TICK, Kind.AGAIN):
+        send_tick(app, errand.symbol, tick_id=message_id, life_s=max(life_s, 1.0), **options)
+        return
+    kwargs = {"symbol": errand.symbol, "reason": "beat"} if errand.symbol else {}
+    app.send_task(_TASKS[errand.kind], kwargs=kwargs, task_id=message_id, expires=life_s, ignore_result=True, **options)
+
+
+def shown(planned: Timetable) -> str:
+    """Return how often each symbol gets a tick, for the log: `XAUUSD:30s,BTCUSD:60s+2s`."""
+    ticks = {errand.symbol: rhythm for errand, rhythm in planned.items() if errand.kind is Kind.TICK}
+    return ",".join(
+        f"{symbol}:{rhythm.every_s:g}s" + (f"+{rhythm.offset_s:g}s" if rhythm.offset_s else "")
+        for symbol, rhythm in ticks.items()
+    )

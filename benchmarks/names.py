@@ -3,3 +3,10 @@
 DONE = "benchmark:done"
 NOOP_QUEUE = "NOOP"
 NOOP_STAGES = ("benchmark.fetch", "benchmark.indicators", "benchmark.strategy", "benchmark.execute")
+
+HARM = "benchmark:harm"
+"""Redis key that tells the misbehaving worker what to do."""
+HARM_COUNT = "benchmark:harm-count"
+"""Redis key that counts how often it began to."""
+HELD_BYTES = 2 * 2**30
+"""What a strategy without measure takes."""

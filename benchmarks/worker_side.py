@@ -51,6 +51,9 @@ class OneCandleATick:
     def since(self, after_ms: int, *, limit: int) -> Bars:
         return replace(self._source.since(after_ms, limit=limit), more=False)
 
+    def close(self) -> None:
+        self._source.close()
+
 
 def _one_candle_a_tick(*args: Any, **kwargs: Any) -> CandleSource:
     return OneCandleATick(_open_source(*args, **kwargs))

@@ -16,7 +16,7 @@ from configs.services import ConfigModel, OrchestratorConfig, ServicesConfig
 from configs.settings import load_settings, project_root
 from configs.strategy_check import strategy_faults
 from configs.symbols import SymbolConfig
-from configs.yaml_file import read_yaml
+from configs.yaml_file import parse_yaml, read_yaml
 from trading.rules import AccountLimits
 
 
@@ -29,23 +29,29 @@ class SystemConfig(ConfigModel):
     symbols: Mapping[str, SymbolConfig] = Field(description="Each symbol by its name, in the order of the file.")
 
 
-def load_system(config_dir: Path | None = None, environ: Mapping[str, str] | None = None) -> SystemConfig:
+def load_system(
+    config_dir: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    *,
+    texts: Mapping[str, str] | None = None,
+) -> SystemConfig:
     """Read `services.yaml` and `symbols.yaml`, put the environment over them, and check all of it.
 
     Args:
         config_dir: Folder of the two files; None takes the one of the settings.
         environ: Environment variables; None takes the process's own.
+        texts: By the name of a file what to read in its place, so that a text can be checked before it is written.
 
     Raises:
         ConfigError: Names every fault at once.
     """
     folder = (config_dir or load_settings().config_dir).absolute()
-    contents, faults = _read(folder)
+    contents, faults = _read(folder, texts or {})
     origins, wrong_names = apply_overrides(contents, os.environ if environ is None else environ)
     faults += wrong_names
     models: dict[str, Any] = {}
     for name, content in contents.items():
-        checked = Checked(partial(schema_of, name), _shown(folder / name), content, origins)
+        checked = Checked(partial(schema_of, name), shown_path(folder / name), content, origins)
         try:
             models[name] = FILES[name].model_validate(content, context={"config_dir": folder})
         except ValidationError as error:
@@ -87,18 +93,23 @@ def _unreachable_candles(models: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _read(folder: Path) -> tuple[Contents, list[str]]:
+def _read(folder: Path, texts: Mapping[str, str]) -> tuple[Contents, list[str]]:
     contents: Contents = {}
     faults: list[str] = []
     for name in FILES:
+        shown_as = shown_path(folder / name)
         try:
-            contents[name] = read_yaml(folder / name, shown_as=_shown(folder / name))
+            contents[name] = (
+                parse_yaml(texts[name], shown_as=shown_as)
+                if name in texts
+                else read_yaml(folder / name, shown_as=shown_as)
+            )
         except ConfigError as error:
             faults += error.faults
     return contents, faults
 
 
-def _shown(path: Path) -> str:
+def shown_path(path: Path) -> str:
     """Return a path as short as it is still clear."""
     root = project_root()
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)

@@ -32,6 +32,17 @@ class DataFetchingConfig(ConfigModel):
         description="Seconds of market time between two ticks."
         " A source played n times faster is asked n times as often.",
     )
+    tick_alignment: Literal["interval", "candle_close"] = Field(
+        default="interval",
+        description="When a symbol is woken. interval: each fetch_interval. candle_close: tick_offset after each "
+        "candle's close by the clock (UTC, multiples of the timeframe), and each fetch_interval only while one that "
+        "should have closed is not decided. A source played at another speed than 1 keeps to interval.",
+    )
+    tick_offset: Annotated[float, Field(strict=True, ge=0, lt=60)] = Field(
+        default=2.0,
+        description="Seconds of real time between a candle's close and its tick, for tick_alignment candle_close: "
+        "exchanges show a closed candle a moment later.",
+    )
     retry_attempts: Annotated[int, Field(strict=True, ge=0, le=5)] = Field(
         default=3, description="Number of tries after a fetch that failed, before it counts as failed."
     )

@@ -103,6 +103,23 @@ class Settings(BaseSettings):
     task_events: bool = Field(
         default=True, description="Workers report each task to Flower; false about doubles what a worker can do."
     )
+    supervised: bool = Field(
+        default=False,
+        description="Something starts a worker again when it ends: the launcher, Docker and systemd say so for theirs.",
+    )
+    worker_stuck_after_s: float = Field(
+        default=60.0,
+        ge=0,
+        allow_inf_nan=False,
+        description="Seconds after which a worker whose event loop stands still is killed; 0: never. A Redis that "
+        "stands still holds it for up to 20 s at a time, so below 30 that would kill every worker.",
+    )
+    worker_max_memory_mb: int = Field(
+        default=1000,
+        ge=0,
+        description="Megabytes that a worker's pool process may have taken at its peak; one that took more is replaced "
+        "after its step, which takes about a second. 0: no limit. A process takes some 200 to begin with.",
+    )
     flower_address: str = Field(default="127.0.0.1", description="Address that Flower listens on.")
     flower_port: Port = Field(default=5555, description="Port that Flower listens on.")
     flower_user: str = Field(

@@ -18,8 +18,9 @@ from pydantic import (
 from configs.services import ConfigModel
 from configs.venue_faults import Faults
 from trading.candles import timeframe_ms
-from trading.components import PositionPolicy
 from trading.events import Regime
+from trading.feed import FeedTerms
+from trading.lifecycle import PositionPolicy
 from trading.rules import AccountLimits, RiskLimits
 from trading.session import Session
 
@@ -167,6 +168,12 @@ class SymbolConfig(ConfigModel):
     def timeframe_ms(self) -> int:
         """Length of a candle in milliseconds."""
         return timeframe_ms(self.timeframe)
+
+    @property
+    def feed_terms(self) -> FeedTerms:
+        """How its feed is judged from outside. No source is the world's own market yet: each is played."""
+        speed = None if self.source.speed == "max" else self.source.speed
+        return FeedTerms(self.timeframe, self.timeframe_ms, speed, self.session.may_be_open)
 
 
 class SymbolsFile(ConfigModel):

@@ -36,6 +36,12 @@ _Loader.add_implicit_resolver(
 )
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes what the loader above would not read as the text that it is, and nothing else."""
+
+    yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
+
+
 def _refuse_duplicates(node: yaml.MappingNode) -> None:
     seen: dict[str, int] = {}
     for key, _ in node.value:
@@ -61,6 +67,12 @@ def parse_scalar(text: str) -> Any:
         raise ValueError("not a YAML value") from None
 
 
+def dump_yaml(content: Any) -> str:
+    """Return a value as YAML in block style, keys in their order."""
+    text: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return text
+
+
 def read_yaml(path: Path, *, shown_as: str) -> dict[str, Any]:
     """Return the mapping in a YAML file.
 
@@ -68,11 +80,22 @@ def read_yaml(path: Path, *, shown_as: str) -> dict[str, Any]:
         ConfigError: It is not there, cannot be read, is no YAML, has a key twice, or holds no mapping; says the line.
     """
     try:
-        content = yaml.load(path.read_bytes(), _Loader)  # a SafeLoader
+        text = path.read_bytes()
     except FileNotFoundError:
         raise ConfigError([_missing(path)]) from None
     except OSError as error:
         raise ConfigError([f"{shown_as}: cannot be read ({error.strerror}): {path}"]) from None
+    return parse_yaml(text, shown_as=shown_as)
+
+
+def parse_yaml(text: str | bytes, *, shown_as: str) -> dict[str, Any]:
+    """Return the mapping in a YAML text.
+
+    Raises:
+        ConfigError: It is no YAML, has a key twice, or holds no mapping; says the line.
+    """
+    try:
+        content = yaml.load(text, _Loader)  # a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = f", line {mark.line + 1}" if mark else ""

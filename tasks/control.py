@@ -2,71 +2,76 @@
 
 `celery call tasks.pause_symbol --args='["XAUUSD"]'`
 
-These tasks are acknowledged before they run: one whose worker dies is lost, and who asked is told nothing. Delivered
-again later it could undo what a person has said since.
+One whose process dies is not repeated, and its result says so. One that is delivered again, because its whole worker
+died, is refused: by then it could undo what a person has said since.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from adapters.status import read_status
 from tasks import app
-from tasks.runtime import Runtime, runtime
-from trading.events import Event, EventType
+from tasks.delivery import ANSWERING, CONTROLLING
+from tasks.orchestrators import orchestrator_of
+from tasks.runtime import runtime
 from trading.lifecycle import DesiredState
+from trading.symbol_orchestrator import SymbolOrchestrator
 
-_EVENTS = {
-    DesiredState.RUNNING: EventType.ORCHESTRATOR_STARTED,
-    DesiredState.PAUSED: EventType.ORCHESTRATOR_PAUSED,
-    DesiredState.STOPPED: EventType.ORCHESTRATOR_STOPPED,
-}
 Answer = dict[str, Any]
+Deed = Callable[[SymbolOrchestrator, str], None]
 
 
-@app.task(name="tasks.pause_symbol", ignore_result=False, acks_late=False)
+@app.task(name="tasks.pause_symbol", **CONTROLLING)
 def pause_symbol(symbol: str, reason: str = "asked for") -> Answer:
     """Open nothing new on a symbol. What is open stays protected, and exits go on."""
-    return _want(runtime(), symbol, DesiredState.PAUSED, reason)
+    return _command(symbol, reason, SymbolOrchestrator.pause)
 
 
-@app.task(name="tasks.resume_symbol", ignore_result=False, acks_late=False)
+@app.task(name="tasks.resume_symbol", **CONTROLLING)
 def resume_symbol(symbol: str, reason: str = "asked for") -> Answer:
     """Let a paused symbol open positions again."""
-    return _want(runtime(), symbol, DesiredState.RUNNING, reason)
+    return _command(symbol, reason, SymbolOrchestrator.resume)
 
 
-@app.task(name="tasks.start_symbol", ignore_result=False, acks_late=False)
+@app.task(name="tasks.start_symbol", **CONTROLLING)
 def start_symbol(symbol: str, reason: str = "asked for") -> Answer:
     """Let a stopped symbol go on from the candle after the last one that it decided on."""
-    return _want(runtime(), symbol, DesiredState.RUNNING, reason)
+    return _command(symbol, reason, SymbolOrchestrator.start)
 
 
-@app.task(name="tasks.stop_symbol", ignore_result=False, acks_late=False)
+@app.task(name="tasks.stop_symbol", **CONTROLLING)
 def stop_symbol(symbol: str, reason: str = "asked for") -> Answer:
     """Do nothing more for a symbol: only the orders that rest at the venue still protect what is open."""
-    return _want(runtime(), symbol, DesiredState.STOPPED, reason)
+    return _command(symbol, reason, SymbolOrchestrator.stop)
 
 
-@app.task(name="tasks.restart_symbol", ignore_result=False, acks_late=False)
+@app.task(name="tasks.restart_symbol", **CONTROLLING)
 def restart_symbol(symbol: str, reason: str = "asked for") -> Answer:
-    """Build the symbol's services anew at its next tick, and let it run."""
-    here = runtime()
-    here.stores.store.renew(here.known(symbol))
-    return _want(here, symbol, DesiredState.RUNNING, f"restart: {reason}")
+    """Begin anew: the queue emptied, a step under way ended, services built, orders compared; then run."""
+    return _command(symbol, reason, SymbolOrchestrator.restart)
 
 
-@app.task(name="tasks.pause_all", ignore_result=False, acks_late=False)
+@app.task(name="tasks.clear_quarantine", **CONTROLLING)
+def clear_quarantine(symbol: str, reason: str = "asked for") -> Answer:
+    """Let a symbol work again that was set aside, after a person has looked; what it missed is caught up."""
+    one = _orchestrator(symbol)
+    was_quarantined = one.clear_quarantine(reason)
+    return {"symbol": symbol, "was_quarantined": was_quarantined, "state": one.state.value, "reason": reason}
+
+
+@app.task(name="tasks.pause_all", **CONTROLLING)
 def pause_all(reason: str = "asked for") -> list[Answer]:
     """Pause every symbol that runs."""
-    return _want_all({DesiredState.RUNNING}, DesiredState.PAUSED, reason)
+    return _command_all({DesiredState.RUNNING}, reason, SymbolOrchestrator.pause)
 
 
-@app.task(name="tasks.resume_all", ignore_result=False, acks_late=False)
+@app.task(name="tasks.resume_all", **CONTROLLING)
 def resume_all(reason: str = "asked for") -> list[Answer]:
     """Resume every symbol that is paused; one that was stopped stays so."""
-    return _want_all({DesiredState.PAUSED}, DesiredState.RUNNING, reason)
+    return _command_all({DesiredState.PAUSED}, reason, SymbolOrchestrator.resume)
 
 
-@app.task(name="tasks.status", ignore_result=False, acks_late=False)
+@app.task(name="tasks.status", **ANSWERING)
 def status(symbol: str | None = None) -> list[Answer]:
     """Tell how the symbols stand, one or all of them."""
     here = runtime()
@@ -74,17 +79,21 @@ def status(symbol: str | None = None) -> list[Answer]:
     return [row.as_dict() for row in rows if symbol is None or row.symbol == here.known(symbol)]
 
 
-def _want(here: Runtime, symbol: str, state: DesiredState, reason: str) -> Answer:
-    """Write into the ledger what is wanted: from its return on no decision against it can be written."""
-    ledger = here.stores.ledger
-    before = ledger.desired(here.known(symbol))
-    ledger.set_desired(symbol, state, reason=reason)
-    here.stores.store.set_desired(symbol, state)
-    here.bus.publish([Event(type=_EVENTS[state], symbol=symbol, reason=reason, details={"before": before.value})])
-    return {"symbol": symbol, "before": before.value, "now": state.value, "reason": reason}
-
-
-def _want_all(only: set[DesiredState], state: DesiredState, reason: str) -> list[Answer]:
+def _orchestrator(symbol: str) -> SymbolOrchestrator:
     here = runtime()
-    ledger = here.stores.ledger
-    return [_want(here, symbol, state, reason) for symbol in here.system.symbols if ledger.desired(symbol) in only]
+    return orchestrator_of(here, app).orchestrators[here.known(symbol)]
+
+
+def _command(symbol: str, reason: str, deed: Deed) -> Answer:
+    return _carry_out(_orchestrator(symbol), reason, deed)
+
+
+def _command_all(only: set[DesiredState], reason: str, deed: Deed) -> list[Answer]:
+    every = orchestrator_of(runtime(), app).orchestrators.values()
+    return [_carry_out(one, reason, deed) for one in every if one.desired in only]
+
+
+def _carry_out(one: SymbolOrchestrator, reason: str, deed: Deed) -> Answer:
+    before = one.desired
+    deed(one, reason)
+    return {"symbol": one.symbol, "before": before.value, "now": one.desired.value, "reason": reason}

@@ -3,6 +3,7 @@
 from celery import Task
 
 from tasks import app
+from tasks.flow import step_options
 from tasks.stage import run_stage
 from trading.events import IndicatorsUpdated, NewCandle, SignalGenerated
 from trading.flow import Wake
@@ -11,27 +12,27 @@ LOGGED_CHARACTERS = 160
 """How much of a step's answer goes into the log and to Flower."""
 
 
-@app.task(bind=True, resultrepr_maxsize=LOGGED_CHARACTERS, name="tasks.fetch")
+@app.task(bind=True, resultrepr_maxsize=LOGGED_CHARACTERS, **step_options("tasks.fetch"))
 def fetch(self: Task, symbol: str, deadline_ms: int, expected_ms: int | None = None) -> str:
     """Get the candles that closed since the last one decided, checked, as NEW_CANDLE."""
-    return run_stage(self, symbol, deadline_ms, lambda to: to.fetch.handle(Wake(symbol, expected_ms)))
+    return run_stage(self, symbol, deadline_ms, lambda to: to.begin(Wake(symbol, expected_ms)))
 
 
-@app.task(bind=True, resultrepr_maxsize=LOGGED_CHARACTERS, name="tasks.indicators")
+@app.task(bind=True, resultrepr_maxsize=LOGGED_CHARACTERS, **step_options("tasks.indicators"))
 def indicators(self: Task, message: str, symbol: str, deadline_ms: int) -> str:
     """Compute indicators and regime at those candles, as INDICATORS_UPDATED."""
     new_candle = NewCandle.model_validate_json(message)
     return run_stage(self, symbol, deadline_ms, lambda to: to.indicators.handle(new_candle))
 
 
-@app.task(bind=True, resultrepr_maxsize=LOGGED_CHARACTERS, name="tasks.strategy")
+@app.task(bind=True, resultrepr_maxsize=LOGGED_CHARACTERS, **step_options("tasks.strategy"))
 def strategy(self: Task, message: str, symbol: str, deadline_ms: int) -> str:
     """Ask the strategy and validate what it says, as SIGNAL_GENERATED."""
     updated = IndicatorsUpdated.model_validate_json(message)
     return run_stage(self, symbol, deadline_ms, lambda to: to.strategy.handle(updated))
 
 
-@app.task(bind=True, resultrepr_maxsize=LOGGED_CHARACTERS, name="tasks.execute")
+@app.task(bind=True, resultrepr_maxsize=LOGGED_CHARACTERS, **step_options("tasks.execute"))
 def execute(self: Task, message: str, symbol: str, deadline_ms: int) -> str:
     """Show the venue the candles, book its fills, decide on the signals and send the orders."""
     generated = SignalGenerated.model_validate_json(message)

@@ -1,25 +1,29 @@
-"""Comparing ledger and venue: from beat, when a worker starts, and when a person asks.
+"""Comparing ledger and venue, from beat, when a worker starts and when a person asks; and what a person does about it.
 
 `celery call tasks.reconcile --args='["XAUUSD"]'`
 
-It runs on the symbol's own queue, between two chains. It is acknowledged before it runs: one whose worker dies is lost,
-and the next one, sent when the worker starts again, does its work.
+It runs on the symbol's own queue, between two chains. One whose process dies is not repeated: the next one, from beat
+or from the worker's start, does its work. Delivered again it just compares once more.
 """
 
 from typing import Any
 
+from adapters import adoption
 from tasks import app
-from tasks.flow import RECONCILE
+from tasks.delivery import ANSWERING, CONTROLLING
+from tasks.flow import FLATTEN, RECONCILE, RESOLVE, step_options
 from tasks.runtime import Runtime, runtime
 from tasks.stage import pipeline_of
-from trading.errors import Transient
+from trading.adoption import AdoptionWish
+from trading.errors import Rejected, Transient
 from trading.events import Event, EventType
+from trading.incidents import Incident, IncidentKind
 from trading.reconciliation import Leave, Tell, told
 
 Answer = dict[str, Any]
 
 
-@app.task(name=RECONCILE, ignore_result=False, acks_late=False)
+@app.task(**step_options(RECONCILE), **ANSWERING)
 def reconcile(symbol: str, reason: str = "asked for") -> Answer:
     """Settle a symbol's orders that are not settled, and compare its ledger and venue."""
     here = runtime()
@@ -37,14 +41,90 @@ def reconcile(symbol: str, reason: str = "asked for") -> Answer:
     return {"symbol": symbol, "reason": reason, "outcome": outcome, "actions": [told(action) for action in actions]}
 
 
-@app.task(name="tasks.resolve_incident", ignore_result=False, acks_late=False)
-def resolve_incident(identity: int, reason: str = "asked for") -> Answer | None:
-    """Close an incident, so that its symbol may send orders again; None when no open one has this number."""
+@app.task(name=FLATTEN, **CONTROLLING)
+def flatten(symbol: str, reason: str = "asked for") -> Answer:
+    """Close all that is open of a symbol, without a signal. It may open again at its next one, unless it is paused."""
     here = runtime()
-    row = here.stores.ledger.resolve_incident(identity, reason)
+    pipeline = pipeline_of(here, here.known(symbol))
+    try:
+        answer = pipeline.flatten(reason)
+    finally:
+        here.report(pipeline)
+    desired = here.stores.ledger.desired(symbol)
+    return {"symbol": symbol, "reason": reason, "desired": desired.value, **answer.as_dict()}
+
+
+@app.task(name=RESOLVE, throws=(Rejected,), **ANSWERING)
+def resolve_incident(
+    identity: int,
+    reason: str = "asked for",
+    symbol: str | None = None,
+    adopt: bool = False,
+    strategy: str | None = None,
+    price: float | None = None,
+    by: str = "somebody",
+) -> Answer | None:
+    """Close an incident, so that its symbol may send orders again; None when no open one has this number.
+
+    With its symbol it runs on the symbol's own queue and may ask the venue: an order that was lost is asked for once
+    more, and with `adopt` the ledger takes over what the venue holds.
+
+    Args:
+        strategy: Whose position an adoption shall be, where more than one could be meant.
+        price: At which an adoption is booked; the venue's average price where it is left out.
+        by: Who asked.
+    """
+    here = runtime()
+    incident = here.stores.ledger.incident(identity)
+    if incident is None:
+        return None
+    if symbol not in (None, incident.symbol) or (adopt and symbol is None):
+        needed = f"incident {identity} is of {incident.symbol}: say symbol={incident.symbol}"
+        raise Rejected("symbol", f"{needed}, so that it runs on the queue on which nothing else asks the venue")
+    if adopt:
+        return _adopted(here, identity, incident.symbol, AdoptionWish(reason, by, strategy, price))
+    if symbol is not None and incident.kind is IncidentKind.ORDER_LOST:
+        return _looked_for(here, identity, incident, reason)
+    return _resolved(here, identity, reason)
+
+
+def _resolved(here: Runtime, identity: int, reason: str, *, is_lost: bool = True) -> Answer | None:
+    row = here.stores.ledger.resolve_incident(identity, reason, is_lost=is_lost)
     if row is not None:
         _tell_resolved(here, row, reason)
     return row
+
+
+def _adopted(here: Runtime, identity: int, symbol: str, wish: AdoptionWish) -> Answer | None:
+    pipeline = pipeline_of(here, here.known(symbol))
+    configured = here.system.symbols[symbol].strategy.name
+    try:
+        done = adoption.adopt(identity, here.stores.ledger, pipeline, wish, configured=configured)
+    finally:
+        here.report(pipeline)
+    if done is None:
+        return None
+    booked, rows = done
+    steps = [str(step) for step in booked.adjustments]
+    details = {"strategy": booked.strategy, "adopted": steps, "incident": identity}
+    here.bus.publish([Event(type=EventType.POSITION_MODIFIED, symbol=symbol, reason=wish.words, details=details)])
+    for row in rows:
+        _tell_resolved(here, row, wish.words)
+    [asked] = [row for row in rows if row["id"] == identity]
+    return {**asked, "adopted": steps, "strategy": booked.strategy, "closed": [row["id"] for row in rows]}
+
+
+def _looked_for(here: Runtime, identity: int, lost: Incident, reason: str) -> Answer | None:
+    """Ask the venue once more for a lost order; one that it has after all goes on."""
+    pipeline = pipeline_of(here, here.known(lost.symbol))
+    order = pipeline.execute.find(lost.key)
+    row = _resolved(here, identity, reason, is_lost=order is None)
+    if row is None or order is None:
+        return row
+    return {
+        **row,
+        "found": f"the venue has it after all: {order.state.value}, {order.filled_units:g} filled; it goes on",
+    }
 
 
 def _tell_resolved(here: Runtime, row: Answer, reason: str) -> None:

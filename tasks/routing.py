@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.flow import FIRST_STAGE, RECONCILE, STAGES
+from tasks.flow import FIRST_STAGE, FLATTEN, RECONCILE, RESOLVE, STAGES
 
 CONTROL_QUEUE = "control"
 URGENT, PATIENT = 0, 9
@@ -11,7 +11,8 @@ PRIORITY_STEPS = (URGENT, PATIENT)
 """Lower is first on Redis. Each further step is one more list that a worker polls for each of its queues."""
 
 
-_PATIENT = frozenset({FIRST_STAGE, RECONCILE})
+_PATIENT = frozenset({FIRST_STAGE, RECONCILE, FLATTEN, RESOLVE})
+_BY_SYMBOL = {*STAGES, RECONCILE, FLATTEN}
 
 
 def route(
@@ -26,7 +27,7 @@ def route(
 
     A new tick waits until the chain before it has ended: its later steps are urgent, the first one is patient.
     """
-    if name in STAGES or name == RECONCILE:
+    if name in _BY_SYMBOL or (name == RESOLVE and (kwargs or {}).get("symbol")):
         symbol = (kwargs or {}).get("symbol") or (args[0] if args else None)
         return {"queue": str(symbol), "priority": PATIENT if name in _PATIENT else URGENT}
     if name.startswith("tasks."):

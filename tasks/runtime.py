@@ -3,27 +3,39 @@
 import json
 import logging
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 from adapters import keys
 from adapters.bootstrap import Stores, build_pipeline, open_source, open_stores
+from adapters.clock import now_ms
+from adapters.config_follower import ConfigFollower
 from adapters.redis_bus import RedisEventBus
 from adapters.redis_client import talking_to_redis
 from adapters.venues import open_venues
+from configs.change import change_refused
+from configs.content import fingerprint
 from configs.load import SystemConfig, load_system
 from configs.settings import Settings, load_settings
-from trading.errors import Transient, UnknownSymbol
-from trading.lifecycle import ServiceState
+from configs.symbols import Venue as VenueConfig
+from trading.errors import Rejected, Transient, UnknownSymbol
+from trading.lifecycle import DesiredState, ServiceState
 from trading.pipeline import SymbolPipeline
-from trading.ports import Venue
+from trading.ports import CandleSource, Venue
 
 logger = logging.getLogger(__name__)
 
 _DELIVERY_MEMORY_S = 3600
+_LOOK_S = 1.0
+"""Seconds after which what a process knows of the configuration is compared with what was applied."""
+
 _BUILDING = "SymbolPipeline"
 """Stands in the place of the four services where these can't be built."""
+
+CHANGING, CHANGED = "its configuration changes", "its configuration has changed"
+"""Why a symbol is held until its services are built anew, and why it then runs."""
 
 
 class Runtime:
@@ -31,23 +43,45 @@ class Runtime:
 
     def __init__(self, settings: Settings, system: SystemConfig) -> None:
         self.settings = settings
-        self.system = system
         self.stores: Stores = open_stores(settings, system)
-        self._venues: Mapping[str, Venue] = {}
+        self.config = ConfigFollower(settings, system, self.stores.redis)
+        self._looked_s = 0.0
+        self._venues: dict[str, tuple[VenueConfig, Venue]] = {}
         self._pipelines: dict[str, SymbolPipeline] = {}
+        self._built_of: dict[str, SystemConfig] = {}
+
+    @property
+    def system(self) -> SystemConfig:
+        """The configuration that is in force, at most a second old."""
+        if time.monotonic() >= self._looked_s + _LOOK_S:
+            self.look()
+        return self.config.system
 
     @property
     def bus(self) -> RedisEventBus:
         return self.stores.bus
 
+    def look(self) -> None:
+        """Take over what was applied; where Redis does not answer, what is known goes on to hold.
+
+        Services that were built of something else begin anew at their next tick.
+        """
+        self._looked_s = time.monotonic()
+        try:
+            if self.config.look():
+                self._renew_outdated()
+        except Transient as trouble:
+            logger.warning("config_unknown reason=%s", trouble)
+
     def known(self, symbol: str) -> str:
-        """Return `symbol` when it is configured.
+        """Return `symbol` when it is configured, by what was applied last.
 
         Raises:
             UnknownSymbol: It is not; the error lists those that are.
         """
-        if symbol not in self.system.symbols:
-            raise UnknownSymbol(str(symbol), tuple(self.system.symbols))
+        self.look()
+        if symbol not in self.config.system.symbols:
+            raise UnknownSymbol(str(symbol), tuple(self.config.system.symbols))
         return symbol
 
     def pipeline(self, symbol: str) -> SymbolPipeline:
@@ -56,23 +90,94 @@ class Runtime:
         return found if found is not None else self.rebuild(symbol)
 
     def rebuild(self, symbol: str) -> SymbolPipeline:
-        """Build the symbol's pipeline anew: nothing that the old one remembered is kept."""
-        config = self.system.symbols[self.known(symbol)]
-        if not self._venues:
-            self._venues = open_venues(self.settings, self.system.symbols)
+        """Build the symbol's pipeline anew, of what was applied last: nothing that the old one remembered is kept.
+
+        Raises:
+            Rejected: Its configuration is another one than before, and something is open that forbids that.
+        """
+        system = self._admitted(self.known(symbol))
+        content = self.config.described(system)
         stores = self.stores
+        source = open_source(symbol, system.symbols[symbol], stores.redis, self.settings.namespace)
         pipeline = build_pipeline(
             symbol,
-            self.system,
-            source=open_source(symbol, config, stores.redis, self.settings.namespace),
+            system,
+            source=source,
             store=stores.store,
             ledger=stores.ledger,
-            venue=self._venues[symbol],
+            venue=self._venue(symbol, system),
             window_limit=self.settings.window_max_len,
         )
-        self._pipelines[symbol] = pipeline
+        self.config.applied.note_built(symbol, content)
+        self._refill(pipeline, source)
+        self._pipelines[symbol], self._built_of[symbol] = pipeline, system
+        self._release(symbol, fingerprint(content, symbol))
         self.report(pipeline)
         return pipeline
+
+    def _renew_outdated(self) -> None:
+        """Have symbols of this process whose services were built of something else begin anew at their next tick."""
+        now = self.config.content()
+        for symbol, system in self._built_of.items():
+            if symbol not in now["symbols"]:
+                self._pipelines.pop(symbol, None)
+            elif fingerprint(self.config.described(system), symbol) != fingerprint(now, symbol):
+                self.stores.store.renew(symbol)
+
+    def _admitted(self, symbol: str) -> SystemConfig:
+        """Return the configuration to build a symbol of: the one from before where what is open forbids the new one."""
+        system = self.config.system
+        own = self.config.content()
+        built = self.config.applied.built([symbol]).get(symbol)
+        if built is None or built.config == own["symbols"][symbol]:
+            return system
+        refusals = change_refused(symbol, built.config, own["symbols"][symbol], self.stores.ledger.exposure)
+        if not refusals:
+            return system
+        earlier = self._built_of.get(symbol)
+        if earlier is None:
+            raise Rejected("config_change", "; ".join(refusals))
+        logger.error("config_kept symbol=%s reason=%s", symbol, "; ".join(refusals))
+        return earlier
+
+    def _venue(self, symbol: str, system: SystemConfig) -> Venue:
+        """Return a symbol's venue; those that are new are opened together, so that they share their connections."""
+        symbols = system.symbols
+        known = {name: config for name, (config, _) in self._venues.items()}
+        if known.get(symbol) != symbols[symbol].venue:
+            new = {name: config for name, config in symbols.items() if known.get(name) != config.venue}
+            opened = open_venues(self.settings, new)
+            self._venues |= {name: (config.venue, opened[name]) for name, config in new.items()}
+        return self._venues[symbol][1]
+
+    def _refill(self, pipeline: SymbolPipeline, source: CandleSource) -> None:
+        """Fill the stored window where the source is another one, or the indicators look back further than before.
+
+        Raises:
+            Transient: The source did not answer, and there is no candle at all.
+        """
+        symbol, store, needed = pipeline.symbol, self.stores.store, pipeline.indicators.history_count
+        cursor_ms = store.load(symbol).cursor_ms
+        if not cursor_ms or len(stored := store.window(symbol, needed, until_ms=cursor_ms)) >= needed:
+            return
+        try:
+            history = source.history(cursor_ms, count=needed)
+        except Transient as trouble:
+            if not len(stored):
+                raise
+            logger.warning("window_short symbol=%s candles=%s reason=%s", symbol, len(stored), trouble)
+            return
+        if len(history) > len(stored):
+            store.refill(symbol, history, cursor_ms=cursor_ms)
+
+    def _release(self, symbol: str, built: str) -> None:
+        """Let a symbol run that was held until its services are built of what was applied."""
+        ledger = self.stores.ledger
+        applied = self.config.applied.begin(self.config.content())
+        if ledger.desired(symbol) is DesiredState.RUNNING or symbol not in applied["symbols"]:
+            return
+        if fingerprint(applied, symbol) == built and ledger.release(symbol, held_for=CHANGING, reason=CHANGED):
+            self.stores.store.set_desired(symbol, DesiredState.RUNNING)
 
     def flush(self, pipeline: SymbolPipeline) -> None:
         """Send the events that no commit has taken along.
@@ -86,31 +191,35 @@ class Runtime:
 
     def report(self, pipeline: SymbolPipeline) -> None:
         """Write down how the services are. A Redis that does not answer is logged: it must hide no error before it."""
-        statuses: Any = {status["service_name"]: json.dumps(status) for status in pipeline.statuses()}
         try:
             self.flush(pipeline)
-            self._write_statuses(pipeline.symbol, statuses)
+            self._write_statuses(pipeline.symbol, pipeline.statuses())
         except Transient as trouble:
             logger.warning("report_failed symbol=%s reason=%s", pipeline.symbol, trouble)
 
     def report_unbuilt(self, symbol: str, error: Exception) -> None:
         """Write down that the symbol has no services, because they can't be built."""
         text = f"{type(error).__name__}: {error}"
-        status = {"service_name": _BUILDING, "symbol": symbol, "state": ServiceState.ERROR, "last_error": text}
+        is_transient = isinstance(error, Transient)
+        status = {
+            "service_name": _BUILDING,
+            "symbol": symbol,
+            "state": ServiceState.ERROR,
+            "last_error": text,
+            "is_transient": is_transient,
+        }
         try:
-            self._write_statuses(symbol, {_BUILDING: json.dumps(status)})
+            self._write_statuses(symbol, [status])
         except Transient as trouble:
             logger.warning("report_failed symbol=%s reason=%s", symbol, trouble)
 
-    def _write_statuses(self, symbol: str, statuses: Any) -> None:
-        key = keys.service(self.settings.namespace, symbol)
+    def _write_statuses(self, symbol: str, statuses: Sequence[Mapping[str, Any]]) -> None:
+        key, at_ms = keys.service(self.settings.namespace, symbol), now_ms()
+        written: Any = {status["service_name"]: json.dumps({**status, "reported_at_ms": at_ms}) for status in statuses}
         with talking_to_redis(), self.stores.redis.pipeline(transaction=True) as pipe:
             pipe.delete(key)
-            pipe.hset(key, mapping=statuses)
+            pipe.hset(key, mapping=written)
             pipe.execute()
-
-    def note_fetch(self, symbol: str) -> None:
-        self.stores.store.note_fetch(symbol)
 
     def count_delivery(self, task_id: str) -> int:
         """Count one more delivery of a message that came more than once, and return how many there were."""

@@ -8,6 +8,7 @@ from celery import Task
 
 from adapters.clock import now_ms
 from tasks.flow import DELIVERY_LIMIT, TICK_LIFE_S
+from tasks.log_context import about_candle
 from tasks.runtime import Runtime, runtime
 from tasks.ticks import send_tick
 from trading.events import Event, EventType, Message
@@ -30,15 +31,17 @@ def run_stage(task: Task, symbol: str, deadline_ms: int, work: Callable[[SymbolP
     """
     here = runtime()
     refusal = _refusal(task, here, symbol, deadline_ms)
-    outcome = refusal or _work(here, symbol, work)
+    outcome = refusal or work_on(here, symbol, work)
     if isinstance(outcome, End):
         task.request.chain = None
         _ended(task, here, symbol, outcome)
         return str(outcome)
+    about_candle(outcome.correlation_id)
     return outcome.model_dump_json()
 
 
-def _work(here: Runtime, symbol: str, work: Callable[[SymbolPipeline], Out | End]) -> Out | End:
+def work_on(here: Runtime, symbol: str, work: Callable[[SymbolPipeline], Out | End]) -> Out | End:
+    """Have a symbol's services do some work, built anew where that was asked for; an error is written down first."""
     pipeline = pipeline_of(here, symbol)
     was_sick = not pipeline.is_healthy
     try:
@@ -80,8 +83,6 @@ def _refusal(task: Task, here: Runtime, symbol: str, deadline_ms: int) -> End | 
 
 
 def _ended(task: Task, here: Runtime, symbol: str, end: End) -> None:
-    if end.reason is EndReason.NO_NEW_CANDLE:
-        here.note_fetch(symbol)
     if end.more:
         tick_id = f"more:{symbol}:{end.cursor_ms}"
         send_tick(task.app, symbol, tick_id=tick_id, life_s=TICK_LIFE_S, expected_ms=end.cursor_ms)

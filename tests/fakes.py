@@ -1,7 +1,7 @@
 """Doubles for tests of the rules: a store in memory, a source that plays a script, and things that fail on demand."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -23,9 +23,10 @@ from trading.candles import COLUMNS, Candles
 from trading.checked_venue import CheckedVenue
 from trading.errors import Transient
 from trading.events import Event, EventType, Regime, SignalSide
+from trading.feed import FeedMemory, Shown
 from trading.flow import End, Wake
 from trading.indicators import Indicator
-from trading.lifecycle import DesiredState
+from trading.lifecycle import DesiredState, PositionPolicy
 from trading.matching import FillTerms
 from trading.orders import Fill, OpenOrder, OrderRequest, VenueOrder, VenuePosition
 from trading.pipeline import SymbolPipeline
@@ -38,6 +39,9 @@ SYMBOL = "XAUUSD"
 START_MS = int(pd.Timestamp("2026-03-02T00:00Z").timestamp() * 1000)
 MINUTE_MS = 60_000
 PLANNED_STRATEGY = "tests.fakes:PlannedStrategy"
+
+WRITES = ("decide", "flatten", "mark", "record_fills", "open_incidents", "mark_told")
+"""What the execute stage writes into the ledger."""
 
 T = TypeVar("T")
 
@@ -83,7 +87,10 @@ class _SymbolMemory:
     regime: Regime = Regime.UNKNOWN
     generation: int = 0
     timeframe: str = ""
+    quarantine: PositionPolicy | None = None
     window: Candles = field(default_factory=Candles.empty)
+    feed: FeedMemory | None = None
+    moved_ms: int = 0
     journal: dict[int, str] = field(default_factory=dict)
 
 
@@ -93,11 +100,13 @@ class MemorySymbolStore:
     Attributes:
         events: All events that commits published.
         failures: Errors to raise, one for each commit, before commits work again.
+        now_ms: The wall clock.
     """
 
     def __init__(self, *, window_limit: int = 2_000) -> None:
         self.events: list[Event] = []
         self.failures: list[Exception] = []
+        self.now_ms = 0
         self._window_limit = window_limit
         self._symbols: dict[str, _SymbolMemory] = {}
 
@@ -105,7 +114,9 @@ class MemorySymbolStore:
         at = self._of(symbol)
         if at.cursor_ms is None:
             return SymbolMemory(None, DesiredState.RUNNING, True, Regime.UNKNOWN, at.generation)
-        return SymbolMemory(at.cursor_ms, at.desired, at.has_exposure, at.regime, at.generation, at.timeframe)
+        return SymbolMemory(
+            at.cursor_ms, at.desired, at.has_exposure, at.regime, at.generation, at.timeframe, at.quarantine
+        )
 
     def window(self, symbol: str, count: int, *, until_ms: int) -> Candles:
         return self._of(symbol).window.until(until_ms)[-count:]
@@ -113,13 +124,26 @@ class MemorySymbolStore:
     def seed(self, symbol: str, history: Candles, *, timeframe: str, cursor_ms: int, desired: DesiredState) -> None:
         at = self._of(symbol)
         at.cursor_ms, at.desired, at.has_exposure, at.regime = cursor_ms, desired, True, Regime.UNKNOWN
-        at.window, at.timeframe = history, timeframe
+        at.window, at.timeframe, at.feed = history, timeframe, None
 
     def expose(self, symbol: str) -> None:
         self._of(symbol).has_exposure = True
 
     def set_desired(self, symbol: str, state: DesiredState) -> None:
         self._of(symbol).desired = state
+
+    def set_quarantine(self, symbol: str, policy: PositionPolicy | None) -> None:
+        self._of(symbol).quarantine = policy
+
+    def note_fetch(self, symbol: str, shown: Shown) -> None:
+        at = self._of(symbol)
+        if at.feed is None or at.feed.shown.market_ms != shown.market_ms:
+            at.moved_ms = self.now_ms
+        at.feed = FeedMemory(shown, self.now_ms, at.moved_ms, at.cursor_ms or 0)
+
+    def feed(self, symbol: str) -> FeedMemory | None:
+        at = self._of(symbol)
+        return at.feed and replace(at.feed, cursor_ms=at.cursor_ms or 0)
 
     def renew(self, symbol: str) -> None:
         self._of(symbol).generation += 1
@@ -137,6 +161,9 @@ class MemorySymbolStore:
             at.window = at.window.then(fresh)[-self._window_limit :]
             at.cursor_ms, at.regime = fresh.last_open_ms, commit.regimes[-1]
             at.has_exposure = at.has_exposure if commit.has_exposure is None else commit.has_exposure
+        known_ms = at.feed.shown.market_ms if at.feed else 0
+        if commit.shown is not None and (len(fresh) or commit.shown.market_ms >= known_ms):
+            self.note_fetch(commit.symbol, commit.shown)
         self.events += events
         return len(fresh)
 
@@ -192,6 +219,9 @@ class ScriptedSource:
         self._asked("since")
         missed = self._bars().after(after_ms)
         return Bars(missed[:limit], self.as_of_ms, len(missed) > limit)
+
+    def close(self) -> None:
+        self.asked.append("close")
 
     def spoil(self, at: int, **values: float) -> None:
         """Show a candle with other values, as `spoil(3, high=float("nan"))`."""
@@ -359,10 +389,13 @@ def planned(plan: Mapping[int, str], **distances: float) -> dict[str, Any]:
 
 
 class Databases:
-    """Ledger and paper books in SQLite files, for one desk after the other: so each statement is compiled once."""
+    """Ledger and paper books in SQLite files, for one desk after the other: so each statement is compiled once.
 
-    def __init__(self, folder: Path) -> None:
-        self.ledger = open_engine(folder / "ledger.db", "ledger")
+    With `url` the ledger is in that database.
+    """
+
+    def __init__(self, folder: Path, *, url: str = "") -> None:
+        self.ledger = create_engine(url) if url else open_engine(folder / "ledger.db", "ledger")
         self.paper = open_engine(folder / "paper.db", "paper")
         migrate(self.ledger)
         paper_books.create_tables(self.paper)
@@ -426,11 +459,16 @@ class Desk:
             self.config,
             source=cast("CandleSource", self.source),
             store=watch(cast("SymbolStore", self.store), "expose", "commit"),
-            ledger=watch(cast("Ledger", self.ledger), "decide", "mark", "record_fills", "open_incidents"),
+            ledger=watch(cast("Ledger", self.ledger), *WRITES),
             venue=watch(CheckedVenue(venue), "submit", "sync"),
             now_s=lambda: 0.0,
             sleep_s=self._sleep,
         )
+
+    def watch(self, fuse: Fuse) -> None:
+        """Go on with a new process, whose writes another fuse watches."""
+        self._fuse = fuse
+        self.restart()
 
     def _sleep(self, seconds: float) -> None:
         self.slept_s.append(seconds)
@@ -438,6 +476,12 @@ class Desk:
     @property
     def _lied_s(self) -> float:
         return sum(self.slept_s)
+
+    def flush(self) -> None:
+        """Let the events leave that wait for a commit, as a task does at its end."""
+        events = self.pipeline.outbox.waiting()
+        self.store.events += events
+        self.pipeline.outbox.forget(len(events))
 
     def want(self, state: DesiredState) -> None:
         """Say what is wanted of the symbol, as the control tasks do."""

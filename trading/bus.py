@@ -1,6 +1,6 @@
 """The local event bus: in process, synchronous, one for each symbol."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from trading.events import LOCAL_ONLY, Event, EventType, Message
 
@@ -20,6 +20,12 @@ class LocalBus:
         """Call `handler` for events of these types, of all types when none is named."""
         self._handlers.append((frozenset(types), handler))
 
+    def tell(self, make: Callable[[], Iterable[Event]]) -> None:
+        """Publish what `make` returns; where nobody listens it is not called, which spares making the events."""
+        if self._handlers:
+            for event in make():
+                self.publish(event)
+
     def publish(self, event: Event | Message) -> None:
         for types, handler in self._handlers:
             if not types or event.type in types:
@@ -31,7 +37,12 @@ class Outbox:
 
     def __init__(self, bus: LocalBus) -> None:
         self._events: list[Event] = []
+        self._sent_handlers: list[Callable[[Sequence[Event]], None]] = []
         bus.subscribe(self._keep)
+
+    def on_sent(self, handler: Callable[[Sequence[Event]], None]) -> None:
+        """Call `handler` with events each time some have left the worker."""
+        self._sent_handlers.append(handler)
 
     def _keep(self, event: Event | Message) -> None:
         if isinstance(event, Event) and event.type not in LOCAL_ONLY:
@@ -43,4 +54,7 @@ class Outbox:
 
     def forget(self, count: int) -> None:
         """Drop the oldest `count` events, because they were sent."""
+        sent = self._events[:count]
         del self._events[:count]
+        for handler in self._sent_handlers if sent else ():
+            handler(sent)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from trading.bus import Outbox
 from trading.candles import Candles
 from trading.events import Message, Regime
+from trading.feed import Shown
 from trading.ports import Commit, SymbolStore
 
 
@@ -30,6 +31,15 @@ class Chronicle:
             Transient: The store did not answer; the cursor stays, so the batch comes again.
         """
         events = self._outbox.waiting()
-        commit = Commit(message.symbol, message.timeframe, message.after_ms, candles, decisions, regimes, has_exposure)
+        commit = Commit(
+            message.symbol,
+            message.timeframe,
+            message.after_ms,
+            candles,
+            decisions,
+            regimes,
+            has_exposure,
+            Shown(message.as_of_ms, message.newest_ms, message.is_over),
+        )
         self._store.commit(commit, events)
         self._outbox.forget(len(events))

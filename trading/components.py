@@ -2,17 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Protocol
 
 from trading.events import Event
 from trading.health import Observation
 from trading.ladder import Course
-from trading.lifecycle import DesiredState, SymbolState
+from trading.lifecycle import DesiredState, PositionPolicy, SymbolState
 from trading.services.base import ServiceStatus
-
-PositionPolicy = Literal["hold", "flatten", "alert"]
-"""What becomes of an open position when its symbol is quarantined. hold: it stays, its stop and target at the venue
-protect it, their fills are still booked; flatten: it is closed at the market; alert: nothing at all is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +17,10 @@ class Standing:
 
     Attributes:
         since_ms: When it came into this state, wall clock, milliseconds since the epoch.
-        queued: Messages that waited in its queue at the last look.
+        watched_ms: Since when it is looked at again and again, or since a person last asked something of it: what was
+            before that is no silence.
+        looked_ms: When it was last looked at.
+        queued: Messages that waited in its queue at that look.
         version: Grows with each write; a write that saw an older one is refused.
     """
 
@@ -29,8 +28,15 @@ class Standing:
     reason: str = ""
     since_ms: int = 0
     course: Course = field(default_factory=Course)
+    watched_ms: int = 0
+    looked_ms: int = 0
     queued: int = 0
     version: int = 0
+
+    @property
+    def began_ms(self) -> int:
+        """When it was last given a chance: nothing from before that is overdue."""
+        return max(self.watched_ms, self.course.acted_ms)
 
 
 class Logger(Protocol):
@@ -100,8 +106,12 @@ class SymbolComponents(Protocol):
         """Build the services anew, with fresh clients, and wake the symbol."""
         ...
 
-    def restart_symbol(self) -> None:
-        """Drop its queued messages, end the step that it runs, begin anew, compare with the venue, and wake it."""
+    def restart_symbol(self, *, has_fresh_worker: bool) -> None:
+        """Drop its queued messages, end the step that it runs, begin anew, compare with the venue, and wake it.
+
+        Args:
+            has_fresh_worker: In a new worker process too, where it has a worker to itself that something starts again.
+        """
         ...
 
     def quarantine(self, cause: str, reason: str) -> PositionPolicy:

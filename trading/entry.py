@@ -69,10 +69,13 @@ def _side(sign: int) -> str:
 
 
 def _closed_market(closed_ms: int, session: Session) -> Rejected | None:
-    if session.is_open(closed_ms):
+    try:
+        is_open = session.is_open(closed_ms)
+    except Rejected as unknown:
+        return unknown
+    if is_open:
         return None
-    hours = f"{session.opens} to {session.closes}, {session.timezone}"
-    return Rejected("session", f"the market is closed when the candle ends ({closed_ms} ms); open are {hours}")
+    return Rejected("session", f"the market is closed when the candle ends ({closed_ms} ms); open are {session.hours}")
 
 
 def _wrong_regime(regime: Regime, allowed: frozenset[Regime] | None) -> Rejected | None:

@@ -6,10 +6,12 @@ A message names itself by symbol and candle open time; `correlation_id` is the s
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, PlainSerializer, TypeAdapter
 
-from trading.candles import Candles
-from trading.lifecycle import DesiredState
+from trading.candles import Candles, timeframe_ms
+from trading.indicator_rows import IndicatorRows
+from trading.lifecycle import DesiredState, PositionPolicy
 
 
 class EventType(StrEnum):
@@ -79,6 +81,38 @@ class Event(_Frozen):
 CandleRow = Annotated[list[float], Field(min_length=6, max_length=6)]
 """`[open_ms, open, high, low, close, volume]`."""
 
+_FINITE = ConfigDict(allow_inf_nan=False)
+_CANDLES = TypeAdapter(Annotated[list[CandleRow], Field(min_length=1)], config=_FINITE)
+_ROWS = TypeAdapter(tuple[list[str], list[list[float]]], config=_FINITE)
+
+
+def _candles(given: object) -> Candles:
+    candles = given if isinstance(given, Candles) else Candles.from_rows(_CANDLES.validate_python(given))
+    if not len(candles) or not np.isfinite(candles.values).all():
+        raise ValueError("at least one candle is needed, and none that holds NaN or infinity")
+    return candles
+
+
+def _indicator_rows(given: object) -> IndicatorRows:
+    if not isinstance(given, IndicatorRows):
+        return IndicatorRows.from_rows(*_ROWS.validate_python(given))
+    if not np.isfinite(given.values).all():
+        raise ValueError("an indicator is NaN or infinite")
+    return given
+
+
+CandleTable = Annotated[
+    InstanceOf[Candles], BeforeValidator(_candles), PlainSerializer(Candles.rows, return_type=list[list[float]])
+]
+"""Candles, at least one; in JSON a list of `CandleRow`."""
+
+RowTable = Annotated[
+    InstanceOf[IndicatorRows],
+    BeforeValidator(_indicator_rows),
+    PlainSerializer(lambda rows: (list(rows.columns), rows.rows()), return_type=tuple[list[str], list[list[float]]]),
+]
+"""Indicator rows; in JSON the names of the columns, and a list of `[open_ms, close, *values]`."""
+
 
 class Regime(StrEnum):
     """What kind of market the candles show."""
@@ -135,6 +169,9 @@ class Message(_Frozen):
         after_ms: Open time of the last candle decided before these, 0 for none: where the stored window ends.
         candles: The closed candles to decide on, 1..N, oldest first.
         as_of_ms: Market time at which the source answered: how old a candle is follows from it.
+        newest_ms: Open time of the newest closed candle that the source showed, which may come after these.
+        is_over: No candle will follow that one.
+        is_replay: History: each candle counts as seen at its own close, whenever the source answered.
         desired: What the user wanted of the symbol when the chain began; the ledger asks again.
         has_exposure: An order or a position may be alive, so the candles must reach the venue.
         more: The source holds further candles, so another wake-up is due when this chain ends.
@@ -144,15 +181,18 @@ class Message(_Frozen):
     symbol: str
     timeframe: str
     after_ms: int
-    candles: list[CandleRow] = Field(min_length=1)
+    candles: CandleTable
     as_of_ms: int
+    newest_ms: int = 0
+    is_over: bool = False
+    is_replay: bool = False
     desired: DesiredState
     has_exposure: bool
     more: bool = False
 
     @property
     def last_open_ms(self) -> int:
-        return int(self.candles[-1][0])
+        return self.candles.last_open_ms
 
     @property
     def correlation_id(self) -> str:
@@ -162,8 +202,9 @@ class Message(_Frozen):
         """Return the fields that the next stage's message takes over."""
         return {name: getattr(self, name) for name in _CARRIED}
 
-    def new_candles(self) -> Candles:
-        return Candles.from_rows(self.candles)
+    def seen_ms(self, open_ms: int) -> int:
+        """Return the market time at which one of the candles was seen."""
+        return open_ms + timeframe_ms(self.timeframe) if self.is_replay else self.as_of_ms
 
 
 _CARRIED = tuple(name for name in Message.model_fields if name != "type")
@@ -174,25 +215,24 @@ class NewCandle(Message):
 
     Attributes:
         regime: Of the last candle decided before these.
+        quarantine: The policy of a symbol that is set aside: then only its open position needs the candles.
     """
 
     type: Literal[EventType.NEW_CANDLE] = EventType.NEW_CANDLE
     regime: Regime
+    quarantine: PositionPolicy | None = None
 
 
 class IndicatorsUpdated(Message):
     """indicators -> strategy.
 
     Attributes:
-        columns: Names of the indicators, in the order of `rows`.
-        rows: `[open_ms, close, *indicator values]`, oldest first: the rows of the candles and of the
-            `recent_rows_limit - 1` before them; fewer while the window still fills.
+        rows: Those of the candles and of the `recent_rows_limit - 1` before them; fewer while the window still fills.
         regimes: One for each candle.
     """
 
     type: Literal[EventType.INDICATORS_UPDATED] = EventType.INDICATORS_UPDATED
-    columns: list[str]
-    rows: list[list[float]]
+    rows: RowTable
     regimes: list[Regime]
 
 

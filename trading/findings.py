@@ -1,6 +1,12 @@
 """The incidents, put into words: what was found, with the numbers."""
 
+from datetime import UTC, datetime
+from typing import get_args
+
+from trading.errors import Rejected
+from trading.events import Signal
 from trading.incidents import Incident, IncidentKind
+from trading.lifecycle import PositionPolicy
 from trading.orders import Fill, OpenOrder, OrderRequest, OrderState
 from trading.ports import Intent
 from trading.positions import Position
@@ -58,6 +64,30 @@ def unprotected(position: Position) -> Incident:
     )
     details = {"units": position.units, "stop_loss": position.stop_loss}
     return Incident(IncidentKind.UNPROTECTED, position.symbol, str(position.opened_ms), reason, details)
+
+
+def quarantined(symbol: str, policy: PositionPolicy, cause: str, why: str) -> Incident:
+    """Put into words that a symbol was set aside.
+
+    Raises:
+        Rejected: There is no such policy.
+    """
+    allowed = get_args(PositionPolicy)
+    if policy not in allowed:
+        raise Rejected("policy", f"policy {policy!r} of a quarantine: allowed are {', '.join(allowed)}")
+    reason = f"{symbol} was set aside: {why}; policy for its position: {policy}"
+    return Incident(IncidentKind.QUARANTINED, symbol, "symbol", reason, {"policy": policy, "cause": cause})
+
+
+def close_refused(symbol: str, position: Position, signal: Signal) -> Incident:
+    at = datetime.fromtimestamp(signal.open_ms / 1000, UTC)
+    reason = (
+        f"{signal.strategy} asked to end {position.units:g} units of {symbol} at {signal.price:g} (candle of "
+        f"{at:%Y-%m-%d %H:%M} UTC: {signal.reason}) while the symbol was halted; they are open still, if nobody has "
+        f"closed them: celery -A tasks trading flatten {symbol}"
+    )
+    details = {"strategy": signal.strategy, "units": position.units, "price": signal.price, "open_ms": signal.open_ms}
+    return Incident(IncidentKind.CLOSE_REFUSED, symbol, signal.strategy, reason, details)
 
 
 def words_of(request: OrderRequest) -> str:

@@ -14,6 +14,7 @@ class EndReason(StrEnum):
 
     NO_NEW_CANDLE = "no-new-candle"
     STOPPED = "stopped"
+    QUARANTINED = "quarantined"
     SUPERSEDED = "superseded"
     EXPIRED = "expired"
     POISONED = "poisoned"

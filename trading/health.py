@@ -57,15 +57,12 @@ class WorkerSeen:
 
     Attributes:
         age_s: Seconds since its main process last said so.
-        is_supervised: Something starts it again when it ends.
-        task_id: Of the symbol's step that it runs; empty when it runs none.
+        up_s: Seconds since it began to work.
     """
 
     node: str
     age_s: float
-    is_supervised: bool
-    task_id: str = ""
-    serves_others: bool = False
+    up_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +88,7 @@ class Observation:
         feed: What is wrong with a feed that answers; empty when nothing is.
         queued: Messages that wait in the symbol's queue.
         workers: None where nobody tells of workers, as in a single process.
-        began_ms: When the symbol was first looked at, or last begun anew: before that nothing can be overdue.
+        began_ms: Before that nothing can be overdue: nobody watched, or something was just done about it.
     """
 
     now_ms: int
@@ -111,9 +108,9 @@ class Observation:
 
     @property
     def silence_s(self) -> float:
-        """Seconds since a chain ended well, or since the symbol began."""
+        """Seconds since a chain ended well, or could have begun to."""
         since_ms = max(self.progress_ms or 0, self.began_ms)
-        return max(0.0, (self.now_ms - since_ms) / 1000)
+        return max(0.0, min([(self.now_ms - since_ms) / 1000, *(worker.up_s for worker in self.awake)]))
 
     @property
     def awake(self) -> Sequence[WorkerSeen]:

@@ -20,6 +20,8 @@ class IncidentKind(StrEnum):
     STRAY_STOP = "stray_stop"
     UNOWNED_POSITION = "unowned_position"
     SICK = "sick"
+    QUARANTINED = "quarantined"
+    CLOSE_REFUSED = "close_refused"
 
     @property
     def halts(self) -> bool:

@@ -1,7 +1,8 @@
 """Indicators: any function of TA-Lib over a fixed trailing window of candles.
 
 The value of an indicator at a candle is the last element of the TA-Lib function applied to exactly the `window` candles
-that end there. So it depends on those candles alone: one candle or a whole history give the same bits.
+that end there. So it depends on those candles alone: one candle or a whole history give the same bits. The functions of
+`trading.recursions` are computed there, many candles at once; TA-Lib does all others, candle by candle.
 """
 
 import math
@@ -12,13 +13,14 @@ from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 import talib
 from numpy.typing import NDArray
 from talib import abstract
 
 from trading.candles import CLOSE, COLUMNS, Candles
 from trading.errors import Broken
+from trading.indicator_rows import IndicatorRows
+from trading.recursions import RECURSIONS, trailing
 
 Floats = NDArray[np.float64]
 
@@ -56,6 +58,12 @@ _WINDOWED = frozenset(
     | {"STOCHF", "WILLR", "CCI", "AROON", "AROONOSC", "MFI", "ULTOSC", "BOP", "APO", "PPO", "TRANGE", "DONCHIAN"}
 )
 """Functions that look back a fixed number of bars, as long as their moving averages are simple ones."""
+
+_MEMORYLESS = frozenset(
+    {"AVGPRICE", "BOP", "MAX", "MEDPRICE", "MIDPOINT", "MIDPRICE", "MIN", "MOM", "ROC", "ROCP", "ROCR", "ROCR100"}
+    | {"TRANGE", "TYPPRICE", "WCLPRICE"}
+)
+"""Functions that carry no sum from one candle to the next: over a longer series they give the same bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,38 +180,6 @@ def lowest(period: int) -> Indicator:
     return Indicator("MIN", (("timeperiod", period),), price="low")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class IndicatorRows:
-    """Close and indicator values of a run of candles.
-
-    Attributes:
-        columns: Names of the indicators.
-        open_ms: Shape (n,), int64: open time of the candles, ascending.
-        values: Shape (n, 1 + len(columns)), float64: the close, then the indicators; all finite.
-    """
-
-    columns: tuple[str, ...]
-    open_ms: NDArray[np.int64]
-    values: Floats
-
-    def __len__(self) -> int:
-        return len(self.open_ms)
-
-    def rows(self) -> list[list[float]]:
-        """Return `[open_ms, close, *values]` for each candle: the form used in messages."""
-        return [[int(at), *row] for at, row in zip(self.open_ms.tolist(), self.values.tolist(), strict=True)]
-
-    def frame(self) -> pd.DataFrame:
-        """Return what a strategy reads: index `open_ms`, float64 columns `close` and the indicators."""
-        return pd.DataFrame(self.values, pd.Index(self.open_ms, name="open_ms"), _columns_index(self.columns))
-
-    @classmethod
-    def from_rows(cls, columns: Sequence[str], rows: Iterable[Sequence[float]]) -> "IndicatorRows":
-        """Make it of the lists that `rows` returns."""
-        table = np.array(list(rows), np.float64).reshape(-1, 2 + len(columns))
-        return cls(tuple(columns), table[:, 0].astype(np.int64), np.ascontiguousarray(table[:, 1:]))
-
-
 def compute(candles: Candles, indicators: Mapping[str, Indicator], *, window: int, rows: int) -> IndicatorRows:
     """Compute the indicators at the last `rows` candles that have a whole window.
 
@@ -235,17 +211,16 @@ def compute(candles: Candles, indicators: Mapping[str, Indicator], *, window: in
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """One call of TA-Lib, shared by the indicators that read its outputs.
+    """One function, shared by the indicators that read its outputs.
 
     Attributes:
         inputs: Candle columns.
         reads: (index of the output, column of the table) for each indicator.
     """
 
-    function: Callable[..., Any]
+    function: str
     inputs: tuple[int, ...]
     arguments: tuple[float, ...]
-    is_single: bool
     reads: tuple[tuple[int, int], ...]
 
 
@@ -262,13 +237,26 @@ def _fill(table: Floats, values: Floats, plan: _Plan, window: int) -> None:
     series = {column: np.ascontiguousarray(values[:, column]) for column in plan.columns}
     for call in plan.calls:
         inputs = [series[column] for column in call.inputs]
-        function, arguments, reads = call.function, call.arguments, call.reads
-        for row in range(len(table)):
-            outputs = function(*[one[row : row + window] for one in inputs], *arguments)
-            if call.is_single:
-                outputs = (outputs,)
-            for output, column in reads:
-                table[row, column] = outputs[output][-1]
+        if call.function in RECURSIONS:
+            outputs = trailing(call.function, inputs, call.arguments, window)
+        elif call.function in _MEMORYLESS:
+            outputs = tuple(one[window - 1 :] for one in _call_talib(call, inputs))
+        else:
+            outputs = _each_window(call, inputs, window)
+        for output, column in call.reads:
+            table[:, column] = outputs[output]
+
+
+def _each_window(call: _Call, inputs: Sequence[Floats], window: int) -> tuple[Floats, ...]:
+    """Call TA-Lib for each window, and return the last value of each output."""
+    count = len(inputs[0]) - window + 1
+    rows = [[one[-1] for one in _call_talib(call, [x[at : at + window] for x in inputs])] for at in range(count)]
+    return tuple(np.array(rows).T)
+
+
+def _call_talib(call: _Call, inputs: Sequence[Floats]) -> tuple[Floats, ...]:
+    outputs = raw_function(call.function)(*inputs, *call.arguments)
+    return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
 @lru_cache(maxsize=256)
@@ -288,9 +276,10 @@ def _call(
     shape = _shape(function)
     inputs = tuple(COLUMNS.index(name or price) for name in shape.inputs)
     arguments = tuple({**shape.defaults, **dict(parameters)}.values())
-    return _Call(raw_function(function), inputs, arguments, len(shape.outputs) == 1, reads)
+    return _Call(function, inputs, arguments, reads)
 
 
+@lru_cache(maxsize=256)
 def raw_function(name: str) -> Callable[..., Any]:
     """Return TA-Lib's function without its wrapper for pandas and polars: half the time on arrays."""
     function = getattr(talib, name)
@@ -356,11 +345,6 @@ def _decay_count(weight_of_newest: float) -> int:
     if weight_of_newest >= 1:
         return 0
     return math.ceil(math.log(_SEED_WEIGHT) / math.log1p(-weight_of_newest))
-
-
-@lru_cache(maxsize=64)
-def _columns_index(columns: tuple[str, ...]) -> pd.Index:
-    return pd.Index(("close", *columns))
 
 
 def _listed(names: Iterable[object]) -> str:

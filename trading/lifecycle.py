@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from trading.errors import Broken
 
@@ -34,6 +34,11 @@ class DesiredState(StrEnum):
     RUNNING = "running"
     PAUSED = "paused"
     STOPPED = "stopped"
+
+
+PositionPolicy = Literal["hold", "flatten", "alert"]
+"""What becomes of an open position when its symbol is quarantined. hold: it stays, its stop and target at the venue
+protect it, their fills are still booked; flatten: it is closed at the market; alert: nothing at all is done."""
 
 
 S = TypeVar("S", ServiceState, SymbolState)

@@ -9,14 +9,19 @@ Within one candle things happen in this order:
 Stop and target rest from the moment their entry fills, so the entry's own candle can hit them too.
 """
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from trading.candles import HIGH, LOW, Candles
 from trading.errors import Broken
 from trading.orders import PROTECTIVE_LEGS, Leg, OrderRequest, OrderState, Side, protective_order_id
 
 _DUST = 1e-9
 """Units below this are rounding noise of float sums, not a position."""
+
+_LOOKED_AT = 512
+"""Candles looked at in one step: most stops and targets are reached within so many."""
 
 
 class Bar(NamedTuple):
@@ -153,14 +158,39 @@ def on_bar(book: Book, bar: Bar, terms: FillTerms) -> Change | None:
     """
     if not book.orders or bar.open_ms <= book.acted_ms:
         return None
-    change = Change(book)
+    moment = _Moment.of(book)
     for order in book.orders:
         if order.is_market and order.decided_ms <= bar.open_ms:
-            change = _fill_market(change, order, bar.open, bar.open_ms, terms)
-    change = _hit_protection(change, bar, terms)
-    if change.book is book:
-        return None
-    return replace(change, book=replace(change.book, acted_ms=bar.open_ms))
+            _fill_market(moment, order, bar.open, bar.open_ms, terms)
+    _hit_protection(moment, bar, terms)
+    return moment.change(bar.open_ms) if moment.settled else None
+
+
+def next_change(book: Book, candles: Candles, first: int = 0) -> int:
+    """Return the place of the first candle from place `first` on that may change a book; `len(candles)` for none.
+
+    `on_bar` changes nothing at the candles that are passed over.
+    """
+    place = len(candles)
+    if not book.orders or first == place:
+        return place
+    if candles.open_ms[first] <= book.acted_ms:
+        first = int(candles.open_ms.searchsorted(book.acted_ms, side="right"))
+    reached_above, reached_below = math.inf, -math.inf
+    for order in book.orders:
+        if order.is_market:
+            place = min(place, max(first, int(candles.open_ms.searchsorted(order.decided_ms))))
+        elif (order.side is Side.BUY) == (order.leg is Leg.STOP_LOSS):
+            reached_above = min(reached_above, order.price)
+        else:
+            reached_below = max(reached_below, order.price)
+    for begin in range(first, place, _LOOKED_AT):
+        some = candles.values[begin : min(begin + _LOOKED_AT, place)]
+        is_touched = (some[:, HIGH] >= reached_above) | (some[:, LOW] <= reached_below)
+        at = int(is_touched.argmax())
+        if is_touched[at]:
+            return begin + at
+    return place
 
 
 def at_close(book: Book, order: Resting, terms: FillTerms) -> Change:
@@ -170,21 +200,52 @@ def at_close(book: Book, order: Resting, terms: FillTerms) -> Change:
         Broken: The fill would have a price that is NaN or not positive.
     """
     market_ms = order.decided_ms - 1
-    change = _fill_market(Change(book), order, order.price, market_ms, terms)
-    return replace(change, book=replace(change.book, acted_ms=max(book.acted_ms, market_ms)))
+    moment = _Moment.of(book)
+    _fill_market(moment, order, order.price, market_ms, terms)
+    return moment.change(max(book.acted_ms, market_ms))
 
 
-def _fill_market(change: Change, order: Resting, shown: float, market_ms: int, terms: FillTerms) -> Change:
-    before = change.book.units
+@dataclass(slots=True)
+class _Moment:
+    """A book while something happens to it; the fields are those of `Book` and `Change`."""
+
+    units: float
+    average_price: float
+    orders: list[Resting]
+    executions: list[Execution]
+    placed: list[Resting]
+    settled: list[tuple[str, OrderState, float]]
+
+    @classmethod
+    def of(cls, book: Book) -> "_Moment":
+        return cls(book.units, book.average_price, list(book.orders), [], [], [])
+
+    def change(self, acted_ms: int) -> Change:
+        book = Book(self.units, self.average_price, acted_ms, tuple(self.orders))
+        return Change(book, tuple(self.executions), tuple(self.placed), tuple(self.settled))
+
+    def settle(self, order: Resting, state: OrderState, filled_units: float = 0.0) -> None:
+        self.orders = [other for other in self.orders if other.client_order_id != order.client_order_id]
+        self.settled.append((order.client_order_id, state, filled_units))
+
+    def drop_protection(self) -> None:
+        for order in self.orders:
+            if not order.is_market:
+                self.settle(order, OrderState.CANCELED)
+
+
+def _fill_market(moment: _Moment, order: Resting, shown: float, market_ms: int, terms: FillTerms) -> None:
+    before = moment.units
     units = order.units if order.leg is Leg.ENTRY else _reducible(order, before)
     if not units:
-        return _settle(change, order, OrderState.CANCELED)
-    change = _execute(change, order, units, terms.taken(order.side, shown), market_ms=market_ms, terms=terms)
-    after = change.book.units
+        moment.settle(order, OrderState.CANCELED)
+        return
+    _execute(moment, order, units, terms.taken(order.side, shown), market_ms=market_ms, terms=terms)
+    after = moment.units
     if not after or after * before < 0:
-        change = _drop_protection(change)
-    adds = order.leg is Leg.ENTRY and after * order.side.sign > 0
-    return _protect(change, order, market_ms) if adds else change
+        moment.drop_protection()
+    if order.leg is Leg.ENTRY and after * order.side.sign > 0:
+        _protect(moment, order, market_ms)
 
 
 def _reducible(order: Resting, held: float) -> float:
@@ -194,77 +255,62 @@ def _reducible(order: Resting, held: float) -> float:
     return abs(held) if order.units > abs(held) - _DUST else order.units
 
 
-def _hit_protection(change: Change, bar: Bar, terms: FillTerms) -> Change:
-    side = 1 if change.book.units > 0 else -1
-    legs = {order.leg: order for order in change.book.orders if not order.is_market}
+def _hit_protection(moment: _Moment, bar: Bar, terms: FillTerms) -> None:
+    side = 1 if moment.units > 0 else -1
+    legs = {order.leg: order for order in moment.orders if not order.is_market}
     stop, target = legs.get(Leg.STOP_LOSS), legs.get(Leg.TAKE_PROFIT)
     worst, best = (bar.low, bar.high) if side > 0 else (bar.high, bar.low)
     if stop and side * bar.open <= side * stop.price:
-        return _close(change, stop, terms.taken(stop.side, bar.open), bar.open_ms, terms)
-    if target and side * bar.open >= side * target.price:
-        return _close(change, target, bar.open, bar.open_ms, terms)
-    if stop and side * worst <= side * stop.price:
-        return _close(change, stop, terms.taken(stop.side, stop.price), bar.open_ms, terms)
-    if target and side * best >= side * target.price:
-        return _close(change, target, target.price, bar.open_ms, terms)
-    return change
+        _close(moment, stop, terms.taken(stop.side, bar.open), bar.open_ms, terms)
+    elif target and side * bar.open >= side * target.price:
+        _close(moment, target, bar.open, bar.open_ms, terms)
+    elif stop and side * worst <= side * stop.price:
+        _close(moment, stop, terms.taken(stop.side, stop.price), bar.open_ms, terms)
+    elif target and side * best >= side * target.price:
+        _close(moment, target, target.price, bar.open_ms, terms)
 
 
-def _close(change: Change, order: Resting, price: float, market_ms: int, terms: FillTerms) -> Change:
-    return _drop_protection(_execute(change, order, abs(change.book.units), price, market_ms=market_ms, terms=terms))
+def _close(moment: _Moment, order: Resting, price: float, market_ms: int, terms: FillTerms) -> None:
+    _execute(moment, order, abs(moment.units), price, market_ms=market_ms, terms=terms)
+    moment.drop_protection()
 
 
-def _protect(change: Change, entry: Resting, market_ms: int) -> Change:
+def _protect(moment: _Moment, entry: Resting, market_ms: int) -> None:
     """Place what an entry brings, for the whole position; an entry that adds and brings nothing leaves what rests."""
     prices = ((Leg.STOP_LOSS, entry.stop_loss), (Leg.TAKE_PROFIT, entry.take_profit))
-    placed = tuple(
+    placed = [
         Resting(
             protective_order_id(entry.client_order_id, leg),
             leg,
             entry.side.opposite,
-            abs(change.book.units),
+            abs(moment.units),
             price,
             market_ms,
         )
         for leg, price in prices
         if price is not None
-    )
-    if not placed:
-        return change
-    change = _drop_protection(change)
-    book = replace(change.book, orders=change.book.orders + placed)
-    return replace(change, book=book, placed=change.placed + placed)
+    ]
+    if placed:
+        moment.drop_protection()
+        moment.orders += placed
+        moment.placed += placed
 
 
-def _drop_protection(change: Change) -> Change:
-    for order in change.book.orders:
-        if not order.is_market:
-            change = _settle(change, order, OrderState.CANCELED)
-    return change
-
-
-def _execute(change: Change, order: Resting, units: float, price: float, *, market_ms: int, terms: FillTerms) -> Change:
+def _execute(moment: _Moment, order: Resting, units: float, price: float, *, market_ms: int, terms: FillTerms) -> None:
     if not 0 < price < float("inf"):
         raise Broken(f"order {order.client_order_id} would fill at {price}")
     fee = terms.fee(units, price)
-    execution = Execution(order.client_order_id, order.leg, order.side, units, price, fee, market_ms)
-    held, average = _netted(change.book, order.side.sign * units, price)
-    book = replace(change.book, units=held, average_price=average)
-    change = replace(change, book=book, executions=(*change.executions, execution))
-    return _settle(change, order, OrderState.FILLED, units)
+    moment.executions.append(Execution(order.client_order_id, order.leg, order.side, units, price, fee, market_ms))
+    signed = order.side.sign * units
+    moment.units, moment.average_price = _netted(moment.units, moment.average_price, signed, price)
+    moment.settle(order, OrderState.FILLED, units)
 
 
-def _settle(change: Change, order: Resting, state: OrderState, filled_units: float = 0.0) -> Change:
-    orders = tuple(other for other in change.book.orders if other.client_order_id != order.client_order_id)
-    settled = (*change.settled, (order.client_order_id, state, filled_units))
-    return replace(change, book=replace(change.book, orders=orders), settled=settled)
-
-
-def _netted(book: Book, signed: float, price: float) -> tuple[float, float]:
+def _netted(held: float, average_price: float, signed: float, price: float) -> tuple[float, float]:
     """Return units and average price after `signed` more units at `price`."""
-    units = book.units + signed
+    units = held + signed
     if abs(units) < _DUST:
         return 0.0, 0.0
-    if book.units * signed >= 0:
-        return units, (book.units * book.average_price + signed * price) / units
-    return units, book.average_price if units * book.units > 0 else price
+    if held * signed >= 0:
+        return units, (held * average_price + signed * price) / units
+    return units, average_price if units * held > 0 else price

@@ -134,15 +134,15 @@ class MultiSymbolTradingOrchestrator:
             for components in self._components.values():
                 components.close()
 
-    def heal(self) -> list[Action]:
-        """Take the next step of the ladder for each symbol that is due one, and return what was done."""
-        taken: list[Action] = []
+    def heal(self) -> dict[str, Action]:
+        """Take the next step of the ladder for each symbol that is due one, and return what was done, by symbol."""
+        taken: dict[str, Action] = {}
 
         def look(one: SymbolOrchestrator) -> None:
             restarts = sum(len(each.restarts_ms()) for each in self.orchestrators.values())
             action = one.heal(restarts)
             if action is not None:
-                taken.append(action)
+                taken[one.symbol] = action
 
         self._each(look)
         return taken

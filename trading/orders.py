@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from trading.errors import Broken
 
@@ -98,7 +99,18 @@ def client_order_id(account: str, symbol: str, strategy: str, open_ms: int, leg:
     """
     identity = "\x1f".join((account, symbol, strategy, str(open_ms), leg))
     digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
-    return f"{_PLAIN.sub('', symbol)[:8]}-{open_ms // 1000}-{_LEG_CODE[leg]}-{digest}"
+    return f"{_plain(symbol)}-{open_ms // 1000}-{_LEG_CODE[leg]}-{digest}"
+
+
+@lru_cache(maxsize=4096)
+def _plain(symbol: str) -> str:
+    return _PLAIN.sub("", symbol)[:8]
+
+
+def adoption_id(account: str, symbol: str, strategy: str, open_ms: int, leg: Leg) -> str:
+    """Name a row that a person had written to take over what the venue holds: such as an order's, with the code a."""
+    head, _, digest = client_order_id(account, symbol, strategy, open_ms, leg).rpartition(f"-{_LEG_CODE[leg]}-")
+    return f"{head}-a-{digest}"
 
 
 def protective_order_id(entry_id: str, leg: Leg) -> str:
@@ -113,7 +125,7 @@ def protective_order_id(entry_id: str, leg: Leg) -> str:
 
 def decided_id(identity: str) -> str:
     """Return the id of the order that we decided on: of a protective order its entry's, else the same."""
-    return _PROTECTIVE.sub("-e-", identity)
+    return identity if identity[-13:-10] == "-e-" else _PROTECTIVE.sub("-e-", identity)
 
 
 def decided_open_ms(identity: str) -> int:

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
+from trading.adoption import Holdings
 from trading.bus import LocalBus, Outbox
+from trading.events import NewCandle, SignalGenerated
+from trading.flattening import Flattened
 from trading.flow import End, Wake
 from trading.reconciliation import Action
 from trading.services.base import Service, ServiceStatus
@@ -42,7 +45,7 @@ class SymbolPipeline:
 
     def advance(self, wake: Wake) -> End:
         """Run a whole chain, and return how it ended."""
-        fetched = self.fetch.handle(wake)
+        fetched = self.begin(wake)
         if isinstance(fetched, End):
             return fetched
         updated = self.indicators.handle(fetched)
@@ -53,6 +56,34 @@ class SymbolPipeline:
             return generated
         return self.execute.handle(generated)
 
+    def begin(self, wake: Wake) -> NewCandle | End:
+        """Run the first stage. Where the symbol is set aside with a position open, see to that, and end there.
+
+        What made the symbol sick may be in the stages between, so they are left out: the venue sees the candles, and
+        its fills are booked. A position that is to be flattened is closed.
+        """
+        fetched = self.fetch.handle(wake)
+        if isinstance(fetched, End) or fetched.quarantine is None:
+            return fetched
+        if fetched.quarantine == "flatten":
+            self.flatten("quarantined")
+        count = len(fetched.candles)
+        protected = SignalGenerated(
+            **fetched.carried(),
+            signals=[],
+            regimes=[fetched.regime] * count,
+            decisions=[f"quarantined ({fetched.quarantine}): nothing is decided"] * count,
+        )
+        return self.execute.handle(protected)
+
     def reconcile(self) -> list[Action]:
         """Settle what is not settled and compare ledger and venue; return what was done and what is left."""
         return self.execute.reconcile(self.fetch.market_ms())
+
+    def holdings(self) -> Holdings:
+        """Return what ledger and venue hold of the symbol, after fills were written down."""
+        return self.execute.holdings(self.fetch.market_ms())
+
+    def flatten(self, reason: str) -> Flattened:
+        """Close all that is open of the symbol, without a signal, and withdraw entries that are on their way."""
+        return self.execute.flatten(reason, self.fetch.market_ms())

@@ -6,8 +6,9 @@ from typing import Protocol
 
 from trading.candles import Candles
 from trading.events import Event, Regime
+from trading.feed import FeedMemory, Shown
 from trading.incidents import Incident
-from trading.lifecycle import DesiredState
+from trading.lifecycle import DesiredState, PositionPolicy
 from trading.orders import Fill, OpenOrder, OrderRequest, OrderState, VenueOrder, VenuePosition
 from trading.positions import Position
 from trading.risk import LedgerView, Verdict
@@ -21,11 +22,13 @@ class Bars:
         candles: Oldest first; the newest may still be forming.
         as_of_ms: Market time of the answer, milliseconds since the epoch, UTC.
         more: The source could answer with newer closed candles at once.
+        is_over: No candle will close in this market any more: a recording has come to its end.
     """
 
     candles: Candles
     as_of_ms: int
     more: bool = False
+    is_over: bool = False
 
 
 class CandleSource(Protocol):
@@ -60,6 +63,14 @@ class CandleSource(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Give back connections, and forget what is kept of answers; the next question opens what it needs anew.
+
+        Called when the fetch service begins anew after an error: a client that hangs is healed by a new one. It may be
+        called at any time and more than once, waits for nobody, and never fails.
+        """
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class VenueTerms:
@@ -69,9 +80,12 @@ class VenueTerms:
         visibility_s: Longest time, in seconds of real time, from the beginning of a send to the moment at which `find`
             shows the order. That it finds none any sooner proves nothing. A venue that takes an id again once its order
             has ended needs the time limit of a send (15 s here) in it; where ids are unique a late one does nothing.
+        is_exact: It lives in our own process and cannot be wrong: it shows each fill at once and whole, and nobody else
+            trades there. So ledger and venue need no comparison.
     """
 
     visibility_s: float = 0.0
+    is_exact: bool = False
 
 
 class Venue(Protocol):
@@ -197,6 +211,25 @@ class Ledger(Protocol):
         """
         ...
 
+    def flatten(
+        self,
+        symbol: str,
+        strategy: str,
+        after_ms: int,
+        judge: Callable[[LedgerView, int], Verdict],
+        *,
+        correlation_id: str,
+    ) -> Decided:
+        """Decide to close what a strategy holds, without a signal: as `decide`, and the fence stays where it is.
+
+        The decision is named by a time that no candle opens at, some milliseconds after `after_ms` and after the newest
+        decision; `judge` is given it. A refusal is not written down: it may be asked for again and again.
+
+        Args:
+            after_ms: Open time of the last candle that is known, milliseconds since the epoch, UTC.
+        """
+        ...
+
     def mark(self, *marks: Mark) -> bool:
         """Write down how orders stand, all of them or none.
 
@@ -249,6 +282,37 @@ class Ledger(Protocol):
         """Return the symbol's incidents that nobody has resolved."""
         ...
 
+    def untold(self, symbol: str) -> Sequence[Incident]:
+        """Return those of them whose event has not left the worker, as far as is known."""
+        ...
+
+    def mark_told(self, incidents: Sequence[Incident]) -> None:
+        """Write down that the events of incidents have left the worker."""
+        ...
+
+    def quarantine(self, symbol: str) -> PositionPolicy | None:
+        """Return what becomes of the position of a symbol that is set aside; None for one that is not."""
+        ...
+
+    def set_quarantine(self, symbol: str, policy: PositionPolicy, *, cause: str, reason: str) -> bool:
+        """Set a symbol aside: after the return no entry of it can be decided or claimed. Exits go on.
+
+        Args:
+            cause: A short name, for programs.
+            reason: What was found, for a person.
+
+        Returns:
+            False, and nothing is written, when it is set aside already.
+
+        Raises:
+            Rejected: There is no such policy.
+        """
+        ...
+
+    def clear_quarantine(self, symbol: str, *, reason: str) -> bool:
+        """Let a symbol that was set aside work again; False when it was not."""
+        ...
+
     def has_exposure(self, symbol: str) -> bool:
         """Return whether the symbol has an open position or an order that is not final."""
         ...
@@ -280,6 +344,7 @@ class SymbolMemory:
         regime: Of the last candle decided.
         generation: Grows each time the symbol's services shall begin anew.
         timeframe: Of the stored candles.
+        quarantine: The policy of a symbol that is set aside; None for one that is not.
     """
 
     cursor_ms: int | None
@@ -288,6 +353,7 @@ class SymbolMemory:
     regime: Regime
     generation: int
     timeframe: str = ""
+    quarantine: PositionPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +365,7 @@ class Commit:
         candles: The batch.
         decisions: One text for each candle.
         has_exposure: None leaves what the store knows.
+        shown: What the answer that the batch came of showed of its market; None leaves what the store knows.
     """
 
     symbol: str
@@ -308,6 +375,7 @@ class Commit:
     decisions: Sequence[str]
     regimes: Sequence[Regime]
     has_exposure: bool | None = None
+    shown: Shown | None = None
 
 
 class SymbolStore(Protocol):
@@ -329,6 +397,18 @@ class SymbolStore(Protocol):
 
     def set_desired(self, symbol: str, state: DesiredState) -> None:
         """Show what the ledger says the user wants."""
+        ...
+
+    def set_quarantine(self, symbol: str, policy: PositionPolicy | None) -> None:
+        """Show whether the ledger has the symbol set aside."""
+        ...
+
+    def note_fetch(self, symbol: str, shown: Shown) -> None:
+        """Write down what an answer showed that brought nothing to decide on."""
+        ...
+
+    def feed(self, symbol: str) -> FeedMemory | None:
+        """Return what the last answers of the symbol's source showed; None before the first."""
         ...
 
     def renew(self, symbol: str) -> None:

@@ -1,6 +1,6 @@
 """Position arithmetic: what fills do to a position and to the profit that is realised."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from trading.orders import Fill
 
@@ -53,11 +53,23 @@ class Position:
         if abs(left) < _DUST:
             return Position(self.symbol, self.strategy, realised=realised)
         if left * self.units > 0:
-            return replace(self, units=left, realised=realised)
+            return self._with(left, self.average_price, self.opened_ms, realised)
         return Position(self.symbol, self.strategy, left, fill.price, fill.market_ms, realised)
 
     def _increase(self, signed: float, fill: Fill) -> "Position":
         units = self.units + signed
         average = (self.units * self.average_price + signed * fill.price) / units
         opened_ms = self.opened_ms if self.is_open else fill.market_ms
-        return replace(self, units=units, average_price=average, opened_ms=opened_ms, realised=self.realised - fill.fee)
+        return self._with(units, average, opened_ms, self.realised - fill.fee)
+
+    def _with(self, units: float, average_price: float, opened_ms: int, realised: float) -> "Position":
+        return Position(
+            self.symbol,
+            self.strategy,
+            units,
+            average_price,
+            opened_ms,
+            realised,
+            self.stop_loss,
+            self.take_profit,
+        )

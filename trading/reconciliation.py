@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from trading import findings
 from trading.findings import words_of
-from trading.incidents import Incident
+from trading.incidents import Incident, IncidentKind
 from trading.lifecycle import DesiredState
 from trading.orders import ENDED_OTHERWISE, Leg, OpenOrder, OrderRequest, OrderState, VenueOrder, decided_open_ms
 from trading.ports import Intent
@@ -31,6 +31,7 @@ class LedgerSide:
         owners: The strategies that have an entry which may have opened a position.
         states: How the orders stand that rest at the venue, by `client_order_id`; for a protective order how its entry
             stands. One that is missing is not ours.
+        no_entries: Why no entry is wanted any more, whatever was decided; empty when they are.
     """
 
     symbol: str
@@ -40,11 +41,17 @@ class LedgerSide:
     incidents: Sequence[Incident] = ()
     owners: frozenset[str] = frozenset()
     states: Mapping[str, OrderState] = field(default_factory=dict)
+    no_entries: str = ""
 
     @property
     def halted(self) -> str | None:
         """Why no order may be sent until a person has looked; None for nothing."""
         return next((incident.reason for incident in self.incidents if incident.kind.halts), None)
+
+    @property
+    def quarantined(self) -> str | None:
+        """Why the symbol was set aside; None where it was not."""
+        return next((one.reason for one in self.incidents if one.kind is IncidentKind.QUARANTINED), None)
 
     def is_told(self, incident: Incident) -> bool:
         return any((one.kind, one.key) == (incident.kind, incident.key) for one in self.incidents)
@@ -237,17 +244,26 @@ def _step(
 
 def _adopt(intent: Intent, order: VenueOrder) -> Action | None:
     """Take over the venue's word, but an end only once the fills that led to it are written down."""
-    wanted = intent.request.units if order.state is OrderState.FILLED else 0.0
-    told = order.filled_units or wanted
-    is_booked = intent.filled_units >= told * (1 - _ROUNDING)
+    is_whole = is_booked(intent, order)
     state = order.state
-    if not is_booked:
+    if not is_whole:
         state = OrderState.ACCEPTED
     if state is OrderState.ACCEPTED and (intent.filled_units or intent.state is OrderState.PARTIALLY_FILLED):
         state = OrderState.PARTIALLY_FILLED
     if state is not intent.state:
         return Adopt(intent, order, state)
-    return None if is_booked else Leave(intent, f"{told:g} units are filled, {intent.filled_units:g} are written down")
+    if is_whole:
+        return None
+    return Leave(intent, f"{_filled(intent, order):g} units are filled, {intent.filled_units:g} are written down")
+
+
+def is_booked(intent: Intent, order: VenueOrder) -> bool:
+    """Return whether all is written down that the venue says was filled of an order."""
+    return intent.filled_units >= _filled(intent, order) * (1 - _ROUNDING)
+
+
+def _filled(intent: Intent, order: VenueOrder) -> float:
+    return order.filled_units or (intent.request.units if order.state is OrderState.FILLED else 0.0)
 
 
 def _send(intent: Intent, ours: LedgerSide, freshness: Freshness, *, is_waiting: bool) -> Action:
@@ -262,10 +278,8 @@ def _send(intent: Intent, ours: LedgerSide, freshness: Freshness, *, is_waiting:
 
 
 def _send_entry(intent: Intent, ours: LedgerSide, freshness: Freshness, *, is_waiting: bool) -> Action:
-    if ours.desired is not DesiredState.RUNNING:
-        return LetGo(intent, OrderState.CANCELED, f"never sent, and now the symbol is {ours.desired.value}")
-    if ours.halted:
-        return LetGo(intent, OrderState.CANCELED, f"never sent, and now the symbol is halted: {ours.halted}")
+    if unwanted := _why_no_entry(ours):
+        return LetGo(intent, OrderState.CANCELED, f"never sent, and now {unwanted}")
     if freshness.as_of_ms is None:
         return Leave(intent, "the time of the market is not known")
     age_ms = freshness.as_of_ms - intent.request.decided_ms
@@ -274,6 +288,12 @@ def _send_entry(intent: Intent, ours: LedgerSide, freshness: Freshness, *, is_wa
     if is_waiting:
         return Leave(intent, "an order before it is not settled")
     return Send(intent)
+
+
+def _why_no_entry(ours: LedgerSide) -> str | None:
+    if ours.desired is not DesiredState.RUNNING:
+        return f"the symbol is {ours.desired.value}"
+    return f"the symbol is halted: {ours.halted}" if ours.halted else ours.quarantined or ours.no_entries
 
 
 def _withdraw(ours: LedgerSide, theirs: VenueSide) -> Iterator[Action]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from trading.incidents import Incident
 from trading.lifecycle import DesiredState
 from trading.orders import OrderRequest
 from trading.positions import Position
@@ -21,6 +22,7 @@ class LedgerView:
         open_notional: Value of all entries that are open or on their way, at the prices decided on, in quote currency.
         day_realised: Profit realised on the signal's UTC market day, in quote currency; negative is a loss.
         balance: Starting balance plus all realised profit, in quote currency.
+        quarantined: Why the symbol was set aside; None where it was not.
     """
 
     desired: DesiredState
@@ -33,6 +35,7 @@ class LedgerView:
     has_unsettled_exit: bool = False
     halted: str | None = None
     open_notional: float = 0.0
+    quarantined: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +66,14 @@ class Verdict:
     Attributes:
         rule: The rule that decided, `OK` when all of them agreed.
         breached: An account limit stood in the way.
+        incident: What a person must hear of with it; written down together with the decision.
     """
 
     rule: str
     reason: str
     planned: tuple[Planned, ...] = ()
     breached: bool = False
+    incident: Incident | None = None
 
     @property
     def is_accepted(self) -> bool:

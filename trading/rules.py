@@ -2,12 +2,15 @@
 
 from dataclasses import dataclass
 from decimal import Context, Decimal
+from functools import lru_cache
 from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from trading import findings
 from trading.candles import timeframe_ms
 from trading.events import Signal, SignalSide
+from trading.incidents import Incident
 from trading.lifecycle import DesiredState
 from trading.orders import Leg, OrderRequest, Side, client_order_id
 from trading.positions import Position
@@ -106,9 +109,9 @@ def judge(
     """Decide what a signal may do to the account.
 
     Nothing is opened while an order of the symbol is unsettled, and nothing is closed while an exit is. An entry needs
-    a running symbol; an exit ends the whole position, and goes out while the symbol is paused too. Where a reversal may
-    not enter, it still exits: the verdict then names the rule that refused the entry, and plans the exit. A symbol with
-    an incident that halts it sends nothing.
+    a running symbol; an exit ends the whole position, and goes out while the symbol is paused or quarantined too. Where
+    a reversal may not enter, it still exits: the verdict names the rule that refused the entry, and plans the exit. A
+    symbol with an incident that halts it sends nothing.
 
     Args:
         view: The account as it is now, read under its lock.
@@ -117,10 +120,20 @@ def judge(
     if view.desired is DesiredState.STOPPED:
         return Verdict("stopped", f"{symbol} is stopped")
     if view.halted is not None:
-        return Verdict("halted", f"a person must look first: {view.halted}")
+        return Verdict("halted", f"a person must look first: {view.halted}", incident=_close_refused(case))
     if signal.side is SignalSide.CLOSE:
         return _judge_close(case)
     return _judge_entry(case)
+
+
+def _close_refused(case: _Case) -> Incident | None:
+    """Return what a person must hear of where a halted symbol would have been closed; an exit on its way still goes."""
+    signal, position = case.signal, case.position
+    if not position.is_open or case.view.has_unsettled_exit:
+        return None
+    is_close = signal.side is SignalSide.CLOSE
+    is_opposite = not is_close and position.units * case.side.sign < 0 and case.limits.on_opposite_signal != "ignore"
+    return findings.close_refused(case.symbol, position, signal) if is_close or is_opposite else None
 
 
 def _judge_close(case: _Case) -> Verdict:
@@ -171,6 +184,8 @@ def _exit(case: _Case) -> Verdict:
 def _entry_refused(case: _Case) -> Verdict | None:
     if case.view.desired is DesiredState.PAUSED:
         return Verdict("paused", f"{case.symbol} is paused: no entries")
+    if case.view.quarantined is not None:
+        return Verdict("quarantined", f"no entries: {case.view.quarantined}")
     refused = case.signal.entry_refused
     return None if refused is None else Verdict(refused.rule, refused.reason)
 
@@ -246,6 +261,7 @@ def _size(case: _Case) -> float:
     return round_down(max(0.0, min(wanted, limits.max_units or wanted)), limits.unit_step)
 
 
+@lru_cache(maxsize=1024)
 def round_down(units: float, step: float) -> float:
     """Return the largest whole multiple of `step` that is not above `units`, in decimals: 0.3 by 0.1 is 0.3."""
     exact_step = Decimal(str(step))

@@ -7,23 +7,33 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from trading.calendars import calendar_hours
+from trading.errors import Rejected
+
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY_MINUTES = 1440
 _WEEK_MINUTES = 7 * _DAY_MINUTES
 _EPOCH_MINUTE = 3 * _DAY_MINUTES  # 1 January 1970 was a Thursday
+_HOURS = ("calendar", "timezone", "opens", "closes", "daily_break")
 _QUARTER_S = 900  # clocks are put forward and back at a quarter of an hour of UTC
 
 
 class Session(BaseModel):
-    """When a market is open: always, or once a week with a break each day.
+    """When a market is open: always, once a week with a break each day, or as the calendar of its exchange says.
 
     Gold, for example: `kind="weekly", timezone="America/New_York", opens="sun 18:00", closes="fri 17:00",
-    daily_break="17:00-18:00"`. An opening instant is open, a closing instant is closed. Holidays are not known.
+    daily_break="17:00-18:00"`. An opening instant is open, a closing instant is closed. Holidays and early closes are
+    known by a calendar alone: `kind="calendar", calendar="XNYS"`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["always", "weekly"] = Field(default="always", description="Open at all times, or by the week.")
+    kind: Literal["always", "weekly", "calendar"] = Field(
+        default="always", description="Open at all times, by the week, or by the calendar of an exchange."
+    )
+    calendar: str | None = Field(
+        default=None, description="Name of the exchange's calendar, as 'XNYS'; docs/sessions.md lists them."
+    )
     timezone: str | None = Field(default=None, description="IANA name of the time zone of the hours below.")
     opens: str | None = Field(default=None, description="Day and hour of the opening, as 'sun 18:00'.")
     closes: str | None = Field(default=None, description="Day and hour of the close, as 'fri 17:00'.")
@@ -38,48 +48,103 @@ class Session(BaseModel):
             _zone(name)
         return name
 
+    @field_validator("calendar")
+    @classmethod
+    def _is_calendar(cls, name: str | None) -> str | None:
+        if name is not None:
+            calendar_hours(name)
+        return name
+
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        hours = {"timezone": self.timezone, "opens": self.opens, "closes": self.closes}
         if self.kind == "always":
-            if given := [name for name, value in {**hours, "daily_break": self.daily_break}.items() if value]:
-                raise ValueError(f"{', '.join(given)} given for a session that is always open: set kind to 'weekly'")
-        elif missing := [name for name, value in hours.items() if not value]:
-            raise ValueError(f"a weekly session needs {', '.join(missing)}")
-        elif self._week.opens == self._week.closes:
-            raise ValueError(
-                f"opens and closes are both {self.opens!r}: use kind 'always' for a market that never closes"
-            )
+            self._refuse("a session that is always open: set kind to 'weekly' or 'calendar'", *_HOURS)
+        elif self.kind == "weekly":
+            self._need("a weekly session", "timezone", "opens", "closes")
+            self._refuse("a weekly session: set kind to 'calendar', and say no opens and closes", "calendar")
+            if self._week.opens == self._week.closes:
+                raise ValueError(
+                    f"opens and closes are both {self.opens!r}: use kind 'always' for a market that never closes"
+                )
+        else:
+            self._need("a session by a calendar", "calendar")
+            self._refuse("a session by a calendar, which knows them", "opens", "closes")
+            if bool(self.timezone) != bool(self.daily_break):
+                raise ValueError("a break beside a calendar needs timezone and daily_break, both or neither")
+            _ = self._break
         return self
 
     def is_open(self, ms: int) -> bool:
-        """Return whether the market is open at an instant, given in milliseconds since the epoch, UTC."""
-        return self.kind == "always" or self._week.is_open(ms)
+        """Return whether the market is open at an instant, given in milliseconds since the epoch, UTC.
+
+        Raises:
+            Rejected: The hours of that time are not known: the calendar ends before it.
+        """
+        if self.kind == "always":
+            return True
+        if self.kind == "weekly":
+            return self._week.is_open(ms)
+        if not calendar_hours(self.calendar or "").is_open(ms):
+            return False
+        return not self.daily_break or not self._break.holds(_local_minute(self.timezone or "", ms))
+
+    def may_be_open(self, ms: int) -> bool:
+        """Return `is_open`, and True where the hours are not known: what is missing then is told rather than hidden."""
+        try:
+            return self.is_open(ms)
+        except Rejected:
+            return True
+
+    @property
+    def hours(self) -> str:
+        """The hours in words."""
+        if self.kind == "always":
+            return "at all times"
+        hours = f"those of {self.calendar}" if self.calendar else f"{self.opens} to {self.closes}, {self.timezone}"
+        return f"{hours}, but for {self.daily_break} each day" if self.daily_break else hours
+
+    def _need(self, what: str, *names: str) -> None:
+        if missing := [name for name in names if not getattr(self, name)]:
+            raise ValueError(f"{what} needs {', '.join(missing)}")
+
+    def _refuse(self, what: str, *names: str) -> None:
+        if given := [name for name in names if getattr(self, name)]:
+            raise ValueError(f"{', '.join(given)} given for {what}")
 
     @property
     def _week(self) -> "_Week":
         return _week(self.timezone or "", self.opens or "", self.closes or "", self.daily_break)
 
+    @property
+    def _break(self) -> "_Break":
+        return _break(self.daily_break)
+
+
+class _Break:
+    """Hours closed each day, in minutes since midnight, local time."""
+
+    def __init__(self, hours: str | None) -> None:
+        first, last = hours.split("-") if hours and hours.count("-") == 1 else ("00:00", "00:00")
+        if hours and first == last:
+            raise ValueError(f"daily_break {hours!r}: allowed are two different hours such as '17:00-18:00'")
+        self._first, self._last = _minute_of_day(first), _minute_of_day(last)
+
+    def holds(self, minute: int) -> bool:
+        return _is_within(minute % _DAY_MINUTES, self._first, self._last)
+
 
 class _Week:
-    """The hours of a weekly session, in minutes since Monday 00:00 and since midnight, local time."""
+    """The hours of a weekly session, in minutes since Monday 00:00, local time."""
 
     def __init__(self, zone: str, opens: str, closes: str, daily_break: str | None) -> None:
-        self.zone = zone
+        self._zone = zone
         self.opens = _minute_of_week(opens)
         self.closes = _minute_of_week(closes)
-        first, last = daily_break.split("-") if daily_break and daily_break.count("-") == 1 else ("00:00", "00:00")
-        if daily_break and first == last:
-            raise ValueError(f"daily_break {daily_break!r}: allowed are two different hours such as '17:00-18:00'")
-        self.break_from, self.break_until = _minute_of_day(first), _minute_of_day(last)
+        self._break = _Break(daily_break)
 
     def is_open(self, ms: int) -> bool:
-        second = ms // 1000
-        local = (second + _offset_s(self.zone, second // _QUARTER_S)) // 60
-        week = (local + _EPOCH_MINUTE) % _WEEK_MINUTES
-        return _is_within(week, self.opens, self.closes) and not _is_within(
-            week % _DAY_MINUTES, self.break_from, self.break_until
-        )
+        week = (_local_minute(self._zone, ms) + _EPOCH_MINUTE) % _WEEK_MINUTES
+        return _is_within(week, self.opens, self.closes) and not self._break.holds(week)
 
 
 def _is_within(minute: int, first: int, last: int) -> bool:
@@ -90,6 +155,17 @@ def _is_within(minute: int, first: int, last: int) -> bool:
 @lru_cache(maxsize=256)
 def _week(zone: str, opens: str, closes: str, daily_break: str | None) -> _Week:
     return _Week(zone, opens, closes, daily_break)
+
+
+@lru_cache(maxsize=256)
+def _break(hours: str | None) -> _Break:
+    return _Break(hours)
+
+
+def _local_minute(zone: str, ms: int) -> int:
+    """Return minutes since 1 January 1970 00:00 local time."""
+    second = ms // 1000
+    return (second + _offset_s(zone, second // _QUARTER_S)) // 60
 
 
 @lru_cache(maxsize=65_536)

@@ -1,6 +1,6 @@
 """From intents to orders and from fills to positions: the one caller of a venue, and what it does when that fails."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -8,11 +8,23 @@ from trading import findings, trade_events
 from trading.bus import LocalBus
 from trading.candles import Candles
 from trading.errors import Rejected, Transient
-from trading.events import correlation_id
+from trading.events import Event, correlation_id
+from trading.findings import words_of
 from trading.incidents import Incident
-from trading.orders import ENDED_OTHERWISE, Fill, Leg, OpenOrder, OrderRequest, OrderState, VenueOrder, decided_open_ms
+from trading.orders import (
+    ENDED_OTHERWISE,
+    Fill,
+    Leg,
+    OpenOrder,
+    OrderRequest,
+    OrderState,
+    VenueOrder,
+    VenuePosition,
+    decided_open_ms,
+)
 from trading.patience import Patience, PatienceTerms
 from trading.ports import Intent, Ledger, Mark, Venue
+from trading.positions import Position
 from trading.reconciliation import (
     Action,
     Adopt,
@@ -24,12 +36,13 @@ from trading.reconciliation import (
     Tell,
     VenueSide,
     Withdraw,
+    is_booked,
     is_close,
     reconcile,
 )
+from trading.telling import IncidentTeller
 
 _UNHEARD = frozenset({OrderState.SUBMITTING, OrderState.UNKNOWN})
-_DECIDED = frozenset({Leg.ENTRY, Leg.EXIT})
 _NOT_THROUGH = "not sent, because the order before it did not go through"
 
 
@@ -63,6 +76,7 @@ class Settlement:
         ledger: Ledger,
         bus: LocalBus,
         terms: SettlementTerms,
+        teller: IncidentTeller,
         *,
         sleep_s: Callable[[float], None],
         now_s: Callable[[], float],
@@ -76,11 +90,12 @@ class Settlement:
             is_dry_run: Send and cancel nothing, also of what was decided before.
         """
         self.symbol = symbol
-        self._timeframe = timeframe
+        self.timeframe = timeframe
         self._venue = venue
         self._ledger = ledger
         self._bus = bus
         self._terms = terms
+        self._teller = teller
         self._patience = Patience(terms.patience, sleep_s=sleep_s, now_s=now_s)
         self._is_dry_run = is_dry_run
         self.reset()
@@ -95,17 +110,17 @@ class Settlement:
         """Begin a message: what waiting for the venue may cost is counted anew."""
         self._patience.renew(self._venue.terms.visibility_s)
 
-    def book(self, candles: Candles, as_of_ms: int) -> bool:
+    def book(self, candles: Candles, as_of_ms: int | None) -> bool:
         """Let the venue see `candles`, write down what it filled since we last asked, and return whether it did."""
         newest = self._patience.ask(lambda: self._venue.sync(self.symbol, candles))
         if newest == self._booked_sequence:
             return False
         self._book_fills(newest)
-        if self._ledger.unsettled(self.symbol) or not self._holds_alike():
+        if self._ledger.unsettled(self.symbol) or not (self._venue.terms.is_exact or self._holds_alike()):
             self.settle(as_of_ms)
         return True
 
-    def send(self, intents: Sequence[Intent], as_of_ms: int) -> None:
+    def send(self, intents: Sequence[Intent], as_of_ms: int | None) -> None:
         """Send what was just decided, one order after the other; the first one is claimed already."""
         for at, intent in enumerate(intents):
             following = intents[at + 1 :]
@@ -115,11 +130,22 @@ class Settlement:
         if not self.is_settled:
             self.settle(as_of_ms)
 
-    def settle(self, as_of_ms: int | None) -> list[Action]:
+    def withdraw_entries(self, as_of_ms: int | None, reason: str) -> None:
+        """Settle, let go each entry that was not sent, and have the venue cancel what is not filled of the others."""
+        self.settle(as_of_ms, no_entries=reason)
+        resting = [one for one in self._ledger.unsettled(self.symbol) if one.request.leg is Leg.ENTRY]
+        for one in resting:
+            with suppress(Transient, Rejected):  # the next look tells
+                self._venue.cancel(one.request.client_order_id)
+        if resting:
+            self.settle(as_of_ms, no_entries=reason)
+
+    def settle(self, as_of_ms: int | None, *, no_entries: str = "") -> list[Action]:
         """Find out how the orders stand, send or let go what was never sent, and compare ledger and venue.
 
         Args:
             as_of_ms: Market time; None when the source did not tell.
+            no_entries: Why no entry is wanted any more; empty when they are.
 
         Returns:
             What was done, and at the end what could not be settled.
@@ -129,7 +155,7 @@ class Settlement:
         sent: set[str] = set()
         waits, waited_s = self._patience.waits(), 0.0
         for _ in range(self._terms.most_looks):
-            actions = self._look(freshness)
+            actions = self._look(freshness, no_entries)
             actions = [self._held_back(action, sent) for action in actions if not self._is_untouched(action)]
             pressing = [action for action in actions if not isinstance(action, Leave | Tell)]
             for action in pressing:
@@ -149,6 +175,30 @@ class Settlement:
         self.is_settled = is_sure and all(isinstance(action, Tell) for action in actions)
         self._give_up(actions, is_sure=is_sure)
         return [*done, *(action for action in actions if isinstance(action, Leave | Tell))]
+
+    def find(self, client_order_id: str) -> VenueOrder | None:
+        """Ask the venue for an order, None when it is sure that there is none."""
+        return self._patience.ask(lambda: self._venue.find(client_order_id))
+
+    def held_at_venue(self) -> Sequence[VenuePosition]:
+        """Write down what was filled, and return the venue's positions in the symbol.
+
+        Raises:
+            Transient: The venue did not answer, or what it holds may be of an order whose outcome is not written down.
+        """
+        self._book_fills(self._patience.ask(lambda: self._venue.sync(self.symbol, Candles.empty())))
+        for intent in self._ledger.unsettled(self.symbol):
+            self._check_known(intent)
+        return [one for one in self._patience.ask(self._venue.positions) if one.symbol == self.symbol]
+
+    def _check_known(self, intent: Intent) -> None:
+        if intent.state is OrderState.PLANNED:
+            return
+        order = self.find(intent.request.client_order_id)
+        is_too_soon = order is None and intent.claimed_ago_s < self._venue.terms.visibility_s
+        if is_too_soon or (order is not None and not is_booked(intent, order)):
+            what = words_of(intent.request)
+            raise Transient(f"venue of {self.symbol}", f"what became of {what} is not shown yet: ask again")
 
     def _is_untouched(self, action: Action) -> bool:
         return self._is_dry_run and isinstance(action, Withdraw)
@@ -170,7 +220,7 @@ class Settlement:
         at_venue = self._units_at_venue()
         return at_venue is not None and is_close(held, at_venue)
 
-    def _look(self, freshness: Freshness) -> list[Action]:
+    def _look(self, freshness: Freshness, no_entries: str) -> list[Action]:
         self._book_fills(self._patience.ask(lambda: self._venue.sync(self.symbol, Candles.empty())))
         units, open_orders = self._units_at_venue(), self._open_orders()
         self._is_compared = units is not None and open_orders is not None
@@ -183,6 +233,7 @@ class Settlement:
             self._ledger.incidents_of(self.symbol),
             self._ledger.owners(self.symbol),
             self._ledger.order_states([order.client_order_id for order in open_orders or ()]),
+            no_entries,
         )
         theirs = VenueSide(self._answers(intents), units, open_orders, self._venue.terms.visibility_s)
         return reconcile(ours, theirs, freshness)
@@ -234,9 +285,13 @@ class Settlement:
                 self._ledger.mark(Mark(action.intent.request.client_order_id, OrderState.UNKNOWN, reason=action.reason))
         self._tell([action.incident for action in actions if isinstance(action, Tell) and is_sure])
 
+    def tell(self) -> None:
+        """Tell a person what is written down and was not told yet."""
+        self._teller.tell()
+
     def _tell(self, incidents: Sequence[Incident]) -> None:
-        for incident in self._ledger.open_incidents(incidents) if incidents else ():
-            self._bus.publish(trade_events.of_incident(incident))
+        if incidents and self._ledger.open_incidents(incidents):
+            self._teller.tell()
 
     def _submit(self, intent: Intent, dependents: Sequence[Intent]) -> VenueOrder | None:
         """Send one claimed order, and return the venue's answer; None when it refused, or did not say.
@@ -259,7 +314,7 @@ class Settlement:
             self._ledger.mark(Mark(request.client_order_id, OrderState.UNKNOWN, reason=reason))
             self._bus.publish(trade_events.of_failure(request, reason, cause))
             return None
-        self._bus.publish(trade_events.of_order(request, order, cause))
+        self._bus.tell(lambda: [trade_events.of_order(request, order, cause)])
         return order
 
     def _accepted(self, order: VenueOrder, following: Sequence[Intent]) -> bool:
@@ -307,7 +362,11 @@ class Settlement:
             after = self._ledger.fills_from(self.symbol)
 
     def _record(self, fills: Sequence[Fill]) -> None:
-        """Write down fills of our orders, and tell a person of those that we did not decide on."""
+        """Write down fills of our orders, and tell a person of late ones and of those that we did not decide on."""
+        if self._venue.terms.is_exact:
+            exact = self._ledger.record_fills(self.symbol, fills)
+            self._bus.tell(lambda: self._fill_events(exact))
+            return
         states = self._ledger.order_states({fill.client_order_id for fill in fills}) if fills else {}
         ours = [fill for fill in fills if fill.client_order_id in states]
         incidents = [findings.foreign_fill(fill) for fill in fills if fill.client_order_id not in states]
@@ -316,16 +375,18 @@ class Settlement:
             findings.overfilled(self.symbol, identity, *units)
             for identity, units in self._ledger.overfilled({fill.client_order_id for fill in ours}).items()
         ]
-        for fill, before, after in booked:
-            if fill.leg in _DECIDED and states[fill.client_order_id] in ENDED_OTHERWISE:
-                incidents.append(findings.late_fill(fill, states[fill.client_order_id]))
-            cause = correlation_id(self.symbol, self._timeframe, decided_open_ms(fill.client_order_id))
-            for event in trade_events.of_fill(fill, before, after, cause):
-                self._bus.publish(event)
+        self._bus.tell(lambda: self._fill_events(booked))
         self._tell(incidents)
+        if any(states[fill.client_order_id] in ENDED_OTHERWISE for fill, _, _ in booked):
+            self._teller.tell()  # the ledger has written down that they came late
+
+    def _fill_events(self, booked: Sequence[tuple[Fill, Position, Position]]) -> Iterator[Event]:
+        for fill, before, after in booked:
+            cause = correlation_id(self.symbol, self.timeframe, decided_open_ms(fill.client_order_id))
+            yield from trade_events.of_fill(fill, before, after, cause)
 
     def _cause(self, request: OrderRequest) -> str:
-        return correlation_id(self.symbol, self._timeframe, decided_open_ms(request.client_order_id))
+        return correlation_id(self.symbol, self.timeframe, decided_open_ms(request.client_order_id))
 
 
 def _given_up(intents: Sequence[Intent]) -> list[Mark]:

@@ -18,6 +18,9 @@ from trading.services.base import ServiceStatus
 
 _SAVE_TRIES = 20
 
+WATCH_GAPS = 4
+"""Looks that may be left out; after more of them the system was away, and its silence says nothing."""
+
 EVENT_OF: Mapping[SymbolState, EventType] = {
     SymbolState.INITIALIZING: EventType.ORCHESTRATOR_INITIALIZING,
     SymbolState.RUNNING: EventType.ORCHESTRATOR_STARTED,
@@ -111,7 +114,7 @@ class SymbolOrchestrator:
         """Begin anew: queued messages dropped, a step under way ended, services built, orders compared; then run."""
         why = f"restart: {reason}"
         self._change(lambda standing: _by_way_of_error(standing.state), why, is_anew=True)
-        self._components.restart_symbol()
+        self._components.restart_symbol(has_fresh_worker=False)
         self._components.want(DesiredState.RUNNING, why)
 
     def clear_quarantine(self, reason: str = "asked for") -> bool:
@@ -119,7 +122,7 @@ class SymbolOrchestrator:
         was_quarantined = self._components.clear_quarantine(reason)
         if self._components.standing().state is SymbolState.QUARANTINED:
             self._change(lambda _: (SymbolState.RECOVERING,), f"quarantine cleared: {reason}", is_anew=True)
-            self._components.restart_symbol()
+            self._components.restart_symbol(has_fresh_worker=False)
         return was_quarantined
 
     def advance(self) -> bool:
@@ -159,7 +162,7 @@ class SymbolOrchestrator:
         Returns:
             What was done, None for nothing.
         """
-        standing = self._components.standing()
+        standing = self._looked_at(self._components.standing())
         seen = self._components.observe(standing)
         found = _diagnose(seen, standing)
         course, action = standing.course, None
@@ -177,8 +180,6 @@ class SymbolOrchestrator:
         path = symbol_path(standing.state, state)
         reason = action.reason if action else found[0].reason if found else ""
         following = _moved(following, path, reason, seen.now_ms)
-        if following == standing:
-            return None
         if not self._components.save(following):
             return None  # another check was faster, and acts
         if path:
@@ -186,6 +187,12 @@ class SymbolOrchestrator:
         if action is not None:
             self._take(action)
         return action
+
+    def _looked_at(self, kept: Standing) -> Standing:
+        """Return the standing with this look in it; after a time without any, the watch begins anew."""
+        now_ms = self._components.now_ms()
+        has_gap = now_ms - kept.looked_ms > WATCH_GAPS * self._terms.interval_s * 1000
+        return replace(kept, looked_ms=now_ms, watched_ms=now_ms if has_gap else kept.watched_ms)
 
     def restarts_ms(self) -> Sequence[int]:
         """Return when it was restarted of late, services too."""
@@ -209,7 +216,7 @@ class SymbolOrchestrator:
                 self._components.restart_services()
             case Rung.RESTART_SYMBOL:
                 self._announce(EventType.SYMBOL_RESTARTED, action)
-                self._components.restart_symbol()
+                self._components.restart_symbol(has_fresh_worker=True)
             case Rung.QUARANTINE:
                 assert sickness is not None
                 self._components.quarantine(sickness.kind.value, action.reason)
@@ -256,6 +263,7 @@ class SymbolOrchestrator:
                 following = replace(following, course=Course(acted_ms=now_ms))
             if following == standing:
                 return
+            following = replace(following, watched_ms=now_ms)
             if self._components.save(following):
                 self._publish(standing.state, path, reason)
                 return

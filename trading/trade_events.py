@@ -43,7 +43,8 @@ def of_cancel(request: OrderRequest, reason: str, correlation_id: str) -> Event:
 
 
 def of_incident(incident: Incident) -> Event:
-    details = {"kind": incident.kind.value, "halts": incident.kind.halts, **incident.details}
+    name = {"kind": incident.kind.value, "key": incident.key, "halts": incident.kind.halts}
+    details = {**incident.details, **name}
     return _event(EventType.INCIDENT_OPENED, incident.symbol, "", 0, incident.reason, details)
 
 

@@ -12,6 +12,10 @@ import click
 VERBS = {
     "up": ("worker.commands.up:up", "Start everything: Redis, workers, beat, Flower."),
     "status": ("worker.commands.status:status", "Show how symbols stand: all, or those named."),
+    "health": (
+        "worker.commands.health:health",
+        "Show how each symbol is, what is wrong with it, and what was done about it.",
+    ),
     "events": ("worker.commands.events:events", "Show events, the newest last."),
     "decisions": ("worker.commands.decisions:decisions", "Show what was decided on each candle, and why."),
     "orders": ("worker.commands.books:orders", "Show orders, the newest last."),
@@ -22,9 +26,21 @@ VERBS = {
     "start": ("worker.commands.control:start", "Let stopped symbols run again."),
     "stop": ("worker.commands.control:stop", "Do nothing more for symbols."),
     "restart": ("worker.commands.control:restart", "Build the services of symbols anew."),
+    "clear-quarantine": ("worker.commands.health:clear_quarantine", "Let a symbol work again that was set aside."),
     "reconcile": ("worker.commands.reconcile:reconcile", "Settle open orders, and compare ledger and venue."),
+    "flatten": ("worker.commands.flatten:flatten", "Close all that is open of symbols, without a signal."),
     "incidents": ("worker.commands.incidents:incidents", "Show what a person must look at, the newest last."),
     "resolve": ("worker.commands.incidents:resolve", "Close an incident, so that its symbol may send orders again."),
+    "symbols": (
+        "worker.commands.symbols:symbols",
+        "List symbols; add, change and remove them while everything runs.",
+    ),
+    "check-strategy": (
+        "worker.commands.check_strategy:check_strategy",
+        "Look for look-ahead and other faults in a strategy.",
+    ),
+    "replay": ("worker.commands.replay:replay", "Replay recorded candles as if they were lived."),
+    "candles": ("worker.commands.candles:candles", "Check, convert and resample files of candles."),
     "config": ("worker.commands.config:config", "Show and check the configuration."),
     "doctor": ("worker.commands.doctor:doctor", "Check what the system stands on."),
     "ledger": ("worker.commands.ledger:ledger", "Migrate, copy and check the ledger, or say how it stands."),

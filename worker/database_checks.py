@@ -4,7 +4,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from adapters.database import create_engine, head_revision, read_only, schema_revision
+from adapters.ledger import SqlLedger
+from adapters.status import LEFT_OPEN, unconfigured
 from adapters.tables import incidents
+from configs.load import SystemConfig
 from configs.settings import PREFIX, Settings
 from trading.errors import TradingError, Transient
 from worker.checks import Check, Health
@@ -18,8 +21,9 @@ _SERVER_CLOCK = sa.select(sa.func.extract("epoch", sa.func.clock_timestamp()))
 _HALTED = sa.select(incidents.c.symbol).where(incidents.c.halts, incidents.c.resolved_at_ms.is_(None)).distinct()
 
 
-def ledger_checks(settings: Settings, *, is_start: bool = False) -> list[Check]:
-    """Look at the ledger: whether it answers, its schema, its clock where it has one, and what halts symbols.
+def ledger_checks(settings: Settings, system: SystemConfig | None, *, is_start: bool = False) -> list[Check]:
+    """Look at the ledger: whether it answers, its schema, its clock where it has one, what halts symbols, and what is
+    open of symbols that are not configured.
 
     Args:
         is_start: A worker asks, for which a ledger that is not made yet is a fault, and incidents are none.
@@ -33,7 +37,9 @@ def ledger_checks(settings: Settings, *, is_start: bool = False) -> list[Check]:
     engine = create_engine(url)
     try:
         checks = [_schema(engine, shown), *_clock(engine)]
-        return checks + ([_incidents(engine)] if checks[0].health is Health.OK and not is_start else [])
+        if checks[0].health is not Health.OK:
+            return checks
+        return [*checks, *([] if is_start else [_incidents(engine)]), *(_left_open(engine, system) if system else [])]
     except Transient as error:
         return [Check("ledger", Health.FAIL, f"{shown}: {error.reason}", _remedy("LEDGER_URL"))]
     except (TradingError, sa.exc.SQLAlchemyError) as error:
@@ -84,6 +90,13 @@ def _incidents(engine: Engine) -> Check:
     if not halted:
         return Check("incidents", Health.OK, "none halts a symbol")
     return Check("incidents", Health.WARN, f"{len(halted)} symbols are halted: {', '.join(halted)}", INCIDENTS)
+
+
+def _left_open(engine: Engine, system: SystemConfig) -> list[Check]:
+    """Warn of what nothing looks after, because its symbol was taken out of the configuration."""
+    account = system.account
+    found = unconfigured(SqlLedger(engine, account.name, account.starting_balance), system)
+    return [Check("open symbols", Health.WARN, f"{name}: {what}", LEFT_OPEN) for name, what in found.items()]
 
 
 def _remedy(name: str) -> str:

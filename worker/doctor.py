@@ -23,7 +23,7 @@ def examine(settings: Settings) -> list[Check]:
     return [
         config,
         *_redis(settings),
-        *ledger_checks(settings),
+        *ledger_checks(settings, system),
         paper_check(settings),
         *(venue_clock_checks(system.symbols) if system else []),
         *file_systems(settings),

@@ -40,7 +40,7 @@ def check_before_start(queues: Iterable[str]) -> None:
     _judge(
         [
             config,
-            *ledger_checks(settings, is_start=True),
+            *ledger_checks(settings, system, is_start=True),
             *venue_clock_checks(served),
             *file_systems(settings),
             *(disks(file.parent for file in files)),

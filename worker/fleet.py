@@ -11,6 +11,7 @@ from tasks.routing import CONTROL_QUEUE
 from trading.errors import Broken
 from worker.embedded_redis import RedisPlan
 from worker.process import CELERY_WORKER, ProcessSpec
+from worker.roster import Crew, first_crews
 from worker.var_files import kept_password
 
 WORKERS_STOP, REST_STOPS, REDIS_STOPS = 0, 1, 2
@@ -26,10 +27,12 @@ def worker_processes(settings: Settings, symbols: Sequence[str], *, symbols_per_
     Raises:
         ValueError: `symbols_per_worker` is below 1.
     """
-    if symbols_per_worker < 1:
-        raise ValueError(f"symbols_per_worker is {symbols_per_worker}; allowed: 1 or more")
-    groups = [symbols[at : at + symbols_per_worker] for at in range(0, len(symbols), symbols_per_worker)]
-    return [_worker(settings, group) for group in [*groups, [CONTROL_QUEUE]]]
+    return crew_processes(settings, first_crews(symbols, symbols_per_worker))
+
+
+def crew_processes(settings: Settings, crews: Sequence[Crew]) -> list[ProcessSpec]:
+    """Return the workers of the crews, in their order, and the one of the control queue."""
+    return [worker_process(settings, crew) for crew in [*crews, Crew(CONTROL_QUEUE, (CONTROL_QUEUE,))]]
 
 
 def beat_process(settings: Settings) -> ProcessSpec:
@@ -70,28 +73,33 @@ def environment(settings: Settings) -> dict[str, str]:
     return {f"{PREFIX}{name.upper()}": _variable(value) for name, value in values.items() if value is not None}
 
 
-def _worker(settings: Settings, queues: Sequence[str]) -> ProcessSpec:
-    name = queues[0] if len(queues) == 1 else f"{queues[0]}+{len(queues) - 1}"
+def worker_process(settings: Settings, crew: Crew) -> ProcessSpec:
+    """Return the worker of a crew: it consumes the queues of the crew's symbols."""
     arguments = (
         "-Q",
-        ",".join(queues),
+        ",".join(crew.symbols),
         "-c",
         "1",
         "-P",
         "prefork",
         "-n",
-        f"{name}@%h",
+        f"{crew.name}@%h",
         "--loglevel",
         settings.log_level,
     )
     return ProcessSpec(
-        f"worker-{name}",
+        worker_name(crew),
         _celery("worker", *arguments),
         environment(settings),
         project_root(),
         stop_rank=WORKERS_STOP,
         stop_signals=CELERY_WORKER,
     )
+
+
+def worker_name(crew: Crew) -> str:
+    """Return what the supervisor calls the worker of a crew."""
+    return f"worker-{crew.name}"
 
 
 def _celery(*arguments: str) -> tuple[str, ...]:

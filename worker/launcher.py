@@ -2,6 +2,7 @@
 
 import signal
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from adapters import keys
+from adapters.bootstrap import open_ledger
 from adapters.database import create_engine, migrate, schema_revision
 from adapters.ledger import SqlLedger
 from adapters.redis_client import connect
@@ -22,6 +24,7 @@ from worker.checks import Health
 from worker.doctor import examine
 from worker.launch_lock import launch_lock
 from worker.live_view import LiveView
+from worker.staff import Staff
 from worker.stop_signals import StopSignals
 from worker.supervisor import Supervisor
 from worker.var_files import short_path, write_private
@@ -81,6 +84,7 @@ class Launch:
         self._flower_url: str | None = None
         self._redis_title = ""
         self._owns_redis = False
+        self._staff: Staff  # from the moment at which there is a Redis
 
     def start(self, *, symbols_per_worker: int, flower: bool) -> None:
         """Start everything, each step on a line; a stop asked for in between ends the start.
@@ -90,13 +94,22 @@ class Launch:
             Transient: Redis or the ledger does not answer.
         """
         url = self._find_redis()
-        self._settings = self._settings.model_copy(update={"redis_url": SecretStr(url)})
+        self._settings = self._settings.model_copy(update={"redis_url": SecretStr(url), "supervised": True})
         self._migrate()
         self._check()
+        self._staff = Staff(
+            self._settings,
+            self._system,
+            self._supervisor,
+            redis_url=url,
+            symbols_per_worker=symbols_per_worker,
+            report=self._say,
+        )
+        self._put_in_force()
         self._release_markets(url)
         if flower:
             self._prepare_flower()
-        self._start_fleet(symbols_per_worker)
+        self._start_fleet()
         self._say(f"logs in {short_path(self._log_dir)}")
 
     def watch(self, *, table: bool) -> None:
@@ -118,11 +131,14 @@ class Launch:
             ) as view:
                 while not self._signals.is_stop_requested:
                     self._supervisor.watch()
+                    if self._staff.look():
+                        view.adopt(self._staff.system)
                     view.refresh()
                     self._signals.wait(WATCH_PAUSE_S)
                 if self._signals.last is signal.SIGHUP:
                     self._console.quiet = True  # the terminal is gone, and a write to it would end the clean stop
         finally:
+            self._staff.close()
             client.close()
             engine.dispose()
 
@@ -219,10 +235,17 @@ class Launch:
             return
         self._flower_url = f"http://{host}:{port}"
 
-    def _start_fleet(self, symbols_per_worker: int) -> None:
-        workers = fleet.worker_processes(
-            self._settings, list(self._system.symbols), symbols_per_worker=symbols_per_worker
-        )
+    def _put_in_force(self) -> None:
+        """Hold the files of this start against what is open, and have everybody go by them.
+
+        Raises:
+            Broken: Something is open that forbids what was changed.
+        """
+        with closing(open_ledger(self._settings, self._system)) as ledger:
+            self._staff.put_in_force(ledger)
+
+    def _start_fleet(self) -> None:
+        workers = self._staff.specs()
         specs = [*workers, fleet.beat_process(self._settings)]
         if self._flower_url:
             specs.append(fleet.flower_process(self._settings))

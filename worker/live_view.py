@@ -63,6 +63,10 @@ class LiveView:
         if self._live:
             self._live.stop()
 
+    def adopt(self, system: SystemConfig) -> None:
+        """Go on by another configuration."""
+        self._system = system
+
     def refresh(self) -> None:
         """Read and show how everything stands, when it is time."""
         began_s = time.monotonic()

@@ -1,7 +1,6 @@
 """One child process: its own session, its output in a file, and no way to outlive us."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -129,9 +128,14 @@ class ChildProcess:
             return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
 
     def keep_log_short(self) -> None:
-        """Put a log that has grown too large aside while its process writes on; lines of that moment may be lost."""
+        """Put the end of a log that has grown too large aside while its process writes on; the rest of it is lost.
+
+        Never all of it: a process may write faster than we copy.
+        """
         if self.log_path.exists() and self.log_path.stat().st_size > LOG_LIMIT_BYTES:
-            shutil.copyfile(self.log_path, self._log_aside)
+            with self.log_path.open("rb") as log:
+                log.seek(-LOG_LIMIT_BYTES, os.SEEK_END)
+                self._log_aside.write_bytes(log.read(LOG_LIMIT_BYTES))
             os.truncate(self.log_path, 0)  # it is open for appending, so the next line goes to the beginning
 
     @property

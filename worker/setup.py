@@ -6,7 +6,14 @@ from typing import Any
 
 import billiard.pool
 from celery.concurrency.asynpool import AsynPool
-from celery.signals import after_setup_logger, after_setup_task_logger, celeryd_after_setup, celeryd_init, worker_ready
+from celery.signals import (
+    after_setup_logger,
+    after_setup_task_logger,
+    celeryd_after_setup,
+    celeryd_init,
+    worker_process_init,
+    worker_ready,
+)
 from celery.utils.nodenames import nodesplit
 from kombu.exceptions import OperationalError
 
@@ -14,9 +21,15 @@ from configs.load import load_system
 from configs.settings import load_settings
 from tasks import app
 from tasks.flow import RECONCILE
+from tasks.request import raise_soft_limit
 from tasks.routing import CONTROL_QUEUE
+from worker import ending, remote
 from worker.fitness import RedisFitness, check_before_start
+from worker.guard import Guard, let_go_in_pool_process
+from worker.heartbeat import Heartbeat
 from worker.logs import format_as_set
+
+__all__ = ["ending", "remote"]  # importing them makes their commands known
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +46,15 @@ billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 10
 # and then only every 5 s. Its own timer at a quicker pace replaces a dead one at once.
 AsynPool.timers = property(lambda pool: {pool.maintain_pool: POOL_LOOK_S})
 
+# Celery's own exception for a step that takes too long does not say which one, nor how long.
+billiard.pool.soft_timeout_sighandler = raise_soft_limit
+
 after_setup_logger.connect(format_as_set)
 after_setup_task_logger.connect(format_as_set)
 logging.getLogger("alembic").setLevel(logging.WARNING)  # each look at the schema would be two lines
 app.steps["consumer"].add(RedisFitness)
+app.steps["worker"].update({Guard, Heartbeat})
+worker_process_init.connect(let_go_in_pool_process)
 
 
 @celeryd_init.connect

@@ -60,6 +60,7 @@ class Supervised:
         self.quick_deaths = 0
         self.restarts = 0
         self.last_exit_code: int | None = None
+        self.leaves: _Escalation | None = None
 
     @property
     def name(self) -> str:
@@ -124,10 +125,23 @@ class Supervisor:
         child.start(self._clock())
         return child.process
 
+    def replace(self, spec: ProcessSpec) -> None:
+        """Have the child of that name start by another description next time; what runs goes on."""
+        self._children[spec.name].process.spec = spec
+
+    def retire(self, name: str) -> None:
+        """Have a child end in peace, and be forgotten when it has: `watch` sees to it."""
+        child = self._children[name]
+        child.restart_at_s = None
+        child.leaves = _Escalation(child.process, self._clock())
+
     def watch(self) -> None:
         """Look at each child once: note who ended, start who is due, keep the logs short."""
         now_s = self._clock()
-        for child in self._children.values():
+        for child in list(self._children.values()):
+            if child.leaves is not None:
+                self._see_off(child, child.leaves, now_s)
+                continue
             child.process.keep_log_short()
             exit_code = child.process.ended()
             if exit_code is not None:
@@ -137,6 +151,14 @@ class Supervisor:
                 child.start(now_s)
                 child.restarts += 1
                 self._report(f"{child.name} started again, process {child.process.pid}")
+
+    def _see_off(self, child: Supervised, leaves: "_Escalation", now_s: float) -> None:
+        exit_code = child.process.ended()
+        if exit_code is None and child.process.pid is not None:
+            self._say(child.name, leaves.advance(now_s, forced=False))
+            return
+        self._say(child.name, "stopped" if exit_code is None else f"stopped ({describe_exit(exit_code)})")
+        del self._children[child.name]
 
     def statuses(self) -> Sequence[ChildStatus]:
         return [child.status() for child in self._children.values()]

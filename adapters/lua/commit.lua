@@ -1,13 +1,15 @@
 -- Ends a batch: window, journal, cursor and events move together or not at all.
 -- KEYS: state hash, window list, journal stream, events stream (its name is the pub/sub channel too)
 -- ARGV: window limit, journal limit, events limit, wall ms, correlation prefix, exposure ('1', '0', or '' to keep),
---       candle count, decision that says nothing, cursor that the batch was fetched after, then for each candle
---       open_ms, packed candle, decision, regime, close, then the events as JSON
+--       candle count, decision that says nothing, cursor that the batch was fetched after, what its answer showed
+--       (market ms, newest closed candle, is over; '' to keep what is known), then for each candle open_ms, packed
+--       candle, decision, regime, close, then the events as JSON
 local window_limit, journal_limit, events_limit = ARGV[1], ARGV[2], ARGV[3]
 local wall_ms, prefix, exposure, count, silent = ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8]
 local cursor = tonumber(redis.call('HGET', KEYS[1], 'cursor_ms') or '0')
 local is_joined = cursor >= tonumber(ARGV[9])  -- else the store lost what lies between
-local fresh, at = 0, 10
+local market_ms, newest_ms, is_over = ARGV[10], ARGV[11], ARGV[12]
+local fresh, at = 0, 13
 for _ = 1, count do
   local open_ms, packed, decision, regime, close = unpack(ARGV, at, at + 4)
   at = at + 5
@@ -17,7 +19,7 @@ for _ = 1, count do
     redis.pcall('XADD', KEYS[3], 'MAXLEN', '~', journal_limit, open_ms .. '-0', 'decision', decision,
       'regime', regime, 'close', close, 'correlation_id', prefix .. open_ms)
     redis.call('HSET', KEYS[1], 'cursor_ms', open_ms, 'decision', decision, 'regime', regime, 'close', close,
-      'decided_at_ms', wall_ms, 'fetched_at_ms', wall_ms)
+      'decided_at_ms', wall_ms)
     if decision ~= silent then
       redis.call('HSET', KEYS[1], 'said', decision, 'said_ms', open_ms)
     end
@@ -30,6 +32,17 @@ if fresh > 0 then
   redis.call('HINCRBY', KEYS[1], 'candles', fresh)
   if exposure ~= '' then
     redis.call('HSET', KEYS[1], 'exposure', exposure)
+  end
+end
+local known_ms = redis.call('HGET', KEYS[1], 'market_ms')
+-- without a new candle it may be an old message that comes again: then it knows less than what is known
+if fresh > 0 or (market_ms ~= '' and tonumber(market_ms) >= tonumber(known_ms or '0')) then
+  redis.call('HSET', KEYS[1], 'fetched_at_ms', wall_ms)
+  if market_ms ~= '' then
+    redis.call('HSET', KEYS[1], 'market_ms', market_ms, 'newest_ms', newest_ms, 'is_over', is_over)
+    if market_ms ~= known_ms then
+      redis.call('HSET', KEYS[1], 'moved_at_ms', wall_ms)
+    end
   end
 end
 for i = at, #ARGV do

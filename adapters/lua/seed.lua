@@ -4,6 +4,7 @@
 redis.call('DEL', KEYS[2])
 redis.call('HSET', KEYS[1], 'cursor_ms', ARGV[1], 'desired', ARGV[2], 'exposure', '1', 'regime', 'unknown',
   'timeframe', ARGV[3], 'candles', '0')
+redis.call('HDEL', KEYS[1], 'market_ms', 'newest_ms', 'is_over', 'moved_at_ms')
 for i = 4, #ARGV do
   redis.call('RPUSH', KEYS[2], ARGV[i])
 end

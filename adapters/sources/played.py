@@ -33,7 +33,8 @@ class PlayedSource:
     Closed candles are those that closed by the market position. The forming bar shows the open of the next candle once
     that has begun, and nothing else of it (high, low and close equal the open, volume 0). While there is no next candle
     (session break, hole, end of the tape) a flat bar at the last close stands in the current slot, as on exchanges that
-    always show a current bar; so each candle is known to be closed as soon as it is.
+    always show a current bar; so each candle is known to be closed as soon as it is. After the end of the tape market
+    time goes on by the clock, so that what was decided last grows old, and `is_over` says that nothing follows.
 
     At speed "max" the market stands `step` candles after the reader's cursor, at the close of the last of them. `since`
     stands there too: a market that waits for its reader has not gone on while the reader was away, and anything later
@@ -82,8 +83,9 @@ class PlayedSource:
         Empty only at a numeric speed before the tape's first candle has opened.
         """
         as_of_ms, more = self._standing(after_ms)
-        closed = self._tape.until(as_of_ms - self._bar_ms, count)
-        return Bars(closed.then(self._forming(closed, as_of_ms))[-count:], as_of_ms, more)
+        closed, following = self._tape.until(as_of_ms - self._bar_ms, count), self._following(as_of_ms)
+        bars = closed.then(self._forming(closed, following, as_of_ms))
+        return Bars(bars[-count:], as_of_ms, more, is_over=not len(following))
 
     def history(self, until_ms: int, *, count: int) -> Candles:
         """Return the newest `count` closed candles that opened at `until_ms` or before."""
@@ -98,13 +100,18 @@ class PlayedSource:
         """
         as_of_ms, more = self._standing(after_ms)
         last_closed_ms = as_of_ms - self._bar_ms
+        following = self._following(as_of_ms)
+        is_over = not len(following)
         slots = max((as_of_ms - after_ms) // self._bar_ms + 1, 0)  # no tape need be read beyond what has opened
         closed = self._tape.after(after_ms, min(limit, slots)).until(last_closed_ms)
         if len(closed) == limit:
             left_out = self._tape.after(closed.last_open_ms, 1).until(last_closed_ms)
-            return Bars(closed, as_of_ms, more or len(left_out) > 0)
-        forming = self._forming(self._tape.until(last_closed_ms, 1), as_of_ms)
-        return Bars(closed.then(forming.after(after_ms)), as_of_ms, more)
+            return Bars(closed, as_of_ms, more or len(left_out) > 0, is_over)
+        forming = self._forming(self._tape.until(last_closed_ms, 1), following, as_of_ms)
+        return Bars(closed.then(forming.after(after_ms)), as_of_ms, more, is_over)
+
+    def close(self) -> None:
+        """Do nothing: a tape needs no connection, and files that have changed are read anew by a new process."""
 
     def _standing(self, after_ms: int | None) -> tuple[int, bool]:
         """Return the market position, and whether it moves on at once when the cursor does."""
@@ -118,8 +125,11 @@ class PlayedSource:
             return self._tape.start_ms, False
         return released.last_open_ms + self._bar_ms, len(upcoming) > self._step
 
-    def _forming(self, closed: Candles, as_of_ms: int) -> Candles:
-        following = self._tape.after(as_of_ms - self._bar_ms, 1)
+    def _following(self, as_of_ms: int) -> Candles:
+        """Return the oldest candle that has not closed yet; none at the end of the tape."""
+        return self._tape.after(as_of_ms - self._bar_ms, 1)
+
+    def _forming(self, closed: Candles, following: Candles, as_of_ms: int) -> Candles:
         if len(following) and following.last_open_ms <= as_of_ms:
             return _flat_bar(following.last_open_ms, following.values[0, OPEN])
         if not len(closed):

@@ -47,7 +47,7 @@ HOOKED = (
         frozenset(
             {
                 *("balance", "desired", "fence", "fills", "fills_from", "has_exposure", "incidents", "incidents_of"),
-                *("overfilled", "owners", "quarantine", "untold"),
+                *("overfilled", "owners", "quarantine", "untold", "exposures", "incident"),
                 *("close", "decisions", "order_states", "orders", "positions", "unsettled"),
             }
         ),
@@ -125,6 +125,7 @@ LISTED: Mapping[str, tuple[str, ...]] = {
         "ledger.set_desired",
         "ledger.set_quarantine",
         "ledger.clear_quarantine",
+        "ledger.flatten",
         "store.set_desired",
         "store.renew",
     ),

@@ -133,6 +133,14 @@ class SourceContract:
         for limit in range(1, len(closed)):
             assert stage.source.since(stage.after_ms, limit=limit).more
 
+    def test_source_closed_at_any_time_answers_as_before(self, stage: Stage) -> None:
+        before = stage.source.newest(COUNT, after_ms=stage.after_ms)
+        stage.source.close()
+        stage.source.close()
+
+        assert stage.source.newest(COUNT, after_ms=stage.after_ms) == before
+        assert len(stage.source.history(stage.after_ms, count=2)) == 2
+
 
 class PlayedSourceContract(SourceContract):
     """For sources that play whole candles, which `stage` names in `truth`."""
@@ -147,4 +155,5 @@ class PlayedSourceContract(SourceContract):
             known = stage.truth.until(bars.as_of_ms - stage.bar_ms)
             assert closed == known[len(known) - len(closed) :]
             assert len(bars.candles) == len(closed) + 1
+            assert bars.is_over == (bars.as_of_ms - stage.bar_ms >= stage.truth.last_open_ms)
             check_forming(bars, stage.truth)

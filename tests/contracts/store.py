@@ -9,6 +9,7 @@ import pytest
 from tests.fakes import START_MS, at_place, make_candles
 from trading.candles import Candles
 from trading.events import Event, EventType, Regime
+from trading.feed import FeedMemory, Shown
 from trading.lifecycle import DesiredState
 from trading.ports import Commit, SymbolMemory, SymbolStore
 
@@ -23,10 +24,12 @@ class Kept(Protocol):
 
     Attributes:
         window_limit: Candles that the store keeps for each symbol; at most 40.
+        wall_ms: The wall clock as the store reads it; a test may set it.
     """
 
     store: SymbolStore
     window_limit: int
+    wall_ms: int
 
     def journal(self, symbol: str) -> dict[int, str]: ...
 
@@ -40,11 +43,12 @@ def commit_of(
     symbol: str = SYMBOL,
     text: str = "decided",
     has_exposure: bool | None = None,
+    shown: Shown | None = None,
 ) -> Commit:
     """Return the commit of the candles at the places `first` to `last`, the last one included."""
     candles = TAPE[first : last + 1]
     decisions = [f"{text} {place}" for place in range(first, last + 1)]
-    return Commit(symbol, "1m", 0, candles, decisions, [Regime.RANGING] * len(candles), has_exposure)
+    return Commit(symbol, "1m", 0, candles, decisions, [Regime.RANGING] * len(candles), has_exposure, shown)
 
 
 def begin(store: SymbolStore, until: int = 9, *, symbol: str = SYMBOL) -> None:
@@ -156,6 +160,80 @@ class SymbolStoreContract:
         kept.store.expose(SYMBOL)
 
         assert kept.store.load(SYMBOL).cursor_ms is None
+
+    def test_quarantine_is_what_was_shown_last_and_no_commit_ends_it(self, kept: Kept) -> None:
+        begin(kept.store)
+        kept.store.set_quarantine(SYMBOL, "flatten")
+        kept.store.commit(commit_of(10, 10), [])
+        shown = kept.store.load(SYMBOL).quarantine
+        kept.store.set_quarantine(SYMBOL, None)
+
+        assert (shown, kept.store.load(SYMBOL).quarantine) == ("flatten", None)
+
+    def test_feed_before_the_first_answer_is_not_known(self, kept: Kept) -> None:
+        begin(kept.store)
+        kept.store.commit(commit_of(10, 10), [])
+
+        assert kept.store.feed(SYMBOL) is None
+        assert kept.store.feed(OTHER) is None
+
+    def test_feed_after_a_commit_is_what_its_answer_showed(self, kept: Kept) -> None:
+        begin(kept.store)
+        shown = Shown(at_place(40), at_place(38), is_over=True)
+        kept.store.commit(commit_of(10, 12, shown=shown), [])
+
+        assert kept.store.feed(SYMBOL) == FeedMemory(shown, kept.wall_ms, kept.wall_ms, at_place(12))
+
+    def test_feed_after_an_answer_without_a_candle_is_what_it_showed(self, kept: Kept) -> None:
+        begin(kept.store)
+        shown = Shown(at_place(11) + 1, 0)
+        kept.store.note_fetch(SYMBOL, shown)
+
+        assert kept.store.feed(SYMBOL) == FeedMemory(shown, kept.wall_ms, kept.wall_ms, at_place(9))
+        assert kept.store.load(SYMBOL).cursor_ms == at_place(9)
+
+    def test_feed_remembers_when_market_time_last_moved_on(self, kept: Kept) -> None:
+        begin(kept.store)
+        begun_ms, stuck = kept.wall_ms, Shown(at_place(11), at_place(10))
+        kept.store.commit(commit_of(10, 10, shown=stuck), [])
+        for _ in range(3):
+            kept.wall_ms += 1_000
+            kept.store.note_fetch(SYMBOL, stuck)
+        stood = kept.store.feed(SYMBOL)
+        kept.store.note_fetch(SYMBOL, Shown(at_place(11) + 1, at_place(10)))
+        moved = kept.store.feed(SYMBOL)
+
+        assert stood is not None
+        assert moved is not None
+        assert (stood.answered_ms, stood.moved_ms) == (begun_ms + 3_000, begun_ms)
+        assert (moved.answered_ms, moved.moved_ms) == (begun_ms + 3_000, begun_ms + 3_000)
+
+    def test_feed_is_not_taken_back_by_a_commit_that_comes_again(self, kept: Kept) -> None:
+        begin(kept.store)
+        old, new = Shown(at_place(12), at_place(11)), Shown(at_place(20), at_place(19))
+        kept.store.commit(commit_of(10, 11, shown=old), [])
+        kept.store.commit(commit_of(12, 19, shown=new), [])
+        before = kept.store.feed(SYMBOL)
+        kept.wall_ms += 5_000
+        kept.store.commit(commit_of(10, 11, shown=old), [])
+
+        assert kept.store.feed(SYMBOL) == before
+
+    def test_feed_of_a_candle_that_is_evaluated_again_is_the_newer_answer(self, kept: Kept) -> None:
+        begin(kept.store)
+        kept.store.commit(commit_of(10, 10, shown=Shown(at_place(11), at_place(10))), [])
+        kept.wall_ms += 500
+        again = Shown(at_place(11) + 30_000, at_place(10))
+        kept.store.commit(commit_of(10, 10, shown=again), [])
+
+        assert kept.store.feed(SYMBOL) == FeedMemory(again, kept.wall_ms, kept.wall_ms, at_place(10))
+
+    def test_feed_of_a_symbol_that_begins_anew_is_not_known(self, kept: Kept) -> None:
+        begin(kept.store)
+        kept.store.note_fetch(SYMBOL, Shown(at_place(11), at_place(10)))
+        begin(kept.store)
+
+        assert kept.store.feed(SYMBOL) is None
 
     def test_renew_grows_the_generation_even_before_the_beginning(self, kept: Kept) -> None:
         kept.store.renew(SYMBOL)

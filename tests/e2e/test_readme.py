@@ -239,6 +239,22 @@ def _incidents(here: Product, command: str) -> None:
     assert "foreign_order" in shown
 
 
+@shows("celery -A tasks trading health")
+def _health(here: Product, command: str) -> None:
+    here.until_decided()
+    shown, answer = here.read(command)
+    assert json.loads(answer)["healthy_symbols"] == 2
+    assert "2 of 2 symbols are well" in shown
+
+
+@shows('celery -A tasks trading clear-quarantine XAUUSD --reason "mended the strategy"')
+def _clear_quarantine(here: Product, command: str) -> None:
+    here.until_decided()
+    here.stores.ledger.set_quarantine("XAUUSD", "hold", cause="test", reason="set aside by the test")
+    assert "quarantine cleared" in here.checkout.run(command)
+    assert here.stores.ledger.quarantine("XAUUSD") is None
+
+
 @shows('celery -A tasks trading resolve 1 --reason "closed by hand"')
 def _resolve(here: Product, command: str) -> None:
     here.stores.ledger.open_incidents([INCIDENT])
@@ -250,6 +266,15 @@ def _resolve(here: Product, command: str) -> None:
 def _reconcile(here: Product, command: str) -> None:
     here.until_decided()
     assert "agreed" in here.checkout.run(command)
+
+
+@shows("celery -A tasks trading check-strategy my_strategies:Fade")
+def _check_strategy(here: Product, command: str) -> None:
+    shown, answer = here.read(command)
+    told = json.loads(answer)
+    assert told["ok"]
+    assert sum(one["buys"] for one in told["series"]) > 0
+    assert "look-ahead" in shown
 
 
 @shows("celery -A tasks trading ledger backup var/before-the-weekend.sqlite3")

@@ -1,9 +1,11 @@
-"""`make bench` works: a few rounds of it, on a real worker. What it measures is not judged here."""
+"""`make bench` and `make blast` work: a little of each, on real workers. What they measure is not judged here."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from benchmarks.chain_cost import NOOP, SCENARIOS
 
@@ -20,3 +22,26 @@ def test_bench_of_a_few_rounds_tells_a_cost_of_each_kind_of_chain() -> None:
     costs = {row["chain"]: row for row in json.loads(ended.stdout)}
     assert set(costs) == {NOOP, *SCENARIOS}
     assert all(row["count"] == ROUNDS and 0 < row["p50_ms"] <= row["p99_ms"] for row in costs.values())
+
+
+@pytest.mark.timeout(250)
+def test_blast_of_one_case_times_the_other_symbols_before_during_and_after_it() -> None:
+    options = ("--seconds", "2", "--rate", "2", "--only", "hung in tasks.strategy", "--json")
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "benchmarks.blast", *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+    assert ended.returncode == 0, ended.stderr[-2_000:]
+    [row] = json.loads(ended.stdout)
+    assert (row["title"], row["kind"]) == ("hung in tasks.strategy", "symbol")
+    assert row["told"] != "0 steps began to"
+    for phase in ("before", "during", "after"):
+        figures = row[phase]
+        assert figures["count"] >= 1
+        assert 0 < figures["p50_ms"] <= figures["p95_ms"] <= figures["p99_ms"]

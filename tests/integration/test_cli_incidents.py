@@ -11,10 +11,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from adapters.ledger import SqlLedger
-from tests.fixtures.candle_files import generated_candles, write_candles
+from adapters.venues import open_venues
+from tests.fixtures.candle_files import START_MS, generated_candles, write_candles
 from tests.fixtures.system import ROOT, TradingSystem, file_symbol
+from tests.integration.test_ledger import enter, fill_of, request_of
 from trading.events import EventType
 from trading.incidents import Incident, IncidentKind
+from trading.orders import Leg, OrderRequest, Side, client_order_id
 from worker.cli import trading
 from worker.commands.outcome import ExitCode
 
@@ -122,6 +125,51 @@ def test_resolve_and_reconcile_go_through_a_worker(system: TradingSystem) -> Non
     assert [(event.symbol, event.reason) for event in events] == [("XAUUSD", "closed by hand")]
 
 
+def test_adopt_and_flatten_go_through_the_symbols_own_worker(make_system: MakeSystem, tmp_path: Path) -> None:
+    path = write_candles(tmp_path / "gold.csv", generated_candles("XAUUSD", 40, seed=3))
+    system = make_system({"XAUUSD": file_symbol(path, venue={"kind": "paper", "fill_at": "close"})})
+    ledger = system.stores().ledger
+    venue = open_venues(system.settings, system.config.symbols)["XAUUSD"]
+    identity = client_order_id("by-hand", "XAUUSD", "sma_cross", START_MS, Leg.ENTRY)
+    by_hand = OrderRequest(identity, "XAUUSD", "sma_cross", Leg.ENTRY, Side.BUY, 2.0, 2_000.0, START_MS)
+    venue.submit(by_hand)
+    system.worker("XAUUSD")
+
+    compared = command(system, "reconcile", "--timeout", "60")
+    changed = command(system, "resolve", "2", "--reason", "mine", "--adopt", "--strategy", "nope", "--timeout", "60")
+    adopted = command(system, "resolve", "2", "--reason", "mine", "--adopt", "--by", "ann", "--timeout", "60")
+    held = sum(position.units for position in ledger.positions())
+    closed = command(system, "flatten", "XAUUSD", "--reason", "enough", "--timeout", "60", "--json")
+    again = command(system, "flatten", "XAUUSD", "--reason", "enough", "--timeout", "60")
+
+    assert compared.returncode == ExitCode.NO
+    assert (changed.returncode, "XAUUSD has no strategy 'nope'" in changed.stderr) == (ExitCode.NO, True)
+    assert adopted.returncode == 0, adopted.stderr
+    assert adopted.stdout.splitlines()[0] == "adopted for sma_cross: entry: buy 2 at 2000"
+    assert adopted.stdout.splitlines()[-1] == "with it: 1"
+    assert held == 2.0
+    assert closed.returncode == 0, closed.stderr
+    [answer] = json.loads(closed.stdout)
+    assert (answer["outcome"], answer["units"]) == ("flat", 0.0)
+    assert list(venue.positions()) == []
+    assert again.stdout.startswith("XAUUSD: flat\n")
+    assert "runs, and may open again" in again.stdout
+
+
+def test_what_is_open_of_a_symbol_that_is_not_configured_shows_in_the_status(system: TradingSystem) -> None:
+    ledger = SqlLedger(system.stores().ledger._engine, "test", 1_000_000.0)
+    request = enter(ledger, request_of("EURUSD", account="test")).request
+    ledger.record_fills("EURUSD", [fill_of(request, units=1.5)])
+    enter(ledger, request_of("XAUUSD", account="test"))
+
+    told_json = json.loads(verb(system, "status", "--json").stdout)["unconfigured"]
+    table = verb(system, "status").stdout
+
+    words = "+1.5 units, 1 orders that are not settled, and it is not in symbols.yaml"
+    assert told_json == {"EURUSD": words}
+    assert f"EURUSD: {words}; put it back into symbols.yaml" in table
+
+
 def test_resolve_without_a_worker_ends_with_four_and_changes_nothing(system: TradingSystem) -> None:
     ledger = system.stores().ledger
     open_incidents(ledger)
@@ -133,7 +181,17 @@ def test_resolve_without_a_worker_ends_with_four_and_changes_nothing(system: Tra
 
 
 @pytest.mark.parametrize(
-    "arguments", [("resolve", "1"), ("resolve", "1", "--reason", " "), ("resolve", "x", "--reason", "why")]
+    "arguments",
+    [
+        ("resolve", "1"),
+        ("resolve", "1", "--reason", " "),
+        ("resolve", "x", "--reason", "why"),
+        ("resolve", "1", "--reason", "why", "--price", "7"),
+        ("resolve", "1", "--reason", "why", "--adopt", "--price", "0"),
+        ("flatten", "XAUUSD"),
+        ("flatten", "--reason", "why"),
+        ("flatten", "NOPE", "--reason", "why"),
+    ],
 )
 def test_resolve_needs_a_number_and_a_reason(system: TradingSystem, arguments: tuple[str, ...]) -> None:
     assert verb(system, *arguments).exit_code == ExitCode.USAGE

@@ -9,13 +9,23 @@ from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import IntegrityError
 
-from adapters.database import LOCK_TIMEOUT_S, create_engine, head_revision, migrate, read_only, schema_revision, upsert
-from adapters.tables import account_days, fences, metadata
+from adapters.database import (
+    LOCK_TIMEOUT_S,
+    _alembic,
+    create_engine,
+    head_revision,
+    migrate,
+    read_only,
+    schema_revision,
+    upsert,
+)
+from adapters.tables import account_days, decisions, fences, fills, incidents, metadata
 from trading.errors import Broken, Transient
 
 pytest_plugins = ("tests.fixtures.databases",)
@@ -53,7 +63,7 @@ def test_migrate_twice_ends_at_head(engine: Engine) -> None:
     assert schema_revision(engine) is None
     migrate(engine)
     migrate(engine)
-    assert schema_revision(engine) == head_revision() == "0002"
+    assert schema_revision(engine) == head_revision() == "0003"
 
 
 def test_migrate_schema_equals_tables(engine: Engine) -> None:
@@ -177,3 +187,36 @@ def test_create_engine_unsuitable_database_is_refused_without_password(url: str)
     with pytest.raises(ValueError, match=r"sqlite:///|allowed are") as raised:
         create_engine(url)
     assert "hush-hush" not in str(raised.value)
+
+
+def test_migrate_of_an_older_ledger_counts_its_incidents_as_told_and_its_rows_as_traded(engine: Engine) -> None:
+    config = _alembic()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0002")
+        connection.execute(
+            sa.text(
+                "INSERT INTO incidents (account, symbol, kind, key, halts, reason, details, opened_at_ms) "
+                "VALUES ('main', 'XAUUSD', 'stuck', 'k', false, 'why', '{}', 7)"
+            )
+        )
+        connection.execute(
+            sa.text(
+                "INSERT INTO decisions (account, symbol, strategy, open_ms, outcome, rule, reason, breached, "
+                "correlation_id, written_at_ms) VALUES ('main', 'XAUUSD', 's', 1, 'refused', 'r', 'r', false, 'c', 1)"
+            )
+        )
+        connection.execute(
+            sa.text(
+                "INSERT INTO fills (account, fill_id, sequence, client_order_id, symbol, strategy, leg, side, units, "
+                "price, fee, market_ms, realised) "
+                "VALUES ('main', 'f', 1, 'o', 'XAUUSD', 's', 'entry', 'buy', 1, 1, 0, 1, 0)"
+            )
+        )
+    migrate(engine)
+
+    with engine.connect() as connection:
+        told = connection.execute(sa.select(incidents.c.told_at_ms)).scalar_one()
+        origin = connection.execute(sa.select(decisions.c.origin)).scalar_one()
+        adjustment = connection.execute(sa.select(fills.c.adjustment)).scalar_one()
+    assert (told, origin, adjustment) == (7, "signal", 0)

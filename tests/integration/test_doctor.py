@@ -10,11 +10,14 @@ from pydantic import SecretStr
 
 from adapters.database import create_engine, head_revision, migrate
 from adapters.ledger import SqlLedger
+from configs.load import load_system
 from configs.settings import Settings
 from tests.fixtures.redis_server import RedisServer
+from tests.integration.test_ledger import enter, request_of
 from trading.incidents import Incident, IncidentKind
 from worker import doctor, machine_checks
 from worker.checks import Check, Health, is_fit
+from worker.database_checks import ledger_checks
 from worker.embedded_redis import connect, free_port
 
 
@@ -165,6 +168,26 @@ def test_symbols_that_an_incident_halts_are_named_until_it_is_resolved(own_redis
     assert (before.health, after.health) == (Health.WARN, Health.OK)
     assert "XAUUSD" in before.found
     assert "BTCUSD" not in before.found, "it goes on trading"
+
+
+def test_what_is_open_of_a_symbol_that_is_not_configured_is_warned_of(own_redis: RedisServer, tmp_path: Path) -> None:
+    settings = settings_for(own_redis.url, tmp_path)
+    engine = create_engine(settings.ledger_url.get_secret_value())
+    migrate(engine)
+    account = load_system(settings.config_dir).account.name
+    ledger, other = SqlLedger(engine, account, 1.0), SqlLedger(engine, "another", 1.0)
+    for whose, name in ((ledger, account), (other, "another")):
+        enter(whose, request_of(f"OLD{len(name)}", account=name))
+    enter(ledger, request_of("XAUUSD", account=account))
+    engine.dispose()
+
+    found = [check for check in doctor.examine(settings) if check.name == "open symbols"]
+    at_start = ledger_checks(settings, load_system(settings.config_dir), is_start=True)
+
+    assert [(check.health, check.is_refusal) for check in found] == [(Health.WARN, False)]
+    assert found[0].found.startswith(f"OLD{len(account)}: +0 units, 1 orders that are not settled")
+    assert "flatten it" in found[0].remedy
+    assert [check for check in at_start if check.name == "open symbols"] == found
 
 
 def test_disks_of_databases_elsewhere_are_looked_at_too(

@@ -297,6 +297,35 @@ def test_backup_of_an_older_schema_is_copied_and_restored_at_the_newest(engine: 
         assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
 
 
+@pytest.mark.parametrize("revision", ["0001", "0002"])
+def test_backup_of_an_older_ledger_of_either_kind_comes_back_migrated(
+    database_url: str, revision: str, tmp_path: Path
+) -> None:
+    source = create_engine(database_url)
+    migrate(source, revision)
+    row = dict.fromkeys(("account", "symbol", "strategy", "outcome", "rule", "reason", "correlation_id"), "x")
+    details = {"units": 0.1, "of": ["a", None]}
+    with source.begin() as connection:
+        connection.execute(sa.insert(decisions), {**row, "open_ms": 1, "breached": True, "written_at_ms": 1})
+        if revision == "0002":
+            told = {"account": "x", "symbol": "x", "kind": "stuck", "key": "k", "halts": False, "reason": "why"}
+            connection.execute(sa.insert(incidents), {**told, "details": details, "opened_at_ms": 7})
+    environ = {"TRADING__LEDGER_URL": ledger_url(database_url), "TRADING__CONFIG_DIR": str(ROOT / "configs")}
+    copied = verb(environ, "ledger", "backup", str(tmp_path / "copy.sqlite3"))
+    source.dispose()
+    assert copied.exit_code == 0, copied.output
+
+    target = create_engine(f"sqlite:///{tmp_path}/target.sqlite3")
+    migrate(target)
+    restore(tmp_path / "copy.sqlite3", target, LEDGER, silent)
+    with target.connect() as connection:
+        known = connection.execute(sa.select(decisions.c.breached, decisions.c.origin)).all()
+        found = connection.execute(sa.select(incidents.c.details, incidents.c.told_at_ms)).all()
+    target.dispose()
+    assert known == [(True, "signal")]
+    assert found == ([(details, 7)] if revision == "0002" else [])
+
+
 def test_backup_verify_and_restore_on_the_command_line(played: PlayedLedger, database_url: str, tmp_path: Path) -> None:
     engine = create_engine(database_url)
     migrate(engine)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from adapters.database import create_engine, migrate
@@ -253,6 +254,67 @@ def test_resolve_incident_of_a_lost_order_ends_the_order(ledger: SqlLedger) -> N
     assert ledger.unsettled("XAUUSD") == []
     assert ledger.order_states([identity]) == {identity: OrderState.EXPIRED}
     assert view_of(ledger).open_positions == 0
+
+
+def test_fill_of_an_order_that_was_given_up_opens_its_incident_with_the_fill_or_not_at_all(
+    ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity = enter(ledger, ENTRY).request.client_order_id
+    ledger.mark(Mark(identity, OrderState.EXPIRED))
+    fill = fill_of(ENTRY, 1)
+
+    def broken(*_: object) -> None:
+        raise InterruptedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "_open", broken)
+        with pytest.raises(InterruptedError):
+            ledger.record_fills("XAUUSD", [fill])
+    assert (ledger.fills(), ledger.incidents()) == ([], [])
+
+    ledger.record_fills("XAUUSD", [fill])
+    ledger.record_fills("XAUUSD", [fill])
+    (late,) = ledger.incidents_of("XAUUSD")
+    assert (late.kind, late.key) == (IncidentKind.LATE_FILL, "fill-1")
+    assert "had ended as expired" in late.reason
+    assert ledger.untold("XAUUSD") == [late]
+
+
+def test_fill_of_an_order_that_was_given_up_and_of_its_stop_tells_of_the_order_alone(ledger: SqlLedger) -> None:
+    identity = enter(ledger, ENTRY).request.client_order_id
+    ledger.mark(Mark(identity, OrderState.CANCELED))
+    ledger.record_fills("XAUUSD", story()[:4])
+    assert [one.key for one in ledger.incidents_of("XAUUSD")] == ["fill-1", "fill-2"]
+
+
+def test_untold_incidents_are_those_that_are_open_and_not_marked(ledger: SqlLedger) -> None:
+    others = [replace(LOST, key="other"), replace(LOST, symbol="BTCUSD"), replace(LOST, key="seen")]
+    ledger.open_incidents([LOST, *others])
+    ledger.resolve_incident(ledger.incidents()[0]["id"], "seen before it was told")
+    ledger.mark_told([])
+    assert ledger.untold("XAUUSD") == [LOST, others[0]]
+    ledger.mark_told([LOST])
+    assert ledger.untold("XAUUSD") == [others[0]]
+    assert ledger.untold("BTCUSD") == [others[1]]
+
+
+def test_incident_that_is_opened_again_is_to_be_told_again(ledger: SqlLedger) -> None:
+    ledger.open_incidents([LOST])
+    ledger.mark_told([LOST])
+    ledger.resolve_incident(ledger.incidents()[0]["id"], "seen")
+    ledger.open_incidents([LOST])
+    assert ledger.untold("XAUUSD") == [LOST]
+
+
+def test_open_incidents_of_many_fills_asks_once(engine: Engine, ledger: SqlLedger) -> None:
+    many = [Incident(IncidentKind.FOREIGN_FILL, "XAUUSD", f"fill-{number}", "by hand") for number in range(300)]
+    assert len(ledger.open_incidents(many)) == 300
+    asked: list[str] = []
+    sa.event.listen(engine, "before_cursor_execute", lambda _c, _u, statement, *_: asked.append(statement))
+
+    assert ledger.open_incidents(many) == []
+    assert len([statement for statement in asked if "incidents" in statement]) == 1
+    assert len(ledger.open_incidents([*many, LOST, LOST])) == 1
 
 
 def test_resolve_incident_that_is_not_there_returns_none(ledger: SqlLedger) -> None:

@@ -79,6 +79,58 @@ def test_child_killed_starts_again_as_another_process(home: Home) -> None:
     assert [status.restarts for status in home.supervisor.statuses()] == [1]
 
 
+def test_child_replaced_runs_on_and_starts_by_the_new_description_next_time(home: Home) -> None:
+    child = home.supervisor.add(python("one", FOREVER))
+    first = child.pid
+    assert first is not None
+
+    home.supervisor.replace(python("one", "print('another', flush=True)\n" + FOREVER))
+    home.supervisor.watch()
+    assert child.pid == first
+    os.kill(first, signal.SIGKILL)
+
+    until(lambda: "another" in home.log("one"), "the other description", meanwhile=home.supervisor.watch)
+
+
+def test_child_retired_ends_in_peace_is_forgotten_and_its_name_is_free(home: Home) -> None:
+    gone, stays = home.supervisor.add(python("one", FOREVER)), home.supervisor.add(python("two", FOREVER))
+
+    home.supervisor.retire("one")
+    until(lambda: len(home.supervisor.statuses()) == 1, "the end of one", meanwhile=home.supervisor.watch)
+
+    assert home.lines == ["one stopped (signal 15)"]
+    assert gone.pid is None
+    assert stays.pid is not None
+    home.supervisor.add(python("one", FOREVER))
+
+
+def test_child_retired_that_waits_for_its_restart_is_forgotten_at_once(home: Home) -> None:
+    home.supervisor.add(python("one", "import sys; sys.exit(3)"))
+    until(lambda: home.state("one") is ChildState.WAITING, "a death", meanwhile=home.supervisor.watch)
+
+    home.supervisor.retire("one")
+    home.supervisor.watch()
+
+    assert list(home.supervisor.statuses()) == []
+
+
+def test_child_retired_that_does_not_end_is_killed_while_the_others_are_watched(home: Home) -> None:
+    child = home.supervisor.add(python("one", STUBBORN, stop_signals=((signal.SIGTERM, 0.2),)))
+    other = home.supervisor.add(python("two", FOREVER))
+    until(lambda: "ready" in home.log("one"), "a child that listens")
+    first = other.pid
+    assert first is not None
+
+    home.supervisor.retire("one")
+    home.supervisor.watch()
+    os.kill(first, signal.SIGKILL)
+    until(lambda: len(home.supervisor.statuses()) == 1, "the end of one", meanwhile=home.supervisor.watch)
+    until(lambda: other.pid not in {first, None}, "another two", meanwhile=home.supervisor.watch)
+
+    assert "one does not end and was killed" in home.lines
+    assert child.pid is None
+
+
 def test_child_that_always_fails_is_restarted_with_growing_delays(home: Home) -> None:
     home.supervisor.add(python("one", "import sys; sys.exit(3)"))
 
@@ -206,6 +258,22 @@ def test_large_log_is_put_aside_at_the_next_start(tmp_path: Path, monkeypatch: p
         assert child.wait(LIMIT_S) == 0
 
     assert (tmp_path / "one.log").read_text() == (tmp_path / "one.log.1").read_text() == "a long line of output\n"
+
+
+def test_log_that_grows_without_end_keeps_its_last_part_aside_and_begins_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.process.LOG_LIMIT_BYTES", 1_000)
+    written = "".join(f"line {number}\n" for number in range(10_000))
+    child = ChildProcess(python("one", f"print({written!r}, end='', flush=True)\n{FOREVER}"), tmp_path)
+    child.start()
+    until(lambda: child.log_path.stat().st_size == len(written), "all of it is written")
+
+    child.keep_log_short()
+
+    child.terminate(LIMIT_S)
+    assert child.log_path.stat().st_size == 0
+    assert (tmp_path / "one.log.1").read_text() == written[-1_000:]
 
 
 CELERY_APP = """

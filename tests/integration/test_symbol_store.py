@@ -15,15 +15,18 @@ from tests.fakes import MemorySymbolStore, at_place
 from tests.fixtures.redis_server import RedisServer
 from trading.errors import Transient
 from trading.events import Event
+from trading.feed import Shown
 
 NAMESPACE = "contract"
 LIMIT = 30
+WALL_MS = 1_800_000_000_000
 
 
 @dataclass
 class InRedis:
     client: redis.Redis
     window_limit: int = LIMIT
+    wall_ms: int = WALL_MS
 
     def __post_init__(self) -> None:
         self.store = RedisSymbolStore(
@@ -32,7 +35,7 @@ class InRedis:
             window_limit=LIMIT,
             journal_limit=1_000,
             events_limit=1_000,
-            now_ms=lambda: 1_800_000_000_000,
+            now_ms=lambda: self.wall_ms,
         )
 
     def journal(self, symbol: str) -> dict[int, str]:
@@ -50,6 +53,15 @@ class InMemory:
 
     def __post_init__(self) -> None:
         self.store = MemorySymbolStore(window_limit=LIMIT)
+        self.wall_ms = WALL_MS
+
+    @property
+    def wall_ms(self) -> int:
+        return self.store.now_ms
+
+    @wall_ms.setter
+    def wall_ms(self, ms: int) -> None:
+        self.store.now_ms = ms
 
     def journal(self, symbol: str) -> dict[int, str]:
         return self.store.journal(symbol)
@@ -124,7 +136,8 @@ def test_redis_that_died_is_transient_in_every_method(own_redis: RedisServer) ->
         lambda: begin(store),
         lambda: store.expose(SYMBOL),
         lambda: store.renew(SYMBOL),
-        lambda: store.note_fetch(SYMBOL),
+        lambda: store.note_fetch(SYMBOL, Shown(at_place(9), at_place(8))),
+        lambda: store.feed(SYMBOL),
         lambda: store.commit(commit_of(10, 10), []),
     ):
         with pytest.raises(Transient):

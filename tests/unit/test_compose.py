@@ -106,6 +106,11 @@ def test_long_running_services_come_back_by_themselves(services: dict[str, Servi
     assert services["migrate"]["restart"] == "no"
 
 
+@pytest.mark.parametrize("name", ["worker-xauusd", "worker-btcusd", "worker-control"])
+def test_worker_is_told_that_something_starts_it_again(services: dict[str, Service], name: str) -> None:
+    assert services[name]["environment"]["TRADING__SUPERVISED"] == "true"
+
+
 def test_long_running_services_each_have_a_health_check(services: dict[str, Service]) -> None:
     assert {name for name, service in services.items() if service.get("healthcheck", {}).get("test")} == LONG_RUNNING
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Generic, TypedDict, TypeVar
 
 from trading.bus import LocalBus
-from trading.errors import Broken
+from trading.errors import Broken, Transient
 from trading.events import Event, EventType
 from trading.flow import End, EndReason
 from trading.lifecycle import ServiceState, next_service_state
@@ -17,7 +17,11 @@ Out = TypeVar("Out")
 
 
 class ServiceStatus(TypedDict):
-    """What a service tells of itself; `uptime` in seconds since it was started."""
+    """What a service tells of itself.
+
+    `uptime` is in seconds since it was started. `is_transient` says of `last_error` that the outside did not answer:
+    waiting heals that, a restart does not. `consecutive_errors` counts those since the last success.
+    """
 
     service_name: str
     symbol: str
@@ -28,6 +32,8 @@ class ServiceStatus(TypedDict):
     processed_count: int
     recovery_attempts: int
     last_error: str | None
+    is_transient: bool
+    consecutive_errors: int
 
 
 class Service(ABC, Generic[In, Out]):
@@ -54,6 +60,8 @@ class Service(ABC, Generic[In, Out]):
         self._error_count = 0
         self._recovery_attempts = 0
         self._last_error: str | None = None
+        self._is_transient = False
+        self._consecutive_errors = 0
 
     @property
     def name(self) -> str:
@@ -83,13 +91,15 @@ class Service(ABC, Generic[In, Out]):
         if self.state is ServiceState.ERROR:
             self._recovery_attempts += 1
             self._go(ServiceState.RECOVERING)
-            self.reset()
         try:
+            if self.state is ServiceState.RECOVERING:
+                self.reset()
             outcome = self.process(message)
         except Exception as error:
             self._failed(error)
             raise
         self._processed_count += 1
+        self._consecutive_errors = 0
         if self.state is ServiceState.RECOVERING:
             self._recovered()
         return outcome
@@ -116,6 +126,8 @@ class Service(ABC, Generic[In, Out]):
             "processed_count": self._processed_count,
             "recovery_attempts": self._recovery_attempts,
             "last_error": self._last_error,
+            "is_transient": self._is_transient,
+            "consecutive_errors": self._consecutive_errors,
         }
 
     def _failed(self, error: Exception) -> None:
@@ -123,6 +135,8 @@ class Service(ABC, Generic[In, Out]):
         text = f"{type(error).__name__}: {error}"
         is_news = self.state is not ServiceState.RECOVERING or text != self._last_error
         self._error_count += 1
+        self._consecutive_errors += 1
+        self._is_transient = isinstance(error, Transient)
         self._last_error = text
         self._go(ServiceState.ERROR)
         if is_news:

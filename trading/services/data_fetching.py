@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import TypeVar
+
+import numpy as np
 
 from trading.bus import LocalBus
 from trading.candles import Candles, first_fault, timeframe_ms
 from trading.errors import Transient
 from trading.events import Event, EventType, NewCandle, correlation_id
+from trading.feed import Shown
 from trading.flow import End, EndReason, Wake
 from trading.lifecycle import DesiredState
 from trading.ports import Bars, CandleSource, Ledger, SymbolMemory, SymbolStore
@@ -20,6 +22,9 @@ _CHECK_EVERY = 60
 """Messages between two comparisons of the store with the ledger."""
 
 _LONGEST_DELAY_S = 2.0
+
+BATCH_LIMIT = 500
+"""Candles in one message: what a symbol that was away catches up with at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,7 @@ class FetchTerms:
         batch_limit: Most candles in one batch; the rest follows with the next wake-up.
         history_count: Candles before the first one decided, for the indicators to begin with.
         repeat_last: Without a new candle hand on the last one again, so that every tick is evaluated.
+        is_replay: The source plays history: each candle counts as seen at its own close.
     """
 
     retry_attempts: int
@@ -42,7 +48,8 @@ class FetchTerms:
     history_count: int
     repeat_last: bool = False
     retry_delay_s: float = 0.2
-    batch_limit: int = 500
+    batch_limit: int = BATCH_LIMIT
+    is_replay: bool = False
 
 
 class DataFetchingService(Service[Wake, NewCandle]):
@@ -80,7 +87,7 @@ class DataFetchingService(Service[Wake, NewCandle]):
         self._sleep_s = sleep_s
         self._generation: int | None = None
         self._told_fault: tuple[str, int] | None = None
-        self.reset()
+        self._until_check = 0
 
     def process(self, message: Wake) -> NewCandle | End:
         memory = self._store.load(self.symbol)
@@ -95,14 +102,17 @@ class DataFetchingService(Service[Wake, NewCandle]):
         cursor_ms = memory.cursor_ms or 0
         if memory.desired is DesiredState.STOPPED:
             return End(EndReason.STOPPED, "start it with tasks.start_symbol", cursor_ms=cursor_ms)
+        if memory.quarantine is not None and not _is_protected(memory):
+            return End(EndReason.QUARANTINED, "clear it with tasks.clear_quarantine", cursor_ms=cursor_ms)
         if message.expected_ms is not None and message.expected_ms != cursor_ms:
             return End(EndReason.SUPERSEDED, "another chain has moved on", cursor_ms=cursor_ms)
-        bars, fresh = self._new_candles(cursor_ms)
+        answer = self._new_candles(cursor_ms)
         self._told_fault = None
-        if not len(fresh):
-            return End(EndReason.NO_NEW_CANDLE, self._why_none(bars, cursor_ms), cursor_ms=cursor_ms)
-        self._flag_gaps(cursor_ms, fresh[: self._terms.batch_limit])
-        return self._message(memory, cursor_ms, bars, fresh)
+        if not len(answer.fresh):
+            self._store.note_fetch(self.symbol, answer.shown)
+            return End(EndReason.NO_NEW_CANDLE, self._why_none(answer.shown, cursor_ms), cursor_ms=cursor_ms)
+        self._flag_gaps(cursor_ms, answer.fresh[: self._terms.batch_limit])
+        return self._message(memory, cursor_ms, answer)
 
     def market_ms(self) -> int | None:
         """Return the time of the market by the source, milliseconds since the epoch, UTC; None when it does not say."""
@@ -112,42 +122,51 @@ class DataFetchingService(Service[Wake, NewCandle]):
         except Transient:
             return None
 
-    def _why_none(self, bars: Bars, cursor_ms: int) -> str:
-        if bars.as_of_ms >= cursor_ms:
+    def _why_none(self, shown: Shown, cursor_ms: int) -> str:
+        if shown.market_ms >= cursor_ms:
             return ""
         return (
-            f"the market stands at {bars.as_of_ms}, before the last candle decided at {cursor_ms}: "
+            f"the market stands at {shown.market_ms}, before the last candle decided at {cursor_ms}: "
             "another market needs another account or TRADING__VAR_DIR"
         )
 
     def reset(self) -> None:
-        """Compare the store with the ledger at the next message."""
+        """Have the source open what it needs anew, and compare the store with the ledger at the next message."""
         self._until_check = 0
+        self._source.close()
+
+    def stop(self) -> None:
+        super().stop()
+        self._source.close()
 
     def _checked(self, memory: SymbolMemory) -> SymbolMemory:
         """Correct by the ledger what the store has lost or not heard: now and then, and while it says not to run."""
-        if self._until_check and memory.desired is DesiredState.RUNNING:
+        if self._until_check and memory.desired is DesiredState.RUNNING and memory.quarantine is None:
             self._until_check -= 1
             return memory
         self._until_check = _CHECK_EVERY
         desired = self._ledger.desired(self.symbol)
         if desired is not memory.desired:
             self._store.set_desired(self.symbol, desired)
+        quarantine = self._ledger.quarantine(self.symbol)
+        if quarantine != memory.quarantine:
+            self._store.set_quarantine(self.symbol, quarantine)
         has_exposure = memory.has_exposure or self._ledger.has_exposure(self.symbol)
         if has_exposure and not memory.has_exposure:
             self._store.expose(self.symbol)
-        return replace(memory, desired=desired, has_exposure=has_exposure)
+        return replace(memory, desired=desired, has_exposure=has_exposure, quarantine=quarantine)
 
-    def _new_candles(self, cursor_ms: int) -> tuple[Bars, Candles]:
+    def _new_candles(self, cursor_ms: int) -> "_Answer":
         bars = self._ask(lambda: self._source.newest(self._terms.nbr_bars, after_ms=cursor_ms or None))
-        closed = self._closed(bars)
+        closed, newest_ms = self._closed(bars), self._newest_ms(bars)
         if cursor_ms and len(closed) and int(closed.open_ms[0]) > cursor_ms + self._length_ms:
             bars = self._ask(lambda: self._source.since(cursor_ms, limit=self._terms.batch_limit))
-            closed = bars.candles[: self._closed_count(bars)]
+            closed, newest_ms = bars.candles[: self._closed_count(bars)], max(newest_ms, self._newest_ms(bars))
         fresh = closed.after(cursor_ms)
         if not len(fresh) and self._terms.repeat_last:
             fresh = closed[-1:]
-        return bars, self._refuse_bad(fresh if cursor_ms else fresh[-1:])
+        fresh = self._refuse_bad(fresh if cursor_ms else fresh[-1:])
+        return _Answer(fresh, Shown(bars.as_of_ms, newest_ms, bars.is_over), bars.more)
 
     def _closed(self, bars: Bars) -> Candles:
         dropped = self._terms.candle_index - 1
@@ -156,6 +175,10 @@ class DataFetchingService(Service[Wake, NewCandle]):
     def _closed_count(self, bars: Bars) -> int:
         """Count the bars that were over when the source answered, whatever their place in the answer."""
         return len(bars.candles.until(bars.as_of_ms - self._length_ms))
+
+    def _newest_ms(self, bars: Bars) -> int:
+        count = self._closed_count(bars)
+        return int(bars.candles.open_ms[count - 1]) if count else 0
 
     def _begin(self) -> None:
         """Fill a store that knows nothing of the symbol, from the ledger's fence on, else from the newest candle."""
@@ -205,11 +228,12 @@ class DataFetchingService(Service[Wake, NewCandle]):
 
     def _flag_gaps(self, cursor_ms: int, batch: Candles) -> None:
         """Say which candles the market should have shown and the source does not have."""
-        seen = [cursor_ms, *batch.open_ms.tolist()] if cursor_ms else batch.open_ms.tolist()
-        for before_ms, open_ms in pairwise(seen):
-            # half a bar of play, because a day that clocks are put back in is longer than the others
+        seen = np.concatenate(([cursor_ms], batch.open_ms)) if cursor_ms else batch.open_ms
+        # half a bar of play, because a day that clocks are put back in is longer than the others
+        gaps = np.flatnonzero(np.diff(seen) > self._length_ms + self._length_ms // 2)
+        for before_ms, open_ms in zip(seen[gaps].tolist(), seen[gaps + 1].tolist(), strict=True):
             expected = range(before_ms + self._length_ms, open_ms - self._length_ms // 2, self._length_ms)
-            missing = sum(1 for at_ms in expected[: self._terms.batch_limit] if self._is_open(at_ms))
+            missing = sum(1 for at_ms in expected[:BATCH_LIMIT] if self._is_open(at_ms))
             if missing:
                 self._fetch_failed(f"gap: {missing} candles missing, going on", open_ms, missing=missing)
 
@@ -229,18 +253,36 @@ class DataFetchingService(Service[Wake, NewCandle]):
             )
         )
 
-    def _message(self, memory: SymbolMemory, cursor_ms: int, bars: Bars, fresh: Candles) -> NewCandle:
-        batch = fresh[: self._terms.batch_limit]
+    def _message(self, memory: SymbolMemory, cursor_ms: int, answer: "_Answer") -> NewCandle:
+        batch = answer.fresh[: self._terms.batch_limit]
         message = NewCandle(
             symbol=self.symbol,
             timeframe=self._timeframe,
             after_ms=cursor_ms,
-            candles=batch.rows(),
-            as_of_ms=bars.as_of_ms,
+            candles=batch,
+            as_of_ms=answer.shown.market_ms,
+            newest_ms=answer.shown.newest_ms,
+            is_over=answer.shown.is_over,
+            is_replay=self._terms.is_replay,
             desired=memory.desired,
             has_exposure=memory.has_exposure,
             regime=memory.regime,
-            more=bars.more or len(fresh) > len(batch),
+            quarantine=memory.quarantine,
+            more=answer.more or len(answer.fresh) > len(batch),
         )
         self._bus.publish(message)
         return message
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What came of asking the source: candles to decide on, what it showed of its market, and whether it has more."""
+
+    fresh: Candles
+    shown: Shown
+    more: bool
+
+
+def _is_protected(memory: SymbolMemory) -> bool:
+    """Return whether a symbol that is set aside has something open that its candles still matter to."""
+    return memory.has_exposure and memory.quarantine in ("hold", "flatten")

@@ -1,11 +1,12 @@
 """Second stage: indicator values and the market regime at each new candle."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from trading.bus import LocalBus
 from trading.candles import Candles
 from trading.events import Event, EventType, IndicatorsUpdated, NewCandle, Regime, correlation_id
+from trading.indicator_rows import IndicatorRows
 from trading.indicators import compute
 from trading.ports import SymbolStore
 from trading.regime import RegimeRule, regimes
@@ -52,18 +53,17 @@ class IndicatorCalculationService(Service[NewCandle, IndicatorsUpdated]):
     def reset(self) -> None:
         """Read the window from the store again."""
         self._recent = Candles.empty()
+        self._rows: IndicatorRows | None = None
 
     def process(self, message: NewCandle) -> IndicatorsUpdated:
-        new = message.new_candles()
+        new = message.candles
         history = self._history(message, new)
         candles = history.then(new)
-        rows = compute(
-            candles, self._indicators, window=self._window, rows=self._terms.recent_rows_limit - 1 + len(new)
-        )
+        rows = self._computed(history, candles)
         found = self._regimes(candles, len(new))
-        self._tell_changes(message, new, found)
-        self._recent = candles[-self.history_count :]
-        updated = IndicatorsUpdated(**message.carried(), columns=list(rows.columns), rows=rows.rows(), regimes=found)
+        self._bus.tell(lambda: self._changes(message, found))
+        self._recent, self._rows = candles[-self.history_count :], rows[-self._terms.recent_rows_limit :]
+        updated = IndicatorsUpdated(**message.carried(), rows=rows, regimes=found)
         self._bus.publish(updated)
         return updated
 
@@ -72,7 +72,19 @@ class IndicatorCalculationService(Service[NewCandle, IndicatorsUpdated]):
         before_ms = int(new.open_ms[0]) - 1
         if len(self._recent) and self._recent.last_open_ms == message.after_ms:
             return self._recent.until(before_ms)
+        self._rows = None
         return self._store.window(self.symbol, self.history_count, until_ms=message.after_ms).until(before_ms)
+
+    def _computed(self, history: Candles, candles: Candles) -> IndicatorRows:
+        """Return the rows of the new candles, and of those before them, which are kept as long as memory lasts."""
+        count, before = len(candles) - len(history), self._terms.recent_rows_limit - 1
+        whole = min(before, max(0, len(history) - self._window + 1))
+        if self._rows is not None and len(history):
+            kept = self._rows[: int(self._rows.open_ms.searchsorted(history.last_open_ms, side="right"))]
+            if len(kept) >= whole:
+                new = compute(candles, self._indicators, window=self._window, rows=count)
+                return kept[len(kept) - whole :].then(new)
+        return compute(candles, self._indicators, window=self._window, rows=before + count)
 
     def _regimes(self, candles: Candles, count: int) -> list[Regime]:
         rule = self._terms.regime_rule
@@ -80,18 +92,16 @@ class IndicatorCalculationService(Service[NewCandle, IndicatorsUpdated]):
             return [Regime.UNKNOWN] * count
         return regimes(candles, rule, window=self._regime_window, count=count)
 
-    def _tell_changes(self, message: NewCandle, new: Candles, found: list[Regime]) -> None:
+    def _changes(self, message: NewCandle, found: list[Regime]) -> Iterator[Event]:
         before = message.regime
-        for open_ms, regime in zip(new.open_ms.tolist(), found, strict=True):
+        for open_ms, regime in zip(message.candles.open_ms.tolist(), found, strict=True):
             if regime is not before and Regime.UNKNOWN not in (regime, before):
-                self._bus.publish(
-                    Event(
-                        type=EventType.REGIME_CHANGED,
-                        symbol=message.symbol,
-                        correlation_id=correlation_id(message.symbol, message.timeframe, open_ms),
-                        market_ms=open_ms,
-                        reason=f"{before.value} -> {regime.value}",
-                        details={"before": before.value, "after": regime.value},
-                    )
+                yield Event(
+                    type=EventType.REGIME_CHANGED,
+                    symbol=message.symbol,
+                    correlation_id=correlation_id(message.symbol, message.timeframe, open_ms),
+                    market_ms=open_ms,
+                    reason=f"{before.value} -> {regime.value}",
+                    details={"before": before.value, "after": regime.value},
                 )
             before = regime

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from trading.bus import LocalBus
 from trading.chronicle import Chronicle
 from trading.entry import EntryRules
@@ -20,7 +22,7 @@ from trading.events import (
     correlation_id,
 )
 from trading.flow import SILENT, End, EndReason
-from trading.indicators import IndicatorRows
+from trading.indicator_rows import IndicatorRows
 from trading.lifecycle import DesiredState
 from trading.services.base import Service
 from trading.strategies import Strategy
@@ -64,42 +66,40 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
         self._terms = terms
 
     def process(self, message: IndicatorsUpdated) -> SignalGenerated | End:
-        verdicts = self._judge_candles(message)
-        signals = [verdict.signal for verdict in verdicts if verdict.signal is not None]
-        decisions = [verdict.text for verdict in verdicts]
-        if signals or message.has_exposure:
-            return self._hand_on(message, signals, decisions)
-        self._chronicle.close(message, message.new_candles(), decisions, message.regimes)
-        return End(verdicts[-1].end, decisions[-1], message.more, message.last_open_ms)
+        judged = self._judge_candles(message)
+        if judged.signals or message.has_exposure:
+            return self._hand_on(message, judged)
+        self._chronicle.close(message, message.candles, judged.decisions, message.regimes)
+        return End(judged.end, judged.decisions[-1], message.more, message.last_open_ms)
 
-    def _judge_candles(self, message: IndicatorsUpdated) -> list["_Judged"]:
-        rows = IndicatorRows.from_rows(message.columns, message.rows)
+    def _judge_candles(self, message: IndicatorsUpdated) -> "_Judged":
+        rows, candles, required = message.rows, message.candles, self._terms.min_rows_required
         said = self._said(message, rows)
-        judged = []
+        row_counts = rows.open_ms.searchsorted(candles.open_ms, side="right")
+        decisions, signals = [SILENT] * len(candles), []
+        for at in np.flatnonzero(row_counts < required).tolist():
+            decisions[at] = f"too few rows: {row_counts[at]} of {required}"
+        for signal in said:
+            at = int(candles.open_ms.searchsorted(signal.open_ms))
+            if row_counts[at] >= required:
+                decisions[at], validated = self._validate(message, signal, message.regimes[at])
+                signals.append(validated)
         silent = EndReason.NO_SIGNAL if message.desired is DesiredState.RUNNING else EndReason.PAUSED
-        for row, regime in zip(message.candles, message.regimes, strict=True):
-            open_ms = int(row[0])
-            row_count = int(rows.open_ms.searchsorted(open_ms, side="right"))
-            if row_count < self._terms.min_rows_required:
-                text = f"too few rows: {row_count} of {self._terms.min_rows_required}"
-                judged.append(_Judged(EndReason.TOO_FEW_ROWS, text))
-            elif open_ms not in said:
-                judged.append(_Judged(silent, SILENT))
-            else:
-                judged.append(self._validate(message, said[open_ms], regime))
-        return judged
+        return _Judged(EndReason.TOO_FEW_ROWS if row_counts[-1] < required else silent, decisions, signals)
 
-    def _said(self, message: IndicatorsUpdated, rows: IndicatorRows) -> dict[int, Signal]:
-        """Ask the strategy, once for the whole batch, and return its signals by candle."""
+    def _said(self, message: IndicatorsUpdated, rows: IndicatorRows) -> list[Signal]:
+        """Ask the strategy, once for the whole batch, and return its signals."""
         count = min(len(rows), len(message.candles))
         if count == 0 or len(rows) < self._terms.min_rows_required:
-            return {}
+            return []
         frame = rows.frame()
-        signals = self._strategy.signals(frame).last(count, rows=frame, strategy=self._terms.name)
-        return {signal.open_ms: signal for signal in signals}
+        return self._strategy.signals(frame).last(count, rows=frame, strategy=self._terms.name)
 
-    def _validate(self, message: IndicatorsUpdated, signal: Signal, regime: Regime) -> "_Judged":
-        """Note on the signal why it may not open anything; what is open the other way it may end all the same."""
+    def _validate(self, message: IndicatorsUpdated, signal: Signal, regime: Regime) -> tuple[str, Signal]:
+        """Return the text for the journal, and the signal.
+
+        It notes why it may not open anything; what is open the other way it may end all the same.
+        """
         said = f"{signal.side.value} at {signal.price:g}: {signal.reason}"
         refusal = self._refusal(message, signal, regime)
         if signal.open_ms > message.after_ms:  # one that is evaluated again has spoken already
@@ -110,42 +110,46 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
                 self._tell_signal(message, EventType.SIGNAL_REJECTED, signal, refusal.reason, rule=refusal.rule)
         if refusal is not None:
             signal = signal.model_copy(update={"entry_refused": Refusal(rule=refusal.rule, reason=refusal.reason)})
-        return _Judged(EndReason.DECIDED, said, signal)
+        return said, signal
 
     def _refusal(self, message: IndicatorsUpdated, signal: Signal, regime: Regime) -> Rejected | None:
         if message.desired is not DesiredState.RUNNING and signal.side is not SignalSide.CLOSE:
             return Rejected("paused", "the symbol is paused: nothing is opened, what is open stays protected")
-        return entry_refusal(
-            signal, self._entry_rules, timeframe=message.timeframe, as_of_ms=message.as_of_ms, regime=regime
-        )
+        seen_ms = message.seen_ms(signal.open_ms)
+        return entry_refusal(signal, self._entry_rules, timeframe=message.timeframe, as_of_ms=seen_ms, regime=regime)
 
-    def _hand_on(self, message: IndicatorsUpdated, signals: list[Signal], decisions: list[str]) -> SignalGenerated:
-        generated = SignalGenerated(**message.carried(), signals=signals, regimes=message.regimes, decisions=decisions)
+    def _hand_on(self, message: IndicatorsUpdated, judged: "_Judged") -> SignalGenerated:
+        generated = SignalGenerated(
+            **message.carried(), signals=judged.signals, regimes=message.regimes, decisions=judged.decisions
+        )
         self._bus.publish(generated)
         return generated
 
     def _tell_signal(
         self, message: IndicatorsUpdated, kind: EventType, signal: Signal, reason: str, *, rule: str | None = None
     ) -> None:
+        self._bus.tell(lambda: [self._signal_event(message, kind, signal, reason, rule)])
+
+    def _signal_event(
+        self, message: IndicatorsUpdated, kind: EventType, signal: Signal, reason: str, rule: str | None
+    ) -> Event:
         details = signal.model_dump(mode="json", exclude={"open_ms"}, exclude_none=True)
         if rule is not None:
             details["rule"] = rule
-        self._bus.publish(
-            Event(
-                type=kind,
-                symbol=self.symbol,
-                correlation_id=correlation_id(self.symbol, message.timeframe, signal.open_ms),
-                market_ms=signal.open_ms,
-                reason=reason,
-                details=details,
-            )
+        return Event(
+            type=kind,
+            symbol=self.symbol,
+            correlation_id=correlation_id(self.symbol, message.timeframe, signal.open_ms),
+            market_ms=signal.open_ms,
+            reason=reason,
+            details=details,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """What came of one candle: why a chain that ends with it ends, the text for the journal, the signal that stands."""
+    """What came of a batch: why a chain that ends with it ends, the journal's text for each candle, what was said."""
 
     end: EndReason
-    text: str
-    signal: Signal | None = None
+    decisions: list[str]
+    signals: list[Signal]

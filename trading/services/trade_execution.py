@@ -3,12 +3,18 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from trading import trade_events
+from trading.adoption import Holdings
 from trading.bus import LocalBus
-from trading.candles import Candles
+from trading.candles import Candles, timeframe_ms
 from trading.chronicle import Chronicle
+from trading.errors import Transient
 from trading.events import Signal, SignalGenerated, correlation_id
+from trading.flattening import Flattened, Wish
 from trading.flow import End, EndReason
+from trading.lifecycle import DesiredState
+from trading.orders import VenueOrder
 from trading.ports import Ledger, SymbolStore
+from trading.positions import Position
 from trading.reconciliation import Action
 from trading.risk import OK, LedgerView, Verdict
 from trading.services.base import Service
@@ -60,20 +66,20 @@ class TradeExecutionService(Service[SignalGenerated, End]):
     def pass_over(self, message: SignalGenerated) -> End:
         """Write the decisions down and act on none of them."""
         decisions = [f"{decision} -> not executed, trade execution is not enabled" for decision in message.decisions]
-        self._chronicle.close(message, message.new_candles(), decisions, message.regimes)
+        self._chronicle.close(message, message.candles, decisions, message.regimes)
         return End(EndReason.DISABLED, decisions[-1], message.more, message.last_open_ms)
 
     def process(self, message: SignalGenerated) -> End:
-        candles = message.new_candles()
+        candles = message.candles
         decisions = list(message.decisions)
         self._settlement.renew_patience()
         if not self._settlement.is_settled:
             self.reconcile(message.as_of_ms)
-        for segment, signal in _segments(candles, message.signals):
-            if self._settlement.book(segment, message.as_of_ms):
+        for segment, signal, at in _segments(candles, message.signals):
+            seen_ms = message.seen_ms(int(candles.open_ms[at]))
+            if self._settlement.book(segment, seen_ms):
                 self._has_exposure = None
             if signal is not None:
-                at = int(candles.open_ms.searchsorted(signal.open_ms))
                 decisions[at] = self._decide(message, signal, decisions[at])
         if self._has_exposure is None:
             self._has_exposure = self._ledger.has_exposure(self.symbol)
@@ -90,9 +96,98 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         self._has_exposure = None
         self._settlement.renew_patience()
         actions = self._settlement.settle(as_of_ms)
+        self._settlement.tell()
         if self._ledger.has_exposure(self.symbol):
             self._store.expose(self.symbol)  # so that its candles reach the venue
         return actions
+
+    def find(self, client_order_id: str) -> VenueOrder | None:
+        """Ask the venue for an order, None when it is sure that there is none.
+
+        Raises:
+            Transient: It did not answer.
+        """
+        self._settlement.reset()
+        return self._settlement.find(client_order_id)
+
+    def holdings(self, as_of_ms: int | None) -> Holdings:
+        """Return what ledger and venue hold of the symbol, after fills were written down.
+
+        Args:
+            as_of_ms: Market time; None when the source did not tell.
+
+        Raises:
+            Transient: The venue did not answer, or what it holds may be of an order whose outcome is not known yet.
+        """
+        self._has_exposure = None
+        self._store.expose(self.symbol)
+        self._settlement.reset()
+        theirs = self._settlement.held_at_venue()
+        ours = [one for one in self._ledger.positions() if one.symbol == self.symbol]
+        last = self._last_candle()
+        open_ms = last[0] if last else max((position.opened_ms for position in ours), default=0)
+        if not (open_ms or as_of_ms):
+            raise Transient(f"source of {self.symbol}", "it does not tell the time of the market, and nothing is known")
+        return Holdings(self.symbol, ours, theirs, open_ms, as_of_ms or self._closed_ms(open_ms))
+
+    def flatten(self, reason: str, as_of_ms: int | None) -> Flattened:
+        """Close all that is open of the symbol, without a signal, and withdraw entries that are on their way.
+
+        An exit that is on its way is not sent again, so it may be asked for as often as one likes. It works while the
+        symbol is paused or quarantined.
+
+        Args:
+            as_of_ms: Market time; None when the source did not tell.
+
+        Raises:
+            Transient: Ledger or venue did not answer; asked again, it goes on from there.
+        """
+        self._has_exposure = None
+        self._settlement.renew_patience()
+        if self._is_dry_run or not self.is_enabled:
+            return Flattened("no order is sent: trade_execution is not enabled, or its execution_mode is dry")
+        self._settlement.withdraw_entries(as_of_ms, f"all is closed: {reason}")
+        if refused := self._why_nothing_is_closed():
+            return Flattened(refused)
+        verdicts = {held.strategy: self._close(held, reason, as_of_ms) for held in self._open_positions()}
+        units = sum(position.units for position in self._open_positions())
+        return Flattened("", verdicts, units, self._ledger.unsettled(self.symbol))
+
+    def _why_nothing_is_closed(self) -> str:
+        if self._ledger.desired(self.symbol) is DesiredState.STOPPED:
+            return f"{self.symbol} is stopped: pause it, then ask again"
+        halting = [incident.reason for incident in self._ledger.incidents_of(self.symbol) if incident.kind.halts]
+        return f"what is held is not known, a person must look first: {'; '.join(halting)}" if halting else ""
+
+    def _open_positions(self) -> list[Position]:
+        return [one for one in self._ledger.positions() if one.symbol == self.symbol and one.is_open]
+
+    def _close(self, held: Position, reason: str, as_of_ms: int | None) -> Verdict:
+        """Have the ledger decide on an exit of a position, and send it."""
+        self._store.expose(self.symbol)
+        open_ms, price = self._last_candle() or (held.opened_ms, held.average_price)
+        wish = Wish(held.strategy, reason, price, as_of_ms or self._closed_ms(open_ms))
+        decided = self._ledger.flatten(
+            self.symbol,
+            held.strategy,
+            open_ms,
+            lambda view, decision_ms: wish.judged(self._judge, view, decision_ms),
+            correlation_id=correlation_id(self.symbol, self._settlement.timeframe, open_ms),
+        )
+        if decided.intents:
+            self._settlement.send(decided.intents, as_of_ms)
+            self._settlement.book(Candles.empty(), as_of_ms)
+        assert decided.verdict is not None  # no fence stands before it
+        return decided.verdict
+
+    def _closed_ms(self, open_ms: int) -> int:
+        return open_ms + timeframe_ms(self._settlement.timeframe)
+
+    def _last_candle(self) -> tuple[int, float] | None:
+        """Return open time and close of the last candle decided; None where the store has lost it."""
+        cursor_ms = self._store.load(self.symbol).cursor_ms or 0
+        rows = self._store.window(self.symbol, 1, until_ms=cursor_ms).rows()
+        return (int(rows[0][0]), rows[0][4]) if rows else None
 
     def _decide(self, message: SignalGenerated, signal: Signal, said: str) -> str:
         """Have the ledger decide on a signal, send what it wrote down, and return the decision for the journal.
@@ -116,11 +211,13 @@ class TradeExecutionService(Service[SignalGenerated, End]):
             return self._told(said, decided.earlier) if decided.earlier else f"{said} -> decided before"
         if verdict.rule == "unsettled":
             self._settlement.is_settled = False  # ask the venue again, an order may have ended there unseen
-        for event in trade_events.of_verdict(signal, verdict, self.symbol, cause):
-            self._bus.publish(event)
+        if verdict.incident is not None:
+            self._settlement.tell()
+        self._bus.tell(lambda: trade_events.of_verdict(signal, verdict, self.symbol, cause))
         if decided.intents:
-            self._settlement.send(decided.intents, message.as_of_ms)
-            self._settlement.book(Candles.empty(), message.as_of_ms)
+            seen_ms = message.seen_ms(signal.open_ms)
+            self._settlement.send(decided.intents, seen_ms)
+            self._settlement.book(Candles.empty(), seen_ms)
         return self._told(said, verdict)
 
     def _told(self, said: str, verdict: Verdict) -> str:
@@ -128,11 +225,14 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         return f"dry run, nothing sent: {text}" if self._is_dry_run else text
 
 
-def _segments(candles: Candles, signals: Sequence[Signal]) -> Iterator[tuple[Candles, Signal | None]]:
-    """Cut the candles after each one that has a signal: (candles up to and with it, the signal), then the rest."""
-    rest = candles
-    for signal in signals:
-        yield rest.until(signal.open_ms), signal
-        rest = rest.after(signal.open_ms)
-    if len(rest):
-        yield rest, None
+def _segments(candles: Candles, signals: Sequence[Signal]) -> Iterator[tuple[Candles, Signal | None, int]]:
+    """Cut the candles after each one that has a signal: (candles up to that one, the signal, the place of its candle).
+
+    What is left comes last, with the place of the last candle.
+    """
+    ends = candles.open_ms.searchsorted([signal.open_ms for signal in signals], side="right").tolist()
+    for begin, end, signal in zip([0, *ends], ends, signals, strict=False):
+        yield candles[begin:end], signal, end - 1
+    last = ends[-1] if ends else 0
+    if last < len(candles):
+        yield candles[last:], None, len(candles) - 1

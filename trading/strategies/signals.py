@@ -1,7 +1,7 @@
 """What a strategy says about a run of candles, and how it is turned into signals."""
 
 from collections.abc import Iterator, Mapping
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,7 @@ class Signals:
         self._sides: NDArray[np.int8] = np.zeros(count, np.int8)
         self._reasons: list[str | None] = [None] * count
         self._values: dict[str, Floats] = {}
+        self._unusable: list[tuple[NDArray[np.intp], str]] = []
 
     def __len__(self) -> int:
         return len(self._sides)
@@ -46,7 +47,7 @@ class Signals:
         """Ask to be long after the rows where `where` is true.
 
         Args:
-            where: Shape (count,).
+            where: Shape (count,), booleans.
             reason: Why, in words a trader understands.
             stop_loss: Price, one for all rows or shape (count,); None and NaN are no stop, and so is a price at or
                 below zero, which can never be reached.
@@ -54,7 +55,7 @@ class Signals:
             size_units: Size to trade, above zero; None and NaN leave it to the risk settings.
 
         Raises:
-            Broken: A row is already a sell, a size is not above zero, or `where` has another shape.
+            Broken: A row is already a sell, a size is not above zero, or `where` has another shape or other values.
         """
         prices = {"stop_loss": stop_loss, "take_profit": take_profit, "size_units": size_units}
         return self._enter(_BUY, where, reason, prices)
@@ -71,7 +72,7 @@ class Signals:
         """Ask to be short after the rows where `where` is true; the arguments are those of `buy`.
 
         Raises:
-            Broken: A row is already a buy, a size is not above zero, or `where` has another shape.
+            Broken: A row is already a buy, a size is not above zero, or `where` has another shape or other values.
         """
         prices = {"stop_loss": stop_loss, "take_profit": take_profit, "size_units": size_units}
         return self._enter(_SELL, where, reason, prices)
@@ -100,6 +101,15 @@ class Signals:
         found = (np.flatnonzero(self._sides[first:]) + first).tolist()
         return list(self._signals(found, rows, strategy)) if found else []
 
+    def unusable(self) -> list[tuple[int, str, float]]:
+        """Return (row, name, value) of what was given for an entry and is no price or size: NaN, infinite, not above 0.
+
+        Such an entry is made without it. That is right where none was meant, and hides a mistake where one was.
+        """
+        return [
+            (int(row), name, float(self._values[name][row])) for rows, name in self._unusable for row in rows.tolist()
+        ]
+
     def _signals(self, found: list[int], rows: pd.DataFrame, strategy: str) -> Iterator[Signal]:
         open_ms, close = rows.index.to_numpy(), rows["close"].to_numpy()
         for row in found:
@@ -127,7 +137,7 @@ class Signals:
             self._reasons[row] = reason
         for name, given in prices.items():
             if given is not None:
-                self._column(name)[new] = np.broadcast_to(given, len(self))[new]
+                self._set(name, new, np.broadcast_to(given, len(self))[new])
         if prices["size_units"] is not None and (self._values["size_units"][new] <= 0).any():
             raise Broken(f"a size is not above zero: {reason}")
         return self
@@ -136,12 +146,26 @@ class Signals:
         flags = np.asarray(where)
         if flags.shape != self._sides.shape:
             raise Broken(f"`where` has shape {flags.shape}, and there are {len(self)} rows")
+        if flags.dtype != np.bool_:  # NaN would count as true
+            raise Broken(f"`where` holds {flags.dtype}, allowed are booleans{_first_nan(flags)}")
         return flags.nonzero()[0]
+
+    def _set(self, name: str, rows: NDArray[np.intp], values: Floats) -> None:
+        self._column(name)[rows] = values
+        is_usable = (values > 0) & (values < np.inf)
+        if not is_usable.all():
+            self._unusable.append((rows[~is_usable], name))
 
     def _column(self, name: str) -> Floats:
         if name not in self._values:
             self._values[name] = np.full(len(self), np.nan)
         return self._values[name]
+
+
+def _first_nan(flags: NDArray[Any]) -> str:
+    """Return where a NaN is among `flags`, for a message; nothing when there is none."""
+    is_nan = pd.isna(flags)
+    return f"; row {int(is_nan.argmax())} is {flags[is_nan.argmax()]}" if is_nan.any() else ""
 
 
 def crossed_above(line: Floats, other: Floats | float) -> Flags:

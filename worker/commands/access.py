@@ -1,6 +1,6 @@
 """What the verbs look at: settings, configuration, Redis and ledger, each opened at its first use."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +13,7 @@ from sqlalchemy.engine import Engine
 from adapters.database import create_engine, head_revision, schema_revision
 from adapters.ledger import SqlLedger
 from adapters.redis_client import connect
+from configs.errors import ConfigError
 from configs.load import SystemConfig, load_system
 from configs.settings import Settings, load_settings, resolve_redis_url
 from trading.errors import Transient, UnknownSymbol
@@ -42,6 +43,11 @@ class Access:
     @cached_property
     def system(self) -> SystemConfig:
         return load_system(self.settings.config_dir)
+
+    def look_again(self) -> None:
+        """Read the files anew, for who looks for long; what cannot be used is passed over."""
+        with suppress(ConfigError):
+            self.__dict__["system"] = load_system(self.settings.config_dir)
 
     @cached_property
     def redis(self) -> redis.Redis:

@@ -113,7 +113,7 @@ FILLS = (
     _TIME,
     _SYMBOL,
     _SIDE,
-    _LEG,
+    Column("leg", lambda row: f"{row['leg']}, adopted" if row.get("adjustment") else row["leg"]),
     Column("units", lambda row: units(row["units"]), is_number=True),
     Column("price", lambda row: price(row["price"]), is_number=True),
     Column("fee", lambda row: f"{row['fee']:,.2f}", least_width=MIDDLE, is_number=True),

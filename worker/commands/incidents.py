@@ -1,11 +1,15 @@
 """`trading incidents` and `resolve`: what a person must hear of, and what they say to it."""
 
+import getpass
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 from rich.text import Text
 
+from tasks.flow import RESOLVE
+from trading.incidents import IncidentKind
 from worker.commands.access import Access
 from worker.commands.books import JSON, LIMIT
 from worker.commands.control import TIMEOUT, Request, ask, need_redis
@@ -45,25 +49,72 @@ def incidents(symbols: tuple[str, ...], is_all: bool, limit: int, as_json: bool)
 @click.command()
 @click.argument("identity", type=click.IntRange(min=1), metavar="ID")
 @click.option("--reason", required=True, help="What was found and done, for the record.")
+@click.option("--adopt", is_flag=True, help="Have the ledger take over what the venue holds.")
+@click.option("--strategy", metavar="NAME", help="Whose position it shall be, where more than one could be meant.")
+@click.option(
+    "--price",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="PRICE",
+    help="Book the difference at this price; without it at the venue's average price.",
+)
+@click.option("--by", default=getpass.getuser, show_default="the user of this shell", help="Who asks, for the record.")
 @TIMEOUT
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def resolve(identity: int, reason: str, timeout_s: float, as_json: bool) -> None:
+def resolve(
+    identity: int,
+    reason: str,
+    adopt: bool,
+    strategy: str | None,
+    price: float | None,
+    by: str,
+    timeout_s: float,
+    as_json: bool,
+) -> None:
     """Close an incident, so that its symbol may send orders again.
 
-    ID is its number in `incidents`. Exit code 1 when no open one has it.
+    ID is its number in `incidents`. Exit code 1 when no open one has it. With --adopt the position at the venue is
+    written into the ledger as it is, marked as adopted; only for position_mismatch, foreign_fill and unowned_position,
+    and only while the difference is the one that the incident tells.
     """
     if not reason.strip():
         raise click.UsageError("--reason is empty: say what was found and done")
+    if not adopt and (strategy or price):
+        raise click.UsageError("--strategy and --price belong to --adopt")
     with Access() as access:
         need_redis(access)
-    request = Request(f"incident {identity}", "tasks.resolve_incident", {"identity": identity, "reason": reason})
-    (row,) = ask([request], timeout_s=timeout_s)
+        incident = access.ledger.incident(identity)
+        if incident is None:
+            raise _no_such(identity)
+        asked = {"identity": identity, "reason": reason, "by": by}
+        if adopt or (incident.kind is IncidentKind.ORDER_LOST and incident.symbol in access.system.symbols):
+            asked["symbol"] = access.known(incident.symbol)  # its own worker asks the venue
+        if adopt:
+            asked |= {"adopt": True, "strategy": strategy, "price": price}
+        (row,) = ask([Request(f"incident {identity}", RESOLVE, asked)], timeout_s=timeout_s)
+        left = access.ledger.incidents(incident.symbol)[::-1]
     if row is None:
-        raise Failed(ExitCode.NO, f"no open incident has the number {identity}\nsee celery -A tasks trading incidents")
+        raise _no_such(identity)
     if as_json:
         print_json(row)
     else:
-        click.echo(f"incident {identity} of {row['symbol']} is resolved: {row['kind']}: {row['reason']}")
+        _tell_resolved(row, left)
+
+
+def _no_such(identity: int) -> Failed:
+    return Failed(ExitCode.NO, f"no open incident has the number {identity}\nsee celery -A tasks trading incidents")
+
+
+def _tell_resolved(row: Row, left: Sequence[Row]) -> None:
+    """Say what was done, and what is still open of the symbol."""
+    for step in row.get("adopted", ()):
+        click.echo(f"adopted for {row['strategy']}: {step}")
+    if row.get("found"):
+        click.echo(row["found"])
+    click.echo(f"incident {row['id']} of {row['symbol']} is resolved: {row['kind']}: {row['reason']}")
+    if others := [number for number in row.get("closed", ()) if number != row["id"]]:
+        click.echo(f"with it: {', '.join(map(str, others))}")
+    for one in left:
+        click.echo(f"still open: incident {one['id']}, {one['kind']}: {one['reason']}")
 
 
 def _when(at_ms: int | None) -> str:

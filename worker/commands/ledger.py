@@ -124,11 +124,8 @@ ledger.add_command(verify)
 
 
 def _ledger_to_copy(access: Access) -> Engine:
-    """Return the ledger's engine: on SQLite a ledger of any schema can be copied, before a migration too."""
-    found = ledger_revision(access)
-    if found is not None and access.engine.dialect.name == "sqlite":
-        return access.engine
-    return _ledger_at_head(access)
+    """Return the ledger's engine: a ledger of any schema can be copied, before a migration too."""
+    return _ledger_at_head(access) if ledger_revision(access) is None else access.engine
 
 
 def _ledger_at_head(access: Access) -> Engine:

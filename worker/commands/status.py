@@ -1,8 +1,8 @@
 """`trading status`: how each symbol stands."""
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import click
@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from adapters.status import SymbolStatus, read_status
+from adapters.status import LEFT_OPEN, SymbolStatus, read_status, unconfigured
 from configs.settings import resolve_redis_url
 from trading.errors import Transient
 from worker.commands.access import Access
@@ -27,12 +27,14 @@ class Standing:
 
     Attributes:
         balance: Starting balance plus realised profit, in quote currency.
+        unconfigured: What is open of symbols that are not configured any more, by symbol.
     """
 
     account: str
     balance: float
     redis: str
     symbols: Sequence[SymbolStatus]
+    unconfigured: Mapping[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -40,6 +42,7 @@ class Standing:
             "account": self.account,
             "balance": self.balance,
             "symbols": [symbol.as_dict() for symbol in self.symbols],
+            "unconfigured": dict(self.unconfigured),
         }
 
 
@@ -52,7 +55,7 @@ def status(symbols: tuple[str, ...], watch: bool, as_json: bool) -> None:
     if watch and as_json:
         raise click.UsageError("--watch draws for people; leave out --json, or ask again and again without --watch")
     with Access() as access:
-        names = [access.known(symbol) for symbol in symbols] or list(access.system.symbols)
+        names = [access.known(symbol) for symbol in symbols]
         standing = _read(access, names)
         if as_json:
             print_json(standing.as_dict())
@@ -79,16 +82,20 @@ def view(standing: Standing, *, width: int, trouble: str = "") -> RenderableType
         parts.append(Text(f"not up to date: {trouble}", style="bold red"))
     for columns in (COLUMNS, LAST):
         parts += [Text(), table(columns, standing.symbols, width=width)]
+    for symbol, what in standing.unconfigured.items():
+        parts.append(Text.assemble((f"\n{symbol}: {what}", "bold red"), f"; {LEFT_OPEN}"))
     return Group(*parts)
 
 
 def _read(access: Access, names: Sequence[str]) -> Standing:
+    """Read how the named symbols stand, all of them without a name."""
     rows = read_status(access.redis, access.ledger, access.system, access.settings.namespace)
     return Standing(
         access.system.account.name,
         access.ledger.balance(),
         shown_address(resolve_redis_url(access.settings)),
-        [row for row in rows if row.symbol in names],
+        [row for row in rows if not names or row.symbol in names],
+        unconfigured(access.ledger, access.system),
     )
 
 
@@ -100,6 +107,7 @@ def _watch(access: Access, names: Sequence[str], standing: Standing) -> None:
             while True:
                 live.update(view(standing, width=console.width, trouble=trouble), refresh=True)
                 time.sleep(WATCH_PAUSE_S)
+                access.look_again()
                 try:
                     standing, trouble = _read(access, names), ""
                 except Transient as error:

@@ -159,6 +159,43 @@ def test_newest_at_the_end_of_the_file_repeats_it_and_has_no_more() -> None:
         assert not bars.more
 
 
+def test_recording_is_over_with_its_last_candle_and_not_before() -> None:
+    source = played(CANDLES)
+    last_ms, before_ms = CANDLES.last_open_ms, int(CANDLES.open_ms[-2])
+
+    assert not source.newest(3, after_ms=int(CANDLES.open_ms[-3])).is_over
+    assert source.newest(3, after_ms=before_ms).is_over
+    assert source.since(before_ms, limit=5).is_over
+    assert source.since(last_ms, limit=5).is_over
+
+
+def test_recording_with_a_clock_is_over_while_market_time_goes_on() -> None:
+    wall = Wall()
+    source = played(CANDLES, speed=1.0, wall=wall)
+    source.newest(1, after_ms=None)
+    wall.ms += CANDLES.last_open_ms - START_MS + BAR_MS - 1
+    forming = source.newest(2, after_ms=None)
+    wall.ms += 1
+    closed = source.newest(2, after_ms=None)
+    wall.ms += 1_000 * BAR_MS
+    later = source.newest(2, after_ms=None)
+
+    assert [bars.is_over for bars in (forming, closed, later)] == [False, True, True]
+    assert later.as_of_ms == CANDLES.last_open_ms + 1_001 * BAR_MS, "what was decided last grows old"
+    assert later.candles[:-1] == closed.candles[:-1] == CANDLES[-1:]
+
+
+def test_recording_cut_by_the_limit_is_over_where_the_market_is() -> None:
+    wall = Wall()
+    source = played(CANDLES, speed=1.0, wall=wall)
+    source.newest(1, after_ms=None)
+    wall.ms += CANDLES.last_open_ms - START_MS + BAR_MS
+
+    bars = source.since(START_MS, limit=3)
+
+    assert (len(bars.candles), bars.more, bars.is_over) == (3, True, True)
+
+
 def test_newest_within_a_break_shows_a_flat_bar_in_the_current_slot() -> None:
     wall = Wall()
     source = played(CANDLES, speed=1.0, wall=wall)

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,12 @@ def ema(values: NDArray[np.float64], length: int) -> NDArray[np.float64]:
 
 
 TRUTH = candles_at(simulated(), START_MS + 500 * BAR_MS, 1_000)
+
+
+def test_simulation_is_never_over_while_its_market_will_open_again() -> None:
+    friday_ms = int(datetime.fromisoformat("2025-01-10T21:59+00:00").timestamp() * 1000)
+
+    assert not simulated(is_open=GOLD.is_open).newest(2, after_ms=friday_ms).is_over
 
 
 class TestSimulatedSourceAtFullSpeed(PlayedSourceContract):

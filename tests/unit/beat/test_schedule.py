@@ -1,91 +1,117 @@
 """Slots: each at most once, without drift, and no burst after a long sleep."""
 
-import math
 from collections import Counter
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beat.schedule import PROMPT_S, Slots, tick_intervals
+from beat.schedule import Errand, Kind, Rhythm, Slots, tick_rhythm, timetable
+from configs.ticks import PROMPT_S
 from tests.fakes import SYMBOL, planned, system_config
 
 NOW_S = 1_774_360_800.0
-INTERVALS = st.dictionaries(
-    st.sampled_from(["XAUUSD", "BTCUSD", "EURUSD"]),
-    st.sampled_from([0.25, 0.5, 1.0, 2.5, 7.0, 30.0, 3_600.0]),
-    min_size=1,
+TICK = Errand(Kind.TICK, SYMBOL)
+ERRANDS = st.sampled_from([Errand(Kind.TICK, name) for name in ("XAUUSD", "BTCUSD")] + [Errand(Kind.HEALTH)])
+RHYTHMS = st.one_of(
+    st.sampled_from([0.25, 0.5, 1.0, 2.5, 7.0, 30.0, 3_600.0]).map(Rhythm),
+    st.builds(Rhythm, st.sampled_from([60.0, 300.0, 3_600.0, 86_400.0]), st.sampled_from([0.0, 2.0, 59.5])),
 )
-Sent = list[tuple[str, int, float]]
+TIMETABLES = st.dictionaries(ERRANDS, RHYTHMS, min_size=1)
+Sent = list[tuple[Errand, int, Rhythm]]
 
 
 def wake(slots: Slots, now_s: float) -> Sent:
     """Send everything that is due, as beat does."""
     due = list(slots.due(now_s))
-    for symbol, slot, _ in due:
-        slots.sent(symbol, slot)
+    for errand, slot, _ in due:
+        slots.sent(errand, slot)
     return due
 
 
-@given(INTERVALS, st.lists(st.floats(0, 5_000), max_size=40))
+def every(seconds: float) -> Slots:
+    return Slots({TICK: Rhythm(seconds)})
+
+
+@given(TIMETABLES, st.lists(st.floats(0, 5_000), max_size=40))
 def test_slots_however_far_the_clock_goes_are_handed_out_at_most_once_and_only_when_they_have_come(
-    intervals: dict[str, float], steps: list[float]
+    planned: dict[Errand, Rhythm], steps: list[float]
 ) -> None:
-    slots, now_s, sent = Slots(intervals), NOW_S, Counter[tuple[str, int]]()
+    slots, now_s, sent = Slots(planned), NOW_S, Counter[tuple[Errand, int]]()
     for step in steps:
         now_s += step
         due = wake(slots, now_s)
-        assert all(slot == math.floor(now_s / intervals[symbol]) for symbol, slot, _ in due)
-        assert all(interval_s == intervals[symbol] for symbol, _, interval_s in due)
-        sent.update((symbol, slot) for symbol, slot, _ in due)
+        assert all(slot == rhythm.slot(now_s) and rhythm == planned[errand] for errand, slot, rhythm in due)
+        sent.update((errand, slot) for errand, slot, _ in due)
 
     assert max(sent.values(), default=0) <= 1
 
 
-@given(INTERVALS, st.lists(st.floats(1e-4, 0.2), min_size=30, max_size=30))
+@given(TIMETABLES, st.lists(st.floats(1e-4, 0.2), min_size=30, max_size=30))
 def test_slots_woken_when_asked_to_miss_none_however_late_each_wake_up_is(
-    intervals: dict[str, float], delays: list[float]
+    planned: dict[Errand, Rhythm], delays: list[float]
 ) -> None:
     """Delays below the shortest interval never add up: the n-th slot is still the n-th."""
-    slots, now_s = Slots(intervals), NOW_S
-    first = {symbol: math.floor(NOW_S / interval_s) for symbol, interval_s in intervals.items()}
-    seen: dict[str, list[int]] = {symbol: [] for symbol in intervals}
+    slots, now_s = Slots(planned), NOW_S
+    first = {errand: rhythm.slot(NOW_S) for errand, rhythm in planned.items()}
+    seen: dict[Errand, list[int]] = {errand: [] for errand in planned}
     for delay in delays:
-        for symbol, slot, _ in wake(slots, now_s):
-            seen[symbol].append(slot)
+        for errand, slot, _ in wake(slots, now_s):
+            seen[errand].append(slot)
         now_s += slots.wait_s(now_s, most=60.0) + delay
 
-    for symbol, found in seen.items():
-        assert found == list(range(first[symbol], first[symbol] + len(found)))
-    shortest = min(intervals, key=lambda symbol: intervals[symbol])
-    assert len(seen[shortest]) >= 2 or intervals[shortest] > 60.0
+    for errand, found in seen.items():
+        assert found == list(range(first[errand], first[errand] + len(found)))
+    shortest = min(planned, key=lambda errand: planned[errand].every_s)
+    assert len(seen[shortest]) >= 2 or planned[shortest].every_s > 60.0
 
 
-@given(INTERVALS, st.floats(10, 1e6))
-def test_slots_after_a_long_sleep_give_one_tick_and_not_a_burst(intervals: dict[str, float], slept_s: float) -> None:
-    slots = Slots(intervals)
+@given(TIMETABLES, st.floats(10, 1e6))
+def test_slots_after_a_long_sleep_give_one_message_each_and_not_a_burst(
+    planned: dict[Errand, Rhythm], slept_s: float
+) -> None:
+    slots = Slots(planned)
     wake(slots, NOW_S)
 
     due = [*wake(slots, NOW_S + slept_s), *wake(slots, NOW_S + slept_s)]
 
-    assert Counter(symbol for symbol, _, _ in due) == Counter(
-        symbol for symbol, every_s in intervals.items() if math.floor((NOW_S + slept_s) / every_s) > NOW_S // every_s
+    assert Counter(errand for errand, _, _ in due) == Counter(
+        errand for errand, rhythm in planned.items() if rhythm.slot(NOW_S + slept_s) > rhythm.slot(NOW_S)
     )
 
 
-def test_slots_that_could_not_be_sent_are_due_again() -> None:
-    slots = Slots({SYMBOL: 1.0})
+@given(st.sampled_from([60, 300, 900, 3_600, 14_400, 86_400]), st.sampled_from([0.0, 2.0, 7.5]), st.floats(0, 1e6))
+def test_slots_with_an_offset_begin_so_long_after_each_boundary_of_utc(
+    length_s: int, offset_s: float, later_s: float
+) -> None:
+    rhythm, now_s = Rhythm(float(length_s), offset_s), NOW_S + later_s
 
-    assert list(slots.due(NOW_S)) == list(slots.due(NOW_S)) == [(SYMBOL, int(NOW_S), 1.0)]
+    slot = rhythm.slot(now_s)
+
+    assert rhythm.begins_s(slot) <= now_s < rhythm.begins_s(slot + 1)
+    assert (rhythm.begins_s(slot) - offset_s) % length_s == 0
+    assert Slots({TICK: rhythm}).wait_s(now_s, most=1.0) == 0.0
+
+
+def test_slots_that_could_not_be_sent_are_due_again() -> None:
+    slots = every(1.0)
+
+    assert list(slots.due(NOW_S)) == list(slots.due(NOW_S)) == [(TICK, int(NOW_S), Rhythm(1.0))]
 
 
 def test_slots_of_two_beats_with_one_clock_have_the_same_names() -> None:
-    assert list(Slots({SYMBOL: 2.5}).due(NOW_S)) == list(Slots({SYMBOL: 2.5}).due(NOW_S + 0.4))
+    (first,), (second,) = every(2.5).due(NOW_S), every(2.5).due(NOW_S + 0.4)
+
+    assert first[0].message_id(first[1]) == second[0].message_id(second[1]) == f"tick:{SYMBOL}:{int(NOW_S / 2.5)}"
+
+
+def test_slot_of_the_whole_system_names_no_symbol() -> None:
+    assert Errand(Kind.HEALTH).message_id(7) == "health:7"
 
 
 @pytest.mark.parametrize("back_s", [5.0, 3_600.0, 86_400.0])
 def test_slots_when_the_clock_is_put_back_go_on_at_once_with_one_tick_each(back_s: float) -> None:
-    slots, back = Slots({SYMBOL: 1.0}), int(NOW_S - back_s)
+    slots, back = every(1.0), int(NOW_S - back_s)
     wake(slots, NOW_S)
 
     again = [[slot for _, slot, _ in wake(slots, back + later_s)] for later_s in (0.0, 0.5, 1.0, 1.5)]
@@ -94,25 +120,73 @@ def test_slots_when_the_clock_is_put_back_go_on_at_once_with_one_tick_each(back_
     assert 0.0 < slots.wait_s(back + 1.5, most=3.0) <= 0.5
 
 
-@given(INTERVALS, st.floats(0, 5_000), st.floats(0.1, 10))
-def test_wait_is_never_negative_nor_longer_than_allowed_nor_past_the_next_slot(
-    intervals: dict[str, float], later_s: float, most: float
+@given(TIMETABLES, TIMETABLES, st.floats(0, 100))
+def test_slots_of_another_timetable_keep_the_place_of_what_keeps_its_rhythm(
+    before: dict[Errand, Rhythm], after: dict[Errand, Rhythm], later_s: float
 ) -> None:
-    slots = Slots(intervals)
+    slots, undisturbed = Slots(before), Slots(before)
+    wake(slots, NOW_S)
+    wake(undisturbed, NOW_S)
+
+    slots.adopt(after)
+
+    due = {errand: slot for errand, slot, _ in wake(slots, NOW_S + later_s)}
+    kept = {errand for errand, rhythm in after.items() if before.get(errand) == rhythm}
+    expected = {errand: slot for errand, slot, _ in wake(undisturbed, NOW_S + later_s) if errand in kept}
+    assert {errand: slot for errand, slot in due.items() if errand in kept} == expected
+    assert due.keys() - kept == after.keys() - kept, "what is new or changed is due at once"
+
+
+@given(TIMETABLES, st.floats(0, 5_000), st.floats(0.1, 10))
+def test_wait_is_never_negative_nor_longer_than_allowed_nor_past_the_next_slot(
+    planned: dict[Errand, Rhythm], later_s: float, most: float
+) -> None:
+    slots = Slots(planned)
     wake(slots, NOW_S)
     wait_s = slots.wait_s(NOW_S + later_s, most=most)
 
     assert 0.0 <= wait_s <= most
-    nearest = min((math.floor(NOW_S / every_s) + 1) * every_s for every_s in intervals.values())
+    nearest = min(rhythm.begins_s(rhythm.slot(NOW_S) + 1) for rhythm in planned.values())
     assert NOW_S + later_s + wait_s <= max(nearest, NOW_S + later_s) + 1e-6
 
 
 def test_wait_before_the_first_tick_is_none() -> None:
-    assert Slots({SYMBOL: 30.0}).wait_s(NOW_S, most=1.0) == 0.0
+    assert every(30.0).wait_s(NOW_S, most=1.0) == 0.0
 
 
-@pytest.mark.parametrize(("speed", "expected"), [(1.0, 30.0), (60.0, 0.5), (0.5, 60.0), ("max", PROMPT_S)])
-def test_tick_intervals_follow_the_speed_of_the_market(speed: float | str, expected: float) -> None:
-    source = {"kind": "simulated", "seed": 1, "start_price": 1.0, "start": "2026-01-05T00:00:00Z", "speed": speed}
+def source(speed: float | str) -> dict[str, object]:
+    return {"kind": "simulated", "seed": 1, "start_price": 1.0, "start": "2026-01-05T00:00:00Z", "speed": speed}
 
-    assert tick_intervals(system_config(planned({}), source=source)) == {SYMBOL: expected}
+
+@pytest.mark.parametrize("alignment", ["interval", "candle_close"])
+@pytest.mark.parametrize(("speed", "expected"), [(60.0, 0.5), (0.5, 60.0), ("max", PROMPT_S)])
+def test_ticks_of_a_played_market_follow_its_speed_whatever_the_alignment(
+    speed: float | str, expected: float, alignment: str
+) -> None:
+    system = system_config(planned({}), source=source(speed), services={"data_fetching": {"tick_alignment": alignment}})
+
+    assert tick_rhythm(system, SYMBOL) == Rhythm(expected)
+    assert Errand(Kind.AGAIN, SYMBOL) not in timetable(system)
+
+
+@pytest.mark.parametrize(("timeframe", "length_s"), [("1m", 60), ("5m", 300), ("1h", 3_600), ("1d", 86_400)])
+def test_ticks_aligned_to_the_close_come_at_each_boundary_and_its_offset_alone(timeframe: str, length_s: int) -> None:
+    fetching = {"tick_alignment": "candle_close", "tick_offset": 1.5, "fetch_interval": 20.0}
+    system = system_config(planned({}), source=source(1.0), timeframe=timeframe, services={"data_fetching": fetching})
+    found = timetable(system)
+
+    assert found[TICK] == Rhythm(float(length_s), 1.5, life_s=20.0)
+    assert found[Errand(Kind.AGAIN, SYMBOL)] == Rhythm(20.0)
+
+
+def test_ticks_by_the_document_come_each_interval() -> None:
+    system = system_config(planned({}), source=source(1.0))
+
+    assert timetable(system)[TICK] == Rhythm(30.0)
+
+
+def test_timetable_begins_with_the_ticks_and_has_health_and_status_at_their_intervals() -> None:
+    found = timetable(system_config(planned({})))
+
+    assert list(found) == [TICK, Errand(Kind.RECONCILE, SYMBOL), Errand(Kind.HEALTH), Errand(Kind.STATUS)]
+    assert [rhythm.every_s for rhythm in found.values()] == [30.0, 60.0, 60.0, 10.0]

@@ -83,6 +83,7 @@ def test_services_with_a_wrong_value_say_what_is_allowed(tmp_path: Path, path: s
         ("risk.units", -1, "found -1; allowed: above 0.0"),
         ("risk.unit", 1, "unknown key 'unit'; did you mean 'units'? known keys: "),
         ("session.kind", "sometimes", "found 'sometimes'; allowed: "),
+        ("session", {"kind": "calendar"}, "a session by a calendar needs calendar"),
         ("session.open", "x", "unknown key 'open'; did you mean 'opens'? known keys: "),
         ("strategy.name", 7, "found 7; allowed: text"),
         ("strategy.params", 7, "found 7; allowed: keys with values"),
@@ -96,6 +97,13 @@ def test_symbol_with_a_wrong_value_says_what_is_allowed(tmp_path: Path, path: st
     shown = full + ".1" if path == "allowed_regimes" else full
     assert len(lines) == 1
     assert lines[0].startswith(f"configs/symbols.yaml: {shown}: {told}")
+
+
+def test_symbol_with_a_calendar_that_is_not_known_lists_those_near_it(tmp_path: Path) -> None:
+    lines = faults_with(tmp_path, {"symbols.XAUUSD.session": {"kind": "calendar", "calendar": "XNYC"}})
+    assert len(lines) == 1
+    assert lines[0].startswith("configs/symbols.yaml: symbols.XAUUSD.session.calendar: found 'XNYC'; allowed: ")
+    assert "'XNYC' is not known, near it are XNYS, " in lines[0]
 
 
 @pytest.mark.parametrize("name", ["", "A" * 21, "BTC/USD", "BTC USD", ".hidden", "naïve", "BTC\n"])

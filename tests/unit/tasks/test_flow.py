@@ -1,5 +1,6 @@
 """The flow's one table, and the tick that runs through it."""
 
+import re
 import time
 from collections.abc import Iterator
 from itertools import count
@@ -10,10 +11,14 @@ from celery import Celery
 
 import celeryconfig
 from tasks import app as real_app
-from tasks import control, flow, pipeline
-from tasks.flow import FIRST_STAGE, HARD_LIMIT_S, SOFT_LIMIT_S, STAGES, TICK_LIFE_S
+from tasks import control, flow, pipeline, reconcile
+from tasks.flow import FIRST_STAGE, HARD_LIMIT_S, RECONCILE, SOFT_LIMIT_S, STAGES, STEPS, TICK_LIFE_S
 from tasks.routing import route
 from tasks.ticks import send_tick
+from trading.services.data_fetching import DataFetchingService
+from trading.services.indicator_calculation import IndicatorCalculationService
+from trading.services.strategy_evaluation import StrategyEvaluationService
+from trading.services.trade_execution import TradeExecutionService
 
 _numbers = count()
 
@@ -43,10 +48,34 @@ def test_flow_names_the_tasks_that_exist_in_the_order_of_the_module() -> None:
     assert all(name in (flow.__doc__ or "") for name in STAGES)
 
 
-def test_flow_limits_let_a_soft_limit_come_before_the_hard_one_and_a_redelivery_after_it() -> None:
-    assert SOFT_LIMIT_S < HARD_LIMIT_S < celeryconfig.visibility_timeout
-    assert celeryconfig.task_soft_time_limit == SOFT_LIMIT_S
-    assert celeryconfig.task_time_limit == HARD_LIMIT_S
+def told_limits() -> dict[str, tuple[int, int]]:
+    """Return what the table in the module's docstring says: soft and hard limit of each task, in seconds."""
+    lines = re.findall(r"^\| (tasks\.\w+) .*\| (\d+) s / (\d+) s +\|$", flow.__doc__ or "", flags=re.MULTILINE)
+    return {name: (int(soft_s), int(hard_s)) for name, soft_s, hard_s in lines}
+
+
+def test_flow_limits_are_those_of_the_tasks_and_of_the_table_that_people_read() -> None:
+    tasks = [pipeline.fetch, pipeline.indicators, pipeline.strategy, pipeline.execute, reconcile.reconcile]
+    limits = {name: (step.soft_s, step.hard_s) for name, step in STEPS.items()}
+
+    assert list(STEPS) == [*STAGES, RECONCILE]
+    assert {task.name: (task.soft_time_limit, task.time_limit) for task in tasks} == limits
+    assert told_limits() == limits
+    assert all(soft_s < hard_s for soft_s, hard_s in limits.values())
+
+
+def test_flow_names_the_services_that_the_steps_run() -> None:
+    services = [DataFetchingService, IndicatorCalculationService, StrategyEvaluationService, TradeExecutionService]
+
+    assert [STEPS[stage].service for stage in STAGES] == [service.__name__ for service in services]
+    assert STEPS[RECONCILE].service == TradeExecutionService.__name__
+
+
+def test_flow_redelivery_comes_after_the_longest_limit_and_before_a_tick_is_too_old() -> None:
+    longest_s = max(step.hard_s for step in STEPS.values())
+
+    assert longest_s == HARD_LIMIT_S < celeryconfig.visibility_timeout
+    assert (celeryconfig.task_soft_time_limit, celeryconfig.task_time_limit) == (SOFT_LIMIT_S, HARD_LIMIT_S)
     assert TICK_LIFE_S >= HARD_LIMIT_S
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.flow import FIRST_STAGE, STAGES
+from tasks.flow import FIRST_STAGE, FLATTEN, RECONCILE, RESOLVE, STAGES
 from tasks.routing import CONTROL_QUEUE, PATIENT, PRIORITY_STEPS, URGENT, route
 
 
@@ -29,6 +29,15 @@ def test_route_lets_a_chain_end_before_the_next_tick_begins() -> None:
 @pytest.mark.parametrize("name", ["tasks.pause_symbol", "tasks.restart_symbol", "tasks.status", "tasks.pause_all"])
 def test_route_of_a_control_task_is_the_control_queue_whatever_its_symbol(name: str) -> None:
     assert route(name, ["XAUUSD"], {"symbol": "XAUUSD"}, {}) == {"queue": CONTROL_QUEUE, "priority": URGENT}
+
+
+@pytest.mark.parametrize("name", [RECONCILE, FLATTEN, RESOLVE])
+def test_route_of_what_asks_the_venue_is_the_symbols_own_queue_between_two_chains(name: str) -> None:
+    assert route(name, None, {"symbol": "XAUUSD"}, {}) == {"queue": "XAUUSD", "priority": PATIENT}
+
+
+def test_route_of_an_incident_to_resolve_without_its_symbol_is_the_control_queue() -> None:
+    assert route(RESOLVE, [7], {"reason": "seen"}, {}) == {"queue": CONTROL_QUEUE, "priority": URGENT}
 
 
 @pytest.mark.parametrize("name", ["celery.backend_cleanup", "other.fetch"])

@@ -1,5 +1,7 @@
 """The local bus, the outbox that keeps what the world shall hear, and the chronicle that sends it."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from tests.fakes import START_MS, SYMBOL, MemorySymbolStore, make_candles
@@ -77,6 +79,21 @@ def test_outbox_forget_drops_the_oldest_alone() -> None:
     outbox.forget(len(seen))
 
     assert outbox.waiting() == (FILLED,)
+
+
+def test_outbox_tells_what_has_left_and_nothing_where_nothing_has() -> None:
+    bus = LocalBus()
+    outbox = Outbox(bus)
+    left: list[Sequence[Event]] = []
+    outbox.on_sent(left.append)
+    outbox.forget(0)
+    for one in (FAILED, FILLED):
+        bus.publish(one)
+
+    outbox.forget(1)
+    outbox.forget(1)
+
+    assert left == [[FAILED], [FILLED]]
 
 
 @pytest.mark.parametrize("failures", [0, 1, 3])

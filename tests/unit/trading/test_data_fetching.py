@@ -1,14 +1,17 @@
 """First stage: each closed candle once, in order, and none that is corrupt."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.fakes import SYMBOL, Databases, Desk, at_place, make_candles, place_of, planned, system_config
+from trading.calendars import calendar_hours
 from trading.candles import Candles
-from trading.errors import BadCandle, Transient
+from trading.errors import BadCandle, Rejected, Transient
 from trading.events import Event, EventType, NewCandle
+from trading.feed import FeedMemory, Shown
 from trading.flow import End, EndReason, Wake
 from trading.lifecycle import DesiredState, ServiceState
 
@@ -55,7 +58,7 @@ def ended(desk: Desk, *, show: int = 0, expected_ms: int | None = None) -> End:
 
 
 def places(message: NewCandle) -> list[int]:
-    return [place_of(int(row[0])) for row in message.candles]
+    return [place_of(open_ms) for open_ms in message.candles.open_ms.tolist()]
 
 
 def failures(desk: Desk) -> list[Event]:
@@ -65,7 +68,7 @@ def failures(desk: Desk) -> list[Event]:
 def test_fetch_new_candle_hands_it_on_with_what_the_next_stage_needs(desk: Desk) -> None:
     message = fetched(desk, show=1)
 
-    assert message.new_candles() == desk.source.tape[SHOWN : SHOWN + 1]
+    assert message.candles == desk.source.tape[SHOWN : SHOWN + 1]
     assert message.after_ms == at_place(SHOWN - 1)
     assert message.as_of_ms == desk.source.as_of_ms
     assert (message.desired, message.more) == (DesiredState.RUNNING, False)
@@ -445,6 +448,149 @@ def test_fetch_every_tick_refuses_a_last_candle_that_has_gone_bad(databases: Dat
 
     with pytest.raises(BadCandle):
         fetch(desk)
+
+
+def memory_of(desk: Desk) -> FeedMemory:
+    memory = desk.store.feed(SYMBOL)
+    assert memory is not None, "no answer was noted"
+    return memory
+
+
+def test_fetch_without_a_new_candle_notes_market_time_and_newest_candle(desk: Desk) -> None:
+    desk.source.now_ms = at_place(SHOWN) + 44_000
+    ended(desk)
+
+    assert memory_of(desk).shown == Shown(at_place(SHOWN) + 44_000, at_place(SHOWN - 1))
+
+
+def test_fetch_that_is_decided_notes_market_time_and_newest_candle(desk: Desk) -> None:
+    desk.advance(show=1)
+
+    assert memory_of(desk).shown == Shown(desk.source.as_of_ms, at_place(SHOWN))
+    assert memory_of(desk).cursor_ms == at_place(SHOWN)
+
+
+def test_fetch_that_catches_up_notes_the_newest_candle_of_the_source_not_of_its_batch(databases: Databases) -> None:
+    desk = Desk(databases, system_config(planned({})), make_candles(700), shown=10)
+    desk.advance()
+
+    desk.advance(show=600)
+
+    assert desk.cursor == 509
+    assert memory_of(desk).shown.newest_ms == at_place(609)
+
+
+def test_fetch_of_a_source_that_shows_nothing_notes_that(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk.source, "_bars", Candles.empty)
+    desk.source.now_ms = at_place(SHOWN + 10)
+
+    assert ended(desk).reason is EndReason.NO_NEW_CANDLE
+    assert memory_of(desk).shown == Shown(at_place(SHOWN + 10), 0)
+
+
+@pytest.mark.parametrize("show", [0, 1])
+def test_fetch_of_a_recording_at_its_end_notes_that_it_is_over(
+    desk: Desk, show: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = desk.source.newest
+    monkeypatch.setattr(desk.source, "newest", lambda *args, **kw: replace(newest(*args, **kw), is_over=True))
+
+    desk.advance(show=show)
+
+    assert memory_of(desk).shown.is_over
+
+
+def test_fetch_that_fails_notes_nothing(desk: Desk) -> None:
+    ended(desk)
+    before = memory_of(desk)
+    desk.source.failures = [NO_ANSWER] * 4
+    desk.source.now_ms = at_place(SHOWN + 9)
+
+    with pytest.raises(Transient):
+        fetch(desk)
+    assert memory_of(desk) == before
+
+
+def test_fetch_every_tick_notes_each_answer(databases: Databases) -> None:
+    services = {"strategy_evaluation": {"evaluation_mode": "every_tick"}}
+    desk = Desk(databases, system_config(planned({}), services=services), make_candles(60), shown=SHOWN)
+    desk.advance()
+    desk.source.now_ms = at_place(SHOWN) + 50_000
+    desk.advance()
+
+    assert memory_of(desk).shown == Shown(at_place(SHOWN) + 50_000, at_place(SHOWN - 1))
+
+
+def test_fetch_gap_beyond_the_end_of_a_calendar_is_flagged_and_the_symbol_goes_on(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def not_known(ms: int) -> bool:
+        raise Rejected("session", f"{ms} is beyond the end")
+
+    desk = make_desk(databases, session={"kind": "calendar", "calendar": "24/7"})
+    desk.advance()
+    monkeypatch.setattr(calendar_hours("24/7"), "is_open", not_known)
+    desk.source.drop(SHOWN, SHOWN + 1)
+
+    assert places(fetched(desk, show=1)) == [SHOWN + 2]
+    assert [event.details for event in failures(desk)] == [{"missing": 2}]
+
+
+def test_fetch_after_an_error_has_the_source_open_its_connections_anew(desk: Desk) -> None:
+    desk.source.failures = [NO_ANSWER] * 4
+    with pytest.raises(Transient):
+        fetch(desk)
+    asked = len(desk.source.asked)
+
+    ended(desk)
+
+    assert desk.source.asked[asked:] == ["close", "newest"]
+    assert desk.source.asked.count("close") == 1
+
+
+def test_fetch_that_is_stopped_gives_back_the_connections_of_its_source(desk: Desk) -> None:
+    desk.pipeline.fetch.stop()
+
+    assert desk.source.asked[-1] == "close"
+
+
+def test_fetch_whose_source_cannot_even_be_closed_goes_on_failing_and_heals(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.source.failures = [NO_ANSWER] * 4
+    with pytest.raises(Transient):
+        fetch(desk)
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.source, "close", lambda: 1 / 0)
+        for _ in range(2):
+            with pytest.raises(ZeroDivisionError):
+                fetch(desk)
+    assert desk.pipeline.fetch.get_status()["state"] == "error"
+
+    assert places(fetched(desk, show=1)) == [SHOWN]
+
+
+def test_fetch_status_says_whether_waiting_heals_and_how_long_it_has_failed(desk: Desk) -> None:
+    service = desk.pipeline.fetch
+
+    def status() -> tuple[bool, int, int]:
+        found = service.get_status()
+        return found["is_transient"], found["consecutive_errors"], found["error_count"]
+
+    assert status() == (False, 0, 0)
+    for failed in (1, 2):
+        desk.source.failures = [NO_ANSWER] * 4
+        with pytest.raises(Transient):
+            fetch(desk)
+        assert status() == (True, failed, failed)
+    good = desk.source.tape
+    desk.source.spoil(SHOWN, close=np.nan)
+    with pytest.raises(BadCandle):
+        fetch(desk, show=1)
+    assert status() == (False, 3, 3)
+    desk.source.tape = good
+    fetched(desk)
+    assert status() == (False, 0, 3)
 
 
 def test_fetch_error_then_success_goes_through_recovering_to_running_and_counts(desk: Desk) -> None:

@@ -35,7 +35,7 @@ COMMON = {
 SIGNAL = Signal(strategy="ema", open_ms=at_place(2), side=SignalSide.BUY, price=100.0, stop_loss=99.0, reason="crossed")
 MESSAGES: list[Message] = [
     NewCandle(**COMMON, regime=Regime.RANGING),
-    IndicatorsUpdated(**COMMON, columns=["fast"], rows=[[at_place(2), 100.0, 1.5]], regimes=[Regime.UNKNOWN] * 3),
+    IndicatorsUpdated(**COMMON, rows=(["fast"], [[at_place(2), 100.0, 1.5]]), regimes=[Regime.UNKNOWN] * 3),
     SignalGenerated(**COMMON, signals=[SIGNAL], regimes=[Regime.UNKNOWN] * 3, decisions=["", "", "buy"]),
 ]
 
@@ -49,7 +49,7 @@ def test_message_as_json_and_back_is_the_same(message: Message) -> None:
 def test_message_identifies_itself_by_its_last_candle(message: Message) -> None:
     assert message.last_open_ms == at_place(2)
     assert message.correlation_id == correlation_id(SYMBOL, "1m", at_place(2)) == f"XAUUSD:1m:{at_place(2)}"
-    assert message.new_candles() == CANDLES
+    assert message.candles == CANDLES
 
 
 @pytest.mark.parametrize(
@@ -71,10 +71,10 @@ def test_message_with_what_must_not_be_is_refused(wrong: dict[str, object]) -> N
 
 
 def test_message_with_nan_among_indicators_is_refused() -> None:
-    rows = [[at_place(2), 100.0, math.nan]]
+    rows = (["fast"], [[at_place(2), 100.0, math.nan]])
 
     with pytest.raises(ValidationError):
-        IndicatorsUpdated.model_validate({**COMMON, "columns": ["fast"], "rows": rows, "regimes": ["unknown"] * 3})
+        IndicatorsUpdated.model_validate({**COMMON, "rows": rows, "regimes": ["unknown"] * 3})
 
 
 @pytest.mark.parametrize("field", ["price", "stop_loss", "take_profit", "size_units"])

@@ -9,7 +9,7 @@ from trading.health import Observation, SicknessKind, Trouble, WorkerSeen, diagn
 from trading.lifecycle import DesiredState
 
 NOW_MS = 1_774_360_800_000
-WORKER = WorkerSeen("XAUUSD@here", age_s=1.0, is_supervised=True)
+WORKER = WorkerSeen("XAUUSD@here", age_s=1.0, up_s=3_000.0)
 
 
 def service(name: str = "StrategyEvaluationService", state: str = "running", **more: Any) -> dict[str, Any]:
@@ -94,6 +94,13 @@ def test_silence_counts_from_the_last_success_or_from_the_beginning() -> None:
     assert kinds(replace(WELL, progress_ms=NOW_MS - 121_000)) == [SicknessKind.NO_PROGRESS]
     assert kinds(replace(WELL, progress_ms=None, began_ms=NOW_MS - 100_000)) == []
     assert kinds(replace(WELL, progress_ms=None, began_ms=NOW_MS - 121_000)) == [SicknessKind.NO_PROGRESS]
+
+
+def test_worker_that_has_just_begun_is_given_time() -> None:
+    late = replace(WELL, progress_ms=NOW_MS - 900_000)
+
+    assert kinds(late) == [SicknessKind.NO_PROGRESS]
+    assert kinds(replace(late, workers=(replace(WORKER, up_s=30.0),))) == []
 
 
 def test_queue_without_a_worker_is_told_after_a_while() -> None:

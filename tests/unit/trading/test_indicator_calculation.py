@@ -52,14 +52,13 @@ def test_indicators_of_a_batch_are_those_of_the_whole_history(desk: Desk, show: 
     expected = compute(
         desk.source.tape[: desk.source.shown], STRATEGY.indicators(), window=WINDOW, rows=ROWS - 1 + show
     )
-    assert answer.columns == list(expected.columns)
-    assert answer.rows == expected.rows()
+    assert answer.rows == expected
 
 
 def test_indicators_hand_on_the_candles_and_what_came_with_them(desk: Desk) -> None:
     answer = updated(desk, show=2)
 
-    assert answer.new_candles() == desk.source.tape[SHOWN : SHOWN + 2]
+    assert answer.candles == desk.source.tape[SHOWN : SHOWN + 2]
     assert (answer.after_ms, answer.as_of_ms) == (at_place(SHOWN - 1), desk.source.as_of_ms)
     assert answer.regimes == [Regime.UNKNOWN] * 2
 
@@ -127,8 +126,8 @@ def test_regime_changes_in_a_batch_are_told_with_the_candle_of_each(databases: D
 
     told = [event for event in desk.events_of(EventType.REGIME_CHANGED) if event.market_ms > at_place(499)]
     first = desk.store.load(SYMBOL).regime
-    steps = zip([first, *answer.regimes], answer.regimes, answer.candles, strict=False)
-    expected = [(int(row[0]), f"{before} -> {after}") for before, after, row in steps if before is not after]
+    steps = zip([first, *answer.regimes], answer.regimes, answer.candles.open_ms.tolist(), strict=False)
+    expected = [(open_ms, f"{before} -> {after}") for before, after, open_ms in steps if before is not after]
     assert len(expected) > 3
     assert Regime.UNKNOWN not in answer.regimes
     assert [(event.market_ms, event.reason) for event in told] == expected

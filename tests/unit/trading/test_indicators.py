@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from trading import indicators as ind
 from trading.candles import CLOSE, HIGH, LOW, Candles
 from trading.errors import Broken
-from trading.indicators import Indicator, IndicatorRows, compute
+from trading.indicator_rows import IndicatorRows
+from trading.indicators import Indicator, compute
 
 Floats = NDArray[np.float64]
 MINUTE_MS = 60_000

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from adapters.clock import LoopClock
-from trading.components import PositionPolicy, Standing
+from trading.components import Standing
 from trading.errors import Transient
 from trading.events import Event
 from trading.health import Observation
 from trading.ladder import LadderTerms
-from trading.lifecycle import DesiredState, SymbolState
+from trading.lifecycle import DesiredState, PositionPolicy, SymbolState
 from trading.multi_symbol_orchestrator import MultiSymbolTradingOrchestrator
 from trading.services.base import ServiceStatus
 from trading.symbol_orchestrator import SymbolOrchestrator
@@ -82,7 +82,7 @@ class MemorySymbol:
             reported_ms=self.reported_ms,
             progress_ms=self.progress_ms,
             stale_s=10_000,
-            began_ms=standing.since_ms or self.at_ms,
+            began_ms=standing.began_ms,
             quarantine=self.quarantined,
         )
 
@@ -112,8 +112,8 @@ class MemorySymbol:
     def restart_services(self) -> None:
         self.deeds.append("restart services")
 
-    def restart_symbol(self) -> None:
-        self.deeds.append("restart symbol")
+    def restart_symbol(self, *, has_fresh_worker: bool) -> None:
+        self.deeds.append("restart symbol and worker" if has_fresh_worker else "restart symbol")
 
     def quarantine(self, cause: str, reason: str) -> PositionPolicy:
         self.deeds.append(f"quarantine: {cause}")
@@ -166,7 +166,7 @@ def test_strategy_that_always_raises_ends_in_quarantine_and_a_person_brings_it_b
         symbol.step()
         one.heal()
 
-    assert symbol.deeds == [*["restart services"] * 3, "restart symbol", "quarantine: step_failed"]
+    assert symbol.deeds == [*["restart services"] * 3, "restart symbol and worker", "quarantine: step_failed"]
     assert one.state == SymbolState.QUARANTINED.value
     assert told(symbol)[0] == "STARTED"
     assert [kind for kind in told(symbol) if kind in ("ERROR", "QUARANTINED")][-1] == "QUARANTINED"
@@ -194,7 +194,7 @@ def test_quarantine_that_is_cleared_begins_the_ladder_from_its_foot() -> None:
         symbol.step()
         one.heal()
 
-    assert symbol.deeds == [*["restart services"] * 3, "restart symbol", "quarantine: step_failed"]
+    assert symbol.deeds == [*["restart services"] * 3, "restart symbol and worker", "quarantine: step_failed"]
 
 
 def test_restart_that_helps_is_told_and_the_state_goes_through_recovering() -> None:
@@ -236,6 +236,37 @@ def test_check_that_another_has_overtaken_does_nothing() -> None:
     assert orchestrator(symbol).heal() is None
     assert symbol.deeds == []
     assert symbol.events == []
+
+
+def test_silence_while_nobody_watched_is_no_sickness() -> None:
+    symbol = MemorySymbol()
+    one = orchestrator(symbol)
+    symbol.step()
+    one.heal()
+    symbol.at_ms += 8 * 3_600_000
+    one.heal()
+    first = list(symbol.deeds)
+    for _ in range(200):
+        symbol.at_ms += 60_000
+        one.heal()
+
+    assert first == [], "the system was away for the night"
+    assert symbol.deeds[0] == "restart symbol and worker", "now it is up, and still nothing moves"
+
+
+def test_symbol_asked_to_run_after_a_long_stop_is_given_time() -> None:
+    symbol = MemorySymbol()
+    one = orchestrator(symbol)
+    symbol.step()
+    one.stop()
+    for _ in range(300):
+        symbol.at_ms += 60_000
+        one.heal()
+    one.start()
+    symbol.at_ms += 60_000
+    one.heal()
+
+    assert symbol.deeds == ["start"]
 
 
 def test_pause_resume_and_stop_are_states_at_once_and_told_once() -> None:

@@ -139,6 +139,15 @@ def test_reconcile_entry_that_is_not_wanted_any_more_is_let_go(desired: DesiredS
     assert (action.state, desired.value in action.reason) == (O.CANCELED, True)
 
 
+def test_reconcile_quarantined_symbol_lets_go_of_an_entry_and_sends_an_exit() -> None:
+    aside = [Incident(IncidentKind.QUARANTINED, "XAUUSD", "symbol", "XAUUSD was set aside", {"policy": "hold"})]
+    one = intent()
+    (action,) = reconcile(ledger(one, incidents=aside), venue({one: None}), FRESH)
+    assert isinstance(action, LetGo)
+    assert (action.state, action.reason) == (O.CANCELED, "never sent, and now XAUUSD was set aside")
+    assert reconcile(ledger(EXIT, position=LONG, incidents=aside), venue({EXIT: None}), FRESH) == [Send(EXIT)]
+
+
 def test_reconcile_halted_symbol_sends_nothing() -> None:
     halted = [Incident(IncidentKind.POSITION_MISMATCH, "XAUUSD", "position", "3 units too many")]
     one = intent()

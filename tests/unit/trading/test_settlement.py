@@ -12,13 +12,15 @@ from adapters.lying import Faults
 from tests.fakes import SYMBOL, Crash, Databases, Desk, Fuse, at_place, make_candles, planned, system_config
 from trading.errors import Transient
 from trading.events import EventType
-from trading.incidents import IncidentKind
+from trading.incidents import Incident, IncidentKind
 from trading.lifecycle import DesiredState
 from trading.orders import Leg, OrderRequest, OrderState, Side, VenuePosition, client_order_id
 from trading.ports import Mark
 from trading.reconciliation import LetGo, Send, Withdraw
 
 SHOWN = 10
+STRATEGY = "tests.fakes:PlannedStrategy"
+HALT = Incident(IncidentKind.POSITION_MISMATCH, SYMBOL, "position", "the ledger holds 2 units, the venue 3")
 BUY, SELL, CLOSE = "buy", "sell", "close"
 PLAN = {SHOWN: BUY, SHOWN + 2: SELL, SHOWN + 5: BUY, SHOWN + 8: CLOSE, SHOWN + 9: SELL}
 UNTIL = SHOWN + 16
@@ -89,11 +91,95 @@ def test_reconcile_position_that_the_venue_does_not_have_halts_the_symbol_until_
     assert desk.ledger.positions()[0].units == 2.0
 
     monkeypatch.undo()
-    [row] = desk.ledger.incidents(SYMBOL)
+    [row] = [row for row in desk.ledger.incidents(SYMBOL) if row["halts"]]
     assert desk.ledger.resolve_incident(row["id"], "traded by hand, closed again") is not None
     assert desk.ledger.resolve_incident(row["id"], "again") is None
-    assert incidents(desk) == []
+    assert incidents(desk) == [IncidentKind.CLOSE_REFUSED]
     assert desk.pipeline.reconcile() == []
+
+
+def test_close_asked_for_while_halted_is_remembered_and_told(desk: Desk) -> None:
+    desk.ledger.open_incidents([HALT])
+    desk.play(SHOWN + 7)
+
+    assert told(desk) == ["position_mismatch", "close_refused"]
+    [row] = [row for row in desk.ledger.incidents(SYMBOL) if not row["halts"]]
+    assert (row["key"], row["details"]["units"], row["details"]["open_ms"]) == (STRATEGY, 2.0, at_place(SHOWN + 5))
+    assert row["reason"].endswith("celery -A tasks trading flatten XAUUSD")
+    assert "2026-03-02 00:15 UTC" in row["reason"]
+    [halting] = [row for row in desk.ledger.incidents(SYMBOL) if row["halts"]]
+    desk.ledger.resolve_incident(halting["id"], "it was a display error")
+    assert incidents(desk) == [IncidentKind.CLOSE_REFUSED]  # it is there for whoever has resolved the other one
+    desk.pipeline.flatten("as told")
+    desk.play(SHOWN + 9)
+    assert desk.ledger.positions()[0].units == 0.0
+    assert incidents(desk) == []
+    assert desk.ledger.incidents(SYMBOL, only_open=False)[0]["resolution"] == "the position was closed since"
+
+
+# told for sure
+
+
+def test_incident_whose_event_never_left_the_worker_is_told_by_the_next_one(desk: Desk) -> None:
+    desk.paper.submit(by_hand())
+    desk.pipeline.reconcile()
+    desk.pipeline.reconcile()
+    assert told(desk) == ["foreign_order"]  # waiting to leave is not told again
+    desk.restart()
+    assert told(desk) == []
+    desk.pipeline.reconcile()
+
+    assert told(desk) == ["foreign_order"]
+    desk.flush()
+    assert desk.ledger.untold(SYMBOL) == []
+    desk.restart()
+    desk.pipeline.reconcile()
+    assert told(desk) == ["foreign_order"]
+
+
+def test_incident_whose_telling_could_not_be_written_down_is_told_once_more(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.paper.submit(by_hand())
+    desk.pipeline.reconcile()
+
+    def locked(_: object) -> None:
+        raise Transient("ledger", "database is locked")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.ledger, "mark_told", locked)
+        desk.flush()
+    assert [one.kind for one in desk.ledger.untold(SYMBOL)] == [IncidentKind.FOREIGN_ORDER]
+    desk.pipeline.reconcile()
+    desk.flush()
+
+    assert told(desk) == ["foreign_order", "foreign_order"]
+    assert desk.ledger.untold(SYMBOL) == []
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_fill_that_came_late_is_told_whatever_the_worker_died_of(databases: Databases, *, after: bool) -> None:
+    for at in range(1, 40):
+        fuse = Fuse(at, after=after)
+        desk = make_desk(databases, {SHOWN: BUY}, venue={"kind": "paper", "fill_at": "next_open"})
+        desk.advance()
+        desk.advance(show=1)
+        [identity] = desk.venue.submitted
+        desk.ledger.mark(Mark(identity, OrderState.EXPIRED))
+        desk.paper.sync(SYMBOL, desk.source.tape[: SHOWN + 2])
+        desk.watch(fuse)
+        try:
+            desk.advance(show=1)
+        except Crash:
+            desk.restart()
+        else:
+            assert at > len(fuse.calls) > 4
+            break
+        desk.pipeline.reconcile()
+        desk.flush()
+        where = f"crash {'after' if after else 'before'} {fuse.calls[at - 1]}"
+        assert "late_fill" in told(desk), where
+        assert desk.ledger.untold(SYMBOL) == [], where
 
 
 def test_reconcile_mismatch_that_passes_while_it_is_looked_at_is_not_told(
@@ -112,11 +198,12 @@ def test_reconcile_foreign_order_at_the_venue_is_told_once_and_halts_nothing(des
     desk.paper.submit(by_hand())
     desk.pipeline.reconcile()
     assert told(desk) == ["foreign_order"]
+    desk.flush()
     slept = len(desk.slept_s)
     desk.restart()
     desk.pipeline.reconcile()
 
-    assert told(desk) == []
+    assert told(desk) == ["foreign_order"]
     assert len(desk.slept_s) == slept  # what was told is not waited for again
     assert not any(kind.halts for kind in incidents(desk))
 

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,9 +17,13 @@ from trading.candles import Candles
 from trading.errors import Broken
 from trading.events import Signal, SignalSide
 from trading.indicators import compute
+from trading.orders import Side
 from trading.strategies import SHIPPED, Signals, Strategy, crossed_above, crossed_below, load_strategy, previous
+from trading.strategies.ema_cross import EmaCross
+from trading.strategies.position_rule import ExitNow, MoveStop, PositionRule, PositionView
 
 NAN = float("nan")
+QUIET = 80
 SMALL: Mapping[str, dict[str, int]] = {
     "ema_cross": {"fast": 3, "slow": 8, "atr_period": 5},
     "sma_cross": {"fast": 3, "slow": 8, "atr_period": 5},
@@ -27,6 +32,13 @@ SMALL: Mapping[str, dict[str, int]] = {
     "rsi_reversion": {"period": 5, "atr_period": 5},
 }
 every_strategy = pytest.mark.parametrize("name", sorted(SMALL))
+
+
+class Trailing(EmaCross):
+    """Moves its stop behind the market."""
+
+    def manage_position(self, row: Mapping[str, float], position: PositionView) -> ExitNow | MoveStop | None:
+        return MoveStop(row["close"] - 2 * row["atr"], "trailing") if position.side is Side.BUY else None
 
 
 def frame(**columns: list[float]) -> pd.DataFrame:
@@ -51,6 +63,15 @@ def said(strategy: Strategy, candles: Candles, count: int, *, rows: int) -> list
     """Ask for the signals of the last `count` candles, seen through `rows` rows."""
     found = compute(candles, strategy.indicators(), window=strategy.startup_candle_count, rows=rows).frame()
     return strategy.signals(found).last(count, rows=found, strategy="s")
+
+
+def hand_made(*closes: float) -> Candles:
+    """Return candles with these closes after a long quiet at 100; each opens at the close before, with wicks of 0.5."""
+    close = np.array([100.0] * QUIET + list(closes))
+    opened = np.concatenate(([100.0], close[:-1]))
+    high, low = np.maximum(opened, close) + 0.5, np.minimum(opened, close) - 0.5
+    values = np.column_stack((opened, high, low, close, np.ones(len(close))))
+    return Candles(np.arange(len(close), dtype=np.int64) * 60_000, values)
 
 
 def whole_history(strategy: Strategy, rows: pd.DataFrame) -> list[Signal]:
@@ -116,6 +137,42 @@ def test_rsi_reversion_enters_from_the_extremes_and_closes_in_the_middle() -> No
 def test_rsi_reversion_that_jumps_over_the_middle_enters() -> None:
     rows = frame(close=[100.0] * 2, rsi=[25, 55], atr=[1] * 2)
     assert [one.side for one in whole_history(load_strategy("rsi_reversion", {}), rows)] == [SignalSide.BUY]
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "closes", "expected"),
+    [
+        # fast 99, 97.5, 98, 100 against slow 99.33, 98.33, 98, 99: a touch is no cross
+        ("sma_cross", {"fast": 2, "slow": 3}, (98, 97, 99, 101), {0: "sell", 3: "buy"}),
+        # fast 98, 96.67, 98.89 against slow 98.5, 97.25, 98.63
+        ("ema_cross", {"fast": 2, "slow": 3}, (97, 96, 100), {0: "sell", 2: "buy"}),
+        # MACD 0.5, 0.42, 0.26 against its signal line 0.33, 0.39, 0.31
+        ("macd_cross", {"fast": 2, "slow": 3, "signal": 2}, (103, 103, 103), {0: "buy", 2: "sell"}),
+        # above the highest high of three bars, 100.7; below the lowest low, 99.5
+        ("donchian_breakout", {"period": 3}, (100.2, 101, 101.5, 99, 98), {1: "buy", 3: "sell"}),
+        # RSI 0, 0, 0, 53, 70, 87, 32, 61
+        (
+            "rsi_reversion",
+            {"period": 2},
+            (99, 98, 97, 98, 98.5, 99.5, 98, 98.9),
+            {3: "buy", 6: "sell", 7: "close"},
+        ),
+    ],
+)
+def test_a_strategy_on_hand_made_candles_speaks_where_the_arithmetic_says(
+    name: str, params: dict[str, int], closes: tuple[float, ...], expected: dict[int, str]
+) -> None:
+    strategy = load_strategy(name, {**params, "atr_period": 2})
+    signals = said(strategy, hand_made(*closes), len(closes), rows=len(closes) + 5)
+
+    assert {one.open_ms // 60_000 - QUIET: one.side.value for one in signals} == expected
+    for one in signals:
+        sign = {"buy": 1, "sell": -1, "close": 0}[one.side.value]
+        if sign:
+            assert one.stop_loss is not None
+            assert one.take_profit is not None
+            assert (one.price - one.stop_loss) * sign / 2.0 == pytest.approx((one.take_profit - one.price) * sign / 3.0)
+            assert (one.price - one.stop_loss) * sign > 1.0
 
 
 @every_strategy
@@ -205,6 +262,33 @@ def test_signals_with_a_size_hand_it_on_and_refuse_none_at_all() -> None:
         Signals(1).buy(flags(1), reason="in", size_units=0.0)
 
 
+@pytest.mark.parametrize(
+    ("where", "found"),
+    [
+        (np.array([np.nan, 1.0]), "holds float64, allowed are booleans; row 0 is nan"),
+        (pd.Series([True, None]), "holds object, allowed are booleans; row 1 is None"),
+        (np.array([0, 1]), "holds int64, allowed are booleans"),
+    ],
+)
+def test_signals_where_something_else_than_a_boolean_stands_are_broken(where: Any, found: str) -> None:
+    with pytest.raises(Broken, match=found):
+        Signals(2).buy(where, reason="in")
+
+
+def test_signals_tell_which_prices_of_entries_are_none() -> None:
+    signals = (
+        Signals(4)
+        .buy(flags(1, 0, 1, 0), reason="in", stop_loss=np.array([NAN, NAN, 5.0, NAN]), take_profit=None)
+        .sell(flags(0, 1, 0, 0), reason="in", take_profit=-1.0, size_units=2.0)
+        .close(flags(0, 0, 0, 1), reason="out")
+    )
+    found = signals.unusable()
+
+    assert [(row, name) for row, name, _ in found] == [(0, "stop_loss"), (1, "take_profit")]
+    assert np.isnan(found[0][2])
+    assert found[1][2] == -1.0
+
+
 def test_signals_for_another_number_of_rows_are_broken() -> None:
     with pytest.raises(Broken, match="answered for 2 rows, and was given 3"):
         Signals(2).last(1, rows=frame(close=[1, 2, 3]), strategy="s")
@@ -241,6 +325,13 @@ def test_load_strategy_of_a_file_in_the_current_folder_finds_it(
     assert strategy.startup_candle_count == 1
     with pytest.raises(ValueError, match="'own_strategy_file:Half' does not define: signals"):
         load_strategy("own_strategy_file:Half", {})
+
+
+def test_load_strategy_that_wants_to_manage_positions_is_refused_as_long_as_nothing_asks_it() -> None:
+    with pytest.raises(ValueError, match="defines manage_position, which nothing calls yet"):
+        load_strategy("tests.unit.trading.test_strategies:Trailing", {})
+    assert isinstance(Trailing(), PositionRule)
+    assert not isinstance(load_strategy("ema_cross", {}), PositionRule)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pytest
 from tests.fakes import START_MS, SYMBOL
 from trading import trade_events
 from trading.events import Event, EventType, Signal, SignalSide, correlation_id
+from trading.incidents import Incident, IncidentKind
 from trading.orders import Fill, Leg, OrderRequest, OrderState, Side, VenueOrder
 from trading.positions import Position
 from trading.risk import Planned, Verdict
@@ -91,3 +92,11 @@ def test_order_and_its_troubles_name_order_and_cause() -> None:
     assert {event.details["client_order_id"] for event in events} == {REQUEST.client_order_id}
     assert {event.correlation_id for event in events} == {CAUSE}
     assert events[2].reason == "never sent, and now 90 s too old"
+
+
+def test_incident_names_itself_so_that_it_can_be_noted_as_told() -> None:
+    incident = Incident(IncidentKind.STUCK, SYMBOL, "order-7", "no answer for ten minutes", {"key": "of no use"})
+    event = trade_events.of_incident(incident)
+
+    assert (event.type, event.symbol, event.reason) == (EventType.INCIDENT_OPENED, SYMBOL, incident.reason)
+    assert event.details == {"kind": "stuck", "key": "order-7", "halts": False}

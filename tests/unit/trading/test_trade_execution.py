@@ -314,8 +314,8 @@ def test_execution_of_an_order_by_hand_at_the_venue_is_told_and_halts_the_symbol
     assert held(desk) == 2.0  # nothing is made up
     assert desk.ledger.unsettled(SYMBOL) == []
     kinds = [incident.kind for incident in desk.ledger.incidents_of(SYMBOL)]
-    assert kinds == [IncidentKind.FOREIGN_FILL, IncidentKind.POSITION_MISMATCH]
-    assert len(desk.events_of(EventType.INCIDENT_OPENED)) == 2
+    assert kinds == [IncidentKind.FOREIGN_FILL, IncidentKind.POSITION_MISMATCH, IncidentKind.CLOSE_REFUSED]
+    assert len(desk.events_of(EventType.INCIDENT_OPENED)) == 3
 
 
 def test_execution_dry_run_writes_decisions_down_and_sends_nothing(databases: Databases) -> None:

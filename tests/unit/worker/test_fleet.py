@@ -31,13 +31,12 @@ def test_symbols_that_share_a_worker_are_all_on_its_command_line(settings: Setti
     assert "A,B" in specs[0].argv
 
 
-def test_fewer_than_one_symbol_per_worker_is_refused(settings: Settings) -> None:
-    with pytest.raises(ValueError, match="symbols_per_worker is 0"):
-        fleet.worker_processes(settings, ["A"], symbols_per_worker=0)
-
-
 def test_secrets_are_in_the_environment_and_on_no_command_line(settings: Settings) -> None:
-    specs = [*fleet.worker_processes(settings, ["A"]), fleet.beat_process(settings), fleet.flower_process(settings)]
+    specs = [
+        *fleet.worker_processes(settings, ["A"]),
+        fleet.beat_process(settings),
+        fleet.flower_process(settings),
+    ]
     password = fleet.flower_password(settings)
 
     assert all(spec.env["TRADING__REDIS_URL"] == "redis://:secret@127.0.0.1:6390/0" for spec in specs)

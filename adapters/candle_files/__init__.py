@@ -1,0 +1,21 @@
+"""Files of candles as other programs write them: read with nothing lost silently, checked, converted, resampled."""
+
+from adapters.candle_files.convert import Converted, Loss, convert
+from adapters.candle_files.layout import CandleFileError
+from adapters.candle_files.raw import RawCandles, read_raw
+from adapters.candle_files.stamps import NO_TIME, Zone, zone_of
+from adapters.candle_files.write import SUFFIXES, write_candles
+
+__all__ = [
+    "NO_TIME",
+    "SUFFIXES",
+    "CandleFileError",
+    "Converted",
+    "Loss",
+    "RawCandles",
+    "Zone",
+    "convert",
+    "read_raw",
+    "write_candles",
+    "zone_of",
+]

@@ -1,0 +1,225 @@
+"""How a text file of candles is laid out: encoding, delimiter, header, and which column holds what."""
+
+import gzip
+import re
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TextIO
+
+_GZIP, _ZIP = b"\x1f\x8b", b"PK"
+_MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_SAMPLE_LINES = 50
+_LEAST_FIELDS = 5
+_DELIMITERS = ("\t", ";", ",")
+
+_TIMES = (
+    ("timestamp",),
+    ("open time",),
+    ("unix",),
+    ("unix timestamp",),
+    ("datetime",),
+    ("date time",),
+    ("gmt time",),
+    ("time utc",),
+    ("utc",),
+    ("local time",),
+    ("date", "time"),
+    ("time",),
+    ("date",),
+    ("t",),
+)
+"""Names of the columns that hold the open time; the first of these that a file has."""
+_UTC_NAMES = {"gmt time", "time utc", "utc"}
+_PRICES = (("open", "o", "open price"), ("high", "h", "max"), ("low", "l", "min"), ("close", "c", "close/last", "last"))
+_VOLUMES = ("volume", "tickvol", "tick volume", "tickvolume", "vol", "v", "base volume")
+
+
+class CandleFileError(ValueError):
+    """A file that cannot be used as candles, with the reason and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns are which, by their number.
+
+    Attributes:
+        times: One, or date and time of day.
+        prices: Open, high, low, close.
+        volume: None where there is none.
+        is_utc: The name of the time's column says so.
+        left_out: Names of the columns that are not read.
+    """
+
+    times: tuple[int, ...]
+    prices: tuple[int, ...]
+    volume: int | None
+    is_utc: bool = False
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How to read a text file.
+
+    Attributes:
+        skipped_lines: Before the first line of data: a preamble and the header.
+        field_count: Of a line.
+        kind: What it looks like, in words.
+    """
+
+    encoding: str
+    delimiter: str
+    decimal: str
+    skipped_lines: int
+    field_count: int
+    columns: Columns
+    kind: str
+
+
+def layout_of(path: Path) -> Layout:
+    """Find out how a text file is laid out, by its first lines.
+
+    Raises:
+        CandleFileError: It is no text with at least a time and four prices in columns that can be told apart.
+    """
+    encoding = _encoding(path)
+    try:
+        with _opened(path, encoding) as file:
+            lines = [line.rstrip("\r\n") for line in islice(file, _SAMPLE_LINES)]
+    except (UnicodeDecodeError, OSError, EOFError, zlib.error) as error:
+        raise CandleFileError(f"{path}: cannot be read as text: {error}") from error
+    delimiter, field_count = _delimiter(path, lines)
+    rows = [(number, _fields(line, delimiter)) for number, line in enumerate(lines)]
+    rows = [(number, fields) for number, fields in rows if len(fields) == field_count]
+    header = next(((number, fields) for number, fields in rows if _is_header(fields)), None)
+    first = rows[0][0] if header is None else header[0] + 1
+    sample = [fields for number, fields in rows if number >= first]
+    columns = _unnamed(path, sample) if header is None else _named(path, header[1])
+    return Layout(
+        encoding,
+        delimiter,
+        "," if _has_decimal_comma(sample, columns) else ".",
+        first,
+        field_count,
+        columns,
+        _kind(delimiter, field_count, columns, has_header=header is not None),
+    )
+
+
+def columns_by_name(path: Path, names: Sequence[str]) -> Columns:
+    """Return which of the named columns are which.
+
+    Raises:
+        CandleFileError: Time or a price is missing among them.
+    """
+    return _named(path, names)
+
+
+def is_compressed(path: Path) -> bool:
+    """Return whether the file is gzipped, whatever its name says."""
+    with path.open("rb") as file:
+        return file.read(2) == _GZIP
+
+
+def _opened(path: Path, encoding: str) -> TextIO:
+    if is_compressed(path):
+        return gzip.open(path, "rt", encoding=encoding, newline="")
+    return path.open(encoding=encoding, newline="")
+
+
+def _encoding(path: Path) -> str:
+    with gzip.open(path) if is_compressed(path) else path.open("rb") as file:
+        try:
+            begin = file.read(4)
+        except (OSError, EOFError, zlib.error) as error:
+            raise CandleFileError(f"{path}: cannot be read: {error}") from error
+    if begin.startswith(_ZIP):
+        raise CandleFileError(f"{path}: is a zip archive: unpack it first")
+    return next((name for mark, name in _MARKS if begin.startswith(mark)), "utf-8")
+
+
+def _delimiter(path: Path, lines: Sequence[str]) -> tuple[str, int]:
+    """Return the delimiter, and how many fields most lines have."""
+    filled = [line for line in lines if line.strip()]
+    if not filled:
+        raise CandleFileError(f"{path}: is empty")
+    for delimiter in _DELIMITERS:
+        counts = Counter(len(_fields(line, delimiter)) for line in filled)
+        usual = counts.most_common(1)[0][0]
+        if usual >= _LEAST_FIELDS:
+            return delimiter, usual
+    raise CandleFileError(
+        f"{path}: its first line is {filled[0][:80]!r}; needed are a time and open, high, low, close, "
+        "in columns with a comma, a semicolon or a tab between them"
+    )
+
+
+def _fields(line: str, delimiter: str) -> list[str]:
+    return [field.strip().strip('"') for field in line.split(delimiter)]
+
+
+def _is_header(fields: Sequence[str]) -> bool:
+    names = {_plain(field) for field in fields}
+    return all(names & set(allowed) for allowed in _PRICES)
+
+
+def _plain(name: str) -> str:
+    """Return a column's name without what differs between programs: `<TICKVOL>`, `Open_Time`, `1. open`."""
+    text = re.sub(r"^\d+\.\s*", "", name.strip().strip("<>").lower())
+    return re.sub(r"[\s_().\[\]]+", " ", text).strip()
+
+
+def _named(path: Path, names: Sequence[str]) -> Columns:
+    places: dict[str, int] = {}
+    for number, name in enumerate(names):
+        places.setdefault(_plain(str(name)), number)
+    times = next((group for group in _TIMES if all(name in places for name in group)), None)
+    prices = [next((places[name] for name in allowed if name in places), None) for allowed in _PRICES]
+    if times is None or None in prices:
+        raise CandleFileError(
+            f"{path}: found the columns {', '.join(map(str, names))}; needed are a time (such as timestamp, time, "
+            "or date with time) and open, high, low, close"
+        )
+    known = [number for number in prices if number is not None]
+    of_time = tuple(places[name] for name in times)
+    volume = _volume(places)
+    used = {*of_time, *known, volume}
+    left_out = tuple(str(name) for number, name in enumerate(names) if number not in used)
+    return Columns(of_time, tuple(known), volume, times[0] in _UTC_NAMES, left_out)
+
+
+def _volume(places: dict[str, int]) -> int | None:
+    exact = next((places[name] for name in _VOLUMES if name in places), None)
+    if exact is not None:
+        return exact
+    return next((number for name, number in places.items() if name.startswith("volume ")), None)  # `Volume BTC`
+
+
+def _unnamed(path: Path, sample: Sequence[Sequence[str]]) -> Columns:
+    """Return the columns of a file without a header: date and time, or one time, then the prices in the usual order."""
+    has_time_of_day = bool(re.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?", sample[0][1]))
+    first = 2 if has_time_of_day else 1
+    count = len(sample[0])
+    if count < first + 4:
+        raise CandleFileError(
+            f"{path}: has {count} columns and no header; needed are a time and open, high, low, close"
+        )
+    volume = first + 4 if count > first + 4 else None
+    left_out = tuple(f"column {number + 1}" for number in range(first + 5, count))
+    return Columns(tuple(range(first)), tuple(range(first, first + 4)), volume, left_out=left_out)
+
+
+def _has_decimal_comma(sample: Sequence[Sequence[str]], columns: Columns) -> bool:
+    return any(re.fullmatch(r"-?\d+,\d+", fields[columns.prices[0]]) for fields in sample)
+
+
+def _kind(delimiter: str, field_count: int, columns: Columns, *, has_header: bool) -> str:
+    between = {"\t": "tabs", ";": "semicolons", ",": "commas"}[delimiter]
+    if has_header:
+        return f"text with a header and {between}"
+    style = "Binance klines" if field_count == 12 else "MetaTrader 4" if len(columns.times) == 2 else "no header"
+    return f"text with {between} ({style}: time, open, high, low, close{', volume' if columns.volume else ''})"

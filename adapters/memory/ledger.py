@@ -1,0 +1,344 @@
+"""The ledger in memory, for one thread: what the SQL ledger books, by the same rules, without its transactions."""
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+from adapters.ledger_booking import BookedOrder, Booking, born
+from adapters.ledger_orders import Booked, day_of
+from trading.errors import Broken
+from trading.incidents import Incident
+from trading.lifecycle import DesiredState, PositionPolicy
+from trading.orders import Fill, Leg, OrderRequest, OrderState, decided_id
+from trading.ports import Decided, Intent, Mark
+from trading.positions import Position
+from trading.risk import LedgerView, Verdict
+
+_ROUNDING = 1e-9
+
+
+@dataclass(slots=True)
+class _Sent:
+    """An intent: what is to be sent, and what became of it."""
+
+    request: OrderRequest
+    order: BookedOrder
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether it may still change the position, or has done so by a fill that is not written down."""
+        order = self.order
+        return not order.state.is_final or (order.state is OrderState.FILLED and not order.filled_units)
+
+    def intent(self) -> Intent:
+        order = self.order
+        return Intent(self.request, order.state, order.venue_order_id, order.attempt, filled_units=order.filled_units)
+
+
+@dataclass(slots=True)
+class _Symbol:
+    """What is written down of one symbol.
+
+    Attributes:
+        live: Intents that are not settled, and entries that hold a place in the account, by their id.
+        positions: By strategy.
+        fences: By strategy.
+        newest: Sequence number of the newest fill.
+        incidents: Those that are open.
+    """
+
+    desired: DesiredState = DesiredState.RUNNING
+    live: dict[str, _Sent] = field(default_factory=dict)
+    positions: dict[str, Position] = field(default_factory=dict)
+    fences: dict[str, int] = field(default_factory=dict)
+    newest: int = 0
+    incidents: list[Incident] = field(default_factory=list)
+
+    @property
+    def halted(self) -> str | None:
+        return min((one.reason for one in self.incidents if one.kind.halts), default=None) if self.incidents else None
+
+    def keep(self, sent: _Sent) -> None:
+        """Keep an intent at hand as long as it is alive."""
+        if sent.order.risk_reserved is not None or sent.is_unsettled:
+            self.live[sent.request.client_order_id] = sent
+        else:
+            self.live.pop(sent.request.client_order_id, None)
+
+
+class MemoryLedger:
+    """`trading.ports.Ledger` of one account.
+
+    It counts on a venue that shows its fills at once and in order, as `adapters.memory.MemoryVenue` does.
+    """
+
+    def __init__(self, account_name: str, starting_balance: float) -> None:
+        self._account = account_name
+        self._starting_balance = starting_balance
+        self._symbols: dict[str, _Symbol] = {}
+        self._decisions: dict[tuple[str, str, int], dict[str, Any]] = {}
+        self._sent: dict[str, _Sent] = {}
+        self._protective: dict[str, BookedOrder] = {}
+        self._days: dict[date, dict[str, float]] = {}
+        self._booked: list[Booked] = []
+
+    def decide(
+        self,
+        symbol: str,
+        strategy: str,
+        open_ms: int,
+        judge: Callable[[LedgerView], Verdict],
+        *,
+        correlation_id: str,
+        dry_run: bool = False,
+    ) -> Decided:
+        at = self._of(symbol)
+        if at.fences.get(strategy, -1) >= open_ms:
+            return Decided(None, earlier=self._earlier(symbol, strategy, open_ms))
+        verdict = judge(self._view(at, symbol, strategy, open_ms))
+        planned = () if dry_run else verdict.planned
+        at.fences[strategy] = open_ms
+        self._decisions[symbol, strategy, open_ms] = {
+            "symbol": symbol,
+            "strategy": strategy,
+            "open_ms": open_ms,
+            "outcome": "dry" if dry_run else "accepted" if verdict.planned else "refused",
+            "rule": verdict.rule,
+            "reason": verdict.reason,
+            "breached": verdict.breached,
+            "correlation_id": correlation_id,
+        }
+        intents = [born(order.request, place) for place, order in enumerate(planned)]
+        for order, intent in zip(planned, intents, strict=True):
+            sent = _Sent(order.request, _planned(intent, order.risk, order.notional, correlation_id))
+            self._sent[order.request.client_order_id] = at.live[order.request.client_order_id] = sent
+        return Decided(verdict, tuple(intents))
+
+    def mark(self, *marks: Mark) -> bool:
+        taken = []
+        for mark in marks:
+            sent = self._sent.get(mark.client_order_id)
+            if sent is None:
+                raise Broken(f"order {mark.client_order_id} was never planned: an order may only follow its intent")
+            request, at = sent.request, self._of(sent.request.symbol)
+            order = copy(sent.order) if len(marks) > 1 else sent.order  # one that is refused changes nothing
+            is_taken = order.take(
+                mark,
+                lambda at=at, request=request: _position(at, request.symbol, request.strategy),  # type: ignore[misc]
+                may_be_sent=lambda at=at, request=request: _may_be_sent(at, request),  # type: ignore[misc]
+                at_ms=0,
+            )
+            if not is_taken:
+                return False
+            taken.append((at, sent, order))
+        for at, sent, order in taken:
+            sent.order = order
+            at.keep(sent)
+        return True
+
+    def unsettled(self, symbol: str) -> Sequence[Intent]:
+        return [sent.intent() for sent in self._of(symbol).live.values() if not sent.order.state.is_final]
+
+    def record_fills(self, symbol: str, fills: Sequence[Fill]) -> Sequence[Booked]:
+        """Write down fills and what they do; see `trading.ports.Ledger`.
+
+        Raises:
+            Broken: A fill belongs to another symbol, or comes after a later one.
+        """
+        at = self._of(symbol)
+        new = [fill for fill in fills if fill.sequence > at.newest]
+        booking = self._booking(at, symbol, new)
+        booked: list[Booked] = []
+        for fill in new:
+            if fill.sequence <= at.newest or fill.symbol != symbol:
+                raise Broken(f"fill {fill.fill_id} of {fill.symbol} is not the next one of {symbol}")
+            at.newest = fill.sequence
+            before, after = booking.add(fill)
+            at.positions[fill.strategy] = after
+            day = self._days.setdefault(day_of(fill.market_ms), {})
+            day[symbol] = day.get(symbol, 0.0) + (after.realised - before.realised)
+            booked.append((fill, before, after))
+        self._booked += booked
+        for identity in booking.changed:
+            sent = self._sent.get(identity)
+            if sent is not None:
+                at.keep(sent)
+            else:
+                self._protective[identity] = booking.orders[identity]
+        return booked
+
+    def fills_from(self, symbol: str) -> int:
+        return self._of(symbol).newest
+
+    def order_states(self, client_order_ids: Collection[str]) -> Mapping[str, OrderState]:
+        states = {}
+        for identity in client_order_ids:
+            sent = self._sent.get(decided_id(identity))
+            if sent is not None:
+                states[identity] = sent.order.state
+        return states
+
+    def owners(self, symbol: str) -> frozenset[str]:
+        live = self._of(symbol).live.values()
+        return frozenset(sent.request.strategy for sent in live if sent.order.risk_reserved is not None)
+
+    def overfilled(self, client_order_ids: Collection[str]) -> Mapping[str, tuple[float, float]]:
+        found = {}
+        for identity in client_order_ids:
+            sent = self._sent.get(identity)
+            if sent is not None and sent.order.filled_units > sent.request.units * (1 + _ROUNDING):
+                found[identity] = (sent.request.units, sent.order.filled_units)
+        return found
+
+    def open_incidents(self, incidents: Sequence[Incident]) -> Sequence[Incident]:
+        news = []
+        for one in incidents:
+            is_known = any((one.kind, one.key) == (other.kind, other.key) for other in self.incidents_of(one.symbol))
+            if not is_known:
+                self._of(one.symbol).incidents.append(one)
+                news.append(one)
+        return news
+
+    def incidents_of(self, symbol: str) -> Sequence[Incident]:
+        return self._of(symbol).incidents
+
+    def untold(self, symbol: str) -> Sequence[Incident]:
+        return ()
+
+    def mark_told(self, incidents: Sequence[Incident]) -> None:
+        """Do nothing: no event leaves a replay."""
+
+    def quarantine(self, symbol: str) -> PositionPolicy | None:
+        return None
+
+    def set_quarantine(self, symbol: str, policy: PositionPolicy, *, cause: str, reason: str) -> bool:
+        raise Broken(f"{symbol} cannot be set aside in a replay: nobody is there to look ({cause}: {reason})")
+
+    def flatten(
+        self,
+        symbol: str,
+        strategy: str,
+        after_ms: int,
+        judge: Callable[[LedgerView, int], Verdict],
+        *,
+        correlation_id: str,
+    ) -> Decided:
+        raise Broken(f"{strategy} on {symbol} cannot be flattened in a replay: nothing is set aside there")
+
+    def clear_quarantine(self, symbol: str, *, reason: str) -> bool:
+        return False
+
+    def has_exposure(self, symbol: str) -> bool:
+        at = self._of(symbol)
+        return bool(at.live) or any(position.is_open for position in at.positions.values())
+
+    def fence(self, symbol: str) -> int | None:
+        return max(self._of(symbol).fences.values(), default=None)
+
+    def desired(self, symbol: str) -> DesiredState:
+        return self._of(symbol).desired
+
+    def set_desired(self, symbol: str, state: DesiredState, *, reason: str) -> None:
+        self._of(symbol).desired = state
+
+    def positions(self) -> Sequence[Position]:
+        return [position for at in self._symbols.values() for position in at.positions.values()]
+
+    def balance(self) -> float:
+        """Return the starting balance plus all realised profit, in quote currency."""
+        return self._starting_balance + math.fsum([position.realised for position in self.positions()])
+
+    def decisions(self) -> list[dict[str, Any]]:
+        """Return the decisions, oldest first, as plain dictionaries; see `SqlLedger.decisions`."""
+        return list(self._decisions.values())
+
+    def fills(self) -> list[Booked]:
+        """Return each fill with the position before and after it, as they came."""
+        return self._booked
+
+    def orders(self) -> list[tuple[OrderRequest, BookedOrder]]:
+        """Return each order that was decided on, and what became of it, oldest first."""
+        return [(sent.request, sent.order) for sent in self._sent.values()]
+
+    def _view(self, at: _Symbol, symbol: str, strategy: str, open_ms: int) -> LedgerView:
+        has_unsettled = has_unsettled_exit = False
+        places, risks, notionals = 0, [], []
+        for one in self._symbols.values():
+            owners = {name for name, position in one.positions.items() if position.units}
+            for sent in one.live.values():
+                order = sent.order
+                if order.risk_reserved is not None:
+                    risks.append(order.risk_reserved)
+                    notionals.append(order.notional_reserved or 0.0)
+                    owners.add(order.strategy)
+                if one is at and sent.is_unsettled:
+                    has_unsettled = True
+                    has_unsettled_exit = has_unsettled_exit or order.leg is Leg.EXIT
+            places += len(owners)
+        return LedgerView(
+            desired=at.desired,
+            position=_position(at, symbol, strategy),
+            has_unsettled=has_unsettled,
+            has_unsettled_exit=has_unsettled_exit,
+            halted=at.halted,
+            open_positions=places,
+            open_risk=math.fsum(risks),
+            open_notional=math.fsum(notionals),
+            day_realised=math.fsum(self._days.get(day_of(open_ms), {}).values()),
+            balance=self.balance(),
+        )
+
+    def _earlier(self, symbol: str, strategy: str, open_ms: int) -> Verdict | None:
+        row = self._decisions.get((symbol, strategy, open_ms))
+        return row and Verdict(row["rule"], row["reason"], breached=row["breached"])  # type: ignore[return-value]
+
+    def _booking(self, at: _Symbol, symbol: str, fills: Sequence[Fill]) -> Booking:
+        """Return what the fills may change: their orders, and every entry that holds a place in the account."""
+        orders = {identity: sent.order for identity, sent in at.live.items()}
+        for fill in fills:
+            for identity in (fill.client_order_id, decided_id(fill.client_order_id)):
+                if identity not in orders and identity in self._sent:
+                    orders[identity] = self._sent[identity].order
+                elif identity in self._protective:
+                    orders[identity] = self._protective[identity]
+        return Booking(symbol, dict(at.positions), orders)
+
+    def _of(self, symbol: str) -> _Symbol:
+        at = self._symbols.get(symbol)
+        if at is None:
+            at = self._symbols[symbol] = _Symbol()
+        return at
+
+
+def _position(at: _Symbol, symbol: str, strategy: str) -> Position:
+    return at.positions.get(strategy) or Position(symbol, strategy)
+
+
+def _may_be_sent(at: _Symbol, request: OrderRequest) -> bool:
+    is_entry = request.leg is Leg.ENTRY
+    is_wanted = at.desired is DesiredState.RUNNING if is_entry else at.desired is not DesiredState.STOPPED
+    return is_wanted and at.halted is None
+
+
+def _planned(intent: Intent, risk: float, notional: float, correlation_id: str) -> BookedOrder:
+    request, is_entry = intent.request, intent.request.leg is Leg.ENTRY
+    return BookedOrder(
+        client_order_id=request.client_order_id,
+        strategy=request.strategy,
+        leg=request.leg,
+        side=request.side,
+        units=request.units,
+        market_ms=request.decided_ms,
+        state=intent.state,
+        stop_loss=request.stop_loss,
+        take_profit=request.take_profit,
+        risk=risk,
+        risk_reserved=risk if is_entry else None,
+        correlation_id=correlation_id,
+        notional=notional,
+        notional_reserved=notional if is_entry else None,
+        attempt=intent.attempt,
+    )

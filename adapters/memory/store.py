@@ -1,0 +1,122 @@
+"""The symbol store in memory: cursor, candle window and journal, which end with the process."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from trading.candles import Candles
+from trading.events import Event, Regime
+from trading.feed import FeedMemory, Shown
+from trading.lifecycle import DesiredState, PositionPolicy
+from trading.ports import Commit, SymbolMemory
+
+
+@dataclass(slots=True)
+class Journal:
+    """What was decided on each candle, oldest first; the three lists are of one length."""
+
+    open_ms: list[int] = field(default_factory=list)
+    decisions: list[str] = field(default_factory=list)
+    regimes: list[Regime] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Symbol:
+    memory: SymbolMemory
+    window: list[Candles] = field(default_factory=list)
+    journal: Journal = field(default_factory=Journal)
+    feed: FeedMemory | None = None
+
+
+class MemoryStore:
+    """The `SymbolStore` port for one thread.
+
+    Attributes:
+        events: Those of all commits, unless they are not kept.
+    """
+
+    def __init__(self, *, keeps_events: bool = True) -> None:
+        """Make an empty store; it keeps all candles, as they were handed in.
+
+        Args:
+            keeps_events: Whether `events` shall grow.
+        """
+        self.events: list[Event] = []
+        self._keeps_events = keeps_events
+        self._symbols: dict[str, _Symbol] = {}
+
+    def load(self, symbol: str) -> SymbolMemory:
+        return self._of(symbol).memory
+
+    def window(self, symbol: str, count: int, *, until_ms: int) -> Candles:
+        found = Candles.empty()
+        for part in reversed(self._of(symbol).window):
+            found = part.until(until_ms).then(found)
+            if len(found) >= count:
+                break
+        return found[-count:]
+
+    def seed(self, symbol: str, history: Candles, *, timeframe: str, cursor_ms: int, desired: DesiredState) -> None:
+        at = self._of(symbol)
+        at.memory = replace(
+            at.memory,
+            cursor_ms=cursor_ms,
+            desired=desired,
+            has_exposure=True,
+            regime=Regime.UNKNOWN,
+            timeframe=timeframe,
+        )
+        at.window, at.feed = [history], None
+
+    def expose(self, symbol: str) -> None:
+        if not self.load(symbol).has_exposure:
+            self._change(symbol, has_exposure=True)
+
+    def set_desired(self, symbol: str, state: DesiredState) -> None:
+        self._change(symbol, desired=state)
+
+    def set_quarantine(self, symbol: str, policy: PositionPolicy | None) -> None:
+        self._change(symbol, quarantine=policy)
+
+    def note_fetch(self, symbol: str, shown: Shown) -> None:
+        at = self._of(symbol)
+        at.feed = FeedMemory(shown, shown.market_ms, shown.market_ms, at.memory.cursor_ms or 0)
+
+    def feed(self, symbol: str) -> FeedMemory | None:
+        return self._of(symbol).feed
+
+    def renew(self, symbol: str) -> None:
+        self._change(symbol, generation=self.load(symbol).generation + 1)
+
+    def commit(self, commit: Commit, events: Sequence[Event]) -> int:
+        at = self._of(commit.symbol)
+        cursor_ms = at.memory.cursor_ms or 0
+        fresh = commit.candles.after(cursor_ms) if cursor_ms >= commit.after_ms else Candles.empty()
+        if len(fresh):
+            first = len(commit.candles) - len(fresh)
+            at.journal.open_ms += fresh.open_ms.tolist()
+            at.journal.decisions += commit.decisions[first:]
+            at.journal.regimes += commit.regimes[first:]
+            at.window.append(fresh)
+            is_exposed = at.memory.has_exposure if commit.has_exposure is None else commit.has_exposure
+            self._change(
+                commit.symbol, cursor_ms=fresh.last_open_ms, has_exposure=is_exposed, regime=commit.regimes[-1]
+            )
+        if commit.shown is not None:
+            self.note_fetch(commit.symbol, commit.shown)
+        if self._keeps_events:
+            self.events += events
+        return len(fresh)
+
+    def journal(self, symbol: str) -> Journal:
+        """Return what was decided on each candle of a symbol; not to be changed."""
+        return self._of(symbol).journal
+
+    def _change(self, symbol: str, **values: object) -> None:
+        at = self._of(symbol)
+        at.memory = replace(at.memory, **values)  # type: ignore[arg-type]  # each caller names fields of its own types
+
+    def _of(self, symbol: str) -> _Symbol:
+        if symbol not in self._symbols:
+            nothing = SymbolMemory(None, DesiredState.RUNNING, has_exposure=True, regime=Regime.UNKNOWN, generation=0)
+            self._symbols[symbol] = _Symbol(nothing)
+        return self._symbols[symbol]

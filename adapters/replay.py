@@ -1,0 +1,245 @@
+"""Replays candles through the services of each symbol, on a ledger, a venue and a store in memory."""
+
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+
+import numpy as np
+
+from adapters.bootstrap import build_pipeline, fill_terms
+from adapters.memory import MemoryLedger, MemoryStore, MemoryVenue
+from adapters.sources.file import FileTape
+from adapters.sources.played import PlayedSource
+from configs.load import SystemConfig
+from trading.candles import CLOSE, Candles, timeframe_ms
+from trading.errors import UnknownSymbol
+from trading.events import Signal
+from trading.lifecycle import DesiredState
+from trading.replay import Decision, Feed, Order, Replay, play
+from trading.replay.result import Booked, Journal, equity_of, trades_of
+
+BATCH = 16_384
+"""Candles that go through the services together: enough for NumPy, few enough for a progress bar to move."""
+
+
+def replay(
+    system: SystemConfig,
+    candles: Mapping[str, Candles],
+    *,
+    from_ms: int | None = None,
+    to_ms: int | None = None,
+    close_at_end: bool = False,
+    batch: int = BATCH,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> Replay:
+    """Replay candles as if they were lived: each is decided on at its close, symbols merged by time.
+
+    Strategy, rules, limits and fill terms are those that `system` gives; sources and the kind of venue play no part.
+
+    Args:
+        candles: By symbol, in the order in which candles that close at the same time are decided on.
+        from_ms: Open time of the first candle decided on; those before it are history for the indicators. None for all.
+        to_ms: Open time after the last candle decided on; None for all.
+        close_at_end: Close open positions at the last close of their symbol.
+        batch: Most candles that go through the services together; the result is the same for each.
+        on_progress: Told now and then how many candles are done, of all symbols.
+
+    Raises:
+        UnknownSymbol: A symbol is not configured.
+        Broken: A candle is corrupt, or an indicator has no finite value.
+        ValueError: No candle of a symbol lies between `from_ms` and `to_ms`.
+    """
+    decided = {symbol: _between(symbol, one, from_ms, to_ms) for symbol, one in candles.items()}
+    ledger = MemoryLedger(system.account.name, system.account.starting_balance)
+    venue = MemoryVenue({symbol: fill_terms(system.symbols[_known(symbol, system)].venue) for symbol in candles})
+    store = MemoryStore(keeps_events=False)
+    feeds = []
+    for place, (symbol, part) in enumerate(decided.items()):
+        timeframe = system.symbols[symbol].timeframe
+        history = candles[symbol].until(int(part.open_ms[0]) - 1)
+        pipeline = build_pipeline(
+            symbol,
+            system,
+            source=_source(history.then(part), timeframe, batch),
+            store=store,
+            ledger=ledger,
+            venue=venue,
+            replay_batch=batch,
+            now_s=lambda: 0.0,
+            sleep_s=lambda _: None,
+        )
+        needed = history[-pipeline.indicators.history_count :]
+        cursor_ms = int(part.open_ms[0]) - 1
+        store.seed(symbol, needed, timeframe=timeframe, cursor_ms=cursor_ms, desired=DesiredState.RUNNING)
+        feeds.append(Feed(pipeline, timeframe, place))
+    with _without_collections():
+        play(feeds, is_exposed=ledger.has_exposure, on_progress=on_progress)
+        return _result(system, decided, feeds, ledger, venue, store, close_at_end=close_at_end)
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Spare the search for cycles among objects that all stay: nothing here makes any."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _known(symbol: str, system: SystemConfig) -> str:
+    if symbol not in system.symbols:
+        raise UnknownSymbol(symbol, tuple(system.symbols))
+    return symbol
+
+
+def _between(symbol: str, candles: Candles, from_ms: int | None, to_ms: int | None) -> Candles:
+    part = candles if from_ms is None else candles.after(from_ms - 1)
+    part = part if to_ms is None else part.until(to_ms - 1)
+    if not len(part):
+        raise ValueError(f"no candle of {symbol} to replay: there are {_span(candles)}")
+    return part
+
+
+def _span(candles: Candles) -> str:
+    if not len(candles):
+        return "none at all"
+    first, last = np.datetime64(int(candles.open_ms[0]), "ms"), np.datetime64(candles.last_open_ms, "ms")
+    return f"{len(candles)} from {first}Z to {last}Z"
+
+
+def _source(candles: Candles, timeframe: str, batch: int) -> PlayedSource:
+    return PlayedSource(FileTape(candles), timeframe=timeframe, speed="max", step=batch, now_ms=lambda: 0, anchors=None)
+
+
+def _result(
+    system: SystemConfig,
+    candles: Mapping[str, Candles],
+    feeds: list[Feed],
+    ledger: MemoryLedger,
+    venue: MemoryVenue,
+    store: MemoryStore,
+    *,
+    close_at_end: bool,
+) -> Replay:
+    lengths_ms = {symbol: timeframe_ms(system.symbols[symbol].timeframe) for symbol in candles}
+    ended = _close_out(system, candles, ledger, venue) if close_at_end else []
+    booked = _in_order([*ledger.fills(), *ended], candles, lengths_ms)
+    orders = _orders(candles, ledger, venue)
+    return Replay(
+        account=system.account.name,
+        starting_balance=system.account.starting_balance,
+        candles=candles,
+        timeframes={symbol: system.symbols[symbol].timeframe for symbol in candles},
+        decisions=_decisions(feeds, ledger),
+        orders=orders,
+        fills=[fill for fill, _, _ in booked],
+        trades=trades_of(booked, orders, at_end=frozenset(fill.client_order_id for fill, _, _ in ended)),
+        positions=list({(now.symbol, now.strategy): now for _, _, now in booked}.values()),
+        equity=equity_of(system.account.starting_balance, candles, lengths_ms, booked),
+        journals={symbol: _journal(store, symbol) for symbol in candles},
+    )
+
+
+def _in_order(booked: list[Booked], candles: Mapping[str, Candles], lengths_ms: Mapping[str, int]) -> list[Booked]:
+    """Number the fills in the order of market time: symbols are ahead of one another where that changes nothing."""
+    if len(candles) == 1:
+        return booked
+    symbols = list(candles)
+
+    def moment(entry: Booked) -> tuple[int, int, int]:
+        fill = entry[0]
+        open_ms = candles[fill.symbol].open_ms
+        at = int(open_ms.searchsorted(fill.market_ms, side="right")) - 1
+        return int(open_ms[at]) + lengths_ms[fill.symbol], symbols.index(fill.symbol), fill.sequence
+
+    ordered = enumerate(sorted(booked, key=moment), start=1)
+    return [(replace(fill, sequence=number), before, after) for number, (fill, before, after) in ordered]
+
+
+def _close_out(
+    system: SystemConfig, candles: Mapping[str, Candles], ledger: MemoryLedger, venue: MemoryVenue
+) -> list[Booked]:
+    """Close all that is open at the last close of its symbol."""
+    positions = {(position.symbol, position.strategy): position for position in ledger.positions()}
+    ended: list[Booked] = []
+    for symbol, one in candles.items():
+        closed_ms = one.last_open_ms + timeframe_ms(system.symbols[symbol].timeframe)
+        for fill in venue.close_out(symbol, float(one.values[-1, CLOSE]), market_ms=closed_ms - 1):
+            before = positions[symbol, fill.strategy]
+            ended.append((fill, before, before.after(fill)))
+    return ended
+
+
+def _decisions(feeds: list[Feed], ledger: MemoryLedger) -> list[Decision]:
+    said: dict[tuple[str, int], Signal] = {
+        (feed.symbol, signal.open_ms): signal for feed in feeds for signal in feed.signals
+    }
+    found = []
+    for row in ledger.decisions():
+        signal = said[row["symbol"], row["open_ms"]]
+        found.append(
+            Decision(
+                row["symbol"],
+                row["strategy"],
+                row["open_ms"],
+                signal.side.value,
+                signal.price,
+                row["outcome"],
+                row["rule"],
+                row["reason"],
+                signal.reason,
+            )
+        )
+    return found
+
+
+def _orders(candles: Mapping[str, Candles], ledger: MemoryLedger, venue: MemoryVenue) -> list[Order]:
+    """Return the orders that the venue took, then those that were decided on and never reached it."""
+    found, taken = [], set()
+    for symbol in candles:
+        for strategy, resting, state, filled_units in venue.orders(symbol):
+            taken.add(resting.client_order_id)
+            found.append(
+                Order(
+                    resting.client_order_id,
+                    symbol,
+                    strategy,
+                    resting.leg,
+                    resting.side,
+                    resting.units,
+                    resting.price,
+                    resting.decided_ms,
+                    state,
+                    filled_units,
+                    resting.stop_loss,
+                    resting.take_profit,
+                )
+            )
+    for request, order in ledger.orders():
+        if request.client_order_id not in taken:
+            found.append(
+                Order(
+                    request.client_order_id,
+                    request.symbol,
+                    request.strategy,
+                    request.leg,
+                    request.side,
+                    request.units,
+                    request.reference_price,
+                    request.decided_ms,
+                    order.state,
+                    order.filled_units,
+                    request.stop_loss,
+                    request.take_profit,
+                )
+            )
+    return sorted(found, key=lambda order: order.decided_ms)
+
+
+def _journal(store: MemoryStore, symbol: str) -> Journal:
+    journal = store.journal(symbol)
+    return Journal(np.array(journal.open_ms, np.int64), journal.decisions, journal.regimes)

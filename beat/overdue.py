@@ -1,0 +1,52 @@
+"""Which symbols wait for a candle that should have closed: a tick was lost, or the exchange was late.
+
+Only asked where ticks follow the candles' close: there the next one may be a day away.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+
+from adapters import keys
+from adapters.redis_client import talking_to_redis
+from configs.load import SystemConfig
+
+
+def overdue(
+    client: "redis.Redis", namespace: str, system: SystemConfig, symbols: Sequence[str], now_s: float
+) -> set[str]:
+    """Return those of `symbols` whose candle after the last one decided has closed, in one round trip.
+
+    While the market is closed nothing is missing.
+
+    Raises:
+        Transient: Redis did not answer.
+    """
+    with talking_to_redis(), client.pipeline(transaction=False) as pipe:
+        for symbol in symbols:
+            pipe.hget(keys.state(namespace, symbol), "cursor_ms")
+            pipe.get(keys.market_clock(namespace, symbol))
+        answers: Any = pipe.execute()
+    return {
+        symbol
+        for at, symbol in enumerate(symbols)
+        if _is_overdue(system, symbol, answers[2 * at], _market_ms(answers[2 * at + 1], now_s))
+    }
+
+
+def _is_overdue(system: SystemConfig, symbol: str, cursor: bytes | None, market_ms: float) -> bool:
+    config, offset_ms = system.symbols[symbol], system.services.data_fetching.tick_offset * 1000
+    length_ms = config.timeframe_ms
+    if not config.session.is_open(int(market_ms) - length_ms):
+        return False
+    return cursor is None or int(cursor) + 2 * length_ms + offset_ms <= market_ms
+
+
+def _market_ms(anchor: bytes | None, now_s: float) -> float:
+    """Return where the market stands: a source that is played in real time began at another moment than the wall's."""
+    if anchor is None:
+        return now_s * 1000
+    market_ms, wall_ms = json.loads(anchor)
+    return float(now_s * 1000 - wall_ms + market_ms)

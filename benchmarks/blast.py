@@ -1,0 +1,155 @@
+"""`python -m benchmarks.blast`: what the others feel when one symbol misbehaves; `make blast`.
+
+Five symbols play generated candles at a steady pace, each with a worker of its own. One of them is harmed in turn in
+all ways that we know of. Timed are the decisions of the other four: before, meanwhile and after.
+"""
+
+import argparse
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from benchmarks.blast_cases import Case, cases
+from benchmarks.blast_page import PAGE, page, table
+from benchmarks.blast_rig import Phase, Rig
+from benchmarks.blast_row import Figures, Row
+from tests.fixtures.redis_server import RedisServer
+
+WARM_UP_S = 5.0
+LAST_WORDS_S = 2.0
+"""Time after the last phase in which its late decisions may still come."""
+
+PATIENCE = 4
+"""Phases that a case may take that ends by itself."""
+DEFAULT_S, DEFAULT_RATE = 20.0, 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A case, and the three phases that tell of it."""
+
+    case: Case
+    before: Phase
+    during: Phase
+    after: Phase
+
+
+class NothingToPlay(Exception):
+    """No case was left to be played."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.blast", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=DEFAULT_S, help="length of each phase")
+    parser.add_argument("--rate", type=float, default=DEFAULT_RATE, help="candles a second of each symbol")
+    parser.add_argument("--only", default="", help="cases whose title has this word in it")
+    parser.add_argument("--json", action="store_true", help="print JSON, and nothing else, to standard output")
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE.name} in docs/")
+    given = parser.parse_args(arguments)
+    if given.seconds < 1 or given.rate <= 0:
+        parser.error(
+            f"--seconds {given.seconds:g}, --rate {given.rate:g}: allowed are 1 second or more, and a rate above 0"
+        )
+    console = Console(stderr=True)
+    load = f"{os.getloadavg()[0]:.1f}"
+    try:
+        rows, left_out = measure(given.seconds, rate=given.rate, only=given.only, console=console)
+    except NothingToPlay as error:
+        parser.error(str(error))
+    if given.json:
+        Console(soft_wrap=True).print_json(json.dumps([asdict(row) for row in rows]))
+    else:
+        Console().print(table(rows))
+    for row in rows:
+        if row.told:
+            console.print(f"{row.title}: {row.told}")
+    for title, why in left_out.items():
+        console.print(f"left out: {title}: {why}")
+    if given.write:
+        load += f" before and {os.getloadavg()[0]:.1f} at the end"
+        PAGE.write_text(page(rows, left_out, rate=given.rate, seconds=given.seconds, load=load), encoding="utf-8")
+        console.print(f"written: {PAGE.name}")
+    return 0
+
+
+def measure(seconds: float, *, rate: float, only: str, console: Console) -> tuple[list[Row], dict[str, str]]:
+    """Play all cases on a Redis, a ledger and workers of their own.
+
+    Args:
+        seconds: Length of a phase.
+        rate: Candles a second of each symbol.
+        only: Part of the titles of the cases to play.
+
+    Returns:
+        A row for each case, and the titles of those that could not be played, with the reason.
+    """
+    with tempfile.TemporaryDirectory(prefix="trading-blast-") as folder:
+        server = RedisServer(Path(folder)).start()
+        try:
+            most_s = WARM_UP_S + seconds * (PATIENCE + 2) * 20
+            rig = Rig(Path(folder), server, rate=rate, total_s=most_s)
+            wanted = [case for case in cases(rig) if only in case.title]
+            left_out = {case.title: why for case in wanted if (why := case.missing())}
+            to_play = [case for case in wanted if case.title not in left_out]
+            if not to_play:
+                titles = ", ".join(case.title for case in cases(rig))
+                raise NothingToPlay(f"--only {only!r}: no case that can be tried has that in its title: {titles}")
+            console.print("starting; then each case lasts two phases")
+            with rig.running():
+                spans = _play(rig, to_play, seconds, console)
+                rig.let_pass(LAST_WORDS_S)
+        finally:
+            server.stop()
+    return [_row(rig, span) for span in spans], left_out
+
+
+def _play(rig: Rig, to_play: Sequence[Case], seconds: float, console: Console) -> list[Span]:
+    """Play quiet phases and cases by turns: what is after one case is before the next."""
+    columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("quiet", total=WARM_UP_S + seconds * (2 * len(to_play) + 1))
+
+        def tick(passed_s: float) -> None:
+            progress.advance(bar, passed_s)
+
+        rig.let_pass(WARM_UP_S, tick=tick)
+        quiet = rig.let_pass(seconds, tick=tick)
+        spans = []
+        for case in to_play:
+            rig.wait_for_sick()
+            progress.update(bar, description=case.title)
+            case.begin()
+            during = rig.let_pass(seconds, step=case.step, tick=tick)
+            for _ in range(PATIENCE - 1):
+                if not case.is_over():
+                    during = during.then(rig.let_pass(seconds, step=case.step))
+            case.end()
+            progress.update(bar, description="quiet")
+            after = rig.let_pass(seconds, tick=tick)
+            spans.append(Span(case, quiet, during, after))
+            quiet = after
+    return spans
+
+
+def _row(rig: Rig, span: Span) -> Row:
+    before, during, after = (_figures(rig, phase) for phase in (span.before, span.during, span.after))
+    return Row(span.case.title, span.case.kind, before, during, after, told=span.case.told())
+
+
+def _figures(rig: Rig, phase: Phase) -> Figures:
+    latencies_ms = np.array(rig.of(phase)) * 1000
+    if not len(latencies_ms):
+        raise RuntimeError(f"nothing was decided in {phase.end_s - phase.begin_s:.0f} s: the phases are too short")
+    p50_ms, p95_ms, p99_ms = np.percentile(latencies_ms, [50, 95, 99]).tolist()
+    return Figures(len(latencies_ms), p50_ms, p95_ms, p99_ms, phase.busy_cores)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

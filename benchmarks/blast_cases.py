@@ -1,0 +1,270 @@
+"""What happens to the sick symbol, or beside all of them, while the others are timed."""
+
+import json
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+from celery import Celery
+
+from adapters.redis_client import connect
+from benchmarks.blast_rig import PATIENT_QUEUE, SICK, Rig
+from benchmarks.blast_row import Kind
+from benchmarks.names import HELD_BYTES
+from tasks.flow import STAGES, STEPS
+from tasks.routing import PRIORITY_STEPS, route
+from tasks.ticks import send_tick
+
+KILL_EVERY_S = 0.5
+WORKER_LIFE_S = 0.5
+FLOOD = 10_000
+FLOOD_LIFE_S = 3_600.0
+SCRATCH_DATABASE = 9
+ROOM_BYTES = 3 * HELD_BYTES // 2
+SAMPLE_S = 0.5
+
+_BURN = """
+import sys, time
+share = float(sys.argv[1])
+while True:
+    until = time.perf_counter() + share / 10
+    while time.perf_counter() < until:
+        pass
+    time.sleep((1 - share) / 10)
+"""
+
+
+class Case:
+    """Nothing happens: what the figures of two quiet stretches differ by."""
+
+    title = "nothing happens"
+    kind = Kind.NOBODY
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+
+    def missing(self) -> str | None:
+        """Say why it cannot be tried here; None when it can."""
+        return None
+
+    def begin(self) -> None:
+        """Start it."""
+
+    def step(self) -> None:
+        """Go on with it; called about ten times a second."""
+
+    def is_over(self) -> bool:
+        """Return whether it has spent itself; asked when its time is up."""
+        return True
+
+    def end(self) -> None:
+        """Stop it."""
+
+    def told(self) -> str:
+        """Say what it came to."""
+        return ""
+
+
+class Harm(Case):
+    """Something happens to the sick symbol, or by it."""
+
+    kind = Kind.SYMBOL
+
+
+class KilledProcess(Harm):
+    title = "its pool process killed, each half second"
+
+    def begin(self) -> None:
+        self.kills, self._next_s = 0, 0.0
+
+    def step(self) -> None:
+        if time.monotonic() >= self._next_s and (process := self.rig.pool_process()):
+            process.kill()
+            self.kills += 1
+            self._next_s = time.monotonic() + KILL_EVERY_S
+
+    def told(self) -> str:
+        return f"{self.kills} kills"
+
+
+class KilledWorker(Harm):
+    title = "its worker killed as often as it comes back"
+
+    def begin(self) -> None:
+        self.kills, self._up_since_s = 0, 0.0
+
+    def step(self) -> None:
+        """Kill it when it has had a pool process for a while: so the start itself is part of the harm."""
+        if self.rig.pool_process() is None:
+            self._up_since_s = time.monotonic()
+        elif time.monotonic() - self._up_since_s > WORKER_LIFE_S:
+            self.rig.sick.kill()
+            self.kills += 1
+            self._up_since_s = time.monotonic()
+
+    def told(self) -> str:
+        return f"{self.kills} kills; the supervisor waits longer each time"
+
+
+class Misbehaving(Harm):
+    """Its own code does something wrong in one of the four steps."""
+
+    def __init__(self, rig: Rig, what: str, stage: str, title: str) -> None:
+        super().__init__(rig)
+        self.title = title
+        self._order = f"{what}:{STEPS[stage].service}"
+
+    def begin(self) -> None:
+        self.rig.misbehave(self._order)
+
+    def end(self) -> None:
+        self.rig.misbehave("")
+        self.count = self.rig.misdeeds()
+
+    def told(self) -> str:
+        return f"{self.count} steps began to"
+
+
+class Logging(Misbehaving):
+    """Lines without end; what they take of the disk is looked at."""
+
+    def begin(self) -> None:
+        self.largest_bytes = 0
+        super().begin()
+
+    def step(self) -> None:
+        files = [self.rig.sick.log_path, self.rig.sick.log_path.with_suffix(".log.1")]
+        self.largest_bytes = max(self.largest_bytes, sum(_size(file) for file in files))
+
+    def told(self) -> str:
+        return f"{super().told()}; its two log files took {self.largest_bytes / 1e6:.0f} MB together at most"
+
+
+class Holding(Misbehaving):
+    """Memory that is never given back by the code itself."""
+
+    def missing(self) -> str | None:
+        free = psutil.virtual_memory().available
+        return None if free > ROOM_BYTES else f"only {free / 2**30:.1f} GiB of memory are free"
+
+    def begin(self) -> None:
+        self.most_bytes, self._next_s = 0, 0.0
+        self.processes: set[int] = set()
+        super().begin()
+
+    def step(self) -> None:
+        if time.monotonic() < self._next_s:
+            return
+        self._next_s = time.monotonic() + SAMPLE_S
+        self.most_bytes = max(self.most_bytes, self._resident())
+
+    def end(self) -> None:
+        super().end()
+        self.left_bytes = self._resident()
+
+    def told(self) -> str:
+        most, left = (f"{count / 2**30:.1f} GiB" for count in (self.most_bytes, self.left_bytes))
+        seen = f"{most} resident at most, {left} at the end, {len(self.processes)} pool processes seen"
+        return f"{super().told()}; {seen}"
+
+    def _resident(self) -> int:
+        process = self.rig.pool_process()
+        if process is None:
+            return 0
+        self.processes.add(process.pid)
+        try:
+            return int(process.memory_info().rss)
+        except psutil.NoSuchProcess:
+            return 0
+
+
+class Flooded(Harm):
+    title = f"{FLOOD:,} ticks in its queue at once"
+
+    def begin(self) -> None:
+        items, self._began_s, self._drained_s = _many_ticks(self.rig.system.redis.url), time.monotonic(), 0.0
+        with self.rig.client.pipeline(transaction=False) as pipe:
+            for at in range(0, len(items), 500):
+                pipe.lpush(PATIENT_QUEUE, *items[at : at + 500])
+            pipe.execute()
+
+    def step(self) -> None:
+        if not self._drained_s and self.rig.is_queue_empty():
+            self._drained_s = time.monotonic() - self._began_s
+
+    def is_over(self) -> bool:
+        return bool(self._drained_s)
+
+    def end(self) -> None:
+        self.rig.client.delete(PATIENT_QUEUE)
+
+    def told(self) -> str:
+        return f"worked off in {self._drained_s:.0f} s" if self._drained_s else "not worked off in the time given"
+
+
+class Stranger(Case):
+    """Another program on the machine that calculates: no part of the system, so nothing that isolation could help."""
+
+    kind = Kind.STRANGER
+
+    def __init__(self, rig: Rig, cores: float) -> None:
+        super().__init__(rig)
+        self.title = f"a stranger keeps {cores:g} {'core' if cores <= 1 else 'cores'} busy"
+        whole, part = divmod(cores, 1.0)
+        self._shares = [1.0] * int(whole) + ([part] if part else [])
+
+    def begin(self) -> None:
+        self._strangers = [subprocess.Popen([sys.executable, "-c", _BURN, str(share)]) for share in self._shares]
+
+    def end(self) -> None:
+        for process in self._strangers:
+            process.kill()
+            process.wait()
+
+
+def cases(rig: Rig) -> Sequence[Case]:
+    """Return all cases in the order in which they are played; the strangers last."""
+    fetch, indicators, strategy, execute = STAGES
+    hangs = [Misbehaving(rig, "hang", stage, f"hung in {stage}") for stage in (fetch, indicators, strategy, execute)]
+    return [
+        Case(rig),
+        KilledProcess(rig),
+        KilledWorker(rig),
+        *hangs,
+        Misbehaving(rig, "spin", strategy, "an endless loop in its strategy"),
+        Flooded(rig),
+        Logging(rig, "log", strategy, "log lines without end from its strategy"),
+        Holding(rig, "hold", strategy, f"its strategy takes {HELD_BYTES / 2**30:.0f} GiB and keeps them"),
+        Stranger(rig, 0.5),
+        Stranger(rig, 1.0),
+        Stranger(rig, 2.0),
+    ]
+
+
+def _many_ticks(redis_url: str) -> list[str]:
+    """Return ticks as they lie in a queue, made of one that Celery has written into a database of its own."""
+    scratch = f"{redis_url.rsplit('/', 1)[0]}/{SCRATCH_DATABASE}"
+    app = Celery("flood", broker=scratch, set_as_current=False)
+    app.conf.task_routes = (route,)
+    app.conf.broker_transport_options = {"priority_steps": list(PRIORITY_STEPS)}
+    send_tick(app, SICK, tick_id="flood", life_s=FLOOD_LIFE_S)
+    app.close()
+    client: Any = connect(scratch)
+    text = client.lpop(PATIENT_QUEUE)
+    client.close()
+    return [_copy(json.loads(text), at) for at in range(FLOOD)]
+
+
+def _copy(message: dict[str, Any], at: int) -> str:
+    message["headers"]["id"] = message["headers"]["root_id"] = message["properties"]["correlation_id"] = f"flood:{at}"
+    message["properties"]["delivery_tag"] = str(uuid.uuid4())
+    return json.dumps(message)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

@@ -1,0 +1,74 @@
+"""What a case came to, in figures."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+GOAL = 1.1
+
+
+class Kind(StrEnum):
+    """Whose doing a case is."""
+
+    NOBODY = "nobody"
+    SYMBOL = "symbol"
+    STRANGER = "stranger"
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Decision latency of the well symbols in one phase, in milliseconds.
+
+    Attributes:
+        busy_cores: Processor cores that the whole machine kept busy meanwhile.
+    """
+
+    count: int
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    busy_cores: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A case: before, during and after it.
+
+    Attributes:
+        kind: Who did it.
+        told: What it came to, in words.
+    """
+
+    title: str
+    kind: Kind
+    before: Figures
+    during: Figures
+    after: Figures
+    told: str
+
+    @property
+    def is_ours(self) -> bool:
+        return self.kind is Kind.SYMBOL
+
+    @property
+    def is_stranger(self) -> bool:
+        return self.kind is Kind.STRANGER
+
+    @property
+    def p50_ratio(self) -> float:
+        """During to before, of the median."""
+        return self.during.p50_ms / self.before.p50_ms
+
+    @property
+    def p99_ratio(self) -> float:
+        """During to before, of the 99th percentile."""
+        return self.during.p99_ms / self.before.p99_ms
+
+    @property
+    def p99_after_ratio(self) -> float:
+        """After to before, of the 99th percentile."""
+        return self.after.p99_ms / self.before.p99_ms
+
+    @property
+    def more_cores(self) -> float:
+        """Processor cores that were busy during the case and were not before."""
+        return self.during.busy_cores - self.before.busy_cores

@@ -1,0 +1,205 @@
+"""What another configuration changes, and what of it has to wait: pure, from what is applied, what shall be, and what
+is open.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from configs.content import PACE, Content, fingerprint
+
+_ABSENT = object()
+_COSTS = ("spread", "slippage", "commission_bps")
+_BOUND: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "timeframe": ((), "its candles had the other length"),
+    "source": (PACE, "it goes by the candles of the other source"),
+    "venue": (_COSTS, "it is there"),
+}
+"""Parts that stay while something is open: (what of them may change all the same, why the rest may not)."""
+_OF_A_START = ("name", "starting_balance")
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """What is open of a symbol.
+
+    Attributes:
+        units: Its position, negative when short.
+        unsettled: How many of its orders have not come to an end.
+        is_open: A position is open, or an order may be alive.
+    """
+
+    units: float = 0.0
+    unsettled: int = 0
+    is_open: bool = False
+
+    def __str__(self) -> str:
+        parts = [f"a position of {self.units:g} units is open"] if self.units else []
+        if self.unsettled:
+            parts.append(f"{self.unsettled} order{'s are' if self.unsettled > 1 else ' is'} not settled")
+        return " and ".join(parts) or ("an order may be alive" if self.is_open else "nothing is open")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One value that changes.
+
+    Attributes:
+        path: Keys from the top of the symbol's part, from the top of the files for what all symbols share.
+    """
+
+    path: tuple[str, ...]
+    before: Any
+    now: Any
+
+    def __str__(self) -> str:
+        return f"{'.'.join(self.path)}: {_told(self.before)} -> {_told(self.now)}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it JSON-safe; None for a value that is not given, so that it has its default."""
+        before, now = (None if value is _ABSENT else value for value in (self.before, self.now))
+        return {"path": ".".join(self.path), "before": before, "now": now}
+
+
+class Kind(StrEnum):
+    """What happens to a symbol."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolChange:
+    """What becomes of one symbol.
+
+    Attributes:
+        differences: Of its own part.
+        needs_flat: It may only happen while nothing of the symbol is open.
+    """
+
+    symbol: str
+    kind: Kind
+    differences: tuple[Difference, ...] = ()
+    needs_flat: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What another configuration changes.
+
+    Attributes:
+        symbols: Those that come, go, or whose own part differs.
+        shared: What differs of the parts that all symbols share.
+        renewed: Symbols that stay and whose services have to begin anew.
+        refusals: Why it must not happen now; empty when it may.
+    """
+
+    symbols: tuple[SymbolChange, ...]
+    shared: tuple[Difference, ...]
+    renewed: tuple[str, ...]
+    refusals: tuple[str, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.symbols and not self.shared
+
+    def of(self, kind: Kind) -> list[str]:
+        """Return the symbols to which that happens."""
+        return [change.symbol for change in self.symbols if change.kind is kind]
+
+
+def compare(old: Content, new: Content, exposure: Callable[[str], Exposure], *, is_running: bool = True) -> Change:
+    """Return what changes from `old` to `new`, and why it must not.
+
+    Args:
+        exposure: Says what is open of a symbol; asked only where that matters.
+        is_running: False before anything runs: then it may be of another account, of which nothing here is open.
+    """
+    before, now = old["symbols"], new["symbols"]
+    shared = tuple(one for part in new if part != "symbols" for one in _differences(old[part], new[part], (part,)))
+    changes = (
+        *(_changed(name, before[name], config) for name, config in now.items() if before.get(name, config) != config),
+        *(SymbolChange(name, Kind.ADDED) for name in now if name not in before),
+        *(SymbolChange(name, Kind.REMOVED, needs_flat=True) for name in before if name not in now),
+    )
+    renewed = tuple(name for name in now if name in before and fingerprint(old, name) != fingerprint(new, name))
+    refusals: list[str] = []
+    if is_running or old["account"]["name"] == new["account"]["name"]:
+        refusals += _refused_of_account(shared) if is_running else ()
+        refusals += _refused_of_services(shared, list(before), exposure)
+        refusals += (text for change in changes if change.needs_flat for text in _refused(change, exposure))
+    return Change(changes, shared, renewed, tuple(refusals))
+
+
+def change_refused(symbol: str, before: Content, now: Content, exposure: Callable[[str], Exposure]) -> list[str]:
+    """Return why one symbol's own part must not change; empty when it may."""
+    change = _changed(symbol, before, now)
+    return list(_refused(change, exposure)) if change.needs_flat else []
+
+
+def _changed(symbol: str, before: Content, now: Content) -> SymbolChange:
+    differences = tuple(_differences(before, now, ()))
+    return SymbolChange(symbol, Kind.CHANGED, differences, any(_why_bound(one.path) for one in differences))
+
+
+def _why_bound(path: Sequence[str]) -> str:
+    """Return why a value stays while something is open; empty where it need not."""
+    if tuple(path) == ("strategy", "name"):
+        return "it belongs to the strategy that opened it, and no other one would close it"
+    free, why = _BOUND.get(path[0], ((), ""))
+    return "" if len(path) > 1 and path[1] in free else why
+
+
+def _refused(change: SymbolChange, exposure: Callable[[str], Exposure]) -> Iterator[str]:
+    found = exposure(change.symbol)
+    if not found.is_open:
+        return
+    until = f"celery -A tasks trading pause {change.symbol} keeps it from opening another; ask again when it is flat"
+    if change.kind is Kind.REMOVED:
+        yield f"{change.symbol} cannot be removed: {found}, and nobody would close it; {until}"
+    for one in change.differences:
+        if why := _why_bound(one.path):
+            yield f"{change.symbol}: {one} has to wait: {found}, and {why}; {until}"
+
+
+def _refused_of_account(shared: Sequence[Difference]) -> Iterator[str]:
+    for one in shared:
+        if one.path[0] == "account" and one.path[1] in _OF_A_START:
+            yield f"{one} needs a stop of the whole system: the ledger counts from it"
+
+
+def _refused_of_services(
+    shared: Sequence[Difference], symbols: Sequence[str], exposure: Callable[[str], Exposure]
+) -> Iterator[str]:
+    """Yield a line for each switch that would leave open positions to themselves."""
+    idle = [one for one in shared if one.path[0] == "services" and _idles(one)]
+    exposed = {name: found for name in symbols if idle and (found := exposure(name)).is_open}
+    told = "; ".join(f"{name}: {found}" for name, found in exposed.items())
+    yield from (f"{one} has to wait: nothing would be closed any more ({told})" for one in idle if told)
+
+
+def _idles(one: Difference) -> bool:
+    return (one.path[-1], one.now) in (("enabled", False), ("execution_mode", "dry"))
+
+
+def _differences(before: Any, now: Any, path: tuple[str, ...]) -> Iterator[Difference]:
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for key in [*now, *(key for key in before if key not in now)]:
+            yield from _differences(before.get(key, _ABSENT), now.get(key, _ABSENT), (*path, str(key)))
+    elif before is _ABSENT and isinstance(now, Mapping) and now:
+        yield from _differences({}, now, path)
+    elif now is _ABSENT and isinstance(before, Mapping) and before:
+        yield from _differences(before, {}, path)
+    elif before != now:
+        yield Difference(path, before, now)
+
+
+def _told(value: Any) -> str:
+    if value is _ABSENT:
+        return "the default"
+    if isinstance(value, float):
+        return f"{value:.12g}"
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,23 @@
+"""How often a symbol is woken, as the configuration says."""
+
+from configs.services import DataFetchingConfig
+from configs.symbols import SymbolConfig
+
+PROMPT_S = 1.0
+"""Between two ticks of a source that plays as fast as it goes: its chains wake themselves, a tick just starts them."""
+
+
+def is_aligned(fetching: DataFetchingConfig, config: SymbolConfig) -> bool:
+    """Return whether a symbol's ticks follow the close of its candles: its market must go by the clock on the wall."""
+    return fetching.tick_alignment == "candle_close" and config.source.speed == 1
+
+
+def fetch_interval_s(fetching: DataFetchingConfig, config: SymbolConfig) -> float:
+    """Return `fetch_interval` of a symbol in seconds of real time."""
+    speed = config.source.speed
+    return PROMPT_S if isinstance(speed, str) else fetching.fetch_interval / speed
+
+
+def longest_pause_s(fetching: DataFetchingConfig, config: SymbolConfig) -> float:
+    """Return the real seconds that lie between two ticks of a symbol at most."""
+    return config.timeframe_ms / 1000 if is_aligned(fetching, config) else fetch_interval_s(fetching, config)

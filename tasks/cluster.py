@@ -1,0 +1,119 @@
+"""The symbols of a running cluster, as the orchestrators see them: read from Redis and ledger, moved by messages."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from celery import Celery
+
+from adapters import keys
+from adapters.heartbeats import WorkerBeat, read_heartbeats
+from adapters.redis_client import talking_to_redis
+from adapters.symbol_desk import SymbolDesk
+from adapters.troubles import TroubleKind, forget_troubles, read_troubles
+from tasks.flow import RECONCILE, STEPS, TICK_LIFE_S
+from tasks.runtime import Runtime
+from tasks.steps import count_queued, drop_queued, end_step, restart_worker
+from tasks.ticks import send_tick
+from trading.health import Trouble, WorkerSeen
+from trading.lifecycle import ServiceState
+from trading.services.base import ServiceStatus
+
+logger = logging.getLogger("trading.orchestrator")
+
+RECONCILE_LIFE_S = 60.0
+SERVICES = tuple(dict.fromkeys(step.service for step in STEPS.values()))
+"""The four services in the order of the flow."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterService:
+    """A service that runs in some worker, as it was when it last reported."""
+
+    name: str
+    symbol: str
+    reported: Mapping[str, Any]
+
+    def get_status(self) -> ServiceStatus:
+        """Return what it reported; one that never did is in state created."""
+        status: ServiceStatus = {
+            "service_name": self.name,
+            "symbol": self.symbol,
+            "state": ServiceState.CREATED.value,
+            "is_healthy": False,
+            "error_count": 0,
+            "uptime": 0.0,
+            "processed_count": 0,
+            "recovery_attempts": 0,
+            "last_error": None,
+            **self.reported,  # type: ignore[typeddict-item]  # written by the service of the same name
+        }
+        return status
+
+
+class ClusterSymbol(SymbolDesk):
+    """The `SymbolComponents` port of a symbol whose services run in workers."""
+
+    def __init__(self, symbol: str, here: Runtime, app: Celery) -> None:
+        super().__init__(symbol, here.stores, here.system, here.settings.namespace)
+        self._app = app
+
+    @property
+    def services(self) -> Sequence[ClusterService]:
+        with talking_to_redis():
+            found = self._stores.redis.hgetall(keys.service(self._namespace, self.symbol))
+        reported = {name.decode(): json.loads(text) for name, text in cast("dict[bytes, bytes]", found).items()}
+        return [ClusterService(name, self.symbol, reported.get(name, {})) for name in SERVICES]
+
+    def troubles(self) -> Sequence[Trouble]:
+        found = read_troubles(self._stores.redis, self._namespace, [self.symbol])[self.symbol]
+        return [Trouble(each.service, each.kind is TroubleKind.HUNG, each.text, each.at_ms) for each in found]
+
+    def queued(self) -> int:
+        return count_queued(self._stores.redis, self.symbol)
+
+    def workers(self, now_ms: int) -> Sequence[WorkerSeen]:
+        return [WorkerSeen(beat.node, beat.age_s(now_ms), (now_ms - beat.started_ms) / 1000) for beat in self._beats()]
+
+    def start_services(self) -> None:
+        """Wake the symbol: a worker builds its services when it first hears of it."""
+        self._wake("start")
+
+    def restart_services(self) -> None:
+        self._stores.store.renew(self.symbol)
+        self._wake("restart")
+
+    def restart_symbol(self, *, has_fresh_worker: bool) -> None:
+        dropped = drop_queued(self._stores.redis, self.symbol)
+        beats = self._beats()
+        for beat in beats:
+            for step in beat.running:
+                if step.symbol == self.symbol:
+                    end_step(self._app, step.task_id, beat.node)
+        forget_troubles(self._stores.redis, self._namespace, self.symbol)
+        self._stores.store.renew(self.symbol)
+        renewed = [beat.node for beat in beats if has_fresh_worker and beat.is_supervised and self._is_alone_at(beat)]
+        for node in renewed:
+            restart_worker(self._app, node)
+        logger.warning("symbol_restarted symbol=%s dropped=%s workers=%s", self.symbol, dropped, ",".join(renewed))
+        kwargs = {"symbol": self.symbol, "reason": "symbol restart"}
+        self._app.send_task(RECONCILE, kwargs=kwargs, expires=RECONCILE_LIFE_S, ignore_result=True)
+        self._wake("restart")
+
+    def advance(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        """Leave the cluster as it is."""
+
+    def _wake(self, why: str) -> None:
+        send_tick(self._app, self.symbol, tick_id=f"{why}:{self.symbol}:{self.now_ms()}", life_s=TICK_LIFE_S)
+
+    def _beats(self) -> list[WorkerBeat]:
+        beats = read_heartbeats(self._stores.redis, self._namespace)
+        return [beat for beat in beats if self.symbol in beat.queues]
+
+    def _is_alone_at(self, beat: WorkerBeat) -> bool:
+        return not (set(beat.queues) & set(self._system.symbols)) - {self.symbol}

@@ -1,0 +1,70 @@
+"""The symbols of an account in one process, without workers: the same services, driven by a simple loop.
+
+Not beside workers of the same account: nothing would be decided twice, but both would fetch and ask the venue.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from adapters.symbol_desk import SymbolDesk
+from configs.ticks import fetch_interval_s
+from tasks.runtime import Runtime
+from tasks.stage import work_on
+from trading.errors import Transient
+from trading.flow import End, Wake
+from trading.pipeline import SymbolPipeline
+from trading.services.base import Service
+
+logger = logging.getLogger("trading.orchestrator")
+
+
+class LocalSymbol(SymbolDesk):
+    """The `SymbolComponents` port of a symbol whose services run in this process, in the thread that calls."""
+
+    def __init__(self, symbol: str, here: Runtime, *, now_s: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(symbol, here.stores, here.system, here.settings.namespace)
+        self._here = here
+        self._now_s = now_s
+        self._due_s = 0.0
+
+    @property
+    def services(self) -> Sequence[Service]:  # type: ignore[type-arg]  # each service has message types of its own
+        return self._here.pipeline(self.symbol).services
+
+    def start_services(self) -> None:
+        """Build the services, so that what is wrong with their configuration shows at once."""
+        self._here.pipeline(self.symbol)
+        self._due_s = 0.0
+
+    def restart_services(self) -> None:
+        self._here.rebuild(self.symbol)
+        self._due_s = 0.0
+
+    def restart_symbol(self, *, has_fresh_worker: bool) -> None:
+        """Build the services anew, and compare with the venue; there is no queue and no other process here."""
+        try:
+            self._here.rebuild(self.symbol).reconcile()
+        except Transient as trouble:
+            logger.warning("reconcile_failed symbol=%s reason=%s", self.symbol, trouble)
+        self._due_s = 0.0
+
+    def advance(self) -> bool:
+        if self._now_s() < self._due_s:
+            return False
+        interval_s = fetch_interval_s(self._system.services.data_fetching, self.config)
+        self._due_s = self._now_s() + interval_s
+        outcome = work_on(self._here, self.symbol, self._chain)
+        if outcome.more:
+            self._due_s = 0.0
+        return outcome.more
+
+    def close(self) -> None:
+        """Stop the services; what is wanted of the symbol stays as it is."""
+        pipeline = self._here.pipeline(self.symbol)
+        for service in pipeline.services:
+            service.stop()
+        self._here.report(pipeline)
+
+    def _chain(self, pipeline: SymbolPipeline) -> End:
+        return pipeline.advance(Wake(self.symbol))

@@ -1,0 +1,58 @@
+"""The orchestrators for a Python program: over workers that run, or with all services in this one process."""
+
+import logging
+
+from celery import Celery
+
+from adapters.clock import LoopClock
+from configs.load import load_system
+from configs.settings import Settings, load_settings
+from tasks import app as our_app
+from tasks.cluster import ClusterSymbol
+from tasks.in_process import LocalSymbol
+from tasks.runtime import Runtime
+from trading.components import SymbolComponents
+from trading.multi_symbol_orchestrator import MultiSymbolTradingOrchestrator
+
+logger = logging.getLogger("trading.orchestrator")
+
+
+def of_the_cluster(settings: Settings | None = None) -> MultiSymbolTradingOrchestrator:
+    """Return the orchestrators of a running cluster: what is called on them is done by its workers.
+
+    Args:
+        settings: Of the installation; read from the environment when None.
+
+    Raises:
+        ConfigError: What is configured is not allowed.
+    """
+    return orchestrator_of(_runtime(settings), our_app)
+
+
+def in_this_process(settings: Settings | None = None) -> MultiSymbolTradingOrchestrator:
+    """Return orchestrators whose services run here, without Celery, as `run` goes round. Redis and the ledger are used.
+
+    Never beside workers of the same account.
+
+    Args:
+        settings: Of the installation; read from the environment when None.
+
+    Raises:
+        ConfigError: What is configured is not allowed.
+    """
+    here = _runtime(settings)
+    return _orchestrator(here, {symbol: LocalSymbol(symbol, here) for symbol in here.system.symbols})
+
+
+def orchestrator_of(here: Runtime, app: Celery) -> MultiSymbolTradingOrchestrator:
+    """Return the orchestrators of the cluster that a process belongs to."""
+    return _orchestrator(here, {symbol: ClusterSymbol(symbol, here, app) for symbol in here.system.symbols})
+
+
+def _orchestrator(here: Runtime, symbols: dict[str, SymbolComponents]) -> MultiSymbolTradingOrchestrator:
+    return MultiSymbolTradingOrchestrator(here.system, symbols, here.stores.bus, logger, LoopClock())
+
+
+def _runtime(settings: Settings | None) -> Runtime:
+    settings = settings or load_settings()
+    return Runtime(settings, load_system(settings.config_dir))

@@ -1,0 +1,75 @@
+"""One line about all symbols, for the log: sent by beat each `status_log_interval`, written by any worker."""
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from adapters.status import SymbolStatus, read_status
+from tasks import app
+from tasks.flow import LOG_STATUS
+from tasks.runtime import runtime
+from trading.errors import Transient
+
+logger = logging.getLogger("trading.status")
+
+_INCIDENTS_COUNTED = 1_000
+
+
+@app.task(name=LOG_STATUS)
+def log_status() -> None:
+    """Write how each symbol and the account stand."""
+    here = runtime()
+    ledger = here.stores.ledger
+    try:
+        rows = read_status(here.stores.redis, ledger, here.system, here.settings.namespace)
+        balance, incidents = ledger.balance(), len(ledger.incidents(limit=_INCIDENTS_COUNTED))
+    except Transient as trouble:
+        logger.warning("status_unknown reason=%s", trouble)
+        return
+    fields = {
+        "account": here.system.account.name,
+        "balance": _rounded(balance),
+        "pnl": _rounded(sum(row.realised + row.unrealised for row in rows)),
+        "open_incidents": incidents,
+        "symbols": [symbol_fields(row) for row in rows],
+    }
+    logger.info("%s", status_line(rows, balance, incidents), extra={"event": "status", "fields": fields})
+
+
+def symbol_fields(row: SymbolStatus) -> dict[str, Any]:
+    """Return what the log tells of one symbol; prices and profits in quote currency."""
+    return {
+        "symbol": row.symbol,
+        "state": row.state,
+        "candle": None if row.candle_ms is None else _utc(row.candle_ms).isoformat(),
+        "close": row.close,
+        "units": row.units,
+        "average_price": _rounded(row.average_price),
+        "realised": _rounded(row.realised),
+        "unrealised": _rounded(row.unrealised),
+        "pnl": _rounded(row.realised + row.unrealised),
+        "reason": row.halted or row.error,
+    }
+
+
+def status_line(rows: Sequence[SymbolStatus], balance: float, incidents: int) -> str:
+    """Return the line that people read: the account, then each symbol with its last candle, position and profit."""
+    pnl = sum(row.realised + row.unrealised for row in rows)
+    account = f"status balance {balance:,.2f} P&L {pnl:+,.2f} incidents {incidents}"
+    return " | ".join([account, *map(_symbol_text, rows)])
+
+
+def _symbol_text(row: SymbolStatus) -> str:
+    candle = "-" if row.candle_ms is None else f"{_utc(row.candle_ms):%m-%d %H:%M}"
+    held = f"{row.units:+g} @ {row.average_price:,.6g}" if row.units else "flat"
+    return f"{row.symbol} {row.state} {candle} {held} P&L {row.realised + row.unrealised:+,.2f}"
+
+
+def _rounded(amount: float) -> float:
+    """Return an amount without the digits that only binary fractions have."""
+    return round(amount, 8)
+
+
+def _utc(open_ms: int) -> datetime:
+    return datetime.fromtimestamp(open_ms / 1000, UTC)

@@ -1,0 +1,1 @@
+"""The replay held against an engine of others."""

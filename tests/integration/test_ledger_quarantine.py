@@ -1,0 +1,187 @@
+"""A symbol that is set aside, in the ledger, on SQLite and on a real PostgreSQL: it opens nothing, and closes."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from typing import cast
+
+import pytest
+from sqlalchemy.engine import Engine
+
+from adapters.database import create_engine, migrate
+from adapters.ledger import SqlLedger
+from tests.integration.test_ledger import BALANCE, MINUTE_MS, T0_MS, enter, fill_of, request_of, view_of
+from trading.errors import Rejected
+from trading.events import Signal, SignalSide
+from trading.incidents import IncidentKind
+from trading.lifecycle import PositionPolicy
+from trading.orders import Leg, OrderState, Side
+from trading.ports import Mark
+from trading.risk import LedgerView, Verdict
+from trading.rules import AccountLimits, RiskLimits, judge
+
+pytest_plugins = ("tests.fixtures.databases",)
+
+ACCOUNT = AccountLimits(name="main", starting_balance=BALANCE)
+LIMIT_S = 60.0
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = create_engine(database_url)
+    migrate(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def ledger(engine: Engine) -> SqlLedger:
+    return SqlLedger(engine, "main", BALANCE)
+
+
+def set_aside(ledger: SqlLedger, policy: PositionPolicy = "hold") -> bool:
+    return ledger.set_quarantine("XAUUSD", policy, cause="no-progress", reason="no candle for an hour")
+
+
+def decide(ledger: SqlLedger, open_ms: int, side: SignalSide = SignalSide.BUY, *, strategy: str = "trend") -> Verdict:
+    """Have the real rules judge a signal."""
+    signal = Signal(strategy=strategy, open_ms=open_ms, side=side, price=100.0, reason="asked for by a test")
+
+    def say(view: LedgerView) -> Verdict:
+        return judge(view, signal, symbol="XAUUSD", timeframe="1m", account=ACCOUNT, limits=RiskLimits(units=1.0))
+
+    decided = ledger.decide("XAUUSD", strategy, open_ms, say, correlation_id="c")
+    assert decided.verdict is not None
+    return decided.verdict
+
+
+@pytest.mark.parametrize("policy", ["hold", "flatten", "alert"])
+def test_set_quarantine_is_an_open_incident_that_halts_nothing(ledger: SqlLedger, policy: PositionPolicy) -> None:
+    assert ledger.quarantine("XAUUSD") is None
+    assert set_aside(ledger, policy)
+
+    assert (ledger.quarantine("XAUUSD"), ledger.quarantine("BTCUSD")) == (policy, None)
+    (row,) = ledger.incidents("XAUUSD")
+    assert (row["kind"], row["halts"], row["details"]) == (
+        "quarantined",
+        False,
+        {"policy": policy, "cause": "no-progress"},
+    )
+    assert "no candle for an hour" in row["reason"]
+    assert view_of(ledger, "XAUUSD").quarantined == row["reason"]
+    assert (view_of(ledger, "XAUUSD").halted, view_of(ledger, "BTCUSD").quarantined) == (None, None)
+
+
+def test_set_quarantine_twice_keeps_the_first(ledger: SqlLedger) -> None:
+    assert set_aside(ledger)
+    assert not set_aside(ledger, "flatten")
+    assert ledger.quarantine("XAUUSD") == "hold"
+
+
+def test_set_quarantine_racing_is_set_once(ledger: SqlLedger) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda _: set_aside(ledger), range(16))).count(True) == 1
+
+
+def test_set_quarantine_with_a_policy_that_is_none_says_which_there_are(ledger: SqlLedger) -> None:
+    with pytest.raises(Rejected, match=r"'wait'.*allowed are hold, flatten, alert"):
+        set_aside(ledger, cast("PositionPolicy", "wait"))
+    assert ledger.quarantine("XAUUSD") is None
+
+
+def test_clear_quarantine_lets_the_symbol_open_again_and_keeps_the_history(ledger: SqlLedger) -> None:
+    assert not ledger.clear_quarantine("XAUUSD", reason="what")
+    set_aside(ledger)
+    assert decide(ledger, T0_MS).rule == "quarantined"
+    assert ledger.clear_quarantine("XAUUSD", reason="the feed is back")
+    assert not ledger.clear_quarantine("XAUUSD", reason="again")
+
+    assert ledger.quarantine("XAUUSD") is None
+    assert decide(ledger, T0_MS + MINUTE_MS).rule == "ok"
+    (row,) = ledger.incidents("XAUUSD", only_open=False)
+    assert (row["kind"], row["resolution"]) == (IncidentKind.QUARANTINED, "the feed is back")
+
+
+def test_resolve_incident_of_a_quarantine_ends_it(ledger: SqlLedger) -> None:
+    set_aside(ledger)
+    (row,) = ledger.incidents("XAUUSD")
+    resolved = ledger.resolve_incident(row["id"], "looked at it")
+
+    assert resolved is not None
+    assert resolved["resolution"] == "looked at it"
+    assert ledger.quarantine("XAUUSD") is None
+    assert set_aside(ledger, "alert")
+
+
+def test_exit_of_a_quarantined_symbol_is_decided_and_a_reversal_only_closes(ledger: SqlLedger) -> None:
+    for strategy in ("trend", "reversal"):
+        request = enter(ledger, request_of(strategy=strategy)).request
+        ledger.record_fills("XAUUSD", [fill_of(request, 1 + len(ledger.fills()))])
+    set_aside(ledger)
+
+    closing = decide(ledger, T0_MS + MINUTE_MS, SignalSide.CLOSE)
+    ledger.mark(Mark(closing.planned[0].request.client_order_id, OrderState.CANCELED))
+    turning = decide(ledger, T0_MS + MINUTE_MS, SignalSide.SELL, strategy="reversal")
+
+    assert [(one.rule, [order.request.leg for order in one.planned]) for one in (closing, turning)] == [
+        ("ok", ["exit"]),
+        ("quarantined", ["exit"]),
+    ]
+
+
+def test_claim_of_an_entry_of_a_quarantined_symbol_is_refused_and_of_an_exit_given(ledger: SqlLedger) -> None:
+    entry = enter(ledger, request_of()).request
+    leave = enter(ledger, request_of(open_ms=T0_MS + MINUTE_MS, leg=Leg.EXIT, side=Side.SELL)).request
+    set_aside(ledger)
+
+    def claim(identity: str) -> bool:
+        return ledger.mark(Mark(identity, OrderState.SUBMITTING, claims=2))
+
+    assert not claim(entry.client_order_id)
+    assert claim(leave.client_order_id)
+    ledger.clear_quarantine("XAUUSD", reason="seen")
+    assert claim(entry.client_order_id)
+
+
+def test_after_set_quarantine_has_returned_no_new_entry_appears_whoever_decides(ledger: SqlLedger) -> None:
+    """Four threads ask for entries, each for a strategy of its own, while the symbol is set aside."""
+    tries, is_over = [0, 0, 0, 0], threading.Event()
+
+    def ask(number: int) -> None:
+        for at in count():
+            if is_over.is_set():
+                return
+            verdict = decide(ledger, T0_MS + at * MINUTE_MS, strategy=f"s{number}")
+            for order in verdict.planned:
+                ledger.mark(Mark(order.request.client_order_id, OrderState.CANCELED))
+            tries[number] += 1
+
+    with ThreadPoolExecutor(4) as pool:
+        asking = [pool.submit(ask, number) for number in range(4)]
+        try:
+            _until(lambda: all(number >= 3 for number in tries))
+            set_aside(ledger)
+            frozen = entries(ledger)
+            seen = list(tries)
+            _until(lambda: all(now >= before + 3 for now, before in zip(tries, seen, strict=True)))
+        finally:
+            is_over.set()
+        for one in asking:
+            one.result()
+
+    assert entries(ledger) == frozen
+    assert len(frozen) >= 3  # others were on their way meanwhile
+    assert {row["rule"] for row in ledger.decisions(limit=8)} == {"quarantined"}
+
+
+def entries(ledger: SqlLedger) -> set[str]:
+    return {row["client_order_id"] for row in ledger.orders(limit=100_000) if row["leg"] == "entry"}
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + LIMIT_S
+    while not condition():
+        assert time.monotonic() < deadline_s, "it does not come"
+        time.sleep(0.005)

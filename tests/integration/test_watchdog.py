@@ -1,0 +1,203 @@
+"""The watchdog beside a process that stands in for a worker: what it kills, what it leaves alone, when it ends."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from worker import guard
+
+LIMIT_S = 30.0
+REPOSITORY = Path(__file__).parents[2]
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's death")
+
+PARENT = """
+import os, sys, time
+sys.path.insert(0, {repository!r})
+from worker.guard import Watchdog
+
+child = os.fork()
+if not child:
+    time.sleep(1000)
+fed = Watchdog({patience}, "@when@ parent is silent for @seconds@ s")
+fed.start()
+print(fed.pid, child, flush=True)
+for line in sys.stdin:
+    if line == "feed\\n":
+        fed.feed()
+        print("fed", flush=True)
+    else:
+        sys.exit()
+"""
+
+
+class Parent:
+    """A process with a child and a watchdog, which feeds that when it is told to."""
+
+    def __init__(self, patience_s: float, *, leads_group: bool = True) -> None:
+        code = PARENT.format(repository=str(REPOSITORY), patience=patience_s)
+        # a leader of its own session, or a follower of ours; never one whose group is that of the tests
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code]
+            if leads_group
+            else ["sh", "-c", '"$0" -c "$1"; echo over', sys.executable, code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        watchdog, child = self.answer().split()
+        self.watchdog, self.child = psutil.Process(int(watchdog)), psutil.Process(int(child))
+        self.main = psutil.Process(self.child.ppid())
+
+    def answer(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline()
+
+    def tell(self, what: str) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{what}\n")
+        self.process.stdin.flush()
+        assert self.answer() == "fed\n"
+
+    def said(self) -> str:
+        """Return what came on standard error, after everybody's end."""
+        assert self.process.stderr is not None
+        return self.process.stderr.read()
+
+    def close(self) -> None:
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            assert stream is not None
+            stream.close()
+
+
+MakeParent = Callable[..., Parent]
+
+
+@pytest.fixture
+def make_parent() -> Iterator[MakeParent]:
+    made: list[Parent] = []
+
+    def make(patience_s: float, **options: bool) -> Parent:
+        made.append(Parent(patience_s, **options))
+        return made[-1]
+
+    yield make
+    for parent in made:
+        parent.close()
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    deadline_s = time.monotonic() + LIMIT_S
+    while not condition():
+        assert time.monotonic() < deadline_s, f"waited {LIMIT_S:g} s in vain for: {what}"
+        time.sleep(0.02)
+
+
+def wait_s(seconds: float) -> None:
+    began_s = time.monotonic()
+    until(lambda: time.monotonic() - began_s > seconds, "the time goes by")
+
+
+def is_alive(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.parametrize("is_stopped", [False, True], ids=["hangs", "stopped"])
+def test_worker_that_feeds_no_more_is_killed_with_its_group_and_the_reason_is_told(
+    make_parent: MakeParent, *, is_stopped: bool
+) -> None:
+    parent = make_parent(0.2)
+    parent.tell("feed")
+    if is_stopped:
+        parent.process.send_signal(signal.SIGSTOP)
+
+    assert parent.process.wait(LIMIT_S) == -signal.SIGKILL
+
+    until(lambda: not is_alive(parent.child) and not is_alive(parent.watchdog), "the end of the whole group")
+    assert re.search(r"parent is silent for [1-9] s", parent.said())
+
+
+def test_worker_that_leads_no_group_is_killed_and_its_neighbours_are_not(make_parent: MakeParent) -> None:
+    parent = make_parent(0.2, leads_group=False)
+
+    assert parent.process.wait(LIMIT_S) == 0
+
+    assert parent.answer() == "over\n", "the shell that had started it went on"
+    until(lambda: not is_alive(parent.watchdog), "the end of the watchdog")
+
+
+def test_watchdog_survives_what_a_terminal_sends_and_ends_with_its_worker(make_parent: MakeParent) -> None:
+    parent = make_parent(1000)
+    status = Path(f"/proc/{parent.watchdog.pid}/status")
+    until(lambda: ignored(status) >= {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}, "its start")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+        parent.watchdog.send_signal(number)
+    parent.tell("feed")
+    assert is_alive(parent.watchdog)
+
+    parent.process.kill()
+
+    until(lambda: not is_alive(parent.watchdog), "the end of the watchdog")
+
+
+def ignored(status: Path) -> set[int]:
+    """Return the signals that a process ignores."""
+    mask = next(line for line in status.read_text().splitlines() if line.startswith("SigIgn"))
+    bits = int(mask.split()[1], 16)
+    return {number for number in range(1, 64) if bits >> (number - 1) & 1}
+
+
+@pytest.mark.long
+def test_watchdog_that_stood_still_itself_does_not_count_that_time(make_parent: MakeParent) -> None:
+    """As after a suspended machine, or Ctrl-Z: both wake up, and the worker gets the time to say that it lives."""
+    parent = make_parent(5)
+    parent.tell("feed")
+    wait_s(1)  # it has heard that
+    parent.watchdog.suspend()
+    wait_s(6)
+
+    parent.watchdog.resume()
+    wait_s(2)  # with the time that it stood still it would have killed by now
+
+    assert is_alive(parent.main)
+    parent.tell("feed")
+
+
+def test_watchdog_keeps_nothing_open_of_its_worker(make_parent: MakeParent) -> None:
+    parent = make_parent(1000)
+    until(lambda: "watchdog.py" in " ".join(parent.watchdog.cmdline()[:4]), "its start")
+
+    assert {int(entry.name) for entry in Path(f"/proc/{parent.watchdog.pid}/fd").iterdir()} == {0, 1, 2}
+
+
+@pytest.mark.filterwarnings("ignore:subprocess:ResourceWarning")
+def test_watchdog_that_dies_is_replaced_once_in_a_while(
+    make_parent: MakeParent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fed = guard.Watchdog(1000, "")
+    fed.start()
+    first = fed.pid
+    assert first is not None
+    os.kill(first, signal.SIGKILL)
+    until(lambda: psutil.Process(first).status() == psutil.STATUS_ZOMBIE, "its end")
+
+    fed.feed()
+    assert fed.pid == first, "it was started a moment ago"
+    monkeypatch.setattr(guard, "NEXT_START_S", 0.0)
+    fed.feed()
+
+    assert fed.pid not in {first, None}
+    fed.let_go()
+    assert psutil.Process(fed.pid).wait(LIMIT_S) == 0, "it ends with the pipe"

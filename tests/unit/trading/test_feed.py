@@ -1,0 +1,213 @@
+"""What is wrong with a feed, told without asking it: what is missing counts, and only while the market is open."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trading.feed import (
+    SILENT_CANDLES,
+    FeedMemory,
+    FeedTerms,
+    FeedTrouble,
+    FeedTroubleKind,
+    Shown,
+    feed_trouble,
+    market_now_ms,
+)
+from trading.session import Session
+
+MINUTE_MS = 60_000
+MONDAY_MS = int(datetime.fromisoformat("2026-03-02T12:00+00:00").timestamp() * 1000)
+WALL_MS = 1_800_000_000_000
+GOLD = Session(
+    kind="weekly", timezone="America/New_York", opens="sun 18:00", closes="fri 17:00", daily_break="17:00-18:00"
+)
+ALWAYS = FeedTerms("1m", MINUTE_MS, 1.0, Session().may_be_open)
+
+
+def ms(text: str) -> int:
+    return int(datetime.fromisoformat(f"{text}+00:00").timestamp() * 1000)
+
+
+def answered(
+    *, after_minutes: float, newest_ms: int = MONDAY_MS, shows: bool = True, is_over: bool = False
+) -> FeedMemory:
+    """Return the memory of an answer so long after the newest candle opened; `shows` says whether it has that one."""
+    shown = Shown(newest_ms + int(after_minutes * MINUTE_MS), newest_ms if shows else 0, is_over)
+    return FeedMemory(shown, WALL_MS, WALL_MS, newest_ms)
+
+
+def trouble(
+    memory: FeedMemory | None, terms: FeedTerms = ALWAYS, *, fetch: Mapping[str, Any] | None = None
+) -> FeedTrouble | None:
+    return feed_trouble(memory, terms, now_ms=WALL_MS, fetch=fetch)
+
+
+def kind(memory: FeedMemory | None, terms: FeedTerms = ALWAYS) -> str | None:
+    found = trouble(memory, terms)
+    return None if found is None else found.kind
+
+
+# The candle of 12:00 closes at 12:01; one that closes at 12:05 is the fourth after it.
+@pytest.mark.parametrize(
+    ("after_minutes", "expected"),
+    [(1.0, None), (2.5, None), (4.99, None), (5.0, "repeating"), (600.0, "repeating")],
+)
+def test_feed_that_shows_the_same_candle_is_repeating_from_the_fourth_missing_one(
+    after_minutes: float, expected: str | None
+) -> None:
+    assert kind(answered(after_minutes=after_minutes)) == expected
+
+
+def test_feed_that_shows_no_candle_is_silent_and_says_how_many_are_missing_since_when() -> None:
+    found = trouble(answered(after_minutes=11, shows=False))
+
+    assert found is not None
+    assert (found.kind, found.missing, found.is_transient) == (FeedTroubleKind.SILENT, 10, True)
+    assert str(found) == (
+        "silent: the source answers and shows no candle: "
+        "10 candles of 1m are missing since the one of 2026-03-02 12:00 UTC, and the market is open"
+    )
+
+
+def test_feed_before_its_first_answer_or_its_first_candle_is_not_sick() -> None:
+    nothing = FeedMemory(Shown(MONDAY_MS, 0), WALL_MS, WALL_MS, 0)
+
+    assert trouble(None) is None
+    assert trouble(replace(nothing, answered_ms=WALL_MS + 10**9)) is None
+
+
+@pytest.mark.parametrize(
+    ("newest", "market", "missing"),
+    [
+        ("2026-03-06T21:59", "2026-03-08T21:59", 0),  # from Friday's close to a minute before Sunday's opening
+        ("2026-03-06T21:59", "2026-03-08T22:03", 0),  # three candles of Sunday: not yet too many
+        ("2026-03-06T21:59", "2026-03-08T22:04", 4),
+        ("2026-03-06T21:54", "2026-03-06T21:59", 4),  # it falls silent before the close
+        ("2026-03-06T21:54", "2026-03-07T12:00", 0),  # while the market is closed that is nobody's trouble
+        ("2026-03-06T21:54", "2026-03-08T22:00", 5),  # and when it opens again it is
+        ("2026-03-03T21:59", "2026-03-03T22:59", 0),  # the daily break
+    ],
+)
+def test_feed_is_sick_by_the_candles_of_open_hours_alone(newest: str, market: str, missing: int) -> None:
+    terms = replace(ALWAYS, may_be_open=GOLD.may_be_open)
+    memory = FeedMemory(Shown(ms(market), ms(newest)), WALL_MS, WALL_MS, ms(newest))
+
+    found = trouble(memory, terms)
+
+    assert (found.missing if found else 0) == missing
+
+
+def test_feed_of_a_holiday_is_well_by_a_calendar_and_sick_by_the_week() -> None:
+    by_calendar = Session(kind="calendar", calendar="XNYS")
+    by_week = Session(
+        kind="weekly", timezone="America/New_York", opens="mon 09:30", closes="fri 16:00", daily_break="16:00-09:30"
+    )
+    thanksgiving = FeedMemory(Shown(ms("2025-11-27T18:00"), ms("2025-11-26T20:59")), WALL_MS, WALL_MS, 0)
+
+    assert kind(thanksgiving, replace(ALWAYS, may_be_open=by_calendar.may_be_open)) is None
+    assert kind(thanksgiving, replace(ALWAYS, may_be_open=by_week.may_be_open)) == "repeating"
+
+
+def test_feed_of_a_recording_at_its_end_is_not_sick_however_long_it_lasts() -> None:
+    assert kind(answered(after_minutes=10_000, is_over=True)) is None
+
+
+def test_feed_is_judged_by_the_newest_candle_that_was_ever_seen() -> None:
+    behind = FeedMemory(Shown(MONDAY_MS + 10 * MINUTE_MS, 0), WALL_MS, WALL_MS, MONDAY_MS + 8 * MINUTE_MS)
+
+    assert trouble(behind) is None
+
+
+def test_feed_whose_reader_catches_up_is_judged_by_what_the_source_shows() -> None:
+    newest_ms = MONDAY_MS + 599 * MINUTE_MS
+    behind = FeedMemory(Shown(newest_ms + MINUTE_MS, newest_ms), WALL_MS, WALL_MS, MONDAY_MS)
+
+    assert trouble(behind) is None
+
+
+def test_feed_that_repeats_a_whole_answer_with_its_market_time_is_found_by_the_clock() -> None:
+    stuck = answered(after_minutes=1)
+    seen_after_s = [60, 180, 239, 240, 600]
+
+    kinds = [kind(replace(stuck, answered_ms=WALL_MS + after_s * 1000)) for after_s in seen_after_s]
+
+    assert kinds == [None, None, None, "repeating", "repeating"]
+
+
+def test_feed_that_nobody_asks_any_more_is_not_called_silent() -> None:
+    assert feed_trouble(answered(after_minutes=1), ALWAYS, now_ms=WALL_MS + 10**9) is None
+
+
+def test_feed_of_a_market_that_waits_for_its_reader_does_not_grow_old() -> None:
+    waiting = replace(ALWAYS, speed=None)
+
+    assert kind(replace(answered(after_minutes=1), answered_ms=WALL_MS + 10**9), waiting) is None
+
+
+@pytest.mark.parametrize(("speed", "needed"), [(1.0, 4), (60.0, 5), (600.0, 50), (None, 4)])
+def test_feed_of_a_fast_market_is_sick_after_seconds_of_real_time(speed: float | None, needed: int) -> None:
+    terms = replace(ALWAYS, speed=speed)
+
+    assert kind(answered(after_minutes=needed), terms) is None
+    assert kind(answered(after_minutes=needed + 1), terms) == "repeating"
+
+
+def test_feed_of_the_worlds_own_market_is_judged_by_the_wall_clock() -> None:
+    terms = replace(ALWAYS, is_realtime=True)
+    late = FeedMemory(Shown(WALL_MS - 600_000, WALL_MS - 660_000), WALL_MS, WALL_MS, 0)
+
+    assert kind(late, terms) == "repeating"
+    assert kind(replace(late, shown=Shown(WALL_MS, WALL_MS - 90_000)), terms) is None
+
+
+@pytest.mark.parametrize("is_transient", [True, False])
+def test_feed_whose_service_fails_is_in_error_and_says_whether_waiting_heals_it(is_transient: bool) -> None:
+    fetch = {"state": "error", "last_error": "Transient: exchange: no answer", "is_transient": is_transient}
+    memory = answered(after_minutes=1)
+
+    found = feed_trouble(memory, ALWAYS, now_ms=WALL_MS + 10 * MINUTE_MS, fetch=fetch)
+
+    assert found == FeedTrouble(FeedTroubleKind.ERROR, "Transient: exchange: no answer", 10, is_transient)
+    assert trouble(None, fetch=fetch) is not None
+    assert trouble(memory, fetch={**fetch, "state": "running"}) is None
+
+
+def test_market_time_goes_on_at_its_speed_from_the_answer_that_showed_it_first() -> None:
+    memory = replace(answered(after_minutes=1), answered_ms=WALL_MS + 9_000)
+    at_ms = memory.shown.market_ms
+
+    assert market_now_ms(memory, replace(ALWAYS, speed=60.0), now_ms=WALL_MS + 10_000) == at_ms + 600_000
+    assert market_now_ms(memory, ALWAYS, now_ms=WALL_MS - 5_000) == at_ms, "another host's clock is behind"
+    assert market_now_ms(memory, replace(ALWAYS, speed=None), now_ms=WALL_MS + 10_000) == at_ms
+    assert market_now_ms(memory, replace(ALWAYS, is_realtime=True), now_ms=WALL_MS + 10_000) == WALL_MS + 10_000
+    over = replace(memory, shown=replace(memory.shown, is_over=True))
+    assert market_now_ms(over, ALWAYS, now_ms=WALL_MS + 10_000) == at_ms
+
+
+@given(st.integers(0, 20_000), st.integers(0, 59_999), st.integers(0, 7 * 1440))
+def test_feed_that_shows_each_candle_as_it_closes_is_never_sick(minute: int, late_ms: int, begun: int) -> None:
+    market_ms = MONDAY_MS + (begun + minute) * MINUTE_MS + late_ms
+    newest_ms = next(
+        at_ms for at_ms in range(market_ms - market_ms % MINUTE_MS - MINUTE_MS, 0, -MINUTE_MS) if GOLD.is_open(at_ms)
+    )
+    memory = FeedMemory(Shown(market_ms, newest_ms), WALL_MS, WALL_MS, 0)
+
+    assert trouble(memory, replace(ALWAYS, may_be_open=GOLD.may_be_open)) is None
+
+
+@given(st.integers(1, 3 * 1440))
+def test_feed_is_sick_exactly_when_too_many_candles_of_open_hours_are_missing(minutes: int) -> None:
+    newest_ms = ms("2026-03-06T12:00")
+    shown = Shown(newest_ms + (minutes + 1) * MINUTE_MS, newest_ms)
+    missing = sum(GOLD.is_open(newest_ms + (at + 1) * MINUTE_MS) for at in range(minutes))
+
+    found = trouble(FeedMemory(shown, WALL_MS, WALL_MS, 0), replace(ALWAYS, may_be_open=GOLD.may_be_open))
+
+    assert (found is not None) == (missing > SILENT_CANDLES and GOLD.is_open(shown.market_ms))
+    assert found is None or found.missing == missing

@@ -1,0 +1,147 @@
+"""Hours by the calendar of an exchange: holidays, early closes and breaks, as `exchange_calendars` has them.
+
+The library is imported when the first calendar is named: it takes a second, and who names none need not wait for it.
+"""
+
+import warnings
+from bisect import bisect_right
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from trading.errors import Rejected
+
+_DAY_MS = 86_400_000
+_NOT_A_TIME = np.iinfo(np.int64).min
+_EPOCH = date(1970, 1, 1)
+_YEARS = range(1970, 2200)
+_SHOWN = 120
+"""Characters of an error of the library: some of them list every day of twenty years."""
+
+
+class CalendarHours:
+    """When one exchange is open.
+
+    It begins with the years that the library gives by itself, twenty back and one ahead, and computes further ones
+    when it is asked for them; where the library knows no hours it says so.
+    """
+
+    def __init__(self, name: str) -> None:
+        """Compute the hours.
+
+        Raises:
+            ValueError: The library has no such calendar, or cannot compute it.
+        """
+        self.name = name
+        self._span_from_ms = self._span_until_ms = 0
+        self._is_span_open = False
+        calendar = _computed(name, lambda library: library.get_calendar(name))
+        days = calendar.schedule.index
+        self._take(calendar, days[0].date(), days[-1].date())
+
+    def is_open(self, ms: int) -> bool:
+        """Return whether the exchange is open at an instant, in milliseconds since the epoch, UTC.
+
+        An opening instant is open, a closing instant is closed.
+
+        Raises:
+            Rejected: The hours of that time are not known.
+        """
+        if not self._span_from_ms <= ms < self._span_until_ms:
+            self._look_up(ms)
+        return self._is_span_open
+
+    def _look_up(self, ms: int) -> None:
+        """Keep the span between two edges that `ms` is in: the next question is mostly about the same one."""
+        if not self._from_ms <= ms < self._until_ms:
+            self._reach(ms)
+        at = bisect_right(self._edges, ms)
+        self._is_span_open = at % 2 == 1
+        self._span_from_ms = self._edges[at - 1] if at else self._from_ms
+        self._span_until_ms = self._edges[at] if at < len(self._edges) else self._until_ms
+
+    def _take(self, calendar: Any, first: date, last: date) -> None:
+        """Keep the hours of a calendar that has the sessions of these days as instants: open and closed by turns."""
+        self._kind, self._first, self._last = type(calendar), first, last
+        self._edges: list[int] = []
+        for instants in _in_ms(calendar.schedule):
+            is_joined = bool(self._edges) and instants[0] == self._edges[-1]  # one session ends where the next begins
+            self._edges[len(self._edges) - is_joined :] = instants[is_joined:]
+        # A session may begin on the day before its own or end on the day after: all days but the outermost are whole.
+        self._from_ms = min(_ms(first) + _DAY_MS, self._edges[0])
+        self._until_ms = max(_ms(last), self._edges[-1])
+
+    def _reach(self, ms: int) -> None:
+        """Compute further years, so that `ms` is among them."""
+        try:
+            year = datetime.fromtimestamp(ms // 1000, UTC).year
+        except (ValueError, OverflowError, OSError):
+            raise self._not_known(f"{ms} ms") from None
+        if year not in _YEARS:
+            raise self._not_known(str(year))
+        bound_min, bound_max = self._kind.bound_min(), self._kind.bound_max()
+        first, last = min(self._first, date(year - 1, 1, 1)), max(self._last, date(year + 1, 12, 31))
+        first = first if bound_min is None else max(first, bound_min.date())
+        last = last if bound_max is None else min(last, bound_max.date())
+        if first < self._first or last > self._last:
+            try:
+                calendar = _computed(self.name, lambda _: self._kind(start=first.isoformat(), end=last.isoformat()))
+            except ValueError as error:
+                raise Rejected("session", str(error)) from error
+            self._take(calendar, first, last)
+        if not self._from_ms <= ms < self._until_ms:
+            raise self._not_known(datetime.fromtimestamp(ms // 1000, UTC).date().isoformat())
+
+    def _not_known(self, when: str) -> Rejected:
+        return Rejected(
+            "session",
+            f"calendar {self.name} knows the hours from {self._first} to the close of {self._last}, not for {when}: "
+            "a newer exchange_calendars may know more",
+        )
+
+
+@lru_cache(maxsize=256)
+def calendar_hours(name: str) -> CalendarHours:
+    """Return the hours of a calendar by its name, such as `XNYS`; they are computed once.
+
+    Raises:
+        ValueError: There is no such calendar, and near names are listed; or the library cannot compute it.
+    """
+    return CalendarHours(name)
+
+
+def _computed(name: str, compute: Callable[[Any], Any]) -> Any:
+    import exchange_calendars  # noqa: PLC0415  # see above: who names no calendar need not wait for it
+
+    if name not in (names := exchange_calendars.get_calendar_names(include_aliases=True)):
+        by_lower = {known.casefold(): known for known in names}
+        near = [by_lower[match] for match in get_close_matches(name.casefold(), by_lower, n=5, cutoff=0.5)]
+        raise ValueError(
+            f"calendar {name!r} is not known{', near it are ' + ', '.join(near) if near else ''}: "
+            "allowed are the names of exchange_calendars, such as XNYS, CMES or XETR"
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what the library uses of pandas is not ours to mend
+        try:
+            return compute(exchange_calendars)
+        except Exception as error:
+            raise ValueError(
+                f"calendar {name!r}: exchange_calendars cannot compute it with the pandas that is installed "
+                f"({type(error).__name__}: {str(error)[:_SHOWN]}): give the hours with kind 'weekly'"
+            ) from error
+
+
+def _in_ms(schedule: Any) -> list[list[int]]:
+    """Return the instants of each session: open, close, or open, start and end of the break, close."""
+    names = ("open", "break_start", "break_end", "close")
+    columns = [pd.DatetimeIndex(schedule[name]).as_unit("ms").asi8.tolist() for name in names]
+    return [[at_ms for at_ms in times if at_ms != _NOT_A_TIME] for times in zip(*columns, strict=True)]
+
+
+def _ms(day: date) -> int:
+    return (day - _EPOCH).days * _DAY_MS

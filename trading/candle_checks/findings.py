@@ -1,0 +1,54 @@
+"""What was found in candles."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import islice
+
+_SHOWN = 5
+
+
+class Weight(StrEnum):
+    """How much a finding matters: `wrong` must be mended, `doubt` looked at, `note` is only told."""
+
+    WRONG = "wrong"
+    DOUBT = "doubt"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something was found.
+
+    Attributes:
+        open_ms: Open time, milliseconds since the epoch, UTC; None where none could be read.
+        text: What is there.
+        row: Place in the file, counted from 0; None for what lies between rows.
+    """
+
+    open_ms: int | None
+    text: str
+    row: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One kind of finding; a count of 0 says that it was looked for.
+
+    Attributes:
+        first: The first few places.
+    """
+
+    check: str
+    weight: Weight
+    count: int
+    first: tuple[Place, ...] = ()
+
+    @property
+    def is_wrong(self) -> bool:
+        return self.count > 0 and self.weight is Weight.WRONG
+
+
+def found(check: str, weight: Weight, count: int, places: Iterable[Place]) -> Found:
+    """Make a finding that keeps the first few of `places`, which may be lazy."""
+    return Found(check, weight, count, tuple(islice(places, _SHOWN)))

@@ -1,0 +1,165 @@
+"""Whether a feed is well, judged from outside by what its last answers showed. Pure: every observation is an argument.
+
+A source that fails says so by itself. One that goes on answering without a new candle does not: it is found by the
+candles that are missing, which are those that the market should have made since the newest one, while it was open.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from trading.lifecycle import ServiceState
+
+SILENT_CANDLES = 3
+"""As many may be missing. Exchanges show a candle seconds late, and a thin market makes none in a minute now and then;
+from the fourth on no entry would be fresh any more."""
+
+SILENT_AT_LEAST_S = 5.0
+"""Real seconds that they must come to. A market that is played fast makes three candles within milliseconds: nobody
+could do anything about so short a silence, and the machine itself may have been busy for as long."""
+
+_MOST_SLOTS = 10_000
+"""A week of minutes: a feed whose newest candle is older is judged by the last week alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What an answer of a source showed of its market. Times are in milliseconds since the epoch, UTC.
+
+    Attributes:
+        market_ms: Market time of the answer.
+        newest_ms: Open time of the newest closed candle in it; 0 when there was none.
+        is_over: No candle will ever follow that one: a recording has come to its end.
+    """
+
+    market_ms: int
+    newest_ms: int
+    is_over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FeedMemory:
+    """What is remembered of a source's answers. Times are in milliseconds since the epoch, UTC.
+
+    Attributes:
+        shown: By the last answer.
+        answered_ms: Wall clock at the last answer.
+        moved_ms: Wall clock at the first answer with this market time: a source that repeats an old answer whole
+            repeats its market time too.
+        cursor_ms: Open time of the last candle decided, 0 before the first.
+    """
+
+    shown: Shown
+    answered_ms: int
+    moved_ms: int
+    cursor_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedTerms:
+    """What a feed is.
+
+    Attributes:
+        timeframe: Of its candles, as they are told.
+        speed: Seconds of market time in one real second; None for a market that waits for its reader.
+        may_be_open: Tells whether the market trades at a time in milliseconds; True where nobody knows.
+        is_realtime: The market is the world's own: its time is the wall clock.
+    """
+
+    timeframe: str
+    timeframe_ms: int
+    speed: float | None
+    may_be_open: Callable[[int], bool]
+    is_realtime: bool = False
+
+
+class FeedTroubleKind(StrEnum):
+    """What is wrong with a feed."""
+
+    ERROR = "error"
+    SILENT = "silent"
+    REPEATING = "repeating"
+
+
+@dataclass(frozen=True, slots=True)
+class FeedTrouble:
+    """One thing that is wrong with a feed.
+
+    Attributes:
+        reason: What was seen, with the numbers, in words a trader understands.
+        missing: Closed candles that the market should have shown since the newest one; 0 while it is closed.
+        is_transient: Waiting heals it. False for an error of our own.
+    """
+
+    kind: FeedTroubleKind
+    reason: str
+    missing: int
+    is_transient: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.reason}"
+
+
+def feed_trouble(
+    memory: FeedMemory | None, terms: FeedTerms, *, now_ms: int, fetch: Mapping[str, Any] | None = None
+) -> FeedTrouble | None:
+    """Return what is wrong with a feed, None when nothing is.
+
+    Silence is no trouble while the market is closed, before the first candle, and after the last one of a recording.
+    It is judged at the time of the last answer: of a source that nobody asks nothing is known.
+
+    Args:
+        memory: None before the first answer.
+        now_ms: The wall clock.
+        fetch: Status of the service that asks the source, as `Service.get_status` gives it.
+    """
+    if fetch is not None and fetch.get("state") == ServiceState.ERROR:
+        missing = 0 if memory is None else _missing(memory, terms, now_ms)
+        error = str(fetch.get("last_error") or "no reason given")
+        return FeedTrouble(FeedTroubleKind.ERROR, error, missing, is_transient=bool(fetch.get("is_transient")))
+    if memory is None:
+        return None
+    missing = _missing(memory, terms, memory.answered_ms)
+    if missing <= SILENT_CANDLES or not _is_long(missing, terms):
+        return None
+    newest = datetime.fromtimestamp(_newest_ms(memory) / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    since = f"{missing} candles of {terms.timeframe} are missing since the one of {newest}, and the market is open"
+    if memory.shown.newest_ms:
+        return FeedTrouble(FeedTroubleKind.REPEATING, f"the source shows the same candle again: {since}", missing)
+    return FeedTrouble(FeedTroubleKind.SILENT, f"the source answers and shows no candle: {since}", missing)
+
+
+def market_now_ms(memory: FeedMemory, terms: FeedTerms, *, now_ms: int) -> int:
+    """Return what time it is in the market now, without asking the source, in milliseconds since the epoch, UTC.
+
+    Args:
+        now_ms: The wall clock.
+    """
+    if terms.is_realtime:
+        return now_ms
+    if terms.speed is None or memory.shown.is_over:
+        return memory.shown.market_ms
+    return memory.shown.market_ms + int(max(0, now_ms - memory.moved_ms) * terms.speed)
+
+
+def _missing(memory: FeedMemory, terms: FeedTerms, now_ms: int) -> int:
+    """Count the candles that should have closed since the newest one, at `now_ms` by the wall clock."""
+    newest_ms = _newest_ms(memory)
+    market_ms = market_now_ms(memory, terms, now_ms=now_ms)
+    if memory.shown.is_over or not newest_ms or not terms.may_be_open(market_ms):
+        return 0
+    length_ms = terms.timeframe_ms
+    slots = range(newest_ms + length_ms, market_ms - length_ms + 1, length_ms)[-_MOST_SLOTS:]
+    return sum(map(terms.may_be_open, slots))
+
+
+def _newest_ms(memory: FeedMemory) -> int:
+    """Return the open time of the newest candle that was ever seen, 0 for none."""
+    return max(memory.shown.newest_ms, memory.cursor_ms)
+
+
+def _is_long(missing: int, terms: FeedTerms) -> bool:
+    speed = 1.0 if terms.is_realtime else terms.speed
+    return speed is None or missing * terms.timeframe_ms / 1000 / speed >= SILENT_AT_LEAST_S

@@ -1,0 +1,190 @@
+"""The common recursive indicators, at one candle or at many at once, with the same bits on every machine.
+
+A value is that of a formula over the fixed window that ends at its candle, so none follows from the value before. At
+many candles their windows go through the formula side by side: step `k` takes the `k`-th element of every window, and
+a number is then an array with one element for each window. So each formula is written once, of `+ - * /` alone, each
+of which is rounded by itself: IEEE 754 leaves no choice in that, neither for Python's floats nor for NumPy's arrays.
+
+TA-Lib has the same functions; how it rounds depends on its version, and on whether the processor can multiply and add
+in one step.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Number = Any
+"""A float, or an array with one float for each window."""
+
+Steps = Any
+"""The numbers of a series at each step of a window: what a formula goes through. A slice of them is that again."""
+
+_BLOCK = 16_384
+"""Windows that go side by side: few enough for the processor's cache."""
+
+_FEW = 12
+"""Up to so many windows are faster one after the other, in Python's floats."""
+
+_ZERO = 1e-14
+"""Below this a divisor counts as zero, as in TA-Lib."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recursion:
+    """One function.
+
+    Attributes:
+        prepare: Makes of the inputs the series that the formula goes through; those may be shorter by candles that
+            have none before them.
+        formula: Takes the steps of these series and the parameters, and returns the outputs.
+    """
+
+    prepare: Callable[..., Sequence[Floats]]
+    formula: Callable[..., tuple[Number, ...]]
+
+
+def trailing(function: str, inputs: Sequence[Floats], arguments: Sequence[float], window: int) -> tuple[Floats, ...]:
+    """Return each output of a function of `RECURSIONS` at every candle that has a whole window.
+
+    Args:
+        inputs: Series of one length, at least `window`; what the function takes, in TA-Lib's order.
+        arguments: All parameters, in TA-Lib's order.
+        window: Candles of a window, more than the function's look-back.
+
+    Returns:
+        For each output an array of shape (len(inputs[0]) - window + 1,).
+    """
+    recursion = RECURSIONS[function]
+    series = recursion.prepare(*inputs)
+    count = len(inputs[0]) - window + 1
+    length = len(series[0]) - count + 1
+    parts = [recursion.formula(*steps, *arguments) for steps in _steps(series, length, count)]
+    return tuple(np.concatenate(numbers) for numbers in _columns(parts))
+
+
+def _columns(parts: Sequence[tuple[Number, ...]]) -> Iterator[list[Floats]]:
+    return ([np.atleast_1d(number) for number in numbers] for numbers in zip(*parts, strict=True))
+
+
+def _steps(series: Sequence[Floats], length: int, count: int) -> Iterator[list[Steps]]:
+    """Yield the steps of all windows: of one after the other where they are few, of a block of them otherwise."""
+    if count <= _FEW:
+        lists = [one.tolist() for one in series]
+        for at in range(count):
+            yield [one[at : at + length] for one in lists]
+        return
+    for first in range(0, count, _BLOCK):
+        together = min(_BLOCK, count - first)
+        yield [_ManyWindows(one[first:], together, range(length)) for one in series]
+
+
+class _ManyWindows:
+    """Some steps of the first `count` windows of a series."""
+
+    def __init__(self, series: Floats, count: int, steps: range) -> None:
+        self._series = series
+        self._count = count
+        self._steps = steps
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __getitem__(self, some: slice) -> "_ManyWindows":
+        return _ManyWindows(self._series, self._count, self._steps[some])
+
+    def __iter__(self) -> Iterator[Floats]:
+        return (self._series[step : step + self._count] for step in self._steps)
+
+
+def _total(numbers: Iterable[Number]) -> Number:
+    """Return the sum, added one after the other: a number that may be changed."""
+    total = 0.0
+    for number in numbers:
+        total = total + number
+    return total
+
+
+def _average(steps: Steps, period: int, weight: float) -> Number:
+    """Return the exponential average at the last step; it begins with the mean of the first `period`."""
+    value = _total(steps[:period]) / period
+    for number in steps[period:]:
+        value += (number - value) * weight
+    return value
+
+
+def _averages(steps: Steps, period: int, weight: float) -> Iterator[Number]:
+    """Yield the exponential average at each step that has one; an array is always the same one, changed in place."""
+    value = _total(steps[:period]) / period
+    yield value
+    for number in steps[period:]:
+        value += (number - value) * weight
+        yield value
+
+
+def _ratio(part: Number, whole: Number) -> Number:
+    """Return the part over the whole; zero where the whole is."""
+    if isinstance(whole, float):
+        return part / whole if abs(whole) >= _ZERO else 0.0
+    return np.divide(part, whole, out=np.zeros(len(whole)), where=np.abs(whole) >= _ZERO)
+
+
+def _ema(close: Steps, period: float) -> tuple[Number, ...]:
+    return (_average(close, int(period), 2.0 / (period + 1.0)),)
+
+
+def _sma(close: Steps, period: float) -> tuple[Number, ...]:
+    count = int(period)
+    return (_total(close[len(close) - count :]) / count,)
+
+
+def _macd(close: Steps, fast: float, slow: float, signal: float) -> tuple[Number, ...]:
+    quick, late = int(min(fast, slow)), int(max(fast, slow))
+    later = _averages(close, late, 2.0 / (late + 1.0))
+    earlier = _averages(close[late - quick :], quick, 2.0 / (quick + 1.0))  # both have a value from the same step on
+    lines = (one - other for one, other in zip(earlier, later, strict=True))
+    total = 0.0
+    for line in islice(lines, int(signal)):
+        total = total + line
+    average = total / signal
+    for line in lines:
+        average += (line - average) * (2.0 / (signal + 1.0))
+    return line, average, line - average
+
+
+def _rsi(gains: Steps, losses: Steps, period: float) -> tuple[Number, ...]:
+    gain, loss = (_average(steps, int(period), 1.0 / period) for steps in (gains, losses))
+    return (100.0 * _ratio(gain, gain + loss),)
+
+
+def _atr(ranges: Steps, period: float) -> tuple[Number, ...]:
+    return (_average(ranges, int(period), 1.0 / period),)
+
+
+def _gains_and_losses(close: Floats) -> Sequence[Floats]:
+    change = np.diff(close)
+    return np.maximum(change, 0.0), np.maximum(-change, 0.0)
+
+
+def _true_ranges(high: Floats, low: Floats, close: Floats) -> Sequence[Floats]:
+    before = close[:-1]
+    spans = high[1:] - low[1:], np.abs(high[1:] - before), np.abs(low[1:] - before)
+    return (np.maximum(np.maximum(*spans[:2]), spans[2]),)
+
+
+def _as_it_is(series: Floats) -> Sequence[Floats]:
+    return (series,)
+
+
+RECURSIONS: Mapping[str, Recursion] = {
+    "ATR": Recursion(_true_ranges, _atr),
+    "EMA": Recursion(_as_it_is, _ema),
+    "MACD": Recursion(_as_it_is, _macd),
+    "RSI": Recursion(_gains_and_losses, _rsi),
+    "SMA": Recursion(_as_it_is, _sma),
+}
+"""The functions that can be had here, by their names in TA-Lib."""

@@ -1,0 +1,194 @@
+"""`trading candles convert` and `resample`: files of candles made of others."""
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.text import Text
+
+from adapters.candle_files import (
+    SUFFIXES,
+    CandleFileError,
+    Converted,
+    RawCandles,
+    Zone,
+    convert,
+    read_raw,
+    write_candles,
+)
+from trading.candles import Candles
+from trading.resampling import Resampled, resample
+from worker.commands.candle_files import (
+    FILE,
+    JSON,
+    TIME_FORMAT,
+    TIMEFRAME,
+    TIMEZONE,
+    hours_of,
+    left_out_words,
+    read_strictly,
+    read_timeframe,
+    telling_file_faults,
+)
+from worker.commands.outcome import ExitCode, Failed
+from worker.commands.output import Column, make_console, minute, print_json, table
+
+OUT = click.argument("out", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT")
+FORCE = click.option("--force", is_flag=True, help="Replace OUT where it is there already.")
+
+
+@click.command("convert")
+@FILE
+@OUT
+@TIMEFRAME
+@TIMEZONE
+@TIME_FORMAT
+@click.option("--stamped-at-close", is_flag=True, help="The times are those at which candles end, not begin.")
+@FORCE
+@JSON
+def convert_file(
+    file: Path,
+    out: Path,
+    timeframe: str | None,
+    zone: Zone | None,
+    time_format: str | None,
+    stamped_at_close: bool,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Write the candles of FILE to OUT, as a file source plays them.
+
+    Sorted, each time once, and only what can be used; each row that is dropped is counted with the reason. OUT ends in
+    .csv, .csv.gz or .parquet.
+    """
+    _check_out(file, out, is_forced=force)
+    now_ms = int(time.time() * 1000)
+    with telling_file_faults():
+        raw = read_raw(file, zone=zone, time_format=time_format)
+        done = convert(raw, now_ms=now_ms, timeframe=timeframe, stamped_at_close=stamped_at_close)
+        write_candles(out, done.candles, timeframe=done.timeframe, overwrite=force)
+    if as_json:
+        print_json(_converted(file, out, raw, done))
+    else:
+        _tell_converted(file, out, raw, done)
+
+
+@click.command("resample")
+@FILE
+@OUT
+@click.option("--timeframe", "to", callback=read_timeframe, required=True, metavar="TIMEFRAME", help="The longer one.")
+@click.option("--partial", is_flag=True, help="Also candles of which shorter ones are missing.")
+@click.option("--symbol", metavar="SYMBOL", help="While this configured symbol's market is closed, none is missing.")
+@FORCE
+@JSON
+def resample_file(
+    file: Path, out: Path, to: str, partial: bool, symbol: str | None, force: bool, as_json: bool
+) -> None:
+    """Make longer candles of those in FILE, and write them to OUT.
+
+    They begin at whole multiples of the timeframe, UTC. One of which a shorter candle is missing is left out, and
+    counted; a gap stays a gap.
+    """
+    _check_out(file, out, is_forced=force)
+    session, _ = hours_of(symbol)
+    with telling_file_faults():
+        source, timeframe = read_strictly(file)
+        try:
+            is_open = session.may_be_open if session else None
+            done = resample(source, timeframe=timeframe, to=to, keep_partial=partial, is_open=is_open)
+        except ValueError as error:
+            raise Failed(ExitCode.USAGE, str(error)) from error
+        if not len(done.candles):
+            raise CandleFileError(f"{file}: no candle of {to} is whole; --partial makes those that are not, too")
+        write_candles(out, done.candles, timeframe=to, overwrite=force)
+    if as_json:
+        print_json(_resampled(file, out, source, timeframe, to, done))
+    else:
+        _tell_resampled(out, source, timeframe, to, done)
+
+
+def _check_out(file: Path, out: Path, *, is_forced: bool) -> None:
+    """Say what is wrong with OUT before the work is done."""
+    fault = ""
+    if not out.name.endswith(SUFFIXES):
+        fault = f"allowed endings are {', '.join(SUFFIXES)}"
+    elif not out.absolute().parent.is_dir():
+        fault = f"there is no folder {out.parent}"
+    elif out.exists() and out.samefile(file):
+        fault = "is the file that is read; write to another one"
+    elif out.exists() and not is_forced:
+        fault = "is there already; --force replaces it"
+    if fault:
+        raise Failed(ExitCode.USAGE, f"{out}: {fault}")
+
+
+def _converted(file: Path, out: Path, raw: RawCandles, done: Converted) -> dict[str, Any]:
+    return {
+        "file": str(file),
+        "layout": raw.layout,
+        "columns_left_out": list(raw.left_out),
+        "has_volume": raw.has_volume,
+        "rows": done.rows,
+        "out": str(out),
+        "timeframe": done.timeframe,
+        "candles": len(done.candles),
+        "first_ms": int(done.candles.open_ms[0]),
+        "last_ms": done.candles.last_open_ms,
+        "moved": done.moved,
+        "dropped": [asdict(loss) for loss in done.losses],
+    }
+
+
+def _tell_converted(file: Path, out: Path, raw: RawCandles, done: Converted) -> None:
+    console = make_console()
+    console.tell(Text(f"{file}: {raw.layout}{left_out_words(raw.left_out)}\n"))
+    if done.losses:
+        console.tell(table(DROPPED, done.losses, width=console.width))
+        click.echo("")
+    if not raw.has_volume:
+        click.echo("it has no volume: 0 is written")
+    if done.moved:
+        click.echo(f"put in order, because they stood after a later one: {done.moved:,}")
+    dropped = sum(loss.count for loss in done.losses)
+    click.echo(f"{done.rows:,} rows in, {len(done.candles):,} candles of {done.timeframe} out, {dropped:,} dropped")
+    _tell_written(out, done.candles)
+
+
+DROPPED = (
+    Column("dropped because", lambda loss: loss.reason, is_prose=True),
+    Column("rows", lambda loss: f"{loss.count:,}", is_number=True),
+    Column("first lines", lambda loss: ", ".join(f"{line:,}" for line in loss.first_lines[:3])),
+)
+
+
+def _resampled(file: Path, out: Path, source: Candles, timeframe: str, to: str, done: Resampled) -> dict[str, Any]:
+    return {
+        "file": str(file),
+        "timeframe": timeframe,
+        "rows": len(source),
+        "out": str(out),
+        "to": to,
+        "candles": len(done.candles),
+        "partial": len(done.partial),
+        "left_out": len(done.left_out),
+        "unused": done.unused,
+        "first_left_out_ms": done.left_out[:5].tolist(),
+    }
+
+
+def _tell_resampled(out: Path, source: Candles, timeframe: str, to: str, done: Resampled) -> None:
+    click.echo(f"{len(source):,} candles of {timeframe} in, {len(done.candles):,} of {to} out")
+    if len(done.left_out):
+        first = ", ".join(minute(at) for at in done.left_out[:3].tolist())
+        click.echo(
+            f"{len(done.left_out):,} are not whole and left out, with {done.unused:,} candles; first {first} UTC"
+        )
+    if len(done.partial):
+        click.echo(f"{len(done.partial):,} of them are not whole")
+    _tell_written(out, done.candles)
+
+
+def _tell_written(out: Path, candles: Candles) -> None:
+    click.echo(f"{out}: {minute(int(candles.open_ms[0]))} to {minute(candles.last_open_ms)} UTC")

@@ -1,0 +1,154 @@
+"""`trading replay`: recorded candles through the same services, in this process, without Redis and without a ledger."""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from adapters.replay import replay as run_replay
+from adapters.sources.file import read_candles
+from configs.errors import ConfigError
+from configs.load import SystemConfig, load_system
+from configs.settings import OVERRIDE_SECTIONS, PREFIX, load_settings
+from configs.symbols import FileSource
+from trading.candles import Candles
+from trading.errors import UnknownSymbol
+from worker.commands.outcome import ExitCode, Failed
+from worker.commands.output import print_json
+from worker.commands.progress import progress_bar
+from worker.commands.replay_output import as_dict, tell
+
+
+def _instant(ctx: click.Context, option: click.Parameter, text: str | None) -> int | None:
+    """Read an ISO instant as milliseconds since the epoch; a day, or a time without an offset, is in UTC."""
+    if text is None:
+        return None
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{text!r}: allowed is an ISO instant such as 2026-04-01 or 2026-04-01T08:30Z"
+        ) from error
+    return int((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp() * 1000)
+
+
+@click.command()
+@click.option("--symbol", "symbols", multiple=True, required=True, metavar="SYMBOL", help="A configured symbol.")
+@click.option(
+    "--candles",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="FILE",
+    help="Its candles, one FILE for each --symbol in the same order; left out, the file that its source plays.",
+)
+@click.option("--from", "from_ms", callback=_instant, metavar="TIME", help="First candle decided on; UTC.")
+@click.option("--to", "to_ms", callback=_instant, metavar="TIME", help="Candles from here on are left out; UTC.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Another value than the configured one, such as strategy.params.fast=20 or account.max_daily_loss=500.",
+)
+@click.option("--close-at-end", is_flag=True, help="Close what is open at the last close of its symbol.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all of it.")
+def replay(
+    symbols: tuple[str, ...],
+    files: tuple[Path, ...],
+    from_ms: int | None,
+    to_ms: int | None,
+    settings: tuple[str, ...],
+    close_at_end: bool,
+    as_json: bool,
+) -> None:
+    """Replay recorded candles as if they were lived.
+
+    The same services, rules, limits and fill rules as live, in one process: nothing is sent, and neither Redis nor the
+    ledger is touched. Several symbols are merged by time and share the account; where their candles close at the same
+    time, the one named first is decided on first.
+
+    A KEY of --set belongs to each --symbol, or begins with account, services or symbols.NAME.
+    """
+    system = configured(symbols, settings)
+    candles = recorded(system, symbols, files)
+    with progress_bar("replaying") as bar:
+        whole = sum(len(one) for one in candles.values())
+        begun_s = time.perf_counter()
+        try:
+            result = run_replay(
+                system,
+                candles,
+                from_ms=from_ms,
+                to_ms=to_ms,
+                close_at_end=close_at_end,
+                on_progress=lambda done: bar.show(done, whole),
+            )
+        except ValueError as error:
+            raise Failed(ExitCode.NO, str(error)) from error
+        took_s = time.perf_counter() - begun_s
+    if as_json:
+        print_json(as_dict(result))
+    else:
+        tell(result, took_s)
+
+
+def configured(symbols: Sequence[str], settings: Sequence[str]) -> SystemConfig:
+    """Load the configuration with the values of the command line over it.
+
+    Raises:
+        ConfigError: Names every fault; those of the command line by their option.
+        UnknownSymbol: A symbol is not configured.
+    """
+    names = dict(_override(text, symbol) for text in settings for symbol in symbols)
+    try:
+        system = load_system(
+            load_settings().config_dir, {**os.environ, **{name: value for name, (_, value) in names.items()}}
+        )
+    except ConfigError as error:
+        raise ConfigError([_as_given(fault, names) for fault in error.faults]) from error
+    for symbol in symbols:
+        if symbol not in system.symbols:
+            raise UnknownSymbol(symbol, tuple(system.symbols))
+    return system
+
+
+def recorded(system: SystemConfig, symbols: Sequence[str], files: Sequence[Path]) -> Mapping[str, Candles]:
+    """Read the candles of each symbol."""
+    if len(set(symbols)) < len(symbols):
+        raise click.UsageError(f"a symbol is named twice: {', '.join(symbols)}")
+    if files and len(files) != len(symbols):
+        raise click.UsageError(f"{len(symbols)} --symbol and {len(files)} --candles: give one FILE for each symbol")
+    paths = dict(zip(symbols, files, strict=True)) if files else {one: _played_file(one, system) for one in symbols}
+    try:
+        return {name: read_candles(path, timeframe=system.symbols[name].timeframe) for name, path in paths.items()}
+    except ValueError as error:
+        raise Failed(ExitCode.NO, f"{error}\nlook at it: celery -A tasks trading candles check FILE") from error
+
+
+def _played_file(symbol: str, system: SystemConfig) -> Path:
+    source = system.symbols[symbol].source
+    if not isinstance(source, FileSource):
+        raise click.UsageError(f"{symbol} does not play a file (its source is {source.kind}): say which with --candles")
+    return source.path
+
+
+def _override(text: str, symbol: str) -> tuple[str, tuple[str, str]]:
+    """Return the environment variable that means the same, what was given, and the value."""
+    key, is_given, value = text.partition("=")
+    if not is_given or not key:
+        raise click.UsageError(f"--set {text}: allowed is KEY=VALUE, such as --set risk.units=2")
+    parts = key.split(".")
+    if parts[0].upper() not in OVERRIDE_SECTIONS:
+        parts = ["symbols", symbol, *parts]
+    name = PREFIX + "__".join(part.replace("-", "_").replace(".", "_").upper() for part in parts)
+    return name, (f"--set {key}", value)
+
+
+def _as_given(fault: str, names: Mapping[str, tuple[str, str]]) -> str:
+    for name, (given, _) in names.items():
+        fault = fault.replace(name, given)
+    return fault

@@ -1,0 +1,124 @@
+"""Has each worker tell of itself: the event loop says how it stands, a thread writes that into Redis.
+
+So a Redis that is slow or away never holds the loop, and a loop that stands still has nothing newer to say.
+"""
+
+import logging
+import os
+import queue
+import socket
+import threading
+from typing import Any
+
+from celery import bootsteps
+from celery.worker.state import active_requests
+
+from adapters.clock import now_ms
+from adapters.heartbeats import BEAT_S, RunningStep, WorkerBeat, forget_heartbeat, write_heartbeat
+from adapters.redis_client import connect_briefly
+from configs.settings import load_settings, resolve_redis_url
+from tasks.request import symbol_of
+from trading.errors import Transient
+
+logger = logging.getLogger(__name__)
+
+END_S = 3.0
+"""The last write may take as long: a second for connecting, one for the answer, and some."""
+
+
+class Scribe:
+    """Writes the newest heartbeat of a node, in a thread of its own; older ones that wait are passed over."""
+
+    def __init__(self, url: str, namespace: str, node: str) -> None:
+        self._client = connect_briefly(url)
+        self._namespace = namespace
+        self._node = node
+        self._beats: queue.SimpleQueue[WorkerBeat | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+        self.trouble = ""
+        """Why the last write failed; it is not logged there, because a fork may come at any moment."""
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def write(self, beat: WorkerBeat) -> None:
+        self._beats.put(beat)
+
+    def stop(self) -> None:
+        """Take the heartbeat back, and end the thread."""
+        self._beats.put(None)
+        self._thread.join(END_S)
+
+    def _run(self) -> None:
+        while (beat := self._newest()) is not None:
+            try:
+                write_heartbeat(self._client, self._namespace, beat)
+                self.trouble = ""
+            except Transient as trouble:
+                self.trouble = str(trouble)
+        try:
+            forget_heartbeat(self._client, self._namespace, self._node)
+        except Transient as trouble:
+            self.trouble = str(trouble)
+        self._client.close()
+
+    def _newest(self) -> WorkerBeat | None:
+        beat = self._beats.get()
+        while beat is not None and not self._beats.empty():
+            beat = self._beats.get()
+        return beat
+
+
+class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
+    """Writes a heartbeat from the event loop's timer, and takes it back at a clean stop."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        super().__init__(worker, **options)
+        self._timers: list[Any] = []
+        self._scribe: Scribe | None = None
+        self._told = ""
+
+    def start(self, worker: Any) -> None:
+        settings = load_settings()
+        self._is_supervised = settings.supervised
+        self._started_ms = now_ms()
+        self._scribe = Scribe(resolve_redis_url(settings), settings.namespace, worker.hostname)
+        self._scribe.start()
+        self._timers = [
+            worker.timer.call_after(0, self._beat, (worker,)),
+            worker.timer.call_repeatedly(BEAT_S, self._beat, (worker,)),
+        ]
+
+    def stop(self, worker: Any) -> None:
+        for timer in self._timers:
+            timer.cancel()
+        if self._scribe is not None:
+            self._scribe.stop()
+
+    terminate = stop
+
+    def _beat(self, worker: Any) -> None:
+        assert self._scribe is not None
+        self._scribe.write(
+            WorkerBeat(
+                node=worker.hostname,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                queues=tuple(sorted(worker.app.amqp.queues.consume_from)),
+                at_ms=now_ms(),
+                started_ms=self._started_ms,
+                is_supervised=self._is_supervised,
+                running=tuple(running_step(request) for request in tuple(active_requests)),
+            )
+        )
+        if (trouble := self._scribe.trouble) != self._told:
+            self._told = trouble
+            logger.warning("heartbeat_%s", f"unwritten reason={trouble}" if trouble else "written again")
+
+
+def running_step(request: Any) -> RunningStep:
+    """Return what is told of a request that the pool works on."""
+    name = request.task.name
+    return RunningStep(request.id, name, symbol_of(name, request.args, request.kwargs), int(request.time_start * 1000))
