@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
@@ -186,7 +185,7 @@ class BooksWriter:
         if not orders:
             return
         owner = {"symbol": symbol, "strategy": strategy, "state": _RESTING, "filled_units": 0.0}
-        rows = [{**asdict(order), **owner} for order in orders]
+        rows = [{**order._asdict(), **owner} for order in orders]
         self._connection.execute(orders_table.insert(), rows)
 
     def open_book(self, symbol: str, strategy: str) -> None:
@@ -212,7 +211,7 @@ class BooksWriter:
         for execution in change.executions:
             self.sequence += 1
             fill_id = f"{execution.client_order_id}-1"
-            rows.append({**asdict(execution), "sequence": self.sequence, "fill_id": fill_id})
+            rows.append({**execution._asdict(), "sequence": self.sequence, "fill_id": fill_id})
         book: dict[str, Any] = {
             "units": change.book.units,
             "average_price": change.book.average_price,

@@ -128,19 +128,19 @@ def _result(
     lengths_ms = {symbol: timeframe_ms(system.symbols[symbol].timeframe) for symbol in candles}
     ended = _close_out(system, candles, ledger, venue) if close_at_end else []
     booked = _in_order([*ledger.fills(), *ended], candles, lengths_ms)
-    orders = _orders(candles, ledger, venue)
+    requests = [request for request, _ in ledger.orders()]
     return Replay(
         account=system.account.name,
         starting_balance=system.account.starting_balance,
         candles=candles,
         timeframes={symbol: system.symbols[symbol].timeframe for symbol in candles},
-        decisions=_decisions(feeds, ledger),
-        orders=orders,
         fills=[fill for fill, _, _ in booked],
-        trades=trades_of(booked, orders, at_end=frozenset(fill.client_order_id for fill, _, _ in ended)),
+        trades=trades_of(booked, requests, at_end=frozenset(fill.client_order_id for fill, _, _ in ended)),
         positions=list({(now.symbol, now.strategy): now for _, _, now in booked}.values()),
         equity=equity_of(system.account.starting_balance, candles, lengths_ms, booked),
         journals={symbol: _journal(store, symbol) for symbol in candles},
+        list_orders=lambda: _orders(candles, ledger, venue),
+        list_decisions=lambda: _decisions(feeds, ledger),
     )
 
 

@@ -64,8 +64,7 @@ class FillTerms:
         return units * price * self.commission_bps / 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Resting:
+class Resting(NamedTuple):
     """An order that waits: a market order for its candle, a protective order for its price.
 
     Attributes:
@@ -103,8 +102,7 @@ class Resting:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Book:
+class Book(NamedTuple):
     """What one strategy has on one symbol.
 
     Attributes:
@@ -121,8 +119,7 @@ class Book:
     orders: tuple[Resting, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Execution:
+class Execution(NamedTuple):
     """One fill: `units` positive, `price` after spread and slippage, `fee` not negative, `market_ms` as in `Fill`."""
 
     client_order_id: str
@@ -134,8 +131,7 @@ class Execution:
     market_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """A book afterwards, and what happened to it.
 
     Attributes:

@@ -54,14 +54,14 @@ HOOKED = (
     ),
     Hooked("store", RedisSymbolStore, frozenset({"feed", "load", "window"})),
     Hooked("bus", RedisEventBus, frozenset({"recent", "follow"})),
-    Hooked("runtime", Runtime, frozenset({"known", "pipeline"})),
+    Hooked("runtime", Runtime, frozenset({"known", "look", "pipeline"})),
     Hooked("liar", LyingVenue),
     Hooked("sends", SqlSends, frozenset({"age_s"})),
     # what it is only asked goes through the lying venue, and has its places there
     Hooked(
         "paper", PaperVenue, frozenset({"balance", "cash", "clock_ms", "fills", "find", "open_orders", "positions"})
     ),
-    Hooked("source", PlayedSource),
+    Hooked("source", PlayedSource, frozenset({"close"})),
     Hooked("leadership", Leadership),
 )
 
@@ -96,7 +96,10 @@ WITH_COMMIT = ("before", "in", "after")
 _TASK = ("task.run", "message.acknowledge")
 _STEP = (*_TASK, "message.publish")
 EVENTS = ("bus.publish", "runtime.flush")
-AFRESH = ("runtime.count_delivery", "runtime.rebuild", "runtime.report", "paper.open", "sends.open")
+AFRESH = (
+    *("runtime.count_delivery", "runtime.rebuild", "runtime.report", "paper.open", "sends.open"),
+    "source.history",
+)
 SENDING = (
     *("ledger.mark", "ledger.record_fills", "ledger.open_incidents", "ledger.mark_told"),
     *("liar.submit", "paper.submit", "sends.note"),
@@ -109,7 +112,6 @@ LISTED: Mapping[str, tuple[str, ...]] = {
         *EVENTS,
         *AFRESH,
         "source.newest",
-        "source.history",
         "store.seed",
         "store.expose",
         "store.set_desired",
@@ -120,7 +122,7 @@ LISTED: Mapping[str, tuple[str, ...]] = {
     "execute": (*_STEP, *EVENTS, *AFRESH, *SENDING, *_ASKING, "ledger.decide", "store.expose", "store.commit"),
     "reconcile": (*_TASK, *EVENTS, *AFRESH[1:], *SENDING, *_ASKING, "source.newest", "store.expose"),
     "control": (
-        *_TASK,
+        *_STEP,
         "bus.publish",
         "ledger.set_desired",
         "ledger.set_quarantine",

@@ -181,7 +181,7 @@ def test_restart_builds_all_four_services_anew_and_lets_a_paused_symbol_run(runn
 
     answer = running.ask("restart_symbol", GOLD, "asked by a test")
 
-    assert (answer["now"], answer["reason"]) == ("running", "restart: asked by a test")
+    assert (answer["now"], answer["reason"]) == ("running", "asked by a test")
     running.system.wait_until(lambda: len(running.started()) >= len(before) + 4, "services that start")
     assert set(running.started()[len(before) :]) == SERVICES
     running.until_it_goes_on()

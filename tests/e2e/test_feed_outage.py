@@ -107,14 +107,8 @@ def entries(system: TradingSystem, symbol: str) -> list[int]:
     return sorted(int(row["correlation_id"].rpartition(":")[2]) for row in rows if row["leg"] == "entry")
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        pytest.param(Fault.NO_ANSWER, marks=pytest.mark.long),
-        pytest.param(Fault.EMPTY, marks=pytest.mark.long),
-        Fault.REPEATED,
-    ],
-)
+@pytest.mark.long
+@pytest.mark.parametrize("fault", [Fault.NO_ANSWER, Fault.EMPTY, Fault.REPEATED])
 def test_feed_that_fails_for_ten_minutes_is_told_and_heals_without_a_person(
     make_system: MakeSystem, tmp_path: Path, fault: Fault
 ) -> None:

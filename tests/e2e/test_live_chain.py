@@ -61,6 +61,7 @@ def test_worker_with_its_books_on_postgresql_gives_those_of_one_process_on_sqlit
     assert_same(live, reference(make_system, files))
 
 
+@pytest.mark.long
 def test_recorded_gold_and_bitcoin_live_give_the_books_of_one_process(make_system: MakeSystem, tmp_path: Path) -> None:
     count = int(os.environ.get("TRADING_TEST_CANDLES", "250"))
     recordings = {"XAUUSD": recorded("XAUUSD_1m.csv.gz"), "BTCUSDT": recorded("BTCUSDT_1m.csv.gz")}
@@ -134,6 +135,7 @@ def test_pause_by_celery_call_stops_new_intents_and_leaves_the_other_symbol_alon
     assert entries("XAUUSD") == frozen
 
 
+@pytest.mark.long
 def test_two_beats_and_doubled_ticks_decide_each_candle_once(
     make_system: MakeSystem, candle_files: dict[str, Path]
 ) -> None:

@@ -108,6 +108,7 @@ def test_pause_answers_within_a_second_beside_full_queues_and_a_hung_step_and_no
     assert {symbol: crowded.entries(symbol) for symbol in taken_s} == entries
 
 
+@pytest.mark.long
 def test_pause_is_not_taken_by_a_worker_that_hangs_in_a_reconcile(
     make_system: Callable[..., TradingSystem], tmp_path: Path
 ) -> None:

@@ -177,6 +177,7 @@ def test_step_that_hears_the_soft_limit_is_an_error_that_says_what_took_how_long
     held.system.wait_until(lambda: held.status()["state"] == "running", "a service that has recovered")
 
 
+@pytest.mark.long
 def test_step_that_is_deaf_is_killed_at_the_hard_limit_and_the_next_one_works_in_a_fresh_process(live: Live) -> None:
     held, worker, app = live
     first = pool_child(worker)
@@ -262,6 +263,7 @@ def supervised(tmp_path: Path, own_redis: RedisServer) -> Iterator[tuple[Held, S
     held.system.stop()
 
 
+@pytest.mark.long
 def test_worker_whose_main_process_stands_still_is_killed_and_started_again(
     supervised: tuple[Held, Supervisor, list[str]], tmp_path: Path
 ) -> None:

@@ -142,6 +142,7 @@ def test_worker_frozen_while_it_holds_the_lock_of_the_account_loses_it_and_write
 
 
 @pytest.mark.parametrize("is_reversal", [False, pytest.param(True, marks=pytest.mark.long)], ids=["entry", "reversal"])
+@pytest.mark.long
 def test_worker_frozen_between_claim_and_send_sends_the_same_order_again_when_it_wakes_up(
     make_system: MakeSystem, files: dict[str, Path], *, is_reversal: bool
 ) -> None:

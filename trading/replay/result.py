@@ -3,14 +3,15 @@
 Times are milliseconds since the epoch, UTC; prices and money are in quote currency, units in the base asset.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trading.candles import CLOSE, Candles
-from trading.orders import Fill, Leg, OrderState, Side
+from trading.orders import Fill, Leg, OrderRequest, OrderState, Side
 from trading.positions import Position
 
 Floats = NDArray[np.float64]
@@ -144,18 +145,16 @@ class Journal:
     regimes: Sequence[str]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Replay:
-    """All that a replay came to.
+    """All that a replay came to; orders and decisions are put together when they are first asked for.
 
     Attributes:
         account: Name of the account.
         starting_balance: Before the first order.
         candles: By symbol: those that were decided on.
         timeframes: By symbol.
-        decisions: One for each signal, oldest first.
-        orders: Protective ones too, oldest first.
-        fills: In the order of their sequence.
+        fills: In the order of market time, numbered so.
         trades: In the order of their last fill; those still open at the end come last.
         positions: As they are at the end, flat ones too.
         equity: The account's worth.
@@ -166,26 +165,36 @@ class Replay:
     starting_balance: float
     candles: Mapping[str, Candles]
     timeframes: Mapping[str, str]
-    decisions: Sequence[Decision]
-    orders: Sequence[Order]
     fills: Sequence[Fill]
     trades: Sequence[Trade]
     positions: Sequence[Position]
     equity: Equity
     journals: Mapping[str, Journal]
+    list_orders: Callable[[], Sequence[Order]] = field(repr=False)
+    list_decisions: Callable[[], Sequence[Decision]] = field(repr=False)
+
+    @cached_property
+    def orders(self) -> Sequence[Order]:
+        """Return all orders, protective ones too, oldest first."""
+        return self.list_orders()
+
+    @cached_property
+    def decisions(self) -> Sequence[Decision]:
+        """Return what was decided on each signal, oldest first."""
+        return self.list_decisions()
 
 
 def trades_of(
-    booked: Iterable[Booked], orders: Iterable[Order], *, at_end: frozenset[str] = frozenset()
+    booked: Iterable[Booked], requests: Iterable[OrderRequest], *, at_end: frozenset[str] = frozenset()
 ) -> list[Trade]:
     """Fold fills into trades.
 
     Args:
         booked: Each fill with the position before and after it, in the order of their sequence.
-        orders: Those that the fills belong to: they tell stops, and exits that a new entry followed.
+        requests: The orders that were decided on: they tell stops, and exits that a new entry followed.
         at_end: Ids of the orders that closed what was open when the candles ended.
     """
-    by_id = {order.client_order_id: order for order in orders}
+    by_id = {request.client_order_id: request for request in requests}
     entered = {(one.symbol, one.strategy, one.decided_ms) for one in by_id.values() if one.leg is Leg.ENTRY}
     open_trades: dict[tuple[str, str], _OpenTrade] = {}
     done: list[Trade] = []
@@ -211,7 +220,7 @@ def _reason(leg: Leg, *, is_reversal: bool) -> str:
 class _OpenTrade:
     """A trade on its way."""
 
-    def __init__(self, first: Fill, order: Order | None, realised_before: float, units: float) -> None:
+    def __init__(self, first: Fill, order: OrderRequest | None, realised_before: float, units: float) -> None:
         self._first = first
         self._order = order
         self._realised_before = realised_before

@@ -113,7 +113,7 @@ def test_market_fill_pays_half_the_spread_and_slippage_and_commission(way: int) 
 @both_sides
 def test_exit_at_open_pays_costs_and_cancels_protection(way: int) -> None:
     book = opened(way)
-    book = replace(book, orders=(*book.orders, exit_order(way)))
+    book = book._replace(orders=(*book.orders, exit_order(way)))
 
     change = step(book, bar(2, way, (102, 103, 90, 100)), COSTLY)  # its low is beyond the stop, which is gone by then
 
@@ -129,7 +129,7 @@ def test_exit_at_open_pays_costs_and_cancels_protection(way: int) -> None:
 @both_sides
 def test_exit_open_beyond_stop_fills_before_the_stop(way: int) -> None:
     book = opened(way)
-    book = replace(book, orders=(*book.orders, exit_order(way)))
+    book = book._replace(orders=(*book.orders, exit_order(way)))
 
     assert fills(step(book, bar(2, way, (90, 91, 89, 90)))) == [(Leg.EXIT, shown(90, way))]
 
@@ -137,7 +137,7 @@ def test_exit_open_beyond_stop_fills_before_the_stop(way: int) -> None:
 @both_sides
 def test_exit_larger_than_position_never_flips(way: int) -> None:
     book = opened(way)
-    change = step(replace(book, orders=(*book.orders, exit_order(way, units=5))), bar(2, way, (101, 102, 100, 101)))
+    change = step(book._replace(orders=(*book.orders, exit_order(way, units=5))), bar(2, way, (101, 102, 100, 101)))
 
     assert [execution.units for execution in change.executions] == [2.0]
     assert change.book.units == 0.0
@@ -146,7 +146,7 @@ def test_exit_larger_than_position_never_flips(way: int) -> None:
 @both_sides
 def test_exit_of_a_part_keeps_protection_for_the_rest(way: int) -> None:
     book = opened(way)
-    part = step(replace(book, orders=(*book.orders, exit_order(way, units=0.5))), bar(2, way, (101, 102, 100, 101)))
+    part = step(book._replace(orders=(*book.orders, exit_order(way, units=0.5))), bar(2, way, (101, 102, 100, 101)))
     rest = step(part.book, bar(3, way, (98, 99, 94, 98)))
 
     assert part.book.units == way * 1.5
@@ -166,7 +166,7 @@ def test_exit_with_nothing_to_close_is_canceled_and_fills_nothing(way: int) -> N
 @both_sides
 def test_exit_then_entry_in_the_order_sent_reverses(way: int) -> None:
     book = opened(way)
-    book = replace(book, orders=(*book.orders, exit_order(way), entry(-way, minute=2)))
+    book = book._replace(orders=(*book.orders, exit_order(way), entry(-way, minute=2)))
 
     change = step(book, bar(2, way, (102, 103, 101, 102)))
 
@@ -178,7 +178,7 @@ def test_exit_then_entry_in_the_order_sent_reverses(way: int) -> None:
 @both_sides
 def test_entry_against_position_flips_it_and_replaces_protection(way: int) -> None:
     book = opened(way)
-    book = replace(book, orders=(*book.orders, entry(-way, units=5, minute=2, target=None)))
+    book = book._replace(orders=(*book.orders, entry(-way, units=5, minute=2, target=None)))
 
     change = step(book, bar(2, way, (102, 103, 94, 102)))  # its low would have hit the old stop
 
@@ -191,7 +191,7 @@ def test_entry_against_position_flips_it_and_replaces_protection(way: int) -> No
 def test_entry_against_position_that_only_reduces_keeps_old_protection(way: int) -> None:
     book = opened(way)
     change = step(
-        replace(book, orders=(*book.orders, entry(-way, units=0.5, minute=2))), bar(2, way, (101, 102, 100, 101))
+        book._replace(orders=(*book.orders, entry(-way, units=0.5, minute=2))), bar(2, way, (101, 102, 100, 101))
     )
 
     assert (change.book.units, change.book.average_price) == (way * 1.5, 100.0)
@@ -204,7 +204,7 @@ def test_entry_that_adds_averages_price_and_takes_over_protection(way: int) -> N
     book = opened(way)
     more = entry(way, units=2, minute=2, stop=98, target=None)
 
-    change = step(replace(book, orders=(*book.orders, more)), bar(2, way, (104, 105, 103, 104)))
+    change = step(book._replace(orders=(*book.orders, more)), bar(2, way, (104, 105, 103, 104)))
 
     assert (change.book.units, change.book.average_price) == (way * 4.0, shown(102, way))
     assert [(order.leg, order.price, order.units) for order in change.book.orders] == [
@@ -216,7 +216,7 @@ def test_entry_that_adds_averages_price_and_takes_over_protection(way: int) -> N
 def test_entry_that_adds_without_protection_leaves_what_rests_for_all_units(way: int) -> None:
     book = opened(way)
     more = entry(way, units=2, minute=2, stop=None, target=None)
-    added = step(replace(book, orders=(*book.orders, more)), bar(2, way, (104, 105, 103, 104)))
+    added = step(book._replace(orders=(*book.orders, more)), bar(2, way, (104, 105, 103, 104)))
 
     change = step(added.book, bar(3, way, (96, 97, 94, 95)))
 
@@ -311,7 +311,7 @@ def test_candle_older_than_the_entry_cannot_stop_it_out(way: int) -> None:
 def test_candle_that_stopped_a_position_out_cannot_fill_a_later_order(way: int) -> None:
     candle = bar(2, way, (100, 101, 94, 99))
     book = step(opened(way), candle).book
-    book = replace(book, orders=(entry(way, minute=2),))
+    book = book._replace(orders=(entry(way, minute=2),))
 
     assert on_bar(book, candle, FREE) is None
     assert fills(step(book, bar(3, way, (100, 101, 99, 100)))) == [(Leg.ENTRY, 100)]
@@ -415,9 +415,9 @@ def test_any_script_conserves_units_and_cash_and_settles_each_order_once(
             leg, way, units, risk, reward = line.order
             stop = 100 - risk if risk else None
             target = 100 + reward if reward else None
-            order = replace(entry(way, units=units, minute=minute, stop=stop, target=target), leg=leg)
+            order = entry(way, units=units, minute=minute, stop=stop, target=target)._replace(leg=leg)
             sent.append(order.client_order_id)
-            book = replace(book, orders=(*book.orders, order))
+            book = book._replace(orders=(*book.orders, order))
         change = on_bar(book, bar(minute, 1, line.prices), terms)
         if change:
             book = change.book
@@ -449,8 +449,8 @@ def test_any_script_leaves_protection_only_on_an_open_position_and_on_its_other_
             leg, way, units, risk, reward = line.order
             stop = 100 - risk if risk else None
             target = 100 + reward if reward else None
-            order = replace(entry(way, units=units, minute=minute, stop=stop, target=target), leg=leg)
-            book = replace(book, orders=(*book.orders, order))
+            order = entry(way, units=units, minute=minute, stop=stop, target=target)._replace(leg=leg)
+            book = book._replace(orders=(*book.orders, order))
         change = on_bar(book, bar(minute, 1, line.prices), FREE)
         book = change.book if change else book
         resting = [order for order in book.orders if not order.is_market]

@@ -123,5 +123,6 @@ def test_json_lines_of_steps_say_symbol_stage_and_candle(run: Callable[[str], Ch
     assert {tuple(line)[:4] for line in written} == {("time", "level", "process", "logger")}
 
 
+@pytest.mark.long
 def test_lines_for_people_of_steps_say_symbol_stage_and_candle(run: Callable[[str], ChildProcess]) -> None:
     assert_steps_are_told([line for line in told_to_people(run("human")) if line.task in STEPS])
