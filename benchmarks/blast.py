@@ -28,7 +28,7 @@ LAST_WORDS_S = 2.0
 
 PATIENCE = 4
 """Phases that a case may take that ends by itself."""
-DEFAULT_S, DEFAULT_RATE = 20.0, 4.0
+DEFAULT_S, DEFAULT_RATE = 18.0, 4.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ HOOKED = (
     Hooked(
         "paper", PaperVenue, frozenset({"balance", "cash", "clock_ms", "fills", "find", "open_orders", "positions"})
     ),
-    Hooked("source", PlayedSource, frozenset({"close"})),
+    Hooked("source", PlayedSource),
     Hooked("leadership", Leadership),
 )
 
@@ -112,6 +112,7 @@ LISTED: Mapping[str, tuple[str, ...]] = {
         *EVENTS,
         *AFRESH,
         "source.newest",
+        "source.close",
         "store.seed",
         "store.expose",
         "store.set_desired",

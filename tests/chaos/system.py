@@ -48,7 +48,13 @@ class ChaosSystem(TradingSystem):
         if postgres is not None:
             url = postgres.make_database()
             databases = {"TRADING__LEDGER_URL": url, "TRADING__PAPER_URL": url}
-        extra = {FOLDER: str(director_folder), PACE_S: str(pace_s), "TRADING__TASK_EVENTS": "false", **databases}
+        extra = {
+            FOLDER: str(director_folder),
+            PACE_S: str(pace_s),
+            "TRADING__TASK_EVENTS": "false",
+            "TRADING__ORCHESTRATOR__ENABLE_AUTO_RESTART": "false",
+            **databases,
+        }
         super().__init__(folder, redis, symbols, extra=extra)
         self._director = director
         self._random = random

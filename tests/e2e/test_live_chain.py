@@ -49,6 +49,7 @@ def test_two_symbols_live_give_the_books_of_one_process(make_system: MakeSystem,
     assert_same(live, reference(make_system, candle_files))
 
 
+@pytest.mark.long
 def test_worker_with_its_books_on_postgresql_gives_those_of_one_process_on_sqlite(
     make_system: MakeSystem, candle_files: dict[str, Path], postgres_url: str
 ) -> None:

@@ -94,7 +94,8 @@ def client(system: TradingSystem) -> Iterator[Celery]:
         yield app
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGQUIT, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGQUIT])
 def test_resume_that_its_worker_did_not_finish_does_not_undo_the_pause_that_was_asked_for_since(
     system: TradingSystem, client: Celery, number: signal.Signals
 ) -> None:

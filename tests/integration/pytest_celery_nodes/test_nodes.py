@@ -88,6 +88,7 @@ def test_worker_killed_with_a_chain_in_flight_goes_on_after_its_restart(
     assert decided() == candles
 
 
+@pytest.mark.long
 def test_broker_restarted_with_a_chain_in_flight_goes_on(
     celery_setup: CeleryTestSetup, decided: Callable[[], list[int]], candle_file: Path
 ) -> None:
