@@ -137,8 +137,8 @@ def test_books_compared_with_themselves_show_no_difference(run: Reference, tmp_p
         (forget_order_at_venue, "orphan", "intents"),
         (lose_journal_entry, "lost", "journal"),
         (count_candle_twice, "doubled", "journal of XAUUSD"),
-        (swap_fills, "reordered", "fills of XAUUSD"),
-        (move_position, "differs", "positions"),
+        pytest.param(swap_fills, "reordered", "fills of XAUUSD", marks=pytest.mark.long),
+        pytest.param(move_position, "differs", "positions", marks=pytest.mark.long),
     ],
 )
 def test_doctored_books_are_reported_as_what_they_are(

@@ -79,6 +79,7 @@ def test_recorded_gold_and_bitcoin_live_give_the_books_of_one_process(make_syste
     assert_same(live, reference(make_system, files))
 
 
+@pytest.mark.long
 def test_worker_pool_child_and_redis_killed_in_the_middle_lose_and_double_nothing(
     make_system: MakeSystem, candle_files: dict[str, Path]
 ) -> None:

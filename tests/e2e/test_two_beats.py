@@ -30,7 +30,7 @@ MARKET_SPEED = 600.0
 UNSERVED = "EURUSD"
 UNSERVED_EVERY_S = 0.25
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(240)]
 
 
 @pytest.fixture
@@ -146,7 +146,6 @@ def absent_redis(own_redis: RedisServer) -> Iterator[RedisServer]:
         own_redis.start()
 
 
-@pytest.mark.long
 def test_beat_started_before_redis_begins_when_it_is_there_and_goes_on_when_it_was_restarted(
     absent_redis: RedisServer, live: TradingSystem
 ) -> None:

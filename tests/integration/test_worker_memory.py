@@ -14,7 +14,7 @@ SYMBOL = "XAUUSD"
 BAR_MS = 60_000
 CANDLES = 3
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(150)]
 
 
 def test_worker_over_its_memory_limit_replaces_its_process_after_each_step_and_leaves_no_candle_out(
