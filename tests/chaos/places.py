@@ -137,6 +137,15 @@ LISTED: Mapping[str, tuple[str, ...]] = {
 }
 """For each stage what it is known to reach. A run tells which of these it did not reach, and which others it did."""
 
+NOT_PROVOKED = frozenset(
+    {
+        *("control.ledger.set_quarantine", "control.ledger.clear_quarantine", "control.ledger.flatten"),
+        *("fetch.source.close", *(f"{stage}.source.history" for stage in ("indicators", "strategy", "execute"))),
+        "reconcile.source.history",
+    }
+)
+"""Known to be reached, and so seldom that no plan waits for them: tests in one process cut these writes."""
+
 _COMMITTING = frozenset({"paper.open", "paper.submit", "paper.cancel", "paper.sync", "sends.open", "sends.note"})
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from random import Random
 
-from tests.chaos.places import Target, all_places, targets_of
+from tests.chaos.places import NOT_PROVOKED, Target, all_places, targets_of
 
 Cell = tuple[str, Target]
 MOST_MISSES = 2
@@ -40,7 +40,7 @@ def cells(wanted: Wanted) -> list[Cell]:
     return [
         (place, target)
         for place in all_places()
-        if fnmatch(place, wanted.places)
+        if fnmatch(place, wanted.places) and place.rpartition(".")[0] not in NOT_PROVOKED
         for target in targets_of(place, is_postgresql=wanted.is_postgresql)
     ]
 

@@ -41,6 +41,7 @@ _LIMITS = """\
 - A process that is frozen, not killed, in the middle of a send: what it has handed to the network still arrives.
 - The loss of Redis with its files, a network that is cut, a disk that is full.
 - Two processes killed in the same moment.
+- Setting and clearing a quarantine, and flattening: too seldom to wait for. Tests in one process cut their writes.
 - Restarts by the health ladder: they are switched off, so that nothing but the system's own recovery is seen.
 - Venues other than the paper venue behind the lying one.
 - Event streams: a worker that dies between the ledger's commit and Redis does not publish what it has booked.
