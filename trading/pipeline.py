@@ -65,8 +65,6 @@ class SymbolPipeline:
         fetched = self.fetch.handle(wake)
         if isinstance(fetched, End) or fetched.quarantine is None:
             return fetched
-        if fetched.quarantine == "flatten":
-            self.flatten("quarantined")
         count = len(fetched.candles)
         protected = SignalGenerated(
             **fetched.carried(),
@@ -74,7 +72,10 @@ class SymbolPipeline:
             regimes=[fetched.regime] * count,
             decisions=[f"quarantined ({fetched.quarantine}): nothing is decided"] * count,
         )
-        return self.execute.handle(protected)
+        ended = self.execute.handle(protected)
+        if fetched.quarantine == "flatten":
+            self.flatten("quarantined")
+        return ended
 
     def reconcile(self) -> list[Action]:
         """Settle what is not settled and compare ledger and venue; return what was done and what is left."""
