@@ -178,8 +178,11 @@ class Booking:
         return (self.orders[client_order_id] for client_order_id in sorted(self.changed))
 
     def _order(self, fill: Fill) -> BookedOrder:
-        stranger = BookedOrder(fill.client_order_id, fill.strategy, fill.leg, fill.side, None, fill.market_ms)
-        return self.orders.setdefault(fill.client_order_id, stranger)
+        order = self.orders.get(fill.client_order_id)
+        if order is None:
+            order = BookedOrder(fill.client_order_id, fill.strategy, fill.leg, fill.side, None, fill.market_ms)
+            self.orders[fill.client_order_id] = order
+        return order
 
     def _release(self, filled: BookedOrder, position: Position) -> None:
         """Let the other entries hold of the account what the position leaves them."""

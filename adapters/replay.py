@@ -87,6 +87,8 @@ def _without_collections() -> Iterator[None]:
         yield
     finally:
         if was_enabled:
+            gc.freeze()
+            gc.unfreeze()  # what was made here counts as old, and is not looked through at once
             gc.enable()
 
 

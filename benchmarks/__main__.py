@@ -1,4 +1,7 @@
-"""`python -m benchmarks`: measure, print, and on demand write the figures into the docs."""
+"""`python -m benchmarks`: measure a chain, print, and on demand write the figures into the docs.
+
+The speed of a replay is measured by `python -m benchmarks.replay_speed`.
+"""
 
 import argparse
 import json

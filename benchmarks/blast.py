@@ -8,8 +8,8 @@ import argparse
 import json
 import os
 import tempfile
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from benchmarks.blast_cases import Case, cases
 from benchmarks.blast_page import PAGE, page, table
 from benchmarks.blast_rig import Phase, Rig
-from benchmarks.blast_row import Figures, Row
+from benchmarks.blast_row import Figures, Row, Terms
 from tests.fixtures.redis_server import RedisServer
 
 WARM_UP_S = 5.0
@@ -28,17 +28,18 @@ LAST_WORDS_S = 2.0
 
 PATIENCE = 4
 """Phases that a case may take that ends by itself."""
-DEFAULT_S, DEFAULT_RATE = 18.0, 4.0
+DEFAULT_S, DEFAULT_ROUNDS, DEFAULT_RATE = 9.0, 2, 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A case, and the three phases that tell of it."""
+    """A case, and the phases that tell of it: one of each kind for each round."""
 
     case: Case
-    before: Phase
-    during: Phase
-    after: Phase
+    before: list[Phase] = field(default_factory=list)
+    during: list[Phase] = field(default_factory=list)
+    after: list[Phase] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
 
 
 class NothingToPlay(Exception):
@@ -48,19 +49,22 @@ class NothingToPlay(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.blast", description=__doc__)
     parser.add_argument("--seconds", type=float, default=DEFAULT_S, help="length of each phase")
+    parser.add_argument("--rounds", type=int, default=DEFAULT_ROUNDS, help="how often all cases are played")
     parser.add_argument("--rate", type=float, default=DEFAULT_RATE, help="candles a second of each symbol")
     parser.add_argument("--only", default="", help="cases whose title has this word in it")
     parser.add_argument("--json", action="store_true", help="print JSON, and nothing else, to standard output")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.name} in docs/")
     given = parser.parse_args(arguments)
-    if given.seconds < 1 or given.rate <= 0:
+    if given.seconds < 1 or given.rounds < 1 or given.rate <= 0:
         parser.error(
-            f"--seconds {given.seconds:g}, --rate {given.rate:g}: allowed are 1 second or more, and a rate above 0"
+            f"found --seconds {given.seconds:g}, --rounds {given.rounds}, --rate {given.rate:g}; "
+            "allowed are seconds and rounds of 1 or more, and a rate above 0"
         )
+    terms = Terms(given.seconds, given.rounds, given.rate)
     console = Console(stderr=True)
     load = f"{os.getloadavg()[0]:.1f}"
     try:
-        rows, left_out = measure(given.seconds, rate=given.rate, only=given.only, console=console)
+        rows, left_out = measure(terms, only=given.only, console=console)
     except NothingToPlay as error:
         parser.error(str(error))
     if given.json:
@@ -74,17 +78,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(f"left out: {title}: {why}")
     if given.write:
         load += f" before and {os.getloadavg()[0]:.1f} at the end"
-        PAGE.write_text(page(rows, left_out, rate=given.rate, seconds=given.seconds, load=load), encoding="utf-8")
+        PAGE.write_text(page(rows, left_out, terms, load=load), encoding="utf-8")
         console.print(f"written: {PAGE.name}")
     return 0
 
 
-def measure(seconds: float, *, rate: float, only: str, console: Console) -> tuple[list[Row], dict[str, str]]:
+def measure(terms: Terms, *, only: str, console: Console) -> tuple[list[Row], dict[str, str]]:
     """Play all cases on a Redis, a ledger and workers of their own.
 
     Args:
-        seconds: Length of a phase.
-        rate: Candles a second of each symbol.
         only: Part of the titles of the cases to play.
 
     Returns:
@@ -93,8 +95,7 @@ def measure(seconds: float, *, rate: float, only: str, console: Console) -> tupl
     with tempfile.TemporaryDirectory(prefix="trading-blast-") as folder:
         server = RedisServer(Path(folder)).start()
         try:
-            most_s = WARM_UP_S + seconds * (PATIENCE + 2) * 20
-            rig = Rig(Path(folder), server, rate=rate, total_s=most_s)
+            rig = Rig(Path(folder), server, rate=terms.rate)
             wanted = [case for case in cases(rig) if only in case.title]
             left_out = {case.title: why for case in wanted if (why := case.missing())}
             to_play = [case for case in wanted if case.title not in left_out]
@@ -103,52 +104,61 @@ def measure(seconds: float, *, rate: float, only: str, console: Console) -> tupl
                 raise NothingToPlay(f"--only {only!r}: no case that can be tried has that in its title: {titles}")
             console.print("starting; then each case lasts two phases")
             with rig.running():
-                spans = _play(rig, to_play, seconds, console)
+                spans = _play(rig, to_play, terms, console)
                 rig.let_pass(LAST_WORDS_S)
         finally:
             server.stop()
     return [_row(rig, span) for span in spans], left_out
 
 
-def _play(rig: Rig, to_play: Sequence[Case], seconds: float, console: Console) -> list[Span]:
+def _play(rig: Rig, to_play: Sequence[Case], terms: Terms, console: Console) -> list[Span]:
     """Play quiet phases and cases by turns: what is after one case is before the next."""
+    spans = [Span(case) for case in to_play]
     columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("quiet", total=WARM_UP_S + seconds * (2 * len(to_play) + 1))
+        phases = 2 * len(spans) * terms.rounds + 1
+        bar = progress.add_task("quiet", total=WARM_UP_S + terms.seconds * phases)
 
         def tick(passed_s: float) -> None:
             progress.advance(bar, passed_s)
 
         rig.let_pass(WARM_UP_S, tick=tick)
-        quiet = rig.let_pass(seconds, tick=tick)
-        spans = []
-        for case in to_play:
+        quiet = rig.let_pass(terms.seconds, tick=tick)
+        for span in spans * terms.rounds:
             rig.wait_for_sick()
-            progress.update(bar, description=case.title)
-            case.begin()
-            during = rig.let_pass(seconds, step=case.step, tick=tick)
-            for _ in range(PATIENCE - 1):
-                if not case.is_over():
-                    during = during.then(rig.let_pass(seconds, step=case.step))
-            case.end()
+            progress.update(bar, description=span.case.title)
+            span.before.append(quiet)
+            span.during.append(_harmed(rig, span.case, terms.seconds, tick))
+            span.told.append(span.case.told())
             progress.update(bar, description="quiet")
-            after = rig.let_pass(seconds, tick=tick)
-            spans.append(Span(case, quiet, during, after))
-            quiet = after
+            quiet = rig.let_pass(terms.seconds, tick=tick)
+            span.after.append(quiet)
     return spans
 
 
+def _harmed(rig: Rig, case: Case, seconds: float, tick: Callable[[float], None]) -> Phase:
+    case.begin()
+    during = rig.let_pass(seconds, step=case.step, tick=tick)
+    for _ in range(PATIENCE - 1):
+        if not case.is_over():
+            during = during.then(rig.let_pass(seconds, step=case.step))
+    case.end()
+    return during
+
+
 def _row(rig: Rig, span: Span) -> Row:
-    before, during, after = (_figures(rig, phase) for phase in (span.before, span.during, span.after))
-    return Row(span.case.title, span.case.kind, before, during, after, told=span.case.told())
+    before, during, after = (_figures(rig, phases) for phases in (span.before, span.during, span.after))
+    told = ", then ".join(told for told in span.told if told)
+    return Row(span.case.title, span.case.kind, before, during, after, told)
 
 
-def _figures(rig: Rig, phase: Phase) -> Figures:
-    latencies_ms = np.array(rig.of(phase)) * 1000
+def _figures(rig: Rig, phases: Sequence[Phase]) -> Figures:
+    latencies_ms = np.array([latency_s for phase in phases for latency_s in rig.of(phase)]) * 1000
     if not len(latencies_ms):
-        raise RuntimeError(f"nothing was decided in {phase.end_s - phase.begin_s:.0f} s: the phases are too short")
+        raise RuntimeError("nothing was decided in a phase: the phases are too short, or the machine is too slow")
     p50_ms, p95_ms, p99_ms = np.percentile(latencies_ms, [50, 95, 99]).tolist()
-    return Figures(len(latencies_ms), p50_ms, p95_ms, p99_ms, phase.busy_cores)
+    busy_cores = sum(phase.busy_cores * phase.lasted_s for phase in phases) / sum(phase.lasted_s for phase in phases)
+    return Figures(len(latencies_ms), p50_ms, p95_ms, p99_ms, busy_cores)
 
 
 if __name__ == "__main__":

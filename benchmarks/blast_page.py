@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.table import Table
 
 from benchmarks.blast_rig import LAG, WELL
-from benchmarks.blast_row import GOAL, Row
+from benchmarks.blast_row import GOAL, Row, Terms
 
 PAGE = Path(__file__).parents[1] / "docs" / "blast-radius.md"
 WIDTH = 120
@@ -36,25 +36,25 @@ def table(rows: Sequence[Row]) -> Table:
     drawn = Table(title=f"Decision latency of the other symbols (goal: p99 at most {GOAL}x)")
     for heading in HEADINGS:
         is_case = heading == "case"
-        drawn.add_column(heading, justify="left" if is_case else "right", min_width=24 if is_case else None)
+        drawn.add_column(
+            heading, justify="left" if is_case else "right", min_width=12 if is_case else None, overflow="fold"
+        )
     for row in rows:
         drawn.add_row(*_cells(row))
     return drawn
 
 
-def page(rows: Sequence[Row], left_out: Mapping[str, str], *, rate: float, seconds: float, load: str) -> str:
+def page(rows: Sequence[Row], left_out: Mapping[str, str], terms: Terms, *, load: str) -> str:
     """Write the page for the docs.
 
     Args:
         left_out: Titles of the cases that could not be played, and why.
-        rate: Candles a second of each symbol.
-        seconds: Length of a phase.
         load: The machine's load averages before and after.
     """
     parts = [
         "# Blast radius",
         _filled(f"What do the others feel when one symbol dies, hangs or runs wild? {_provenance(load)}"),
-        *_method(rate, seconds),
+        *_method(terms),
         _lines(
             [
                 f"| {' | '.join(HEADINGS)} |",
@@ -85,10 +85,10 @@ def _provenance(load: str) -> str:
     )
 
 
-def _method(rate: float, seconds: float) -> list[str]:
+def _method(terms: Terms) -> list[str]:
     return [
         _filled(f"""
-            {len(WELL) + 1} symbols play generated candles, {rate:g} a second each, under the processes that `make
+            {len(WELL) + 1} symbols play generated candles, {terms.rate:g} a second each, under the processes that `make
             run` starts, but for Flower: a worker for each symbol, a control worker, beat. One symbol is harmed;
             timed are the decisions of the other {len(WELL)}. Half of them have chains of three steps, half have a
             position open and chains of four. The ticks of each symbol are {LAG:.0%} further apart than those of the
@@ -96,12 +96,13 @@ def _method(rate: float, seconds: float) -> list[str]:
         """),
         _filled(f"""
             Latency runs from the moment at which a candle's tick is due until its decision stands in the journal,
-            as a reader of the journal sees it: beat, broker, all steps and the commit. A phase lasts {seconds:g} s;
-            quiet phases and cases take turns, and what is after one case is before the next. Nothing heals the
-            harmed symbol meanwhile (`enable_auto_restart: false`), so that each case is seen at its worst.
+            as a reader of the journal sees it: beat, broker, all steps and the commit. A phase lasts
+            {terms.seconds:g} s; quiet phases and cases take turns, what is after one case is before the next, and
+            all of it is played {terms.rounds} times. Nothing heals the harmed symbol meanwhile
+            (`enable_auto_restart: false`), so that each case is seen at its worst.
         """),
         _filled("""
-            Each cell has before > during > after; the ratios are of during to before, and the last of after to
+            Each cell has before/during/after; the ratios are of during to before, and the last of after to
             before. *Cores* is how many more processor cores the whole machine kept busy during the case.
         """),
     ]
@@ -111,13 +112,14 @@ def _reading(rows: Sequence[Row]) -> list[str]:
     own = [row for row in rows if row.is_ours]
     above = [row for row in own if row.p99_ratio > GOAL]
     quiet = [figures.p99_ms for row in rows for figures in (row.before, row.after)]
+    nothing = "".join(f"; when nothing happened it came to {row.p99_ratio:.2f}x" for row in rows if row.is_nothing)
     least = min(figures.count for row in rows for figures in (row.before, row.during, row.after))
     text = _filled(f"""
         The goal is a p99 of at most {GOAL}x; {len(own) - len(above)} of {len(own)} cases are within it. Two things
-        are in the ratios that no isolation takes out. One is chance: the smallest phase has {least} decisions, so
-        that its p99 rests on the {max(1, least // 100)} slowest of them, and the p99 of the quiet phases alone lay
-        between {min(quiet):.0f} and {max(quiet):.0f} ms. The other is the machine: what a harmed symbol calculates,
-        its neighbours on the same processor wait for. The strangers show that part: they are no part of the system.
+        are in the ratios that no isolation takes out. One is chance: there are {least} decisions of a kind at least,
+        so that a p99 rests on the {max(1, least // 100)} slowest of them, and the p99 of the quiet phases alone lay
+        between {min(quiet):.0f} and {max(quiet):.0f} ms{nothing}. The other is the machine: what a harmed symbol
+        calculates, its neighbours on the same processor wait for. The strangers show that part: they are no part of the system.
     """)
     if not above:
         return [text]
@@ -155,7 +157,7 @@ def _lines(lines: Iterable[str]) -> str:
 def _cells(row: Row) -> tuple[str, ...]:
     phases = (row.before, row.during, row.after)
     times = [
-        " > ".join(f"{getattr(each, name):.0f}" for each in phases) for name in ("p50_ms", "p95_ms", "p99_ms", "count")
+        "/".join(f"{getattr(each, name):.0f}" for each in phases) for name in ("p50_ms", "p95_ms", "p99_ms", "count")
     ]
     ratios = (f"{ratio:.2f}x" for ratio in (row.p50_ratio, row.p99_ratio, row.p99_after_ratio))
     return row.title, *times, *ratios, f"{row.more_cores:+.1f}"

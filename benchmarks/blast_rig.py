@@ -42,6 +42,8 @@ LAG = 0.03
 STEP_S = 0.1
 FAR_S = 3_600.0
 START_S = 90.0
+LONGEST_S = 3 * 3_600.0
+"""There are candles for so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +63,26 @@ class Phase:
     end_s: float
     busy_cores: float
 
+    @property
+    def lasted_s(self) -> float:
+        return self.end_s - self.begin_s
+
     def then(self, other: "Phase") -> "Phase":
         """Return this phase and the one that followed it as one."""
-        lengths = self.end_s - self.begin_s, other.end_s - other.begin_s
-        busy = (self.busy_cores * lengths[0] + other.busy_cores * lengths[1]) / sum(lengths)
-        return Phase(self.begin_s, other.end_s, busy)
+        busy_s = self.busy_cores * self.lasted_s + other.busy_cores * other.lasted_s
+        return Phase(self.begin_s, other.end_s, busy_s / (self.lasted_s + other.lasted_s))
 
 
 class Rig:
     """One symbol that may misbehave, and four that are timed."""
 
-    def __init__(self, folder: Path, server: RedisServer, *, rate: float, total_s: float) -> None:
+    def __init__(self, folder: Path, server: RedisServer, *, rate: float) -> None:
         """Make the system; nothing runs yet.
 
         Args:
             rate: Candles a second of each symbol.
-            total_s: How long it will have to play.
         """
-        count = FIRST_CANDLE + int((total_s + START_S) * rate) + 100
-        path = write_candles(folder / "candles.csv", generated_candles("BLAST", count))
+        path = write_candles(folder / "candles.csv", generated_candles("BLAST", FIRST_CANDLE + int(LONGEST_S * rate)))
         self.symbols = (*WELL, SICK)
         symbols = {
             name: file_symbol(path, speed=60 * rate / (1 + LAG * at), strategy=STRATEGIES[WELL.get(name, "open")])

@@ -1,9 +1,24 @@
-"""What a case came to, in figures."""
+"""How the blast radius is measured, and what a case came to, in figures."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 GOAL = 1.1
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How it is measured.
+
+    Attributes:
+        seconds: Length of a phase.
+        rounds: How often all cases are played.
+        rate: Candles a second of each symbol.
+    """
+
+    seconds: float
+    rounds: int
+    rate: float
 
 
 class Kind(StrEnum):
@@ -48,6 +63,10 @@ class Row:
     @property
     def is_ours(self) -> bool:
         return self.kind is Kind.SYMBOL
+
+    @property
+    def is_nothing(self) -> bool:
+        return self.kind is Kind.NOBODY
 
     @property
     def is_stranger(self) -> bool:
