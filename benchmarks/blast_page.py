@@ -119,7 +119,8 @@ def _reading(rows: Sequence[Row]) -> list[str]:
         are in the ratios that no isolation takes out. One is chance: there are {least} decisions of a kind at least,
         so that a p99 rests on the {max(1, least // 100)} slowest of them, and the p99 of the quiet phases alone lay
         between {min(quiet):.0f} and {max(quiet):.0f} ms{nothing}. The other is the machine: what a harmed symbol
-        calculates, its neighbours on the same processor wait for. The strangers show that part: they are no part of the system.
+        calculates, its neighbours on the same processor wait for. The strangers show that part:
+        they are no part of the system.
     """)
     if not above:
         return [text]

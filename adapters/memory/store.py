@@ -9,6 +9,8 @@ from trading.feed import FeedMemory, Shown
 from trading.lifecycle import DesiredState, PositionPolicy
 from trading.ports import Commit, SymbolMemory
 
+_NOTHING = SymbolMemory(None, DesiredState.RUNNING, has_exposure=True, regime=Regime.UNKNOWN, generation=0)
+
 
 @dataclass(slots=True)
 class Journal:
@@ -25,6 +27,7 @@ class _Symbol:
     window: list[Candles] = field(default_factory=list)
     journal: Journal = field(default_factory=Journal)
     feed: FeedMemory | None = None
+    moved_ms: int = 0
 
 
 class MemoryStore:
@@ -32,20 +35,25 @@ class MemoryStore:
 
     Attributes:
         events: Those of all commits, unless they are not kept.
+        now_ms: The wall clock, which stands where it is put.
     """
 
-    def __init__(self, *, keeps_events: bool = True) -> None:
-        """Make an empty store; it keeps all candles, as they were handed in.
+    def __init__(self, *, window_limit: int | None = None, keeps_events: bool = True) -> None:
+        """Make an empty store.
 
         Args:
+            window_limit: Candles kept for each symbol; None for all of them, which are kept as they were handed in.
             keeps_events: Whether `events` shall grow.
         """
         self.events: list[Event] = []
+        self.now_ms = 0
+        self._window_limit = window_limit
         self._keeps_events = keeps_events
         self._symbols: dict[str, _Symbol] = {}
 
     def load(self, symbol: str) -> SymbolMemory:
-        return self._of(symbol).memory
+        at = self._of(symbol).memory
+        return at if at.cursor_ms is not None else replace(_NOTHING, generation=at.generation)
 
     def window(self, symbol: str, count: int, *, until_ms: int) -> Candles:
         found = Candles.empty()
@@ -79,10 +87,13 @@ class MemoryStore:
 
     def note_fetch(self, symbol: str, shown: Shown) -> None:
         at = self._of(symbol)
-        at.feed = FeedMemory(shown, shown.market_ms, shown.market_ms, at.memory.cursor_ms or 0)
+        if at.feed is None or at.feed.shown.market_ms != shown.market_ms:
+            at.moved_ms = self.now_ms
+        at.feed = FeedMemory(shown, self.now_ms, at.moved_ms, at.memory.cursor_ms or 0)
 
     def feed(self, symbol: str) -> FeedMemory | None:
-        return self._of(symbol).feed
+        at = self._of(symbol)
+        return at.feed and replace(at.feed, cursor_ms=at.memory.cursor_ms or 0)
 
     def renew(self, symbol: str) -> None:
         self._change(symbol, generation=self.load(symbol).generation + 1)
@@ -97,11 +108,14 @@ class MemoryStore:
             at.journal.decisions += commit.decisions[first:]
             at.journal.regimes += commit.regimes[first:]
             at.window.append(fresh)
+            if self._window_limit is not None:
+                at.window = [self.window(commit.symbol, self._window_limit, until_ms=fresh.last_open_ms)]
             is_exposed = at.memory.has_exposure if commit.has_exposure is None else commit.has_exposure
             self._change(
                 commit.symbol, cursor_ms=fresh.last_open_ms, has_exposure=is_exposed, regime=commit.regimes[-1]
             )
-        if commit.shown is not None:
+        known_ms = at.feed.shown.market_ms if at.feed else 0
+        if commit.shown is not None and (len(fresh) or commit.shown.market_ms >= known_ms):
             self.note_fetch(commit.symbol, commit.shown)
         if self._keeps_events:
             self.events += events
@@ -117,6 +131,5 @@ class MemoryStore:
 
     def _of(self, symbol: str) -> _Symbol:
         if symbol not in self._symbols:
-            nothing = SymbolMemory(None, DesiredState.RUNNING, has_exposure=True, regime=Regime.UNKNOWN, generation=0)
-            self._symbols[symbol] = _Symbol(nothing)
+            self._symbols[symbol] = _Symbol(_NOTHING)
         return self._symbols[symbol]

@@ -4,12 +4,14 @@ import math
 from dataclasses import replace
 from typing import NamedTuple
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trading.candles import Candles
 from trading.errors import Broken
-from trading.matching import Bar, Book, Change, Execution, FillTerms, Resting, at_close, on_bar
+from trading.matching import Bar, Book, Change, Execution, FillTerms, Resting, at_close, next_change, on_bar
 from trading.orders import Leg, OrderState, Side, client_order_id, protective_order_id
 
 MINUTE_MS = 60_000
@@ -456,3 +458,45 @@ def test_any_script_leaves_protection_only_on_an_open_position_and_on_its_other_
         resting = [order for order in book.orders if not order.is_market]
         assert len({order.leg for order in resting}) == len(resting)
         assert all(order.side.sign * book.units < 0 for order in resting)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    way=st.sampled_from([1, -1]),
+    seed=st.integers(0, 100_000),
+    stop=st.sampled_from([None, 0.5, 3.0]),
+    target=st.sampled_from([None, 0.5, 3.0]),
+    waits=st.booleans(),
+    first=st.integers(0, 4),
+)
+def test_next_change_passes_over_no_candle_that_changes_the_book(
+    way: int, seed: int, stop: float | None, target: float | None, waits: bool, first: int
+) -> None:
+    noise = np.random.default_rng(seed)
+    close = 100 + np.cumsum(noise.normal(0, 0.4, 1_100))
+    opened = np.concatenate(([100.0], close[:-1])) + noise.normal(0, 0.1, 1_100)
+    high, low = np.maximum(opened, close) + 0.1, np.minimum(opened, close) - 0.1
+    candles = Candles(
+        np.arange(2, 1_102, dtype=np.int64) * MINUTE_MS, np.column_stack((opened, high, low, close, close * 0))
+    )
+    book = opened_book(way, None if stop is None else 100 - way * stop, None if target is None else 100 + way * target)
+    if waits:
+        book = book._replace(orders=(*book.orders, exit_order(way, minute=int(noise.integers(2, 900)))))
+
+    place = next_change(book, candles, first)
+
+    changes = [
+        at
+        for at in range(first, len(candles))
+        if on_bar(book, Bar(int(candles.open_ms[at]), *candles.values[at, :4].tolist()), FREE)
+    ]
+    assert place == (changes[0] if changes else len(candles))
+
+
+def opened_book(way: int, stop: float | None, target: float | None) -> Book:
+    """Return a book that holds 2 units since minute 1, with what protects them."""
+    prices = ((Leg.STOP_LOSS, stop), (Leg.TAKE_PROFIT, target))
+    orders = tuple(
+        Resting(f"{leg}-1", leg, side(-way), 2.0, price, MINUTE_MS) for leg, price in prices if price is not None
+    )
+    return Book(2.0 * way, 100.0, MINUTE_MS, orders)

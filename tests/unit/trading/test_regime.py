@@ -71,3 +71,40 @@ def test_regimes_stay_the_same_when_later_candles_are_appended(seed: int, later:
     after = regimes(candles, RULE, window=WINDOW, count=20 + later)
     one_by_one = [last(candles[: WINDOW + at + 1]) for at in range(20)]
     assert after[:20] == before == one_by_one
+
+
+def restless(seed: int, count: int) -> Candles:
+    """Return candles that stand still, creep, and jump by a million times as much."""
+    noise = np.random.default_rng(seed)
+    parts = noise.integers(1, 120, count)
+    scale = np.repeat(10.0 ** noise.integers(-6, 3, count) * (noise.random(count) > 0.3), parts)[:count]
+    close = np.maximum(1_000 + np.cumsum(noise.normal(0, 0.1, count) * scale), 1.0)
+    opened = np.concatenate(([1_000.0], close[:-1]))
+    wick = noise.exponential(0.05, count) * scale
+    high, low = np.maximum(opened, close) + wick, np.maximum(np.minimum(opened, close) - wick, 0.5)
+    values = np.column_stack((opened, high, low, close, np.zeros(count)))
+    return Candles(np.arange(count, dtype=np.int64) * 60_000, values)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    seed=st.integers(0, 100_000),
+    period=st.integers(2, 15),
+    bars=st.integers(2, 40),
+    threshold=st.floats(5, 60),
+    ratio=st.floats(1.01, 2.5),
+    is_settled=st.booleans(),
+)
+def test_regimes_of_many_candles_are_those_of_each_alone(
+    seed: int, period: int, bars: int, threshold: float, ratio: float, is_settled: bool
+) -> None:
+    rule = RegimeRule(
+        adx_period=period, atr_period=period, volatility_bars=bars, adx_threshold=threshold, volatile_ratio=ratio
+    )
+    window = rule.startup_candle_count if is_settled else rule.shortest_window + period
+    candles = restless(seed, window + 150)
+
+    together = regimes(candles, rule, window=window, count=150)
+
+    alone = [regimes(candles[at : at + window], rule, window=window, count=1)[0] for at in range(1, 151)]
+    assert together == alone

@@ -1,0 +1,94 @@
+"""Venue and store in memory: the contracts that the paper venue and Redis fulfil."""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import pytest
+
+from adapters.memory import MemoryLedger, MemoryStore, MemoryVenue
+from tests.contracts.store import SymbolStoreContract
+from tests.contracts.venue import OTHER, SYMBOL, VenueContract
+from trading.candles import Candles
+from trading.errors import Broken, Rejected
+from trading.events import Event
+from trading.matching import FillTerms
+from trading.orders import Fill, Leg, OrderState, Side
+from trading.ports import Mark, Venue
+
+MINUTE_MS = 60_000
+LIMIT = 30
+TERMS = FillTerms(spread=0.2, slippage=0.05, commission_bps=2)
+
+
+@dataclass
+class MemoryMarket:
+    """A market of one-minute candles, shown to the venue as they close."""
+
+    venue: Venue
+    price: float = 100.0
+    now_ms: int = 1_000 * MINUTE_MS
+
+    def move(self, price: float, *, symbol: str = SYMBOL) -> int:
+        high, low = max(price, self.price), min(price, self.price)
+        bar = Candles.from_rows([[self.now_ms, self.price, high, low, price, 1.0]])
+        self.price, self.now_ms = price, self.now_ms + MINUTE_MS
+        return self.venue.sync(symbol, bar)
+
+    def wait(self, seconds: float) -> None:
+        assert seconds == 0, "what is written is seen at once"
+
+
+@pytest.mark.parametrize("fill_at", ["next_open", "close"])
+class TestMemoryVenue(VenueContract):
+    @pytest.fixture
+    def market(self, fill_at: Literal["next_open", "close"]) -> MemoryMarket:
+        terms = replace(TERMS, fill_at=fill_at)
+        return MemoryMarket(MemoryVenue({SYMBOL: terms, OTHER: terms}))
+
+
+@dataclass
+class InMemory:
+    window_limit: int = LIMIT
+
+    def __post_init__(self) -> None:
+        self.store = MemoryStore(window_limit=LIMIT)
+        self.store.now_ms = 1_800_000_000_000
+
+    @property
+    def wall_ms(self) -> int:
+        return self.store.now_ms
+
+    @wall_ms.setter
+    def wall_ms(self, ms: int) -> None:
+        self.store.now_ms = ms
+
+    def journal(self, symbol: str) -> dict[int, str]:
+        kept = self.store.journal(symbol)
+        return dict(zip(kept.open_ms, kept.decisions, strict=True))
+
+    def events(self) -> list[Event]:
+        return self.store.events
+
+
+class TestMemoryStore(SymbolStoreContract):
+    @pytest.fixture
+    def kept(self) -> InMemory:
+        return InMemory()
+
+
+def test_venue_in_memory_refuses_a_symbol_that_it_does_not_trade() -> None:
+    with pytest.raises(Rejected, match=r"XAGUSD is not traded here; known are XAUUSD"):
+        MemoryVenue({SYMBOL: TERMS}).sync("XAGUSD", Candles.empty())
+
+
+def test_ledger_in_memory_takes_no_mark_of_an_order_that_was_never_planned() -> None:
+    with pytest.raises(Broken, match="never planned"):
+        MemoryLedger("main", 1_000.0).mark(Mark("XAUUSD-1-e-0", OrderState.ACCEPTED))
+
+
+def test_ledger_in_memory_refuses_fills_out_of_order() -> None:
+    ledger = MemoryLedger("main", 1_000.0)
+    fills = [Fill(n, f"f{n}", "x", SYMBOL, "cross", Leg.EXIT, Side.BUY, 1.0, 100.0, 0.0, n) for n in (2, 1)]
+
+    with pytest.raises(Broken, match="fill f1 of XAUUSD is not the next one"):
+        ledger.record_fills(SYMBOL, fills)
