@@ -475,7 +475,7 @@ def test_readme_names_the_strategies_the_control_tasks_and_the_ends_that_there_a
     assert set(re.findall(r"`(\w+)`", shipped[1])) == set(SHIPPED)
     assert set(re.findall(r"`([\w-]+)`", ends[1])) <= set(EndReason)
     control_tasks = {name for name in app.tasks if name.startswith("tasks.") and hasattr(control, name[6:])}
-    named = set(re.findall(r"(?:`|tasks\.)(\w+_symbol|\w+_all|status)\b", README))
+    named = set(re.findall(r"(?:`|tasks\.)(\w+_symbol|\w+_all|status|clear_quarantine)\b", README))
     assert {f"tasks.{name}" for name in named} == control_tasks
 
 
