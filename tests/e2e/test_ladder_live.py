@@ -7,23 +7,31 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
+from kombu.transport.redis import Channel
 
 from adapters.sources.file import read_candles
 from adapters.standings import RedisStandings
+from tasks.routing import PRIORITY_STEPS
+from tasks.ticks import send_tick
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.moody import DIES, HANGS, RAISES, WELL
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem, file_symbol
 from trading.components import Standing
 from trading.events import Event, EventType
+from trading.health import QUEUE_LIMIT
 
 SPEED = 60
 """A candle a second."""
 
 HEALTHY, UNSERVED = "HEALTHY", "UNSERVED"
 EVENTS = 10_000
+FLOOD, LONG_S = 300, 3_600
+"""Ticks sent at each look, and the seconds after which they expire."""
+
 NOTED = {
     EventType.SERVICE_STOPPED: "service restart",
     EventType.SYMBOL_RESTARTED: "symbol restart",
@@ -74,6 +82,12 @@ class Ward:
         market = read_candles(self.moods.parent / f"{symbol}.csv", timeframe="1m").open_ms.tolist()
         return [at_ms for at_ms in market if decided[0] <= at_ms <= decided[-1] and at_ms not in set(decided)]
 
+    def depth(self, symbol: str) -> int:
+        """Return how many messages wait in a symbol's queue."""
+        names = [f"{symbol}{Channel.sep}{step}" if step else symbol for step in PRIORITY_STEPS]
+        redis: Any = self.system.stores().redis
+        return sum(redis.llen(name) for name in names)
+
     def wait_for_deed(self, symbol: str, deed: str, *, limit_s: float) -> None:
         self.system.wait_until(lambda: deed in self.course(symbol), f"{deed} of {symbol}", limit_s=limit_s)
 
@@ -105,6 +119,11 @@ def open_ward(folder: Path, server: RedisServer, sick: Mapping[str, str], *, uns
 @pytest.fixture
 def ward(tmp_path: Path, own_redis: RedisServer) -> Iterator[Ward]:
     yield from open_ward(tmp_path, own_redis, {"RAISING": RAISES}, unserved=True)
+
+
+@pytest.fixture
+def flooded_ward(tmp_path: Path, own_redis: RedisServer) -> Iterator[Ward]:
+    yield from open_ward(tmp_path, own_redis, {"FLOODED": WELL}, unserved=False)
 
 
 @pytest.fixture
@@ -165,3 +184,28 @@ def test_steps_that_hang_and_processes_that_die_climb_the_ladder_beside_a_symbol
     assert full_ward.course(HEALTHY) == []
     assert full_ward.missing(HEALTHY) == []
     assert len(full_ward.journal(HEALTHY)) >= before + 15
+
+
+@pytest.mark.long
+def test_queue_that_is_flooded_is_emptied_beside_a_symbol_that_trades_on(flooded_ward: Ward) -> None:
+    symbol, system = "FLOODED", flooded_ward.system
+    before, sent = len(flooded_ward.journal(HEALTHY)), 0
+    with system.client() as client:
+
+        def is_restarted() -> bool:
+            nonlocal sent
+            for _ in range(FLOOD):
+                send_tick(client, symbol, tick_id=f"tick:{symbol}:{sent}", life_s=LONG_S)
+                sent += 1
+            return bool(flooded_ward.deeds(symbol))
+
+        system.wait_until(is_restarted, "the flooded symbol is restarted", limit_s=60)
+
+    _, deed, event = flooded_ward.deeds(symbol)[0]
+    assert (deed, event.details["cause"]) == ("symbol restart", "queue_grows")
+    system.wait_until(lambda: flooded_ward.depth(symbol) < QUEUE_LIMIT, "its queue is short again")
+    system.wait_until(lambda: flooded_ward.standing(symbol).state.value == "running", "it is well again")
+    assert flooded_ward.missing(symbol) == []
+    assert flooded_ward.course(HEALTHY) == []
+    assert flooded_ward.missing(HEALTHY) == []
+    assert len(flooded_ward.journal(HEALTHY)) > before
