@@ -36,9 +36,11 @@ def reconcile(symbol: str, reason: str = "asked for") -> Answer:
         return {"symbol": symbol, "reason": reason, "outcome": f"no answer: {trouble}", "actions": []}
     finally:
         here.report(pipeline)
-    is_open = any(isinstance(action, Leave | Tell) for action in actions)
-    outcome = "not settled" if is_open else "agreed"
-    return {"symbol": symbol, "reason": reason, "outcome": outcome, "actions": [told(action) for action in actions]}
+    news = {action.incident.key for action in actions if isinstance(action, Tell)}
+    halting = [one for one in here.stores.ledger.incidents_of(symbol) if one.kind.halts and one.key not in news]
+    found = [told(action) for action in [*actions, *map(Tell, halting)]]
+    is_open = halting or any(isinstance(action, Leave | Tell) for action in actions)
+    return {"symbol": symbol, "reason": reason, "outcome": "not settled" if is_open else "agreed", "actions": found}
 
 
 @app.task(name=FLATTEN, **CONTROLLING)

@@ -100,6 +100,7 @@ AFRESH = (
     *("runtime.count_delivery", "runtime.rebuild", "runtime.report", "paper.open", "sends.open"),
     "source.history",
 )
+UNBUILT = "runtime.report_unbuilt"
 SENDING = (
     *("ledger.mark", "ledger.record_fills", "ledger.open_incidents", "ledger.mark_told"),
     *("liar.submit", "paper.submit", "sends.note"),
@@ -111,6 +112,7 @@ LISTED: Mapping[str, tuple[str, ...]] = {
         *_STEP,
         *EVENTS,
         *AFRESH,
+        UNBUILT,
         "source.newest",
         "source.close",
         "store.seed",
@@ -118,10 +120,16 @@ LISTED: Mapping[str, tuple[str, ...]] = {
         "store.set_desired",
         "store.note_fetch",
     ),
-    "indicators": (*_STEP, *EVENTS, *AFRESH),
-    "strategy": (*_STEP, *EVENTS, *AFRESH, "store.commit"),
-    "execute": (*_STEP, *EVENTS, *AFRESH, *SENDING, *_ASKING, "ledger.decide", "store.expose", "store.commit"),
-    "reconcile": (*_TASK, *EVENTS, *AFRESH[1:], *SENDING, *_ASKING, "source.newest", "store.expose"),
+    "indicators": (*_STEP, *EVENTS, *AFRESH, UNBUILT),
+    "strategy": (*_STEP, *EVENTS, *AFRESH, UNBUILT, "store.commit"),
+    "execute": (
+        *(*_STEP, *EVENTS, *AFRESH, UNBUILT, *SENDING, *_ASKING),
+        *("ledger.decide", "store.expose", "store.commit"),
+    ),
+    "reconcile": (
+        *(*_TASK, *EVENTS, *AFRESH[1:], UNBUILT, *SENDING, *_ASKING),
+        *("source.newest", "store.expose"),
+    ),
     "control": (
         *_STEP,
         "bus.publish",
@@ -142,6 +150,7 @@ NOT_PROVOKED = frozenset(
         *("control.ledger.set_quarantine", "control.ledger.clear_quarantine", "control.ledger.flatten"),
         *("fetch.source.close", *(f"{stage}.source.history" for stage in ("indicators", "strategy", "execute"))),
         "reconcile.source.history",
+        *(f"{stage}.{UNBUILT}" for stage in ("fetch", "indicators", "strategy", "execute", "reconcile")),
     }
 )
 """Known to be reached, and so seldom that no plan waits for them: tests in one process cut these writes."""

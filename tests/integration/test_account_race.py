@@ -33,7 +33,7 @@ RACERS = 4
 TRIES = int(os.environ.get("TRADING_TEST_RACE_TRIES", "240"))
 SEED = int(os.environ.get("TRADING_TEST_SEED", "3"))
 LIMITED = {"max_open_positions": 5, "max_notional": 900.0, "max_daily_loss": 50.0}
-CLOSE_TO_THE_LIMIT = {"max_open_positions": 0, "max_notional": 60.0, "max_daily_loss": 0.0}
+CLOSE_TO_THE_LIMIT = {"max_open_positions": 0, "max_notional": 60.0, "max_daily_loss": 4.0}
 """How far below its limit the fullest moment of a race may be: prices and units do not add up to each number."""
 
 pytestmark = pytest.mark.timeout(120 + TRIES // 10)
