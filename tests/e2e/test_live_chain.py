@@ -105,6 +105,7 @@ def test_worker_pool_child_and_redis_killed_in_the_middle_lose_and_double_nothin
     assert_same(live, reference(make_system, files))
 
 
+@pytest.mark.long
 def test_pause_by_celery_call_stops_new_intents_and_leaves_the_other_symbol_alone(
     make_system: MakeSystem, tmp_path: Path
 ) -> None:

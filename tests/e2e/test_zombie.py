@@ -44,7 +44,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
     return {SYMBOL: write_candles(tmp_path / "gold.csv", generated_candles(SYMBOL, CANDLES, seed=3))}
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
 def databases(request: pytest.FixtureRequest) -> dict[str, str]:
     """Settings of a system whose ledger and venue are kept in SQLite files, or in PostgreSQL."""
     if request.param == "sqlite":

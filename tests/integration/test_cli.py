@@ -206,6 +206,7 @@ def test_reader_of_a_pipe_that_goes_away_is_no_error(played: TradingSystem) -> N
     assert (process.returncode, err) == (0, "")
 
 
+@pytest.mark.long
 def test_control_without_a_worker_ends_with_four_and_changes_nothing_later(
     make_system: MakeSystem, tmp_path: Path
 ) -> None:

@@ -100,6 +100,7 @@ def test_symbol_that_an_incident_halts_shows_in_the_status_with_the_reason(syste
     assert "incident 1, position_mismatch: 2 here, 1 there" in table
 
 
+@pytest.mark.long
 def test_resolve_and_reconcile_go_through_a_worker(system: TradingSystem) -> None:
     ledger = system.stores().ledger
     open_incidents(ledger)

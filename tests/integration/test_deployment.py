@@ -114,6 +114,7 @@ def is_healthy(system: TradingSystem, service: str) -> bool:
     ).returncode
 
 
+@pytest.mark.long
 def test_health_checks_tell_who_lives_and_who_does_not(
     make_system: Callable[..., TradingSystem], tmp_path: Path
 ) -> None:

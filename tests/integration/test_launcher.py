@@ -94,6 +94,7 @@ def test_launcher_interrupted_stops_all_and_ends_with_zero(launcher: Launcher) -
         assert (launcher.var / secret).read_text().strip() not in " ".join(commands) + launcher.text
 
 
+@pytest.mark.long
 def test_launcher_interrupted_twice_kills_at_once_and_says_so_by_its_exit_code(launcher: Launcher) -> None:
     launcher.until_running()  # a worker that has not come up yet ends at the first signal
     family = launcher.family()
@@ -116,6 +117,7 @@ def test_launcher_killed_leaves_nothing_behind(launcher: Launcher) -> None:
     assert alive(family) == []
 
 
+@pytest.mark.long
 def test_redis_killed_under_the_launcher_comes_back_and_the_symbols_go_on(launcher: Launcher) -> None:
     launcher.until_running()
     first = who_answers(launcher.redis_url).pid

@@ -134,7 +134,7 @@ def test_replay_in_batches_is_what_the_services_do_candle_by_candle_on_sql(
     assert dict(zip(journal.open_ms.tolist(), journal.decisions, strict=True)) == desk.store.journal(SYMBOL)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     config=configs(),
     other=configs(),
