@@ -9,14 +9,14 @@ from trading.pipeline import SymbolPipeline
 
 
 def adopt(
-    identity: int, ledger: SqlLedger, pipeline: SymbolPipeline, wish: AdoptionWish, *, configured: str
+    identity: int, ledger: SqlLedger, pipeline: SymbolPipeline, wish: AdoptionWish, *, configured: Sequence[str]
 ) -> tuple[Adoption, Sequence[dict[str, Any]]] | None:
     """Take over what the venue holds, and return what was booked and the incidents that ended with it.
 
     Args:
         identity: Number of the incident.
         pipeline: Of the incident's symbol; nothing else may talk to its venue meanwhile.
-        configured: The strategy that the symbol has by its configuration.
+        configured: The strategies that the symbol has by its configuration.
 
     Returns:
         None, and nothing is booked, when no open incident has this number.

@@ -15,6 +15,7 @@ from adapters.redis_bus import RedisEventBus
 from adapters.redis_client import connect
 from adapters.redis_store import RedisSymbolStore
 from adapters.sources import FileSource, RedisAnchorStore, SimulatedSource
+from configs.deciding import deciding_digest
 from configs.load import SystemConfig
 from configs.settings import Settings, resolve_redis_url
 from configs.symbols import FileSource as FileSourceConfig
@@ -32,9 +33,10 @@ from trading.rules import judge
 from trading.services.data_fetching import BATCH_LIMIT, DataFetchingService, FetchTerms
 from trading.services.indicator_calculation import IndicatorCalculationService, IndicatorTerms
 from trading.services.strategy_evaluation import StrategyEvaluationService, StrategyTerms
-from trading.services.trade_execution import TradeExecutionService
+from trading.services.trade_execution import Judge, TradeExecutionService
 from trading.settlement import Settlement, SettlementTerms
-from trading.strategies import load_strategy
+from trading.shared_indicators import SharedIndicators
+from trading.strategies import Strategy, load_strategy
 from trading.telling import IncidentTeller
 
 
@@ -118,6 +120,43 @@ def fill_terms(venue: PaperVenueConfig) -> FillTerms:
     )
 
 
+def entry_rules_of(config: SymbolConfig) -> EntryRules:
+    """Return what an entry of a symbol must fulfil before its risk is looked at, as configured."""
+    return EntryRules(
+        max_signal_age_s=config.max_signal_age_s,
+        allowed_regimes=frozenset(config.allowed_regimes) if config.allowed_regimes else None,
+        session=config.session,
+        entry_hours=config.entry_hours,
+    )
+
+
+def strategies_of(config: SymbolConfig) -> dict[str, Strategy]:
+    """Make the strategies of a symbol, by the name of their book, in the order of the configuration."""
+    return {name: load_strategy(book.strategy, book.params) for name, book in config.books.items()}
+
+
+def judge_of(symbol: str, system: SystemConfig) -> Judge:
+    """Return the rules of a symbol, each signal judged by the risk settings of its own strategy."""
+    config = system.symbols[symbol]
+    judges = {
+        name: partial(
+            judge,
+            symbol=symbol,
+            timeframe=config.timeframe,
+            account=system.account,
+            limits=risk,
+            protections=config.protections,
+        )
+        for name, risk in [("", config.risk), *((name, book.risk) for name, book in config.books.items())]
+    }
+    # what a strategy left open that is configured no more is closed by the rules of the symbol
+    return lambda view, signal: judges.get(signal.strategy, judges[""])(view, signal)
+
+
+def _needs_spread(config: SymbolConfig) -> bool:
+    return any(book.risk.max_spread is not None for book in config.books.values())
+
+
 def build_pipeline(
     symbol: str,
     system: SystemConfig,
@@ -144,12 +183,13 @@ def build_pipeline(
     config, services = system.symbols[symbol], system.services
     bus = LocalBus()
     outbox = Outbox(bus if replay_batch is None else LocalBus())  # nobody waits for the events of a replay
-    chronicle = Chronicle(store, outbox)
-    strategy = load_strategy(config.strategy.name, config.strategy.params)
+    chronicle = Chronicle(store, outbox, deciding_digest(system, symbol))
+    strategies = strategies_of(config)
+    shared = SharedIndicators(strategies)
     calculation = services.indicator_calculation
     indicators = IndicatorCalculationService(
         symbol,
-        strategy,
+        shared,
         store,
         IndicatorTerms(calculation.recent_rows_limit, RegimeRule() if calculation.track_regime_changes else None),
         bus,
@@ -183,17 +223,14 @@ def build_pipeline(
         sleep_s=sleep_s,
         is_enabled=fetching.enabled,
     )
-    rules = EntryRules(
-        max_signal_age_s=config.max_signal_age_s,
-        allowed_regimes=frozenset(config.allowed_regimes) if config.allowed_regimes else None,
-        session=config.session,
-    )
+    rules = entry_rules_of(config)
     evaluate = StrategyEvaluationService(
         symbol,
-        strategy,
+        strategies,
+        shared,
         rules,
         chronicle,
-        StrategyTerms(config.strategy.name, services.strategy_evaluation.min_rows_required),
+        StrategyTerms(services.strategy_evaluation.min_rows_required),
         bus,
         now_s=now_s,
         is_enabled=services.strategy_evaluation.enabled,
@@ -216,8 +253,10 @@ def build_pipeline(
         ledger,
         store,
         chronicle,
-        partial(judge, symbol=symbol, timeframe=config.timeframe, account=system.account, limits=config.risk),
+        judge_of(symbol, system),
         bus,
+        quoted_spread=(lambda: config.venue.spread) if _needs_spread(config) else None,
+        is_alone=len(strategies) == 1,
         is_dry_run=services.trade_execution.execution_mode == "dry",
         now_s=now_s,
         is_enabled=services.trade_execution.enabled,

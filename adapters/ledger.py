@@ -1,6 +1,7 @@
 """The ledger in SQL: what must never be lost of one account, on SQLite or PostgreSQL."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,7 +13,8 @@ from adapters.ledger_holds import LedgerHolds
 from adapters.ledger_incidents import IS_OPEN
 from adapters.ledger_orders import day_of
 from adapters.ledger_planning import decided, decision_row, intent_rows
-from adapters.ledger_reads import REALISED, mine
+from adapters.ledger_reads import mine
+from adapters.ledger_trades import HIGH_WATER, high_water_of, trades_since
 from adapters.tables import Origin, account_days, decisions, fences, incidents, intents, positions, symbols
 from trading.incidents import IncidentKind
 from trading.lifecycle import DesiredState
@@ -36,7 +38,7 @@ _VIEW = sa.select(
     sa.select(symbols.c.desired).where(mine(symbols, "symbol")).scalar_subquery().label("desired"),
     sa.exists().where(mine(intents, "symbol"), _IS_UNSETTLED).label("has_unsettled"),
     sa.exists()
-    .where(mine(intents, "symbol"), _IS_UNSETTLED, intents.c.leg == Leg.EXIT.value)
+    .where(mine(intents, "symbol", "strategy"), _IS_UNSETTLED, intents.c.leg == Leg.EXIT.value)
     .label("has_unsettled_exit"),
     _WHY.where(incidents.c.halts).scalar_subquery().label("halted"),
     _WHY.where(incidents.c.kind == IncidentKind.QUARANTINED.value).scalar_subquery().label("quarantined"),
@@ -50,7 +52,15 @@ _VIEW = sa.select(
     .scalar_subquery()
     .label("open_notional"),
     sa.select(account_days.c.realised).where(mine(account_days, "day")).scalar_subquery().label("day_realised"),
-    REALISED.scalar_subquery().label("realised"),
+    sa.select(sa.func.sum(intents.c.notional_reserved))
+    .where(mine(intents, "symbol"), intents.c.risk_reserved.is_not(None))
+    .scalar_subquery()
+    .label("symbol_notional"),
+    sa.select(sa.func.min(incidents.c.reason))
+    .where(mine(incidents), IS_OPEN, incidents.c.kind == IncidentKind.MAX_DRAWDOWN.value)
+    .scalar_subquery()
+    .label("latched"),
+    *HIGH_WATER,
 )
 _EARLIER = sa.select(decisions.c.rule, decisions.c.reason, decisions.c.breached).where(
     mine(decisions, "symbol", "strategy", "open_ms")
@@ -85,7 +95,7 @@ class SqlLedger(LedgerHolds):
             row = connection.execute(_VIEW, {**key, "day": day_of(open_ms)}).one()
             if row.fence is not None and row.fence >= open_ms:
                 return Decided(None, earlier=self._earlier(connection, {**key, "open_ms": open_ms}))
-            verdict = judge(self._view(row, self._position(connection, symbol, strategy)))
+            verdict = judge(self._view(connection, row, self._position(connection, symbol, strategy)))
             planned = () if dry_run else verdict.planned
             decision = decision_row(verdict, open_ms, correlation_id, Origin.SIGNAL, dry_run=dry_run)
             self._plan(connection, key, decision, intent_rows(planned))
@@ -108,7 +118,7 @@ class SqlLedger(LedgerHolds):
         with self._writing() as connection:
             decision_ms = self._next_decision_ms(connection, key, after_ms)
             row = connection.execute(_VIEW, {**key, "day": day_of(decision_ms)}).one()
-            verdict = judge(self._view(row, self._position(connection, symbol, strategy)), decision_ms)
+            verdict = judge(self._view(connection, row, self._position(connection, symbol, strategy)), decision_ms)
             if verdict.is_accepted:
                 decision = decision_row(verdict, decision_ms, correlation_id, Origin.FLATTEN)
                 self._plan(connection, key, decision, intent_rows(verdict.planned))
@@ -121,7 +131,8 @@ class SqlLedger(LedgerHolds):
             row = {**key, "desired": state.value, "reason": reason, "changed_at_ms": wall_ms()}
             connection.execute(self._put_symbol, row)
 
-    def _view(self, row: Any, position: Position) -> LedgerView:
+    def _view(self, connection: Connection, row: Any, position: Position) -> LedgerView:
+        high = high_water_of(row, self._starting_balance)
         return LedgerView(
             desired=DesiredState(row.desired or DesiredState.RUNNING),
             position=position,
@@ -134,6 +145,11 @@ class SqlLedger(LedgerHolds):
             open_notional=row.open_notional or 0.0,
             day_realised=row.day_realised or 0.0,
             balance=self._starting_balance + row.realised,
+            symbol_notional=row.symbol_notional or 0.0,
+            peak_balance=high.peak,
+            drawdown=high.drawdown,
+            latched=row.latched,
+            trades_since=partial(trades_since, connection, self._account),
         )
 
     def _earlier(self, connection: Connection, key: dict[str, Any]) -> Verdict | None:

@@ -112,3 +112,4 @@ class LedgerAdoption(LedgerResolution):
         booking = self._booking(connection, holdings.symbol, filled)
         booked = [(fill, *booking.add(fill)) for fill in filled]
         self._write_booking(connection, booking, booked, adjustment=number)
+        self._note_balance(connection, booked)

@@ -49,8 +49,10 @@ class LedgerHolds(LedgerAdoption):
 
     def exposure(self, symbol: str) -> Exposure:
         """Return what is open of a symbol."""
-        units = sum(position.units for position in self.positions() if position.symbol == symbol)
-        return Exposure(units, len(self.unsettled(symbol)), self.has_exposure(symbol))
+        held = {one.strategy: one.units for one in self.positions() if one.symbol == symbol and one.is_open}
+        unsettled = self.unsettled(symbol)
+        pending = frozenset(intent.request.strategy for intent in unsettled) | self.owners(symbol)
+        return Exposure(sum(held.values()), len(unsettled), self.has_exposure(symbol), held, pending)
 
     def _saying(self, symbol: str, state: DesiredState, reason: str) -> dict[str, Any]:
         key = {"of_account": self._account, "of_symbol": symbol}

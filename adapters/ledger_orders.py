@@ -16,7 +16,9 @@ from adapters.ledger_booking import BookedOrder, Booking
 from adapters.ledger_incidents import LedgerIncidents
 from adapters.ledger_reads import POSITIONS, mine, position_of
 from adapters.ledger_refold import Step, openers, refold
+from adapters.ledger_trades import HIGH_WATER, high_water_of
 from adapters.tables import intents, orders, positions
+from trading.drawdown import HighWater
 from trading.errors import Broken
 from trading.incidents import IncidentKind
 from trading.lifecycle import DesiredState
@@ -33,6 +35,9 @@ _WANTED = sa.select(
     sa.exists()
     .where(*_OPEN_INCIDENTS, tables.incidents.c.kind == IncidentKind.QUARANTINED.value)
     .label("is_quarantined"),
+    sa.exists()
+    .where(mine(tables.incidents), _OPEN_INCIDENTS[1], tables.incidents.c.kind == IncidentKind.MAX_DRAWDOWN.value)
+    .label("is_latched"),
 )
 _FILLED: sa.BindParameter[Sequence[str]] = bindparam("filled", expanding=True)
 _INTENT = sa.select(intents).where(mine(intents, "client_order_id"))
@@ -44,6 +49,7 @@ POSITIONS_OF_SYMBOL = POSITIONS.where(positions.c.symbol == bindparam("symbol"))
 _KNOWN_FILLS = sa.select(tables.fills.c.fill_id).where(
     mine(tables.fills), tables.fills.c.fill_id.in_(bindparam("fill_ids", expanding=True))
 )
+_HIGH_WATER = sa.select(*HIGH_WATER)
 NEWEST_FILL = sa.select(sa.func.max(tables.fills.c.sequence)).where(mine(tables.fills, "symbol"))
 _NEW_FILL = sa.insert(tables.fills)
 _STATE_OF_INTENT = (
@@ -90,6 +96,7 @@ class LedgerOrders(LedgerIncidents):
         super().__init__(engine, account_name, starting_balance)
         self._put_position = upsert(engine.dialect, positions)
         self._put_order = upsert(engine.dialect, orders)
+        self._put_account = upsert(engine.dialect, tables.accounts)
         self._add_to_day = upsert(engine.dialect, tables.account_days, add=("realised",))
 
     def mark(self, *marks: Mark) -> bool:
@@ -127,7 +134,12 @@ class LedgerOrders(LedgerIncidents):
             booked = [(fill, *booking.add(fill)) for fill in new]
             self._write_booking(connection, booking, booked)
             self._open(connection, late)
-            return booked if new[0].sequence > newest else self._refold(connection, booking, new)
+            if new[0].sequence > newest:
+                self._note_balance(connection, booked)
+                return booked
+            folded = self._refold(connection, booking, new)
+            self._note_balance(connection)
+            return folded
 
     def _mark(self, connection: Connection, mark: Mark) -> bool:
         key = {"account": self._account, "client_order_id": mark.client_order_id}
@@ -151,7 +163,7 @@ class LedgerOrders(LedgerIncidents):
         row = connection.execute(_WANTED, {"account": self._account, "symbol": symbol}).one()
         desired = DesiredState(row.desired or DesiredState.RUNNING)
         if leg is Leg.ENTRY:
-            wanted = desired is DesiredState.RUNNING and not row.is_quarantined
+            wanted = desired is DesiredState.RUNNING and not (row.is_quarantined or row.is_latched)
         else:
             wanted = desired is not DesiredState.STOPPED
         return wanted and not row.is_halted
@@ -221,6 +233,23 @@ class LedgerOrders(LedgerIncidents):
         connection.execute(self._add_to_day, [self._day_row(*entry) for entry in booked])
         if flat := [name for name in strategies if not booking.positions[name].is_open]:
             self._close_refused_no_more(connection, booking.symbol, flat)
+
+    def _note_balance(self, connection: Connection, booked: Sequence[Booked] = ()) -> None:
+        """Write down how high the balance stood, and how deep it fell, with each of the fills that were booked last."""
+        moves = [after.realised - before.realised for _, before, after in booked]
+        if booked and not any(moves):
+            return
+        row = connection.execute(_HIGH_WATER, {"account": self._account}).one()
+        balance = self._starting_balance + row.realised
+        high = high_water_of(row, self._starting_balance)
+        if row.peak_realised is None:
+            high = HighWater(max(self._starting_balance, balance - sum(moves)))
+        self._put_high_water(connection, high.through(balance, moves))
+
+    def _put_high_water(self, connection: Connection, high: HighWater) -> None:
+        peak_realised = high.peak - self._starting_balance
+        row = {"account": self._account, "peak_realised": peak_realised, "drawdown": high.drawdown}
+        connection.execute(self._put_account, row)
 
     def _write_order(self, connection: Connection, symbol: str, order: BookedOrder) -> None:
         if order.is_intent:

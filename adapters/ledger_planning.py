@@ -13,7 +13,7 @@ from adapters.ledger_reads import mine
 from adapters.tables import Origin, decisions, intents
 from trading.orders import Leg
 from trading.ports import Decided
-from trading.risk import Planned, Verdict
+from trading.risk import Check, Planned, Verdict
 
 _NEW_DECISION = sa.insert(decisions).returning(decisions.c.id)
 _NEW_INTENT = sa.insert(intents)
@@ -55,7 +55,13 @@ def decision_row(
         "correlation_id": correlation_id,
         "written_at_ms": wall_ms(),
         "origin": origin.value,
+        "checks": check_rows(verdict.checks),
     }
+
+
+def check_rows(checks: Sequence[Check]) -> list[dict[str, Any]]:
+    """Return the rules that were asked, JSON-safe."""
+    return [{"rule": one.rule, "is_met": one.is_met, "reason": one.reason} for one in checks]
 
 
 def intent_rows(planned: Sequence[Planned]) -> list[dict[str, Any]]:

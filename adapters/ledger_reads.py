@@ -211,9 +211,13 @@ class LedgerReads:
         return self._newest(chosen, fills.c.symbol, symbol, limit)
 
     def decisions(self, symbol: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
-        """Return the newest decisions first, the refused ones too, as plain dictionaries."""
+        """Return the newest decisions first, the refused ones too, as plain dictionaries.
+
+        `checks` lists the rules that were asked: {"rule", "is_met", "reason"}; empty where they were not written down.
+        """
         chosen = sa.select(decisions).where(mine(decisions)).order_by(decisions.c.id.desc())
-        return self._newest(chosen, decisions.c.symbol, symbol, limit)
+        rows = self._newest(chosen, decisions.c.symbol, symbol, limit)
+        return [row | {"checks": row["checks"] or []} for row in rows]
 
     def exposures(self) -> Mapping[str, tuple[float, int]]:
         """Return what is open of each symbol that has something open: net units, and orders that are not settled."""

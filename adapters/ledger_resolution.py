@@ -9,9 +9,10 @@ from sqlalchemy.engine import Connection, RowMapping
 from adapters.clock import now_ms as wall_ms
 from adapters.ledger_incidents import IS_OPEN
 from adapters.ledger_planning import LedgerPlanning
-from adapters.ledger_reads import mine
+from adapters.ledger_reads import REALISED, mine
 from adapters.tables import incidents
 from trading import findings
+from trading.drawdown import HighWater
 from trading.incidents import IncidentKind
 from trading.lifecycle import PositionPolicy
 from trading.orders import OrderState
@@ -35,6 +36,7 @@ class LedgerResolution(LedgerPlanning):
         """Close an incident, and return it; None when no open one has this number.
 
         An order that the venue lost ends with it as EXPIRED: nobody will ask for it again. A quarantine ends with it.
+        After a drawdown the balance of this moment is the highest anew.
 
         Args:
             is_lost: Of a lost order: the venue still has none.
@@ -66,6 +68,9 @@ class LedgerResolution(LedgerPlanning):
     ) -> dict[str, Any]:
         if row["kind"] == IncidentKind.ORDER_LOST and is_lost:
             self._mark(connection, Mark(row["key"], OrderState.EXPIRED, reason=f"given up: {resolution}"))
+        if row["kind"] == IncidentKind.MAX_DRAWDOWN:
+            realised = connection.execute(REALISED, {"account": self._account}).scalar_one()
+            self._put_high_water(connection, HighWater(self._starting_balance + realised))
         at_ms = wall_ms()
         connection.execute(_RESOLVE, {"identity": row["id"], "at_ms": at_ms, "said": resolution})
         return {**row, "resolved_at_ms": at_ms, "resolution": resolution}

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection
 from adapters.ledger_orders import day_of
 from adapters.ledger_reads import FOLDED, mine
 from adapters.ledger_refold import fill_of
-from adapters.tables import account_days, fills, intents, orders, positions
+from adapters.tables import account_days, accounts, fills, intents, orders, positions
 from trading.positions import Position
 
 TOLERANCE = 1e-9
@@ -112,6 +112,7 @@ def recompute(connection: Connection, progress: Callable[[int], None]) -> Findin
     _compare_positions(connection, findings)
     _compare_days(connection, findings)
     _compare_cash(findings)
+    _compare_peaks(connection, findings)
     for table in (intents, orders):
         _compare_filled_units(connection, table, findings, progress)
     return findings
@@ -170,6 +171,19 @@ def _compare_cash(findings: Findings) -> None:
         worth = Total(books.cash.value + books.open_value.value, books.cash.gross + books.open_value.gross)
         if not worth.agrees(books.realised.value, least_gross=_MONEY):
             findings.differ("cash and positions", account, books.realised.value, worth.value)
+
+
+def _compare_peaks(connection: Connection, findings: Findings) -> None:
+    """Hold that no account has realised more than its highest: so no drawdown is taken for less than it is."""
+    for row in connection.execute(sa.select(accounts).where(accounts.c.peak_realised.is_not(None))):
+        books = findings.books.get(row.account) or Books()
+        if row.peak_realised < books.realised.value and not books.realised.agrees(
+            row.peak_realised, least_gross=_MONEY
+        ):
+            found = f"{books.realised.value!r} or more"
+            findings.differ("account: highest profit", row.account, row.peak_realised, found)
+        if (row.drawdown or 0.0) < 0.0:
+            findings.differ("account: drawdown", row.account, row.drawdown, "0.0 or more")
 
 
 def _compare_filled_units(

@@ -140,8 +140,11 @@ class PaperVenue:
 def _advance(
     writer: BooksWriter, symbol: str, books: Mapping[str, Book], bars: Sequence[Bar], terms: FillTerms
 ) -> None:
-    """Let candles act on the books of one symbol: candle by candle, so that fills are numbered as they happen."""
-    now = dict(books)
+    """Let candles act on the books of one symbol: candle by candle, so that fills are numbered as they happen.
+
+    Those of one candle are numbered by the names of their strategies, which no database sorts in a way of its own.
+    """
+    now = dict(sorted(books.items()))
     for bar in bars:
         for strategy, book in now.items():
             change = on_bar(book, bar, terms)

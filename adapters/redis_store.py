@@ -10,7 +10,7 @@ import redis
 from adapters import keys
 from adapters.redis_client import talking_to_redis
 from trading.candles import CLOSE, Candles
-from trading.events import Event, Regime, correlation_id
+from trading.events import Event, Regime
 from trading.feed import FeedMemory, Shown
 from trading.flow import SILENT
 from trading.lifecycle import DesiredState, PositionPolicy
@@ -70,9 +70,9 @@ class RedisSymbolStore:
 
     def window(self, symbol: str, count: int, *, until_ms: int) -> Candles:
         with talking_to_redis():
-            found = _unpack(self._newest(symbol, count)).until(until_ms)
+            found = unpacked(self._newest(symbol, count)).until(until_ms)
             if len(found) < count:  # fewer are stored, or later ones pushed them out of what was read
-                found = _unpack(self._newest(symbol, 0)).until(until_ms)
+                found = unpacked(self._newest(symbol, 0)).until(until_ms)
         return found[-count:]
 
     def seed(self, symbol: str, history: Candles, *, timeframe: str, cursor_ms: int, desired: DesiredState) -> None:
@@ -129,12 +129,15 @@ class RedisSymbolStore:
         args: list[str | bytes | int] = [
             *self._limits,
             self._now_ms(),
-            correlation_id(commit.symbol, commit.timeframe, 0)[:-1],
+            commit.timeframe,
             exposure,
             len(candles),
             SILENT,
             commit.after_ms,
             *_told(commit.shown),
+            commit.desired.value,
+            commit.quarantine or "",
+            commit.config,
         ]
         closes = candles.values[:, CLOSE].tolist()
         for at, packed, decision, regime, close in zip(
@@ -188,6 +191,7 @@ def _pack(candles: Candles) -> list[bytes]:
     return [raw[at : at + _PACKED.itemsize] for at in range(0, len(raw), _PACKED.itemsize)]
 
 
-def _unpack(packed: Sequence[bytes]) -> Candles:
+def unpacked(packed: Sequence[bytes]) -> Candles:
+    """Return the candles of what the window and the journal keep of them."""
     table = np.frombuffer(b"".join(packed), _PACKED)
     return Candles(table["open_ms"].copy(), table["values"].copy())

@@ -177,12 +177,12 @@ def _close_out(
 
 
 def _decisions(feeds: list[Feed], ledger: MemoryLedger) -> list[Decision]:
-    said: dict[tuple[str, int], Signal] = {
-        (feed.symbol, signal.open_ms): signal for feed in feeds for signal in feed.signals
+    said: dict[tuple[str, str, int], Signal] = {
+        (feed.symbol, signal.strategy, signal.open_ms): signal for feed in feeds for signal in feed.signals
     }
     found = []
     for row in ledger.decisions():
-        signal = said[row["symbol"], row["open_ms"]]
+        signal = said[row["symbol"], row["strategy"], row["open_ms"]]
         found.append(
             Decision(
                 row["symbol"],
@@ -194,6 +194,7 @@ def _decisions(feeds: list[Feed], ledger: MemoryLedger) -> list[Decision]:
                 row["rule"],
                 row["reason"],
                 signal.reason,
+                row["checks"],
             )
         )
     return found

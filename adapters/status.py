@@ -159,7 +159,7 @@ def _status(
         state="halted" if halted else _state(state, age_s, is_sick=bool(sick), stale_s=stale_s),
         desired=state.get("desired", DesiredState.RUNNING),
         timeframe=config.timeframe,
-        strategy=config.strategy.name,
+        strategy=", ".join(config.books),
         progress_age_s=age_s,
         candle_ms=int(state["cursor_ms"]) if "cursor_ms" in state else None,
         candles=int(state.get("candles", 0)),

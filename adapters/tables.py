@@ -19,6 +19,8 @@ accounts = Table(
     "accounts",
     metadata,
     Column("account", _Text, primary_key=True),
+    Column("peak_realised", _Number, comment="highest profit realised since the last drawdown was cleared"),
+    Column("drawdown", _Number, comment="deepest fall of the balance since then, as a fraction of its peak"),
     comment="One row for each account: what PostgreSQL locks while a decision is made",
 )
 
@@ -65,6 +67,7 @@ decisions = Table(
     Column("correlation_id", _Text, nullable=False),
     Column("written_at_ms", _Ms, nullable=False, comment="wall clock"),
     Column("origin", _Text, nullable=False, comment="signal; flatten or adoption: a person, or a policy, asked"),
+    Column("checks", sa.JSON(none_as_null=True), comment="each rule that was asked, in order; null before 0004"),
     sa.UniqueConstraint("account", "symbol", "strategy", "open_ms", name="uq_decisions_candle"),
 )
 

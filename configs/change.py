@@ -4,7 +4,7 @@ is open.
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -29,14 +29,25 @@ class Exposure:
         units: Its position, negative when short.
         unsettled: How many of its orders have not come to an end.
         is_open: A position is open, or an order may be alive.
+        positions: What is open by strategy, negative when short.
+        pending: Strategies with such an order; None where that is not known, so that each may have one.
     """
 
     units: float = 0.0
     unsettled: int = 0
     is_open: bool = False
+    positions: Mapping[str, float] = field(default_factory=dict)
+    pending: frozenset[str] | None = None
+
+    def is_of(self, strategy: str) -> bool:
+        """Return whether something is open, or may be, of one strategy of the symbol."""
+        return self.is_open and (self.pending is None or strategy in self.positions or strategy in self.pending)
 
     def __str__(self) -> str:
         parts = [f"a position of {self.units:g} units is open"] if self.units else []
+        if len(self.positions) > 1:
+            held = ", ".join(f"{units:g} units by {name}" for name, units in self.positions.items())
+            parts = [f"positions are open: {held}"]
         if self.unsettled:
             parts.append(f"{self.unsettled} order{'s are' if self.unsettled > 1 else ' is'} not settled")
         return " and ".join(parts) or ("an order may be alive" if self.is_open else "nothing is open")
@@ -55,7 +66,8 @@ class Difference:
     now: Any
 
     def __str__(self) -> str:
-        return f"{'.'.join(self.path)}: {_told(self.before)} -> {_told(self.now)}"
+        absent = "none" if self.path[-1] == "name" else "the default"
+        return f"{'.'.join(self.path)}: {_told(self.before, absent)} -> {_told(self.now, absent)}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return it JSON-safe; None for a value that is not given, so that it has its default."""
@@ -77,13 +89,15 @@ class SymbolChange:
 
     Attributes:
         differences: Of its own part.
-        needs_flat: It may only happen while nothing of the symbol is open.
+        needs_flat: It may only happen while nothing of the symbol is open, or of the strategies that end.
+        ended: Strategies that are there no more, or are of another class, by the path that says so.
     """
 
     symbol: str
     kind: Kind
     differences: tuple[Difference, ...] = ()
     needs_flat: bool = False
+    ended: Mapping[tuple[str, ...], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +156,28 @@ def change_refused(symbol: str, before: Content, now: Content, exposure: Callabl
 
 def _changed(symbol: str, before: Content, now: Content) -> SymbolChange:
     differences = tuple(_differences(before, now, ()))
-    return SymbolChange(symbol, Kind.CHANGED, differences, any(_why_bound(one.path) for one in differences))
+    ended = _ended(before, now)
+    needs_flat = bool(ended) or any(_why_bound(one.path) for one in differences)
+    return SymbolChange(symbol, Kind.CHANGED, differences, needs_flat, ended)
+
+
+def _ended(before: Content, now: Content) -> dict[tuple[str, ...], str]:
+    """Return the strategies of a symbol that are gone, or of another class, by the path of their class."""
+    kept = {(name, of) for name, of, _ in _books(now)}
+    return {path: name for name, of, path in _books(before) if (name, of) not in kept}
+
+
+def _books(config: Content) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Yield (name of the book, class, path of that) of each strategy of a symbol."""
+    one = config.get("strategy")
+    if one is not None:
+        yield one["name"], one["name"], ("strategy", "name")
+    for name, book in config.get("strategies", {}).items():
+        yield name, book["name"], ("strategies", name, "name")
 
 
 def _why_bound(path: Sequence[str]) -> str:
     """Return why a value stays while something is open; empty where it need not."""
-    if tuple(path) == ("strategy", "name"):
-        return "it belongs to the strategy that opened it, and no other one would close it"
     free, why = _BOUND.get(path[0], ((), ""))
     return "" if len(path) > 1 and path[1] in free else why
 
@@ -161,7 +190,10 @@ def _refused(change: SymbolChange, exposure: Callable[[str], Exposure]) -> Itera
     if change.kind is Kind.REMOVED:
         yield f"{change.symbol} cannot be removed: {found}, and nobody would close it; {until}"
     for one in change.differences:
-        if why := _why_bound(one.path):
+        why = _why_bound(one.path)
+        if one.path in change.ended and found.is_of(change.ended[one.path]):
+            why = "it belongs to the strategy that opened it, and no other one would close it"
+        if why:
             yield f"{change.symbol}: {one} has to wait: {found}, and {why}; {until}"
 
 
@@ -197,9 +229,9 @@ def _differences(before: Any, now: Any, path: tuple[str, ...]) -> Iterator[Diffe
         yield Difference(path, before, now)
 
 
-def _told(value: Any) -> str:
+def _told(value: Any, absent: str) -> str:
     if value is _ABSENT:
-        return "the default"
+        return absent
     if isinstance(value, float):
         return f"{value:.12g}"
     return value if isinstance(value, str) else json.dumps(value)

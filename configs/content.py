@@ -16,6 +16,9 @@ Content = dict[str, Any]
 PACE = ("speed", "step")
 """What of a source says how fast it is played, and not what it plays."""
 
+ORDER = "order_of_strategies"
+"""In which several strategies of a symbol are decided on; left out where there is one."""
+
 _DIGEST_LENGTH = 12
 _OF_EVERY_PIPELINE = ("account", "services")
 
@@ -26,6 +29,8 @@ def content_of(system: SystemConfig, folder: Path) -> Content:
     for config in content["symbols"].values():
         if "path" in config["source"]:
             config["source"]["path"] = os.path.relpath(config["source"]["path"], folder.absolute())
+        if len(config.get("strategies", ())) > 1:
+            config[ORDER] = list(config["strategies"])  # which is not what makes two mappings differ
     masked: Content = _masked(content, ())
     return masked
 

@@ -29,13 +29,13 @@ def schema_at(root: Schema, path: Sequence[str | int], content: Any) -> Schema:
     Args:
         root: Schema of a whole file, or of the parameters of a strategy.
         path: Keys from its top.
-        content: What was given: its `kind` says which of several forms a part has.
+        content: What was given: its `kind`, or `method`, says which of several forms a part has.
     """
     node = root
     for key in path:
         form = _form(root, node, content)
-        node = form.get("properties", {}).get(key) or _any_key(form)
-        content = content.get(key) if isinstance(content, Mapping) else None
+        node = form.get("items", {}) if isinstance(key, int) else form.get("properties", {}).get(key) or _any_key(form)
+        content = _part(content, key)
     return {**_form(root, node, content), **({"description": node["description"]} if "description" in node else {})}
 
 
@@ -50,19 +50,29 @@ def is_open(root: Schema, path: Sequence[str | int], content: Any) -> bool:
 
 
 def _form(root: Schema, node: Schema, content: Any) -> Schema:
-    """Follow a reference, and choose among several forms by `kind`, else the one that names keys."""
+    """Follow a reference, and choose among several forms by the key that tells them apart, else the one with keys."""
     if "$ref" in node:
         return _form(root, root["$defs"][node["$ref"].rsplit("/", 1)[-1]], content)
     forms = node.get("oneOf") or node.get("anyOf")
     if not forms:
         return node
-    kind = content.get("kind") if isinstance(content, Mapping) else None
-    mapping = node.get("discriminator", {}).get("mapping", {})
+    discriminator = node.get("discriminator", {})
+    kind = content.get(discriminator.get("propertyName", "kind")) if isinstance(content, Mapping) else None
+    mapping = discriminator.get("mapping", {})
     if isinstance(kind, str) and kind in mapping:
         return _form(root, {"$ref": mapping[kind]}, content)
     if mapping:
         return node
     return next((form for form in (_form(root, form, content) for form in forms) if "properties" in form), node)
+
+
+def _part(content: Any, key: str | int) -> Any:
+    """Return what was given under a key, or at a place of a list."""
+    if isinstance(content, Mapping):
+        return content.get(key)
+    if isinstance(content, list) and isinstance(key, int):
+        return content[key] if key < len(content) else None
+    return None
 
 
 def _any_key(form: Schema) -> Schema:

@@ -1,6 +1,6 @@
 """Check each symbol's strategy with its parameters: what is wrong is found before anything trades."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,9 +17,20 @@ def strategy_faults(checked: Checked) -> list[str]:
     return [
         fault
         for name, entry in entries
-        if isinstance(entry, Mapping) and isinstance(entry.get("strategy"), Mapping)
-        for fault in _faults(checked, ("symbols", name, "strategy"), entry["strategy"])
+        if isinstance(entry, Mapping)
+        for path, strategy in _named(entry)
+        for fault in _faults(checked, ("symbols", name, *path), strategy)
     ]
+
+
+def _named(entry: Mapping[str, Any]) -> Iterator[tuple[Path, Mapping[str, Any]]]:
+    """Yield each strategy of a symbol with its place below the symbol's name."""
+    books = entry.get("strategies")
+    if isinstance(entry.get("strategy"), Mapping):
+        yield ("strategy",), entry["strategy"]
+    for name, book in books.items() if isinstance(books, Mapping) else ():
+        if isinstance(book, Mapping):
+            yield ("strategies", name), book
 
 
 def _faults(checked: Checked, at: Path, strategy: Mapping[str, Any]) -> list[str]:

@@ -1,6 +1,7 @@
 """The models of `symbols.yaml`: the account, and for each symbol its candles, venue, strategy, risk and session."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,8 +22,9 @@ from trading.candles import timeframe_ms
 from trading.events import Regime
 from trading.feed import FeedTerms
 from trading.lifecycle import PositionPolicy
+from trading.protections import Protection
 from trading.rules import AccountLimits, RiskLimits
-from trading.session import Session
+from trading.session import EntryHours, Session
 
 _FRESH_TIMEFRAMES = 3
 RESERVED_NAMES = ("control",)
@@ -55,6 +57,10 @@ def _is_free(name: str) -> str:
 
 SymbolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,19}$"), AfterValidator(_is_free)]
 """Also the name of the symbol's queue."""
+
+
+BookName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,19}$")]
+"""Of one of several strategies. Without dots, so that a path of keys can hold it."""
 
 
 class FileSource(ConfigModel):
@@ -133,6 +139,28 @@ class StrategyConfig(ConfigModel):
     )
 
 
+class BookConfig(StrategyConfig):
+    """One of several strategies of a symbol, with a book of its own."""
+
+    risk: RiskLimits | None = Field(
+        default=None, description="How large its positions are; the symbol's `risk` when left out."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """What one strategy of a symbol is: decisions, positions and orders are kept under `name`.
+
+    Attributes:
+        strategy: Short name or import path of its class.
+    """
+
+    name: str
+    strategy: str
+    params: Mapping[str, Any]
+    risk: RiskLimits
+
+
 Source = Annotated[FileSource | SimulatedSource, Field(discriminator="kind")]
 Venue = PaperVenue
 """A second kind of venue makes this a union like `Source`."""
@@ -146,9 +174,23 @@ class SymbolConfig(ConfigModel):
     )
     source: Source = Field(description="Where the candles come from.")
     venue: Venue = Field(description="Where the orders go.")
-    strategy: StrategyConfig = Field(description="What decides.")
+    strategy: StrategyConfig | None = Field(default=None, description="What decides; its book has its name.")
+    strategies: dict[BookName, BookConfig] = Field(
+        default_factory=dict,
+        validate_default=True,
+        description="Several strategies in the place of one, each by a name of yours, which its book has; decided in "
+        "this order.",
+        json_schema_extra={"additionalProperties": False},
+    )
     risk: RiskLimits = Field(description="How large a position is, and what an opposite signal does.")
+    protections: tuple[Protection, ...] = Field(
+        default=(),
+        description="What keeps this symbol from entering for a while, beside those of the account.",
+    )
     session: Session = Field(description="When the market is open.")
+    entry_hours: EntryHours | None = Field(
+        default=None, description="Hours in which this symbol enters, on top of the session; all of them when left out."
+    )
     max_signal_age_s: Annotated[float, Field(strict=True, gt=0)] = Field(
         default_factory=lambda valid: _FRESH_TIMEFRAMES * timeframe_ms(valid["timeframe"]) / 1000,
         description="Seconds of market time: entries come only from candles that closed at most this long ago. "
@@ -163,6 +205,27 @@ class SymbolConfig(ConfigModel):
     allowed_regimes: tuple[Regime, ...] | None = Field(
         default=None, description="Kinds of market in which entries are allowed; all of them when left out."
     )
+
+    @field_validator("strategies")
+    @classmethod
+    def _is_one_or_several(cls, strategies: dict[str, BookConfig], info: ValidationInfo) -> dict[str, BookConfig]:
+        if "strategy" not in info.data:
+            return strategies  # it has a fault of its own
+        if info.data["strategy"] is not None and strategies:
+            raise ValueError("strategies beside strategy: say one of them; both keys name what decides")
+        if info.data["strategy"] is None and not strategies:
+            raise ValueError("at least one, under the key strategy or strategies: neither says what decides")
+        if len({name.lower() for name in strategies}) < len(strategies):
+            raise ValueError(f"{', '.join(strategies)}: two names differ in upper and lower case alone")
+        return strategies
+
+    @property
+    def books(self) -> Mapping[str, Book]:
+        """Each strategy by the name of its book, in the order in which they are decided on."""
+        if self.strategy is not None:
+            named = self.strategy
+            return {named.name: Book(named.name, named.name, named.params, self.risk)}
+        return {name: Book(name, one.name, one.params, one.risk or self.risk) for name, one in self.strategies.items()}
 
     @property
     def timeframe_ms(self) -> int:

@@ -99,7 +99,7 @@ def _resolved(here: Runtime, identity: int, reason: str, *, is_lost: bool = True
 
 def _adopted(here: Runtime, identity: int, symbol: str, wish: AdoptionWish) -> Answer | None:
     pipeline = pipeline_of(here, here.known(symbol))
-    configured = here.system.symbols[symbol].strategy.name
+    configured = list(here.system.symbols[symbol].books)
     try:
         done = adoption.adopt(identity, here.stores.ledger, pipeline, wish, configured=configured)
     finally:

@@ -357,7 +357,7 @@ class _Watched:
 
 
 def system_config(
-    strategy: Mapping[str, Any],
+    strategy: Mapping[str, Any] | None,
     *,
     services: Mapping[str, Any] | None = None,
     account: Mapping[str, Any] | None = None,

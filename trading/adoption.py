@@ -90,14 +90,19 @@ class Adoption:
 
 
 def plan_adoption(
-    incident: Incident, open_incidents: Sequence[Incident], holdings: Holdings, wish: AdoptionWish, *, configured: str
+    incident: Incident,
+    open_incidents: Sequence[Incident],
+    holdings: Holdings,
+    wish: AdoptionWish,
+    *,
+    configured: Sequence[str],
 ) -> Adoption:
     """Return what to book so that the ledger holds what the venue does.
 
     Args:
         incident: The one that is adopted.
         open_incidents: All that are open of the symbol.
-        configured: The strategy that the symbol has by its configuration.
+        configured: The strategies that the symbol has by its configuration, at least one.
 
     Raises:
         Rejected: It is not that kind of incident, the difference is another one than it says, or the wish leaves open
@@ -140,15 +145,17 @@ def _signed(foreign_fill: Incident) -> float:
     return Side(foreign_fill.details["side"]).sign * units
 
 
-def _chosen(holdings: Holdings, strategy: str | None, configured: str) -> Position:
+def _chosen(holdings: Holdings, strategy: str | None, configured: Sequence[str]) -> Position:
     """Return the position that the difference is booked on."""
     by_name = {position.strategy: position for position in holdings.ours}
     open_ones = sorted(position.strategy for position in holdings.ours if position.is_open)
     if strategy is None and len(open_ones) > 1:
         raise Rejected("strategy", f"more than one strategy holds it, name the one that is meant: {_list(open_ones)}")
-    name = strategy or (open_ones[0] if open_ones else configured)
-    if name not in {*by_name, configured}:
-        known = _list(sorted({*by_name, configured}))
+    if strategy is None and not open_ones and len(configured) > 1:
+        raise Rejected("strategy", f"none of its strategies holds anything, name one of them: {_list(configured)}")
+    name = strategy or (open_ones[0] if open_ones else configured[0])
+    if name not in {*by_name, *configured}:
+        known = _list(sorted({*by_name, *configured}))
         raise Rejected("strategy", f"{holdings.symbol} has no strategy {name!r}; known are {known}")
     return by_name.get(name) or Position(holdings.symbol, name)
 

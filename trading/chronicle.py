@@ -12,9 +12,15 @@ from trading.ports import Commit, SymbolStore
 class Chronicle:
     """Writes what a batch came to into the symbol store, with the events that it caused."""
 
-    def __init__(self, store: SymbolStore, outbox: Outbox) -> None:
+    def __init__(self, store: SymbolStore, outbox: Outbox, config: str = "") -> None:
+        """Make it.
+
+        Args:
+            config: Short digest of the configuration that decides.
+        """
         self._store = store
         self._outbox = outbox
+        self._config = config
 
     def close(
         self,
@@ -40,6 +46,9 @@ class Chronicle:
             regimes,
             has_exposure,
             Shown(message.as_of_ms, message.newest_ms, message.is_over),
+            message.desired,
+            message.quarantine,
+            self._config,
         )
         self._store.commit(commit, events)
         self._outbox.forget(len(events))

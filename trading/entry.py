@@ -5,7 +5,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from trading.candles import timeframe_ms
 from trading.errors import Rejected
 from trading.events import Regime, Signal, SignalSide
-from trading.session import Session
+from trading.risk import Check
+from trading.session import EntryHours, Session
 
 
 class EntryRules(BaseModel):
@@ -19,7 +20,10 @@ class EntryRules(BaseModel):
     allowed_regimes: frozenset[Regime] | None = Field(
         default=None, min_length=1, description="Regimes in which entries are allowed; all of them if absent."
     )
-    session: Session = Field(default=Session(), description="Hours in which entries are allowed.")
+    session: Session = Field(default=Session(), description="Hours in which the market is open.")
+    entry_hours: EntryHours | None = Field(
+        default=None, description="Hours in which entries are allowed on top of that; all of them if absent."
+    )
 
 
 def refusal(
@@ -39,8 +43,35 @@ def refusal(
         _too_old(closed_ms, as_of_ms, rules.max_signal_age_s)
         or _wrong_prices(signal)
         or _closed_market(closed_ms, rules.session)
+        or _outside_hours(closed_ms, rules.entry_hours)
         or _wrong_regime(regime, rules.allowed_regimes)
     )
+
+
+def checks(
+    signal: Signal, rules: EntryRules, *, timeframe: str, as_of_ms: int, regime: Regime = Regime.UNKNOWN
+) -> list[Check]:
+    """Ask every rule, as `refusal` does up to the first that is against it; none for a signal that asks to close."""
+    if signal.side is SignalSide.CLOSE:
+        return []
+    closed_ms = signal.open_ms + timeframe_ms(timeframe)
+    stop, target = ("none" if price is None else f"{price:g}" for price in (signal.stop_loss, signal.take_profit))
+    allowed = " or ".join(sorted(rules.allowed_regimes)) if rules.allowed_regimes else "any"
+    age_s = (as_of_ms - closed_ms) / 1000
+    asked = (
+        (
+            "max_signal_age",
+            _too_old(closed_ms, as_of_ms, rules.max_signal_age_s),
+            f"the candle closed {age_s:g} s ago, allowed are {rules.max_signal_age_s:g} s",
+        ),
+        ("stop_side", _wrong_prices(signal), f"{signal.side} at {signal.price:g}, stop {stop}, target {target}"),
+        ("session", _closed_market(closed_ms, rules.session), f"the market is open; it is {rules.session.hours}"),
+        ("regime", _wrong_regime(regime, rules.allowed_regimes), f"the market is {regime}, allowed is {allowed}"),
+    )
+    return [
+        Check(refused.rule, is_met=False, reason=refused.reason) if refused else Check(name, is_met=True, reason=met)
+        for name, refused, met in asked
+    ]
 
 
 def _too_old(closed_ms: int, as_of_ms: int, max_age_s: float) -> Rejected | None:
@@ -76,6 +107,12 @@ def _closed_market(closed_ms: int, session: Session) -> Rejected | None:
     if is_open:
         return None
     return Rejected("session", f"the market is closed when the candle ends ({closed_ms} ms); open are {session.hours}")
+
+
+def _outside_hours(closed_ms: int, hours: EntryHours | None) -> Rejected | None:
+    if hours is None or hours.holds(closed_ms):
+        return None
+    return Rejected("entry_hours", f"the candle ends outside of the hours of entries ({closed_ms} ms): {hours.told}")
 
 
 def _wrong_regime(regime: Regime, allowed: frozenset[Regime] | None) -> Rejected | None:

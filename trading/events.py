@@ -3,6 +3,7 @@
 A message names itself by symbol and candle open time; `correlation_id` is the same from a candle to its fills.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
@@ -161,6 +162,11 @@ class Signal(_Frozen):
     reason: str
     entry_refused: Refusal | None = None
 
+    @property
+    def words(self) -> str:
+        """What is said, for the journal."""
+        return f"{self.side.value} at {self.price:g}: {self.reason}"
+
 
 class Message(_Frozen):
     """What one stage hands to the next about one symbol.
@@ -175,6 +181,7 @@ class Message(_Frozen):
         desired: What the user wanted of the symbol when the chain began; the ledger asks again.
         has_exposure: An order or a position may be alive, so the candles must reach the venue.
         more: The source holds further candles, so another wake-up is due when this chain ends.
+        quarantine: The policy of a symbol that is set aside: then only its open position needs the candles.
     """
 
     type: EventType
@@ -189,6 +196,7 @@ class Message(_Frozen):
     desired: DesiredState
     has_exposure: bool
     more: bool = False
+    quarantine: PositionPolicy | None = None
 
     @property
     def last_open_ms(self) -> int:
@@ -215,12 +223,10 @@ class NewCandle(Message):
 
     Attributes:
         regime: Of the last candle decided before these.
-        quarantine: The policy of a symbol that is set aside: then only its open position needs the candles.
     """
 
     type: Literal[EventType.NEW_CANDLE] = EventType.NEW_CANDLE
     regime: Regime
-    quarantine: PositionPolicy | None = None
 
 
 class IndicatorsUpdated(Message):
@@ -248,6 +254,16 @@ class SignalGenerated(Message):
     signals: list[Signal]
     regimes: list[Regime]
     decisions: list[str]
+
+
+def joined(told: Sequence[tuple[str, str]], *, is_alone: bool) -> str:
+    """Return the journal's text for a candle: what is told of each strategy's signal.
+
+    Args:
+        told: (Strategy, words), in the order of the decisions.
+        is_alone: The symbol has one strategy, which need not be named.
+    """
+    return " | ".join(words if is_alone else f"{strategy}: {words}" for strategy, words in told)
 
 
 def correlation_id(symbol: str, timeframe: str, open_ms: int) -> str:

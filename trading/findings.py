@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import get_args
 
+from trading.drawdown import HighWater
 from trading.errors import Rejected
 from trading.events import Signal
 from trading.incidents import Incident, IncidentKind
@@ -88,6 +89,16 @@ def close_refused(symbol: str, position: Position, signal: Signal) -> Incident:
     )
     details = {"strategy": signal.strategy, "units": position.units, "price": signal.price, "open_ms": signal.open_ms}
     return Incident(IncidentKind.CLOSE_REFUSED, symbol, signal.strategy, reason, details)
+
+
+def max_drawdown(symbol: str, high: HighWater, balance: float, limit: float) -> Incident:
+    """Put into words that an account has lost too much; its symbol is the one whose entry found it."""
+    reason = (
+        f"the account fell {high.drawdown:.2%} below its peak of {high.peak:.2f}, the limit is {limit:.2%}, the "
+        f"balance now {balance:.2f}: no symbol enters until this incident is resolved; exits go on"
+    )
+    details = {"peak": high.peak, "balance": balance, "drawdown": high.drawdown, "limit": limit}
+    return Incident(IncidentKind.MAX_DRAWDOWN, symbol, "account", reason, details)
 
 
 def words_of(request: OrderRequest) -> str:

@@ -22,6 +22,7 @@ class IncidentKind(StrEnum):
     SICK = "sick"
     QUARANTINED = "quarantined"
     CLOSE_REFUSED = "close_refused"
+    MAX_DRAWDOWN = "max_drawdown"
 
     @property
     def halts(self) -> bool:

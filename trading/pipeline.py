@@ -65,6 +65,13 @@ class SymbolPipeline:
         fetched = self.fetch.handle(wake)
         if isinstance(fetched, End) or fetched.quarantine is None:
             return fetched
+        ended = self.protect(fetched)
+        if fetched.quarantine == "flatten":
+            self.flatten("quarantined")
+        return ended
+
+    def protect(self, fetched: NewCandle) -> End:
+        """Show the venue the candles of a symbol that is set aside, and book its fills; nothing is decided."""
         count = len(fetched.candles)
         protected = SignalGenerated(
             **fetched.carried(),
@@ -72,10 +79,7 @@ class SymbolPipeline:
             regimes=[fetched.regime] * count,
             decisions=[f"quarantined ({fetched.quarantine}): nothing is decided"] * count,
         )
-        ended = self.execute.handle(protected)
-        if fetched.quarantine == "flatten":
-            self.flatten("quarantined")
-        return ended
+        return self.execute.handle(protected)
 
     def reconcile(self) -> list[Action]:
         """Settle what is not settled and compare ledger and venue; return what was done and what is left."""

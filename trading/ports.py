@@ -366,6 +366,9 @@ class Commit:
         decisions: One text for each candle.
         has_exposure: None leaves what the store knows.
         shown: What the answer that the batch came of showed of its market; None leaves what the store knows.
+        desired: What the user wanted of the symbol when the batch was fetched.
+        quarantine: The policy of a symbol that was set aside; None for one that was not.
+        config: Short digest of the configuration that decided.
     """
 
     symbol: str
@@ -376,6 +379,9 @@ class Commit:
     regimes: Sequence[Regime]
     has_exposure: bool | None = None
     shown: Shown | None = None
+    desired: DesiredState = DesiredState.RUNNING
+    quarantine: PositionPolicy | None = None
+    config: str = ""
 
 
 class SymbolStore(Protocol):

@@ -312,7 +312,7 @@ def _compare(ours: LedgerSide, theirs: VenueSide) -> Iterator[Tell]:
     for order in theirs.open_orders:
         if order.client_order_id not in ours.states:
             yield Tell(findings.foreign_order(ours.symbol, order))
-        elif order.price is not None and order.side.sign * ours.units >= 0:
+        elif order.price is not None and not any(order.side.sign * one.units < 0 for one in ours.positions):
             yield Tell(findings.stray_stop(ours.symbol, ours.units, order))
     for position in ours.positions:
         if position.is_open and position.strategy not in ours.owners:

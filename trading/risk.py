@@ -1,11 +1,13 @@
 """Risk: what a decision may do to the account. The ledger calls `judge` under its lock and writes what it says."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from trading.drawdown import HighWater
 from trading.incidents import Incident
 from trading.lifecycle import DesiredState
 from trading.orders import OrderRequest
 from trading.positions import Position
+from trading.trades import TradesSince, no_trades
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +17,7 @@ class LedgerView:
     Attributes:
         position: Of the signal's strategy on its symbol.
         has_unsettled: An order of this symbol is on its way or its outcome is not known.
-        has_unsettled_exit: One of those is an exit: a second one could turn the position.
+        has_unsettled_exit: One of those is an exit of the signal's strategy: a second one could turn its position.
         halted: Why a person must look before any order of the symbol; None for nothing.
         open_positions: Open positions of the account, plus entries that are on their way.
         open_risk: What all stops of the account would lose together, in quote currency, pending entries counted.
@@ -23,6 +25,12 @@ class LedgerView:
         day_realised: Profit realised on the signal's UTC market day, in quote currency; negative is a loss.
         balance: Starting balance plus all realised profit, in quote currency.
         quarantined: Why the symbol was set aside; None where it was not.
+        symbol_notional: That part of `open_notional` which is of the signal's symbol.
+        peak_balance: Highest balance since a drawdown was cleared, in quote currency; 0.0 where none is known.
+        drawdown: Deepest fall of the balance since then, as a fraction of the peak that it fell from.
+        latched: Why no symbol enters until a person has looked at the account; None for nothing.
+        spread: Ask minus bid as the venue told just before, in quote currency; None where nobody asked.
+        trades_since: Reads closed trades of the account, under the same lock; asked only where a rule needs them.
     """
 
     desired: DesiredState
@@ -36,6 +44,17 @@ class LedgerView:
     halted: str | None = None
     open_notional: float = 0.0
     quarantined: str | None = None
+    symbol_notional: float = 0.0
+    peak_balance: float = 0.0
+    drawdown: float = 0.0
+    latched: str | None = None
+    spread: float | None = None
+    trades_since: TradesSince = field(default=no_trades, compare=False)
+
+    @property
+    def high_water(self) -> HighWater:
+        """How far the balance has fallen, this moment included."""
+        return HighWater(self.peak_balance, self.drawdown).after(self.balance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +79,29 @@ OK = "ok"
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """One rule that was asked about a signal.
+
+    Attributes:
+        rule: Name of the rule, as in `Verdict.rule` where it refused.
+        is_met: The rule had nothing against it.
+        reason: Why, in words with the numbers.
+    """
+
+    rule: str
+    is_met: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What the rules say of a signal.
 
     Attributes:
         rule: The rule that decided, `OK` when all of them agreed.
-        breached: An account limit stood in the way.
+        breached: A limit of what may be held or lost stood in the way.
         incident: What a person must hear of with it; written down together with the decision.
+        checks: Each rule that was asked, in order, up to the one that refused; those of a reversal's exit first.
     """
 
     rule: str
@@ -74,6 +109,7 @@ class Verdict:
     planned: tuple[Planned, ...] = ()
     breached: bool = False
     incident: Incident | None = None
+    checks: tuple[Check, ...] = field(default=(), compare=False)
 
     @property
     def is_accepted(self) -> bool:

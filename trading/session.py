@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from trading.calendars import calendar_hours
 from trading.errors import Rejected
 
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+_DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY_MINUTES = 1440
 _WEEK_MINUTES = 7 * _DAY_MINUTES
 _EPOCH_MINUTE = 3 * _DAY_MINUTES  # 1 January 1970 was a Thursday
@@ -120,6 +121,57 @@ class Session(BaseModel):
         return _break(self.daily_break)
 
 
+class EntryHours(BaseModel):
+    """When a trader lets a symbol enter, on top of the hours of its market: exits go at all times.
+
+    `timezone="Europe/London", hours=["07:00-11:00", "13:00-16:00"], days=["mon", "tue"]`. The first minute of a range
+    is in it, the last one is not. A range may run over midnight; `days` are those of the moment itself.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    timezone: str = Field(default="UTC", description="IANA name of the time zone of the hours and days.")
+    hours: tuple[str, ...] = Field(
+        min_length=1, description="Ranges in which a candle with an entry closes, each such as '07:00-16:00'."
+    )
+    days: tuple[Day, ...] = Field(
+        default=_DAYS, min_length=1, description="Days of the week on which a symbol enters; all of them if absent."
+    )
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_timezone(cls, name: str) -> str:
+        _zone(name)
+        return name
+
+    @field_validator("hours")
+    @classmethod
+    def _are_ranges(cls, hours: tuple[str, ...]) -> tuple[str, ...]:
+        for text in hours:
+            _range(text)
+        return hours
+
+    def holds(self, ms: int) -> bool:
+        """Return whether entries are allowed at an instant, given in milliseconds since the epoch, UTC."""
+        local = _local_minute(self.timezone, ms)
+        minute, day = local % _DAY_MINUTES, _DAYS[(local + _EPOCH_MINUTE) % _WEEK_MINUTES // _DAY_MINUTES]
+        return day in self.days and any(_is_within(minute, *_range(text)) for text in self.hours)
+
+    @property
+    def told(self) -> str:
+        """The hours in words."""
+        days = "" if self.days == _DAYS else f" on {', '.join(self.days)}"
+        return f"{', '.join(self.hours)}{days}, {self.timezone}"
+
+
+@lru_cache(maxsize=256)
+def _range(text: str) -> tuple[int, int]:
+    first, dash, last = text.partition("-")
+    if not dash or first.strip() == last.strip():
+        raise ValueError(f"{text!r}: allowed are two different hours such as '07:00-16:00'")
+    return _minute_of_day(first), _minute_of_day("00:00" if last.strip() == "24:00" else last)
+
+
 class _Break:
     """Hours closed each day, in minutes since midnight, local time."""
 
@@ -184,9 +236,10 @@ def _zone(name: str) -> ZoneInfo:
 
 def _minute_of_week(text: str) -> int:
     day, _, hour = text.strip().lower().partition(" ")
-    if day not in _DAYS:
+    names: tuple[str, ...] = _DAYS
+    if day not in names:
         raise ValueError(f"{text!r}: allowed is a day ({', '.join(_DAYS)}) and an hour, such as 'sun 18:00'")
-    return _DAYS.index(day) * _DAY_MINUTES + _minute_of_day(hour)
+    return names.index(day) * _DAY_MINUTES + _minute_of_day(hour)
 
 
 def _minute_of_day(text: str) -> int:

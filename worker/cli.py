@@ -18,6 +18,7 @@ VERBS = {
     ),
     "events": ("worker.commands.events:events", "Show events, the newest last."),
     "decisions": ("worker.commands.decisions:decisions", "Show what was decided on each candle, and why."),
+    "explain": ("worker.commands.explain:explain", "Explain one candle: why it led to a trade, or to none."),
     "orders": ("worker.commands.books:orders", "Show orders, the newest last."),
     "fills": ("worker.commands.books:fills", "Show fills, the newest last."),
     "positions": ("worker.commands.books:positions", "Show the open positions of the ledger."),

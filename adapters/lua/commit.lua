@@ -1,15 +1,17 @@
 -- Ends a batch: window, journal, cursor and events move together or not at all.
 -- KEYS: state hash, window list, journal stream, events stream (its name is the pub/sub channel too)
--- ARGV: window limit, journal limit, events limit, wall ms, correlation prefix, exposure ('1', '0', or '' to keep),
+-- ARGV: window limit, journal limit, events limit, wall ms, timeframe, exposure ('1', '0', or '' to keep),
 --       candle count, decision that says nothing, cursor that the batch was fetched after, what its answer showed
---       (market ms, newest closed candle, is over; '' to keep what is known), then for each candle open_ms, packed
---       candle, decision, regime, close, then the events as JSON
+--       (market ms, newest closed candle, is over; '' to keep what is known), what was wanted of the symbol (desired
+--       state, quarantine), digest of the configuration, then for each candle open_ms, packed candle, decision, regime,
+--       close, then the events as JSON
 local window_limit, journal_limit, events_limit = ARGV[1], ARGV[2], ARGV[3]
-local wall_ms, prefix, exposure, count, silent = ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8]
+local wall_ms, timeframe, exposure, count, silent = ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8]
 local cursor = tonumber(redis.call('HGET', KEYS[1], 'cursor_ms') or '0')
 local is_joined = cursor >= tonumber(ARGV[9])  -- else the store lost what lies between
 local market_ms, newest_ms, is_over = ARGV[10], ARGV[11], ARGV[12]
-local fresh, at = 0, 13
+local desired, quarantine, config = ARGV[13], ARGV[14], ARGV[15]
+local fresh, at = 0, 16
 for _ = 1, count do
   local open_ms, packed, decision, regime, close = unpack(ARGV, at, at + 4)
   at = at + 5
@@ -17,7 +19,8 @@ for _ = 1, count do
     redis.call('RPUSH', KEYS[2], packed)
     -- refused only where a journal outlived its cursor: then it holds this candle already
     redis.pcall('XADD', KEYS[3], 'MAXLEN', '~', journal_limit, open_ms .. '-0', 'decision', decision,
-      'regime', regime, 'close', close, 'correlation_id', prefix .. open_ms)
+      'regime', regime, 'candle', packed, 'as_of_ms', market_ms, 'at_ms', wall_ms, 'timeframe', timeframe,
+      'desired', desired, 'quarantine', quarantine, 'config', config)
     redis.call('HSET', KEYS[1], 'cursor_ms', open_ms, 'decision', decision, 'regime', regime, 'close', close,
       'decided_at_ms', wall_ms)
     if decision ~= silent then

@@ -5,17 +5,21 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import takewhile
 from typing import Any
 
 from adapters.ledger_booking import BookedOrder, Booking, born
 from adapters.ledger_orders import Booked, day_of
+from adapters.ledger_planning import check_rows
+from trading.drawdown import HighWater
 from trading.errors import Broken
-from trading.incidents import Incident
+from trading.incidents import Incident, IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
 from trading.orders import Fill, Leg, OrderRequest, OrderState, decided_id
 from trading.ports import Decided, Intent, Mark
 from trading.positions import Position
 from trading.risk import LedgerView, Verdict
+from trading.trades import ClosedTrade, TradeFold
 
 _ROUNDING = 1e-9
 
@@ -48,6 +52,8 @@ class _Symbol:
         fences: By strategy.
         newest: Sequence number of the newest fill.
         incidents: Those that are open.
+        trades: Those that were closed, oldest first.
+        folds: By strategy, what makes trades of its fills.
     """
 
     desired: DesiredState = DesiredState.RUNNING
@@ -56,10 +62,18 @@ class _Symbol:
     fences: dict[str, int] = field(default_factory=dict)
     newest: int = 0
     incidents: list[Incident] = field(default_factory=list)
+    trades: list[ClosedTrade] = field(default_factory=list)
+    folds: dict[str, TradeFold] = field(default_factory=dict)
 
     @property
     def halted(self) -> str | None:
         return min((one.reason for one in self.incidents if one.kind.halts), default=None) if self.incidents else None
+
+    def fold(self, fill: Fill, realised: float) -> None:
+        """Write down the trade that a fill closes."""
+        trade = self.folds.setdefault(fill.strategy, TradeFold()).add(fill, realised)
+        if trade is not None:
+            self.trades.append(trade)
 
     def keep(self, sent: _Sent) -> None:
         """Keep an intent at hand as long as it is alive."""
@@ -84,6 +98,7 @@ class MemoryLedger:
         self._protective: dict[str, BookedOrder] = {}
         self._days: dict[date, dict[str, float]] = {}
         self._booked: list[Booked] = []
+        self._high = HighWater(starting_balance)
 
     def decide(
         self,
@@ -110,7 +125,10 @@ class MemoryLedger:
             "reason": verdict.reason,
             "breached": verdict.breached,
             "correlation_id": correlation_id,
+            "checks": verdict.checks,
         }
+        if verdict.incident is not None and not dry_run:
+            self.open_incidents([verdict.incident])
         intents = [born(order.request, place) for place, order in enumerate(planned)]
         for order, intent in zip(planned, intents, strict=True):
             sent = _Sent(order.request, _planned(intent, order.risk, order.notional, correlation_id))
@@ -128,7 +146,7 @@ class MemoryLedger:
             is_taken = order.take(
                 mark,
                 lambda at=at, request=request: _position(at, request.symbol, request.strategy),  # type: ignore[misc]
-                may_be_sent=lambda at=at, request=request: _may_be_sent(at, request),  # type: ignore[misc]
+                may_be_sent=lambda at=at, request=request: self._may_be_sent(at, request),  # type: ignore[misc]
                 at_ms=0,
             )
             if not is_taken:
@@ -152,6 +170,7 @@ class MemoryLedger:
         new = [fill for fill in fills if fill.sequence > at.newest]
         booking = self._booking(at, symbol, new)
         booked: list[Booked] = []
+        moves: list[float] = []
         for fill in new:
             if fill.sequence <= at.newest or fill.symbol != symbol:
                 raise Broken(f"fill {fill.fill_id} of {fill.symbol} is not the next one of {symbol}")
@@ -159,8 +178,13 @@ class MemoryLedger:
             before, after = booking.add(fill)
             at.positions[fill.strategy] = after
             day = self._days.setdefault(day_of(fill.market_ms), {})
-            day[symbol] = day.get(symbol, 0.0) + (after.realised - before.realised)
+            realised = after.realised - before.realised
+            day[symbol] = day.get(symbol, 0.0) + realised
+            at.fold(fill, realised)
+            moves.append(realised)
             booked.append((fill, before, after))
+        if any(moves):
+            self._high = self._high.through(self.balance(), moves)
         self._booked += booked
         for identity in booking.changed:
             sent = self._sent.get(identity)
@@ -253,7 +277,7 @@ class MemoryLedger:
 
     def decisions(self) -> list[dict[str, Any]]:
         """Return the decisions, oldest first, as plain dictionaries; see `SqlLedger.decisions`."""
-        return list(self._decisions.values())
+        return [row | {"checks": check_rows(row["checks"])} for row in self._decisions.values()]
 
     def fills(self) -> list[Booked]:
         """Return each fill with the position before and after it, as they came."""
@@ -265,7 +289,7 @@ class MemoryLedger:
 
     def _view(self, at: _Symbol, symbol: str, strategy: str, open_ms: int) -> LedgerView:
         has_unsettled = has_unsettled_exit = False
-        places, risks, notionals = 0, [], []
+        places, risks, notionals, own = 0, [], [], []
         for one in self._symbols.values():
             owners = {name for name, position in one.positions.items() if position.units}
             for sent in one.live.values():
@@ -273,10 +297,12 @@ class MemoryLedger:
                 if order.risk_reserved is not None:
                     risks.append(order.risk_reserved)
                     notionals.append(order.notional_reserved or 0.0)
+                    if one is at:
+                        own.append(order.notional_reserved or 0.0)
                     owners.add(order.strategy)
                 if one is at and sent.is_unsettled:
                     has_unsettled = True
-                    has_unsettled_exit = has_unsettled_exit or order.leg is Leg.EXIT
+                    has_unsettled_exit |= order.leg is Leg.EXIT and order.strategy == strategy
             places += len(owners)
         return LedgerView(
             desired=at.desired,
@@ -289,7 +315,29 @@ class MemoryLedger:
             open_notional=math.fsum(notionals),
             day_realised=math.fsum(self._days.get(day_of(open_ms), {}).values()),
             balance=self.balance(),
+            symbol_notional=math.fsum(own),
+            peak_balance=self._high.peak,
+            drawdown=self._high.drawdown,
+            latched=self._latched(),
+            trades_since=self._trades_since,
         )
+
+    def _may_be_sent(self, at: _Symbol, request: OrderRequest) -> bool:
+        if request.leg is Leg.ENTRY:
+            is_wanted = at.desired is DesiredState.RUNNING and self._latched() is None
+        else:
+            is_wanted = at.desired is not DesiredState.STOPPED
+        return is_wanted and at.halted is None
+
+    def _latched(self) -> str | None:
+        """Return why no symbol enters: a drawdown that nobody has cleared, and nobody can in a replay."""
+        incidents = (one for at in self._symbols.values() for one in at.incidents)
+        return min((one.reason for one in incidents if one.kind is IncidentKind.MAX_DRAWDOWN), default=None)
+
+    def _trades_since(self, since_ms: int, symbol: str | None) -> Sequence[ClosedTrade]:
+        chosen = self._symbols.values() if symbol is None else [self._of(symbol)]
+        newest = (takewhile(lambda one: one.closed_ms > since_ms, reversed(at.trades)) for at in chosen)
+        return [one for trades in newest for one in reversed(list(trades))]
 
     def _earlier(self, symbol: str, strategy: str, open_ms: int) -> Verdict | None:
         row = self._decisions.get((symbol, strategy, open_ms))
@@ -315,12 +363,6 @@ class MemoryLedger:
 
 def _position(at: _Symbol, symbol: str, strategy: str) -> Position:
     return at.positions.get(strategy) or Position(symbol, strategy)
-
-
-def _may_be_sent(at: _Symbol, request: OrderRequest) -> bool:
-    is_entry = request.leg is Leg.ENTRY
-    is_wanted = at.desired is DesiredState.RUNNING if is_entry else at.desired is not DesiredState.STOPPED
-    return is_wanted and at.halted is None
 
 
 def _planned(intent: Intent, risk: float, notional: float, correlation_id: str) -> BookedOrder:

@@ -46,6 +46,15 @@ class MemoryVenue:
         self._orders: dict[str, _Order] = {}
         self._sequence = 0
 
+    def resume(self, symbol: str, strategy: str, book: Book) -> None:
+        """Begin with a book that came about before: what it holds, and the orders that wait in it."""
+        self._books[symbol][strategy] = book._replace(orders=())
+        self._place(symbol, strategy, book.orders)
+
+    def number_from(self, sequence: int) -> None:
+        """Have the next fill bear the number after `sequence`."""
+        self._sequence = sequence
+
     def submit(self, request: OrderRequest) -> VenueOrder:
         """Take a market order with its protective orders; see `adapters.paper.PaperVenue.submit`."""
         found = self._orders.get(request.client_order_id)
@@ -76,7 +85,7 @@ class MemoryVenue:
         place, last = -1, len(candles)
         while (place := _next_change(books, candles, place + 1)) < last:
             bar = Bar(int(candles.open_ms[place]), *candles.values[place, :VOLUME].tolist())
-            for strategy, book in books.items():
+            for strategy, book in sorted(books.items()):
                 change = on_bar(book, bar, terms)
                 if change:
                     self._apply(symbol, strategy, change)

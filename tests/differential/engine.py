@@ -57,13 +57,13 @@ class Spoken:
 
 def spoken(system: SystemConfig, symbol: str, candles: Candles) -> Spoken:
     """Return what the symbol's strategy says, from our indicator columns, by the place of the candle."""
-    config, services = system.symbols[symbol].strategy, system.services
-    strategy = load_strategy(config.name, config.params)
+    [book], services = system.symbols[symbol].books.values(), system.services
+    strategy = load_strategy(book.strategy, book.params)
     rows = compute(candles, strategy.indicators(), window=strategy.startup_candle_count, rows=len(candles))
     frame = rows.frame()
     sides, stops, targets = np.zeros((3, len(candles)))
     least_ms = rows.open_ms[services.strategy_evaluation.min_rows_required - 1]
-    for signal in strategy.signals(frame).last(len(frame), rows=frame, strategy=config.name):
+    for signal in strategy.signals(frame).last(len(frame), rows=frame, strategy=book.name):
         at = int(candles.open_ms.searchsorted(signal.open_ms))
         if signal.open_ms >= least_ms:
             sides[at] = _CODES[signal.side]

@@ -268,6 +268,24 @@ def _reconcile(here: Product, command: str) -> None:
     assert "agreed" in here.checkout.run(command)
 
 
+@shows("celery -A tasks trading replay --symbol XAUUSD --candles mine/gold.csv.gz --report mine/gold.html")
+def _replay(here: Product, command: str) -> None:
+    shown, answer = here.read(command)
+    told = json.loads(answer)
+    assert told["symbols"]["XAUUSD"]["candle_count"] == OWN_CANDLES
+    assert "XAUUSD" in shown
+    assert (here.checkout.root / "mine" / "gold.html").read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+@shows("celery -A tasks trading explain XAUUSD 2025-01-06T00:05Z")
+def _explain(here: Product, command: str) -> None:
+    at_ms = 1_736_121_900_000
+    here.terminal.until(lambda: max(journal_ms(here.stores, "XAUUSD"), default=0) >= at_ms, "candle of that time")
+    shown, answer = here.read(command)
+    assert json.loads(answer)["entry"]["open_ms"] == at_ms
+    assert shown.startswith("XAUUSD 1m 2025-01-06 00:05 UTC")
+
+
 @shows("celery -A tasks trading check-strategy my_strategies:Fade")
 def _check_strategy(here: Product, command: str) -> None:
     shown, answer = here.read(command)

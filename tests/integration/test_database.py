@@ -63,7 +63,7 @@ def test_migrate_twice_ends_at_head(engine: Engine) -> None:
     assert schema_revision(engine) is None
     migrate(engine)
     migrate(engine)
-    assert schema_revision(engine) == head_revision() == "0003"
+    assert schema_revision(engine) == head_revision() == "0004"
 
 
 def test_migrate_schema_equals_tables(engine: Engine) -> None:

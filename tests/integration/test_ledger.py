@@ -228,7 +228,7 @@ def test_accounts_in_one_database_do_not_see_each_other(engine: Engine, ledger: 
     ledger.set_desired("XAUUSD", DesiredState.PAUSED, reason="mine")
     other = SqlLedger(engine, "other", 500.0)
     assert view_of(other, "XAUUSD") == LedgerView(
-        DesiredState.RUNNING, Position("XAUUSD", "probe"), False, 0, 0.0, 0.0, 500.0
+        DesiredState.RUNNING, Position("XAUUSD", "probe"), False, 0, 0.0, 0.0, 500.0, peak_balance=500.0
     )
     assert (other.positions(), other.fills(), other.orders(), other.decisions()) == ([], [], [], [])
     assert other.fills_from("XAUUSD") == 0

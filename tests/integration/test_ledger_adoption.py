@@ -64,7 +64,7 @@ def number_of(desk: Desk, kind: IncidentKind) -> int:
 
 def adopted(desk: Desk, kind: IncidentKind = IncidentKind.POSITION_MISMATCH, wish: AdoptionWish = WISH) -> list[int]:
     """Adopt the one incident of a kind, and return the numbers of those that were closed."""
-    done = adopt(number_of(desk, kind), desk.ledger, desk.pipeline, wish, configured=STRATEGY)
+    done = adopt(number_of(desk, kind), desk.ledger, desk.pipeline, wish, configured=[STRATEGY])
     assert done is not None
     return [row["id"] for row in done[1]]
 
@@ -212,14 +212,14 @@ def test_adoption_while_the_outcome_of_an_order_is_not_known_books_nothing(
 
 
 def test_adoption_of_an_incident_that_nobody_knows_is_none(desk: Desk) -> None:
-    assert adopt(77, desk.ledger, desk.pipeline, WISH, configured=STRATEGY) is None
+    assert adopt(77, desk.ledger, desk.pipeline, WISH, configured=[STRATEGY]) is None
 
 
 def test_adoption_twice_books_once(desk: Desk) -> None:
     trade_by_hand(desk, Side.BUY, 1.0)
     identity = number_of(desk, IncidentKind.POSITION_MISMATCH)
     adopted(desk)
-    assert adopt(identity, desk.ledger, desk.pipeline, WISH, configured=STRATEGY) is None
+    assert adopt(identity, desk.ledger, desk.pipeline, WISH, configured=[STRATEGY]) is None
     assert len(adjustments(desk)) == 1
 
 
@@ -311,7 +311,7 @@ def test_adoption_cut_off_before_or_after_it_is_booked_or_not_at_all(desk: Desk,
     for after in (False, True):
         ledger = Fuse(1, after=after).watch(desk.ledger, "adopt")
         with pytest.raises(Crash):
-            adopt(identity, ledger, desk.pipeline, WISH, configured=STRATEGY)
+            adopt(identity, ledger, desk.pipeline, WISH, configured=[STRATEGY])
         assert (len(adjustments(desk)), len(kinds(desk))) == ((1, 0) if after else (0, 2))
     assert differences(databases) == []
 

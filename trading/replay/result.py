@@ -6,6 +6,7 @@ Times are milliseconds since the epoch, UTC; prices and money are in quote curre
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,7 @@ class Decision:
         rule: The rule that refused; `ok` when all agreed. An accepted exit may name the rule that refused its entry.
         reason: In words, with the numbers.
         said: Why the strategy asked for it.
+        checks: Each rule that was asked, with its answer.
     """
 
     symbol: str
@@ -49,6 +51,7 @@ class Decision:
     rule: str
     reason: str
     said: str
+    checks: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,10 @@ from trading.bus import LocalBus
 from trading.candles import Candles
 from trading.events import Event, EventType, IndicatorsUpdated, NewCandle, Regime, correlation_id
 from trading.indicator_rows import IndicatorRows
-from trading.indicators import compute
 from trading.ports import SymbolStore
 from trading.regime import RegimeRule, regimes
 from trading.services.base import Service
-from trading.strategies import Strategy
+from trading.shared_indicators import SharedIndicators
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +26,23 @@ class IndicatorTerms:
     regime_rule: RegimeRule | None
 
 
+def history_count(window: int, recent_rows_limit: int, regime_rule: RegimeRule | None) -> int:
+    """Return how many candles before a new one its rows and its regime are computed from.
+
+    Args:
+        window: The longest `startup_candle_count` of the symbol's strategies.
+    """
+    regime_window = regime_rule.startup_candle_count if regime_rule else 0
+    return max(window + recent_rows_limit - 1, regime_window)
+
+
 class IndicatorCalculationService(Service[NewCandle, IndicatorsUpdated]):
-    """Computes what the symbol's strategy needs, from the stored window followed by the new candles."""
+    """Computes what the symbol's strategies need, from the stored window followed by the new candles."""
 
     def __init__(
         self,
         symbol: str,
-        strategy: Strategy,
+        shared: SharedIndicators,
         store: SymbolStore,
         terms: IndicatorTerms,
         bus: LocalBus,
@@ -44,10 +53,9 @@ class IndicatorCalculationService(Service[NewCandle, IndicatorsUpdated]):
         super().__init__(symbol, bus, now_s=now_s, is_enabled=is_enabled)
         self._store = store
         self._terms = terms
-        self._indicators = strategy.indicators()
-        self._window = strategy.startup_candle_count
+        self._shared = shared
         self._regime_window = terms.regime_rule.startup_candle_count if terms.regime_rule else 0
-        self.history_count = max(self._window + terms.recent_rows_limit - 1, self._regime_window)
+        self.history_count = history_count(shared.window, terms.recent_rows_limit, terms.regime_rule)
         self.reset()
 
     def reset(self) -> None:
@@ -78,13 +86,13 @@ class IndicatorCalculationService(Service[NewCandle, IndicatorsUpdated]):
     def _computed(self, history: Candles, candles: Candles) -> IndicatorRows:
         """Return the rows of the new candles, and of those before them, which are kept as long as memory lasts."""
         count, before = len(candles) - len(history), self._terms.recent_rows_limit - 1
-        whole = min(before, max(0, len(history) - self._window + 1))
+        whole = min(before, max(0, len(history) - self._shared.window + 1))
         if self._rows is not None and len(history):
             kept = self._rows[: int(self._rows.open_ms.searchsorted(history.last_open_ms, side="right"))]
             if len(kept) >= whole:
-                new = compute(candles, self._indicators, window=self._window, rows=count)
+                new = self._shared.compute(candles, rows=count)
                 return kept[len(kept) - whole :].then(new)
-        return compute(candles, self._indicators, window=self._window, rows=before + count)
+        return self._shared.compute(candles, rows=before + count)
 
     def _regimes(self, candles: Candles, count: int) -> list[Regime]:
         rule = self._terms.regime_rule

@@ -1,7 +1,8 @@
-"""Third stage: what the strategy says of each new candle, and whether it may be said."""
+"""Third stage: what the strategies say of each new candle, and whether it may be said."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 
@@ -20,29 +21,29 @@ from trading.events import (
     SignalGenerated,
     SignalSide,
     correlation_id,
+    joined,
 )
 from trading.flow import SILENT, End, EndReason
 from trading.indicator_rows import IndicatorRows
 from trading.lifecycle import DesiredState
 from trading.services.base import Service
+from trading.shared_indicators import SharedIndicators
 from trading.strategies import Strategy
 
 
 @dataclass(frozen=True, slots=True)
 class StrategyTerms:
-    """When to ask the strategy.
+    """When to ask the strategies.
 
     Attributes:
-        name: The strategy's book: positions and decisions are kept under it.
-        min_rows_required: With fewer rows the strategy is not asked.
+        min_rows_required: With fewer rows no strategy is asked.
     """
 
-    name: str
     min_rows_required: int
 
 
 class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
-    """Asks the strategy, validates entries, and ends the chain when neither a signal nor a position needs more.
+    """Asks each strategy, validates entries, and ends the chain when neither a signal nor a position needs more.
 
     A signal whose entry is refused goes on: the ledger writes it down, so that no late message can act on it again.
     """
@@ -50,7 +51,8 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
     def __init__(
         self,
         symbol: str,
-        strategy: Strategy,
+        strategies: Mapping[str, Strategy],
+        shared: SharedIndicators,
         entry_rules: EntryRules,
         chronicle: Chronicle,
         terms: StrategyTerms,
@@ -59,8 +61,16 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
         now_s: Callable[[], float],
         is_enabled: bool = True,
     ) -> None:
+        """Make the service.
+
+        Args:
+            strategies: By the name of its book, under which positions and decisions are kept; in the order in which
+                signals of one candle are decided on.
+            shared: Made of the same strategies.
+        """
         super().__init__(symbol, bus, now_s=now_s, is_enabled=is_enabled)
-        self._strategy = strategy
+        self._strategies = strategies
+        self._shared = shared
         self._entry_rules = entry_rules
         self._chronicle = chronicle
         self._terms = terms
@@ -77,30 +87,41 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
         said = self._said(message, rows)
         row_counts = rows.open_ms.searchsorted(candles.open_ms, side="right")
         decisions, signals = [SILENT] * len(candles), []
+        told: dict[int, list[Signal]] = {}
         for at in np.flatnonzero(row_counts < required).tolist():
             decisions[at] = f"too few rows: {row_counts[at]} of {required}"
         for signal in said:
             at = int(candles.open_ms.searchsorted(signal.open_ms))
             if row_counts[at] >= required:
-                decisions[at], validated = self._validate(message, signal, message.regimes[at])
+                validated = self._validate(message, signal, message.regimes[at])
                 signals.append(validated)
+                told.setdefault(at, []).append(validated)
+        for at, of_candle in told.items():
+            decisions[at] = joined([(one.strategy, one.words) for one in of_candle], is_alone=self._is_alone)
         silent = EndReason.NO_SIGNAL if message.desired is DesiredState.RUNNING else EndReason.PAUSED
         return _Judged(EndReason.TOO_FEW_ROWS if row_counts[-1] < required else silent, decisions, signals)
 
     def _said(self, message: IndicatorsUpdated, rows: IndicatorRows) -> list[Signal]:
-        """Ask the strategy, once for the whole batch, and return its signals."""
+        """Ask each strategy, once for the whole batch, and return the signals: by candle, then in the order asked."""
         count = min(len(rows), len(message.candles))
         if count == 0 or len(rows) < self._terms.min_rows_required:
             return []
-        frame = rows.frame()
-        return self._strategy.signals(frame).last(count, rows=frame, strategy=self._terms.name)
+        said: list[Signal] = []
+        for name, strategy in self._strategies.items():
+            frame = self._shared.rows_of(name, rows).frame()
+            said += strategy.signals(frame).last(count, rows=frame, strategy=name)
+        return said if self._is_alone else sorted(said, key=attrgetter("open_ms"))
 
-    def _validate(self, message: IndicatorsUpdated, signal: Signal, regime: Regime) -> tuple[str, Signal]:
-        """Return the text for the journal, and the signal.
+    @property
+    def _is_alone(self) -> bool:
+        return len(self._strategies) == 1
 
-        It notes why it may not open anything; what is open the other way it may end all the same.
+    def _validate(self, message: IndicatorsUpdated, signal: Signal, regime: Regime) -> Signal:
+        """Return the signal with a note of why it may not open anything.
+
+        What is open the other way it may end all the same.
         """
-        said = f"{signal.side.value} at {signal.price:g}: {signal.reason}"
+        said = signal.words
         refusal = self._refusal(message, signal, regime)
         if signal.open_ms > message.after_ms:  # one that is evaluated again has spoken already
             self._tell_signal(message, EventType.SIGNAL_GENERATED, signal, said)
@@ -110,7 +131,7 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
                 self._tell_signal(message, EventType.SIGNAL_REJECTED, signal, refusal.reason, rule=refusal.rule)
         if refusal is not None:
             signal = signal.model_copy(update={"entry_refused": Refusal(rule=refusal.rule, reason=refusal.reason)})
-        return said, signal
+        return signal
 
     def _refusal(self, message: IndicatorsUpdated, signal: Signal, regime: Regime) -> Rejected | None:
         if message.desired is not DesiredState.RUNNING and signal.side is not SignalSide.CLOSE:

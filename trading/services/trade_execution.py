@@ -1,6 +1,7 @@
 """Fourth stage: the one place that talks to the venue and writes the ledger."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from trading import trade_events
 from trading.adoption import Holdings
@@ -8,7 +9,7 @@ from trading.bus import LocalBus
 from trading.candles import Candles, timeframe_ms
 from trading.chronicle import Chronicle
 from trading.errors import Transient
-from trading.events import Signal, SignalGenerated, correlation_id
+from trading.events import Signal, SignalGenerated, SignalSide, correlation_id, joined
 from trading.flattening import Flattened, Wish
 from trading.flow import End, EndReason
 from trading.lifecycle import DesiredState
@@ -43,11 +44,15 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         is_dry_run: bool,
         now_s: Callable[[], float],
         is_enabled: bool = True,
+        quoted_spread: Callable[[], float] | None = None,
+        is_alone: bool = True,
     ) -> None:
         """Make the service.
 
         Args:
             is_dry_run: Decide and write down, send nothing.
+            quoted_spread: Asks the venue for ask minus bid, in quote currency; None where no rule needs it.
+            is_alone: The symbol has one strategy, which the journal need not name.
         """
         super().__init__(symbol, bus, now_s=now_s, is_enabled=is_enabled)
         self._settlement = settlement
@@ -56,6 +61,8 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         self._chronicle = chronicle
         self._judge = judge
         self._is_dry_run = is_dry_run
+        self._quoted_spread = quoted_spread
+        self._is_alone = is_alone
         self.reset()
 
     def reset(self) -> None:
@@ -75,12 +82,13 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         self._settlement.renew_patience()
         if not self._settlement.is_settled:
             self.reconcile(message.as_of_ms)
-        for segment, signal, at in _segments(candles, message.signals):
+        for segment, signals, at in _segments(candles, message.signals):
             seen_ms = message.seen_ms(int(candles.open_ms[at]))
             if self._settlement.book(segment, seen_ms):
                 self._has_exposure = None
-            if signal is not None:
-                decisions[at] = self._decide(message, signal, decisions[at])
+            if signals:
+                told = [(signal.strategy, self._decide(message, signal)) for signal in signals]
+                decisions[at] = joined(told, is_alone=self._is_alone)
         if self._has_exposure is None:
             self._has_exposure = self._ledger.has_exposure(self.symbol)
         self._chronicle.close(message, candles, decisions, message.regimes, has_exposure=self._has_exposure)
@@ -189,19 +197,20 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         rows = self._store.window(self.symbol, 1, until_ms=cursor_ms).rows()
         return (int(rows[0][0]), rows[0][4]) if rows else None
 
-    def _decide(self, message: SignalGenerated, signal: Signal, said: str) -> str:
+    def _decide(self, message: SignalGenerated, signal: Signal) -> str:
         """Have the ledger decide on a signal, send what it wrote down, and return the decision for the journal.
 
         A candle that was decided before gives the same text again, and no order.
         """
         self._store.expose(self.symbol)
         self._has_exposure = None
+        said = signal.words
         cause = correlation_id(self.symbol, message.timeframe, signal.open_ms)
         decided = self._ledger.decide(
             self.symbol,
             signal.strategy,
             signal.open_ms,
-            lambda view: self._judge(view, signal),
+            self._judge_of(signal),
             correlation_id=cause,
             dry_run=self._is_dry_run,
         )
@@ -220,19 +229,30 @@ class TradeExecutionService(Service[SignalGenerated, End]):
             self._settlement.book(Candles.empty(), seen_ms)
         return self._told(said, verdict)
 
+    def _judge_of(self, signal: Signal) -> Callable[[LedgerView], Verdict]:
+        """Return what judges a signal under the account's lock; what it needs of the venue is asked for before."""
+        if self._quoted_spread is None or signal.side is SignalSide.CLOSE:
+            return lambda view: self._judge(view, signal)
+        spread = self._quoted_spread()
+        return lambda view: self._judge(replace(view, spread=spread), signal)
+
     def _told(self, said: str, verdict: Verdict) -> str:
         text = verdict.reason if verdict.rule == OK else f"{said} -> refused by {verdict.rule}: {verdict.reason}"
         return f"dry run, nothing sent: {text}" if self._is_dry_run else text
 
 
-def _segments(candles: Candles, signals: Sequence[Signal]) -> Iterator[tuple[Candles, Signal | None, int]]:
-    """Cut the candles after each one that has a signal: (candles up to that one, the signal, the place of its candle).
+def _segments(candles: Candles, signals: Sequence[Signal]) -> Iterator[tuple[Candles, Sequence[Signal], int]]:
+    """Cut the candles after each one that has signals: (candles up to that one, its signals, the place of it).
 
     What is left comes last, with the place of the last candle.
     """
     ends = candles.open_ms.searchsorted([signal.open_ms for signal in signals], side="right").tolist()
-    for begin, end, signal in zip([0, *ends], ends, signals, strict=False):
-        yield candles[begin:end], signal, end - 1
-    last = ends[-1] if ends else 0
-    if last < len(candles):
-        yield candles[last:], None, len(candles) - 1
+    begin, at = 0, 0
+    while at < len(ends):
+        end, first = ends[at], at
+        while at < len(ends) and ends[at] == end:
+            at += 1
+        yield candles[begin:end], signals[first:at], end - 1
+        begin = end
+    if begin < len(candles):
+        yield candles[begin:], (), len(candles) - 1

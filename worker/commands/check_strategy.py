@@ -16,7 +16,7 @@ from configs.symbols import FileSource, SymbolConfig
 from trading.candles import Candles
 from trading.strategies import Strategy
 from trading.strategies.registry import strategy_class
-from trading.strategy_checks import KINDS, Series, candles_needed, examine, made_up
+from trading.strategy_checks import KINDS, Report, Series, candles_needed, examine, made_up
 from worker.commands.access import Access
 from worker.commands.candle_files import read_strictly, telling_file_faults
 from worker.commands.outcome import ExitCode, Failed, fault_lines
@@ -90,14 +90,29 @@ def check_strategy(
     """Look for look-ahead and other faults in a strategy.
 
     NAME is a short name or an import path package.module:Class. With --symbol it may be left out: then it is the
-    symbol's own, with its parameters.
+    symbol's own, with its parameters; of several strategies NAME is that of one, and left out each is tried.
 
     Each candle is asked about as live, with few rows and no later candle, and as in a replay, with all rows: both must
     say the same. Without --symbol and --candles it is tried on made-up markets. Exit code 1 when something is found.
     """
     if symbol is not None and file is not None:
         raise click.UsageError("--symbol and --candles exclude each other")
-    choice = _choice(words, params, symbol)
+    choices = _choices(words, params, symbol)
+    found = []
+    for choice in choices:
+        report, origin = _examined(choice, symbol, file, limit)
+        values = choice.make().model_dump(mode="json")
+        found.append((report.is_sound, as_dict(choice.name, values, report)))
+        if not as_json:
+            tell(choice.name, values, origin, report)
+    if as_json:
+        told = [one for _, one in found]
+        print_json(told[0] if len(told) == 1 else told)
+    ctx.exit(ExitCode.OK if all(is_sound for is_sound, _ in found) else ExitCode.NO)
+
+
+def _examined(choice: Choice, symbol: str | None, file: Path | None, limit: int) -> tuple[Report, str]:
+    """Try a strategy, and return what was found and on which candles."""
     strategy = choice.make()
     material = _material(strategy, choice.config, symbol, file, limit)
     with progress_bar("asking") as bar:
@@ -110,15 +125,11 @@ def check_strategy(
             rows=material.rows,
             advance=bar.advance,
         )
-    values = strategy.model_dump(mode="json")
-    if as_json:
-        print_json(as_dict(choice.name, values, report))
-    else:
-        tell(choice.name, values, material.origin, report)
-    ctx.exit(ExitCode.OK if report.is_sound else ExitCode.NO)
+    return report, material.origin
 
 
-def _choice(words: Sequence[str], params: Sequence[str], symbol: str | None) -> Choice:
+def _choices(words: Sequence[str], params: Sequence[str], symbol: str | None) -> list[Choice]:
+    """Return what is to be tried: one strategy, or each of a symbol."""
     names = [word for word in words if "=" not in word]
     given = _params([*params, *(word for word in words if "=" in word)])
     with Access() as access:
@@ -127,9 +138,20 @@ def _choice(words: Sequence[str], params: Sequence[str], symbol: str | None) -> 
         services = access.system.services if has_files else ServicesConfig()
     if len(names) + (config is not None) == 0 or len(names) > 1:
         raise click.UsageError("say one strategy: a short name, package.module:Class, or --symbol for its own")
-    if config is not None and (not names or names[0] == config.strategy.name):
-        names, given = [config.strategy.name], {**config.strategy.params, **given}
-    choice = Choice(names[0], _class(names[0]), given, services, config)
+    if config is None or (names and names[0] not in config.books):
+        return [_choice(names[0], names[0], given, services, config)]
+    books = [book for name, book in config.books.items() if not names or names[0] == name]
+    if given and len(books) > 1:
+        raise click.UsageError(
+            f"{symbol} has several strategies: name the one of these parameters: {', '.join(config.books)}"
+        )
+    return [_choice(one.name, one.strategy, {**one.params, **given}, services, config) for one in books]
+
+
+def _choice(
+    name: str, strategy: str, given: Mapping[str, Any], services: ServicesConfig, config: SymbolConfig | None
+) -> Choice:
+    choice = Choice(name, _class(strategy), given, services, config)
     try:
         choice.make()
     except ValidationError as error:

@@ -1,12 +1,12 @@
 """`trading decisions`: what was decided on each candle, and why."""
 
-from typing import Any, cast
+from typing import Any
 
 import click
 from rich.text import Text
 
-from adapters import keys
-from adapters.redis_client import talking_to_redis
+from adapters.journal import JournalReader
+from trading.journal import Entry
 from worker.commands.access import Access
 from worker.commands.books import JSON, LIMIT, Row
 from worker.commands.output import MIDDLE, Column, make_console, minute, price, print_json, table
@@ -39,38 +39,37 @@ def decisions(symbol: str, limit: int, as_json: bool) -> None:
 
 
 def read_decisions(access: Access, symbol: str, limit: int) -> list[Row]:
-    """Return the newest `limit` candles of journal and ledger together, oldest first.
+    """Return the newest `limit` rows of journal and ledger together, oldest first: one for each candle.
 
-    Redis may have lost what the ledger still knows: such a candle has no close, no regime, and the ledger's own words.
+    A candle on which several strategies had a signal has a row for each, with the words of its own decision. Redis may
+    have lost what the ledger still knows: such a candle has no close, no regime, and the ledger's own words.
     """
-    verdicts = {row["open_ms"]: row for row in access.ledger.decisions(symbol, limit)}
-    entries = _journal(access, symbol, limit)
+    verdicts: dict[int, list[Row | None]] = {}
+    for row in reversed(access.ledger.decisions(symbol, limit)):
+        verdicts.setdefault(row["open_ms"], []).append(row)
+    journal = JournalReader(access.redis, access.settings.namespace, symbol)
+    entries = {entry.open_ms: entry for entry in journal.newest(limit)}
     opens = sorted(verdicts.keys() | entries.keys())[-limit:]
-    return [_joined(open_ms, entries.get(open_ms), verdicts.get(open_ms)) for open_ms in opens]
+    found = []
+    for open_ms in opens:
+        decided = verdicts.get(open_ms, [None])
+        rows = [_joined(open_ms, entries.get(open_ms), verdict) for verdict in decided]
+        found += rows if len(rows) == 1 else [row | {"decision": f"{row['strategy']}: {row['reason']}"} for row in rows]
+    return found[-limit:]
 
 
-def _journal(access: Access, symbol: str, limit: int) -> dict[int, dict[str, str]]:
-    with talking_to_redis():
-        answer = access.redis.xrevrange(keys.journal(access.settings.namespace, symbol), count=limit)
-    entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", answer)
-    return {
-        int(identity.split(b"-")[0]): {key.decode(): value.decode() for key, value in fields.items()}
-        for identity, fields in entries
-    }
-
-
-def _joined(open_ms: int, entry: dict[str, str] | None, verdict: Row | None) -> Row:
-    entry, known = entry or {}, verdict or {}
+def _joined(open_ms: int, entry: Entry | None, verdict: Row | None) -> Row:
+    known = verdict or {}
     return {
         "open_ms": open_ms,
-        "close": float(entry["close"]) if "close" in entry else None,
-        "regime": entry.get("regime"),
-        "decision": entry.get("decision") or known.get("reason"),
+        "close": entry.close if entry else None,
+        "regime": entry.regime if entry else None,
+        "decision": (entry.decision if entry else None) or known.get("reason"),
         "outcome": known.get("outcome"),
         "rule": known.get("rule"),
         "reason": known.get("reason"),
         "strategy": known.get("strategy"),
-        "correlation_id": entry.get("correlation_id") or known.get("correlation_id"),
+        "correlation_id": entry.correlation_id if entry else known.get("correlation_id"),
     }
 
 

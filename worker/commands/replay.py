@@ -16,10 +16,13 @@ from configs.settings import OVERRIDE_SECTIONS, PREFIX, load_settings
 from configs.symbols import FileSource
 from trading.candles import Candles
 from trading.errors import UnknownSymbol
+from trading.report import report_of
 from worker.commands.outcome import ExitCode, Failed
 from worker.commands.output import print_json
 from worker.commands.progress import progress_bar
+from worker.commands.replay_journal import replay_journal
 from worker.commands.replay_output import as_dict, tell
+from worker.commands.replay_page import writable, write_page
 
 
 def _instant(ctx: click.Context, option: click.Parameter, text: str | None) -> int | None:
@@ -36,7 +39,7 @@ def _instant(ctx: click.Context, option: click.Parameter, text: str | None) -> i
 
 
 @click.command()
-@click.option("--symbol", "symbols", multiple=True, required=True, metavar="SYMBOL", help="A configured symbol.")
+@click.option("--symbol", "symbols", multiple=True, metavar="SYMBOL", help="A configured symbol.")
 @click.option(
     "--candles",
     "files",
@@ -44,6 +47,13 @@ def _instant(ctx: click.Context, option: click.Parameter, text: str | None) -> i
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     metavar="FILE",
     help="Its candles, one FILE for each --symbol in the same order; left out, the file that its source plays.",
+)
+@click.option(
+    "--journal",
+    "journaled",
+    multiple=True,
+    metavar="SYMBOL",
+    help="Replay what a live run recorded of this symbol and of those that share its account, and compare.",
 )
 @click.option("--from", "from_ms", callback=_instant, metavar="TIME", help="First candle decided on; UTC.")
 @click.option("--to", "to_ms", callback=_instant, metavar="TIME", help="Candles from here on are left out; UTC.")
@@ -55,14 +65,31 @@ def _instant(ctx: click.Context, option: click.Parameter, text: str | None) -> i
     help="Another value than the configured one, such as strategy.params.fast=20 or account.max_daily_loss=500.",
 )
 @click.option("--close-at-end", is_flag=True, help="Close what is open at the last close of its symbol.")
+@click.option(
+    "--report",
+    "page",
+    type=click.Path(path_type=Path, dir_okay=False),
+    callback=writable,
+    metavar="FILE",
+    help="Write the report as one HTML page that works offline; a FILE that is there is replaced.",
+)
+@click.option(
+    "--periods-per-year",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="NUMBER",
+    help="Annualise by so many days; left out, 252, or 365 where candles close on weekends.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all of it.")
 def replay(
     symbols: tuple[str, ...],
     files: tuple[Path, ...],
+    journaled: tuple[str, ...],
     from_ms: int | None,
     to_ms: int | None,
     settings: tuple[str, ...],
     close_at_end: bool,
+    page: Path | None,
+    periods_per_year: float | None,
     as_json: bool,
 ) -> None:
     """Replay recorded candles as if they were lived.
@@ -71,8 +98,19 @@ def replay(
     ledger is touched. Several symbols are merged by time and share the account; where their candles close at the same
     time, the one named first is decided on first.
 
+    With --journal the recorded inputs of a live run are replayed, and the first difference is printed, or "identical".
+
     A KEY of --set belongs to each --symbol, or begins with account, services or symbols.NAME.
     """
+    if journaled:
+        if symbols or files or close_at_end or page:
+            raise click.UsageError(
+                "--journal takes its candles from the live run: --from, --to, --set and --json go with it"
+            )
+        replay_journal(configured(journaled, settings), journaled, from_ms=from_ms, to_ms=to_ms, as_json=as_json)
+        return
+    if not symbols:
+        raise click.UsageError("Missing option '--symbol': name a symbol, or give --journal SYMBOL")
     system = configured(symbols, settings)
     candles = recorded(system, symbols, files)
     with progress_bar("replaying") as bar:
@@ -90,10 +128,15 @@ def replay(
         except ValueError as error:
             raise Failed(ExitCode.NO, str(error)) from error
         took_s = time.perf_counter() - begun_s
+    report = report_of(result, periods_per_year=periods_per_year)
+    if page is not None:
+        write_page(page, result, report, system)
     if as_json:
-        print_json(as_dict(result))
+        print_json(as_dict(result, report))
     else:
-        tell(result, took_s)
+        tell(result, report, took_s)
+        if page is not None:
+            click.echo(f"report: {page}")
 
 
 def configured(symbols: Sequence[str], settings: Sequence[str]) -> SystemConfig:

@@ -1,14 +1,28 @@
-"""What `trading replay` prints: a few lines for people, everything for programs."""
+"""What `trading replay` prints: a summary for people, everything for programs."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+from rich import box
+from rich.columns import Columns
+from rich.table import Table
 from rich.text import Text
 
 from trading.replay import Replay, Trade
+from trading.replay.result import Floats
+from trading.report import Report
+from trading.report.tables import Group
 from worker.commands.output import Column, make_console, minute, profit, table
+from worker.report.metrics import Section, caveat, sections_of
+from worker.report.words import percent, ratio
+
+CHART_ROWS = 5
+CHART_WIDTH = 100
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+_LABEL = 16
+"""Characters beside the chart for its highest and lowest value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +39,9 @@ class Row:
     profit: float
 
 
-def as_dict(result: Replay) -> dict[str, Any]:
+def as_dict(result: Replay, report: Report) -> dict[str, Any]:
     """Return a replay JSON-safe, as its dataclasses name things; arrays become lists."""
+    whole = asdict(report)
     return {
         "account": result.account,
         "starting_balance": result.starting_balance,
@@ -39,6 +54,7 @@ def as_dict(result: Replay) -> dict[str, Any]:
             }
             for symbol, candles in result.candles.items()
         },
+        "statistics": {**whole.pop("statistics"), **whole},
         "decisions": _dicts(result.decisions),
         "orders": _dicts(result.orders),
         "fills": _dicts(result.fills),
@@ -48,7 +64,7 @@ def as_dict(result: Replay) -> dict[str, Any]:
     }
 
 
-def tell(result: Replay, took_s: float) -> None:
+def tell(result: Replay, report: Report, took_s: float) -> None:
     """Print what a replay came to, and how long it took."""
     console = make_console()
     count = sum(len(candles) for candles in result.candles.values())
@@ -64,10 +80,57 @@ def tell(result: Replay, took_s: float) -> None:
             f"{lowest:,.2f} at the lowest close"
         )
     )
-    rules = Counter(one.rule for one in result.decisions if one.outcome == "refused")
+    if not console.options.ascii_only:
+        for line in equity_chart(equity, width=min(console.width, CHART_WIDTH) - _LABEL, start=result.starting_balance):
+            console.tell(line)
+    console.tell(Text())
+    console.tell(Columns(map(_drawn, sections_of(report)), padding=(0, 3)))
+    if report.by_exit_reason:
+        console.tell(table(EXITS, report.by_exit_reason, width=console.width))
+    rules: dict[str, int] = {}
+    for refusal in report.refusals:
+        rules[refusal.rule] = rules.get(refusal.rule, 0) + refusal.signals
     if rules:
-        console.tell(Text("refused by: " + ", ".join(f"{rule} {number}" for rule, number in rules.most_common())))
+        console.tell(Text("refused by: " + ", ".join(f"{rule} {number}" for rule, number in rules.items())))
+    if few := caveat(report.statistics):
+        console.tell(Text(few, style="yellow"))
     console.tell(Text(f"{took_s:.2f} s, {count / took_s:,.0f} candles a second", style="dim"))
+
+
+def equity_chart(equity: Floats, *, width: int, start: float, rows: int = CHART_ROWS) -> list[Text]:
+    """Draw an equity curve as rows of blocks, the highest first; green where it stands above `start`, red below.
+
+    Args:
+        equity: At least one value.
+        width: Characters, without those of the two values beside it.
+        start: The balance at the beginning.
+    """
+    places = np.linspace(0, len(equity) - 1, max(min(width, len(equity)), 1)).astype(np.int64)
+    shown = equity[places]
+    low, high = min(float(equity.min()), start), max(float(equity.max()), start)
+    heights = np.rint((shown - low) / ((high - low) or 1.0) * (rows * 8 - 1)).astype(np.int64) + 1
+    styles = ["green" if value >= start else "red" for value in shown]
+    beside = {rows - 1: f" {high:,.2f}", 0: f" {low:,.2f}"}
+    return [
+        Text.assemble(
+            *(
+                (_BLOCKS[min(max(height - row * 8, 0), 8)], style)
+                for height, style in zip(heights, styles, strict=True)
+            ),
+            (beside.get(row, ""), "dim"),
+        )
+        for row in reversed(range(rows))
+    ]
+
+
+def _drawn(section: Section) -> Table:
+    drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
+    drawn.add_column(section.title, no_wrap=True)
+    drawn.add_column("", justify="right", no_wrap=True)
+    for metric in section.metrics:
+        style = "green" if metric.tone > 0 else "red" if metric.tone < 0 else ""
+        drawn.add_row(Text(metric.name, style="dim"), Text(metric.text, style=style))
+    return drawn
 
 
 def _rows(result: Replay) -> list[Row]:
@@ -104,4 +167,18 @@ COLUMNS = (
     Column("won", lambda row: f"{row.won:,}", is_number=True),
     Column("fees", lambda row: f"{row.fees:,.2f}", is_number=True),
     Column("profit", lambda row: profit(row.profit), is_number=True),
+)
+
+
+def _exit_name(group: Group) -> str:
+    return group.name.replace("_", " ")
+
+
+EXITS: Sequence[Column] = (
+    Column("exit by", _exit_name, style="bold"),
+    Column("trades", lambda group: f"{group.trades:,}", is_number=True),
+    Column("won", lambda group: percent(group.win_rate), is_number=True),
+    Column("profit factor", lambda group: ratio(group.profit_factor), is_number=True),
+    Column("mean", lambda group: profit(group.expectancy), is_number=True),
+    Column("profit", lambda group: profit(group.profit), is_number=True),
 )

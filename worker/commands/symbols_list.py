@@ -112,7 +112,7 @@ def _serving(name: str, workers: Sequence[WorkerFiles]) -> list[str]:
 def _listed(access: Access, name: str, configuration: str, served_by: Sequence[str] | None) -> Listed:
     config = access.system.symbols[name]
     return Listed(
-        name, config.timeframe, config.strategy.name, _source(config), _size(config), configuration, served_by
+        name, config.timeframe, ", ".join(config.books), _source(config), _size(config), configuration, served_by
     )
 
 

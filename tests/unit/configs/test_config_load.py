@@ -55,7 +55,7 @@ def test_system_as_shipped_trades_two_symbols_a_minute_per_second() -> None:
     assert config.account.starting_balance == 100_000
     for symbol in config.symbols.values():
         assert isinstance(symbol.source, SimulatedSource)
-        assert (symbol.timeframe, symbol.source.speed, symbol.strategy.name) == ("1m", 60, "ema_cross")
+        assert (symbol.timeframe, symbol.source.speed, list(symbol.books)) == ("1m", 60, ["ema_cross"])
         assert symbol.source.start == datetime(2025, 1, 6, tzinfo=UTC)
     assert [symbol.session.kind for symbol in config.symbols.values()] == ["weekly", "always"]
 

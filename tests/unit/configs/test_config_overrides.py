@@ -44,7 +44,8 @@ def test_override_of_a_key_that_the_file_leaves_out_adds_it() -> None:
 
 
 def test_override_of_a_strategy_parameter_reaches_the_strategy() -> None:
-    assert loaded(TRADING__SYMBOLS__XAUUSD__STRATEGY__PARAMS__FAST="4").symbols["XAUUSD"].strategy.params["fast"] == 4
+    books = loaded(TRADING__SYMBOLS__XAUUSD__STRATEGY__PARAMS__FAST="4").symbols["XAUUSD"].books
+    assert books["ema_cross"].params["fast"] == 4
     assert "strategy.params.swiftness" in faults_of(TRADING__SYMBOLS__XAUUSD__STRATEGY__PARAMS__SWIFTNESS="4")
 
 

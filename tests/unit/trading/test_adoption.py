@@ -40,7 +40,7 @@ def by_hand(side: Side, units: float, price: float, *, fill_id: str = "web-1") -
 
 def plan(both: Holdings, incident: Incident | None = None, *others: Incident, wish: AdoptionWish = WISH) -> Adoption:
     asked = incident or mismatch(both)
-    return plan_adoption(asked, [asked, *others], both, wish, configured="cross")
+    return plan_adoption(asked, [asked, *others], both, wish, configured=["cross"])
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from tests.fakes import MINUTE_MS, START_MS, SYMBOL, Databases, Desk, at_place, 
 from trading.candles import Candles
 from trading.errors import BadCandle, UnknownSymbol
 from trading.orders import PROTECTIVE_LEGS, OrderState
+from trading.positions import Position
 from trading.replay import Replay
 from trading.replay.result import END
 
@@ -73,9 +74,11 @@ ACCOUNTS: list[dict[str, Any]] = [
 
 
 @st.composite
-def configs(draw: st.DrawFn) -> SystemConfig:
+def configs(draw: st.DrawFn, *, is_alone: bool = True) -> SystemConfig:
+    several = {"left": draw(strategies()), "right": draw(strategies()) | {"risk": draw(st.sampled_from(RISKS))}}
     return system_config(
-        draw(strategies()),
+        draw(strategies()) if is_alone else None,
+        strategies={} if is_alone else several,
         services={"indicator_calculation": {"track_regime_changes": draw(st.booleans())}},
         account=draw(st.sampled_from(ACCOUNTS)),
         venue={
@@ -107,6 +110,22 @@ def told(result: Replay) -> dict[str, Any]:
 def test_replay_in_batches_is_what_the_services_do_candle_by_candle_on_sql(
     databases: Databases, config: SystemConfig, seed: int, count: int, batch: int
 ) -> None:
+    assert_as_on_sql(databases, config, seed, count, batch)
+
+
+@settings(max_examples=10, deadline=None)
+@given(
+    config=configs(is_alone=False), seed=st.integers(0, 100_000), count=st.integers(1, 120), batch=st.integers(2, 150)
+)
+def test_two_strategies_on_one_symbol_in_batches_are_what_they_are_candle_by_candle_and_on_sql(
+    databases: Databases, config: SystemConfig, seed: int, count: int, batch: int
+) -> None:
+    tape = wild_candles(seed, count + 1)
+    assert told(replay(config, {SYMBOL: tape}, batch=1)) == told(replay(config, {SYMBOL: tape}, batch=batch))
+    assert_as_on_sql(databases, config, seed, count, batch)
+
+
+def assert_as_on_sql(databases: Databases, config: SystemConfig, seed: int, count: int, batch: int) -> None:
     tape = wild_candles(seed, count + 1)
     desk = Desk(databases, config, tape, shown=0)
     desk.play(count)  # the last one shows that the one before has closed
@@ -114,11 +133,12 @@ def test_replay_in_batches_is_what_the_services_do_candle_by_candle_on_sql(
     found = replay(config, {SYMBOL: tape[:count]}, batch=batch)
 
     books = desk.books()
-    assert {row["open_ms"]: (row["outcome"], row["rule"], row["reason"]) for row in books["decisions"]} == {
-        one.open_ms: (one.outcome, one.rule, one.reason) for one in found.decisions
+    decided = {
+        (row["strategy"], row["open_ms"]): (row["outcome"], row["rule"], row["reason"]) for row in books["decisions"]
     }
+    assert decided == {(one.strategy, one.open_ms): (one.outcome, one.rule, one.reason) for one in found.decisions}
     assert list(found.fills) == books["venue"][0]
-    assert list(found.positions) == books["positions"]
+    assert sorted(found.positions, key=by_strategy) == sorted(books["positions"], key=by_strategy)
     assert [at for at in books["venue"][1] if at.units] == [
         at
         for at in books["venue"][1]
@@ -179,6 +199,10 @@ def test_cash_and_positions_are_conserved(config: SystemConfig, seed: int, count
     assert found.equity.balance[-1] == pytest.approx(found.starting_balance + sum(t.profit for t in found.trades))
     assert not is_closed or held == 0
     assert not is_closed or all(trade.exit_ms is not None for trade in found.trades)
+
+
+def by_strategy(position: Position) -> str:
+    return position.strategy
 
 
 def plan(**changes: Any) -> SystemConfig:

@@ -255,7 +255,7 @@ def test_judge_of_a_reversal_that_may_not_enter_still_exits(
 def test_judge_says_the_numbers() -> None:
     assert verdict_of().reason == "buy 1 units at 100, risk 5.00: EMA 20 crossed above EMA 50"
     refused = verdict_of(view=replace(VIEW, day_realised=-48.0, open_risk=3.0), account=LOSS_50)
-    assert refused.reason == "48.00 lost today, 3.00 at open stops and 5.00 of this entry exceed 50.00"
+    assert refused.reason == "48.00 lost today, 3.00 at open stops and 5.00 of this entry, the limit is 50.00"
 
 
 @given(units=st.floats(0, 1e9), step=st.sampled_from([1e-8, 0.001, 0.01, 0.1, 0.25, 1.0, 5.0, 1000.0]))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from trading.session import Session
+from trading.session import EntryHours, Session
 
 NEW_YORK = ZoneInfo("America/New_York")
 GOLD = Session(
@@ -105,3 +105,46 @@ WEEK = {"kind": "weekly", "timezone": "America/New_York", "opens": "sun 18:00", 
 def test_a_session_with_wrong_hours_is_refused(changes: dict[str, str | None], fault: str) -> None:
     with pytest.raises(ValidationError, match=fault):
         Session.model_validate({**WEEK, **changes})
+
+
+# hours of entries
+
+
+@pytest.mark.parametrize(
+    ("hours", "instant", "holds"),
+    [
+        ({"hours": ["07:00-16:00"]}, "2026-03-24T07:00:00Z", True),
+        ({"hours": ["07:00-16:00"]}, "2026-03-24T06:59:59Z", False),
+        ({"hours": ["07:00-16:00"]}, "2026-03-24T16:00:00Z", False),
+        ({"hours": ["07:00-16:00"], "timezone": "America/New_York"}, "2026-03-24T11:00:00Z", True),  # summer time
+        ({"hours": ["07:00-16:00"], "timezone": "America/New_York"}, "2026-02-24T11:00:00Z", False),
+        ({"hours": ["07:00-11:00", "13:00-16:00"]}, "2026-03-24T12:00:00Z", False),
+        ({"hours": ["07:00-11:00", "13:00-16:00"]}, "2026-03-24T13:00:00Z", True),
+        ({"hours": ["22:00-02:00"]}, "2026-03-24T01:59:00Z", True),
+        ({"hours": ["22:00-24:00"]}, "2026-03-24T23:59:00Z", True),
+        ({"hours": ["22:00-24:00"]}, "2026-03-24T00:00:00Z", False),
+        ({"hours": ["07:00-16:00"], "days": ["tue"]}, "2026-03-24T08:00:00Z", True),
+        ({"hours": ["07:00-16:00"], "days": ["mon", "wed"]}, "2026-03-24T08:00:00Z", False),
+    ],
+)
+def test_entry_hours_hold_from_their_first_minute_to_before_their_last(
+    hours: dict[str, object], instant: str, holds: bool
+) -> None:
+    ms = int(datetime.fromisoformat(instant).timestamp() * 1000)
+    assert EntryHours.model_validate(hours).holds(ms) is holds
+
+
+@pytest.mark.parametrize(
+    ("hours", "fault"),
+    [
+        ({"hours": []}, "at least 1 item"),
+        ({"hours": ["07:00"]}, "allowed are two different hours such as '07:00-16:00'"),
+        ({"hours": ["07:00-07:00"]}, "allowed are two different hours"),
+        ({"hours": ["7-25:00"]}, "allowed is an hour from 00:00 to 23:59"),
+        ({"hours": ["07:00-16:00"], "timezone": "Mars"}, "time zone 'Mars' is not known"),
+        ({"hours": ["07:00-16:00"], "days": ["monday"]}, "Input should be 'mon'"),
+    ],
+)
+def test_entry_hours_that_make_no_sense_are_refused(hours: dict[str, object], fault: str) -> None:
+    with pytest.raises(ValidationError, match=fault):
+        EntryHours.model_validate(hours)

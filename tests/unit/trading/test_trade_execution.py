@@ -452,3 +452,34 @@ def test_execution_states_of_the_ledger_are_final_at_the_end(desk: Desk) -> None
     desk.play(SHOWN + 8)
 
     assert all(OrderState(state).is_final for _, _, state in desk.orders())
+
+
+# the rules that a symbol's configuration brings in
+
+
+@pytest.mark.parametrize(("spread", "legs"), [(0.5, ["entry", "exit"]), (0.51, [])])
+def test_execution_asks_for_the_spread_of_the_venue_where_a_rule_needs_it(
+    databases: Databases, spread: float, legs: list[str]
+) -> None:
+    risk = {"units": 2.0, "max_spread": 0.5}
+    desk = make_desk(databases, {SHOWN: BUY, SHOWN + 3: CLOSE}, risk=risk, venue={"kind": "paper", "spread": spread})
+    desk.advance()
+    desk.play(SHOWN + 6)
+
+    assert [leg for leg, _ in sent(desk)] == legs
+    assert told(desk, EventType.SIGNAL_REJECTED) == (
+        [] if legs else ["the spread is 0.51, allowed are 0.5", f"{SYMBOL} has no open position"]
+    )
+
+
+def test_execution_waits_after_an_exit_where_a_cooldown_is_configured(databases: Databases) -> None:
+    plan = {SHOWN: BUY, SHOWN + 2: CLOSE, SHOWN + 3: BUY, SHOWN + 4: BUY, SHOWN + 5: BUY}
+    cooldown = [{"method": "CooldownPeriod", "stop_duration_candles": 2}]
+    desk = make_desk(databases, plan, protections=cooldown)
+    desk.advance()
+    desk.play(SHOWN + 8)
+
+    assert [leg for leg, _ in sent(desk)] == ["entry", "exit", "entry"]
+    assert [row["rule"] for row in desk.ledger.decisions()[::-1]] == [
+        *("ok", "ok", "cooldown_period", "cooldown_period", "ok")
+    ]

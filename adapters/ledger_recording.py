@@ -1,0 +1,50 @@
+"""The ledger's side of a recorded run: its decisions, orders and fills as they were written down."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Engine
+
+from adapters.database import read_only
+from adapters.ledger_reads import FOLDED, mine
+from adapters.tables import decisions, fills, intents, orders
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedBooks:
+    """What the ledger of one account holds, of one moment; rows as its tables have them.
+
+    Attributes:
+        decisions: In the order in which they were made, whoever asked for them.
+        intents: In the order in which they were planned.
+        protective: Stops and targets that were filled.
+        fills: In the order in which they make positions.
+    """
+
+    decisions: Sequence[Row]
+    intents: Sequence[Row]
+    protective: Sequence[Row]
+    fills: Sequence[Row]
+
+
+def read_recorded_books(engine: Engine, account: str, symbol: str | None = None) -> RecordedBooks:
+    """Read the books of an account, or of one of its symbols."""
+
+    def chosen(table: sa.Table) -> sa.Select[Any]:
+        found = sa.select(table).where(mine(table))
+        return found if symbol is None else found.where(table.c.symbol == symbol)
+
+    is_planned = sa.exists().where(intents.c.client_order_id == orders.c.client_order_id)
+    statements = (
+        chosen(decisions).order_by(decisions.c.id),
+        chosen(intents).order_by(intents.c.decision_id, intents.c.sequence),
+        chosen(orders).where(~is_planned).order_by(orders.c.market_ms),
+        chosen(fills).order_by(*FOLDED),
+    )
+    with read_only(engine).connect() as connection:
+        parts = [connection.execute(one, {"account": account}).mappings().all() for one in statements]
+    return RecordedBooks(*([dict(row) for row in rows] for rows in parts))

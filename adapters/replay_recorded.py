@@ -1,0 +1,152 @@
+"""Replays the recorded inputs of a live run through the same services, on stores in memory, and tells both sides."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from adapters.bootstrap import build_pipeline, fill_terms
+from adapters.ledger_recording import Row
+from adapters.memory import MemoryLedger, MemoryStore, MemoryVenue
+from adapters.opening import open_books
+from adapters.recorded_runs import recorded_run, replayed_run
+from adapters.recording import Recording, Track, in_order
+from adapters.sources.file import FileTape
+from adapters.sources.played import PlayedSource
+from configs.load import SystemConfig
+from trading.events import NewCandle
+from trading.flow import End
+from trading.journal import Entry, candles_of
+from trading.lifecycle import DesiredState
+from trading.pipeline import SymbolPipeline
+from trading.ports import Decided
+from trading.replay.comparison import Run
+from trading.risk import LedgerView, Verdict
+
+_TOLD_EACH = 500
+"""Candles between two words on how far it has come."""
+
+
+class RecordedLedger(MemoryLedger):
+    """A ledger in memory that knows of pauses, quarantines and halts when the live one did."""
+
+    def __init__(self, account_name: str, starting_balance: float, rulings: Mapping[tuple[str, str, int], Row]) -> None:
+        """Open an empty ledger.
+
+        Args:
+            rulings: What the live one decided, by symbol, strategy and open time.
+        """
+        super().__init__(account_name, starting_balance)
+        self._rulings = rulings
+
+    def decide(
+        self,
+        symbol: str,
+        strategy: str,
+        open_ms: int,
+        judge: Callable[[LedgerView], Verdict],
+        *,
+        correlation_id: str,
+        dry_run: bool = False,
+    ) -> Decided:
+        known = _outside(symbol, self._rulings.get((symbol, strategy, open_ms)))
+        return super().decide(
+            symbol,
+            strategy,
+            open_ms,
+            lambda view: judge(replace(view, **known)),
+            correlation_id=correlation_id,
+            dry_run=dry_run,
+        )
+
+
+def _outside(symbol: str, ruling: Row | None) -> dict[str, Any]:
+    """Return what a live decision saw that no candle tells: what was wanted of the symbol, and what held it up."""
+    rule, reason = (ruling["rule"], ruling["reason"]) if ruling else ("", "")
+    match rule:
+        case "stopped":
+            return {"desired": DesiredState.STOPPED}
+        case "halted":
+            return {"halted": reason.partition(": ")[2]}
+        case "quarantined":
+            return {"quarantined": reason.rpartition("no entries: ")[2]}
+        case "paused" if f"{symbol} is paused: no entries" in reason:
+            return {"desired": DesiredState.PAUSED}
+    return {}
+
+
+def replay_recorded(
+    system: SystemConfig, recording: Recording, *, on_progress: Callable[[int], None] = lambda _: None
+) -> tuple[Run, Run]:
+    """Replay a recording, and return what the live run came to and what the replay did.
+
+    Each candle is decided on as it was: at the market time at which it was seen, with what was wanted of its symbol
+    then, in the order of the live run. What the account held at the beginning is what its fills had made of it.
+    """
+    account, books = system.account, recording.books
+    rulings = {(row["symbol"], row["strategy"], row["open_ms"]): row for row in books.decisions}
+    ledger = RecordedLedger(account.name, account.starting_balance, rulings)
+    venue = MemoryVenue({symbol: fill_terms(config.venue) for symbol, config in system.symbols.items()})
+    store = MemoryStore(keeps_events=False)
+    begins = {symbol: track.begin_ms for symbol, track in recording.tracks.items()}
+    open_books(ledger, venue, books, begins, symbols=system.symbols.keys())
+    pipelines = {symbol: _pipeline(track, system, store, ledger, venue) for symbol, track in recording.tracks.items()}
+    for number, (symbol, entry) in enumerate(in_order(recording), start=1):
+        _step(pipelines[symbol], store, recording.tracks[symbol].timeframe, entry)
+        if number % _TOLD_EACH == 0:
+            on_progress(number)
+    replayed = replayed_run(recording, ledger, venue, store)
+    return recorded_run(recording, replayed), replayed
+
+
+def _pipeline(
+    track: Track, system: SystemConfig, store: MemoryStore, ledger: MemoryLedger, venue: MemoryVenue
+) -> SymbolPipeline:
+    pipeline = build_pipeline(
+        track.symbol,
+        system,
+        source=_unasked(track),
+        store=store,
+        ledger=ledger,
+        venue=venue,
+        replay_batch=1,
+        now_s=lambda: 0.0,
+        sleep_s=lambda _: None,
+    )
+    store.seed(
+        track.symbol,
+        track.history,
+        timeframe=track.timeframe,
+        cursor_ms=track.begin_ms - 1,
+        desired=DesiredState.RUNNING,
+    )
+    return pipeline
+
+
+def _unasked(track: Track) -> PlayedSource:
+    """Return a source that is never asked: what it would answer is recorded."""
+    tape = FileTape(candles_of(track.entries))
+    return PlayedSource(tape, timeframe=track.timeframe, speed="max", step=1, now_ms=lambda: 0, anchors=None)
+
+
+def _step(pipeline: SymbolPipeline, store: MemoryStore, timeframe: str, entry: Entry) -> None:
+    """Hand a recorded candle on as the first service did, and let the others decide."""
+    memory = store.load(pipeline.symbol)
+    fetched = NewCandle(
+        symbol=pipeline.symbol,
+        timeframe=timeframe,
+        after_ms=memory.cursor_ms or 0,
+        candles=candles_of([entry]),
+        as_of_ms=entry.as_of_ms or 0,
+        newest_ms=entry.open_ms,
+        desired=entry.desired,
+        has_exposure=memory.has_exposure,
+        regime=memory.regime,
+        quarantine=entry.quarantine,
+    )
+    if entry.quarantine is not None:
+        pipeline.protect(fetched)
+        return
+    updated = pipeline.indicators.handle(fetched)
+    generated = updated if isinstance(updated, End) else pipeline.strategy.handle(updated)
+    if not isinstance(generated, End):
+        pipeline.execute.handle(generated)

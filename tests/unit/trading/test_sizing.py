@@ -1,0 +1,101 @@
+"""Sizing and rounding: properties that hold for any price, tick and size."""
+
+from decimal import Decimal
+
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from trading.drawdown import HighWater, fall
+from trading.events import Signal, SignalSide
+from trading.limits import RiskLimits
+from trading.sizing import levels_of, round_down, round_up, size
+
+prices = st.floats(0.01, 1e6)
+steps = st.sampled_from([1e-8, 0.0001, 0.01, 0.05, 0.1, 0.25, 1.0, 5.0])
+sides = st.sampled_from([SignalSide.BUY, SignalSide.SELL])
+
+
+@given(price=prices, step=steps)
+@example(price=0.3, step=0.1)
+@example(price=1.1, step=0.1)
+def test_rounding_gives_whole_multiples_around_the_value(price: float, step: float) -> None:
+    down, up = round_down(price, step), round_up(price, step)
+    assert down <= price <= up
+    exact = Decimal(str(step))
+    assert Decimal(str(down)) % exact == Decimal(str(up)) % exact == 0
+    assert Decimal(str(up)) - Decimal(str(down)) in (0, exact)
+
+
+@given(side=sides, price=prices, stop=st.none() | prices, target=st.none() | prices, tick=steps)
+def test_levels_are_never_farther_from_the_entry_than_asked(
+    side: SignalSide, price: float, stop: float | None, target: float | None, tick: float
+) -> None:
+    sign = 1 if side is SignalSide.BUY else -1
+    assume(stop is None or (price - stop) * sign > 0)
+    assume(target is None or (target - price) * sign > 0)
+    signal = Signal(
+        strategy="s", open_ms=0, side=side, price=price, stop_loss=stop, take_profit=target, reason="because"
+    )
+    levels = levels_of(signal, tick)
+    if stop is not None and not levels.is_stop_gone:
+        assert levels.stop_loss is not None
+        assert levels.stop_distance <= abs(price - stop)
+        assert (price - levels.stop_loss) * sign > 0
+        assert abs(levels.stop_loss - stop) < tick * (1 + 1e-6) + price * 1e-15
+    if target is not None and not levels.is_target_gone:
+        assert levels.take_profit is not None
+        assert levels.target_distance <= abs(target - price)
+        assert (levels.take_profit - price) * sign > 0
+
+
+@given(
+    side=sides,
+    price=st.floats(1.0, 1e5),
+    distance=st.floats(0.001, 0.5),
+    fraction=st.floats(0.001, 0.1),
+    balance=st.floats(-100, 1e6),
+    tick=steps,
+    step=steps,
+)
+def test_risk_fraction_never_risks_more_than_that_part_of_the_balance(
+    side: SignalSide, price: float, distance: float, fraction: float, balance: float, tick: float, step: float
+) -> None:
+    sign = 1 if side is SignalSide.BUY else -1
+    stop = price * (1 - sign * distance)
+    signal = Signal(strategy="s", open_ms=0, side=side, price=price, stop_loss=stop, reason="because")
+    levels = levels_of(signal, tick)
+    assume(not levels.is_stop_gone)
+    limits = RiskLimits(sizing="risk_fraction", risk_fraction=fraction, unit_step=step)
+    units = size(signal, levels, limits, balance)
+    assert units >= 0
+    assert units * levels.stop_distance <= max(0.0, balance) * fraction * (1 + 1e-12)
+    assert Decimal(str(units)) % Decimal(str(step)) == 0
+
+
+@given(price=prices, notional=st.floats(0.01, 1e7), step=steps)
+def test_fixed_notional_never_buys_more_than_its_value_and_less_by_under_a_step(
+    price: float, notional: float, step: float
+) -> None:
+    signal = Signal(strategy="s", open_ms=0, side=SignalSide.BUY, price=price, reason="because")
+    limits = RiskLimits(sizing="fixed_notional", notional=notional, unit_step=step)
+    units = size(signal, levels_of(signal, None), limits, 0.0)
+    assert units * price <= notional * (1 + 1e-12)
+    assert (units + step) * price > notional * (1 - 1e-9)
+
+
+@given(moves=st.lists(st.floats(-100, 100), max_size=20), cut=st.integers(0, 20))
+def test_high_water_is_the_same_in_one_batch_and_in_two(moves: list[float], cut: int) -> None:
+    start = HighWater(1_000.0)
+    first, second = moves[:cut], moves[cut:]
+    whole = start.through(1_000.0 + sum(moves), moves)
+    halves = start.through(1_000.0 + sum(first), first).through(1_000.0 + sum(moves), second)
+    assert abs(whole.peak - halves.peak) < 1e-6
+    assert abs(whole.drawdown - halves.drawdown) < 1e-9
+    assert whole.peak >= 1_000.0
+    assert whole.drawdown >= fall(whole.peak, 1_000.0 + sum(moves)) - 1e-9
+
+
+def test_nothing_to_lose_is_lost_wholly() -> None:
+    assert fall(0.0, 0.0) == 1.0
+    assert HighWater(100.0).after(75.0) == HighWater(100.0, 0.25)
+    assert HighWater(100.0, 0.25).after(200.0) == HighWater(200.0, 0.25)

@@ -1,0 +1,341 @@
+"""Why a candle led to a trade or to none: one value for live runs and replays, made of what was recorded of it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from trading.candles import Candles, timeframe_ms
+from trading.entry import EntryRules, checks
+from trading.errors import Broken
+from trading.events import Regime, Signal
+from trading.flow import SILENT
+from trading.indicator_rows import IndicatorRows
+from trading.indicators import compute
+from trading.journal import Entry
+from trading.lifecycle import DesiredState
+from trading.orders import PROTECTIVE_LEGS, Fill, Leg, OrderRequest, OrderState, protective_order_id
+from trading.positions import Position
+from trading.replay.result import Booked, Trade, trades_of
+from trading.risk import OK, Check
+from trading.strategies import Strategy
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a symbol is decided by, as configured now.
+
+    Attributes:
+        config: Short digest of it.
+        is_alone: The symbol has no other strategy.
+    """
+
+    strategy_name: str
+    strategy: Strategy
+    entry_rules: EntryRules
+    recent_rows_limit: int
+    min_rows_required: int
+    config: str = ""
+    is_alone: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What the rules said of a signal: outcome `accepted`, `refused` or `dry`, and the rule that decided."""
+
+    outcome: str
+    rule: str
+    reason: str
+    checks: tuple[Check, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFate:
+    """An order that was decided on, and how it stands; `note` says why."""
+
+    request: OrderRequest
+    state: OrderState
+    filled_units: float
+    note: str | None = None
+    venue_order_id: str | None = None
+    attempt: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """An event: wall clock in milliseconds since the epoch, type, and why."""
+
+    at_ms: int
+    type: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What is still known of a candle.
+
+    Attributes:
+        entry: What the journal has of it, or what a replay decided.
+        candles: Those up to it, itself included, as far as they are recorded.
+        ruling: None where the strategy was silent, or the ledger was never asked.
+        own: Ids of the orders that this candle was decided to cause.
+        orders: Of the symbol, this candle's and those of its other decisions.
+        fills: Of the symbol, in the order in which they make positions.
+        events: Of this candle, as far as they are kept; None for a replay, which makes none.
+    """
+
+    symbol: str
+    timeframe: str
+    entry: Entry
+    candles: Candles
+    ruling: Ruling | None = None
+    own: Collection[str] = ()
+    orders: Sequence[OrderFate] = ()
+    fills: Sequence[Fill] = ()
+    events: Sequence[Happening] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """An indicator at the candle and at the one before it; None where it has no whole window."""
+
+    name: str
+    indicator: str
+    now: float | None
+    before: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Protective:
+    """A stop or target that an entry brought; state `resting`, `filled` or `canceled`."""
+
+    client_order_id: str
+    leg: Leg
+    price: float
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a candle led to what it led to.
+
+    Attributes:
+        headline: The answer in one line: what was traded, or why nothing was.
+        values: Indicators that the strategy's conditions look at.
+        said: What the strategy said and why, or that it was silent.
+        signal: What it asked for, worked out anew; None where it was silent or cannot be asked any more.
+        checks: Each rule that was asked, those of the entry first.
+        orders: What was decided on this candle, with `fills` of them and of their stops and targets.
+        trades: Positions that those orders opened or closed, and what became of them.
+        notes: What could not be worked out, and under which condition the rest holds.
+    """
+
+    symbol: str
+    timeframe: str
+    strategy: str
+    entry: Entry
+    headline: str
+    values: Sequence[Value]
+    said: str
+    signal: Signal | None
+    ruling: Ruling | None
+    checks: Sequence[Check]
+    orders: Sequence[OrderFate]
+    protective: Sequence[Protective]
+    fills: Sequence[Fill]
+    trades: Sequence[Trade]
+    events: Sequence[Happening] | None
+    notes: Sequence[str] = field(default=())
+
+
+def explain(recorded: Recorded, terms: Terms) -> Explanation:
+    """Explain a candle by what is recorded of it and of one strategy."""
+    entry, notes = recorded.entry, _conditions(recorded, terms)
+    rows, lost = _rows(recorded, terms)
+    signal = _signal(rows, terms) if rows is not None else None
+    orders = [one for one in recorded.orders if one.request.client_order_id in recorded.own]
+    trades = _trades(recorded)
+    mine = [one for one in trades if {one.entry_order_id, one.exit_order_id} & set(recorded.own)]
+    protective = [leg for one in orders for leg in _protective(one, trades, recorded.fills)]
+    ids = set(recorded.own) | {one.client_order_id for one in protective}
+    fills = [fill for fill in recorded.fills if fill.client_order_id in ids]
+    return Explanation(
+        recorded.symbol,
+        recorded.timeframe,
+        terms.strategy_name,
+        entry,
+        _headline(recorded, orders, fills, mine),
+        _values(rows, terms),
+        _said(entry, signal, recorded.ruling),
+        signal,
+        recorded.ruling,
+        _checks(recorded, signal, terms),
+        orders,
+        protective,
+        fills,
+        mine,
+        recorded.events,
+        [*notes, *lost, *_contradictions(entry, signal, terms)],
+    )
+
+
+def of_strategy(entry: Entry, ruling: Ruling | None, *, has_signals: bool, is_alone: bool) -> Entry:
+    """Return what the journal has of a candle as one of several strategies has to do with it.
+
+    Args:
+        has_signals: Some strategy of the symbol gave a signal at this candle.
+        is_alone: The symbol has no other strategy, so all of it is this one's.
+    """
+    if is_alone or not has_signals:
+        return entry
+    return replace(entry, decision=SILENT if ruling is None else ruling.reason)
+
+
+def _conditions(recorded: Recorded, terms: Terms) -> list[str]:
+    entry = recorded.entry
+    if not entry.config or entry.config == terms.config:
+        return []
+    return [
+        f"decided with another configuration ({entry.config}) than the one in force ({terms.config}): values, signal "
+        "and entry rules are those of the one in force"
+    ]
+
+
+def _rows(recorded: Recorded, terms: Terms) -> tuple[IndicatorRows | None, list[str]]:
+    """Work the indicators out anew; a line says so where their window is not all there."""
+    needed, candles = terms.strategy.startup_candle_count, recorded.candles
+    if not len(candles) or candles.last_open_ms != recorded.entry.open_ms:
+        return None, ["no indicator values: the candle was decided before candles were recorded"]
+    if len(candles) < needed:
+        found = f"their window is {needed} candles, and {len(candles)} are recorded up to this one"
+        return None, [f"no indicator values: {found}"]
+    try:
+        rows = compute(candles, terms.strategy.indicators(), window=needed, rows=terms.recent_rows_limit)
+    except Broken as error:
+        return None, [f"no indicator values: {error}"]
+    short = f"{len(rows)} of {terms.min_rows_required} rows of indicators are whole: the strategy was not asked anew"
+    return rows, [short] if len(rows) < terms.min_rows_required else []
+
+
+def _signal(rows: IndicatorRows, terms: Terms) -> Signal | None:
+    if len(rows) < terms.min_rows_required:
+        return None
+    frame = rows.frame()
+    return next(iter(terms.strategy.signals(frame).last(1, rows=frame, strategy=terms.strategy_name)), None)
+
+
+def _values(rows: IndicatorRows | None, terms: Terms) -> list[Value]:
+    named: Mapping[str, object] = terms.strategy.indicators()
+    table = rows.values.tolist() if rows is not None else []
+    now, before = (table[-1] if table else None), (table[-2] if len(table) > 1 else None)
+    return [
+        Value(name, str(indicator), now[place] if now else None, before[place] if before else None)
+        for place, (name, indicator) in enumerate(named.items(), start=1)
+    ]
+
+
+def _said(entry: Entry, signal: Signal | None, ruling: Ruling | None) -> str:
+    if signal is not None:
+        prices = ((" stop", signal.stop_loss), (" target", signal.take_profit), (" size", signal.size_units))
+        told = ",".join(f"{name} {value:g}" for name, value in prices if value is not None)
+        return f"{signal.side.value} at {signal.price:g}: {signal.reason}{f';{told}' if told else ''}"
+    if ruling is not None:
+        return entry.decision
+    return "nothing" if entry.decision == SILENT else f"was not asked: {entry.decision}"
+
+
+def _checks(recorded: Recorded, signal: Signal | None, terms: Terms) -> list[Check]:
+    """Return the entry rules, asked anew with what was recorded, then the risk rules as they answered."""
+    entry, ruling = recorded.entry, recorded.ruling
+    asked: list[Check] = []
+    if ruling is not None and signal is not None:
+        is_running = entry.desired is DesiredState.RUNNING
+        asked.append(Check("paused", is_running, f"the symbol was {entry.desired.value} when the candle was fetched"))
+        if entry.as_of_ms is not None:
+            asked += checks(
+                signal,
+                terms.entry_rules,
+                timeframe=recorded.timeframe,
+                as_of_ms=entry.as_of_ms,
+                regime=Regime(entry.regime),
+            )
+    told = list(ruling.checks) if ruling else []
+    if ruling is not None and not told:  # decided before rules were written down one by one
+        told.append(Check(ruling.rule, ruling.rule == OK, ruling.reason))
+    return asked + [one for one in told if one not in asked]
+
+
+def _contradictions(entry: Entry, signal: Signal | None, terms: Terms) -> list[str]:
+    if signal is not None and entry.decision == SILENT:
+        return [f"worked out anew the strategy says: {signal.side.value}: {signal.reason}"]
+    return []
+
+
+def _trades(recorded: Recorded) -> list[Trade]:
+    held: dict[tuple[str, str], Position] = {}
+    booked: list[Booked] = []
+    for fill in recorded.fills:
+        key = (fill.symbol, fill.strategy)
+        before = held.get(key, Position(*key))
+        held[key] = before.after(fill)
+        booked.append((fill, before, held[key]))
+    return trades_of(booked, [one.request for one in recorded.orders])
+
+
+def _protective(order: OrderFate, trades: Sequence[Trade], fills: Sequence[Fill]) -> list[Protective]:
+    """Return the stop and the target that a filled entry brought, and how they stand."""
+    request = order.request
+    if request.leg is not Leg.ENTRY or not order.filled_units:
+        return []
+    filled = {fill.client_order_id for fill in fills if fill.leg in PROTECTIVE_LEGS}
+    is_open = any(one.entry_order_id == request.client_order_id and one.exit_ms is None for one in trades)
+    prices = ((Leg.STOP_LOSS, request.stop_loss), (Leg.TAKE_PROFIT, request.take_profit))
+    found = []
+    for leg, price in prices:
+        if price is not None:
+            identity = protective_order_id(request.client_order_id, leg)
+            state = "filled" if identity in filled else "resting" if is_open else "canceled"
+            found.append(Protective(identity, leg, price, state))
+    return found
+
+
+def _headline(recorded: Recorded, orders: Sequence[OrderFate], fills: Sequence[Fill], trades: Sequence[Trade]) -> str:
+    entry, ruling = recorded.entry, recorded.ruling
+    if ruling is None:
+        return f"no trade: {_silence(entry)}"
+    if not orders:
+        dry = "dry run, no order is made: " if ruling.outcome == "dry" else ""
+        refused = "" if ruling.outcome == "dry" else f"refused by {ruling.rule}: "
+        return f"no trade: {dry}{refused}{ruling.reason}"
+    done = [fill for fill in fills if fill.leg not in PROTECTIVE_LEGS]
+    if not done:
+        return f"no trade: {'; '.join(_unfilled(one) for one in orders)}"
+    told = ", then ".join(f"{fill.leg.value} {fill.side.value} {fill.units:g} at {fill.price:g}" for fill in done)
+    refused = "" if ruling.rule == OK else f"; the entry was refused by {ruling.rule}"
+    return f"traded: {told}{refused}{_outcome(recorded, trades)}"
+
+
+def _silence(entry: Entry) -> str:
+    if entry.quarantine is not None:
+        return f"the symbol was set aside ({entry.quarantine})"
+    said = "the strategy said nothing" if entry.decision == SILENT else entry.decision
+    was = "" if entry.desired is DesiredState.RUNNING else f"; the symbol was {entry.desired.value} besides"
+    return said + was
+
+
+def _unfilled(order: OrderFate) -> str:
+    why = f": {order.note}" if order.note else ""
+    return f"the {order.request.leg.value} order is {order.state.value}, nothing of it is filled{why}"
+
+
+def _outcome(recorded: Recorded, trades: Sequence[Trade]) -> str:
+    opened = next((one for one in trades if one.entry_order_id in recorded.own), None)
+    if opened is None:
+        closed = next(iter(trades), None)
+        return f"; the position it closed made {closed.profit:+.2f}" if closed else ""
+    if opened.exit_ms is None:
+        return "; the position is open"
+    return f"; closed by {opened.exit_reason} at {opened.exit_price or 0.0:g}, {opened.profit:+.2f}"
+
+
+def holds(open_ms: int, timeframe: str, at_ms: int) -> bool:
+    """Return whether a time lies within a candle."""
+    return open_ms <= at_ms < open_ms + timeframe_ms(timeframe)

@@ -1,0 +1,150 @@
+"""What journal, ledger and events still know of one candle."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+from adapters import keys
+from adapters.explain_terms import terms_of
+from adapters.journal import JournalReader
+from adapters.ledger_recording import RecordedBooks, read_recorded_books
+from adapters.read_recording import lookback_of
+from adapters.recorded_runs import as_fill, as_request
+from adapters.redis_client import talking_to_redis
+from adapters.redis_store import unpacked
+from configs.load import SystemConfig
+from trading.candles import Candles, timeframe_ms
+from trading.events import Event, Regime, correlation_id
+from trading.explanation import Explanation, Happening, OrderFate, Recorded, Ruling, Terms, explain, holds, of_strategy
+from trading.journal import Entry, candles_of
+from trading.orders import OrderState
+from trading.risk import Check
+from worker.commands.access import Access
+from worker.commands.outcome import ExitCode, Failed
+from worker.commands.output import minute
+
+_BEFORE_MS = 600_000
+"""Events of a candle are looked for from so long before it was committed."""
+
+
+def explain_live(access: Access, symbol: str, at_ms: int) -> list[Explanation]:
+    """Explain the candle that holds a time, for each strategy of its symbol.
+
+    Raises:
+        UnknownSymbol: It is not configured.
+        Failed: Nothing was decided then; the message says why.
+    """
+    access.known(symbol)
+    assert access.ledger  # in the schema that this code reads
+    timeframe = access.system.symbols[symbol].timeframe
+    journal = JournalReader(access.redis, access.settings.namespace, symbol)
+    count = lookback_of(symbol, access.system).history_count + 1
+    entries = journal.until(at_ms, count)
+    books = read_recorded_books(access.engine, access.system.account.name, symbol)
+    if entries and holds(entries[-1].open_ms, entries[-1].timeframe or timeframe, at_ms):
+        entry, timeframe = entries[-1], entries[-1].timeframe or timeframe
+        candles = _candles(access, symbol, entries)
+    else:
+        entry = _from_ledger(access, journal, entries, books, symbol, at_ms)
+        candles = Candles.empty()
+    events = _events(access, entry)
+    found = []
+    for terms in terms_of(symbol, access.system):
+        recorded = _recorded(terms, symbol, timeframe, entry, candles, books)
+        found.append(explain(replace(recorded, events=events), terms))
+    return found
+
+
+def _recorded(
+    terms: Terms, symbol: str, timeframe: str, entry: Entry, candles: Candles, books: RecordedBooks
+) -> Recorded:
+    """Return what is known of a candle and of one strategy; all there is where the symbol has no other."""
+    asked = {row["id"]: row for row in books.decisions if row["correlation_id"] == entry.correlation_id}
+    decided = {key: row for key, row in asked.items() if terms.is_alone or row["strategy"] == terms.strategy_name}
+    signaled = next((row for row in decided.values() if row["open_ms"] == entry.open_ms), None)
+    own = [row["client_order_id"] for row in books.intents if row["decision_id"] in decided]
+    return Recorded(
+        symbol,
+        timeframe,
+        of_strategy(entry, _ruling(signaled), has_signals=bool(asked), is_alone=terms.is_alone),
+        candles,
+        _ruling(signaled),
+        own,
+        [_fate(row) for row in books.intents],
+        [as_fill(row) for row in books.fills],
+    )
+
+
+def _candles(access: Access, symbol: str, entries: list[Entry]) -> Candles:
+    """Return the recorded candles up to an entry: those of the journal, and before them those of the window."""
+    journaled = candles_of(entries)
+    first_ms = int(journaled.open_ms[0]) if len(journaled) else entries[-1].open_ms
+    key = keys.window(access.settings.namespace, symbol)
+    with talking_to_redis():
+        window = unpacked(cast("list[bytes]", access.redis.lrange(key, 0, -1)))
+    return window.until(first_ms - 1).then(journaled) if len(journaled) else Candles.empty()
+
+
+def _ruling(row: Mapping[str, Any] | None) -> Ruling | None:
+    if row is None:
+        return None
+    told = tuple(Check(one["rule"], one["is_met"], one["reason"]) for one in row.get("checks") or ())
+    return Ruling(row["outcome"], row["rule"], row["reason"], told)
+
+
+def _fate(row: Mapping[str, Any]) -> OrderFate:
+    state = OrderState(row["state"])
+    return OrderFate(as_request(row), state, row["filled_units"], row["note"], row["venue_order_id"], row["attempt"])
+
+
+def _events(access: Access, entry: Entry) -> list[Happening]:
+    """Return the events of a candle that are still in the stream."""
+    first = f"{entry.at_ms - _BEFORE_MS}-0" if entry.at_ms else "-"
+    wanted = f'"correlation_id":"{entry.correlation_id}"'.encode()
+    with talking_to_redis():
+        answer = access.redis.xrange(keys.events(access.settings.namespace), first)
+    found = []
+    for _, fields in cast("list[tuple[bytes, dict[bytes, bytes]]]", answer):
+        if wanted in fields[b"event"]:
+            event = Event.model_validate_json(fields[b"event"])
+            found.append(Happening(int(fields[b"at_ms"]), event.type.value, event.reason))
+    return found
+
+
+def _from_ledger(
+    access: Access, journal: JournalReader, before: list[Entry], books: RecordedBooks, symbol: str, at_ms: int
+) -> Entry:
+    """Make an entry of what the ledger decided on a candle that the journal does not have any more.
+
+    Raises:
+        Failed: It decided nothing either.
+    """
+    timeframe = access.system.symbols[symbol].timeframe
+    for row in books.decisions:
+        if row["origin"] == "signal" and holds(row["open_ms"], timeframe, at_ms):
+            cause = correlation_id(symbol, timeframe, row["open_ms"])
+            return Entry(row["open_ms"], row["reason"], Regime.UNKNOWN.value, row["correlation_id"] or cause)
+    why = _why_none(access.system, journal, before, symbol, at_ms, access.settings.journal_max_len)
+    raise Failed(ExitCode.NO, f"no candle of {symbol} at {minute(at_ms)} UTC: {why}")
+
+
+def _why_none(
+    system: SystemConfig, journal: JournalReader, before: list[Entry], symbol: str, at_ms: int, journal_max_len: int
+) -> str:
+    """Return why no candle was decided at a time."""
+    config, oldest, later = system.symbols[symbol], journal.oldest(), journal.after(at_ms)
+    length_ms = timeframe_ms(config.timeframe)
+    is_open: Callable[[int], bool] = config.session.may_be_open
+    if oldest is None:
+        return "nothing was decided on it yet: celery -A tasks trading status shows how it stands"
+    if not before:
+        return (
+            f"its journal reaches back to {minute(oldest.open_ms)} UTC, and the ledger knows of no signal then; "
+            f"a journal holds the newest {journal_max_len:,} candles (TRADING__JOURNAL_MAX_LEN)"
+        )
+    if later is None:
+        return f"the newest candle that was decided is that of {minute(before[-1].open_ms)} UTC: not yet"
+    if not is_open(at_ms):
+        return f"the market was closed; it is open {config.session.hours}"
+    first_ms = before[-1].open_ms + length_ms
+    return f"a gap: the source had no candle between {minute(first_ms)} and {minute(later.open_ms)} UTC"

@@ -1,0 +1,149 @@
+"""The metrics of a replay under the names that people know, in the order in which they are read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trading.report import Report, Statistics
+from worker.report.words import NONE, duration, minute, money, percent, ratio
+
+FEW_RETURNS = 20
+"""Daily returns below which annualised figures say little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric.
+
+    Attributes:
+        name: As printed.
+        text: Its value as printed.
+        tone: Above zero when it is good news, below when it is bad, 0 when it is neither.
+    """
+
+    name: str
+    text: str
+    tone: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Metrics that are read together."""
+
+    title: str
+    metrics: Sequence[Metric]
+
+
+def sections_of(report: Report) -> list[Section]:
+    """Return all metrics."""
+    statistics = report.statistics
+    return [
+        Section("Return", _returns(statistics, report)),
+        Section("Risk", _risk(statistics)),
+        Section("Trades", _trades(statistics)),
+        Section("Each trade", _each_trade(statistics)),
+    ]
+
+
+def headlines_of(report: Report) -> list[Metric]:
+    """Return the few metrics that are looked at first."""
+    one = report.statistics
+    return [
+        Metric("Total return", percent(one.total_return, signed=True), one.total_return),
+        Metric("Net profit", money(one.net_profit, signed=True), one.net_profit),
+        Metric("Max drawdown", percent(one.drawdown.fraction), one.drawdown.fraction),
+        Metric("Sharpe", ratio(one.sharpe), one.sharpe or 0.0),
+        Metric("Profit factor", ratio(one.profit_factor), (one.profit_factor or 1.0) - 1),
+        Metric("Win rate", percent(one.win_rate)),
+        Metric("Trades", f"{one.trade_count:,}"),
+        Metric("Exposure", percent(one.exposure)),
+    ]
+
+
+def annualised_by(statistics: Statistics) -> str:
+    """Return the factor of all annualised values."""
+    return f"{statistics.periods_per_year:g} a year"
+
+
+def caveat(statistics: Statistics) -> str | None:
+    """Return what to think of annualised values that rest on few days."""
+    if statistics.return_count >= FEW_RETURNS:
+        return None
+    return (
+        f"{statistics.return_count} daily returns are few: annualised return, CAGR, volatility, Sharpe, Sortino and "
+        "Calmar say little"
+    )
+
+
+def _returns(one: Statistics, report: Report) -> list[Metric]:
+    market = report.market[-1].change
+    return [
+        Metric("Starting balance", money(one.starting_balance)),
+        Metric("Final equity", money(one.final_equity)),
+        Metric("Highest equity", money(one.highest_equity)),
+        Metric("Total return", percent(one.total_return, signed=True), one.total_return),
+        Metric("Return (ann.)", percent(one.annual_return, signed=True), one.annual_return or 0.0),
+        Metric("CAGR", percent(one.cagr, signed=True), one.cagr or 0.0),
+        Metric("Market change", percent(market, signed=True), market),
+        Metric("Fees", money(one.fees)),
+    ]
+
+
+def _risk(one: Statistics) -> list[Metric]:
+    fall = one.drawdown
+    return [
+        Metric("Volatility (ann.)", percent(one.volatility)),
+        Metric("Sharpe", ratio(one.sharpe), one.sharpe or 0.0),
+        Metric("Sortino", ratio(one.sortino), one.sortino or 0.0),
+        Metric("Calmar", ratio(one.calmar), one.calmar or 0.0),
+        Metric("Annualised by", annualised_by(one)),
+        Metric("Daily returns", f"{one.return_count:,}"),
+        Metric("Max drawdown", percent(fall.fraction), fall.fraction),
+        Metric("  amount", money(fall.amount), fall.amount),
+        Metric("  from peak", minute(fall.peak_ms)),
+        Metric("  lowest at", minute(fall.trough_ms)),
+        Metric(
+            "  recovered",
+            "not yet" if fall.peak_ms is not None and fall.recovered_ms is None else minute(fall.recovered_ms),
+        ),
+        Metric("  duration", duration(fall.duration_s)),
+        Metric("Longest drawdown", duration(fall.longest_s)),
+    ]
+
+
+def _trades(one: Statistics) -> list[Metric]:
+    return [
+        Metric("Closed trades", f"{one.trade_count:,}"),
+        Metric("Open at the end", f"{one.open_count:,}"),
+        Metric("Won / lost", f"{one.win_count:,} / {one.loss_count:,}"),
+        Metric("Win rate", percent(one.win_rate)),
+        Metric("Net profit", money(one.net_profit, signed=True), one.net_profit),
+        Metric("Gross profit", money(one.gross_profit)),
+        Metric("Gross loss", money(-one.gross_loss)),
+        Metric("Profit factor", ratio(one.profit_factor), (one.profit_factor or 1.0) - 1),
+        Metric("  of returns", ratio(one.return_profit_factor)),
+        Metric("SQN", ratio(one.sqn), one.sqn or 0.0),
+        Metric("Wins in a row", f"{one.consecutive_wins:,}"),
+        Metric("Losses in a row", f"{one.consecutive_losses:,}"),
+        Metric("Exposure", percent(one.exposure)),
+    ]
+
+
+def _each_trade(one: Statistics) -> list[Metric]:
+    return [
+        Metric("Expectancy", money(one.expectancy, signed=True), one.expectancy or 0.0),
+        Metric("  of returns", _fine(one.expectancy_return), one.expectancy_return or 0.0),
+        Metric("Avg. trade", _fine(one.average_trade_return), one.average_trade_return or 0.0),
+        Metric("Avg. win", money(one.average_win, signed=True)),
+        Metric("Avg. loss", money(one.average_loss, signed=True)),
+        Metric("Best trade", money(one.best_trade, signed=True)),
+        Metric("  return", percent(one.best_trade_return, signed=True)),
+        Metric("Worst trade", money(one.worst_trade, signed=True)),
+        Metric("  return", percent(one.worst_trade_return, signed=True)),
+        Metric("Avg. duration", duration(one.average_duration_s)),
+        Metric("Longest", duration(one.longest_duration_s)),
+    ]
+
+
+def _fine(fraction: float | None) -> str:
+    """Return a small fraction as percent with more digits."""
+    return NONE if fraction is None else f"{fraction * 100:+.4f} %"

@@ -1,0 +1,62 @@
+"""Candles as a short text for the page: steps in whole ticks, compressed; `page.js` takes them apart."""
+
+import base64
+import zlib
+from typing import Any
+
+import numpy as np
+
+from trading.candles import CLOSE, HIGH, LOW, OPEN, Candles, timeframe_ms
+from trading.replay.result import Floats
+from trading.report.drawing import joined
+
+_MOST_DECIMALS = 8
+_INT32 = 2**31 - 1
+
+
+def pack(symbol: str, timeframe: str, candles: Candles, *, most: int) -> dict[str, Any]:
+    """Return the candles of a symbol, JSON-safe.
+
+    `packed` is base64 of zlib of int32, little-endian, column after column: seconds since the candle before, open
+    minus the close before, close minus open, high minus the higher of both, the lower of both minus low; prices in
+    `10 ** -decimals`.
+
+    Args:
+        candles: At least one.
+        most: Bars at the most; more candles are joined, and `joined` says how many make one bar.
+    """
+    each = -(-len(candles) // most)
+    bars = joined(candles, each=each)
+    decimals = decimals_of(bars.values[:, [OPEN, HIGH, LOW, CLOSE]])
+    prices = np.rint(bars.values * 10**decimals).astype(np.int64)
+    opens, high, low, close = (prices[:, column] for column in (OPEN, HIGH, LOW, CLOSE))
+    at_s = bars.open_ms // 1000
+    columns = (
+        np.diff(at_s, prepend=at_s[0]),
+        opens - np.append(0, close[:-1]),
+        close - opens,
+        high - np.maximum(opens, close),
+        np.minimum(opens, close) - low,
+    )
+    packed = zlib.compress(np.concatenate(columns).astype("<i4").tobytes(), 9)
+    return {
+        "symbol": symbol,
+        "timeframe": timeframe,
+        "seconds": timeframe_ms(timeframe) // 1000 * each,
+        "joined": each,
+        "count": len(bars),
+        "start": int(at_s[0]),
+        "decimals": decimals,
+        "packed": base64.b64encode(packed).decode("ascii"),
+    }
+
+
+def decimals_of(prices: Floats) -> int:
+    """Return how many decimals the prices have: at most 8, and no more than int32 can hold."""
+    highest = float(prices.max())
+    allowed = max((count for count in range(_MOST_DECIMALS + 1) if highest * 10**count < _INT32), default=0)
+    for count in range(allowed):
+        scaled = prices * 10**count
+        if np.allclose(scaled, np.rint(scaled), rtol=0, atol=1e-6):
+            return count
+    return allowed
