@@ -38,8 +38,9 @@ check: $(STAMP) ## lint, format, types and unit tests
 	@$(BIN)/mypy tests benchmarks
 	@$(BIN)/python -m pytest -q tests/unit
 
-bench: $(STAMP) ## measure (ARGS="--help" for its options)
+bench: $(STAMP) ## measure a live chain beside Celery's own, and a replay beside backtesting.py (ARGS="--write" for the docs)
 	@$(BIN)/python -m benchmarks $(ARGS)
+	@$(BIN)/python -m benchmarks.replay_speed $(filter --json --write --help,$(ARGS))
 
 blast: $(STAMP) ## harm one symbol in all ways and time the others, about ten minutes (ARGS="--help" for its options)
 	@$(BIN)/python -m benchmarks.blast $(ARGS)

@@ -1,6 +1,6 @@
 """`python -m benchmarks`: measure a chain, print, and on demand write the figures into the docs.
 
-The speed of a replay is measured by `python -m benchmarks.replay_speed`.
+`make bench` measures the speed of a replay too: `python -m benchmarks.replay_speed`.
 """
 
 import argparse

@@ -7,11 +7,12 @@ signals, fills, trades and equity of ours; of backtesting.py all that `Backtest.
 
 import argparse
 import json
+import math
 import os
 import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -82,6 +83,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--write", action="store_true", help=f"write the figures into docs/{PAGE.name}")
     given = parser.parse_args(arguments)
     console = Console(stderr=True)
+    missing = [market["file"] for market in MARKETS.values() if not (RECORDED / market["file"]).is_file()]
+    if missing and not given.generated:
+        told = f"no recorded candles {', '.join(missing)}: set TRADING_TEST_DATA to their folder"
+        if given.write:
+            raise SystemExit(f"{told}; figures of generated ones are not written")
+        console.print(f"{told}; generated ones take their place", style="yellow")
+    given.generated = given.generated or bool(missing)
     markets = {name: _candles(name, given.candles, is_generated=given.generated) for name in MARKETS}
     speeds = [_speed(name, candles, given.rounds, console) for name, candles in markets.items()]
     outcomes = [_outcome(name, candles) for name, candles in markets.items()]
@@ -100,8 +108,6 @@ def _candles(name: str, count: int, *, is_generated: bool) -> Candles:
     path = RECORDED / MARKETS[name]["file"]
     if is_generated:
         return generated_candles(name, count or 20_000)
-    if not path.is_file():
-        raise SystemExit(f"no recorded candles {path.name}: set TRADING_TEST_DATA to their folder, or use --generated")
     candles = read_candles(path, timeframe="1m")
     return candles[:count] if count else candles
 
@@ -142,7 +148,7 @@ def _agreed(result: Replay, statistics: Any) -> int:
     """
     ours, theirs = our_trades(result, SYMBOL), their_trades(statistics)
     for one, other in zip(ours, theirs, strict=True):
-        if one != other and abs(one.profit - other.profit) > 1e-6:
+        if replace(one, profit=other.profit) != other or not math.isclose(one.profit, other.profit, abs_tol=1e-6):
             raise SystemExit(f"the trades differ: {one} here, {other} in backtesting.py")
     return len(ours)
 
