@@ -16,7 +16,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from adapters import paper_books, tables
-from adapters.database import create_engine, head_revision, is_transient, migrate, schema_revision
+from adapters.database import create_engine, is_transient
+from adapters.schema import head_revision, migrate, schema_revision
 from adapters.snapshot import BATCH_ROWS, counts, read_file, snapshot
 from trading.errors import Broken, Rejected, Transient
 

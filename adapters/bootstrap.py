@@ -71,7 +71,7 @@ def open_stores(settings: Settings, system: SystemConfig, *, now_ms: Callable[[]
 
 
 def open_ledger(settings: Settings, system: SystemConfig) -> SqlLedger:
-    """Open the ledger of the configured account; its schema must be there, see `adapters.database.migrate`."""
+    """Open the ledger of the configured account; its schema must be there, see `adapters.schema.migrate`."""
     engine = create_engine(settings.ledger_url.get_secret_value())
     return SqlLedger(engine, system.account.name, system.account.starting_balance)
 

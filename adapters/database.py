@@ -14,12 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, Connection, Dialect, Engine, ExceptionContext
@@ -29,7 +24,6 @@ from trading.errors import Broken, Transient
 LOCK_TIMEOUT_S = 8
 """Below the time that a step may take, so that it ends with `Transient` and is not killed."""
 _CONNECT_TIMEOUT_S = 5
-_MIGRATION_LOCK = 0x7472_6164  # any number that nothing else in the database locks
 _READ_ONLY = "trading_read_only"
 _POSTGRESQL = ("postgresql", "postgres", "postgresql+psycopg")
 _TRANSIENT_SQLITE = frozenset(
@@ -90,6 +84,12 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, sqlite3.OperationalError):
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
         return code & 0xFF in _TRANSIENT_SQLITE  # the low byte is the primary code, the rest details it
+    return type(error).__module__.partition(".")[0] == "psycopg" and _is_transient_postgresql(error)
+
+
+def _is_transient_postgresql(error: BaseException) -> bool:
+    import psycopg  # noqa: PLC0415  # a tenth of a worker's start, and most have SQLite
+
     return isinstance(error, psycopg.OperationalError | psycopg.errors.IdleInTransactionSessionTimeout)
 
 
@@ -146,37 +146,3 @@ def _remember_process(_connection: object, record: Any) -> None:
 def _refuse_other_process(_connection: object, record: Any, _proxy: object) -> None:
     if record.info["pid"] != os.getpid():
         raise Broken("a database connection crossed a fork: make the engine in the process that uses it")
-
-
-def migrate(engine: Engine, revision: str = "head") -> None:
-    """Bring the schema to `head_revision()`, or to an older one; processes that start together wait for one another.
-
-    Raises:
-        Transient: The database did not answer, or another process migrates for longer than `LOCK_TIMEOUT_S`.
-    """
-    with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
-        config = _alembic()
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
-
-
-def schema_revision(engine: Engine) -> str | None:
-    """Return the revision of the schema in the database, None when it was never migrated."""
-    with read_only(engine).connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
-
-
-def head_revision() -> str:
-    """Return the revision that this code needs."""
-    head = ScriptDirectory.from_config(_alembic()).get_current_head()
-    if head is None:
-        raise Broken("the package holds no migrations")
-    return head
-
-
-def _alembic() -> Config:
-    config = Config()
-    config.set_main_option("script_location", "adapters:migrations")
-    return config

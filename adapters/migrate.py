@@ -2,7 +2,8 @@
 
 import sys
 
-from adapters.database import create_engine, migrate, schema_revision
+from adapters.database import create_engine
+from adapters.schema import migrate, schema_revision
 from configs.errors import ConfigError
 from configs.settings import load_settings
 from trading.errors import Transient

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
 
 from adapters.backup import LEDGER, Progress, Shape, copy_tables
-from adapters.database import create_engine, head_revision, migrate, schema_revision
+from adapters.database import create_engine
+from adapters.schema import head_revision, migrate, schema_revision
 from adapters.snapshot import counts, read_file, snapshot
 from trading.errors import Broken, Rejected
 

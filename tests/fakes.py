@@ -12,10 +12,11 @@ from sqlalchemy.engine import Engine
 
 from adapters import paper_books, tables
 from adapters.bootstrap import build_pipeline
-from adapters.database import create_engine, migrate
+from adapters.database import create_engine
 from adapters.ledger import SqlLedger
 from adapters.lying import Faults, LyingVenue
 from adapters.paper import PaperVenue
+from adapters.schema import migrate
 from configs.load import SystemConfig
 from configs.services import OrchestratorConfig, ServicesConfig
 from configs.symbols import SymbolConfig

@@ -3,8 +3,9 @@
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from adapters.database import create_engine, head_revision, read_only, schema_revision
+from adapters.database import create_engine, read_only
 from adapters.ledger import SqlLedger
+from adapters.schema import head_revision, schema_revision
 from adapters.status import LEFT_OPEN, unconfigured
 from adapters.tables import incidents
 from configs.load import SystemConfig

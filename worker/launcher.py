@@ -13,9 +13,10 @@ from rich.text import Text
 
 from adapters import keys
 from adapters.bootstrap import open_ledger
-from adapters.database import create_engine, migrate, schema_revision
+from adapters.database import create_engine
 from adapters.ledger import SqlLedger
 from adapters.redis_client import connect
+from adapters.schema import migrate, schema_revision
 from configs.load import SystemConfig
 from configs.settings import PREFIX, Settings
 from trading.errors import Broken, Transient

@@ -1,4 +1,4 @@
-"""What Alembic runs: the migrations, on the connection that `adapters.database.migrate` hands over.
+"""What Alembic runs: the migrations, on the connection that `adapters.schema.migrate` hands over.
 
 A developer who writes a new revision names the database instead: `alembic -x url=sqlite:///draft.db revision ...`.
 """

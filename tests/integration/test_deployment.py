@@ -12,7 +12,8 @@ import pytest
 import redis
 import yaml
 
-from adapters.database import create_engine, head_revision, schema_revision
+from adapters.database import create_engine
+from adapters.schema import head_revision, schema_revision
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import TradingSystem, file_symbol
 from worker import embedded_redis

@@ -8,8 +8,9 @@ import pytest
 import redis
 from pydantic import SecretStr
 
-from adapters.database import create_engine, head_revision, migrate
+from adapters.database import create_engine
 from adapters.ledger import SqlLedger
+from adapters.schema import head_revision, migrate
 from configs.load import load_system
 from configs.settings import Settings
 from tests.fixtures.redis_server import RedisServer

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy.engine import Engine
 
-from adapters.database import create_engine, migrate
+from adapters.database import create_engine
 from adapters.ledger import SqlLedger
+from adapters.schema import migrate
 from trading.errors import Broken, Transient
 from trading.lifecycle import DesiredState
 from trading.orders import Fill, Leg, OrderRequest, OrderState, Side, client_order_id

@@ -8,11 +8,12 @@ import sqlalchemy as sa
 
 from adapters.adoption import adopt
 from adapters.backup import LEDGER, backup
-from adapters.database import create_engine, migrate
+from adapters.database import create_engine
 from adapters.ledger import SqlLedger
 from adapters.ledger_rules import check_rules
 from adapters.ledger_verify import Difference, recompute
 from adapters.restore import restore
+from adapters.schema import migrate
 from adapters.snapshot import snapshot
 from adapters.tables import decisions, fills, intents
 from tests.fakes import SYMBOL, Crash, Databases, Desk, Fuse, at_place, make_candles, planned, system_config

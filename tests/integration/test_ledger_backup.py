@@ -20,12 +20,13 @@ from click.testing import CliRunner, Result
 from sqlalchemy.engine import Engine
 
 from adapters.backup import LEDGER, PAPER, backup
-from adapters.database import create_engine, migrate
+from adapters.database import create_engine
 from adapters.ledger import SqlLedger
 from adapters.ledger_rules import check_rules
 from adapters.ledger_verify import Findings, recompute
 from adapters.paper_books import create_tables
 from adapters.restore import restore
+from adapters.schema import migrate
 from adapters.snapshot import read_file, snapshot
 from adapters.tables import decisions, fills, incidents, metadata
 from tests.fixtures.system import ROOT

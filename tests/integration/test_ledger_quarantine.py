@@ -10,8 +10,9 @@ from typing import cast
 import pytest
 from sqlalchemy.engine import Engine
 
-from adapters.database import create_engine, migrate
+from adapters.database import create_engine
 from adapters.ledger import SqlLedger
+from adapters.schema import migrate
 from tests.integration.test_ledger import BALANCE, MINUTE_MS, T0_MS, enter, fill_of, request_of, view_of
 from trading.errors import Rejected
 from trading.events import Signal, SignalSide

@@ -9,10 +9,11 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from adapters.database import create_engine, migrate
+from adapters.database import create_engine
 from adapters.ledger import SqlLedger
 from adapters.ledger_verify import recompute
 from adapters.memory import MemoryLedger
+from adapters.schema import migrate
 from adapters.snapshot import snapshot
 from adapters.tables import accounts, decisions
 from trading.events import Signal, SignalSide

@@ -10,8 +10,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from adapters.database import create_engine, migrate
+from adapters.database import create_engine
 from adapters.ledger import SqlLedger
+from adapters.schema import migrate
 from tests.integration.test_ledger import MINUTE_MS, T0_MS, accept, enter, fill_of, request_of, view_of
 from trading.errors import Broken
 from trading.incidents import Incident, IncidentKind

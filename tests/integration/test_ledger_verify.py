@@ -10,10 +10,11 @@ from click.testing import CliRunner
 from sqlalchemy.engine import Connection, Engine
 
 from adapters.backup import LEDGER
-from adapters.database import create_engine, migrate
+from adapters.database import create_engine
 from adapters.ledger_rules import check_rules
 from adapters.ledger_verify import TOLERANCE, Difference, recompute, rows_to_look_at
 from adapters.restore import restore
+from adapters.schema import migrate
 from adapters.snapshot import snapshot
 from adapters.tables import account_days, decisions, fences, fills, intents, orders, positions
 from tests.fixtures.system import ROOT

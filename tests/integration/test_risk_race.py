@@ -14,8 +14,9 @@ from concurrent.futures import ProcessPoolExecutor
 import pytest
 import sqlalchemy as sa
 
-from adapters.database import create_engine, migrate, read_only
+from adapters.database import create_engine, read_only
 from adapters.ledger import SqlLedger
+from adapters.schema import migrate
 from trading.events import Signal, SignalSide
 from trading.lifecycle import DesiredState
 from trading.limits import AccountLimits, RiskLimits

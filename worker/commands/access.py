@@ -10,9 +10,10 @@ import redis
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from adapters.database import create_engine, head_revision, schema_revision
+from adapters.database import create_engine
 from adapters.ledger import SqlLedger
 from adapters.redis_client import connect
+from adapters.schema import head_revision, schema_revision
 from configs.errors import ConfigError
 from configs.load import SystemConfig, load_system
 from configs.settings import Settings, load_settings, resolve_redis_url

@@ -8,9 +8,10 @@ import click
 from sqlalchemy.engine import Engine
 
 from adapters.backup import LEDGER, PAPER, Copied, Shape, backup
-from adapters.database import create_engine, head_revision, migrate
+from adapters.database import create_engine
 from adapters.paper_books import create_tables
 from adapters.restore import restore
+from adapters.schema import head_revision, migrate
 from configs.settings import PREFIX
 from worker.commands.access import MIGRATE, Access, ledger_revision, shown_ledger
 from worker.commands.ledger_verify import verify

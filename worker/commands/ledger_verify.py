@@ -11,10 +11,10 @@ from rich.text import Text
 from sqlalchemy.engine import Engine
 
 from adapters.backup import LEDGER
-from adapters.database import head_revision
 from adapters.ledger_rules import check_rules
 from adapters.ledger_verify import Findings, recompute, rows_to_look_at
 from adapters.restore import revision_of
+from adapters.schema import head_revision
 from adapters.snapshot import read_file, snapshot
 from worker.commands.access import Access, shown_ledger
 from worker.commands.outcome import ExitCode, Failed
