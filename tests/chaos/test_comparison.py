@@ -131,11 +131,11 @@ def test_books_compared_with_themselves_show_no_difference(run: Reference, tmp_p
 @pytest.mark.parametrize(
     ("doctor", "kind", "part"),
     [
-        (lose_fill, "lost", "fills"),
+        pytest.param(lose_fill, "lost", "fills", marks=pytest.mark.long),
         (double_order, "duplicate order", "venue orders"),
-        (place_foreign_order, "orphan", "venue orders"),
+        pytest.param(place_foreign_order, "orphan", "venue orders", marks=pytest.mark.long),
         (forget_order_at_venue, "orphan", "intents"),
-        (lose_journal_entry, "lost", "journal"),
+        pytest.param(lose_journal_entry, "lost", "journal", marks=pytest.mark.long),
         (count_candle_twice, "doubled", "journal of XAUUSD"),
         pytest.param(swap_fills, "reordered", "fills of XAUUSD", marks=pytest.mark.long),
         pytest.param(move_position, "differs", "positions", marks=pytest.mark.long),

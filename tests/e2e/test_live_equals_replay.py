@@ -70,6 +70,7 @@ def test_shipped_candles_of_two_symbols_live_are_what_replay_makes_of_them(
     assert_equal(live, files, 2 * SHORT)
 
 
+@pytest.mark.long
 def test_two_strategies_on_one_symbol_live_are_what_replay_makes_of_them(
     make_system: MakeSystem, tmp_path: Path
 ) -> None:

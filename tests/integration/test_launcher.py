@@ -130,6 +130,7 @@ def test_redis_killed_under_the_launcher_comes_back_and_the_symbols_go_on(launch
     assert who_answers(launcher.redis_url).pid != first
 
 
+@pytest.mark.long
 def test_second_launcher_on_the_same_folder_is_refused_with_the_pid_of_the_first(
     launcher: Launcher, tmp_path: Path
 ) -> None:
