@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from adapters import keys, paper_books
 from adapters.database import create_engine, read_only
 from adapters.tables import account_days, intents
+from tests.fixtures.books import verdicts
 from tests.fixtures.system import TradingSystem
 from trading.orders import OrderState
 
@@ -69,7 +70,7 @@ def read_books(system: TradingSystem, candles: Mapping[str, Sequence[int]]) -> B
     venue = _read_venue(system)
     parts: dict[str, Rows] = {
         "journal": {(name, ms): {"decision": text} for name, told in journal.items() for ms, text in told.items()},
-        "decisions": _by(ledger.decisions(limit=LIMIT), "symbol", "strategy", "open_ms"),
+        "decisions": _by(verdicts(ledger.decisions(limit=LIMIT)), "symbol", "strategy", "open_ms"),
         "orders": _by(ledger.orders(limit=LIMIT), "client_order_id"),
         "fills": _by(ledger.fills(limit=LIMIT), "fill_id"),
         "positions": {
