@@ -131,6 +131,7 @@ def full_ward(tmp_path: Path, own_redis: RedisServer) -> Iterator[Ward]:
     yield from open_ward(tmp_path, own_redis, {"HANGING": HANGS, "DYING": DIES}, unserved=False)
 
 
+@pytest.mark.long
 def test_strategy_that_always_raises_is_restarted_quarantined_flattened_and_brought_back(ward: Ward) -> None:
     symbol, ledger = "RAISING", ward.system.stores().ledger
     before = len(ward.journal(HEALTHY))

@@ -86,6 +86,7 @@ def crowded(
         yield crowded
 
 
+@pytest.mark.long
 def test_pause_answers_within_a_second_beside_full_queues_and_a_hung_step_and_no_entry_follows(
     crowded: Crowded,
 ) -> None:

@@ -94,6 +94,7 @@ def refused_by_the_fence(live: TradingSystem) -> list[int]:
     return [event["market_ms"] for event in rejected if event["details"].get("rule") == "fence"]
 
 
+@pytest.mark.long
 def test_worker_frozen_before_it_decides_is_refused_by_the_fence_when_it_wakes_up(
     make_system: MakeSystem, files: dict[str, Path], databases: dict[str, str]
 ) -> None:

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 ROUNDS = 3
 
 
+@pytest.mark.long
 def test_bench_of_a_few_rounds_tells_a_cost_of_each_kind_of_chain() -> None:
     argv = [sys.executable, "-m", "benchmarks", "--rounds", str(ROUNDS), "--warm-up", "0", "--json"]
 

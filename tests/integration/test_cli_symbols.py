@@ -185,6 +185,7 @@ def test_file_is_held_against_what_was_applied_and_not_against_what_it_said_befo
     assert listed.exit_code == ExitCode.OK
 
 
+@pytest.mark.long
 def test_change_that_no_worker_takes_is_written_and_a_reload_that_none_takes_has_failed(held: TradingSystem) -> None:
     path = held.folder / "configs" / "symbols.yaml"
 

@@ -373,6 +373,7 @@ def trade(url: str, symbol: str) -> int:
     return newest
 
 
+@pytest.mark.long
 def test_parallel_processes_lose_and_double_nothing(database_url: str, engine: Engine) -> None:
     """Four processes begin on a database without tables: three symbols, and two processes on one of them."""
     symbols = ["A", "B", "C"]

@@ -66,6 +66,7 @@ def test_page_draws_its_charts_and_lists_its_trades(tmp_path: Path) -> None:
     assert "account: &lt;b&gt;test&lt;/b&gt;" in opened.dom
 
 
+@pytest.mark.long
 def test_page_whose_script_fails_says_so(tmp_path: Path) -> None:
     path, _ = write_page(tmp_path, 200)
     html = path.read_text(encoding="utf-8")

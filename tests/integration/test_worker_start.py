@@ -127,6 +127,7 @@ def test_worker_whose_venue_lives_in_another_time_ends(make_system: MakeSystem, 
     assert "NTP" in told
 
 
+@pytest.mark.long
 def test_worker_that_comes_up_while_redis_is_away_waits_and_then_works(
     make_system: MakeSystem, own_redis: RedisServer, gold: Path
 ) -> None:
@@ -145,6 +146,7 @@ def test_worker_that_comes_up_while_redis_is_away_waits_and_then_works(
     assert log_of(worker).count("start_check clock of the venue of XAUUSD") == 1, "a warning is told once"
 
 
+@pytest.mark.long
 def test_worker_ends_when_the_redis_that_came_back_may_evict(
     make_system: MakeSystem, own_redis: RedisServer, gold: Path
 ) -> None:

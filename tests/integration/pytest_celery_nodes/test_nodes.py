@@ -71,6 +71,7 @@ def test_worker_has_the_name_of_its_queue(celery_setup: CeleryTestSetup) -> None
     assert answers == [{celery_setup.worker.hostname(): {"ok": "pong"}}]
 
 
+@pytest.mark.long
 def test_worker_killed_with_a_chain_in_flight_goes_on_after_its_restart(
     celery_setup: CeleryTestSetup, decided: Callable[[], list[int]], candle_file: Path
 ) -> None:
