@@ -16,6 +16,7 @@ from adapters.redis_client import talking_to_redis
 from adapters.redis_store import unpacked
 from configs.deciding import deciding_digest
 from configs.load import SystemConfig
+from trading.candles import Candles
 from trading.regime import RegimeRule
 from trading.services.indicator_calculation import history_count
 from trading.shared_indicators import SharedIndicators
@@ -54,8 +55,7 @@ def read_recording(
     said: list[str] = []
     for symbol, config in system.symbols.items():
         journal = JournalReader(client, namespace, symbol).between(to_ms=to_ms)
-        with talking_to_redis():
-            window = unpacked(cast("list[bytes]", client.lrange(keys.window(namespace, symbol), 0, -1)))
+        window = window_of(client, namespace, symbol)
         lookback = lookback_of(symbol, system)
         track, lost = track_of(symbol, config.timeframe, journal, window, lookback, from_ms=from_ms or 0)
         said += [lost] if lost else []
@@ -69,6 +69,12 @@ def read_recording(
     begun = [f"history, not compared: {line}" for line in said + later]
     left_out = [*(said + later if from_ms is not None else []), *outside, *_elsewhere(recording.tracks, books)]
     return Found(recording, left_out, [*(begun if from_ms is None else []), *_changed(recording.tracks, system)])
+
+
+def window_of(client: redis.Redis, namespace: str, symbol: str) -> Candles:
+    """Return the newest candles of a symbol, those that came before its first decision too."""
+    with talking_to_redis():
+        return unpacked(cast("list[bytes]", client.lrange(keys.window(namespace, symbol), 0, -1)))
 
 
 def lookback_of(symbol: str, system: SystemConfig) -> Lookback:

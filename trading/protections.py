@@ -5,6 +5,7 @@ the candle in which it was filled, and an entry as asked for at the open time of
 two candles refuses the signals of two candles, the one with the exit counted.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -92,7 +93,9 @@ class CooldownPeriod(_Protection):
         return False, f"{asked.symbol} was closed {_ago(trades[-1], asked)}: no entry for {_told(left_ms, asked)} yet"
 
 
-class _LookingBack(_Protection):
+class _LookingBack(_Protection, ABC):
+    """What those share that count closed trades of a while."""
+
     lookback_period_candles: _Count | None = Field(
         default=None, description="Candles of the symbol whose closed trades count."
     )
@@ -136,15 +139,18 @@ class _LookingBack(_Protection):
     def counts(self, trade: ClosedTrade, asked: Asked) -> bool:
         return True
 
+    @abstractmethod
     def strikes(self, seen: Sequence[ClosedTrade]) -> bool:
-        raise NotImplementedError
+        """Return whether trades of one look back, as many as it takes, keep entries away."""
 
+    @abstractmethod
     def words(self, seen: Sequence[ClosedTrade]) -> str:
-        raise NotImplementedError
+        """Return what was counted of them, in words."""
 
     @property
+    @abstractmethod
     def bound(self) -> str:
-        raise NotImplementedError
+        """What it takes, in words."""
 
 
 class StoplossGuard(_LookingBack):

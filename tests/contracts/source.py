@@ -59,11 +59,7 @@ def check_forming(bars: Bars, truth: Candles) -> None:
 
 
 class SourceContract:
-    """Inherit it, and define the fixture `stage`."""
-
-    @pytest.fixture
-    def stage(self) -> Stage:
-        raise NotImplementedError
+    """The promises of `trading.ports.CandleSource`."""
 
     def test_newest_asked_shows_closed_bars_and_then_the_forming_one(self, stage: Stage) -> None:
         bars = stage.source.newest(COUNT, after_ms=stage.after_ms)

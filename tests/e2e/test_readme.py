@@ -5,91 +5,38 @@ One system, started by `make run` in a copy of the checkout, serves all commands
 
 import json
 import re
-import sys
-import urllib.error
-import urllib.request
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
-import redis
 import yaml
 
 from adapters import keys
-from adapters.bootstrap import Stores
-from tasks import app, control
 from tests.fixtures.candle_files import generated_candles, write_candles
+from tests.fixtures.readme import (
+    README,
+    SYMBOLS,
+    Product,
+    blocks,
+    inline_commands,
+    listening,
+    nodes,
+    own_strategy,
+    page,
+    typed_commands,
+)
 from tests.fixtures.redis_server import RedisServer
-from tests.fixtures.running import ROOT, Checkout, Terminal, journal_ms
+from tests.fixtures.running import ROOT, Checkout, journal_ms
 from trading.events import EventType
-from trading.flow import EndReason
 from trading.incidents import Incident, IncidentKind
-from trading.indicators import compute
 from trading.lifecycle import DesiredState
-from trading.strategies import SHIPPED, load_strategy
-from worker import embedded_redis
 from worker.embedded_redis import free_port
 
 pytestmark = pytest.mark.timeout(200)
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-SYMBOLS = ("XAUUSD", "BTCUSD")
 INCIDENT = Incident(IncidentKind.FOREIGN_ORDER, "XAUUSD", "v77", "an order by hand rests at the venue")
 OWN_CANDLES = 240
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
-
-
-def typed_commands() -> list[str]:
-    """Return what follows each `$ ` in the README's console blocks, in order, each once."""
-    lines = "\n".join(blocks("console")).splitlines()
-    return list(dict.fromkeys(line.removeprefix("$ ") for line in lines if line.startswith("$ ")))
-
-
-def inline_commands() -> list[str]:
-    """Return the commands that stand within the README's sentences."""
-    prose = re.sub(r"^```.*?^```", "", README, flags=re.DOTALL | re.MULTILINE)
-    spans = prose.split("`")[1::2]
-    return [span for span in dict.fromkeys(spans) if re.match(r"(celery|make|docker|\.) ", span)]
-
-
-class Product:
-    """What the commands of the README need: the checkout, the system that runs in it, and a place apart from it."""
-
-    def __init__(self, checkout: Checkout, terminal: Terminal, stores: Stores, server: RedisServer) -> None:
-        self.checkout = checkout
-        self.terminal = terminal
-        self.stores = stores
-        self._server = server
-        self.apart = {"TRADING__REDIS_URL": server.url, "TRADING__VAR_DIR": str(server.plan.folder / "var")}
-
-    def until_decided(self) -> None:
-        self.terminal.until(lambda: all(journal_ms(self.stores, name) for name in SYMBOLS), "candle of each symbol")
-
-    def until_filled(self) -> None:
-        self.terminal.until(self.stores.ledger.fills, "filled order")
-
-    def read(self, command: str) -> tuple[str, Any]:
-        """Run a reading verb as it stands and with `--json`, and return both answers."""
-        with self.checkout.begin(f"{command} --json") as asked:
-            shown = self.checkout.run(command)
-            answer, trouble = asked.communicate(timeout=60)
-        assert asked.returncode == 0, trouble
-        return shown, answer
-
-    def apart_redis(self) -> "redis.Redis":
-        return embedded_redis.connect(self._server.url)
-
-    def want(self, state: DesiredState) -> None:
-        self.stores.ledger.set_desired("XAUUSD", state, reason="a test begins here")
-
-    def until_wanted(self, state: DesiredState) -> None:
-        self.terminal.until(lambda: self.stores.ledger.desired("XAUUSD") is state, f"XAUUSD {state}")
 
 
 @pytest.fixture(scope="module")
@@ -106,31 +53,6 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     finally:
         checkout.close()
         server.stop()
-
-
-def page(port: str, login: str = "") -> int:
-    """Return the status with which Flower answers, 0 when nobody listens."""
-    headers = {"Authorization": f"Basic {b64encode(login.encode()).decode()}"} if login else {}
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/", headers=headers)
-    try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        error.close()
-        return error.code
-    except urllib.error.URLError:
-        return 0
-
-
-def listening(terminal: Terminal) -> set[tuple[str, int]]:
-    """Return the addresses on which its processes listen."""
-    every = [link for process in terminal.family() for link in process.net_connections("inet")]
-    return {(link.laddr.ip, link.laddr.port) for link in every if link.status == psutil.CONN_LISTEN}
-
-
-def nodes(answer: str) -> list[str]:
-    """Return the names, without their host, of the workers that answered a ping."""
-    return re.findall(r"(\S+)@\S+: OK", answer)
 
 
 def properties(schema: Any) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -428,14 +350,6 @@ def mine(product: Product) -> Path:
     return file
 
 
-def own_strategy() -> dict[str, Any]:
-    """Return what the README puts into `symbols.yaml` for a strategy of one's own."""
-    line = re.search(r"`(strategy: \{.*?\})`", README)
-    assert line
-    found: dict[str, Any] = yaml.safe_load(line[1])
-    return found
-
-
 @pytest.mark.parametrize("command", [*typed_commands(), *inline_commands()])
 def test_readme_command_run_as_it_stands_shows_what_is_promised(product: Product, mine: Path, command: str) -> None:
     assert command in SHOWN, f"the README has a command that no test knows how to run: {command}"
@@ -463,48 +377,3 @@ def test_value_from_the_environment_goes_before_the_file(product: Product) -> No
     name, value = re.search(r"`(TRADING__SYMBOLS__\w+)=(\w+)`", README).groups()  # type: ignore[union-attr]
     shown = product.checkout.run("celery -A tasks trading config show --json", **{name: value})
     assert json.loads(shown)["symbols"]["XAUUSD"]["risk"]["units"] == float(value)
-
-
-def test_strategy_of_the_readme_over_candles_buys_with_a_stop_and_closes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "my_strategies.py").write_text(blocks("python")[0], encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "my_strategies", raising=False)
-    named = own_strategy()["strategy"]
-    strategy = load_strategy(named["name"], named["params"])
-    monkeypatch.delitem(sys.modules, "my_strategies")
-    candles = generated_candles("XAUUSD", 3_000)
-
-    rows = compute(candles, strategy.indicators(), window=strategy.startup_candle_count, rows=len(candles)).frame()
-    said = strategy.signals(rows).last(len(rows), rows=rows, strategy=named["name"])
-
-    buys = [signal for signal in said if signal.side == "buy"]
-    assert buys
-    assert all(signal.stop_loss == pytest.approx(signal.price * 0.99) for signal in buys)
-    assert {signal.side for signal in said} == {"buy", "close"}
-
-
-def test_readme_names_the_strategies_the_control_tasks_and_the_ends_that_there_are() -> None:
-    shipped = re.search(r"Shipped: (.*?)\. Any", README, flags=re.DOTALL)
-    ends = re.search(r"says why: (.*?)\. You", README, flags=re.DOTALL)
-    assert shipped
-    assert ends
-    assert set(re.findall(r"`(\w+)`", shipped[1])) == set(SHIPPED)
-    assert set(re.findall(r"`([\w-]+)`", ends[1])) <= set(EndReason)
-    control_tasks = {name for name in app.tasks if name.startswith("tasks.") and hasattr(control, name[6:])}
-    named = set(re.findall(r"(?:`|tasks\.)(\w+_symbol|\w+_all|status|clear_quarantine)\b", README))
-    assert {f"tasks.{name}" for name in named} == control_tasks
-
-
-def links(document: str) -> set[str]:
-    """Return what a document points to inside the repository: its links, and the paths that it names."""
-    text = (ROOT / document).read_text(encoding="utf-8")
-    linked = {target.split("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in target}
-    named = re.findall(r"`([\w.-]+/[\w./-]*)`", text)
-    return (linked | set(named)) - {"", "var/"}
-
-
-@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
-def test_document_points_only_to_what_is_there(document: str) -> None:
-    assert [target for target in sorted(links(document)) if not (ROOT / target).exists()] == []

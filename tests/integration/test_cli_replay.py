@@ -131,6 +131,9 @@ def test_table_names_trades_and_what_refused(configs: Path) -> None:
         (["--symbol", "XAUUSD", "--set", "units"], ExitCode.USAGE, "allowed is KEY=VALUE"),
         (["--symbol", "XAUUSD", "--set", "risk.unitz=1"], ExitCode.USAGE, "--set risk.unitz: symbols.XAUUSD.risk"),
         (["--symbol", "XAUUSD", "--set", "timeframe=5m"], ExitCode.NO, "most candles are 60 s apart"),
+        (["--journal", "XAUUSD", "--symbol", "XAUUSD"], ExitCode.USAGE, "--symbol with --journal: it takes its"),
+        (["--journal", "XAUUSD", "--close-at-end"], ExitCode.USAGE, "--close-at-end with --journal"),
+        (["--journal", "XAUUSD", "--periods-per-year", "365"], ExitCode.USAGE, "--periods-per-year with --journal"),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else None,
 )

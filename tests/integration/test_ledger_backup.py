@@ -154,7 +154,7 @@ def count_of(engine: Engine) -> int:
 
 
 KILLED = """
-import sys, time
+import sys, threading
 from pathlib import Path
 from adapters.backup import LEDGER, backup
 from adapters.database import create_engine
@@ -165,7 +165,7 @@ adapters.backup.BATCH_ROWS = 20
 def tell(done, whole):
     print(done, whole, flush=True)
     if 2 * done > whole:
-        time.sleep(600)
+        threading.Event().wait()  # until it is killed
 
 backup(create_engine(sys.argv[1]), LEDGER, Path(sys.argv[2]), tell)
 """

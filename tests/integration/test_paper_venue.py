@@ -20,11 +20,11 @@ from sqlalchemy.engine import Engine
 from adapters.database import create_engine
 from adapters.paper import PaperVenue
 from tests.contracts.venue import OTHER, SYMBOL, VenueContract
+from tests.fixtures.candle_market import CandleMarket
 from trading.candles import Candles
 from trading.errors import Rejected, Transient
 from trading.matching import FillTerms
 from trading.orders import Fill, Leg, OrderRequest, OrderState, Side, client_order_id
-from trading.ports import Venue
 
 MINUTE_MS = 60_000
 TERMS = FillTerms(spread=0.2, slippage=0.05, commission_bps=2)
@@ -77,30 +77,12 @@ def statements(engine: Engine) -> Iterator[list[str]]:
 # --- the contract of every venue
 
 
-@dataclass
-class PaperMarket:
-    """A market of one-minute candles, shown to the venue as they close."""
-
-    venue: Venue
-    price: float = 100.0
-    now_ms: int = 1_000 * MINUTE_MS
-
-    def move(self, price: float, *, symbol: str = SYMBOL) -> int:
-        high, low = max(price, self.price), min(price, self.price)
-        bar = Candles.from_rows([[self.now_ms, self.price, high, low, price, 1.0]])
-        self.price, self.now_ms = price, self.now_ms + MINUTE_MS
-        return self.venue.sync(symbol, bar)
-
-    def wait(self, seconds: float) -> None:
-        assert seconds == 0, "what is written is seen at once"
-
-
 @pytest.mark.parametrize("fill_at", ["next_open", "close"])
 class TestPaperVenueContract(VenueContract):
     @pytest.fixture
-    def market(self, engine: Engine, fill_at: Literal["next_open", "close"]) -> PaperMarket:
+    def market(self, engine: Engine, fill_at: Literal["next_open", "close"]) -> CandleMarket:
         terms = replace(TERMS, fill_at=fill_at)
-        return PaperMarket(PaperVenue(engine, {SYMBOL: terms, OTHER: terms}))
+        return CandleMarket(PaperVenue(engine, {SYMBOL: terms, OTHER: terms}))
 
 
 # --- orders

@@ -20,13 +20,13 @@ REPOSITORY = Path(__file__).parents[2]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's death")
 
 PARENT = """
-import os, sys, time
+import os, signal, sys
 sys.path.insert(0, {repository!r})
 from worker.guard import Watchdog
 
 child = os.fork()
 if not child:
-    time.sleep(1000)
+    signal.pause()  # until it is killed
 fed = Watchdog({patience}, "@when@ parent is silent for @seconds@ s")
 fed.start()
 print(fed.pid, child, flush=True)

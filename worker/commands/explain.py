@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,27 +12,13 @@ from worker.commands.access import Access
 from worker.commands.explain_live import explain_live
 from worker.commands.explain_page import tell
 from worker.commands.explain_replay import explain_replay
+from worker.commands.instant import instant
 from worker.commands.output import print_json
-
-
-class _Instant(click.ParamType[int]):
-    """An ISO instant as milliseconds since the epoch; a day, or a time without an offset, is in UTC."""
-
-    name = "time"
-
-    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        try:
-            instant = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(f"{value!r}: allowed is an ISO instant such as 2026-04-01T08:30Z", param, ctx)
-        return int((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 @click.command()
 @click.argument("symbol")
-@click.argument("at_ms", metavar="TIME", type=_Instant())
+@click.argument("at_ms", metavar="TIME", callback=instant)
 @click.option(
     "--candles",
     "file",

@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -17,25 +16,13 @@ from configs.symbols import FileSource
 from trading.candles import Candles
 from trading.errors import UnknownSymbol
 from trading.report import report_of
+from worker.commands.instant import instant
 from worker.commands.outcome import ExitCode, Failed
 from worker.commands.output import print_json
 from worker.commands.progress import progress_bar
 from worker.commands.replay_journal import replay_journal
 from worker.commands.replay_output import as_dict, tell
 from worker.commands.replay_page import writable, write_page
-
-
-def _instant(ctx: click.Context, option: click.Parameter, text: str | None) -> int | None:
-    """Read an ISO instant as milliseconds since the epoch; a day, or a time without an offset, is in UTC."""
-    if text is None:
-        return None
-    try:
-        instant = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise click.BadParameter(
-            f"{text!r}: allowed is an ISO instant such as 2026-04-01 or 2026-04-01T08:30Z"
-        ) from error
-    return int((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 @click.command()
@@ -55,8 +42,8 @@ def _instant(ctx: click.Context, option: click.Parameter, text: str | None) -> i
     metavar="SYMBOL",
     help="Replay what a live run recorded of this symbol and of those that share its account, and compare.",
 )
-@click.option("--from", "from_ms", callback=_instant, metavar="TIME", help="First candle decided on; UTC.")
-@click.option("--to", "to_ms", callback=_instant, metavar="TIME", help="Candles from here on are left out; UTC.")
+@click.option("--from", "from_ms", callback=instant, metavar="TIME", help="First candle decided on; UTC.")
+@click.option("--to", "to_ms", callback=instant, metavar="TIME", help="Candles from here on are left out; UTC.")
 @click.option(
     "--set",
     "settings",
@@ -103,10 +90,15 @@ def replay(
     A KEY of --set belongs to each --symbol, or begins with account, services or symbols.NAME.
     """
     if journaled:
-        if symbols or files or close_at_end or page:
-            raise click.UsageError(
-                "--journal takes its candles from the live run: --from, --to, --set and --json go with it"
-            )
+        _refuse_with_journal(
+            {
+                "--symbol": symbols,
+                "--candles": files,
+                "--close-at-end": close_at_end,
+                "--report": page,
+                "--periods-per-year": periods_per_year,
+            }
+        )
         replay_journal(configured(journaled, settings), journaled, from_ms=from_ms, to_ms=to_ms, as_json=as_json)
         return
     if not symbols:
@@ -137,6 +129,16 @@ def replay(
         tell(result, report, took_s)
         if page is not None:
             click.echo(f"report: {page}")
+
+
+def _refuse_with_journal(given: Mapping[str, object]) -> None:
+    """Refuse what a comparison with the live run cannot heed."""
+    clash = ", ".join(name for name, value in given.items() if value)
+    if clash:
+        raise click.UsageError(
+            f"{clash} with --journal: it takes its candles from the live run and compares; --from, --to, --set and "
+            "--json go with it"
+        )
 
 
 def configured(symbols: Sequence[str], settings: Sequence[str]) -> SystemConfig:

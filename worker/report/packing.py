@@ -11,6 +11,7 @@ from trading.replay.result import Floats
 from trading.report.drawing import joined
 
 _MOST_DECIMALS = 8
+_LARGEST_DIGITS = 310  # of a float
 _INT32 = 2**31 - 1
 
 
@@ -28,7 +29,7 @@ def pack(symbol: str, timeframe: str, candles: Candles, *, most: int) -> dict[st
     each = -(-len(candles) // most)
     bars = joined(candles, each=each)
     decimals = decimals_of(bars.values[:, [OPEN, HIGH, LOW, CLOSE]])
-    prices = np.rint(bars.values * 10**decimals).astype(np.int64)
+    prices = np.rint(bars.values * 10.0**decimals).astype(np.int64)
     opens, high, low, close = (prices[:, column] for column in (OPEN, HIGH, LOW, CLOSE))
     at_s = bars.open_ms // 1000
     columns = (
@@ -52,9 +53,9 @@ def pack(symbol: str, timeframe: str, candles: Candles, *, most: int) -> dict[st
 
 
 def decimals_of(prices: Floats) -> int:
-    """Return how many decimals the prices have: at most 8, and no more than int32 can hold."""
+    """Return how many decimals the prices have: at most 8, and no more than int32 can hold; below 0 for huge ones."""
     highest = float(prices.max())
-    allowed = max((count for count in range(_MOST_DECIMALS + 1) if highest * 10**count < _INT32), default=0)
+    allowed = max(count for count in range(-_LARGEST_DIGITS, _MOST_DECIMALS + 1) if highest * 10.0**count < _INT32)
     for count in range(allowed):
         scaled = prices * 10**count
         if np.allclose(scaled, np.rint(scaled), rtol=0, atol=1e-6):

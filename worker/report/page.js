@@ -135,12 +135,13 @@
     return low - 1;
   }
 
-  // Bars of `seconds` from the candles at `from` up to, not with, `to`.
-  function barsOf(candles, from, to, seconds) {
+  // Bars of `seconds` from the candles at `from` up to, not with, `to`; the finest begin when their candle does.
+  function barsOf(candles, from, to, seconds, finest) {
     const bars = [];
     let bar = null;
     for (let place = from; place < to; place += 1) {
-      const time = Math.floor(candles.time[place] / seconds) * seconds;
+      const at = candles.time[place];
+      const time = seconds > finest ? Math.floor(at / seconds) * seconds : at;
       if (bar === null || bar.time !== time) {
         bar = { time, open: candles.open[place], high: candles.high[place], low: candles.low[place], close: candles.close[place] };
         bars.push(bar);
@@ -168,10 +169,10 @@
     attached({ requestUpdate }) { this.update = requestUpdate; }
 
     // Takes the trades of the symbol among the bars that are loaded.
-    place(mine, times) {
-      const end = times[times.length - 1];
+    place(mine, times, seconds) {
+      const end = times[times.length - 1] + seconds;
       this.marks = mine
-        .filter((trade) => trade.entry <= end + 86400 && (trade.exit ?? end) >= times[0])
+        .filter((trade) => trade.entry < end && (trade.exit ?? end) >= times[0])
         .map((trade) => ({ trade, from: before(times, trade.entry), to: trade.exit === null ? times.length - 1 : before(times, trade.exit) }));
       this.update?.();
     }
@@ -186,23 +187,24 @@
       const seen = this.marks.filter(({ from, to }) => to >= range.from - 1 && from <= range.to + 1);
       this.drawn = seen.length > MOST_BOXES ? "dots" : "boxes";
       this.seen = seen.length;
+      const tints = { good: color("good"), bad: color("bad") };  // asked for once: it takes longer than a dot
       for (const mark of seen) {
-        if (this.drawn === "boxes") this.box(context, mark);
-        else this.dot(context, mark);
+        if (this.drawn === "boxes") this.box(context, mark, tints);
+        else this.dot(context, mark, tints);
       }
     }
 
     x(place) { return this.chart.timeScale().logicalToCoordinate(Math.max(place, 0)); }
     y(price) { return this.series.priceToCoordinate(price); }
 
-    dot(context, { trade, to }) {
-      context.fillStyle = color(trade.profit > 0 ? "good" : "bad");
+    dot(context, { trade, to }, { good, bad }) {
+      context.fillStyle = trade.profit > 0 ? good : bad;
       context.beginPath();
       context.arc(this.x(to), this.y(trade.exitPrice ?? trade.entryPrice), trade.number === this.selected ? 5 : 2.5, 0, 7);
       context.fill();
     }
 
-    box(context, { trade, from, to }) {
+    box(context, { trade, from, to }, { good, bad }) {
       const [left, right] = [this.x(from), Math.max(this.x(to), this.x(from) + 3)];
       const entry = this.y(trade.entryPrice);
       const level = (price, name) => {
@@ -217,7 +219,7 @@
       };
       level(trade.stop, "fall");
       level(trade.target, "rise");
-      const outcome = color(trade.profit > 0 ? "good" : "bad");
+      const outcome = trade.profit > 0 ? good : bad;
       if (trade.exitPrice !== null) {
         context.strokeStyle = outcome;
         stroke(context, left, entry, right, this.y(trade.exitPrice), trade.number === this.selected ? 3 : 1.5);
@@ -287,8 +289,8 @@
     most() { return Math.min(Math.max(one("candles").clientWidth / 3, 120), 600); }
 
     async show(symbol) {
+      if (!this.kept.has(symbol)) this.kept.set(symbol, await candlesOf(report.symbols[symbol]));
       this.packed = report.symbols[symbol];
-      if (!this.kept.has(symbol)) this.kept.set(symbol, await candlesOf(this.packed));
       this.candles = this.kept.get(symbol);
       this.mine = trades.filter((trade) => trade.symbol === symbol);
       const decimals = Math.max(this.packed.decimals, 2);
@@ -310,10 +312,10 @@
       this.last = Math.min(to + margin, this.candles.count);
       while (this.first > 0 && this.bucket(this.first - 1, seconds) === this.bucket(this.first, seconds)) this.first -= 1;
       this.seconds = seconds;
-      this.bars = barsOf(this.candles, this.first, this.last, seconds);
+      this.bars = barsOf(this.candles, this.first, this.last, seconds, this.packed.seconds);
       this.times = this.bars.map((bar) => bar.time);
       this.series.setData(this.bars);
-      this.marks.place(this.mine, this.times);
+      this.marks.place(this.mine, this.times, seconds);
     }
 
     bucket(place, seconds) { return Math.floor(this.candles.time[place] / seconds); }
@@ -393,7 +395,7 @@
     ["at", (trade) => trade.exitPrice, "", (price) => (price === null ? "-" : String(Number(price.toPrecision(9))))],
     ["Profit", (trade) => trade.profit, "tone", signed],
     ["Return", (trade) => trade.change, "tone", percent],
-    ["Reason", (trade) => trade.reason.replace("_", " "), "word"],
+    ["Reason", (trade) => trade.reason.replaceAll("_", " "), "word"],
     ["Strategy", (trade) => trade.strategy, "word"],
   ];
 
@@ -489,8 +491,8 @@
     let chosen = 0;
 
     const choose = async (symbol) => {
-      chosen = symbol;
       await candles.show(symbol);
+      chosen = symbol;
       press(one("symbols"), one("symbols").children[symbol]);
     };
     // A first look at which trades can be told apart: the last ones, or the last candles where there are none.

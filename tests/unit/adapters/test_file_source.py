@@ -1,12 +1,10 @@
 """Recorded candles, played: what a file may look like, and what is shown of it when."""
 
 import gzip
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,11 +13,12 @@ from adapters.sources.file import FileSource, FileTape, read_candles
 from adapters.sources.market_clock import MemoryAnchorStore, Speed
 from adapters.sources.played import PlayedSource
 from tests.contracts.source import PlayedSourceContract, Stage, check_forming, closed_part, walk
+from tests.fixtures.candle_files import write_candles
+from tests.fixtures.system import recorded
 from trading.candles import CLOSE, OPEN, Candles
 
 START_MS = 1_750_000_020_000
 BAR_MS = 60_000
-DATA = Path(os.environ.get("TRADING_TEST_DATA", Path(__file__).parents[4] / "shared" / "data"))
 
 
 class Wall:
@@ -48,34 +47,20 @@ def played(candles: Candles, *, speed: Speed = "max", step: int = 1, wall: Wall 
     return PlayedSource(FileTape(candles), timeframe="1m", speed=speed, step=step, now_ms=wall, anchors=None)
 
 
-def write_csv(path: Path, candles: Candles) -> Path:
-    frame = candles.frame()
-    frame.index = pd.Index(pd.DatetimeIndex(frame.index).strftime("%Y-%m-%dT%H:%M:%SZ"), name="timestamp")
-    frame.to_csv(path)
-    return path
-
-
-def recorded(name: str) -> Path:
-    path = DATA / name
-    if not path.exists():
-        pytest.skip(f"no recorded candles at {path}: set TRADING_TEST_DATA")
-    return path
-
-
 CANDLES = make_candles([*range(40), *range(45, 70), 71, 72, *range(80, 120)])
 
 
 class TestFileSourceAtFullSpeed(PlayedSourceContract):
     @pytest.fixture
     def stage(self, tmp_path: Path) -> Stage:
-        source = FileSource(write_csv(tmp_path / "x.csv", CANDLES), "XAUUSD", "1m")
+        source = FileSource(write_candles(tmp_path / "x.csv", CANDLES), "XAUUSD", "1m")
         return Stage(source, "1m", after_ms=int(CANDLES.open_ms[30]), truth=CANDLES)
 
 
 class TestFileSourceBeforeABreak(PlayedSourceContract):
     @pytest.fixture
     def stage(self, tmp_path: Path) -> Stage:
-        source = FileSource(write_csv(tmp_path / "x.csv.gz", CANDLES), "XAUUSD", "1m", step=10)
+        source = FileSource(write_candles(tmp_path / "x.csv.gz", CANDLES), "XAUUSD", "1m", step=10)
         return Stage(source, "1m", after_ms=int(CANDLES.open_ms[29]), truth=CANDLES)
 
 
@@ -83,7 +68,7 @@ class TestFileSourceWithAClock(PlayedSourceContract):
     @pytest.fixture(params=[20.5, 40.5, 43.0, 71.99, 130.0])
     def stage(self, tmp_path: Path, request: pytest.FixtureRequest) -> Stage:
         wall = Wall()
-        path = write_csv(tmp_path / "x.csv", CANDLES)
+        path = write_candles(tmp_path / "x.csv", CANDLES)
         source = FileSource(path, "XAUUSD", "1m", 60, now_ms=wall, anchors=MemoryAnchorStore())
         source.newest(1, after_ms=None)
         wall.ms += int(request.param * 1_000)
@@ -322,8 +307,8 @@ def parquet_by_index(folder: Path, candles: Candles) -> Path:
 
 
 WRITERS: dict[str, Callable[[Path, Candles], Path]] = {
-    "csv": lambda folder, candles: write_csv(folder / "x.csv", candles),
-    "csv.gz": lambda folder, candles: write_csv(folder / "x.csv.gz", candles),
+    "csv": lambda folder, candles: write_candles(folder / "x.csv", candles),
+    "csv.gz": lambda folder, candles: write_candles(folder / "x.csv.gz", candles),
     "seconds": epoch(1_000),
     "milliseconds": epoch(1),
     "offsets": offsets,
@@ -345,15 +330,15 @@ def test_recorded_file_as_parquet_gives_the_same_candles(tmp_path: Path) -> None
 
 
 def test_file_read_twice_is_loaded_once(tmp_path: Path) -> None:
-    path = write_csv(tmp_path / "x.csv", CANDLES)
+    path = write_candles(tmp_path / "x.csv", CANDLES)
 
     assert read_candles(path, timeframe="1m") is read_candles(str(path), timeframe="1m")
 
 
 def test_file_that_changed_is_loaded_anew(tmp_path: Path) -> None:
-    path = write_csv(tmp_path / "x.csv", CANDLES)
+    path = write_candles(tmp_path / "x.csv", CANDLES)
     read_candles(path, timeframe="1m")
-    write_csv(path, CANDLES[:20])
+    write_candles(path, CANDLES[:20])
 
     assert read_candles(path, timeframe="1m") == CANDLES[:20]
 
@@ -407,7 +392,7 @@ def test_file_with_a_fault_is_refused_with_its_place(text: str, fault: str, tmp_
 
 def test_file_of_shorter_candles_than_the_timeframe_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="60 s apart, but timeframe '5m' is 300 s"):
-        read_candles(write_csv(tmp_path / "x.csv", CANDLES), timeframe="5m")
+        read_candles(write_candles(tmp_path / "x.csv", CANDLES), timeframe="5m")
 
 
 def test_file_cut_short_is_refused(tmp_path: Path) -> None:

@@ -8,42 +8,25 @@ import pytest
 from adapters.memory import MemoryLedger, MemoryStore, MemoryVenue
 from tests.contracts.store import SymbolStoreContract
 from tests.contracts.venue import OTHER, SYMBOL, VenueContract
+from tests.fixtures.candle_market import CandleMarket
 from trading.candles import Candles
 from trading.errors import Broken, Rejected
 from trading.events import Event
 from trading.matching import FillTerms
 from trading.orders import Fill, Leg, OrderState, Side
-from trading.ports import Mark, Venue
+from trading.ports import Mark
 
 MINUTE_MS = 60_000
 LIMIT = 30
 TERMS = FillTerms(spread=0.2, slippage=0.05, commission_bps=2)
 
 
-@dataclass
-class MemoryMarket:
-    """A market of one-minute candles, shown to the venue as they close."""
-
-    venue: Venue
-    price: float = 100.0
-    now_ms: int = 1_000 * MINUTE_MS
-
-    def move(self, price: float, *, symbol: str = SYMBOL) -> int:
-        high, low = max(price, self.price), min(price, self.price)
-        bar = Candles.from_rows([[self.now_ms, self.price, high, low, price, 1.0]])
-        self.price, self.now_ms = price, self.now_ms + MINUTE_MS
-        return self.venue.sync(symbol, bar)
-
-    def wait(self, seconds: float) -> None:
-        assert seconds == 0, "what is written is seen at once"
-
-
 @pytest.mark.parametrize("fill_at", ["next_open", "close"])
 class TestMemoryVenue(VenueContract):
     @pytest.fixture
-    def market(self, fill_at: Literal["next_open", "close"]) -> MemoryMarket:
+    def market(self, fill_at: Literal["next_open", "close"]) -> CandleMarket:
         terms = replace(TERMS, fill_at=fill_at)
-        return MemoryMarket(MemoryVenue({SYMBOL: terms, OTHER: terms}))
+        return CandleMarket(MemoryVenue({SYMBOL: terms, OTHER: terms}))
 
 
 @dataclass

@@ -92,7 +92,9 @@ def test_page_without_trades_shows_dashes_and_an_empty_list() -> None:
     assert "nan" not in html.split("<script>")[0].lower().replace("finance", "")
 
 
-@pytest.mark.parametrize("scale", [1.0, 0.0001, 1e5], ids=["as walked", "of cents", "of many digits"])
+@pytest.mark.parametrize(
+    "scale", [1.0, 0.0001, 1e5, 1e8], ids=["as walked", "of cents", "of many digits", "beyond an int32"]
+)
 def test_packed_candles_come_out_as_they_went_in(scale: float) -> None:
     walked = make_candles(500)
     candles = Candles(walked.open_ms, np.round(walked.values * scale, 8))
@@ -111,7 +113,8 @@ def test_more_candles_than_a_page_holds_are_joined() -> None:
 
 
 @pytest.mark.parametrize(
-    ("prices", "decimals"), [([4381.49, 4387.0], 2), ([1.10345], 5), ([97_000.0], 0), ([97_000.123456789], 4)]
+    ("prices", "decimals"),
+    [([4381.49, 4387.0], 2), ([1.10345], 5), ([97_000.0], 0), ([97_000.123456789], 4), ([2.6e9], -1)],
 )
 def test_prices_keep_as_many_decimals_as_they_have(prices: list[float], decimals: int) -> None:
     assert decimals_of(np.array(prices)) == decimals
