@@ -25,6 +25,7 @@ from trading.bus import LocalBus, Outbox
 from trading.chronicle import Chronicle
 from trading.entry import EntryRules
 from trading.errors import Broken
+from trading.exits import ExitRules
 from trading.matching import FillTerms
 from trading.pipeline import SymbolPipeline
 from trading.ports import CandleSource, Ledger, SymbolStore, Venue
@@ -36,7 +37,7 @@ from trading.services.strategy_evaluation import StrategyEvaluationService, Stra
 from trading.services.trade_execution import Judge, TradeExecutionService
 from trading.settlement import Settlement, SettlementTerms
 from trading.shared_indicators import SharedIndicators
-from trading.strategies import Strategy, load_strategy
+from trading.strategies import PositionRule, Strategy, load_strategy
 from trading.telling import IncidentTeller
 
 
@@ -133,6 +134,20 @@ def entry_rules_of(config: SymbolConfig) -> EntryRules:
 def strategies_of(config: SymbolConfig) -> dict[str, Strategy]:
     """Make the strategies of a symbol, by the name of their book, in the order of the configuration."""
     return {name: load_strategy(book.strategy, book.params) for name, book in config.books.items()}
+
+
+def exit_rules_of(config: SymbolConfig, strategies: Mapping[str, Strategy]) -> dict[str, ExitRules]:
+    """Return what is asked about the open positions of a symbol, by strategy; who has nothing to ask is left out."""
+    rules = {}
+    for name, book in config.books.items():
+        strategy = strategies[name]
+        rules[name] = ExitRules(
+            book.exits,
+            strategy if isinstance(strategy, PositionRule) else None,
+            book.risk.tick_size,
+            book.risk.on_opposite_signal == "ignore",
+        )
+    return {name: one for name, one in rules.items() if one}
 
 
 def judge_of(symbol: str, system: SystemConfig) -> Judge:
@@ -257,6 +272,8 @@ def build_pipeline(
         bus,
         quoted_spread=(lambda: config.venue.spread) if _needs_spread(config) else None,
         is_alone=len(strategies) == 1,
+        exits=exit_rules_of(config, strategies),
+        shared=shared,
         is_dry_run=services.trade_execution.execution_mode == "dry",
         now_s=now_s,
         is_enabled=services.trade_execution.enabled,

@@ -9,11 +9,11 @@ from sqlalchemy.engine import Connection, Engine
 
 from adapters.clock import now_ms as wall_ms
 from adapters.database import upsert
-from adapters.ledger_holds import LedgerHolds
 from adapters.ledger_incidents import IS_OPEN
 from adapters.ledger_orders import day_of
 from adapters.ledger_planning import decided, decision_row, intent_rows
 from adapters.ledger_reads import mine
+from adapters.ledger_stops import LedgerStops
 from adapters.ledger_trades import HIGH_WATER, high_water_of, trades_since
 from adapters.tables import Origin, account_days, decisions, fences, incidents, intents, positions, symbols
 from trading.incidents import IncidentKind
@@ -67,7 +67,7 @@ _EARLIER = sa.select(decisions.c.rule, decisions.c.reason, decisions.c.breached)
 )
 
 
-class SqlLedger(LedgerHolds):
+class SqlLedger(LedgerStops):
     """`trading.ports.Ledger` on SQLite or PostgreSQL.
 
     Every method may raise `Transient`: the lock was not given in time, or the connection was lost. A lost answer to a
@@ -103,6 +103,12 @@ class SqlLedger(LedgerHolds):
             if verdict.incident is not None and not dry_run:
                 self._open(connection, [verdict.incident])
         return decided(verdict, planned)
+
+    def decided(self, symbol: str, strategy: str, open_ms: int) -> Verdict | None:
+        """Return what was decided on a candle; see `trading.ports.Ledger`."""
+        key = {"account": self._account, "symbol": symbol, "strategy": strategy, "open_ms": open_ms}
+        with self._reading.connect() as connection:
+            return self._earlier(connection, key)
 
     def flatten(
         self,

@@ -15,7 +15,7 @@ from adapters.database import upsert
 from adapters.ledger_booking import BookedOrder, Booking
 from adapters.ledger_incidents import LedgerIncidents
 from adapters.ledger_reads import POSITIONS, mine, position_of
-from adapters.ledger_refold import Step, openers, refold
+from adapters.ledger_refold import MOVED_STOP, Step, openers, refold
 from adapters.ledger_trades import HIGH_WATER, high_water_of
 from adapters.tables import intents, orders, positions
 from trading.drawdown import HighWater
@@ -40,8 +40,8 @@ _WANTED = sa.select(
     .label("is_latched"),
 )
 _FILLED: sa.BindParameter[Sequence[str]] = bindparam("filled", expanding=True)
-_INTENT = sa.select(intents).where(mine(intents, "client_order_id"))
-_INTENTS_TOUCHED = sa.select(intents).where(
+_INTENT = sa.select(intents, MOVED_STOP).where(mine(intents, "client_order_id"))
+INTENTS_TOUCHED = sa.select(intents, MOVED_STOP).where(
     mine(intents, "symbol"), sa.or_(intents.c.client_order_id.in_(_FILLED), intents.c.risk_reserved.is_not(None))
 )
 _ORDERS_FILLED = sa.select(orders).where(mine(orders), orders.c.client_order_id.in_(_FILLED))
@@ -146,7 +146,7 @@ class LedgerOrders(LedgerIncidents):
         row = connection.execute(_INTENT, key).first()
         if row is None:
             raise Broken(f"order {mark.client_order_id} was never planned: an order may only follow its intent")
-        order = _order_of_intent(row)
+        order = order_of_intent(row)
         is_taken = order.take(
             mark,
             lambda: self._position(connection, row.symbol, row.strategy),
@@ -186,8 +186,8 @@ class LedgerOrders(LedgerIncidents):
         """Let the entries that opened `position` hold their places, and free those of all others that have ended."""
         parameters = {"account": self._account, "symbol": position.symbol, "filled": list(opened_by)}
         flat = Position(position.symbol, position.strategy)
-        for row in connection.execute(_INTENTS_TOUCHED, parameters).all():
-            order = _order_of_intent(row)
+        for row in connection.execute(INTENTS_TOUCHED, parameters).all():
+            order = order_of_intent(row)
             if order.strategy == position.strategy and order.leg is Leg.ENTRY:
                 order.reserve(position if order.client_order_id in opened_by else flat)
                 self._write_order(connection, position.symbol, order)
@@ -212,7 +212,7 @@ class LedgerOrders(LedgerIncidents):
         parameters = {"account": self._account, "symbol": symbol, "filled": sorted(filled)}
         held = connection.execute(POSITIONS_OF_SYMBOL, parameters).all()
         known = {row.client_order_id: _order_of_venue(row) for row in connection.execute(_ORDERS_FILLED, parameters)}
-        ours = {row.client_order_id: _order_of_intent(row) for row in connection.execute(_INTENTS_TOUCHED, parameters)}
+        ours = {row.client_order_id: order_of_intent(row) for row in connection.execute(INTENTS_TOUCHED, parameters)}
         return Booking(symbol, {row.strategy: position_of(row) for row in held}, known | ours)
 
     def _write_booking(
@@ -325,7 +325,8 @@ def _state_row(order: BookedOrder) -> dict[str, Any]:
     }
 
 
-def _order_of_intent(row: Any) -> BookedOrder:
+def order_of_intent(row: Any) -> BookedOrder:
+    """Make an order of a row of the table `intents` with `MOVED_STOP`: its stop is where that is to rest now."""
     return BookedOrder(
         client_order_id=row.client_order_id,
         strategy=row.strategy,
@@ -336,7 +337,7 @@ def _order_of_intent(row: Any) -> BookedOrder:
         state=OrderState(row.state),
         venue_order_id=row.venue_order_id,
         filled_units=row.filled_units,
-        stop_loss=row.stop_loss,
+        stop_loss=row.stop_loss if row.moved_stop is None else row.moved_stop,
         take_profit=row.take_profit,
         risk=row.risk,
         risk_reserved=row.risk_reserved,

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Engine
 
 from adapters.database import read_only
 from adapters.ledger_reads import FOLDED, mine
-from adapters.tables import decisions, fills, intents, orders
+from adapters.tables import decisions, fills, intents, orders, stop_moves
 
 Row = dict[str, Any]
 
@@ -23,20 +23,21 @@ class RecordedBooks:
         intents: In the order in which they were planned.
         protective: Stops and targets that were filled.
         fills: In the order in which they make positions.
+        moves: Of stops, those that were not refused, oldest first.
     """
 
     decisions: Sequence[Row]
     intents: Sequence[Row]
     protective: Sequence[Row]
     fills: Sequence[Row]
+    moves: Sequence[Row] = ()
 
 
-def read_recorded_books(engine: Engine, account: str, symbol: str | None = None) -> RecordedBooks:
-    """Read the books of an account, or of one of its symbols."""
+def read_recorded_books(engine: Engine, account: str) -> RecordedBooks:
+    """Read the books of an account."""
 
     def chosen(table: sa.Table) -> sa.Select[Any]:
-        found = sa.select(table).where(mine(table))
-        return found if symbol is None else found.where(table.c.symbol == symbol)
+        return sa.select(table).where(mine(table))
 
     is_planned = sa.exists().where(intents.c.client_order_id == orders.c.client_order_id)
     statements = (
@@ -44,6 +45,7 @@ def read_recorded_books(engine: Engine, account: str, symbol: str | None = None)
         chosen(intents).order_by(intents.c.decision_id, intents.c.sequence),
         chosen(orders).where(~is_planned).order_by(orders.c.market_ms),
         chosen(fills).order_by(*FOLDED),
+        chosen(stop_moves).where(stop_moves.c.refusal.is_(None)).order_by(stop_moves.c.open_ms),
     )
     with read_only(engine).connect() as connection:
         parts = [connection.execute(one, {"account": account}).mappings().all() for one in statements]

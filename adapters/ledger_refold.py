@@ -9,10 +9,28 @@ from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection
 
 from adapters.ledger_reads import FOLDED, mine
-from adapters.tables import fills, intents, orders
+from adapters.tables import fills, intents, orders, stop_moves
 from trading.orders import Fill, Leg, OrderState, Side
 from trading.positions import Position
 
+MOVED_STOP = (
+    sa.select(stop_moves.c.price_after)
+    .where(
+        stop_moves.c.account == intents.c.account,
+        stop_moves.c.entry_id == intents.c.client_order_id,
+        stop_moves.c.refusal.is_(None),
+    )
+    .order_by(stop_moves.c.open_ms.desc())
+    .limit(1)
+    .scalar_subquery()
+    .label("moved_stop")
+)
+"""Where the stop of an entry is to rest; null where it was never moved."""
+_MOVES = (
+    sa.select(stop_moves.c.entry_id, stop_moves.c.open_ms, stop_moves.c.price_after)
+    .where(mine(stop_moves, "symbol", "strategy"), stop_moves.c.refusal.is_(None))
+    .order_by(stop_moves.c.open_ms)
+)
 _HISTORY = (
     sa.select(fills, intents.c.stop_loss, intents.c.take_profit)
     .select_from(fills.outerjoin(intents, intents.c.client_order_id == fills.c.client_order_id))
@@ -46,14 +64,24 @@ class Step:
 
 
 def fold(connection: Connection, account: str, symbol: str, strategy: str) -> Iterator[Step]:
-    """Yield each fill of a strategy on a symbol in the order of sequence, with what it does to the position."""
-    position = Position(symbol, strategy)
-    with connection.execute(_HISTORY, {"account": account, "symbol": symbol, "strategy": strategy}) as rows:
+    """Yield each fill of a strategy on a symbol in the order of sequence, with what it does to the position.
+
+    The stop after an entry's fill is where it is to rest now: a fill that came after it was moved left it there.
+    """
+    key = {"account": account, "symbol": symbol, "strategy": strategy}
+    moves = {row.entry_id: (row.open_ms, row.price_after) for row in connection.execute(_MOVES, key)}
+    position, opened = Position(symbol, strategy), set[str]()
+    with connection.execute(_HISTORY, key) as rows:
         for row in rows:
             fill = fill_of(row)
             after = position.after(fill)
+            if not after.is_open or after.units * position.units < 0:
+                opened = set()
             if fill.leg is Leg.ENTRY and after.units * fill.side.sign > 0:
-                after = replace(after, stop_loss=row.stop_loss, take_profit=row.take_profit)
+                opened.add(fill.client_order_id)
+                moved = max((moves[entry_id] for entry_id in opened if entry_id in moves), default=None)
+                stop_loss = row.stop_loss if moved is None else moved[1]
+                after = replace(after, stop_loss=stop_loss, take_profit=row.take_profit)
             yield Step(fill, position, after, row.realised)
             position = after
 

@@ -8,7 +8,7 @@ from sqlalchemy.engine import Connection
 
 from adapters.ledger_verify import Findings, count_of
 from adapters.snapshot import BATCH_ROWS
-from adapters.tables import Origin, decisions, fences, fills, intents, orders
+from adapters.tables import Origin, decisions, fences, fills, intents, orders, positions, stop_moves
 from trading.orders import PROTECTIVE_LEGS, Leg, OrderState, Side, decided_id, protective_order_id
 from trading.positions import Position
 
@@ -40,6 +40,26 @@ _NEWEST_DECISIONS = (
 )
 
 
+_MOVED = (
+    sa.select(stop_moves, intents.c.leg, intents.c.stop_loss, intents.c.side, positions.c.units)
+    .add_columns(positions.c.stop_loss.label("rests"))
+    .select_from(
+        stop_moves.outerjoin(
+            intents,
+            sa.and_(
+                intents.c.client_order_id == stop_moves.c.entry_id,
+                *(intents.c[name] == stop_moves.c[name] for name in ("account", "symbol", "strategy")),
+            ),
+        ).outerjoin(
+            positions,
+            sa.and_(*(positions.c[name] == stop_moves.c[name] for name in ("account", "symbol", "strategy"))),
+        )
+    )
+    .where(stop_moves.c.refusal.is_(None))
+    .order_by(stop_moves.c.account, stop_moves.c.symbol, stop_moves.c.strategy, stop_moves.c.open_ms)
+)
+
+
 def check_rules(connection: Connection, findings: Findings, progress: Callable[[int], None]) -> None:
     """Note each row that breaks a rule in `findings`, which hold the positions that follow from the fills."""
     for what, table in (("fill", fills), ("order", orders)):
@@ -51,6 +71,7 @@ def check_rules(connection: Connection, findings: Findings, progress: Callable[[
     _adjustments_are_adopted(connection, findings)
     _decisions_have_one_order(connection, findings)
     _fences_stand(connection, findings)
+    _stops_are_explained(connection, findings)
     _intents_are_sound(connection, findings, progress)
 
 
@@ -107,6 +128,31 @@ def _fences_stand(connection: Connection, findings: Findings) -> None:
         if fence_ms is None or fence_ms < row.open_ms:
             found = "no fence" if fence_ms is None else fence_ms
             findings.differ("fence", place, found, f"{row.open_ms} or later")
+
+
+def _stops_are_explained(connection: Connection, findings: Findings) -> None:
+    """Hold that each move begins where the one before it ended, and that the stop of a position rests at the last."""
+    before: Any = None
+    for row in connection.execute(_MOVED):
+        where = (row.account, row.symbol, row.strategy, row.open_ms)
+        findings.compare("stop move: of an", where, row.leg, Leg.ENTRY.value)
+        if before is not None and before.entry_id == row.entry_id:
+            findings.compare("stop move: begins", where, row.price_before, before.price_after)
+        else:
+            _compare_rest(before, findings)
+            findings.compare("stop move: begins", where, row.price_before, row.stop_loss)
+        before = row
+    _compare_rest(before, findings)
+
+
+def _compare_rest(newest: Any, findings: Findings) -> None:
+    """Compare the last move of an entry with the position, where that is the one which the entry opened."""
+    if newest is None or newest.side is None or not newest.units:
+        return
+    place = (newest.account, newest.symbol, newest.strategy)
+    position = findings.positions.get(place) or Position(newest.symbol, newest.strategy)
+    if position.opened_ms <= newest.open_ms and newest.units * Side(newest.side).sign > 0:
+        findings.compare("position: stop_loss", place, newest.rests, newest.price_after)
 
 
 def _intents_are_sound(connection: Connection, findings: Findings, progress: Callable[[int], None]) -> None:

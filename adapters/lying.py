@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from adapters import lying_nonsense as nonsense
-from adapters.lying_line import CANCEL, SUBMIT, SYNC, WHERE, Line
+from adapters.lying_line import CANCEL, MOVE_STOP, SUBMIT, SYNC, WHERE, Line
 from adapters.lying_outcomes import Numbering, Outcomes, renamed
-from adapters.lying_sends import MemorySends, Sends
+from adapters.lying_sends import MemorySends, Sends, ShownStops
 from configs.venue_faults import Faults
 from trading.candles import Candles
 from trading.errors import Rejected
-from trading.orders import Fill, OpenOrder, OrderRequest, VenueOrder, VenuePosition
+from trading.orders import Fill, Leg, OpenOrder, OrderRequest, VenueOrder, VenuePosition, protective_order_id
 from trading.ports import Venue, VenueTerms
 
 __all__ = ["Faults", "LyingVenue"]
@@ -52,6 +52,7 @@ class LyingVenue:
         self._outcomes = Outcomes(faults)
         self._numbering = Numbering(faults)
         self._sends = MemorySends(now_s) if sends is None else sends
+        self._stops = ShownStops(now_s)
 
     @property
     def terms(self) -> VenueTerms:
@@ -65,6 +66,10 @@ class LyingVenue:
 
     def cancel(self, client_order_id: str) -> VenueOrder:
         return self._line.call(CANCEL, client_order_id, lambda: self._cancel(client_order_id), nonsense.of_order)
+
+    def move_stop(self, entry_id: str, stop_loss: float, open_ms: int) -> None:
+        ask = lambda: self._move_stop(entry_id, stop_loss, open_ms)  # noqa: E731
+        return self._line.call(MOVE_STOP, entry_id, ask, nonsense.of_nothing)
 
     def find(self, client_order_id: str) -> VenueOrder | None:
         return self._line.call("find", client_order_id, lambda: self._find(client_order_id), nonsense.of_found)
@@ -116,6 +121,15 @@ class LyingVenue:
         known = self._newest(client_order_id)
         return self._outcomes.told(self._inner.cancel(renamed(client_order_id, known[0] if known else 1)))
 
+    def _move_stop(self, entry_id: str, stop_loss: float, open_ms: int) -> None:
+        identity = protective_order_id(entry_id, Leg.STOP_LOSS)
+        if self._outcomes.is_rejected(f"{identity}/{open_ms}"):
+            raise Rejected(WHERE, f"the stop {identity} is not moved")
+        known = self._newest(entry_id)
+        self._inner.move_stop(renamed(entry_id, known[0] if known else 1), stop_loss, open_ms)
+        if self._faults.visibility_s:
+            self._stops.note(identity, stop_loss, delay_s=self._outcomes.delay_s(identity))
+
     def _find(self, client_order_id: str) -> VenueOrder | None:
         if self._is_hidden(client_order_id):
             return None
@@ -140,7 +154,7 @@ class LyingVenue:
             replace(order, client_order_id=self._outcomes.first_id(order.client_order_id))
             for order in self._inner.open_orders(symbol)
         ]
-        return [order for order in orders if not self._is_hidden(order.client_order_id)]
+        return [self._stops.shown(order) for order in orders if not self._is_hidden(order.client_order_id)]
 
     def _is_hidden(self, client_order_id: str) -> bool:
         if not self._faults.visibility_s:

@@ -13,8 +13,8 @@ from trading.orders import Fill
 T = TypeVar("T")
 
 WHERE = "lying venue"
-SUBMIT, CANCEL, SYNC = "submit", "cancel", "sync"
-_EFFECTIVE = (SUBMIT, CANCEL, SYNC)
+SUBMIT, CANCEL, SYNC, MOVE_STOP = "submit", "cancel", "sync", "move_stop"
+_EFFECTIVE = (SUBMIT, CANCEL, SYNC, MOVE_STOP)
 """Methods that change something at the venue: an error may come before or after it did."""
 
 
@@ -94,7 +94,7 @@ class Line:
             "rate_limit": faults.rate_limit_probability,
             "malformed": faults.malformed_probability,
         }
-        if method == SUBMIT:
+        if method in (SUBMIT, MOVE_STOP):
             kinds["timeout_before"] = faults.timeout_before_probability
             kinds["timeout_after"] = faults.timeout_after_probability
         if method == CANCEL:

@@ -18,6 +18,11 @@ def of_number(number: int, die: random.Random) -> int:
     return die.choice((-1, -number - 1))
 
 
+def of_nothing(nothing: None, die: random.Random) -> None:
+    """Answer something where no answer is due; who calls takes it for what it is."""
+    return die.choice((0, "", _SOMETHING))  # type: ignore[return-value]
+
+
 def of_found(order: VenueOrder | None, die: random.Random) -> VenueOrder:
     """Spoil an order; where there is none, tell one that nobody asked for."""
     return of_order(order or VenueOrder(_SOMETHING, "1", OrderState.FILLED, 1.0), die)

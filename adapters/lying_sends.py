@@ -1,13 +1,15 @@
-"""When orders were sent: what a venue that shows them late must remember."""
+"""When orders were sent and stops moved: what a venue that shows them late must remember."""
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from adapters import clock
+from trading.orders import OpenOrder
 
 _CREATE_LOCK = 0x6C79_696E_67  # any number that every process agrees on
 
@@ -46,6 +48,32 @@ class MemorySends:
     def age_s(self, client_order_id: str) -> float | None:
         sent_s = self._sent_s.get(client_order_id)
         return None if sent_s is None else self._now_s() - sent_s
+
+
+class ShownStops:
+    """Tells a stop that was moved at the price that it told last, for a while; a new process tells what is."""
+
+    def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._now_s = now_s
+        self._told: dict[str, float] = {}
+        self._moved: dict[str, tuple[float, float]] = {}
+
+    def note(self, client_order_id: str, stop_loss: float, *, delay_s: float) -> None:
+        """Note that a stop was moved now, and is to be shown where it is `delay_s` later."""
+        moved = self._moved.get(client_order_id)
+        if moved is None or moved[0] != stop_loss:
+            self._moved[client_order_id] = (stop_loss, self._now_s() + delay_s)
+
+    def shown(self, order: OpenOrder) -> OpenOrder:
+        """Return an order as it is shown."""
+        identity = order.client_order_id
+        _, until_s = self._moved.get(identity, (0.0, 0.0))
+        if order.price is None:
+            return order
+        if identity in self._told and self._now_s() < until_s:
+            return replace(order, price=self._told[identity])
+        self._told[identity] = order.price
+        return order
 
 
 class SqlSends:

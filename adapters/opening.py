@@ -34,6 +34,9 @@ def open_books(
     pending = _plan(ledger, books, begins, filled)
     for number, row in enumerate(fills, start=1):
         ledger.record_fills(row["symbol"], [replace(as_fill(row), sequence=number)])
+    for row in books.moves:
+        if row["open_ms"] < begins.get(row["symbol"], row["open_ms"] + 1):
+            ledger.resume_stop(row["symbol"], row["strategy"], row["entry_id"], row["price_after"])
     venue.number_from(len(fills))
     held = {(at.symbol, at.strategy): at for at in ledger.positions() if at.is_open}
     for symbol, strategy in sorted(held.keys() | {(one.symbol, one.strategy) for one in pending}):

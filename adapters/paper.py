@@ -9,8 +9,17 @@ from adapters import clock
 from adapters.paper_books import BooksReader, BooksWriter, create_tables, writing
 from trading.candles import VOLUME, Candles
 from trading.errors import Broken, Rejected
-from trading.matching import Bar, Book, FillTerms, Resting, at_close, on_bar
-from trading.orders import Fill, Leg, OpenOrder, OrderRequest, OrderState, VenueOrder, VenuePosition
+from trading.matching import Bar, Book, FillTerms, Resting, at_close, move_stop, on_bar
+from trading.orders import (
+    Fill,
+    Leg,
+    OpenOrder,
+    OrderRequest,
+    OrderState,
+    VenueOrder,
+    VenuePosition,
+    protective_order_id,
+)
 from trading.ports import VenueTerms
 
 _TERMS = VenueTerms(visibility_s=0.0)
@@ -66,6 +75,24 @@ class PaperVenue:
             if not order.state.is_final:
                 writer.settle([(client_order_id, OrderState.CANCELED, 0.0)])
             return _found(writer, client_order_id)
+
+    def move_stop(self, entry_id: str, stop_loss: float, open_ms: int) -> None:
+        """Let the stop of an entry that filled rest at another price; see `trading.ports.Venue`.
+
+        It is one transaction: the stop rests where it did or where it shall, and the book remembers the candle.
+
+        Raises:
+            Rejected: No price that can be, no such entry, or no open position that it opened.
+        """
+        check_stop(stop_loss)
+        with writing(self._engine) as writer:
+            stop = writer.find(protective_order_id(entry_id, Leg.STOP_LOSS))
+            symbol, strategy, newest_entry = writer.owner_of(entry_id)
+            check_stop_owner(entry_id, None if stop is None else stop.state, newest_entry)
+            books, _ = writer.open_books(symbol)
+            moved = move_stop(books[strategy], entry_id, stop_loss, open_ms)
+            if moved is not None:
+                writer.rest(symbol, strategy, moved, is_new=stop is None)
 
     def find(self, client_order_id: str) -> VenueOrder | None:
         """Return an order, None when there is none."""
@@ -170,6 +197,31 @@ def check_request(request: OrderRequest) -> None:
     _check_positive((("units", request.units), ("reference_price", request.reference_price)))
     if request.leg is Leg.ENTRY:
         _check_protection(request)
+
+
+def check_stop(stop_loss: float) -> None:
+    """Refuse a stop that is no price.
+
+    Raises:
+        Rejected: It is not a positive number.
+    """
+    _check_positive((("stop_loss", stop_loss),))
+
+
+def check_stop_owner(entry_id: str, stop: OrderState | None, newest_entry: str | None) -> None:
+    """Refuse to move the stop of an entry whose position is over, or that never was.
+
+    Args:
+        stop: How its stop stands; None when it never had one.
+        newest_entry: The entry that filled last in its book; None when there is no such book.
+
+    Raises:
+        Rejected: It does not rest, or the open position is of another entry.
+    """
+    if stop is None and newest_entry is None:
+        raise Rejected("unknown_order", f"no entry {entry_id} that filled")
+    if (stop is None and newest_entry != entry_id) or (stop is not None and stop.is_final):
+        raise Rejected("stop_loss", f"entry {entry_id} has no open position whose stop could be moved")
 
 
 def _check_positive(numbers: Iterable[tuple[str, float | None]]) -> None:

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine, RowMapping
 
 from adapters.database import read_only
-from trading.matching import Book, Change, Resting
+from trading.matching import Book, Change, Moved, Resting
 from trading.orders import Fill, Leg, OpenOrder, OrderState, Side, VenueOrder, VenuePosition
 
 _CREATE_LOCK = 0x7061_7065_72  # any number that every process agrees on
@@ -104,6 +104,16 @@ _RESTING_ORDERS = (
     .order_by(_o.number)
 )
 _FIND = sa.select(orders_table).where(_o.client_order_id == sa.bindparam("id"))
+_NEWEST_ENTRY = (
+    sa.select(_f.client_order_id)
+    .where(
+        _f.symbol == sa.bindparam("symbol"),
+        _f.strategy == sa.bindparam("strategy"),
+        _f.leg == sa.literal(Leg.ENTRY.value),
+    )
+    .order_by(_f.sequence.desc())
+    .limit(1)
+)
 _FILLS = sa.select(fills_table).where(_f.symbol == sa.bindparam("symbol"), _f.sequence > sa.bindparam("after"))
 _CASH = -sa.func.coalesce(
     sa.func.sum(sa.case((_f.side == Side.BUY.value, 1), else_=-1) * _f.units * _f.price + _f.fee), 0.0
@@ -223,6 +233,24 @@ class BooksWriter:
             book["last_sequence"] = self.sequence
         key = sa.and_(_b.symbol == symbol, _b.strategy == strategy)
         self._connection.execute(books_table.update().where(key).values(book))
+
+    def owner_of(self, entry_id: str) -> tuple[str, str, str | None]:
+        """Return symbol and strategy of an entry, and the entry that filled last in their book; None for none."""
+        entry = self._connection.execute(_FIND, {"id": entry_id}).mappings().first()
+        if entry is None:
+            return "", "", None
+        owner = {"symbol": entry["symbol"], "strategy": entry["strategy"]}
+        return owner["symbol"], owner["strategy"], self._connection.execute(_NEWEST_ENTRY, owner).scalar()
+
+    def rest(self, symbol: str, strategy: str, moved: Moved, *, is_new: bool) -> None:
+        """Write down where a stop rests from now on."""
+        if is_new:
+            self.place(symbol, strategy, [moved.stop])
+        else:
+            is_stop = _o.client_order_id == moved.stop.client_order_id
+            self._connection.execute(orders_table.update().where(is_stop).values(price=moved.stop.price))
+        key = sa.and_(_b.symbol == symbol, _b.strategy == strategy)
+        self._connection.execute(books_table.update().where(key).values(acted_ms=moved.book.acted_ms))
 
     def close(self) -> None:
         """Write down the newest sequence number, the last thing of the transaction."""

@@ -16,6 +16,7 @@ from trading.candles import CLOSE, Candles, timeframe_ms
 from trading.errors import UnknownSymbol
 from trading.events import Signal
 from trading.lifecycle import DesiredState
+from trading.positions import Position
 from trading.replay import Decision, Feed, Order, Replay, play
 from trading.replay.result import Booked, Journal, equity_of, trades_of
 
@@ -137,13 +138,26 @@ def _result(
         candles=candles,
         timeframes={symbol: system.symbols[symbol].timeframe for symbol in candles},
         fills=[fill for fill, _, _ in booked],
-        trades=trades_of(booked, requests, at_end=frozenset(fill.client_order_id for fill, _, _ in ended)),
-        positions=list({(now.symbol, now.strategy): now for _, _, now in booked}.values()),
+        trades=trades_of(
+            booked,
+            requests,
+            at_end=frozenset(fill.client_order_id for fill, _, _ in ended),
+            rules=ledger.rules_behind_exits(),
+        ),
+        positions=_last_positions(ledger, booked, ended),
         equity=equity_of(system.account.starting_balance, candles, lengths_ms, booked),
         journals={symbol: _journal(store, symbol) for symbol in candles},
         list_orders=lambda: _orders(candles, ledger, venue),
         list_decisions=lambda: _decisions(feeds, ledger),
     )
+
+
+def _last_positions(ledger: MemoryLedger, booked: list[Booked], ended: list[Booked]) -> list[Position]:
+    """Return the positions at the end: as the ledger has them, where nothing was closed after it."""
+    last = {(now.symbol, now.strategy): now for _, _, now in booked}
+    closed = {(now.symbol, now.strategy) for _, _, now in ended}
+    moved = {(one.symbol, one.strategy): one for one in ledger.positions()}
+    return [now if key in closed else moved[key] for key, now in last.items()]
 
 
 def _in_order(booked: list[Booked], candles: Mapping[str, Candles], lengths_ms: Mapping[str, int]) -> list[Booked]:

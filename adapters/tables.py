@@ -162,6 +162,24 @@ positions = Table(
     Column("take_profit", _Number),
 )
 
+stop_moves = Table(
+    "stop_moves",
+    metadata,
+    Column("account", _Text, primary_key=True),
+    Column("symbol", _Text, primary_key=True),
+    Column("strategy", _Text, primary_key=True),
+    Column("open_ms", _Ms, primary_key=True, autoincrement=False, comment="of the candle that was decided on"),
+    Column("entry_id", _Text, nullable=False, comment="client_order_id of the entry whose stop it is; empty for none"),
+    Column("price_before", _Number, comment="null where there was no stop"),
+    Column("price_after", _Number, nullable=False),
+    Column("reason", _Text, nullable=False),
+    Column("refusal", _Text, comment="why it was not moved; null when it was"),
+    Column("correlation_id", _Text, nullable=False),
+    Column("written_at_ms", _Ms, nullable=False, comment="wall clock"),
+    sa.Index("ix_stop_moves_entry", "account", "entry_id", "open_ms"),
+    comment="Why the stop of a position is to rest where it does: one row at most for each candle",
+)
+
 account_days = Table(
     "account_days",
     metadata,

@@ -20,6 +20,7 @@ from configs.services import ConfigModel
 from configs.venue_faults import Faults
 from trading.candles import timeframe_ms
 from trading.events import Regime
+from trading.exits import ExitTerms
 from trading.feed import FeedTerms
 from trading.lifecycle import PositionPolicy
 from trading.protections import Protection
@@ -145,6 +146,11 @@ class BookConfig(StrategyConfig):
     risk: RiskLimits | None = Field(
         default=None, description="How large its positions are; the symbol's `risk` when left out."
     )
+    exits: ExitTerms | None = Field(
+        default=None,
+        description="What ends its positions, or moves their stops, beside its signals; the symbol's `exits` when left "
+        "out, {} for nothing.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +165,7 @@ class Book:
     strategy: str
     params: Mapping[str, Any]
     risk: RiskLimits
+    exits: ExitTerms
 
 
 Source = Annotated[FileSource | SimulatedSource, Field(discriminator="kind")]
@@ -183,6 +190,11 @@ class SymbolConfig(ConfigModel):
         json_schema_extra={"additionalProperties": False},
     )
     risk: RiskLimits = Field(description="How large a position is, and what an opposite signal does.")
+    exits: ExitTerms = Field(
+        default=ExitTerms(),
+        description="What ends a position, or moves its stop, beside the strategy's signals: trailing_stop, "
+        "break_even. Nothing when left out.",
+    )
     protections: tuple[Protection, ...] = Field(
         default=(),
         description="What keeps this symbol from entering for a while, beside those of the account.",
@@ -224,8 +236,17 @@ class SymbolConfig(ConfigModel):
         """Each strategy by the name of its book, in the order in which they are decided on."""
         if self.strategy is not None:
             named = self.strategy
-            return {named.name: Book(named.name, named.name, named.params, self.risk)}
-        return {name: Book(name, one.name, one.params, one.risk or self.risk) for name, one in self.strategies.items()}
+            return {named.name: Book(named.name, named.name, named.params, self.risk, self.exits)}
+        return {
+            name: Book(
+                name,
+                one.name,
+                one.params,
+                one.risk or self.risk,
+                self.exits if one.exits is None else one.exits,
+            )
+            for name, one in self.strategies.items()
+        }
 
     @property
     def timeframe_ms(self) -> int:

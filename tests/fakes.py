@@ -41,7 +41,7 @@ START_MS = int(pd.Timestamp("2026-03-02T00:00Z").timestamp() * 1000)
 MINUTE_MS = 60_000
 PLANNED_STRATEGY = "tests.fakes:PlannedStrategy"
 
-WRITES = ("decide", "flatten", "mark", "record_fills", "open_incidents", "mark_told")
+WRITES = ("decide", "flatten", "mark", "record_fills", "move_stop", "refuse_stop", "open_incidents", "mark_told")
 """What the execute stage writes into the ledger."""
 
 T = TypeVar("T")
@@ -277,6 +277,9 @@ class FlakyVenue:
     def cancel(self, client_order_id: str) -> VenueOrder:
         return self._call("cancel", lambda: self._venue.cancel(client_order_id))
 
+    def move_stop(self, entry_id: str, stop_loss: float, open_ms: int) -> None:
+        self._call("move_stop", lambda: self._venue.move_stop(entry_id, stop_loss, open_ms))
+
     def find(self, client_order_id: str) -> VenueOrder | None:
         return self._call("find", lambda: self._venue.find(client_order_id))
 
@@ -461,7 +464,7 @@ class Desk:
             source=cast("CandleSource", self.source),
             store=watch(cast("SymbolStore", self.store), "expose", "commit"),
             ledger=watch(cast("Ledger", self.ledger), *WRITES),
-            venue=watch(CheckedVenue(venue), "submit", "sync"),
+            venue=watch(CheckedVenue(venue), "submit", "sync", "move_stop"),
             now_s=lambda: 0.0,
             sleep_s=self._sleep,
         )

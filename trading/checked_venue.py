@@ -15,7 +15,7 @@ from operator import attrgetter
 from typing import TypeVar
 
 from trading.candles import Candles
-from trading.errors import Transient
+from trading.errors import Rejected, Transient
 from trading.orders import Fill, OpenOrder, OrderRequest, OrderState, VenueOrder, VenuePosition
 from trading.ports import Venue, VenueTerms
 
@@ -51,6 +51,17 @@ class CheckedVenue:
     def cancel(self, client_order_id: str) -> VenueOrder:
         order = self._inner.cancel(client_order_id)
         return self._passed(order, "cancel", _order_fault(order, client_order_id))
+
+    def move_stop(self, entry_id: str, stop_loss: float, open_ms: int) -> None:
+        """Let a stop rest at another price, if it is one.
+
+        Raises:
+            Rejected: It is not a positive price, or the venue refuses it.
+        """
+        if not 0 < stop_loss < math.inf:
+            raise Rejected("stop_loss", f"a stop must be a positive price, not {stop_loss}")
+        answer: object = self._inner.move_stop(entry_id, stop_loss, open_ms)  # type: ignore[func-returns-value]
+        self._passed(answer, "move_stop", None if answer is None else f"{answer!r}, and nothing was asked for")
 
     def find(self, client_order_id: str) -> VenueOrder | None:
         order = self._inner.find(client_order_id)

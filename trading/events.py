@@ -248,12 +248,41 @@ class SignalGenerated(Message):
     Attributes:
         signals: What the strategy said, oldest first; empty when only open positions need the candles.
         decisions: Journal text for each candle.
+        rows: Those of the candles, where a strategy decides on exits by its position; None where none does.
     """
 
     type: Literal[EventType.SIGNAL_GENERATED] = EventType.SIGNAL_GENERATED
     signals: list[Signal]
     regimes: list[Regime]
     decisions: list[str]
+    rows: RowTable | None = None
+
+
+def of_signal(
+    kind: EventType,
+    symbol: str,
+    signal: Signal,
+    correlation_id: str,
+    *,
+    reason: str | None = None,
+    rule: str | None = None,
+) -> Event:
+    """Tell a signal, or what became of it.
+
+    Args:
+        reason: What is said of it; its own words if None.
+    """
+    details = signal.model_dump(mode="json", exclude={"open_ms"}, exclude_none=True)
+    if rule is not None:
+        details["rule"] = rule
+    return Event(
+        type=kind,
+        symbol=symbol,
+        correlation_id=correlation_id,
+        market_ms=signal.open_ms,
+        reason=signal.words if reason is None else reason,
+        details=details,
+    )
 
 
 def joined(told: Sequence[tuple[str, str]], *, is_alone: bool) -> str:
@@ -264,6 +293,12 @@ def joined(told: Sequence[tuple[str, str]], *, is_alone: bool) -> str:
         is_alone: The symbol has one strategy, which need not be named.
     """
     return " | ".join(words if is_alone else f"{strategy}: {words}" for strategy, words in told)
+
+
+def told_of(text: str, strategy: str) -> str | None:
+    """Return what the journal's text for a candle of several strategies tells of one; None where it tells nothing."""
+    named = f"{strategy}: "
+    return next((part.removeprefix(named) for part in text.split(" | ") if part.startswith(named)), None)
 
 
 def correlation_id(symbol: str, timeframe: str, open_ms: int) -> str:

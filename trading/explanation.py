@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from trading.candles import Candles, timeframe_ms
 from trading.entry import EntryRules, checks
 from trading.errors import Broken
-from trading.events import Regime, Signal
+from trading.events import Regime, Signal, told_of
+from trading.exits import is_of_stop
 from trading.flow import SILENT
 from trading.indicator_rows import IndicatorRows
 from trading.indicators import compute
@@ -77,8 +78,8 @@ class Recorded:
         candles: Those up to it, itself included, as far as they are recorded.
         ruling: None where the strategy was silent, or the ledger was never asked.
         own: Ids of the orders that this candle was decided to cause.
-        orders: Of the symbol, this candle's and those of its other decisions.
-        fills: Of the symbol, in the order in which they make positions.
+        orders: Of the symbol, this candle's at least, and those of the positions that they opened or closed.
+        fills: Of the same positions from flat to flat, or of more, in the order in which they make positions.
         events: Of this candle, as far as they are kept; None for a replay, which makes none.
     """
 
@@ -177,16 +178,21 @@ def explain(recorded: Recorded, terms: Terms) -> Explanation:
     )
 
 
-def of_strategy(entry: Entry, ruling: Ruling | None, *, has_signals: bool, is_alone: bool) -> Entry:
+def of_strategy(
+    entry: Entry, strategy: str, ruling: Ruling | None, *, has_signals: bool, strategies: Collection[str]
+) -> Entry:
     """Return what the journal has of a candle as one of several strategies has to do with it.
 
     Args:
         has_signals: Some strategy of the symbol gave a signal at this candle.
-        is_alone: The symbol has no other strategy, so all of it is this one's.
+        strategies: All of the symbol; of one alone is all that the journal has.
     """
-    if is_alone or not has_signals:
+    if len(strategies) == 1:
         return entry
-    return replace(entry, decision=SILENT if ruling is None else ruling.reason)
+    told = {name: words for name in strategies if (words := told_of(entry.decision, name)) is not None}
+    if ruling is not None:
+        return replace(entry, decision=ruling.reason)
+    return replace(entry, decision=told.get(strategy, SILENT)) if told or has_signals else entry
 
 
 def _conditions(recorded: Recorded, terms: Terms) -> list[str]:
@@ -239,7 +245,7 @@ def _said(entry: Entry, signal: Signal | None, ruling: Ruling | None) -> str:
         return f"{signal.side.value} at {signal.price:g}: {signal.reason}{f';{told}' if told else ''}"
     if ruling is not None:
         return entry.decision
-    return "nothing" if entry.decision == SILENT else f"was not asked: {entry.decision}"
+    return "nothing" if entry.decision == SILENT or is_of_stop(entry.decision) else f"was not asked: {entry.decision}"
 
 
 def _checks(recorded: Recorded, signal: Signal | None, terms: Terms) -> list[Check]:
@@ -270,11 +276,13 @@ def _contradictions(entry: Entry, signal: Signal | None, terms: Terms) -> list[s
 
 
 def _trades(recorded: Recorded) -> list[Trade]:
+    """Fold fills into trades; each begins with nothing realised, so its profit does not depend on those before it."""
     held: dict[tuple[str, str], Position] = {}
     booked: list[Booked] = []
     for fill in recorded.fills:
         key = (fill.symbol, fill.strategy)
-        before = held.get(key, Position(*key))
+        before = held.get(key)
+        before = before if before is not None and before.is_open else Position(*key)
         held[key] = before.after(fill)
         booked.append((fill, before, held[key]))
     return trades_of(booked, [one.request for one in recorded.orders])
@@ -299,9 +307,9 @@ def _protective(order: OrderFate, trades: Sequence[Trade], fills: Sequence[Fill]
 
 def _headline(recorded: Recorded, orders: Sequence[OrderFate], fills: Sequence[Fill], trades: Sequence[Trade]) -> str:
     entry, ruling = recorded.entry, recorded.ruling
-    if ruling is None:
+    if ruling is None and not orders:
         return f"no trade: {_silence(entry)}"
-    if not orders:
+    if ruling is not None and not orders:
         dry = "dry run, no order is made: " if ruling.outcome == "dry" else ""
         refused = "" if ruling.outcome == "dry" else f"refused by {ruling.rule}: "
         return f"no trade: {dry}{refused}{ruling.reason}"
@@ -309,6 +317,8 @@ def _headline(recorded: Recorded, orders: Sequence[OrderFate], fills: Sequence[F
     if not done:
         return f"no trade: {'; '.join(_unfilled(one) for one in orders)}"
     told = ", then ".join(f"{fill.leg.value} {fill.side.value} {fill.units:g} at {fill.price:g}" for fill in done)
+    if ruling is None:
+        return f"closed without a signal: {told}{_outcome(recorded, trades)}"
     refused = "" if ruling.rule == OK else f"; the entry was refused by {ruling.rule}"
     return f"traded: {told}{refused}{_outcome(recorded, trades)}"
 

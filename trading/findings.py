@@ -10,7 +10,7 @@ from trading.incidents import Incident, IncidentKind
 from trading.lifecycle import PositionPolicy
 from trading.orders import Fill, OpenOrder, OrderRequest, OrderState
 from trading.ports import Intent
-from trading.positions import Position
+from trading.positions import Position, StopMove
 
 
 def position_mismatch(symbol: str, ledger_units: float, venue_units: float) -> Incident:
@@ -103,6 +103,11 @@ def max_drawdown(symbol: str, high: HighWater, balance: float, limit: float) -> 
 
 def words_of(request: OrderRequest) -> str:
     return f"the {request.leg.value} {request.side.value} {request.units:g}"
+
+
+def words_of_move(move: StopMove) -> str:
+    before = "none" if move.before is None else f"{move.before:g}"
+    return f"the stop of {move.strategy} from {before} to {move.after:g}"
 
 
 def foreign_fill(fill: Fill) -> Incident:

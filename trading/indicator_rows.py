@@ -47,6 +47,10 @@ class IndicatorRows:
         """Return what a strategy reads: index `open_ms`, float64 columns `close` and the indicators."""
         return pd.DataFrame(self.values, pd.Index(self.open_ms, name="open_ms"), _columns_index(self.columns))
 
+    def since(self, open_ms: int) -> "IndicatorRows":
+        """Return the rows of the candles that opened at `open_ms` or later."""
+        return self[int(self.open_ms.searchsorted(open_ms)) :]
+
     def then(self, later: "IndicatorRows") -> "IndicatorRows":
         """Return these rows followed by `later`, which have the same columns and begin after the last one."""
         if not len(self):

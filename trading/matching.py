@@ -6,7 +6,8 @@ Within one candle things happen in this order:
 2. a stop that the open is at or beyond fills at the open, else a target that the open is at or beyond does;
 3. a stop that the candle touches fills at its price, else a target that it touches does.
 
-Stop and target rest from the moment their entry fills, so the entry's own candle can hit them too.
+Stop and target rest from the moment their entry fills, so the entry's own candle can hit them too. A stop that is moved
+at a candle's close rests there for the candles after it.
 """
 
 import math
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from trading.candles import HIGH, LOW, Candles
-from trading.errors import Broken
+from trading.errors import Broken, Rejected
 from trading.orders import PROTECTIVE_LEGS, Leg, OrderRequest, OrderState, Side, protective_order_id
 
 _DUST = 1e-9
@@ -146,6 +147,13 @@ class Change(NamedTuple):
     settled: tuple[tuple[str, OrderState, float], ...] = ()
 
 
+class Moved(NamedTuple):
+    """A book whose stop was moved, or placed, and the stop."""
+
+    book: Book
+    stop: Resting
+
+
 def on_bar(book: Book, bar: Bar, terms: FillTerms) -> Change | None:
     """Let one candle act on a book; None when it changes nothing.
 
@@ -199,6 +207,31 @@ def at_close(book: Book, order: Resting, terms: FillTerms) -> Change:
     moment = _Moment.of(book)
     _fill_market(moment, order, order.price, market_ms, terms)
     return moment.change(max(book.acted_ms, market_ms))
+
+
+def move_stop(book: Book, entry_id: str, stop_loss: float, open_ms: int) -> Moved | None:
+    """Let the stop of an entry rest at another price, or place its first one; None when it rests there already.
+
+    Candles up to the one that opened at `open_ms` change the book no more.
+
+    Raises:
+        Rejected: Nothing is open, or the stop of another entry protects it.
+    """
+    identity = protective_order_id(entry_id, Leg.STOP_LOSS)
+    stops = [order for order in book.orders if order.leg is Leg.STOP_LOSS]
+    if not book.units or any(order.client_order_id != identity for order in stops):
+        raise Rejected("stop_loss", f"entry {entry_id} has no open position whose stop could be moved")
+    if stops and stops[0].price == stop_loss:
+        return None
+    acted_ms = max(book.acted_ms, open_ms)
+    if stops:
+        stop = stops[0]._replace(price=stop_loss)
+        orders = tuple(stop if order is stops[0] else order for order in book.orders)
+    else:
+        side = Side.SELL if book.units > 0 else Side.BUY
+        stop = Resting(identity, Leg.STOP_LOSS, side, abs(book.units), stop_loss, open_ms)
+        orders = (*book.orders, stop)
+    return Moved(Book(book.units, book.average_price, acted_ms, orders), stop)
 
 
 @dataclass(slots=True)

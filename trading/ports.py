@@ -10,7 +10,7 @@ from trading.feed import FeedMemory, Shown
 from trading.incidents import Incident
 from trading.lifecycle import DesiredState, PositionPolicy
 from trading.orders import Fill, OpenOrder, OrderRequest, OrderState, VenueOrder, VenuePosition
-from trading.positions import Position
+from trading.positions import Position, StopMove
 from trading.risk import LedgerView, Verdict
 
 
@@ -109,6 +109,30 @@ class Venue(Protocol):
 
     def cancel(self, client_order_id: str) -> VenueOrder:
         """Cancel what is not yet filled of an order, and return how it stands."""
+        ...
+
+    def move_stop(self, entry_id: str, stop_loss: float, open_ms: int) -> None:
+        """Let the stop of an entry that filled rest at another price; one that came without gets its first one.
+
+        The stop that rests is modified where it is: there is no moment without one, and what is left of the position
+        is covered as before. It keeps the id `trading.orders.protective_order_id(entry_id, Leg.STOP_LOSS)`, and the
+        fill of stop or target still cancels the other. The same price again changes nothing, so a call whose answer
+        was lost is made again.
+
+        An adapter of an exchange that cannot modify a stop in place sends the new one first, reduce-only and under an
+        id that says which move it is, cancels the old one once it was taken, and tells the new one under the id above.
+        Where the exchange refuses two stops at once, it raises `Rejected` rather than remove the only one.
+
+        Args:
+            entry_id: `client_order_id` of the entry that opened the position.
+            stop_loss: Price, in quote currency.
+            open_ms: Open time of the candle that was decided on. A venue that fills by candles lets only later ones
+                reach the stop there: that candle may be shown again, and had not moved the stop when it closed.
+
+        Raises:
+            Rejected: No such entry, no position of it, or no price that the venue takes; the stop rests where it did.
+            Transient: Not known whether it was moved.
+        """
         ...
 
     def find(self, client_order_id: str) -> VenueOrder | None:
@@ -211,6 +235,10 @@ class Ledger(Protocol):
         """
         ...
 
+    def decided(self, symbol: str, strategy: str, open_ms: int) -> Verdict | None:
+        """Return what was decided on a candle, without its orders; None when nothing was."""
+        ...
+
     def flatten(
         self,
         symbol: str,
@@ -228,6 +256,34 @@ class Ledger(Protocol):
         Args:
             after_ms: Open time of the last candle that is known, milliseconds since the epoch, UTC.
         """
+        ...
+
+    def move_stop(
+        self, symbol: str, strategy: str, open_ms: int, stop_loss: float, reason: str, *, correlation_id: str
+    ) -> StopMove | None:
+        """Write down that the stop of a position is to rest elsewhere, and why, once for each candle.
+
+        Under the account's lock: a candle that has its move gets that one again, as it was; else the stop of the
+        position is changed, with the move beside it. Where our rules forbid it (`trading.stops`: a symbol that is
+        stopped or halted, a stop beyond the one that the entry came with), the move is written down as refused, and
+        the stop stays.
+
+        Returns:
+            The move; None, and nothing is written, where nothing is open, where the stop is to rest there already, and
+            where a later candle was decided on or moved it.
+        """
+        ...
+
+    def refuse_stop(self, move: StopMove, reason: str) -> StopMove:
+        """Write down that the venue refused a move, and return it so: the stop is to rest where it did before."""
+        ...
+
+    def stop_move(self, symbol: str, strategy: str, open_ms: int) -> StopMove | None:
+        """Return what was written down of a candle; None when nothing was."""
+        ...
+
+    def stop_moves(self, symbol: str) -> Sequence[StopMove]:
+        """Return the moves of the symbol's open positions that were not refused, oldest first."""
         ...
 
     def mark(self, *marks: Mark) -> bool:

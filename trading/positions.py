@@ -1,11 +1,37 @@
 """Position arithmetic: what fills do to a position and to the profit that is realised."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trading.orders import Fill
 
 _DUST = 1e-9
 """Units below this are rounding noise of float sums, not a position."""
+
+
+@dataclass(frozen=True, slots=True)
+class StopMove:
+    """That the stop of a position is to rest elsewhere, as it is written down; at most one for each candle.
+
+    Attributes:
+        open_ms: Open time of the candle that was decided on, milliseconds since the epoch, UTC.
+        entry_id: `client_order_id` of the entry that the stop came with, or would have come with; empty where none of
+            ours rests under the position.
+        before: Price at which it was to rest until then, in quote currency; None where there was no stop.
+        after: Price at which it is to rest from then on, in quote currency.
+        reason: Why, for a person.
+        refusal: Why it was not moved, by our rules or by the venue; empty when it was.
+        is_current: The position is open, and `after` is where its stop is to rest now; no later move followed.
+    """
+
+    symbol: str
+    strategy: str
+    open_ms: int
+    entry_id: str
+    before: float | None
+    after: float
+    reason: str
+    refusal: str = ""
+    is_current: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

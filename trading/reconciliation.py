@@ -1,15 +1,16 @@
 """What to do about orders whose outcome is not known, and where ledger and venue differ: one pure function."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from trading import findings
-from trading.findings import words_of
+from trading.findings import words_of, words_of_move
 from trading.incidents import Incident, IncidentKind
 from trading.lifecycle import DesiredState
 from trading.orders import ENDED_OTHERWISE, Leg, OpenOrder, OrderRequest, OrderState, VenueOrder, decided_open_ms
 from trading.ports import Intent
-from trading.positions import Position
+from trading.positions import Position, StopMove
+from trading.stops import is_close, is_protected, unsent
 
 _ROUNDING = 1e-9
 """Relative: sums of float units differ from the whole by rounding only."""
@@ -32,6 +33,7 @@ class LedgerSide:
         states: How the orders stand that rest at the venue, by `client_order_id`; for a protective order how its entry
             stands. One that is missing is not ours.
         no_entries: Why no entry is wanted any more, whatever was decided; empty when they are.
+        moves: Of the stops of open positions, oldest first; may be empty where each stop rests where it shall.
     """
 
     symbol: str
@@ -42,6 +44,7 @@ class LedgerSide:
     owners: frozenset[str] = frozenset()
     states: Mapping[str, OrderState] = field(default_factory=dict)
     no_entries: str = ""
+    moves: Sequence[StopMove] = ()
 
     @property
     def halted(self) -> str | None:
@@ -149,7 +152,32 @@ class Tell:
     incident: Incident
 
 
-Action = Adopt | Send | LetGo | Leave | Withdraw | Tell
+@dataclass(frozen=True, slots=True)
+class SendStop:
+    """Have the venue move a stop to where it is written down that it shall rest: nobody has, as far as is known.
+
+    Attributes:
+        naked: What a person must hear if it does not help.
+    """
+
+    move: StopMove
+    naked: Incident
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveStop:
+    """A stop is not where it shall rest, and nothing can be done about it now.
+
+    Attributes:
+        naked: What a person must hear if it stays so; None where it may.
+    """
+
+    move: StopMove
+    reason: str
+    naked: Incident | None = None
+
+
+Action = Adopt | Send | LetGo | Leave | Withdraw | SendStop | LeaveStop | Tell
 
 
 def reconcile(ours: LedgerSide, theirs: VenueSide, freshness: Freshness) -> list[Action]:
@@ -164,7 +192,7 @@ def reconcile(ours: LedgerSide, theirs: VenueSide, freshness: Freshness) -> list
     withdrawn = list(_withdraw(ours, theirs))
     if settling or withdrawn:
         return [*settling, *withdrawn]
-    return [action for action in _compare(ours, theirs) if not ours.is_told(action.incident)]
+    return list(_compare(ours, theirs))
 
 
 def told(action: Action) -> dict[str, str]:
@@ -178,6 +206,10 @@ def told(action: Action) -> dict[str, str]:
             found = f"{words_of(intent.request)}: {reason}"
         case Withdraw(resting, state):
             found = f"{resting.client_order_id} rests at the venue although it is {state.value}: cancelled there"
+        case SendStop(move, _):
+            found = f"the venue does not have the stop where it shall rest, so {words_of_move(move)} is sent"
+        case LeaveStop(move, reason, _):
+            found = f"{words_of_move(move)}: {reason}"
         case Tell(incident):
             found = incident.reason
     return {"action": type(action).__name__, "found": found}
@@ -303,7 +335,13 @@ def _withdraw(ours: LedgerSide, theirs: VenueSide) -> Iterator[Action]:
             yield Withdraw(order, state)
 
 
-def _compare(ours: LedgerSide, theirs: VenueSide) -> Iterator[Tell]:
+def _compare(ours: LedgerSide, theirs: VenueSide) -> Iterator[Action]:
+    for found in _differences(ours, theirs):
+        if not isinstance(found, Tell) or not ours.is_told(found.incident):
+            yield found
+
+
+def _differences(ours: LedgerSide, theirs: VenueSide) -> Iterator[Action]:
     if theirs.units is not None and not is_close(ours.units, theirs.units):
         yield Tell(findings.position_mismatch(ours.symbol, ours.units, theirs.units))
         return
@@ -318,22 +356,16 @@ def _compare(ours: LedgerSide, theirs: VenueSide) -> Iterator[Tell]:
         if position.is_open and position.strategy not in ours.owners:
             yield Tell(findings.unowned(position))
     for position in ours.positions:
-        if position.is_open and not _is_protected(position, theirs.open_orders):
-            yield Tell(findings.unprotected(position))
+        if position.is_open and not is_protected(position, theirs.open_orders):
+            yield _protect(position, ours, theirs.open_orders)
 
 
-def _is_protected(position: Position, open_orders: Iterable[OpenOrder]) -> bool:
-    """Return whether an order rests that ends the whole position at its stop; one without a stop needs none."""
-    stop = position.stop_loss
-    return stop is None or any(
-        order.price is not None
-        and is_close(order.price, stop)
-        and order.side.sign * position.units < 0
-        and is_close(order.units, abs(position.units))
-        for order in open_orders
-    )
-
-
-def is_close(one: float, other: float) -> bool:
-    """Return whether two sums of units differ by rounding only."""
-    return abs(one - other) <= _ROUNDING * max(1.0, abs(one), abs(other))
+def _protect(position: Position, ours: LedgerSide, open_orders: Sequence[OpenOrder]) -> Action:
+    """Say what is to be done about a stop that does not rest where it shall: told once, it is left to a person."""
+    naked = findings.unprotected(position)
+    move = unsent(position, open_orders, ours.moves)
+    if move is None or ours.halted or ours.is_told(naked):
+        return Tell(naked)
+    if ours.desired is DesiredState.STOPPED:
+        return LeaveStop(move, "the symbol is stopped")
+    return SendStop(move, naked)

@@ -21,25 +21,28 @@ from trading.orders import (
     VenueOrder,
     VenuePosition,
     decided_open_ms,
+    protective_order_id,
 )
 from trading.patience import Patience, PatienceTerms
 from trading.ports import Intent, Ledger, Mark, Venue
-from trading.positions import Position
+from trading.positions import Position, StopMove
 from trading.reconciliation import (
     Action,
     Adopt,
     Freshness,
     Leave,
+    LeaveStop,
     LedgerSide,
     LetGo,
     Send,
+    SendStop,
     Tell,
     VenueSide,
     Withdraw,
     is_booked,
-    is_close,
     reconcile,
 )
+from trading.stops import is_close, is_protected, unsent
 from trading.telling import IncidentTeller
 
 _UNHEARD = frozenset({OrderState.SUBMITTING, OrderState.UNKNOWN})
@@ -98,12 +101,14 @@ class Settlement:
         self._teller = teller
         self._patience = Patience(terms.patience, sleep_s=sleep_s, now_s=now_s)
         self._is_dry_run = is_dry_run
+        self._moved_ms: dict[str, int] = {}
         self.reset()
 
     def reset(self) -> None:
         """Ask ledger and venue again for all that is remembered."""
         self.is_settled = self._is_compared = False
         self._booked_sequence: int | None = None
+        self._are_stops_sent = False
         self.renew_patience()
 
     def renew_patience(self) -> None:
@@ -111,7 +116,12 @@ class Settlement:
         self._patience.renew(self._venue.terms.visibility_s)
 
     def book(self, candles: Candles, as_of_ms: int | None) -> bool:
-        """Let the venue see `candles`, write down what it filled since we last asked, and return whether it did."""
+        """Let the venue see `candles`, write down what it filled since we last asked, and return whether it did.
+
+        Stops that a process before this one wrote down and may not have sent go first.
+        """
+        if not self._are_stops_sent and len(candles):
+            self._send_stops()
         newest = self._patience.ask(lambda: self._venue.sync(self.symbol, candles))
         if newest == self._booked_sequence:
             return False
@@ -129,6 +139,39 @@ class Settlement:
                 break
         if not self.is_settled:
             self.settle(as_of_ms)
+
+    def move_stop(
+        self, strategy: str, open_ms: int, stop_loss: float, reason: str, as_of_ms: int | None
+    ) -> StopMove | None:
+        """Write down that a position's stop is to rest elsewhere, and have the venue move it.
+
+        When it returns, the stop rests there, or it is said why it does not (`StopMove.refusal`). A candle that comes
+        again moves nothing again.
+
+        Args:
+            open_ms: Open time of the candle that was decided on, milliseconds since the epoch, UTC.
+            as_of_ms: Market time; None when the source did not tell.
+
+        Returns:
+            The move as it is written down, an earlier one of the same candle as it was; None when there is no open
+            position, its stop is to rest there already, or a later candle was decided on.
+
+        Raises:
+            Transient: Not known whether the venue moved it. No candle may be shown to it before that is known: handle
+                the candle again.
+        """
+        if self._is_dry_run:
+            return None
+        cause = correlation_id(self.symbol, self.timeframe, open_ms)
+        move = self._ledger.move_stop(self.symbol, strategy, open_ms, stop_loss, reason, correlation_id=cause)
+        if move is None or not move.is_current or self._moved_ms.get(strategy) == open_ms:
+            return move
+        move = self._rest(move)
+        self._moved_ms[strategy] = open_ms
+        self._bus.publish(trade_events.of_move(move, cause))
+        if not self.is_settled or self._is_overtaken(move):
+            self.settle(as_of_ms)
+        return move
 
     def withdraw_entries(self, as_of_ms: int | None, reason: str) -> None:
         """Settle, let go each entry that was not sent, and have the venue cancel what is not filled of the others."""
@@ -157,7 +200,7 @@ class Settlement:
         for _ in range(self._terms.most_looks):
             actions = self._look(freshness, no_entries)
             actions = [self._held_back(action, sent) for action in actions if not self._is_untouched(action)]
-            pressing = [action for action in actions if not isinstance(action, Leave | Tell)]
+            pressing = [action for action in actions if not isinstance(action, Leave | LeaveStop | Tell)]
             for action in pressing:
                 self._act(action)
             done += pressing
@@ -174,7 +217,7 @@ class Settlement:
         is_sure = self._patience.is_long(waited_s)
         self.is_settled = is_sure and all(isinstance(action, Tell) for action in actions)
         self._give_up(actions, is_sure=is_sure)
-        return [*done, *(action for action in actions if isinstance(action, Leave | Tell))]
+        return [*done, *(action for action in actions if isinstance(action, Leave | LeaveStop | Tell))]
 
     def find(self, client_order_id: str) -> VenueOrder | None:
         """Ask the venue for an order, None when it is sure that there is none."""
@@ -201,10 +244,15 @@ class Settlement:
             raise Transient(f"venue of {self.symbol}", f"what became of {what} is not shown yet: ask again")
 
     def _is_untouched(self, action: Action) -> bool:
-        return self._is_dry_run and isinstance(action, Withdraw)
+        return self._is_dry_run and isinstance(action, Withdraw | SendStop | LeaveStop)
 
     def _held_back(self, action: Action, sent: set[str]) -> Action:
-        """Leave an order for later that was sent in this round already, or that a dry run must not send."""
+        """Leave what was sent in this round already for later, and an order that a dry run must not send."""
+        if isinstance(action, SendStop):
+            identity = f"{action.move.entry_id} {action.move.after}"
+            if identity in sent:
+                return LeaveStop(action.move, "sent a moment ago, and not shown yet", action.naked)
+            sent.add(identity)
         if isinstance(action, Send):
             identity = action.intent.request.client_order_id
             if self._is_dry_run:
@@ -225,18 +273,80 @@ class Settlement:
         units, open_orders = self._units_at_venue(), self._open_orders()
         self._is_compared = units is not None and open_orders is not None
         intents = self._ledger.unsettled(self.symbol)
+        positions = [position for position in self._ledger.positions() if position.symbol == self.symbol]
         ours = LedgerSide(
             self.symbol,
             intents,
-            [position for position in self._ledger.positions() if position.symbol == self.symbol],
+            positions,
             self._ledger.desired(self.symbol),
             self._ledger.incidents_of(self.symbol),
             self._ledger.owners(self.symbol),
             self._ledger.order_states([order.client_order_id for order in open_orders or ()]),
             no_entries,
+            self._unsent_moves(positions, open_orders),
         )
         theirs = VenueSide(self._answers(intents), units, open_orders, self._venue.terms.visibility_s)
         return reconcile(ours, theirs, freshness)
+
+    def _unsent_moves(
+        self, positions: Sequence[Position], open_orders: Sequence[OpenOrder] | None
+    ) -> Sequence[StopMove]:
+        """Return the moves that may explain a stop which does not rest where it shall; none where each one does."""
+        if open_orders is None or all(is_protected(one, open_orders) for one in positions if one.is_open):
+            return ()
+        return self._ledger.stop_moves(self.symbol)
+
+    def _send_stops(self) -> None:
+        """Have the venue move what was written down and may not have reached it, before it sees another candle.
+
+        Raises:
+            Transient: It did not answer.
+        """
+        moves = [] if self._is_dry_run else self._ledger.stop_moves(self.symbol)
+        if moves and not any(incident.kind.halts for incident in self._ledger.incidents_of(self.symbol)):
+            resting = self._patience.ask(lambda: self._venue.open_orders(self.symbol))
+            mine = [one for one in self._ledger.positions() if one.symbol == self.symbol and one.is_open]
+            for position in mine:
+                move = None if is_protected(position, resting) else unsent(position, resting, moves)
+                if move is not None:
+                    self._rest(move)
+        self._are_stops_sent = True
+
+    def _rest(self, move: StopMove) -> StopMove:
+        """Have the venue move a stop, again while it is not known whether it did, and return the move.
+
+        Raises:
+            Transient: It is not known in the end.
+        """
+        waits = self._patience.waits()
+        while True:
+            try:
+                return self._send_stop(move)
+            except Transient:
+                if self._rests(move):
+                    return move
+                if next(waits, None) is None:
+                    self.is_settled = self._are_stops_sent = False
+                    raise
+
+    def _is_overtaken(self, move: StopMove) -> bool:
+        """Return whether a later move was written down while this one was sent: then that one is to be sent again."""
+        now = self._ledger.stop_move(self.symbol, move.strategy, move.open_ms)
+        return now is not None and not (now.is_current or now.refusal)
+
+    def _send_stop(self, move: StopMove) -> StopMove:
+        try:
+            self._venue.move_stop(move.entry_id, move.after, move.open_ms)
+        except Rejected as refusal:
+            return self._ledger.refuse_stop(move, f"the venue refused it: {refusal}")
+        return move
+
+    def _rests(self, move: StopMove) -> bool:
+        identity = protective_order_id(move.entry_id, Leg.STOP_LOSS)
+        return any(
+            order.client_order_id == identity and order.price is not None and is_close(order.price, move.after)
+            for order in self._open_orders() or ()
+        )
 
     def _units_at_venue(self) -> float | None:
         """Return the venue's net position in the symbol; None when it does not say."""
@@ -274,6 +384,9 @@ class Settlement:
                 self._ledger.mark(Mark(intent.request.client_order_id, state, reason=reason), *_given_up(dependents))
                 self._bus.publish(trade_events.of_cancel(intent.request, reason, self._cause(intent.request)))
                 self._tell_given_up(dependents)
+            case SendStop(move, _):
+                with suppress(Transient):  # the next look tells
+                    self._send_stop(move)
             case Withdraw(order, _):
                 with suppress(Transient, Rejected):  # the next look tells
                     self._venue.cancel(order.client_order_id)
@@ -283,7 +396,9 @@ class Settlement:
         for action in actions:
             if isinstance(action, Leave) and action.intent.state is OrderState.SUBMITTING:
                 self._ledger.mark(Mark(action.intent.request.client_order_id, OrderState.UNKNOWN, reason=action.reason))
-        self._tell([action.incident for action in actions if isinstance(action, Tell) and is_sure])
+        if is_sure:
+            found = [action.incident for action in actions if isinstance(action, Tell)]
+            self._tell([*found, *(one.naked for one in actions if isinstance(one, LeaveStop) and one.naked)])
 
     def tell(self) -> None:
         """Tell a person what is written down and was not told yet."""

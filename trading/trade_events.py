@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 
 from trading.events import Event, EventType, Signal
+from trading.findings import words_of_move
 from trading.incidents import Incident
-from trading.orders import Fill, Leg, OrderRequest, VenueOrder
-from trading.positions import Position
+from trading.orders import Fill, Leg, OrderRequest, VenueOrder, protective_order_id
+from trading.positions import Position, StopMove
 from trading.risk import Verdict
 
 
@@ -53,6 +54,20 @@ def of_fence(signal: Signal, symbol: str, correlation_id: str) -> Event:
     details = {"rule": "fence", "side": signal.side.value, "price": signal.price, "strategy": signal.strategy}
     reason = "this candle, or a later one, was decided before"
     return _event(EventType.SIGNAL_REJECTED, symbol, correlation_id, signal.open_ms, reason, details)
+
+
+def of_move(move: StopMove, correlation_id: str) -> Event:
+    """Say that a stop was moved, or that the venue refused it."""
+    details = {
+        "client_order_id": protective_order_id(move.entry_id, Leg.STOP_LOSS),
+        "leg": Leg.STOP_LOSS.value,
+        "strategy": move.strategy,
+        "stop_loss": move.after,
+        "stop_loss_before": move.before,
+    }
+    kind = EventType.TRADE_FAILED if move.refusal else EventType.POSITION_MODIFIED
+    reason = f"{words_of_move(move)}: {move.refusal or move.reason}"
+    return _event(kind, move.symbol, correlation_id, move.open_ms, reason, details)
 
 
 def of_fill(fill: Fill, before: Position, after: Position, correlation_id: str) -> Iterator[Event]:

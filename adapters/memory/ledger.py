@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import takewhile
 from typing import Any
@@ -13,12 +13,14 @@ from adapters.ledger_orders import Booked, day_of
 from adapters.ledger_planning import check_rows
 from trading.drawdown import HighWater
 from trading.errors import Broken
+from trading.exits import EXIT_RULE, rule_of
 from trading.incidents import Incident, IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
-from trading.orders import Fill, Leg, OrderRequest, OrderState, decided_id
+from trading.orders import Fill, Leg, OrderRequest, OrderState, client_order_id, decided_id, protective_order_id
 from trading.ports import Decided, Intent, Mark
-from trading.positions import Position
+from trading.positions import Position, StopMove
 from trading.risk import LedgerView, Verdict
+from trading.stops import EntryStop, why_not_moved
 from trading.trades import ClosedTrade, TradeFold
 
 _ROUNDING = 1e-9
@@ -54,6 +56,7 @@ class _Symbol:
         incidents: Those that are open.
         trades: Those that were closed, oldest first.
         folds: By strategy, what makes trades of its fills.
+        moves: Of stops, by strategy and by open time of the candle, oldest first.
     """
 
     desired: DesiredState = DesiredState.RUNNING
@@ -64,6 +67,7 @@ class _Symbol:
     incidents: list[Incident] = field(default_factory=list)
     trades: list[ClosedTrade] = field(default_factory=list)
     folds: dict[str, TradeFold] = field(default_factory=dict)
+    moves: dict[str, dict[int, StopMove]] = field(default_factory=dict)
 
     @property
     def halted(self) -> str | None:
@@ -74,6 +78,18 @@ class _Symbol:
         trade = self.folds.setdefault(fill.strategy, TradeFold()).add(fill, realised)
         if trade is not None:
             self.trades.append(trade)
+
+    def opener(self, position: Position) -> _Sent | None:
+        """Return the entry that opened a position; None when nothing is open."""
+        mine = (sent for sent in reversed(self.live.values()) if sent.request.strategy == position.strategy)
+        opened = (sent for sent in mine if sent.request.leg is Leg.ENTRY and sent.order.filled_units)
+        return next((sent for sent in opened if position.units * sent.request.side.sign > 0), None)
+
+    def rest(self, position: Position, opener: _Sent, stop_loss: float | None) -> None:
+        """Have the stop of a position rest elsewhere; later fills of its entry leave it there."""
+        self.positions[position.strategy] = replace(position, stop_loss=stop_loss)
+        opener.order.stop_loss = stop_loss
+        opener.order.reserve(self.positions[position.strategy])
 
     def keep(self, sent: _Sent) -> None:
         """Keep an intent at hand as long as it is alive."""
@@ -134,6 +150,74 @@ class MemoryLedger:
             sent = _Sent(order.request, _planned(intent, order.risk, order.notional, correlation_id))
             self._sent[order.request.client_order_id] = at.live[order.request.client_order_id] = sent
         return Decided(verdict, tuple(intents))
+
+    def move_stop(
+        self, symbol: str, strategy: str, open_ms: int, stop_loss: float, reason: str, *, correlation_id: str
+    ) -> StopMove | None:
+        at = self._of(symbol)
+        position, moves = _position(at, symbol, strategy), at.moves.setdefault(strategy, {})
+        if open_ms in moves:
+            return _as_now(at, moves[open_ms])
+        newest_ms = max(next(reversed(moves), -1), at.fences.get(strategy, -1))
+        if not position.is_open or position.stop_loss == stop_loss or newest_ms > open_ms:
+            return None
+        opener = at.opener(position)
+        entry = EntryStop(opener.request.client_order_id, opener.request.stop_loss) if opener else None
+        refusal = why_not_moved(position, stop_loss, entry, desired=at.desired, halted=at.halted)
+        entry_id = entry.entry_id if entry else ""
+        move = StopMove(symbol, strategy, open_ms, entry_id, position.stop_loss, stop_loss, reason, refusal)
+        moves[open_ms] = move
+        if opener is not None and not refusal:
+            at.rest(position, opener, stop_loss)
+        return _as_now(at, move)
+
+    def resume_stop(self, symbol: str, strategy: str, entry_id: str, stop_loss: float) -> None:
+        """Begin with a stop that was moved before: where a position of that entry is open, it is to rest there."""
+        at = self._of(symbol)
+        position = _position(at, symbol, strategy)
+        opener = at.opener(position)
+        if opener is not None and opener.request.client_order_id == entry_id:
+            at.rest(position, opener, stop_loss)
+
+    def rules_behind_exits(self) -> dict[str, str]:
+        """Return the exit rule that asked for an exit, or had moved a stop, by the id of the order."""
+        moves = (move for at in self._symbols.values() for of in at.moves.values() for move in of.values())
+        rules = {
+            protective_order_id(move.entry_id, Leg.STOP_LOSS): rule_of(move.reason)
+            for move in moves
+            if not move.refusal
+        }
+        for (symbol, strategy, open_ms), row in self._decisions.items():
+            first = row["checks"][0] if row["checks"] else None
+            if first is not None and first.rule == EXIT_RULE:
+                identity = client_order_id(self._account, symbol, strategy, open_ms, Leg.EXIT)
+                rules[identity] = rule_of(first.reason)
+        return rules
+
+    def refuse_stop(self, move: StopMove, reason: str) -> StopMove:
+        at = self._of(move.symbol)
+        position = _position(at, move.symbol, move.strategy)
+        opener = at.opener(position)
+        if opener is not None and _as_now(at, move).is_current:
+            at.rest(position, opener, move.before)
+        refused = replace(move, refusal=reason, is_current=False)
+        at.moves[move.strategy][move.open_ms] = refused
+        return refused
+
+    def stop_move(self, symbol: str, strategy: str, open_ms: int) -> StopMove | None:
+        at = self._of(symbol)
+        move = at.moves.get(strategy, {}).get(open_ms)
+        return None if move is None else _as_now(at, move)
+
+    def stop_moves(self, symbol: str) -> Sequence[StopMove]:
+        at = self._of(symbol)
+        openers = [at.opener(position) for position in at.positions.values() if position.is_open]
+        entry_ids = {opener.request.client_order_id for opener in openers if opener}
+        every = (move for moves in at.moves.values() for move in moves.values())
+        return [move for move in every if move.entry_id in entry_ids and not move.refusal]
+
+    def decided(self, symbol: str, strategy: str, open_ms: int) -> Verdict | None:
+        return self._earlier(symbol, strategy, open_ms)
 
     def mark(self, *marks: Mark) -> bool:
         taken = []
@@ -363,6 +447,16 @@ class MemoryLedger:
 
 def _position(at: _Symbol, symbol: str, strategy: str) -> Position:
     return at.positions.get(strategy) or Position(symbol, strategy)
+
+
+def _as_now(at: _Symbol, move: StopMove) -> StopMove:
+    """Return a move as it was written down, and whether the stop is to rest there still."""
+    position = _position(at, move.symbol, move.strategy)
+    opener = at.opener(position)
+    unrefused = (one for one in reversed(at.moves.get(move.strategy, {}).values()) if not one.refusal)
+    is_newest = next(unrefused, None) == move
+    is_open = opener is not None and opener.request.client_order_id == move.entry_id
+    return replace(move, is_current=is_newest and is_open)
 
 
 def _planned(intent: Intent, risk: float, notional: float, correlation_id: str) -> BookedOrder:

@@ -6,11 +6,21 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from adapters import clock
-from adapters.paper import check_request
+from adapters.paper import check_request, check_stop, check_stop_owner
 from trading.candles import VOLUME, Candles
 from trading.errors import Broken, Rejected
-from trading.matching import Bar, Book, Change, FillTerms, Resting, at_close, next_change, on_bar
-from trading.orders import Fill, Leg, OpenOrder, OrderRequest, OrderState, Side, VenueOrder, VenuePosition
+from trading.matching import Bar, Book, Change, FillTerms, Resting, at_close, move_stop, next_change, on_bar
+from trading.orders import (
+    Fill,
+    Leg,
+    OpenOrder,
+    OrderRequest,
+    OrderState,
+    Side,
+    VenueOrder,
+    VenuePosition,
+    protective_order_id,
+)
 from trading.ports import VenueTerms
 
 _TERMS = VenueTerms(visibility_s=0.0, is_exact=True)
@@ -74,6 +84,24 @@ class MemoryVenue:
             books = self._books[order.symbol]
             books[order.strategy] = _without(books[order.strategy], client_order_id)
         return order.told()
+
+    def move_stop(self, entry_id: str, stop_loss: float, open_ms: int) -> None:
+        """Let the stop of an entry that filled rest at another price; see `adapters.paper.PaperVenue.move_stop`."""
+        check_stop(stop_loss)
+        stop = self._orders.get(protective_order_id(entry_id, Leg.STOP_LOSS))
+        owner = stop or self._orders.get(entry_id)
+        newest_entry = self._newest_entry(owner) if owner else None
+        check_stop_owner(entry_id, stop.state if stop else None, newest_entry)
+        assert owner is not None  # else it was refused
+        books = self._books[owner.symbol]
+        moved = move_stop(books[owner.strategy], entry_id, stop_loss, open_ms)
+        if moved is None:
+            return
+        books[owner.strategy] = moved.book
+        if stop is None:
+            self._note(owner.symbol, owner.strategy, moved.stop)
+        else:
+            stop.resting = moved.stop
 
     def find(self, client_order_id: str) -> VenueOrder | None:
         order = self._orders.get(client_order_id)
@@ -157,13 +185,21 @@ class MemoryVenue:
         books = self._books[symbol]
         book = books[strategy]
         for resting in orders:
-            self._orders[resting.client_order_id] = _Order(len(self._orders) + 1, symbol, strategy, resting)
+            self._note(symbol, strategy, resting)
         books[strategy] = Book(book.units, book.average_price, book.acted_ms, (*book.orders, *orders))
+
+    def _note(self, symbol: str, strategy: str, resting: Resting) -> None:
+        self._orders[resting.client_order_id] = _Order(len(self._orders) + 1, symbol, strategy, resting)
+
+    def _newest_entry(self, owner: _Order) -> str | None:
+        """Return the entry that filled last in the book of an order; None when none did."""
+        of_book = (fill for fill in reversed(self._fills[owner.symbol]) if fill.strategy == owner.strategy)
+        return next((fill.client_order_id for fill in of_book if fill.leg is Leg.ENTRY), None)
 
     def _apply(self, symbol: str, strategy: str, change: Change) -> None:
         """Take over all that one moment did to a book."""
         for resting in change.placed:
-            self._orders[resting.client_order_id] = _Order(len(self._orders) + 1, symbol, strategy, resting)
+            self._note(symbol, strategy, resting)
         for order_id, state, filled_units in change.settled:
             order = self._orders[order_id]
             order.state, order.filled_units = state, filled_units

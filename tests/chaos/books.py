@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from adapters import keys, paper_books
 from adapters.database import create_engine, read_only
-from adapters.tables import account_days, intents
+from adapters.tables import account_days, intents, stop_moves
 from tests.fixtures.books import verdicts
 from tests.fixtures.system import TradingSystem
 from trading.orders import OrderState
@@ -74,9 +74,17 @@ def read_books(system: TradingSystem, candles: Mapping[str, Sequence[int]]) -> B
         "orders": _by(ledger.orders(limit=LIMIT), "client_order_id"),
         "fills": _by(ledger.fills(limit=LIMIT), "fill_id"),
         "positions": {
-            (at.symbol, at.strategy): {"units": at.units, "average_price": at.average_price, "realised": at.realised}
+            (at.symbol, at.strategy): {
+                "units": at.units,
+                "average_price": at.average_price,
+                "realised": at.realised,
+                "stop_loss": at.stop_loss,
+            }
             for at in ledger.positions()
         },
+        "stop moves": _by(
+            _select(system.settings.ledger_url.get_secret_value(), stop_moves), "symbol", "strategy", "open_ms"
+        ),
         "days": _by(_select(system.settings.ledger_url.get_secret_value(), account_days), "account", "day"),
         "venue orders": _by(venue["orders"], "client_order_id"),
         "venue fills": _by(venue["fills"], "fill_id"),

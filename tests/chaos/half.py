@@ -21,6 +21,10 @@ from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import file_symbol
 
 SYMBOLS = ("XAUUSD", "BTCUSDT")
+TRAILED = "BTCUSDT"
+"""Its stops are moved."""
+TRAILING_DISTANCE = 1.0
+"""In quote currency: about half a candle, so that most positions have their stop moved, and many end there."""
 CANDLES = 6_000
 PACE_S = 0.02
 KILLS_EACH = 60
@@ -164,6 +168,7 @@ def chaos_symbols(folder: Path, seed: int) -> dict[str, Any]:
     for at, name in enumerate(SYMBOLS):
         path = write_candles(folder / f"{name}.csv", generated_candles(name, CANDLES, seed=seed + at))
         found[name] = file_symbol(path, venue=venue, strategy=strategy)
+    found[TRAILED]["exits"] = {"trailing_stop": {"distance": TRAILING_DISTANCE}}
     return found
 
 

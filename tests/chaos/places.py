@@ -49,6 +49,7 @@ HOOKED = (
                 *("balance", "desired", "fence", "fills", "fills_from", "has_exposure", "incidents", "incidents_of"),
                 *("overfilled", "owners", "quarantine", "untold", "exposures", "incident"),
                 *("close", "decisions", "order_states", "orders", "positions", "unsettled"),
+                *("decided", "stop_move", "stop_moves"),
             }
         ),
     ),
@@ -105,6 +106,8 @@ SENDING = (
     *("ledger.mark", "ledger.record_fills", "ledger.open_incidents", "ledger.mark_told"),
     *("liar.submit", "paper.submit", "sends.note"),
 )
+STOPS = ("ledger.refuse_stop", "liar.move_stop", "paper.move_stop")
+"""What is done to a stop that is to rest elsewhere; `ledger.move_stop` comes before, and only with a candle."""
 _ASKING = ("liar.sync", "paper.sync", "liar.find", "liar.fills", "liar.positions", "liar.open_orders")
 
 LISTED: Mapping[str, tuple[str, ...]] = {
@@ -123,11 +126,11 @@ LISTED: Mapping[str, tuple[str, ...]] = {
     "indicators": (*_STEP, *EVENTS, *AFRESH, UNBUILT),
     "strategy": (*_STEP, *EVENTS, *AFRESH, UNBUILT, "store.commit"),
     "execute": (
-        *(*_STEP, *EVENTS, *AFRESH, UNBUILT, *SENDING, *_ASKING),
-        *("ledger.decide", "store.expose", "store.commit"),
+        *(*_STEP, *EVENTS, *AFRESH, UNBUILT, *SENDING, *STOPS, *_ASKING),
+        *("ledger.decide", "ledger.move_stop", "store.expose", "store.commit"),
     ),
     "reconcile": (
-        *(*_TASK, *EVENTS, *AFRESH[1:], UNBUILT, *SENDING, *_ASKING),
+        *(*_TASK, *EVENTS, *AFRESH[1:], UNBUILT, *SENDING, *STOPS, *_ASKING),
         *("source.newest", "store.expose"),
     ),
     "control": (
@@ -150,12 +153,15 @@ NOT_PROVOKED = frozenset(
         *("control.ledger.set_quarantine", "control.ledger.clear_quarantine", "control.ledger.flatten"),
         *("fetch.source.close", *(f"{stage}.source.history" for stage in ("indicators", "strategy", "execute"))),
         "reconcile.source.history",
+        *("execute.ledger.refuse_stop", "reconcile.ledger.refuse_stop"),
         *(f"{stage}.{UNBUILT}" for stage in ("fetch", "indicators", "strategy", "execute", "reconcile")),
     }
 )
 """Known to be reached, and so seldom that no plan waits for them: tests in one process cut these writes."""
 
-_COMMITTING = frozenset({"paper.open", "paper.submit", "paper.cancel", "paper.sync", "sends.open", "sends.note"})
+_COMMITTING = frozenset(
+    {"paper.open", "paper.submit", "paper.cancel", "paper.move_stop", "paper.sync", "sends.open", "sends.note"}
+)
 
 
 def places_of(stage: str) -> list[str]:

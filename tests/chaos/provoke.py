@@ -6,7 +6,7 @@ from random import Random
 from celery import Celery
 
 from tests.chaos.director import Director, Hit
-from tests.chaos.places import AFRESH, EVENTS, SENDING, Target
+from tests.chaos.places import AFRESH, EVENTS, SENDING, STOPS, Target
 from tests.chaos.system import ChaosSystem
 
 EVERY_S = 0.4
@@ -66,17 +66,19 @@ class Provoker:
         self._director.board.is_market_still = False
 
     def _before_reconcile(self, method: str) -> tuple[str, Callable[[Hit], None]] | None:
-        """Kill a worker in the middle of an order, and have the comparison be the first message that the next one gets.
+        """Kill a worker in the middle of an order, or of a stop's move, and have the next one compare before all else.
 
-        The message that died with it comes again later: until then nobody else settles the order.
+        The message that died with it comes again later: until then nobody else settles what was under way.
         """
-        if method not in SENDING and method not in AFRESH:
+        if method not in SENDING and method not in STOPS and method not in AFRESH:
             return None
 
         def kill(hit: Hit) -> None:
             self._system.send(self._app, RECONCILE, _symbol(hit))
             self._system.kill_target(Target.WORKER, hit)
 
+        if method in STOPS:
+            return "execute.liar.move_stop.before", kill
         is_filled = method == "ledger.record_fills"
         return ("execute.ledger.record_fills.before" if is_filled else "execute.liar.submit.before"), kill
 

@@ -10,7 +10,7 @@ from adapters import keys
 from adapters.database import create_engine
 from adapters.paper_books import orders_table
 from adapters.sources.file import read_candles
-from adapters.tables import fills, intents, positions
+from adapters.tables import fills, intents, positions, stop_moves
 from tests.chaos.books import Books, compare
 from tests.chaos.half import chaos_symbols, quiet
 from tests.chaos.reference import Reference
@@ -116,6 +116,15 @@ def move_position(system: TradingSystem) -> None:
     in_ledger(system, sa.update(positions).where(positions.c.symbol == "XAUUSD").values(realised=0.125))
 
 
+def lose_move(system: TradingSystem) -> None:
+    newest = sa.select(sa.func.max(stop_moves.c.open_ms)).scalar_subquery()
+    in_ledger(system, sa.delete(stop_moves).where(stop_moves.c.open_ms == newest))
+
+
+def move_stop_at_venue(system: TradingSystem) -> None:
+    at_venue(system, sa.update(orders_table).where(orders_table.c.leg == "stop_loss").values(price=1.0))
+
+
 def look(reference: Reference, folder: Path) -> Books:
     return reference.books(due(folder))
 
@@ -126,6 +135,7 @@ def test_books_compared_with_themselves_show_no_difference(run: Reference, tmp_p
     assert compare(books, look(run, tmp_path)) == []
     assert len(books.parts["fills"]) > 40
     assert len(books.parts["journal"]) == 2 * COUNT
+    assert len(books.parts["stop moves"]) > 5
 
 
 @pytest.mark.parametrize(
@@ -139,6 +149,8 @@ def test_books_compared_with_themselves_show_no_difference(run: Reference, tmp_p
         (count_candle_twice, "doubled", "journal of XAUUSD"),
         pytest.param(swap_fills, "reordered", "fills of XAUUSD", marks=pytest.mark.long),
         pytest.param(move_position, "differs", "positions", marks=pytest.mark.long),
+        pytest.param(lose_move, "lost", "stop moves", marks=pytest.mark.long),
+        pytest.param(move_stop_at_venue, "differs", "venue orders", marks=pytest.mark.long),
     ],
 )
 def test_doctored_books_are_reported_as_what_they_are(

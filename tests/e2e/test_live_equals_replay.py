@@ -64,10 +64,12 @@ def test_shipped_candles_of_two_symbols_live_are_what_replay_makes_of_them(
     make_system: MakeSystem, tmp_path: Path
 ) -> None:
     files, symbols = shipped(tmp_path, {"EURUSD": SHORT, "GOOG": SHORT})
+    symbols["GOOG"]["exits"] = {"trailing_stop": {"distance_fraction": 0.02}}
 
     live = played(make_system, files, symbols, limit_s=60)
 
     assert_equal(live, files, 2 * SHORT)
+    assert any(": trailing_stop: " in text for text in live.journal("GOOG").values()), "no stop was moved"
 
 
 @pytest.mark.long

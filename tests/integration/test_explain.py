@@ -20,9 +20,10 @@ from tests.fixtures.live_replay import recorded_again
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem, file_symbol
 from trading.candles import Candles
-from trading.flow import Wake
+from trading.events import Event, EventType
+from trading.flow import EndReason, Wake
 from trading.journal import Entry
-from trading.lifecycle import DesiredState
+from trading.lifecycle import DesiredState, PositionPolicy
 from worker.cli import trading
 
 MINUTE_MS = 60_000
@@ -155,6 +156,23 @@ def test_candle_whose_window_is_not_whole_says_so(played: TradingSystem) -> None
     assert any("no indicator values" in note for note in found["notes"])
 
 
+def test_events_are_looked_for_near_the_candle_and_the_end_of_its_position(played: TradingSystem) -> None:
+    client, key = played.stores().redis, keys.events(played.settings.namespace)
+    silent = next(one for one in entries(played)[60:] if one.decision == "no signal").open_ms
+    traded = decided(played, lambda one: one["outcome"] == "accepted")["open_ms"]
+    told = {at_ms: len(explained(played, at_ms)["events"]) for at_ms in (silent, traded)}
+    newest = cast("list[tuple[bytes, Any]]", client.xrevrange(key, count=1))[0][0]
+    for minutes in (5, 120):
+        for at_ms in (silent, traded):
+            event = Event(type=EventType.SIGNAL_REJECTED, symbol=GOLD, market_ms=0, correlation_id=f"{GOLD}:1m:{at_ms}")
+            late_ms = int(newest.split(b"-")[0]) + minutes * MINUTE_MS
+            client.xadd(key, {"event": event.model_dump_json(), "at_ms": late_ms}, id=f"{late_ms}-*")
+
+    assert {at_ms: len(explained(played, at_ms)["events"]) for at_ms in told} == {
+        at_ms: count + 1 for at_ms, count in told.items()
+    }
+
+
 @pytest.mark.parametrize("kind", ["accepted", "silent"])
 def test_replay_of_the_same_candles_gives_the_same_page_but_for_what_a_live_run_alone_has(
     played: TradingSystem, tmp_path: Path, kind: str
@@ -284,3 +302,48 @@ def test_run_in_which_a_person_closed_a_position_is_compared_up_to_there_and_aga
     assert before.left_out == [f"{GOLD}: 60 candles after {GOLD} was closed or adopted (flatten)"]
     assert after.left_out == []
     assert [one["request"]["leg"] for one in page["orders"]][-1] == "exit"
+
+
+@pytest.mark.parametrize("policy", ["hold", "flatten"])
+def test_run_in_which_a_symbol_was_set_aside_is_replayed_with_what_its_policy_did(
+    tmp_path: Path, own_redis: RedisServer, policy: PositionPolicy
+) -> None:
+    path = write_candles(tmp_path / "gold.csv", tape(GOLD, 3))
+    system = TradingSystem(tmp_path / "system", own_redis, {GOLD: file_symbol(path)}, account=LIMITS)
+    try:
+        pipeline, ledger = system.pipeline(GOLD), system.stores().ledger
+        while len(ledger.fills(GOLD)) < 6 or not any(one.is_open for one in ledger.positions()):
+            pipeline.advance(Wake(GOLD))
+        began = len(entries(system))
+        ledger.set_quarantine(GOLD, policy, cause="no-progress", reason="it hung")
+        system.stores().store.set_quarantine(GOLD, policy)
+        while pipeline.advance(Wake(GOLD)).reason is not EndReason.QUARANTINED:
+            assert len(entries(system)) < CANDLES - 100, "the position was never closed: the test shows nothing"
+        ended = len(entries(system))
+        ledger.clear_quarantine(GOLD, reason="mended")
+        system.stores().store.set_quarantine(GOLD, None)
+        for _ in range(60):
+            pipeline.advance(Wake(GOLD))
+
+        _, whole = recorded_again(system)
+        _, again = recorded_again(system, from_ms=entries(system)[ended + 1].open_ms)
+        found, aside = recorded_again(system, to_ms=entries(system)[ended].open_ms)
+        page = explained(system, entries(system)[began].open_ms)
+        journal = entries(system)
+    finally:
+        system.stop()
+
+    assert [one.quarantine for one in journal[began:ended]] == [policy] * (ended - began)
+    assert {one.decision for one in journal[began:ended]} == {f"quarantined ({policy}): nothing is decided"}
+    assert (whole.differences, again.differences, aside.differences) == ([], [], [])
+    assert again.left_out == []
+    if policy == "hold":
+        assert aside.is_identical
+        assert page["headline"] == "no trade: the symbol was set aside (hold)"
+        assert whole.left_out == []
+        assert len(found.recording.tracks[GOLD].entries) == ended
+    else:
+        assert page["headline"].startswith("closed without a signal: exit ")
+        assert whole.left_out == [
+            f"{GOLD}: {60 + ended - began - 1} candles after {GOLD} was closed or adopted (flatten)"
+        ]

@@ -22,7 +22,7 @@ class Feed:
     """One symbol: what its first three services have handed on, and how much of that was executed.
 
     Attributes:
-        signals: Everything that its strategy said so far.
+        signals: Everything that its strategy said so far, and the exits that rules asked for.
         candle_count: Candles executed so far.
     """
 
@@ -88,6 +88,7 @@ class Feed:
             "signals": signals,
         }
         self._pipeline.execute.handle(batch.model_copy(update=changes))
+        self.signals += self._pipeline.execute.exited
         self.candle_count += last - self._executed
         self._executed, self._signaled = last, self._signaled + len(signals)
         if last == len(batch.candles):

@@ -6,6 +6,7 @@ Times are milliseconds since the epoch, UTC; prices and money are in quote curre
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -92,7 +93,8 @@ class Trade:
         exit_price: Average price of what was closed; None while it is open.
         fees: Of all its fills.
         profit: Realised, after fees; what is still open counts nothing.
-        exit_reason: `stop_loss`, `take_profit`, `signal`, `reversal` or `end`; None while it is open.
+        exit_reason: `stop_loss`, `take_profit`, `signal`, `reversal` or `end`, or the exit rule that asked for it or
+            had moved the stop that was hit, such as `trailing_stop`; None while it is open.
         entry_order_id: `client_order_id` of the order that opened it.
         exit_order_id: Of the order that closed it.
         stop_loss: The stop it began with; None for none.
@@ -188,7 +190,11 @@ class Replay:
 
 
 def trades_of(
-    booked: Iterable[Booked], requests: Iterable[OrderRequest], *, at_end: frozenset[str] = frozenset()
+    booked: Iterable[Booked],
+    requests: Iterable[OrderRequest],
+    *,
+    at_end: frozenset[str] = frozenset(),
+    rules: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Trade]:
     """Fold fills into trades.
 
@@ -196,6 +202,7 @@ def trades_of(
         booked: Each fill with the position before and after it, in the order of their sequence.
         requests: The orders that were decided on: they tell stops, and exits that a new entry followed.
         at_end: Ids of the orders that closed what was open when the candles ended.
+        rules: Names of the exit rules behind orders, by the ids of these; what is missing is told by its leg.
     """
     by_id = {request.client_order_id: request for request in requests}
     entered = {(one.symbol, one.strategy, one.decided_ms) for one in by_id.values() if one.leg is Leg.ENTRY}
@@ -207,7 +214,8 @@ def trades_of(
         is_over = before.is_open and after.units * before.units <= 0
         if is_over:
             is_reversal = order is not None and (*key, order.decided_ms) in entered
-            reason = END if fill.client_order_id in at_end else _reason(fill.leg, is_reversal=is_reversal)
+            usual = END if fill.client_order_id in at_end else _reason(fill.leg, is_reversal=is_reversal)
+            reason = rules.get(fill.client_order_id, usual)
             done.append(open_trades.pop(key).closed(fill, before, after, reason))
         if after.is_open and (is_over or not before.is_open):
             open_trades[key] = _OpenTrade(fill, order, before.realised, abs(after.units))

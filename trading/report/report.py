@@ -20,7 +20,7 @@ class Report:
         refused: Of them, those that a rule refused.
         by_symbol: Closed trades by symbol.
         by_strategy: Closed trades by strategy.
-        by_exit_reason: Closed trades by `stop_loss`, `take_profit`, `signal`, `reversal`, `end`.
+        by_exit_reason: Closed trades by `stop_loss`, `take_profit`, `signal`, `reversal`, `end` and exit rules.
         by_side: Closed trades by `long` and `short`.
         months: The account month by month.
         refusals: Refused signals by rule and symbol.

@@ -12,7 +12,6 @@ from trading.entry import EntryRules
 from trading.entry import refusal as entry_refusal
 from trading.errors import Rejected
 from trading.events import (
-    Event,
     EventType,
     IndicatorsUpdated,
     Refusal,
@@ -22,13 +21,14 @@ from trading.events import (
     SignalSide,
     correlation_id,
     joined,
+    of_signal,
 )
 from trading.flow import SILENT, End, EndReason
 from trading.indicator_rows import IndicatorRows
 from trading.lifecycle import DesiredState
 from trading.services.base import Service
 from trading.shared_indicators import SharedIndicators
-from trading.strategies import Strategy
+from trading.strategies import PositionRule, Strategy
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,7 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
         self._entry_rules = entry_rules
         self._chronicle = chronicle
         self._terms = terms
+        self._is_managing = any(isinstance(one, PositionRule) for one in strategies.values())
 
     def process(self, message: IndicatorsUpdated) -> SignalGenerated | End:
         judged = self._judge_candles(message)
@@ -141,7 +142,11 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
 
     def _hand_on(self, message: IndicatorsUpdated, judged: "_Judged") -> SignalGenerated:
         generated = SignalGenerated(
-            **message.carried(), signals=judged.signals, regimes=message.regimes, decisions=judged.decisions
+            **message.carried(),
+            signals=judged.signals,
+            regimes=message.regimes,
+            decisions=judged.decisions,
+            rows=message.rows.since(int(message.candles.open_ms[0])) if self._is_managing else None,
         )
         self._bus.publish(generated)
         return generated
@@ -149,22 +154,8 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
     def _tell_signal(
         self, message: IndicatorsUpdated, kind: EventType, signal: Signal, reason: str, *, rule: str | None = None
     ) -> None:
-        self._bus.tell(lambda: [self._signal_event(message, kind, signal, reason, rule)])
-
-    def _signal_event(
-        self, message: IndicatorsUpdated, kind: EventType, signal: Signal, reason: str, rule: str | None
-    ) -> Event:
-        details = signal.model_dump(mode="json", exclude={"open_ms"}, exclude_none=True)
-        if rule is not None:
-            details["rule"] = rule
-        return Event(
-            type=kind,
-            symbol=self.symbol,
-            correlation_id=correlation_id(self.symbol, message.timeframe, signal.open_ms),
-            market_ms=signal.open_ms,
-            reason=reason,
-            details=details,
-        )
+        cause = correlation_id(self.symbol, message.timeframe, signal.open_ms)
+        self._bus.tell(lambda: [of_signal(kind, self.symbol, signal, cause, reason=reason, rule=rule)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,25 +1,39 @@
 """Fourth stage: the one place that talks to the venue and writes the ledger."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from trading import trade_events
 from trading.adoption import Holdings
 from trading.bus import LocalBus
-from trading.candles import Candles, timeframe_ms
+from trading.candles import CLOSE, Candles, timeframe_ms
 from trading.chronicle import Chronicle
 from trading.errors import Transient
-from trading.events import Signal, SignalGenerated, SignalSide, correlation_id, joined
+from trading.events import (
+    EventType,
+    Refusal,
+    Signal,
+    SignalGenerated,
+    SignalSide,
+    correlation_id,
+    joined,
+    of_signal,
+)
+from trading.exit_watch import Answer, ExitWatch, Written
+from trading.exits import DRY, EXIT_RULE, ExitRules, moved, stays, words_of
 from trading.flattening import Flattened, Wish
 from trading.flow import End, EndReason
 from trading.lifecycle import DesiredState
 from trading.orders import VenueOrder
 from trading.ports import Ledger, SymbolStore
-from trading.positions import Position
+from trading.positions import Position, StopMove
 from trading.reconciliation import Action
-from trading.risk import OK, LedgerView, Verdict
+from trading.risk import OK, Check, LedgerView, Verdict
 from trading.services.base import Service
 from trading.settlement import Settlement
+from trading.shared_indicators import SharedIndicators
+from trading.strategies import ExitNow, MoveStop
 
 Judge = Callable[[LedgerView, Signal], Verdict]
 
@@ -28,7 +42,11 @@ class TradeExecutionService(Service[SignalGenerated, End]):
     """Shows the venue each candle, books its fills, turns signals into intents and intents into orders.
 
     The order is the same for a batch of one and of a thousand: the candles up to a signal's own, their fills, then the
-    signal. So a decision sees the position as it was at its candle's close.
+    signal. So a decision sees the position as it was at its candle's close. Where a strategy has exit rules, each
+    candle is taken alone as long as something is open: its fills, its signals, then the rules.
+
+    Attributes:
+        exited: The exits that rules asked for in the last message.
     """
 
     def __init__(
@@ -46,6 +64,8 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         is_enabled: bool = True,
         quoted_spread: Callable[[], float] | None = None,
         is_alone: bool = True,
+        exits: Mapping[str, ExitRules] | None = None,
+        shared: SharedIndicators | None = None,
     ) -> None:
         """Make the service.
 
@@ -53,6 +73,8 @@ class TradeExecutionService(Service[SignalGenerated, End]):
             is_dry_run: Decide and write down, send nothing.
             quoted_spread: Asks the venue for ask minus bid, in quote currency; None where no rule needs it.
             is_alone: The symbol has one strategy, which the journal need not name.
+            exits: By strategy, what is asked about its open position after each candle; None for nothing.
+            shared: The columns of each strategy; needed where one has a hook among `exits`.
         """
         super().__init__(symbol, bus, now_s=now_s, is_enabled=is_enabled)
         self._settlement = settlement
@@ -63,11 +85,14 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         self._is_dry_run = is_dry_run
         self._quoted_spread = quoted_spread
         self._is_alone = is_alone
+        self._exits = ExitWatch(symbol, exits or {}, ledger, shared)
+        self.exited: list[Signal] = []
         self.reset()
 
     def reset(self) -> None:
         """Ask ledger and venue again for what is remembered between candles."""
         self._settlement.reset()
+        self._exits.reset()
         self._has_exposure: bool | None = None
 
     def pass_over(self, message: SignalGenerated) -> End:
@@ -82,18 +107,46 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         self._settlement.renew_patience()
         if not self._settlement.is_settled:
             self.reconcile(message.as_of_ms)
+        self.exited = []
+        self._exits.begin(message)
         for segment, signals, at in _segments(candles, message.signals):
-            seen_ms = message.seen_ms(int(candles.open_ms[at]))
-            if self._settlement.book(segment, seen_ms):
-                self._has_exposure = None
-            if signals:
-                told = [(signal.strategy, self._decide(message, signal)) for signal in signals]
-                decisions[at] = joined(told, is_alone=self._is_alone)
+            begin = at + 1 - len(segment)
+            for part, is_watched in self._parts(segment):
+                begin += len(part)
+                if self._settlement.book(part, message.seen_ms(part.last_open_ms)):
+                    self._forget_holdings()
+                told = self._decide_all(message, signals, part if is_watched else None) if begin > at else []
+                if is_watched:
+                    told += self._ask_rules(message, part, signals if begin > at else ())
+                if told:
+                    decisions[begin - 1] = joined(told, is_alone=self._is_alone)
         if self._has_exposure is None:
             self._has_exposure = self._ledger.has_exposure(self.symbol)
         self._chronicle.close(message, candles, decisions, message.regimes, has_exposure=self._has_exposure)
-        reason = EndReason.DECIDED if message.signals else EndReason.SETTLED
+        self._exits.end(message)
+        reason = EndReason.DECIDED if message.signals or self.exited else EndReason.SETTLED
         return End(reason, decisions[-1], message.more, message.last_open_ms)
+
+    def _parts(self, segment: Candles) -> Iterator[tuple[Candles, bool]]:
+        """Cut off one candle after the other while exit rules may have something to say; what is left comes as a whole.
+
+        Yields (candles, whether the rules are to be asked after them).
+        """
+        at = 0
+        while self._exits and at < len(segment) and self._is_watched(int(segment.open_ms[at])):
+            yield segment[at : at + 1], True
+            at += 1
+        if at < len(segment):
+            yield segment[at:], False
+
+    def _is_watched(self, open_ms: int) -> bool:
+        if self._has_exposure is None:
+            self._has_exposure = self._ledger.has_exposure(self.symbol)
+        return self._has_exposure or self._exits.is_written(open_ms)
+
+    def _forget_holdings(self) -> None:
+        self._has_exposure = None
+        self._exits.forget()
 
     def reconcile(self, as_of_ms: int | None) -> list[Action]:
         """Settle what is not settled and compare ledger and venue; return what was done and what is left.
@@ -197,37 +250,113 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         rows = self._store.window(self.symbol, 1, until_ms=cursor_ms).rows()
         return (int(rows[0][0]), rows[0][4]) if rows else None
 
+    def _decide_all(
+        self, message: SignalGenerated, signals: Sequence[Signal], watched: Candles | None
+    ) -> list[tuple[str, str]]:
+        """Decide on the signals of a candle, and return what to tell of each.
+
+        Args:
+            watched: The candle, where the exit rules are asked at a signal that leaves the position as it is.
+        """
+        told = []
+        for signal in signals:
+            words: list[str] = []
+            answer = None
+            if watched is not None and (answer := self._exits.of_signal(signal, watched)) is not None:
+                words.append(self._carry_out(message, signal.strategy, watched, answer))
+            if not isinstance(answer, ExitNow):
+                words.append(self._decide(message, signal))
+            told.append((signal.strategy, "; ".join(filter(None, words))))
+        return told
+
+    def _ask_rules(self, message: SignalGenerated, candle: Candles, signals: Sequence[Signal]) -> list[tuple[str, str]]:
+        """Ask the exit rules of the strategies that did not speak at a candle, and return what to tell of each."""
+        told = [
+            (strategy, self._carry_out(message, strategy, candle, answer))
+            for strategy, answer in self._exits.asked(candle, {signal.strategy for signal in signals})
+        ]
+        return [(strategy, words) for strategy, words in told if words]
+
+    def _carry_out(self, message: SignalGenerated, strategy: str, candle: Candles, answer: Answer | Written) -> str:
+        """Do what an exit rule answered, or tell what was done before, and return the decision for the journal."""
+        open_ms = candle.last_open_ms
+        match answer:
+            case ExitNow(reason):
+                return self._exit(message, strategy, candle, reason)
+            case MoveStop(stop_loss, reason):
+                return self._move_stop(message, strategy, open_ms, stop_loss, reason)
+            case Refusal():
+                return stays(self._exits.stop_of(strategy), answer.reason)
+            case StopMove():
+                # said again in case that the venue, or those who listen, have not heard of it
+                return self._move_stop(message, strategy, open_ms, answer.after, answer.reason) or words_of(answer)
+            case Verdict():
+                return self._told_exit(answer)
+
+    def _exit(self, message: SignalGenerated, strategy: str, candle: Candles, reason: str) -> str:
+        signal = Signal(
+            strategy=strategy,
+            open_ms=candle.last_open_ms,
+            side=SignalSide.CLOSE,
+            price=float(candle.values[-1, CLOSE]),
+            reason=reason,
+        )
+        self.exited.append(signal)
+
+        def judged(view: LedgerView) -> Verdict:
+            verdict = self._judge(view, signal)
+            return replace(verdict, checks=(Check(EXIT_RULE, is_met=True, reason=reason), *verdict.checks))
+
+        return self._decided(message, signal, judged, self._told_exit, is_news=True)
+
+    def _move_stop(self, message: SignalGenerated, strategy: str, open_ms: int, stop_loss: float, reason: str) -> str:
+        if self._is_dry_run:
+            return f"{DRY}{moved(self._exits.stop_of(strategy), stop_loss, reason)}"
+        move = self._settlement.move_stop(strategy, open_ms, stop_loss, reason, message.seen_ms(open_ms))
+        self._forget_holdings()
+        return words_of(move) if move is not None else ""
+
     def _decide(self, message: SignalGenerated, signal: Signal) -> str:
+        return self._decided(message, signal, self._judge_of(signal), partial(self._told, signal.words))
+
+    def _decided(
+        self,
+        message: SignalGenerated,
+        signal: Signal,
+        judge: Callable[[LedgerView], Verdict],
+        told: Callable[[Verdict], str],
+        *,
+        is_news: bool = False,
+    ) -> str:
         """Have the ledger decide on a signal, send what it wrote down, and return the decision for the journal.
 
         A candle that was decided before gives the same text again, and no order.
+
+        Args:
+            is_news: Nobody has told of the signal yet.
         """
         self._store.expose(self.symbol)
-        self._has_exposure = None
-        said = signal.words
+        self._forget_holdings()
         cause = correlation_id(self.symbol, message.timeframe, signal.open_ms)
         decided = self._ledger.decide(
-            self.symbol,
-            signal.strategy,
-            signal.open_ms,
-            self._judge_of(signal),
-            correlation_id=cause,
-            dry_run=self._is_dry_run,
+            self.symbol, signal.strategy, signal.open_ms, judge, correlation_id=cause, dry_run=self._is_dry_run
         )
         verdict = decided.verdict
         if verdict is None:
             self._bus.publish(trade_events.of_fence(signal, self.symbol, cause))
-            return self._told(said, decided.earlier) if decided.earlier else f"{said} -> decided before"
+            return told(decided.earlier) if decided.earlier else f"{signal.words} -> decided before"
         if verdict.rule == "unsettled":
             self._settlement.is_settled = False  # ask the venue again, an order may have ended there unseen
         if verdict.incident is not None:
             self._settlement.tell()
+        if is_news:
+            self._bus.tell(lambda: [of_signal(EventType.SIGNAL_GENERATED, self.symbol, signal, cause)])
         self._bus.tell(lambda: trade_events.of_verdict(signal, verdict, self.symbol, cause))
         if decided.intents:
             seen_ms = message.seen_ms(signal.open_ms)
             self._settlement.send(decided.intents, seen_ms)
             self._settlement.book(Candles.empty(), seen_ms)
-        return self._told(said, verdict)
+        return told(verdict)
 
     def _judge_of(self, signal: Signal) -> Callable[[LedgerView], Verdict]:
         """Return what judges a signal under the account's lock; what it needs of the venue is asked for before."""
@@ -238,7 +367,10 @@ class TradeExecutionService(Service[SignalGenerated, End]):
 
     def _told(self, said: str, verdict: Verdict) -> str:
         text = verdict.reason if verdict.rule == OK else f"{said} -> refused by {verdict.rule}: {verdict.reason}"
-        return f"dry run, nothing sent: {text}" if self._is_dry_run else text
+        return f"{DRY}{text}" if self._is_dry_run else text
+
+    def _told_exit(self, verdict: Verdict) -> str:
+        return self._told("exit", verdict)
 
 
 def _segments(candles: Candles, signals: Sequence[Signal]) -> Iterator[tuple[Candles, Sequence[Signal], int]]:

@@ -1,7 +1,7 @@
-"""The form of an exit rule that looks at the open position. Nothing calls one yet: see docs/strategies.md.
+"""The form of an exit rule that looks at the open position; docs/exits.md has a whole one.
 
-`Strategy.signals` does not see the position, so that one call may answer for a whole history. A rule that needs it,
-such as a trailing stop, is asked once for each candle while a position is open.
+`Strategy.signals` does not see the position, so that one call may answer for a whole history. A rule that needs it
+is asked once for each candle while a position is open.
 """
 
 from collections.abc import Mapping
@@ -55,9 +55,9 @@ class PositionRule(Protocol):
         """Return what to do with the position after a candle, None to leave it.
 
         A pure function: the same row and position give the same answer. Where `signals` says something of the same
-        candle, that goes first.
+        candle that may change the position, that goes first, and this is not asked.
 
         Args:
-            row: Of the candle: `close` and the columns of `indicators`.
+            row: Of the candle: `open_ms`, `open`, `high`, `low`, `close`, and the columns of `indicators`.
         """
         ...

@@ -10,7 +10,6 @@ from trading.strategies.base import Strategy
 from trading.strategies.donchian_breakout import DonchianBreakout
 from trading.strategies.ema_cross import EmaCross
 from trading.strategies.macd_cross import MacdCross
-from trading.strategies.position_rule import PositionRule
 from trading.strategies.rsi_reversion import RsiReversion
 from trading.strategies.sma_cross import SmaCross
 
@@ -53,10 +52,6 @@ def strategy_class(name: str) -> type[Strategy]:
     missing = sorted(getattr(found, "__abstractmethods__", ()))
     if missing:
         raise _unusable(name, f"does not define: {', '.join(missing)}")
-    if issubclass(found, PositionRule):
-        raise _unusable(
-            name, "defines manage_position, which nothing calls yet: give stop_loss and take_profit instead"
-        )
     return found
 
 

@@ -12,6 +12,7 @@ from trading.indicator_rows import IndicatorRows
 from trading.strategies import Strategy
 from trading.strategy_checks.asking import NOTHING, Answer, ask, difference, shown
 from trading.strategy_checks.findings import CheckName, Looked, Report
+from trading.strategy_checks.hook import check_hook
 from trading.strategy_checks.series import Series
 from trading.strategy_checks.values import check_value_then, check_warm_up, longer_window, rows_of
 
@@ -84,6 +85,7 @@ class _Trial:
             self._add(CheckName.ERROR, self._open_ms(-1), "signals", "signals for all rows", whole.fault)
             return 0
         self._check_prices(whole)
+        check_hook(self._make, self._series, self._rows, self._report)
         self._note(whole)
         return self._check_live(whole, advance) if self._is_repeatable(whole) else 0
 

@@ -1,17 +1,16 @@
 """What journal, ledger and events still know of one candle."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
 from adapters import keys
+from adapters.candle_books import CandleBooks, decided_within, read_candle_books
 from adapters.explain_terms import terms_of
 from adapters.journal import JournalReader
-from adapters.ledger_recording import RecordedBooks, read_recorded_books
-from adapters.read_recording import lookback_of
+from adapters.read_recording import lookback_of, window_of
 from adapters.recorded_runs import as_fill, as_request
 from adapters.redis_client import talking_to_redis
-from adapters.redis_store import unpacked
 from configs.load import SystemConfig
 from trading.candles import Candles, timeframe_ms
 from trading.events import Event, Regime, correlation_id
@@ -24,7 +23,10 @@ from worker.commands.outcome import ExitCode, Failed
 from worker.commands.output import minute
 
 _BEFORE_MS = 600_000
-"""Events of a candle are looked for from so long before it was committed."""
+"""Events of a candle are looked for from so long before it was committed: clocks may differ."""
+
+_AFTER_MS = 3_600_000
+"""And until so long after the commit of the last candle that it led to something on."""
 
 
 def explain_live(access: Access, symbol: str, at_ms: int) -> list[Explanation]:
@@ -40,23 +42,36 @@ def explain_live(access: Access, symbol: str, at_ms: int) -> list[Explanation]:
     journal = JournalReader(access.redis, access.settings.namespace, symbol)
     count = lookback_of(symbol, access.system).history_count + 1
     entries = journal.until(at_ms, count)
-    books = read_recorded_books(access.engine, access.system.account.name, symbol)
     if entries and holds(entries[-1].open_ms, entries[-1].timeframe or timeframe, at_ms):
         entry, timeframe = entries[-1], entries[-1].timeframe or timeframe
         candles = _candles(access, symbol, entries)
     else:
-        entry = _from_ledger(access, journal, entries, books, symbol, at_ms)
+        entry = _from_ledger(access, journal, entries, symbol, at_ms)
         candles = Candles.empty()
-    events = _events(access, entry)
+    books = read_candle_books(
+        access.engine,
+        access.system.account.name,
+        symbol,
+        entry.open_ms,
+        entry.open_ms + timeframe_ms(timeframe) - 1,
+        correlation_id=entry.correlation_id,
+    )
     found = []
+    strategies = access.system.symbols[symbol].books
     for terms in terms_of(symbol, access.system):
-        recorded = _recorded(terms, symbol, timeframe, entry, candles, books)
-        found.append(explain(replace(recorded, events=events), terms))
-    return found
+        found.append(explain(_recorded(terms, strategies, symbol, timeframe, entry, candles, books), terms))
+    events = _events(access, entry.correlation_id, *_told_within(journal, entry, books, found))
+    return [replace(one, events=events) for one in found]
 
 
 def _recorded(
-    terms: Terms, symbol: str, timeframe: str, entry: Entry, candles: Candles, books: RecordedBooks
+    terms: Terms,
+    strategies: Collection[str],
+    symbol: str,
+    timeframe: str,
+    entry: Entry,
+    candles: Candles,
+    books: CandleBooks,
 ) -> Recorded:
     """Return what is known of a candle and of one strategy; all there is where the symbol has no other."""
     asked = {row["id"]: row for row in books.decisions if row["correlation_id"] == entry.correlation_id}
@@ -66,7 +81,7 @@ def _recorded(
     return Recorded(
         symbol,
         timeframe,
-        of_strategy(entry, _ruling(signaled), has_signals=bool(asked), is_alone=terms.is_alone),
+        of_strategy(entry, terms.strategy_name, _ruling(signaled), has_signals=bool(asked), strategies=strategies),
         candles,
         _ruling(signaled),
         own,
@@ -78,11 +93,10 @@ def _recorded(
 def _candles(access: Access, symbol: str, entries: list[Entry]) -> Candles:
     """Return the recorded candles up to an entry: those of the journal, and before them those of the window."""
     journaled = candles_of(entries)
-    first_ms = int(journaled.open_ms[0]) if len(journaled) else entries[-1].open_ms
-    key = keys.window(access.settings.namespace, symbol)
-    with talking_to_redis():
-        window = unpacked(cast("list[bytes]", access.redis.lrange(key, 0, -1)))
-    return window.until(first_ms - 1).then(journaled) if len(journaled) else Candles.empty()
+    if not len(journaled):
+        return journaled
+    window = window_of(access.redis, access.settings.namespace, symbol)
+    return window.until(int(journaled.open_ms[0]) - 1).then(journaled)
 
 
 def _ruling(row: Mapping[str, Any] | None) -> Ruling | None:
@@ -97,12 +111,33 @@ def _fate(row: Mapping[str, Any]) -> OrderFate:
     return OrderFate(as_request(row), state, row["filled_units"], row["note"], row["venue_order_id"], row["attempt"])
 
 
-def _events(access: Access, entry: Entry) -> list[Happening]:
+def _told_within(
+    journal: JournalReader, entry: Entry, books: CandleBooks, found: Sequence[Explanation]
+) -> tuple[int | None, int | None]:
+    """Return the wall clock from which and until which events of a candle may be; None where that is not known."""
+    written = [row["written_at_ms"] for row in books.decisions]
+    known = [entry.at_ms, *written] if entry.at_ms else written
+    if not known:
+        return None, None
+    since_ms, until_ms = max(min(known) - _BEFORE_MS, 0), max(known) + _AFTER_MS
+    orders = [order for one in found for order in one.orders]
+    if not orders:
+        return since_ms, until_ms
+    trades = [trade for one in found for trade in one.trades]
+    if any(not order.state.is_final for order in orders) or any(trade.exit_ms is None for trade in trades):
+        return since_ms, None
+    filled_ms = max((fill.market_ms for one in found for fill in one.fills), default=entry.open_ms)
+    later = journal.after(max([filled_ms, *(trade.exit_ms or 0 for trade in trades)]))
+    return since_ms, later.at_ms + _AFTER_MS if later and later.at_ms else None
+
+
+def _events(access: Access, cause: str, since_ms: int | None, until_ms: int | None) -> list[Happening]:
     """Return the events of a candle that are still in the stream."""
-    first = f"{entry.at_ms - _BEFORE_MS}-0" if entry.at_ms else "-"
-    wanted = f'"correlation_id":"{entry.correlation_id}"'.encode()
+    first = "-" if since_ms is None else f"{since_ms}-0"
+    last = "+" if until_ms is None else f"{until_ms}"
+    wanted = f'"correlation_id":"{cause}"'.encode()
     with talking_to_redis():
-        answer = access.redis.xrange(keys.events(access.settings.namespace), first)
+        answer = access.redis.xrange(keys.events(access.settings.namespace), first, last)
     found = []
     for _, fields in cast("list[tuple[bytes, dict[bytes, bytes]]]", answer):
         if wanted in fields[b"event"]:
@@ -111,19 +146,17 @@ def _events(access: Access, entry: Entry) -> list[Happening]:
     return found
 
 
-def _from_ledger(
-    access: Access, journal: JournalReader, before: list[Entry], books: RecordedBooks, symbol: str, at_ms: int
-) -> Entry:
+def _from_ledger(access: Access, journal: JournalReader, before: list[Entry], symbol: str, at_ms: int) -> Entry:
     """Make an entry of what the ledger decided on a candle that the journal does not have any more.
 
     Raises:
         Failed: It decided nothing either.
     """
     timeframe = access.system.symbols[symbol].timeframe
-    for row in books.decisions:
-        if row["origin"] == "signal" and holds(row["open_ms"], timeframe, at_ms):
-            cause = correlation_id(symbol, timeframe, row["open_ms"])
-            return Entry(row["open_ms"], row["reason"], Regime.UNKNOWN.value, row["correlation_id"] or cause)
+    first_ms = at_ms - timeframe_ms(timeframe) + 1
+    for row in decided_within(access.engine, access.system.account.name, symbol, first_ms, at_ms):
+        cause = correlation_id(symbol, timeframe, row["open_ms"])
+        return Entry(row["open_ms"], row["reason"], Regime.UNKNOWN.value, row["correlation_id"] or cause)
     why = _why_none(access.system, journal, before, symbol, at_ms, access.settings.journal_max_len)
     raise Failed(ExitCode.NO, f"no candle of {symbol} at {minute(at_ms)} UTC: {why}")
 

@@ -7,6 +7,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from trading.exits import is_of_stop
 from trading.explanation import Explanation, OrderFate, Protective
 from trading.orders import Fill
 from trading.replay.result import Trade
@@ -84,7 +85,8 @@ def _check(rule: str, reason: str, *, is_met: bool) -> Text:
 def _decision(found: Explanation) -> str:
     ruling = found.ruling
     if ruling is None:
-        return f"{found.entry.decision}: the rules were not asked"
+        told = found.entry.decision
+        return told if is_of_stop(told) else f"{told}: the rules were not asked"
     by = "" if ruling.rule == "ok" else f" by {ruling.rule}"
     return f"{ruling.outcome}{by}: {ruling.reason}"
 

@@ -46,7 +46,7 @@ def explain_replay(symbol: str, at_ms: int, file: Path, settings: tuple[str, ...
         known = Recorded(
             symbol,
             timeframe,
-            of_strategy(entry, ruling, has_signals=bool(rulings), is_alone=terms.is_alone),
+            of_strategy(entry, name, ruling, has_signals=bool(rulings), strategies=system.symbols[symbol].books),
             one[: place + 1],
             ruling,
             [order.client_order_id for order in decided if (order.decided_ms, order.strategy) == (decided_ms, name)],

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import permutations
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -32,6 +32,7 @@ class Told:
     held: Sequence[VenuePosition] = (HELD,)
     resting: Sequence[OpenOrder] = (OPEN,)
     now_ms: int = 1_774_360_800_000
+    moved: object = None
     terms: VenueTerms = field(default_factory=lambda: VenueTerms(2.0))
     asked: list[object] = field(default_factory=list)
 
@@ -46,6 +47,10 @@ class Told:
         if self.order is None:
             raise Transient("line", "broken")
         return self.order
+
+    def move_stop(self, entry_id: str, stop_loss: float, open_ms: int) -> None:
+        self.asked.append((entry_id, stop_loss, open_ms))
+        return cast("None", self.moved)
 
     def find(self, client_order_id: str) -> VenueOrder | None:
         self.asked.append(client_order_id)
@@ -72,6 +77,7 @@ class Told:
 CALLS: dict[str, Callable[[CheckedVenue], object]] = {
     "submit": lambda venue: venue.submit(REQUEST),
     "cancel": lambda venue: venue.cancel(ID),
+    "move_stop": lambda venue: venue.move_stop(ID, 95.0, 60_000),
     "find": lambda venue: venue.find(ID),
     "sync": lambda venue: venue.sync(SYMBOL, Candles.empty()),
     "fills": lambda venue: venue.fills(SYMBOL, after=0),
@@ -99,6 +105,7 @@ def test_answers_that_make_sense_pass_as_they_are() -> None:
     assert answers == {
         "submit": ORDER,
         "cancel": ORDER,
+        "move_stop": None,
         "find": ORDER,
         "sync": 3,
         "fills": [FILL],
@@ -107,7 +114,7 @@ def test_answers_that_make_sense_pass_as_they_are() -> None:
         "clock_ms": told.now_ms,
         "terms": VenueTerms(2.0),
     }
-    assert told.asked == [REQUEST, ID, ID, (SYMBOL, 0), (SYMBOL, 0)]
+    assert told.asked == [REQUEST, ID, (ID, 95.0, 60_000), ID, (SYMBOL, 0), (SYMBOL, 0)]
 
 
 def test_refusals_and_errors_pass_as_they_are() -> None:
@@ -306,3 +313,25 @@ def test_resting_orders_of_others_pass_and_those_told_twice_come_once() -> None:
 )
 def test_number_that_cannot_be_is_refused(call: str, told: Told) -> None:
     refused(told, call)
+
+
+# --- stops that are moved
+
+
+def test_move_stop_is_passed_on_and_answers_nothing() -> None:
+    told = Told()
+    CheckedVenue(told).move_stop(ID, 95.0, 60_000)
+    assert told.asked == [(ID, 95.0, 60_000)]
+
+
+@pytest.mark.parametrize("price", [0.0, -1.0, math.nan, math.inf])
+def test_move_stop_to_what_is_no_price_reaches_no_venue(price: float) -> None:
+    told = Told()
+    with pytest.raises(Rejected, match=f"a stop must be a positive price, not {price}"):
+        CheckedVenue(told).move_stop(ID, price, 60_000)
+    assert told.asked == []
+
+
+@pytest.mark.parametrize("moved", [0, "", ORDER], ids=str)
+def test_move_stop_that_is_answered_by_something_is_not_known_to_be_done(moved: object) -> None:
+    refused(Told(moved=moved), "move_stop")

@@ -1,8 +1,6 @@
 """Indicators: values against plain formulas, windows, and what they do not depend on."""
 
-import os
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.fixtures.system import recorded
 from trading import indicators as ind
 from trading.candles import CLOSE, HIGH, LOW, Candles
 from trading.errors import Broken
@@ -118,11 +117,8 @@ def test_adx_of_a_steady_rise_is_hundred() -> None:
     assert value(rising, ind.adx(14)) == pytest.approx(100.0)
 
 
-def recorded() -> Candles:
-    folder = Path(os.environ.get("TRADING_TEST_DATA") or Path(__file__).parents[4] / "shared" / "data")
-    path = folder / "indicator_input_502d.csv"
-    if not path.is_file():
-        pytest.skip(f"the recorded candles are not here: {path.name} in TRADING_TEST_DATA or ../shared/data")
+def recorded_days() -> Candles:
+    path = recorded("indicator_input_502d.csv")
     return Candles.from_frame(pd.read_csv(path, index_col="date", parse_dates=True).tz_localize("UTC"))
 
 
@@ -147,7 +143,7 @@ def recorded() -> Candles:
 )
 def test_value_of_recorded_candles_is_what_stock_indicators_publishes(indicator: Indicator, expected: float) -> None:
     """The figures are those of the last day in the tests of DaveSkender/Stock.Indicators, another implementation."""
-    candles = recorded()
+    candles = recorded_days()
     assert value(candles, indicator, window=indicator.settle_count) == pytest.approx(expected, abs=5e-5)
 
 

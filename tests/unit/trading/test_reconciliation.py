@@ -11,15 +11,17 @@ from trading.incidents import Incident, IncidentKind
 from trading.lifecycle import DesiredState
 from trading.orders import Leg, OpenOrder, OrderRequest, OrderState, Side, VenueOrder, client_order_id, next_order_state
 from trading.ports import Intent
-from trading.positions import Position
+from trading.positions import Position, StopMove
 from trading.reconciliation import (
     Action,
     Adopt,
     Freshness,
     Leave,
+    LeaveStop,
     LedgerSide,
     LetGo,
     Send,
+    SendStop,
     Tell,
     VenueSide,
     Withdraw,
@@ -33,6 +35,9 @@ STALE = Freshness(T0_MS + 20 * MINUTE_MS, 3 * MINUTE_MS)
 LONG = Position("XAUUSD", "cross", 2.0, 100.0, T0_MS, stop_loss=95.0)
 FLAT = Position("XAUUSD", "cross")
 STOP = OpenOrder("XAUUSD-1774360800-s-0123456789", "v7", "XAUUSD", Side.SELL, 2.0, 95.0)
+ENTRY_ID = "XAUUSD-1774360800-e-0123456789"
+MOVED = replace(LONG, stop_loss=97.0)
+MOVE = StopMove("XAUUSD", "cross", T0_MS + MINUTE_MS, ENTRY_ID, 95.0, 97.0, "trailing")
 O = OrderState  # noqa: E741  # the tables below are read by column
 
 
@@ -272,7 +277,13 @@ def worlds(draw: st.DrawFn) -> tuple[LedgerSide, VenueSide, Freshness]:
             answers[one.request.client_order_id] = None if kind == "none" else order_of(one, OrderState(kind), filled)
     halted = [Incident(IncidentKind.ORDER_LOST, "XAUUSD", "x", "look")] if draw(st.booleans()) else []
     side = LedgerSide(
-        "XAUUSD", ours, [draw(st.sampled_from([FLAT, LONG]))], draw(st.sampled_from(DesiredState)), halted
+        "XAUUSD",
+        ours,
+        [draw(st.sampled_from([FLAT, LONG, MOVED]))],
+        draw(st.sampled_from(DesiredState)),
+        halted,
+        states=draw(st.sampled_from([{}, {STOP.client_order_id: O.FILLED}])),
+        moves=draw(st.sampled_from([(), (MOVE,), (replace(MOVE, before=None),)])),
     )
     theirs = VenueSide(
         answers,
@@ -317,7 +328,7 @@ def test_reconcile_of_anything_speaks_of_each_order_once_at_most_and_gives_up_no
     spoken: list[str] = []
     for action in reconcile(ours, theirs, freshness):
         assert told(action)["found"]
-        if isinstance(action, Tell | Withdraw):
+        if isinstance(action, Tell | Withdraw | SendStop | LeaveStop):
             continue
         mentioned = [action.intent, *getattr(action, "dependents", ())]
         spoken += [one.request.client_order_id for one in mentioned]
@@ -338,7 +349,23 @@ def test_reconcile_of_anything_compares_only_when_every_order_is_settled(
     actions = reconcile(ours, theirs, freshness)
     kinds = {action.incident.kind for action in actions if isinstance(action, Tell)}
     if kinds - {IncidentKind.ORDER_LOST}:
-        assert all(isinstance(action, Tell) for action in actions)
+        assert all(isinstance(action, Tell | SendStop | LeaveStop) for action in actions)
+
+
+@given(worlds())
+def test_reconcile_of_anything_sends_a_stop_only_where_a_move_says_so_and_nothing_else_is_wrong(
+    world: tuple[LedgerSide, VenueSide, Freshness],
+) -> None:
+    ours, theirs, freshness = world
+    actions = reconcile(ours, theirs, freshness)
+    for action in actions:
+        if isinstance(action, SendStop):
+            assert action.move in ours.moves
+            assert action.move.after == ours.positions[0].stop_loss
+            assert not ours.halted
+            assert ours.desired is not DesiredState.STOPPED
+            assert theirs.units in (None, ours.units)
+            assert not any(isinstance(other, Adopt | Send | LetGo | Leave) for other in actions)
 
 
 @given(worlds())
@@ -369,3 +396,69 @@ def carried_out(action: Adopt | Send | LetGo, ours: LedgerSide, theirs: VenueSid
     if isinstance(action, Send):
         theirs = replace(theirs, answers={**theirs.answers, identity: order_of(action.intent, O.ACCEPTED)})
     return replace(ours, intents=[one for one in left if not one.state.is_final]), theirs
+
+
+# stops that were moved
+
+AT_OLD_STOP = venue(units=2.0, open_orders=[STOP])
+OURS = {STOP.client_order_id: O.FILLED}
+
+
+def moved_ledger(**fields: object) -> LedgerSide:
+    return ledger(position=MOVED, states=OURS, moves=[MOVE], **fields)
+
+
+def test_reconcile_stop_that_rests_where_it_was_before_its_move_is_sent_there_again() -> None:
+    (action,) = reconcile(moved_ledger(), AT_OLD_STOP, FRESH)
+    assert isinstance(action, SendStop)
+    assert action.move == MOVE
+    assert told(action)["found"] == (
+        "the venue does not have the stop where it shall rest, so the stop of cross from 95 to 97 is sent"
+    )
+
+
+def test_reconcile_stop_that_was_moved_and_rests_there_needs_nothing() -> None:
+    there = venue(units=2.0, open_orders=[replace(STOP, price=97.0)])
+    assert reconcile(moved_ledger(), there, FRESH) == []
+
+
+@pytest.mark.parametrize("open_orders", [[], [replace(STOP, price=93.0)], [replace(STOP, units=1.0)]])
+def test_reconcile_stop_that_no_move_explains_is_told(open_orders: list[OpenOrder]) -> None:
+    (action,) = reconcile(moved_ledger(), venue(units=2.0, open_orders=open_orders), FRESH)
+    assert isinstance(action, Tell)
+    assert action.incident.kind is IncidentKind.UNPROTECTED
+
+
+def test_reconcile_stop_with_a_refused_move_alone_is_told() -> None:
+    (action,) = reconcile(ledger(position=MOVED, states=OURS), AT_OLD_STOP, FRESH)
+    assert isinstance(action, Tell)
+
+
+def test_reconcile_first_stop_that_was_never_placed_is_sent() -> None:
+    placing = replace(MOVE, before=None)
+    (action,) = reconcile(ledger(position=MOVED, moves=[placing]), venue(units=2.0, open_orders=[]), FRESH)
+    assert isinstance(action, SendStop)
+    assert action.move == placing
+
+
+def test_reconcile_stop_is_not_sent_after_an_incident_about_it_or_while_the_symbol_is_halted() -> None:
+    (first,) = reconcile(moved_ledger(), AT_OLD_STOP, FRESH)
+    assert isinstance(first, SendStop)
+    assert reconcile(moved_ledger(incidents=[first.naked]), AT_OLD_STOP, FRESH) == []
+    halting = Incident(IncidentKind.FOREIGN_FILL, "XAUUSD", "f1", "somebody traded by hand")
+    (action,) = reconcile(moved_ledger(incidents=[halting]), AT_OLD_STOP, FRESH)
+    assert action == Tell(first.naked)
+
+
+def test_reconcile_stop_of_a_stopped_symbol_is_left_and_of_a_paused_one_is_sent() -> None:
+    (left,) = reconcile(moved_ledger(desired=DesiredState.STOPPED), AT_OLD_STOP, FRESH)
+    assert left == LeaveStop(MOVE, "the symbol is stopped")
+    assert told(left)["found"] == "the stop of cross from 95 to 97: the symbol is stopped"
+    (sent,) = reconcile(moved_ledger(desired=DesiredState.PAUSED), AT_OLD_STOP, FRESH)
+    assert isinstance(sent, SendStop)
+
+
+def test_reconcile_stop_is_not_sent_while_ledger_and_venue_hold_something_else() -> None:
+    (action,) = reconcile(moved_ledger(), venue(units=1.0, open_orders=[STOP]), FRESH)
+    assert isinstance(action, Tell)
+    assert action.incident.kind is IncidentKind.POSITION_MISMATCH

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from adapters.replay import replay
 from configs.load import SystemConfig
 from tests.fakes import MINUTE_MS, START_MS, SYMBOL, Databases, Desk, at_place, planned, system_config
+from tests.fixtures.exits import WILFUL
 from trading.candles import Candles
 from trading.errors import BadCandle, UnknownSymbol
 from trading.orders import PROTECTIVE_LEGS, OrderState
@@ -44,13 +45,14 @@ def wild_candles(seed: int, count: int, *, calm: float = 0.5, holes: float = 0.0
 
 @st.composite
 def strategies(draw: st.DrawFn) -> dict[str, Any]:
-    name = draw(st.sampled_from(["ema_cross", "sma_cross", "donchian_breakout", "rsi_reversion", "macd_cross"]))
+    names = ["ema_cross", "sma_cross", "donchian_breakout", "rsi_reversion", "macd_cross", WILFUL]
+    name = draw(st.sampled_from(names))
     params: dict[str, Any] = {
         "atr_period": draw(st.integers(2, 4)),
         "stop_atr": draw(st.sampled_from([0.0, 0.3, 1.0, 2.5])),
         "target_atr": draw(st.sampled_from([0.0, 0.3, 1.0, 3.0])),
     }
-    if name in ("ema_cross", "sma_cross"):
+    if name in ("ema_cross", "sma_cross", WILFUL):
         params |= {"fast": draw(st.integers(2, 4)), "slow": draw(st.integers(5, 8))}
     elif name == "macd_cross":
         params |= {"fast": 2, "slow": draw(st.integers(4, 6)), "signal": draw(st.integers(2, 3))}
@@ -65,6 +67,13 @@ RISKS: list[dict[str, Any]] = [
     {"sizing": "fixed_units", "units": 0.3, "unit_step": 0.1, "on_opposite_signal": "ignore"},
     {"sizing": "risk_fraction", "risk_fraction": 0.02, "unit_step": 0.01, "max_units": 500.0},
 ]
+EXITS: list[dict[str, Any]] = [
+    {},
+    {"trailing_stop": {"distance": 0.8}},
+    {"trailing_stop": {"distance_fraction": 0.01, "from_profit": 0.3}},
+    {"break_even": {"from_profit": 0.5, "offset": 0.1}},
+    {"trailing_stop": {"distance": 1.5}, "break_even": {"from_profit_fraction": 0.004}},
+]
 ACCOUNTS: list[dict[str, Any]] = [
     {},
     {"max_open_positions": 1},
@@ -75,7 +84,10 @@ ACCOUNTS: list[dict[str, Any]] = [
 
 @st.composite
 def configs(draw: st.DrawFn, *, is_alone: bool = True) -> SystemConfig:
-    several = {"left": draw(strategies()), "right": draw(strategies()) | {"risk": draw(st.sampled_from(RISKS))}}
+    several = {
+        "left": draw(strategies()),
+        "right": draw(strategies()) | {"risk": draw(st.sampled_from(RISKS)), "exits": draw(st.sampled_from(EXITS))},
+    }
     return system_config(
         draw(strategies()) if is_alone else None,
         strategies={} if is_alone else several,
@@ -89,6 +101,7 @@ def configs(draw: st.DrawFn, *, is_alone: bool = True) -> SystemConfig:
             "commission_bps": draw(st.sampled_from([0.0, 5.0])),
         },
         risk=draw(st.sampled_from(RISKS)),
+        exits=draw(st.sampled_from(EXITS)),
     )
 
 

@@ -5,18 +5,30 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from adapters.lying import Faults
+from adapters.tables import stop_moves
 from tests.fakes import SYMBOL, Crash, Databases, Desk, Fuse, at_place, make_candles, planned, system_config
-from trading.errors import Transient
+from trading.errors import Rejected, Transient
 from trading.events import EventType
 from trading.incidents import Incident, IncidentKind
 from trading.lifecycle import DesiredState
-from trading.orders import Leg, OrderRequest, OrderState, Side, VenuePosition, client_order_id
+from trading.orders import (
+    Leg,
+    OrderRequest,
+    OrderState,
+    Side,
+    VenuePosition,
+    client_order_id,
+    protective_order_id,
+)
 from trading.ports import Mark
-from trading.reconciliation import LetGo, Send, Withdraw
+from trading.positions import StopMove
+from trading.reconciliation import LetGo, Send, SendStop, Withdraw
+from trading.settlement import Settlement
 
 SHOWN = 10
 STRATEGY = "tests.fakes:PlannedStrategy"
@@ -448,3 +460,206 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, int], 
         return known[seed, step]
 
     return books
+
+
+# stops that move
+
+TRAILING = {"trailing_stop": {"distance": 0.3}}
+TRAILED = {SHOWN: SELL, SHOWN + 5: BUY, SHOWN + 7: SELL}
+TRAILED_UNTIL = SHOWN + 11
+HELD = {SHOWN: BUY, SHOWN + 12: CLOSE}
+SEEN_MS = at_place(SHOWN + 2)
+
+
+def held_desk(databases: Databases, **options: Any) -> Desk:
+    """Return a desk that holds two units with a stop far away, whose next candle is not shown yet."""
+    config = system_config(planned(HELD, stop_distance=50.0), **options.pop("config", {}))
+    desk = Desk(databases, config, make_candles(60), shown=SHOWN, **options)
+    desk.advance()
+    desk.play(SHOWN + 2)
+    return desk
+
+
+def settlement_of(desk: Desk) -> Settlement:
+    return desk.pipeline.execute._settlement
+
+
+def move(desk: Desk, stop_loss: float, *, place: int = SHOWN + 1) -> StopMove | None:
+    return settlement_of(desk).move_stop(STRATEGY, at_place(place), stop_loss, "by the test", at_place(place + 1))
+
+
+def resting(desk: Desk) -> list[float | None]:
+    return [order.price for order in desk.paper.open_orders(SYMBOL)]
+
+
+def stop_events(desk: Desk) -> list[Any]:
+    return [event.details["stop_loss"] for event in desk.events if "stop_loss_before" in event.details]
+
+
+def test_stop_that_is_moved_is_written_down_rests_at_the_venue_and_is_told_once(databases: Databases) -> None:
+    desk = held_desk(databases)
+    first, again = move(desk, 90.0), move(desk, 90.0)
+
+    assert first is not None
+    assert (first, first.refusal) == (again, "")
+    assert resting(desk) == [90.0]
+    assert desk.ledger.positions()[0].stop_loss == 90.0
+    [event] = desk.events_of(EventType.POSITION_MODIFIED)
+    assert event.reason == f"the stop of {STRATEGY} from {first.before:g} to 90: by the test"
+    assert event.details["client_order_id"] == protective_order_id(first.entry_id, Leg.STOP_LOSS)
+    assert desk.pipeline.reconcile() == []
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_stop_whose_move_is_not_answered_is_asked_for_and_moved_again(databases: Databases, *, after: bool) -> None:
+    desk = held_desk(databases)
+    desk.venue.fail("move_stop", Transient("venue", "no answer"), after=after)
+    moved = move(desk, 90.0)
+
+    assert moved is not None
+    assert resting(desk) == [90.0]
+    assert stop_events(desk) == [90.0]
+    assert incidents(desk) == []
+
+
+def test_stop_that_cannot_be_moved_in_time_lets_no_later_candle_pass_until_it_is(databases: Databases) -> None:
+    desk = held_desk(databases)
+    desk.venue.silent.add("move_stop")
+    with pytest.raises(Transient):
+        move(desk, 90.0)
+    assert desk.ledger.positions()[0].stop_loss == 90.0
+    assert stop_events(desk) == []
+    synced: list[str] = []
+    desk.watch(Fuse())
+    desk.venue.silent.add("positions")  # so that nothing is compared, and the candle alone asks for it
+    with pytest.raises(Transient):
+        desk.advance(show=1)
+    assert (desk.cursor, synced) == (SHOWN + 1, [])
+
+    desk.venue.silent.clear()
+    desk.advance()
+    assert desk.cursor == SHOWN + 2
+    assert resting(desk) == [90.0]
+
+
+def test_stop_that_a_dead_process_wrote_down_is_moved_before_anything_else(databases: Databases) -> None:
+    desk = held_desk(databases)
+    desk.watch(Fuse(2, after=False))
+    with pytest.raises(Crash, match="before move_stop"):
+        move(desk, 90.0)
+    assert (desk.ledger.positions()[0].stop_loss, resting(desk)) != (90.0, [90.0])
+    desk.restart()
+
+    assert [type(action) for action in desk.pipeline.reconcile()] == [SendStop]
+    assert resting(desk) == [90.0]
+    assert incidents(desk) == []
+    moved = move(desk, 90.0)
+    assert moved is not None
+    assert stop_events(desk) == [90.0], "told when its candle came again"
+
+
+def test_stop_that_the_venue_refuses_to_move_stays_and_is_told(databases: Databases) -> None:
+    desk = held_desk(databases)
+    before = resting(desk)
+    desk.venue.fail("move_stop", Rejected("stop_loss", "too near to the market"))
+    moved = move(desk, 90.0)
+
+    assert moved is not None
+    assert moved.refusal == "the venue refused it: stop_loss: too near to the market"
+    assert [desk.ledger.positions()[0].stop_loss] == before == resting(desk)
+    [event] = desk.events_of(EventType.TRADE_FAILED)
+    assert event.reason.endswith("too near to the market")
+    assert move(desk, 90.0) == moved
+    assert desk.pipeline.reconcile() == []
+
+
+def test_stop_that_somebody_moved_at_the_venue_is_an_incident_and_is_left_there(databases: Databases) -> None:
+    desk = held_desk(databases)
+    moved = move(desk, 90.0)
+    assert moved is not None
+    desk.paper.move_stop(moved.entry_id, 85.0, at_place(SHOWN + 1))
+    desk.pipeline.reconcile()
+    desk.restart()
+    desk.play(SHOWN + 3)
+
+    assert incidents(desk) == [IncidentKind.UNPROTECTED]
+    assert resting(desk) == [85.0]
+
+
+def test_stop_that_is_shown_late_is_waited_for_and_no_incident(databases: Databases) -> None:
+    desk = held_desk(databases, faults=Faults(seed=2, visibility_s=2.0))
+    assert desk.pipeline.reconcile() == []
+    settlement_of(desk).is_settled = False
+    moved = move(desk, 90.0)
+
+    assert moved is not None
+    assert resting(desk) == [90.0]
+    assert incidents(desk) == []
+    assert desk.pipeline.reconcile() == []
+
+
+def test_stop_in_a_dry_run_is_not_moved(databases: Databases) -> None:
+    desk = held_desk(databases)
+    desk.config = system_config(
+        planned(HELD, stop_distance=50.0), services={"trade_execution": {"execution_mode": "dry"}}
+    )
+    desk.restart()
+    before = resting(desk)
+
+    assert move(desk, 90.0) is None
+    assert resting(desk) == before
+
+
+def trail(databases: Databases, fuse: Fuse, faults: Faults | None, step: int) -> Desk:
+    """Play a plan with a trailing stop to its end, whatever is in the way."""
+    config = system_config(planned(TRAILED, stop_distance=3.0), max_signal_age_s=3_600.0, exits=TRAILING)
+    desk = Desk(databases, config, make_candles(60), shown=SHOWN, fuse=fuse, faults=faults)
+    while desk.cursor != TRAILED_UNTIL - 1:
+        missing = TRAILED_UNTIL - desk.source.shown
+        try:
+            desk.advance(show=min(step, missing) if desk.cursor == desk.source.shown - 1 else 0)
+        except Crash:
+            desk.restart()
+        except Transient:
+            continue  # the next tick goes on
+    return desk
+
+
+def trailed(desk: Desk) -> dict[str, Any]:
+    """Return the books with the moves, and the journal, which a crash must not change either."""
+    with desk.ledger._engine.connect() as connection:
+        rows = connection.execute(sa.select(stop_moves).order_by(stop_moves.c.open_ms)).mappings().all()
+    moves = [{name: value for name, value in row.items() if name != "written_at_ms"} for row in rows]
+    return comparable(desk) | {"moves": moves, "journal": desk.journal}
+
+
+@pytest.mark.parametrize(("step", "after"), [(1, False), (4, True)])  # after one write is before the next one
+def test_books_with_a_trailing_stop_and_a_crash_at_any_write_are_the_same(
+    databases: Databases, *, step: int, after: bool
+) -> None:
+    whole_fuse = Fuse()
+    wanted = trailed(trail(databases, whole_fuse, None, step))
+    assert len(wanted["moves"]) >= 4
+    assert [row["leg"] for row in wanted["fills"]].count("stop_loss") == 2
+    places = [at for at, name in enumerate(whole_fuse.calls, start=1) if name != "expose"]
+    assert {"move_stop"} <= set(whole_fuse.calls)
+
+    for at in places:
+        fuse = Fuse(at, after=after)
+        cut = trail(databases, fuse, None, step)
+        where = f"crash {'after' if after else 'before'} write {at}, {whole_fuse.calls[at - 1]}"
+        assert trailed(cut) == wanted, where
+        assert len(stop_events(cut)) == len(set(stop_events(cut))), where
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_books_with_a_trailing_stop_and_a_lying_venue_are_those_of_an_honest_one(
+    databases: Databases, seed: int
+) -> None:
+    honest = Faults(seed=seed, split_fill_probability=0.5)
+    wanted = trailed(trail(databases, Fuse(), honest, 1))
+    lied = trailed(trail(databases, Fuse(), Faults(seed=seed, **LINE), 1))
+
+    assert len(wanted["moves"]) >= 4
+    assert lied == wanted
+    assert lied["incidents"] == []

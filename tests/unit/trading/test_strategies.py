@@ -327,10 +327,8 @@ def test_load_strategy_of_a_file_in_the_current_folder_finds_it(
         load_strategy("own_strategy_file:Half", {})
 
 
-def test_load_strategy_that_wants_to_manage_positions_is_refused_as_long_as_nothing_asks_it() -> None:
-    with pytest.raises(ValueError, match="defines manage_position, which nothing calls yet"):
-        load_strategy("tests.unit.trading.test_strategies:Trailing", {})
-    assert isinstance(Trailing(), PositionRule)
+def test_load_strategy_with_manage_position_is_a_rule_of_positions_and_others_are_not() -> None:
+    assert isinstance(load_strategy("tests.unit.trading.test_strategies:Trailing", {}), PositionRule)
     assert not isinstance(load_strategy("ema_cross", {}), PositionRule)
 
 

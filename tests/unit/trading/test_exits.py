@@ -1,0 +1,201 @@
+"""Exit rules, pure: where they want a stop, what they never do, and which of several answers stands."""
+
+import math
+import re
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trading.errors import Broken
+from trading.events import Refusal
+from trading.exits import BreakEven, ExitRules, ExitTerms, TrailingStop, away
+from trading.orders import Side
+from trading.strategies import ExitNow, MoveStop, PositionView
+
+ENTRY = 100.0
+TRAILING = ExitTerms(trailing_stop=TrailingStop(distance=2.0))
+
+
+class Hook:
+    """Answers what it was made with, and keeps what it was asked."""
+
+    def __init__(self, answer: object) -> None:
+        self.answer = answer
+        self.asked: list[Mapping[str, float]] = []
+
+    def manage_position(self, row: Mapping[str, float], position: PositionView) -> ExitNow | MoveStop | None:
+        self.asked.append(row)
+        return self.answer  # type: ignore[return-value]  # wrong answers are tried too
+
+
+def held(side: Side = Side.BUY, *, stop: float | None = None, entry: float = ENTRY) -> PositionView:
+    return PositionView(side, 2.0, entry, 0, stop)
+
+
+def rules(terms: ExitTerms | None = None, answer: object = None, *, tick: float | None = None) -> ExitRules:
+    return ExitRules(terms or ExitTerms(), None if answer is None else Hook(answer), tick)
+
+
+def asked(one: ExitRules, close: float, position: PositionView) -> ExitNow | MoveStop | Refusal | None:
+    return one.judged(close, {"close": close}, position)
+
+
+def stop_of(answer: ExitNow | MoveStop | Refusal | None) -> float | None:
+    assert answer is None or isinstance(answer, MoveStop)
+    return None if answer is None else answer.stop_loss
+
+
+@pytest.mark.parametrize(
+    ("side", "stop", "close", "expected"),
+    [
+        (Side.BUY, None, 101.0, 99.0),
+        (Side.BUY, 98.0, 101.0, 99.0),
+        (Side.BUY, 99.0, 101.0, None),
+        (Side.BUY, 99.5, 101.0, None),
+        (Side.SELL, 102.0, 99.0, 101.0),
+        (Side.SELL, 100.5, 99.0, None),
+    ],
+)
+def test_trailing_stop_follows_the_close_and_never_goes_back(
+    side: Side, stop: float | None, close: float, expected: float | None
+) -> None:
+    assert stop_of(asked(rules(TRAILING), close, held(side, stop=stop))) == expected
+
+
+@pytest.mark.parametrize(("side", "beyond"), [(Side.BUY, 1), (Side.SELL, -1)])
+def test_trailing_stop_waits_for_the_profit_from_which_it_begins(side: Side, beyond: int) -> None:
+    terms = ExitTerms(trailing_stop=TrailingStop(distance_fraction=0.01, from_profit_fraction=0.03))
+
+    assert asked(rules(terms), ENTRY + beyond * 2.99, held(side, stop=ENTRY - beyond * 9)) is None
+    found = stop_of(asked(rules(terms), ENTRY + beyond * 3.0, held(side, stop=ENTRY - beyond * 9)))
+    assert found == pytest.approx((ENTRY + beyond * 3.0) * (1 - beyond * 0.01))
+
+
+@pytest.mark.parametrize(("side", "beyond"), [(Side.BUY, 1), (Side.SELL, -1)])
+def test_break_even_moves_the_stop_once_to_the_entry_price_and_what_covers_costs(side: Side, beyond: int) -> None:
+    terms = ExitTerms(break_even=BreakEven(from_profit=2.0, offset_fraction=0.001))
+    first = held(side, stop=ENTRY - beyond * 5)
+
+    assert asked(rules(terms), ENTRY + beyond * 1.9, first) is None
+    found = stop_of(asked(rules(terms), ENTRY + beyond * 2.0, first))
+    assert found == pytest.approx(ENTRY + beyond * 0.1)
+    assert asked(rules(terms), ENTRY + beyond * 4.0, held(side, stop=found)) is None
+
+
+def test_break_even_waits_while_its_stop_would_be_at_the_close_or_beyond() -> None:
+    terms = ExitTerms(break_even=BreakEven(from_profit=1.0, offset_fraction=0.02))
+
+    assert asked(rules(terms), ENTRY + 2.0, held(stop=95.0)) is None
+    assert stop_of(asked(rules(terms), ENTRY + 2.5, held(stop=95.0))) == pytest.approx(102.0)
+
+
+@pytest.mark.parametrize(("side", "close", "expected"), [(Side.BUY, 101.037, 99.0), (Side.SELL, 98.963, 101.0)])
+def test_stop_is_rounded_to_the_tick_away_from_the_market(side: Side, close: float, expected: float) -> None:
+    assert stop_of(asked(rules(TRAILING, tick=0.05), close, held(side))) == expected
+
+
+def test_stop_that_rounding_leads_back_to_where_it_rests_is_not_moved() -> None:
+    assert asked(rules(TRAILING, tick=1.0), 101.9, held(stop=99.0)) is None
+    assert stop_of(asked(rules(TRAILING, tick=1.0), 102.0, held(stop=99.0))) == 100.0
+
+
+def test_stop_below_the_smallest_tick_is_left_unrounded() -> None:
+    assert away(0.4, 1.0, Side.BUY) == 0.4
+
+
+prices = st.floats(10.0, 1_000.0)
+
+
+@given(
+    closes=st.lists(prices, min_size=1, max_size=40),
+    entry=prices,
+    side=st.sampled_from(list(Side)),
+    first=st.none() | st.floats(0.01, 0.5),
+    terms=st.sampled_from(
+        [
+            ExitTerms(trailing_stop=TrailingStop(distance=3.0)),
+            ExitTerms(trailing_stop=TrailingStop(distance_fraction=0.02, from_profit=1.0)),
+            ExitTerms(break_even=BreakEven(from_profit_fraction=0.01, offset=0.5)),
+            ExitTerms(trailing_stop=TrailingStop(distance=9.0), break_even=BreakEven(from_profit=4.0)),
+        ]
+    ),
+    tick=st.sampled_from([None, 0.01, 0.5, 7.0]),
+)
+def test_rules_never_loosen_a_stop_and_never_lead_it_to_the_close_or_beyond(
+    closes: list[float], entry: float, side: Side, first: float | None, terms: ExitTerms, tick: float | None
+) -> None:
+    stop = None if first is None else entry * (1 - side.sign * first)
+    for close in closes:
+        found = stop_of(asked(rules(terms, tick=tick), close, held(side, stop=stop, entry=entry)))
+        if found is None:
+            continue
+        assert stop is None or (found - stop) * side.sign > 0
+        assert (close - found) * side.sign > 0
+        unrounded = stop_of(asked(rules(terms), close, held(side, stop=stop, entry=entry)))
+        assert unrounded is not None
+        assert (unrounded - found) * side.sign >= 0
+        assert tick is None or math.isclose(found / tick, round(found / tick), abs_tol=1e-6) or found < tick
+        stop = found
+
+
+def test_hook_is_asked_with_its_row_and_names_itself() -> None:
+    hook = Hook(MoveStop(99.0, "a level"))
+
+    found = ExitRules(ExitTerms(), hook).judged(101.0, {"close": 101.0, "level": 99.0}, held(stop=95.0))
+
+    assert found == MoveStop(99.0, "manage_position: a level")
+    assert hook.asked == [{"close": 101.0, "level": 99.0}]
+
+
+def test_hook_without_a_row_of_indicators_is_not_asked_and_the_rules_are() -> None:
+    one = rules(TRAILING, ExitNow("never"))
+
+    assert stop_of(one.judged(101.0, None, held())) == 99.0
+
+
+def test_exit_goes_before_a_stop_and_the_tighter_stop_before_the_other() -> None:
+    assert asked(rules(TRAILING, ExitNow("enough")), 101.0, held()) == ExitNow("manage_position: enough")
+    assert stop_of(asked(rules(TRAILING, MoveStop(98.0, "low")), 101.0, held())) == 99.0
+    assert stop_of(asked(rules(TRAILING, MoveStop(100.0, "high")), 101.0, held())) == 100.0
+    assert stop_of(asked(rules(TRAILING, MoveStop(102.0, "low")), 99.0, held(Side.SELL))) == 101.0
+
+
+def test_hook_may_loosen_where_no_rule_answers() -> None:
+    assert stop_of(asked(rules(TRAILING, MoveStop(97.0, "room")), 100.0, held(stop=99.0))) == 97.0
+
+
+@pytest.mark.parametrize(("side", "close"), [(Side.BUY, 101.0), (Side.BUY, 100.5), (Side.SELL, 101.0)])
+def test_stop_of_a_hook_that_the_close_is_at_or_beyond_is_an_exit(side: Side, close: float) -> None:
+    found = asked(rules(None, MoveStop(101.0, "a level")), close, held(side, stop=None))
+
+    assert isinstance(found, ExitNow)
+    assert found.reason.startswith("manage_position: a level; the close of 10")
+    assert found.reason.endswith("is at or beyond a stop at 101")
+
+
+def test_stop_of_a_hook_where_it_rests_already_changes_nothing() -> None:
+    assert asked(rules(None, MoveStop(99.0, "again")), 101.0, held(stop=99.0)) is None
+
+
+@pytest.mark.parametrize("price", [float("nan"), float("inf"), 0.0, -5.0])
+def test_stop_of_a_hook_that_is_no_price_is_refused_and_a_rule_still_counts(price: float) -> None:
+    found = asked(rules(None, MoveStop(price, "oops")), 101.0, held(stop=95.0))
+
+    assert isinstance(found, Refusal)
+    assert found.reason == f"{price} is no price of a stop: manage_position: oops"
+    assert stop_of(asked(rules(TRAILING, MoveStop(price, "oops")), 101.0, held(stop=95.0))) == 99.0
+
+
+@pytest.mark.parametrize("answer", [99.0, "exit", (99.0, "why")])
+def test_hook_that_answers_something_else_is_told_what_it_may_answer(answer: object) -> None:
+    expected = re.escape(f"Hook.manage_position answered {answer!r}; allowed are ExitNow, MoveStop and None")
+    with pytest.raises(Broken, match=expected):
+        asked(rules(None, answer), 101.0, held())
+
+
+def test_rules_without_terms_and_hook_have_nothing_to_ask() -> None:
+    assert not rules()
+    assert rules(TRAILING)
+    assert rules(None, ExitNow("x"))

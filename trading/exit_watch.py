@@ -1,0 +1,164 @@
+"""Asking exit rules after each candle, and remembering what was answered before a process died in the middle."""
+
+from collections.abc import Collection, Iterator, Mapping
+
+from trading.candles import CLOSE, Candles
+from trading.events import Refusal, Signal, SignalGenerated, SignalSide
+from trading.exits import ExitRules, hook_row
+from trading.indicator_rows import IndicatorRows
+from trading.orders import Side
+from trading.ports import Ledger
+from trading.positions import Position, StopMove
+from trading.risk import Verdict
+from trading.shared_indicators import SharedIndicators
+from trading.strategies import ExitNow, MoveStop, PositionView
+
+Answer = ExitNow | MoveStop | Refusal
+Written = StopMove | Verdict
+"""What was decided of a candle already, as the ledger has it."""
+
+
+class ExitWatch:
+    """The exit rules of one symbol's strategies.
+
+    A candle may come again, when a process died before its batch was closed. What came of it then stands in the ledger
+    and is told again; a candle that later ones followed is not asked about anew, because the position has gone on.
+    The ledger is asked for that only where a batch does not follow the last one that was closed here.
+    """
+
+    def __init__(
+        self, symbol: str, rules: Mapping[str, ExitRules], ledger: Ledger, shared: SharedIndicators | None = None
+    ) -> None:
+        """Make it.
+
+        Args:
+            rules: By strategy, those that have something to ask.
+            shared: The columns of each strategy; needed where one has a hook.
+        """
+        self._symbol = symbol
+        self._rules = rules
+        self._ledger = ledger
+        self._shared = shared
+        self._rows: IndicatorRows | None = None
+        self._rows_by_strategy: Mapping[str, IndicatorRows] = {}
+        self.reset()
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to ask."""
+        return bool(self._rules)
+
+    def reset(self) -> None:
+        """Ask the ledger again for all that is remembered."""
+        self._closed_ms: int | None = None
+        self._after_ms = 0
+        self._is_idle = False
+        self._written: dict[tuple[str, int], Written] = {}
+        self._newest_ms: dict[str, int] = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """Ask the ledger again what is held: something may have changed it."""
+        self._positions: Mapping[str, Position] | None = None
+
+    def begin(self, message: SignalGenerated) -> None:
+        """Begin a batch. Nothing is asked of candles that were decided before, nor while the symbol is set aside."""
+        if not self._rules:
+            return
+        self.forget()
+        self._after_ms, self._is_idle = message.after_ms, message.quarantine is not None
+        self._written, self._newest_ms = {}, {}
+        first_ms = int(message.candles.open_ms[0])
+        is_next = self._closed_ms is not None and message.after_ms <= self._closed_ms < first_ms
+        if not (is_next or self._is_idle):
+            self._recall(message.candles.after(message.after_ms))
+        if message.rows is not self._rows and message.rows is not None and self._shared is not None:
+            hooked = [name for name, rules in self._rules.items() if rules.hook is not None]
+            self._rows_by_strategy = {name: self._shared.rows_of(name, message.rows) for name in hooked}
+        self._rows = message.rows
+
+    def end(self, message: SignalGenerated) -> None:
+        """Note that a batch was closed."""
+        self._closed_ms = max(self._closed_ms or 0, message.last_open_ms)
+
+    def is_written(self, open_ms: int) -> bool:
+        """Return whether the ledger has something of this candle, or of one of the batch that follows it."""
+        return any(newest_ms >= open_ms for newest_ms in self._newest_ms.values())
+
+    def asked(self, candle: Candles, spoken: Collection[str]) -> Iterator[tuple[str, Answer | Written]]:
+        """Yield (strategy, answer) for those that have one; what an answer leads to is done before the next is asked.
+
+        Args:
+            candle: One candle, whose fills are booked.
+            spoken: Strategies with a signal at this candle, which went first.
+        """
+        open_ms = candle.last_open_ms
+        for strategy, rules in self._rules.items():
+            if strategy not in spoken:
+                answer = self._written.get((strategy, open_ms)) or self._asked(strategy, rules, candle)
+                if answer is not None:
+                    yield strategy, answer
+
+    def of_signal(self, signal: Signal, candle: Candles) -> Answer | StopMove | None:
+        """Ask the rules at a signal that cannot change the open position; None at any other.
+
+        Without that the position of a strategy that says buy as long as its market rises would have no exit rules.
+        """
+        rules = self._rules.get(signal.strategy)
+        written = self._written.get((signal.strategy, signal.open_ms))
+        if rules is None or isinstance(written, StopMove):
+            return written if isinstance(written, StopMove) else None
+        held = self._held(signal.strategy)
+        if signal.side is SignalSide.CLOSE or held is None or self._is_idle:
+            return None
+        is_same = (held.units > 0) == (signal.side is SignalSide.BUY)
+        return self._asked(signal.strategy, rules, candle) if is_same or rules.ignores_opposite else None
+
+    def stop_of(self, strategy: str) -> float | None:
+        """Return where the stop of a position is to rest; None for nowhere."""
+        held = self._held(strategy)
+        return None if held is None else held.stop_loss
+
+    def _asked(self, strategy: str, rules: ExitRules, candle: Candles) -> Answer | None:
+        open_ms = candle.last_open_ms
+        if self._is_idle or open_ms <= self._after_ms or open_ms < self._newest_ms.get(strategy, 0):
+            return None
+        held = self._held(strategy)
+        if held is None or held.opened_ms > open_ms:
+            return None
+        row = self._row(strategy, candle) if rules.hook is not None else None
+        return rules.judged(float(candle.values[-1, CLOSE]), row, _view(held))
+
+    def _row(self, strategy: str, candle: Candles) -> dict[str, float] | None:
+        """Return what a hook is given of a candle; None where its indicators are not whole."""
+        rows = self._rows_by_strategy.get(strategy) if self._rows is not None else None
+        at = -1 if rows is None else int(rows.open_ms.searchsorted(candle.last_open_ms))
+        if rows is None or at == len(rows) or rows.open_ms[at] != candle.last_open_ms:
+            return None
+        return hook_row(candle, rows[at : at + 1])
+
+    def _held(self, strategy: str) -> Position | None:
+        if self._positions is None:
+            held = [one for one in self._ledger.positions() if one.symbol == self._symbol and one.is_open]
+            self._positions = {one.strategy: one for one in held}
+        return self._positions.get(strategy)
+
+    def _recall(self, candles: Candles) -> None:
+        """Read what the ledger has of candles that may come for the second time."""
+        for open_ms in candles.open_ms.tolist():
+            for strategy in self._rules:
+                key = (self._symbol, strategy, open_ms)
+                written = self._ledger.stop_move(*key) or self._ledger.decided(*key)
+                if written is not None:
+                    self._written[strategy, open_ms] = written
+                    self._newest_ms[strategy] = open_ms
+
+
+def _view(held: Position) -> PositionView:
+    return PositionView(
+        Side.BUY if held.units > 0 else Side.SELL,
+        abs(held.units),
+        held.average_price,
+        held.opened_ms,
+        held.stop_loss,
+        held.take_profit,
+    )

@@ -1,0 +1,268 @@
+"""Exit rules by the open position: trailing stop, break-even, and what a strategy's own hook answered. docs/exits.md.
+
+Each rule is asked at the close of a candle, and looks at that close alone: it comes after the fill, where a high or a
+low of the same candle may come before it. A stop that is moved acts from the next candle on.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from trading.candles import COLUMNS, VOLUME, Candles
+from trading.errors import Broken
+from trading.events import Refusal
+from trading.indicator_rows import IndicatorRows
+from trading.orders import Side
+from trading.positions import StopMove
+from trading.sizing import round_down, round_up
+from trading.strategies.position_rule import ExitNow, MoveStop, PositionRule, PositionView
+
+HOOK = "manage_position"
+
+EXIT_RULE = "exit_rule"
+"""The check that says which rule asked for an exit, the first of its decision."""
+
+DRY = "dry run, nothing sent: "
+
+_Amount = Annotated[float, Field(strict=True, gt=0)]
+_Fraction = Annotated[float, Field(strict=True, gt=0, lt=1)]
+_OWN_FRACTION = " as a fraction of the entry price, 0.01 is 1 %; give one of the two."
+
+
+class _Terms(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def _amount(self, name: str, price: float) -> float:
+        """Return a distance in quote currency, given so or as a fraction of `price`; 0.0 where neither is given."""
+        amount: float | None = getattr(self, name)
+        fraction: float | None = getattr(self, f"{name}_fraction")
+        return amount if amount is not None else (fraction or 0.0) * price
+
+    def _given(self, name: str) -> bool:
+        """Return whether a distance is given, in one of its two units.
+
+        Raises:
+            ValueError: It is given in both.
+        """
+        given = [key for key in (name, f"{name}_fraction") if getattr(self, key) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{name} and {name}_fraction are both given: give one of them")
+        return bool(given)
+
+
+class TrailingStop(_Terms):
+    """A stop that follows the close at a distance, and never goes back."""
+
+    distance: _Amount | None = Field(default=None, description="From the close to the stop, in quote currency.")
+    distance_fraction: _Fraction | None = Field(
+        default=None, description="The same as a fraction of the close, 0.01 is 1 %; give one of the two."
+    )
+    from_profit: _Amount | None = Field(
+        default=None,
+        description="It begins at a candle that closes this far beyond the entry price, in quote currency; at once if "
+        "absent.",
+    )
+    from_profit_fraction: _Amount | None = Field(default=None, description=f"The same{_OWN_FRACTION}")
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if not self._given("distance"):
+            raise ValueError("it has no distance: give distance in quote currency, or distance_fraction")
+        self._given("from_profit")
+        return self
+
+    def answer(self, close: float, position: PositionView) -> MoveStop | None:
+        """Return where the stop belongs after a candle, None as long as the profit is too small for it to begin."""
+        begins = self._amount("from_profit", position.entry_price)
+        if begins and profit_at(close, position) < begins:
+            return None
+        distance = self._amount("distance", close)
+        way = "below" if position.side is Side.BUY else "above"
+        reason = f"trailing_stop: {shown(distance)} {way} the close of {shown(close)}"
+        return MoveStop(close - position.side.sign * distance, reason)
+
+
+class BreakEven(_Terms):
+    """A stop at the entry price, once the profit is large enough."""
+
+    from_profit: _Amount | None = Field(
+        default=None,
+        description="The stop is moved at a candle that closes this far beyond the entry price, in quote currency.",
+    )
+    from_profit_fraction: _Amount | None = Field(default=None, description=f"The same{_OWN_FRACTION}")
+    offset: _Amount | None = Field(
+        default=None,
+        description="How far beyond the entry price the stop goes, to cover costs, in quote currency; at it if absent.",
+    )
+    offset_fraction: _Fraction | None = Field(default=None, description=f"The same{_OWN_FRACTION}")
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if not self._given("from_profit"):
+            raise ValueError("it has no profit: give from_profit in quote currency, or from_profit_fraction")
+        self._given("offset")
+        for offset, profit in (("offset", "from_profit"), ("offset_fraction", "from_profit_fraction")):
+            far, reached = getattr(self, offset), getattr(self, profit)
+            if far is not None and reached is not None and far >= reached:
+                raise ValueError(f"{offset} is {far:g} and {profit} is {reached:g}: {offset} must be less")
+        return self
+
+    def answer(self, close: float, position: PositionView) -> MoveStop | None:
+        """Return the stop at the entry price and its offset, None as long as the profit is too small for it."""
+        profit, offset = profit_at(close, position), self._amount("offset", position.entry_price)
+        if profit < self._amount("from_profit", position.entry_price) or profit <= offset:
+            return None
+        sign = position.side.sign
+        reason = f"break_even: the close of {shown(close)} is {shown(profit)} beyond the entry price"
+        return MoveStop(position.entry_price + sign * offset, reason)
+
+
+class ExitTerms(_Terms):
+    """What ends a position, or moves its stop, beside the strategy's signals."""
+
+    trailing_stop: TrailingStop | None = Field(
+        default=None, description="A stop that follows the close at a distance, and never goes back."
+    )
+    break_even: BreakEven | None = Field(
+        default=None, description="A stop at the entry price, once the profit is large enough."
+    )
+
+    def answers(self, close: float, position: PositionView) -> list[MoveStop]:
+        """Return where each rule wants the stop."""
+        rules = [rule for rule in (self.break_even, self.trailing_stop) if rule is not None]
+        said = [answer for rule in rules if (answer := rule.answer(close, position)) is not None]
+        return [one for one in said if one.stop_loss > 0]
+
+
+@dataclass(frozen=True, slots=True)
+class ExitRules:
+    """What is asked about the open position of one strategy.
+
+    Attributes:
+        hook: The strategy, where it decides on exits by its position; None where it does not.
+        tick_size: Stops are rounded to it, away from the market; None for not at all.
+        ignores_opposite: A signal against the position leaves it open.
+    """
+
+    terms: ExitTerms
+    hook: PositionRule | None = None
+    tick_size: float | None = None
+    ignores_opposite: bool = False
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to ask."""
+        return self.hook is not None or self.terms != ExitTerms()
+
+    def judged(
+        self, close: float, row: Mapping[str, float] | None, position: PositionView
+    ) -> ExitNow | MoveStop | Refusal | None:
+        """Ask, and return what is to be done: an exit, a stop as it is to rest, or why the hook's is none.
+
+        Where several answer, an exit goes before a stop, and the tighter stop before the other. That a stop may not lie
+        beyond the one that the entry came with is a rule of the ledger's (`trading.stops`).
+
+        Args:
+            close: Of the candle.
+            row: What the hook is given; None where there is no row of indicators, so that it is not asked.
+
+        Raises:
+            Broken: The hook answered with what is no answer.
+        """
+        own = None if self.hook is None or row is None else _of_hook(self.hook, row, position)
+        if isinstance(own, ExitNow):
+            return own
+        moves = [self._rounded(one, position.side) for one in self.terms.answers(close, position)]
+        moves = [one for one in moves if is_tighter(one.stop_loss, position.stop_loss, position.side)]
+        if own is not None and not 0 < own.stop_loss < math.inf:
+            if not moves:
+                return Refusal(rule="stop_price", reason=f"{own.stop_loss} is no price of a stop: {own.reason}")
+        elif own is not None:
+            moves.append(self._rounded(own, position.side))
+        best = max(moves, key=lambda one: one.stop_loss * position.side.sign, default=None)
+        if best is None or best.stop_loss == position.stop_loss:
+            return None
+        if (close - best.stop_loss) * position.side.sign <= 0:
+            return ExitNow(
+                f"{best.reason}; the close of {shown(close)} is at or beyond a stop at {shown(best.stop_loss)}"
+            )
+        return best
+
+    def _rounded(self, move: MoveStop, side: Side) -> MoveStop:
+        return MoveStop(away(move.stop_loss, self.tick_size, side), move.reason)
+
+
+def hook_row(candle: Candles, rows: IndicatorRows) -> dict[str, float]:
+    """Return what a hook is given of one candle and its row of indicators, whose names go before those of the candle.
+
+    Args:
+        rows: Those of a strategy, of this candle alone.
+    """
+    row = {"open_ms": float(candle.last_open_ms)}
+    row.update(zip(COLUMNS[:VOLUME], candle.values[-1, :VOLUME].tolist(), strict=True))
+    row.update(zip(rows.columns, rows.values[-1, 1:].tolist(), strict=True))
+    return row
+
+
+def profit_at(close: float, position: PositionView) -> float:
+    """Return how far a price lies beyond the entry price, in quote currency; negative for a loss."""
+    return (close - position.entry_price) * position.side.sign
+
+
+def is_tighter(stop: float, other: float | None, side: Side) -> bool:
+    """Return whether a stop lies nearer to the market than another one, or there is no other."""
+    return other is None or (stop - other) * side.sign > 0
+
+
+def away(stop: float, tick_size: float | None, side: Side) -> float:
+    """Round the stop of a position to the tick, away from the market: rounding never makes it tighter."""
+    if tick_size is None:
+        return stop
+    rounded = round_down(stop, tick_size) if side is Side.BUY else round_up(stop, tick_size)
+    return rounded if rounded > 0 else stop
+
+
+def shown(price: float | None) -> str:
+    """Return a price for a message, with ten digits."""
+    return "none" if price is None else f"{price:.10g}"
+
+
+def moved(before: float | None, after: float, reason: str) -> str:
+    """Return for the journal that a stop rests elsewhere."""
+    return f"stop {shown(before)} -> {shown(after)}: {reason}"
+
+
+def stays(stop: float | None, reason: str) -> str:
+    """Return for the journal that a stop rests where it did."""
+    return f"the stop stays at {shown(stop)}: {reason}"
+
+
+def rule_of(reason: str) -> str:
+    """Return the name of the rule that a reason begins with."""
+    return reason.partition(":")[0]
+
+
+def is_of_stop(decision: str) -> bool:
+    """Return whether a journal's text tells of a stop alone: no signal was decided on."""
+    return decision.removeprefix(DRY).startswith(("stop ", "the stop stays at "))
+
+
+def words_of(move: StopMove) -> str:
+    """Return for the journal what came of a stop that a rule wanted elsewhere."""
+    if move.refusal:
+        return stays(move.before, f"{move.refusal}: {move.reason}")
+    return moved(move.before, move.after, move.reason)
+
+
+def _of_hook(hook: PositionRule, row: Mapping[str, float], position: PositionView) -> ExitNow | MoveStop | None:
+    answer = hook.manage_position(row, position)
+    match answer:
+        case None:
+            return None
+        case ExitNow(reason):
+            return ExitNow(f"{HOOK}: {reason}")
+        case MoveStop(stop_loss, reason):
+            return MoveStop(float(stop_loss), f"{HOOK}: {reason}")
+    raise Broken(f"{type(hook).__name__}.{HOOK} answered {answer!r}; allowed are ExitNow, MoveStop and None")
