@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Self
 
 import numpy as np
@@ -85,6 +85,7 @@ class Candles:
         return Candles(np.concatenate((self.open_ms, later.open_ms)), np.concatenate((self.values, later.values)))
 
     @classmethod
+    @cache
     def empty(cls) -> Self:
         return cls(np.empty(0, np.int64), np.empty((0, 5), np.float64))
 

@@ -20,7 +20,8 @@ class HighWater:
     def after(self, balance: float) -> "HighWater":
         """Return how it stands once the balance is another one."""
         peak = max(self.peak, balance)
-        return HighWater(peak, max(self.drawdown, fall(peak, balance)))
+        drawdown = max(self.drawdown, fall(peak, balance))
+        return self if (peak, drawdown) == (self.peak, self.drawdown) else HighWater(peak, drawdown)
 
     def through(self, balance: float, moves: Sequence[float]) -> "HighWater":
         """Return how it stands after `moves`, of which the last one led to `balance`."""

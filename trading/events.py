@@ -165,7 +165,7 @@ class Signal(_Frozen):
     @property
     def words(self) -> str:
         """What is said, for the journal."""
-        return f"{self.side.value} at {self.price:g}: {self.reason}"
+        return f"{self.side} at {self.price:g}: {self.reason}"
 
 
 class Message(_Frozen):

@@ -182,9 +182,12 @@ def next_change(book: Book, candles: Candles, first: int = 0) -> int:
         first = int(candles.open_ms.searchsorted(book.acted_ms, side="right"))
     reached_above, reached_below = math.inf, -math.inf
     for order in book.orders:
-        if order.is_market:
+        leg = order.leg
+        if leg not in PROTECTIVE_LEGS:
             place = min(place, max(first, int(candles.open_ms.searchsorted(order.decided_ms))))
-        elif (order.side is Side.BUY) == (order.leg is Leg.STOP_LOSS):
+            if place == first:
+                return first
+        elif (order.side is Side.BUY) == (leg is Leg.STOP_LOSS):
             reached_above = min(reached_above, order.price)
         else:
             reached_below = max(reached_below, order.price)

@@ -112,8 +112,15 @@ def _total(numbers: Iterable[Number]) -> Number:
 def _average(steps: Steps, period: int, weight: float) -> Number:
     """Return the exponential average at the last step; it begins with the mean of the first `period`."""
     value = _total(steps[:period]) / period
-    for number in steps[period:]:
-        value += (number - value) * weight
+    if isinstance(value, float):
+        for number in steps[period:]:
+            value += (number - value) * weight
+        return value
+    part = np.empty_like(value)
+    for number in steps[period:]:  # the same three steps, without an array anew for each
+        np.subtract(number, value, part)
+        np.multiply(part, weight, part)
+        np.add(value, part, value)
     return value
 
 

@@ -1,6 +1,7 @@
 """The ledger in memory, for one thread: what the SQL ledger books, by the same rules, without its transactions."""
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
@@ -66,7 +67,7 @@ class _Symbol:
     newest: int = 0
     incidents: list[Incident] = field(default_factory=list)
     trades: list[ClosedTrade] = field(default_factory=list)
-    folds: dict[str, TradeFold] = field(default_factory=dict)
+    folds: defaultdict[str, TradeFold] = field(default_factory=lambda: defaultdict(TradeFold))
     moves: dict[str, dict[int, StopMove]] = field(default_factory=dict)
 
     @property
@@ -75,7 +76,7 @@ class _Symbol:
 
     def fold(self, fill: Fill, realised: float) -> None:
         """Write down the trade that a fill closes."""
-        trade = self.folds.setdefault(fill.strategy, TradeFold()).add(fill, realised)
+        trade = self.folds[fill.strategy].add(fill, realised)
         if trade is not None:
             self.trades.append(trade)
 
@@ -265,9 +266,10 @@ class MemoryLedger:
             realised = after.realised - before.realised
             day[symbol] = day.get(symbol, 0.0) + realised
             at.fold(fill, realised)
-            moves.append(realised)
+            if realised:
+                moves.append(realised)
             booked.append((fill, before, after))
-        if any(moves):
+        if moves:
             self._high = self._high.through(self.balance(), moves)
         self._booked += booked
         for identity in booking.changed:

@@ -1,6 +1,6 @@
 """Third stage: what the strategies say of each new candle, and whether it may be said."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 
@@ -12,6 +12,7 @@ from trading.entry import EntryRules
 from trading.entry import refusal as entry_refusal
 from trading.errors import Rejected
 from trading.events import (
+    Event,
     EventType,
     IndicatorsUpdated,
     Refusal,
@@ -122,14 +123,10 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
 
         What is open the other way it may end all the same.
         """
-        said = signal.words
         refusal = self._refusal(message, signal, regime)
         if signal.open_ms > message.after_ms:  # one that is evaluated again has spoken already
-            self._tell_signal(message, EventType.SIGNAL_GENERATED, signal, said)
-            if refusal is None:
-                self._tell_signal(message, EventType.SIGNAL_VALIDATED, signal, said)
-            else:
-                self._tell_signal(message, EventType.SIGNAL_REJECTED, signal, refusal.reason, rule=refusal.rule)
+            said = signal
+            self._bus.tell(lambda: self._signal_events(message, said, refusal))
         if refusal is not None:
             signal = signal.model_copy(update={"entry_refused": Refusal(rule=refusal.rule, reason=refusal.reason)})
         return signal
@@ -151,11 +148,15 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
         self._bus.publish(generated)
         return generated
 
-    def _tell_signal(
-        self, message: IndicatorsUpdated, kind: EventType, signal: Signal, reason: str, *, rule: str | None = None
-    ) -> None:
+    def _signal_events(self, message: IndicatorsUpdated, signal: Signal, refusal: Rejected | None) -> Iterator[Event]:
         cause = correlation_id(self.symbol, message.timeframe, signal.open_ms)
-        self._bus.tell(lambda: [of_signal(kind, self.symbol, signal, cause, reason=reason, rule=rule)])
+        yield of_signal(EventType.SIGNAL_GENERATED, self.symbol, signal, cause)
+        if refusal is None:
+            yield of_signal(EventType.SIGNAL_VALIDATED, self.symbol, signal, cause)
+        else:
+            yield of_signal(
+                EventType.SIGNAL_REJECTED, self.symbol, signal, cause, reason=refusal.reason, rule=refusal.rule
+            )
 
 
 @dataclass(frozen=True, slots=True)
