@@ -25,10 +25,14 @@ class Faults(ConfigModel):
     )
 
     timeout_before_probability: Probability = Field(
-        default=0.0, description="Line: probability, 0 to 1, that a sent order times out and never reached the venue."
+        default=0.0,
+        description="Line: probability, 0 to 1, that a sent order, or a stop that is moved, times out and "
+        "never reached the venue.",
     )
     timeout_after_probability: Probability = Field(
-        default=0.0, description="Line: probability, 0 to 1, that a sent order times out though the venue has taken it."
+        default=0.0,
+        description="Line: probability, 0 to 1, that a sent order or moved stop times out though "
+        "the venue has taken it.",
     )
     timeout_s: Delay = Field(
         default=0.0, description="Seconds of real time that the caller waits before a timeout is told."
@@ -70,7 +74,8 @@ class Faults(ConfigModel):
     )
 
     rejection_probability: Probability = Field(
-        default=0.0, description="Outcome: probability, 0 to 1, that the venue refuses an order."
+        default=0.0,
+        description="Outcome: probability, 0 to 1, that the venue refuses an order, or a stop that is moved.",
     )
     partial_order_probability: Probability = Field(
         default=0.0,
