@@ -1,7 +1,7 @@
-"""From intents to orders and from fills to positions: the one caller of a venue, and what it does when that fails."""
+"""From intents to orders and from fills to positions: it alone calls a venue, moved stops (`stop_sender`) included."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 from trading import findings, trade_events
@@ -21,7 +21,6 @@ from trading.orders import (
     VenueOrder,
     VenuePosition,
     decided_open_ms,
-    protective_order_id,
 )
 from trading.patience import Patience, PatienceTerms
 from trading.ports import Intent, Ledger, Mark, Venue
@@ -42,7 +41,8 @@ from trading.reconciliation import (
     is_booked,
     reconcile,
 )
-from trading.stops import is_close, is_protected, unsent
+from trading.stop_sender import StopSender
+from trading.stops import is_close
 from trading.telling import IncidentTeller
 
 _UNHEARD = frozenset({OrderState.SUBMITTING, OrderState.UNKNOWN})
@@ -101,14 +101,14 @@ class Settlement:
         self._teller = teller
         self._patience = Patience(terms.patience, sleep_s=sleep_s, now_s=now_s)
         self._is_dry_run = is_dry_run
-        self._moved_ms: dict[str, int] = {}
+        self._stops = StopSender(symbol, venue, ledger, self._patience)
         self.reset()
 
     def reset(self) -> None:
         """Ask ledger and venue again for all that is remembered."""
         self.is_settled = self._is_compared = False
         self._booked_sequence: int | None = None
-        self._are_stops_sent = False
+        self._stops.are_all_sent = False
         self.renew_patience()
 
     def renew_patience(self) -> None:
@@ -120,8 +120,9 @@ class Settlement:
 
         Stops that a process before this one wrote down and may not have sent go first.
         """
-        if not self._are_stops_sent and len(candles):
-            self._send_stops()
+        if not (self._stops.are_all_sent or self._is_dry_run) and len(candles):
+            with self._unsettled_without_answer():
+                self._stops.send_all()
         newest = self._patience.ask(lambda: self._venue.sync(self.symbol, candles))
         if newest == self._booked_sequence:
             return False
@@ -164,12 +165,12 @@ class Settlement:
             return None
         cause = correlation_id(self.symbol, self.timeframe, open_ms)
         move = self._ledger.move_stop(self.symbol, strategy, open_ms, stop_loss, reason, correlation_id=cause)
-        if move is None or not move.is_current or self._moved_ms.get(strategy) == open_ms:
+        if move is None or not move.is_current or self._stops.is_sent(move):
             return move
-        move = self._rest(move)
-        self._moved_ms[strategy] = open_ms
+        with self._unsettled_without_answer():
+            move = self._stops.send(move)
         self._bus.publish(trade_events.of_move(move, cause))
-        if not self.is_settled or self._is_overtaken(move):
+        if not self.is_settled or self._stops.is_overtaken(move):
             self.settle(as_of_ms)
         return move
 
@@ -283,70 +284,18 @@ class Settlement:
             self._ledger.owners(self.symbol),
             self._ledger.order_states([order.client_order_id for order in open_orders or ()]),
             no_entries,
-            self._unsent_moves(positions, open_orders),
+            self._stops.unsent(positions, open_orders),
         )
         theirs = VenueSide(self._answers(intents), units, open_orders, self._venue.terms.visibility_s)
         return reconcile(ours, theirs, freshness)
 
-    def _unsent_moves(
-        self, positions: Sequence[Position], open_orders: Sequence[OpenOrder] | None
-    ) -> Sequence[StopMove]:
-        """Return the moves that may explain a stop which does not rest where it shall; none where each one does."""
-        if open_orders is None or all(is_protected(one, open_orders) for one in positions if one.is_open):
-            return ()
-        return self._ledger.stop_moves(self.symbol)
-
-    def _send_stops(self) -> None:
-        """Have the venue move what was written down and may not have reached it, before it sees another candle.
-
-        Raises:
-            Transient: It did not answer.
-        """
-        moves = [] if self._is_dry_run else self._ledger.stop_moves(self.symbol)
-        if moves and not any(incident.kind.halts for incident in self._ledger.incidents_of(self.symbol)):
-            resting = self._patience.ask(lambda: self._venue.open_orders(self.symbol))
-            mine = [one for one in self._ledger.positions() if one.symbol == self.symbol and one.is_open]
-            for position in mine:
-                move = None if is_protected(position, resting) else unsent(position, resting, moves)
-                if move is not None:
-                    self._rest(move)
-        self._are_stops_sent = True
-
-    def _rest(self, move: StopMove) -> StopMove:
-        """Have the venue move a stop, again while it is not known whether it did, and return the move.
-
-        Raises:
-            Transient: It is not known in the end.
-        """
-        waits = self._patience.waits()
-        while True:
-            try:
-                return self._send_stop(move)
-            except Transient:
-                if self._rests(move):
-                    return move
-                if next(waits, None) is None:
-                    self.is_settled = self._are_stops_sent = False
-                    raise
-
-    def _is_overtaken(self, move: StopMove) -> bool:
-        """Return whether a later move was written down while this one was sent: then that one is to be sent again."""
-        now = self._ledger.stop_move(self.symbol, move.strategy, move.open_ms)
-        return now is not None and not (now.is_current or now.refusal)
-
-    def _send_stop(self, move: StopMove) -> StopMove:
+    @contextmanager
+    def _unsettled_without_answer(self) -> Iterator[None]:
         try:
-            self._venue.move_stop(move.entry_id, move.after, move.open_ms)
-        except Rejected as refusal:
-            return self._ledger.refuse_stop(move, f"the venue refused it: {refusal}")
-        return move
-
-    def _rests(self, move: StopMove) -> bool:
-        identity = protective_order_id(move.entry_id, Leg.STOP_LOSS)
-        return any(
-            order.client_order_id == identity and order.price is not None and is_close(order.price, move.after)
-            for order in self._open_orders() or ()
-        )
+            yield
+        except Transient:
+            self.is_settled = False
+            raise
 
     def _units_at_venue(self) -> float | None:
         """Return the venue's net position in the symbol; None when it does not say."""
@@ -386,7 +335,7 @@ class Settlement:
                 self._tell_given_up(dependents)
             case SendStop(move, _):
                 with suppress(Transient):  # the next look tells
-                    self._send_stop(move)
+                    self._stops.try_send(move)
             case Withdraw(order, _):
                 with suppress(Transient, Rejected):  # the next look tells
                     self._venue.cancel(order.client_order_id)

@@ -1,10 +1,8 @@
 """The ledger in memory, for one thread: what the SQL ledger books, by the same rules, without its transactions."""
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import takewhile
 from typing import Any
@@ -12,6 +10,8 @@ from typing import Any
 from adapters.ledger_booking import BookedOrder, Booking, born
 from adapters.ledger_orders import Booked, day_of
 from adapters.ledger_planning import check_rows
+from adapters.memory.stops import MemoryStops
+from adapters.memory.symbol_books import Sent, SymbolBooks, planned_order, position_of
 from trading.drawdown import HighWater
 from trading.errors import Broken
 from trading.exits import EXIT_RULE, rule_of
@@ -19,99 +19,25 @@ from trading.incidents import Incident, IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
 from trading.orders import Fill, Leg, OrderRequest, OrderState, client_order_id, decided_id, protective_order_id
 from trading.ports import Decided, Intent, Mark
-from trading.positions import Position, StopMove
+from trading.positions import Position
 from trading.risk import LedgerView, Verdict
-from trading.stops import EntryStop, why_not_moved
-from trading.trades import ClosedTrade, TradeFold
+from trading.trades import ClosedTrade
 
 _ROUNDING = 1e-9
 
 
-@dataclass(slots=True)
-class _Sent:
-    """An intent: what is to be sent, and what became of it."""
-
-    request: OrderRequest
-    order: BookedOrder
-
-    @property
-    def is_unsettled(self) -> bool:
-        """Whether it may still change the position, or has done so by a fill that is not written down."""
-        order = self.order
-        return not order.state.is_final or (order.state is OrderState.FILLED and not order.filled_units)
-
-    def intent(self) -> Intent:
-        order = self.order
-        return Intent(self.request, order.state, order.venue_order_id, order.attempt, filled_units=order.filled_units)
-
-
-@dataclass(slots=True)
-class _Symbol:
-    """What is written down of one symbol.
-
-    Attributes:
-        live: Intents that are not settled, and entries that hold a place in the account, by their id.
-        positions: By strategy.
-        fences: By strategy.
-        newest: Sequence number of the newest fill.
-        incidents: Those that are open.
-        trades: Those that were closed, oldest first.
-        folds: By strategy, what makes trades of its fills.
-        moves: Of stops, by strategy and by open time of the candle, oldest first.
-    """
-
-    desired: DesiredState = DesiredState.RUNNING
-    live: dict[str, _Sent] = field(default_factory=dict)
-    positions: dict[str, Position] = field(default_factory=dict)
-    fences: dict[str, int] = field(default_factory=dict)
-    newest: int = 0
-    incidents: list[Incident] = field(default_factory=list)
-    trades: list[ClosedTrade] = field(default_factory=list)
-    folds: defaultdict[str, TradeFold] = field(default_factory=lambda: defaultdict(TradeFold))
-    moves: dict[str, dict[int, StopMove]] = field(default_factory=dict)
-
-    @property
-    def halted(self) -> str | None:
-        return min((one.reason for one in self.incidents if one.kind.halts), default=None) if self.incidents else None
-
-    def fold(self, fill: Fill, realised: float) -> None:
-        """Write down the trade that a fill closes."""
-        trade = self.folds[fill.strategy].add(fill, realised)
-        if trade is not None:
-            self.trades.append(trade)
-
-    def opener(self, position: Position) -> _Sent | None:
-        """Return the entry that opened a position; None when nothing is open."""
-        mine = (sent for sent in reversed(self.live.values()) if sent.request.strategy == position.strategy)
-        opened = (sent for sent in mine if sent.request.leg is Leg.ENTRY and sent.order.filled_units)
-        return next((sent for sent in opened if position.units * sent.request.side.sign > 0), None)
-
-    def rest(self, position: Position, opener: _Sent, stop_loss: float | None) -> None:
-        """Have the stop of a position rest elsewhere; later fills of its entry leave it there."""
-        self.positions[position.strategy] = replace(position, stop_loss=stop_loss)
-        opener.order.stop_loss = stop_loss
-        opener.order.reserve(self.positions[position.strategy])
-
-    def keep(self, sent: _Sent) -> None:
-        """Keep an intent at hand as long as it is alive."""
-        if sent.order.risk_reserved is not None or sent.is_unsettled:
-            self.live[sent.request.client_order_id] = sent
-        else:
-            self.live.pop(sent.request.client_order_id, None)
-
-
-class MemoryLedger:
+class MemoryLedger(MemoryStops):
     """`trading.ports.Ledger` of one account.
 
     It counts on a venue that shows its fills at once and in order, as `adapters.memory.MemoryVenue` does.
     """
 
     def __init__(self, account_name: str, starting_balance: float) -> None:
+        super().__init__()
         self._account = account_name
         self._starting_balance = starting_balance
-        self._symbols: dict[str, _Symbol] = {}
         self._decisions: dict[tuple[str, str, int], dict[str, Any]] = {}
-        self._sent: dict[str, _Sent] = {}
+        self._sent: dict[str, Sent] = {}
         self._protective: dict[str, BookedOrder] = {}
         self._days: dict[date, dict[str, float]] = {}
         self._booked: list[Booked] = []
@@ -148,74 +74,9 @@ class MemoryLedger:
             self.open_incidents([verdict.incident])
         intents = [born(order.request, place) for place, order in enumerate(planned)]
         for order, intent in zip(planned, intents, strict=True):
-            sent = _Sent(order.request, _planned(intent, order.risk, order.notional, correlation_id))
+            sent = Sent(order.request, planned_order(intent, order.risk, order.notional, correlation_id))
             self._sent[order.request.client_order_id] = at.live[order.request.client_order_id] = sent
         return Decided(verdict, tuple(intents))
-
-    def move_stop(
-        self, symbol: str, strategy: str, open_ms: int, stop_loss: float, reason: str, *, correlation_id: str
-    ) -> StopMove | None:
-        at = self._of(symbol)
-        position, moves = _position(at, symbol, strategy), at.moves.setdefault(strategy, {})
-        if open_ms in moves:
-            return _as_now(at, moves[open_ms])
-        newest_ms = max(next(reversed(moves), -1), at.fences.get(strategy, -1))
-        if not position.is_open or position.stop_loss == stop_loss or newest_ms > open_ms:
-            return None
-        opener = at.opener(position)
-        entry = EntryStop(opener.request.client_order_id, opener.request.stop_loss) if opener else None
-        refusal = why_not_moved(position, stop_loss, entry, desired=at.desired, halted=at.halted)
-        entry_id = entry.entry_id if entry else ""
-        move = StopMove(symbol, strategy, open_ms, entry_id, position.stop_loss, stop_loss, reason, refusal)
-        moves[open_ms] = move
-        if opener is not None and not refusal:
-            at.rest(position, opener, stop_loss)
-        return _as_now(at, move)
-
-    def resume_stop(self, symbol: str, strategy: str, entry_id: str, stop_loss: float) -> None:
-        """Begin with a stop that was moved before: where a position of that entry is open, it is to rest there."""
-        at = self._of(symbol)
-        position = _position(at, symbol, strategy)
-        opener = at.opener(position)
-        if opener is not None and opener.request.client_order_id == entry_id:
-            at.rest(position, opener, stop_loss)
-
-    def rules_behind_exits(self) -> dict[str, str]:
-        """Return the exit rule that asked for an exit, or had moved a stop, by the id of the order."""
-        moves = (move for at in self._symbols.values() for of in at.moves.values() for move in of.values())
-        rules = {
-            protective_order_id(move.entry_id, Leg.STOP_LOSS): rule_of(move.reason)
-            for move in moves
-            if not move.refusal
-        }
-        for (symbol, strategy, open_ms), row in self._decisions.items():
-            first = row["checks"][0] if row["checks"] else None
-            if first is not None and first.rule == EXIT_RULE:
-                identity = client_order_id(self._account, symbol, strategy, open_ms, Leg.EXIT)
-                rules[identity] = rule_of(first.reason)
-        return rules
-
-    def refuse_stop(self, move: StopMove, reason: str) -> StopMove:
-        at = self._of(move.symbol)
-        position = _position(at, move.symbol, move.strategy)
-        opener = at.opener(position)
-        if opener is not None and _as_now(at, move).is_current:
-            at.rest(position, opener, move.before)
-        refused = replace(move, refusal=reason, is_current=False)
-        at.moves[move.strategy][move.open_ms] = refused
-        return refused
-
-    def stop_move(self, symbol: str, strategy: str, open_ms: int) -> StopMove | None:
-        at = self._of(symbol)
-        move = at.moves.get(strategy, {}).get(open_ms)
-        return None if move is None else _as_now(at, move)
-
-    def stop_moves(self, symbol: str) -> Sequence[StopMove]:
-        at = self._of(symbol)
-        openers = [at.opener(position) for position in at.positions.values() if position.is_open]
-        entry_ids = {opener.request.client_order_id for opener in openers if opener}
-        every = (move for moves in at.moves.values() for move in moves.values())
-        return [move for move in every if move.entry_id in entry_ids and not move.refusal]
 
     def decided(self, symbol: str, strategy: str, open_ms: int) -> Verdict | None:
         return self._earlier(symbol, strategy, open_ms)
@@ -230,7 +91,7 @@ class MemoryLedger:
             order = copy(sent.order) if len(marks) > 1 else sent.order  # one that is refused changes nothing
             is_taken = order.take(
                 mark,
-                lambda at=at, request=request: _position(at, request.symbol, request.strategy),  # type: ignore[misc]
+                lambda at=at, request=request: position_of(at, request.symbol, request.strategy),  # type: ignore[misc]
                 may_be_sent=lambda at=at, request=request: self._may_be_sent(at, request),  # type: ignore[misc]
                 at_ms=0,
             )
@@ -373,7 +234,22 @@ class MemoryLedger:
         """Return each order that was decided on, and what became of it, oldest first."""
         return [(sent.request, sent.order) for sent in self._sent.values()]
 
-    def _view(self, at: _Symbol, symbol: str, strategy: str, open_ms: int) -> LedgerView:
+    def rules_behind_exits(self) -> dict[str, str]:
+        """Return the exit rule that asked for an exit, or had moved a stop, by the id of the order."""
+        moves = (move for at in self._symbols.values() for of in at.moves.values() for move in of.values())
+        rules = {
+            protective_order_id(move.entry_id, Leg.STOP_LOSS): rule_of(move.reason)
+            for move in moves
+            if not move.refusal
+        }
+        for (symbol, strategy, open_ms), row in self._decisions.items():
+            first = row["checks"][0] if row["checks"] else None
+            if first is not None and first.rule == EXIT_RULE:
+                identity = client_order_id(self._account, symbol, strategy, open_ms, Leg.EXIT)
+                rules[identity] = rule_of(first.reason)
+        return rules
+
+    def _view(self, at: SymbolBooks, symbol: str, strategy: str, open_ms: int) -> LedgerView:
         has_unsettled = has_unsettled_exit = False
         places, risks, notionals, own = 0, [], [], []
         for one in self._symbols.values():
@@ -392,7 +268,7 @@ class MemoryLedger:
             places += len(owners)
         return LedgerView(
             desired=at.desired,
-            position=_position(at, symbol, strategy),
+            position=position_of(at, symbol, strategy),
             has_unsettled=has_unsettled,
             has_unsettled_exit=has_unsettled_exit,
             halted=at.halted,
@@ -408,7 +284,7 @@ class MemoryLedger:
             trades_since=self._trades_since,
         )
 
-    def _may_be_sent(self, at: _Symbol, request: OrderRequest) -> bool:
+    def _may_be_sent(self, at: SymbolBooks, request: OrderRequest) -> bool:
         if request.leg is Leg.ENTRY:
             is_wanted = at.desired is DesiredState.RUNNING and self._latched() is None
         else:
@@ -429,7 +305,7 @@ class MemoryLedger:
         row = self._decisions.get((symbol, strategy, open_ms))
         return row and Verdict(row["rule"], row["reason"], breached=row["breached"])  # type: ignore[return-value]
 
-    def _booking(self, at: _Symbol, symbol: str, fills: Sequence[Fill]) -> Booking:
+    def _booking(self, at: SymbolBooks, symbol: str, fills: Sequence[Fill]) -> Booking:
         """Return what the fills may change: their orders, and every entry that holds a place in the account."""
         orders = {identity: sent.order for identity, sent in at.live.items()}
         for fill in fills:
@@ -439,44 +315,3 @@ class MemoryLedger:
                 elif identity in self._protective:
                     orders[identity] = self._protective[identity]
         return Booking(symbol, dict(at.positions), orders)
-
-    def _of(self, symbol: str) -> _Symbol:
-        at = self._symbols.get(symbol)
-        if at is None:
-            at = self._symbols[symbol] = _Symbol()
-        return at
-
-
-def _position(at: _Symbol, symbol: str, strategy: str) -> Position:
-    return at.positions.get(strategy) or Position(symbol, strategy)
-
-
-def _as_now(at: _Symbol, move: StopMove) -> StopMove:
-    """Return a move as it was written down, and whether the stop is to rest there still."""
-    position = _position(at, move.symbol, move.strategy)
-    opener = at.opener(position)
-    unrefused = (one for one in reversed(at.moves.get(move.strategy, {}).values()) if not one.refusal)
-    is_newest = next(unrefused, None) == move
-    is_open = opener is not None and opener.request.client_order_id == move.entry_id
-    return replace(move, is_current=is_newest and is_open)
-
-
-def _planned(intent: Intent, risk: float, notional: float, correlation_id: str) -> BookedOrder:
-    request, is_entry = intent.request, intent.request.leg is Leg.ENTRY
-    return BookedOrder(
-        client_order_id=request.client_order_id,
-        strategy=request.strategy,
-        leg=request.leg,
-        side=request.side,
-        units=request.units,
-        market_ms=request.decided_ms,
-        state=intent.state,
-        stop_loss=request.stop_loss,
-        take_profit=request.take_profit,
-        risk=risk,
-        risk_reserved=risk if is_entry else None,
-        correlation_id=correlation_id,
-        notional=notional,
-        notional_reserved=notional if is_entry else None,
-        attempt=intent.attempt,
-    )

@@ -1,0 +1,110 @@
+"""What is written down of one symbol, in memory."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+
+from adapters.ledger_booking import BookedOrder
+from trading.incidents import Incident
+from trading.lifecycle import DesiredState
+from trading.orders import Fill, Leg, OrderRequest, OrderState
+from trading.ports import Intent
+from trading.positions import Position, StopMove
+from trading.trades import ClosedTrade, TradeFold
+
+
+@dataclass(slots=True)
+class Sent:
+    """An intent: what is to be sent, and what became of it."""
+
+    request: OrderRequest
+    order: BookedOrder
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether it may still change the position, or has done so by a fill that is not written down."""
+        order = self.order
+        return not order.state.is_final or (order.state is OrderState.FILLED and not order.filled_units)
+
+    def intent(self) -> Intent:
+        order = self.order
+        return Intent(self.request, order.state, order.venue_order_id, order.attempt, filled_units=order.filled_units)
+
+
+@dataclass(slots=True)
+class SymbolBooks:
+    """What is written down of one symbol.
+
+    Attributes:
+        live: Intents that are not settled, and entries that hold a place in the account, by their id.
+        positions: By strategy.
+        fences: By strategy.
+        newest: Sequence number of the newest fill.
+        incidents: Those that are open.
+        trades: Those that were closed, oldest first.
+        folds: By strategy, what makes trades of its fills.
+        moves: Of stops, by strategy and by open time of the candle, oldest first.
+    """
+
+    desired: DesiredState = DesiredState.RUNNING
+    live: dict[str, Sent] = field(default_factory=dict)
+    positions: dict[str, Position] = field(default_factory=dict)
+    fences: dict[str, int] = field(default_factory=dict)
+    newest: int = 0
+    incidents: list[Incident] = field(default_factory=list)
+    trades: list[ClosedTrade] = field(default_factory=list)
+    folds: defaultdict[str, TradeFold] = field(default_factory=lambda: defaultdict(TradeFold))
+    moves: dict[str, dict[int, StopMove]] = field(default_factory=dict)
+
+    @property
+    def halted(self) -> str | None:
+        return min((one.reason for one in self.incidents if one.kind.halts), default=None) if self.incidents else None
+
+    def fold(self, fill: Fill, realised: float) -> None:
+        """Write down the trade that a fill closes."""
+        trade = self.folds[fill.strategy].add(fill, realised)
+        if trade is not None:
+            self.trades.append(trade)
+
+    def opener(self, position: Position) -> Sent | None:
+        """Return the entry that opened a position; None when nothing is open."""
+        mine = (sent for sent in reversed(self.live.values()) if sent.request.strategy == position.strategy)
+        opened = (sent for sent in mine if sent.request.leg is Leg.ENTRY and sent.order.filled_units)
+        return next((sent for sent in opened if position.units * sent.request.side.sign > 0), None)
+
+    def rest(self, position: Position, opener: Sent, stop_loss: float | None) -> None:
+        """Have the stop of a position rest elsewhere; later fills of its entry leave it there."""
+        self.positions[position.strategy] = replace(position, stop_loss=stop_loss)
+        opener.order.stop_loss = stop_loss
+        opener.order.reserve(self.positions[position.strategy])
+
+    def keep(self, sent: Sent) -> None:
+        """Keep an intent at hand as long as it is alive."""
+        if sent.order.risk_reserved is not None or sent.is_unsettled:
+            self.live[sent.request.client_order_id] = sent
+        else:
+            self.live.pop(sent.request.client_order_id, None)
+
+
+def position_of(at: SymbolBooks, symbol: str, strategy: str) -> Position:
+    return at.positions.get(strategy) or Position(symbol, strategy)
+
+
+def planned_order(intent: Intent, risk: float, notional: float, correlation_id: str) -> BookedOrder:
+    request, is_entry = intent.request, intent.request.leg is Leg.ENTRY
+    return BookedOrder(
+        client_order_id=request.client_order_id,
+        strategy=request.strategy,
+        leg=request.leg,
+        side=request.side,
+        units=request.units,
+        market_ms=request.decided_ms,
+        state=intent.state,
+        stop_loss=request.stop_loss,
+        take_profit=request.take_profit,
+        risk=risk,
+        risk_reserved=risk if is_entry else None,
+        correlation_id=correlation_id,
+        notional=notional,
+        notional_reserved=notional if is_entry else None,
+        attempt=intent.attempt,
+    )

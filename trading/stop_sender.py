@@ -1,0 +1,101 @@
+"""The way of a moved stop to the venue: what the ledger wants is sent, and sent again while it is not known to rest."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from trading.errors import Rejected, Transient
+from trading.orders import Leg, OpenOrder, protective_order_id
+from trading.patience import Patience
+from trading.ports import Ledger, Venue
+from trading.positions import Position, StopMove
+from trading.stops import is_close, is_protected, unsent
+
+
+class StopSender:
+    """The stops of one symbol, between the ledger and the venue.
+
+    Attributes:
+        are_all_sent: What a process before this one wrote down has reached the venue.
+    """
+
+    def __init__(self, symbol: str, venue: Venue, ledger: Ledger, patience: Patience) -> None:
+        self._symbol = symbol
+        self._venue = venue
+        self._ledger = ledger
+        self._patience = patience
+        self._moved_ms: dict[str, int] = {}
+        self.are_all_sent = False
+
+    def send_all(self) -> None:
+        """Have the venue move what was written down and may not have reached it, before it sees another candle.
+
+        Raises:
+            Transient: It did not answer.
+        """
+        moves = self._ledger.stop_moves(self._symbol)
+        if moves and not any(incident.kind.halts for incident in self._ledger.incidents_of(self._symbol)):
+            resting = self._patience.ask(lambda: self._venue.open_orders(self._symbol))
+            mine = [one for one in self._ledger.positions() if one.symbol == self._symbol and one.is_open]
+            for position in mine:
+                move = None if is_protected(position, resting) else unsent(position, resting, moves)
+                if move is not None:
+                    self._rest(move)
+        self.are_all_sent = True
+
+    def is_sent(self, move: StopMove) -> bool:
+        """Return whether this sender had the venue move the stop at that candle."""
+        return self._moved_ms.get(move.strategy) == move.open_ms
+
+    def send(self, move: StopMove) -> StopMove:
+        """Have the venue move a stop, and return the move: refused where the venue refuses it.
+
+        Raises:
+            Transient: It is not known in the end whether it did; then all is to be sent again.
+        """
+        sent = self._rest(move)
+        self._moved_ms[move.strategy] = move.open_ms
+        return sent
+
+    def try_send(self, move: StopMove) -> StopMove:
+        """As `send`, once.
+
+        Raises:
+            Transient: It is not known whether the venue moved it.
+        """
+        try:
+            self._venue.move_stop(move.entry_id, move.after, move.open_ms)
+        except Rejected as refusal:
+            return self._ledger.refuse_stop(move, f"the venue refused it: {refusal}")
+        return move
+
+    def is_overtaken(self, move: StopMove) -> bool:
+        """Return whether a later move was written down while this one was sent: then that one is to be sent again."""
+        now = self._ledger.stop_move(self._symbol, move.strategy, move.open_ms)
+        return now is not None and not (now.is_current or now.refusal)
+
+    def unsent(self, positions: Sequence[Position], open_orders: Sequence[OpenOrder] | None) -> Sequence[StopMove]:
+        """Return the moves that may explain a stop which does not rest where it shall; none where each one does."""
+        if open_orders is None or all(is_protected(one, open_orders) for one in positions if one.is_open):
+            return ()
+        return self._ledger.stop_moves(self._symbol)
+
+    def _rest(self, move: StopMove) -> StopMove:
+        waits = self._patience.waits()
+        while True:
+            try:
+                return self.try_send(move)
+            except Transient:
+                if self._rests(move):
+                    return move
+                if next(waits, None) is None:
+                    self.are_all_sent = False
+                    raise
+
+    def _rests(self, move: StopMove) -> bool:
+        identity = protective_order_id(move.entry_id, Leg.STOP_LOSS)
+        with suppress(Transient):
+            return any(
+                order.client_order_id == identity and order.price is not None and is_close(order.price, move.after)
+                for order in self._patience.ask(lambda: self._venue.open_orders(self._symbol))
+            )
+        return False
