@@ -29,10 +29,10 @@ SYSTEM = system_config({"name": "sma_cross"})
 TERMS = terms_of(next(iter(SYSTEM.symbols)), SYSTEM)[0]
 
 
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
+@pytest.fixture(scope="module")
+def engine(shared_database_url: str) -> Iterator[Engine]:
     """A ledger with long and short trades, filled in parts and in the wrong order, closed by exits and by stops."""
-    engine = create_engine(database_url)
+    engine = create_engine(shared_database_url)
     migrate(engine)
     turn(play(engine))
     yield engine

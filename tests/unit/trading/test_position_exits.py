@@ -326,7 +326,7 @@ def outcome(desk: Desk) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("fill_at", "step", "after", "count"),
     [
-        ("close", 6, True, 12),
+        pytest.param("close", 6, True, 12, marks=pytest.mark.long),
         ("next_open", 6, False, 12),
         pytest.param("close", 1, False, 24, marks=pytest.mark.long),
         pytest.param("next_open", 1, True, 24, marks=pytest.mark.long),
@@ -375,7 +375,7 @@ def test_trade_tells_the_rule_that_ended_it_or_had_moved_the_stop_that_was_hit(b
 # against a naive walk
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     distance=st.floats(0.2, 3.0),
