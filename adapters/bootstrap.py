@@ -34,7 +34,7 @@ from trading.rules import judge
 from trading.services.data_fetching import BATCH_LIMIT, DataFetchingService, FetchTerms
 from trading.services.indicator_calculation import IndicatorCalculationService, IndicatorTerms
 from trading.services.strategy_evaluation import StrategyEvaluationService, StrategyTerms
-from trading.services.trade_execution import Judge, TradeExecutionService
+from trading.services.trade_execution import MOST_WATCHED, Judge, TradeExecutionService
 from trading.settlement import Settlement, SettlementTerms
 from trading.shared_indicators import SharedIndicators
 from trading.strategies import PositionRule, Strategy, load_strategy
@@ -274,6 +274,7 @@ def build_pipeline(
         is_alone=len(strategies) == 1,
         exits=exit_rules_of(config, strategies),
         shared=shared,
+        most_watched=replay_batch or MOST_WATCHED,
         is_dry_run=services.trade_execution.execution_mode == "dry",
         now_s=now_s,
         is_enabled=services.trade_execution.enabled,

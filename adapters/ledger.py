@@ -104,12 +104,6 @@ class SqlLedger(LedgerStops):
                 self._open(connection, [verdict.incident])
         return decided(verdict, planned)
 
-    def decided(self, symbol: str, strategy: str, open_ms: int) -> Verdict | None:
-        """Return what was decided on a candle; see `trading.ports.Ledger`."""
-        key = {"account": self._account, "symbol": symbol, "strategy": strategy, "open_ms": open_ms}
-        with self._reading.connect() as connection:
-            return self._earlier(connection, key)
-
     def flatten(
         self,
         symbol: str,

@@ -43,7 +43,7 @@ _FILLS_FROM = (
     .offset(_FILLS_LOOKED_BACK)
     .limit(1)
 )
-_STATES = sa.select(intents.c.client_order_id, intents.c.state).where(
+_STATES = sa.select(intents.c.client_order_id, intents.c.state, intents.c.strategy).where(
     mine(intents), intents.c.client_order_id.in_(bindparam("ids", expanding=True))
 )
 _FENCE = sa.select(sa.func.max(fences.c.open_ms)).where(mine(fences, "symbol"))
@@ -170,13 +170,20 @@ class LedgerReads:
         return self._scalar(_FILLS_FROM, symbol) or 0
 
     def order_states(self, client_order_ids: Collection[str]) -> Mapping[str, OrderState]:
+        return {identity: OrderState(row.state) for identity, row in self._decided_rows(client_order_ids).items()}
+
+    def order_strategies(self, client_order_ids: Collection[str]) -> Mapping[str, str]:
+        return {identity: row.strategy for identity, row in self._decided_rows(client_order_ids).items()}
+
+    def _decided_rows(self, client_order_ids: Collection[str]) -> dict[str, Any]:
+        """Return what is written down of the orders that we decided on; of a protective order that of its entry."""
         if not client_order_ids:
             return {}
         decided = {identity: decided_id(identity) for identity in client_order_ids}
         with self._reading.connect() as connection:
             rows = connection.execute(_STATES, {"account": self._account, "ids": sorted(set(decided.values()))}).all()
-        states = {row.client_order_id: OrderState(row.state) for row in rows}
-        return {identity: states[of] for identity, of in decided.items() if of in states}
+        known = {row.client_order_id: row for row in rows}
+        return {identity: known[of] for identity, of in decided.items() if of in known}
 
     def has_exposure(self, symbol: str) -> bool:
         return bool(self._scalar(_HAS_EXPOSURE, symbol))

@@ -69,18 +69,14 @@ def fold(connection: Connection, account: str, symbol: str, strategy: str) -> It
     The stop after an entry's fill is where it is to rest now: a fill that came after it was moved left it there.
     """
     key = {"account": account, "symbol": symbol, "strategy": strategy}
-    moves = {row.entry_id: (row.open_ms, row.price_after) for row in connection.execute(_MOVES, key)}
-    position, opened = Position(symbol, strategy), set[str]()
+    moved = {row.entry_id: row.price_after for row in connection.execute(_MOVES, key)}
+    position = Position(symbol, strategy)
     with connection.execute(_HISTORY, key) as rows:
         for row in rows:
             fill = fill_of(row)
             after = position.after(fill)
-            if not after.is_open or after.units * position.units < 0:
-                opened = set()
             if fill.leg is Leg.ENTRY and after.units * fill.side.sign > 0:
-                opened.add(fill.client_order_id)
-                moved = max((moves[entry_id] for entry_id in opened if entry_id in moves), default=None)
-                stop_loss = row.stop_loss if moved is None else moved[1]
+                stop_loss = moved.get(fill.client_order_id, row.stop_loss)
                 after = replace(after, stop_loss=stop_loss, take_profit=row.take_profit)
             yield Step(fill, position, after, row.realised)
             position = after

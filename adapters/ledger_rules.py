@@ -38,11 +38,20 @@ _NEWEST_DECISIONS = (
     .where(decisions.c.origin == Origin.SIGNAL.value)  # the others are not on a candle
     .group_by(decisions.c.account, decisions.c.symbol, decisions.c.strategy)
 )
-
-
+_FILLED_LAST = (
+    sa.select(fills.c.client_order_id)
+    .where(
+        *(fills.c[name] == stop_moves.c[name] for name in ("account", "symbol", "strategy")),
+        fills.c.leg == Leg.ENTRY.value,
+    )
+    .order_by(fills.c.sequence.desc())
+    .limit(1)
+    .scalar_subquery()
+    .label("filled_last")
+)
 _MOVED = (
     sa.select(stop_moves, intents.c.leg, intents.c.stop_loss, intents.c.side, positions.c.units)
-    .add_columns(positions.c.stop_loss.label("rests"))
+    .add_columns(positions.c.stop_loss.label("rests"), _FILLED_LAST)
     .select_from(
         stop_moves.outerjoin(
             intents,
@@ -146,8 +155,8 @@ def _stops_are_explained(connection: Connection, findings: Findings) -> None:
 
 
 def _compare_rest(newest: Any, findings: Findings) -> None:
-    """Compare the last move of an entry with the position, where that is the one which the entry opened."""
-    if newest is None or newest.side is None or not newest.units:
+    """Compare the last move of an entry with the position, where that is the one which the entry filled last."""
+    if newest is None or newest.side is None or not newest.units or newest.entry_id != newest.filled_last:
         return
     place = (newest.account, newest.symbol, newest.strategy)
     position = findings.positions.get(place) or Position(newest.symbol, newest.strategy)

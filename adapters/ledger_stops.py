@@ -1,6 +1,6 @@
 """Stops that are to rest elsewhere than their entry said: the position is changed with the reason beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +17,7 @@ from adapters.tables import Origin, decisions, fences, incidents, intents, posit
 from trading.lifecycle import DesiredState
 from trading.orders import Leg, Side
 from trading.positions import Position, StopMove
+from trading.risk import Verdict
 from trading.stops import EntryStop, why_not_moved
 
 _OPENED = sa.and_(intents.c.leg == Leg.ENTRY.value, intents.c.risk_reserved.is_not(None), intents.c.filled_units > 0)
@@ -62,6 +63,24 @@ _OF_OPEN_POSITIONS = (
         ),
     )
     .order_by(stop_moves.c.open_ms)
+)
+_STRATEGIES: sa.BindParameter[Sequence[str]] = bindparam("strategies", expanding=True)
+_MOVES_SINCE = (
+    sa.select(stop_moves)
+    .where(
+        mine(stop_moves, "symbol"),
+        stop_moves.c.strategy.in_(_STRATEGIES),
+        stop_moves.c.open_ms >= bindparam("since_ms"),
+    )
+    .order_by(stop_moves.c.open_ms)
+)
+_DECIDED_SINCE = sa.select(
+    decisions.c.strategy, decisions.c.open_ms, decisions.c.rule, decisions.c.reason, decisions.c.breached
+).where(
+    mine(decisions, "symbol"),
+    decisions.c.strategy.in_(_STRATEGIES),
+    decisions.c.open_ms >= bindparam("since_ms"),
+    decisions.c.origin == Origin.SIGNAL.value,
 )
 _NEW = sa.insert(stop_moves)
 _REFUSE = (
@@ -117,8 +136,10 @@ class LedgerStops(LedgerHolds):
         """Write down that the venue refused a move; see `trading.ports.Ledger`."""
         key = {"account": self._account, "symbol": move.symbol, "strategy": move.strategy, "open_ms": move.open_ms}
         with self._writing() as connection:
-            if self._as_now(connection, connection.execute(_MOVE, key).one()).is_current:
-                self._rest(connection, self._position(connection, move.symbol, move.strategy), move.before)
+            now = self._as_now(connection, connection.execute(_MOVE, key).one())
+            if not now.is_current:
+                return now
+            self._rest(connection, self._position(connection, move.symbol, move.strategy), move.before)
             connection.execute(_REFUSE, self._refusing(move, reason))
         return replace(move, refusal=reason, is_current=False)
 
@@ -134,6 +155,23 @@ class LedgerStops(LedgerHolds):
         with self._reading.connect() as connection:
             rows = connection.execute(_OF_OPEN_POSITIONS, {"account": self._account, "symbol": symbol}).all()
         return [_move_of(row) for row in rows]
+
+    def written(
+        self, symbol: str, strategies: Collection[str], since_ms: int
+    ) -> Mapping[tuple[str, int], StopMove | Verdict]:
+        """Return what is written down of candles from a time on; see `trading.ports.Ledger`."""
+        wanted = {"account": self._account, "symbol": symbol, "strategies": sorted(strategies), "since_ms": since_ms}
+        found: dict[tuple[str, int], StopMove | Verdict] = {}
+        with self._reading.connect() as connection:
+            for row in connection.execute(_DECIDED_SINCE, wanted):
+                found[row.strategy, row.open_ms] = Verdict(row.rule, row.reason, breached=row.breached)
+            moves = connection.execute(_MOVES_SINCE, wanted).all()
+            newest = {row.strategy: row.open_ms for row in moves if row.refusal is None}
+            for row in moves:
+                is_newest = newest.get(row.strategy) == row.open_ms
+                move = self._as_now(connection, row) if is_newest else replace(_move_of(row), is_current=False)
+                found[row.strategy, row.open_ms] = move
+        return found
 
     def _as_now(self, connection: Connection, row: Any) -> StopMove:
         """Return a move as it was written down, and whether the stop is to rest there still."""

@@ -44,7 +44,8 @@ def open_books(
         waiting = [Resting.of(one) for one in pending if (one.symbol, one.strategy) == (symbol, strategy)]
         if symbol in symbols:
             position = held.get((symbol, strategy)) or Position(symbol, strategy)
-            venue.resume(symbol, strategy, _book(position, mine, waiting))
+            entries = [row["client_order_id"] for row in mine if row["leg"] == Leg.ENTRY.value]
+            venue.resume(symbol, strategy, _book(position, mine, waiting), entries[-1] if entries else None)
 
 
 def _plan(

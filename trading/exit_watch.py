@@ -23,7 +23,7 @@ class ExitWatch:
 
     A candle may come again, when a process died before its batch was closed. What came of it then stands in the ledger
     and is told again; a candle that later ones followed is not asked about anew, because the position has gone on.
-    The ledger is asked for that only where a batch does not follow the last one that was closed here.
+    The ledger is asked for that once for each batch: another process may have worked on its candles too.
     """
 
     def __init__(
@@ -49,7 +49,6 @@ class ExitWatch:
 
     def reset(self) -> None:
         """Ask the ledger again for all that is remembered."""
-        self._closed_ms: int | None = None
         self._after_ms = 0
         self._is_idle = False
         self._written: dict[tuple[str, int], Written] = {}
@@ -67,18 +66,12 @@ class ExitWatch:
         self.forget()
         self._after_ms, self._is_idle = message.after_ms, message.quarantine is not None
         self._written, self._newest_ms = {}, {}
-        first_ms = int(message.candles.open_ms[0])
-        is_next = self._closed_ms is not None and message.after_ms <= self._closed_ms < first_ms
-        if not (is_next or self._is_idle):
-            self._recall(message.candles.after(message.after_ms))
+        if not self._is_idle:
+            self._recall(max(int(message.candles.open_ms[0]), message.after_ms + 1))
         if message.rows is not self._rows and message.rows is not None and self._shared is not None:
             hooked = [name for name, rules in self._rules.items() if rules.hook is not None]
             self._rows_by_strategy = {name: self._shared.rows_of(name, message.rows) for name in hooked}
         self._rows = message.rows
-
-    def end(self, message: SignalGenerated) -> None:
-        """Note that a batch was closed."""
-        self._closed_ms = max(self._closed_ms or 0, message.last_open_ms)
 
     def is_written(self, open_ms: int) -> bool:
         """Return whether the ledger has something of this candle, or of one of the batch that follows it."""
@@ -142,15 +135,11 @@ class ExitWatch:
             self._positions = {one.strategy: one for one in held}
         return self._positions.get(strategy)
 
-    def _recall(self, candles: Candles) -> None:
-        """Read what the ledger has of candles that may come for the second time."""
-        for open_ms in candles.open_ms.tolist():
-            for strategy in self._rules:
-                key = (self._symbol, strategy, open_ms)
-                written = self._ledger.stop_move(*key) or self._ledger.decided(*key)
-                if written is not None:
-                    self._written[strategy, open_ms] = written
-                    self._newest_ms[strategy] = open_ms
+    def _recall(self, since_ms: int) -> None:
+        """Read what the ledger has of candles that may come for the second time, from whichever process."""
+        self._written = dict(self._ledger.written(self._symbol, self._rules, since_ms))
+        for strategy, open_ms in self._written:
+            self._newest_ms[strategy] = max(open_ms, self._newest_ms.get(strategy, 0))
 
 
 def _view(held: Position) -> PositionView:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from trading.candles import COLUMNS, VOLUME, Candles
 from trading.errors import Broken
@@ -17,7 +17,8 @@ from trading.events import Refusal
 from trading.indicator_rows import IndicatorRows
 from trading.orders import Side
 from trading.positions import StopMove
-from trading.sizing import round_down, round_up
+from trading.prices import shown
+from trading.sizing import in_ticks
 from trading.strategies.position_rule import ExitNow, MoveStop, PositionRule, PositionView
 
 HOOK = "manage_position"
@@ -34,6 +35,18 @@ _OWN_FRACTION = " as a fraction of the entry price, 0.01 is 1 %; give one of the
 
 class _Terms(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _has_value(cls, found: object) -> object:
+        """Refuse a key with nothing behind it: a rule whose keys are all commented out would be none, without a word.
+
+        Raises:
+            ValueError: It is null.
+        """
+        if found is None:
+            raise ValueError("a value; leave the key out to go without")
+        return found
 
     def _amount(self, name: str, price: float) -> float:
         """Return a distance in quote currency, given so or as a fraction of `price`; 0.0 where neither is given."""
@@ -65,7 +78,7 @@ class TrailingStop(_Terms):
         description="It begins at a candle that closes this far beyond the entry price, in quote currency; at once if "
         "absent.",
     )
-    from_profit_fraction: _Amount | None = Field(default=None, description=f"The same{_OWN_FRACTION}")
+    from_profit_fraction: _Fraction | None = Field(default=None, description=f"The same{_OWN_FRACTION}")
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -92,7 +105,7 @@ class BreakEven(_Terms):
         default=None,
         description="The stop is moved at a candle that closes this far beyond the entry price, in quote currency.",
     )
-    from_profit_fraction: _Amount | None = Field(default=None, description=f"The same{_OWN_FRACTION}")
+    from_profit_fraction: _Fraction | None = Field(default=None, description=f"The same{_OWN_FRACTION}")
     offset: _Amount | None = Field(
         default=None,
         description="How far beyond the entry price the stop goes, to cover costs, in quote currency; at it if absent.",
@@ -143,7 +156,7 @@ class ExitRules:
 
     Attributes:
         hook: The strategy, where it decides on exits by its position; None where it does not.
-        tick_size: Stops are rounded to it, away from the market; None for not at all.
+        tick_size: Stops are rounded to it, as those of entries are; None for not at all.
         ignores_opposite: A signal against the position leaves it open.
     """
 
@@ -174,24 +187,26 @@ class ExitRules:
         own = None if self.hook is None or row is None else _of_hook(self.hook, row, position)
         if isinstance(own, ExitNow):
             return own
-        moves = [self._rounded(one, position.side) for one in self.terms.answers(close, position)]
+        moves = [self._rounded(one, close, position.side) for one in self.terms.answers(close, position)]
         moves = [one for one in moves if is_tighter(one.stop_loss, position.stop_loss, position.side)]
         if own is not None and not 0 < own.stop_loss < math.inf:
             if not moves:
                 return Refusal(rule="stop_price", reason=f"{own.stop_loss} is no price of a stop: {own.reason}")
         elif own is not None:
-            moves.append(self._rounded(own, position.side))
+            moves.append(self._rounded(own, close, position.side))
         best = max(moves, key=lambda one: one.stop_loss * position.side.sign, default=None)
         if best is None or best.stop_loss == position.stop_loss:
             return None
-        if (close - best.stop_loss) * position.side.sign <= 0:
+        if _is_reached(best.stop_loss, close, position.side):
             return ExitNow(
                 f"{best.reason}; the close of {shown(close)} is at or beyond a stop at {shown(best.stop_loss)}"
             )
         return best
 
-    def _rounded(self, move: MoveStop, side: Side) -> MoveStop:
-        return MoveStop(away(move.stop_loss, self.tick_size, side), move.reason)
+    def _rounded(self, move: MoveStop, close: float, side: Side) -> MoveStop:
+        if self.tick_size is None:
+            return move
+        return MoveStop(_in_ticks(move.stop_loss, self.tick_size, close, side), move.reason)
 
 
 def hook_row(candle: Candles, rows: IndicatorRows) -> dict[str, float]:
@@ -214,19 +229,6 @@ def profit_at(close: float, position: PositionView) -> float:
 def is_tighter(stop: float, other: float | None, side: Side) -> bool:
     """Return whether a stop lies nearer to the market than another one, or there is no other."""
     return other is None or (stop - other) * side.sign > 0
-
-
-def away(stop: float, tick_size: float | None, side: Side) -> float:
-    """Round the stop of a position to the tick, away from the market: rounding never makes it tighter."""
-    if tick_size is None:
-        return stop
-    rounded = round_down(stop, tick_size) if side is Side.BUY else round_up(stop, tick_size)
-    return rounded if rounded > 0 else stop
-
-
-def shown(price: float | None) -> str:
-    """Return a price for a message, with ten digits."""
-    return "none" if price is None else f"{price:.10g}"
 
 
 def moved(before: float | None, after: float, reason: str) -> str:
@@ -254,6 +256,23 @@ def words_of(move: StopMove) -> str:
     if move.refusal:
         return stays(move.before, f"{move.refusal}: {move.reason}")
     return moved(move.before, move.after, move.reason)
+
+
+def _is_reached(stop: float, close: float, side: Side) -> bool:
+    """Return whether a close is at a stop or beyond it."""
+    return (close - stop) * side.sign <= 0
+
+
+def _in_ticks(stop: float, tick_size: float, close: float, side: Side) -> float:
+    """Round a stop as that of an entry is, so that the same price asked for again is the same stop.
+
+    Where that alone would lead it to the close, it goes to the tick before; below the smallest tick it stays as it is.
+    """
+    is_long = side is Side.BUY
+    rounded = in_ticks(stop, tick_size, upwards=is_long)
+    if _is_reached(rounded, close, side) and not _is_reached(stop, close, side):
+        rounded = in_ticks(stop, tick_size, upwards=not is_long)
+    return rounded if rounded > 0 else stop
 
 
 def _of_hook(hook: PositionRule, row: Mapping[str, float], position: PositionView) -> ExitNow | MoveStop | None:

@@ -11,6 +11,7 @@ from trading.lifecycle import PositionPolicy
 from trading.orders import Fill, OpenOrder, OrderRequest, OrderState
 from trading.ports import Intent
 from trading.positions import Position, StopMove
+from trading.prices import shown
 
 
 def position_mismatch(symbol: str, ledger_units: float, venue_units: float) -> Incident:
@@ -35,7 +36,7 @@ def foreign_order(symbol: str, order: OpenOrder) -> Incident:
 
 def stray_stop(symbol: str, held: float, order: OpenOrder) -> Incident:
     reason = (
-        f"{order.side.value} {order.units:g} at {order.price:g} ({order.client_order_id}) rests at the venue and "
+        f"{order.side.value} {order.units:g} at {shown(order.price)} ({order.client_order_id}) rests at the venue and "
         f"protects nothing: {held:g} units are held; were it filled, it would open a position"
     )
     details = {"client_order_id": order.client_order_id, "units": order.units, "price": order.price}
@@ -83,7 +84,7 @@ def quarantined(symbol: str, policy: PositionPolicy, cause: str, why: str) -> In
 def close_refused(symbol: str, position: Position, signal: Signal) -> Incident:
     at = datetime.fromtimestamp(signal.open_ms / 1000, UTC)
     reason = (
-        f"{signal.strategy} asked to end {position.units:g} units of {symbol} at {signal.price:g} (candle of "
+        f"{signal.strategy} asked to end {position.units:g} units of {symbol} at {shown(signal.price)} (candle of "
         f"{at:%Y-%m-%d %H:%M} UTC: {signal.reason}) while the symbol was halted; they are open still, if nobody has "
         f"closed them: celery -A tasks trading flatten {symbol}"
     )
@@ -106,21 +107,20 @@ def words_of(request: OrderRequest) -> str:
 
 
 def words_of_move(move: StopMove) -> str:
-    before = "none" if move.before is None else f"{move.before:g}"
-    return f"the stop of {move.strategy} from {before} to {move.after:g}"
+    return f"the stop of {move.strategy} from {shown(move.before)} to {shown(move.after)}"
 
 
 def foreign_fill(fill: Fill) -> Incident:
     reason = (
-        f"the venue filled {fill.side.value} {fill.units:g} at {fill.price:g} ({fill.client_order_id}); we sent no "
-        "such order, so it is not written down"
+        f"the venue filled {fill.side.value} {fill.units:g} at {shown(fill.price)} ({fill.client_order_id}); we sent "
+        "no such order, so it is not written down"
     )
     return Incident(IncidentKind.FOREIGN_FILL, fill.symbol, fill.fill_id, reason, _fill_details(fill))
 
 
 def late_fill(fill: Fill, state: OrderState) -> Incident:
     reason = (
-        f"{fill.leg.value} {fill.side.value} {fill.units:g} at {fill.price:g} ({fill.client_order_id}) was filled "
+        f"{fill.leg.value} {fill.side.value} {fill.units:g} at {shown(fill.price)} ({fill.client_order_id}) was filled "
         f"after it had ended as {state.value}; the fill is written down"
     )
     return Incident(IncidentKind.LATE_FILL, fill.symbol, fill.fill_id, reason, _fill_details(fill))

@@ -49,7 +49,7 @@ class RiskLimits(BaseModel):
         default=None,
         gt=0,
         description="Smallest step of the venue's prices, in quote currency: stop and target are rounded to it, "
-        "towards the entry. Not rounded if absent.",
+        "towards the entry, and a stop that exit rules move is too. Not rounded if absent.",
     )
     min_reward_risk: float | None = Field(
         default=None,

@@ -235,8 +235,13 @@ class Ledger(Protocol):
         """
         ...
 
-    def decided(self, symbol: str, strategy: str, open_ms: int) -> Verdict | None:
-        """Return what was decided on a candle, without its orders; None when nothing was."""
+    def written(
+        self, symbol: str, strategies: Collection[str], since_ms: int
+    ) -> Mapping[tuple[str, int], StopMove | Verdict]:
+        """Return what is written down of candles that opened at `since_ms` or later, by strategy and open time.
+
+        That is the move of a stop, else what was decided on a signal, without its orders.
+        """
         ...
 
     def flatten(
@@ -275,7 +280,11 @@ class Ledger(Protocol):
         ...
 
     def refuse_stop(self, move: StopMove, reason: str) -> StopMove:
-        """Write down that the venue refused a move, and return it so: the stop is to rest where it did before."""
+        """Write down that the venue refused a move, and return it so: the stop is to rest where it did before.
+
+        One that is not current any more stays as it is, and comes back so: others have carried it out meanwhile, or
+        it ended with its position.
+        """
         ...
 
     def stop_move(self, symbol: str, strategy: str, open_ms: int) -> StopMove | None:
@@ -320,6 +329,10 @@ class Ledger(Protocol):
 
     def order_states(self, client_order_ids: Collection[str]) -> Mapping[str, OrderState]:
         """Return how the orders stand that are ours; a protective order stands as its entry does."""
+        ...
+
+    def order_strategies(self, client_order_ids: Collection[str]) -> Mapping[str, str]:
+        """Return whose each order is that we decided on, or protects what such an order opened; others are left out."""
         ...
 
     def owners(self, symbol: str) -> frozenset[str]:

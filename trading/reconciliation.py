@@ -10,7 +10,7 @@ from trading.lifecycle import DesiredState
 from trading.orders import ENDED_OTHERWISE, Leg, OpenOrder, OrderRequest, OrderState, VenueOrder, decided_open_ms
 from trading.ports import Intent
 from trading.positions import Position, StopMove
-from trading.stops import is_close, is_protected, unsent
+from trading.stops import is_close, is_protected, of_strategy, unsent
 
 _ROUNDING = 1e-9
 """Relative: sums of float units differ from the whole by rounding only."""
@@ -34,6 +34,8 @@ class LedgerSide:
             stands. One that is missing is not ours.
         no_entries: Why no entry is wanted any more, whatever was decided; empty when they are.
         moves: Of the stops of open positions, oldest first; may be empty where each stop rests where it shall.
+        whose: Strategies of the orders that rest at the venue, by `client_order_id`; needed where several hold
+            something.
     """
 
     symbol: str
@@ -45,6 +47,7 @@ class LedgerSide:
     states: Mapping[str, OrderState] = field(default_factory=dict)
     no_entries: str = ""
     moves: Sequence[StopMove] = ()
+    whose: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def halted(self) -> str | None:
@@ -356,8 +359,9 @@ def _differences(ours: LedgerSide, theirs: VenueSide) -> Iterator[Action]:
         if position.is_open and position.strategy not in ours.owners:
             yield Tell(findings.unowned(position))
     for position in ours.positions:
-        if position.is_open and not is_protected(position, theirs.open_orders):
-            yield _protect(position, ours, theirs.open_orders)
+        mine = of_strategy(position.strategy, theirs.open_orders, ours.whose)
+        if position.is_open and not is_protected(position, mine):
+            yield _protect(position, ours, mine)
 
 
 def _protect(position: Position, ours: LedgerSide, open_orders: Sequence[OpenOrder]) -> Action:

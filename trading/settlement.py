@@ -122,7 +122,9 @@ class Settlement:
         """
         if not (self._stops.are_all_sent or self._is_dry_run) and len(candles):
             with self._unsettled_without_answer():
-                self._stops.send_all()
+                sent = self._stops.send_all()
+            for move in sent:
+                self._tell_if_refused(move)
         newest = self._patience.ask(lambda: self._venue.sync(self.symbol, candles))
         if newest == self._booked_sequence:
             return False
@@ -275,6 +277,7 @@ class Settlement:
         self._is_compared = units is not None and open_orders is not None
         intents = self._ledger.unsettled(self.symbol)
         positions = [position for position in self._ledger.positions() if position.symbol == self.symbol]
+        whose = self._stops.whose(positions, open_orders)
         ours = LedgerSide(
             self.symbol,
             intents,
@@ -284,7 +287,8 @@ class Settlement:
             self._ledger.owners(self.symbol),
             self._ledger.order_states([order.client_order_id for order in open_orders or ()]),
             no_entries,
-            self._stops.unsent(positions, open_orders),
+            self._stops.unsent(positions, open_orders, whose),
+            whose,
         )
         theirs = VenueSide(self._answers(intents), units, open_orders, self._venue.terms.visibility_s)
         return reconcile(ours, theirs, freshness)
@@ -335,7 +339,7 @@ class Settlement:
                 self._tell_given_up(dependents)
             case SendStop(move, _):
                 with suppress(Transient):  # the next look tells
-                    self._stops.try_send(move)
+                    self._tell_if_refused(self._stops.try_send(move))
             case Withdraw(order, _):
                 with suppress(Transient, Rejected):  # the next look tells
                     self._venue.cancel(order.client_order_id)
@@ -401,6 +405,11 @@ class Settlement:
         if has_ended_unfilled:
             self._tell_given_up(following)
         return is_written and not has_ended_unfilled
+
+    def _tell_if_refused(self, move: StopMove) -> None:
+        """Tell of a move that was sent again; that it was made is told, or was, with its candle."""
+        if move.refusal:
+            self._bus.publish(trade_events.of_move(move, correlation_id(self.symbol, self.timeframe, move.open_ms)))
 
     def _tell_given_up(self, intents: Sequence[Intent]) -> None:
         for one in intents:

@@ -47,8 +47,8 @@ def levels_of(signal: Signal, tick_size: float | None) -> Levels:
     sign = -1 if signal.side is SignalSide.SELL else 1
     stop, target = signal.stop_loss, signal.take_profit
     if tick_size is not None:
-        stop = None if stop is None else _towards(stop, tick_size, upwards=sign > 0)
-        target = None if target is None else _towards(target, tick_size, upwards=sign < 0)
+        stop = None if stop is None else in_ticks(stop, tick_size, upwards=sign > 0)
+        target = None if target is None else in_ticks(target, tick_size, upwards=sign < 0)
     return Levels(signal.price, sign, stop, target)
 
 
@@ -86,5 +86,6 @@ def round_up(units: float, step: float) -> float:
     return float(_EXACT.multiply(whole, exact_step))
 
 
-def _towards(price: float, tick_size: float, *, upwards: bool) -> float:
+def in_ticks(price: float, tick_size: float, *, upwards: bool) -> float:
+    """Return the tick at a price, or the next one in a direction."""
     return round_up(price, tick_size) if upwards else round_down(price, tick_size)

@@ -1,6 +1,6 @@
 """The way of a moved stop to the venue: what the ledger wants is sent, and sent again while it is not known to rest."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from trading.errors import Rejected, Transient
@@ -8,7 +8,7 @@ from trading.orders import Leg, OpenOrder, protective_order_id
 from trading.patience import Patience
 from trading.ports import Ledger, Venue
 from trading.positions import Position, StopMove
-from trading.stops import is_close, is_protected, unsent
+from trading.stops import is_close, is_protected, of_strategy, unsent
 
 
 class StopSender:
@@ -26,21 +26,28 @@ class StopSender:
         self._moved_ms: dict[str, int] = {}
         self.are_all_sent = False
 
-    def send_all(self) -> None:
+    def send_all(self) -> list[StopMove]:
         """Have the venue move what was written down and may not have reached it, before it sees another candle.
+
+        Returns:
+            What was sent.
 
         Raises:
             Transient: It did not answer.
         """
+        sent: list[StopMove] = []
         moves = self._ledger.stop_moves(self._symbol)
         if moves and not any(incident.kind.halts for incident in self._ledger.incidents_of(self._symbol)):
             resting = self._patience.ask(lambda: self._venue.open_orders(self._symbol))
-            mine = [one for one in self._ledger.positions() if one.symbol == self._symbol and one.is_open]
-            for position in mine:
-                move = None if is_protected(position, resting) else unsent(position, resting, moves)
+            held = [one for one in self._ledger.positions() if one.symbol == self._symbol and one.is_open]
+            whose = self.whose(held, resting)
+            for position in held:
+                mine = of_strategy(position.strategy, resting, whose)
+                move = None if is_protected(position, mine) else unsent(position, mine, moves)
                 if move is not None:
-                    self._rest(move)
+                    sent.append(self._rest(move))
         self.are_all_sent = True
+        return sent
 
     def is_sent(self, move: StopMove) -> bool:
         """Return whether this sender had the venue move the stop at that candle."""
@@ -73,9 +80,18 @@ class StopSender:
         now = self._ledger.stop_move(self._symbol, move.strategy, move.open_ms)
         return now is not None and not (now.is_current or now.refusal)
 
-    def unsent(self, positions: Sequence[Position], open_orders: Sequence[OpenOrder] | None) -> Sequence[StopMove]:
+    def whose(self, positions: Sequence[Position], open_orders: Sequence[OpenOrder] | None) -> Mapping[str, str]:
+        """Return the strategies of resting orders by their ids; nothing where one strategy alone holds something."""
+        if sum(one.is_open for one in positions) < 2:
+            return {}
+        return self._ledger.order_strategies([order.client_order_id for order in open_orders or ()])
+
+    def unsent(
+        self, positions: Sequence[Position], open_orders: Sequence[OpenOrder] | None, whose: Mapping[str, str]
+    ) -> Sequence[StopMove]:
         """Return the moves that may explain a stop which does not rest where it shall; none where each one does."""
-        if open_orders is None or all(is_protected(one, open_orders) for one in positions if one.is_open):
+        held = [one for one in positions if one.is_open]
+        if open_orders is None or all(is_protected(one, of_strategy(one.strategy, open_orders, whose)) for one in held):
             return ()
         return self._ledger.stop_moves(self._symbol)
 

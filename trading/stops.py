@@ -1,12 +1,13 @@
 """Where a position's stop may be moved to: rules that the ledger asks under its lock, and what explains a stop."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from trading.lifecycle import DesiredState
 from trading.orders import Leg, OpenOrder, protective_order_id
 from trading.positions import Position, StopMove
+from trading.prices import shown
 
 _ROUNDING = 1e-9
 """Relative: a venue may tell a price or units with another rounding."""
@@ -41,8 +42,8 @@ def why_not_moved(
         return f"no order of ours opened the {position.units:g} units: what rests under them is not ours to move"
     side = 1 if position.units > 0 else -1
     if entry.stop_loss is not None and side * stop_loss < side * entry.stop_loss:
-        came = f"{entry.stop_loss:g}, the stop that the entry came with"
-        return f"{stop_loss:g} is beyond {came}: more would be lost there than was judged"
+        came = f"{shown(entry.stop_loss)}, the stop that the entry came with"
+        return f"{shown(stop_loss)} is beyond {came}: more would be lost there than was judged"
     return ""
 
 
@@ -67,6 +68,15 @@ def unsent(position: Position, open_orders: Iterable[OpenOrder], moves: Sequence
     places = [price for move in mine for price in (move.before, move.after) if price is not None]
     is_explained = all(_covers(order, position) and _is_one_of(order.price, places) for order in resting)
     return newest if is_explained else None
+
+
+def of_strategy(strategy: str, open_orders: Iterable[OpenOrder], whose: Mapping[str, str]) -> list[OpenOrder]:
+    """Return the resting orders that may protect the position of a strategy: those that are not known to be others'.
+
+    Args:
+        whose: Strategies of orders, by `client_order_id`.
+    """
+    return [one for one in open_orders if whose.get(one.client_order_id, strategy) == strategy]
 
 
 def is_protected(position: Position, open_orders: Iterable[OpenOrder]) -> bool:

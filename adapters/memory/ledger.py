@@ -19,7 +19,7 @@ from trading.incidents import Incident, IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
 from trading.orders import Fill, Leg, OrderRequest, OrderState, client_order_id, decided_id, protective_order_id
 from trading.ports import Decided, Intent, Mark
-from trading.positions import Position
+from trading.positions import Position, StopMove
 from trading.risk import LedgerView, Verdict
 from trading.trades import ClosedTrade
 
@@ -78,8 +78,17 @@ class MemoryLedger(MemoryStops):
             self._sent[order.request.client_order_id] = at.live[order.request.client_order_id] = sent
         return Decided(verdict, tuple(intents))
 
-    def decided(self, symbol: str, strategy: str, open_ms: int) -> Verdict | None:
-        return self._earlier(symbol, strategy, open_ms)
+    def written(
+        self, symbol: str, strategies: Collection[str], since_ms: int
+    ) -> Mapping[tuple[str, int], StopMove | Verdict]:
+        at = self._of(symbol)
+        found: dict[tuple[str, int], StopMove | Verdict] = {}
+        for strategy in strategies:
+            if at.fences.get(strategy, -1) >= since_ms:
+                times = [key[2] for key in self._decisions if key[:2] == (symbol, strategy) and key[2] >= since_ms]
+                verdicts = ((open_ms, self._earlier(symbol, strategy, open_ms)) for open_ms in times)
+                found |= {(strategy, open_ms): verdict for open_ms, verdict in verdicts if verdict is not None}
+        return found | self.moves_since(symbol, strategies, since_ms)
 
     def mark(self, *marks: Mark) -> bool:
         taken = []
@@ -143,6 +152,10 @@ class MemoryLedger(MemoryStops):
 
     def fills_from(self, symbol: str) -> int:
         return self._of(symbol).newest
+
+    def order_strategies(self, client_order_ids: Collection[str]) -> Mapping[str, str]:
+        known = ((identity, self._sent.get(decided_id(identity))) for identity in client_order_ids)
+        return {identity: sent.request.strategy for identity, sent in known if sent is not None}
 
     def order_states(self, client_order_ids: Collection[str]) -> Mapping[str, OrderState]:
         states = {}

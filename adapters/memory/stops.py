@@ -1,10 +1,12 @@
 """Stops that are to rest elsewhere than their entry said, in memory; see `adapters.ledger_stops`."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 from adapters.memory.symbol_books import SymbolBooks, position_of
 from trading.positions import StopMove
+from trading.risk import Verdict
 from trading.stops import EntryStop, why_not_moved
 
 
@@ -45,9 +47,10 @@ class MemoryStops:
     def refuse_stop(self, move: StopMove, reason: str) -> StopMove:
         at = self._of(move.symbol)
         position = position_of(at, move.symbol, move.strategy)
-        opener = at.opener(position)
-        if opener is not None and _as_now(at, move).is_current:
-            at.rest(position, opener, move.before)
+        opener, now = at.opener(position), _as_now(at, at.moves[move.strategy][move.open_ms])
+        if opener is None or not now.is_current:
+            return now
+        at.rest(position, opener, move.before)
         refused = replace(move, refusal=reason, is_current=False)
         at.moves[move.strategy][move.open_ms] = refused
         return refused
@@ -63,6 +66,17 @@ class MemoryStops:
         entry_ids = {opener.request.client_order_id for opener in openers if opener}
         every = (move for moves in at.moves.values() for move in moves.values())
         return [move for move in every if move.entry_id in entry_ids and not move.refusal]
+
+    def moves_since(
+        self, symbol: str, strategies: Collection[str], since_ms: int
+    ) -> dict[tuple[str, int], StopMove | Verdict]:
+        """Return the moves of candles that opened at `since_ms` or later, by strategy and open time."""
+        at = self._of(symbol)
+        return {
+            (strategy, open_ms): _as_now(at, at.moves[strategy][open_ms])
+            for strategy in strategies
+            for open_ms in takewhile(lambda one: one >= since_ms, reversed(at.moves.get(strategy, {})))
+        }
 
     def _of(self, symbol: str) -> SymbolBooks:
         at = self._symbols.get(symbol)

@@ -54,10 +54,17 @@ class MemoryVenue:
         self._books: dict[str, dict[str, Book]] = {symbol: {} for symbol in terms_by_symbol}
         self._fills: dict[str, list[Fill]] = {symbol: [] for symbol in terms_by_symbol}
         self._orders: dict[str, _Order] = {}
+        self._resumed: dict[str, tuple[str, str]] = {}
         self._sequence = 0
 
-    def resume(self, symbol: str, strategy: str, book: Book) -> None:
-        """Begin with a book that came about before: what it holds, and the orders that wait in it."""
+    def resume(self, symbol: str, strategy: str, book: Book, newest_entry: str | None) -> None:
+        """Begin with a book that came about before: what it holds, and the orders that wait in it.
+
+        Args:
+            newest_entry: The entry that filled last in it, whose first stop may still be placed; None when none did.
+        """
+        if newest_entry is not None:
+            self._resumed[newest_entry] = symbol, strategy
         self._books[symbol][strategy] = book._replace(orders=())
         self._place(symbol, strategy, book.orders)
 
@@ -89,17 +96,17 @@ class MemoryVenue:
         """Let the stop of an entry that filled rest at another price; see `adapters.paper.PaperVenue.move_stop`."""
         check_stop(stop_loss)
         stop = self._orders.get(protective_order_id(entry_id, Leg.STOP_LOSS))
-        owner = stop or self._orders.get(entry_id)
-        newest_entry = self._newest_entry(owner) if owner else None
-        check_stop_owner(entry_id, stop.state if stop else None, newest_entry)
+        owner = self._owner_of(entry_id)
+        check_stop_owner(entry_id, stop.state if stop else None, self._newest_entry(*owner) if owner else None)
         assert owner is not None  # else it was refused
-        books = self._books[owner.symbol]
-        moved = move_stop(books[owner.strategy], entry_id, stop_loss, open_ms)
+        symbol, strategy = owner
+        books = self._books[symbol]
+        moved = move_stop(books[strategy], entry_id, stop_loss, open_ms)
         if moved is None:
             return
-        books[owner.strategy] = moved.book
+        books[strategy] = moved.book
         if stop is None:
-            self._note(owner.symbol, owner.strategy, moved.stop)
+            self._note(symbol, strategy, moved.stop)
         else:
             stop.resting = moved.stop
 
@@ -191,10 +198,16 @@ class MemoryVenue:
     def _note(self, symbol: str, strategy: str, resting: Resting) -> None:
         self._orders[resting.client_order_id] = _Order(len(self._orders) + 1, symbol, strategy, resting)
 
-    def _newest_entry(self, owner: _Order) -> str | None:
-        """Return the entry that filled last in the book of an order; None when none did."""
-        of_book = (fill for fill in reversed(self._fills[owner.symbol]) if fill.strategy == owner.strategy)
-        return next((fill.client_order_id for fill in of_book if fill.leg is Leg.ENTRY), None)
+    def _owner_of(self, entry_id: str) -> tuple[str, str] | None:
+        """Return symbol and strategy of an entry; None when there is no such entry."""
+        order = self._orders.get(entry_id)
+        return (order.symbol, order.strategy) if order else self._resumed.get(entry_id)
+
+    def _newest_entry(self, symbol: str, strategy: str) -> str | None:
+        """Return the entry that filled last in a book; None when none did."""
+        of_book = (fill for fill in reversed(self._fills[symbol]) if fill.strategy == strategy)
+        resumed = next((entry for entry, book in self._resumed.items() if book == (symbol, strategy)), None)
+        return next((fill.client_order_id for fill in of_book if fill.leg is Leg.ENTRY), resumed)
 
     def _apply(self, symbol: str, strategy: str, change: Change) -> None:
         """Take over all that one moment did to a book."""

@@ -220,14 +220,16 @@ def test_move_that_the_venue_refused_leaves_the_stop_where_it_was_before(ledger:
     assert move(ledger, 97.0, minute=4) is not None
 
 
-def test_move_that_is_refused_late_leaves_the_stop_of_a_newer_one(ledger: Ledger) -> None:
+def test_move_that_is_refused_late_stays_as_it_is_written_down(ledger: Ledger) -> None:
     opened(ledger)
     first, second = move(ledger, 95.0), move(ledger, 96.0, minute=3)
     assert first is not None
-    ledger.refuse_stop(first, "too near")
 
+    told = ledger.refuse_stop(first, "too near")
+
+    assert (told, told.refusal, told.is_current) == (first, "", False)
     assert position(ledger).stop_loss == 96.0
-    assert ledger.stop_moves("XAUUSD") == [second]
+    assert ledger.stop_moves("XAUUSD") == [first, second]
 
 
 def test_rest_of_an_entry_that_fills_after_the_move_leaves_the_moved_stop(ledger: Ledger) -> None:
@@ -301,6 +303,54 @@ def test_verify_holds_for_moves_and_tells_a_stop_that_none_explains(books: SqlLe
         connection.execute(sa.update(positions).values(stop_loss=95.0))
         connection.execute(sa.update(stop_moves).values(price_before=91.0))
     assert [one.check for one in differences(engine)] == ["stop move: begins"]
+
+
+def test_verify_holds_for_a_second_entry_that_fills_after_the_stop_of_the_first_was_moved(
+    books: SqlLedger, engine: Engine
+) -> None:
+    opened(books)
+    move(books, 95.0)
+    late = replace(request_of(open_ms=at(3)), stop_loss=88.0)
+    enter(books, late)
+    books.record_fills("XAUUSD", [fill_of(late, 2, market_ms=at(4))])
+
+    assert position(books).stop_loss == 88.0
+    assert differences(engine) == []
+    assert (found := move(books, 96.0, minute=5)) is not None
+    assert (found.entry_id, found.before) == (late.client_order_id, 88.0)
+    assert differences(engine) == []
+
+
+def test_verify_holds_for_a_refusal_that_comes_when_the_position_is_over(books: SqlLedger, engine: Engine) -> None:
+    opened(books)
+    first = move(books, 95.0)
+    move(books, 96.0, minute=3)
+    closed(books)
+    assert first is not None
+
+    books.refuse_stop(first, "no open position")
+
+    assert differences(engine) == []
+
+
+def test_what_was_written_of_candles_from_a_time_on_is_found_by_strategy_and_candle(ledger: Ledger) -> None:
+    opened(ledger)
+    first, second = move(ledger, 95.0), move(ledger, 96.0, minute=3)
+
+    found = ledger.written("XAUUSD", ["trend"], at(3))
+    everything = ledger.written("XAUUSD", ["trend", "other"], at(0))
+
+    assert found == {("trend", at(3)): second}
+    assert [(key, type(one).__name__) for key, one in sorted(everything.items())] == [
+        (("trend", at(0)), "Verdict"),
+        (("trend", at(2)), "StopMove"),
+        (("trend", at(3)), "StopMove"),
+    ]
+    current = [one.is_current for one in everything.values() if isinstance(one, StopMove)]
+    assert sorted(current) == [False, True]
+    assert everything["trend", at(2)] == first
+    assert ledger.written("XAUUSD", ["other"], at(0)) == {}
+    assert ledger.written("XAUUSD", ["trend"], at(4)) == {}
 
 
 def test_verify_holds_for_the_moves_of_positions_that_followed_one_another(books: SqlLedger, engine: Engine) -> None:

@@ -3,6 +3,7 @@
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -17,29 +18,43 @@ from worker.cli import trading
 
 GOLD = "XAUUSD"
 CANDLES = 160
-STRATEGY = {"name": WILFUL, "params": {"fast": 3, "slow": 8, "atr_period": 2, "stop_atr": 2.0, "target_atr": 6.0}}
-EXITS = {"trailing_stop": {"distance_fraction": 0.001}}
+MINUTE_MS = 60_000
+PARAMS = {"fast": 3, "slow": 8, "atr_period": 2}
+WITH_A_STOP = {"name": WILFUL, "params": PARAMS | {"stop_atr": 2.0, "target_atr": 6.0}}
+WITHOUT_A_STOP = {"name": "ema_cross", "params": PARAMS | {"stop_atr": 0, "target_atr": 0}}
+AT_ONCE = {"trailing_stop": {"distance_fraction": 0.001}}
+LATER = {"trailing_stop": {"distance_fraction": 0.001, "from_profit_fraction": 0.002}}
 
 
 @pytest.mark.timeout(240)
-def test_recording_cut_where_a_stop_had_been_moved_is_replayed_as_it_was_lived(
-    tmp_path: Path, own_redis: RedisServer
+@pytest.mark.parametrize(
+    ("strategy", "exits", "places"),
+    [
+        pytest.param(WITH_A_STOP, AT_ONCE, "stop ", id="entry_with_a_stop"),
+        pytest.param(WITHOUT_A_STOP, LATER, "stop none -> ", id="entry_without_a_stop"),
+    ],
+)
+def test_recording_cut_around_the_candle_that_moved_a_stop_is_replayed_as_it_was_lived(
+    tmp_path: Path, own_redis: RedisServer, strategy: dict[str, Any], exits: dict[str, Any], places: str
 ) -> None:
     path = write_candles(tmp_path / "gold.csv", generated_candles(GOLD, CANDLES, seed=3))
-    system = TradingSystem(tmp_path / "system", own_redis, {GOLD: file_symbol(path, strategy=STRATEGY, exits=EXITS)})
+    system = TradingSystem(tmp_path / "system", own_redis, {GOLD: file_symbol(path, strategy=strategy, exits=exits)})
     try:
         pipeline = system.pipeline(GOLD)
         for _ in range(CANDLES):
             pipeline.advance(Wake(GOLD))
-        moved = [open_ms for open_ms, text in system.journal(GOLD).items() if text.startswith("stop ")]
-        cuts = [None, *(open_ms + 60_000 for open_ms in moved[:: max(1, len(moved) // 8)])]
+        moved = [open_ms for open_ms, text in system.journal(GOLD).items() if text.startswith(places)]
+        entered = [row["market_ms"] for row in system.stores().ledger.fills(limit=10**9) if row["leg"] == "entry"]
+        held = [open_ms for open_ms in moved if not any(open_ms - MINUTE_MS <= at <= open_ms for at in entered)]
+        around = [at + step for at in held[:: max(1, len(held) // 3)] for step in (-MINUTE_MS, 0, MINUTE_MS)]
+        cuts = [None, *sorted({*around})]
         compared = [recorded_again(system, from_ms=cut)[1] for cut in cuts]
         at = datetime.fromtimestamp(moved[0] / 1000, UTC).isoformat()
         explained = CliRunner().invoke(trading, ["explain", GOLD, at], env=system.environment)
     finally:
         system.stop()
 
-    assert len(cuts) > 5, "hardly a stop was moved: the test shows nothing"
+    assert len(cuts) > 6, "hardly a stop was moved while a position had been open: the test shows nothing"
     assert [one.differences[:1] for one in compared] == [[]] * len(cuts)
     assert all(one.is_identical for one in compared)
-    assert re.search(r"decision\s+stop [\d.]+ -> [\d.]+: trailing_stop: [^:]+$", explained.output, re.MULTILINE)
+    assert re.search(rf"decision\s+{places}.*: trailing_stop: [^:]+$", explained.output, re.MULTILINE)

@@ -37,6 +37,9 @@ from trading.strategies import ExitNow, MoveStop
 
 Judge = Callable[[LedgerView, Signal], Verdict]
 
+MOST_WATCHED = 100
+"""Each candle may move a stop, which takes a few transactions: so many end well before the time limit of a step."""
+
 
 class TradeExecutionService(Service[SignalGenerated, End]):
     """Shows the venue each candle, books its fills, turns signals into intents and intents into orders.
@@ -66,6 +69,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         is_alone: bool = True,
         exits: Mapping[str, ExitRules] | None = None,
         shared: SharedIndicators | None = None,
+        most_watched: int = MOST_WATCHED,
     ) -> None:
         """Make the service.
 
@@ -75,6 +79,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
             is_alone: The symbol has one strategy, which the journal need not name.
             exits: By strategy, what is asked about its open position after each candle; None for nothing.
             shared: The columns of each strategy; needed where one has a hook among `exits`.
+            most_watched: Candles of one batch after which exit rules are asked; the rest of it comes again.
         """
         super().__init__(symbol, bus, now_s=now_s, is_enabled=is_enabled)
         self._settlement = settlement
@@ -86,6 +91,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         self._quoted_spread = quoted_spread
         self._is_alone = is_alone
         self._exits = ExitWatch(symbol, exits or {}, ledger, shared)
+        self._most_watched = most_watched
         self.exited: list[Signal] = []
         self.reset()
 
@@ -108,24 +114,41 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         if not self._settlement.is_settled:
             self.reconcile(message.as_of_ms)
         self.exited = []
-        self._exits.begin(message)
-        for segment, signals, at in _segments(candles, message.signals):
-            begin = at + 1 - len(segment)
-            for part, is_watched in self._parts(segment):
-                begin += len(part)
-                if self._settlement.book(part, message.seen_ms(part.last_open_ms)):
-                    self._forget_holdings()
-                told = self._decide_all(message, signals, part if is_watched else None) if begin > at else []
-                if is_watched:
-                    told += self._ask_rules(message, part, signals if begin > at else ())
-                if told:
-                    decisions[begin - 1] = joined(told, is_alone=self._is_alone)
+        if self._exits:
+            self._forget_holdings()  # another process may have changed them
+            self._exits.begin(message)
+        done, left = 0, self._most_watched
+        for part, signals, done, is_watched in self._steps(message):
+            if self._settlement.book(part, message.seen_ms(part.last_open_ms)):
+                self._forget_holdings()
+            told = self._decide_all(message, signals, part if is_watched else None)
+            if is_watched:
+                told += self._ask_rules(message, part, signals)
+                left -= 1
+            if told:
+                decisions[done - 1] = joined(told, is_alone=self._is_alone)
+            if not left:
+                break
+        return self._close_batch(message, candles[:done], decisions[:done])
+
+    def _close_batch(self, message: SignalGenerated, candles: Candles, decisions: Sequence[str]) -> End:
+        """Write down what came of the first candles of a batch, most often of all; the others come again."""
         if self._has_exposure is None:
             self._has_exposure = self._ledger.has_exposure(self.symbol)
-        self._chronicle.close(message, candles, decisions, message.regimes, has_exposure=self._has_exposure)
-        self._exits.end(message)
-        reason = EndReason.DECIDED if message.signals or self.exited else EndReason.SETTLED
-        return End(reason, decisions[-1], message.more, message.last_open_ms)
+        regimes = message.regimes[: len(candles)]
+        self._chronicle.close(message, candles, decisions, regimes, has_exposure=self._has_exposure)
+        has_decided = bool(self.exited) or any(one.open_ms <= candles.last_open_ms for one in message.signals)
+        reason = EndReason.DECIDED if has_decided else EndReason.SETTLED
+        has_more = message.more or len(candles) < len(message.candles)
+        return End(reason, decisions[-1], has_more, candles.last_open_ms)
+
+    def _steps(self, message: SignalGenerated) -> Iterator[tuple[Candles, Sequence[Signal], int, bool]]:
+        """Yield (candles, signals of the last of them, how many of the batch are done then, is that one watched)."""
+        for segment, signals, at in _segments(message.candles, message.signals):
+            done = at + 1 - len(segment)
+            for part, is_watched in self._parts(segment):
+                done += len(part)
+                yield part, signals if done > at else (), done, is_watched
 
     def _parts(self, segment: Candles) -> Iterator[tuple[Candles, bool]]:
         """Cut off one candle after the other while exit rules may have something to say; what is left comes as a whole.
@@ -287,6 +310,8 @@ class TradeExecutionService(Service[SignalGenerated, End]):
                 return self._move_stop(message, strategy, open_ms, stop_loss, reason)
             case Refusal():
                 return stays(self._exits.stop_of(strategy), answer.reason)
+            case StopMove(is_current=False):
+                return words_of(answer)
             case StopMove():
                 # said again in case that the venue, or those who listen, have not heard of it
                 return self._move_stop(message, strategy, open_ms, answer.after, answer.reason) or words_of(answer)

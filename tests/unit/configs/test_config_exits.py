@@ -55,6 +55,21 @@ def test_the_page_names_each_key_with_its_meaning() -> None:
             "distance: 5\n    distance_fraction: 0.002",
             r"exits\.trailing_stop: distance and distance_fraction are both given: give one of them",
         ),
+        (
+            "distance_fraction: 0.002",
+            "distance:",
+            r"exits\.trailing_stop\.distance: found nothing; allowed: a value; leave the key out to go without",
+        ),
+        (
+            "from_profit_fraction: 0.003",
+            "from_profit_fraction: 30",
+            r"exits\.trailing_stop\.from_profit_fraction: found 30; allowed: below 1\.0 \(.*of the entry price",
+        ),
+        (
+            "from_profit: 3.0",
+            "from_profit_fraction: 1.0",
+            r"exits\.break_even\.from_profit_fraction: found 1\.0; allowed: below 1",
+        ),
         ("distance_fraction: 0.002", "", r"exits\.trailing_stop: it has no distance: give distance in quote currency"),
         (
             "from_profit_fraction: 0.003",
@@ -71,6 +86,14 @@ def test_wrong_value_is_told_with_what_is_allowed(before: str, after: str, told:
 
     with pytest.raises(ConfigError, match=told):
         loaded(lines)
+
+
+@pytest.mark.parametrize("rule", ["trailing_stop", "break_even"])
+def test_rule_whose_keys_are_all_commented_out_is_refused(rule: str) -> None:
+    told = rf"symbols\.XAUUSD\.exits\.{rule}: found nothing; allowed: a value; leave the key out to go without \(A stop"
+
+    with pytest.raises(ConfigError, match=told):
+        loaded(f"exits:\n  {rule}:\n    # distance: 5.0")
 
 
 def test_each_of_several_strategies_has_the_exits_of_its_symbol_or_its_own() -> None:

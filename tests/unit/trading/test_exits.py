@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading.errors import Broken
-from trading.events import Refusal
-from trading.exits import BreakEven, ExitRules, ExitTerms, TrailingStop, away
+from trading.events import Refusal, Signal, SignalSide
+from trading.exits import BreakEven, ExitRules, ExitTerms, TrailingStop
 from trading.orders import Side
+from trading.sizing import levels_of
 from trading.strategies import ExitNow, MoveStop, PositionView
 
 ENTRY = 100.0
@@ -91,18 +92,44 @@ def test_break_even_waits_while_its_stop_would_be_at_the_close_or_beyond() -> No
     assert stop_of(asked(rules(terms), ENTRY + 2.5, held(stop=95.0))) == pytest.approx(102.0)
 
 
-@pytest.mark.parametrize(("side", "close", "expected"), [(Side.BUY, 101.037, 99.0), (Side.SELL, 98.963, 101.0)])
-def test_stop_is_rounded_to_the_tick_away_from_the_market(side: Side, close: float, expected: float) -> None:
+@pytest.mark.parametrize(("side", "close", "expected"), [(Side.BUY, 101.037, 99.05), (Side.SELL, 98.963, 100.95)])
+def test_stop_is_rounded_to_the_tick_towards_the_market(side: Side, close: float, expected: float) -> None:
     assert stop_of(asked(rules(TRAILING, tick=0.05), close, held(side))) == expected
 
 
 def test_stop_that_rounding_leads_back_to_where_it_rests_is_not_moved() -> None:
-    assert asked(rules(TRAILING, tick=1.0), 101.9, held(stop=99.0)) is None
-    assert stop_of(asked(rules(TRAILING, tick=1.0), 102.0, held(stop=99.0))) == 100.0
+    assert asked(rules(TRAILING, tick=1.0), 101.0, held(stop=99.0)) is None
+    assert asked(rules(TRAILING, tick=1.0), 100.9, held(stop=99.0)) is None
+    assert stop_of(asked(rules(TRAILING, tick=1.0), 101.1, held(stop=99.0))) == 100.0
 
 
-def test_stop_below_the_smallest_tick_is_left_unrounded() -> None:
-    assert away(0.4, 1.0, Side.BUY) == 0.4
+@pytest.mark.parametrize(("side", "price"), [(SignalSide.BUY, 95.03), (SignalSide.SELL, 104.97)])
+def test_hook_that_asks_for_the_price_that_the_entry_asked_for_asks_for_the_same_stop(
+    side: SignalSide, price: float
+) -> None:
+    signal = Signal(strategy="hooked", side=side, open_ms=0, price=ENTRY, reason="", stop_loss=price)
+    rests = levels_of(signal, 0.1).stop_loss
+
+    assert (
+        asked(rules(None, MoveStop(price, "as at entry"), tick=0.1), ENTRY, held(Side(side.value), stop=rests)) is None
+    )
+
+
+@pytest.mark.parametrize(
+    ("side", "wanted", "close", "expected"),
+    [
+        (Side.BUY, 100.97, 101.0, 100.95),
+        (Side.BUY, 100.97, 100.98, 100.95),
+        (Side.BUY, 100.93, 101.0, 100.95),
+        (Side.SELL, 99.03, 99.0, 99.05),
+        (Side.BUY, 0.4, 0.9, 0.4),
+    ],
+)
+def test_stop_that_rounding_alone_would_lead_to_the_close_goes_to_the_tick_before(
+    side: Side, wanted: float, close: float, expected: float
+) -> None:
+    tick = 1.0 if close < 1 else 0.05
+    assert stop_of(asked(rules(None, MoveStop(wanted, "near"), tick=tick), close, held(side))) == expected
 
 
 prices = st.floats(10.0, 1_000.0)
@@ -128,14 +155,13 @@ def test_rules_never_loosen_a_stop_and_never_lead_it_to_the_close_or_beyond(
 ) -> None:
     stop = None if first is None else entry * (1 - side.sign * first)
     for close in closes:
-        found = stop_of(asked(rules(terms, tick=tick), close, held(side, stop=stop, entry=entry)))
+        position = held(side, stop=stop, entry=entry)
+        found = stop_of(asked(rules(terms, tick=tick), close, position))
         if found is None:
             continue
         assert stop is None or (found - stop) * side.sign > 0
         assert (close - found) * side.sign > 0
-        unrounded = stop_of(asked(rules(terms), close, held(side, stop=stop, entry=entry)))
-        assert unrounded is not None
-        assert (unrounded - found) * side.sign >= 0
+        assert min(abs(found - wanted.stop_loss) for wanted in terms.answers(close, position)) < (tick or 1e-9)
         assert tick is None or math.isclose(found / tick, round(found / tick), abs_tol=1e-6) or found < tick
         stop = found
 

@@ -1,6 +1,7 @@
 """Exit rules in the fourth stage: what is asked when, what comes of it, and that no candle acts twice."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -28,6 +29,8 @@ from trading.errors import Broken
 from trading.events import EventType, IndicatorsUpdated, SignalGenerated
 from trading.incidents import Incident, IncidentKind
 from trading.lifecycle import DesiredState
+from trading.orders import Leg, protective_order_id
+from trading.services.trade_execution import MOST_WATCHED
 
 SHOWN = 10
 WARM = 50
@@ -370,6 +373,96 @@ def test_trade_tells_the_rule_that_ended_it_or_had_moved_the_stop_that_was_hit(b
 
     legs = {(trade.exit_reason, (trade.exit_order_id or "--").split("-")[2]) for trade in trades}
     assert legs >= {("trailing_stop", "s"), ("manage_position", "s"), ("manage_position", "x")}
+
+
+# another process
+
+
+class BeforeTheVenueMoves(Fuse):
+    """Crashes when the ledger has a move, and the venue does not."""
+
+    def call(self, name: str, ask: Callable[[], Any]) -> Any:
+        self.calls.append(name)
+        if self.calls.count("move_stop") == 2:
+            raise Crash("before the venue moves the stop")
+        return ask()
+
+
+def test_process_that_lived_on_sends_the_move_of_one_that_died(databases: Databases) -> None:
+    tape = rising()
+    tape.values[SHOWN + 3, LOW] = 104.7  # below the stop of the candle before, above the one before that
+    desk = make_desk(databases, {SHOWN: BUY}, tape)
+    desk.play(SHOWN + 2)
+    older = desk.pipeline
+    desk.watch(BeforeTheVenueMoves())
+    with pytest.raises(Crash):
+        desk.advance(show=1)
+
+    desk.pipeline = older
+    desk.advance()
+    desk.advance(show=1)
+
+    assert desk.journal[SHOWN + 2].startswith("stop 104.5 -> 105: trailing_stop")
+    assert legs(desk) == ["entry", "stop_loss"]
+    assert desk.paper.fills(SYMBOL, after=0)[-1].price == 105.0
+
+
+@pytest.mark.parametrize("step", [1, 4])
+def test_process_that_saw_the_position_end_asks_about_the_next_one_of_another_process(
+    databases: Databases, step: int
+) -> None:
+    journals = []
+    for is_alone in (True, False):
+        desk = make_desk(databases, {SHOWN: BUY, SHOWN + 2: CLOSE_IT, SHOWN + 5: BUY})
+        desk.play(SHOWN + 5)
+        older = desk.pipeline
+        if not is_alone:
+            desk.restart()
+        desk.advance(show=1)
+        desk.pipeline = older
+        for _ in range(0, 4, step):
+            desk.advance(show=step)
+        journals.append(dict(desk.journal))
+
+    assert journals[0] == journals[1]
+    assert sum(text.startswith("stop ") for at, text in journals[1].items() if at > SHOWN + 5) == 4
+
+
+def test_stop_of_one_strategy_does_not_hide_that_anothers_rests_elsewhere_or_is_gone(databases: Databases) -> None:
+    strategy = planned({SHOWN: BUY}, stop_distance=2.0)
+    both = {"one": strategy, "two": strategy}
+    desk = Desk(databases, system_config(None, strategies=both, venue=AT_CLOSE, exits=TRAILING), rising(), shown=SHOWN)
+    desk.advance()
+    desk.play(SHOWN + 3)
+    moves = [move for move in desk.ledger.stop_moves(SYMBOL) if move.strategy == "two"]
+    assert moves[0].before is not None
+    assert resting(desk) == [moves[-1].after] * 2
+
+    desk.paper.move_stop(moves[-1].entry_id, moves[0].before, at_place(SHOWN + 2))  # sent late by a process that froze
+    desk.pipeline.reconcile()
+
+    assert resting(desk) == [moves[-1].after] * 2
+    desk.paper.cancel(protective_order_id(moves[-1].entry_id, Leg.STOP_LOSS))
+    desk.pipeline.reconcile()
+    assert [one.kind for one in desk.ledger.incidents_of(SYMBOL)] == [IncidentKind.UNPROTECTED]
+
+
+def test_long_batch_with_an_open_position_is_closed_in_parts(databases: Databases) -> None:
+    tape = rising(MOST_WATCHED + 60, step=0.02)
+    desk = make_desk(databases, {SHOWN: BUY}, tape)
+    desk.advance(show=1)
+
+    ends = [desk.advance(show=MOST_WATCHED + 20), desk.advance()]
+
+    assert [(place_of(end.cursor_ms), end.more) for end in ends] == [
+        (SHOWN + MOST_WATCHED, True),
+        (SHOWN + MOST_WATCHED + 20, False),
+    ]
+    journal = desk.journal
+    assert sum(text.startswith("stop ") for text in journal.values()) > MOST_WATCHED / 2
+    other = make_desk(databases, {SHOWN: BUY}, tape)
+    other.play(SHOWN + MOST_WATCHED + 21)
+    assert other.journal == journal
 
 
 # against a naive walk

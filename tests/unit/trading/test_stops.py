@@ -26,6 +26,7 @@ RUNNING = {"desired": DesiredState.RUNNING, "halted": None}
         (LONG, 95.0, 95.0, ""),
         (LONG, 94.9, 95.0, "94.9 is beyond 95, the stop that the entry came with"),
         (LONG, 10.0, None, ""),
+        (LONG, 94.999991, 94.999992, "94.999991 is beyond 94.999992, the"),
         (SHORT, 101.0, 105.0, ""),
         (SHORT, 105.1, 105.0, "105.1 is beyond 105"),
         (LONG, 0.0, None, "a stop must be a positive price, not 0.0"),

@@ -7,7 +7,7 @@ from trading import trade_events
 from trading.events import Event, EventType, Signal, SignalSide, correlation_id
 from trading.incidents import Incident, IncidentKind
 from trading.orders import Fill, Leg, OrderRequest, OrderState, Side, VenueOrder
-from trading.positions import Position
+from trading.positions import Position, StopMove
 from trading.risk import Planned, Verdict
 
 CAUSE = correlation_id(SYMBOL, "1m", START_MS)
@@ -92,6 +92,15 @@ def test_order_and_its_troubles_name_order_and_cause() -> None:
     assert {event.details["client_order_id"] for event in events} == {REQUEST.client_order_id}
     assert {event.correlation_id for event in events} == {CAUSE}
     assert events[2].reason == "never sent, and now 90 s too old"
+
+
+@pytest.mark.parametrize(
+    ("before", "told"), [(None, "from none to 104321.37: up"), (104_321.25, "from 104321.25 to 104321.37: up")]
+)
+def test_stop_that_was_moved_is_told_with_all_digits_of_its_prices(before: float | None, told: str) -> None:
+    move = StopMove(SYMBOL, "ema", START_MS, REQUEST.client_order_id, before, 104_321.37, "up")
+
+    assert trade_events.of_move(move, CAUSE).reason == f"the stop of ema {told}"
 
 
 def test_incident_names_itself_so_that_it_can_be_noted_as_told() -> None:
