@@ -573,6 +573,27 @@ def test_stop_that_the_venue_refuses_to_move_stays_and_is_told(databases: Databa
     assert desk.pipeline.reconcile() == []
 
 
+@pytest.mark.parametrize("by_reconcile", [True, False])
+def test_stop_that_the_venue_refuses_when_it_is_sent_again_is_told_once(
+    databases: Databases, *, by_reconcile: bool
+) -> None:
+    desk = held_desk(databases)
+    before = resting(desk)
+    strategy = desk.ledger.positions()[0].strategy
+    desk.ledger.move_stop(SYMBOL, strategy, at_place(SHOWN + 1), 90.0, "test", correlation_id="test")
+    desk.restart()  # the process that wrote it down died
+    desk.venue.fail("move_stop", Rejected("stop_loss", "too near to the market"))
+
+    if by_reconcile:
+        desk.pipeline.reconcile()
+    desk.play(SHOWN + 3)
+    desk.pipeline.reconcile()
+
+    assert [desk.ledger.positions()[0].stop_loss] == before == resting(desk)
+    [event] = desk.events_of(EventType.TRADE_FAILED)
+    assert event.reason.endswith("too near to the market")
+
+
 def test_stop_that_somebody_moved_at_the_venue_is_an_incident_and_is_left_there(databases: Databases) -> None:
     desk = held_desk(databases)
     moved = move(desk, 90.0)
