@@ -3,7 +3,7 @@
 import itertools
 import multiprocessing
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
@@ -14,7 +14,6 @@ from sqlalchemy.engine import Engine
 
 from adapters.database import create_engine
 from adapters.ledger import SqlLedger
-from adapters.schema import migrate
 from trading.errors import Broken, Transient
 from trading.lifecycle import DesiredState
 from trading.orders import Fill, Leg, OrderRequest, OrderState, Side, client_order_id
@@ -33,14 +32,6 @@ BALANCE = 10_000.0
 REFUSED = Verdict("cooldown", "the last exit is 2 candles old, 5 are asked for")
 FINAL = [OrderState.FILLED, OrderState.CANCELED, OrderState.REJECTED, OrderState.EXPIRED]
 ENDED_EMPTY = [OrderState.CANCELED, OrderState.REJECTED, OrderState.EXPIRED]
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = create_engine(database_url)
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import cast
@@ -10,9 +10,7 @@ from typing import cast
 import pytest
 from sqlalchemy.engine import Engine
 
-from adapters.database import create_engine
 from adapters.ledger import SqlLedger
-from adapters.schema import migrate
 from tests.integration.test_ledger import BALANCE, MINUTE_MS, T0_MS, enter, fill_of, request_of, view_of
 from trading.errors import Rejected
 from trading.events import Signal, SignalSide
@@ -27,14 +25,6 @@ pytest_plugins = ("tests.fixtures.databases",)
 
 ACCOUNT = AccountLimits(name="main", starting_balance=BALANCE)
 LIMIT_S = 60.0
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = create_engine(database_url)
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """What the risk rules read of a ledger: the same from SQL and from memory; a drawdown stays until it is cleared."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,11 +9,9 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from adapters.database import create_engine
 from adapters.ledger import SqlLedger
 from adapters.ledger_verify import recompute
 from adapters.memory import MemoryLedger
-from adapters.schema import migrate
 from adapters.snapshot import snapshot
 from adapters.tables import accounts, decisions
 from trading.events import Signal, SignalSide
@@ -45,14 +43,6 @@ ACCOUNT = AccountLimits(
     ),
 )
 AnyLedger = SqlLedger | MemoryLedger
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = create_engine(database_url)
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Claims, fills out of order, and incidents in the ledger, on SQLite and on a real PostgreSQL."""
 
 import itertools
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -10,9 +9,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from adapters.database import create_engine
 from adapters.ledger import SqlLedger
-from adapters.schema import migrate
 from tests.integration.test_ledger import MINUTE_MS, T0_MS, accept, enter, fill_of, request_of, view_of
 from trading.errors import Broken
 from trading.incidents import Incident, IncidentKind
@@ -24,14 +21,6 @@ pytest_plugins = ("tests.fixtures.databases",)
 
 BALANCE = 10_000.0
 LOST = Incident(IncidentKind.POSITION_MISMATCH, "XAUUSD", "position", "2 here, 3 there", {"venue_units": 3.0})
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = create_engine(database_url)
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

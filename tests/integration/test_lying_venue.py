@@ -4,7 +4,7 @@ import random
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
@@ -27,6 +27,7 @@ from configs.load import load_system
 from configs.settings import Settings
 from configs.symbols import SymbolConfig
 from tests.contracts.venue import OTHER, SYMBOL, VenueContract
+from tests.fixtures.candle_market import MINUTE_MS, CandleMarket
 from trading.candles import Candles
 from trading.checked_venue import CheckedVenue
 from trading.errors import Rejected, Transient
@@ -48,7 +49,6 @@ from trading.ports import Venue, VenueTerms
 T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
-MINUTE_MS = 60_000
 TERMS = FillTerms(spread=0.2, slippage=0.05, commission_bps=2)
 AT_CLOSE = replace(TERMS, fill_at="close")
 MOST = 2
@@ -184,19 +184,10 @@ def at_close(engine: Engine) -> PaperVenue:
 
 
 @dataclass
-class LyingMarket:
-    """A market of one-minute candles behind a venue that lies, asked by a caller who knows that."""
+class LyingMarket(CandleMarket):
+    """A market behind a venue that lies, asked by a caller who knows that."""
 
-    venue: Venue
-    clock: Clock
-    price: float = 100.0
-    now_ms: int = 1_000 * MINUTE_MS
-
-    def move(self, price: float, *, symbol: str = SYMBOL) -> int:
-        high, low = max(price, self.price), min(price, self.price)
-        bar = Candles.from_rows([[self.now_ms, self.price, high, low, price, 1.0]])
-        self.price, self.now_ms = price, self.now_ms + MINUTE_MS
-        return self.venue.sync(symbol, bar)
+    clock: Clock = field(kw_only=True)
 
     def wait(self, seconds: float) -> None:
         self.clock.sleep(seconds)
@@ -213,7 +204,7 @@ class TestLyingVenueContract(VenueContract):
         faults = {**LINE, "all": ALL_LINE, "none": NONE}[lies]
         paper = PaperVenue(engine, {SYMBOL: terms, OTHER: terms})
         lying = LyingVenue(paper, faults, now_s=clock, sleep_s=clock.sleep)
-        return LyingMarket(AskAgain(CheckedVenue(lying), clock.sleep), clock)
+        return LyingMarket(AskAgain(CheckedVenue(lying), clock.sleep), clock=clock)
 
 
 # --- faults of the line: calls
