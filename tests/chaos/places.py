@@ -49,7 +49,7 @@ HOOKED = (
                 *("balance", "desired", "fence", "fills", "fills_from", "has_exposure", "incidents", "incidents_of"),
                 *("overfilled", "owners", "quarantine", "untold", "exposures", "incident"),
                 *("close", "decisions", "order_states", "orders", "positions", "unsettled"),
-                *("decided", "stop_move", "stop_moves"),
+                *("order_strategies", "stop_move", "stop_moves", "written"),
             }
         ),
     ),

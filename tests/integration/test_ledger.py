@@ -437,13 +437,13 @@ def test_reads_are_newest_first_and_limited(ledger: SqlLedger) -> None:
     assert (ledger.orders("BTCUSD"), ledger.fills("BTCUSD"), ledger.decisions("BTCUSD")) == ([], [], [])
 
 
-def test_ledger_reopened_knows_everything(database_url: str, engine: Engine, ledger: SqlLedger) -> None:
+def test_ledger_reopened_knows_everything(ledger_url: str, engine: Engine, ledger: SqlLedger) -> None:
     ledger.record_fills("XAUUSD", [fill_of(enter(ledger, request_of()).request, fee=0.1)])
     enter(ledger, request_of("BTCUSD"))
     ledger.set_desired("BTCUSD", DesiredState.STOPPED, reason="weekend")
     before = (ledger.positions(), ledger.unsettled("BTCUSD"), ledger.orders(), view_of(ledger))
     engine.dispose()
-    reopened_engine = create_engine(database_url)
+    reopened_engine = create_engine(ledger_url)
     reopened = SqlLedger(reopened_engine, "main", BALANCE)
     assert (reopened.positions(), reopened.unsettled("BTCUSD"), reopened.orders(), view_of(reopened)) == before
     reopened_engine.dispose()
@@ -478,18 +478,18 @@ def race(url: str, racer: int) -> int:
     return accepted
 
 
-def test_decide_processes_racing_never_exceed_account_limits(database_url: str, ledger: SqlLedger) -> None:
+def test_decide_processes_racing_never_exceed_account_limits(ledger_url: str, ledger: SqlLedger) -> None:
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
-        accepted = list(pool.map(race, itertools.repeat(database_url), range(2)))
+        accepted = list(pool.map(race, itertools.repeat(ledger_url), range(2)))
     assert sum(accepted) == 5
     view = view_of(ledger)
     assert (view.open_positions, view.open_risk) == (5, 50.0)
     assert [row["breached"] for row in ledger.decisions(limit=50)].count(True) == 15
 
 
-def test_decide_lock_not_given_in_time_is_transient(database_url: str, ledger: SqlLedger) -> None:
-    impatience = {"timeout": "0.05"} if database_url.startswith("sqlite") else {"options": "-c lock_timeout=50"}
-    url = sa.make_url(database_url).update_query_dict(impatience).render_as_string(hide_password=False)
+def test_decide_lock_not_given_in_time_is_transient(ledger_url: str, ledger: SqlLedger) -> None:
+    impatience = {"timeout": "0.05"} if ledger_url.startswith("sqlite") else {"options": "-c lock_timeout=50"}
+    url = sa.make_url(ledger_url).update_query_dict(impatience).render_as_string(hide_password=False)
     impatient_engine = create_engine(url)
     impatient = SqlLedger(impatient_engine, "main", BALANCE)
     ledger.decide("XAUUSD", "trend", T0_MS - MINUTE_MS, lambda _: REFUSED, correlation_id="c0")

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -66,14 +65,6 @@ def verb(environ: dict[str, str], *arguments: str) -> Result:
 def ledger_url(url: str) -> str:
     """Return a URL as the settings take it."""
     return url.replace("postgresql://", "postgresql+psycopg://")
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = create_engine(database_url)
-    migrate(engine)
-    yield engine
-    engine.dispose()
 
 
 def test_backup_restored_into_either_kind_gives_equal_rows(

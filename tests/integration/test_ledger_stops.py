@@ -39,9 +39,8 @@ def ledger(request: pytest.FixtureRequest) -> Iterator[Ledger]:
     if request.param == "memory":
         yield MemoryLedger("main", BALANCE)
         return
-    url = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
-    engine = create_engine(url)
-    migrate(engine)
+    kind = "sqlite_ledger_url" if request.param == "sqlite" else "postgres_ledger_url"
+    engine = create_engine(request.getfixturevalue(kind))
     yield SqlLedger(engine, "main", BALANCE)
     engine.dispose()
 

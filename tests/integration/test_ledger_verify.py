@@ -32,10 +32,9 @@ UNKNOWN = request_of("XAUUSD", "unknown", T0_MS, Leg.ENTRY, Side.BUY, 2.0).clien
 
 
 @pytest.fixture
-def engine(played: PlayedLedger, database_url: str) -> Iterator[Engine]:
+def engine(played: PlayedLedger, ledger_url: str) -> Iterator[Engine]:
     """A ledger that agrees with itself."""
-    engine = create_engine(database_url)
-    migrate(engine)
+    engine = create_engine(ledger_url)
     restore(played.file, engine, LEDGER, lambda _done, _whole: None)
     yield engine
     engine.dispose()
