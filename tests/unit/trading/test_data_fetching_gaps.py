@@ -11,11 +11,6 @@ from trading.errors import Rejected
 from trading.lifecycle import DesiredState
 
 
-@pytest.fixture(scope="module")
-def databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
-    return Databases(tmp_path_factory.mktemp("desk"))
-
-
 @pytest.fixture
 def desk(databases: Databases) -> Desk:
     return begun_desk(databases)

@@ -36,11 +36,6 @@ LINE = {
 MISMATCH = Incident(IncidentKind.POSITION_MISMATCH, SYMBOL, "position", "2 here, 3 there")
 
 
-@pytest.fixture(scope="module")
-def databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
-    return Databases(tmp_path_factory.mktemp("flattening"))
-
-
 def make_desk(databases: Databases, plan: dict[int, str], *, until: int = SHOWN, **options: Any) -> Desk:
     """Make a desk whose stops and targets are far away, and let it run."""
     desk_options = {name: options.pop(name) for name in ("fuse", "faults") if name in options}

@@ -18,11 +18,6 @@ SHOWN = WINDOW + 20
 ROWS = 6
 
 
-@pytest.fixture(scope="module")
-def databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
-    return Databases(tmp_path_factory.mktemp("desk"))
-
-
 def make_desk(databases: Databases, *, shown: int = SHOWN, tape: Candles | None = None, regimes: bool = False) -> Desk:
     services = {"indicator_calculation": {"track_regime_changes": regimes, "recent_rows_limit": ROWS}}
     return Desk(databases, system_config(EMA, services=services), tape or make_candles(SHOWN + 60), shown=shown)

@@ -39,11 +39,6 @@ def came_to(desk: Desk) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
-    return Databases(tmp_path_factory.mktemp("desk"))
-
-
-@pytest.fixture(scope="module")
 def one_by_one(databases: Databases) -> dict[str, Any]:
     """What the candles come to when each is a batch of its own."""
     desk = Desk(databases, CONFIG, TAPE, shown=FIRST)

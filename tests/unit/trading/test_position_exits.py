@@ -42,11 +42,6 @@ RISING = 0.5
 """By how much the market of `rising` closes higher at each candle."""
 
 
-@pytest.fixture(scope="module")
-def databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
-    return Databases(tmp_path_factory.mktemp("exits"))
-
-
 def rising(count: int = 40, *, step: float = RISING) -> Candles:
     """Return candles that close `step` higher each, with wicks that reach no stop of 1.0."""
     tape = make_candles(count)

@@ -22,11 +22,6 @@ from trading.replay.result import END
 OTHER = "BTCUSD"
 
 
-@pytest.fixture(scope="module")
-def databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
-    return Databases(tmp_path_factory.mktemp("desk"))
-
-
 def wild_candles(seed: int, count: int, *, calm: float = 0.5, holes: float = 0.03, start: int = 0) -> Candles:
     """Return candles of one minute that walk, jump over night, stand still and leave minutes out."""
     noise = np.random.default_rng(seed)

@@ -49,11 +49,6 @@ LINE = {
 }
 
 
-@pytest.fixture(scope="module")
-def databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
-    return Databases(tmp_path_factory.mktemp("settlement"))
-
-
 def make_desk(databases: Databases, plan: dict[int, str], **options: Any) -> Desk:
     desk_options = {name: options.pop(name) for name in ("fuse", "faults") if name in options}
     config = system_config(planned(plan, stop_distance=0.6, target_distance=1.2), **options)

@@ -14,11 +14,6 @@ BUY, SELL, CLOSE = "buy", "sell", "close"
 AT_CLOSE = {"kind": "paper", "fill_at": "close"}
 
 
-@pytest.fixture(scope="module")
-def databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
-    return Databases(tmp_path_factory.mktemp("several"))
-
-
 def make_desk(
     databases: Databases,
     plans: dict[str, dict[int, str]],

@@ -14,11 +14,6 @@ SHOWN = 20
 BUY, SELL, CLOSE = "buy", "sell", "close"
 
 
-@pytest.fixture(scope="module")
-def databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
-    return Databases(tmp_path_factory.mktemp("desk"))
-
-
 def make_desk(databases: Databases, plan: dict[int, str], *, shown: int = SHOWN, **options: Any) -> Desk:
     desk = Desk(databases, system_config(planned(plan, stop_distance=2.0), **options), make_candles(60), shown=shown)
     desk.advance()

@@ -19,11 +19,6 @@ NO_ANSWER = Transient("venue", "no answer")
 REFUSED = Rejected("margin", "not enough money")
 
 
-@pytest.fixture(scope="module")
-def databases(tmp_path_factory: pytest.TempPathFactory) -> Databases:
-    return Databases(tmp_path_factory.mktemp("desk"))
-
-
 def make_desk(
     databases: Databases, plan: dict[int, str], *, shown: int = SHOWN, fuse: Fuse | None = None, **options: Any
 ) -> Desk:
