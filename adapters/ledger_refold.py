@@ -1,7 +1,7 @@
 """Positions anew, as a fold over all fills in the order of their sequence: for a fill that came after a later one."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +12,7 @@ from adapters.ledger_reads import FOLDED, mine
 from adapters.tables import fills, intents, orders, stop_moves
 from trading.orders import Fill, Leg, OrderState, Side
 from trading.positions import Position
+from trading.values import replace
 
 MOVED_STOP = (
     sa.select(stop_moves.c.price_after)

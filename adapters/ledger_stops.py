@@ -1,7 +1,6 @@
 """Stops that are to rest elsewhere than their entry said: the position is changed with the reason beside it."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +18,7 @@ from trading.orders import Leg, Side
 from trading.positions import Position, StopMove
 from trading.risk import Verdict
 from trading.stops import EntryStop, why_not_moved
+from trading.values import replace
 
 _OPENED = sa.and_(intents.c.leg == Leg.ENTRY.value, intents.c.risk_reserved.is_not(None), intents.c.filled_units > 0)
 _OPENER = (

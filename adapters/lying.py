@@ -10,7 +10,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from adapters import lying_nonsense as nonsense
 from adapters.lying_line import CANCEL, MOVE_STOP, SUBMIT, SYNC, WHERE, Line
@@ -21,6 +20,7 @@ from trading.candles import Candles
 from trading.errors import Rejected
 from trading.orders import Fill, Leg, OpenOrder, OrderRequest, VenueOrder, VenuePosition, protective_order_id
 from trading.ports import Venue, VenueTerms
+from trading.values import replace
 
 __all__ = ["Faults", "LyingVenue"]
 

@@ -3,10 +3,10 @@
 import math
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from trading.orders import Fill, OpenOrder, OrderState, VenueOrder, VenuePosition
+from trading.values import replace
 
 T = TypeVar("T", bound=Fill | OpenOrder | VenuePosition)
 

@@ -3,10 +3,10 @@
 import math
 import random
 import re
-from dataclasses import replace
 
 from configs.venue_faults import Faults
 from trading.orders import Fill, OrderRequest, OrderState, VenueOrder
+from trading.values import replace
 
 _PROTECTIVE = re.compile(r"-[st](-|$)")
 _RENAMED = re.compile(r"-r\d+$")

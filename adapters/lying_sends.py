@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Protocol
 
 import sqlalchemy as sa
@@ -10,6 +9,7 @@ from sqlalchemy.engine import Engine
 
 from adapters import clock
 from trading.orders import OpenOrder
+from trading.values import replace
 
 _CREATE_LOCK = 0x6C79_696E_67  # any number that every process agrees on
 

@@ -1,7 +1,6 @@
 """What an account held at the beginning of a recorded run, rebuilt in memory from what its ledger wrote before."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 
 from adapters.ledger_recording import RecordedBooks, Row
 from adapters.memory import MemoryLedger, MemoryVenue
@@ -11,6 +10,7 @@ from trading.orders import ENDED_OTHERWISE, Leg, OrderRequest, OrderState, decid
 from trading.ports import Mark
 from trading.positions import Position
 from trading.risk import Planned, Verdict
+from trading.values import replace
 
 _AT_VENUE = "recorded"
 

@@ -1,8 +1,9 @@
 """The two sides of a recorded run as rows that can be compared: what the live run wrote, and what its replay did."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict
 from typing import Any
+
+from msgspec.structs import asdict
 
 from adapters.ledger_recording import Row
 from adapters.memory import MemoryLedger, MemoryStore, MemoryVenue
@@ -122,13 +123,13 @@ def _positions(fills: Iterable[Mapping[str, Any]], symbols: Collection[str]) -> 
 
 def as_fill(row: Mapping[str, Any]) -> Fill:
     """Make a fill of a row of the table `fills`."""
-    names = Fill.__dataclass_fields__.keys()
+    names = Fill.__struct_fields__
     return Fill(**{name: row[name] for name in names} | {"leg": Leg(row["leg"]), "side": Side(row["side"])})
 
 
 def as_request(row: Mapping[str, Any]) -> OrderRequest:
     """Make the order that a row of the table `intents` asks for."""
-    names = OrderRequest.__dataclass_fields__.keys()
+    names = OrderRequest.__struct_fields__
     return OrderRequest(**{name: row[name] for name in names} | {"leg": Leg(row["leg"]), "side": Side(row["side"])})
 
 

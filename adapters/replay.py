@@ -3,7 +3,6 @@
 import gc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from trading.lifecycle import DesiredState
 from trading.positions import Position
 from trading.replay import Decision, Feed, Order, Replay, play
 from trading.replay.result import Booked, Journal, equity_of, trades_of
+from trading.values import replace
 
 BATCH = 16_384
 """Candles that go through the services together: enough for NumPy, few enough for a progress bar to move."""

@@ -1,7 +1,6 @@
 """Replays the recorded inputs of a live run through the same services, on stores in memory, and tells both sides."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from adapters.bootstrap import build_pipeline, fill_terms
@@ -21,6 +20,7 @@ from trading.pipeline import SymbolPipeline
 from trading.ports import Decided
 from trading.replay.comparison import Run
 from trading.risk import LedgerView, Verdict
+from trading.values import replace
 
 _TOLD_EACH = 500
 """Candles between two words on how far it has come."""

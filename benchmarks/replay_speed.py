@@ -12,7 +12,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -32,6 +32,7 @@ from tests.fixtures.candle_files import generated_candles
 from trading.candles import Candles
 from trading.matching import FillTerms
 from trading.replay import Replay
+from trading.values import replace
 
 PAGE = Path(__file__).parents[1] / "docs" / "replay.md"
 RECORDED = Path(os.environ.get("TRADING_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")

@@ -1,7 +1,7 @@
 """Doubles for tests of the rules: a store in memory, a source that plays a script, and things that fail on demand."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -35,6 +35,7 @@ from trading.ports import Bars, CandleSource, Commit, Ledger, SymbolMemory, Symb
 from trading.rules import AccountLimits
 from trading.strategies import Strategy
 from trading.strategies.signals import Signals
+from trading.values import replace
 
 SYMBOL = "XAUUSD"
 START_MS = int(pd.Timestamp("2026-03-02T00:00Z").timestamp() * 1000)

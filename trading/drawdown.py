@@ -1,12 +1,12 @@
 """Drawdown: how far the realised balance of an account has fallen from its highest."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class HighWater:
+
+class HighWater(Struct, frozen=True):
     """How high the balance stood, and how deep it fell below that.
 
     Attributes:

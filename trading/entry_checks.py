@@ -1,7 +1,7 @@
 """What an entry is asked once its symbol may enter: its prices, its size, and what the account bears."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from trading import findings
@@ -14,6 +14,7 @@ from trading.positions import Position
 from trading.protections import Asked, Protection
 from trading.risk import Check, LedgerView, Verdict
 from trading.sizing import Levels, levels_of, size
+from trading.values import replace
 
 T = TypeVar("T")
 

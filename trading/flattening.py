@@ -1,13 +1,14 @@
 """Closing all that is open of a symbol without a signal: what a person, or the policy of a quarantine, asked for."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from trading.events import Signal, SignalSide
 from trading.findings import words_of
 from trading.ports import Intent
 from trading.risk import LedgerView, Verdict
+from trading.values import replace
 
 
 @dataclass(frozen=True, slots=True)

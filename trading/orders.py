@@ -3,9 +3,10 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+
+from msgspec import Struct
 
 from trading.errors import Broken
 
@@ -133,8 +134,7 @@ def decided_open_ms(identity: str) -> int:
     return int(identity.split("-")[1]) * 1000
 
 
-@dataclass(frozen=True, slots=True)
-class OrderRequest:
+class OrderRequest(Struct, frozen=True):
     """A market order, with the protective orders that go to the venue together with it.
 
     Attributes:
@@ -157,8 +157,7 @@ class OrderRequest:
     take_profit: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class VenueOrder:
+class VenueOrder(Struct, frozen=True):
     """An order as the venue tells it."""
 
     client_order_id: str
@@ -167,8 +166,7 @@ class VenueOrder:
     filled_units: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class OpenOrder:
+class OpenOrder(Struct, frozen=True):
     """An order that rests at the venue: one that is not filled yet, or one that protects a position.
 
     Attributes:
@@ -184,8 +182,7 @@ class OpenOrder:
     price: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Fill:
+class Fill(Struct, frozen=True):
     """One execution as the venue tells it.
 
     Attributes:
@@ -212,8 +209,7 @@ class Fill:
     market_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class VenuePosition:
+class VenuePosition(Struct, frozen=True):
     """What the venue holds for one strategy on one symbol; `units` is negative when short."""
 
     symbol: str

@@ -4,6 +4,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from msgspec import Struct
+
 from trading.candles import Candles
 from trading.events import Event, Regime
 from trading.feed import FeedMemory, Shown
@@ -181,8 +183,7 @@ class Intent:
     filled_units: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(Struct, frozen=True):
     """How an order stands from now on.
 
     Attributes:
@@ -198,8 +199,7 @@ class Mark:
     claims: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(Struct, frozen=True):
     """What the ledger answers to a decision.
 
     Attributes:

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from trading.orders import Fill
 
 _DUST = 1e-9
@@ -34,8 +36,7 @@ class StopMove:
     is_current: bool = field(default=True, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(Struct, frozen=True):
     """What one strategy holds on one symbol, netted.
 
     Attributes:

@@ -11,7 +11,7 @@ in one step.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -100,6 +100,13 @@ class _ManyWindows:
     def __iter__(self) -> Iterator[Floats]:
         return (self._series[step : step + self._count] for step in self._steps)
 
+    def in_order(self) -> Floats:
+        """Return the numbers of which these steps are made: those at each step begin one later than those before."""
+        return self._series[self._steps.start : self._steps.stop + self._count - 1]
+
+    def changes(self) -> "_ManyWindows":
+        return _ManyWindows(np.diff(self.in_order()), self._count, range(len(self) - 1))
+
 
 def _total(numbers: Iterable[Number]) -> Number:
     """Return the sum, added one after the other: a number that may be changed."""
@@ -110,18 +117,61 @@ def _total(numbers: Iterable[Number]) -> Number:
 
 
 def _average(steps: Steps, period: int, weight: float) -> Number:
-    """Return the exponential average at the last step; it begins with the mean of the first `period`."""
-    value = _total(steps[:period]) / period
-    if isinstance(value, float):
-        for number in steps[period:]:
-            value += (number - value) * weight
-        return value
-    part = np.empty_like(value)
-    for number in steps[period:]:  # the same three steps, without an array anew for each
-        np.subtract(number, value, part)
-        np.multiply(part, weight, part)
-        np.add(value, part, value)
-    return value
+    """Return the exponential average at the last step; it begins with the mean of the first `period`.
+
+    It is the last number less what it lags behind, and each change adds to that, the less the older it is. So where
+    nothing changes the average is the number itself, whatever was rounded.
+    """
+    keep = 1.0 - weight
+    begin = steps[:period]
+    lag, kept = _recent(_changes(steps[period - 1 :]), keep)
+    first_lag = _last(begin) - _recent(begin, 1.0)[0] / period
+    return _last(steps) - (keep * lag + kept * first_lag)
+
+
+def _recent(steps: Steps, keep: float) -> tuple[Number, float]:
+    """Return the sum of the steps, of which each weighs `keep` times what the next one weighs, and what is before them.
+
+    The last one weighs 1. It is put together of blocks, the newest first, as long as the powers of two in their count.
+    """
+    total: Number = 0.0
+    weight, power, size, end = 1.0, keep, 1, len(steps)
+    while end:
+        if end & size:
+            total = total + weight * _block(steps[end - size : end], keep)
+            weight *= power
+            end -= size
+        power *= power
+        size *= 2
+    return total, weight
+
+
+def _block(steps: Steps, keep: float) -> Number:
+    """Return such a sum of a power of two of steps: of pairs, then of pairs of these, and so on.
+
+    Windows that begin one after the other have most of their pairs in common: with many, each is added once.
+    """
+    if isinstance(steps, list):
+        while len(steps) > 1:
+            steps = [late + keep * early for early, late in zip(steps[::2], steps[1::2], strict=True)]
+            keep *= keep
+        return steps[0]
+    sums, size = steps.in_order(), 1
+    while size < len(steps):
+        earlier = keep * sums[:-size]
+        sums = np.add(sums[size:], earlier, out=earlier)
+        keep *= keep
+        size *= 2
+    return sums
+
+
+def _changes(steps: Steps) -> Steps:
+    """Return the change at each step but the first."""
+    return [late - early for early, late in pairwise(steps)] if isinstance(steps, list) else steps.changes()
+
+
+def _last(steps: Steps) -> Number:
+    return next(iter(steps[-1:]))
 
 
 def _averages(steps: Steps, period: int, weight: float) -> Iterator[Number]:

@@ -1,6 +1,6 @@
 """Risk: what a decision may do to the account. The ledger calls `judge` under its lock and writes what it says."""
 
-from dataclasses import dataclass, field
+from msgspec import Struct, structs
 
 from trading.drawdown import HighWater
 from trading.incidents import Incident
@@ -10,8 +10,7 @@ from trading.positions import Position
 from trading.trades import TradesSince, no_trades
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerView:
+class LedgerView(Struct, frozen=True, eq=False):
     """What a decision may depend on, read under the account's lock.
 
     Attributes:
@@ -49,7 +48,16 @@ class LedgerView:
     drawdown: float = 0.0
     latched: str | None = None
     spread: float | None = None
-    trades_since: TradesSince = field(default=no_trades, compare=False)
+    trades_since: TradesSince = no_trades
+
+    def __eq__(self, other: object) -> bool:
+        return self._numbers == other._numbers if isinstance(other, LedgerView) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # nobody looks one up
+
+    @property
+    def _numbers(self) -> tuple[object, ...]:
+        return structs.astuple(self)[:-1]  # how trades are read is not what was read
 
     @property
     def high_water(self) -> HighWater:
@@ -57,8 +65,7 @@ class LedgerView:
         return HighWater(self.peak_balance, self.drawdown).after(self.balance)
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(Struct, frozen=True):
     """An order to write down, and what it reserves of the account until it is settled.
 
     Attributes:
@@ -78,8 +85,7 @@ OK = "ok"
 """The rule of a verdict to which all rules agreed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """One rule that was asked about a signal.
 
     Attributes:
@@ -93,15 +99,15 @@ class Check:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True, eq=False):
     """What the rules say of a signal.
 
     Attributes:
         rule: The rule that decided, `OK` when all of them agreed.
         breached: A limit of what may be held or lost stood in the way.
         incident: What a person must hear of with it; written down together with the decision.
-        checks: Each rule that was asked, in order, up to the one that refused; those of a reversal's exit first.
+        checks: Each rule that was asked, in order, up to the one that refused; those of a reversal's exit first. They
+            are the way to the verdict: two that came to the same are equal.
     """
 
     rule: str
@@ -109,7 +115,17 @@ class Verdict:
     planned: tuple[Planned, ...] = ()
     breached: bool = False
     incident: Incident | None = None
-    checks: tuple[Check, ...] = field(default=(), compare=False)
+    checks: tuple[Check, ...] = ()
+
+    def __eq__(self, other: object) -> bool:
+        return self._said == other._said if isinstance(other, Verdict) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._said)
+
+    @property
+    def _said(self) -> tuple[object, ...]:
+        return self.rule, self.reason, self.planned, self.breached, self.incident
 
     @property
     def is_accepted(self) -> bool:

@@ -1,7 +1,6 @@
 """Risk rules: what a signal may do to the account. docs/risk.md names them in the order in which they are asked."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from trading import findings
 from trading.candles import timeframe_ms
@@ -14,6 +13,7 @@ from trading.orders import Leg, OrderRequest, Side, client_order_id
 from trading.protections import Protection
 from trading.risk import OK, LedgerView, Planned, Verdict
 from trading.sizing import Levels, round_down
+from trading.values import replace
 
 __all__ = ["AccountLimits", "RiskLimits", "judge", "round_down"]
 

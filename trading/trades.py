@@ -1,7 +1,8 @@
 """Closed trades: what a position brought in between two moments at which nothing was held."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from trading.orders import Fill, Leg, Side
 
@@ -9,8 +10,7 @@ _DUST = 1e-9
 """Units below this are rounding noise of float sums, not a position."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClosedTrade:
+class ClosedTrade(Struct, frozen=True):
     """A position that was opened and closed.
 
     Attributes:

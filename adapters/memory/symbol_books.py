@@ -1,7 +1,7 @@
 """What is written down of one symbol, in memory."""
 
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from adapters.ledger_booking import BookedOrder
 from trading.incidents import Incident
@@ -10,6 +10,7 @@ from trading.orders import Fill, Leg, OrderRequest, OrderState
 from trading.ports import Intent
 from trading.positions import Position, StopMove
 from trading.trades import ClosedTrade, TradeFold
+from trading.values import replace
 
 
 @dataclass(slots=True)

@@ -1,7 +1,6 @@
 """What every venue must do, whatever it is: subclass `VenueContract` and give it the fixture `market`."""
 
 import time
-from dataclasses import replace
 from typing import Any, Protocol
 
 import pytest
@@ -20,6 +19,7 @@ from trading.orders import (
     protective_order_id,
 )
 from trading.ports import Venue
+from trading.values import replace
 
 SYMBOL, OTHER = "XAUUSD", "BTCUSD"
 MINUTE_MS = 60_000

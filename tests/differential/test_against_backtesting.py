@@ -4,7 +4,6 @@ Where the two mean to differ is written in docs/replay.md, and shown by the last
 """
 
 import warnings
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -19,6 +18,7 @@ from trading.candles import Candles
 from trading.matching import FillTerms
 from trading.strategies.ema_cross import EmaCross
 from trading.strategies.signals import Signals, crossed_above, crossed_below
+from trading.values import replace
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,6 +21,7 @@ from trading.protections import CooldownPeriod, StoplossGuard
 from trading.risk import LedgerView, Verdict
 from trading.rules import judge
 from trading.trades import ClosedTrade, in_order
+from trading.values import replace
 
 pytest_plugins = ("tests.fixtures.databases",)
 

@@ -2,7 +2,6 @@
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from trading.incidents import Incident, IncidentKind
 from trading.orders import Fill, Leg, OrderState, Side, protective_order_id
 from trading.ports import Intent, Mark
 from trading.risk import Planned
+from trading.values import replace
 
 pytest_plugins = ("tests.fixtures.databases",)
 

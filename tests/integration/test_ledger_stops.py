@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +26,7 @@ from trading.orders import Leg, OrderRequest, OrderState, Side, protective_order
 from trading.ports import Ledger, Mark
 from trading.positions import Position, StopMove
 from trading.risk import Planned
+from trading.values import replace
 
 pytest_plugins = ("tests.fixtures.databases",)
 

@@ -4,7 +4,7 @@ import random
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 from multiprocessing import get_context
 from pathlib import Path
@@ -45,6 +45,7 @@ from trading.orders import (
     protective_order_id,
 )
 from trading.ports import Venue, VenueTerms
+from trading.values import replace
 
 T = TypeVar("T")
 

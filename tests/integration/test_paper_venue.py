@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import count
 from multiprocessing import get_context
 from typing import Any, Literal
@@ -25,6 +25,7 @@ from trading.candles import Candles
 from trading.errors import Rejected, Transient
 from trading.matching import FillTerms
 from trading.orders import Fill, Leg, OrderRequest, OrderState, Side, client_order_id
+from trading.values import replace
 
 MINUTE_MS = 60_000
 TERMS = FillTerms(spread=0.2, slippage=0.05, commission_bps=2)

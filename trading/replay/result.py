@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from trading.candles import CLOSE, Candles
@@ -28,8 +29,7 @@ END = "end"
 _REASONS = {Leg.STOP_LOSS: "stop_loss", Leg.TAKE_PROFIT: "take_profit", Leg.EXIT: "signal", Leg.ENTRY: "reversal"}
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """What was decided on one signal.
 
     Attributes:
@@ -55,8 +55,7 @@ class Decision:
     checks: Sequence[Mapping[str, Any]] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
+class Order(Struct, frozen=True):
     """One order, and how it ended.
 
     Attributes:
@@ -79,8 +78,7 @@ class Order:
     take_profit: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Trade:
+class Trade(Struct, frozen=True):
     """A position from flat to flat.
 
     Attributes:

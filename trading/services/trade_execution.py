@@ -1,7 +1,6 @@
 """Fourth stage: the one place that talks to the venue and writes the ledger."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
 from trading import trade_events
@@ -34,6 +33,7 @@ from trading.services.base import Service
 from trading.settlement import Settlement
 from trading.shared_indicators import SharedIndicators
 from trading.strategies import ExitNow, MoveStop
+from trading.values import replace
 
 Judge = Callable[[LedgerView, Signal], Verdict]
 

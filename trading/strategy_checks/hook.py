@@ -1,7 +1,7 @@
 """Try what a strategy decides by its open position: on long and short ones, with and without a stop."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from trading.exits import HOOK, hook_row
 from trading.indicator_rows import IndicatorRows
@@ -10,6 +10,7 @@ from trading.strategies import ExitNow, MoveStop, PositionRule, PositionView, St
 from trading.strategy_checks.asking import shown
 from trading.strategy_checks.findings import CheckName, Report
 from trading.strategy_checks.series import Series
+from trading.values import replace
 
 _ROWS = 200
 """Newest rows of a series at which it is asked."""

@@ -1,10 +1,10 @@
 """`trading orders`, `fills` and `positions`: what the ledger holds."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import click
+from msgspec import structs
 from rich.text import Text
 
 from worker.commands.access import Access
@@ -57,7 +57,7 @@ def positions(symbol: str | None, flat: bool, as_json: bool) -> None:
 
     def read(access: Access) -> list[Row]:
         chosen = [place for place in access.ledger.positions() if symbol is None or place.symbol == symbol]
-        return [asdict(place) for place in chosen if flat or place.is_open]
+        return [structs.asdict(place) for place in chosen if flat or place.is_open]
 
     _show(read, symbol, POSITIONS, as_json=as_json, what="positions" if flat else "open positions")
 

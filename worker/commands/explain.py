@@ -1,11 +1,11 @@
 """`trading explain`: why a candle led to a trade, or to none."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn
 
 import click
+from msgspec import to_builtins
 
 from trading.explanation import Explanation
 from worker.commands.access import Access
@@ -68,5 +68,6 @@ def _unknown(symbol: str, strategy: str, found: Sequence[Explanation]) -> NoRetu
 
 
 def as_dict(found: Explanation) -> dict[str, object]:
-    """Return an explanation JSON-safe, as its dataclasses name things."""
-    return asdict(found) | {"signal": found.signal.model_dump(mode="json") if found.signal else None}
+    """Return an explanation JSON-safe, as its values name things."""
+    told: dict[str, object] = to_builtins(found, enc_hook=lambda signal: signal.model_dump(mode="json"))
+    return told

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import Struct, structs
 from rich import box
 from rich.columns import Columns
 from rich.table import Table
@@ -40,7 +41,7 @@ class Row:
 
 
 def as_dict(result: Replay, report: Report) -> dict[str, Any]:
-    """Return a replay JSON-safe, as its dataclasses name things; arrays become lists."""
+    """Return a replay JSON-safe, as its values name things; arrays become lists."""
     whole = asdict(report)
     return {
         "account": result.account,
@@ -154,8 +155,8 @@ def _row(result: Replay, name: str, symbols: Iterable[str]) -> Row:
     )
 
 
-def _dicts(rows: Iterable[Any]) -> list[Mapping[str, Any]]:
-    return [asdict(row) for row in rows]
+def _dicts(rows: Iterable[Struct]) -> list[Mapping[str, Any]]:
+    return [structs.asdict(row) for row in rows]
 
 
 COLUMNS = (

@@ -1,6 +1,6 @@
 """Venue and store in memory: the contracts that the paper venue and Redis fulfil."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import pytest
@@ -15,6 +15,7 @@ from trading.events import Event
 from trading.matching import FillTerms
 from trading.orders import Fill, Leg, OrderState, Side
 from trading.ports import Mark
+from trading.values import replace
 
 MINUTE_MS = 60_000
 LIMIT = 30

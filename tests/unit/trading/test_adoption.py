@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -14,6 +13,7 @@ from trading.findings import foreign_fill, position_mismatch, unowned, unprotect
 from trading.incidents import Incident
 from trading.orders import Fill, Leg, Side, VenuePosition
 from trading.positions import Position
+from trading.values import replace
 
 T0_MS, MINUTE_MS = 1_774_360_800_000, 60_000
 LONG = Position("XAUUSD", "cross", 2.0, 100.0, T0_MS, stop_loss=95.0, take_profit=120.0)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import permutations
 from typing import Any, cast
 
@@ -13,6 +13,7 @@ from trading.checked_venue import CheckedVenue
 from trading.errors import Rejected, Transient
 from trading.orders import Fill, Leg, OpenOrder, OrderRequest, OrderState, Side, VenueOrder, VenuePosition
 from trading.ports import VenueTerms
+from trading.values import replace
 
 ID, SYMBOL = "XAUUSD-1774360800-e-3f9a61c04b", "XAUUSD"
 ORDER = VenueOrder(ID, "7", OrderState.FILLED, 2.0)

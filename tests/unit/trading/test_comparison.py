@@ -1,9 +1,9 @@
 """Two runs row by row: the first difference is the one that leads to the others."""
 
-from dataclasses import replace
 from typing import Any
 
 from trading.replay.comparison import Run, compare
+from trading.values import replace
 
 
 def row(market_ms: int, **values: Any) -> dict[str, Any]:

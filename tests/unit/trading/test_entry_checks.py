@@ -1,6 +1,5 @@
 """What an entry is asked: each rule met and refused, with its numbers, in the order of docs/risk.md."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ from trading.protections import CooldownPeriod
 from trading.risk import LedgerView, Verdict
 from trading.rules import judge
 from trading.trades import ClosedTrade
+from trading.values import replace
 
 OPEN_MS = 1_774_360_800_000
 VIEW = LedgerView(

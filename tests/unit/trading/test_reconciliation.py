@@ -1,7 +1,6 @@
 """The reconciler: what it says for each kind of difference, and what it never says whatever ledger and venue hold."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -28,6 +27,7 @@ from trading.reconciliation import (
     reconcile,
     told,
 )
+from trading.values import replace
 
 T0_MS, MINUTE_MS = 1_774_360_800_000, 60_000
 FRESH = Freshness(T0_MS + 2 * MINUTE_MS, 3 * MINUTE_MS)
@@ -58,7 +58,7 @@ def intent(
 
 def ledger(*intents: Intent, position: Position = FLAT, **fields: object) -> LedgerSide:
     side = LedgerSide("XAUUSD", intents, [position], DesiredState.RUNNING, owners=frozenset({"cross"}))
-    return replace(side, **fields)  # type: ignore[arg-type]  # each test names the fields it changes
+    return replace(side, **fields)
 
 
 def order_of(one: Intent, state: OrderState, filled_units: float = 0.0) -> VenueOrder:
@@ -67,7 +67,7 @@ def order_of(one: Intent, state: OrderState, filled_units: float = 0.0) -> Venue
 
 def venue(answers: Mapping[Intent, VenueOrder | None] | None = None, **fields: object) -> VenueSide:
     by_id = {one.request.client_order_id: answer for one, answer in (answers or {}).items()}
-    return replace(VenueSide(by_id), **fields)  # type: ignore[arg-type]  # the same
+    return replace(VenueSide(by_id), **fields)
 
 
 EXIT = intent(Leg.EXIT, side=Side.SELL)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from trading.report import drawdown_of, report_of, statistics_of
 from trading.report.drawdown import Drawdown, depths
 from trading.report.drawing import joined, thinned
 from trading.report.statistics import DAY_MS, exposure_of, profit_factor, streaks
+from trading.values import replace
 
 MONDAY_MS = START_MS
 BALANCE = 100.0

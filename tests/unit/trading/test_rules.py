@@ -1,7 +1,6 @@
 """Risk rules: a table of verdicts, and the limits that no verdict may pass."""
 
 import math
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -15,6 +14,7 @@ from trading.orders import Leg, OrderRequest, Side, client_order_id
 from trading.positions import Position
 from trading.risk import LedgerView, Verdict
 from trading.rules import AccountLimits, RiskLimits, judge, round_down
+from trading.values import replace
 
 OPEN_MS = 1_774_360_800_000
 FLAT = Position("XAUUSD", "ema")
@@ -63,7 +63,7 @@ def legs(verdict: Verdict) -> list[tuple[Leg, Side, float]]:
 
 
 def held(position: Position, **changes: float) -> LedgerView:
-    return replace(VIEW, position=position, open_positions=1, **changes)  # type: ignore[arg-type]  # numbers only
+    return replace(VIEW, position=position, open_positions=1, **changes)
 
 
 ENTRY = [(Leg.ENTRY, Side.BUY, 1.0)]

@@ -1,7 +1,6 @@
 """What becomes of orders when the venue lies, loses them or shows strange ones, and when we are cut off meanwhile."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,6 +28,7 @@ from trading.ports import Mark
 from trading.positions import StopMove
 from trading.reconciliation import LetGo, Send, SendStop, Withdraw
 from trading.settlement import Settlement
+from trading.values import replace
 
 SHOWN = 10
 STRATEGY = "tests.fakes:PlannedStrategy"

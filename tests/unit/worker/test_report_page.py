@@ -5,7 +5,6 @@ import hashlib
 import json
 import re
 import zlib
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +15,7 @@ from adapters.replay import replay
 from tests.fakes import SYMBOL, make_candles, planned, system_config
 from trading.candles import Candles
 from trading.report import report_of
+from trading.values import replace
 from worker.report import Making, page_of
 from worker.report.metrics import sections_of
 from worker.report.packing import decimals_of, pack
