@@ -1,7 +1,8 @@
 """What fills do to the orders and positions of one symbol: worked out in memory, written by the ledger at once."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 from trading import findings
 from trading.incidents import Incident
@@ -14,8 +15,7 @@ _ROUNDING = 1e-9
 """Relative: sums of float units differ from the whole by rounding only."""
 
 
-@dataclass(slots=True)
-class BookedOrder:
+class BookedOrder(Struct):
     """An order and what became of it.
 
     Attributes:
@@ -135,8 +135,7 @@ class BookedOrder:
             self.risk_reserved = self.notional_reserved = None
 
 
-@dataclass(slots=True)
-class Booking:
+class Booking(Struct):
     """A batch of fills of one symbol.
 
     Attributes:
@@ -149,7 +148,7 @@ class Booking:
     symbol: str
     positions: dict[str, Position]
     orders: dict[str, BookedOrder]
-    changed: set[str] = field(default_factory=set)
+    changed: set[str] = set()
 
     def add(self, fill: Fill) -> tuple[Position, Position]:
         """Book one fill, and return the position before and after it."""

@@ -131,7 +131,7 @@ def intent_of(row: Any) -> Intent:
     )
     claimed_ms = row.claimed_at_ms or 0  # one that was sent before there were claims was sent long ago
     ago_s = max(0.0, (wall_ms() - claimed_ms) / 1000) if row.attempt else 0.0
-    return Intent(request, OrderState(row.state), row.venue_order_id, row.attempt, ago_s, row.filled_units)
+    return Intent(request, OrderState(row.state), row.venue_order_id, row.attempt, row.filled_units, ago_s)
 
 
 _OWNERS = sa.select(intents.c.strategy).where(mine(intents, "symbol"), intents.c.risk_reserved.is_not(None)).distinct()

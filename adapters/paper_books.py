@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import structs
 from sqlalchemy.engine import Connection, Engine, RowMapping
 
 from adapters.database import read_only
@@ -195,7 +196,7 @@ class BooksWriter:
         if not orders:
             return
         owner = {"symbol": symbol, "strategy": strategy, "state": _RESTING, "filled_units": 0.0}
-        rows = [{**order._asdict(), **owner} for order in orders]
+        rows = [{**structs.asdict(order), **owner} for order in orders]
         self._connection.execute(orders_table.insert(), rows)
 
     def open_book(self, symbol: str, strategy: str) -> None:
@@ -221,7 +222,7 @@ class BooksWriter:
         for execution in change.executions:
             self.sequence += 1
             fill_id = f"{execution.client_order_id}-1"
-            rows.append({**execution._asdict(), "sequence": self.sequence, "fill_id": fill_id})
+            rows.append({**structs.asdict(execution), "sequence": self.sequence, "fill_id": fill_id})
         book: dict[str, Any] = {
             "units": change.book.units,
             "average_price": change.book.average_price,

@@ -1,8 +1,9 @@
 """What an entry is asked once its symbol may enter: its prices, its size, and what the account bears."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import TypeVar
+
+from msgspec import Struct
 
 from trading import findings
 from trading.candles import timeframe_ms
@@ -22,8 +23,7 @@ _ROUNDING = 1e-9
 """Part of a limit by which float sums may be off."""
 
 
-@dataclass(slots=True)
-class Case:
+class Case(Struct):
     """One signal with what it is judged by, and the rules that it was asked so far; it lives for one judgement."""
 
     view: LedgerView
@@ -33,7 +33,7 @@ class Case:
     account: AccountLimits
     limits: RiskLimits
     protections: Sequence[Protection] = ()
-    checks: list[Check] = field(default_factory=list)
+    checks: list[Check] = []
 
     @property
     def side(self) -> Side:
@@ -49,8 +49,7 @@ class Case:
         return None if is_met else Verdict(rule, reason, breached=breached)
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(Struct):
     """An entry at its price, with its size.
 
     Attributes:

@@ -12,7 +12,11 @@ at a candle's close rests there for the candles after it.
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
+
+import numpy as np
+from msgspec import Struct, structs
+from numpy.typing import NDArray
 
 from trading.candles import HIGH, LOW, Candles
 from trading.errors import Broken, Rejected
@@ -21,11 +25,13 @@ from trading.orders import PROTECTIVE_LEGS, Leg, OrderRequest, OrderState, Side,
 _DUST = 1e-9
 """Units below this are rounding noise of float sums, not a position."""
 
+_STOP, _TARGET, _ENTRY = Leg.STOP_LOSS, Leg.TAKE_PROFIT, Leg.ENTRY  # Python 3.11 looks up a member of an enum slowly
+
 _LOOKED_AT = 512
 """Candles looked at in one step: most stops and targets are reached within so many."""
 
 
-class Bar(NamedTuple):
+class Bar(Struct, frozen=True):
     """One closed candle: open time in milliseconds since the epoch, UTC, and prices in quote currency."""
 
     open_ms: int
@@ -65,7 +71,7 @@ class FillTerms:
         return units * price * self.commission_bps / 10_000
 
 
-class Resting(NamedTuple):
+class Resting(Struct, frozen=True):
     """An order that waits: a market order for its candle, a protective order for its price.
 
     Attributes:
@@ -103,7 +109,7 @@ class Resting(NamedTuple):
         )
 
 
-class Book(NamedTuple):
+class Book(Struct, frozen=True):
     """What one strategy has on one symbol.
 
     Attributes:
@@ -120,7 +126,7 @@ class Book(NamedTuple):
     orders: tuple[Resting, ...] = ()
 
 
-class Execution(NamedTuple):
+class Execution(Struct, frozen=True):
     """One fill: `units` positive, `price` after spread and slippage, `fee` not negative, `market_ms` as in `Fill`."""
 
     client_order_id: str
@@ -132,7 +138,7 @@ class Execution(NamedTuple):
     market_ms: int
 
 
-class Change(NamedTuple):
+class Change(Struct, frozen=True):
     """A book afterwards, and what happened to it.
 
     Attributes:
@@ -147,7 +153,7 @@ class Change(NamedTuple):
     settled: tuple[tuple[str, OrderState, float], ...] = ()
 
 
-class Moved(NamedTuple):
+class Moved(Struct, frozen=True):
     """A book whose stop was moved, or placed, and the stop."""
 
     book: Book
@@ -175,29 +181,41 @@ def next_change(book: Book, candles: Candles, first: int = 0) -> int:
 
     `on_bar` changes nothing at the candles that are passed over.
     """
-    place = len(candles)
+    open_ms, place = candles.open_ms, len(candles)
     if not book.orders or first == place:
         return place
-    if candles.open_ms[first] <= book.acted_ms:
-        first = int(candles.open_ms.searchsorted(book.acted_ms, side="right"))
+    if open_ms[first] <= book.acted_ms:
+        first = int(open_ms.searchsorted(book.acted_ms, side="right"))
+        if first == place:
+            return place
     reached_above, reached_below = math.inf, -math.inf
     for order in book.orders:
         leg = order.leg
         if leg not in PROTECTIVE_LEGS:
-            place = min(place, max(first, int(candles.open_ms.searchsorted(order.decided_ms))))
-            if place == first:
+            if order.decided_ms <= open_ms[first]:
                 return first
+            place = min(place, int(open_ms.searchsorted(order.decided_ms)))
         elif (order.side is Side.BUY) == (leg is Leg.STOP_LOSS):
             reached_above = min(reached_above, order.price)
         else:
             reached_below = max(reached_below, order.price)
     for begin in range(first, place, _LOOKED_AT):
-        some = candles.values[begin : min(begin + _LOOKED_AT, place)]
-        is_touched = (some[:, HIGH] >= reached_above) | (some[:, LOW] <= reached_below)
-        at = int(is_touched.argmax())
-        if is_touched[at]:
+        at = _first_touch(candles.values[begin : min(begin + _LOOKED_AT, place)], reached_above, reached_below)
+        if at >= 0:
             return begin + at
     return place
+
+
+def _first_touch(prices: NDArray[np.float64], above: float, below: float) -> int:
+    """Return the first row whose high is at or above one price, or its low at or below the other; -1 for none."""
+    if above == math.inf:
+        is_touched = prices[:, LOW] <= below
+    else:
+        is_touched = prices[:, HIGH] >= above
+        if below > -math.inf:
+            is_touched |= prices[:, LOW] <= below
+    at = int(is_touched.argmax())
+    return at if is_touched[at] else -1
 
 
 def at_close(book: Book, order: Resting, terms: FillTerms) -> Change:
@@ -228,7 +246,7 @@ def move_stop(book: Book, entry_id: str, stop_loss: float, open_ms: int) -> Move
         return None
     acted_ms = max(book.acted_ms, open_ms)
     if stops:
-        stop = stops[0]._replace(price=stop_loss)
+        stop = structs.replace(stops[0], price=stop_loss)
         orders = tuple(stop if order is stops[0] else order for order in book.orders)
     else:
         side = Side.SELL if book.units > 0 else Side.BUY
@@ -237,20 +255,19 @@ def move_stop(book: Book, entry_id: str, stop_loss: float, open_ms: int) -> Move
     return Moved(Book(book.units, book.average_price, acted_ms, orders), stop)
 
 
-@dataclass(slots=True)
-class _Moment:
+class _Moment(Struct):
     """A book while something happens to it; the fields are those of `Book` and `Change`."""
 
     units: float
     average_price: float
     orders: list[Resting]
-    executions: list[Execution]
-    placed: list[Resting]
-    settled: list[tuple[str, OrderState, float]]
+    executions: list[Execution] = []
+    placed: list[Resting] = []
+    settled: list[tuple[str, OrderState, float]] = []
 
     @classmethod
     def of(cls, book: Book) -> "_Moment":
-        return cls(book.units, book.average_price, list(book.orders), [], [], [])
+        return cls(book.units, book.average_price, list(book.orders))
 
     def change(self, acted_ms: int) -> Change:
         book = Book(self.units, self.average_price, acted_ms, tuple(self.orders))
@@ -289,8 +306,12 @@ def _reducible(order: Resting, held: float) -> float:
 
 def _hit_protection(moment: _Moment, bar: Bar, terms: FillTerms) -> None:
     side = 1 if moment.units > 0 else -1
-    legs = {order.leg: order for order in moment.orders if not order.is_market}
-    stop, target = legs.get(Leg.STOP_LOSS), legs.get(Leg.TAKE_PROFIT)
+    stop = target = None
+    for order in moment.orders:
+        if order.leg is _STOP:
+            stop = order
+        elif order.leg is _TARGET:
+            target = order
     worst, best = (bar.low, bar.high) if side > 0 else (bar.high, bar.low)
     if stop and side * bar.open <= side * stop.price:
         _close(moment, stop, terms.taken(stop.side, bar.open), bar.open_ms, terms)

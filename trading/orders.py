@@ -12,16 +12,17 @@ from trading.errors import Broken
 
 
 class Side(StrEnum):
+    """Buy or sell; `sign` is 1 or -1."""
+
     BUY = "buy"
     SELL = "sell"
 
-    @property
-    def sign(self) -> int:
-        return 1 if self is Side.BUY else -1
+    def __init__(self, name: str) -> None:
+        self.sign = 1 if name == "buy" else -1
 
     @property
     def opposite(self) -> "Side":
-        return Side.SELL if self is Side.BUY else Side.BUY
+        return Side.SELL if self.sign > 0 else Side.BUY
 
 
 class Leg(StrEnum):

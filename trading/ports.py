@@ -1,10 +1,10 @@
 """What the rules need of the outside world, as small interfaces; `adapters/` implements each."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from trading.candles import Candles
 from trading.events import Event, Regime
@@ -165,22 +165,31 @@ class Venue(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(Struct, frozen=True, eq=False):
     """An order that was decided on, and how it stands.
 
     Attributes:
         attempt: How often it was claimed to be sent; 0 for never.
-        claimed_ago_s: Seconds of real time since the last claim; 0.0 when never.
         filled_units: What the fills written down add up to.
+        claimed_ago_s: Seconds of real time since the last claim; 0.0 when never. Two that differ in it alone are equal.
     """
 
     request: OrderRequest
     state: OrderState
     venue_order_id: str | None = None
     attempt: int = 0
-    claimed_ago_s: float = field(default=0.0, compare=False)
     filled_units: float = 0.0
+    claimed_ago_s: float = 0.0
+
+    def __eq__(self, other: object) -> bool:
+        return self._written == other._written if isinstance(other, Intent) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._written)
+
+    @property
+    def _written(self) -> tuple[object, ...]:
+        return structs.astuple(self)[:-1]  # how long ago that was changes by itself
 
 
 class Mark(Struct, frozen=True):

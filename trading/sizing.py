@@ -1,8 +1,9 @@
 """Sizing: how many units an entry buys or sells, and at which prices its stop and target may rest at the venue."""
 
-from dataclasses import dataclass
 from decimal import Context, Decimal
 from functools import lru_cache
+
+from msgspec import Struct
 
 from trading.events import Signal, SignalSide
 from trading.limits import RiskLimits
@@ -10,8 +11,7 @@ from trading.limits import RiskLimits
 _EXACT = Context(prec=64)
 
 
-@dataclass(slots=True)
-class Levels:
+class Levels(Struct):
     """Prices of an entry, in quote currency, rounded to the tick.
 
     Attributes:

@@ -3,6 +3,8 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from adapters.ledger_booking import BookedOrder
 from trading.incidents import Incident
 from trading.lifecycle import DesiredState
@@ -13,8 +15,7 @@ from trading.trades import ClosedTrade, TradeFold
 from trading.values import replace
 
 
-@dataclass(slots=True)
-class Sent:
+class Sent(Struct):
     """An intent: what is to be sent, and what became of it."""
 
     request: OrderRequest
@@ -28,7 +29,7 @@ class Sent:
 
     def intent(self) -> Intent:
         order = self.order
-        return Intent(self.request, order.state, order.venue_order_id, order.attempt, filled_units=order.filled_units)
+        return Intent(self.request, order.state, order.venue_order_id, order.attempt, order.filled_units)
 
 
 @dataclass(slots=True)

@@ -2,8 +2,9 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from operator import attrgetter
+
+from msgspec import Struct, structs
 
 from adapters import clock
 from adapters.paper import check_request, check_stop, check_stop_owner
@@ -26,8 +27,7 @@ from trading.ports import VenueTerms
 _TERMS = VenueTerms(visibility_s=0.0, is_exact=True)
 
 
-@dataclass(slots=True)
-class _Order:
+class _Order(Struct):
     """An order and how it stands."""
 
     number: int
@@ -65,7 +65,7 @@ class MemoryVenue:
         """
         if newest_entry is not None:
             self._resumed[newest_entry] = symbol, strategy
-        self._books[symbol][strategy] = book._replace(orders=())
+        self._books[symbol][strategy] = structs.replace(book, orders=())
         self._place(symbol, strategy, book.orders)
 
     def number_from(self, sequence: int) -> None:

@@ -1,7 +1,6 @@
 """Each fill rule of the paper venue, long and short, and what must hold whatever comes."""
 
 import math
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +24,7 @@ from trading.matching import (
     on_bar,
 )
 from trading.orders import Leg, OrderState, Side, client_order_id, protective_order_id
+from trading.values import replace
 
 MINUTE_MS = 60_000
 FREE = FillTerms()
@@ -127,7 +127,7 @@ def test_market_fill_pays_half_the_spread_and_slippage_and_commission(way: int) 
 @both_sides
 def test_exit_at_open_pays_costs_and_cancels_protection(way: int) -> None:
     book = opened(way)
-    book = book._replace(orders=(*book.orders, exit_order(way)))
+    book = replace(book, orders=(*book.orders, exit_order(way)))
 
     change = step(book, bar(2, way, (102, 103, 90, 100)), COSTLY)  # its low is beyond the stop, which is gone by then
 
@@ -143,7 +143,7 @@ def test_exit_at_open_pays_costs_and_cancels_protection(way: int) -> None:
 @both_sides
 def test_exit_open_beyond_stop_fills_before_the_stop(way: int) -> None:
     book = opened(way)
-    book = book._replace(orders=(*book.orders, exit_order(way)))
+    book = replace(book, orders=(*book.orders, exit_order(way)))
 
     assert fills(step(book, bar(2, way, (90, 91, 89, 90)))) == [(Leg.EXIT, shown(90, way))]
 
@@ -151,7 +151,7 @@ def test_exit_open_beyond_stop_fills_before_the_stop(way: int) -> None:
 @both_sides
 def test_exit_larger_than_position_never_flips(way: int) -> None:
     book = opened(way)
-    change = step(book._replace(orders=(*book.orders, exit_order(way, units=5))), bar(2, way, (101, 102, 100, 101)))
+    change = step(replace(book, orders=(*book.orders, exit_order(way, units=5))), bar(2, way, (101, 102, 100, 101)))
 
     assert [execution.units for execution in change.executions] == [2.0]
     assert change.book.units == 0.0
@@ -160,7 +160,7 @@ def test_exit_larger_than_position_never_flips(way: int) -> None:
 @both_sides
 def test_exit_of_a_part_keeps_protection_for_the_rest(way: int) -> None:
     book = opened(way)
-    part = step(book._replace(orders=(*book.orders, exit_order(way, units=0.5))), bar(2, way, (101, 102, 100, 101)))
+    part = step(replace(book, orders=(*book.orders, exit_order(way, units=0.5))), bar(2, way, (101, 102, 100, 101)))
     rest = step(part.book, bar(3, way, (98, 99, 94, 98)))
 
     assert part.book.units == way * 1.5
@@ -180,7 +180,7 @@ def test_exit_with_nothing_to_close_is_canceled_and_fills_nothing(way: int) -> N
 @both_sides
 def test_exit_then_entry_in_the_order_sent_reverses(way: int) -> None:
     book = opened(way)
-    book = book._replace(orders=(*book.orders, exit_order(way), entry(-way, minute=2)))
+    book = replace(book, orders=(*book.orders, exit_order(way), entry(-way, minute=2)))
 
     change = step(book, bar(2, way, (102, 103, 101, 102)))
 
@@ -192,7 +192,7 @@ def test_exit_then_entry_in_the_order_sent_reverses(way: int) -> None:
 @both_sides
 def test_entry_against_position_flips_it_and_replaces_protection(way: int) -> None:
     book = opened(way)
-    book = book._replace(orders=(*book.orders, entry(-way, units=5, minute=2, target=None)))
+    book = replace(book, orders=(*book.orders, entry(-way, units=5, minute=2, target=None)))
 
     change = step(book, bar(2, way, (102, 103, 94, 102)))  # its low would have hit the old stop
 
@@ -205,7 +205,7 @@ def test_entry_against_position_flips_it_and_replaces_protection(way: int) -> No
 def test_entry_against_position_that_only_reduces_keeps_old_protection(way: int) -> None:
     book = opened(way)
     change = step(
-        book._replace(orders=(*book.orders, entry(-way, units=0.5, minute=2))), bar(2, way, (101, 102, 100, 101))
+        replace(book, orders=(*book.orders, entry(-way, units=0.5, minute=2))), bar(2, way, (101, 102, 100, 101))
     )
 
     assert (change.book.units, change.book.average_price) == (way * 1.5, 100.0)
@@ -218,7 +218,7 @@ def test_entry_that_adds_averages_price_and_takes_over_protection(way: int) -> N
     book = opened(way)
     more = entry(way, units=2, minute=2, stop=98, target=None)
 
-    change = step(book._replace(orders=(*book.orders, more)), bar(2, way, (104, 105, 103, 104)))
+    change = step(replace(book, orders=(*book.orders, more)), bar(2, way, (104, 105, 103, 104)))
 
     assert (change.book.units, change.book.average_price) == (way * 4.0, shown(102, way))
     assert [(order.leg, order.price, order.units) for order in change.book.orders] == [
@@ -230,7 +230,7 @@ def test_entry_that_adds_averages_price_and_takes_over_protection(way: int) -> N
 def test_entry_that_adds_without_protection_leaves_what_rests_for_all_units(way: int) -> None:
     book = opened(way)
     more = entry(way, units=2, minute=2, stop=None, target=None)
-    added = step(book._replace(orders=(*book.orders, more)), bar(2, way, (104, 105, 103, 104)))
+    added = step(replace(book, orders=(*book.orders, more)), bar(2, way, (104, 105, 103, 104)))
 
     change = step(added.book, bar(3, way, (96, 97, 94, 95)))
 
@@ -325,7 +325,7 @@ def test_candle_older_than_the_entry_cannot_stop_it_out(way: int) -> None:
 def test_candle_that_stopped_a_position_out_cannot_fill_a_later_order(way: int) -> None:
     candle = bar(2, way, (100, 101, 94, 99))
     book = step(opened(way), candle).book
-    book = book._replace(orders=(entry(way, minute=2),))
+    book = replace(book, orders=(entry(way, minute=2),))
 
     assert on_bar(book, candle, FREE) is None
     assert fills(step(book, bar(3, way, (100, 101, 99, 100)))) == [(Leg.ENTRY, 100)]
@@ -373,7 +373,7 @@ def test_fill_at_a_price_that_cannot_be_raises_broken(price: float) -> None:
 @pytest.mark.parametrize("bad", [-0.1, math.nan])
 def test_fill_terms_negative_or_nan_are_refused(field: str, bad: float) -> None:
     with pytest.raises(ValueError, match="must not be negative"):
-        replace(FREE, **{field: bad})  # type: ignore[arg-type]  # the field is one of numbers
+        replace(FREE, **{field: bad})
 
 
 def test_protective_order_id_of_an_entry_is_derived_unique_and_short() -> None:
@@ -429,9 +429,9 @@ def test_any_script_conserves_units_and_cash_and_settles_each_order_once(
             leg, way, units, risk, reward = line.order
             stop = 100 - risk if risk else None
             target = 100 + reward if reward else None
-            order = entry(way, units=units, minute=minute, stop=stop, target=target)._replace(leg=leg)
+            order = replace(entry(way, units=units, minute=minute, stop=stop, target=target), leg=leg)
             sent.append(order.client_order_id)
-            book = book._replace(orders=(*book.orders, order))
+            book = replace(book, orders=(*book.orders, order))
         change = on_bar(book, bar(minute, 1, line.prices), terms)
         if change:
             book = change.book
@@ -463,8 +463,8 @@ def test_any_script_leaves_protection_only_on_an_open_position_and_on_its_other_
             leg, way, units, risk, reward = line.order
             stop = 100 - risk if risk else None
             target = 100 + reward if reward else None
-            order = entry(way, units=units, minute=minute, stop=stop, target=target)._replace(leg=leg)
-            book = book._replace(orders=(*book.orders, order))
+            order = replace(entry(way, units=units, minute=minute, stop=stop, target=target), leg=leg)
+            book = replace(book, orders=(*book.orders, order))
         change = on_bar(book, bar(minute, 1, line.prices), FREE)
         book = change.book if change else book
         resting = [order for order in book.orders if not order.is_market]
@@ -493,7 +493,7 @@ def test_next_change_passes_over_no_candle_that_changes_the_book(
     )
     book = opened_book(way, None if stop is None else 100 - way * stop, None if target is None else 100 + way * target)
     if waits:
-        book = book._replace(orders=(*book.orders, exit_order(way, minute=int(noise.integers(2, 900)))))
+        book = replace(book, orders=(*book.orders, exit_order(way, minute=int(noise.integers(2, 900)))))
 
     place = next_change(book, candles, first)
 
@@ -532,10 +532,10 @@ def test_move_stop_changes_the_price_and_nothing_else(way: int) -> None:
         Leg.STOP_LOSS: shown(98, way),
         Leg.TAKE_PROFIT: shown(110, way),
     }
-    assert [order._replace(price=0.0) for order in after.book.orders] == [
-        order._replace(price=0.0) for order in book.orders
+    assert [replace(order, price=0.0) for order in after.book.orders] == [
+        replace(order, price=0.0) for order in book.orders
     ]
-    assert after.book == book._replace(orders=after.book.orders, acted_ms=2 * MINUTE_MS)
+    assert after.book == replace(book, orders=after.book.orders, acted_ms=2 * MINUTE_MS)
     assert after.stop in after.book.orders
 
 

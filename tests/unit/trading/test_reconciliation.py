@@ -53,7 +53,7 @@ def intent(
     identity = client_order_id("main", "XAUUSD", "cross", open_ms, leg)
     request = OrderRequest(identity, "XAUUSD", "cross", leg, side, 2.0, 100.0, open_ms + MINUTE_MS)
     attempt = 0 if state is O.PLANNED else 1
-    return Intent(request, state, None, attempt, ago_s, filled_units)
+    return Intent(request, state, None, attempt, filled_units, ago_s)
 
 
 def ledger(*intents: Intent, position: Position = FLAT, **fields: object) -> LedgerSide:
