@@ -25,8 +25,6 @@ from trading.orders import PROTECTIVE_LEGS, Leg, OrderRequest, OrderState, Side,
 _DUST = 1e-9
 """Units below this are rounding noise of float sums, not a position."""
 
-_STOP, _TARGET, _ENTRY = Leg.STOP_LOSS, Leg.TAKE_PROFIT, Leg.ENTRY  # Python 3.11 looks up a member of an enum slowly
-
 _LOOKED_AT = 512
 """Candles looked at in one step: most stops and targets are reached within so many."""
 
@@ -308,9 +306,9 @@ def _hit_protection(moment: _Moment, bar: Bar, terms: FillTerms) -> None:
     side = 1 if moment.units > 0 else -1
     stop = target = None
     for order in moment.orders:
-        if order.leg is _STOP:
+        if order.leg is Leg.STOP_LOSS:
             stop = order
-        elif order.leg is _TARGET:
+        elif order.leg is Leg.TAKE_PROFIT:
             target = order
     worst, best = (bar.low, bar.high) if side > 0 else (bar.high, bar.low)
     if stop and side * bar.open <= side * stop.price:

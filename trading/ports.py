@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from trading.candles import Candles
 from trading.events import Event, Regime
@@ -14,6 +14,7 @@ from trading.lifecycle import DesiredState, PositionPolicy
 from trading.orders import Fill, OpenOrder, OrderRequest, OrderState, VenueOrder, VenuePosition
 from trading.positions import Position, StopMove
 from trading.risk import LedgerView, Verdict
+from trading.values import AllButLast
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,7 @@ class Venue(Protocol):
         ...
 
 
-class Intent(Struct, frozen=True, eq=False):
+class Intent(AllButLast, frozen=True, eq=False):
     """An order that was decided on, and how it stands.
 
     Attributes:
@@ -180,16 +181,6 @@ class Intent(Struct, frozen=True, eq=False):
     attempt: int = 0
     filled_units: float = 0.0
     claimed_ago_s: float = 0.0
-
-    def __eq__(self, other: object) -> bool:
-        return self._written == other._written if isinstance(other, Intent) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(self._written)
-
-    @property
-    def _written(self) -> tuple[object, ...]:
-        return structs.astuple(self)[:-1]  # how long ago that was changes by itself
 
 
 class Mark(Struct, frozen=True):

@@ -1,6 +1,6 @@
 """Risk: what a decision may do to the account. The ledger calls `judge` under its lock and writes what it says."""
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from trading.drawdown import HighWater
 from trading.incidents import Incident
@@ -8,9 +8,10 @@ from trading.lifecycle import DesiredState
 from trading.orders import OrderRequest
 from trading.positions import Position
 from trading.trades import TradesSince, no_trades
+from trading.values import AllButLast
 
 
-class LedgerView(Struct, frozen=True, eq=False):
+class LedgerView(AllButLast, frozen=True, eq=False):
     """What a decision may depend on, read under the account's lock.
 
     Attributes:
@@ -49,15 +50,6 @@ class LedgerView(Struct, frozen=True, eq=False):
     latched: str | None = None
     spread: float | None = None
     trades_since: TradesSince = no_trades
-
-    def __eq__(self, other: object) -> bool:
-        return self._numbers == other._numbers if isinstance(other, LedgerView) else NotImplemented
-
-    __hash__ = None  # type: ignore[assignment]  # nobody looks one up
-
-    @property
-    def _numbers(self) -> tuple[object, ...]:
-        return structs.astuple(self)[:-1]  # how trades are read is not what was read
 
     @property
     def high_water(self) -> HighWater:
@@ -99,7 +91,7 @@ class Check(Struct, frozen=True):
     reason: str
 
 
-class Verdict(Struct, frozen=True, eq=False):
+class Verdict(AllButLast, frozen=True, eq=False):
     """What the rules say of a signal.
 
     Attributes:
@@ -116,16 +108,6 @@ class Verdict(Struct, frozen=True, eq=False):
     breached: bool = False
     incident: Incident | None = None
     checks: tuple[Check, ...] = ()
-
-    def __eq__(self, other: object) -> bool:
-        return self._said == other._said if isinstance(other, Verdict) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(self._said)
-
-    @property
-    def _said(self) -> tuple[object, ...]:
-        return self.rule, self.reason, self.planned, self.breached, self.incident
 
     @property
     def is_accepted(self) -> bool:

@@ -12,6 +12,22 @@ from msgspec import Struct, structs
 T = TypeVar("T")
 
 
+class AllButLast(Struct, frozen=True, eq=False):
+    """A value whose last field says how it came about: two that differ in it alone are equal."""
+
+    def __eq__(self, other: object) -> bool:
+        return self._compared == other._compared if type(other) is type(self) else NotImplemented
+
+    __ne__ = object.__ne__  # the opposite of that, where a Struct would have its own
+
+    def __hash__(self) -> int:
+        return hash(self._compared)
+
+    @property
+    def _compared(self) -> tuple[object, ...]:
+        return structs.astuple(self)[:-1]
+
+
 def replace(value: T, **changes: Any) -> T:
     """Return a copy of a value of either kind with some of its fields changed."""
     if isinstance(value, Struct):

@@ -1,0 +1,45 @@
+"""Values: how they are compared, changed and kept from change, of either kind."""
+
+import pytest
+
+from trading.candles import Candles
+from trading.orders import OrderState
+from trading.ports import Bars, Intent
+from trading.positions import Position
+from trading.risk import OK, Check, Verdict
+from trading.values import replace
+
+CHECK = Check("paused", is_met=True, reason="it runs")
+
+
+def test_values_that_differ_in_how_they_came_about_alone_are_equal() -> None:
+    asked, plain = Verdict(OK, "buy", checks=(CHECK,)), Verdict(OK, "buy")
+
+    assert asked == plain
+    assert not asked != plain  # noqa: SIM202  # the other operator
+    assert len({asked, plain}) == 1
+
+
+@pytest.mark.parametrize("other", [Verdict(OK, "sell"), Verdict("paused", "buy"), OK, None])
+def test_values_that_differ_otherwise_are_not_equal(other: object) -> None:
+    verdict = Verdict(OK, "buy")
+
+    assert verdict != other
+    assert not verdict == other  # noqa: SIM201  # the other operator
+
+
+def test_values_of_two_kinds_are_not_equal() -> None:
+    assert Verdict(OK, "buy") != Intent(None, OrderState.PLANNED)  # type: ignore[arg-type]  # any other kind
+
+
+def test_replace_changes_a_copy_of_a_value_of_either_kind() -> None:
+    position, bars = Position("XAUUSD", "cross", 2.0), Bars(Candles.empty(), 1)
+
+    assert replace(position, units=3.0) == Position("XAUUSD", "cross", 3.0)
+    assert replace(bars, as_of_ms=2) == Bars(Candles.empty(), 2)
+    assert (position.units, bars.as_of_ms) == (2.0, 1)
+
+
+def test_a_value_cannot_be_changed_in_place() -> None:
+    with pytest.raises(AttributeError, match="immutable"):
+        Position("XAUUSD", "cross").units = 1.0  # type: ignore[misc]  # that is what is tried
