@@ -53,6 +53,9 @@ def measure(rounds: int, *, warm_up: int, events: bool, console: Console) -> lis
     Args:
         warm_up: Rounds before those that count, so that windows are full and caches warm.
         events: Whether the worker reports each task, as Flower needs it.
+
+    Raises:
+        ValueError: The windows were not full.
     """
     with tempfile.TemporaryDirectory(prefix="trading-bench-") as folder:
         server = RedisServer(Path(folder)).start()
@@ -61,6 +64,7 @@ def measure(rounds: int, *, warm_up: int, events: bool, console: Console) -> lis
         try:
             system.celery("worker", "-A", "tasks", "worker", "-Q", queues, "-I", "benchmarks.worker_side")
             times = _time_chains(system, rounds, warm_up, console)
+            _check_warmed_up(system, rounds)
         finally:
             system.stop()
             server.stop()
@@ -88,6 +92,15 @@ def _time_chains(system: TradingSystem, rounds: int, warm_up: int, console: Cons
                 if at >= warm_up:
                     times[name].append(took_s)
     return times
+
+
+def _check_warmed_up(system: TradingSystem, rounds: int) -> None:
+    """Hold that each chain that counts had a full window: one without ends early, and measures something else."""
+    for symbol in SCENARIOS:
+        told = list(system.journal(symbol).values())[-rounds:]
+        short = sum(text.startswith("too few rows") for text in told)
+        if short:
+            raise ValueError(f"{short} of {rounds} chains of {symbol} had too few candles: give a longer --warm-up")
 
 
 def _timed(client: redis.Redis, send: Send, root_id: str) -> float:
