@@ -8,6 +8,7 @@ from trading.errors import Rejected
 from trading.incidents import Incident, IncidentKind
 from trading.orders import Leg, Side, VenuePosition
 from trading.positions import Position
+from trading.prices import shown
 from trading.stops import is_close
 
 EXPLAINED = frozenset({IncidentKind.POSITION_MISMATCH, IncidentKind.FOREIGN_FILL})
@@ -78,7 +79,7 @@ class Adjustment:
     take_profit: float | None = None
 
     def __str__(self) -> str:
-        return f"{self.leg.value}: {self.side.value} {self.units:g} at {self.price:g}"
+        return f"{self.leg.value}: {self.side.value} {shown(self.units)} at {shown(self.price)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from trading.candles import timeframe_ms
 from trading.errors import Rejected
 from trading.events import Regime, Signal, SignalSide
+from trading.prices import shown
 from trading.risk import Check
 from trading.session import EntryHours, Session
 
@@ -55,7 +56,7 @@ def checks(
     if signal.side is SignalSide.CLOSE:
         return []
     closed_ms = signal.open_ms + timeframe_ms(timeframe)
-    stop, target = ("none" if price is None else f"{price:g}" for price in (signal.stop_loss, signal.take_profit))
+    stop, target = (shown(price) for price in (signal.stop_loss, signal.take_profit))
     allowed = " or ".join(sorted(rules.allowed_regimes)) if rules.allowed_regimes else "any"
     age_s = (as_of_ms - closed_ms) / 1000
     asked = (
@@ -64,7 +65,7 @@ def checks(
             _too_old(closed_ms, as_of_ms, rules.max_signal_age_s),
             f"the candle closed {age_s:g} s ago, allowed are {rules.max_signal_age_s:g} s",
         ),
-        ("stop_side", _wrong_prices(signal), f"{signal.side} at {signal.price:g}, stop {stop}, target {target}"),
+        ("stop_side", _wrong_prices(signal), f"{signal.side} at {shown(signal.price)}, stop {stop}, target {target}"),
         ("session", _closed_market(closed_ms, rules.session), f"the market is open; it is {rules.session.hours}"),
         ("regime", _wrong_regime(regime, rules.allowed_regimes), f"the market is {regime}, allowed is {allowed}"),
     )
@@ -85,13 +86,13 @@ def _wrong_prices(signal: Signal) -> Rejected | None:
     stop, target, price = signal.stop_loss, signal.take_profit, signal.price
     sign = 1 if signal.side is SignalSide.BUY else -1
     if stop is not None and stop == price:
-        return Rejected("stop_distance", f"the stop {stop:g} is at the price itself")
+        return Rejected("stop_distance", f"the stop {shown(stop)} is at the price itself")
     if stop is not None and (price - stop) * sign < 0:
-        return Rejected("stop_side", f"the stop {stop:g} of a {signal.side} is {_side(sign)} the price {price:g}")
+        where = f"the stop {shown(stop)} of a {signal.side} is {_side(sign)} the price {shown(price)}"
+        return Rejected("stop_side", where)
     if target is not None and (target - price) * sign <= 0:
-        return Rejected(
-            "target_side", f"the target {target:g} of a {signal.side} is not {_side(sign)} the price {price:g}"
-        )
+        where = f"the target {shown(target)} of a {signal.side} is not {_side(sign)} the price {shown(price)}"
+        return Rejected("target_side", where)
     return None
 
 

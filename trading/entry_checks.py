@@ -12,6 +12,7 @@ from trading.events import Signal, SignalSide
 from trading.limits import AccountLimits, RiskLimits
 from trading.orders import Side
 from trading.positions import Position
+from trading.prices import shown
 from trading.protections import Asked, Protection
 from trading.risk import Check, LedgerView, Verdict
 from trading.sizing import Levels, levels_of, size
@@ -101,7 +102,7 @@ def _stop_in_ticks(case: Case, levels: Levels) -> Verdict | None:
     tick, wanted = case.limits.tick_size, case.signal.stop_loss
     if tick is None or wanted is None:
         return None
-    reason = f"the stop {wanted:g} is {levels.stop_loss:g} in ticks of {tick:g}, the price is {levels.price:g}"
+    reason = f"the stop {_in_ticks(wanted, levels.stop_loss, tick, levels)}"
     return case.ask("stop_distance", reason, is_met=not levels.is_stop_gone)
 
 
@@ -109,8 +110,12 @@ def _target_in_ticks(case: Case, levels: Levels) -> Verdict | None:
     tick, wanted = case.limits.tick_size, case.signal.take_profit
     if tick is None or wanted is None:
         return None
-    reason = f"the target {wanted:g} is {levels.take_profit:g} in ticks of {tick:g}, the price is {levels.price:g}"
+    reason = f"the target {_in_ticks(wanted, levels.take_profit, tick, levels)}"
     return case.ask("target_distance", reason, is_met=not levels.is_target_gone)
+
+
+def _in_ticks(wanted: float, price: float | None, tick: float, levels: Levels) -> str:
+    return f"{shown(wanted)} is {shown(price)} in ticks of {shown(tick)}, the price is {shown(levels.price)}"
 
 
 def _stop_to_size_by(case: Case, levels: Levels) -> Verdict | None:
@@ -118,7 +123,7 @@ def _stop_to_size_by(case: Case, levels: Levels) -> Verdict | None:
         return None
     distance = levels.stop_distance
     found = f"it is {distance:g} away" if distance else "there is none"
-    reason = f"sizing by risk_fraction needs a stop away from the price {levels.price:g}: {found}"
+    reason = f"sizing by risk_fraction needs a stop away from the price {shown(levels.price)}: {found}"
     return case.ask("no_stop", reason, is_met=distance > 0)
 
 
@@ -145,7 +150,7 @@ def _narrow_spread(case: Case, _: Levels) -> Verdict | None:
 
 def _least_units(case: Case, entry: Entry) -> Verdict | None:
     least = max(case.limits.min_units, case.limits.unit_step)
-    reason = f"the size is {entry.units:g} units, the smallest that is traded is {least:g}"
+    reason = f"the size is {shown(entry.units)} units, the smallest that is traded is {shown(least)}"
     return case.ask("below_min_units", reason, is_met=entry.units > 0 and entry.units >= case.limits.min_units)
 
 
@@ -153,7 +158,7 @@ def _least_notional(case: Case, entry: Entry) -> Verdict | None:
     least = case.limits.min_notional
     if not least:
         return None
-    reason = f"{entry.units:g} units are worth {entry.notional:.2f}, the smallest that is traded is {least:.2f}"
+    reason = f"{shown(entry.units)} units are worth {entry.notional:.2f}, the smallest that is traded is {least:.2f}"
     return case.ask("below_min_notional", reason, is_met=entry.notional >= least * (1 - _ROUNDING))
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, 
 from trading.candles import Candles, timeframe_ms
 from trading.indicator_rows import IndicatorRows
 from trading.lifecycle import DesiredState, PositionPolicy
+from trading.prices import shown
 
 
 class EventType(StrEnum):
@@ -165,7 +166,7 @@ class Signal(_Frozen):
     @property
     def words(self) -> str:
         """What is said, for the journal."""
-        return f"{self.side} at {self.price:g}: {self.reason}"
+        return f"{self.side} at {shown(self.price)}: {self.reason}"
 
 
 class Message(_Frozen):

@@ -62,7 +62,7 @@ def stuck(symbol: str, intent: Intent, why: str) -> Incident:
 def unprotected(position: Position) -> Incident:
     reason = (
         f"{position.units:g} units of {position.symbol} are open and no order at the venue ends them at their stop "
-        f"{position.stop_loss:g}"
+        f"{shown(position.stop_loss)}"
     )
     details = {"units": position.units, "stop_loss": position.stop_loss}
     return Incident(IncidentKind.UNPROTECTED, position.symbol, str(position.opened_ms), reason, details)

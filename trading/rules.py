@@ -10,6 +10,7 @@ from trading.incidents import Incident
 from trading.lifecycle import DesiredState
 from trading.limits import AccountLimits, RiskLimits
 from trading.orders import Leg, OrderRequest, Side, client_order_id
+from trading.prices import shown
 from trading.protections import Protection
 from trading.risk import OK, LedgerView, Planned, Verdict
 from trading.sizing import Levels, round_down
@@ -71,7 +72,7 @@ def _judge_close(case: Case) -> Verdict:
     held = case.position.units
     if case.view.has_unsettled_exit or (case.view.has_unsettled and not held):
         return _unsettled(case)
-    found = f"{held:g} units of {case.symbol} are open" if held else f"{case.symbol} has no open position"
+    found = f"{shown(held)} units of {case.symbol} are open" if held else f"{case.symbol} has no open position"
     return case.ask("nothing_to_close", found, is_met=held != 0) or _exit(case)
 
 
@@ -83,11 +84,11 @@ def _judge_entry(case: Case) -> Verdict:
     if not held:
         return _entry(case)
     if not is_opposite:
-        reason = f"{held:g} units of {case.symbol} are open in the same direction"
+        reason = f"{shown(held)} units of {case.symbol} are open in the same direction"
         return _refused(case, "position_open", reason)
     match case.limits.on_opposite_signal:
         case "ignore":
-            reason = f"{held:g} units of {case.symbol} are open the other way; on_opposite_signal is ignore"
+            reason = f"{shown(held)} units of {case.symbol} are open the other way; on_opposite_signal is ignore"
             return _refused(case, "ignored", reason)
         case "close":
             return _exit(case)
@@ -112,7 +113,7 @@ def _exit(case: Case) -> Verdict:
     held = case.position.units
     side = Side.SELL if held > 0 else Side.BUY
     profit = case.position.unrealised(case.signal.price)
-    reason = f"close {held:g} units at {case.signal.price:g}, {profit:+.2f} before fees: {case.signal.reason}"
+    reason = f"close {shown(held)} units at {shown(case.signal.price)}, {profit:+.2f} before fees: {case.signal.reason}"
     return Verdict(OK, reason, (Planned(_request(case, Leg.EXIT, side, abs(held))),))
 
 
@@ -138,7 +139,7 @@ def _entry(case: Case) -> Verdict:
 def _accepted(case: Case, entry: Entry) -> Verdict:
     signal = case.signal
     request = _request(case, Leg.ENTRY, case.side, entry.units, entry.levels)
-    reason = f"{case.side} {entry.units:g} units at {signal.price:g}, risk {entry.risk:.2f}: {signal.reason}"
+    reason = f"{case.side} {shown(entry.units)} units at {shown(signal.price)}, risk {entry.risk:.2f}: {signal.reason}"
     return Verdict(OK, reason, (Planned(request, entry.risk),))
 
 

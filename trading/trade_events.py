@@ -7,6 +7,7 @@ from trading.findings import words_of_move
 from trading.incidents import Incident
 from trading.orders import Fill, Leg, OrderRequest, VenueOrder, protective_order_id
 from trading.positions import Position, StopMove
+from trading.prices import shown
 from trading.risk import Verdict
 
 
@@ -20,7 +21,9 @@ def of_verdict(signal: Signal, verdict: Verdict, symbol: str, correlation_id: st
 
 
 def of_order(request: OrderRequest, order: VenueOrder, correlation_id: str) -> Event:
-    reason = f"{request.leg.value}: {request.side.value} {request.units:g}, decided at {request.reference_price:g}"
+    reason = (
+        f"{request.leg.value}: {request.side.value} {shown(request.units)}, decided at {shown(request.reference_price)}"
+    )
     details = {
         "client_order_id": request.client_order_id,
         "venue_order_id": order.venue_order_id,
@@ -84,7 +87,7 @@ def of_fill(fill: Fill, before: Position, after: Position, correlation_id: str) 
         "realised": realised,
         "position_units": after.units,
     }
-    text = f"{fill.leg.value}: {fill.side.value} {fill.units:g} at {fill.price:g}"
+    text = f"{fill.leg.value}: {fill.side.value} {shown(fill.units)} at {shown(fill.price)}"
 
     def event(kind: EventType) -> Event:
         return _event(kind, fill.symbol, correlation_id, fill.market_ms, text, details)
