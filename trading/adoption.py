@@ -125,14 +125,14 @@ def plan_adoption(
 def _check_unchanged(incident: Incident, open_incidents: Sequence[Incident], holdings: Holdings) -> None:
     """Hold that a person saw the difference that is adopted now."""
     ours, theirs = holdings.our_units, holdings.their_units
-    now = f"now the ledger holds {ours:g} units of {holdings.symbol} and the venue {theirs:g}"
+    now = f"now the ledger holds {shown(ours)} units of {holdings.symbol} and the venue {shown(theirs)}"
     if is_close(ours, theirs):
         raise Rejected("agreed", f"{now}: there is nothing to adopt, resolve the incident without it")
     told = [one for one in (incident, *open_incidents) if one.kind is IncidentKind.POSITION_MISMATCH]
     if told:
         noted = told[0].details["ledger_units"], told[0].details["venue_units"]
         is_same = is_close(noted[0], ours) and is_close(noted[1], theirs)
-        said = f"the incident says that the ledger holds {noted[0]:g} and the venue {noted[1]:g}"
+        said = f"the incident says that the ledger holds {shown(noted[0])} and the venue {shown(noted[1])}"
     else:
         by_hand = sum(_signed(one) for one in open_incidents if one.kind is IncidentKind.FOREIGN_FILL)
         is_same = is_close(by_hand, theirs - ours)
@@ -192,16 +192,16 @@ def _owned(incident: Incident, holdings: Holdings, wish: AdoptionWish) -> Adopti
     if not is_close(holdings.our_units, holdings.their_units):
         raise Rejected(
             "changed",
-            f"the ledger holds {holdings.our_units:g} units of {holdings.symbol} and the venue "
-            f"{holdings.their_units:g}: reconcile, and adopt that difference first",
+            f"the ledger holds {shown(holdings.our_units)} units of {holdings.symbol} and the venue "
+            f"{shown(holdings.their_units)}: reconcile, and adopt that difference first",
         )
     units: float = incident.details["units"]
     position = next(
         (one for one in holdings.ours if str(one.opened_ms) == incident.key and is_close(one.units, units)), None
     )
     if position is None or wish.strategy not in (None, position.strategy):
-        held = _list([f"{one.units:g} by {one.strategy}" for one in holdings.ours if one.is_open]) or "nothing"
-        found = f"the incident is about {units:g} units; now the ledger holds {held}"
+        held = _list([f"{shown(one.units)} by {one.strategy}" for one in holdings.ours if one.is_open]) or "nothing"
+        found = f"the incident is about {shown(units)} units; now the ledger holds {held}"
         raise Rejected("changed", f"{found}: resolve it without adopting; reconcile tells what is unowned now")
     leaving = Side.SELL if position.units > 0 else Side.BUY
     size, price = abs(position.units), position.average_price

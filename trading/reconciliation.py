@@ -10,6 +10,7 @@ from trading.lifecycle import DesiredState
 from trading.orders import ENDED_OTHERWISE, Leg, OpenOrder, OrderRequest, OrderState, VenueOrder, decided_open_ms
 from trading.ports import Intent
 from trading.positions import Position, StopMove
+from trading.prices import shown
 from trading.stops import is_close, is_protected, of_strategy, unsent
 
 _ROUNDING = 1e-9
@@ -202,7 +203,7 @@ def told(action: Action) -> dict[str, str]:
     """Say in words what an action is about, JSON-safe."""
     match action:
         case Adopt(intent, order, state):
-            found = f"the venue has {words_of(intent.request)}: {state.value}, {order.filled_units:g} filled"
+            found = f"the venue has {words_of(intent.request)}: {state.value}, {shown(order.filled_units)} filled"
         case Send(intent):
             found = f"the venue has no such order, so {words_of(intent.request)} is sent"
         case LetGo(intent, _, reason) | Leave(intent, reason):
@@ -289,7 +290,9 @@ def _adopt(intent: Intent, order: VenueOrder) -> Action | None:
         return Adopt(intent, order, state)
     if is_whole:
         return None
-    return Leave(intent, f"{_filled(intent, order):g} units are filled, {intent.filled_units:g} are written down")
+    return Leave(
+        intent, f"{shown(_filled(intent, order))} units are filled, {shown(intent.filled_units)} are written down"
+    )
 
 
 def is_booked(intent: Intent, order: VenueOrder) -> bool:

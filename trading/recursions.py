@@ -27,9 +27,6 @@ Steps = Any
 _BLOCK = 16_384
 """Windows that go side by side: few enough for the processor's cache."""
 
-_FEW = 12
-"""Up to so many windows are faster one after the other, in Python's floats."""
-
 _ZERO = 1e-14
 """Below this a divisor counts as zero, as in TA-Lib."""
 
@@ -72,11 +69,9 @@ def _columns(parts: Sequence[tuple[Number, ...]]) -> Iterator[list[Floats]]:
 
 
 def _steps(series: Sequence[Floats], length: int, count: int) -> Iterator[list[Steps]]:
-    """Yield the steps of all windows: of one after the other where they are few, of a block of them otherwise."""
-    if count <= _FEW:
-        lists = [one.tolist() for one in series]
-        for at in range(count):
-            yield [one[at : at + length] for one in lists]
+    """Yield the steps of all windows, a block of them at a time; of one alone as Python's floats, which are faster."""
+    if count == 1:
+        yield [one.tolist() for one in series]
         return
     for first in range(0, count, _BLOCK):
         together = min(_BLOCK, count - first)

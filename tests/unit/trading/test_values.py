@@ -6,8 +6,8 @@ from trading.candles import Candles
 from trading.orders import OrderState
 from trading.ports import Bars, Intent
 from trading.positions import Position
-from trading.risk import OK, Check, Verdict
-from trading.values import replace
+from trading.risk import OK, Check, LedgerView, Verdict
+from trading.values import AllButLast, replace
 
 CHECK = Check("paused", is_met=True, reason="it runs")
 
@@ -26,6 +26,13 @@ def test_values_that_differ_otherwise_are_not_equal(other: object) -> None:
 
     assert verdict != other
     assert not verdict == other  # noqa: SIM201  # the other operator
+
+
+@pytest.mark.parametrize(
+    ("kind", "last"), [(Verdict, "checks"), (LedgerView, "trades_since"), (Intent, "claimed_ago_s")]
+)
+def test_field_that_is_not_compared_is_the_one_that_is_meant(kind: type[AllButLast], last: str) -> None:
+    assert kind.__struct_fields__[-1] == last
 
 
 def test_values_of_two_kinds_are_not_equal() -> None:
