@@ -149,7 +149,7 @@ def test_system_that_was_away_catches_up_in_order_with_exits_and_fresh_entries_o
         "one entry, and it is fresh"
     )
     assert len(too_old) > 10, "hardly a signal was missed: the test shows nothing"
-    first = times.index(fence_ms) if is_redis_lost and fence_ms is not None else absence.left
+    first = times.index(fence_ms) - 1 if is_redis_lost and fence_ms is not None else absence.left
     log = worker.log_path.read_text(encoding="utf-8", errors="replace")
     assert f"more:{SYMBOL}:{times[first + BATCH]}" in log, "the missed candles did not come in batches"
 

@@ -181,18 +181,21 @@ class DataFetchingService(Service[Wake, NewCandle]):
         return int(bars.candles.open_ms[count - 1]) if count else 0
 
     def _begin(self) -> None:
-        """Fill a store that knows nothing of the symbol, from the ledger's fence on, else from the newest candle."""
+        """Fill a store that knows nothing of the symbol, up to the candle at the ledger's fence, else up to the newest.
+
+        The candle at the fence is decided on again: a process may have died between its first decision and its last.
+        """
         fence_ms = self._ledger.fence(self.symbol)
         if fence_ms is None:
             first = self._closed(self._ask(lambda: self._source.newest(self._terms.nbr_bars, after_ms=None)))
             until_ms = first.last_open_ms - 1 if len(first) else 0
         else:
-            until_ms = fence_ms
+            until_ms = fence_ms - 1
         history = self._ask(lambda: self._source.history(until_ms, count=self._terms.history_count))
         while (fault := first_fault(history, timeframe=self._timeframe)) is not None:
             self._fetch_failed(f"{fault} (in the history before it began: going on without it)", fault.open_ms)
             history = history[int((history.open_ms == fault.open_ms).argmax()) + 1 :]
-        cursor_ms = history.last_open_ms if len(history) else fence_ms or 0
+        cursor_ms = history.last_open_ms if len(history) else until_ms
         desired = self._ledger.desired(self.symbol)
         self._store.seed(self.symbol, history, timeframe=self._timeframe, cursor_ms=cursor_ms, desired=desired)
 

@@ -77,15 +77,15 @@ def test_fetch_first_start_with_a_source_that_does_not_answer_is_transient_and_s
     assert places(fetched(desk)) == [SHOWN - 1]
 
 
-def test_fetch_store_emptied_begins_again_after_the_last_candle_that_the_ledger_decided(databases: Databases) -> None:
+def test_fetch_store_emptied_begins_again_with_the_last_candle_that_the_ledger_decided(databases: Databases) -> None:
     desk = Desk(databases, system_config(planned({SHOWN: "buy"})), make_candles(60), shown=SHOWN)
     desk.play(SHOWN + 5)
     desk.store.forget()
 
     message = fetched(desk, show=2)
 
-    assert message.after_ms == at_place(SHOWN)
-    assert places(message) == list(range(SHOWN + 1, SHOWN + 7))
+    assert message.after_ms == at_place(SHOWN - 1)
+    assert places(message) == list(range(SHOWN, SHOWN + 7))
 
 
 def test_fetch_store_emptied_keeps_what_the_ledger_says_is_wanted(desk: Desk) -> None:

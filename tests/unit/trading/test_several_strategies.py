@@ -124,9 +124,10 @@ def test_flatten_closes_the_positions_of_all_strategies_at_once(databases: Datab
     assert held(desk) == {}
 
 
+@pytest.mark.parametrize("is_store_lost", [False, True])
 @pytest.mark.parametrize("write", range(1, 15))
 def test_process_that_dies_between_two_decisions_of_one_candle_goes_on_with_the_second(
-    databases: Databases, write: int
+    databases: Databases, write: int, *, is_store_lost: bool
 ) -> None:
     plans = {"first": {SHOWN: BUY}, "second": {SHOWN: SELL}}
     whole = make_desk(databases, plans)
@@ -138,6 +139,9 @@ def test_process_that_dies_between_two_decisions_of_one_candle_goes_on_with_the_
     with pytest.raises(Crash):
         desk.advance(show=1)
     desk.watch(Fuse())
+    if is_store_lost:
+        desk.store.forget()
+        desk.restart()
     desk.advance()
     desk.play(SHOWN + 3)
 
