@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from msgspec import Struct, structs
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from trading.candles import HIGH, LOW, Candles
 from trading.errors import Broken, Rejected
 from trading.orders import PROTECTIVE_LEGS, Leg, OrderRequest, OrderState, Side, protective_order_id
+from trading.values import replace
 
 _DUST = 1e-9
 """Units below this are rounding noise of float sums, not a position."""
@@ -244,7 +245,7 @@ def move_stop(book: Book, entry_id: str, stop_loss: float, open_ms: int) -> Move
         return None
     acted_ms = max(book.acted_ms, open_ms)
     if stops:
-        stop = structs.replace(stops[0], price=stop_loss)
+        stop = replace(stops[0], price=stop_loss)
         orders = tuple(stop if order is stops[0] else order for order in book.orders)
     else:
         side = Side.SELL if book.units > 0 else Side.BUY

@@ -4,6 +4,7 @@ A value is that of a formula over the fixed window that ends at its candle, so n
 many candles their windows go through the formula side by side: step `k` takes the `k`-th element of every window, and
 a number is then an array with one element for each window. So each formula is written once, of `+ - * /` alone, each
 of which is rounded by itself: IEEE 754 leaves no choice in that, neither for Python's floats nor for NumPy's arrays.
+Only a sum of pairs (`_block`) goes through windows in two ways, which add the same numbers in the same order.
 
 TA-Lib has the same functions; how it rounds depends on its version, and on whether the processor can multiply and add
 in one step.
@@ -125,9 +126,9 @@ def _average(steps: Steps, period: int, weight: float) -> Number:
 
 
 def _recent(steps: Steps, keep: float) -> tuple[Number, float]:
-    """Return the sum of the steps, of which each weighs `keep` times what the next one weighs, and what is before them.
+    """Return the sum of the steps, each weighing `keep` times what the next one does, and the weight of what is before.
 
-    The last one weighs 1. It is put together of blocks, the newest first, as long as the powers of two in their count.
+    The last one weighs 1. The sum is made of blocks, the newest first, as long as the powers of two in their count.
     """
     total: Number = 0.0
     weight, power, size, end = 1.0, keep, 1, len(steps)

@@ -5,11 +5,11 @@ dataclass to make; the others are dataclasses.
 """
 
 import dataclasses
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, structs
 
-T = TypeVar("T")
+__all__ = ["AllButLast", "replace"]
 
 
 class AllButLast(Struct, frozen=True, eq=False):
@@ -28,8 +28,11 @@ class AllButLast(Struct, frozen=True, eq=False):
         return structs.astuple(self)[:-1]
 
 
-def replace(value: T, **changes: Any) -> T:
-    """Return a copy of a value of either kind with some of its fields changed."""
-    if isinstance(value, Struct):
-        return structs.replace(value, **changes)
-    return dataclasses.replace(value, **changes)  # type: ignore[type-var]  # the other kind
+if TYPE_CHECKING:
+    from dataclasses import replace  # a type checker holds the changes against the fields, of either kind
+else:
+
+    def replace(value: Any, **changes: Any) -> Any:
+        """Return a copy of a value of either kind with some of its fields changed."""
+        is_struct = isinstance(value, Struct)
+        return structs.replace(value, **changes) if is_struct else dataclasses.replace(value, **changes)

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from adapters import clock
 from adapters.paper import check_request, check_stop, check_stop_owner
@@ -23,6 +23,7 @@ from trading.orders import (
     protective_order_id,
 )
 from trading.ports import VenueTerms
+from trading.values import replace
 
 _TERMS = VenueTerms(visibility_s=0.0, is_exact=True)
 
@@ -65,7 +66,7 @@ class MemoryVenue:
         """
         if newest_entry is not None:
             self._resumed[newest_entry] = symbol, strategy
-        self._books[symbol][strategy] = structs.replace(book, orders=())
+        self._books[symbol][strategy] = replace(book, orders=())
         self._place(symbol, strategy, book.orders)
 
     def number_from(self, sequence: int) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from trading import prices
 from trading.events import Signal
 from trading.indicator_rows import IndicatorRows
 from trading.strategies import Strategy
@@ -63,10 +64,8 @@ def difference(expected: Signal | None, found: Signal | None) -> tuple[str, str,
 
 
 def shown(value: object) -> str:
-    """Return a value for a message, numbers with ten digits."""
-    if value is None:
-        return "none"
-    return f"{value:.10g}" if isinstance(value, float) else repr(value)
+    """Return a value for a message, numbers as prices are shown."""
+    return prices.shown(value) if value is None or isinstance(value, float) else repr(value)
 
 
 def _is_equal(left: float | None, right: float | None) -> bool:

@@ -373,7 +373,7 @@ def test_fill_at_a_price_that_cannot_be_raises_broken(price: float) -> None:
 @pytest.mark.parametrize("bad", [-0.1, math.nan])
 def test_fill_terms_negative_or_nan_are_refused(field: str, bad: float) -> None:
     with pytest.raises(ValueError, match="must not be negative"):
-        replace(FREE, **{field: bad})
+        replace(FREE, **{field: bad})  # type: ignore[arg-type]  # the field is one of numbers
 
 
 def test_protective_order_id_of_an_entry_is_derived_unique_and_short() -> None:

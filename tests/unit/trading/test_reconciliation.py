@@ -58,7 +58,7 @@ def intent(
 
 def ledger(*intents: Intent, position: Position = FLAT, **fields: object) -> LedgerSide:
     side = LedgerSide("XAUUSD", intents, [position], DesiredState.RUNNING, owners=frozenset({"cross"}))
-    return replace(side, **fields)
+    return replace(side, **fields)  # type: ignore[arg-type]  # each test names the fields it changes
 
 
 def order_of(one: Intent, state: OrderState, filled_units: float = 0.0) -> VenueOrder:
@@ -67,7 +67,7 @@ def order_of(one: Intent, state: OrderState, filled_units: float = 0.0) -> Venue
 
 def venue(answers: Mapping[Intent, VenueOrder | None] | None = None, **fields: object) -> VenueSide:
     by_id = {one.request.client_order_id: answer for one, answer in (answers or {}).items()}
-    return replace(VenueSide(by_id), **fields)
+    return replace(VenueSide(by_id), **fields)  # type: ignore[arg-type]  # the same
 
 
 EXIT = intent(Leg.EXIT, side=Side.SELL)

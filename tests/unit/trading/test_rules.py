@@ -63,7 +63,7 @@ def legs(verdict: Verdict) -> list[tuple[Leg, Side, float]]:
 
 
 def held(position: Position, **changes: float) -> LedgerView:
-    return replace(VIEW, position=position, open_positions=1, **changes)
+    return replace(VIEW, position=position, open_positions=1, **changes)  # type: ignore[arg-type]  # numbers only
 
 
 ENTRY = [(Leg.ENTRY, Side.BUY, 1.0)]
