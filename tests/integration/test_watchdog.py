@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from worker import guard
+from worker import guard, watchdog
 
 LIMIT_S = 30.0
 REPOSITORY = Path(__file__).parents[2]
@@ -140,9 +140,8 @@ def test_worker_that_leads_no_group_is_killed_and_its_neighbours_are_not(make_pa
 
 def test_watchdog_survives_what_a_terminal_sends_and_ends_with_its_worker(make_parent: MakeParent) -> None:
     parent = make_parent(1000)
-    status = Path(f"/proc/{parent.watchdog.pid}/status")
-    until(lambda: ignored(status) >= {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}, "its start")
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+    until_it_watches(parent.watchdog)
+    for number in watchdog.FOR_THE_WORKER:
         parent.watchdog.send_signal(number)
     parent.tell("feed")
     assert is_alive(parent.watchdog)
@@ -150,6 +149,12 @@ def test_watchdog_survives_what_a_terminal_sends_and_ends_with_its_worker(make_p
     parent.process.kill()
 
     until(lambda: not is_alive(parent.watchdog), "the end of the watchdog")
+
+
+def until_it_watches(process: psutil.Process) -> None:
+    """Wait until a watchdog's interpreter is up, which opens files while it starts, and the watchdog set its signals."""
+    status = Path(f"/proc/{process.pid}/status")
+    until(lambda: ignored(status) >= set(watchdog.FOR_THE_WORKER), "the watchdog's start")
 
 
 def ignored(status: Path) -> set[int]:
@@ -177,7 +182,7 @@ def test_watchdog_that_stood_still_itself_does_not_count_that_time(make_parent: 
 
 def test_watchdog_keeps_nothing_open_of_its_worker(make_parent: MakeParent) -> None:
     parent = make_parent(1000)
-    until(lambda: "watchdog.py" in " ".join(parent.watchdog.cmdline()[:4]), "its start")
+    until_it_watches(parent.watchdog)
 
     assert {int(entry.name) for entry in Path(f"/proc/{parent.watchdog.pid}/fd").iterdir()} == {0, 1, 2}
 
