@@ -9,7 +9,8 @@ from sqlalchemy.engine import Engine
 
 from adapters.database import read_only
 from adapters.ledger_reads import FOLDED, mine
-from adapters.tables import decisions, fills, intents, orders, stop_moves
+from adapters.tables import decisions, fills, incidents, intents, orders, stop_moves
+from trading.incidents import IncidentKind
 
 Row = dict[str, Any]
 
@@ -24,6 +25,7 @@ class RecordedBooks:
         protective: Stops and targets that were filled.
         fills: In the order in which they make positions.
         moves: Of stops, those that were not refused, oldest first.
+        drawdowns: Incidents that stopped all entries, cleared or open, oldest first.
     """
 
     decisions: Sequence[Row]
@@ -31,6 +33,11 @@ class RecordedBooks:
     protective: Sequence[Row]
     fills: Sequence[Row]
     moves: Sequence[Row] = ()
+    drawdowns: Sequence[Row] = ()
+
+    def cleared_ms(self) -> list[int]:
+        """Return when a person cleared a drawdown, by the wall clock, oldest first."""
+        return sorted(row["resolved_at_ms"] for row in self.drawdowns if row["resolved_at_ms"] is not None)
 
 
 def read_recorded_books(engine: Engine, account: str) -> RecordedBooks:
@@ -46,6 +53,7 @@ def read_recorded_books(engine: Engine, account: str) -> RecordedBooks:
         chosen(orders).where(~is_planned).order_by(orders.c.market_ms),
         chosen(fills).order_by(*FOLDED),
         chosen(stop_moves).where(stop_moves.c.refusal.is_(None)).order_by(stop_moves.c.open_ms),
+        chosen(incidents).where(incidents.c.kind == IncidentKind.MAX_DRAWDOWN.value).order_by(incidents.c.id),
     )
     with read_only(engine).connect() as connection:
         parts = [connection.execute(one, {"account": account}).mappings().all() for one in statements]

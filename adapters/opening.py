@@ -1,10 +1,12 @@
 """What an account held at the beginning of a recorded run, rebuilt in memory from what its ledger wrote before."""
 
+from collections import deque
 from collections.abc import Collection, Mapping
 
 from adapters.ledger_recording import RecordedBooks, Row
 from adapters.memory import MemoryLedger, MemoryVenue
 from adapters.recorded_runs import as_fill, as_request
+from trading.incidents import Incident, IncidentKind
 from trading.matching import Book, Resting
 from trading.orders import ENDED_OTHERWISE, Leg, OrderRequest, OrderState, decided_id, protective_order_id
 from trading.ports import Mark
@@ -21,19 +23,28 @@ def open_books(
     books: RecordedBooks,
     begins: Mapping[str, int],
     *,
+    begin_at_ms: int,
     symbols: Collection[str],
 ) -> None:
     """Write down decisions, orders and fills from before the replay, and let the venue hold what came of them.
 
     Args:
+        begin_at_ms: When the first of those candles was decided on, by the wall clock.
         begins: Open time of the first candle of each symbol that is replayed; of others all is written down.
         symbols: Those that the venue trades.
     """
     fills = [row for row in books.fills if row["market_ms"] < begins.get(row["symbol"], row["market_ms"] + 1)]
     filled = {decided_id(row["client_order_id"]) for row in fills}
     pending = _plan(ledger, books, begins, filled)
+    cleared = deque(_market_ms(books, at_ms) for at_ms in books.cleared_ms() if at_ms < begin_at_ms)
     for number, row in enumerate(fills, start=1):
+        while cleared and cleared[0] < row["market_ms"]:
+            cleared.popleft()
+            ledger.clear_drawdown()
         ledger.record_fills(row["symbol"], [replace(as_fill(row), sequence=number)])
+    if cleared:
+        ledger.clear_drawdown()
+    ledger.open_incidents([_incident(row) for row in books.drawdowns if _is_open(row, begin_at_ms)])
     for row in books.moves:
         if row["open_ms"] < begins.get(row["symbol"], row["open_ms"] + 1):
             ledger.resume_stop(row["symbol"], row["strategy"], row["entry_id"], row["price_after"])
@@ -46,6 +57,20 @@ def open_books(
             position = held.get((symbol, strategy)) or Position(symbol, strategy)
             entries = [row["client_order_id"] for row in mine if row["leg"] == Leg.ENTRY.value]
             venue.resume(symbol, strategy, _book(position, mine, waiting), entries[-1] if entries else None)
+
+
+def _market_ms(books: RecordedBooks, at_ms: int) -> int:
+    """Return the newest candle decided on at a moment of the wall clock: fills only tell their market time."""
+    return max((row["open_ms"] for row in books.decisions if row["written_at_ms"] <= at_ms), default=-1)
+
+
+def _is_open(drawdown: Row, at_ms: int) -> bool:
+    resolved_at_ms = drawdown["resolved_at_ms"]
+    return drawdown["opened_at_ms"] < at_ms and (resolved_at_ms is None or resolved_at_ms >= at_ms)
+
+
+def _incident(row: Row) -> Incident:
+    return Incident(IncidentKind(row["kind"]), row["symbol"], row["key"], row["reason"], row["details"])
 
 
 def _plan(

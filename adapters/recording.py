@@ -103,15 +103,16 @@ def _is_from_the_first(track: Track, lookback: Lookback) -> bool:
     return bool(silent) and (known == lookback.silent_count or silent == len(track.entries))
 
 
-def in_order(recording: Recording) -> Iterator[tuple[str, Entry]]:
-    """Yield the entries of all symbols in the order of the live run, as far as its clocks tell.
+def in_order(recording: Recording) -> Iterator[tuple[int, str, Entry]]:
+    """Yield moment, symbol and entry of all symbols in the order of the live run, as far as its clocks tell.
 
-    A candle with a signal stands where its decision was written, the others where their batch was committed.
+    A candle with a signal stands where its decision was written, the others where their batch was committed. A moment
+    is in milliseconds of the wall clock.
     """
     written = {(row["symbol"], row["open_ms"]): (row["written_at_ms"], row["id"]) for row in recording.books.decisions}
     yield from (
-        (symbol, entry)
-        for _, symbol, entry in merge(*(_timed(one, written) for one in recording.tracks.values()), key=_first)
+        (at_ms, symbol, entry)
+        for (at_ms, _), symbol, entry in merge(*(_timed(one, written) for one in recording.tracks.values()), key=_first)
     )
 
 

@@ -1,5 +1,6 @@
 """Replays the recorded inputs of a live run through the same services, on stores in memory, and tells both sides."""
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -80,7 +81,8 @@ def replay_recorded(
     """Replay a recording, and return what the live run came to and what the replay did.
 
     Each candle is decided on as it was: at the market time at which it was seen, with what was wanted of its symbol
-    then, in the order of the live run. What the account held at the beginning is what its fills had made of it.
+    then, in the order of the live run; a drawdown is cleared when a person did. What the account held at the beginning
+    is what its fills had made of it.
     """
     account, books = system.account, recording.books
     rulings = {(row["symbol"], row["strategy"], row["open_ms"]): row for row in books.decisions}
@@ -88,9 +90,15 @@ def replay_recorded(
     venue = MemoryVenue({symbol: fill_terms(config.venue) for symbol, config in system.symbols.items()})
     store = MemoryStore(keeps_events=False)
     begins = {symbol: track.begin_ms for symbol, track in recording.tracks.items()}
-    open_books(ledger, venue, books, begins, symbols=system.symbols.keys())
+    entries = list(in_order(recording))
+    begin_at_ms = entries[0][0] if entries else 0
+    open_books(ledger, venue, books, begins, begin_at_ms=begin_at_ms, symbols=system.symbols.keys())
+    cleared = deque(at_ms for at_ms in books.cleared_ms() if at_ms >= begin_at_ms)
     pipelines = {symbol: _pipeline(track, system, store, ledger, venue) for symbol, track in recording.tracks.items()}
-    for number, (symbol, entry) in enumerate(in_order(recording), start=1):
+    for number, (at_ms, symbol, entry) in enumerate(entries, start=1):
+        while cleared and cleared[0] <= at_ms:
+            cleared.popleft()
+            ledger.clear_drawdown()
         _step(pipelines[symbol], store, recording.tracks[symbol].timeframe, entry)
         if number % _TOLD_EACH == 0:
             on_progress(number)

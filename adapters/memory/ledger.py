@@ -186,6 +186,12 @@ class MemoryLedger(MemoryStops):
                 news.append(one)
         return news
 
+    def clear_drawdown(self) -> None:
+        """Let symbols enter again, as a person who resolves the incident does; the balance is the highest anew."""
+        self._high = HighWater(self.balance())
+        for at in self._symbols.values():
+            at.incidents = [one for one in at.incidents if one.kind is not IncidentKind.MAX_DRAWDOWN]
+
     def incidents_of(self, symbol: str) -> Sequence[Incident]:
         return self._of(symbol).incidents
 
@@ -305,7 +311,7 @@ class MemoryLedger(MemoryStops):
         return is_wanted and at.halted is None
 
     def _latched(self) -> str | None:
-        """Return why no symbol enters: a drawdown that nobody has cleared, and nobody can in a replay."""
+        """Return why no symbol enters: a drawdown that nobody has cleared."""
         incidents = (one for at in self._symbols.values() for one in at.incidents)
         return min((one.reason for one in incidents if one.kind is IncidentKind.MAX_DRAWDOWN), default=None)
 

@@ -152,7 +152,7 @@ def test_watchdog_survives_what_a_terminal_sends_and_ends_with_its_worker(make_p
 
 
 def until_it_watches(process: psutil.Process) -> None:
-    """Wait until a watchdog's interpreter is up, which opens files while it starts, and the watchdog set its signals."""
+    """Wait until a watchdog has set its signals: until then its interpreter opens and closes files."""
     status = Path(f"/proc/{process.pid}/status")
     until(lambda: ignored(status) >= set(watchdog.FOR_THE_WORKER), "the watchdog's start")
 

@@ -101,10 +101,11 @@ def test_candles_of_two_symbols_come_in_the_order_in_which_they_were_decided() -
     signal = decision(2 * MINUTE_MS, 1, at_ms=190)
 
     found = [
-        (symbol, one.open_ms // MINUTE_MS) for symbol, one in in_order(recording({"XAUUSD": gold, "BTC": coin}, signal))
+        (at_ms, symbol, one.open_ms // MINUTE_MS)
+        for at_ms, symbol, one in in_order(recording({"XAUUSD": gold, "BTC": coin}, signal))
     ]
 
-    assert found == [("XAUUSD", 1), ("BTC", 1), ("XAUUSD", 2), ("BTC", 2), ("XAUUSD", 3)]
+    assert found == [(100, "XAUUSD", 1), (150, "BTC", 1), (190, "XAUUSD", 2), (195, "BTC", 2), (200, "XAUUSD", 3)]
 
 
 def test_symbols_begin_together_where_one_journal_was_cut() -> None:
