@@ -55,7 +55,7 @@ class Racetrack:
             Exception: What went wrong first, in whichever process.
         """
         self._track.meeting.reset()
-        for counter in (self._track.commits, self._track.tries, self._track.fills):
+        for counter in (self._track.commits, self._track.fills):
             counter.value = 0
         racing = [self._pool.submit(race, number, contest) for number in range(RACERS)]
         failures = [failure for one in racing if (failure := one.exception()) is not None]
