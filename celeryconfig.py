@@ -1,11 +1,13 @@
 """Celery's configuration, found by every `celery` command that is run from this folder, with `-A tasks` or without."""
 
 from configs.settings import load_settings, resolve_redis_url
+from tasks import broker
 from tasks.flow import HARD_LIMIT_S, SOFT_LIMIT_S
 from tasks.routing import CONTROL_QUEUE, PRIORITY_STEPS, route
 
 _settings = load_settings()
 
+broker.register()
 broker_url = resolve_redis_url(_settings)
 result_backend = broker_url
 imports = (

@@ -1,7 +1,8 @@
 """What a trading chain costs beside Celery's own: `make bench`.
 
-One worker serves both. The chains are sent one after the other, in turns, each from publishing to the success of its
-last step, so that whatever else the machine does hits them alike; what counts is the ratio.
+Two workers of the same settings, one with kombu's own transport as Celery comes with it, one with ours. The chains are
+sent one after the other, in turns, each from publishing to the success of its last step, so that whatever else the
+machine does hits them alike; what counts is the ratio.
 """
 
 import tempfile
@@ -18,7 +19,7 @@ from rich.console import Console
 from rich.progress import track
 
 from adapters.redis_client import connect
-from benchmarks.names import DONE, NOOP_QUEUE, NOOP_STAGES
+from benchmarks.names import DONE, KEPT_QUEUE, NOOP_STAGES, STOCK_QUEUE
 from tasks.ticks import send_tick
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.redis_server import RedisServer
@@ -31,13 +32,19 @@ SCENARIOS = {
     "OPEN": ("four steps: a position is open", "benchmarks.strategies:Hold", {}),
     "FLIP": ("four steps: two orders, two fills", "benchmarks.strategies:Flip", {}),
 }
-NOOP = "no-op"
+STOCK, KEPT = "no-op", "no-op, ours"
+CHAINS = {
+    STOCK: "Celery's four no-op steps, kombu's transport",
+    KEPT: "the same, on our transport",
+    **{name: told for name, (told, _, _) in SCENARIOS.items()},
+}
+SIDE = "benchmarks.worker_side"
 Send = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Latency of one kind of chain, in milliseconds, and as a multiple of the no-op chain's in the same run."""
+    """Latency of one kind of chain, in milliseconds, and as a multiple of Celery's no-op chain's in the same run."""
 
     chain: str
     count: int
@@ -48,11 +55,11 @@ class Cost:
 
 
 def measure(rounds: int, *, warm_up: int, events: bool, console: Console) -> list[Cost]:
-    """Run each kind of chain `rounds` times in turns, on a Redis and a worker of its own.
+    """Run each kind of chain `rounds` times in turns, on a Redis and workers of its own.
 
     Args:
         warm_up: Rounds before those that count, so that windows are full and caches warm.
-        events: Whether the worker reports each task, as Flower needs it.
+        events: Whether the workers report each task, as Flower needs it.
 
     Raises:
         ValueError: The windows were not full.
@@ -60,9 +67,12 @@ def measure(rounds: int, *, warm_up: int, events: bool, console: Console) -> lis
     with tempfile.TemporaryDirectory(prefix="trading-bench-") as folder:
         server = RedisServer(Path(folder)).start()
         system = _system(Path(folder), server, rounds + warm_up, events=events)
-        queues = ",".join((NOOP_QUEUE, *SCENARIOS))
+        # as many queues for each: a worker pays for every one that it listens to
+        stock, ours = (STOCK_QUEUE, *(f"IDLE{at}" for at in range(len(SCENARIOS)))), (KEPT_QUEUE, *SCENARIOS)
+        worker = ("-A", "tasks", "worker", "-I")
         try:
-            system.celery("worker", "-A", "tasks", "worker", "-Q", queues, "-I", "benchmarks.worker_side")
+            system.celery("stock", *worker, f"{SIDE},benchmarks.stock_side", "-Q", ",".join(stock))
+            system.celery("ours", *worker, SIDE, "-Q", ",".join(ours))
             times = _time_chains(system, rounds, warm_up, console)
             _check_warmed_up(system, rounds)
         finally:
@@ -83,7 +93,7 @@ def _system(folder: Path, server: RedisServer, candles: int, *, events: bool) ->
 def _time_chains(system: TradingSystem, rounds: int, warm_up: int, console: Console) -> dict[str, list[float]]:
     with system.client() as app:
         client = connect(system.redis.url)
-        senders: dict[str, Send] = {NOOP: lambda root: _send_noop(app, root)}
+        senders: dict[str, Send] = {STOCK: _noop_sender(app, STOCK_QUEUE), KEPT: _noop_sender(app, KEPT_QUEUE)}
         senders |= {name: _ticker(app, name) for name in SCENARIOS}
         times: dict[str, list[float]] = {name: [] for name in senders}
         for at in track(range(warm_up + rounds), "chains, in turns", console=console):
@@ -118,17 +128,20 @@ def _ticker(app: Celery, symbol: str) -> Send:
     return lambda root_id: send_tick(app, symbol, tick_id=root_id, life_s=ANSWER_S)
 
 
-def _send_noop(app: Celery, root_id: str) -> None:
-    rest = [Signature(name, app=app, queue=NOOP_QUEUE) for name in reversed(NOOP_STAGES[1:])]
-    app.send_task(
-        NOOP_STAGES[0],
-        task_id=root_id,
-        root_id=root_id,
-        chain=rest,
-        queue=NOOP_QUEUE,
-        ignore_result=True,
-        expires=ANSWER_S,
-    )
+def _noop_sender(app: Celery, queue: str) -> Send:
+    def send(root_id: str) -> None:
+        rest = [Signature(name, app=app, queue=queue) for name in reversed(NOOP_STAGES[1:])]
+        app.send_task(
+            NOOP_STAGES[0],
+            task_id=root_id,
+            root_id=root_id,
+            chain=rest,
+            queue=queue,
+            ignore_result=True,
+            expires=ANSWER_S,
+        )
+
+    return send
 
 
 def _costs(times: dict[str, list[float]]) -> list[Cost]:
@@ -136,7 +149,7 @@ def _costs(times: dict[str, list[float]]) -> list[Cost]:
         p50_s, p99_s = np.percentile(times[name], [50, 99]).tolist()
         return p50_s * 1000, p99_s * 1000
 
-    base_p50, base_p99 = percentiles(NOOP)
+    base_p50, base_p99 = percentiles(STOCK)
     costs = []
     for name, taken in times.items():
         p50_ms, p99_ms = percentiles(name)

@@ -1,7 +1,8 @@
 """Names that the benchmark and the worker it measures share."""
 
 DONE = "benchmark:done"
-NOOP_QUEUE = "NOOP"
+STOCK_QUEUE, KEPT_QUEUE = "STOCK", "KEPT"
+"""Where no-op chains run: on a worker with kombu's own transport, and on the one with ours, `tasks.broker`."""
 NOOP_STAGES = ("benchmark.fetch", "benchmark.indicators", "benchmark.strategy", "benchmark.execute")
 
 HARM = "benchmark:harm"

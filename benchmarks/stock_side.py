@@ -1,0 +1,10 @@
+"""What makes a worker one of Celery as it comes: importing it takes our transport away."""
+
+from kombu.transport import TRANSPORT_ALIASES
+from kombu.transport.redis import Transport
+
+from tasks import app
+
+TRANSPORT_ALIASES["redis"] = f"{Transport.__module__}:{Transport.__qualname__}"
+if (found := type(app.connection_for_write().transport)) is not Transport:
+    raise RuntimeError(f"expected kombu's own transport, found {found}: something connected before this was imported")
