@@ -19,7 +19,7 @@ from worker.var_files import kept_password, private_folder, write_private
 
 PROGRAMS = ("redis-server", "valkey-server")
 HOST = "127.0.0.1"
-READY_WAIT_S = 20.0
+READY_WAIT_S = 60.0
 ASK_PAUSE_S = 0.02
 ANSWER_TIMEOUT_S = 2.0
 
@@ -140,7 +140,7 @@ def wait_until_ready(
             raise Broken(
                 f"on port {plan.port} answers a server with another password: {who_listens(plan.port)}"
             ) from error
-        except redis.ConnectionError as error:  # also while it still loads its data
+        except (redis.ConnectionError, redis.TimeoutError) as error:  # also while it still loads its data
             last_error = error
         else:
             if answer.pid != pid:

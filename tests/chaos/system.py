@@ -18,13 +18,13 @@ from adapters.redis_client import connect, talking_to_redis
 from tests.chaos.armed import FOLDER, PACE_S
 from tests.chaos.director import Director, Hit
 from tests.chaos.places import Target
-from tests.chaos.postgres import KillablePostgres, is_alive
+from tests.chaos.postgres import DEATH_LIMIT_S, KillablePostgres
+from tests.fixtures.processes import is_alive
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem
 from trading.errors import Transient
 from worker.process import ChildProcess
 
-DEATH_LIMIT_S = 10.0
 APP = "tests.chaos.armed"
 BEAT, CONTROL = "beat", "worker-control"
 
@@ -148,7 +148,7 @@ class ChaosSystem(TradingSystem):
         for child in self._children.values():
             child.kill()
         for child in self._children.values():
-            child.wait(10.0)
+            child.wait(DEATH_LIMIT_S)
         self._side.close()
         if self._stores is not None:
             self._stores.close()
@@ -176,7 +176,8 @@ def _kill_child(hit: Hit) -> None:
     worker = psutil.Process(hit.main_pid)
     children = worker.children() if hit.pid == hit.main_pid else [psutil.Process(hit.pid)]
     for child in children:
-        child.kill()
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
     deadline_s = time.monotonic() + DEATH_LIMIT_S
     while any(map(is_alive, children)):
         if time.monotonic() > deadline_s:

@@ -123,7 +123,7 @@ def test_system_that_was_away_catches_up_in_order_with_exits_and_fresh_entries_o
     run_live(live, times, range(absence.left + 1))
     for process in (beat, worker):
         process.kill()
-        process.wait(10)
+        process.wait(60)
     held = {one.symbol: one.units for one in ledger.positions()}
     fence_ms = ledger.fence(SYMBOL)
     assert held[SYMBOL] != 0, "no position is open when it goes away"

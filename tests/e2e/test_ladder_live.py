@@ -151,7 +151,7 @@ def test_strategy_that_always_raises_is_restarted_quarantined_flattened_and_brou
     decided = ward.journal(symbol)
     ward.infect(symbol, WELL)
     with ward.system.client() as app:
-        answer = app.send_task("tasks.clear_quarantine", [symbol, "mood lifted"]).get(timeout=20)
+        answer = app.send_task("tasks.clear_quarantine", [symbol, "mood lifted"]).get(timeout=60)
     assert answer["was_quarantined"]
     ward.system.wait_until(lambda: ward.standing(symbol).state.value == "running", "it runs again")
     ward.system.wait_until(lambda: ward.has_position(symbol), "it trades again")

@@ -94,7 +94,7 @@ def test_worker_pool_child_and_redis_killed_in_the_middle_lose_and_double_nothin
     pool_child(worker).send_signal(signal.SIGKILL)
     wait_for(60)
     worker.kill()
-    worker.wait(10)
+    worker.wait(60)
     worker.start()
     wait_for(90)
     live.redis.kill()
@@ -129,7 +129,7 @@ def test_pause_by_celery_call_stops_new_intents_and_leaves_the_other_symbol_alon
     answer = subprocess.run(call, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=True)
     with live.client() as app:
         result = AsyncResult(answer.stdout.strip(), app=app)
-        assert result.get(timeout=30)["now"] == "paused"
+        assert result.get(timeout=60)["now"] == "paused"
     frozen, other = entries("XAUUSD"), entries("BTCUSDT")
     seen = len(live.journal("XAUUSD"))
     live.wait_until(lambda: len(entries("BTCUSDT")) >= len(other) + 3, "the other symbol goes on")

@@ -66,7 +66,7 @@ def test_shipped_candles_of_two_symbols_live_are_what_replay_makes_of_them(
     files, symbols = shipped(tmp_path, {"EURUSD": SHORT, "GOOG": SHORT})
     symbols["GOOG"]["exits"] = {"trailing_stop": {"distance_fraction": 0.02}}
 
-    live = played(make_system, files, symbols, limit_s=60)
+    live = played(make_system, files, symbols, limit_s=200)
 
     assert_equal(live, files, 2 * SHORT)
     assert any(": trailing_stop: " in text for text in live.journal("GOOG").values()), "no stop was moved"
@@ -88,7 +88,7 @@ def test_two_strategies_on_one_symbol_live_are_what_replay_makes_of_them(
     }
     symbols["GOOG"] |= {"strategy": None, "strategies": several}
 
-    live = played(make_system, files, symbols, limit_s=60)
+    live = played(make_system, files, symbols, limit_s=200)
 
     assert_equal(live, files, 2 * SHORT)
     assert {row["strategy"] for row in live.stores().ledger.fills(limit=10_000)} == {"follow", "fade"}

@@ -16,7 +16,7 @@ import pytest
 
 from adapters import keys
 from adapters.bootstrap import Stores
-from tests.fixtures.running import Checkout, Terminal, journal_ms
+from tests.fixtures.running import LIMIT_S, Checkout, Terminal, journal_ms
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -112,7 +112,7 @@ def ended(terminal: Terminal, stores: Stores, number: signal.Signals) -> Run:
     """Look at a run, and end it by a signal to its launcher, so that make tells how the launcher ended."""
     last, processes = look(stores), len(terminal.family())
     terminal.launcher().send_signal(number)
-    exit_code = terminal.process.wait(60)
+    exit_code = terminal.process.wait(LIMIT_S)
     return Run(last, terminal.text, exit_code, processes, terminal.left())
 
 

@@ -53,9 +53,15 @@ def leader_of(system: TradingSystem) -> Leader | None:
 
 
 def leading(system: TradingSystem) -> Leader:
-    found = leader_of(system)
-    assert found is not None, "nobody leads"
-    return found
+    """Return who leads; a beat that stood still for the length of its lease does not for a moment."""
+    found: list[Leader] = []
+
+    def is_told() -> bool:
+        found.extend(filter(None, [leader_of(system)]))
+        return bool(found)
+
+    system.wait_until(is_told, "somebody leads")
+    return found[-1]
 
 
 def wait_for_takeover(system: TradingSystem, after: Leader, *, since_s: float) -> float:
@@ -111,7 +117,7 @@ def test_two_beats_of_which_the_leading_one_is_killed_and_the_next_one_frozen_lo
     assert first.pid in beats
     os.kill(first.pid, signal.SIGKILL)
     killed_took_s = wait_for_takeover(live, first, since_s=time.monotonic())
-    assert beats[first.pid].wait(10) == -signal.SIGKILL
+    assert beats[first.pid].wait(60) == -signal.SIGKILL
     beats[first.pid].start()
     second = leading(live)
     live.wait_until(lambda: "beat_waits lost_epoch=None" in last_run(beats[first.pid]), "the first one is back")

@@ -20,6 +20,7 @@ from adapters import keys
 from adapters.clock import now_ms
 from adapters.heartbeats import RunningStep, WorkerBeat, read_heartbeats
 from adapters.troubles import Trouble, TroubleKind, forget_troubles, read_troubles
+from tasks import steps
 from tasks.flow import FIRST_STAGE, STAGES, TICK_LIFE_S
 from tasks.steps import end_step, queue_lists, restart_worker
 from tests.fixtures.candle_files import generated_candles, write_candles
@@ -31,6 +32,9 @@ from worker.process import ChildProcess
 from worker.supervisor import RestartPolicy, Supervisor
 
 GOLD, STRATEGY, SERVICE = "XAUUSD", "tasks.strategy", "StrategyEvaluationService"
+LONG_LIMITS: dict[str, float] = {"soft_time_limit": 60, "time_limit": 90}
+LONG_ANSWER_S = 30.0
+"""For a worker whose answer comes, as soon as it comes."""
 SPEED = 600
 """Ten candles a second: every tick finds one."""
 
@@ -59,7 +63,7 @@ class Held:
         app.send_task(
             FIRST_STAGE,
             kwargs=common,
-            task_id=tick_id,
+            task_id=str(uuid.uuid4()),  # the worker drops an id for good once a message of it was too old
             root_id=tick_id,
             chain=rest,
             expires=TICK_LIFE_S,
@@ -68,8 +72,9 @@ class Held:
 
     @contextmanager
     def held(self, app: Celery, how: str = WAITS, **limits: float) -> Iterator[None]:
-        """Send a tick whose strategy step is held up, and let it go at the end."""
+        """Send a tick whose strategy step is held up, and let it go at the end; by itself it goes on for a minute."""
         path, caught, tick_id = self.files / how, self.files / CAUGHT, str(uuid.uuid4())
+        limits = limits or LONG_LIMITS
         self.held_ms = now_ms()
         path.write_text(tick_id)
 
@@ -94,11 +99,14 @@ class Held:
     def until_held(self) -> RunningStep:
         """Wait until the worker says that it runs the strategy that is held up now, and no earlier one."""
 
+        found: list[RunningStep] = []
+
         def is_told() -> bool:
-            return [step.name for step in self.running() if step.started_ms > self.held_ms] == [STRATEGY]
+            found[:] = [step for step in self.running() if step.started_ms > self.held_ms]
+            return [step.name for step in found] == [STRATEGY]
 
         self.system.wait_until(is_told, "a strategy that runs")
-        return self.running()[0]
+        return found[0]
 
     def troubles(self) -> list[Trouble]:
         return read_troubles(self.redis, "trading", [GOLD])[GOLD]
@@ -117,8 +125,8 @@ class Held:
         seen = self.system.cursor_ms(GOLD)
 
         def goes_on() -> bool:
-            if not self.waits_somewhere("plain-"):
-                self.send(app, f"plain-{uuid.uuid4()}")  # an id whose message expired once is revoked for good
+            if not self.waits_somewhere("plain-tick"):
+                self.send(app, "plain-tick")
             return self.system.cursor_ms(GOLD) > seen
 
         self.system.wait_until(goes_on, "another candle")
@@ -160,7 +168,7 @@ def test_heartbeat_names_the_queues_and_the_step_that_runs(live: Live) -> None:
         assert (beat.node.split("@")[0], beat.pid) == (GOLD, worker.pid)
         assert set(beat.queues) == {GOLD, "control"}
         assert beat.is_supervised is True
-        assert beat.age_s(now_ms()) < 10
+        held.system.wait_until(lambda: held.beats()[0].age_s(now_ms()) < 10, "a heartbeat that is young")
         assert (step.name, step.symbol) == (STRATEGY, GOLD)
         assert beat.started_ms < step.started_ms <= beat.at_ms
     held.system.wait_until(lambda: held.running() == [], "a worker that rests")
@@ -214,7 +222,8 @@ def test_process_that_is_killed_in_a_step_is_written_down_and_the_step_runs_agai
     held.system.wait_until(lambda: held.system.cursor_ms(GOLD) > seen, "the same message is worked on again")
 
 
-def test_step_that_is_ended_from_outside_is_not_delivered_again(live: Live) -> None:
+def test_step_that_is_ended_from_outside_is_not_delivered_again(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps, "ANSWER_S", LONG_ANSWER_S)
     held, worker, app = live
     with held.held(app):
         step = held.until_held()
@@ -228,13 +237,15 @@ def test_step_that_is_ended_from_outside_is_not_delivered_again(live: Live) -> N
         assert (trouble.kind, trouble.task_id) == (TroubleKind.LOST, step.task_id)
         assert "on request (signal 9)" in trouble.text
         held.system.wait_until(lambda: held.running() == [], "a worker that rests")
-        assert not held.waits_somewhere(step.task_id)
+        held.system.wait_until(lambda: not held.waits_somewhere(step.task_id), "its message is gone for good")
         assert end_step(app, step.task_id, beat.node) is False
     held.until_it_decides(app)
     assert pool_child(worker).pid != first.pid
 
 
-def test_worker_that_is_asked_to_end_takes_its_heartbeat_and_its_watchdog_with_it(live: Live) -> None:
+def test_worker_that_is_asked_to_end_takes_its_heartbeat_and_its_watchdog_with_it(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The last test of this worker: it ends it."""
     held, worker, app = live
     assert worker.pid is not None
@@ -242,6 +253,7 @@ def test_worker_that_is_asked_to_end_takes_its_heartbeat_and_its_watchdog_with_i
     (beat,) = held.beats()
     assert restart_worker(app, "nobody@nowhere") is False
 
+    monkeypatch.setattr(steps, "ANSWER_S", LONG_ANSWER_S)
     assert restart_worker(app, beat.node) is True
 
     assert worker.wait(60) == 0

@@ -23,7 +23,7 @@ from worker.commands.outcome import ExitCode
 
 MakeSystem = Callable[..., TradingSystem]
 CANDLES = 300
-COMMAND_LIMIT_S = 60
+COMMAND_LIMIT_S = 90
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -160,12 +160,12 @@ def test_events_in_a_pipe_are_a_line_each_in_utc(played: TradingSystem) -> None:
 @pytest.mark.parametrize("as_json", [True, False])
 def test_events_followed_show_what_comes_and_end_quietly_on_ctrl_c(played: TradingSystem, as_json: bool) -> None:
     arguments = ["-A", "tasks", "trading", "events", "--follow", "-n", "1", "--type", "SERVICE_ERROR"]
+    played.stores().bus.publish([Event(type=EventType.SERVICE_ERROR, symbol="BTCUSD", reason="first")])
     process = started(played, *arguments, *(["--json"] if as_json else []))
     watchdog = threading.Timer(COMMAND_LIMIT_S, process.kill)
     watchdog.start()
     try:
         assert process.stdout is not None
-        played.stores().bus.publish([Event(type=EventType.SERVICE_ERROR, symbol="BTCUSD", reason="first")])
         lines = [process.stdout.readline()]
         played.stores().bus.publish(
             [Event(type=EventType.SERVICE_STARTED, symbol="BTCUSD"), Event(type=EventType.SERVICE_ERROR, reason="next")]

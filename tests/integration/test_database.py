@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from datetime import date
 
 import pytest
 import sqlalchemy as sa
@@ -18,6 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from adapters.database import LOCK_TIMEOUT_S, create_engine, read_only, upsert
 from adapters.schema import alembic_config, head_revision, migrate, schema_revision
 from adapters.tables import account_days, decisions, fences, fills, incidents, metadata
+from tests.fixtures.databases import patient
 from trading.errors import Broken, Transient
 
 pytest_plugins = ("tests.fixtures.databases",)
@@ -67,13 +69,13 @@ def test_migrate_schema_equals_tables(engine: Engine) -> None:
 
 def test_migrate_processes_at_once_all_end_at_head(database_url: str) -> None:
     with ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("spawn")) as pool:
-        revisions = list(pool.map(migrate_in_process, [database_url] * 4))
+        revisions = list(pool.map(migrate_in_process, [patient(database_url)] * 4))
     assert revisions == [head_revision()] * 4
 
 
 def test_upsert_known_key_replaces_or_adds(engine: Engine) -> None:
     migrate(engine)
-    day = {"account": "main", "day": sa.func.current_date()}
+    day = {"account": "main", "day": date(2026, 3, 2)}
     with engine.begin() as connection:
         for open_ms in (60_000, 120_000):
             connection.execute(upsert(engine.dialect, fences), {**FENCE, "open_ms": open_ms})
@@ -133,7 +135,7 @@ def test_sqlite_connection_is_durable_and_checks_references(sqlite_url: str) -> 
 
 
 def test_sqlite_writers_at_once_lose_no_update(sqlite_url: str) -> None:
-    engine = create_engine(sqlite_url)
+    engine = create_engine(patient(sqlite_url))
     migrate(engine)
     add_one = upsert(engine.dialect, fences)
 

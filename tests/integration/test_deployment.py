@@ -15,6 +15,8 @@ import yaml
 from adapters.database import create_engine
 from adapters.schema import head_revision, schema_revision
 from tests.fixtures.candle_files import generated_candles, write_candles
+from tests.fixtures.ports import quiet_port
+from tests.fixtures.redis_server import WAIT_S
 from tests.fixtures.system import TradingSystem, file_symbol
 from worker import embedded_redis
 from worker.process import ChildProcess, ProcessSpec
@@ -28,7 +30,7 @@ PASSWORD = "correct-horse-7"
 def composed_redis(tmp_path: Path) -> Iterator[tuple[ChildProcess, int]]:
     """The compose file's own shell command, with this machine's program, a free port and a folder of the test."""
     shell, option, script = COMPOSE["redis"]["command"]
-    port = embedded_redis.free_port()
+    port = quiet_port()
     program, config = embedded_redis.find_program(), ROOT / "deploy" / "redis.conf"
     here = f"{program} {config} --bind 127.0.0.1 --port {port} --dir {shlex.quote(str(tmp_path))} -"
     given = "redis-server /etc/redis/redis.conf -"
@@ -40,14 +42,16 @@ def composed_redis(tmp_path: Path) -> Iterator[tuple[ChildProcess, int]]:
         plan = embedded_redis.RedisPlan(program, tmp_path, port, PASSWORD)
         assert process.pid is not None
         # the answering process is the one that was started: the shell has given way, so a stop signal reaches Redis
-        embedded_redis.wait_until_ready(plan, process.pid, has_ended=lambda: process.ended() is not None)
+        embedded_redis.wait_until_ready(
+            plan, process.pid, has_ended=lambda: process.ended() is not None, timeout_s=WAIT_S
+        )
         yield process, port
     finally:
-        process.terminate(10.0)
+        process.terminate(WAIT_S)
 
 
 def test_composed_redis_refuses_a_client_without_the_password(composed_redis: tuple[ChildProcess, int]) -> None:
-    client = embedded_redis.connect(f"redis://127.0.0.1:{composed_redis[1]}/0")
+    client = embedded_redis.connect(f"redis://127.0.0.1:{composed_redis[1]}/0", timeout_s=WAIT_S)
 
     with pytest.raises(redis.AuthenticationError):
         client.ping()
@@ -55,7 +59,7 @@ def test_composed_redis_refuses_a_client_without_the_password(composed_redis: tu
 
 
 def test_composed_redis_runs_as_its_configuration_says(composed_redis: tuple[ChildProcess, int]) -> None:
-    client = embedded_redis.connect(f"redis://:{PASSWORD}@127.0.0.1:{composed_redis[1]}/0")
+    client = embedded_redis.connect(f"redis://:{PASSWORD}@127.0.0.1:{composed_redis[1]}/0", timeout_s=WAIT_S)
 
     told = client.config_get("append*", "maxmemory*", "save")
     client.close()
@@ -129,5 +133,5 @@ def test_health_checks_tell_who_lives_and_who_does_not(
     system.wait_until(lambda: is_healthy(system, "beat"), "beat answers")
     assert not is_healthy(system, "worker-btcusd")
     worker.kill()
-    worker.wait(10.0)
+    worker.wait(WAIT_S)
     assert not is_healthy(system, "worker-xauusd")

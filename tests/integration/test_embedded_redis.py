@@ -1,6 +1,7 @@
 """The Redis that the launcher brings: a real server, started, killed and refused."""
 
 import os
+import signal
 import socket
 import stat
 from pathlib import Path
@@ -22,12 +23,27 @@ def test_server_started_answers_as_the_process_that_was_started(own_redis: Redis
     answer = embedded_redis.who_answers(own_redis.url)
 
     assert answer.pid == own_redis.pid
-    assert psutil.Process(own_redis.pid).exe() == str(own_redis.plan.program)
+    assert Path(psutil.Process(own_redis.pid).exe()) == own_redis.plan.program.resolve()
     assert answer.title.split()[0] in {"Redis", "Valkey"}
 
 
+def test_server_that_lets_a_question_wait_is_asked_again(own_redis: RedisServer) -> None:
+    asked: list[int] = []
+
+    def has_ended() -> bool:
+        asked.append(own_redis.pid)
+        if len(asked) == 2:  # the first question was not answered in time
+            os.kill(own_redis.pid, signal.SIGCONT)
+        return False
+
+    os.kill(own_redis.pid, signal.SIGSTOP)
+
+    assert embedded_redis.wait_until_ready(own_redis.plan, own_redis.pid, has_ended=has_ended).pid == own_redis.pid
+    assert len(asked) >= 2
+
+
 def test_server_started_has_the_settings_a_broker_needs(own_redis: RedisServer) -> None:
-    client = embedded_redis.connect(own_redis.url)
+    client = own_redis.client()
 
     assert client.config_get("*") | {
         "bind": "127.0.0.1",
@@ -58,7 +74,7 @@ def test_secrets_on_disk_are_readable_by_the_owner_alone_and_on_no_command_line(
 
 
 def test_data_written_before_a_kill_is_there_after_the_restart(own_redis: RedisServer) -> None:
-    client = embedded_redis.connect(own_redis.url)
+    client = own_redis.client()
     client.set("order", "sent")
     client.close()
     first_pid = own_redis.pid
@@ -66,7 +82,7 @@ def test_data_written_before_a_kill_is_there_after_the_restart(own_redis: RedisS
     own_redis.kill()
     own_redis.start()
 
-    client = embedded_redis.connect(own_redis.url)
+    client = own_redis.client()
     assert client.get("order") == "sent"
     assert own_redis.pid != first_pid
     client.close()

@@ -14,6 +14,7 @@ from sqlalchemy.engine import Engine
 
 from adapters.database import create_engine
 from adapters.ledger import SqlLedger
+from tests.fixtures.databases import patient
 from trading.errors import Broken, Transient
 from trading.lifecycle import DesiredState
 from trading.orders import Fill, Leg, OrderRequest, OrderState, Side, client_order_id
@@ -480,7 +481,7 @@ def race(url: str, racer: int) -> int:
 
 def test_decide_processes_racing_never_exceed_account_limits(ledger_url: str, ledger: SqlLedger) -> None:
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
-        accepted = list(pool.map(race, itertools.repeat(ledger_url), range(2)))
+        accepted = list(pool.map(race, itertools.repeat(patient(ledger_url)), range(2)))
     assert sum(accepted) == 5
     view = view_of(ledger)
     assert (view.open_positions, view.open_risk) == (5, 50.0)

@@ -102,9 +102,11 @@ def test_backup_while_a_writer_writes_is_of_one_moment(engine: Engine, tmp_path:
     writer.start()
     try:
         wait_for_fills(engine, 50)
-        copies = [backup(engine, LEDGER, tmp_path / f"copy-{number}.sqlite3", silent) for number in range(3)]
+        copies = []
+        for number in range(3):
+            copies.append(backup(engine, LEDGER, tmp_path / f"copy-{number}.sqlite3", silent))
+            wait_for_fills(engine, copies[-1].rows_by_table["fills"] + 10)
         assert writer.is_alive(), "the writer has failed"
-        wait_for_fills(engine, copies[-1].rows_by_table["fills"] + 20)
     finally:
         writer.kill()
         writer.join()
@@ -121,7 +123,10 @@ def test_verify_while_a_writer_writes_sees_one_moment(engine: Engine) -> None:
     writer.start()
     try:
         wait_for_fills(engine, 30)
-        found = [look(engine) for _ in range(5)]
+        found = []
+        for _ in range(5):
+            found.append(look(engine))
+            wait_for_fills(engine, found[-1].fills + 2)
         assert writer.is_alive(), "the writer has failed"
     finally:
         writer.kill()
@@ -173,7 +178,7 @@ def test_backup_killed_midway_leaves_no_file_of_that_name_and_the_next_one_succe
     process = subprocess.Popen(
         [sys.executable, "-c", KILLED, url, str(file)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
-    watchdog = threading.Timer(60, process.kill)
+    watchdog = threading.Timer(120, process.kill)
     watchdog.start()
     assert process.stdout is not None
     with process, process.stdout:

@@ -54,6 +54,7 @@ def run(make_system: Callable[..., TradingSystem], tmp_path: Path) -> Callable[[
         system.beat()
         system.wait_until(lambda: len(system.journal(WELL)) == CANDLES, "every candle decided")
         system.wait_until(lambda: "lost.csv" in text_of(worker), "the other symbol fails")
+        worker.terminate(60)  # to its end in peace: what it is at is told
         system.stop()
         return worker
 

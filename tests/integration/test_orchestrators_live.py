@@ -46,7 +46,7 @@ class Running:
 
     def __exit__(self, *_: object) -> None:
         self._orchestrator.end()
-        self._thread.join(20)
+        self._thread.join(60)
         assert not self._thread.is_alive()
 
 

@@ -104,7 +104,7 @@ def test_resume_that_its_worker_did_not_finish_does_not_undo_the_pause_that_was_
         if number is signal.SIGQUIT:
             system.wait_until(lambda: [info["redelivered"] for info in cut.put_back()] == [True], "it is put back")
         cut.worker.kill()
-        cut.worker.wait(10)
+        cut.worker.wait(60)
     system.stores().ledger.set_desired(SYMBOL, DesiredState.PAUSED, reason="asked for since")
     cut.let_the_visibility_time_pass()
 

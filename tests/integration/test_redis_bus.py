@@ -51,10 +51,10 @@ def test_bus_recent_of_a_bus_without_events_is_empty(bus: RedisEventBus) -> None
 def test_bus_sends_each_event_to_the_channel(bus: RedisEventBus, client: redis.Redis) -> None:
     channel = client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
     channel.subscribe(keys.events(NAMESPACE))
-    channel.get_message(timeout=5)
+    channel.get_message(timeout=60)
     bus.publish([event(1), event(2)])
 
-    heard = [channel.get_message(timeout=5) for _ in range(2)]
+    heard = [channel.get_message(timeout=60) for _ in range(2)]
 
     channel.close()
     assert [Event.model_validate_json(one["data"]) for one in heard if one] == [event(1), event(2)]

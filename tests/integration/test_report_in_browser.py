@@ -52,8 +52,8 @@ def test_page_draws_its_charts_and_lists_its_trades(tmp_path: Path) -> None:
 
     with opened(path, is_dark=True) as at:
         assert at.shown("ready") == "yes"
-        assert int(at.shown("bars")) > 20
-        assert int(at.shown("marks")) >= 8
+        at.until(lambda: int(at.shown("bars")) > 20, "more than 20 bars")
+        at.until(lambda: int(at.shown("marks")) >= 8, "trades on the candles")
         assert at.page.locator("canvas").count() >= 10
         expect(at.page.locator(ROWS)).to_have_count(25)
         expect(at.page.get_by_text(f"{count:,} trades. Click one to see it on the candles.")).to_be_visible()
@@ -71,7 +71,7 @@ def test_page_whose_script_fails_says_so(tmp_path: Path) -> None:
 
     with opened(path) as at:
         expect(at.page.get_by_text("This browser cannot draw the charts")).to_be_visible()
-        assert at.console != []
+        at.until(lambda: at.console, "the error of the script")
 
 
 def test_trade_that_is_clicked_is_shown_on_its_candles(tmp_path: Path) -> None:

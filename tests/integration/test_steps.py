@@ -11,6 +11,7 @@ from tasks.flow import RECONCILE, STAGES
 from tasks.routing import PRIORITY_STEPS, route
 from tasks.steps import count_queued, drop_queued
 from tasks.ticks import send_tick
+from tests.fixtures.redis_server import WAIT_S
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def app(redis_url: str) -> Iterator[Celery]:
 
 @pytest.fixture
 def client(redis_url: str) -> Iterator[redis.Redis]:
-    client = connect_briefly(redis_url)
+    client = connect_briefly(redis_url, timeout_s=WAIT_S)
     yield client
     client.close()
 

@@ -93,10 +93,10 @@ def test_redis_commit_sends_each_event_to_the_channel_too(in_redis: InRedis) -> 
     begin(in_redis.store)
     channel = in_redis.client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]  # redis-py leaves it untyped
     channel.subscribe(keys.events(NAMESPACE))
-    channel.get_message(timeout=5)
+    channel.get_message(timeout=60)
     in_redis.store.commit(commit_of(10, 10), [FILLED])
 
-    heard = channel.get_message(timeout=5)
+    heard = channel.get_message(timeout=60)
 
     channel.close()
     assert heard is not None

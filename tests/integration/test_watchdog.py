@@ -7,14 +7,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
+from tests.fixtures.processes import is_alive
 from worker import guard, watchdog
 
-LIMIT_S = 30.0
+LIMIT_S = 60.0
+PATIENT_S, IMPATIENT_S = 1000.0, 0.2
 REPOSITORY = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's death")
@@ -34,16 +38,18 @@ for line in sys.stdin:
     if line == "feed\\n":
         fed.feed()
         print("fed", flush=True)
-    else:
-        sys.exit()
+        continue
+    fed.feed({impatience})  # for the last time
+    if line == "stand still\\n":
+        os.kill(os.getpid(), signal.SIGSTOP)
 """
 
 
 class Parent:
-    """A process with a child and a watchdog, which feeds that when it is told to."""
+    """A process with a child and a watchdog, which feeds that when it is told to, until it is told to be silent."""
 
-    def __init__(self, patience_s: float, *, leads_group: bool = True) -> None:
-        code = PARENT.format(repository=str(REPOSITORY), patience=patience_s)
+    def __init__(self, patience_s: float = PATIENT_S, *, leads_group: bool = True) -> None:
+        code = PARENT.format(repository=str(REPOSITORY), patience=patience_s, impatience=IMPATIENT_S)
         # a leader of its own session, or a follower of ours; never one whose group is that of the tests
         self.process = subprocess.Popen(
             [sys.executable, "-c", code]
@@ -63,11 +69,18 @@ class Parent:
         assert self.process.stdout is not None
         return self.process.stdout.readline()
 
-    def tell(self, what: str) -> None:
+    def feed(self) -> None:
+        self._tell("feed")
+        assert self.answer() == "fed\n"
+
+    def be_silent(self, *, is_stopped: bool = False) -> None:
+        """Have it feed no more from now on, with a watchdog that has no patience."""
+        self._tell("stand still" if is_stopped else "hang")
+
+    def _tell(self, what: str) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(f"{what}\n")
         self.process.stdin.flush()
-        assert self.answer() == "fed\n"
 
     def said(self) -> str:
         """Return what came on standard error, after everybody's end."""
@@ -75,7 +88,8 @@ class Parent:
         return self.process.stderr.read()
 
     def close(self) -> None:
-        os.killpg(self.process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # nobody is left of the group
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             assert stream is not None
@@ -89,8 +103,8 @@ MakeParent = Callable[..., Parent]
 def make_parent() -> Iterator[MakeParent]:
     made: list[Parent] = []
 
-    def make(patience_s: float, **options: bool) -> Parent:
-        made.append(Parent(patience_s, **options))
+    def make(**options: Any) -> Parent:
+        made.append(Parent(**options))
         return made[-1]
 
     yield make
@@ -110,18 +124,14 @@ def wait_s(seconds: float) -> None:
     until(lambda: time.monotonic() - began_s > seconds, "the time goes by")
 
 
-def is_alive(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-
-
 @pytest.mark.parametrize("is_stopped", [False, True], ids=["hangs", "stopped"])
 def test_worker_that_feeds_no_more_is_killed_with_its_group_and_the_reason_is_told(
     make_parent: MakeParent, *, is_stopped: bool
 ) -> None:
-    parent = make_parent(0.2)
-    parent.tell("feed")
-    if is_stopped:
-        parent.process.send_signal(signal.SIGSTOP)
+    parent = make_parent()
+    parent.feed()
+
+    parent.be_silent(is_stopped=is_stopped)
 
     assert parent.process.wait(LIMIT_S) == -signal.SIGKILL
 
@@ -130,7 +140,9 @@ def test_worker_that_feeds_no_more_is_killed_with_its_group_and_the_reason_is_to
 
 
 def test_worker_that_leads_no_group_is_killed_and_its_neighbours_are_not(make_parent: MakeParent) -> None:
-    parent = make_parent(0.2, leads_group=False)
+    parent = make_parent(leads_group=False)
+
+    parent.be_silent()
 
     assert parent.process.wait(LIMIT_S) == 0
 
@@ -139,11 +151,11 @@ def test_worker_that_leads_no_group_is_killed_and_its_neighbours_are_not(make_pa
 
 
 def test_watchdog_survives_what_a_terminal_sends_and_ends_with_its_worker(make_parent: MakeParent) -> None:
-    parent = make_parent(1000)
+    parent = make_parent()
     until_it_watches(parent.watchdog)
     for number in watchdog.FOR_THE_WORKER:
         parent.watchdog.send_signal(number)
-    parent.tell("feed")
+    parent.feed()
     assert is_alive(parent.watchdog)
 
     parent.process.kill()
@@ -167,21 +179,22 @@ def ignored(status: Path) -> set[int]:
 @pytest.mark.long
 def test_watchdog_that_stood_still_itself_does_not_count_that_time(make_parent: MakeParent) -> None:
     """As after a suspended machine, or Ctrl-Z: both wake up, and the worker gets the time to say that it lives."""
-    parent = make_parent(5)
-    parent.tell("feed")
+    parent = make_parent(patience_s=12)
+    until_it_watches(parent.watchdog)
+    parent.feed()
     wait_s(1)  # it has heard that
     parent.watchdog.suspend()
-    wait_s(6)
+    wait_s(13)
 
     parent.watchdog.resume()
     wait_s(2)  # with the time that it stood still it would have killed by now
 
     assert is_alive(parent.main)
-    parent.tell("feed")
+    parent.feed()
 
 
 def test_watchdog_keeps_nothing_open_of_its_worker(make_parent: MakeParent) -> None:
-    parent = make_parent(1000)
+    parent = make_parent()
     until_it_watches(parent.watchdog)
 
     assert {int(entry.name) for entry in Path(f"/proc/{parent.watchdog.pid}/fd").iterdir()} == {0, 1, 2}

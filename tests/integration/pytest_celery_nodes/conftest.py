@@ -99,7 +99,7 @@ def worker_container(system: TradingSystem, celery_setup_app: Celery) -> WorkerP
 
     def answers() -> bool:
         node = f"{SYMBOL}@{container.id}"
-        return bool(celery_setup_app.control.ping(destination=[node], timeout=0.5))
+        return bool(celery_setup_app.control.ping(destination=[node], timeout=1.0))
 
     def start() -> None:
         if child.pid is None:
@@ -108,7 +108,7 @@ def worker_container(system: TradingSystem, celery_setup_app: Celery) -> WorkerP
 
     def die() -> None:
         child.kill()
-        child.wait(10.0)
+        child.wait(60.0)
 
     container = WorkerProcessContainer(
         f"worker-{SYMBOL}", start, lambda: child.terminate(20.0), die, child.log_path, queue=SYMBOL

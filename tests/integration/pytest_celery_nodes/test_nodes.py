@@ -16,7 +16,7 @@ from tasks.ticks import send_tick
 
 SYMBOL = "XAUUSD"
 NAMESPACE = Settings.model_fields["namespace"].default
-ANSWER_WAIT_S = 30.0
+ANSWER_WAIT_S = 60.0
 LIMIT_S = 90.0
 
 pytestmark = pytest.mark.timeout(300)
@@ -66,7 +66,10 @@ def test_worker_asked_by_message_answers_from_the_ledger(celery_setup: CeleryTes
 
 
 def test_worker_has_the_name_of_its_queue(celery_setup: CeleryTestSetup) -> None:
-    answers = celery_setup.app.control.ping(timeout=2.0)
+    deadline_s = time.monotonic() + ANSWER_WAIT_S
+    answers: Any = []
+    while not answers and time.monotonic() < deadline_s:  # one that is busy may be late once
+        answers = celery_setup.app.control.ping(timeout=2.0)
 
     assert answers == [{celery_setup.worker.hostname(): {"ok": "pong"}}]
 

@@ -37,7 +37,7 @@ def sent(app: Celery, **options: Any) -> Any:
     symbol = f"SYMBOL-{next(_numbers)}"
     send_tick(app, symbol, tick_id=f"tick:{symbol}:7", **options)
     with app.connection_for_read() as connection, connection.SimpleQueue(symbol) as queue:
-        return queue.get(timeout=5)
+        return queue.get(timeout=60)
 
 
 def test_flow_names_the_tasks_that_exist_in_the_order_of_the_module() -> None:

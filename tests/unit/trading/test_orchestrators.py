@@ -390,12 +390,12 @@ def test_run_advances_every_symbol_heals_and_ends_when_told() -> None:
     thread = threading.Thread(target=run)
     thread.start()
     deadline = threading.Event()
-    for _ in range(500):
+    for _ in range(6_000):
         if symbols["BBB"].progress_ms and "restart services" in symbols["AAA"].deeds:
             break
         deadline.wait(0.01)
     all_of_them.end()
-    assert ended.wait(5)
+    assert ended.wait(60)
     thread.join()
 
     assert symbols["BBB"].progress_ms is not None

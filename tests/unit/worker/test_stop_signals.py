@@ -7,7 +7,7 @@ import pytest
 
 from worker.stop_signals import StopSignals
 
-LONG_S = 30.0
+LONG_S = 100.0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
