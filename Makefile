@@ -52,12 +52,14 @@ clean: ## remove the virtual environment, caches and builds; var/ holds the ledg
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamp is written last, so an install that was interrupted begins again; who waited for the lock looks once more.
+# The stamp is written last, so an install that was interrupted begins again; who waited for the lock looks once more. An
+# environment that works is kept: one Python on top of another's breaks both.
 ifdef HOLDS_LOCK
 $(STAMP): $(NEEDS)
 	@rm -f $@
 	@echo "Installing into $(VENV), once; this takes a minute or two:"
-	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c 'import pip, ssl' 2>/dev/null || { \
+		rm -rf $(BIN) $(VENV)/lib $(VENV)/lib64 $(VENV)/include $(VENV)/pyvenv.cfg; $(PYTHON) -m venv $(VENV); }
 	@PYTHONUNBUFFERED=1 $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[embedded,dev]' \
 		| awk '/^Collecting /{sub(/[^A-Za-z0-9._-].*/, "", $$2); printf "%s ", $$2; fflush()} END{print ""}'
 	@touch $@
