@@ -2,7 +2,8 @@
 
 import gc
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from trading.candles import CLOSE, Candles, timeframe_ms
 from trading.errors import UnknownSymbol
 from trading.events import Signal
 from trading.lifecycle import DesiredState
+from trading.orders import Fill
 from trading.positions import Position
 from trading.replay import Decision, Feed, Order, Replay, play
 from trading.replay.result import Booked, Journal, equity_of, trades_of
@@ -74,9 +76,12 @@ def replay(
         cursor_ms = int(part.open_ms[0]) - 1
         store.seed(symbol, needed, timeframe=timeframe, cursor_ms=cursor_ms, desired=DesiredState.RUNNING)
         feeds.append(Feed(pipeline, timeframe, place))
+    lengths_ms = {symbol: timeframe_ms(system.symbols[symbol].timeframe) for symbol in decided}
+    in_order = partial(ledger.in_order, partial(_moment, decided, lengths_ms))
+    together = in_order if len(feeds) > 1 else nullcontext
     with _without_collections():
-        play(feeds, is_exposed=ledger.has_exposure, on_progress=on_progress)
-        return _result(system, decided, feeds, ledger, venue, store, close_at_end=close_at_end)
+        play(feeds, is_exposed=ledger.has_exposure, together=together, on_progress=on_progress)
+        return _result(system, decided, lengths_ms, feeds, ledger, venue, store, close_at_end=close_at_end)
 
 
 @contextmanager
@@ -121,6 +126,7 @@ def _source(candles: Candles, timeframe: str, batch: int) -> PlayedSource:
 def _result(
     system: SystemConfig,
     candles: Mapping[str, Candles],
+    lengths_ms: Mapping[str, int],
     feeds: list[Feed],
     ledger: MemoryLedger,
     venue: MemoryVenue,
@@ -128,7 +134,6 @@ def _result(
     *,
     close_at_end: bool,
 ) -> Replay:
-    lengths_ms = {symbol: timeframe_ms(system.symbols[symbol].timeframe) for symbol in candles}
     ended = _close_out(system, candles, ledger, venue) if close_at_end else []
     booked = _in_order([*ledger.fills(), *ended], candles, lengths_ms)
     requests = [request for request, _ in ledger.orders()]
@@ -164,16 +169,15 @@ def _in_order(booked: list[Booked], candles: Mapping[str, Candles], lengths_ms: 
     """Number the fills in the order of market time: symbols are ahead of one another where that changes nothing."""
     if len(candles) == 1:
         return booked
-    symbols = list(candles)
-
-    def moment(entry: Booked) -> tuple[int, int, int]:
-        fill = entry[0]
-        open_ms = candles[fill.symbol].open_ms
-        at = int(open_ms.searchsorted(fill.market_ms, side="right")) - 1
-        return int(open_ms[at]) + lengths_ms[fill.symbol], symbols.index(fill.symbol), fill.sequence
-
-    ordered = enumerate(sorted(booked, key=moment), start=1)
+    ordered = enumerate(sorted(booked, key=lambda one: _moment(candles, lengths_ms, one[0])), start=1)
     return [(replace(fill, sequence=number), before, after) for number, (fill, before, after) in ordered]
+
+
+def _moment(candles: Mapping[str, Candles], lengths_ms: Mapping[str, int], fill: Fill) -> tuple[int, int, int]:
+    """Return when a fill is known: with its candle's close, and of those that close together by symbol."""
+    open_ms = candles[fill.symbol].open_ms
+    at = int(open_ms.searchsorted(fill.market_ms, side="right")) - 1
+    return int(open_ms[at]) + lengths_ms[fill.symbol], list(candles).index(fill.symbol), fill.sequence
 
 
 def _close_out(

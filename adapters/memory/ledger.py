@@ -1,7 +1,8 @@
 """The ledger in memory, for one thread: what the SQL ledger books, by the same rules, without its transactions."""
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import copy
 from datetime import date
 from itertools import takewhile
@@ -42,6 +43,8 @@ class MemoryLedger(MemoryStops):
         self._days: dict[date, dict[str, float]] = {}
         self._booked: list[Booked] = []
         self._high = HighWater(starting_balance)
+        self._moment_of: Callable[[Fill], Any] | None = None
+        self._moved: list[tuple[Any, float]] = []
 
     def decide(
         self,
@@ -125,7 +128,7 @@ class MemoryLedger(MemoryStops):
         new = [fill for fill in fills if fill.sequence > at.newest]
         booking = self._booking(at, symbol, new)
         booked: list[Booked] = []
-        moves: list[float] = []
+        moves: list[tuple[Fill, float]] = []
         for fill in new:
             if fill.sequence <= at.newest or fill.symbol != symbol:
                 raise Broken(f"fill {fill.fill_id} of {fill.symbol} is not the next one of {symbol}")
@@ -137,10 +140,12 @@ class MemoryLedger(MemoryStops):
             day[symbol] = day.get(symbol, 0.0) + realised
             at.fold(fill, realised)
             if realised:
-                moves.append(realised)
+                moves.append((fill, realised))
             booked.append((fill, before, after))
-        if moves:
-            self._high = self._high.through(self.balance(), moves)
+        if self._moment_of is not None:
+            self._moved += [(self._moment_of(fill), realised) for fill, realised in moves]
+        elif moves:
+            self._high = self._high.through(self.balance(), [realised for _, realised in moves])
         self._booked += booked
         for identity in booking.changed:
             sent = self._sent.get(identity)
@@ -185,6 +190,23 @@ class MemoryLedger(MemoryStops):
                 self._of(one.symbol).incidents.append(one)
                 news.append(one)
         return news
+
+    @contextmanager
+    def in_order(self, moment_of: Callable[[Fill], Any]) -> Iterator[None]:
+        """Let the balance go through fills by their moments, in whichever order they are written down meanwhile.
+
+        Only the deepest drawdown depends on it. Symbols that trade at the same market time are played one after the
+        other, each through a stretch of candles; no entry is decided before all have come as far.
+
+        Args:
+            moment_of: Gives what fills are sorted by; it has to be another one for each.
+        """
+        self._moment_of = moment_of
+        try:
+            yield
+        finally:
+            self._moment_of = None
+            self._high, self._moved = self._high_now(), []
 
     def clear_drawdown(self) -> None:
         """Let symbols enter again, as a person who resolves the incident does; the balance is the highest anew."""
@@ -285,6 +307,7 @@ class MemoryLedger(MemoryStops):
                     has_unsettled = True
                     has_unsettled_exit |= order.leg is Leg.EXIT and order.strategy == strategy
             places += len(owners)
+        high = self._high_now()
         return LedgerView(
             desired=at.desired,
             position=position_of(at, symbol, strategy),
@@ -297,11 +320,16 @@ class MemoryLedger(MemoryStops):
             day_realised=math.fsum(self._days.get(day_of(open_ms), {}).values()),
             balance=self.balance(),
             symbol_notional=math.fsum(own),
-            peak_balance=self._high.peak,
-            drawdown=self._high.drawdown,
+            peak_balance=high.peak,
+            drawdown=high.drawdown,
             latched=self._latched(),
             trades_since=self._trades_since,
         )
+
+    def _high_now(self) -> HighWater:
+        if not self._moved:
+            return self._high
+        return self._high.through(self.balance(), [realised for _, realised in sorted(self._moved)])
 
     def _may_be_sent(self, at: SymbolBooks, request: OrderRequest) -> bool:
         if request.leg is Leg.ENTRY:

@@ -1,6 +1,7 @@
 """Symbols through their services in the order of market time, in batches as large as that order allows."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice, takewhile
 from typing import NamedTuple
 
@@ -115,8 +116,15 @@ class Feed:
         return Moment(open_ms + self._length_ms, self._place)
 
 
+Together = Callable[[], AbstractContextManager[None]]
+
+
 def play(
-    feeds: Sequence[Feed], *, is_exposed: Callable[[str], bool], on_progress: Callable[[int], None] = lambda _: None
+    feeds: Sequence[Feed],
+    *,
+    is_exposed: Callable[[str], bool],
+    together: Together = nullcontext,
+    on_progress: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Replay all feeds to their ends.
 
@@ -125,6 +133,7 @@ def play(
 
     Args:
         is_exposed: Tells whether a symbol has an open position or an order that is not final.
+        together: Surrounds what symbols do one after the other that in market time comes at the same time.
         on_progress: Told now and then how many candles were executed in all.
     """
     while True:
@@ -134,11 +143,11 @@ def play(
         if not reaches:
             return
         barrier = min(reaches)
-        _play_until(barrier, feeds, is_exposed)
+        _play_until(barrier, feeds, is_exposed, together)
         on_progress(sum(feed.candle_count for feed in feeds))
 
 
-def _play_until(barrier: Moment, feeds: Sequence[Feed], is_exposed: Callable[[str], bool]) -> None:
+def _play_until(barrier: Moment, feeds: Sequence[Feed], is_exposed: Callable[[str], bool], together: Together) -> None:
     while True:
         due = [(moment, feed) for feed in feeds if (moment := feed.next_signal) is not None and moment <= barrier]
         if not due:
@@ -146,14 +155,17 @@ def _play_until(barrier: Moment, feeds: Sequence[Feed], is_exposed: Callable[[st
         moment, speaking = min(due, key=lambda one: one[0])
         others = [feed for feed in feeds if feed is not speaking]
         exposed = [feed for feed in others if is_exposed(feed.symbol)]
-        for feed in exposed:
-            feed.execute(moment)
-        # where nothing of the others is alive, nothing comes between its signals but theirs
-        alone = min((_before(one) for one, feed in due if feed is not speaking), default=barrier)
-        speaking.execute(moment if exposed else alone)
-    for feed in feeds:
-        if feed.reach == barrier or is_exposed(feed.symbol):
-            feed.execute(barrier)
+        if not exposed:
+            # where nothing of the others is alive, nothing comes between its signals but theirs
+            speaking.execute(min((_before(one) for one, feed in due if feed is not speaking), default=barrier))
+            continue
+        with together():
+            for feed in (*exposed, speaking):
+                feed.execute(moment)
+    with together():
+        for feed in feeds:
+            if feed.reach == barrier or is_exposed(feed.symbol):
+                feed.execute(barrier)
 
 
 def _before(moment: Moment) -> Moment:

@@ -182,6 +182,29 @@ def test_two_symbols_in_batches_are_what_they_are_candle_by_candle(
     assert told(together) == told(one_by_one)
 
 
+@settings(max_examples=25, deadline=None)
+@given(
+    config=configs(),
+    other=configs(),
+    seed=st.integers(0, 100_000),
+    limit=st.sampled_from([0.02, 0.9]),
+    batch=st.integers(50, 400),
+)
+def test_drawdown_of_three_symbols_in_batches_is_what_it_is_candle_by_candle(
+    config: SystemConfig, other: SystemConfig, seed: int, limit: float, batch: int
+) -> None:
+    """A symbol is played on for a while before another one, and what both realise meanwhile came in turns."""
+    account = config.account.model_copy(update={"starting_balance": 300.0, "max_drawdown": limit})
+    last = other.symbols[SYMBOL].model_copy(update={"timeframe": "5m"})
+    symbols = {SYMBOL: config.symbols[SYMBOL], OTHER: other.symbols[SYMBOL], "ETHUSD": last}
+    system = config.model_copy(update={"account": account, "symbols": symbols})
+    fives = wild_candles(seed + 2, 60)
+    tapes = {SYMBOL: wild_candles(seed, 250), OTHER: wild_candles(seed + 1, 300)}
+    tapes["ETHUSD"] = Candles(START_MS + (fives.open_ms - START_MS) * 5, fives.values)
+
+    assert told(replay(system, tapes, batch=batch)) == told(replay(system, tapes, batch=1))
+
+
 @settings(max_examples=30, deadline=None)
 @given(config=configs(), seed=st.integers(0, 100_000), count=st.integers(30, 300), later=st.integers(1, 60))
 def test_what_was_decided_does_not_change_when_later_candles_are_appended(
