@@ -39,7 +39,7 @@ def both(request: pytest.FixtureRequest) -> tuple[Replay, Statistics, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs = compute_stats(trades_frame(result), result.equity.equity, ohlc(result), None)
-    return result, statistics_of(result), theirs
+    return result, statistics_of(result, periods_per_year=252), theirs
 
 
 def ohlc(result: Replay) -> pd.DataFrame:
@@ -129,8 +129,12 @@ def test_durations_are_those_of_backtesting_py_to_its_rounding(both: tuple[Repla
         assert 0 <= theirs[name].total_seconds() - seconds < candle_s + 1e-6
 
 
-def test_factor_is_252_where_candles_keep_away_from_weekends(both: tuple[Replay, Statistics, Any]) -> None:
-    assert both[1].periods_per_year == 252
+def test_factor_is_that_of_backtesting_py_but_where_weeks_begin_on_sunday_evening(
+    both: tuple[Replay, Statistics, Any],
+) -> None:
+    weekdays = pd.DatetimeIndex(both[0].candles[SYMBOL].frame().index).day_of_week
+
+    assert statistics_of(both[0]).periods_per_year == (304 if (weekdays == 6).any() else 252)
 
 
 def test_money_metrics_are_those_of_quantstats_formulas(both: tuple[Replay, Statistics, Any]) -> None:
@@ -152,12 +156,25 @@ def count_consecutive(is_in: "pd.Series[bool]") -> int:
     return int(counted.max())
 
 
+def daily_returns_of(result: Replay) -> "pd.Series[float]":
+    at = [datetime.fromtimestamp(ms / 1000 - 1, UTC) for ms in result.equity.close_ms.tolist()]
+    equity = pd.Series(result.equity.equity, index=pd.DatetimeIndex(at))
+    return equity.resample("D").last().dropna().pct_change().dropna()
+
+
+def test_daily_volatility_and_sharpe_are_those_of_quantstats(both: tuple[Replay, Statistics, Any]) -> None:
+    result, ours, _ = both
+    daily = daily_returns_of(result)
+
+    assert ours.daily_volatility == pytest.approx(daily.std() * np.sqrt(252))  # quantstats.stats.volatility
+    assert ours.daily_sharpe == pytest.approx(
+        daily.mean() / daily.std(ddof=1) * np.sqrt(252)
+    )  # quantstats.stats.sharpe
+
+
 def test_downside_deviation_is_that_of_quantstats(both: tuple[Replay, Statistics, Any]) -> None:
     result, ours, _ = both
-    at = [datetime.fromtimestamp(ms / 1000 - 1, UTC) for ms in result.equity.close_ms.tolist()]
-    daily = (
-        pd.Series(result.equity.equity, index=pd.DatetimeIndex(at)).resample("D").last().dropna().pct_change().dropna()
-    )
+    daily = daily_returns_of(result)
     downside = math.sqrt((daily[daily < 0] ** 2).sum() / len(daily))  # quantstats.stats.sortino
 
     assert ours.annual_return is not None

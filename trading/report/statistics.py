@@ -1,7 +1,8 @@
 """The metrics of a replay; docs/report.md says which outside implementation each is equal to.
 
 Returns are those of UTC days, from the last close of one day with candles to that of the next, as backtesting.py and
-quantstats take them. Annualised values are compounded, as in backtesting.py, and name their factor.
+quantstats take them. Annualised values are compounded, as in backtesting.py, and name their factor; those that say
+"daily" are not, as in quantstats.
 """
 
 import math
@@ -17,9 +18,14 @@ from trading.report.drawdown import Drawdown, drawdown_of
 
 DAY_MS = 86_400_000
 _YEAR_DAYS = 365.25
-_WEEKDAYS_A_YEAR, _DAYS_A_YEAR = 252, 365
+_WEEKDAYS_A_YEAR, _SUNDAYS_A_YEAR, _DAYS_A_YEAR = 252, 52, 365
 _WEEKEND_SHARE = 2 / 7 * 0.6
 """Part of the candles above which a market is taken to trade on weekends; backtesting.py draws the line there too."""
+
+_LOST = 0.001
+"""Part of the starting balance at which nothing is left: what comes after is noise, however it is annualised."""
+
+_SUNDAY = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +42,16 @@ class Statistics:
         total_return: `final_equity / starting_balance - 1`.
         annual_return: Geometric mean of the daily returns, to the power of `periods_per_year`, minus 1.
         cagr: `(1 + total_return) ** (1 / years) - 1`, a year being 365.25 days of the calendar.
-        periods_per_year: The annualisation factor: 252 days, or 365 where the market trades on weekends; for candles
-            longer than a day, as many as a year has.
+        periods_per_year: The annualisation factor: 252 days, 304 where a week of five days begins on Sunday evening,
+            365 where the market trades on weekends; for candles longer than a day, as many as a year has.
         return_count: Daily returns that the four ratios rest on; with few of them they say little.
         volatility: Annualised standard deviation of compounded daily returns.
         sharpe: `annual_return / volatility`, the risk-free rate being 0.
         sortino: `annual_return` over the annualised downside deviation: root of the mean square of daily losses.
         calmar: `annual_return` over the depth of the deepest drawdown.
+        daily_volatility: Standard deviation of the daily returns, times the root of `periods_per_year`.
+        daily_sharpe: Mean of the daily returns over their standard deviation, times the same root.
+        lost_ms: When a close first left a thousandth of the starting balance or less; all annual figures are None then.
         drawdown: The deepest, and the longest.
         trade_count: Closed trades; all that follows is about those.
         open_count: Trades still open at the end.
@@ -86,6 +95,9 @@ class Statistics:
     sharpe: float | None
     sortino: float | None
     calmar: float | None
+    daily_volatility: float | None
+    daily_sharpe: float | None
+    lost_ms: int | None
     drawdown: Drawdown
     trade_count: int
     open_count: int
@@ -129,9 +141,11 @@ def statistics_of(result: Replay, *, periods_per_year: float | None = None) -> S
     at_ms, worth = with_start(result.equity, start_ms, result.starting_balance)
     drawdown = drawdown_of(at_ms, worth)
     factor = periods_per_year or periods_of(result)
-    returns = daily_returns(result.equity)
+    lost_ms = _first_ms(at_ms, worth <= worth[0] * _LOST)
+    returns = daily_returns(result.equity) if lost_ms is None else np.empty(0)
     annual, volatility = annual_return(returns, factor), annual_volatility(returns, factor)
     end_ms = int(at_ms[-1])
+    years = (end_ms - start_ms) / DAY_MS / _YEAR_DAYS
     closed = [trade for trade in result.trades if trade.exit_ms is not None]
     profits, their_returns = np.array([trade.profit for trade in closed]), np.array([*map(trade_return, closed)])
     durations_s = np.array([((trade.exit_ms or 0) - trade.entry_ms) / 1000 for trade in closed])
@@ -146,13 +160,16 @@ def statistics_of(result: Replay, *, periods_per_year: float | None = None) -> S
         fees=math.fsum(trade.fees for trade in result.trades),
         total_return=float(worth[-1] / worth[0] - 1),
         annual_return=annual,
-        cagr=_growth(float(worth[-1] / worth[0]), (end_ms - start_ms) / DAY_MS / _YEAR_DAYS),
+        cagr=None if lost_ms is not None else _growth(float(worth[-1] / worth[0]), years),
         periods_per_year=factor,
         return_count=len(returns),
         volatility=volatility,
         sharpe=_ratio(annual, volatility),
         sortino=_ratio(annual, downside_deviation(returns, factor)),
         calmar=_ratio(annual, -drawdown.fraction),
+        daily_volatility=daily_volatility(returns, factor),
+        daily_sharpe=daily_sharpe(returns, factor),
+        lost_ms=lost_ms,
         drawdown=drawdown,
         trade_count=len(closed),
         open_count=len(result.trades) - len(closed),
@@ -188,12 +205,17 @@ def with_start(equity: Equity, start_ms: int, starting_balance: float) -> tuple[
 
 
 def periods_of(result: Replay) -> float:
-    """Return how many returns a year has: 252, 365 where candles close on weekends, fewer for candles beyond a day."""
+    """Return how many daily returns a year has, fewer for candles beyond a day; docs/report.md tells the rule."""
     step_ms = min(timeframe_ms(timeframe) for timeframe in result.timeframes.values())
     if step_ms > DAY_MS:
         return round(_YEAR_DAYS * DAY_MS / step_ms) or 1
-    weekday = (_days(result.equity.close_ms) + 3) % 7  # day 0 of the epoch was a Thursday
-    return _DAYS_A_YEAR if (weekday >= 5).mean() > _WEEKEND_SHARE else _WEEKDAYS_A_YEAR
+    days = _days(result.equity.close_ms)
+    weekdays = (days + 3) % 7  # day 0 of the epoch was a Thursday
+    if (weekdays >= _SUNDAY - 1).mean() > _WEEKEND_SHARE:
+        return _DAYS_A_YEAR
+    weekdays = (np.unique(days) + 3) % 7
+    has_sundays = 2 * int((weekdays == _SUNDAY).sum()) * 5 > int((weekdays < _SUNDAY - 1).sum())
+    return _WEEKDAYS_A_YEAR + (_SUNDAYS_A_YEAR if has_sundays else 0)
 
 
 def daily_returns(equity: Equity) -> Floats:
@@ -217,6 +239,17 @@ def annual_volatility(returns: Floats, factor: float) -> float | None:
         return None
     growth = (1 + mean) ** 2
     return _finite(math.sqrt(max((float(returns.var(ddof=1)) + growth) ** factor - growth**factor, 0.0)))
+
+
+def daily_volatility(returns: Floats, factor: float) -> float | None:
+    """Return the standard deviation of the daily returns times the root of the factor, as quantstats does."""
+    return None if len(returns) < 2 else _finite(float(returns.std(ddof=1)) * math.sqrt(factor))
+
+
+def daily_sharpe(returns: Floats, factor: float) -> float | None:
+    """Return mean over standard deviation of the daily returns times the root of the factor, as quantstats does."""
+    volatility = daily_volatility(returns, factor)
+    return None if volatility is None else _ratio(float(returns.mean()) * factor, volatility)
 
 
 def downside_deviation(returns: Floats, factor: float) -> float | None:
@@ -254,6 +287,10 @@ def exposure_of(close_ms: Times, trades: Sequence[Trade]) -> float:
 
 def _days(close_ms: Times) -> Times:
     return (close_ms - 1) // DAY_MS  # a candle that closes at midnight belongs to the day that ends
+
+
+def _first_ms(at_ms: Times, is_so: NDArray[np.bool_]) -> int | None:
+    return int(at_ms[is_so.argmax()]) if is_so.any() else None
 
 
 def _longest_run(is_in: NDArray[np.bool_]) -> int:

@@ -51,7 +51,7 @@ def headlines_of(report: Report) -> list[Metric]:
         Metric("Total return", percent(one.total_return, signed=True), one.total_return),
         Metric("Net profit", money(one.net_profit, signed=True), one.net_profit),
         Metric("Max drawdown", percent(one.drawdown.fraction), one.drawdown.fraction),
-        Metric("Sharpe", ratio(one.sharpe), one.sharpe or 0.0),
+        Metric("Sharpe", ratio(one.daily_sharpe), one.daily_sharpe or 0.0),
         Metric("Profit factor", ratio(one.profit_factor), (one.profit_factor or 1.0) - 1),
         Metric("Win rate", percent(one.win_rate)),
         Metric("Trades", f"{one.trade_count:,}"),
@@ -65,7 +65,9 @@ def annualised_by(statistics: Statistics) -> str:
 
 
 def caveat(statistics: Statistics) -> str | None:
-    """Return what to think of annualised values that rest on few days."""
+    """Return what to think of annualised values that rest on few days, or on an account with nothing in it."""
+    if statistics.lost_ms is not None:
+        return f"nothing was left of the account at {minute(statistics.lost_ms)}, so there are no annual figures"
     if statistics.return_count >= FEW_RETURNS:
         return None
     return (
@@ -91,8 +93,10 @@ def _returns(one: Statistics, report: Report) -> list[Metric]:
 def _risk(one: Statistics) -> list[Metric]:
     fall = one.drawdown
     return [
-        Metric("Volatility (ann.)", percent(one.volatility)),
-        Metric("Sharpe", ratio(one.sharpe), one.sharpe or 0.0),
+        Metric("Sharpe", ratio(one.daily_sharpe), one.daily_sharpe or 0.0),
+        Metric("  compounded", ratio(one.sharpe), one.sharpe or 0.0),
+        Metric("Volatility (ann.)", percent(one.daily_volatility)),
+        Metric("  compounded", percent(one.volatility)),
         Metric("Sortino", ratio(one.sortino), one.sortino or 0.0),
         Metric("Calmar", ratio(one.calmar), one.calmar or 0.0),
         Metric("Annualised by", annualised_by(one)),

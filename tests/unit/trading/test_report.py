@@ -81,6 +81,9 @@ def test_metrics_of_a_week_by_hand() -> None:
     assert found.sharpe == pytest.approx(annual / volatility)
     assert found.sortino == pytest.approx(annual / math.sqrt((0.02**2 + 0.01**2) / 4 * 252))
     assert found.calmar == pytest.approx(annual / 0.02)
+    assert found.daily_volatility == pytest.approx(math.sqrt(variance * 252))
+    assert found.daily_sharpe == pytest.approx(0.01 / math.sqrt(variance) * math.sqrt(252))
+    assert found.lost_ms is None
     assert found.cagr == pytest.approx(1.0390842 ** (365.25 / 5) - 1)
 
 
@@ -132,7 +135,7 @@ def test_without_trades_nothing_is_invented() -> None:
         "annual_return", "volatility", "sharpe", "sortino", "calmar", "win_rate", "profit_factor",
         "return_profit_factor", "expectancy", "expectancy_return", "average_trade_return", "best_trade", "worst_trade",
         "best_trade_return", "worst_trade_return", "average_win", "average_loss", "average_duration_s",
-        "longest_duration_s", "sqn",
+        "longest_duration_s", "sqn", "daily_volatility", "daily_sharpe", "lost_ms",
     }  # fmt: skip
     assert found.drawdown == Drawdown()
     assert (found.exposure, found.total_return, found.consecutive_wins) == (0.0, 0.0, 0)
@@ -148,8 +151,28 @@ def test_flat_equity_over_days_has_no_ratio() -> None:
 def test_lost_account_has_no_annual_return() -> None:
     found = statistics_of(replay_of([100.0, 50.0, -10.0, -5.0], timeframe="1d", step_ms=DAY_MS))
 
-    assert (found.annual_return, found.cagr, found.sharpe) == (None, None, None)
+    assert (found.annual_return, found.cagr, found.sharpe, found.daily_sharpe) == (None, None, None, None)
+    assert found.lost_ms == found.start_ms + 3 * DAY_MS
     assert found.drawdown.fraction == pytest.approx(-1.1)
+
+
+def test_account_of_which_dust_is_left_has_no_annual_figures() -> None:
+    found = statistics_of(replay_of([100.0, 50.0, 0.09, 1e-7, 2e-7, 1e-7], timeframe="1d", step_ms=DAY_MS))
+
+    assert found.lost_ms == found.start_ms + 3 * DAY_MS
+    assert (found.annual_return, found.cagr, found.volatility, found.sharpe, found.calmar) == (None,) * 5
+    assert (found.daily_volatility, found.daily_sharpe, found.sortino) == (None, None, None)
+
+
+def test_heavy_losses_leave_the_daily_figures_as_they_are() -> None:
+    """Compounded over a year nothing is left to vary: that volatility says nothing of the risk that was run."""
+    days = [100.0 * 0.95**day * (1.02 if day % 2 else 1.0) for day in range(60)]
+    found = statistics_of(replay_of(days, timeframe="1d", step_ms=DAY_MS))
+
+    assert found.volatility is not None
+    assert found.daily_volatility is not None
+    assert found.volatility < 0.001
+    assert found.daily_volatility == pytest.approx(0.02 * math.sqrt(found.periods_per_year), rel=0.1)
 
 
 @pytest.mark.parametrize(
