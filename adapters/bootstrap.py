@@ -22,6 +22,7 @@ from configs.symbols import FileSource as FileSourceConfig
 from configs.symbols import PaperVenue as PaperVenueConfig
 from configs.symbols import SymbolConfig
 from trading.bus import LocalBus, Outbox
+from trading.candles import timeframe_ms
 from trading.chronicle import Chronicle
 from trading.entry import EntryRules
 from trading.errors import Broken
@@ -153,6 +154,7 @@ def exit_rules_of(config: SymbolConfig, strategies: Mapping[str, Strategy]) -> d
 def judge_of(symbol: str, system: SystemConfig) -> Judge:
     """Return the rules of a symbol, each signal judged by the risk settings of its own strategy."""
     config = system.symbols[symbol]
+    lengths_ms = {name: timeframe_ms(one.timeframe) for name, one in system.symbols.items()}
     judges = {
         name: partial(
             judge,
@@ -161,6 +163,7 @@ def judge_of(symbol: str, system: SystemConfig) -> Judge:
             account=system.account,
             limits=risk,
             protections=config.protections,
+            lengths_ms=lengths_ms,
         )
         for name, risk in [("", config.risk), *((name, book.risk) for name, book in config.books.items())]
     }

@@ -1,6 +1,6 @@
 """What an entry is asked once its symbol may enter: its prices, its size, and what the account bears."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from msgspec import Struct
@@ -13,7 +13,7 @@ from trading.limits import AccountLimits, RiskLimits
 from trading.orders import Side
 from trading.positions import Position
 from trading.prices import shown
-from trading.protections import Asked, Protection
+from trading.protections import Asked, Protection, when_known
 from trading.risk import Check, LedgerView, Verdict
 from trading.sizing import Levels, levels_of, size
 from trading.values import replace
@@ -34,6 +34,7 @@ class Case(Struct):
     account: AccountLimits
     limits: RiskLimits
     protections: Sequence[Protection] = ()
+    lengths_ms: Mapping[str, int] = {}
     checks: list[Check] = []
 
     @property
@@ -227,10 +228,12 @@ def _loss_beyond_stop(case: Case) -> float:
 
 def _held_off(case: Case) -> Verdict | None:
     """Ask the protections: last, because they read trades of the past."""
+    candle_ms = timeframe_ms(case.timeframe)
+    trades_since = when_known(case.view.trades_since, case.lengths_ms, candle_ms)
     for whose, protections in ((None, case.account.protections), (case.symbol, case.protections)):
         for one in protections:
-            asked = Asked(case.symbol, case.side, case.signal.open_ms, timeframe_ms(case.timeframe), whose)
-            is_met, reason = one.judged(asked, case.view.trades_since)
+            asked = Asked(case.symbol, case.side, case.signal.open_ms, candle_ms, whose)
+            is_met, reason = one.judged(asked, trades_since)
             if refused := case.ask(one.rule, reason, is_met=is_met, breached=one.is_limit):
                 return refused
     return None

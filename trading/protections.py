@@ -2,11 +2,12 @@
 
 Names, keys and meaning are those of freqtrade. All time is market time: a trade counts as closed at the open time of
 the candle in which it was filled, and an entry as asked for at the open time of its signal's candle. So a stop of
-two candles refuses the signals of two candles, the one with the exit counted.
+two candles refuses the signals of two candles, the one with the exit counted. A trade in a longer candle than the one
+that is asked about counts as closed with the last of those within it: before that nobody knew.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Annotated, Literal, Self
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from trading.orders import Side
 from trading.trades import ClosedTrade, TradesSince, in_order
+from trading.values import replace
 
 _MINUTE_MS = 60_000
 _Count = Annotated[int, Field(strict=True, ge=1)]
@@ -244,6 +246,27 @@ class MaxDrawdown(_LookingBack):
 
 
 Protection = Annotated[CooldownPeriod | StoplossGuard | LowProfitPairs | MaxDrawdown, Field(discriminator="method")]
+
+
+def when_known(trades_since: TradesSince, lengths_ms: Mapping[str, int], candle_ms: int) -> TradesSince:
+    """Return `trades_since` with trades in longer candles than the asking symbol's dated when such a candle closes.
+
+    Args:
+        lengths_ms: Of the candles of each symbol.
+        candle_ms: Length of a candle of the symbol that asks.
+    """
+    longest_ms = max(lengths_ms.values(), default=candle_ms) - candle_ms
+    if longest_ms <= 0:
+        return trades_since
+
+    def since(since_ms: int, symbol: str | None) -> Sequence[ClosedTrade]:
+        dated = (
+            replace(one, closed_ms=one.closed_ms + max(0, lengths_ms.get(one.symbol, candle_ms) - candle_ms))
+            for one in trades_since(since_ms - longest_ms, symbol)
+        )
+        return [one for one in dated if one.closed_ms > since_ms]
+
+    return since
 
 
 def _known(asked: Asked, trades_since: TradesSince, since_ms: int, symbol: str | None) -> list[ClosedTrade]:

@@ -1,6 +1,6 @@
 """Risk rules: what a signal may do to the account. docs/risk.md names them in the order in which they are asked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from trading import findings
 from trading.candles import timeframe_ms
@@ -28,6 +28,7 @@ def judge(
     account: AccountLimits,
     limits: RiskLimits,
     protections: Sequence[Protection] = (),
+    lengths_ms: Mapping[str, int] | None = None,
 ) -> Verdict:
     """Decide what a signal may do to the account.
 
@@ -39,8 +40,9 @@ def judge(
     Args:
         view: The account as it is now, read under its lock.
         protections: Of the symbol; those of the account are asked too.
+        lengths_ms: Of the candles of all symbols; None where none are longer than this one's.
     """
-    case = Case(view, signal, symbol, timeframe, account, limits, protections)
+    case = Case(view, signal, symbol, timeframe, account, limits, protections, lengths_ms or {})
     said = _judged(case)
     return Verdict(said.rule, said.reason, said.planned, said.breached, said.incident, tuple(case.checks))
 

@@ -1,13 +1,13 @@
 """Protections: when each of them holds a symbol off, by the market time of closed trades alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from trading.orders import Fill, Leg, Side
-from trading.protections import Asked, Protection
+from trading.protections import Asked, Protection, when_known
 from trading.trades import ClosedTrade, TradeFold
 
 MINUTE_MS = 60_000
@@ -21,7 +21,13 @@ def trade(
 
 
 def is_free(
-    settings: dict[str, Any], trades: Sequence[ClosedTrade], minute: int, *, side: Side = Side.BUY, own: bool = False
+    settings: dict[str, Any],
+    trades: Sequence[ClosedTrade],
+    minute: int,
+    *,
+    side: Side = Side.BUY,
+    own: bool = False,
+    lengths_ms: Mapping[str, int] | None = None,
 ) -> bool:
     """Return whether XAUUSD may enter by the signal of the candle that opens at a minute."""
     asked = Asked("XAUUSD", side, minute * MINUTE_MS, MINUTE_MS, "XAUUSD" if own else None)
@@ -29,7 +35,8 @@ def is_free(
     def trades_since(since_ms: int, symbol: str | None) -> list[ClosedTrade]:
         return [one for one in trades if one.closed_ms > since_ms and symbol in (None, one.symbol)]
 
-    return ADAPTER.validate_python(settings).judged(asked, trades_since)[0]
+    known = when_known(trades_since, lengths_ms or {}, MINUTE_MS)
+    return ADAPTER.validate_python(settings).judged(asked, known)[0]
 
 
 def free_minutes(settings: dict[str, Any], trades: Sequence[ClosedTrade], **how: Any) -> list[int]:
@@ -75,6 +82,17 @@ def test_stoploss_guard_counts_stop_losses_in_its_look_back(
     trades: list[ClosedTrade], settings: dict[str, Any], expected: list[int]
 ) -> None:
     assert held_off({**GUARD, **settings}, trades) == expected
+
+
+def test_trade_in_a_longer_candle_counts_from_when_that_has_closed() -> None:
+    """A stop in the ten-minute candle of 10 is known at 20, with the one-minute candle of 19."""
+    lengths_ms = {"XAUUSD": MINUTE_MS, "BTCUSD": 10 * MINUTE_MS}
+    guard = {**GUARD, "trade_limit": 1}
+
+    assert held_off(guard, [trade(10, symbol="BTCUSD")], lengths_ms=lengths_ms) == [19, 20, 21, 22]
+    assert held_off(guard, [trade(10)], lengths_ms=lengths_ms) == [10, 11, 12, 13]
+    assert held_off(GUARD, [trade(10, symbol="BTCUSD"), trade(23)], lengths_ms=lengths_ms) == [23, 24, 25, 26]
+    assert held_off(GUARD, [trade(10, symbol="BTCUSD"), trade(24)], lengths_ms=lengths_ms) == []
 
 
 def test_stoploss_guard_of_a_symbol_counts_its_own_alone() -> None:
