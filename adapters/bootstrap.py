@@ -112,13 +112,17 @@ def open_source(
 def open_paper_venue(settings: Settings, symbols: Mapping[str, SymbolConfig]) -> PaperVenue:
     """Open the paper venue's books, which are apart from our ledger."""
     engine = create_engine(settings.paper_url.get_secret_value(), where="paper")
-    return PaperVenue(engine, {name: fill_terms(config.venue) for name, config in symbols.items()})
+    return PaperVenue(engine, {name: fill_terms(config.venue, name) for name, config in symbols.items()})
 
 
-def fill_terms(venue: PaperVenueConfig) -> FillTerms:
+def fill_terms(venue: PaperVenueConfig, symbol: str) -> FillTerms:
     """Return what the fills of a symbol cost, as configured."""
     return FillTerms(
-        fill_at=venue.fill_at, spread=venue.spread, slippage=venue.slippage, commission_bps=venue.commission_bps
+        fill_at=venue.fill_at,
+        spread=venue.spread,
+        slippage=venue.slippage,
+        commission_bps=venue.commission_bps,
+        symbol=symbol,
     )
 
 
@@ -234,6 +238,7 @@ def build_pipeline(
             repeat_last=services.strategy_evaluation.evaluation_mode == "every_tick" and replay_batch is None,
             batch_limit=replay_batch or BATCH_LIMIT,
             is_replay=replay_batch is not None,
+            place_of=source.place_of if isinstance(source, FileSource) else None,
         ),
         bus,
         is_open=config.session.may_be_open,

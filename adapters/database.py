@@ -42,12 +42,13 @@ def create_engine(url: str, *, where: str = "ledger") -> Engine:
 
     Raises:
         ValueError: Another kind of database, or SQLite without a file: memory cannot be shared by processes.
+        Transient: The folder of an SQLite file cannot be made.
     """
     parsed = sa.make_url(url)
     if parsed.drivername in _POSTGRESQL:
         engine = _postgresql(parsed)
     elif parsed.get_backend_name() == "sqlite":
-        engine = _sqlite(parsed)
+        engine = _sqlite(parsed, where)
     else:
         raise ValueError(f"database {parsed.drivername!r}: allowed are sqlite:///file and postgresql://...")
     event.listen(engine, "handle_error", _translator(where))
@@ -93,10 +94,14 @@ def _is_transient_postgresql(error: BaseException) -> bool:
     return isinstance(error, psycopg.OperationalError | psycopg.errors.IdleInTransactionSessionTimeout)
 
 
-def _sqlite(url: URL) -> Engine:
+def _sqlite(url: URL, where: str) -> Engine:
     if not url.database or url.database == ":memory:":
         raise ValueError("SQLite needs a file, such as sqlite:///ledger.db: its memory is not shared by processes")
-    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(url.database).parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Transient(where, f"the folder {folder} is not there, and cannot be made: {error.strerror}") from error
     arguments: dict[str, Any] = {"isolation_level": None}  # the driver begins nothing by itself
     if "timeout" not in url.query:
         arguments["timeout"] = LOCK_TIMEOUT_S

@@ -55,7 +55,7 @@ def replay(
     """
     decided = {symbol: _between(symbol, one, from_ms, to_ms) for symbol, one in candles.items()}
     ledger = MemoryLedger(system.account.name, system.account.starting_balance)
-    venue = MemoryVenue({symbol: fill_terms(system.symbols[_known(symbol, system)].venue) for symbol in candles})
+    venue = MemoryVenue({one: fill_terms(system.symbols[_known(one, system)].venue, one) for one in candles})
     store = MemoryStore(keeps_events=False)
     feeds = []
     for place, (symbol, part) in enumerate(decided.items()):

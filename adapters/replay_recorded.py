@@ -87,7 +87,7 @@ def replay_recorded(
     account, books = system.account, recording.books
     rulings = {(row["symbol"], row["strategy"], row["open_ms"]): row for row in books.decisions}
     ledger = RecordedLedger(account.name, account.starting_balance, rulings)
-    venue = MemoryVenue({symbol: fill_terms(config.venue) for symbol, config in system.symbols.items()})
+    venue = MemoryVenue({symbol: fill_terms(config.venue, symbol) for symbol, config in system.symbols.items()})
     store = MemoryStore(keeps_events=False)
     begins = {symbol: track.begin_ms for symbol, track in recording.tracks.items()}
     entries = list(in_order(recording))

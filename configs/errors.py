@@ -44,10 +44,14 @@ def shown(path: Sequence[str | int], found: Any) -> str:
     return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "..."
 
 
-def unknown_key(path: Sequence[str | int], known: Iterable[str]) -> str:
-    """Return what to say of a key that is not known: the nearest known one, and all of them."""
+def unknown_key(path: Sequence[str | int], known: Iterable[str], *, elsewhere: str = "") -> str:
+    """Return what to say of a key that is not known: where it is one, else the nearest known one, and all of them.
+
+    Args:
+        elsewhere: Where the file has a key of this name, if it does.
+    """
     names = {name.lower(): name for name in sorted(known)}
     key = str(path[-1])
-    near = difflib.get_close_matches(key.lower(), names, n=1)
-    hint = f"did you mean '{names[near[0]]}'? " if near else ""
+    near = [elsewhere] if elsewhere else [names[one] for one in difflib.get_close_matches(key.lower(), names, n=1)]
+    hint = f"did you mean '{near[0]}'? " if near else ""
     return f"{dotted(path)}: unknown key '{key}'; {hint}known keys: {', '.join(names.values())}"

@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 
 from configs.errors import dotted, fault_line, unknown_key
 from configs.overrides import Origins
-from configs.schema import Schema, known_keys, schema_at
+from configs.schema import Schema, known_keys, place_of, schema_at
 
 Path = tuple[str | int, ...]
 
@@ -90,12 +90,14 @@ def describe(error: ValidationError, checked: Checked) -> list[str]:
 def _line(checked: Checked, kind: str, path: Path, found: Any, allowed: str) -> str:
     where, full = checked.source(path), checked.at + path
     if kind in _UNKNOWN:
-        return f"{where}: {unknown_key(full, known_keys(checked.schema(), path[:-1], checked.content))}"
+        schema, content = checked.schema(), checked.content
+        elsewhere = place_of(schema, path, content)
+        return f"{where}: {unknown_key(full, known_keys(schema, path[:-1], content), elsewhere=elsewhere)}"
     meaning = schema_at(checked.schema(), path, checked.content).get("description")
     if kind in _MISSING:
         return f"{where}: {dotted(full)}: missing; needed: {meaning or 'a value'}"
     if isinstance(found, Mapping) and kind == "value_error":
-        return f"{where}: {dotted(full)}: {allowed}"
+        return f"{where}: {dotted(full)}: {allowed}" if full else f"{where}: {allowed}"
     return fault_line(where, full, found, f"{allowed} ({meaning})" if meaning else allowed)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from configs.errors import dotted, unknown_key
-from configs.schema import SERVICES, SYMBOLS, is_open, known_keys, schema_of
+from configs.schema import SERVICES, SYMBOLS, is_open, known_keys, place_of, schema_of
 from configs.settings import PREFIX
 from configs.yaml_file import parse_scalar
 
@@ -47,15 +47,16 @@ def _find(content: dict[str, Any], file: str, parts: Sequence[str]) -> tuple[str
     node: Any = content
     for part in parts:
         if not isinstance(node, Mapping | None):
-            raise ValueError(f"{dotted(path)} holds a value, so nothing in it can be named {part}")
+            raise ValueError(f"{dotted(path)} holds a value, so nothing in it can be named {_written(path, part)}")
         keys = [str(key) for key in dict.fromkeys([*(node or ()), *known_keys(schema, path, content)])]
         matches = [key for key in keys if _plain(key) == _plain(part)]
         if not matches and is_open(schema, path, content):
             matches = [part.lower()]
         if len(matches) > 1:
-            raise ValueError(f"{dotted([*path, part])} could be any of {', '.join(matches)}")
+            raise ValueError(f"{dotted([*path, _written(path, part)])} could be any of {', '.join(matches)}")
         if not matches:
-            raise ValueError(unknown_key([*path, part], keys))
+            unknown = (*path, _written(path, part))
+            raise ValueError(unknown_key(unknown, keys, elsewhere=place_of(schema, unknown, content)))
         path = (*path, matches[0])
         node = (node or {}).get(matches[0])
     return path
@@ -67,6 +68,11 @@ def _put(content: dict[str, Any], path: Sequence[str], text: str) -> None:
         content[key] = content.get(key) or {}
         content = content[key]
     content[path[-1]] = value
+
+
+def _written(path: tuple[str, ...], part: str) -> str:
+    """Return a part of a variable's name as the file would have it: keys in small letters, a symbol as it is given."""
+    return part if path == ("symbols",) else part.lower()
 
 
 def _plain(key: str) -> str:

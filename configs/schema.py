@@ -9,6 +9,9 @@ from configs.symbols import SymbolsFile
 
 SERVICES, SYMBOLS = "services.yaml", "symbols.yaml"
 Schema = dict[str, Any]
+Path = tuple[str | int, ...]
+_DEEPEST = 6
+"""Levels of keys that are looked through for one of a name."""
 FILES: Mapping[str, type[ServicesFile] | type[SymbolsFile]] = {SERVICES: ServicesFile, SYMBOLS: SymbolsFile}
 
 
@@ -47,6 +50,41 @@ def known_keys(root: Schema, path: Sequence[str | int], content: Any) -> list[st
 def is_open(root: Schema, path: Sequence[str | int], content: Any) -> bool:
     """Return whether any key may stand under a path, as in the parameters of a strategy."""
     return schema_at(root, path, content).get("additionalProperties") is True
+
+
+def place_of(root: Schema, path: Sequence[str | int], content: Any) -> str:
+    """Return where the last key of a path is known, if that is one place; empty where it is none or several.
+
+    Looked for below the key's own mapping, and told from there; then below each mapping around it, and told from the
+    top. The places that are least deep count.
+    """
+    *around, key = path
+    for depth in range(len(around), -1, -1):
+        above = tuple(around[:depth])
+        if found := _nearest(root, above, key, content):
+            place = found[0][len(above) if depth == len(around) else 0 :]
+            return ".".join(map(str, place)) if len(found) == 1 else ""
+    return ""
+
+
+def _nearest(root: Schema, above: Path, key: str | int, content: Any) -> list[Path]:
+    """Return the paths below `above` that end with a key, of those that are least deep."""
+    level: list[Path] = [above]
+    for _ in range(_DEEPEST):
+        level = [(*path, name) for path in level for name in _keys_at(root, path, content)]
+        if found := [path for path in level if path[-1] == key]:
+            return found
+    return []
+
+
+def _keys_at(root: Schema, path: Path, content: Any) -> list[str]:
+    """Return the keys under a path: those that a schema names, and those that were given where others may stand."""
+    form = schema_at(root, path, content)
+    for part in path:
+        content = _part(content, part)
+    has_names_of_its_own = bool(form.get("patternProperties") or form.get("additionalProperties"))
+    given = content if has_names_of_its_own and isinstance(content, Mapping) else ()
+    return list(dict.fromkeys([*form.get("properties", {}), *given]))
 
 
 def _form(root: Schema, node: Schema, content: Any) -> Schema:

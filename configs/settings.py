@@ -5,11 +5,14 @@ imports nothing heavy.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from configs.errors import ConfigError, unknown_key
@@ -20,6 +23,9 @@ OVERRIDE_SECTIONS = ("SERVICES", "ORCHESTRATOR", "ACCOUNT", "SYMBOLS")
 """Names that go on with one of these override the YAML files; `configs.load` reads them."""
 
 _PACKAGE_DIR = Path(__file__).resolve().parent
+_SQL_PORT = re.compile(r"[\w+]+://(?:[^:/]*(?::[^@]*)?@)?(?:\[[^/?]+\]|[^/:?]+)?(?::(?P<port>[^/?]*))?")
+"""The port of a database's URL, where SQLAlchemy sees it; the module itself is too much for every command."""
+
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -41,15 +47,30 @@ def _from_root(path: Path) -> Path:
     return project_root() / path.expanduser()
 
 
+def _folder(path: Path) -> Path:
+    found = next(one for one in (path, *path.parents) if one.exists())
+    if not found.is_dir():
+        raise ValueError("a folder, one that is there or can be made; a file has its name or that of a folder above it")
+    return path
+
+
 def _redis_url(url: SecretStr) -> SecretStr:
     if not url.get_secret_value().startswith(_REDIS_SCHEMES):
         raise ValueError(f"a URL that begins with {', '.join(_REDIS_SCHEMES)}")
+    try:
+        urlsplit(url.get_secret_value()).port  # noqa: B018  # says whether it is a number
+    except ValueError:
+        raise ValueError("a URL whose port is a number up to 65535") from None
     return url
 
 
 def _sql_url(url: SecretStr) -> SecretStr:
-    if not url.get_secret_value().startswith(("sqlite:///", "postgresql+psycopg://")):
+    text = url.get_secret_value()
+    if not text.startswith(("sqlite:///", "postgresql+psycopg://")):
         raise ValueError("a SQLAlchemy URL, sqlite:///path or postgresql+psycopg://user:password@host/database")
+    found = _SQL_PORT.match(text)
+    if found and found["port"] and not found["port"].isdecimal():
+        raise ValueError("a URL whose port is a number")
     return url
 
 
@@ -71,7 +92,7 @@ class Settings(BaseSettings):
     config_dir: RootPath = Field(
         default_factory=_default_config_dir, description="Folder of services.yaml and symbols.yaml."
     )
-    var_dir: RootPath = Field(
+    var_dir: Annotated[RootPath, AfterValidator(_folder)] = Field(
         default=Path("var"), description="Folder for all that is written: ledger, logs, the local Redis. From the root."
     )
     redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = Field(
@@ -161,10 +182,15 @@ def load_settings(overrides: Mapping[str, str] | None = None) -> Settings:
         settings = Settings(**{name: value for name, value in fields.items() if name in Settings.model_fields})
     except ValidationError as error:
         wrong = [fault for fault in error.errors(include_input=False) if fault["type"] != "default_factory_not_called"]
-        raise ConfigError([*faults, *(f"{PREFIX}{str(at['loc'][0]).upper()}: {at['msg']}" for at in wrong)]) from None
+        raise ConfigError([*faults, *(f"{PREFIX}{str(at['loc'][0]).upper()}: {_said(at)}" for at in wrong)]) from None
     if faults:
         raise ConfigError(faults)
     return settings
+
+
+def _said(fault: ErrorDetails) -> str:
+    """Return what is allowed, or what pydantic says where the rule is one of its own."""
+    return f"allowed is {fault['ctx']['error']}" if fault["type"] == "value_error" else fault["msg"]
 
 
 def resolve_redis_url(settings: Settings) -> str:

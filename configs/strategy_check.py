@@ -5,8 +5,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from configs.errors import fault_line
+from configs.errors import dotted, fault_line
 from configs.faults import Checked, Path, describe
+from trading.strategies import StrategyFault
+from trading.strategies.asked import made
 from trading.strategies.registry import strategy_class
 
 
@@ -43,7 +45,10 @@ def _faults(checked: Checked, at: Path, strategy: Mapping[str, Any]) -> list[str
         path = (*at, "name")
         return [fault_line(checked.source(path), path, name, str(error))]
     try:
-        found.model_validate(params)
+        made(found, params)
+    except StrategyFault as fault:
+        path = (*at, "name")
+        return [f"{checked.source(path)}: {dotted(path)}: {fault}"]
     except ValidationError as error:
         part = Checked(found.model_json_schema, checked.where, params, checked.origins, (*at, "params"))
         return describe(error, part)

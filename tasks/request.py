@@ -22,6 +22,7 @@ from adapters.troubles import Trouble, TroubleKind, note_trouble
 from configs.settings import load_settings, resolve_redis_url
 from tasks.flow import STEPS
 from tasks.log_context import logged
+from trading.errors import Interrupted
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +33,10 @@ _Gone = (exceptions.WorkerLostError, SystemExit, KeyboardInterrupt)
 """What a request is told when the process that ran it has gone."""
 
 
-class SoftTimeLimitExceeded(exceptions.SoftTimeLimitExceeded):  # type: ignore[misc]  # billiard ships no types
+class SoftTimeLimitExceeded(
+    exceptions.SoftTimeLimitExceeded,  # type: ignore[misc]  # billiard ships no types
+    Interrupted,
+):
     """A task still ran after its soft limit; says which one, which Celery's own does not."""
 
     def __init__(self, name: str, symbol: str, limit_s: float) -> None:

@@ -11,10 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trading.errors import BadCandle
+from trading.prices import shown
 
 OPEN, HIGH, LOW, CLOSE, VOLUME = range(5)
 COLUMNS = ("open", "high", "low", "close", "volume")
 _UNIT_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_MINUTE_MS = 60_000
 _GRID_MS = 3_600_000  # longer bars begin where the broker's day does, so only the hour is sure
 
 
@@ -120,7 +122,7 @@ def first_fault(candles: Candles, *, timeframe: str) -> BadCandle | None:
         # Comparisons with NaN are false, so it breaks the chain like anything else that is wrong.
         is_sound = 0 < low <= first <= high < math.inf and low <= last <= high and 0 <= volume < math.inf
         if not is_sound or open_ms % grid_ms or open_ms <= before_ms:
-            return BadCandle(open_ms, f"{_fault(row, open_ms, before_ms)}: {dict(zip(COLUMNS, row, strict=True))}")
+            return BadCandle(open_ms, f"{_fault(row, open_ms, before_ms, grid_ms)} ({_numbers(row)})")
         before_ms = open_ms
     return None
 
@@ -133,14 +135,25 @@ def _all_sound(candles: Candles, grid_ms: int) -> bool:
     return bool((is_sound & is_in_place).all())
 
 
-def _fault(row: Sequence[float], open_ms: int, before_ms: int) -> str:
+def _numbers(row: Sequence[float]) -> str:
+    return ", ".join(f"{name} {shown(value)}" for name, value in zip(COLUMNS, row, strict=True))
+
+
+def _fault(row: Sequence[float], open_ms: int, before_ms: int, grid_ms: int) -> str:
     first, high, low, last, volume = row
+    no_numbers = [name for name, value in zip(COLUMNS, row, strict=True) if not math.isfinite(value)]
     faults = (
-        ("not a finite number", not all(map(math.isfinite, row))),
+        (f"{', '.join(no_numbers)}: not a finite number", bool(no_numbers)),
         ("a price is not positive", min(first, high, low, last) <= 0),
         ("volume is negative", volume < 0),
         ("high is below another price", high < max(first, last)),
         ("low is above another price", low > min(first, last)),
+        ("open time is before 1970", open_ms < 0),
         ("open time is not after the bar before", open_ms <= before_ms),
     )
-    return next((fault for fault, is_so in faults if is_so), "open time is off the timeframe's grid")
+    off = f"open time is off the timeframe's grid, by {open_ms % grid_ms / 1000:g} s after a full {_unit(grid_ms)}"
+    return next((fault for fault, is_so in faults if is_so), off)
+
+
+def _unit(grid_ms: int) -> str:
+    return "minute" if grid_ms == _MINUTE_MS else "hour" if grid_ms == _GRID_MS else f"{grid_ms // _MINUTE_MS} minutes"

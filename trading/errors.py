@@ -5,8 +5,13 @@ TradingError
 │   └── UnknownSymbol
 ├── Transient   the outside failed: try again
 └── Broken      an invariant is false: stop and tell a person
-    └── BadCandle     a candle that must not reach a strategy
+    ├── BadCandle     a candle that must not reach a strategy
+    └── StrategyFault a strategy that raised or gave no answer, see `trading.strategies.faults`
+
+Interrupted     something from outside ended what ran: it says nothing of the code that it hit
 """
+
+from datetime import UTC, datetime
 
 
 class TradingError(Exception):
@@ -14,6 +19,10 @@ class TradingError(Exception):
 
     Fields go positionally to `Exception`, and the text is made in `__str__`: only such exceptions survive a task queue.
     """
+
+
+class Interrupted(Exception):
+    """What ran was ended from outside, as by a time limit."""
 
 
 class Rejected(TradingError):
@@ -52,16 +61,23 @@ class Broken(TradingError):
 
 
 class BadCandle(Broken):
-    """A candle that must not reach a strategy: `open_ms` is its open time, `fault` what is wrong with it."""
+    """A candle that must not reach a strategy.
 
-    def __init__(self, open_ms: int, fault: str) -> None:
+    `open_ms` is its open time, `fault` what is wrong with it, with the numbers; `symbol` and `place`, such as file and
+    line, are empty where they are not known.
+    """
+
+    def __init__(self, open_ms: int, fault: str, symbol: str = "", place: str = "") -> None:
         super().__init__(fault)
-        self.args = (open_ms, fault)
+        self.args = (open_ms, fault, symbol, place)
         self.open_ms = open_ms
         self.fault = fault
+        self.symbol = symbol
+        self.place = place
 
     def __str__(self) -> str:
-        return f"candle {self.open_ms}: {self.fault}"
+        whose = f"{self.symbol} candle" if self.symbol else "candle"
+        return f"{whose} of {_utc(self.open_ms)}: {self.fault}" + (f"; {self.place}" if self.place else "")
 
 
 class UnknownSymbol(Rejected):
@@ -75,3 +91,13 @@ class UnknownSymbol(Rejected):
 
     def __str__(self) -> str:
         return f"unknown symbol {self.symbol!r}; known are: {', '.join(self.known)} (see configs/symbols.yaml)"
+
+
+def _utc(at_ms: int) -> str:
+    """Return a time to the minute, or as exactly as it is given; the number where there is no such date."""
+    try:
+        at = datetime.fromtimestamp(at_ms / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return f"{at_ms} ms since 1970"
+    form = "%Y-%m-%d %H:%M" if at_ms % 60_000 == 0 else "%Y-%m-%d %H:%M:%S"
+    return f"{at:{form}} UTC"

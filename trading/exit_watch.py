@@ -11,7 +11,8 @@ from trading.ports import Ledger
 from trading.positions import Position, StopMove
 from trading.risk import Verdict
 from trading.shared_indicators import SharedIndicators
-from trading.strategies import ExitNow, MoveStop, PositionView
+from trading.strategies import ExitNow, MoveStop, PositionView, StrategyFault
+from trading.strategies.faults import at_candle
 
 Answer = ExitNow | MoveStop | Refusal
 Written = StopMove | Verdict
@@ -119,7 +120,10 @@ class ExitWatch:
         if held is None or held.opened_ms > open_ms:
             return None
         row = self._row(strategy, candle) if rules.hook is not None else None
-        return rules.judged(float(candle.values[-1, CLOSE]), row, _view(held))
+        try:
+            return rules.judged(float(candle.values[-1, CLOSE]), row, _view(held))
+        except StrategyFault as fault:
+            raise fault.of(self._symbol, strategy, at_candle(open_ms)) from fault.__cause__
 
     def _row(self, strategy: str, candle: Candles) -> dict[str, float] | None:
         """Return what a hook is given of a candle; None where its indicators are not whole."""

@@ -12,13 +12,13 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from trading.candles import COLUMNS, VOLUME, Candles
-from trading.errors import Broken
 from trading.events import Refusal
 from trading.indicator_rows import IndicatorRows
 from trading.orders import Side
 from trading.positions import StopMove
 from trading.prices import shown
 from trading.sizing import in_ticks
+from trading.strategies.faults import answered, brief, is_its_own, raised
 from trading.strategies.position_rule import ExitNow, MoveStop, PositionRule, PositionView
 
 HOOK = "manage_position"
@@ -182,7 +182,7 @@ class ExitRules:
             row: What the hook is given; None where there is no row of indicators, so that it is not asked.
 
         Raises:
-            Broken: The hook answered with what is no answer.
+            StrategyFault: The hook raised, or answered with what is no answer.
         """
         own = None if self.hook is None or row is None else _of_hook(self.hook, row, position)
         if isinstance(own, ExitNow):
@@ -276,12 +276,21 @@ def _in_ticks(stop: float, tick_size: float, close: float, side: Side) -> float:
 
 
 def _of_hook(hook: PositionRule, row: Mapping[str, float], position: PositionView) -> ExitNow | MoveStop | None:
-    answer = hook.manage_position(row, position)
+    try:
+        answer = hook.manage_position(row, position)
+    except (Exception, SystemExit) as error:
+        if not is_its_own(error):
+            raise
+        raise raised(hook, HOOK, error, hook.manage_position, row) from error
     match answer:
         case None:
             return None
         case ExitNow(reason):
             return ExitNow(f"{HOOK}: {reason}")
-        case MoveStop(stop_loss, reason):
-            return MoveStop(float(stop_loss), f"{HOOK}: {reason}")
-    raise Broken(f"{type(hook).__name__}.{HOOK} answered {answer!r}; allowed are ExitNow, MoveStop and None")
+        case MoveStop(stop_loss, reason) if not isinstance(stop_loss, (str, bool)):
+            try:
+                return MoveStop(float(stop_loss), f"{HOOK}: {reason}")
+            except (TypeError, ValueError):
+                pass
+    allowed = "ExitNow, MoveStop with a number as its stop_loss, and None"
+    raise answered(hook, HOOK, brief(answer), allowed, hook.manage_position)

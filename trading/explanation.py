@@ -19,6 +19,7 @@ from trading.prices import shown
 from trading.replay.result import Booked, Trade, trades_of
 from trading.risk import OK, Check
 from trading.strategies import Strategy
+from trading.strategies.asked import signals_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +226,8 @@ def _rows(recorded: Recorded, terms: Terms) -> tuple[IndicatorRows | None, list[
 def _signal(rows: IndicatorRows, terms: Terms) -> Signal | None:
     if len(rows) < terms.min_rows_required:
         return None
-    frame = rows.frame()
-    return next(iter(terms.strategy.signals(frame).last(1, rows=frame, strategy=terms.strategy_name)), None)
+    said, _ = signals_of(terms.strategy, rows.frame(), last=1, name=terms.strategy_name)
+    return next(iter(said), None)
 
 
 def _values(rows: IndicatorRows | None, terms: Terms) -> list[Value]:

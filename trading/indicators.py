@@ -66,6 +66,17 @@ _MEMORYLESS = frozenset(
 """Functions that carry no sum from one candle to the next: over a longer series they give the same bits."""
 
 
+class NotFinite(Broken):
+    """An indicator has no value at a candle; `column` is its name and `value` what TA-Lib gave."""
+
+    def __init__(self, open_ms: int, column: str, value: float) -> None:
+        super().__init__(f"candle {open_ms}: indicator {column} is {value}, not a finite number")
+        self.args = (open_ms, column, value)
+        self.open_ms = open_ms
+        self.column = column
+        self.value = value
+
+
 @dataclass(frozen=True, slots=True)
 class Indicator:
     """A TA-Lib function, its parameters, and which of its outputs is meant.
@@ -190,7 +201,8 @@ def compute(candles: Candles, indicators: Mapping[str, Indicator], *, window: in
         rows: How many candles are asked for; fewer come back where the windows of the older ones are not whole.
 
     Raises:
-        Broken: The window is too short for an indicator, or TA-Lib gives no finite number for a candle.
+        NotFinite: TA-Lib gives no finite number for a candle.
+        Broken: The window is too short for an indicator.
     """
     plan = _plan(tuple(indicators.values()))
     if window < plan.shortest_window:
@@ -205,7 +217,7 @@ def compute(candles: Candles, indicators: Mapping[str, Indicator], *, window: in
     if not np.isfinite(table).all():
         row, column = np.argwhere(~np.isfinite(table))[0].tolist()
         name = ("close", *indicators)[column]
-        raise Broken(f"candle {result.open_ms[row]}: indicator {name} is {table[row, column]}, not a finite number")
+        raise NotFinite(int(result.open_ms[row]), name, float(table[row, column]))
     return result
 
 

@@ -12,6 +12,7 @@ at a candle's close rests there for the candles after it.
 
 import math
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
 import numpy as np
@@ -51,12 +52,14 @@ class FillTerms:
         spread: Full distance from bid to ask, in quote currency; market and stop fills pay half of it.
         slippage: What market and stop fills pay beyond that, in quote currency.
         commission_bps: Fee of every fill, in 1/10,000 of its value.
+        symbol: Whose fills these are, to tell of one that cannot be; empty where that is not known.
     """
 
     fill_at: Literal["next_open", "close"] = "next_open"
     spread: float = 0.0
     slippage: float = 0.0
     commission_bps: float = 0.0
+    symbol: str = ""
 
     def __post_init__(self) -> None:
         if not (self.spread >= 0 and self.slippage >= 0 and self.commission_bps >= 0):
@@ -350,12 +353,26 @@ def _protect(moment: _Moment, entry: Resting, market_ms: int) -> None:
 
 def _execute(moment: _Moment, order: Resting, units: float, price: float, *, market_ms: int, terms: FillTerms) -> None:
     if not 0 < price < float("inf"):
-        raise Broken(f"order {order.client_order_id} would fill at {price}")
+        raise Broken(_impossible(order, price, market_ms, terms))
     fee = terms.fee(units, price)
     moment.executions.append(Execution(order.client_order_id, order.leg, order.side, units, price, fee, market_ms))
     signed = order.side.sign * units
     moment.units, moment.average_price = _netted(moment.units, moment.average_price, signed, price)
     moment.settle(order, OrderState.FILLED, units)
+
+
+def _impossible(order: Resting, price: float, market_ms: int, terms: FillTerms) -> str:
+    """Return what is wrong with a fill at a price that cannot be, and what to change."""
+    at = f"{datetime.fromtimestamp(market_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
+    cost = terms.spread / 2 + terms.slippage
+    is_taken_off = cost > 0 and math.isfinite(price)
+    remedy = (
+        f"half the spread and the slippage ({cost:g}) are more than the price: lower venue.spread or venue.slippage"
+        if is_taken_off
+        else "correct the candle"
+    )
+    whose = f"{terms.symbol}: " if terms.symbol else ""
+    return f"{whose}order {order.client_order_id} would fill at {price:,.2f} in the candle at {at}: {remedy}"
 
 
 def _netted(held: float, average_price: float, signed: float, price: float) -> tuple[float, float]:

@@ -5,6 +5,9 @@ from functools import lru_cache
 from typing import Literal, Self
 from zoneinfo import ZoneInfo
 
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from trading.calendars import calendar_hours
@@ -95,6 +98,14 @@ class Session(BaseModel):
             return self.is_open(ms)
         except Rejected:
             return True
+
+    def are_open(self, times_ms: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return `may_be_open` of each of many times."""
+        if self.kind == "weekly":
+            return self._week.are_open(times_ms)
+        if self.kind == "always":
+            return np.ones(len(times_ms), np.bool_)
+        return np.fromiter(map(self.may_be_open, times_ms.tolist()), np.bool_, len(times_ms))
 
     @property
     def hours(self) -> str:
@@ -197,6 +208,13 @@ class _Week:
     def is_open(self, ms: int) -> bool:
         week = (_local_minute(self._zone, ms) + _EPOCH_MINUTE) % _WEEK_MINUTES
         return _is_within(week, self.opens, self.closes) and not self._break.holds(week)
+
+    def are_open(self, times_ms: NDArray[np.int64]) -> NDArray[np.bool_]:
+        utc = pd.DatetimeIndex(times_ms.astype("datetime64[ms]"), tz="UTC")
+        local_ms = utc.tz_convert(_zone(self._zone)).tz_localize(None).as_unit("ms").asi8
+        minutes, places = np.unique((local_ms // 60_000 + _EPOCH_MINUTE) % _WEEK_MINUTES, return_inverse=True)
+        is_open = [_is_within(one, self.opens, self.closes) and not self._break.holds(one) for one in minutes.tolist()]
+        return np.array(is_open, np.bool_)[places]
 
 
 def _is_within(minute: int, first: int, last: int) -> bool:

@@ -6,8 +6,10 @@ import numpy as np
 
 from trading.candles import Candles
 from trading.indicator_rows import IndicatorRows
-from trading.indicators import Indicator, compute
-from trading.strategies import Strategy
+from trading.indicators import Indicator, NotFinite, compute
+from trading.strategies import Strategy, StrategyFault
+from trading.strategies.asked import indicators_of
+from trading.strategies.faults import at_candle, class_path
 
 
 class SharedIndicators:
@@ -22,11 +24,12 @@ class SharedIndicators:
 
     def __init__(self, strategies: Mapping[str, Strategy]) -> None:
         """Plan it; at least one strategy, by the name of its book."""
+        self._strategies = strategies
         self._groups: dict[int, dict[str, Indicator]] = {}
         self._columns: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
         is_alone = len(strategies) == 1
         for book, strategy in strategies.items():
-            named, group = strategy.indicators(), self._groups.setdefault(strategy.startup_candle_count, {})
+            named, group = indicators_of(strategy), self._groups.setdefault(strategy.startup_candle_count, {})
             known = {indicator: column for column, indicator in group.items()}
             own = [name if is_alone else known.get(one, f"{book}.{name}") for name, one in named.items()]
             group.update(zip(own, named.values(), strict=True))
@@ -38,11 +41,26 @@ class SharedIndicators:
         """Compute the values at the last `rows` candles for which all windows are whole; see `trading.indicators`.
 
         Raises:
-            Broken: TA-Lib gives no finite number for a candle.
+            StrategyFault: TA-Lib gives no finite number for a candle.
         """
         count = max(0, min(rows, len(candles) - self.window + 1))
-        parts = [compute(candles, group, window=window, rows=count) for window, group in self._groups.items()]
+        try:
+            parts = [compute(candles, group, window=window, rows=count) for window, group in self._groups.items()]
+        except NotFinite as error:
+            raise self._fault(error) from error
         return parts[0] if len(parts) == 1 else _beside(parts)
+
+    def _fault(self, error: NotFinite) -> StrategyFault:
+        """Return which strategy of the symbol asked for the value that is none, and how it calls it."""
+        book, name = next(
+            (book, names[own.index(error.column)])
+            for book, (names, own) in self._columns.items()
+            if error.column in own
+        )
+        indicator = next(group[error.column] for group in self._groups.values() if error.column in group)
+        fault = f"{name}, {indicator}, is {error.value}, not a finite number"
+        place = f"indicators {at_candle(error.open_ms)}"
+        return StrategyFault(class_path(self._strategies[book]), place, fault, whose=("", book))
 
     def rows_of(self, book: str, rows: IndicatorRows) -> IndicatorRows:
         """Return what one strategy sees of the table: its own columns, by its own names."""

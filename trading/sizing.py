@@ -8,7 +8,8 @@ from msgspec import Struct
 from trading.events import Signal, SignalSide
 from trading.limits import RiskLimits
 
-_EXACT = Context(prec=64)
+_EXACT = Context(prec=700)
+"""Digits enough for any two floats, so that no size ends in an error of arithmetic."""
 
 
 class Levels(Struct):

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from trading.errors import Broken
 
@@ -14,11 +15,10 @@ def launch_lock(var_dir: Path) -> Iterator[None]:
     """Hold the folder for this process; the system lets go of it however the process ends.
 
     Raises:
-        Broken: Another launcher holds it.
+        Broken: Another launcher holds it, or nothing can be written there.
     """
-    var_dir.mkdir(parents=True, exist_ok=True)
     path = var_dir / "launcher.lock"
-    with path.open("a+", encoding="utf-8") as file:
+    with _opened(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -31,3 +31,14 @@ def launch_lock(var_dir: Path) -> Iterator[None]:
         file.write(f"{os.getpid()}\n")
         file.flush()
         yield
+
+
+def _opened(path: Path) -> TextIO:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise Broken(
+            f"nothing can be written in the folder {path.parent} ({error.strerror}): make it yours, or give the "
+            "launcher another one: TRADING__VAR_DIR=var2"
+        ) from error

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 import redis
 from pydantic import SecretStr
-from rich.console import Console
 from rich.text import Text
 
 from adapters import keys
@@ -22,6 +21,7 @@ from configs.settings import PREFIX, Settings
 from trading.errors import Broken, Transient
 from worker import embedded_redis, fleet
 from worker.checks import Health
+from worker.console import PlainConsole
 from worker.doctor import examine
 from worker.launch_lock import launch_lock
 from worker.live_view import LiveView
@@ -41,7 +41,7 @@ def run(
     symbols_per_worker: int = 1,
     table: bool = True,
     flower: bool = True,
-    console: Console | None = None,
+    console: PlainConsole | None = None,
 ) -> int:
     """Start Redis, workers, beat and Flower, keep them alive until Ctrl-C or SIGTERM, and stop them in order.
 
@@ -56,7 +56,7 @@ def run(
         Exit code: 0 after a clean stop, 1 when something could not be started (the reason was printed), 130 after a
         forced stop.
     """
-    console = console or Console(highlight=False, soft_wrap=True)
+    console = console or PlainConsole(soft_wrap=True)
     with StopSignals() as signals:
         try:
             with launch_lock(settings.var_dir):
@@ -75,7 +75,7 @@ def run(
 class Launch:
     """One run of the launcher."""
 
-    def __init__(self, settings: Settings, system: SystemConfig, console: Console, signals: StopSignals) -> None:
+    def __init__(self, settings: Settings, system: SystemConfig, console: PlainConsole, signals: StopSignals) -> None:
         self._settings = settings
         self._system = system
         self._console = console

@@ -6,7 +6,6 @@ from types import TracebackType
 from typing import Self
 
 import redis
-from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
@@ -14,6 +13,7 @@ from adapters.status import LedgerReader, SymbolStatus, read_status
 from configs.load import SystemConfig
 from configs.settings import Settings
 from trading.errors import Transient
+from worker.console import PlainConsole
 from worker.table import Overview, render
 from worker.var_files import short_path
 
@@ -27,7 +27,7 @@ class LiveView:
 
     def __init__(
         self,
-        console: Console,
+        console: PlainConsole,
         client: redis.Redis,
         ledger: LedgerReader,
         system: SystemConfig,

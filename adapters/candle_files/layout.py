@@ -1,5 +1,6 @@
 """How a text file of candles is laid out: encoding, delimiter, header, and which column holds what."""
 
+import csv
 import gzip
 import re
 import zlib
@@ -62,6 +63,22 @@ class Columns:
 
 
 @dataclass(frozen=True, slots=True)
+class Numbers:
+    """How numbers are written.
+
+    Attributes:
+        decimal: The mark before the decimals.
+        between: The mark between thousands; empty where there is none.
+    """
+
+    decimal: str = "."
+    between: str = ""
+
+
+_POINT, _COMMA = Numbers(".", ","), Numbers(",", ".")
+
+
+@dataclass(frozen=True, slots=True)
 class Layout:
     """How to read a text file.
 
@@ -73,7 +90,7 @@ class Layout:
 
     encoding: str
     delimiter: str
-    decimal: str
+    numbers: Numbers
     skipped_lines: int
     field_count: int
     columns: Columns
@@ -102,7 +119,7 @@ def layout_of(path: Path) -> Layout:
     return Layout(
         encoding,
         delimiter,
-        "," if _has_decimal_comma(sample, columns) else ".",
+        _numbers(path, sample, columns, delimiter),
         first,
         field_count,
         columns,
@@ -159,7 +176,10 @@ def _delimiter(path: Path, lines: Sequence[str]) -> tuple[str, int]:
 
 
 def _fields(line: str, delimiter: str) -> list[str]:
-    return [field.strip().strip('"') for field in line.split(delimiter)]
+    """Return the fields of a line; a delimiter within quotes is none, as in "4,386.02"."""
+    if '"' not in line:
+        return [field.strip() for field in line.split(delimiter)]
+    return [field.strip() for field in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])]
 
 
 def _is_header(fields: Sequence[str]) -> bool:
@@ -213,8 +233,31 @@ def _unnamed(path: Path, sample: Sequence[Sequence[str]]) -> Columns:
     return Columns(tuple(range(first)), tuple(range(first, first + 4)), volume, left_out=left_out)
 
 
-def _has_decimal_comma(sample: Sequence[Sequence[str]], columns: Columns) -> bool:
-    return any(re.fullmatch(r"-?\d+,\d+", fields[columns.prices[0]]) for fields in sample)
+def _numbers(path: Path, sample: Sequence[Sequence[str]], columns: Columns, delimiter: str) -> Numbers:
+    """Return how the prices are written; a file in which they could be read in two ways is refused."""
+    texts = [fields[number] for fields in sample for number in columns.prices]
+    for numbers in (_POINT, _COMMA):
+        if any(re.fullmatch(grouped(numbers), text) for text in texts if numbers.decimal in text):
+            return numbers
+    with_comma = [text for text in texts if re.fullmatch(r"-?\d+,\d+", text)]
+    has_point = any(re.fullmatch(r"-?\d+\.\d+", text) for text in texts)
+    if not with_comma:
+        volumes = [] if columns.volume is None else [fields[columns.volume] for fields in sample]
+        is_grouped = any(re.fullmatch(grouped(_POINT), text) for text in volumes)
+        return _POINT if has_point and is_grouped else Numbers()
+    if delimiter != "," or not all(re.fullmatch(r"-?[1-9]\d{0,2},\d{3}", text) for text in with_comma):
+        return _COMMA
+    if has_point:
+        return _POINT
+    whole, _, rest = with_comma[0].partition(",")
+    raise CandleFileError(
+        f"{path}: the price {with_comma[0]!r} may be {whole}{rest} or {whole}.{rest}: write it without a comma"
+    )
+
+
+def grouped(numbers: Numbers) -> str:
+    """Return the pattern of a number with a mark between its thousands, such as 4,386.02."""
+    return rf"[+-]?\d{{1,3}}(?:{re.escape(numbers.between)}\d{{3}})+(?:{re.escape(numbers.decimal)}\d*)?"
 
 
 def _kind(delimiter: str, field_count: int, columns: Columns, *, has_header: bool) -> str:

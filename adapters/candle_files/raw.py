@@ -9,11 +9,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from adapters.candle_files.layout import CandleFileError, Columns, Layout, columns_by_name, is_compressed, layout_of
+from adapters.candle_files.layout import (
+    CandleFileError,
+    Columns,
+    Layout,
+    Numbers,
+    columns_by_name,
+    grouped,
+    is_compressed,
+    layout_of,
+)
 from adapters.candle_files.stamps import Zone, read_stamps
+from adapters.sources.file import plain
 from trading.candle_checks import value_faults
 
 _PARQUET = ".parquet"
+PLAIN = Numbers()
 _MISPLACED = 0.1
 
 
@@ -65,7 +76,10 @@ def read_raw(path: Path, *, zone: Zone | None = None, time_format: str | None = 
         texts = texts.str.cat(table[number], sep=" ")
     if zone is None and columns.is_utc:
         zone = Zone("UTC")
-    raw = _made(path, table, texts, columns, layout.kind, zone, time_format, layout.skipped_lines + 1)
+    kind = layout.kind
+    if layout.numbers.between:
+        kind += f" (numbers as 1{layout.numbers.between}234{layout.numbers.decimal}5)"
+    raw = _made(path, table, texts, columns, kind, zone, time_format, layout.skipped_lines + 1, layout.numbers)
     if layout.skipped_lines == 0:
         _check_order_of_columns(path, raw)
     return raw
@@ -78,7 +92,7 @@ def _table(path: Path, layout: Layout) -> pd.DataFrame:
         table = pd.read_csv(
             path,
             sep=layout.delimiter,
-            decimal=layout.decimal,
+            decimal=layout.numbers.decimal,
             encoding=layout.encoding,
             compression="gzip" if is_compressed(path) else None,
             header=None,
@@ -92,7 +106,7 @@ def _table(path: Path, layout: Layout) -> pd.DataFrame:
             low_memory=False,
         )
     except (ValueError, OSError, EOFError, zlib.error) as error:
-        raise CandleFileError(f"{path}: cannot be read: {str(error).strip()}") from error
+        raise CandleFileError(f"{path}: cannot be read: {plain(error)}") from error
     table = table[~table.isna().all(axis=1)]
     longer = table[table[beyond].notna()]
     if len(longer):
@@ -129,25 +143,33 @@ def _made(
     zone: Zone | None,
     time_format: str | None,
     first_line: int,
+    numbers: Numbers = PLAIN,
 ) -> RawCandles:
     if table.empty:
         raise CandleFileError(f"{path}: no candles in it")
     stamps = read_stamps(texts, zone=zone, time_format=time_format, where=str(path))
-    numbers = [pd.to_numeric(table[number], errors="coerce").to_numpy(np.float64) for number in columns.prices]
-    numbers.append(
-        np.zeros(len(table))
-        if columns.volume is None
-        else pd.to_numeric(table[columns.volume], errors="coerce").to_numpy(np.float64)
-    )
+    values = [_values(table[number], numbers) for number in columns.prices]
+    values.append(np.zeros(len(table)) if columns.volume is None else _values(table[columns.volume], numbers))
     return RawCandles(
         stamps.open_ms,
         stamps.is_readable,
-        np.ascontiguousarray(np.column_stack(numbers)),
+        np.ascontiguousarray(np.column_stack(values)),
         table.index.to_numpy(np.int64) + first_line,
         f"{kind}; times: {stamps.kind}",
         columns.left_out,
         columns.volume is not None,
     )
+
+
+def _values(column: "pd.Series[Any]", numbers: Numbers) -> NDArray[np.float64]:
+    """Return a column as numbers; NaN for what is none."""
+    if not pd.api.types.is_numeric_dtype(column) and numbers != PLAIN:
+        texts = column.astype("string").str.strip()
+        is_grouped = texts.str.fullmatch(grouped(numbers)).fillna(False)
+        texts = texts.mask(is_grouped, texts.str.replace(numbers.between, "", regex=False))
+        texts = texts.mask(texts.str.contains(numbers.between, regex=False))  # a mark where none can be
+        column = texts.str.replace(numbers.decimal, ".", regex=False)
+    return np.asarray(pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan))
 
 
 def _check_order_of_columns(path: Path, raw: RawCandles) -> None:

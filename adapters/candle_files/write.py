@@ -7,19 +7,18 @@ from pathlib import Path
 import pandas as pd
 
 from adapters.candle_files.layout import CandleFileError
-from adapters.sources.file import read_candles
+from adapters.sources.file import read_unspaced
 from trading.candles import Candles
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 
 
-def write_candles(path: Path, candles: Candles, *, timeframe: str, overwrite: bool = False) -> None:
+def write_candles(path: Path, candles: Candles, *, overwrite: bool = False) -> None:
     """Write candles, and read them back before the file gets its name.
 
     Args:
         path: Ends in one of `SUFFIXES`.
         candles: At least one, checked.
-        timeframe: Theirs.
 
     Raises:
         CandleFileError: The file is there already, its name has another ending, or it could not be written.
@@ -33,7 +32,7 @@ def write_candles(path: Path, candles: Candles, *, timeframe: str, overwrite: bo
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
             written = Path(folder) / f"new{suffix}"
             _write(written, candles)
-            if read_candles(written, timeframe=timeframe) != candles:
+            if read_unspaced(written) != candles:
                 raise CandleFileError(f"{path}: what was written is not what is read back; nothing was kept")
             written.replace(path)
     except OSError as error:

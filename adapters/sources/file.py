@@ -1,9 +1,12 @@
 """Recorded candles of a CSV or Parquet file, played as an exchange would have shown them."""
 
+import gzip
+import shlex
 import zlib
 from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +17,16 @@ from numpy.typing import NDArray
 from adapters import clock
 from adapters.sources.market_clock import AnchorStore, Speed
 from adapters.sources.played import PlayedSource
+from trading.candle_checks import timeframe_of
 from trading.candles import COLUMNS, Candles, timeframe_ms
 
 _SUFFIXES = (".csv", ".csv.gz", ".parquet")
 _NEEDED = ("timestamp", *COLUMNS)
 _SECONDS_BELOW = 100_000_000_000  # as seconds this is the year 5138, as milliseconds 1973
+_YEAR_9999_MS = 253_370_764_800_000
 _NOT_A_TIME = np.iinfo(np.int64).min
+_SHOWN = 120
+_VERBS = "celery -A tasks trading candles"
 
 
 class FileSource(PlayedSource):
@@ -59,6 +66,10 @@ class FileSource(PlayedSource):
     def __repr__(self) -> str:
         return f"<FileSource {self.symbol} {str(self.path)!r}>"
 
+    def place_of(self, open_ms: int) -> str:
+        """Return where the candle of an open time stands, and how to look at the whole file."""
+        return f"{place_of(self.path, open_ms)}; look at it: {_VERBS} check {shlex.quote(str(self.path))}"
+
 
 class FileTape:
     """A tape over candles in memory, at least one."""
@@ -94,14 +105,36 @@ def read_candles(path: Path | str, *, timeframe: str) -> Candles:
             naive, repeated or out of order (the message names the line), or candles of another timeframe.
     """
     path = Path(path)
-    if not path.name.endswith(_SUFFIXES):
-        raise ValueError(f"candle file {str(path)!r}: found {path.suffix!r}, allowed are {', '.join(_SUFFIXES)}")
-    if not path.is_file():
-        raise ValueError(f"candle file {str(path)!r}: there is no such file; allowed are {', '.join(_SUFFIXES)}")
-    found = path.stat()
-    candles = _read(path.resolve(), found.st_mtime_ns, found.st_size)
+    candles = read_unspaced(path)
     _check_spacing(candles, timeframe, path)
     return candles
+
+
+def read_unspaced(path: Path) -> Candles:
+    """Read a file of candles as `read_candles` does, of whatever timeframe they are."""
+    if not path.is_file():
+        raise ValueError(f"candle file {str(path)!r}: there is no such file; allowed are {', '.join(_SUFFIXES)}")
+    if not path.name.endswith(_SUFFIXES):
+        fault = f"its name ends in {path.suffix!r}, allowed are {', '.join(_SUFFIXES)}"
+        raise ValueError(f"candle file {str(path)!r}: {fault}; {_mend(path)}")
+    found = path.stat()
+    return _read(path.resolve(), found.st_mtime_ns, found.st_size)
+
+
+def plain(error: Exception) -> str:
+    """Return what pandas says of a file that it cannot read, without the words for programmers."""
+    return str(error).strip().removeprefix("Error tokenizing data. C error: ")
+
+
+def place_of(path: Path, open_ms: int) -> str:
+    """Return where the candle of an open time stands in a file, and what is there."""
+    try:
+        rows = np.flatnonzero(read_unspaced(path).open_ms == open_ms)
+        where = _place(path, int(rows[0])) if len(rows) else ""
+        text = f" is {_line(path, int(rows[0]))[1][:_SHOWN]!r}" if where and path.suffix != ".parquet" else ""
+    except (ValueError, OSError):  # the file has changed since
+        where = text = ""
+    return f"candle file {str(path)!r}{', ' if where else ''}{where}{text}"
 
 
 @lru_cache(maxsize=64)
@@ -111,7 +144,7 @@ def _read(path: Path, _mtime_ns: int, _size_bytes: int) -> Candles:
     if missing:
         raise ValueError(
             f"candle file {str(path)!r}: no column {', '.join(missing)}; "
-            f"found {', '.join(map(str, table.columns))}; needed {', '.join(_NEEDED)}"
+            f"found {', '.join(map(str, table.columns))}; needed {', '.join(_NEEDED)}; {_mend(path)}"
         )
     if table.empty:
         raise ValueError(f"candle file {str(path)!r}: no candles in it")
@@ -128,8 +161,12 @@ def _read_table(path: Path) -> pd.DataFrame:
         if path.suffix != ".parquet":
             return pd.read_csv(path)
         table = pd.read_parquet(path)
+    except pd.errors.EmptyDataError as error:
+        raise ValueError(f"candle file {str(path)!r}: is empty") from error
+    except (UnicodeDecodeError, gzip.BadGzipFile) as error:  # another encoding or another name than it should have
+        raise ValueError(f"candle file {str(path)!r}: cannot be read: {error}; {_mend(path)}") from error
     except (ValueError, OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"candle file {str(path)!r}: cannot be read: {error}") from error
+        raise ValueError(f"candle file {str(path)!r}: cannot be read: {plain(error)}") from error
     return table.reset_index() if "timestamp" in table.index.names else table
 
 
@@ -143,7 +180,7 @@ def _open_ms(stamps: "pd.Series[Any]", path: Path) -> NDArray[np.int64]:
     if times.isna().any():
         raise _bad_stamp(path, int(times.isna().to_numpy().argmax()), "no timestamp")
     if times.dt.tz is None:
-        raise _bad_stamp(path, 0, f"timestamp {stamps.iloc[0]} has no time zone; allowed is UTC with Z at the end")
+        raise _without_zone(path, 0, stamps.iloc[0])
     return pd.DatetimeIndex(times).tz_convert("UTC").as_unit("ms").asi8.copy()
 
 
@@ -151,6 +188,10 @@ def _from_epoch(stamps: NDArray[np.float64], path: Path) -> NDArray[np.int64]:
     unreadable = ~np.isfinite(stamps)
     if unreadable.any():
         raise _bad_stamp(path, int(unreadable.argmax()), "no timestamp")
+    is_other = np.abs(stamps) >= _YEAR_9999_MS
+    if is_other.any():
+        row = int(is_other.argmax())
+        raise _bad_stamp(path, row, f"timestamp {stamps[row]:.0f} is neither seconds nor milliseconds since 1970")
     scale = 1_000 if np.abs(stamps).max() < _SECONDS_BELOW else 1
     return np.rint(stamps * scale).astype(np.int64)
 
@@ -164,7 +205,7 @@ def _one_by_one(stamps: "pd.Series[Any]", path: Path) -> NDArray[np.int64]:
         except ValueError as error:
             raise _bad_stamp(path, row, f"timestamp {text!r} cannot be read as ISO 8601") from error
         if time.tzinfo is None:
-            raise _bad_stamp(path, row, f"timestamp {text} has no time zone; allowed is UTC with Z at the end")
+            raise _without_zone(path, row, text)
         open_ms[row] = round(time.timestamp() * 1_000)
     return open_ms
 
@@ -184,12 +225,36 @@ def _check_spacing(candles: Candles, timeframe: str, path: Path) -> None:
     spacings_ms, times = np.unique(np.diff(candles.open_ms), return_counts=True)
     usual_ms = int(spacings_ms[times.argmax()])
     if usual_ms != timeframe_ms(timeframe):
-        raise ValueError(
-            f"candle file {str(path)!r}: most candles are {usual_ms // 1_000} s apart, "
+        fault = (
+            f"most candles are {usual_ms / 1_000:g} s apart, "
             f"but timeframe {timeframe!r} is {timeframe_ms(timeframe) // 1_000} s"
         )
+        remedy = f"set the symbol's timeframe to {timeframe_of(usual_ms)!r}"
+        if usual_ms < timeframe_ms(timeframe):
+            remedy += f", or make: {_VERBS} resample {shlex.quote(str(path))} OUT.csv --timeframe {timeframe}"
+        raise ValueError(f"candle file {str(path)!r}: {fault}{'; ' + remedy if timeframe_of(usual_ms) else ''}")
 
 
-def _bad_stamp(path: Path, row: int, fault: str) -> ValueError:
-    place = f"row {row + 1}" if path.suffix == ".parquet" else f"line {row + 2}"
-    return ValueError(f"candle file {str(path)!r}, {place}: {fault}")
+def _without_zone(path: Path, row: int, stamp: object) -> ValueError:
+    fault = f"timestamp {stamp} has no time zone; allowed is UTC with Z at the end"
+    return _bad_stamp(path, row, fault, " --timezone ZONE")
+
+
+def _bad_stamp(path: Path, row: int, fault: str, options: str = "") -> ValueError:
+    return ValueError(f"candle file {str(path)!r}, {_place(path, row)}: {fault}; {_mend(path, options)}")
+
+
+def _mend(path: Path, options: str = "") -> str:
+    """Return how to make a file that can be played of one that cannot, as it is."""
+    return f"make one that is played: {_VERBS} convert {shlex.quote(str(path))} OUT.csv{options}"
+
+
+def _place(path: Path, row: int) -> str:
+    return f"row {row + 1}" if path.suffix == ".parquet" else f"line {_line(path, row)[0]}"
+
+
+def _line(path: Path, row: int) -> tuple[int, str]:
+    """Return number and text of the line on which a row of a CSV file stands; blank lines are none."""
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+        filled = ((number, line.strip()) for number, line in enumerate(file, start=1) if line.strip())
+        return next(islice(filled, row + 1, None), (row + 2, ""))

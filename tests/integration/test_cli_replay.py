@@ -125,7 +125,14 @@ def test_table_names_trades_and_what_refused(configs: Path) -> None:
         (["--symbol", "XAUUSD", "--symbol", "XAUUSD"], ExitCode.USAGE, "named twice"),
         (["--symbol", "XAUUSD", "--report", "no-such-folder/page.html"], ExitCode.USAGE, "there is no folder"),
         (["--symbol", "XAUUSD", "--report", "."], ExitCode.USAGE, "is a directory"),
-        (["--symbol", "XAUUSD", "--periods-per-year", "0"], ExitCode.USAGE, "is not in the range x>0"),
+        (["--symbol", "XAUUSD", "--periods-per-year", "0"], ExitCode.USAGE, "is not in the range 0<x<=366"),
+        (["--symbol", "XAUUSD", "--periods-per-year", "nan"], ExitCode.USAGE, "nan is not in the range 0<x<=366"),
+        (["--symbol", "XAUUSD", "--from", "2026-03-03", "--to", "2026-03-02"], ExitCode.USAGE, "they are reversed"),
+        (
+            ["--symbol", "XAUUSD", "--set", "venue.spread=1e9"],
+            ExitCode.NO,
+            "2026-03-02 00:27 UTC: half the spread and the slippage (5e+08) are more than the price: lower",
+        ),
         (["--symbol", "XAUUSD", "--from", "today"], ExitCode.USAGE, "allowed is an ISO instant"),
         (["--symbol", "XAUUSD", "--from", "2030-01-01"], ExitCode.NO, "no candle of XAUUSD to replay: there are 400"),
         (["--symbol", "XAUUSD", "--set", "units"], ExitCode.USAGE, "allowed is KEY=VALUE"),
@@ -141,3 +148,46 @@ def test_what_cannot_be_replayed_is_told(configs: Path, arguments: list[str], ex
     result = run(configs, *arguments)
 
     assert (result.exit_code, words in result.output) == (exit_code, True), result.output
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_bad_candle_is_told_with_its_time_symbol_numbers_and_place(configs: Path, tmp_path: Path, suffix: str) -> None:
+    frame = generated_candles("XAUUSD", CANDLES, seed=3).frame().reset_index()
+    frame.loc[200, "high"] = 1.0
+    path = tmp_path / f"bad.{suffix}"
+    frame.to_csv(path, index=False) if suffix == "csv" else frame.to_parquet(path, index=False)
+
+    result = run(configs, "--symbol", "XAUUSD", "--candles", str(path))
+
+    assert (result.exit_code, result.stdout) == (ExitCode.NO, "")
+    assert "XAUUSD candle of 2026-03-02 03:20 UTC: high is below another price (open " in result.stderr
+    assert ", high 1, low " in result.stderr
+    assert f"bad.{suffix}', {'line 202 is' if suffix == 'csv' else 'row 201'}" in result.stderr
+    assert f"look at it: celery -A tasks trading candles check {path}\n" in result.stderr
+
+
+def test_file_that_needs_converting_is_refused_with_the_way_to_do_it(configs: Path, tmp_path: Path) -> None:
+    path = tmp_path / "semicolons.csv"
+    path.write_text((configs / "gold.csv").read_text().replace(",", ";"))
+
+    result = run(configs, "--symbol", "XAUUSD", "--candles", str(path))
+
+    assert result.exit_code == ExitCode.NO
+    assert result.stderr.startswith(f"error: XAUUSD: candle file '{path}': no column timestamp, open")
+    assert f"candles convert {path} OUT.csv" in result.stderr
+
+
+def test_candles_missing_within_sessions_are_told(configs: Path, tmp_path: Path) -> None:
+    whole = generated_candles("XAUUSD", CANDLES, seed=3)
+    path = write_candles(tmp_path / "gap.csv", whole[:100].then(whole[140:200]).then(whole[203:]))
+    arguments = ("--symbol", "XAUUSD", "--candles", str(path))
+
+    found = answer(configs, *arguments)["symbols"]["XAUUSD"]["missing"]
+    later = answer(configs, *arguments, "--from", "2026-03-02T03:30")["symbols"]["XAUUSD"]["missing"]
+    shown = run(configs, *arguments).stdout
+
+    assert found == {"candles": 43, "holes": 2, "first_ms": int(whole.open_ms[99])}
+    assert later == {"candles": 0, "holes": 0, "first_ms": None}
+    told = "XAUUSD: 43 candles are missing within its sessions, in 2 holes, the first after 2026-03-02 01:39 UTC"
+    assert told in shown
+    assert "missing" not in run(configs, "--symbol", "XAUUSD").stdout

@@ -1,7 +1,7 @@
 """What is wrong, doubtful or remarkable in a run of candles, and where."""
 
 from trading.candle_checks.findings import Found, Place, Weight
-from trading.candle_checks.gaps import Gap, GapKind, find_gaps
+from trading.candle_checks.gaps import Gap, GapKind, Hours, find_gaps, missing_times
 from trading.candle_checks.order import later_twins, out_of_order, timeframe_of, usual_spacing_ms
 from trading.candle_checks.run import Market, examine
 from trading.candle_checks.values import VALUE_FAULTS, value_faults
@@ -11,12 +11,14 @@ __all__ = [
     "Found",
     "Gap",
     "GapKind",
+    "Hours",
     "Market",
     "Place",
     "Weight",
     "examine",
     "find_gaps",
     "later_twins",
+    "missing_times",
     "out_of_order",
     "timeframe_of",
     "usual_spacing_ms",

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading.candle_checks.findings import Found, Place, Weight, found
-from trading.candle_checks.gaps import Gap, GapKind, find_gaps
+from trading.candle_checks.gaps import Gap, GapKind, Hours, find_gaps
 from trading.candle_checks.order import later_twins, out_of_order
 from trading.candle_checks.values import value_faults
 from trading.candles import CLOSE, COLUMNS, HIGH, LOW, OPEN, VOLUME
@@ -35,13 +35,13 @@ class Market:
 
     Attributes:
         length_ms: Of a candle.
-        is_open: Whether the market is open at a time in milliseconds; None when its hours are not known.
+        are_open: The trading hours; None when they are not known.
         now_ms: Real time, milliseconds since the epoch.
         written_ms: When the file was written.
     """
 
     length_ms: int
-    is_open: Callable[[int], bool] | None
+    are_open: Hours | None
     now_ms: int
     written_ms: int
 
@@ -64,7 +64,7 @@ class _Look:
         self._market = market
         self._times, first = np.unique(open_ms, return_index=True)
         self._sorted = values[first]
-        self._gaps = find_gaps(self._times, length_ms=market.length_ms, is_open=market.is_open)
+        self._gaps = find_gaps(self._times, length_ms=market.length_ms, are_open=market.are_open)
 
     def wrong(self) -> Iterator[Found]:
         for name, flags in value_faults(self._values).items():
@@ -77,9 +77,8 @@ class _Look:
         yield self._rows("off the grid", Weight.WRONG, off != 0, lambda row: f"{off[row] / 1000:g} s after a full bar")
         yield self._unfinished()
         yield self._of_kind(GapKind.GAP, Weight.WRONG)
-        if self._market.is_open is not None and self._market.length_ms < _DAY_MS:
-            opens = map(self._market.is_open, self._open_ms.tolist())
-            closed = ~np.fromiter(opens, np.bool_, len(self._open_ms))
+        if self._market.are_open is not None and self._market.length_ms < _DAY_MS:
+            closed = ~self._market.are_open(self._open_ms)
             yield self._rows("outside hours", Weight.WRONG, closed, lambda _: "the market is closed then")
 
     def doubts(self) -> Iterator[Found]:
@@ -90,7 +89,7 @@ class _Look:
         yield self._thin_end()
 
     def notes(self) -> Iterator[Found]:
-        if self._market.is_open is not None:
+        if self._market.are_open is not None:
             yield self._of_kind(GapKind.EDGE, Weight.NOTE)
         yield self._of_kind(GapKind.BREAK, Weight.NOTE)
         yield self._of_kind(GapKind.WEEKEND, Weight.NOTE)

@@ -8,7 +8,7 @@ import numpy as np
 
 from trading.bus import LocalBus
 from trading.candles import Candles, first_fault, timeframe_ms
-from trading.errors import Transient
+from trading.errors import BadCandle, Transient
 from trading.events import Event, EventType, NewCandle, correlation_id
 from trading.feed import Shown
 from trading.flow import End, EndReason, Wake
@@ -40,6 +40,7 @@ class FetchTerms:
         history_count: Candles before the first one decided, for the indicators to begin with.
         repeat_last: Without a new candle hand on the last one again, so that every tick is evaluated.
         is_replay: The source plays history: each candle counts as seen at its own close.
+        place_of: Says of an open time, milliseconds since the epoch, where its candle stands, such as file and line.
     """
 
     retry_attempts: int
@@ -50,6 +51,7 @@ class FetchTerms:
     retry_delay_s: float = 0.2
     batch_limit: int = BATCH_LIMIT
     is_replay: bool = False
+    place_of: Callable[[int], str] | None = None
 
 
 class DataFetchingService(Service[Wake, NewCandle]):
@@ -192,7 +194,7 @@ class DataFetchingService(Service[Wake, NewCandle]):
         else:
             until_ms = fence_ms - 1
         history = self._ask(lambda: self._source.history(until_ms, count=self._terms.history_count))
-        while (fault := first_fault(history, timeframe=self._timeframe)) is not None:
+        while (fault := self._first_fault(history)) is not None:
             self._fetch_failed(f"{fault} (in the history before it began: going on without it)", fault.open_ms)
             history = history[int((history.open_ms == fault.open_ms).argmax()) + 1 :]
         cursor_ms = history.last_open_ms if len(history) else until_ms
@@ -205,7 +207,7 @@ class DataFetchingService(Service[Wake, NewCandle]):
         Raises:
             BadCandle: The first one is bad. The cursor stays before it, so it is asked for again, and nothing is lost.
         """
-        fault = first_fault(fresh, timeframe=self._timeframe)
+        fault = self._first_fault(fresh)
         if fault is None:
             return fresh
         first_bad = int((fresh.open_ms == fault.open_ms).argmax())
@@ -214,6 +216,13 @@ class DataFetchingService(Service[Wake, NewCandle]):
             self._fetch_failed(str(fault), fault.open_ms)
             raise fault
         return good
+
+    def _first_fault(self, candles: Candles) -> BadCandle | None:
+        fault = first_fault(candles, timeframe=self._timeframe)
+        if fault is None:
+            return None
+        place = self._terms.place_of(fault.open_ms) if self._terms.place_of else ""
+        return BadCandle(fault.open_ms, fault.fault, self.symbol, place)
 
     def _ask(self, question: Callable[[], T]) -> T:
         delay_s = self._terms.retry_delay_s

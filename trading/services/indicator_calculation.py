@@ -11,6 +11,7 @@ from trading.ports import SymbolStore
 from trading.regime import RegimeRule, regimes
 from trading.services.base import Service
 from trading.shared_indicators import SharedIndicators
+from trading.strategies import StrategyFault
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,11 @@ class IndicatorCalculationService(Service[NewCandle, IndicatorsUpdated]):
         new = message.candles
         history = self._history(message, new)
         candles = history.then(new)
-        rows = self._computed(history, candles)
+        try:
+            rows = self._computed(history, candles)
+        except StrategyFault as fault:
+            _, name = fault.whose
+            raise fault.of(self.symbol, name) from fault.__cause__
         found = self._regimes(candles, len(new))
         self._bus.tell(lambda: self._changes(message, found))
         self._recent, self._rows = candles[-self.history_count :], rows[-self._terms.recent_rows_limit :]

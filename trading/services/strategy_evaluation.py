@@ -29,7 +29,8 @@ from trading.indicator_rows import IndicatorRows
 from trading.lifecycle import DesiredState
 from trading.services.base import Service
 from trading.shared_indicators import SharedIndicators
-from trading.strategies import PositionRule, Strategy
+from trading.strategies import PositionRule, Strategy, StrategyFault
+from trading.strategies.asked import signals_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,10 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
         said: list[Signal] = []
         for name, strategy in self._strategies.items():
             frame = self._shared.rows_of(name, rows).frame()
-            said += strategy.signals(frame).last(count, rows=frame, strategy=name)
+            try:
+                said += signals_of(strategy, frame, last=count, name=name)[0]
+            except StrategyFault as fault:
+                raise fault.of(self.symbol, name) from fault.__cause__
         return said if self._is_alone else sorted(said, key=attrgetter("open_ms"))
 
     @property

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from trading.strategies.asked import made
 from trading.strategies.base import Strategy
 from trading.strategies.donchian_breakout import DonchianBreakout
 from trading.strategies.ema_cross import EmaCross
+from trading.strategies.faults import is_its_own, own_lines, told
 from trading.strategies.macd_cross import MacdCross
 from trading.strategies.rsi_reversion import RsiReversion
 from trading.strategies.sma_cross import SmaCross
@@ -32,8 +34,9 @@ def load_strategy(name: str, params: Mapping[str, Any]) -> Strategy:
     Raises:
         ValueError: There is no such strategy, or what is found there is none.
         pydantic.ValidationError: A parameter is unknown or out of bounds (also a ValueError).
+        StrategyFault: Its code raised, or its indicators are none.
     """
-    return strategy_class(name)(**params)
+    return made(strategy_class(name), params)
 
 
 def strategy_class(name: str) -> type[Strategy]:
@@ -63,11 +66,21 @@ def _imported(name: str) -> object:
     importlib.invalidate_caches()
     try:
         module = importlib.import_module(module_name)
-    except (ImportError, ValueError) as error:  # ValueError is what an empty module name gives
-        raise _unusable(name, f"cannot be imported from {here} or the Python path: {error}") from error
+    except (Exception, SystemExit) as error:  # the user's file is run: anything may come out of it
+        if not is_its_own(error):
+            raise
+        raise _unimportable(name, here, error) from error
     if not hasattr(module, class_name):
         raise _unusable(name, f"does not exist: {module.__file__} has no {class_name!r}")
     return getattr(module, class_name)
+
+
+def _unimportable(name: str, here: str, error: BaseException) -> ValueError:
+    """Return what is said of a file that is not there, or that is there and raises."""
+    lines = own_lines(error)
+    if not lines:
+        return _unusable(name, f"cannot be imported from {here} or the Python path: {error}")
+    return ValueError(f"strategy {name!r} cannot be imported: {'; '.join([told(error), *lines])}")
 
 
 def _unusable(name: str, fault: str) -> ValueError:

@@ -1,6 +1,8 @@
 """What a strategy says about a run of candles, and how it is turned into signals."""
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -9,12 +11,22 @@ from numpy.typing import NDArray
 
 from trading.errors import Broken
 from trading.events import Signal, SignalSide
+from trading.strategies.faults import brief
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 _BUY, _SELL, _CLOSE = 1, -1, 2
 _SIDES = {_BUY: SignalSide.BUY, _SELL: SignalSide.SELL, _CLOSE: SignalSide.CLOSE}
+
+
+class UnusableSignals(Broken):
+    """What a strategy said of a row cannot be used; `row` counts from the first of those it was given."""
+
+    def __init__(self, what: str, row: int) -> None:
+        super().__init__(what)
+        self.args = (what, row)
+        self.row = row
 
 
 class Signals:
@@ -55,7 +67,7 @@ class Signals:
             size_units: Size to trade, above zero; None and NaN leave it to the risk settings.
 
         Raises:
-            Broken: A row is already a sell, a size is not above zero, or `where` has another shape or other values.
+            Broken: A row is already a sell, a size is not above zero, or an argument has another shape or other values.
         """
         prices = {"stop_loss": stop_loss, "take_profit": take_profit, "size_units": size_units}
         return self._enter(_BUY, where, reason, prices)
@@ -72,17 +84,18 @@ class Signals:
         """Ask to be short after the rows where `where` is true; the arguments are those of `buy`.
 
         Raises:
-            Broken: A row is already a buy, a size is not above zero, or `where` has another shape or other values.
+            Broken: A row is already a buy, or as for `buy`.
         """
         prices = {"stop_loss": stop_loss, "take_profit": take_profit, "size_units": size_units}
         return self._enter(_SELL, where, reason, prices)
 
     def close(self, where: Flags, *, reason: str) -> Self:
         """Ask to be flat after the rows where `where` is true and no entry is asked for."""
+        words = _words(reason)
         for row in self._rows_of(where).tolist():
             if not self._sides[row]:
                 self._sides[row] = _CLOSE
-                self._reasons[row] = reason
+                self._reasons[row] = words
         return self
 
     def last(self, count: int, *, rows: pd.DataFrame, strategy: str) -> list[Signal]:
@@ -93,13 +106,17 @@ class Signals:
             strategy: Name of the strategy.
 
         Raises:
-            Broken: The strategy answered for another number of rows.
+            Broken: The strategy answered for another number of rows, took a row or the close away, or gave an infinite
+                price or size for one of the signals.
         """
         if len(rows) != len(self):
-            raise Broken(f"strategy {strategy} answered for {len(self)} rows, and was given {len(rows)}")
+            raise Broken(f"answered for {len(self)} rows, and was given {len(rows)}")
         first = max(0, len(self) - count)
-        found = (np.flatnonzero(self._sides[first:]) + first).tolist()
-        return list(self._signals(found, rows, strategy)) if found else []
+        found = np.flatnonzero(self._sides[first:]) + first
+        if not len(found):
+            return []
+        self._refuse_infinite(found)
+        return list(self._signals(found.tolist(), rows, strategy))
 
     def unusable(self) -> list[tuple[int, str, float]]:
         """Return (row, name, value) of what was given for an entry and is no price or size: NaN, infinite, not above 0.
@@ -111,7 +128,7 @@ class Signals:
         ]
 
     def _signals(self, found: list[int], rows: pd.DataFrame, strategy: str) -> Iterator[Signal]:
-        open_ms, close = rows.index.to_numpy(), rows["close"].to_numpy()
+        open_ms, close = rows.index.to_numpy(), _close(rows)
         for row in found:
             prices = {name: float(values[row]) for name, values in self._values.items() if values[row] > 0}
             yield Signal(
@@ -125,27 +142,47 @@ class Signals:
                 size_units=prices.get("size_units"),
             )
 
+    def _refuse_infinite(self, found: NDArray[np.intp]) -> None:
+        for name, values in self._values.items():
+            is_infinite = np.isinf(values[found])
+            if is_infinite.any():
+                row = int(found[is_infinite.argmax()])
+                raise UnusableSignals(f"{name} is {values[row]}; allowed is a finite number, or None for none", row)
+
     def _enter(self, side: int, where: Flags, reason: str, prices: Mapping[str, Floats | float | None]) -> Self:
-        found = self._rows_of(where)
+        found, words = self._rows_of(where), _words(reason)
         if not len(found):
             return self
-        if (self._sides[found] == -side).any():
-            raise Broken(f"one row is both a buy and a sell: {reason}")
+        values = {name: _numbers(name, given, len(self)) for name, given in prices.items() if given is not None}
+        is_other = self._sides[found] == -side
+        if is_other.any():
+            row = int(found[is_other.argmax()])
+            before = f"it was said before: {self._reasons[row]}; allowed is one of the two"
+            raise UnusableSignals(f"one row is both a buy and a sell: {words}; {before}", row)
         new = found[self._sides[found] != side]
         self._sides[new] = side
         for row in new.tolist():
-            self._reasons[row] = reason
-        for name, given in prices.items():
-            if given is not None:
-                self._set(name, new, np.broadcast_to(given, len(self))[new])
-        if prices["size_units"] is not None and (self._values["size_units"][new] <= 0).any():
-            raise Broken(f"a size is not above zero: {reason}")
+            self._reasons[row] = words
+        for name, given in values.items():
+            self._set(name, new, given[new])
+        if "size_units" in values:
+            self._refuse_no_size(new, words)
         return self
+
+    def _refuse_no_size(self, rows: NDArray[np.intp], words: str | None) -> None:
+        is_none = self._values["size_units"][rows] <= 0
+        if is_none.any():
+            row = int(rows[is_none.argmax()])
+            found = f"size_units is {self._values['size_units'][row]:g}"
+            raise UnusableSignals(
+                f"a size is not above zero: {found}, None leaves it to the risk settings: {words}", row
+            )
 
     def _rows_of(self, where: Flags) -> NDArray[np.intp]:
         flags = np.asarray(where)
         if flags.shape != self._sides.shape:
-            raise Broken(f"`where` has shape {flags.shape}, and there are {len(self)} rows")
+            found = f"has shape {flags.shape}" if flags.dtype != np.object_ or flags.ndim else f"is {brief(where)}"
+            raise Broken(f"`where` {found}, and there are {len(self)} rows; allowed is a boolean for each row")
         if flags.dtype != np.bool_:  # NaN would count as true
             raise Broken(f"`where` holds {flags.dtype}, allowed are booleans{_first_nan(flags)}")
         return flags.nonzero()[0]
@@ -160,6 +197,51 @@ class Signals:
         if name not in self._values:
             self._values[name] = np.full(len(self), np.nan)
         return self._values[name]
+
+
+def _close(rows: pd.DataFrame) -> Floats:
+    close = rows["close"].to_numpy() if "close" in rows.columns else np.empty(0)
+    if not len(close) or close.dtype != np.float64 or not close.min() > 0:  # NaN is not above zero either
+        raise Broken("it changed the column close of its rows; change a copy of them, rows.copy()")
+    return close
+
+
+def _words(reason: object) -> str | None:
+    if reason is not None and not isinstance(reason, str):
+        raise Broken(f"`reason` is {brief(reason)}; allowed is one text for all rows of a call")
+    return reason
+
+
+def _numbers(name: str, given: object, count: int) -> Floats:
+    """Return a price or size for each row.
+
+    Raises:
+        Broken: It has another shape, or holds what is no number.
+    """
+    values = np.asarray(given)
+    if values.dtype == np.object_:
+        values = _of_objects(name, values)
+    elif values.dtype.kind not in "fiu":
+        first = f", such as {brief(values.flat[0].item())}" if values.size else ""
+        raise Broken(f"{name} holds {values.dtype}{first}; allowed are numbers, and NaN or None for none")
+    if values.shape not in ((), (1,), (count,)):
+        raise Broken(f"{name} has shape {values.shape}; allowed is one number, or {count}: one for each row")
+    return np.broadcast_to(values, count)
+
+
+def _of_objects(name: str, values: NDArray[np.object_]) -> Floats:
+    """Return the numbers of a column of objects, of which None and those that pandas knows to be missing are NaN."""
+    numbers = np.full(values.shape, np.nan)
+    for place, value in np.ndenumerate(values):
+        if value is None or value is pd.NA:
+            continue
+        if isinstance(value, bool) or not isinstance(value, (Real, Decimal)):
+            row = f"row {place[0]} is " if place else ""
+            raise Broken(
+                f"{name} holds what is no number: {row}{brief(value)}; allowed are numbers, and NaN or None for none"
+            )
+        numbers[place] = float(value)
+    return numbers
 
 
 def _first_nan(flags: NDArray[Any]) -> str:

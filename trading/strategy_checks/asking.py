@@ -9,7 +9,8 @@ import pandas as pd
 from trading import prices
 from trading.events import Signal
 from trading.indicator_rows import IndicatorRows
-from trading.strategies import Strategy
+from trading.strategies import Strategy, StrategyFault
+from trading.strategies.asked import signals_of
 
 _NAME = "checked"
 _RELATIVE = 1e-9
@@ -39,14 +40,12 @@ def ask(strategy: Strategy, rows: IndicatorRows, *, last: int | None = None) -> 
     """Ask for the signals of the last rows, all of them by default, with rows of its own, as the live system does."""
     given = IndicatorRows(rows.columns, rows.open_ms.copy(), rows.values.copy()).frame()
     try:
-        said = strategy.signals(given)
-        signals = said.last(len(rows) if last is None else last, rows=given, strategy=_NAME)
-        unusable = said.unusable()
-    except Exception as error:  # noqa: BLE001  # code of the user's: any error is an answer
-        return Answer(fault=f"{type(error).__name__}: {error}", given=given)
+        signals, said = signals_of(strategy, given, last=len(rows) if last is None else last, name=_NAME)
+    except StrategyFault as fault:
+        return Answer(fault="; ".join([fault.fault, *fault.lines]), given=given)
     return Answer(
         {signal.open_ms: signal for signal in signals},
-        tuple((int(rows.open_ms[row]), name, value) for row, name, value in unusable),
+        tuple((int(rows.open_ms[row]), name, value) for row, name, value in said.unusable()),
         given=given,
     )
 

@@ -21,6 +21,12 @@ class CheckName(StrEnum):
     ERROR = "error"
 
 
+_UNTRIED = {
+    CheckName.STOP_SIDE: "no entry had a stop or a target",
+    CheckName.WARM_UP: "no series was long enough, or each had stretches without trades",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that is wrong at one candle.
@@ -61,6 +67,7 @@ class Report:
         rows_enough: Of the `window` findings: with so many rows they would be none; None when no number was found.
         findings: The first ones of each check and column.
         counts: How many there are of each check.
+        tried: At how many candles each check was made, of `stop side` at how many entries.
     """
 
     startup_candle_count: int
@@ -70,11 +77,23 @@ class Report:
     looked: list[Looked] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     counts: Counter[CheckName] = field(default_factory=Counter)
+    tried: Counter[CheckName] = field(default_factory=Counter)
     _columns: Counter[tuple[CheckName, str]] = field(default_factory=Counter)
 
     @property
     def is_sound(self) -> bool:
-        return not self.counts
+        """Whether something was looked at, and nothing found."""
+        return not self.counts and self.candles > 0
+
+    def untried(self, check: CheckName) -> str:
+        """Return why a check looked at no candle; empty where it did, or found something all the same."""
+        if self.tried[check] or self.counts[check]:
+            return ""
+        if self.candles and check in _UNTRIED:
+            return _UNTRIED[check]
+        if self.tried[CheckName.REPEAT] and self.counts[CheckName.REPEAT]:
+            return "it does not say the same twice, so that answers cannot be compared"
+        return "it did not answer each time it was asked" if self.candles else "it could not be asked about any candle"
 
     @property
     def candles(self) -> int:

@@ -7,6 +7,7 @@ from trading.exits import HOOK, hook_row
 from trading.indicator_rows import IndicatorRows
 from trading.orders import Side
 from trading.strategies import ExitNow, MoveStop, PositionRule, PositionView, Strategy
+from trading.strategies.faults import raised
 from trading.strategy_checks.asking import shown
 from trading.strategy_checks.findings import CheckName, Report
 from trading.strategy_checks.series import Series
@@ -64,8 +65,9 @@ def _ask(strategy: PositionRule, row: Mapping[str, float], position: PositionVie
     given = dict(row)
     try:
         said = strategy.manage_position(given, position)
-    except Exception as error:  # noqa: BLE001  # code of the user's: any error is an answer
-        return _Answered(None, f"{type(error).__name__}: {error}", given)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # code of the user's: any error is an answer
+        fault = raised(strategy, HOOK, error, strategy.manage_position, row)
+        return _Answered(None, "; ".join([fault.fault, *fault.lines]), given)
     return _Answered(said, "", given)
 
 
@@ -79,7 +81,7 @@ def _note(answered: _Answered, row: Mapping[str, float], series: Series, report:
     match answered.said:
         case None | ExitNow():
             return True
-        case MoveStop(stop_loss=float() | int() as price):
+        case MoveStop(stop_loss=float() | int() as price) if not isinstance(price, bool):
             if not 0 < price < float("inf"):
                 _add(report, CheckName.NAN, series, row, "a price above 0", f"{price}")
             return True

@@ -84,6 +84,7 @@ class _Trial:
         if whole.fault:
             self._add(CheckName.ERROR, self._open_ms(-1), "signals", "signals for all rows", whole.fault)
             return 0
+        self._tried(len(self._rows), CheckName.NAN, CheckName.MUTATION, CheckName.ERROR)
         self._check_prices(whole)
         check_hook(self._make, self._series, self._rows, self._report)
         self._note(whole)
@@ -112,6 +113,7 @@ class _Trial:
             expected = NOTHING if said is None else said.side.value
             self._add(CheckName.ERROR, open_ms, "signals", expected, f"with {len(live.given)} rows {live.fault}")
             return
+        self._tried(1, CheckName.LOOK_AHEAD, CheckName.WINDOW)
         unlike = difference(said, live.signals.get(open_ms))
         if unlike is None:
             return
@@ -142,6 +144,8 @@ class _Trial:
             self._add(CheckName.NAN, open_ms, name, "a price above 0" if name != "size_units" else "a size", f"{value}")
         for signal in whole.signals.values():
             closed_ms = signal.open_ms + timeframe_ms(_ANY_MINUTE)
+            if signal.stop_loss is not None or signal.take_profit is not None:
+                self._tried(1, CheckName.STOP_SIDE)
             refused = refusal(signal, _PRICES, timeframe=_ANY_MINUTE, as_of_ms=closed_ms)
             if refused is not None:
                 column = "take_profit" if refused.rule == "target_side" else "stop_loss"
@@ -157,6 +161,7 @@ class _Trial:
             if again.fault:
                 self._add(CheckName.REPEAT, self._open_ms(0), "signals", "the same answer again", again.fault)
                 return False
+            self._tried(len(self._rows), CheckName.REPEAT)
             for open_ms in sorted(whole.signals.keys() | again.signals.keys()):
                 unlike = difference(whole.signals.get(open_ms), again.signals.get(open_ms))
                 if unlike is not None:
@@ -184,6 +189,10 @@ class _Trial:
 
     def _open_ms(self, row: int) -> int:
         return int(self._rows.open_ms[row])
+
+    def _tried(self, candles: int, *checks: CheckName) -> None:
+        for check in checks:
+            self._report.tried[check] += candles
 
     def _add(self, check: CheckName, open_ms: int, column: str, expected: str, found: str) -> None:
         self._report.add(check, self._series.name, open_ms, column, expected, found)

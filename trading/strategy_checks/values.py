@@ -8,6 +8,7 @@ from trading.errors import Broken
 from trading.indicator_rows import IndicatorRows
 from trading.indicators import compute
 from trading.strategies import Strategy
+from trading.strategies.asked import indicators_of
 from trading.strategy_checks.asking import shown
 from trading.strategy_checks.findings import CheckName, Report
 from trading.strategy_checks.series import Series
@@ -27,7 +28,7 @@ def longer_window(window: int) -> int:
 
 def rows_of(strategy: Strategy, series: Series, rows: int, report: Report) -> IndicatorRows | None:
     """Compute the indicators at the last `rows` candles, None after a finding that leaves nothing to ask about."""
-    indicators, window = strategy.indicators(), strategy.startup_candle_count
+    indicators, window = indicators_of(strategy), strategy.startup_candle_count
     candles, first_ms = series.candles, int(series.candles.open_ms[0])
     for name, indicator in indicators.items():
         if indicator.lookback_count >= window:
@@ -47,12 +48,13 @@ def check_warm_up(strategy: Strategy, series: Series, rows: IndicatorRows, repor
     if series.has_flats:
         return
     longer = longer_window(strategy.startup_candle_count)
-    more = compute(series.candles, strategy.indicators(), window=longer, rows=_COMPARED)
+    more = compute(series.candles, indicators_of(strategy), window=longer, rows=_COMPARED)
     count = len(more)
     if not count or more.columns != rows.columns:
         return
     least, whole = rows.values[-count:], more.values
     allowed = _SETTLED * rows.values.std(axis=0) + _ROUNDING * np.abs(whole)
+    report.tried[CheckName.WARM_UP] += count
     for row, column in np.argwhere(np.abs(least - whole) > allowed).tolist():
         report.add(
             CheckName.WARM_UP,
@@ -69,7 +71,7 @@ def check_value_then(strategy: Strategy, series: Series, rows: IndicatorRows, re
     window = strategy.startup_candle_count
     for row in np.unique(np.linspace(0, len(rows) - 1, 20, dtype=np.int64)).tolist():
         open_ms = int(rows.open_ms[row])
-        then = compute(series.candles.until(open_ms), strategy.indicators(), window=window, rows=1)
+        then = compute(series.candles.until(open_ms), indicators_of(strategy), window=window, rows=1)
         for name, before, now in _unlike(then, rows, row):
             report.add(CheckName.LOOK_AHEAD, series.name, open_ms, name, before, now)
 
@@ -89,7 +91,7 @@ def _first_broken(strategy: Strategy, candles: Candles, rows: int) -> tuple[int,
     """Return the first candle and column of which TA-Lib makes no number."""
     window = strategy.startup_candle_count
     for end in range(max(window, len(candles) - rows + 1), len(candles) + 1):
-        for name, indicator in strategy.indicators().items():
+        for name, indicator in indicators_of(strategy).items():
             try:
                 compute(candles[end - window : end], {name: indicator}, window=window, rows=1)
             except Broken:

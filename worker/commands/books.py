@@ -8,13 +8,14 @@ from msgspec import structs
 from rich.text import Text
 
 from worker.commands.access import Access
+from worker.commands.numbers import Whole
 from worker.commands.output import MIDDLE, WIDE, Column, make_console, minute, price, print_json, profit, table, units
 
 Row = dict[str, Any]
 
 SYMBOL = click.argument("symbol", required=False, metavar="[SYMBOL]")
 LIMIT = click.option(
-    "-n", "--limit", type=click.IntRange(min=1), default=20, show_default=True, metavar="N", help="How many at most."
+    "-n", "--limit", type=Whole(1), default=20, show_default=True, metavar="N", help="How many at most."
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 

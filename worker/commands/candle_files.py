@@ -1,13 +1,15 @@
 """What the verbs that read files of candles share: options, trading hours of a symbol, and faults of files."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import click
+import numpy as np
 
 from adapters.candle_files import NO_TIME, CandleFileError, RawCandles, Zone, read_raw, zone_of
-from adapters.sources.file import read_candles
+from adapters.sources.file import place_of, read_candles
 from trading.candle_checks import timeframe_of, usual_spacing_ms
 from trading.candles import Candles, first_fault, timeframe_ms
 from trading.session import Session
@@ -61,14 +63,32 @@ def hours_of(symbol: str | None) -> tuple[Session | None, str | None]:
     return config.session, config.timeframe
 
 
-def length_of(raw: RawCandles, timeframe: str | None) -> int:
+def length_of(file: Path, raw: RawCandles) -> int:
+    """Return the length of the candles in milliseconds: the distance that most have.
+
+    Raises:
+        CandleFileError: There are too few of them.
+    """
+    times = np.unique(raw.open_ms[raw.open_ms != NO_TIME])
+    length_ms = usual_spacing_ms(times)
+    if length_ms is None:
+        raise CandleFileError(f"{file}: to see the timeframe two times are needed, and {len(times)} can be read")
+    return length_ms
+
+
+def told_length(file: Path, raw: RawCandles, timeframe: str | None) -> int:
     """Return the length of the candles in milliseconds: that of `timeframe`, else the distance that most have."""
     if timeframe is not None:
         return timeframe_ms(timeframe)
-    length_ms = usual_spacing_ms(raw.open_ms[raw.open_ms != NO_TIME])
-    if length_ms is None:
-        raise CandleFileError("too few candles to see their timeframe: say it with --timeframe")
-    return length_ms
+    try:
+        return length_of(file, raw)
+    except CandleFileError as error:
+        raise CandleFileError(f"{error}; say it with --timeframe") from error
+
+
+def is_playable(candles: Candles, timeframe: str) -> bool:
+    """Return whether a file source would take candles for those of their timeframe."""
+    return usual_spacing_ms(candles.open_ms) in (None, timeframe_ms(timeframe))
 
 
 def read_strictly(file: Path) -> tuple[Candles, str]:
@@ -77,10 +97,10 @@ def read_strictly(file: Path) -> tuple[Candles, str]:
     Raises:
         CandleFileError: The system would not play the file as it is.
     """
-    timeframe = timeframe_of(length_of(read_raw(file), None))
+    timeframe = timeframe_of(length_of(file, read_raw(file)))
     fault = refusal_of(file, timeframe)
     if timeframe is None or fault is not None:
-        raise CandleFileError(f"{fault}\nlook at it: {LOOK} {file}")
+        raise CandleFileError(f"{fault}\nlook at it: {look_at(file)}")
     return read_candles(file, timeframe=timeframe), timeframe
 
 
@@ -92,7 +112,12 @@ def refusal_of(file: Path, timeframe: str | None) -> str | None:
         fault = first_fault(read_candles(file, timeframe=timeframe), timeframe=timeframe)
     except ValueError as error:
         return str(error)
-    return None if fault is None else f"{file}: {fault}"
+    return None if fault is None else f"{fault}; {place_of(file, fault.open_ms)}"
+
+
+def look_at(file: Path) -> str:
+    """Return the command line that says what is wrong with a file."""
+    return f"{LOOK} {shlex.quote(str(file))}"
 
 
 def left_out_words(columns: Sequence[str]) -> str:

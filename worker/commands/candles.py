@@ -4,9 +4,10 @@ import click
 
 from worker.commands.candles_check import check
 from worker.commands.candles_make import convert_file, resample_file
+from worker.commands.groups import Verb
 
 
-@click.group()
+@click.group(cls=Verb)
 def candles() -> None:
     """Check, convert and resample files of candles.
 

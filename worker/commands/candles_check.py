@@ -8,7 +8,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from adapters.candle_files import NO_TIME, RawCandles, Zone, read_raw
+from adapters.candle_files import NO_TIME, CandleFileError, RawCandles, Zone, read_raw
 from trading.candle_checks import Found, Market, Place, Weight, examine, timeframe_of
 from worker.commands.candle_files import (
     FILE,
@@ -18,9 +18,9 @@ from worker.commands.candle_files import (
     TIMEZONE,
     hours_of,
     left_out_words,
-    length_of,
     refusal_of,
     telling_file_faults,
+    told_length,
 )
 from worker.commands.outcome import ExitCode
 from worker.commands.output import Column, make_console, minute, print_json, table
@@ -55,10 +55,12 @@ def check(
     session, known = hours_of(symbol)
     with telling_file_faults():
         raw = read_raw(file, zone=zone, time_format=time_format)
-        length_ms = length_of(raw, timeframe or known)
-    readable = raw.open_ms != NO_TIME
-    is_open = session.may_be_open if session else None
-    market = Market(length_ms, is_open, now_ms=int(time.time() * 1000), written_ms=int(file.stat().st_mtime * 1000))
+        length_ms = told_length(file, raw, timeframe or known)
+        readable = raw.open_ms != NO_TIME
+        if not readable.any():
+            raise CandleFileError(f"{file}: no time of its {len(raw):,} rows can be read")
+    are_open = session.are_open if session else None
+    market = Market(length_ms, are_open, now_ms=int(time.time() * 1000), written_ms=int(file.stat().st_mtime * 1000))
     findings = [_without_time(raw), *examine(raw.open_ms[readable], raw.values[readable], market)]
     answer = {
         "ok": not any(finding.is_wrong for finding in findings),
@@ -111,7 +113,7 @@ def _tell(answer: dict[str, Any], findings: Sequence[Found], lines: Sequence[int
     console.tell(Text(f"\nwrong: {', '.join(wrong)}" if wrong else "\nnothing is wrong"))
     if answer["refusal"]:
         refusal = f"the system does not play it as it is: {answer['refusal']}"
-        console.tell(Text(f"{refusal}\ncandles convert makes one that it plays"))
+        console.tell(Text(f"{refusal}\ncandles convert makes one of the rows that it plays"))
 
 
 def _weight(finding: Found) -> Text:

@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 from rich.text import Text
 
 from adapters.candle_files import (
+    NO_TIME,
     SUFFIXES,
     CandleFileError,
     Converted,
@@ -18,8 +21,9 @@ from adapters.candle_files import (
     read_raw,
     write_candles,
 )
+from trading.candle_checks import timeframe_of, usual_spacing_ms
 from trading.candles import Candles
-from trading.resampling import Resampled, resample
+from trading.resampling import Lack, Resampled, resample
 from worker.commands.candle_files import (
     FILE,
     JSON,
@@ -27,15 +31,18 @@ from worker.commands.candle_files import (
     TIMEFRAME,
     TIMEZONE,
     hours_of,
+    is_playable,
     left_out_words,
     read_strictly,
     read_timeframe,
     telling_file_faults,
+    told_length,
 )
 from worker.commands.outcome import ExitCode, Failed
 from worker.commands.output import Column, make_console, minute, print_json, table
 
 OUT = click.argument("out", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT")
+SHOWN = 3
 FORCE = click.option("--force", is_flag=True, help="Replace OUT where it is there already.")
 
 
@@ -67,8 +74,12 @@ def convert_file(
     now_ms = int(time.time() * 1000)
     with telling_file_faults():
         raw = read_raw(file, zone=zone, time_format=time_format)
-        done = convert(raw, now_ms=now_ms, timeframe=timeframe, stamped_at_close=stamped_at_close)
-        write_candles(out, done.candles, timeframe=done.timeframe, overwrite=force)
+        _check_timeframe(file, raw, timeframe)
+        try:
+            done = convert(raw, now_ms=now_ms, timeframe=timeframe, stamped_at_close=stamped_at_close)
+        except CandleFileError as error:
+            raise CandleFileError(f"{file}: {error}") from error
+        write_candles(out, done.candles, overwrite=force)
     if as_json:
         print_json(_converted(file, out, raw, done))
     else:
@@ -88,25 +99,27 @@ def resample_file(
 ) -> None:
     """Make longer candles of those in FILE, and write them to OUT.
 
-    They begin at whole multiples of the timeframe, UTC. One of which a shorter candle is missing is left out, and
-    counted; a gap stays a gap.
+    They begin at whole multiples of the timeframe, UTC. One with a hole is left out, and counted with the reason: a
+    candle is missing while the market was open, or FILE begins or ends within it. A few minutes that are missing next
+    to a break, as `candles check` tells them, make no hole. Without --symbol the trading hours are guessed. A gap stays
+    a gap.
     """
     _check_out(file, out, is_forced=force)
     session, _ = hours_of(symbol)
     with telling_file_faults():
         source, timeframe = read_strictly(file)
         try:
-            is_open = session.may_be_open if session else None
-            done = resample(source, timeframe=timeframe, to=to, keep_partial=partial, is_open=is_open)
+            are_open = session.are_open if session else None
+            done = resample(source, timeframe=timeframe, to=to, keep_partial=partial, are_open=are_open)
         except ValueError as error:
             raise Failed(ExitCode.USAGE, str(error)) from error
         if not len(done.candles):
-            raise CandleFileError(f"{file}: no candle of {to} is whole; --partial makes those that are not, too")
-        write_candles(out, done.candles, timeframe=to, overwrite=force)
+            raise CandleFileError(f"{file}: no candle of {to} is whole\n{_left_out_words(done, to)}")
+        write_candles(out, done.candles, overwrite=force)
     if as_json:
         print_json(_resampled(file, out, source, timeframe, to, done))
     else:
-        _tell_resampled(out, source, timeframe, to, done)
+        _tell_resampled(out, source, timeframe, to, done, symbol)
 
 
 def _check_out(file: Path, out: Path, *, is_forced: bool) -> None:
@@ -138,6 +151,7 @@ def _converted(file: Path, out: Path, raw: RawCandles, done: Converted) -> dict[
         "last_ms": done.candles.last_open_ms,
         "moved": done.moved,
         "dropped": [asdict(loss) for loss in done.losses],
+        "is_playable": is_playable(done.candles, done.timeframe),
     }
 
 
@@ -154,6 +168,7 @@ def _tell_converted(file: Path, out: Path, raw: RawCandles, done: Converted) -> 
     dropped = sum(loss.count for loss in done.losses)
     click.echo(f"{done.rows:,} rows in, {len(done.candles):,} candles of {done.timeframe} out, {dropped:,} dropped")
     _tell_written(out, done.candles)
+    _tell_unplayable(done.candles, done.timeframe)
 
 
 DROPPED = (
@@ -175,19 +190,67 @@ def _resampled(file: Path, out: Path, source: Candles, timeframe: str, to: str, 
         "left_out": len(done.left_out),
         "unused": done.unused,
         "first_left_out_ms": done.left_out[:5].tolist(),
+        "lacking": {
+            lack.value: {"count": len(times), "first_ms": times[:5].tolist()} for lack, times in done.lacking.items()
+        },
+        "at_edges": {"count": len(done.at_edges), "first_ms": done.at_edges[:5].tolist()},
+        "is_playable": is_playable(done.candles, to),
     }
 
 
-def _tell_resampled(out: Path, source: Candles, timeframe: str, to: str, done: Resampled) -> None:
-    click.echo(f"{len(source):,} candles of {timeframe} in, {len(done.candles):,} of {to} out")
+LACKS = {
+    Lack.START: "the file begins within it",
+    Lack.HOLE: "candles are missing while the market was open",
+    Lack.END: "the file ends within it",
+}
+
+
+def _tell_resampled(out: Path, source: Candles, timeframe: str, to: str, done: Resampled, symbol: str | None) -> None:
+    hours = f"trading hours of {symbol}" if symbol else "trading hours guessed (see --symbol)"
+    click.echo(f"{len(source):,} candles of {timeframe} in, {len(done.candles):,} of {to} out; {hours}")
+    if len(done.at_edges):
+        first = _times(done.at_edges)
+        click.echo(f"{len(done.at_edges):,} lack but a few candles next to a break, and count as whole: {first}")
     if len(done.left_out):
-        first = ", ".join(minute(at) for at in done.left_out[:3].tolist())
-        click.echo(
-            f"{len(done.left_out):,} are not whole and left out, with {done.unused:,} candles; first {first} UTC"
-        )
+        click.echo(_left_out_words(done, to))
     if len(done.partial):
-        click.echo(f"{len(done.partial):,} of them are not whole")
+        click.echo(f"{len(done.partial):,} of them are not whole\n{_lack_lines(done)}")
     _tell_written(out, done.candles)
+    _tell_unplayable(done.candles, to)
+
+
+def _left_out_words(done: Resampled, to: str) -> str:
+    count = f"{len(done.left_out):,} of {to} left out because not whole, with {done.unused:,} candles"
+    return f"{count} (--partial makes them, too)\n{_lack_lines(done)}"
+
+
+def _lack_lines(done: Resampled) -> str:
+    return "\n".join(f"  {len(at):,} x {LACKS[lack]}: {_times(at)}" for lack, at in done.lacking.items() if len(at))
+
+
+def _times(opens: NDArray[np.int64]) -> str:
+    """Return the first few times in words."""
+    return ", ".join(minute(at) for at in opens[:SHOWN].tolist()) + (", ..." if len(opens) > SHOWN else "") + " UTC"
+
+
+def _tell_unplayable(candles: Candles, timeframe: str) -> None:
+    if not is_playable(candles, timeframe):
+        click.echo(_unplayable_words(candles.open_ms, timeframe))
+
+
+def _check_timeframe(file: Path, raw: RawCandles, timeframe: str | None) -> None:
+    """Refuse a longer timeframe than that of the candles: of minutes taken for hours most would be dropped."""
+    length_ms = told_length(file, raw, timeframe)
+    opens = raw.open_ms[raw.open_ms != NO_TIME]
+    if (usual_spacing_ms(opens) or length_ms) < length_ms:
+        words = _unplayable_words(opens, timeframe or "")
+        raise CandleFileError(f"{file}: {words}; leave --timeframe out, or make longer ones with candles resample")
+
+
+def _unplayable_words(opens: NDArray[np.int64], timeframe: str) -> str:
+    apart_ms = usual_spacing_ms(opens) or 0
+    apart = timeframe_of(apart_ms) or f"{apart_ms / 1000:g} s"
+    return f"most candles are {apart} apart: a file source does not play them as candles of {timeframe}"
 
 
 def _tell_written(out: Path, candles: Candles) -> None:

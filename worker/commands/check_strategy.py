@@ -14,7 +14,8 @@ from configs.faults import Checked, describe
 from configs.services import ServicesConfig
 from configs.symbols import FileSource, SymbolConfig
 from trading.candles import Candles
-from trading.strategies import Strategy
+from trading.strategies import Strategy, StrategyFault
+from trading.strategies.asked import made
 from trading.strategies.registry import strategy_class
 from trading.strategy_checks import KINDS, Report, Series, candles_needed, examine, made_up
 from worker.commands.access import Access
@@ -26,6 +27,7 @@ from worker.commands.strategy_report import as_dict, tell
 
 SEEDS = (1, 2, 3)
 MADE_UP_ROWS = 400
+MOST_MADE_UP = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Choice:
     config: SymbolConfig | None
 
     def make(self) -> Strategy:
-        return self.strategy.model_validate(self.params)
+        return made(self.strategy, self.params)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,8 @@ def _choice(
     except ValidationError as error:
         lines = describe(error, Checked(choice.strategy.model_json_schema, "parameters", given, {}))
         raise Failed(ExitCode.USAGE, f"the parameters cannot be used\n{fault_lines(lines)}") from error
+    except StrategyFault as fault:
+        raise Failed(ExitCode.USAGE, "\n".join([fault.summary, *(f"  {line}" for line in fault.lines)])) from fault
     return choice
 
 
@@ -189,6 +193,9 @@ def _material(
         name, candles = file.name, _file_candles(file)
     elif config is not None and symbol is not None:
         name, candles = symbol, _symbol_candles(symbol, config, wanted)
+    elif candles_needed(strategy, MADE_UP_ROWS) > MOST_MADE_UP:
+        needed = f"the strategy needs {strategy.startup_candle_count:,} candles to begin"
+        raise Failed(ExitCode.NO, f"{needed}, and at most {MOST_MADE_UP:,} are made up: give some with --candles")
     else:
         origin = f"made-up markets: {', '.join(KINDS)}; seeds {', '.join(map(str, SEEDS))}"
         return Material(made_up(candles_needed(strategy, MADE_UP_ROWS), SEEDS), MADE_UP_ROWS, origin)

@@ -12,13 +12,14 @@ from configs.errors import ConfigError, shown
 from configs.load import SystemConfig, load_system
 from configs.schema import json_schema, schema_of
 from configs.settings import Settings, load_settings, resolve_redis_url
+from worker.commands.groups import Verb
 from worker.commands.outcome import ExitCode, fault_lines
 from worker.commands.output import print_json
 
 MASK = "***"
 
 
-@click.group()
+@click.group(cls=Verb)
 def config() -> None:
     """Show and check the configuration."""
 

@@ -16,10 +16,14 @@ from adapters.redis_client import talking_to_redis
 from tasks import app
 from trading.errors import Transient
 from worker.commands.access import Access
+from worker.commands.numbers import Finite
 from worker.commands.outcome import ExitCode, Failed
 from worker.commands.output import print_json
 
 PING_S = 1.0
+MOST_S = 86_400.0
+"""Nobody waits for longer than a day."""
+
 Answer = Any
 """What a task answered: a dictionary, or None."""
 
@@ -40,7 +44,7 @@ class Request:
 TIMEOUT = click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(min=0.1),
+    type=Finite(min=0.1, max=MOST_S),
     default=10.0,
     show_default=True,
     metavar="SECONDS",

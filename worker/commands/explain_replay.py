@@ -11,6 +11,7 @@ from trading.journal import Entry
 from trading.orders import PROTECTIVE_LEGS, OrderRequest
 from trading.replay import Decision, Order, Replay
 from trading.risk import Check
+from worker.commands.candle_gaps import telling_bad_candles
 from worker.commands.outcome import ExitCode, Failed
 from worker.commands.output import minute
 from worker.commands.replay import configured, recorded
@@ -34,7 +35,8 @@ def explain_replay(symbol: str, at_ms: int, file: Path, settings: tuple[str, ...
         span = f"{minute(int(one.open_ms[0]))} to {minute(one.last_open_ms)} UTC" if len(one) else "none"
         why = "" if is_open else f"; the market was closed, it is open {system.symbols[symbol].session.hours}"
         raise Failed(ExitCode.NO, f"no candle of {symbol} at {minute(at_ms)} UTC in {file}, which has {span}{why}")
-    result = replay(system, candles)
+    with telling_bad_candles({symbol: file}):
+        result = replay(system, candles)
     open_ms = int(one.open_ms[place])
     rulings = {row.strategy: _ruling(row) for row in result.decisions if row.open_ms == open_ms}
     decided = [order for order in result.orders if order.leg not in PROTECTIVE_LEGS]

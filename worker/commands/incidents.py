@@ -13,6 +13,7 @@ from trading.incidents import IncidentKind
 from worker.commands.access import Access
 from worker.commands.books import JSON, LIMIT
 from worker.commands.control import TIMEOUT, Request, ask, need_redis
+from worker.commands.numbers import Finite, Whole
 from worker.commands.outcome import ExitCode, Failed
 from worker.commands.output import MIDDLE, Column, make_console, print_json, table
 
@@ -47,13 +48,13 @@ def incidents(symbols: tuple[str, ...], is_all: bool, limit: int, as_json: bool)
 
 
 @click.command()
-@click.argument("identity", type=click.IntRange(min=1), metavar="ID")
+@click.argument("identity", type=Whole(1), metavar="ID")
 @click.option("--reason", required=True, help="What was found and done, for the record.")
 @click.option("--adopt", is_flag=True, help="Have the ledger take over what the venue holds.")
 @click.option("--strategy", metavar="NAME", help="Whose position it shall be, where more than one could be meant.")
 @click.option(
     "--price",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Finite(min=0, min_open=True),
     metavar="PRICE",
     help="Book the difference at this price; without it at the venue's average price.",
 )

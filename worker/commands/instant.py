@@ -4,6 +4,9 @@ from datetime import UTC, datetime
 
 import click
 
+FIRST_MS, LAST_MS = 0, 7_258_118_400_000
+"""From 1970 up to 2200, UTC."""
+
 
 def instant(_ctx: click.Context, _option: click.Parameter, text: str | None) -> int | None:
     """Read an ISO instant as milliseconds since the epoch; a day, or a time without an offset, is in UTC."""
@@ -15,4 +18,20 @@ def instant(_ctx: click.Context, _option: click.Parameter, text: str | None) -> 
         raise click.BadParameter(
             f"{text!r}: allowed is an ISO instant such as 2026-04-01 or 2026-04-01T08:30Z"
         ) from error
-    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
+    at_ms = int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
+    if not FIRST_MS <= at_ms < LAST_MS:
+        raise click.BadParameter(f"{text!r}: allowed is an instant from 1970 to 2200")
+    return at_ms
+
+
+def in_order(from_ms: int | None, to_ms: int | None) -> None:
+    """Refuse a time with nothing in it, which the wrong order of --from and --to makes.
+
+    Raises:
+        click.UsageError: `from_ms` is not before `to_ms`.
+    """
+    if from_ms is None or to_ms is None or from_ms < to_ms:
+        return
+    first, last = (f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M}" for at_ms in (from_ms, to_ms))
+    hint = "they are reversed" if from_ms > to_ms else "candles from --to on are left out, so nothing is between them"
+    raise click.UsageError(f"--from {first} UTC is not before --to {last} UTC: {hint}")

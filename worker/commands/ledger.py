@@ -14,6 +14,7 @@ from adapters.restore import restore
 from adapters.schema import head_revision, migrate
 from configs.settings import PREFIX
 from worker.commands.access import MIGRATE, Access, ledger_revision, shown_ledger
+from worker.commands.groups import Verb
 from worker.commands.ledger_verify import verify
 from worker.commands.outcome import ExitCode, Failed
 from worker.commands.output import print_json
@@ -24,10 +25,19 @@ T = TypeVar("T")
 PAPER_URL = f"{PREFIX}PAPER_URL"
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-FILE = click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 
 
-@click.group()
+def _named(_ctx: click.Context, _option: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse an empty name, which would mean the current folder."""
+    if path is not None and not path.name:
+        raise click.BadParameter("the name is empty; name a file, such as ledger.sqlite3")
+    return path
+
+
+FILE = click.argument("file", type=click.Path(path_type=Path, dir_okay=False), callback=_named)
+
+
+@click.group(cls=Verb)
 def ledger() -> None:
     """Migrate, copy and check the ledger, or say how it stands."""
 
@@ -69,6 +79,7 @@ def revision(ctx: click.Context, as_json: bool) -> None:
     "--paper",
     "paper_file",
     type=click.Path(path_type=Path, dir_okay=False),
+    callback=_named,
     metavar="FILE",
     help="Copy the books of the paper venue, too, into this file.",
 )
@@ -100,6 +111,7 @@ def backup_(file: Path, paper_file: Path | None, as_json: bool) -> None:
     "--paper",
     "paper_file",
     type=click.Path(path_type=Path, dir_okay=False),
+    callback=_named,
     metavar="FILE",
     help="Restore the books of the paper venue from this file, too.",
 )

@@ -33,6 +33,8 @@ def verify(ctx: click.Context, file: Path | None, as_json: bool) -> None:
     and reservations are held against every row; all of it of one moment, while the system runs. Exit code 1 when
     something differs.
     """
+    if file is not None and not file.name:
+        raise click.UsageError("the name is empty; name a backup, or leave it out for the ledger")
     with Access() as access:
         where = str(file) if file else shown_ledger(access)
         with _engine(access, file) as engine, snapshot(engine) as view, progress_bar("verifying") as bar:

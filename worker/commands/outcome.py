@@ -12,6 +12,8 @@ import click
 from configs.errors import ConfigError
 from configs.settings import PREFIX
 from trading.errors import TradingError, Transient, UnknownSymbol
+from trading.strategies import StrategyFault
+from worker.console import without_control
 
 
 class ExitCode(IntEnum):
@@ -54,6 +56,8 @@ def telling_faults() -> Iterator[None]:
         _end(ExitCode.USAGE, str(error))
     except Transient as error:
         _end(ExitCode.OUTSIDE, f"{error}\n{REMEDIES.get(error.where, 'try again')}; {LOOK}")
+    except StrategyFault as error:
+        _end(ExitCode.NO, "\n".join([error.summary, *(f"  {line}" for line in error.lines)]))
     except TradingError as error:
         _end(ExitCode.NO, str(error))
     except BrokenPipeError:  # the reader has seen enough, as `head` does
@@ -69,5 +73,5 @@ def fault_lines(faults: Sequence[str]) -> str:
 
 
 def _end(exit_code: ExitCode, message: str) -> NoReturn:
-    click.echo(click.style("error: ", fg="red", bold=True) + message, err=True)
+    click.echo(click.style("error: ", fg="red", bold=True) + without_control(message), err=True)
     raise click.exceptions.Exit(exit_code) from None

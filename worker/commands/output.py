@@ -9,9 +9,11 @@ from typing import Any
 
 import click
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
+
+from worker.console import PlainConsole
 
 PIPE_COLUMNS = 200
 """Width where nobody looks: a line that `grep` finds shall not be cut."""
@@ -20,7 +22,7 @@ MIDDLE, WIDE = 110, 150
 """Terminal widths, in characters, from which on a table shows more."""
 
 
-class Output(Console):
+class Output(PlainConsole):
     """A console whose reader may go away."""
 
     def tell(self, answer: RenderableType) -> None:
@@ -40,7 +42,7 @@ def make_console() -> Output:
     """Return a console for stdout, as wide as the terminal, and without colour where `celery --no-color` says so."""
     context = click.get_current_context(silent=True)
     no_color = True if context and getattr(context.obj, "no_color", False) else None
-    console = Output(highlight=False, no_color=no_color)
+    console = Output(no_color=no_color)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = PIPE_COLUMNS
     return console

@@ -16,13 +16,18 @@ from configs.symbols import FileSource
 from trading.candles import Candles
 from trading.errors import UnknownSymbol
 from trading.report import report_of
-from worker.commands.instant import instant
+from worker.commands.candle_gaps import missing_in, remedy, telling_bad_candles
+from worker.commands.instant import in_order, instant
+from worker.commands.numbers import Finite
 from worker.commands.outcome import ExitCode, Failed
 from worker.commands.output import print_json
 from worker.commands.progress import progress_bar
 from worker.commands.replay_journal import replay_journal
 from worker.commands.replay_output import as_dict, tell
 from worker.commands.replay_page import writable, write_page
+
+MOST_PERIODS = 366
+"""Returns are those of days, and a year has no more of them."""
 
 
 @click.command()
@@ -62,7 +67,7 @@ from worker.commands.replay_page import writable, write_page
 )
 @click.option(
     "--periods-per-year",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Finite(min=0, min_open=True, max=MOST_PERIODS),
     metavar="NUMBER",
     help="Annualise by so many days; left out, 252, or 365 where candles close on weekends.",
 )
@@ -89,6 +94,7 @@ def replay(
 
     A KEY of --set belongs to each --symbol, or begins with account, services or symbols.NAME.
     """
+    in_order(from_ms, to_ms)
     if journaled:
         _refuse_with_journal(
             {
@@ -105,7 +111,7 @@ def replay(
         raise click.UsageError("Missing option '--symbol': name a symbol, or give --journal SYMBOL")
     system = configured(symbols, settings)
     candles = recorded(system, symbols, files)
-    with progress_bar("replaying") as bar:
+    with telling_bad_candles(played(system, symbols, files)), progress_bar("replaying") as bar:
         whole = sum(len(one) for one in candles.values())
         begun_s = time.perf_counter()
         try:
@@ -123,10 +129,14 @@ def replay(
     report = report_of(result, periods_per_year=periods_per_year)
     if page is not None:
         write_page(page, result, report, system)
+    missing = {
+        symbol: missing_in(one, result.timeframes[symbol], system.symbols[symbol].session)
+        for symbol, one in result.candles.items()
+    }
     if as_json:
-        print_json(as_dict(result, report))
+        print_json(as_dict(result, report, missing))
     else:
-        tell(result, report, took_s)
+        tell(result, report, missing, took_s)
         if page is not None:
             click.echo(f"report: {page}")
 
@@ -163,15 +173,23 @@ def configured(symbols: Sequence[str], settings: Sequence[str]) -> SystemConfig:
 
 def recorded(system: SystemConfig, symbols: Sequence[str], files: Sequence[Path]) -> Mapping[str, Candles]:
     """Read the candles of each symbol."""
+    found = {}
+    for name, path in played(system, symbols, files).items():
+        try:
+            found[name] = read_candles(path, timeframe=system.symbols[name].timeframe)
+        except ValueError as error:
+            look = f"\n{remedy(path)}" if path.is_file() else ""
+            raise Failed(ExitCode.NO, f"{name}: {error}{look}") from error
+    return found
+
+
+def played(system: SystemConfig, symbols: Sequence[str], files: Sequence[Path]) -> Mapping[str, Path]:
+    """Return the file of each symbol: that of the command line, else the one that its source plays."""
     if len(set(symbols)) < len(symbols):
         raise click.UsageError(f"a symbol is named twice: {', '.join(symbols)}")
     if files and len(files) != len(symbols):
         raise click.UsageError(f"{len(symbols)} --symbol and {len(files)} --candles: give one FILE for each symbol")
-    paths = dict(zip(symbols, files, strict=True)) if files else {one: _played_file(one, system) for one in symbols}
-    try:
-        return {name: read_candles(path, timeframe=system.symbols[name].timeframe) for name, path in paths.items()}
-    except ValueError as error:
-        raise Failed(ExitCode.NO, f"{error}\nlook at it: celery -A tasks trading candles check FILE") from error
+    return dict(zip(symbols, files, strict=True)) if files else {one: _played_file(one, system) for one in symbols}
 
 
 def _played_file(symbol: str, system: SystemConfig) -> Path:
@@ -184,7 +202,7 @@ def _played_file(symbol: str, system: SystemConfig) -> Path:
 def _override(text: str, symbol: str) -> tuple[str, tuple[str, str]]:
     """Return the environment variable that means the same, what was given, and the value."""
     key, is_given, value = text.partition("=")
-    if not is_given or not key:
+    if not is_given or not all(key.split(".")) or not value.strip():
         raise click.UsageError(f"--set {text}: allowed is KEY=VALUE, such as --set risk.units=2")
     parts = key.split(".")
     if parts[0].upper() not in OVERRIDE_SECTIONS:

@@ -15,6 +15,7 @@ from trading.replay import Replay, Trade
 from trading.replay.result import Floats
 from trading.report import Report
 from trading.report.tables import Group
+from worker.commands.candle_gaps import Missing, missing_words
 from worker.commands.output import Column, make_console, minute, profit, table
 from worker.report.metrics import Section, caveat, sections_of
 from worker.report.words import percent, ratio
@@ -40,7 +41,7 @@ class Row:
     profit: float
 
 
-def as_dict(result: Replay, report: Report) -> dict[str, Any]:
+def as_dict(result: Replay, report: Report, missing: Mapping[str, Missing]) -> dict[str, Any]:
     """Return a replay JSON-safe, as its values name things; arrays become lists."""
     whole = asdict(report)
     return {
@@ -52,6 +53,7 @@ def as_dict(result: Replay, report: Report) -> dict[str, Any]:
                 "candle_count": len(candles),
                 "first_open_ms": int(candles.open_ms[0]),
                 "last_open_ms": candles.last_open_ms,
+                "missing": asdict(missing[symbol]),
             }
             for symbol, candles in result.candles.items()
         },
@@ -65,13 +67,15 @@ def as_dict(result: Replay, report: Report) -> dict[str, Any]:
     }
 
 
-def tell(result: Replay, report: Report, took_s: float) -> None:
-    """Print what a replay came to, and how long it took."""
+def tell(result: Replay, report: Report, missing: Mapping[str, Missing], took_s: float) -> None:
+    """Print what a replay came to, which candles are missing by symbol, and how long it took."""
     console = make_console()
     count = sum(len(candles) for candles in result.candles.values())
     for symbol, candles in result.candles.items():
         span = f"{minute(int(candles.open_ms[0]))} to {minute(candles.last_open_ms)} UTC"
         console.tell(Text(f"{symbol} {result.timeframes[symbol]}: {len(candles):,} candles, {span}"))
+        if missing[symbol].candles:
+            console.tell(Text(f"{symbol}: {missing_words(missing[symbol])}", style="yellow"))
     console.tell(table(COLUMNS, _rows(result), width=console.width))
     equity = result.equity.equity
     end, lowest = float(equity[-1]), float(equity.min())

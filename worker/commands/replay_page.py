@@ -20,6 +20,9 @@ from trading.report import Report
 from worker.commands.outcome import ExitCode, Failed
 from worker.report import Making, page_of
 
+LONGEST_NAME = 240
+"""Bytes of a file's name: most file systems allow 255, and the page is first written under a longer one."""
+
 _COUNTED = ("numpy", "pandas", "TA-Lib", "litecharts")
 _FILLS_AT = {
     "next_open": "market orders fill at the open of the next candle",
@@ -36,6 +39,12 @@ def writable(_ctx: click.Context, _option: click.Parameter, path: Path | None) -
     """Refuse a file that cannot be written before the replay is run."""
     if path is None:
         return None
+    if not path.name:
+        raise click.BadParameter("the name is empty; name a file, such as report.html")
+    if len(os.fsencode(path.name)) > LONGEST_NAME:
+        raise click.BadParameter(f"the name is too long; allowed are {LONGEST_NAME} bytes")
+    if path.exists() and not path.is_file():
+        raise click.BadParameter(f"{path} is no plain file, and a report would take its place; name another one")
     folder = path.absolute().parent
     if not folder.is_dir():
         raise click.BadParameter(f"{path}: there is no folder {folder}; make it first")
@@ -61,7 +70,7 @@ def write_page(path: Path, result: Replay, report: Report, system: SystemConfig)
 
 
 def _making(result: Replay, system: SystemConfig) -> Making:
-    fills = [_told(symbol, fill_terms(system.symbols[symbol].venue)) for symbol in result.candles]
+    fills = [_told(symbol, fill_terms(system.symbols[symbol].venue, symbol)) for symbol in result.candles]
     return Making(
         made_at=datetime.now(UTC),
         command=_command(sys.argv),

@@ -57,6 +57,8 @@ def as_dict(name: str, params: Mapping[str, Any], report: Report) -> dict[str, A
         "rows_enough": report.rows_enough,
         "series": [asdict(one) for one in report.looked],
         "counts": {check.value: report.counts[check] for check in CheckName},
+        "tried": {check.value: report.tried[check] for check in CheckName},
+        "not_tried": {check.value: why for check in CheckName if (why := report.untried(check))},
         "findings": [asdict(finding) for finding in report.findings],
     }
 
@@ -76,12 +78,16 @@ def tell(name: str, params: Mapping[str, Any], origin: str, report: Report) -> N
     sides = [(sum(getattr(one, side) for one in report.looked), side) for side in ("buys", "sells", "closes")]
     said = ", ".join(f"{number:,} {side}" for number, side in sides)
     click.echo(f"\n{report.candles:,} candles asked about: {said}")
-    if report.is_sound and not report.signals:
+    if not report.candles:
+        console.tell(Text("Nothing could be tried: that is no answer for it.", style="red"))
+    elif report.is_sound and not report.signals:
         console.tell(Text("It never gave a signal: that nothing was found says little.", style="yellow"))
 
 
 def _health(report: Report, check: CheckName) -> Text:
-    return Text("FAIL", style="bold red") if report.counts[check] else Text("ok", style="green")
+    if report.counts[check]:
+        return Text("FAIL", style="bold red")
+    return Text("not tried", style="yellow") if report.untried(check) else Text("ok", style="green")
 
 
 def _found(report: Report, check: CheckName) -> Text:
@@ -92,6 +98,8 @@ def _found(report: Report, check: CheckName) -> Text:
         "startup": report.startup_candle_count,
         "enough": _enough(report),
     }
+    if why := report.untried(check):
+        return Text(why, style="yellow")
     if not report.counts[check]:
         return Text(holds.format(**words), style="dim")
     first = {finding.column: finding for finding in reversed(report.of(check))}

@@ -11,6 +11,7 @@ from configs.yaml_file import dump_yaml, parse_yaml, read_yaml
 from worker.commands import symbols_list
 from worker.commands.access import Access
 from worker.commands.control import TIMEOUT
+from worker.commands.groups import Verb
 from worker.commands.output import make_console, print_json
 from worker.commands.symbols_change import change_file, put_in_force
 
@@ -25,7 +26,7 @@ AS_JSON: _Option = click.option("--json", "as_json", is_flag=True, help="Print a
 Value = tuple[list[str], str]
 
 
-@click.group()
+@click.group(cls=Verb)
 def symbols() -> None:
     """List symbols; add, change and remove them while everything runs.
 
@@ -148,6 +149,9 @@ def _copied(access: Access, like: str) -> str:
 
 def _given(file: TextIO | None) -> str:
     assert file is not None
-    text = file.read()
+    try:
+        text = file.read()
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"--from {file.name}: no text in UTF-8: {error.reason} at byte {error.start}") from None
     parse_yaml(text, shown_as=file.name)
     return text

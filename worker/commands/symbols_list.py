@@ -124,6 +124,8 @@ def _source(config: SymbolConfig) -> str:
 
 def _size(config: SymbolConfig) -> str:
     risk = config.risk
+    if risk.sizing == "fixed_notional":
+        return f"for {risk.notional:,g}"
     return f"{risk.units:g} units" if risk.sizing == "fixed_units" else f"{risk.risk_fraction:.2%} at risk"
 
 

@@ -4,13 +4,14 @@ import click
 
 from configs.load import load_system
 from configs.settings import load_settings
+from worker.commands.numbers import Whole
 from worker.launcher import run
 
 
 @click.command()
 @click.option(
     "--symbols-per-worker",
-    type=click.IntRange(min=1),
+    type=Whole(1),
     default=1,
     show_default=True,
     metavar="N",

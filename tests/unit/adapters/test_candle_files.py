@@ -19,7 +19,7 @@ from adapters.candle_files import (
     write_candles,
     zone_of,
 )
-from adapters.sources.file import read_candles
+from adapters.sources.file import read_candles, read_unspaced
 from trading.candles import Candles, first_fault
 
 NOW_MS = int(pd.Timestamp("2026-06-01T00:00Z").timestamp() * 1000)
@@ -158,7 +158,7 @@ def test_written_file_is_read_by_a_file_source_and_converts_to_itself(tmp_path: 
     candles = Candles(np.array(AT_NINE), np.array(ROWS))
     path = tmp_path / f"out{suffix}"
 
-    write_candles(path, candles, timeframe="1m")
+    write_candles(path, candles)
 
     assert read_candles(path, timeframe="1m") == candles
     assert convert(read_raw(path), now_ms=NOW_MS).candles == candles
@@ -170,9 +170,9 @@ def test_write_does_not_replace_a_file_unless_told_to(tmp_path: Path) -> None:
     candles = Candles(np.array(AT_NINE), np.array(ROWS))
 
     with pytest.raises(CandleFileError, match="is there already"):
-        write_candles(path, candles, timeframe="1m")
+        write_candles(path, candles)
     assert path.read_text() == "something dear"
-    write_candles(path, candles, timeframe="1m", overwrite=True)
+    write_candles(path, candles, overwrite=True)
     assert read_candles(path, timeframe="1m") == candles
 
 
@@ -326,3 +326,67 @@ def test_file_without_volume_gets_none_and_says_so(tmp_path: Path) -> None:
 def test_zone_that_is_none_is_refused_with_what_is_allowed(name: str) -> None:
     with pytest.raises(ValueError, match="allowed is an IANA name"):
         zone_of(name)
+
+
+US, EUROPE = "(numbers as 1,234.5)", "(numbers as 1.234,5)"
+
+
+@pytest.mark.parametrize(
+    ("rows", "delimiter", "values", "told"),
+    [
+        (['"999.5";"1,001.2";998;"1,000";"1,234"'], ",", [999.5, 1001.2, 998.0, 1000.0, 1234.0], US),
+        (['"1,234,567.5";"1,234,568";1;"1,234,567";1'], ",", [1234567.5, 1234568.0, 1.0, 1234567.0, 1.0], US),
+        (['"1,001";1002.5;999.5;"1,000";1'], ",", [1001.0, 1002.5, 999.5, 1000.0, 1.0], US),
+        (['4386.02;4390.1;4380;4385;"1,234"'], ",", [4386.02, 4390.1, 4380.0, 4385.0, 1234.0], US),
+        (["4.386,02;4.390;999,5;4.385,5;1.000"], ";", [4386.02, 4390.0, 999.5, 4385.5, 1000.0], EUROPE),
+        (["151,123;151,190;151,100;151,111;1"], ";", [151.123, 151.19, 151.1, 151.111, 1.0], EUROPE),
+        (['"4386,02";"4390,1";"4380,0";"4385,5";1'], ",", [4386.02, 4390.1, 4380.0, 4385.5, 1.0], EUROPE),
+    ],
+)
+def test_numbers_with_marks_between_thousands_or_decimal_commas_are_read(
+    tmp_path: Path, rows: list[str], delimiter: str, values: list[float], told: str
+) -> None:
+    lines = [f"{minute};{row}".replace(";", delimiter) for minute in (1704187800, 1704187860) for row in rows]
+    header = "timestamp;open;high;low;close;volume".replace(";", delimiter)
+
+    raw = read_raw(written(tmp_path, "\n".join([header, *lines]) + "\n"))
+
+    assert raw.values.tolist() == [values, values]
+    assert told in raw.layout
+
+
+def test_number_whose_marks_stand_where_none_can_be_is_none(tmp_path: Path) -> None:
+    good = '1704187800,"4,386.02","4,390.1","4,380.5","4,385.5",1\n'
+    bad = '1704187860,"43,86.02","4,390.1","4,380,5","4,385.5",1\n'
+
+    raw = read_raw(written(tmp_path, f"timestamp,open,high,low,close,volume\n{good}{bad}"))
+
+    assert np.isnan(raw.values[1]).tolist() == [True, False, True, False, False]
+    mixed = "1704187800;4386,1;4390,1;4380,1;4385,5;1\n1704187860;4386,1;4390,1;4380,1;4385.5;1\n"
+    raw = read_raw(written(tmp_path, f"timestamp;open;high;low;close;volume\n{mixed}"))
+    assert np.isnan(raw.values[1]).tolist() == [False, False, False, True, False]
+
+
+def test_word_among_decimal_commas_costs_its_own_row_only(tmp_path: Path) -> None:
+    rows = "1704187800;1,5;2,5;1,0;2,0;1\n1704187860;1,5;2,5;oops;2,0;1\n"
+
+    raw = read_raw(written(tmp_path, f"timestamp;open;high;low;close;volume\n{rows}"))
+
+    assert raw.values[0].tolist() == [1.5, 2.5, 1.0, 2.0, 1.0]
+    assert np.isnan(raw.values[1]).tolist() == [False, False, True, False, False]
+
+
+def test_comma_that_may_be_decimal_or_between_thousands_is_refused(tmp_path: Path) -> None:
+    rows = "".join(f'{minute},"4,386","4,390","4,380","4,385",1\n' for minute in (1704187800, 1704187860))
+
+    with pytest.raises(CandleFileError, match=r"'4,386' may be 4386 or 4\.386"):
+        read_raw(written(tmp_path, f"timestamp,open,high,low,close,volume\n{rows}"))
+
+
+@pytest.mark.parametrize("steps", [[0], [0, 7], [0, 7, 14]])
+def test_candles_that_are_far_apart_are_written_all_the_same(tmp_path: Path, steps: list[int]) -> None:
+    candles = Candles(AT_NINE[0] + np.array(steps) * 86_400_000, np.array(ROWS)[: len(steps)])
+
+    write_candles(tmp_path / "out.csv", candles)
+
+    assert read_unspaced(tmp_path / "out.csv") == candles

@@ -9,13 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.bootstrap import build_pipeline, fill_terms
+from adapters.memory import MemoryLedger, MemoryStore, MemoryVenue
 from adapters.sources.file import FileSource, FileTape, read_candles
 from adapters.sources.market_clock import MemoryAnchorStore, Speed
 from adapters.sources.played import PlayedSource
 from tests.contracts.source import PlayedSourceContract, Stage, check_forming, closed_part, walk
+from tests.fakes import SYMBOL, system_config
 from tests.fixtures.candle_files import write_candles
 from tests.fixtures.system import recorded
 from trading.candles import CLOSE, OPEN, Candles
+from trading.errors import BadCandle
+from trading.flow import Wake
 
 START_MS = 1_750_000_020_000
 BAR_MS = 60_000
@@ -377,8 +382,12 @@ def lines(*stamps: str) -> str:
         (lines("2025-01-01T00:00:00", "2025-01-01T00:01:00"), "line 2: .* has no time zone; allowed is UTC with Z"),
         (lines(STAMPS[0], "2025-01-01T00:01:00"), "line 3: .* has no time zone"),
         ("timestamp,open,high,Close,volume\n", "no column low, close; found timestamp, open, high, Close, volume;"),
+        (lines("1735689600000000", "1735689660000000"), "line 2: .* neither seconds nor .* candles convert"),
         (HEAD, "no candles in it"),
-        ("", "cannot be read"),
+        ("", "is empty"),
+        (lines(STAMPS[0]).replace(",", ";"), "candles convert .*x.csv OUT.csv"),
+        (lines("2025-01-01T00:00:00"), "candles convert .*x.csv OUT.csv --timezone ZONE"),
+        ("\n" + lines(STAMPS[0], "yesterday").replace("yes", "\nyes"), "line 5: timestamp 'yesterday'"),
         (lines(STAMPS[0], "2025-01-01T00:05:00Z", "2025-01-01T00:10:00Z"), "300 s apart, but timeframe '1m' is 60 s"),
     ],
 )
@@ -420,8 +429,58 @@ def test_parquet_with_naive_times_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "fault"),
-    [("none.csv", "there is no such file; allowed are .csv, .csv.gz, .parquet"), ("x.txt", "found '.txt', allowed")],
+    [("none.csv", "there is no such file; allowed are .csv, .csv.gz, .parquet"), ("x.txt", "there is no such file")],
 )
 def test_file_that_is_not_there_or_of_another_kind_is_refused(name: str, fault: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=fault):
         FileSource(tmp_path / name, "X", "1m")
+
+
+def test_file_of_another_kind_is_refused_with_the_way_to_mend_it(tmp_path: Path) -> None:
+    path = write_candles(tmp_path / "x.csv", CANDLES).rename(tmp_path / "x y.txt")
+
+    with pytest.raises(ValueError, match=r"ends in '.txt', allowed are .csv.*candles convert '.*x y.txt' OUT.csv"):
+        FileSource(path, "X", "1m")
+
+
+@pytest.mark.parametrize(("suffix", "place"), [(".csv", "line 9 is '2025"), (".csv.gz", "line 9 is '2025")])
+def test_place_of_a_candle_is_its_line_blank_ones_counted(suffix: str, place: str, tmp_path: Path) -> None:
+    path = write_candles(tmp_path / f"x{suffix}", CANDLES)
+    packed = suffix.endswith(".gz")
+    text = gzip.decompress(path.read_bytes()).decode() if packed else path.read_text()
+    spaced = text.replace("\n", "\n\n", 2)
+    path.write_bytes(gzip.compress(spaced.encode()) if packed else spaced.encode())
+    source = FileSource(path, "X", "1m")
+
+    assert place in source.place_of(int(CANDLES.open_ms[5]))
+    assert source.place_of(int(CANDLES.open_ms[5])).endswith(f"candles check {path}")
+    assert "line" not in source.place_of(7)
+
+
+def test_place_of_a_candle_of_a_parquet_file_is_its_row(tmp_path: Path) -> None:
+    source = FileSource(parquet(tmp_path, CANDLES), "X", "1m")
+
+    assert "x.parquet', row 6;" in source.place_of(int(CANDLES.open_ms[5]))
+
+
+def test_bad_candle_of_a_file_that_is_played_live_is_told_with_its_line(tmp_path: Path) -> None:
+    candles = make_candles([*range(60)])
+    candles.values[57, 1] = 1.0
+    path, system = write_candles(tmp_path / "x.csv", candles), system_config({"name": "ema_cross", "params": {}})
+    store, terms = MemoryStore(), fill_terms(system.symbols[SYMBOL].venue, SYMBOL)
+    pipeline = build_pipeline(
+        SYMBOL,
+        system,
+        source=FileSource(path, SYMBOL, "1m", step=56),
+        store=store,
+        ledger=MemoryLedger("test", 1_000.0),
+        venue=MemoryVenue({SYMBOL: terms}),
+    )
+    pipeline.advance(Wake(SYMBOL))
+    with pytest.raises(BadCandle) as raised:
+        pipeline.advance(Wake(SYMBOL))
+
+    said = str(raised.value)
+    assert said.startswith(f"{SYMBOL} candle of 2025-06-15 16:04 UTC: high is below another price (open ")
+    assert f"; candle file '{path}', line 59 is '2025-06-15T16:04:00Z," in said
+    assert said.endswith(f"look at it: celery -A tasks trading candles check {path}")

@@ -74,9 +74,11 @@ def test_override_at_odds_with_the_file_names_both() -> None:
     ("name", "told"),
     [
         ("TRADING__SERVICES__DATA_FETCHING__FETCH_INTERVL", "did you mean 'fetch_interval'? known keys: candle_index"),
-        ("TRADING__SERVICES__FETCHING__ENABLED", "services.FETCHING: unknown key 'FETCHING'"),
+        ("TRADING__SERVICES__FETCHING__ENABLED", "services.fetching: unknown key 'fetching'"),
         ("TRADING__ORCHESTRATOR__X", "known keys: enable_auto_restart, health_check_interval, reconcile_interval"),
-        ("TRADING__ACCOUNT__MAX_DAILY", "account.MAX_DAILY: unknown key"),
+        ("TRADING__ACCOUNT__MAX_DAILY", "account.max_daily: unknown key"),
+        ("TRADING__SYMBOLS__XAUUSD__UNITS", "unknown key 'units'; did you mean 'risk.units'? known keys: "),
+        ("TRADING__SYMBOLS__XAUUSD__FAST", "did you mean 'strategy.params.fast'?"),
         ("TRADING__SYMBOLS__XAGUSD__RISK__UNITS", "did you mean 'XAUUSD'? known keys: BTCUSD, XAUUSD"),
         ("TRADING__SYMBOLS__XAUUSD__RISK__UNITS__MORE", "symbols.XAUUSD.risk.units holds a value"),
     ],

@@ -75,6 +75,41 @@ def test_settings_with_wrong_values_name_each_variable_and_print_none(monkeypatc
     assert "TRADING__FLOWER_PORT: Input should be less than or equal to 65535" in text
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("TRADING__REDIS_URL", "redis://:hunter2@host:port/0", "allowed is a URL whose port is a number"),
+        ("TRADING__REDIS_URL", "redis://:hunter2@host:99999/0", "allowed is a URL whose port is a number up to 65535"),
+        ("TRADING__REDIS_URL", "hunter2", "allowed is a URL that begins with redis://"),
+        (
+            "TRADING__LEDGER_URL",
+            "postgresql+psycopg://joe:hunter2@host:port/x",
+            "allowed is a URL whose port is a number",
+        ),
+        ("TRADING__VAR_DIR", __file__, "allowed is a folder"),
+        ("TRADING__VAR_DIR", f"{__file__}/hunter2", "allowed is a folder"),
+    ],
+)
+def test_settings_that_nothing_can_be_done_with_are_refused_unprinted(name: str, value: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told) as caught:
+        load_settings({name: value})
+    assert str(caught.value).startswith(f"{name}: ")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://joe:a:b[c?@host:5432/x",
+        "postgresql+psycopg:///x?host=/tmp",
+        "postgresql+psycopg://[::1]:5432/x",
+        "sqlite:////some:where/ledger@home:1",
+    ],
+)
+def test_settings_with_a_url_that_sqlalchemy_reads_are_taken(url: str) -> None:
+    assert load_settings({"TRADING__LEDGER_URL": url}).ledger_url.get_secret_value() == url
+
+
 def test_settings_with_an_unknown_name_say_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRADING__LOG_FORMT", "json")
     with pytest.raises(ConfigError, match=r"TRADING__LOG_FORMT.*did you mean 'TRADING__LOG_FORMAT'"):

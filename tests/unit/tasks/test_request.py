@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tasks.request import SoftTimeLimitExceeded, raise_soft_limit, symbol_of
+from trading.strategies.faults import is_its_own
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,7 @@ def test_soft_limit_says_what_took_how_long_also_after_a_journey_between_process
     error = SoftTimeLimitExceeded("tasks.strategy", symbol, 8)
 
     assert str(pickle.loads(pickle.dumps(error))) == f"tasks.strategy{whose} still ran after 8 s"
+
+
+def test_soft_limit_that_hits_a_strategy_is_no_fault_of_it() -> None:
+    assert not is_its_own(SoftTimeLimitExceeded("tasks.strategy", "XAUUSD", 8))

@@ -15,6 +15,7 @@ from trading.candle_checks import (
     VALUE_FAULTS,
     Found,
     GapKind,
+    Hours,
     Market,
     Weight,
     examine,
@@ -59,14 +60,14 @@ def found(
     values: NDArray[np.float64] | None = None,
     *,
     length_ms: int = MINUTE_MS,
-    is_open: Callable[[int], bool] | None = None,
+    are_open: Hours | None = None,
     now: str = "2026-11-01",
     written: str = "2026-11-01",
 ) -> dict[str, Found]:
     """Look at candles, and return what there is at least one of."""
     if values is None:
         values = np.tile([1.0, 1.2, 0.8, 1.1, 10.0], (len(open_ms), 1))
-    market = Market(length_ms, is_open, now_ms=at(now), written_ms=at(written))
+    market = Market(length_ms, are_open, now_ms=at(now), written_ms=at(written))
     return {one.check: one for one in examine(open_ms, values, market) if one.count}
 
 
@@ -181,7 +182,7 @@ def test_holes_in_a_market_that_never_closes_are_gaps_those_over_a_weekend_too()
 def test_breaks_and_weekends_are_told_apart_from_gaps_with_and_without_known_hours(is_known: bool) -> None:
     lost = range(at("2026-01-21T10:00"), at("2026-01-21T10:04"), MINUTE_MS)
     opens = gold_week(skip=lambda one: one in lost)
-    gaps = find_gaps(opens, length_ms=MINUTE_MS, is_open=GOLD.is_open if is_known else None)
+    gaps = find_gaps(opens, length_ms=MINUTE_MS, are_open=GOLD.are_open if is_known else None)
     kinds = [gap.kind for gap in gaps]
 
     assert (kinds.count(GapKind.BREAK), kinds.count(GapKind.WEEKEND)) == (12, 2)
@@ -192,7 +193,7 @@ def test_breaks_and_weekends_are_told_apart_from_gaps_with_and_without_known_hou
 def test_holiday_beside_a_weekend_is_a_gap(is_known: bool) -> None:
     friday = range(at("2026-01-15T22:00"), at("2026-01-16T22:00"), MINUTE_MS)
     opens = gold_week(skip=lambda one: one in friday, weeks=4)
-    gaps = find_gaps(opens, length_ms=MINUTE_MS, is_open=GOLD.is_open if is_known else None)
+    gaps = find_gaps(opens, length_ms=MINUTE_MS, are_open=GOLD.are_open if is_known else None)
 
     (gap,) = [gap for gap in gaps if gap.kind is GapKind.GAP]
     assert gap.after_ms == at("2026-01-15T21:59")
@@ -220,7 +221,7 @@ def test_hole_that_comes_back_only_now_and_then_is_a_gap() -> None:
 def test_few_minutes_missing_before_and_after_a_break_are_its_edge() -> None:
     break_with_edges = range(21 * 60 + 57, 23 * 60 + 3)
     opens = gold_week(weeks=1, skip=lambda one: one // MINUTE_MS % 1_440 in break_with_edges)
-    gaps = find_gaps(opens, length_ms=MINUTE_MS, is_open=GOLD.is_open)
+    gaps = find_gaps(opens, length_ms=MINUTE_MS, are_open=GOLD.are_open)
 
     assert {gap.kind for gap in gaps} == {GapKind.EDGE}
     assert {gap.missing for gap in gaps} == {6}
@@ -229,7 +230,7 @@ def test_few_minutes_missing_before_and_after_a_break_are_its_edge() -> None:
 def test_candles_while_the_market_is_closed_are_wrong() -> None:
     opens = np.concatenate((gold_week(weeks=1), [at("2026-01-17T12:00")]))
 
-    outside = found(opens, is_open=GOLD.is_open)["outside hours"]
+    outside = found(opens, are_open=GOLD.are_open)["outside hours"]
 
     assert (outside.count, outside.first[0].open_ms, outside.is_wrong) == (1, at("2026-01-17T12:00"), True)
 

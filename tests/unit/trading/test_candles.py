@@ -1,5 +1,7 @@
 """Candles: cutting, forms, and the checks that keep corrupt data out."""
 
+import pickle
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -97,6 +99,17 @@ def test_first_fault_of_a_bad_value_names_candle_and_fault(column: str, value: f
     assert fault in found.fault
 
 
+def test_first_fault_tells_time_and_numbers_in_words_and_survives_a_queue() -> None:
+    bar = Candles(np.array([1_774_424_520_000]), np.array([[4552.13, 1.0, 4551.18, np.nan, 348.0]]))
+    found = first_fault(bar, timeframe="1m")
+
+    numbers = "(open 4552.13, high 1, low 4551.18, close nan, volume 348)"
+    assert str(found) == f"candle of 2026-03-25 07:42 UTC: close: not a finite number {numbers}"
+    again = pickle.loads(pickle.dumps(BadCandle(1, "why", "XAUUSD", "file, line 7")))
+    assert str(again) == "XAUUSD candle of 1970-01-01 00:00:00 UTC: why; file, line 7"
+    assert str(BadCandle(10**18, "why")) == "candle of 1000000000000000000 ms since 1970: why"
+
+
 @given(st.sets(st.integers(0, 11), min_size=1), st.sampled_from(COLUMNS[:4]))
 def test_first_fault_of_several_bad_candles_is_the_oldest(places: set[int], column: str) -> None:
     values = CANDLES.values.copy()
@@ -126,7 +139,7 @@ def test_first_fault_of_a_candle_off_the_grid_says_so(shift_ms: int) -> None:
     found = first_fault(Candles(CANDLES.open_ms + shift_ms, CANDLES.values), timeframe="1m")
 
     assert found is not None
-    assert "grid" in found.fault
+    assert f"grid, by {shift_ms / 1000:g} s after a full minute" in found.fault
 
 
 def test_first_fault_of_daily_candles_that_begin_at_any_hour_is_none() -> None:

@@ -216,7 +216,7 @@ def test_stop_of_a_hook_that_is_no_price_is_refused_and_a_rule_still_counts(pric
 
 @pytest.mark.parametrize("answer", [99.0, "exit", (99.0, "why")])
 def test_hook_that_answers_something_else_is_told_what_it_may_answer(answer: object) -> None:
-    expected = re.escape(f"Hook.manage_position answered {answer!r}; allowed are ExitNow, MoveStop and None")
+    expected = re.escape(f"manage_position: answered {answer!r}; allowed: ExitNow, MoveStop with a number")
     with pytest.raises(Broken, match=expected):
         asked(rules(None, answer), 101.0, held())
 

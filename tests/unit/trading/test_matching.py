@@ -369,6 +369,20 @@ def test_fill_at_a_price_that_cannot_be_raises_broken(price: float) -> None:
         on_bar(Book(orders=(entry(-1),)), Bar(MINUTE_MS, price, price, price, price), COSTLY)
 
 
+def test_fill_at_a_price_that_cannot_be_tells_symbol_candle_and_what_to_change() -> None:
+    terms = FillTerms(spread=1e9, symbol="EURUSD")
+
+    with pytest.raises(Broken) as told:
+        on_bar(Book(orders=(entry(-1),)), Bar(MINUTE_MS, 1.0, 1.0, 1.0, 1.0), terms)
+
+    assert str(told.value) == (
+        f"EURUSD: order {entry(-1).client_order_id} would fill at -499,999,999.00 in the candle at 1970-01-01 00:01 "
+        "UTC: half the spread and the slippage (5e+08) are more than the price: lower venue.spread or venue.slippage"
+    )
+    with pytest.raises(Broken, match=r"would fill at nan .*: correct the candle"):
+        on_bar(Book(orders=(entry(1),)), Bar(MINUTE_MS, math.nan, math.nan, math.nan, math.nan), terms)
+
+
 @pytest.mark.parametrize("field", ["spread", "slippage", "commission_bps"])
 @pytest.mark.parametrize("bad", [-0.1, math.nan])
 def test_fill_terms_negative_or_nan_are_refused(field: str, bad: float) -> None:

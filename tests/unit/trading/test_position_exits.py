@@ -291,7 +291,7 @@ def test_error_of_a_hook_is_an_error_of_the_stage_and_the_stop_stays(databases: 
     desk.advance()
     desk.play(SHOWN + 1)
 
-    with pytest.raises(Broken, match="allowed are ExitNow, MoveStop and None"):
+    with pytest.raises(Broken, match="allowed: ExitNow, MoveStop with a number as its stop_loss, and None"):
         desk.advance(show=1)
 
     assert resting(desk) == [103.0]

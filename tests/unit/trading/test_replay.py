@@ -182,7 +182,7 @@ def test_two_symbols_in_batches_are_what_they_are_candle_by_candle(
     assert told(together) == told(one_by_one)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     config=configs(),
     other=configs(),

@@ -10,10 +10,13 @@ from adapters.sources.file import read_candles
 from tests.fakes import START_MS, make_candles
 from tests.fixtures.system import recorded
 from trading.candles import Candles, first_fault
-from trading.resampling import resample
+from trading.resampling import Lack, resample
 from trading.session import Session
 
 MINUTE_MS = 60_000
+GOLD = Session(
+    kind="weekly", timezone="America/New_York", opens="sun 18:00", closes="fri 17:00", daily_break="17:00-18:00"
+)
 
 
 def without(candles: Candles, *places: int) -> Candles:
@@ -67,11 +70,64 @@ def test_candle_that_the_market_was_closed_for_is_not_missing() -> None:
     session = Session(kind="weekly", timezone="UTC", opens="mon 00:00", closes="sun 23:00", daily_break="00:30-01:30")
     candles = without(make_candles(120), *range(30, 90))
 
-    known = resample(candles, timeframe="1m", to="1h", is_open=session.is_open)
+    known = resample(candles, timeframe="1m", to="1h", are_open=session.are_open)
     unknown = resample(candles, timeframe="1m", to="1h")
 
     assert (len(known.candles), len(known.left_out)) == (2, 0)
     assert (len(unknown.candles), len(unknown.left_out), unknown.unused) == (0, 2, 60)
+
+
+def gold(first: str, last: str, *, lost: tuple[str, str] = ("00:00", "00:00")) -> Candles:
+    """Return minutes of gold as a broker has them, which ends three minutes before each break; some of one day lost."""
+    slots = pd.date_range(first, last, freq="1min", inclusive="left", tz="UTC").as_unit("ms").asi8
+    before_break = GOLD.are_open(slots) & ~GOLD.are_open(slots + 3 * MINUTE_MS)
+    hole = [pd.Timestamp(f"2026-01-14T{at}", tz="UTC").timestamp() * 1000 for at in lost]
+    kept = slots[GOLD.are_open(slots) & ~before_break & ~((slots >= hole[0]) & (slots < hole[1]))]
+    noise = np.random.default_rng(5).random((len(kept), 3))
+    low, high = 100 + noise.min(axis=1), 100 + noise.max(axis=1)
+    return Candles(kept, np.column_stack((low, high, low, high, noise[:, 2])))
+
+
+def hours(times: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[str]:
+    return [f"{at:%d %H}" for at in pd.to_datetime(times, unit="ms")]
+
+
+@pytest.mark.parametrize("to", ["1h", "4h", "1d"])
+def test_minutes_missing_at_the_edge_of_a_session_take_nothing_from_a_longer_candle(to: str) -> None:
+    candles = gold("2026-01-11T23:00", "2026-01-17T00:00")
+
+    done = resample(candles, timeframe="1m", to=to, are_open=GOLD.are_open)
+
+    grouped = candles.frame().resample(to.upper().replace("H", "h"))
+    whole = grouped.agg({"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}).dropna()
+    made = Candles.from_frame(whole)
+    last = {"1h": "16 21", "4h": "16 20", "1d": "16 00"}[to]  # nothing says that the file does not end too early
+    assert hours(done.lacking[Lack.END]) == hours(done.left_out) == [last]
+    assert done.candles.open_ms.tolist() == made.open_ms[:-1].tolist()
+    np.testing.assert_allclose(done.candles.values, made.values[:-1], rtol=1e-12)
+    assert len(done.at_edges) == 4
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_hole_within_a_session_and_the_ends_of_the_file_are_told_with_their_reason(is_known: bool) -> None:
+    candles = gold("2026-01-05T10:20", "2026-01-28T10:20", lost=("12:58", "14:02"))
+
+    done = resample(candles, timeframe="1m", to="1h", are_open=GOLD.are_open if is_known else None)
+
+    assert {lack: hours(times) for lack, times in done.lacking.items()} == {
+        Lack.START: ["05 10"],
+        Lack.HOLE: ["14 12", "14 14"],
+        Lack.END: ["28 10"],
+    }
+    assert (len(done.left_out), done.unused) == (4, 40 + 58 + 58 + 20)
+
+
+def test_hole_of_one_minute_next_to_whole_minutes_is_no_edge() -> None:
+    candles = gold("2026-01-12T00:00", "2026-01-16T00:00", lost=("21:50", "21:51"))
+
+    done = resample(candles, timeframe="1m", to="1d", are_open=GOLD.are_open)
+
+    assert hours(done.lacking[Lack.HOLE]) == ["14 00"]
 
 
 @pytest.mark.parametrize("to", ["1m", "5m", "7m"])

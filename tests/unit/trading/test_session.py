@@ -3,8 +3,9 @@
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -148,3 +149,16 @@ def test_entry_hours_hold_from_their_first_minute_to_before_their_last(
 def test_entry_hours_that_make_no_sense_are_refused(hours: dict[str, object], fault: str) -> None:
     with pytest.raises(ValidationError, match=fault):
         EntryHours.model_validate(hours)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    session=st.sampled_from([GOLD, Session(), Session(kind="calendar", calendar="XNYS")]),
+    first=st.integers(ms("2024-02-20T00:00"), ms("2025-12-01T00:00")),
+    step=st.sampled_from([60_000, 61_001, 900_000]),
+)
+def test_many_times_at_once_are_what_each_of_them_is(session: Session, first: int, step: int) -> None:
+    times = first + np.arange(500, dtype=np.int64) * step
+
+    assert session.are_open(times).tolist() == [session.may_be_open(at) for at in times.tolist()]
+    assert session.are_open(times[:0]).tolist() == []

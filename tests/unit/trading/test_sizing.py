@@ -26,6 +26,12 @@ def test_rounding_gives_whole_multiples_around_the_value(price: float, step: flo
     assert Decimal(str(up)) - Decimal(str(down)) in (0, exact)
 
 
+@given(units=st.floats(0, 1.7e308), step=st.sampled_from([5e-324, 1e-8, 1.0]))
+@example(units=1.7e308, step=5e-324)
+def test_rounding_of_any_size_ends_in_no_error_of_arithmetic(units: float, step: float) -> None:
+    assert round_down(units, step) <= units <= round_up(units, step)
+
+
 @given(side=sides, price=prices, stop=st.none() | prices, target=st.none() | prices, tick=steps)
 def test_levels_are_never_farther_from_the_entry_than_asked(
     side: SignalSide, price: float, stop: float | None, target: float | None, tick: float

@@ -5,15 +5,18 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from adapters.sources.file import read_candles
+from adapters.sources.file import read_candles, read_unspaced
+from configs.load import load_system
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import ROOT, recorded
 from trading.candles import Candles
 from worker.cli import trading
+from worker.commands.candle_gaps import missing_in, missing_words
 from worker.commands.outcome import ExitCode
 
 COUNT = 600
@@ -219,3 +222,105 @@ def test_recorded_candles_in_a_servers_time_are_doubted_and_converted_back_to_th
     assert doubted["time zone"] == 8
     assert (told["rows"], told["candles"], told["dropped"]) == (len(candles), len(candles), [])
     assert read_candles(out, timeframe="1m") == candles
+
+
+@pytest.fixture
+def gold_week(tmp_path: Path) -> Path:
+    """Gold from Wednesday to Friday, without the three minutes before each break and with a hole of ten on Thursday."""
+    session = load_system(ROOT / "configs", {}).symbols["XAUUSD"].session
+    slots = pd.date_range("2026-01-14", "2026-01-17", freq="1min", inclusive="left", tz="UTC").as_unit("ms").asi8
+    is_edge = ~session.are_open(slots + 3 * 60_000)
+    hole = pd.Timestamp("2026-01-15T12:00", tz="UTC").value // 10**6
+    kept = slots[session.are_open(slots) & ~is_edge & ~((slots >= hole) & (slots < hole + 600_000))]
+    return write_candles(tmp_path / "week.csv", Candles(kept, np.tile([2.0, 2.5, 1.5, 2.0, 1.0], (len(kept), 1))))
+
+
+def test_resample_of_sessions_tells_what_counts_as_whole_and_what_does_not(gold_week: Path) -> None:
+    out = gold_week.with_name("out.csv")
+
+    told = answer("resample", gold_week, out, "--timeframe", "1d", "--symbol", "XAUUSD")
+    shown = run("resample", gold_week, out, "--timeframe", "1h", "--symbol", "XAUUSD", "--force").stdout
+
+    assert (told["candles"], told["left_out"], told["at_edges"]["count"]) == (1, 2, 1)
+    assert {name: lack["count"] for name, lack in told["lacking"].items()} == {"start": 0, "hole": 1, "end": 1}
+    assert "2 lack but a few candles next to a break, and count as whole: 2026-01-14 21:00" in shown
+    assert "2 of 1h left out because not whole, with 107 candles (--partial makes them, too)\n" in shown
+    assert "  1 x candles are missing while the market was open: 2026-01-15 12:00 UTC\n" in shown
+    assert "  1 x the file ends within it: 2026-01-16 21:00 UTC\n" in shown
+
+
+def test_candles_missing_in_a_replay_are_those_that_check_calls_a_gap(gold_week: Path) -> None:
+    session = load_system(ROOT / "configs", {}).symbols["XAUUSD"].session
+    missing = missing_in(read_candles(gold_week, timeframe="1m"), "1m", session)
+
+    assert counts(gold_week, "--symbol", "XAUUSD", exit_code=ExitCode.NO)["session edge"] == 2
+    assert (missing.candles, missing.holes) == (10, 1)
+    assert missing_words(missing).endswith(
+        "10 candles are missing within its sessions, in 1 hole after 2026-01-15 11:59 UTC"
+    )
+
+
+def test_resample_to_candles_that_are_far_apart_writes_them_and_says_that_they_are_not_played(tmp_path: Path) -> None:
+    day = generated_candles("BTCUSD", 1_440)
+    weeks = [Candles(day.open_ms + week * 7 * 86_400_000, day.values) for week in range(3)]
+    path = write_candles(tmp_path / "sundays.csv", weeks[0].then(weeks[1]).then(weeks[2]))
+    out = tmp_path / "out.csv"
+
+    result = run("resample", path, out, "--timeframe", "1d")
+
+    assert result.exit_code == ExitCode.OK, result.output
+    assert "most candles are 7d apart: a file source does not play them as candles of 1d" in result.stdout
+    assert read_unspaced(out).open_ms.tolist() == [int(one.open_ms[0]) for one in weeks]
+
+
+def test_resample_of_which_nothing_is_whole_says_why(gold: Path) -> None:
+    out = gold.with_name("out.csv")
+
+    result = run("resample", gold, out, "--timeframe", "1d")
+
+    assert (result.exit_code, out.exists()) == (ExitCode.NO, False)
+    assert "no candle of 1d is whole\n1 of 1d left out" in result.stderr
+    assert "the file ends within it: 2026-03-02 00:00 UTC" in result.stderr
+
+
+def test_file_of_one_candle_is_answered_by_each_verb(tmp_path: Path) -> None:
+    path, out = write_candles(tmp_path / "one.csv", generated_candles("XAUUSD", 1)), tmp_path / "out.csv"
+
+    for verb in (("check", path), ("convert", path, out), ("resample", path, out, "--timeframe", "5m")):
+        result = run(*verb)
+        assert result.exit_code == ExitCode.NO
+        assert f"{path}: to see the timeframe two times are needed, and 1 can" in result.stderr
+    assert answer("check", path, "--timeframe", "1m")["ok"]
+    assert answer("convert", path, out, "--timeframe", "1m")["candles"] == 1
+
+
+def test_check_of_a_file_without_a_readable_time_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "old.csv"
+    path.write_text("timestamp,open,high,low,close,volume\n" + "-90000000000000,1,1,1,1,1\n" * 3)
+
+    result = run("check", path, "--timeframe", "1m")
+
+    assert (result.exit_code, "no time of its 3 rows can be read" in result.stderr) == (ExitCode.NO, True)
+
+
+def test_convert_to_a_timeframe_that_the_candles_do_not_have_is_refused(gold: Path) -> None:
+    out = gold.with_name("out.csv")
+
+    result = run("convert", gold, out, "--timeframe", "5m")
+
+    assert (result.exit_code, out.exists()) == (ExitCode.NO, False)
+    assert "most candles are 1m apart: a file source does not play them as candles of 5m" in result.stderr
+
+
+def test_convert_reads_marks_between_thousands_that_the_system_does_not_play(gold: Path) -> None:
+    candles = read_candles(gold, timeframe="1m")
+    path, out = gold.with_name("thousands.csv"), gold.with_name("out.csv")
+    candles.frame().assign(close=[f"{close:,.2f}" for close in candles.values[:, 3]]).to_csv(path)
+
+    refusal = answer("check", path)["refusal"]
+    told = answer("convert", path, out)
+
+    assert "line 2 is '" in refusal
+    assert f'"{candles.values[0, 3]:,.2f}"' in refusal
+    assert told["dropped"] == []
+    assert read_candles(out, timeframe="1m").values[:, 3] == pytest.approx(candles.values[:, 3], abs=0.006)

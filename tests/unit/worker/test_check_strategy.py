@@ -19,6 +19,8 @@ CHEAT = """
 from trading.indicators import sma
 from trading.strategies import Signals, Strategy
 
+said = 0
+
 class Cheat(Strategy):
     period: int = 3
     def indicators(self):
@@ -26,6 +28,14 @@ class Cheat(Strategy):
     def signals(self, rows):
         rises = rows["close"].shift(-1) > rows["close"]
         return Signals(len(rows)).buy(rises.to_numpy(), stop_loss=rows["mean"].to_numpy() * 1.1, reason="rises")
+
+class Once(Cheat):
+    def signals(self, rows):
+        global said
+        said += 1
+        if said > 1:
+            raise ValueError("enough")
+        return Signals(len(rows))
 
 class Quiet(Cheat):
     def signals(self, rows):
@@ -66,6 +76,8 @@ def test_shipped_strategy_on_made_up_markets_is_sound(run: Run) -> None:
     assert (told["rows_limit"], told["least_rows"]) == (6, 3)
     assert [one["series"] for one in told["series"]] == ["trend 1", "range 1", "gaps 1", "flat 1"]
     assert set(told["counts"].values()) == {0}
+    assert min(told["tried"].values()) > 0
+    assert told["not_tried"] == {}
 
 
 def test_strategy_that_cheats_ends_with_one_and_says_where(run: Run) -> None:
@@ -87,6 +99,28 @@ def test_strategy_without_signals_is_told_to_prove_little(run: Run) -> None:
 
     assert result.exit_code == ExitCode.OK
     assert "It never gave a signal" in result.stdout
+    assert answer(run("cheat_for_a_test:Quiet", "--json"), ExitCode.OK)["not_tried"] == {
+        "stop side": "no entry had a stop or a target"
+    }
+
+
+def test_strategy_that_never_answers_twice_has_its_answers_not_compared(run: Run) -> None:
+    told = answer(run("cheat_for_a_test:Once", "--json"), ExitCode.NO)
+
+    why = "it did not answer each time it was asked"
+    assert told["not_tried"].keys() >= {"look-ahead", "window"}
+    assert {told["not_tried"][name] for name in ("look-ahead", "window")} == {why}
+
+
+def test_strategy_that_needs_more_candles_than_can_be_made_up_is_told_to_bring_some(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check_strategy, "MOST_MADE_UP", 1_000)
+
+    result = run("cheat_for_a_test:Cheat", "period=900")
+
+    assert result.exit_code == ExitCode.NO
+    assert "needs 900 candles to begin, and at most 1,000 are made up: give some with --candles" in result.stderr
 
 
 def test_symbol_gives_candles_strategy_and_parameters(run: Run) -> None:

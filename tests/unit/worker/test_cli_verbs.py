@@ -102,7 +102,7 @@ def test_unknown_symbol_is_refused_with_the_known_ones(arguments: tuple[str, ...
         (Transient("redis", "gone"), 3, "redis: gone\nstart the system"),
         (Transient("ledger", "gone"), 3, "TRADING__LEDGER_URL"),
         (Rejected("rule", "why"), 1, "rule: why"),
-        (BadCandle(5, "crossed"), 1, "candle 5: crossed"),
+        (BadCandle(60_000, "crossed"), 1, "candle of 1970-01-01 00:01 UTC: crossed"),
         (Failed(ExitCode.UNANSWERED, "nobody"), 4, "nobody"),
     ],
 )

@@ -52,6 +52,13 @@ def test_folder_held_by_a_launcher_is_refused_with_its_pid_and_the_way_out(tmp_p
     assert "TRADING__VAR_DIR" in str(refused.value)
 
 
+def test_folder_in_which_nothing_can_be_written_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(Broken, match=r"nothing can be written in .*TRADING__VAR_DIR"), launch_lock(tmp_path / "file"):
+        pytest.fail("a file was taken for a folder")
+
+
 def test_folder_let_go_of_can_be_held_again(tmp_path: Path) -> None:
     for _ in range(2):
         with launch_lock(tmp_path):

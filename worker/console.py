@@ -1,0 +1,31 @@
+"""The one console that everything of ours prints on: what it is given is text, and never markup."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class PlainConsole(Console):
+    """A console that shows reasons, errors, names and paths as they are.
+
+    `[red]`, `[/long]` and `:smile:` in a text stay what they are: styles come from `rich.text.Text` and columns alone.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Render as always, without what would steer the terminal."""
+        for segment in super().render(renderable, options):
+            is_harmless = segment.control or not _CONTROL.search(segment.text)
+            yield segment if is_harmless else segment._replace(text=without_control(segment.text))
+
+
+def without_control(text: str) -> str:
+    """Return a text without control characters, which would steer the terminal; ends of lines and tabs stay."""
+    return _CONTROL.sub("", text)
