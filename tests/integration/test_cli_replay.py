@@ -106,6 +106,14 @@ def test_period_is_cut_out_and_closed_at_its_end(configs: Path) -> None:
     assert all(position["units"] == 0 for position in found["positions"])
 
 
+def test_symbol_whose_window_is_never_whole_is_told(configs: Path) -> None:
+    shown = run(configs, "--symbol", "XAUUSD", "--set", "strategy.params.slow=399")
+
+    assert shown.exit_code == 0
+    assert "XAUUSD: its strategy was never asked" in shown.output
+    assert "never asked" not in run(configs, "--symbol", "XAUUSD").output
+
+
 def test_table_names_trades_and_what_refused(configs: Path) -> None:
     result = run(configs, "--symbol", "XAUUSD", "--set", "account.max_daily_loss=5")
 
