@@ -48,8 +48,8 @@ def _from_root(path: Path) -> Path:
 
 
 def _folder(path: Path) -> Path:
-    found = next(one for one in (path, *path.parents) if one.exists())
-    if not found.is_dir():
+    found = next(one for one in (path, *path.parents) if os.path.exists(one))  # noqa: PTH110  # Path's raises
+    if not os.path.isdir(found):  # noqa: PTH112
         raise ValueError("a folder, one that is there or can be made; a file has its name or that of a folder above it")
     return path
 

@@ -290,7 +290,7 @@ def _of_hook(hook: PositionRule, row: Mapping[str, float], position: PositionVie
         case MoveStop(stop_loss, reason) if not isinstance(stop_loss, (str, bool)):
             try:
                 return MoveStop(float(stop_loss), f"{HOOK}: {reason}")
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 pass
     allowed = "ExitNow, MoveStop with a number as its stop_loss, and None"
     raise answered(hook, HOOK, brief(answer), allowed, hook.manage_position)

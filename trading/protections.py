@@ -251,6 +251,8 @@ Protection = Annotated[CooldownPeriod | StoplossGuard | LowProfitPairs | MaxDraw
 def when_known(trades_since: TradesSince, lengths_ms: Mapping[str, int], candle_ms: int) -> TradesSince:
     """Return `trades_since` with trades in longer candles than the asking symbol's dated when such a candle closes.
 
+    Those are dated so that are dated by their candle's open; a time within a minute is that of the fill itself.
+
     Args:
         lengths_ms: Of the candles of each symbol.
         candle_ms: Length of a candle of the symbol that asks.
@@ -260,11 +262,14 @@ def when_known(trades_since: TradesSince, lengths_ms: Mapping[str, int], candle_
         return trades_since
 
     def since(since_ms: int, symbol: str | None) -> Sequence[ClosedTrade]:
-        dated = (
-            replace(one, closed_ms=one.closed_ms + max(0, lengths_ms.get(one.symbol, candle_ms) - candle_ms))
-            for one in trades_since(since_ms - longest_ms, symbol)
-        )
+        dated = (known(one) for one in trades_since(since_ms - longest_ms, symbol))
         return [one for one in dated if one.closed_ms > since_ms]
+
+    def known(trade: ClosedTrade) -> ClosedTrade:
+        later_ms = lengths_ms.get(trade.symbol, candle_ms) - candle_ms
+        if later_ms <= 0 or trade.closed_ms % _MINUTE_MS:
+            return trade
+        return replace(trade, closed_ms=trade.closed_ms + later_ms)
 
     return since
 

@@ -179,7 +179,11 @@ def _fields(line: str, delimiter: str) -> list[str]:
     """Return the fields of a line; a delimiter within quotes is none, as in "4,386.02"."""
     if '"' not in line:
         return [field.strip() for field in line.split(delimiter)]
-    return [field.strip() for field in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])]
+    try:
+        fields = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+    except csv.Error:  # a field longer than any number
+        fields = line.split(delimiter)
+    return [field.strip().strip('"') for field in fields]
 
 
 def _is_header(fields: Sequence[str]) -> bool:

@@ -129,6 +129,15 @@ def plain(error: Exception) -> str:
 def place_of(path: Path, open_ms: int) -> str:
     """Return where the candle of an open time stands in a file, and what is there."""
     try:
+        found = path.stat()
+        return _place_of(path, found.st_mtime_ns, found.st_size, open_ms)
+    except OSError:  # it is gone
+        return f"candle file {str(path)!r}"
+
+
+@lru_cache(maxsize=64)
+def _place_of(path: Path, _mtime_ns: int, _size_bytes: int, open_ms: int) -> str:
+    try:
         rows = np.flatnonzero(read_unspaced(path).open_ms == open_ms)
         where = _place(path, int(rows[0])) if len(rows) else ""
         text = f" is {_line(path, int(rows[0]))[1][:_SHOWN]!r}" if where and path.suffix != ".parquet" else ""

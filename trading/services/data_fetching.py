@@ -194,8 +194,11 @@ class DataFetchingService(Service[Wake, NewCandle]):
         else:
             until_ms = fence_ms - 1
         history = self._ask(lambda: self._source.history(until_ms, count=self._terms.history_count))
+        is_first = True
         while (fault := self._first_fault(history)) is not None:
-            self._fetch_failed(f"{fault} (in the history before it began: going on without it)", fault.open_ms)
+            told = self._with_place(fault) if is_first else fault
+            self._fetch_failed(f"{told} (in the history before it began: going on without it)", fault.open_ms)
+            is_first = False
             history = history[int((history.open_ms == fault.open_ms).argmax()) + 1 :]
         cursor_ms = history.last_open_ms if len(history) else until_ms
         desired = self._ledger.desired(self.symbol)
@@ -213,14 +216,17 @@ class DataFetchingService(Service[Wake, NewCandle]):
         first_bad = int((fresh.open_ms == fault.open_ms).argmax())
         good = fresh[: int((fresh.open_ms[:first_bad] < fresh.open_ms[first_bad:].min()).sum())]
         if not len(good):
+            fault = self._with_place(fault)
             self._fetch_failed(str(fault), fault.open_ms)
             raise fault
         return good
 
     def _first_fault(self, candles: Candles) -> BadCandle | None:
         fault = first_fault(candles, timeframe=self._timeframe)
-        if fault is None:
-            return None
+        return None if fault is None else BadCandle(fault.open_ms, fault.fault, self.symbol)
+
+    def _with_place(self, fault: BadCandle) -> BadCandle:
+        """Return a fault with the place of its candle, for which a whole file may have to be read."""
         place = self._terms.place_of(fault.open_ms) if self._terms.place_of else ""
         return BadCandle(fault.open_ms, fault.fault, self.symbol, place)
 

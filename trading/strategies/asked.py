@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from pydantic import ValidationError
 
@@ -89,11 +90,14 @@ def signals_of(strategy: Strategy, rows: pd.DataFrame, *, last: int, name: str) 
         StrategyFault: Its code raised, or its answer is none.
     """
     ask, open_ms, names = strategy.signals, rows.index, rows.columns  # as they are before it can change them
+    close = rows["close"].to_numpy(copy=True)
     try:
         said: object = ask(rows)
         if isinstance(said, Signals):
             if rows.index is not open_ms and not rows.index.equals(open_ms):
                 raise Broken("it changed the index of its rows; change a copy of them, rows.copy()")
+            if "close" not in rows.columns or not np.array_equal(rows["close"].to_numpy(), close):
+                raise Broken("it changed the column close of its rows; change a copy of them, rows.copy()")
             return said.last(last, rows=rows, strategy=name), said
     except (Exception, SystemExit) as error:
         if not is_its_own(error):

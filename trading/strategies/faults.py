@@ -14,6 +14,9 @@ from trading.errors import Broken, Interrupted, Transient
 
 _OURS = frozenset({"trading", "configs", "adapters", "tasks", "worker", "beat"})
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+_EXITING = frozenset({"_sitebuiltins", "argparse"})
+"""What ends a program when it is called: `exit()`, and a parser of arguments that it does not like."""
+
 _LINES = 3
 """Lines of its own that are told: the last ones, where the error arose."""
 _LONGEST = 400
@@ -97,11 +100,11 @@ def answered(strategy: object, place: str, found: str, allowed: str, method: obj
 def is_its_own(error: BaseException) -> bool:
     """Return whether an error says something of the code that it came from.
 
-    What did not answer outside is asked again, and a step that took too long was ended from outside. Code of the
-    user's that exits would end the process without a word.
+    What did not answer outside is asked again, a step that took too long was ended from outside, and memory is
+    wanting to whoever asks next. Code of the user's that exits would end the process without a word.
     """
     if isinstance(error, Exception):
-        return not isinstance(error, (Transient, Interrupted))
+        return not isinstance(error, (Transient, Interrupted, MemoryError))
     return isinstance(error, SystemExit) and _is_raised_in_own_code(error)
 
 
@@ -112,7 +115,10 @@ def told(error: BaseException) -> str:
         return _cut(f"{error.title}: {'; '.join(faults)}")
     if isinstance(error, Broken):  # words of ours already
         return _cut(str(error))
-    text = str(error)
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001  # its own words fail: what it is can be told all the same
+        text = ""
     return _cut(f"{type(error).__name__}: {text}" if text else type(error).__name__)
 
 
@@ -127,7 +133,10 @@ def own_lines(error: BaseException) -> tuple[str, ...]:
 
 def brief(found: object) -> str:
     """Return what was found for a message: its text where that is short, else its kind."""
-    text = repr(found)
+    try:
+        text = repr(found)
+    except Exception:  # noqa: BLE001  # the user's own class may not know how to show itself
+        text = "\n"
     if len(text) <= 60 and "\n" not in text:
         return text
     kind = type(found).__name__
@@ -142,14 +151,18 @@ def _frames(traceback: TracebackType | None) -> Iterator[TracebackType]:
 
 def _is_own(frame: TracebackType) -> bool:
     file = frame.tb_frame.f_code.co_filename
-    module = str(frame.tb_frame.f_globals.get("__name__", ""))
+    module = _module(frame)
     if module.partition(".")[0] in _OURS or not file.endswith(".py"):
         return False
     return not any(Path(file).is_relative_to(folder) for folder in _LIBRARIES)
 
 
+def _module(frame: TracebackType) -> str:
+    return str(frame.tb_frame.f_globals.get("__name__", ""))
+
+
 def _is_raised_in_own_code(error: BaseException) -> bool:
-    frames = list(_frames(error.__traceback__))
+    frames = [frame for frame in _frames(error.__traceback__) if _module(frame) not in _EXITING]
     return bool(frames) and _is_own(frames[-1])
 
 

@@ -106,8 +106,8 @@ class Signals:
             strategy: Name of the strategy.
 
         Raises:
-            Broken: The strategy answered for another number of rows, took a row or the close away, or gave an infinite
-                price or size for one of the signals.
+            Broken: The strategy answered for another number of rows, or gave an infinite price or size for one of the
+                signals.
         """
         if len(rows) != len(self):
             raise Broken(f"answered for {len(self)} rows, and was given {len(rows)}")
@@ -128,7 +128,7 @@ class Signals:
         ]
 
     def _signals(self, found: list[int], rows: pd.DataFrame, strategy: str) -> Iterator[Signal]:
-        open_ms, close = rows.index.to_numpy(), _close(rows)
+        open_ms, close = rows.index.to_numpy(), rows["close"].to_numpy()
         for row in found:
             prices = {name: float(values[row]) for name, values in self._values.items() if values[row] > 0}
             yield Signal(
@@ -197,13 +197,6 @@ class Signals:
         if name not in self._values:
             self._values[name] = np.full(len(self), np.nan)
         return self._values[name]
-
-
-def _close(rows: pd.DataFrame) -> Floats:
-    close = rows["close"].to_numpy() if "close" in rows.columns else np.empty(0)
-    if not len(close) or close.dtype != np.float64 or not close.min() > 0:  # NaN is not above zero either
-        raise Broken("it changed the column close of its rows; change a copy of them, rows.copy()")
-    return close
 
 
 def _words(reason: object) -> str | None:

@@ -69,7 +69,7 @@ MOST_PERIODS = 366
     "--periods-per-year",
     type=Finite(min=0, min_open=True, max=MOST_PERIODS),
     metavar="NUMBER",
-    help="Annualise by so many days; left out, 252, or 365 where candles close on weekends.",
+    help="Annualise by so many days; left out, 252, 304 where weeks begin on Sunday evening, 365 with weekends.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all of it.")
 def replay(

@@ -376,6 +376,11 @@ def test_word_among_decimal_commas_costs_its_own_row_only(tmp_path: Path) -> Non
     assert np.isnan(raw.values[1]).tolist() == [False, False, True, False, False]
 
 
+def test_line_longer_than_any_field_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CandleFileError):
+        read_raw(written(tmp_path, '"' + "1704187800,1,2,3;" * 20_000 + '"\n'))
+
+
 def test_comma_that_may_be_decimal_or_between_thousands_is_refused(tmp_path: Path) -> None:
     rows = "".join(f'{minute},"4,386","4,390","4,380","4,385",1\n' for minute in (1704187800, 1704187860))
 

@@ -171,3 +171,17 @@ def test_settings_given_go_before_those_of_the_environment(monkeypatch: pytest.M
 def test_settings_given_under_an_unknown_name_are_refused() -> None:
     with pytest.raises(ConfigError, match="TRADING__NAMESPCE"):
         load_settings({"TRADING__NAMESPCE": "x"})
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not look into a folder")
+def test_folder_below_one_that_may_not_be_read_is_no_error_of_the_settings(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    nobody = 65_534
+    os.seteuid(nobody)
+    try:
+        settings = load_settings({"TRADING__VAR_DIR": str(closed / "var")})
+    finally:
+        os.seteuid(0)
+
+    assert settings.var_dir == closed / "var"

@@ -1,5 +1,7 @@
 """First stage: where a symbol begins, and where it goes on when its store was lost."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,25 @@ def test_fetch_first_start_with_a_bad_candle_in_history_tells_it_and_begins_afte
     stored = desk.store.window(SYMBOL, 100, until_ms=at_place(SHOWN))
     assert [place_of(at) for at in stored.open_ms.tolist()] == [SHOWN - 3, SHOWN - 2]
     assert [event.market_ms for event in failures(desk)] == [at_place(SHOWN - 4)]
+
+
+def test_fetch_first_start_looks_up_the_place_of_the_first_bad_candle_alone(databases: Databases) -> None:
+    desk = make_desk(databases)
+    for back in (6, 5, 4):
+        desk.source.spoil(SHOWN - back, close=np.nan)
+    asked: list[int] = []
+
+    def looked_up(open_ms: int) -> str:
+        asked.append(open_ms)
+        return f"place {len(asked)}"
+
+    desk.pipeline.fetch._terms = replace(desk.pipeline.fetch._terms, place_of=looked_up)
+
+    assert places(fetched(desk)) == [SHOWN - 1]
+
+    assert asked == [at_place(SHOWN - 6)]
+    told = [str(event.reason) for event in failures(desk)]
+    assert ["place 1" in text for text in told] == [True, False, False]
 
 
 def test_fetch_first_start_with_a_bad_newest_candle_decides_nothing(databases: Databases) -> None:

@@ -221,6 +221,11 @@ def test_hook_that_answers_something_else_is_told_what_it_may_answer(answer: obj
         asked(rules(None, answer), 101.0, held())
 
 
+def test_stop_that_is_too_large_for_a_float_is_no_number() -> None:
+    with pytest.raises(Broken, match="answered a MoveStop; allowed: ExitNow, MoveStop with a number"):
+        asked(rules(None, MoveStop(10**400, "far")), 101.0, held())
+
+
 def test_rules_without_terms_and_hook_have_nothing_to_ask() -> None:
     assert not rules()
     assert rules(TRAILING)

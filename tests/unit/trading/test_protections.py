@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from trading.orders import Fill, Leg, Side
 from trading.protections import Asked, Protection, when_known
 from trading.trades import ClosedTrade, TradeFold
+from trading.values import replace
 
 MINUTE_MS = 60_000
 ADAPTER: TypeAdapter[Protection] = TypeAdapter(Protection)
@@ -93,6 +94,8 @@ def test_trade_in_a_longer_candle_counts_from_when_that_has_closed() -> None:
     assert held_off(guard, [trade(10)], lengths_ms=lengths_ms) == [10, 11, 12, 13]
     assert held_off(GUARD, [trade(10, symbol="BTCUSD"), trade(23)], lengths_ms=lengths_ms) == [23, 24, 25, 26]
     assert held_off(GUARD, [trade(10, symbol="BTCUSD"), trade(24)], lengths_ms=lengths_ms) == []
+    at_the_close = replace(trade(0, symbol="BTCUSD"), closed_ms=20 * MINUTE_MS - 1)
+    assert held_off(guard, [at_the_close], lengths_ms=lengths_ms) == [19, 20, 21, 22, 23]
 
 
 def test_stoploss_guard_of_a_symbol_counts_its_own_alone() -> None:

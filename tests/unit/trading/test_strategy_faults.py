@@ -2,6 +2,7 @@
 
 import pickle
 import sys
+from argparse import ArgumentParser
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -49,6 +50,22 @@ class Raises(Says):
 class Quits(Says):
     def signals(self, rows: pd.DataFrame) -> Signals:
         sys.exit(0)
+
+
+class Exits(Says):
+    def signals(self, rows: pd.DataFrame) -> Signals:
+        exit()  # noqa: PLR1722  # as a user may write it
+
+
+class Parses(Says):
+    def signals(self, rows: pd.DataFrame) -> Signals:
+        ArgumentParser().parse_args(["--nope"])
+        return Signals(len(rows))
+
+
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
 
 
 class WithIndicators(Says):
@@ -119,11 +136,21 @@ def test_fault_is_whole_after_a_journey_between_processes() -> None:
     assert again.whose == ("XAUUSD", "mine")
 
 
-def test_code_that_ends_the_process_is_told_as_a_fault() -> None:
-    assert fault_of(Quits()).fault == "SystemExit: 0"
+@pytest.mark.parametrize(
+    ("kind", "fault"), [(Quits, "SystemExit: 0"), (Exits, "SystemExit: None"), (Parses, "SystemExit: 2")]
+)
+def test_code_that_ends_the_process_is_told_as_a_fault(kind: type[Says], fault: str) -> None:
+    assert fault_of(kind()).fault == fault
 
 
-@pytest.mark.parametrize("error", [Transient("venue", "no answer"), Interrupted("8 s")])
+def test_error_that_cannot_tell_itself_is_named() -> None:
+    def mute(_: pd.DataFrame) -> Signals:
+        raise Mute
+
+    assert fault_of(Says(answer=mute)).fault == "Mute"
+
+
+@pytest.mark.parametrize("error", [Transient("venue", "no answer"), Interrupted("8 s"), MemoryError()])
 def test_error_of_the_outside_that_hits_a_strategy_passes_as_it_is(error: Exception) -> None:
     def interrupted(_: pd.DataFrame) -> Signals:
         raise error
@@ -196,7 +223,15 @@ def change_close(shown: pd.DataFrame) -> Signals:
     return entry()(shown)
 
 
-@pytest.mark.parametrize(("answer", "part"), [(change_index, "the index"), (change_close, "the column close")])
+def smooth_close(shown: pd.DataFrame) -> Signals:
+    shown["close"] = shown["close"].ewm(span=3).mean()
+    return entry()(shown)
+
+
+@pytest.mark.parametrize(
+    ("answer", "part"),
+    [(change_index, "the index"), (change_close, "the column close"), (smooth_close, "the column close")],
+)
 def test_rows_that_were_changed_so_that_the_answer_means_nothing_are_told(answer: object, part: str) -> None:
     assert fault_of(Says(answer=answer)).fault == f"it changed {part} of its rows; change a copy of them, rows.copy()"
 
