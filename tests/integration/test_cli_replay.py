@@ -31,7 +31,8 @@ def configs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(configs: Path, *arguments: str) -> Result:
-    return CliRunner().invoke(trading, ["replay", *arguments], env={"TRADING__CONFIG_DIR": str(configs)})
+    environment = {"TRADING__CONFIG_DIR": str(configs), "COLUMNS": "200"}
+    return CliRunner().invoke(trading, ["replay", *arguments], env=environment)
 
 
 def answer(configs: Path, *arguments: str) -> Any:
