@@ -228,6 +228,8 @@ def _loss_beyond_stop(case: Case) -> float:
 
 def _held_off(case: Case) -> Verdict | None:
     """Ask the protections: last, because they read trades of the past."""
+    if not (case.account.protections or case.protections):
+        return None
     candle_ms = timeframe_ms(case.timeframe)
     trades_since = when_known(case.view.trades_since, case.lengths_ms, candle_ms)
     for whose, protections in ((None, case.account.protections), (case.symbol, case.protections)):

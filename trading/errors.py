@@ -11,7 +11,7 @@ TradingError
 Interrupted     something from outside ended what ran: it says nothing of the code that it hit
 """
 
-from datetime import UTC, datetime
+from trading import instants
 
 
 class TradingError(Exception):
@@ -77,7 +77,7 @@ class BadCandle(Broken):
 
     def __str__(self) -> str:
         whose = f"{self.symbol} candle" if self.symbol else "candle"
-        return f"{whose} of {_utc(self.open_ms)}: {self.fault}" + (f"; {self.place}" if self.place else "")
+        return f"{whose} of {instants.shown(self.open_ms)}: {self.fault}" + (f"; {self.place}" if self.place else "")
 
 
 class UnknownSymbol(Rejected):
@@ -91,13 +91,3 @@ class UnknownSymbol(Rejected):
 
     def __str__(self) -> str:
         return f"unknown symbol {self.symbol!r}; known are: {', '.join(self.known)} (see configs/symbols.yaml)"
-
-
-def _utc(at_ms: int) -> str:
-    """Return a time to the minute, or as exactly as it is given; the number where there is no such date."""
-    try:
-        at = datetime.fromtimestamp(at_ms / 1000, UTC)
-    except (OverflowError, ValueError, OSError):
-        return f"{at_ms} ms since 1970"
-    form = "%Y-%m-%d %H:%M" if at_ms % 60_000 == 0 else "%Y-%m-%d %H:%M:%S"
-    return f"{at:{form}} UTC"

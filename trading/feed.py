@@ -6,10 +6,10 @@ candles that are missing, which are those that the market should have made since
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from trading import instants
 from trading.lifecycle import ServiceState
 
 SILENT_CANDLES = 3
@@ -124,7 +124,7 @@ def feed_trouble(
     missing = _missing(memory, terms, memory.answered_ms)
     if missing <= SILENT_CANDLES or not _is_long(missing, terms):
         return None
-    newest = datetime.fromtimestamp(_newest_ms(memory) / 1000, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    newest = instants.shown(_newest_ms(memory))
     since = f"{missing} candles of {terms.timeframe} are missing since the one of {newest}, and the market is open"
     if memory.shown.newest_ms:
         return FeedTrouble(FeedTroubleKind.REPEATING, f"the source shows the same candle again: {since}", missing)

@@ -12,13 +12,13 @@ at a candle's close rests there for the candles after it.
 
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Literal
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from trading import instants
 from trading.candles import HIGH, LOW, Candles
 from trading.errors import Broken, Rejected
 from trading.orders import PROTECTIVE_LEGS, Leg, OrderRequest, OrderState, Side, protective_order_id
@@ -363,7 +363,6 @@ def _execute(moment: _Moment, order: Resting, units: float, price: float, *, mar
 
 def _impossible(order: Resting, price: float, market_ms: int, terms: FillTerms) -> str:
     """Return what is wrong with a fill at a price that cannot be, and what to change."""
-    at = f"{datetime.fromtimestamp(market_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
     cost = terms.spread / 2 + terms.slippage
     is_taken_off = cost > 0 and math.isfinite(price)
     remedy = (
@@ -372,7 +371,8 @@ def _impossible(order: Resting, price: float, market_ms: int, terms: FillTerms) 
         else "correct the candle"
     )
     whose = f"{terms.symbol}: " if terms.symbol else ""
-    return f"{whose}order {order.client_order_id} would fill at {price:,.2f} in the candle at {at}: {remedy}"
+    at = f"in the candle at {instants.shown(market_ms)}"
+    return f"{whose}order {order.client_order_id} would fill at {price:,.2f} {at}: {remedy}"
 
 
 def _netted(held: float, average_price: float, signed: float, price: float) -> tuple[float, float]:

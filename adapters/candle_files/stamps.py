@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from adapters.candle_files.layout import CandleFileError
+from adapters.sources.file import YEAR_9999_MS
 
 Times = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -25,7 +26,7 @@ _UNITS = (
     (np.inf, "nanoseconds", 1e-6),
 )
 """Epoch times below the first number are in this unit: as seconds 1e11 is the year 5138."""
-_YEAR_1_MS, _YEAR_9999_MS = -62_135_596_800_000, 253_370_764_800_000
+_YEAR_1_MS = -62_135_596_800_000
 _PACKED = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _PACKED_DATE = r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])(?:(?:[01]\d|2[0-3])(?:[0-5]\d){1,2})?"
 _PARTS = r"^(?P<wall>.*?)\s*(?:UTC|GMT)?\s*(?P<offset>Z|[+-]\d{2}:?\d{2})?$"
@@ -166,7 +167,7 @@ def _numbers(texts: "pd.Series[Any]") -> Stamps | None:
     limits, factors = np.array([limit for limit, _, _ in _UNITS]), np.array([factor for _, _, factor in _UNITS])
     unit = np.searchsorted(limits[:-1], np.abs(np.nan_to_num(numbers)), side="right")
     times_ms = numbers * factors[unit]
-    is_readable = (times_ms > _YEAR_1_MS) & (times_ms < _YEAR_9999_MS)
+    is_readable = (times_ms > _YEAR_1_MS) & (times_ms < YEAR_9999_MS)
     open_ms = np.full(len(numbers), NO_TIME, np.int64)
     open_ms[is_readable] = np.rint(times_ms[is_readable]).astype(np.int64)
     names = [_UNITS[number][1] for number in np.unique(unit[is_readable]).tolist()]

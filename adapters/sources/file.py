@@ -23,7 +23,7 @@ from trading.candles import COLUMNS, Candles, timeframe_ms
 _SUFFIXES = (".csv", ".csv.gz", ".parquet")
 _NEEDED = ("timestamp", *COLUMNS)
 _SECONDS_BELOW = 100_000_000_000  # as seconds this is the year 5138, as milliseconds 1973
-_YEAR_9999_MS = 253_370_764_800_000
+YEAR_9999_MS = 253_370_764_800_000
 _NOT_A_TIME = np.iinfo(np.int64).min
 _SHOWN = 120
 _VERBS = "celery -A tasks trading candles"
@@ -197,7 +197,7 @@ def _from_epoch(stamps: NDArray[np.float64], path: Path) -> NDArray[np.int64]:
     unreadable = ~np.isfinite(stamps)
     if unreadable.any():
         raise _bad_stamp(path, int(unreadable.argmax()), "no timestamp")
-    is_other = np.abs(stamps) >= _YEAR_9999_MS
+    is_other = np.abs(stamps) >= YEAR_9999_MS
     if is_other.any():
         row = int(is_other.argmax())
         raise _bad_stamp(path, row, f"timestamp {stamps[row]:.0f} is neither seconds nor milliseconds since 1970")

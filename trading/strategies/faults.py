@@ -3,13 +3,13 @@
 import linecache
 import sysconfig
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from types import CodeType, TracebackType
 from typing import Self
 
 from pydantic import ValidationError
 
+from trading import instants
 from trading.errors import Broken, Interrupted, Transient
 
 _OURS = frozenset({"trading", "configs", "adapters", "tasks", "worker", "beat"})
@@ -68,12 +68,12 @@ def class_path(strategy: object) -> str:
 
 def at_candle(open_ms: int) -> str:
     """Return a candle for a message."""
-    return f"at the candle {_shown(open_ms)}"
+    return f"at the candle {instants.shown(open_ms)}"
 
 
 def from_candle(open_ms: int) -> str:
     """Return for a message candles that were asked about in one call: it is not known at which of them it failed."""
-    return f"from the candle {_shown(open_ms)} on"
+    return f"from the candle {instants.shown(open_ms)} on"
 
 
 def raised(
@@ -184,10 +184,6 @@ def _definition(method: object) -> tuple[str, ...]:
 def _short(file: str) -> str:
     path, here = Path(file), Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
-
-
-def _shown(open_ms: int) -> str:
-    return f"{datetime.fromtimestamp(open_ms / 1000, UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _cut(text: str) -> str:

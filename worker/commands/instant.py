@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 import click
 
+from worker.commands.output import minute
+
 FIRST_MS, LAST_MS = 0, 7_258_118_400_000
 """From 1970 up to 2200, UTC."""
 
@@ -32,6 +34,5 @@ def in_order(from_ms: int | None, to_ms: int | None) -> None:
     """
     if from_ms is None or to_ms is None or from_ms < to_ms:
         return
-    first, last = (f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M}" for at_ms in (from_ms, to_ms))
     hint = "they are reversed" if from_ms > to_ms else "candles from --to on are left out, so nothing is between them"
-    raise click.UsageError(f"--from {first} UTC is not before --to {last} UTC: {hint}")
+    raise click.UsageError(f"--from {minute(from_ms)} UTC is not before --to {minute(to_ms)} UTC: {hint}")
