@@ -5,7 +5,7 @@
     ├── Outcomes  faults of outcome: rejected, taken in part, filled in parts; the same each time, from ids alone
     └── Sends     when orders were sent, so that they can be shown late
 
-`docs/lying-venue.md` tells what each lie stands for, and how to wrap an adapter of one's own.
+`docs/how-to/inject-faults.md` tells what each lie stands for, and how to wrap an adapter of one's own.
 """
 
 import time

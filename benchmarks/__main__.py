@@ -18,7 +18,7 @@ from rich.table import Table
 
 from benchmarks.chain_cost import CHAINS, GOAL, Cost, measure
 
-PAGE = Path(__file__).parents[1] / "docs" / "cost.md"
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "cost.md"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,7 +13,7 @@ from rich.table import Table
 from benchmarks.blast_rig import LAG, WELL
 from benchmarks.blast_row import GOAL, Row, Terms
 
-PAGE = Path(__file__).parents[1] / "docs" / "blast-radius.md"
+PAGE = Path(__file__).parents[1] / "docs" / "reference" / "blast-radius.md"
 WIDTH = 120
 FOUND = (
     """A symbol has a process, a queue and a prefetch slot of its own: what hangs or dies holds up nobody else, and a

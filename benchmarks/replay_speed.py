@@ -34,7 +34,7 @@ from trading.matching import FillTerms
 from trading.replay import Replay
 from trading.values import replace
 
-PAGE = Path(__file__).parents[1] / "docs" / "replay.md"
+PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "backtest.md"
 RECORDED = Path(os.environ.get("TRADING_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
 BEGIN, END = "<!-- figures: python -m benchmarks.replay_speed --write -->", "<!-- end of figures -->"
 GOAL = 180_000

@@ -251,4 +251,4 @@ _OF_ENTRY = (
     _daily_loss,
     _room_for_drawdown,
 )
-"""The rules in the order in which they are asked; docs/risk.md names them in the same order."""
+"""The rules in the order in which they are asked; docs/reference/risk.md names them in the same order."""

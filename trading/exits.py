@@ -1,4 +1,4 @@
-"""Exit rules by the open position: trailing stop, break-even, and what a strategy's own hook answered. docs/exits.md.
+"""Exit rules by the open position: trailing stop, break-even, and a strategy's own hook. docs/reference/exits.md.
 
 Each rule is asked at the close of a candle, and looks at that close alone: it comes after the fill, where a high or a
 low of the same candle may come before it. A stop that is moved acts from the next candle on.

@@ -108,5 +108,5 @@ class AccountLimits(BaseModel):
         "symbol enters until a person has resolved the incident. 0 or absent for no limit.",
     )
     protections: tuple[Protection, ...] = Field(
-        default=(), description="What keeps each symbol from entering for a while; docs/risk.md."
+        default=(), description="What keeps each symbol from entering for a while; docs/reference/risk.md."
     )

@@ -1,4 +1,4 @@
-"""Risk rules: what a signal may do to the account. docs/risk.md names them in the order in which they are asked."""
+"""Risk rules: what a signal may do to the account. docs/reference/risk.md lists them in their order."""
 
 from collections.abc import Mapping, Sequence
 

@@ -36,7 +36,7 @@ class Session(BaseModel):
         default="always", description="Open at all times, by the week, or by the calendar of an exchange."
     )
     calendar: str | None = Field(
-        default=None, description="Name of the exchange's calendar, as 'XNYS'; docs/sessions.md lists them."
+        default=None, description="Name of the exchange's calendar, as 'XNYS'; docs/reference/sessions.md lists them."
     )
     timezone: str | None = Field(default=None, description="IANA name of the time zone of the hours below.")
     opens: str | None = Field(default=None, description="Day and hour of the opening, as 'sun 18:00'.")

@@ -1,4 +1,4 @@
-"""The results as tables: for the terminal, as JSON, and as `docs/kill-matrix.md`."""
+"""The results as tables: for the terminal, as JSON, and as `docs/reference/kill-matrix.md`."""
 
 import platform
 import sqlite3
@@ -16,7 +16,7 @@ from tests.chaos.places import LISTED, Target
 from tests.chaos.plan import Wanted, cells
 from worker.embedded_redis import find_program
 
-PAGE = Path(__file__).parents[2] / "docs" / "kill-matrix.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "kill-matrix.md"
 
 _INTRO = """\
 # The kill matrix
@@ -27,9 +27,9 @@ Real workers, a real beat, a real Redis and real databases play candles, and one
 `kill -9` while the code stands at a named place: before, inside and after every write and every call of the venue, in
 every stage of the chain. It comes back after a moment, the symbols go on, and every few kills all books are compared
 with an undisturbed run of the same candles through the same services in one process: journal, decisions, orders, fills
-and positions in the ledger, and orders, fills, positions and cash at the venue. The venue lies all the while
-([lying-venue.md](lying-venue.md)): it times out before and after it has taken an order, answers nonsense, shows fills
-late, twice and out of order, refuses, and fills in parts.
+and positions in the ledger, and orders, fills, positions and cash at the venue. The venue injects faults throughout
+([inject faults](../how-to/inject-faults.md)): it times out before and after it has taken an order, answers nonsense,
+shows fills late, twice and out of order, rejects, and fills in parts.
 
 What it shows: **at most one live order per decision, and every decision is accounted for.**
 """
@@ -81,7 +81,7 @@ def versions(outcomes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def page(found: Mapping[str, Any]) -> str:
-    """Return the results as the text of `docs/kill-matrix.md`."""
+    """Return the results as the text of `docs/reference/kill-matrix.md`."""
     lines = [_INTRO, "## The last run", "", f"- {found['at']}, seed {found['seed']}, {_minutes(found['took_s'])}"]
     lines.append("- " + ", ".join(f"{name} {text}" for name, text in found["versions"].items()))
     lines.append(f"- {found['kills']:,} kills at {found['places']} places")

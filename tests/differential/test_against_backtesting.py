@@ -1,6 +1,6 @@
 """Trade by trade against backtesting.py, on the recorded candles that it ships: GOOG daily and EURUSD hourly.
 
-Where the two mean to differ is written in docs/replay.md, and shown by the last tests here.
+Where the two mean to differ is written in docs/explanation/backtest.md, and shown by the last tests here.
 """
 
 import warnings

@@ -1,7 +1,8 @@
 """Each metric against backtesting.py's own, computed from the same trades and the same equity.
 
 Its statistics take the equity at each candle and a table of trades: they get those of our replay. What it does not
-compute is held against the formulas of quantstats, written out here. docs/report.md says where definitions part.
+compute is held against the formulas of quantstats, written out here. docs/reference/report.md lists where
+definitions differ.
 """
 
 import math

@@ -2,7 +2,8 @@
 
 Frozen before it decides, it is refused by the fence. Frozen between its claim and the call of the venue, its order is
 sent by whoever settles, and its own send is the same order again. What happens when the order was given up meanwhile is
-in `docs/fencing.md`: no fence reaches a call that is on its way, so the send is found and taken back, or told.
+in `docs/explanation/fencing.md`: no fence reaches a call that is on its way, so the send is found and cancelled, or an
+incident is opened.
 """
 
 import json

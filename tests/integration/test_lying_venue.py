@@ -809,7 +809,7 @@ def test_open_venues_check_what_an_honest_venue_says(installation: Settings, cap
     assert caplog.records == []
 
 
-DOCUMENT = (ROOT / "docs" / "lying-venue.md").read_text(encoding="utf-8")
+DOCUMENT = (ROOT / "docs" / "how-to" / "inject-faults.md").read_text(encoding="utf-8")
 
 
 def block(language: str) -> str:

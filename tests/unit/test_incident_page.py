@@ -1,11 +1,11 @@
-"""docs/incidents.md names every kind of incident, and says of each whether it halts its symbol."""
+"""docs/reference/incidents.md names every kind of incident, and says of each whether it halts its symbol."""
 
 import re
 from pathlib import Path
 
 from trading.incidents import IncidentKind
 
-PAGE = (Path(__file__).parents[2] / "docs" / "incidents.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "incidents.md").read_text(encoding="utf-8")
 
 
 def test_incident_page_names_each_kind_and_whether_it_halts() -> None:

@@ -1,4 +1,4 @@
-"""docs/strategies.md and docs/candles.md say what there is."""
+"""docs/reference/strategies.md and docs/how-to/prepare-candles.md say what there is."""
 
 import re
 from pathlib import Path
@@ -13,8 +13,8 @@ from trading.strategies.base import AtrStrategy
 from trading.strategy_checks import CheckName
 
 ROOT = Path(__file__).parents[2]
-STRATEGIES = (ROOT / "docs" / "strategies.md").read_text(encoding="utf-8")
-CANDLES = (ROOT / "docs" / "candles.md").read_text(encoding="utf-8")
+STRATEGIES = (ROOT / "docs" / "reference" / "strategies.md").read_text(encoding="utf-8")
+CANDLES = (ROOT / "docs" / "how-to" / "prepare-candles.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", sorted(SHIPPED))

@@ -1,4 +1,4 @@
-"""The metrics of a replay; docs/report.md says which outside implementation each is equal to.
+"""The metrics of a replay; docs/reference/report.md says which outside implementation each is equal to.
 
 Returns are those of UTC days, from the last close of one day with candles to that of the next, as backtesting.py and
 quantstats take them. Annualised values are compounded, as in backtesting.py, and name their factor; those that say
@@ -205,7 +205,7 @@ def with_start(equity: Equity, start_ms: int, starting_balance: float) -> tuple[
 
 
 def periods_of(result: Replay) -> float:
-    """Return how many daily returns a year has, fewer for candles beyond a day; docs/report.md tells the rule."""
+    """Return the daily returns of a year, fewer for candles beyond a day; docs/reference/report.md has the rule."""
     step_ms = min(timeframe_ms(timeframe) for timeframe in result.timeframes.values())
     if step_ms > DAY_MS:
         return round(_YEAR_DAYS * DAY_MS / step_ms) or 1

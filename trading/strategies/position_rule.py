@@ -1,4 +1,4 @@
-"""The form of an exit rule that looks at the open position; docs/exits.md has a whole one.
+"""The form of an exit rule that looks at the open position; docs/reference/exits.md has a whole one.
 
 `Strategy.signals` does not see the position, so that one call may answer for a whole history. A rule that needs it
 is asked once for each candle while a position is open.

@@ -1,4 +1,4 @@
-"""The key `exits` in symbols.yaml: the example of docs/exits.md loads, and wrong values are told."""
+"""The key `exits` in symbols.yaml: the example of docs/reference/exits.md loads, and wrong values are told."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ from configs.load import SystemConfig, load_system
 from trading.exits import BreakEven, ExitTerms, TrailingStop
 
 ROOT = Path(__file__).parents[3]
-PAGE = (ROOT / "docs" / "exits.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "reference" / "exits.md").read_text(encoding="utf-8")
 EXAMPLE = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)[0]
 SHIPPED = (ROOT / "configs" / "symbols.yaml").read_text(encoding="utf-8")
 

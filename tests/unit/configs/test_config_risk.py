@@ -1,4 +1,4 @@
-"""The risk settings in symbols.yaml: the example of docs/risk.md loads, and wrong values are told."""
+"""The risk settings in symbols.yaml: the example of docs/reference/risk.md loads, and wrong values are told."""
 
 import re
 import textwrap
@@ -11,7 +11,7 @@ from configs.load import SystemConfig, load_system
 from trading.protections import CooldownPeriod, LowProfitPairs, StoplossGuard
 
 ROOT = Path(__file__).parents[3]
-PAGE = (ROOT / "docs" / "risk.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "reference" / "risk.md").read_text(encoding="utf-8")
 (EXAMPLE,) = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
 
 

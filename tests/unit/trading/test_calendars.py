@@ -226,7 +226,7 @@ def test_library_is_imported_by_who_names_a_calendar_alone() -> None:
 def test_page_lists_each_calendar_that_can_be_named() -> None:
     import exchange_calendars
 
-    page = (ROOT / "docs" / "sessions.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "reference" / "sessions.md").read_text(encoding="utf-8")
     listed = set(re.findall(r"`([^`\s]+)`", page))
 
     assert set(exchange_calendars.get_calendar_names(include_aliases=True)) <= listed

@@ -1,4 +1,4 @@
-"""The hook of docs/exits.md: it loads, is sound, and does in a replay what the page says of it."""
+"""The hook of docs/reference/exits.md: it loads, is sound, and does in a replay what the page says of it."""
 
 import re
 import sys
@@ -14,7 +14,7 @@ from trading.strategies import PositionRule, load_strategy
 from trading.strategy_checks import CheckName, Report, examine
 from trading.strategy_checks.series import made_up
 
-PAGE = (Path(__file__).parents[3] / "docs" / "exits.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "exits.md").read_text(encoding="utf-8")
 (EXAMPLE,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)
 FAULTY = """
 class Faulty(Patient):

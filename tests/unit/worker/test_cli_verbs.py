@@ -44,7 +44,7 @@ def test_verb_in_the_overview_says_what_its_own_help_says_first(verb: str) -> No
 
 
 def test_help_and_document_name_every_verb_and_exit_code() -> None:
-    document = (ROOT / "docs" / "command-line.md").read_text(encoding="utf-8")
+    document = (ROOT / "docs" / "reference" / "command-line.md").read_text(encoding="utf-8")
     overview = run("--help").output
 
     for verb in VERBS:

@@ -1,4 +1,4 @@
-"""Draw the table of the system that `make run` has started into docs/table.svg: `python docs/table_picture.py`."""
+"""Draw the table of the running system into docs/images/table.svg: `python docs/images/table_picture.py`."""
 
 import io
 from pathlib import Path
