@@ -187,6 +187,7 @@ def build_pipeline(
     store: SymbolStore,
     ledger: Ledger,
     venue: Venue,
+    strategies: Mapping[str, Strategy] | None = None,
     window_limit: int | None = None,
     replay_batch: int | None = None,
     now_s: Callable[[], float] = time.monotonic,
@@ -195,6 +196,7 @@ def build_pipeline(
     """Wire the four services of one symbol, and start them.
 
     Args:
+        strategies: By the name of their book, in the order of the configuration; None makes those that it names.
         window_limit: Candles that `store` keeps for the symbol; None for all.
         replay_batch: Most candles in a batch of history that is replayed; None for a market that goes on.
 
@@ -206,7 +208,7 @@ def build_pipeline(
     bus = LocalBus()
     outbox = Outbox(bus if replay_batch is None else LocalBus())  # nobody waits for the events of a replay
     chronicle = Chronicle(store, outbox, deciding_digest(system, symbol))
-    strategies = strategies_of(config)
+    strategies = strategies_of(config) if strategies is None else strategies
     shared = SharedIndicators(strategies)
     calculation = services.indicator_calculation
     indicators = IndicatorCalculationService(

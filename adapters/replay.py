@@ -20,6 +20,7 @@ from trading.orders import Fill
 from trading.positions import Position
 from trading.replay import Decision, Feed, Order, Replay, play
 from trading.replay.result import Booked, Journal, equity_of, trades_of
+from trading.strategies import Strategy
 from trading.values import replace
 
 BATCH = 16_384
@@ -30,6 +31,7 @@ def replay(
     system: SystemConfig,
     candles: Mapping[str, Candles],
     *,
+    strategies: Mapping[str, Mapping[str, Strategy]] | None = None,
     from_ms: int | None = None,
     to_ms: int | None = None,
     close_at_end: bool = False,
@@ -42,6 +44,7 @@ def replay(
 
     Args:
         candles: By symbol, in the order in which candles that close at the same time are decided on.
+        strategies: By symbol and by the name of their book; None makes those that `system` names.
         from_ms: Open time of the first candle decided on; those before it are history for the indicators. None for all.
         to_ms: Open time after the last candle decided on; None for all.
         close_at_end: Close open positions at the last close of their symbol.
@@ -68,6 +71,7 @@ def replay(
             store=store,
             ledger=ledger,
             venue=venue,
+            strategies=None if strategies is None else strategies[symbol],
             replay_batch=batch,
             now_s=lambda: 0.0,
             sleep_s=lambda _: None,

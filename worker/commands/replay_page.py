@@ -59,7 +59,7 @@ def write_page(path: Path, result: Replay, report: Report, system: SystemConfig)
     Raises:
         Failed: It cannot be written.
     """
-    page = page_of(result, report, _making(result, system))
+    page = page_of(result, report, making_of(result, system, _command(sys.argv)))
     half = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         half.write_text(page, encoding="utf-8")
@@ -69,11 +69,12 @@ def write_page(path: Path, result: Replay, report: Report, system: SystemConfig)
         raise Failed(ExitCode.NO, f"--report {path}: {error.strerror}; name another file") from error
 
 
-def _making(result: Replay, system: SystemConfig) -> Making:
+def making_of(result: Replay, system: SystemConfig, command: str) -> Making:
+    """Return how a page was made: when, by which command, with which configuration and versions."""
     fills = [_told(symbol, fill_terms(system.symbols[symbol].venue, symbol)) for symbol in result.candles]
     return Making(
         made_at=datetime.now(UTC),
-        command=_command(sys.argv),
+        command=command,
         settings=_settings(result, system),
         fills=[*fills, *_RULES],
         versions={
