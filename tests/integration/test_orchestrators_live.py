@@ -1,18 +1,21 @@
 """The orchestrators for a Python program: services in one process, and the view on a cluster. Real Redis and ledger."""
 
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tasks.orchestrators import in_this_process, of_the_cluster
+import trading_orchestrator
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.moody import RAISES, WELL
 from tests.fixtures.redis_server import RedisServer
+from tests.fixtures.running import ROOT
 from tests.fixtures.system import TradingSystem, file_symbol
 from trading.lifecycle import DesiredState
-from trading.multi_symbol_orchestrator import MultiSymbolTradingOrchestrator
+from trading_orchestrator import MultiSymbolTradingOrchestrator
 
 GOLD, BITCOIN = "XAUUSD", "BTCUSD"
 COUNT = 300
@@ -54,12 +57,14 @@ def test_run_in_one_process_decides_every_candle_and_heals_a_strategy_that_fails
     system: TradingSystem, tmp_path: Path
 ) -> None:
     (tmp_path / "mood").write_text(RAISES, encoding="utf-8")
-    with Running(in_this_process(system.settings)):
+    with Running(MultiSymbolTradingOrchestrator.local(system.settings)):
         system.wait_until(lambda: len(system.journal(BITCOIN)) >= COUNT - 30, "bitcoin trades on beside sick gold")
         system.wait_until(lambda: bool(actions(system, GOLD)), "something is done about gold")
         (tmp_path / "mood").write_text(WELL, encoding="utf-8")
         system.wait_until(lambda: len(system.journal(GOLD)) >= COUNT - 30, "gold is healed")
-        system.wait_until(lambda: of_the_cluster(system.settings).check_health()["is_healthy"], "all are well")
+        system.wait_until(
+            lambda: MultiSymbolTradingOrchestrator.connect(system.settings).check_health()["is_healthy"], "all are well"
+        )
 
     kind, reason = actions(system, GOLD)[0]
     assert kind == "SERVICE_STOPPED"
@@ -82,7 +87,7 @@ def actions(system: TradingSystem, symbol: str) -> list[tuple[str, str]]:
 
 
 def test_cluster_without_workers_tells_what_is_missing_with_the_keys_of_the_document(system: TradingSystem) -> None:
-    health = of_the_cluster(system.settings).check_health()
+    health = MultiSymbolTradingOrchestrator.connect(system.settings).check_health()
     gold = health["symbols"][GOLD]
 
     assert list(health) == [
@@ -105,7 +110,7 @@ def test_cluster_without_workers_tells_what_is_missing_with_the_keys_of_the_docu
 
 
 def test_wish_said_to_the_cluster_holds_from_its_return(system: TradingSystem) -> None:
-    orchestrator = of_the_cluster(system.settings)
+    orchestrator = MultiSymbolTradingOrchestrator.connect(system.settings)
     orchestrator.pause("news")
     orchestrator.orchestrators[GOLD].stop("holiday")
 
@@ -114,3 +119,14 @@ def test_wish_said_to_the_cluster_holds_from_its_return(system: TradingSystem) -
     assert orchestrator.check_health()["symbols"][GOLD]["is_healthy"], "a symbol that is not to run is not sick"
     orchestrator.resume()
     assert (ledger.desired(GOLD), ledger.desired(BITCOIN)) == (DesiredState.STOPPED, DesiredState.RUNNING)
+
+
+def test_blocks_of_the_page_on_a_running_system_run(system: TradingSystem) -> None:
+    page = (ROOT / "docs" / "reference" / "python-api.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", page.split("## A running system")[1], re.DOTALL | re.MULTILINE)
+    namespace: dict[str, Any] = {"to": trading_orchestrator}
+    for block in blocks:
+        exec(compile(block, "python-api.md", "exec", dont_inherit=True), namespace)
+
+    assert namespace["health"]["total_symbols"] == len((GOLD, BITCOIN))
+    assert "ORCHESTRATOR_PAUSED" in {event.type for _, _, event in namespace["bus"].recent(100)}

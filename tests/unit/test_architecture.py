@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-RANKS = {"trading": 0, "configs": 1, "adapters": 2, "tasks": 3, "worker": 4, "beat": 4}
+RANKS = {"trading": 0, "configs": 1, "adapters": 2, "tasks": 3, "worker": 4, "beat": 4, "trading_orchestrator": 5}
 """Who may import whom: only from a lower rank, or from itself."""
 
 OUTSIDE_THE_HOUSE = {"tests", "benchmarks"}

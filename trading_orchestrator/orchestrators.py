@@ -1,0 +1,61 @@
+"""The orchestrators of the specification, and the two ways to make them."""
+
+import logging
+from collections.abc import Mapping
+from typing import Self
+
+from adapters.clock import LoopClock
+from configs.load import load_system
+from configs.settings import Settings, load_settings
+from tasks import app
+from tasks.cluster import ClusterSymbol
+from tasks.in_process import LocalSymbol
+from tasks.runtime import Runtime
+from trading import multi_symbol_orchestrator as pure
+from trading.components import SymbolComponents
+
+logger = logging.getLogger("trading.orchestrator")
+
+
+class MultiSymbolTradingOrchestrator(pure.MultiSymbolTradingOrchestrator):
+    """All symbols of an account: start, pause, resume, stop, restart and watch them.
+
+    `connect()` controls the workers of a running system; `local()` runs all services in this process.
+    """
+
+    @classmethod
+    def connect(cls, settings: Settings | None = None) -> Self:
+        """Return the orchestrator of a running system: its workers perform each call.
+
+        Args:
+            settings: Of the installation; None reads them from the environment.
+
+        Raises:
+            ConfigError: A configuration file or environment variable has a value that is not allowed.
+        """
+        here = _runtime(settings)
+        return cls._over(here, {symbol: ClusterSymbol(symbol, here, app) for symbol in here.system.symbols})
+
+    @classmethod
+    def local(cls, settings: Settings | None = None) -> Self:
+        """Return an orchestrator that runs all services in this process, without Celery, while `run` runs.
+
+        It uses Redis and the ledger. Never use it beside workers of the same account.
+
+        Args:
+            settings: Of the installation; None reads them from the environment.
+
+        Raises:
+            ConfigError: A configuration file or environment variable has a value that is not allowed.
+        """
+        here = _runtime(settings)
+        return cls._over(here, {symbol: LocalSymbol(symbol, here) for symbol in here.system.symbols})
+
+    @classmethod
+    def _over(cls, here: Runtime, symbols: Mapping[str, SymbolComponents]) -> Self:
+        return cls(here.system, symbols, here.stores.bus, logger, LoopClock())
+
+
+def _runtime(settings: Settings | None) -> Runtime:
+    settings = settings or load_settings()
+    return Runtime(settings, load_system(settings.config_dir))
