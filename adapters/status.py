@@ -1,6 +1,5 @@
 """How each symbol stands, read from Redis and the ledger: for the live table, `trading status` and `tasks.status`."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
@@ -18,6 +17,7 @@ from configs.ticks import fetch_interval_s, longest_pause_s
 from trading.feed import feed_trouble
 from trading.lifecycle import DesiredState, ServiceState, SymbolState
 from trading.positions import Position
+from trading.services.status import ServiceStatus
 
 FILLS_COUNTED = 1_000
 INCIDENTS_READ = 1_000
@@ -112,7 +112,7 @@ def read_status(client: redis.Redis, ledger: LedgerReader, system: SystemConfig,
             name,
             system.symbols[name],
             _text(answers[2 * at]),
-            [json.loads(service) for service in _text(answers[2 * at + 1]).values()],
+            [ServiceStatus.from_json(service) for service in _text(answers[2 * at + 1]).values()],
             [position for position in positions if position.symbol == name],
             orders_filled=_orders_filled(ledger, name),
             halted=halted.get(name, ""),
@@ -141,7 +141,7 @@ def _status(
     name: str,
     config: SymbolConfig,
     state: Mapping[str, str],
-    services: Sequence[Mapping[str, object]],
+    services: Sequence[ServiceStatus],
     positions: Sequence[Position],
     *,
     orders_filled: int,
@@ -153,7 +153,7 @@ def _status(
     value = sum(position.units * position.average_price for position in positions)
     fetched_ms = state.get("fetched_at_ms")
     age_s = None if fetched_ms is None else max(0.0, (now_ms() - int(fetched_ms)) / 1000)
-    sick = [service for service in services if service.get("state") == ServiceState.ERROR]
+    sick = [service for service in services if service.state is ServiceState.ERROR]
     return SymbolStatus(
         symbol=name,
         state="halted" if halted else _state(state, age_s, is_sick=bool(sick), stale_s=stale_s),
@@ -173,7 +173,7 @@ def _status(
         decision=state.get("decision", ""),
         said=state.get("said", ""),
         said_ms=int(state["said_ms"]) if "said_ms" in state else None,
-        error=next((str(service["last_error"]) for service in sick if service.get("last_error")), ""),
+        error=next((service.last_error for service in sick if service.last_error), ""),
         halted=halted,
         feed=str(feed_trouble(feed_memory(state), config.feed_terms, now_ms=now_ms()) or ""),
     )

@@ -1,9 +1,8 @@
 """What an orchestrator reads and writes of a symbol in Redis and the ledger, wherever the symbol's services run."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import cast
 
 from adapters import clock, keys
 from adapters.bootstrap import Stores
@@ -19,6 +18,7 @@ from trading.feed import feed_trouble, market_now_ms
 from trading.health import Observation, Trouble, WorkerSeen
 from trading.incidents import Incident, IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
+from trading.services.status import ServiceStatus
 
 
 class SymbolDesk:
@@ -66,7 +66,7 @@ class SymbolDesk:
             now_ms=now_ms,
             desired=self.desired(),
             services=services,
-            reported_ms=max((service.get("reported_at_ms", 0) for service in services), default=0),
+            reported_ms=max((service.reported_at_ms for service in services), default=0),
             progress_ms=None if fetched_ms is None else int(fetched_ms),
             stale_s=self._stale_s(),
             is_open=terms.may_be_open(market_ms),
@@ -114,11 +114,11 @@ class SymbolDesk:
             return math.inf
         return stale_after_s(services.data_fetching, self.config)
 
-    def _read(self) -> tuple[Mapping[str, str], list[Mapping[str, Any]]]:
+    def _read(self) -> tuple[Mapping[str, str], list[ServiceStatus]]:
         with talking_to_redis():
             pipe = self._stores.redis.pipeline(transaction=False)
             pipe.hgetall(keys.state(self._namespace, self.symbol))
             pipe.hgetall(keys.service(self._namespace, self.symbol))
             state, services = cast("list[dict[bytes, bytes]]", pipe.execute())
         decoded = {key.decode(): value.decode() for key, value in state.items()}
-        return decoded, [json.loads(service) for service in services.values()]
+        return decoded, [ServiceStatus.from_json(service) for service in services.values()]

@@ -1,22 +1,27 @@
 """Steps that could not tell of their end themselves, as their worker's main process saw it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any, cast
+from typing import cast
 
 import redis
 
 from adapters import keys
 from adapters.redis_client import talking_to_redis
-from trading.lifecycle import ServiceState
-from trading.services.base import ServiceStatus
+from trading.services.status import ErrorKind, ServiceStatus
 
 
 class TroubleKind(StrEnum):
     HUNG = "hung"
     LOST = "lost"
+
+
+_ERROR_KIND: Mapping[TroubleKind, ErrorKind] = {
+    TroubleKind.HUNG: ErrorKind.TIME_LIMIT,
+    TroubleKind.LOST: ErrorKind.PROCESS_LOST,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ def note_trouble(client: redis.Redis, namespace: str, symbol: str, trouble: Trou
         before, status = pipe.execute()
         count = json.loads(before)["count"] + 1 if before else 1
         pipe.hset(troubles, trouble.service, json.dumps({**asdict(trouble), "count": count}))
-        pipe.hset(services, trouble.service, json.dumps(_in_error(status, symbol, trouble)))
+        pipe.hset(services, trouble.service, _in_error(status, symbol, trouble).to_json())
         pipe.execute()
 
 
@@ -89,29 +94,7 @@ def _trouble(text: bytes) -> Trouble:
     return Trouble(**{**fields, "kind": TroubleKind(fields["kind"])})
 
 
-def _in_error(status: bytes | None, symbol: str, trouble: Trouble) -> dict[str, Any]:
-    """Return a service's status, as it last told it itself, with this error in it."""
-    never_told: ServiceStatus = {
-        "service_name": trouble.service,
-        "symbol": symbol,
-        "state": ServiceState.CREATED.value,
-        "is_healthy": False,
-        "error_count": 0,
-        "uptime": 0.0,
-        "processed_count": 0,
-        "recovery_attempts": 0,
-        "last_error": None,
-        "is_transient": False,
-        "consecutive_errors": 0,
-    }
-    known: dict[str, Any] = {**never_told, **(json.loads(status) if status else {})}
-    return {
-        **known,
-        "state": ServiceState.ERROR.value,
-        "is_healthy": False,
-        "error_count": known["error_count"] + 1,
-        "consecutive_errors": known["consecutive_errors"] + 1,
-        "last_error": trouble.text,
-        "is_transient": False,
-        "reported_at_ms": trouble.at_ms,
-    }
+def _in_error(stored: bytes | None, symbol: str, trouble: Trouble) -> ServiceStatus:
+    """Return the stored status of a service, or that of one that never reported, with this error in it."""
+    status = ServiceStatus.from_json(stored) if stored else ServiceStatus(service_name=trouble.service, symbol=symbol)
+    return status.with_error(trouble.text, _ERROR_KIND[trouble.kind]).reported(trouble.at_ms)

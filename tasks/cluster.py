@@ -1,8 +1,7 @@
 """The symbols of a running cluster, as the orchestrators see them: read from Redis and ledger, moved by messages."""
 
-import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -18,8 +17,7 @@ from tasks.runtime import Runtime
 from tasks.steps import count_queued, drop_queued, end_step, restart_worker
 from tasks.ticks import send_tick
 from trading.health import Trouble, WorkerSeen
-from trading.lifecycle import ServiceState
-from trading.services.base import ServiceStatus
+from trading.services.status import ServiceStatus
 
 logger = logging.getLogger("trading.orchestrator")
 
@@ -32,25 +30,11 @@ SERVICES = tuple(dict.fromkeys(step.service for step in STEPS.values()))
 class ClusterService:
     """A service that runs in some worker, as it was when it last reported."""
 
-    name: str
-    symbol: str
-    reported: Mapping[str, Any]
+    status: ServiceStatus
 
-    def get_status(self) -> ServiceStatus:
-        """Return what it reported; one that never did is in state created."""
-        status: ServiceStatus = {
-            "service_name": self.name,
-            "symbol": self.symbol,
-            "state": ServiceState.CREATED.value,
-            "is_healthy": False,
-            "error_count": 0,
-            "uptime": 0.0,
-            "processed_count": 0,
-            "recovery_attempts": 0,
-            "last_error": None,
-            **self.reported,  # type: ignore[typeddict-item]  # written by the service of the same name
-        }
-        return status
+    def get_status(self) -> dict[str, Any]:
+        """Return the status as a dictionary; see `ServiceStatus`."""
+        return self.status.as_dict()
 
 
 class ClusterSymbol(SymbolDesk):
@@ -64,8 +48,8 @@ class ClusterSymbol(SymbolDesk):
     def services(self) -> Sequence[ClusterService]:
         with talking_to_redis():
             found = self._stores.redis.hgetall(keys.service(self._namespace, self.symbol))
-        reported = {name.decode(): json.loads(text) for name, text in cast("dict[bytes, bytes]", found).items()}
-        return [ClusterService(name, self.symbol, reported.get(name, {})) for name in SERVICES]
+        stored = {name.decode(): text for name, text in cast("dict[bytes, bytes]", found).items()}
+        return [ClusterService(self._status(name, stored.get(name))) for name in SERVICES]
 
     def troubles(self) -> Sequence[Trouble]:
         found = read_troubles(self._stores.redis, self._namespace, [self.symbol])[self.symbol]
@@ -107,6 +91,9 @@ class ClusterSymbol(SymbolDesk):
 
     def close(self) -> None:
         """Leave the cluster as it is."""
+
+    def _status(self, service: str, stored: bytes | None) -> ServiceStatus:
+        return ServiceStatus.from_json(stored) if stored else ServiceStatus(service_name=service, symbol=self.symbol)
 
     def _wake(self, why: str) -> None:
         send_tick(self._app, self.symbol, tick_id=f"{why}:{self.symbol}:{self.now_ms()}", life_s=TICK_LIFE_S)

@@ -1,10 +1,9 @@
 """What one process holds for its tasks: configuration, stores, and the pipeline of each symbol that it serves."""
 
-import json
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -21,9 +20,10 @@ from configs.load import SystemConfig, load_system
 from configs.settings import Settings, load_settings
 from configs.symbols import Venue as VenueConfig
 from trading.errors import Rejected, Transient, UnknownSymbol
-from trading.lifecycle import DesiredState, ServiceState
+from trading.lifecycle import DesiredState
 from trading.pipeline import SymbolPipeline
 from trading.ports import CandleSource, Venue
+from trading.services.status import ServiceStatus, describe_error, error_kind
 
 logger = logging.getLogger(__name__)
 
@@ -199,23 +199,15 @@ class Runtime:
 
     def report_unbuilt(self, symbol: str, error: Exception) -> None:
         """Write down that the symbol has no services, because they can't be built."""
-        text = f"{type(error).__name__}: {error}"
-        is_transient = isinstance(error, Transient)
-        status = {
-            "service_name": _BUILDING,
-            "symbol": symbol,
-            "state": ServiceState.ERROR,
-            "last_error": text,
-            "is_transient": is_transient,
-        }
+        status = ServiceStatus(service_name=_BUILDING, symbol=symbol)
         try:
-            self._write_statuses(symbol, [status])
+            self._write_statuses(symbol, [status.with_error(describe_error(error), error_kind(error))])
         except Transient as trouble:
             logger.warning("report_failed symbol=%s reason=%s", symbol, trouble)
 
-    def _write_statuses(self, symbol: str, statuses: Sequence[Mapping[str, Any]]) -> None:
+    def _write_statuses(self, symbol: str, statuses: Sequence[ServiceStatus]) -> None:
         key, at_ms = keys.service(self.settings.namespace, symbol), now_ms()
-        written: Any = {status["service_name"]: json.dumps({**status, "reported_at_ms": at_ms}) for status in statuses}
+        written: Any = {status.service_name: status.reported(at_ms).to_json() for status in statuses}
         with talking_to_redis(), self.stores.redis.pipeline(transaction=True) as pipe:
             pipe.delete(key)
             pipe.hset(key, mapping=written)

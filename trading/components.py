@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from trading.events import Event
 from trading.health import Observation
 from trading.ladder import Course
 from trading.lifecycle import DesiredState, PositionPolicy, SymbolState
-from trading.services.base import ServiceStatus
+from trading.services.status import ServiceStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,12 @@ class Clock(Protocol):
 class ServiceHandle(Protocol):
     """One of the four services, here or elsewhere."""
 
-    def get_status(self) -> ServiceStatus: ...
+    @property
+    def status(self) -> ServiceStatus: ...
+
+    def get_status(self) -> dict[str, Any]:
+        """Return the status as a dictionary."""
+        ...
 
 
 class SymbolComponents(Protocol):

@@ -8,9 +8,9 @@ clients are opened anew now and then, and it never leads to a quarantine.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 from trading.lifecycle import DesiredState, ServiceState
+from trading.services.status import ErrorKind, ServiceStatus
 
 
 class SicknessKind(StrEnum):
@@ -80,7 +80,7 @@ class Observation:
     """What was seen of a symbol at one moment. Times are of the wall clock, milliseconds since the epoch, UTC.
 
     Attributes:
-        services: Status of each service, as `Service.get_status` gives it.
+        services: Status of each service.
         reported_ms: When those were written down; 0 when never.
         progress_ms: When a chain last ended well; None when none ever did.
         stale_s: Seconds without such an end that are too many.
@@ -93,7 +93,7 @@ class Observation:
 
     now_ms: int
     desired: DesiredState
-    services: Sequence[Mapping[str, Any]] = ()
+    services: Sequence[ServiceStatus] = ()
     reported_ms: int = 0
     progress_ms: int | None = None
     stale_s: float = 60.0
@@ -125,6 +125,11 @@ WORKER_GRACE_S = 20.0
 
 QUEUE_LIMIT = 200
 """Messages in one symbol's queue: ticks expire within an interval, so anything like this many is a flood."""
+
+_KIND_OF_ERROR: Mapping[ErrorKind | None, SicknessKind] = {
+    ErrorKind.TIME_LIMIT: SicknessKind.STEP_HUNG,
+    ErrorKind.PROCESS_LOST: SicknessKind.STEP_LOST,
+}
 
 
 def diagnose(seen: Observation, *, queued_before: int = 0, acted_ms: int = 0) -> tuple[Sickness, ...]:
@@ -160,25 +165,19 @@ def _steps(seen: Observation, acted_ms: int) -> Iterator[Sickness]:
             told.add(trouble.service)
             yield Sickness(kind, trouble.reason, trouble.service)
     for service in seen.services:
-        name, error = str(service["service_name"]), str(service.get("last_error") or "")
-        if service["state"] != ServiceState.ERROR or name in told or seen.reported_ms <= acted_ms:
+        name, error = service.service_name, service.last_error or ""
+        if service.state is not ServiceState.ERROR or name in told or seen.reported_ms <= acted_ms:
             continue
-        if not is_outside(service):
-            kind = SicknessKind.STEP_HUNG if "SoftTimeLimitExceeded" in error else SicknessKind.STEP_FAILED
-            yield Sickness(kind, error, name)
+        if not service.is_outside:
+            yield Sickness(_KIND_OF_ERROR.get(service.error_kind, SicknessKind.STEP_FAILED), error, name)
         elif seen.is_open:
             yield Sickness(SicknessKind.OUTSIDE_FAILED, error, name)
-
-
-def is_outside(service: Mapping[str, Any]) -> bool:
-    """Return whether a service's last error is the outside's: no answer, or a candle that must not be used."""
-    return bool(service.get("is_transient")) or str(service.get("last_error") or "").startswith("BadCandle:")
 
 
 def _progress(seen: Observation) -> Iterator[Sickness]:
     if seen.silence_s <= seen.stale_s:
         return
-    if not seen.is_open and any(is_outside(service) for service in seen.services):
+    if not seen.is_open and any(service.is_outside for service in seen.services):
         return
     yield Sickness(
         SicknessKind.NO_PROGRESS,

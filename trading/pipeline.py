@@ -8,9 +8,10 @@ from trading.events import NewCandle, SignalGenerated
 from trading.flattening import Flattened
 from trading.flow import End, Wake
 from trading.reconciliation import Action
-from trading.services.base import Service, ServiceStatus
+from trading.services.base import Service
 from trading.services.data_fetching import DataFetchingService
 from trading.services.indicator_calculation import IndicatorCalculationService
+from trading.services.status import ServiceStatus
 from trading.services.strategy_evaluation import StrategyEvaluationService
 from trading.services.trade_execution import TradeExecutionService
 
@@ -41,7 +42,7 @@ class SymbolPipeline:
             service.start()
 
     def statuses(self) -> list[ServiceStatus]:
-        return [service.get_status() for service in self.services]
+        return [service.status for service in self.services]
 
     def advance(self, wake: Wake) -> End:
         """Run a whole chain, and return how it ended."""

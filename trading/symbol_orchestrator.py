@@ -14,7 +14,6 @@ from trading.events import Event, EventType
 from trading.health import Observation, Sickness, diagnose
 from trading.ladder import Action, Course, LadderTerms, Rung, climb
 from trading.lifecycle import DesiredState, SymbolState, next_symbol_state, symbol_path
-from trading.services.base import ServiceStatus
 
 _SAVE_TRIES = 20
 
@@ -47,7 +46,7 @@ class SymbolHealth(TypedDict):
     is_healthy: bool
     healthy_services: int
     total_services: int
-    services: list[ServiceStatus]
+    services: list[dict[str, Any]]
     uptime: float
     desired: str
     reason: str
@@ -134,8 +133,8 @@ class SymbolOrchestrator:
         standing = self._components.standing()
         seen = self._components.observe(standing)
         found = _diagnose(seen, standing)
-        statuses = [service.get_status() for service in self.services]
-        healthy = sum(status["is_healthy"] for status in statuses)
+        statuses = [service.status for service in self.services]
+        healthy = sum(status.is_healthy for status in statuses)
         state = _state_now(seen, standing, found)
         return {
             "symbol": self.symbol,
@@ -143,7 +142,7 @@ class SymbolOrchestrator:
             "is_healthy": not found and state in _CALM,
             "healthy_services": healthy,
             "total_services": len(statuses),
-            "services": statuses,
+            "services": [status.as_dict() for status in statuses],
             "uptime": max(0.0, (seen.now_ms - standing.since_ms) / 1000) if standing.since_ms else 0.0,
             "desired": seen.desired.value,
             "reason": found[0].reason if found else standing.reason,

@@ -2,38 +2,19 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Generic, TypedDict, TypeVar
+from typing import Any, Generic, TypeVar
 
 from trading.bus import LocalBus
-from trading.errors import Broken, Transient
+from trading.errors import Broken
 from trading.events import Event, EventType
 from trading.flow import End, EndReason
 from trading.lifecycle import ServiceState, next_service_state
+from trading.services.status import ErrorKind, ServiceStatus, describe_error, error_kind
 
 _MAY_WORK = (ServiceState.RUNNING, ServiceState.PAUSED, ServiceState.ERROR)
 
 In = TypeVar("In")
 Out = TypeVar("Out")
-
-
-class ServiceStatus(TypedDict):
-    """What a service tells of itself.
-
-    `uptime` is in seconds since it was started. `is_transient` says of `last_error` that the outside did not answer:
-    waiting heals that, a restart does not. `consecutive_errors` counts those since the last success.
-    """
-
-    service_name: str
-    symbol: str
-    state: str
-    is_healthy: bool
-    error_count: int
-    uptime: float
-    processed_count: int
-    recovery_attempts: int
-    last_error: str | None
-    is_transient: bool
-    consecutive_errors: int
 
 
 class Service(ABC, Generic[In, Out]):
@@ -60,7 +41,7 @@ class Service(ABC, Generic[In, Out]):
         self._error_count = 0
         self._recovery_attempts = 0
         self._last_error: str | None = None
-        self._is_transient = False
+        self._error_kind: ErrorKind | None = None
         self._consecutive_errors = 0
 
     @property
@@ -115,28 +96,33 @@ class Service(ABC, Generic[In, Out]):
     def reset(self) -> None:
         """Drop what is kept between messages; a service that keeps nothing has nothing to do."""
 
-    def get_status(self) -> ServiceStatus:
-        return {
-            "service_name": self.name,
-            "symbol": self.symbol,
-            "state": self.state.value,
-            "is_healthy": self.is_healthy,
-            "error_count": self._error_count,
-            "uptime": round(self._now_s() - self._started_s, 3),
-            "processed_count": self._processed_count,
-            "recovery_attempts": self._recovery_attempts,
-            "last_error": self._last_error,
-            "is_transient": self._is_transient,
-            "consecutive_errors": self._consecutive_errors,
-        }
+    @property
+    def status(self) -> ServiceStatus:
+        return ServiceStatus(
+            service_name=self.name,
+            symbol=self.symbol,
+            state=self.state,
+            is_healthy=self.is_healthy,
+            error_count=self._error_count,
+            uptime=round(self._now_s() - self._started_s, 3),
+            processed_count=self._processed_count,
+            recovery_attempts=self._recovery_attempts,
+            last_error=self._last_error,
+            error_kind=self._error_kind,
+            consecutive_errors=self._consecutive_errors,
+        )
+
+    def get_status(self) -> dict[str, Any]:
+        """Return the status as a dictionary; see `ServiceStatus`."""
+        return self.status.as_dict()
 
     def _failed(self, error: Exception) -> None:
         """Go into ERROR, and say so once as long as the error is the same."""
-        text = f"{type(error).__name__}: {error}"
+        text = describe_error(error)
         is_news = self.state is not ServiceState.RECOVERING or text != self._last_error
         self._error_count += 1
         self._consecutive_errors += 1
-        self._is_transient = isinstance(error, Transient)
+        self._error_kind = error_kind(error)
         self._last_error = text
         self._go(ServiceState.ERROR)
         if is_news:

@@ -6,20 +6,20 @@ from typing import Any
 import pytest
 
 from trading.health import Observation, SicknessKind, Trouble, WorkerSeen, diagnose
-from trading.lifecycle import DesiredState
+from trading.lifecycle import DesiredState, ServiceState
+from trading.services.status import ErrorKind, ServiceStatus
 
 NOW_MS = 1_774_360_800_000
 WORKER = WorkerSeen("XAUUSD@here", age_s=1.0, up_s=3_000.0)
 
 
-def service(name: str = "StrategyEvaluationService", state: str = "running", **more: Any) -> dict[str, Any]:
-    return {"service_name": name, "symbol": "XAUUSD", "state": state, "last_error": None, **more}
+RUNNING = ServiceStatus(service_name="StrategyEvaluationService", symbol="XAUUSD", state=ServiceState.RUNNING)
 
 
 WELL = Observation(
     now_ms=NOW_MS,
     desired=DesiredState.RUNNING,
-    services=(service(),),
+    services=(RUNNING,),
     reported_ms=NOW_MS - 100_000,
     progress_ms=NOW_MS - 10_000,
     stale_s=120.0,
@@ -32,9 +32,8 @@ def kinds(seen: Observation, **more: int) -> list[SicknessKind]:
     return [sickness.kind for sickness in diagnose(seen, **more)]
 
 
-def failing(error: str, *, is_transient: bool = False) -> Observation:
-    sick = service(state="error", last_error=error, is_transient=is_transient)
-    return replace(WELL, services=(sick,), reported_ms=NOW_MS - 1_000)
+def failing(error: str, kind: ErrorKind = ErrorKind.INTERNAL) -> Observation:
+    return replace(WELL, services=(RUNNING.with_error(error, kind),), reported_ms=NOW_MS - 1_000)
 
 
 def test_symbol_that_decides_is_well() -> None:
@@ -48,8 +47,21 @@ def test_step_that_raised_is_named_with_its_service_and_error() -> None:
     assert (sickness.service, sickness.reason) == ("StrategyEvaluationService", "ValueError: no")
 
 
-def test_step_that_ran_into_its_soft_limit_hangs() -> None:
-    assert kinds(failing("SoftTimeLimitExceeded: 8 s")) == [SicknessKind.STEP_HUNG]
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (ErrorKind.TIME_LIMIT, SicknessKind.STEP_HUNG),
+        (ErrorKind.PROCESS_LOST, SicknessKind.STEP_LOST),
+        (ErrorKind.TRANSIENT, SicknessKind.OUTSIDE_FAILED),
+        (ErrorKind.BAD_CANDLE, SicknessKind.OUTSIDE_FAILED),
+        (ErrorKind.STRATEGY, SicknessKind.STEP_FAILED),
+        (ErrorKind.REJECTED, SicknessKind.STEP_FAILED),
+        (ErrorKind.INTERNAL, SicknessKind.STEP_FAILED),
+    ],
+)
+def test_error_is_judged_by_its_kind_whatever_its_text_says(kind: ErrorKind, expected: SicknessKind) -> None:
+    for text in ("BadCandle: SoftTimeLimitExceeded", "Transient: away", "8 s"):
+        assert kinds(failing(text, kind)) == [expected]
 
 
 @pytest.mark.parametrize("is_hung", [True, False])
@@ -70,15 +82,8 @@ def test_error_from_before_the_last_action_is_no_news() -> None:
     assert kinds(failing("ValueError: no"), acted_ms=NOW_MS - 500) == []
 
 
-@pytest.mark.parametrize("error", ["Transient: feed: away", "BadCandle: candle 5: high below low"])
-def test_outside_that_fails_is_no_fault_of_ours(error: str) -> None:
-    seen = failing(error, is_transient=error.startswith("Transient"))
-
-    assert kinds(seen) == [SicknessKind.OUTSIDE_FAILED]
-
-
 def test_closed_market_may_be_silent_and_its_feed_away() -> None:
-    seen = replace(failing("Transient: feed: away", is_transient=True), is_open=False, progress_ms=NOW_MS - 9_000_000)
+    seen = replace(failing("Transient: feed: away", ErrorKind.TRANSIENT), is_open=False, progress_ms=NOW_MS - 9_000_000)
 
     assert kinds(seen) == []
     assert kinds(replace(WELL, is_open=False, feed="newest candle is 3 hours old")) == []

@@ -14,9 +14,9 @@ from trading.errors import Transient
 from trading.events import Event
 from trading.health import Observation
 from trading.ladder import LadderTerms
-from trading.lifecycle import DesiredState, PositionPolicy, SymbolState
+from trading.lifecycle import DesiredState, PositionPolicy, ServiceState, SymbolState
 from trading.multi_symbol_orchestrator import MultiSymbolTradingOrchestrator
-from trading.services.base import ServiceStatus
+from trading.services.status import ErrorKind, ServiceStatus
 from trading.symbol_orchestrator import SymbolOrchestrator
 
 NAMES = ("DataFetchingService", "IndicatorCalculationService", "StrategyEvaluationService", "TradeExecutionService")
@@ -30,19 +30,15 @@ class MemoryService:
     symbol: str
     error: str = ""
 
-    def get_status(self) -> ServiceStatus:
-        status: Any = {
-            "service_name": self.name,
-            "symbol": self.symbol,
-            "state": "error" if self.error else "running",
-            "is_healthy": not self.error,
-            "error_count": int(bool(self.error)),
-            "uptime": 1.0,
-            "processed_count": 1,
-            "recovery_attempts": 0,
-            "last_error": self.error or None,
-        }
-        return status  # type: ignore[no-any-return]
+    @property
+    def status(self) -> ServiceStatus:
+        running = ServiceStatus(
+            service_name=self.name, symbol=self.symbol, state=ServiceState.RUNNING, is_healthy=True, processed_count=1
+        )
+        return running.with_error(self.error, ErrorKind.INTERNAL) if self.error else running
+
+    def get_status(self) -> dict[str, Any]:
+        return self.status.as_dict()
 
 
 @dataclass
@@ -78,7 +74,7 @@ class MemorySymbol:
         return Observation(
             now_ms=self.at_ms,
             desired=self.wanted,
-            services=[part.get_status() for part in self.parts],
+            services=[part.status for part in self.parts],
             reported_ms=self.reported_ms,
             progress_ms=self.progress_ms,
             stale_s=10_000,

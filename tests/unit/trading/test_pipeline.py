@@ -125,10 +125,10 @@ def test_pipeline_resumed_opens_again(databases: Databases) -> None:
 def test_pipeline_just_built_runs_and_says_so(databases: Databases) -> None:
     desk = Desk(databases, CONFIG, TAPE, shown=FIRST)
 
-    assert [status["state"] for status in desk.pipeline.statuses()] == ["running"] * 4
+    assert [status.state for status in desk.pipeline.statuses()] == ["running"] * 4
     assert desk.pipeline.is_healthy
     assert len(desk.events_of(EventType.SERVICE_STARTED)) == 4
-    assert [status["service_name"] for status in desk.pipeline.statuses()] == [
+    assert [status.service_name for status in desk.pipeline.statuses()] == [
         "DataFetchingService",
         "IndicatorCalculationService",
         "StrategyEvaluationService",
