@@ -9,14 +9,13 @@ what is acknowledged at its end may come again, `visibility_timeout` after its w
 import logging
 from typing import Any
 
-from celery import Task
-
+from tasks.log_context import LoggedTask
 from trading.errors import Rejected
 
 logger = logging.getLogger(__name__)
 
 
-class ControlTask(Task):  # type: ignore[misc]  # Celery ships no types
+class ControlTask(LoggedTask):
     """A task that changes what is wanted: refused when it comes again, because it could undo what was said since."""
 
     throws = (Rejected,)

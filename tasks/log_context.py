@@ -1,13 +1,13 @@
 """Which symbol, step and candle a log line belongs to.
 
-The context is set by Celery's own signals around each task, so that Celery's lines about its end, and the traceback of
-one that fails, carry it too. A step that has found its candle names it with `about_candle`.
+The symbol is an argument of the task, which Celery has decoded by the time it logs anything; the candle is a header of
+the message. Celery's own signals set the context around each task, so that Celery's lines about its end, and the
+traceback of one that fails, carry it too. A step that has found its candle names it with `name_candle`.
 """
 
 import inspect
 import logging
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -16,16 +16,13 @@ from typing import Any, TypeVar
 
 from celery import Task, current_app, signals
 
-from trading.events import correlation_id
-
 R = TypeVar("R")
 T = TypeVar("T")
 
 PREFIX = "tasks."
-_NAMES_SYMBOL = re.compile(r"'symbol': '([^']+)'")
-_FIRST_TEXT = re.compile(r"[(\[]'([^']+)'")
-_CANDLES = re.compile(r'"symbol":"([^"]+)","timeframe":"([^"]+)","after_ms":-?\d+,"candles":\[\[')
-_CANDLES_END = "]]"
+
+CANDLE_HEADER = "candle_id"
+"""Header of a message between two steps: the correlation id of its newest candle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +44,8 @@ class LogContext:
 
 
 _current: ContextVar[LogContext | None] = ContextVar("log_context", default=None)
+_received: ContextVar[tuple[str, LogContext | None]] = ContextVar("received", default=("", None))
+"""Id and context of the task that the worker's main process received last: Celery logs the id, not the arguments."""
 
 
 def current() -> LogContext | None:
@@ -89,46 +88,52 @@ def logged(request_class: type[R]) -> type[R]:
 def _in_context(method: Callable[..., T]) -> Callable[..., T]:
     @wraps(method)
     def call(request: Any, *args: Any, **kwargs: Any) -> T:
-        about = context_of_texts(request.name, request.id, request.root_id, request.argsrepr, request.kwargsrepr)
-        with log_context(about):
+        with log_context(request.log_context):
             return method(request, *args, **kwargs)
 
     return call
 
 
+class LoggedTask(Task):  # type: ignore[misc]  # Celery ships no types
+    """A task whose lines in the worker's main process carry its context."""
+
+    Request = "tasks.request:LoggedRequest"
+
+
+def received(request: Any) -> LogContext | None:
+    """Return the context of a request that was just received, and keep it for the line that Celery logs next."""
+    headers = request.request_dict
+    context = context_of(
+        request.name, request.id, request.root_id, request.args, request.kwargs, headers.get(CANDLE_HEADER)
+    )
+    _received.set((request.id, context))
+    return context
+
+
 def context_of(
-    name: str, task_id: str, root_id: str | None, args: Sequence[Any], kwargs: Mapping[str, Any]
+    name: str, task_id: str, root_id: str | None, args: Any, kwargs: Any, candle_id: Any = None
 ) -> LogContext | None:
-    """Return the context of a task by its arguments, None when it concerns no symbol."""
-    first = args[0] if args else None
-    symbol = kwargs.get("symbol") or (first if takes_symbol(name) else None)
+    """Return the context of a task by its arguments and headers, None when it concerns no symbol.
+
+    Args:
+        args: As the message has them: a message of a foreign client may hold anything.
+        candle_id: The header `CANDLE_HEADER`; None where the message has none.
+    """
+    symbol = kwargs.get("symbol") if isinstance(kwargs, Mapping) else None
+    if symbol is None and isinstance(args, (list, tuple)) and args and takes_symbol(name):
+        symbol = args[0]
     if not isinstance(symbol, str):
         return None
-    candle = candle_in(first) if isinstance(first, str) else None
+    candle = candle_id if isinstance(candle_id, str) else None
     return LogContext(symbol, name.removeprefix(PREFIX), candle or root_id or task_id)
 
 
-def context_of_texts(
-    name: str, task_id: str, root_id: str | None, args: str | None, kwargs: str | None
-) -> LogContext | None:
-    """Return the context of a task by what its message says of its arguments, as text that may be cut off."""
-    found = _NAMES_SYMBOL.search(kwargs or "") or (_FIRST_TEXT.match(args or "") if takes_symbol(name) else None)
-    if found is None:
-        return None
-    return LogContext(found[1], name.removeprefix(PREFIX), candle_in(args or "") or root_id or task_id)
-
-
-def candle_in(message: str) -> str | None:
-    """Return the correlation id that a message between two steps names, without reading the whole of it.
-
-    None when it is no such message, or cut off before the end of its candles.
-    """
-    head = _CANDLES.search(message)
-    end = message.find(_CANDLES_END, head.end()) if head else -1
-    if head is None or end < 0:
-        return None
-    row = message[message.rindex("[", 0, end) + 1 : end]
-    return correlation_id(head[1], head[2], int(float(row.split(",", 1)[0])))
+def name_candle(task: Task, candle_id: str) -> None:
+    """Name the candle that a step is about: in its own lines, and in a header of the next step's message."""
+    about_candle(candle_id)
+    if task.request.chain:
+        options = task.request.chain[-1].setdefault("options", {})
+        options["headers"] = {**options.get("headers", {}), CANDLE_HEADER: candle_id}
 
 
 @lru_cache(maxsize=256)
@@ -139,15 +144,15 @@ def takes_symbol(name: str) -> bool:
 
 
 def _of_celery(record: logging.LogRecord) -> LogContext | None:
-    """Return the context of a line that the worker's main process writes when it has received a task."""
+    """Return the context of the line that the worker's main process logs about a task that it has received."""
     about: Any = getattr(record, "data", None)
-    if not isinstance(about, Mapping) or not isinstance(about.get("name"), str):
-        return None
-    return context_of_texts(about["name"], str(about.get("id")), None, about.get("args"), about.get("kwargs"))
+    task_id, context = _received.get()
+    return context if isinstance(about, Mapping) and about.get("id") == task_id else None
 
 
-def _begins(task: Task, task_id: str, args: Sequence[Any], kwargs: Mapping[str, Any], **_: Any) -> None:
-    _current.set(context_of(task.name, task_id, task.request.root_id, args, kwargs))
+def _begins(task: Task, task_id: str, args: Any, kwargs: Any, **_: Any) -> None:
+    request = task.request
+    _current.set(context_of(task.name, task_id, request.root_id, args, kwargs, request.get(CANDLE_HEADER)))
 
 
 def _ends(**_: Any) -> None:

@@ -21,7 +21,7 @@ from adapters.redis_client import connect_briefly
 from adapters.troubles import Trouble, TroubleKind, note_trouble
 from configs.settings import load_settings, resolve_redis_url
 from tasks.flow import STEPS
-from tasks.log_context import logged
+from tasks.log_context import logged, received
 from trading.errors import Interrupted
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,16 @@ def raise_soft_limit(_number: int, _frame: FrameType | None) -> None:
 
 
 @logged
-class StepRequest(Request):  # type: ignore[misc]  # Celery ships no types
+class LoggedRequest(Request):  # type: ignore[misc]  # Celery ships no types
+    """Has the lines of the worker's main process about a task carry the task's log context."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.log_context = received(self)
+
+
+@logged
+class StepRequest(LoggedRequest):
     """Writes down what its step can no longer say. What goes wrong with that is logged, and never reaches Celery."""
 
     def on_timeout(self, soft: bool, timeout: float) -> None:

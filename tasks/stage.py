@@ -8,7 +8,7 @@ from celery import Task
 
 from adapters.clock import now_ms
 from tasks.flow import DELIVERY_LIMIT, TICK_LIFE_S
-from tasks.log_context import about_candle
+from tasks.log_context import name_candle
 from tasks.runtime import Runtime, runtime
 from tasks.ticks import send_tick
 from trading.events import Event, EventType, Message
@@ -36,7 +36,7 @@ def run_stage(task: Task, symbol: str, deadline_ms: int, work: Callable[[SymbolP
         task.request.chain = None
         _ended(task, here, symbol, outcome)
         return str(outcome)
-    about_candle(outcome.correlation_id)
+    name_candle(task, outcome.correlation_id)
     return outcome.model_dump_json()
 
 

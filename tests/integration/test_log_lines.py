@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import Celery
 
 from tasks.flow import HEALTH, LOG_STATUS, RECONCILE, STAGES
+from tasks.routing import CONTROL_QUEUE
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import TradingSystem, file_symbol
 from worker.process import ChildProcess
 
 WELL, SICK = "XAUUSD", "BADUSD"
+PAUSE = "tasks.pause_symbol"
 STEPS = {*STAGES, RECONCILE}
 CANDLES = 40
 
@@ -54,6 +57,9 @@ def run(make_system: Callable[..., TradingSystem], tmp_path: Path) -> Callable[[
         system.beat()
         system.wait_until(lambda: len(system.journal(WELL)) == CANDLES, "every candle decided")
         system.wait_until(lambda: "lost.csv" in text_of(worker), "the other symbol fails")
+        with Celery("foreign", broker=system.redis.url, set_as_current=False) as foreign:
+            foreign.send_task(PAUSE, args=[SICK, "it's a test"], queue=CONTROL_QUEUE)
+        system.wait_until(lambda: f"{PAUSE}[" in text_of(worker) or f'"{PAUSE}"' in text_of(worker), "the pause")
         worker.terminate(60)  # to its end in peace: what it is at is told
         system.stop()
         return worker
@@ -94,6 +100,8 @@ def told_to_people(worker: ChildProcess) -> Iterator[Line]:
 
 def assert_steps_are_told(lines: list[Line]) -> None:
     """Each line says symbol, stage and candle, and all of those that there must be are there."""
+    control = {(line.what, line.symbol, line.stage) for line in lines if line.task == PAUSE}
+    assert control == {(what, SICK, "pause_symbol") for what in ("received", "succeeded")}
     counted = Counter((line.symbol, line.task, line.what) for line in lines)
     for task in STAGES[:3]:
         assert counted[WELL, task, "received"] >= CANDLES
@@ -115,7 +123,7 @@ def assert_steps_are_told(lines: list[Line]) -> None:
 def test_json_lines_of_steps_say_symbol_stage_and_candle(run: Callable[[str], ChildProcess]) -> None:
     worker = run("json")
 
-    assert_steps_are_told([line for line in told_in_json(worker) if line.task in STEPS])
+    assert_steps_are_told([line for line in told_in_json(worker) if line.task in {*STEPS, PAUSE}])
     written = [line for line in json_lines(worker) if line["process"].startswith("ForkPool")]
     of_all = {HEALTH, LOG_STATUS}
     of_steps = [line for line in written if line["logger"] != "trading.status" and line.get("task") not in of_all]
@@ -126,4 +134,4 @@ def test_json_lines_of_steps_say_symbol_stage_and_candle(run: Callable[[str], Ch
 
 @pytest.mark.long
 def test_lines_for_people_of_steps_say_symbol_stage_and_candle(run: Callable[[str], ChildProcess]) -> None:
-    assert_steps_are_told([line for line in told_to_people(run("human")) if line.task in STEPS])
+    assert_steps_are_told([line for line in told_to_people(run("human")) if line.task in {*STEPS, PAUSE}])

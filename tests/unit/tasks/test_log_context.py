@@ -1,52 +1,31 @@
-"""Which symbol, step and candle a line belongs to, by the task that runs and by what Celery tells of one."""
+"""Which symbol, step and candle a line belongs to, by the arguments and headers of the task's message."""
 
+import json
 import logging
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from celery import signals
+from celery import Celery, Signature, signals, signature
+from kombu.message import Message
 
 from tasks import app, control, pipeline, reconcile
 from tasks.log_context import (
+    CANDLE_HEADER,
     AddContext,
     LogContext,
-    about_candle,
-    candle_in,
-    context_of_texts,
+    LoggedTask,
     current,
     log_context,
     logged,
+    name_candle,
 )
-from trading.events import IndicatorsUpdated, Message, NewCandle, Regime, SignalGenerated, SignalSide
-from trading.events import Signal as TradeSignal
-from trading.lifecycle import DesiredState
+from tasks.request import LoggedRequest, StepRequest
+from tasks.routing import route
 
-CANDLES = [[1_774_360_800_000.0 + at * 60_000, 1.5, 2.5, 0.5, 2.0, 7.0] for at in range(3)]
-COMMON: dict[str, Any] = {
-    "symbol": "BTC.USD-T_1",
-    "timeframe": "1m",
-    "after_ms": 1_774_360_740_000,
-    "as_of_ms": 1_774_361_000_000,
-    "desired": DesiredState.RUNNING,
-    "has_exposure": False,
-}
+CANDLE = "XAUUSD:1m:1774360800000"
 WITH_TASKS = (control, pipeline, reconcile)
 """Importing them makes their tasks known."""
-
-ROWS: Any = (["a"], [[1, 2.0, 3.0]])
-REASONED = TradeSignal(
-    strategy="s", open_ms=1, side=SignalSide.BUY, price=1.0, reason='it\'s "candles":[[1.0]],"as_of_ms" in words'
-)
-
-
-def messages(count: int) -> list[Message]:
-    candles, regimes = CANDLES[:count], [Regime.UNKNOWN] * count
-    return [
-        NewCandle(**COMMON, candles=candles, regime=Regime.UNKNOWN),
-        IndicatorsUpdated(**COMMON, candles=candles, rows=ROWS, regimes=regimes),
-        SignalGenerated(**COMMON, candles=candles, signals=[REASONED], regimes=regimes, decisions=["x"] * count),
-    ]
 
 
 @pytest.fixture
@@ -57,11 +36,26 @@ def running() -> Iterator[None]:
 
 
 def begin(name: str, *args: Any, task_id: str = "id-1", root_id: str | None = None, **kwargs: Any) -> None:
-    """Have Celery tell that a task begins."""
-    task = app.tasks[name]
-    task.push_request(id=task_id, root_id=root_id)
+    """Have Celery signal that a task begins; the argument `candle_id` is the message's header of that name."""
+    task, headers = app.tasks[name], {CANDLE_HEADER: kwargs.pop(CANDLE_HEADER, None)}
+    task.push_request(id=task_id, root_id=root_id, **headers)
     signals.task_prerun.send(sender=task, task_id=task_id, task=task, args=args, kwargs=kwargs)
     task.pop_request()
+
+
+def request_of(name: str, args: Any, kwargs: Any, **headers: Any) -> Any:
+    """Return the request that a worker's main process makes of a message."""
+    sent = app.amqp.as_task_v2("id-1", name, (), {}, root_id="tick:XAUUSD:9")
+    message = Message(
+        body=json.dumps([args, kwargs, {}]),
+        headers={**sent.headers, **headers},
+        properties=sent.properties,
+        content_type="application/json",
+        content_encoding="utf-8",
+        delivery_info={},
+        accept={"application/json"},
+    )
+    return (StepRequest if name == "tasks.execute" else LoggedRequest)(message, app=app, task=app.tasks[name])
 
 
 def record(**extra: Any) -> logging.LogRecord:
@@ -70,49 +64,50 @@ def record(**extra: Any) -> logging.LogRecord:
     return made
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_candle_in_a_message_is_the_one_that_the_message_names(count: int) -> None:
-    for message in messages(count):
-        assert candle_in(message.model_dump_json()) == message.correlation_id
-        assert candle_in(repr((message.model_dump_json(),))) == message.correlation_id
-
-
-@pytest.mark.parametrize("text", ["", "XAUUSD", "{}", '{"type":"NEW_CANDLE","symbol":"XAUUSD"'])
-def test_candle_in_another_text_is_none(text: str) -> None:
-    assert candle_in(text) is None
-
-
-def test_candle_in_a_message_that_is_cut_off_within_its_candles_is_none() -> None:
-    whole = messages(3)[0].model_dump_json()
-
-    assert candle_in(whole[: whole.index('"as_of_ms"') - 3]) is None
-
-
 @pytest.mark.usefixtures("running")
 def test_fetch_is_about_its_tick_until_it_has_found_its_candle() -> None:
     begin("tasks.fetch", task_id="tick:XAUUSD:9", root_id="tick:XAUUSD:9", symbol="XAUUSD", deadline_ms=1)
     assert current() == LogContext("XAUUSD", "fetch", "tick:XAUUSD:9")
 
-    about_candle("XAUUSD:1m:1774360800000")
+    name_candle(app.tasks["tasks.fetch"], CANDLE)
 
-    assert record().context == LogContext("XAUUSD", "fetch", "XAUUSD:1m:1774360800000")  # type: ignore[attr-defined]
+    assert record().context == LogContext("XAUUSD", "fetch", CANDLE)  # type: ignore[attr-defined]
 
 
 @pytest.mark.usefixtures("running")
 @pytest.mark.parametrize("stage", ["indicators", "strategy", "execute"])
-def test_later_step_is_about_the_candle_of_its_message_from_its_beginning(stage: str) -> None:
-    message = messages(3)[0]
+def test_later_step_is_about_the_candle_of_its_header_from_its_beginning(stage: str) -> None:
+    begin(f"tasks.{stage}", "{", root_id="tick:x:9", symbol="XAUUSD", deadline_ms=1, candle_id=CANDLE)
 
-    begin(f"tasks.{stage}", message.model_dump_json(), root_id="tick:x:9", symbol=message.symbol, deadline_ms=1)
-
-    assert current() == LogContext(message.symbol, stage, message.correlation_id)
+    assert current() == LogContext("XAUUSD", stage, CANDLE)
 
 
 @pytest.mark.usefixtures("running")
-def test_later_step_with_a_message_that_can_not_be_read_is_about_its_tick() -> None:
-    begin("tasks.indicators", "{", root_id="tick:XAUUSD:9", symbol="XAUUSD", deadline_ms=1)
+@pytest.mark.parametrize("candle_id", [None, "", 7, ["x"]])
+def test_later_step_without_a_usable_header_is_about_its_tick(candle_id: Any) -> None:
+    begin("tasks.indicators", "{", root_id="tick:XAUUSD:9", symbol="XAUUSD", deadline_ms=1, candle_id=candle_id)
 
     assert current() == LogContext("XAUUSD", "indicators", "tick:XAUUSD:9")
+
+
+def test_step_puts_its_candle_into_the_header_of_the_next_message_beside_what_is_there() -> None:
+    memory = Celery("log-context-test", broker="memory://", set_as_current=False)
+    memory.conf.task_routes = (route,)
+    common = {"symbol": "XAUUSD", "deadline_ms": 1}
+    steps = [Signature(f"tasks.{name}", kwargs=common, app=memory) for name in ("execute", "strategy")]
+    steps[1].set(headers={"epoch": 3})
+    chain = json.loads(json.dumps(steps))
+    task = app.tasks["tasks.indicators"]
+    task.push_request(id="id-1", chain=chain)
+
+    name_candle(task, CANDLE)
+
+    task.pop_request()
+    signature(chain[-1], app=memory).apply_async(("{}",), chain=chain[:-1])
+    with memory.connection_for_read() as connection, connection.SimpleQueue("XAUUSD") as queue:
+        headers = queue.get(timeout=60).headers
+    assert (headers["task"], headers[CANDLE_HEADER], headers["epoch"]) == ("tasks.strategy", CANDLE, 3)
+    memory.close()
 
 
 @pytest.mark.usefixtures("running")
@@ -140,45 +135,50 @@ def test_task_that_has_ended_leaves_nothing_to_the_next_line() -> None:
     assert current() is None
 
 
-def test_line_about_a_task_that_was_received_carries_what_its_message_says() -> None:
-    message = messages(1)[0]
-    about = {
-        "id": "uuid",
-        "name": "tasks.indicators",
-        "args": repr((message.model_dump_json(),)),
-        "kwargs": repr({"symbol": message.symbol, "deadline_ms": 1}),
-    }
+def test_line_about_a_task_that_was_received_carries_the_context_of_its_message() -> None:
+    request = request_of("tasks.indicators", ["{"], {"symbol": "XAUUSD"}, candle_id=CANDLE)
 
-    found = record(data=about).context  # type: ignore[attr-defined]
-
-    assert found == LogContext(message.symbol, "indicators", message.correlation_id)
+    assert record(data={"id": request.id}).context == LogContext("XAUUSD", "indicators", CANDLE)  # type: ignore[attr-defined]
+    assert record(data={"id": "another"}).context is None  # type: ignore[attr-defined]
+    assert record().context is None  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
     ("name", "args", "kwargs", "symbol"),
     [
-        ("tasks.fetch", "()", "{'symbol': 'XAUUSD', 'deadline_ms': 1}", "XAUUSD"),
-        ("tasks.fetch", "['XAUUSD', 1]", "{}", "XAUUSD"),
-        ("tasks.pause_symbol", "('XAUUSD',)", "{}", "XAUUSD"),
-        ("tasks.pause_all", "('XAUUSD',)", "{}", None),
-        ("tasks.unknown", "('XAUUSD',)", "{}", None),
-        ("tasks.status", "", "", None),
+        ("tasks.fetch", [], {"symbol": "XAUUSD", "deadline_ms": 1}, "XAUUSD"),
+        ("tasks.fetch", ["XAUUSD", 1], {}, "XAUUSD"),
+        ("tasks.pause_symbol", ["XAUUSD"], {}, "XAUUSD"),
+        ("tasks.pause_symbol", ["XAU 'USD', x"], {}, "XAU 'USD', x"),
+        ("tasks.pause_all", ["XAUUSD"], {}, None),
+        ("tasks.status", [], {}, None),
+        ("tasks.status", [7], {"symbol": None}, None),
+        ("tasks.status", {"0": 1}, [], None),
         ("tasks.status", None, None, None),
     ],
 )
-def test_symbol_is_read_from_the_text_of_a_tasks_arguments(
-    name: str, args: str | None, kwargs: str | None, symbol: str | None
+def test_request_of_any_client_has_the_symbol_of_its_arguments(
+    name: str, args: Any, kwargs: Any, symbol: str | None
 ) -> None:
-    found = context_of_texts(name, "id-1", None, args, kwargs)
+    found = request_of(name, args, kwargs).log_context
 
     assert (found.symbol if found else None) == symbol
 
 
+def test_every_task_makes_requests_that_carry_a_context() -> None:
+    names = [name for name in app.tasks if name.startswith("tasks.")]
+
+    assert names
+    assert all(isinstance(app.tasks[name], LoggedTask) for name in names)
+    assert {app.tasks[name].Request for name in names} == {"tasks.request:LoggedRequest", "tasks.request:StepRequest"}
+
+
 def test_request_that_logs_in_the_main_process_does_so_in_the_context_of_its_task() -> None:
+    expected = LogContext("XAUUSD", "execute", "tick:XAUUSD:9")
+
     @logged
     class Request:
-        name, id, root_id = "tasks.execute", "uuid", "tick:XAUUSD:9"
-        argsrepr, kwargsrepr = "('...',)", "{'symbol': 'XAUUSD'}"
+        log_context = expected
 
         def on_timeout(self, soft: bool) -> object:
             return soft, current()
@@ -189,12 +189,12 @@ def test_request_that_logs_in_the_main_process_does_so_in_the_context_of_its_tas
         def revoked(self) -> object:
             return current()
 
-    expected = LogContext("XAUUSD", "execute", "tick:XAUUSD:9")
     assert Request().on_timeout(True) == (True, expected)
     assert Request().revoked() == expected
     with pytest.raises(ValueError, match="no"):
         Request().on_failure()
     assert current() is None
+    assert request_of("tasks.execute", ["{"], {"symbol": "XAUUSD"}).log_context == expected
 
 
 def test_context_of_a_block_ends_with_it() -> None:

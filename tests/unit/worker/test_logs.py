@@ -147,9 +147,8 @@ def test_json_line_of_celery_about_a_task_is_an_event_with_its_context(
     text: str, about: dict[str, Any], expected: dict[str, Any]
 ) -> None:
     task = {"task": "tasks.fetch", "task_id": "tick:XAUUSD:9"}
-    whose = {"symbol": "XAUUSD", "stage": "fetch", "correlation_id": "tick:XAUUSD:9"}
 
-    assert said(text, about, data=about) == {**whose, **task, **expected}
+    assert said(text, about, data=about, context=CONTEXT) == {**CONTEXT.fields(), **task, **expected}
 
 
 def test_human_line_names_symbol_step_and_candle_before_the_logger() -> None:
