@@ -128,7 +128,7 @@ class SqlLedger(LedgerStops):
         """Write down what the user wants; see `trading.ports.Ledger`."""
         key = {"account": self._account, "symbol": symbol}
         with self._writing() as connection:
-            row = {**key, "desired": state.value, "reason": reason, "changed_at_ms": wall_ms()}
+            row = {**key, "desired": state.value, "reason": reason, "changed_at_ms": wall_ms(), "held_by": ""}
             connection.execute(self._put_symbol, row)
 
     def _view(self, connection: Connection, row: Any, position: Position) -> LedgerView:

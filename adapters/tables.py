@@ -32,6 +32,7 @@ symbols = Table(
     Column("desired", _Text, nullable=False),
     Column("reason", _Text, nullable=False),
     Column("changed_at_ms", _Ms, nullable=False, comment="wall clock"),
+    Column("held_by", _Text, nullable=False, server_default="", comment="config_change or removal; empty: a person"),
 )
 
 fences = Table(

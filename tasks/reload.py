@@ -16,11 +16,10 @@ from configs.content import Content, fingerprint, fingerprint_of_all
 from configs.errors import ConfigError
 from tasks import app
 from tasks.delivery import CONTROLLING
-from tasks.runtime import CHANGING, Runtime, runtime
+from tasks.runtime import Runtime, runtime
 from trading.events import Event, EventType
-from trading.lifecycle import DesiredState
+from trading.lifecycle import DesiredState, HeldBy
 
-REMOVED, RETURNED = "it was removed from the configuration", "it is in the configuration again"
 SEEN_COMMAND = "config_seen"
 """Remote-control command by which each worker tells what it consumes, and what its own files say of that."""
 
@@ -131,16 +130,18 @@ def _hold(here: Runtime, change: Change) -> None:
     """Have symbols open nothing that must be flat for the change, so that they stay what they were found to be."""
     for one in _flat(change):
         if one.kind is Kind.REMOVED:
-            here.stores.ledger.hold(one.symbol, DesiredState.STOPPED, reason=REMOVED)
+            reason = "it was removed from the configuration"
+            here.stores.ledger.hold(one.symbol, DesiredState.STOPPED, held_by=HeldBy.REMOVAL, reason=reason)
             here.stores.store.set_desired(one.symbol, DesiredState.STOPPED)
         else:
-            here.stores.ledger.hold(one.symbol, DesiredState.PAUSED, reason=CHANGING)
+            reason = "its configuration changes"
+            here.stores.ledger.hold(one.symbol, DesiredState.PAUSED, held_by=HeldBy.CONFIG_CHANGE, reason=reason)
 
 
 def _let_go(here: Runtime, change: Change) -> None:
     for one in _flat(change):
-        held_for = REMOVED if one.kind is Kind.REMOVED else CHANGING
-        here.stores.ledger.release(one.symbol, held_for=held_for, reason="its configuration stays as it was")
+        held_by = HeldBy.REMOVAL if one.kind is Kind.REMOVED else HeldBy.CONFIG_CHANGE
+        here.stores.ledger.release(one.symbol, held_by=held_by, reason="its configuration stays as it was")
         here.stores.store.set_desired(one.symbol, here.stores.ledger.desired(one.symbol))
 
 
@@ -152,7 +153,7 @@ def _welcome(here: Runtime, symbols: Sequence[str]) -> Iterator[str]:
     """Let symbols run that are there again, and yield a line for each that a person has paused or stopped."""
     ledger, store = here.stores.ledger, here.stores.store
     for symbol in symbols:
-        ledger.release(symbol, held_for=REMOVED, reason=RETURNED)
+        ledger.release(symbol, held_by=HeldBy.REMOVAL, reason="it is in the configuration again")
         desired = ledger.desired(symbol)
         store.set_desired(symbol, desired)
         if desired is not DesiredState.RUNNING:

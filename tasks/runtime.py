@@ -20,7 +20,7 @@ from configs.load import SystemConfig, load_system
 from configs.settings import Settings, load_settings
 from configs.symbols import Venue as VenueConfig
 from trading.errors import Rejected, Transient, UnknownSymbol
-from trading.lifecycle import DesiredState
+from trading.lifecycle import DesiredState, HeldBy
 from trading.pipeline import SymbolPipeline
 from trading.ports import CandleSource, Venue
 from trading.services.status import ServiceStatus, describe_error, error_kind
@@ -33,9 +33,6 @@ _LOOK_S = 1.0
 
 _BUILDING = "SymbolPipeline"
 """Stands in the place of the four services where these can't be built."""
-
-CHANGING, CHANGED = "its configuration changes", "its configuration has changed"
-"""Why a symbol is held until its services are built anew, and why it then runs."""
 
 
 class Runtime:
@@ -176,7 +173,8 @@ class Runtime:
         applied = self.config.applied.begin(self.config.content())
         if ledger.desired(symbol) is DesiredState.RUNNING or symbol not in applied["symbols"]:
             return
-        if fingerprint(applied, symbol) == built and ledger.release(symbol, held_for=CHANGING, reason=CHANGED):
+        is_built = fingerprint(applied, symbol) == built
+        if is_built and ledger.release(symbol, held_by=HeldBy.CONFIG_CHANGE, reason="its configuration has changed"):
             self.stores.store.set_desired(symbol, DesiredState.RUNNING)
 
     def flush(self, pipeline: SymbolPipeline) -> None:

@@ -36,6 +36,15 @@ class DesiredState(StrEnum):
     STOPPED = "stopped"
 
 
+class HeldBy(StrEnum):
+    """What holds a symbol until it is over, in the place of a person who wants it paused or stopped."""
+
+    CONFIG_CHANGE = "config_change"
+    """Its services are not built yet of the configuration that was applied."""
+    REMOVAL = "removal"
+    """It is removed from the configuration."""
+
+
 PositionPolicy = Literal["hold", "flatten", "alert"]
 """What becomes of an open position when its symbol is quarantined. hold: it stays, its stop and target at the venue
 protect it, their fills are still booked; flatten: it is closed at the market; alert: nothing at all is done."""

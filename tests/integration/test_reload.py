@@ -7,8 +7,6 @@ from typing import Any
 import pytest
 
 from adapters import keys
-from tasks.reload import REMOVED
-from tasks.runtime import CHANGING
 from tests.fixtures.reloading import COIN, GOLD, OTHER, Desk, opened_desk
 from tests.fixtures.system import TradingSystem
 from trading.flow import EndReason
@@ -128,19 +126,6 @@ def test_person_who_pauses_a_held_symbol_is_not_overruled_when_it_is_built(desk:
     desk.tick()
 
     assert desk.desired() is DesiredState.PAUSED
-
-
-def test_hold_is_given_and_taken_back_under_its_own_reason_alone(desk: Desk) -> None:
-    ledger = desk.here.stores.ledger
-
-    assert ledger.hold(GOLD, DesiredState.PAUSED, reason=CHANGING)
-    assert not ledger.hold(GOLD, DesiredState.STOPPED, reason=REMOVED)
-    assert not ledger.release(GOLD, held_for=REMOVED, reason="test")
-    assert ledger.desired(GOLD) is DesiredState.PAUSED
-    assert ledger.release(GOLD, held_for=CHANGING, reason="test")
-    assert not ledger.release(GOLD, held_for="test", reason="test")
-    assert ledger.hold(GOLD, DesiredState.STOPPED, reason=REMOVED)
-    assert ledger.desired(GOLD) is DesiredState.STOPPED
 
 
 def test_limit_of_the_account_holds_for_all_symbols_from_their_next_tick(desk: Desk) -> None:
