@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from configs.errors import shown
+from configs.errors import is_secret
 from configs.load import SystemConfig
 
 Content = dict[str, Any]
@@ -86,8 +86,7 @@ def follow(old: SystemConfig, found: SystemConfig, applied: Content, folder: Pat
 def _masked(node: Any, path: tuple[str, ...]) -> Any:
     if isinstance(node, Mapping):
         return {key: _masked(value, (*path, str(key))) for key, value in node.items()}
-    is_secret = isinstance(node, str) and shown(path, node).startswith("***")
-    return f"*** {_digest(node)}" if is_secret else node
+    return f"*** {_digest(node)}" if isinstance(node, str) and is_secret(path) else node
 
 
 def _digest(node: Any) -> str:

@@ -30,9 +30,18 @@ def dotted(path: Sequence[str | int]) -> str:
     return ".".join(str(part) for part in path) or "the whole file"
 
 
+def is_secret(path: Sequence[str | int]) -> bool:
+    """Return whether the value at a key path is a secret.
+
+    Settings hold secrets as `SecretStr`. The files have mappings of free keys, such as the parameters of a strategy,
+    whose types nobody declares: there the name of a key on the path is the marker.
+    """
+    return any(isinstance(part, str) and _SECRET_NAME.search(part) for part in path)
+
+
 def shown(path: Sequence[str | int], found: Any) -> str:
-    """Return a value for an error message: short, and masked where a name on its path speaks of a secret."""
-    if any(isinstance(part, str) and _SECRET_NAME.search(part) for part in path):
+    """Return a value for an error message: short, and masked where it is a secret."""
+    if is_secret(path):
         return "*** (hidden)"
     if isinstance(found, dict):
         return "a mapping" if found else "an empty mapping"

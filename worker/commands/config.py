@@ -8,7 +8,7 @@ import click
 import sqlalchemy as sa
 import yaml
 
-from configs.errors import ConfigError, shown
+from configs.errors import ConfigError, is_secret
 from configs.load import SystemConfig, load_system
 from configs.schema import json_schema, schema_of
 from configs.settings import Settings, load_settings, resolve_redis_url
@@ -94,5 +94,4 @@ def _without_password(url: str) -> str:
 def _masked(node: Any, path: Sequence[str | int]) -> Any:
     if isinstance(node, Mapping):
         return {key: _masked(value, (*path, key)) for key, value in node.items()}
-    is_secret = isinstance(node, str) and shown(path, node).startswith(MASK)
-    return MASK if is_secret else node
+    return MASK if isinstance(node, str) and is_secret(path) else node

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from configs.errors import ConfigError
+from configs.errors import ConfigError, is_secret, shown
 from configs.load import load_system
 
 SHIPPED = Path(__file__).parents[3] / "configs"
@@ -183,6 +183,21 @@ def test_fault_at_a_key_that_may_hold_a_secret_hides_the_value(tmp_path: Path) -
     lines = faults_with(tmp_path, {"symbols.XAUUSD.strategy": {"name": "ema_cross", "params": {"api_key": "hunter2"}}})
     lines += faults_with(tmp_path, {"account.password": "hunter2"})
     assert "hunter2" not in "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        (("symbols", "XAUUSD", "strategy", "params", "api_key"), True),
+        (("symbols", "XAUUSD", "strategy", "params", "feed", "token", "value"), True),
+        (("feed_url",), True),
+        (("symbols", 0, "strategy", "params", "fast"), False),
+        (("symbols", "XAUUSD", "curl"), False),
+    ],
+)
+def test_secret_is_known_by_a_key_on_its_path(path: tuple[str | int, ...], expected: bool) -> None:
+    assert is_secret(path) is expected
+    assert ("hunter2" in shown(path, "hunter2")) is not expected
 
 
 def good_symbol() -> dict[str, Any]:
