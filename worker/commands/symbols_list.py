@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -17,8 +18,21 @@ from worker.commands.control import need_redis
 from worker.commands.output import MIDDLE, WIDE, Column, table
 from worker.commands.symbols_change import RELOAD
 
-IN_FORCE = "in force"
-UNKNOWN = "unknown"
+
+class ConfigurationState(StrEnum):
+    """How the file and what runs differ; the values are what a person reads and what `--json` prints."""
+
+    IN_FORCE = "in force"
+    UNKNOWN = "unknown"
+    NOT_STARTED = "not started yet"
+    FILE_ONLY = "in the file alone"
+    CHANGED = "changed in the file"
+    FIRST_TICK = "waits for its first tick"
+    NEXT_TICK = "waits for its next tick"
+    REMOVED = "runs, and the file does not have it"
+
+
+_NOTHING_TO_DO = (ConfigurationState.IN_FORCE, ConfigurationState.UNKNOWN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +41,6 @@ class Listed:
 
     Attributes:
         size: What it trades each time.
-        configuration: `in force`, or how the file and what runs differ.
         served_by: Workers that consume its queue; None when nobody could be asked.
     """
 
@@ -36,7 +49,7 @@ class Listed:
     strategy: str
     source: str
     size: str
-    configuration: str
+    configuration: ConfigurationState
     served_by: Sequence[str] | None
 
 
@@ -67,17 +80,16 @@ def read(access: Access) -> Listing:
         content, revision = applied.read(), applied.revision()
         built = applied.built(list(found["symbols"]))
     except Transient as trouble:
-        return Listing(None, [_listed(access, name, UNKNOWN, None) for name in found["symbols"]], str(trouble))
+        return Listing(
+            None, [_listed(access, name, ConfigurationState.UNKNOWN, None) for name in found["symbols"]], str(trouble)
+        )
     workers = list(ask_workers())
     rows = [
         _listed(access, name, _standing(name, found, content, built), _serving(name, workers))
         for name in found["symbols"]
     ]
     gone = [name for name in (content or found)["symbols"] if name not in found["symbols"]]
-    removed = [
-        Listed(name, "-", "-", "-", "-", "runs, and the file does not have it", _serving(name, workers))
-        for name in gone
-    ]
+    removed = [Listed(name, "-", "-", "-", "-", ConfigurationState.REMOVED, _serving(name, workers)) for name in gone]
     return Listing(revision, [*rows, *removed])
 
 
@@ -86,30 +98,31 @@ def view(listing: Listing, *, width: int) -> RenderableType:
     parts: list[RenderableType] = [table(COLUMNS, listing.symbols, width=width)]
     if listing.trouble:
         parts += [Text(), Text(f"what runs is not known: {listing.trouble}", style="bold red")]
-    elif any(row.configuration not in (IN_FORCE, UNKNOWN) for row in listing.symbols):
+    elif any(row.configuration not in _NOTHING_TO_DO for row in listing.symbols):
         parts += [Text(), Text(f"the file is put in force by: {RELOAD}", style="dim")]
     return Group(*parts)
 
 
-def _standing(name: str, found: Content, applied: Content | None, built: Mapping[str, Built]) -> str:
-    """Say how the file and what runs differ."""
+def _standing(name: str, found: Content, applied: Content | None, built: Mapping[str, Built]) -> ConfigurationState:
+    """Return how the file and what runs differ."""
     mine = fingerprint(found, name)
     if applied is None:
-        return "not started yet"
+        return ConfigurationState.NOT_STARTED
     if name not in applied["symbols"]:
-        return "in the file alone"
+        return ConfigurationState.FILE_ONLY
     if fingerprint(applied, name) != mine:
-        return "changed in the file"
+        return ConfigurationState.CHANGED
     if name not in built:
-        return "waits for its first tick"
-    return IN_FORCE if built[name].fingerprint == mine else "waits for its next tick"
+        return ConfigurationState.FIRST_TICK
+    is_built = built[name].fingerprint == mine
+    return ConfigurationState.IN_FORCE if is_built else ConfigurationState.NEXT_TICK
 
 
 def _serving(name: str, workers: Sequence[WorkerFiles]) -> list[str]:
     return [worker.node for worker in workers if name in worker.queues]
 
 
-def _listed(access: Access, name: str, configuration: str, served_by: Sequence[str] | None) -> Listed:
+def _listed(access: Access, name: str, configuration: ConfigurationState, served_by: Sequence[str] | None) -> Listed:
     config = access.system.symbols[name]
     return Listed(
         name, config.timeframe, ", ".join(config.books), _source(config), _size(config), configuration, served_by
@@ -131,12 +144,12 @@ def _size(config: SymbolConfig) -> str:
 
 def _nodes(row: Listed) -> Text:
     if row.served_by is None:
-        return Text(UNKNOWN, style="dim")
+        return Text("unknown", style="dim")
     return Text(", ".join(row.served_by)) if row.served_by else Text("nobody", style="bold red")
 
 
 def _configuration(row: Listed) -> Text:
-    return Text(row.configuration, style="green" if row.configuration == IN_FORCE else "yellow")
+    return Text(row.configuration, style="green" if row.configuration is ConfigurationState.IN_FORCE else "yellow")
 
 
 COLUMNS = (

@@ -17,7 +17,7 @@ from tests.fixtures.bracketed import FOREIGN
 from worker.commands.decisions import COLUMNS as DECISIONS
 from worker.commands.incidents import COLUMNS as INCIDENTS
 from worker.commands.output import Column, Output, table
-from worker.commands.symbols_list import Listed, Listing
+from worker.commands.symbols_list import ConfigurationState, Listed, Listing
 from worker.commands.symbols_list import view as view_symbols
 from worker.console import PlainConsole
 from worker.table import Overview, render
@@ -39,7 +39,7 @@ def in_grid(text: str) -> RenderableType:
 
 
 def in_symbols(text: str) -> RenderableType:
-    row = Listed("XAUUSD", "1m", "trend", f"{text}.csv", "1 units", text, [text])
+    row = Listed("XAUUSD", "1m", text, f"{text}.csv", "1 units", ConfigurationState.IN_FORCE, [text])
     return view_symbols(Listing(1, [row], trouble=text), width=WIDTH)
 
 
