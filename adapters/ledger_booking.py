@@ -66,13 +66,12 @@ class BookedOrder(Struct):
         Raises:
             Broken: No order can go from where it is to `state`.
         """
+        if not self.state.is_final:
+            if self.filled_units and state in (OrderState.SUBMITTING, OrderState.ACCEPTED):
+                state = OrderState.PARTIALLY_FILLED
+            self.state = next_order_state(self.state, state)  # first: one that raises changes nothing
+            self.note = reason or None
         self.venue_order_id = self.venue_order_id or venue_order_id
-        if self.state.is_final:
-            return
-        if self.filled_units and state in (OrderState.SUBMITTING, OrderState.ACCEPTED):
-            state = OrderState.PARTIALLY_FILLED
-        self.state = next_order_state(self.state, state)
-        self.note = reason or None
 
     def claim(self, attempt: int, at_ms: int) -> bool:
         """Begin the attempt of that number to send it, and return whether it is the next one."""

@@ -61,6 +61,7 @@ class MemoryLedger(MemoryStops):
             return Decided(None, earlier=self._earlier(symbol, strategy, open_ms))
         verdict = judge(self._view(at, symbol, strategy, open_ms))
         planned = () if dry_run else verdict.planned
+        self._check_new([order.request.client_order_id for order in planned])
         at.fences[strategy] = open_ms
         self._decisions[symbol, strategy, open_ms] = {
             "symbol": symbol,
@@ -77,7 +78,8 @@ class MemoryLedger(MemoryStops):
             self.open_incidents([verdict.incident])
         intents = [born(order.request, place) for place, order in enumerate(planned)]
         for order, intent in zip(planned, intents, strict=True):
-            sent = Sent(order.request, planned_order(intent, order.risk, order.notional, correlation_id))
+            booked = planned_order(intent, order.risk, order.notional, correlation_id)
+            sent = Sent(order.request, booked, number=len(self._sent))
             self._sent[order.request.client_order_id] = at.live[order.request.client_order_id] = sent
         return Decided(verdict, tuple(intents))
 
@@ -94,13 +96,15 @@ class MemoryLedger(MemoryStops):
         return found | self.moves_since(symbol, strategies, since_ms)
 
     def mark(self, *marks: Mark) -> bool:
-        taken = []
+        taken: dict[str, BookedOrder] = {}
         for mark in marks:
             sent = self._sent.get(mark.client_order_id)
             if sent is None:
                 raise Broken(f"order {mark.client_order_id} was never planned: an order may only follow its intent")
             request, at = sent.request, self._of(sent.request.symbol)
-            order = copy(sent.order) if len(marks) > 1 else sent.order  # one that is refused changes nothing
+            order = taken.get(mark.client_order_id, sent.order)
+            if order is sent.order and len(marks) > 1:
+                order = copy(order)  # a mark that is refused changes none of them
             is_taken = order.take(
                 mark,
                 lambda at=at, request=request: position_of(at, request.symbol, request.strategy),  # type: ignore[misc]
@@ -109,10 +113,11 @@ class MemoryLedger(MemoryStops):
             )
             if not is_taken:
                 return False
-            taken.append((at, sent, order))
-        for at, sent, order in taken:
+            taken[mark.client_order_id] = order
+        for identity, order in taken.items():
+            sent = self._sent[identity]
             sent.order = order
-            at.keep(sent)
+            self._of(sent.request.symbol).keep(sent)
         return True
 
     def unsettled(self, symbol: str) -> Sequence[Intent]:
@@ -122,17 +127,17 @@ class MemoryLedger(MemoryStops):
         """Write down fills and what they do; see `trading.ports.Ledger`.
 
         Raises:
-            Broken: A fill belongs to another symbol, or comes after a later one.
+            Broken: A fill belongs to another symbol, or comes after a later one of another call.
         """
         at = self._of(symbol)
-        new = [fill for fill in fills if fill.sequence > at.newest]
+        new = _unknown(at, symbol, fills)
         booking = self._booking(at, symbol, new)
+        late = booking.late(new)
         booked: list[Booked] = []
         moves: list[tuple[Fill, float]] = []
         for fill in new:
-            if fill.sequence <= at.newest or fill.symbol != symbol:
-                raise Broken(f"fill {fill.fill_id} of {fill.symbol} is not the next one of {symbol}")
             at.newest = fill.sequence
+            at.known_fills.add(fill.fill_id)
             before, after = booking.add(fill)
             at.positions[fill.strategy] = after
             day = self._days.setdefault(day_of(fill.market_ms), {})
@@ -142,6 +147,8 @@ class MemoryLedger(MemoryStops):
             if realised:
                 moves.append((fill, realised))
             booked.append((fill, before, after))
+        at.close_refused_no_more({fill.strategy for fill in new})
+        self.open_incidents(late)
         if self._moment_of is not None:
             self._moved += [(self._moment_of(fill), realised) for fill, realised in moves]
         elif moves:
@@ -185,9 +192,9 @@ class MemoryLedger(MemoryStops):
     def open_incidents(self, incidents: Sequence[Incident]) -> Sequence[Incident]:
         news = []
         for one in incidents:
-            is_known = any((one.kind, one.key) == (other.kind, other.key) for other in self.incidents_of(one.symbol))
-            if not is_known:
-                self._of(one.symbol).incidents.append(one)
+            known = self._of(one.symbol).incidents
+            if not any((one.kind, one.key) == (other.kind, other.key) for other in known):
+                known.append(one)
                 news.append(one)
         return news
 
@@ -215,7 +222,7 @@ class MemoryLedger(MemoryStops):
             at.incidents = [one for one in at.incidents if one.kind is not IncidentKind.MAX_DRAWDOWN]
 
     def incidents_of(self, symbol: str) -> Sequence[Incident]:
-        return self._of(symbol).incidents
+        return list(self._of(symbol).incidents)
 
     def untold(self, symbol: str) -> Sequence[Incident]:
         return ()
@@ -245,7 +252,7 @@ class MemoryLedger(MemoryStops):
 
     def has_exposure(self, symbol: str) -> bool:
         at = self._of(symbol)
-        return bool(at.live) or any(position.is_open for position in at.positions.values())
+        return any(sent.is_exposed for sent in at.live.values()) or any(one.is_open for one in at.positions.values())
 
     def fence(self, symbol: str) -> int | None:
         return max(self._of(symbol).fences.values(), default=None)
@@ -348,6 +355,10 @@ class MemoryLedger(MemoryStops):
         newest = (takewhile(lambda one: one.closed_ms > since_ms, reversed(at.trades)) for at in chosen)
         return [one for trades in newest for one in reversed(list(trades))]
 
+    def _check_new(self, identities: Sequence[str]) -> None:
+        if taken := next((one for one in identities if one in self._sent), None):
+            raise Broken(f"order {taken} was planned before, a duplicate id: no decision and no order is recorded")
+
     def _earlier(self, symbol: str, strategy: str, open_ms: int) -> Verdict | None:
         row = self._decisions.get((symbol, strategy, open_ms))
         return row and Verdict(row["rule"], row["reason"], breached=row["breached"])  # type: ignore[return-value]
@@ -362,3 +373,17 @@ class MemoryLedger(MemoryStops):
                 elif identity in self._protective:
                     orders[identity] = self._protective[identity]
         return Booking(symbol, dict(at.positions), orders)
+
+
+def _unknown(at: SymbolBooks, symbol: str, fills: Sequence[Fill]) -> Sequence[Fill]:
+    """Return the fills that are not known yet, each once, by sequence."""
+    if stray := next((fill for fill in fills if fill.symbol != symbol), None):
+        raise Broken(f"fill {stray.fill_id} is of {stray.symbol}, but was handed in for {symbol}")
+    by_id = {fill.fill_id: fill for fill in fills if fill.fill_id not in at.known_fills}
+    new = sorted(by_id.values(), key=lambda fill: fill.sequence)
+    if new and new[0].sequence <= at.newest:
+        raise Broken(
+            f"fill {new[0].fill_id} of {symbol} comes after a later one (sequence {new[0].sequence}, the newest is "
+            f"{at.newest}): this ledger works with a venue that shows its fills in order"
+        )
+    return new

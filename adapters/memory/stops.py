@@ -62,10 +62,11 @@ class MemoryStops:
 
     def stop_moves(self, symbol: str) -> Sequence[StopMove]:
         at = self._of(symbol)
-        openers = [at.opener(position) for position in at.positions.values() if position.is_open]
-        entry_ids = {opener.request.client_order_id for opener in openers if opener}
+        held = (position for position in at.positions.values() if position.is_open)
+        entry_ids = {opener.request.client_order_id for position in held for opener in at.openers(position)}
         every = (move for moves in at.moves.values() for move in moves.values())
-        return [move for move in every if move.entry_id in entry_ids and not move.refusal]
+        found = [move for move in every if move.entry_id in entry_ids and not move.refusal]
+        return sorted(found, key=lambda move: move.open_ms)
 
     def moves_since(
         self, symbol: str, strategies: Collection[str], since_ms: int

@@ -1,12 +1,13 @@
 """What is written down of one symbol, in memory."""
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from msgspec import Struct
 
 from adapters.ledger_booking import BookedOrder
-from trading.incidents import Incident
+from trading.incidents import Incident, IncidentKind
 from trading.lifecycle import DesiredState
 from trading.orders import Fill, Leg, OrderRequest, OrderState
 from trading.ports import Intent
@@ -16,16 +17,26 @@ from trading.values import replace
 
 
 class Sent(Struct):
-    """An intent: what is to be sent, and what became of it."""
+    """An intent: what is to be sent, and what became of it.
+
+    Attributes:
+        number: Of the intent, in the order in which intents were planned.
+    """
 
     request: OrderRequest
     order: BookedOrder
+    number: int
 
     @property
     def is_unsettled(self) -> bool:
         """Whether it may still change the position, or has done so by a fill that is not written down."""
         order = self.order
         return not order.state.is_final or (order.state is OrderState.FILLED and not order.filled_units)
+
+    @property
+    def is_exposed(self) -> bool:
+        """Whether it is not final, or an entry that holds a place in the account."""
+        return not self.order.state.is_final or self.order.risk_reserved is not None
 
     def intent(self) -> Intent:
         order = self.order
@@ -41,6 +52,7 @@ class SymbolBooks:
         positions: By strategy.
         fences: By strategy.
         newest: Sequence number of the newest fill.
+        known_fills: Ids of all fills.
         incidents: Those that are open.
         trades: Those that were closed, oldest first.
         folds: By strategy, what makes trades of its fills.
@@ -52,6 +64,7 @@ class SymbolBooks:
     positions: dict[str, Position] = field(default_factory=dict)
     fences: dict[str, int] = field(default_factory=dict)
     newest: int = 0
+    known_fills: set[str] = field(default_factory=set)
     incidents: list[Incident] = field(default_factory=list)
     trades: list[ClosedTrade] = field(default_factory=list)
     folds: defaultdict[str, TradeFold] = field(default_factory=lambda: defaultdict(TradeFold))
@@ -67,17 +80,32 @@ class SymbolBooks:
         if trade is not None:
             self.trades.append(trade)
 
+    def close_refused_no_more(self, strategies: Collection[str]) -> None:
+        """Resolve that a close was refused to strategies, where their positions have been closed since."""
+        if not self.incidents:
+            return
+        flat = {name for name in strategies if not self.positions[name].is_open}
+        self.incidents = [
+            one for one in self.incidents if one.kind is not IncidentKind.CLOSE_REFUSED or one.key not in flat
+        ]
+
     def opener(self, position: Position) -> Sent | None:
-        """Return the entry that opened a position; None when nothing is open."""
-        mine = (sent for sent in reversed(self.live.values()) if sent.request.strategy == position.strategy)
+        """Return the newest entry that opened a position; None when nothing is open."""
+        return max(self.openers(position), key=lambda sent: sent.number, default=None)
+
+    def openers(self, position: Position) -> list[Sent]:
+        """Return the entries that opened a position; none when nothing is open."""
+        mine = (sent for sent in self.live.values() if sent.request.strategy == position.strategy)
         opened = (sent for sent in mine if sent.request.leg is Leg.ENTRY and sent.order.filled_units)
-        return next((sent for sent in opened if position.units * sent.request.side.sign > 0), None)
+        return [sent for sent in opened if position.units * sent.request.side.sign > 0]
 
     def rest(self, position: Position, opener: Sent, stop_loss: float | None) -> None:
         """Have the stop of a position rest elsewhere; later fills of its entry leave it there."""
-        self.positions[position.strategy] = replace(position, stop_loss=stop_loss)
+        moved = self.positions[position.strategy] = replace(position, stop_loss=stop_loss)
         opener.order.stop_loss = stop_loss
-        opener.order.reserve(self.positions[position.strategy])
+        for sent in self.live.values():
+            if sent.request.strategy == position.strategy and sent.order.risk_reserved is not None:
+                sent.order.reserve(moved)
 
     def keep(self, sent: Sent) -> None:
         """Keep an intent at hand as long as it is alive."""

@@ -5,16 +5,14 @@ from typing import Literal
 
 import pytest
 
-from adapters.memory import MemoryLedger, MemoryStore, MemoryVenue
+from adapters.memory import MemoryStore, MemoryVenue
 from tests.contracts.store import SymbolStoreContract
 from tests.contracts.venue import OTHER, SYMBOL, VenueContract
 from tests.fixtures.candle_market import CandleMarket
 from trading.candles import Candles
-from trading.errors import Broken, Rejected
+from trading.errors import Rejected
 from trading.events import Event
 from trading.matching import FillTerms
-from trading.orders import Fill, Leg, OrderState, Side
-from trading.ports import Mark
 from trading.values import replace
 
 MINUTE_MS = 60_000
@@ -63,16 +61,3 @@ class TestMemoryStore(SymbolStoreContract):
 def test_venue_in_memory_refuses_a_symbol_that_it_does_not_trade() -> None:
     with pytest.raises(Rejected, match=r"XAGUSD is not traded here; known are XAUUSD"):
         MemoryVenue({SYMBOL: TERMS}).sync("XAGUSD", Candles.empty())
-
-
-def test_ledger_in_memory_takes_no_mark_of_an_order_that_was_never_planned() -> None:
-    with pytest.raises(Broken, match="never planned"):
-        MemoryLedger("main", 1_000.0).mark(Mark("XAUUSD-1-e-0", OrderState.ACCEPTED))
-
-
-def test_ledger_in_memory_refuses_fills_out_of_order() -> None:
-    ledger = MemoryLedger("main", 1_000.0)
-    fills = [Fill(n, f"f{n}", "x", SYMBOL, "cross", Leg.EXIT, Side.BUY, 1.0, 100.0, 0.0, n) for n in (2, 1)]
-
-    with pytest.raises(Broken, match="fill f1 of XAUUSD is not the next one"):
-        ledger.record_fills(SYMBOL, fills)
