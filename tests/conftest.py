@@ -2,9 +2,12 @@
 
 import signal
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ("tests.fixtures.databases", "tests.fixtures.redis_server", "tests.fixtures.system")
+
+pytest.register_assert_rewrite("tests.contracts")  # their assertions are those of the tests that inherit them
 
 # Upon whatever Hypothesis has chosen for this machine: how long an example takes says more of the machine than of us.
 settings.register_profile(

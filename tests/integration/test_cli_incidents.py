@@ -12,9 +12,9 @@ from click.testing import CliRunner, Result
 
 from adapters.ledger import SqlLedger
 from adapters.venues import open_venues
+from tests.contracts.ledger.examples import enter, fill_of, request_of
 from tests.fixtures.candle_files import START_MS, generated_candles, write_candles
 from tests.fixtures.system import ROOT, TradingSystem, file_symbol
-from tests.integration.test_ledger import enter, fill_of, request_of
 from trading.events import EventType
 from trading.incidents import Incident, IncidentKind
 from trading.orders import Leg, OrderRequest, Side, client_order_id

@@ -13,8 +13,8 @@ from adapters.ledger import SqlLedger
 from adapters.schema import head_revision, migrate
 from configs.load import load_system
 from configs.settings import Settings
+from tests.contracts.ledger.examples import enter, request_of
 from tests.fixtures.redis_server import RedisServer
-from tests.integration.test_ledger import enter, request_of
 from trading.incidents import Incident, IncidentKind
 from worker import doctor, machine_checks
 from worker.checks import Check, Health, is_fit

@@ -16,8 +16,8 @@ from adapters.restore import restore
 from adapters.schema import migrate
 from adapters.snapshot import snapshot
 from adapters.tables import decisions, fills, intents
+from tests.contracts.ledger.examples import BALANCE, T0_MS, enter, fill_of, request_of
 from tests.fakes import SYMBOL, Crash, Databases, Desk, Fuse, at_place, make_candles, planned, system_config
-from tests.integration.test_ledger import BALANCE, T0_MS, enter, fill_of, request_of
 from trading.adoption import Adjustment, Adoption, AdoptionWish, Holdings
 from trading.errors import Rejected, Transient
 from trading.findings import position_mismatch

@@ -5,18 +5,16 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
-from typing import cast
 
 import pytest
 from sqlalchemy.engine import Engine
 
 from adapters.ledger import SqlLedger
-from tests.integration.test_ledger import BALANCE, MINUTE_MS, T0_MS, enter, fill_of, request_of, view_of
-from trading.errors import Rejected
+from tests.contracts.ledger.examples import BALANCE, MINUTE_MS, T0_MS
 from trading.events import Signal, SignalSide
 from trading.incidents import IncidentKind
 from trading.lifecycle import PositionPolicy
-from trading.orders import Leg, OrderState, Side
+from trading.orders import OrderState
 from trading.ports import Mark
 from trading.risk import LedgerView, Verdict
 from trading.rules import AccountLimits, RiskLimits, judge
@@ -48,49 +46,15 @@ def decide(ledger: SqlLedger, open_ms: int, side: SignalSide = SignalSide.BUY, *
     return decided.verdict
 
 
-@pytest.mark.parametrize("policy", ["hold", "flatten", "alert"])
-def test_set_quarantine_is_an_open_incident_that_halts_nothing(ledger: SqlLedger, policy: PositionPolicy) -> None:
-    assert ledger.quarantine("XAUUSD") is None
-    assert set_aside(ledger, policy)
-
-    assert (ledger.quarantine("XAUUSD"), ledger.quarantine("BTCUSD")) == (policy, None)
-    (row,) = ledger.incidents("XAUUSD")
-    assert (row["kind"], row["halts"], row["details"]) == (
-        "quarantined",
-        False,
-        {"policy": policy, "cause": "no-progress"},
-    )
-    assert "no candle for an hour" in row["reason"]
-    assert view_of(ledger, "XAUUSD").quarantined == row["reason"]
-    assert (view_of(ledger, "XAUUSD").halted, view_of(ledger, "BTCUSD").quarantined) == (None, None)
-
-
-def test_set_quarantine_twice_keeps_the_first(ledger: SqlLedger) -> None:
-    assert set_aside(ledger)
-    assert not set_aside(ledger, "flatten")
-    assert ledger.quarantine("XAUUSD") == "hold"
-
-
 def test_set_quarantine_racing_is_set_once(ledger: SqlLedger) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(lambda _: set_aside(ledger), range(16))).count(True) == 1
 
 
-def test_set_quarantine_with_a_policy_that_is_none_says_which_there_are(ledger: SqlLedger) -> None:
-    with pytest.raises(Rejected, match=r"'wait'.*allowed are hold, flatten, alert"):
-        set_aside(ledger, cast("PositionPolicy", "wait"))
-    assert ledger.quarantine("XAUUSD") is None
-
-
-def test_clear_quarantine_lets_the_symbol_open_again_and_keeps_the_history(ledger: SqlLedger) -> None:
-    assert not ledger.clear_quarantine("XAUUSD", reason="what")
+def test_clear_quarantine_keeps_the_row_with_the_reason(ledger: SqlLedger) -> None:
     set_aside(ledger)
-    assert decide(ledger, T0_MS).rule == "quarantined"
     assert ledger.clear_quarantine("XAUUSD", reason="the feed is back")
-    assert not ledger.clear_quarantine("XAUUSD", reason="again")
 
-    assert ledger.quarantine("XAUUSD") is None
-    assert decide(ledger, T0_MS + MINUTE_MS).rule == "ok"
     (row,) = ledger.incidents("XAUUSD", only_open=False)
     assert (row["kind"], row["resolution"]) == (IncidentKind.QUARANTINED, "the feed is back")
 
@@ -104,36 +68,6 @@ def test_resolve_incident_of_a_quarantine_ends_it(ledger: SqlLedger) -> None:
     assert resolved["resolution"] == "looked at it"
     assert ledger.quarantine("XAUUSD") is None
     assert set_aside(ledger, "alert")
-
-
-def test_exit_of_a_quarantined_symbol_is_decided_and_a_reversal_only_closes(ledger: SqlLedger) -> None:
-    for strategy in ("trend", "reversal"):
-        request = enter(ledger, request_of(strategy=strategy)).request
-        ledger.record_fills("XAUUSD", [fill_of(request, 1 + len(ledger.fills()))])
-    set_aside(ledger)
-
-    closing = decide(ledger, T0_MS + MINUTE_MS, SignalSide.CLOSE)
-    ledger.mark(Mark(closing.planned[0].request.client_order_id, OrderState.CANCELED))
-    turning = decide(ledger, T0_MS + MINUTE_MS, SignalSide.SELL, strategy="reversal")
-
-    assert [(one.rule, [order.request.leg for order in one.planned]) for one in (closing, turning)] == [
-        ("ok", ["exit"]),
-        ("quarantined", ["exit"]),
-    ]
-
-
-def test_claim_of_an_entry_of_a_quarantined_symbol_is_refused_and_of_an_exit_given(ledger: SqlLedger) -> None:
-    entry = enter(ledger, request_of()).request
-    leave = enter(ledger, request_of(open_ms=T0_MS + MINUTE_MS, leg=Leg.EXIT, side=Side.SELL)).request
-    set_aside(ledger)
-
-    def claim(identity: str) -> bool:
-        return ledger.mark(Mark(identity, OrderState.SUBMITTING, claims=2))
-
-    assert not claim(entry.client_order_id)
-    assert claim(leave.client_order_id)
-    ledger.clear_quarantine("XAUUSD", reason="seen")
-    assert claim(entry.client_order_id)
 
 
 def test_after_set_quarantine_has_returned_no_new_entry_appears_whoever_decides(ledger: SqlLedger) -> None:

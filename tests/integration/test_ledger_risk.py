@@ -254,23 +254,6 @@ def test_a_latched_account_exits_and_sends_no_entry_that_waited(ledger: SqlLedge
         assert [one.units for one in trader.ledger.positions() if one.symbol == "BTCUSD"] == [0.0]
 
 
-def test_a_dry_run_refuses_and_opens_no_incident(ledger: SqlLedger) -> None:
-    trader = Trader(ledger, FREE)
-    trader.lose("XAUUSD", 0, 250.0)
-    signal = signal_of(200, SignalSide.BUY)
-    decided = ledger.decide(
-        "EURUSD",
-        STRATEGY,
-        signal.open_ms,
-        lambda view: judge(view, signal, symbol="EURUSD", timeframe="1m", account=FREE, limits=LIMITS),
-        correlation_id="test",
-        dry_run=True,
-    )
-    assert decided.verdict is not None
-    assert decided.verdict.rule == "max_drawdown"
-    assert ledger.incidents() == []
-
-
 def test_verify_finds_a_peak_below_what_was_realised(ledger: SqlLedger, engine: Engine) -> None:
     Trader(ledger, FREE).lose("XAUUSD", 0, -50.0)
     with engine.begin() as connection:

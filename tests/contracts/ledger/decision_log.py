@@ -1,0 +1,233 @@
+"""Decisions: one for each candle, recorded with its orders or not at all."""
+
+import pytest
+
+from tests.contracts.ledger.examples import (
+    OK,
+    OTHER,
+    REFUSED,
+    SECOND,
+    STRATEGY,
+    SYMBOL,
+    T0_MS,
+    UNKNOWN_SYMBOL,
+    accept,
+    at,
+    decide,
+    enter,
+    fill_of,
+    opened,
+    plan,
+    request_of,
+    view_of,
+)
+from tests.contracts.ledger.subject import LedgerPart
+from trading.errors import Broken
+from trading.incidents import Incident, IncidentKind
+from trading.lifecycle import DesiredState
+from trading.orders import Leg, OrderState, Side
+from trading.ports import Decided, Intent, Ledger, Mark
+from trading.positions import Position
+from trading.risk import LedgerView, Planned, Verdict
+
+DRAWDOWN = Incident(IncidentKind.MAX_DRAWDOWN, SYMBOL, "account", "the account fell 3 %", {"drawdown": 0.03})
+BREACHED = Verdict("max_drawdown", "3 % of 2 %", breached=True, incident=DRAWDOWN)
+
+
+class DecisionLogContract(LedgerPart):
+    """The promises of `decide`, `written` and `fence`."""
+
+    def test_decide_accepted_claims_the_first_intent_and_plans_the_others(self, ledger: Ledger) -> None:
+        leave = Planned(request_of(leg=Leg.EXIT, side=Side.SELL))
+        turn = Planned(request_of(side=Side.SELL), 20.0)
+
+        decided = plan(ledger, T0_MS, leave, turn)
+
+        expected = (Intent(leave.request, OrderState.SUBMITTING, attempt=1), Intent(turn.request, OrderState.PLANNED))
+        assert decided == Decided(Verdict(OK.rule, OK.reason, (leave, turn)), expected)
+        assert tuple(ledger.unsettled(SYMBOL)) == expected
+        assert list(ledger.unsettled(OTHER)) == []
+
+    @pytest.mark.parametrize("late_minutes", [0, 1])
+    def test_decide_candle_at_or_before_fence_writes_nothing(self, ledger: Ledger, late_minutes: int) -> None:
+        enter(ledger, request_of())
+        asked: list[LedgerView] = []
+
+        def judge(view: LedgerView) -> Verdict:
+            asked.append(view)
+            return REFUSED
+
+        again = ledger.decide(SYMBOL, STRATEGY, at(-late_minutes), judge, correlation_id="c2")
+
+        assert (again.verdict, again.intents) == (None, ())
+        assert again.earlier == (None if late_minutes else OK)
+        assert asked == []
+        assert ledger.written(SYMBOL, [STRATEGY], at(-10)) == {(STRATEGY, T0_MS): OK}
+        assert len(ledger.unsettled(SYMBOL)) == 1
+
+    def test_decide_earlier_candle_that_was_decided_then_returns_that_decision(self, ledger: Ledger) -> None:
+        decide(ledger, at(0), REFUSED)
+        decide(ledger, at(1), OK)
+
+        assert decide(ledger, at(0), BREACHED) == Decided(None, earlier=REFUSED)
+        assert ledger.fence(SYMBOL) == at(1)
+
+    def test_decide_fence_is_of_symbol_and_strategy(self, ledger: Ledger) -> None:
+        enter(ledger, request_of())
+        for symbol, strategy in [(SYMBOL, SECOND), (OTHER, STRATEGY)]:
+            decided = ledger.decide(symbol, strategy, at(-1), lambda _: REFUSED, correlation_id="c")
+            assert decided.verdict == REFUSED
+
+        assert [ledger.fence(symbol) for symbol in (SYMBOL, OTHER, UNKNOWN_SYMBOL)] == [at(0), at(-1), None]
+
+    def test_decide_refused_moves_fence_and_keeps_reason(self, ledger: Ledger) -> None:
+        verdict = Verdict("max_open_positions", "3 of 3", breached=True)
+
+        assert decide(ledger, T0_MS, verdict) == Decided(verdict)
+
+        assert ledger.fence(SYMBOL) == T0_MS
+        assert ledger.written(SYMBOL, [STRATEGY], T0_MS) == {(STRATEGY, T0_MS): verdict}
+        assert decide(ledger, T0_MS).earlier == verdict
+        assert not ledger.has_exposure(SYMBOL)
+
+    def test_decide_judge_raises_nothing_is_written(self, ledger: Ledger) -> None:
+        view_of(ledger, SYMBOL, strategy=STRATEGY)
+
+        assert ledger.fence(SYMBOL) is None
+        assert ledger.written(SYMBOL, [STRATEGY], 0) == {}
+        assert decide(ledger, T0_MS).verdict == REFUSED
+
+    def test_decide_order_id_that_is_taken_writes_nothing(self, ledger: Ledger) -> None:
+        used = opened(ledger)
+        fresh = request_of(open_ms=at(1), leg=Leg.EXIT, side=Side.SELL)
+
+        with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
+            plan(ledger, at(1), Planned(fresh), Planned(used))
+
+        assert ledger.fence(SYMBOL) == T0_MS
+        assert ledger.written(SYMBOL, [STRATEGY], at(1)) == {}
+        assert list(ledger.unsettled(SYMBOL)) == []
+        assert ledger.order_states([used.client_order_id, fresh.client_order_id]) == {
+            used.client_order_id: OrderState.FILLED
+        }
+
+    def test_decide_dry_run_records_the_decision_and_no_intent(self, ledger: Ledger) -> None:
+        judge = accept(Planned(request_of(), 20.0))
+
+        decided = ledger.decide(SYMBOL, STRATEGY, T0_MS, judge, correlation_id="c1", dry_run=True)
+
+        assert decided.verdict is not None
+        assert decided.verdict.is_accepted
+        assert decided.intents == ()
+        assert ledger.fence(SYMBOL) == T0_MS
+        assert ledger.written(SYMBOL, [STRATEGY], T0_MS) == {(STRATEGY, T0_MS): OK}
+        assert not ledger.has_exposure(SYMBOL)
+        assert view_of(ledger).open_risk == 0.0
+
+    def test_decide_with_an_incident_opens_it_with_the_decision(self, ledger: Ledger) -> None:
+        assert decide(ledger, T0_MS, BREACHED) == Decided(BREACHED)
+        assert list(ledger.incidents_of(SYMBOL)) == [DRAWDOWN]
+
+        assert decide(ledger, T0_MS, BREACHED).verdict is None
+        assert len(ledger.incidents_of(SYMBOL)) == 1
+
+    def test_decide_dry_run_with_an_incident_opens_none(self, ledger: Ledger) -> None:
+        ledger.decide(SYMBOL, STRATEGY, T0_MS, lambda _: BREACHED, correlation_id="c", dry_run=True)
+
+        assert list(ledger.incidents_of(SYMBOL)) == []
+
+    def test_decide_of_a_symbol_never_seen_sees_an_empty_account(self, ledger: Ledger) -> None:
+        view = view_of(ledger, UNKNOWN_SYMBOL, strategy=STRATEGY)
+
+        flat = Position(UNKNOWN_SYMBOL, STRATEGY)
+        assert view == LedgerView(DesiredState.RUNNING, flat, False, 0, 0.0, 0.0, 10_000.0, peak_balance=10_000.0)
+        assert ledger.fence(UNKNOWN_SYMBOL) is None
+
+    def test_decide_two_strategies_on_one_symbol_see_the_orders_of_each_other(self, ledger: Ledger) -> None:
+        enter(ledger, request_of())
+        view = view_of(ledger, SYMBOL, strategy=SECOND)
+        assert (view.position, view.has_unsettled) == (Position(SYMBOL, SECOND), True)
+        enter(ledger, request_of(strategy=SECOND))
+
+        assert [one.request.strategy for one in ledger.unsettled(SYMBOL)] == [STRATEGY, SECOND]
+        assert ledger.written(SYMBOL, [STRATEGY, SECOND], T0_MS).keys() == {(STRATEGY, T0_MS), (SECOND, T0_MS)}
+
+    def test_written_candles_are_those_of_the_strategies_asked_for_from_a_time_on(self, ledger: Ledger) -> None:
+        for minute in range(3):
+            decide(ledger, at(minute), Verdict("cooldown", f"{minute}"))
+        decide(ledger, at(2), OK, strategy=SECOND)
+
+        assert ledger.written(SYMBOL, [STRATEGY], at(1)) == {
+            (STRATEGY, at(1)): Verdict("cooldown", "1"),
+            (STRATEGY, at(2)): Verdict("cooldown", "2"),
+        }
+        assert ledger.written(SYMBOL, [SECOND, "other"], at(0)) == {(SECOND, at(2)): OK}
+        assert ledger.written(SYMBOL, [STRATEGY, SECOND], at(3)) == {}
+        assert ledger.written(SYMBOL, [], at(0)) == {}
+        assert ledger.written(OTHER, [STRATEGY], at(0)) == {}
+
+
+class FlattenContract(LedgerPart):
+    """The promises of `flatten`, of a ledger that can close a position without a signal."""
+
+    @staticmethod
+    def _flatten(ledger: Ledger, after_ms: int, verdict: Verdict | None = None) -> tuple[Decided, list[int]]:
+        """Ask to close, and return the answer with the times that the judge was given."""
+        times: list[int] = []
+
+        def judge(view: LedgerView, decision_ms: int) -> Verdict:
+            times.append(decision_ms)
+            leave = request_of(open_ms=decision_ms, leg=Leg.EXIT, side=Side.SELL, units=abs(view.position.units) or 1.0)
+            return verdict or Verdict(OK.rule, OK.reason, (Planned(leave),))
+
+        return ledger.flatten(SYMBOL, STRATEGY, after_ms, judge, correlation_id="operator"), times
+
+    def test_flatten_accepted_plans_the_exit_after_the_newest_decision_and_leaves_the_fence(
+        self, ledger: Ledger
+    ) -> None:
+        opened(ledger)
+
+        decided, times = self._flatten(ledger, at(-5))
+
+        assert [intent.attempt for intent in decided.intents] == [1]
+        assert times == [T0_MS + 1]
+        assert ledger.fence(SYMBOL) == T0_MS
+        assert list(ledger.unsettled(SYMBOL)) == list(decided.intents)
+        assert ledger.written(SYMBOL, [STRATEGY], T0_MS).keys() == {(STRATEGY, T0_MS)}
+
+    def test_flatten_again_is_another_decision_with_another_order(self, ledger: Ledger) -> None:
+        opened(ledger)
+        first, _ = self._flatten(ledger, at(3))
+        identity = first.intents[0].request.client_order_id
+        ledger.mark(Mark(identity, OrderState.REJECTED))
+
+        second, times = self._flatten(ledger, at(3))
+
+        assert times == [at(3) + 2]
+        assert second.intents[0].request.client_order_id != identity
+
+    def test_flatten_refused_records_nothing_and_may_be_asked_again(self, ledger: Ledger) -> None:
+        opened(ledger)
+        assert self._flatten(ledger, at(3), REFUSED) == (Decided(REFUSED), [at(3) + 1])
+        assert self._flatten(ledger, at(3), REFUSED) == (Decided(REFUSED), [at(3) + 1])
+        assert list(ledger.unsettled(SYMBOL)) == []
+
+    def test_flatten_filled_ends_the_position_and_the_next_candle_is_decided(self, ledger: Ledger) -> None:
+        opened(ledger)
+        decided, _ = self._flatten(ledger, at(0))
+        ledger.record_fills(SYMBOL, [fill_of(decided.intents[0].request, 2, market_ms=at(1))])
+
+        assert not ledger.has_exposure(SYMBOL)
+        assert decide(ledger, at(1)).verdict == REFUSED
+
+
+class FlattenAbsentContract(LedgerPart):
+    """A backtest has nobody who could ask to close: the ledger says so rather than do nothing."""
+
+    def test_flatten_is_refused_loudly(self, ledger: Ledger) -> None:
+        opened(ledger)
+
+        with pytest.raises(Broken, match="cannot be flattened"):
+            ledger.flatten(SYMBOL, STRATEGY, at(1), lambda _view, _ms: OK, correlation_id="operator")
+
+        assert list(ledger.unsettled(SYMBOL)) == []

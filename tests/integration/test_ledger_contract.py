@@ -1,0 +1,61 @@
+"""The contract of `trading.ports.Ledger` on SQLite and on a real PostgreSQL."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+from sqlalchemy.engine import Engine
+
+from adapters.database import create_engine
+from adapters.ledger import SqlLedger
+from adapters.schema import migrate
+from adapters.tables import metadata
+from tests.contracts.ledger import DurableLedgerContract, LedgerSubject
+from tests.contracts.ledger.examples import BALANCE
+from tests.fixtures.databases import patient
+from trading.incidents import Incident
+
+pytest_plugins = ("tests.fixtures.databases",)
+
+
+@dataclass
+class SqlSubject:
+    """One account of a database."""
+
+    ledger: SqlLedger
+    account: str
+
+    def resolve(self, incident: Incident) -> None:
+        rows = self.ledger.incidents(incident.symbol)
+        (row,) = [row for row in rows if (row["kind"], row["key"]) == (incident.kind, incident.key)]
+        assert self.ledger.resolve_incident(row["id"], "seen by the operator") is not None
+
+
+@pytest.fixture(scope="module")
+def shared_engine(shared_database_url: str) -> Iterator[Engine]:
+    engine = create_engine(patient(shared_database_url))
+    migrate(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def empty_engine(shared_engine: Engine) -> Engine:
+    """An engine of a ledger without a row."""
+    with shared_engine.begin() as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(table.delete())
+    return shared_engine
+
+
+class TestSqlLedger(DurableLedgerContract):
+    @pytest.fixture
+    def make_subject(self, empty_engine: Engine) -> Callable[[], LedgerSubject]:
+        names = iter(["main"])
+
+        def make() -> LedgerSubject:
+            account = next(names, uuid.uuid4().hex)
+            return SqlSubject(SqlLedger(empty_engine, account, BALANCE), account)
+
+        return make
