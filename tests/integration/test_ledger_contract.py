@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import pytest
 from sqlalchemy.engine import Engine
@@ -14,22 +13,9 @@ from adapters.tables import metadata
 from tests.contracts.ledger import DurableLedgerContract, LedgerSubject
 from tests.contracts.ledger.examples import BALANCE
 from tests.fixtures.databases import patient
-from trading.incidents import Incident
+from tests.fixtures.ledgers import SqlSubject
 
 pytest_plugins = ("tests.fixtures.databases",)
-
-
-@dataclass
-class SqlSubject:
-    """One account of a database."""
-
-    ledger: SqlLedger
-    account: str
-
-    def resolve(self, incident: Incident) -> None:
-        rows = self.ledger.incidents(incident.symbol)
-        (row,) = [row for row in rows if (row["kind"], row["key"]) == (incident.kind, incident.key)]
-        assert self.ledger.resolve_incident(row["id"], "seen by the operator") is not None
 
 
 @pytest.fixture(scope="module")
