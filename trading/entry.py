@@ -1,5 +1,8 @@
 """Entry validation: which signals may go on to the risk rules. Exits are never refused here."""
 
+from collections.abc import Callable
+
+from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field
 
 from trading.candles import timeframe_ms
@@ -39,50 +42,70 @@ def refusal(
     """
     if signal.side is SignalSide.CLOSE:
         return None
-    closed_ms = signal.open_ms + timeframe_ms(timeframe)
-    return (
-        _too_old(closed_ms, as_of_ms, rules.max_signal_age_s)
-        or _wrong_prices(signal)
-        or _closed_market(closed_ms, rules.session)
-        or _outside_hours(closed_ms, rules.entry_hours)
-        or _wrong_regime(regime, rules.allowed_regimes)
-    )
+    entry = _Entry(signal, rules, signal.open_ms + timeframe_ms(timeframe), as_of_ms, regime)
+    return next((refused for rule in ENTRY_RULES if (refused := rule.refused(entry)) is not None), None)
 
 
 def checks(
     signal: Signal, rules: EntryRules, *, timeframe: str, as_of_ms: int, regime: Regime = Regime.UNKNOWN
 ) -> list[Check]:
-    """Ask every rule, as `refusal` does up to the first that is against it; none for a signal that asks to close."""
+    """Check every rule, as `refusal` does up to the first that is against it; none for a signal that asks to close."""
     if signal.side is SignalSide.CLOSE:
         return []
-    closed_ms = signal.open_ms + timeframe_ms(timeframe)
-    stop, target = (shown(price) for price in (signal.stop_loss, signal.take_profit))
-    allowed = " or ".join(sorted(rules.allowed_regimes)) if rules.allowed_regimes else "any"
-    age_s = (as_of_ms - closed_ms) / 1000
-    asked = (
-        (
-            "max_signal_age",
-            _too_old(closed_ms, as_of_ms, rules.max_signal_age_s),
-            f"the candle closed {age_s:g} s ago, allowed are {rules.max_signal_age_s:g} s",
-        ),
-        ("stop_side", _wrong_prices(signal), f"{signal.side} at {shown(signal.price)}, stop {stop}, target {target}"),
-        ("session", _closed_market(closed_ms, rules.session), f"the market is open; it is {rules.session.hours}"),
-        ("regime", _wrong_regime(regime, rules.allowed_regimes), f"the market is {regime}, allowed is {allowed}"),
-    )
-    return [
-        Check(refused.rule, is_met=False, reason=refused.reason) if refused else Check(name, is_met=True, reason=met)
-        for name, refused, met in asked
-    ]
+    entry = _Entry(signal, rules, signal.open_ms + timeframe_ms(timeframe), as_of_ms, regime)
+    return [_check(rule, entry) for rule in ENTRY_RULES]
 
 
-def _too_old(closed_ms: int, as_of_ms: int, max_age_s: float) -> Rejected | None:
-    age_s = (as_of_ms - closed_ms) / 1000
-    if age_s <= max_age_s:
-        return None
-    return Rejected("max_signal_age", f"the candle closed {age_s:g} s ago, allowed are {max_age_s:g} s")
+def _check(rule: "EntryRule", entry: "_Entry") -> Check:
+    refused = rule.refused(entry)
+    if refused is not None:
+        return Check(refused.rule, is_met=False, reason=refused.reason)
+    return Check(rule.name, is_met=True, reason=rule.met(entry))
 
 
-def _wrong_prices(signal: Signal) -> Rejected | None:
+class _Entry(Struct, frozen=True):
+    """A signal that asks to enter, and what the rules know of it.
+
+    Attributes:
+        closed_ms: Close time of its candle, milliseconds since the epoch, UTC.
+    """
+
+    signal: Signal
+    rules: EntryRules
+    closed_ms: int
+    as_of_ms: int
+    regime: Regime
+
+    @property
+    def age_s(self) -> float:
+        return (self.as_of_ms - self.closed_ms) / 1000
+
+
+class EntryRule(Struct, frozen=True):
+    """One rule of an entry.
+
+    Attributes:
+        name: Of its check where it is met; a refusal names what was found, e.g. `target_side`.
+        refused: Returns why a signal must not be followed.
+        met: Returns why it may be.
+    """
+
+    name: str
+    refused: Callable[[_Entry], Rejected | None]
+    met: Callable[[_Entry], str]
+
+
+def _too_old(entry: _Entry) -> Rejected | None:
+    most_s = entry.rules.max_signal_age_s
+    return None if entry.age_s <= most_s else Rejected("max_signal_age", _age(entry))
+
+
+def _age(entry: _Entry) -> str:
+    return f"the candle closed {entry.age_s:g} s ago, allowed are {entry.rules.max_signal_age_s:g} s"
+
+
+def _wrong_prices(entry: _Entry) -> Rejected | None:
+    signal = entry.signal
     stop, target, price = signal.stop_loss, signal.take_profit, signal.price
     sign = 1 if signal.side is SignalSide.BUY else -1
     if stop is not None and stop == price:
@@ -96,11 +119,17 @@ def _wrong_prices(signal: Signal) -> Rejected | None:
     return None
 
 
+def _prices(entry: _Entry) -> str:
+    signal = entry.signal
+    return f"{signal.side} at {shown(signal.price)}, stop {shown(signal.stop_loss)}, target {shown(signal.take_profit)}"
+
+
 def _side(sign: int) -> str:
     return "above" if sign > 0 else "below"
 
 
-def _closed_market(closed_ms: int, session: Session) -> Rejected | None:
+def _closed_market(entry: _Entry) -> Rejected | None:
+    session, closed_ms = entry.rules.session, entry.closed_ms
     try:
         is_open = session.is_open(closed_ms)
     except Rejected as unknown:
@@ -110,13 +139,41 @@ def _closed_market(closed_ms: int, session: Session) -> Rejected | None:
     return Rejected("session", f"the market is closed when the candle ends ({closed_ms} ms); open are {session.hours}")
 
 
-def _outside_hours(closed_ms: int, hours: EntryHours | None) -> Rejected | None:
+def _session(entry: _Entry) -> str:
+    return f"the market is open; it is {entry.rules.session.hours}"
+
+
+def _outside_hours(entry: _Entry) -> Rejected | None:
+    hours, closed_ms = entry.rules.entry_hours, entry.closed_ms
     if hours is None or hours.holds(closed_ms):
         return None
     return Rejected("entry_hours", f"the candle ends outside of the hours of entries ({closed_ms} ms): {hours.told}")
 
 
-def _wrong_regime(regime: Regime, allowed: frozenset[Regime] | None) -> Rejected | None:
+def _hours(entry: _Entry) -> str:
+    hours = entry.rules.entry_hours
+    if hours is None:
+        return "entries are allowed at all hours of the market"
+    return f"the candle ends within the hours of entries: {hours.told}"
+
+
+def _wrong_regime(entry: _Entry) -> Rejected | None:
+    regime, allowed = entry.regime, entry.rules.allowed_regimes
     if allowed is None or regime in allowed:
         return None
     return Rejected("regime", f"the market is {regime}, entries are allowed when it is {' or '.join(sorted(allowed))}")
+
+
+def _regime(entry: _Entry) -> str:
+    allowed = entry.rules.allowed_regimes
+    return f"the market is {entry.regime}, allowed is {' or '.join(sorted(allowed)) if allowed else 'any'}"
+
+
+ENTRY_RULES = (
+    EntryRule("max_signal_age", _too_old, _age),
+    EntryRule("stop_side", _wrong_prices, _prices),
+    EntryRule("session", _closed_market, _session),
+    EntryRule("entry_hours", _outside_hours, _hours),
+    EntryRule("regime", _wrong_regime, _regime),
+)
+"""The rules in the order in which they are checked: a live run up to the first refusal, `explain` all of them."""

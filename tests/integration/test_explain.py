@@ -20,6 +20,7 @@ from tests.fixtures.live_replay import recorded_again
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem, file_symbol
 from trading.candles import Candles
+from trading.entry import ENTRY_RULES
 from trading.events import Event, EventType
 from trading.flow import EndReason, Wake
 from trading.journal import Entry
@@ -108,7 +109,7 @@ def test_traded_candle_shows_rules_orders_fills_and_what_became_of_the_position(
 
     assert found["headline"].startswith("traded: entry ")
     assert found["entry"]["open_ms"] == row["open_ms"]
-    assert {"max_signal_age", "session", "regime"} <= {one["rule"] for one in found["checks"] if one["is_met"]}
+    assert {rule.name for rule in ENTRY_RULES} <= {one["rule"] for one in found["checks"] if one["is_met"]}
     assert {one["name"] for one in found["values"]} == {"fast", "slow", "atr"}
     assert all(one["now"] is not None and one["before"] is not None for one in found["values"])
     assert found["orders"][0]["state"] == "filled"

@@ -1,10 +1,12 @@
 """Entry validation: one table of what is refused and why."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from trading.entry import EntryRules, refusal
+from trading.entry import ENTRY_RULES, EntryRules, checks, refusal
 from trading.events import Regime, Signal, SignalSide
-from trading.session import Session
+from trading.session import EntryHours, Session
 
 GOLD = Session(
     kind="weekly", timezone="America/New_York", opens="sun 18:00", closes="fri 17:00", daily_break="17:00-18:00"
@@ -90,3 +92,50 @@ def test_refusal_says_the_numbers() -> None:
     crossed = refusal(signal(stop_loss=101.5), RULES, timeframe="1m", as_of_ms=CLOSED_MS)
     assert str(old) == "max_signal_age: the candle closed 120.5 s ago, allowed are 90 s"
     assert str(crossed) == "stop_side: the stop 101.5 of a buy is above the price 100"
+
+
+HOURS = EntryHours(timezone="UTC", hours=("13:00-15:00",))
+
+
+@pytest.mark.parametrize(
+    ("hours", "is_met"), [(None, True), (HOURS, True), (EntryHours(hours=("07:00-11:00",)), False)]
+)
+def test_checks_of_an_entry_name_every_rule_of_the_list(hours: EntryHours | None, *, is_met: bool) -> None:
+    rules = RULES.model_copy(update={"entry_hours": hours})
+
+    found = checks(signal(), rules, timeframe="1m", as_of_ms=CLOSED_MS, regime=Regime.RANGING)
+
+    assert [one.rule for one in found] == [rule.name for rule in ENTRY_RULES]
+    assert {one.rule: one.is_met for one in found} == {rule.name: True for rule in ENTRY_RULES} | {
+        "entry_hours": is_met
+    }
+    assert rule_of(signal(), rules) == (None if is_met else "entry_hours")
+
+
+@given(
+    side=st.sampled_from(SignalSide),
+    stop=st.sampled_from([None, 99.0, 100.0, 101.0]),
+    target=st.sampled_from([None, 99.0, 101.0]),
+    age_s=st.sampled_from([0, 90, 91]),
+    day=st.integers(0, 6),
+    regime=st.sampled_from(Regime),
+    hours=st.sampled_from([None, HOURS]),
+)
+def test_checks_of_any_signal_refuse_first_what_the_refusal_names(
+    side: SignalSide,
+    stop: float | None,
+    target: float | None,
+    age_s: int,
+    day: int,
+    regime: Regime,
+    hours: EntryHours | None,
+) -> None:
+    one = signal(side, open_ms=OPEN_MS + day * 90_000_000, stop_loss=stop, take_profit=target)
+    rules = STRICT.model_copy(update={"entry_hours": hours})
+    as_of_ms = one.open_ms + 60_000 + age_s * 1000
+
+    refused = refusal(one, rules, timeframe="1m", as_of_ms=as_of_ms, regime=regime)
+    asked = checks(one, rules, timeframe="1m", as_of_ms=as_of_ms, regime=regime)
+
+    first = next(((check.rule, check.reason) for check in asked if not check.is_met), None)
+    assert first == (refused and (refused.rule, refused.reason))
