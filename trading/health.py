@@ -104,7 +104,6 @@ class Observation:
     workers: Sequence[WorkerSeen] | None = None
     began_ms: int = 0
     quarantine: str = ""
-    is_halted: bool = False
 
     @property
     def silence_s(self) -> float:
