@@ -9,14 +9,13 @@ from sqlalchemy.engine import Connection, Engine
 
 from adapters.clock import now_ms as wall_ms
 from adapters.database import upsert
-from adapters.ledger_incidents import IS_OPEN
 from adapters.ledger_orders import day_of
 from adapters.ledger_planning import decided, decision_row, intent_rows
 from adapters.ledger_reads import mine
+from adapters.ledger_restrictions import DESIRED, HALTED, LATCHED, QUARANTINED, desired_of
 from adapters.ledger_stops import LedgerStops
 from adapters.ledger_trades import HIGH_WATER, high_water_of, trades_since
-from adapters.tables import Origin, account_days, decisions, fences, incidents, intents, positions, symbols
-from trading.incidents import IncidentKind
+from adapters.tables import Origin, account_days, decisions, fences, intents, positions, symbols
 from trading.lifecycle import DesiredState
 from trading.orders import Leg, OrderState
 from trading.ports import Decided
@@ -32,16 +31,15 @@ _IS_UNSETTLED = sa.or_(
     # filled by the venue's word, but no fill is written down yet: the position is not what it seems
     sa.and_(intents.c.state == OrderState.FILLED.value, intents.c.filled_units == 0),
 )
-_WHY = sa.select(sa.func.min(incidents.c.reason)).where(mine(incidents, "symbol"), IS_OPEN)
 _VIEW = sa.select(
     sa.select(fences.c.open_ms).where(mine(fences, "symbol", "strategy")).scalar_subquery().label("fence"),
-    sa.select(symbols.c.desired).where(mine(symbols, "symbol")).scalar_subquery().label("desired"),
+    DESIRED,
     sa.exists().where(mine(intents, "symbol"), _IS_UNSETTLED).label("has_unsettled"),
     sa.exists()
     .where(mine(intents, "symbol", "strategy"), _IS_UNSETTLED, intents.c.leg == Leg.EXIT.value)
     .label("has_unsettled_exit"),
-    _WHY.where(incidents.c.halts).scalar_subquery().label("halted"),
-    _WHY.where(incidents.c.kind == IncidentKind.QUARANTINED.value).scalar_subquery().label("quarantined"),
+    HALTED,
+    QUARANTINED,
     sa.select(sa.func.count()).select_from(_PLACES).scalar_subquery().label("open_positions"),
     sa.select(sa.func.sum(intents.c.risk_reserved))
     .where(mine(intents), intents.c.risk_reserved.is_not(None))
@@ -56,10 +54,7 @@ _VIEW = sa.select(
     .where(mine(intents, "symbol"), intents.c.risk_reserved.is_not(None))
     .scalar_subquery()
     .label("symbol_notional"),
-    sa.select(sa.func.min(incidents.c.reason))
-    .where(mine(incidents), IS_OPEN, incidents.c.kind == IncidentKind.MAX_DRAWDOWN.value)
-    .scalar_subquery()
-    .label("latched"),
+    LATCHED,
     *HIGH_WATER,
 )
 _EARLIER = sa.select(decisions.c.rule, decisions.c.reason, decisions.c.breached).where(
@@ -134,7 +129,7 @@ class SqlLedger(LedgerStops):
     def _view(self, connection: Connection, row: Any, position: Position) -> LedgerView:
         high = high_water_of(row, self._starting_balance)
         return LedgerView(
-            desired=DesiredState(row.desired or DesiredState.RUNNING),
+            desired=desired_of(row),
             position=position,
             has_unsettled=bool(row.has_unsettled),
             has_unsettled_exit=bool(row.has_unsettled_exit),

@@ -16,29 +16,18 @@ from adapters.ledger_booking import BookedOrder, Booking
 from adapters.ledger_incidents import LedgerIncidents
 from adapters.ledger_reads import POSITIONS, mine, position_of
 from adapters.ledger_refold import MOVED_STOP, Step, openers, refold
+from adapters.ledger_restrictions import DESIRED, HALTED, LATCHED, QUARANTINED, desired_of
 from adapters.ledger_trades import HIGH_WATER, high_water_of
 from adapters.tables import intents, orders, positions
 from trading.drawdown import HighWater
 from trading.errors import Broken
-from trading.incidents import IncidentKind
-from trading.lifecycle import DesiredState
 from trading.orders import Fill, Leg, OrderState, Side, decided_id
 from trading.ports import Mark
 from trading.positions import Position
+from trading.trading_state import permissions
 
 POSITION = sa.select(positions).where(mine(positions, "symbol", "strategy"))
-
-_OPEN_INCIDENTS = mine(tables.incidents, "symbol"), tables.incidents.c.resolved_at_ms.is_(None)
-_WANTED = sa.select(
-    sa.select(tables.symbols.c.desired).where(mine(tables.symbols, "symbol")).scalar_subquery().label("desired"),
-    sa.exists().where(*_OPEN_INCIDENTS, tables.incidents.c.halts).label("is_halted"),
-    sa.exists()
-    .where(*_OPEN_INCIDENTS, tables.incidents.c.kind == IncidentKind.QUARANTINED.value)
-    .label("is_quarantined"),
-    sa.exists()
-    .where(mine(tables.incidents), _OPEN_INCIDENTS[1], tables.incidents.c.kind == IncidentKind.MAX_DRAWDOWN.value)
-    .label("is_latched"),
-)
+_RESTRICTIONS = sa.select(DESIRED, HALTED, QUARANTINED, LATCHED)
 _FILLED: sa.BindParameter[Sequence[str]] = bindparam("filled", expanding=True)
 _INTENT = sa.select(intents, MOVED_STOP).where(mine(intents, "client_order_id"))
 INTENTS_TOUCHED = sa.select(intents, MOVED_STOP).where(
@@ -160,13 +149,9 @@ class LedgerOrders(LedgerIncidents):
 
     def _may_be_sent(self, connection: Connection, symbol: str, leg: Leg) -> bool:
         """Ask, under the account's lock, whether what is wanted of the symbol still lets such an order go."""
-        row = connection.execute(_WANTED, {"account": self._account, "symbol": symbol}).one()
-        desired = DesiredState(row.desired or DesiredState.RUNNING)
-        if leg is Leg.ENTRY:
-            wanted = desired is DesiredState.RUNNING and not (row.is_quarantined or row.is_latched)
-        else:
-            wanted = desired is not DesiredState.STOPPED
-        return wanted and not row.is_halted
+        row = connection.execute(_RESTRICTIONS, {"account": self._account, "symbol": symbol}).one()
+        permitted = permissions(desired_of(row), halted=row.halted, quarantined=row.quarantined, latched=row.latched)
+        return permitted.entries if leg is Leg.ENTRY else permitted.exits
 
     def _refold(self, connection: Connection, booking: Booking, new: Sequence[Fill]) -> Sequence[Booked]:
         """Put right what the order of arrival got wrong: positions are made by fills in the order of their sequence."""

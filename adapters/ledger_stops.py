@@ -9,11 +9,10 @@ from sqlalchemy.engine import Connection
 
 from adapters.clock import now_ms as wall_ms
 from adapters.ledger_holds import LedgerHolds
-from adapters.ledger_incidents import IS_OPEN
 from adapters.ledger_orders import INTENTS_TOUCHED, order_of_intent
 from adapters.ledger_reads import mine
-from adapters.tables import Origin, decisions, fences, incidents, intents, positions, stop_moves, symbols
-from trading.lifecycle import DesiredState
+from adapters.ledger_restrictions import DESIRED, HALTED, desired_of
+from adapters.tables import Origin, decisions, fences, intents, positions, stop_moves
 from trading.orders import Leg, Side
 from trading.positions import Position, StopMove
 from trading.risk import Verdict
@@ -39,11 +38,8 @@ _NEWEST = _NEWEST_MS.where(stop_moves.c.refusal.is_(None))
 _STANDING = sa.select(
     sa.select(fences.c.open_ms).where(mine(fences, "symbol", "strategy")).scalar_subquery().label("fence_ms"),
     _NEWEST_MS.scalar_subquery().label("moved_ms"),
-    sa.select(symbols.c.desired).where(mine(symbols, "symbol")).scalar_subquery().label("desired"),
-    sa.select(sa.func.min(incidents.c.reason))
-    .where(mine(incidents, "symbol"), IS_OPEN, incidents.c.halts)
-    .scalar_subquery()
-    .label("halted"),
+    DESIRED,
+    HALTED,
 )
 _OF_OPEN_POSITIONS = (
     sa.select(stop_moves)
@@ -112,9 +108,8 @@ class LedgerStops(LedgerHolds):
             is_past = max(at.fence_ms or 0, at.moved_ms or 0) > open_ms
             if not position.is_open or position.stop_loss == stop_loss or is_past:
                 return None
-            desired = DesiredState(at.desired or DesiredState.RUNNING)
             entry = self._opener(connection, position)
-            refusal = why_not_moved(position, stop_loss, entry, desired=desired, halted=at.halted)
+            refusal = why_not_moved(position, stop_loss, entry, desired=desired_of(at), halted=at.halted)
             entry_id = entry.entry_id if entry else ""
             row = {
                 "open_ms": open_ms,

@@ -21,6 +21,7 @@ from trading.pipeline import SymbolPipeline
 from trading.ports import Decided
 from trading.replay.comparison import Run
 from trading.risk import LedgerView, Verdict
+from trading.trading_state import Processing, permissions
 from trading.values import replace
 
 _TOLD_EACH = 500
@@ -151,7 +152,7 @@ def _step(pipeline: SymbolPipeline, store: MemoryStore, timeframe: str, entry: E
         regime=memory.regime,
         quarantine=entry.quarantine,
     )
-    if entry.quarantine is not None:
+    if permissions(entry.desired, policy=entry.quarantine).processing is not Processing.FULL:
         pipeline.protect(fetched)
         return
     updated = pipeline.indicators.handle(fetched)

@@ -75,7 +75,7 @@ class SymbolDesk:
             queued=self.queued(),
             workers=self.workers(now_ms),
             began_ms=standing.began_ms,
-            quarantine=self._stores.ledger.quarantine(self.symbol) or "",
+            quarantine=self._stores.ledger.quarantine(self.symbol),
         )
 
     def troubles(self) -> Sequence[Trouble]:

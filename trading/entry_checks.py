@@ -16,6 +16,7 @@ from trading.prices import shown
 from trading.protections import Asked, Protection, when_known
 from trading.risk import Check, LedgerView, Verdict
 from trading.sizing import Levels, levels_of, size
+from trading.trading_state import describe
 from trading.values import replace
 
 T = TypeVar("T")
@@ -85,8 +86,8 @@ def _first(rules: Sequence[Callable[[Case, T], Verdict | None]], case: Case, wha
 def _no_latch(case: Case, _: Levels) -> Verdict | None:
     """Hold that no drawdown was reached that nobody has cleared; one that is found now is told with the refusal."""
     most, view = case.account.max_drawdown, case.view
-    if view.latched is not None:
-        return case.ask("max_drawdown", f"a person must look first: {view.latched}", is_met=False, breached=True)
+    if why := view.permissions.why_no_entries:
+        return case.ask(why.rule, describe(why, case.symbol), is_met=False, breached=True)
     if not most:
         return None
     high = view.high_water

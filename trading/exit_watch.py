@@ -13,6 +13,7 @@ from trading.risk import Verdict
 from trading.shared_indicators import SharedIndicators
 from trading.strategies import ExitNow, MoveStop, PositionView, StrategyFault
 from trading.strategies.faults import at_candle
+from trading.trading_state import Processing, permissions
 
 Answer = ExitNow | MoveStop | Refusal
 Written = StopMove | Verdict
@@ -65,7 +66,8 @@ class ExitWatch:
         if not self._rules:
             return
         self.forget()
-        self._after_ms, self._is_idle = message.after_ms, message.quarantine is not None
+        processing = permissions(message.desired, policy=message.quarantine).processing
+        self._after_ms, self._is_idle = message.after_ms, processing is not Processing.FULL
         self._written, self._newest_ms = {}, {}
         if not self._is_idle:
             self._recall(max(int(message.candles.open_ms[0]), message.after_ms + 1))

@@ -20,6 +20,7 @@ from trading.replay.result import Booked, Trade, trades_of
 from trading.risk import OK, Check
 from trading.strategies import Strategy
 from trading.strategies.asked import signals_of
+from trading.trading_state import permissions
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,8 +256,8 @@ def _checks(recorded: Recorded, signal: Signal | None, terms: Terms) -> list[Che
     entry, ruling = recorded.entry, recorded.ruling
     asked: list[Check] = []
     if ruling is not None and signal is not None:
-        is_running = entry.desired is DesiredState.RUNNING
-        asked.append(Check("paused", is_running, f"the symbol was {entry.desired.value} when the candle was fetched"))
+        may_enter = permissions(entry.desired).entries
+        asked.append(Check("paused", may_enter, f"the symbol was {entry.desired.value} when the candle was fetched"))
         if entry.as_of_ms is not None:
             asked += checks(
                 signal,

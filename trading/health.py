@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from trading.lifecycle import DesiredState, ServiceState
+from trading.lifecycle import DesiredState, PositionPolicy, ServiceState
 from trading.services.status import ErrorKind, ServiceStatus
+from trading.trading_state import Processing, permissions
 
 
 class SicknessKind(StrEnum):
@@ -103,7 +104,7 @@ class Observation:
     queued: int = 0
     workers: Sequence[WorkerSeen] | None = None
     began_ms: int = 0
-    quarantine: str = ""
+    quarantine: PositionPolicy | None = None
 
     @property
     def silence_s(self) -> float:
@@ -138,7 +139,7 @@ def diagnose(seen: Observation, *, queued_before: int = 0, acted_ms: int = 0) ->
         queued_before: Messages that waited at the last look.
         acted_ms: When something was last done about it: errors from before that are no news.
     """
-    if seen.desired is DesiredState.STOPPED or seen.quarantine:
+    if permissions(seen.desired, policy=seen.quarantine).processing is not Processing.FULL:
         return ()
     found = [*_workers(seen), *_steps(seen, acted_ms), *_progress(seen), *_feed(seen), *_queue(seen, queued_before)]
     return tuple(sorted(found, key=lambda sickness: list(SicknessKind).index(sickness.kind)))

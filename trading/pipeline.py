@@ -14,6 +14,7 @@ from trading.services.indicator_calculation import IndicatorCalculationService
 from trading.services.status import ServiceStatus
 from trading.services.strategy_evaluation import StrategyEvaluationService
 from trading.services.trade_execution import TradeExecutionService
+from trading.trading_state import Processing, permissions
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +65,13 @@ class SymbolPipeline:
         its fills are booked. A position that is to be flattened is closed.
         """
         fetched = self.fetch.handle(wake)
-        if isinstance(fetched, End) or fetched.quarantine is None:
+        if isinstance(fetched, End):
+            return fetched
+        processing = permissions(fetched.desired, policy=fetched.quarantine).processing
+        if processing is Processing.FULL:
             return fetched
         ended = self.protect(fetched)
-        if fetched.quarantine == "flatten":
+        if processing is Processing.FLATTEN:
             self.flatten("quarantined")
         return ended
 

@@ -12,6 +12,14 @@ from trading.ports import Intent
 from trading.positions import Position, StopMove
 from trading.prices import shown
 from trading.stops import is_close, is_protected, of_strategy, unsent
+from trading.trading_state import (
+    UNSENT_ENTRY_ORDER,
+    UNSENT_EXIT_ORDER,
+    Cause,
+    Permissions,
+    describe_unsent,
+    permissions,
+)
 
 _ROUNDING = 1e-9
 """Relative: sums of float units differ from the whole by rounding only."""
@@ -59,6 +67,10 @@ class LedgerSide:
     def quarantined(self) -> str | None:
         """Why the symbol was set aside; None where it was not."""
         return next((one.reason for one in self.incidents if one.kind is IncidentKind.QUARANTINED), None)
+
+    def permissions(self, order: Sequence[Cause]) -> Permissions:
+        """Return what the symbol may do. A drawdown is left to the ledger, which lets no entry be claimed under one."""
+        return permissions(self.desired, halted=self.halted, quarantined=self.quarantined, order=order)
 
     def is_told(self, incident: Incident) -> bool:
         return any((one.kind, one.key) == (incident.kind, incident.key) for one in self.incidents)
@@ -310,13 +322,13 @@ def _send(intent: Intent, ours: LedgerSide, freshness: Freshness, *, is_waiting:
         return _send_entry(intent, ours, freshness, is_waiting=is_waiting)
     if ours.units * request.side.sign >= 0:
         return LetGo(intent, OrderState.CANCELED, "never sent, and now there is nothing left to close")
-    if ours.halted or ours.desired is DesiredState.STOPPED:
-        return Leave(intent, ours.halted or "the symbol is stopped")
+    if why := ours.permissions(UNSENT_EXIT_ORDER).why_no_exits:
+        return Leave(intent, why.detail or describe_unsent(why))
     return Send(intent)
 
 
 def _send_entry(intent: Intent, ours: LedgerSide, freshness: Freshness, *, is_waiting: bool) -> Action:
-    if unwanted := _why_no_entry(ours):
+    if (unwanted := _why_no_entry(ours)) is not None:
         return LetGo(intent, OrderState.CANCELED, f"never sent, and now {unwanted}")
     if freshness.as_of_ms is None:
         return Leave(intent, "the time of the market is not known")
@@ -329,9 +341,8 @@ def _send_entry(intent: Intent, ours: LedgerSide, freshness: Freshness, *, is_wa
 
 
 def _why_no_entry(ours: LedgerSide) -> str | None:
-    if ours.desired is not DesiredState.RUNNING:
-        return f"the symbol is {ours.desired.value}"
-    return f"the symbol is halted: {ours.halted}" if ours.halted else ours.quarantined or ours.no_entries
+    why = ours.permissions(UNSENT_ENTRY_ORDER).why_no_entries
+    return (ours.no_entries or None) if why is None else describe_unsent(why)
 
 
 def _withdraw(ours: LedgerSide, theirs: VenueSide) -> Iterator[Action]:
@@ -371,8 +382,8 @@ def _protect(position: Position, ours: LedgerSide, open_orders: Sequence[OpenOrd
     """Say what is to be done about a stop that does not rest where it shall: told once, it is left to a person."""
     naked = findings.unprotected(position)
     move = unsent(position, open_orders, ours.moves)
-    if move is None or ours.halted or ours.is_told(naked):
+    why = ours.permissions(UNSENT_EXIT_ORDER).why_no_stop_moves
+    is_halted = why is not None and why.cause is Cause.INCIDENT
+    if move is None or is_halted or ours.is_told(naked):
         return Tell(naked)
-    if ours.desired is DesiredState.STOPPED:
-        return LeaveStop(move, "the symbol is stopped")
-    return SendStop(move, naked)
+    return SendStop(move, naked) if why is None else LeaveStop(move, describe_unsent(why))

@@ -8,6 +8,7 @@ from trading.lifecycle import DesiredState
 from trading.orders import OrderRequest
 from trading.positions import Position
 from trading.trades import TradesSince, no_trades
+from trading.trading_state import Permissions, permissions
 from trading.values import AllButLast
 
 
@@ -50,6 +51,11 @@ class LedgerView(AllButLast, frozen=True, eq=False):
     latched: str | None = None
     spread: float | None = None
     trades_since: TradesSince = no_trades
+
+    @property
+    def permissions(self) -> Permissions:
+        """What the symbol may do now."""
+        return permissions(self.desired, halted=self.halted, quarantined=self.quarantined, latched=self.latched)
 
     @property
     def high_water(self) -> HighWater:

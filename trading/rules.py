@@ -7,13 +7,13 @@ from trading.candles import timeframe_ms
 from trading.entry_checks import Case, Entry, entry_of
 from trading.events import Signal, SignalSide
 from trading.incidents import Incident
-from trading.lifecycle import DesiredState
 from trading.limits import AccountLimits, RiskLimits
 from trading.orders import Leg, OrderRequest, Side, client_order_id
 from trading.prices import shown
 from trading.protections import Protection
 from trading.risk import OK, LedgerView, Planned, Verdict
 from trading.sizing import Levels, round_down
+from trading.trading_state import Cause, describe
 from trading.values import replace
 
 __all__ = ["AccountLimits", "RiskLimits", "judge", "round_down"]
@@ -48,13 +48,14 @@ def judge(
 
 
 def _judged(case: Case) -> Verdict:
-    view, symbol = case.view, case.symbol
-    if refused := case.ask("stopped", f"{symbol} is {view.desired}", is_met=view.desired is not DesiredState.STOPPED):
+    why, symbol = case.view.permissions.why_no_exits, case.symbol
+    is_stopped = why is not None and why.cause is Cause.STOPPED
+    if refused := case.ask("stopped", f"{symbol} is {case.view.desired}", is_met=not is_stopped):
         return refused
-    if view.halted is not None:
-        reason = f"a person must look first: {view.halted}"
-        case.ask("halted", reason, is_met=False)
-        return Verdict("halted", reason, incident=_close_refused(case))
+    if why is not None:
+        reason = describe(why, symbol)
+        case.ask(why.rule, reason, is_met=False)
+        return Verdict(why.rule, reason, incident=_close_refused(case))
     if case.signal.side is SignalSide.CLOSE:
         return _judge_close(case)
     return _judge_entry(case)
@@ -120,11 +121,9 @@ def _exit(case: Case) -> Verdict:
 
 
 def _entry_refused(case: Case) -> Verdict | None:
-    view, refused = case.view, case.signal.entry_refused
-    if view.desired is DesiredState.PAUSED:
-        return _refused(case, "paused", f"{case.symbol} is paused: no entries")
-    if view.quarantined is not None:
-        return _refused(case, "quarantined", f"no entries: {view.quarantined}")
+    why, refused = case.view.permissions.why_no_entries, case.signal.entry_refused
+    if why is not None and why.cause is not Cause.DRAWDOWN:  # that one is asked with the limits of the account
+        return _refused(case, why.rule, describe(why, case.symbol))
     if refused is not None:
         return _refused(case, refused.rule, refused.reason)
     return case.ask("entry_rules", "age, prices, hours and regime of the signal let it enter", is_met=True)

@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from trading.errors import Rejected, Transient
+from trading.lifecycle import DesiredState
 from trading.orders import Leg, OpenOrder, protective_order_id
 from trading.patience import Patience
 from trading.ports import Ledger, Venue
 from trading.positions import Position, StopMove
 from trading.stops import is_close, is_protected, of_strategy, unsent
+from trading.trading_state import permissions
 
 
 class StopSender:
@@ -37,7 +39,7 @@ class StopSender:
         """
         sent: list[StopMove] = []
         moves = self._ledger.stop_moves(self._symbol)
-        if moves and not any(incident.kind.halts for incident in self._ledger.incidents_of(self._symbol)):
+        if moves and self._may_move():
             resting = self._patience.ask(lambda: self._venue.open_orders(self._symbol))
             held = [one for one in self._ledger.positions() if one.symbol == self._symbol and one.is_open]
             whose = self.whose(held, resting)
@@ -48,6 +50,15 @@ class StopSender:
                     sent.append(self._rest(move))
         self.are_all_sent = True
         return sent
+
+    def _may_move(self) -> bool:
+        """Return whether no incident is open that halts the symbol.
+
+        Whether it was stopped is not asked: no chain of a stopped symbol comes here, and one that was under way when it
+        was stopped must not show the venue a candle before the stops that are recorded.
+        """
+        halted = next((one.reason for one in self._ledger.incidents_of(self._symbol) if one.kind.halts), None)
+        return permissions(DesiredState.RUNNING, halted=halted).stop_moves
 
     def is_sent(self, move: StopMove) -> bool:
         """Return whether this sender had the venue move the stop at that candle."""

@@ -8,6 +8,7 @@ from trading.lifecycle import DesiredState
 from trading.orders import Leg, OpenOrder, protective_order_id
 from trading.positions import Position, StopMove
 from trading.prices import shown
+from trading.trading_state import describe, permissions
 
 _ROUNDING = 1e-9
 """Relative: a venue may tell a price or units with another rounding."""
@@ -34,10 +35,8 @@ def why_not_moved(
     """
     if not 0 < stop_loss < math.inf:
         return f"a stop must be a positive price, not {stop_loss}"
-    if desired is DesiredState.STOPPED:
-        return f"{position.symbol} is stopped"
-    if halted is not None:
-        return f"a person must look first: {halted}"
+    if why := permissions(desired, halted=halted).why_no_stop_moves:
+        return describe(why, position.symbol)
     if entry is None:
         return f"no order of ours opened the {position.units:g} units: what rests under them is not ours to move"
     side = 1 if position.units > 0 else -1

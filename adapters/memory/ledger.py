@@ -23,6 +23,7 @@ from trading.ports import Decided, Intent, Mark
 from trading.positions import Position, StopMove
 from trading.risk import LedgerView, Verdict
 from trading.trades import ClosedTrade
+from trading.trading_state import permissions
 
 _ROUNDING = 1e-9
 
@@ -339,11 +340,8 @@ class MemoryLedger(MemoryStops):
         return self._high.through(self.balance(), [realised for _, realised in sorted(self._moved)])
 
     def _may_be_sent(self, at: SymbolBooks, request: OrderRequest) -> bool:
-        if request.leg is Leg.ENTRY:
-            is_wanted = at.desired is DesiredState.RUNNING and self._latched() is None
-        else:
-            is_wanted = at.desired is not DesiredState.STOPPED
-        return is_wanted and at.halted is None
+        permitted = permissions(at.desired, halted=at.halted, latched=self._latched())
+        return permitted.entries if request.leg is Leg.ENTRY else permitted.exits
 
     def _latched(self) -> str | None:
         """Return why no symbol enters: a drawdown that nobody has cleared."""

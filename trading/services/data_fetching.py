@@ -12,9 +12,9 @@ from trading.errors import BadCandle, Transient
 from trading.events import Event, EventType, NewCandle, correlation_id
 from trading.feed import Shown
 from trading.flow import End, EndReason, Wake
-from trading.lifecycle import DesiredState
 from trading.ports import Bars, CandleSource, Ledger, SymbolMemory, SymbolStore
 from trading.services.base import Service
+from trading.trading_state import Cause, Permissions, Processing, TradingState, permissions
 
 T = TypeVar("T")
 
@@ -102,10 +102,8 @@ class DataFetchingService(Service[Wake, NewCandle]):
         if memory.generation != self._generation:
             return End(EndReason.RESTARTED, "the services begin anew", cursor_ms=memory.cursor_ms or 0)
         cursor_ms = memory.cursor_ms or 0
-        if memory.desired is DesiredState.STOPPED:
-            return End(EndReason.STOPPED, "start it with tasks.start_symbol", cursor_ms=cursor_ms)
-        if memory.quarantine is not None and not _is_protected(memory):
-            return End(EndReason.QUARANTINED, "clear it with tasks.clear_quarantine", cursor_ms=cursor_ms)
+        if ended := _end_unprocessed(memory, cursor_ms):
+            return ended
         if message.expected_ms is not None and message.expected_ms != cursor_ms:
             return End(EndReason.SUPERSEDED, "another chain has moved on", cursor_ms=cursor_ms)
         answer = self._new_candles(cursor_ms)
@@ -143,7 +141,7 @@ class DataFetchingService(Service[Wake, NewCandle]):
 
     def _checked(self, memory: SymbolMemory) -> SymbolMemory:
         """Correct by the ledger what the store has lost or not heard: now and then, and while it says not to run."""
-        if self._until_check and memory.desired is DesiredState.RUNNING and memory.quarantine is None:
+        if self._until_check and _permissions(memory).state is TradingState.ACTIVE:
             self._until_check -= 1
             return memory
         self._until_check = _CHECK_EVERY
@@ -301,6 +299,15 @@ class _Answer:
     more: bool
 
 
-def _is_protected(memory: SymbolMemory) -> bool:
-    """Return whether a symbol that is set aside has something open that its candles still matter to."""
-    return memory.has_exposure and memory.quarantine in ("hold", "flatten")
+def _permissions(memory: SymbolMemory) -> Permissions:
+    return permissions(memory.desired, policy=memory.quarantine, has_exposure=memory.has_exposure)
+
+
+def _end_unprocessed(memory: SymbolMemory, cursor_ms: int) -> End | None:
+    """Return the end of a chain whose symbol is not processed now; None where it is."""
+    permitted = _permissions(memory)
+    if permitted.processing is not Processing.NOTHING:
+        return None
+    if permitted.restrictions[0].cause is Cause.STOPPED:
+        return End(EndReason.STOPPED, "start it with tasks.start_symbol", cursor_ms=cursor_ms)
+    return End(EndReason.QUARANTINED, "clear it with tasks.clear_quarantine", cursor_ms=cursor_ms)

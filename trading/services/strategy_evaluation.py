@@ -26,11 +26,11 @@ from trading.events import (
 )
 from trading.flow import SILENT, End, EndReason
 from trading.indicator_rows import IndicatorRows
-from trading.lifecycle import DesiredState
 from trading.services.base import Service
 from trading.shared_indicators import SharedIndicators
 from trading.strategies import PositionRule, Strategy, StrategyFault
 from trading.strategies.asked import signals_of
+from trading.trading_state import permissions
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
                 told.setdefault(at, []).append(validated)
         for at, of_candle in told.items():
             decisions[at] = joined([(one.strategy, one.words) for one in of_candle], is_alone=self._is_alone)
-        silent = EndReason.NO_SIGNAL if message.desired is DesiredState.RUNNING else EndReason.PAUSED
+        silent = EndReason.NO_SIGNAL if permissions(message.desired).entries else EndReason.PAUSED
         return _Judged(EndReason.TOO_FEW_ROWS if row_counts[-1] < required else silent, decisions, signals)
 
     def _said(self, message: IndicatorsUpdated, rows: IndicatorRows) -> list[Signal]:
@@ -136,7 +136,7 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
         return signal
 
     def _refusal(self, message: IndicatorsUpdated, signal: Signal, regime: Regime) -> Rejected | None:
-        if message.desired is not DesiredState.RUNNING and signal.side is not SignalSide.CLOSE:
+        if signal.side is not SignalSide.CLOSE and not permissions(message.desired).entries:
             return Rejected("paused", "the symbol is paused: nothing is opened, what is open stays protected")
         seen_ms = message.seen_ms(signal.open_ms)
         return entry_refusal(signal, self._entry_rules, timeframe=message.timeframe, as_of_ms=seen_ms, regime=regime)

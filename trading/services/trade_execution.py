@@ -23,7 +23,6 @@ from trading.exit_watch import Answer, ExitWatch, Written
 from trading.exits import DRY, EXIT_RULE, ExitRules, moved, stays, words_of
 from trading.flattening import Flattened, Wish
 from trading.flow import End, EndReason
-from trading.lifecycle import DesiredState
 from trading.orders import VenueOrder
 from trading.ports import Ledger, SymbolStore
 from trading.positions import Position, StopMove
@@ -33,6 +32,7 @@ from trading.services.base import Service
 from trading.settlement import Settlement
 from trading.shared_indicators import SharedIndicators
 from trading.strategies import ExitNow, MoveStop
+from trading.trading_state import Cause, describe, permissions
 from trading.values import replace
 
 Judge = Callable[[LedgerView, Signal], Verdict]
@@ -238,10 +238,15 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         return Flattened("", verdicts, units, self._ledger.unsettled(self.symbol))
 
     def _why_nothing_is_closed(self) -> str:
-        if self._ledger.desired(self.symbol) is DesiredState.STOPPED:
-            return f"{self.symbol} is stopped: pause it, then ask again"
         halting = [incident.reason for incident in self._ledger.incidents_of(self.symbol) if incident.kind.halts]
-        return f"what is held is not known, a person must look first: {'; '.join(halting)}" if halting else ""
+        permitted = permissions(self._ledger.desired(self.symbol), halted="; ".join(halting) if halting else None)
+        why = permitted.why_no_exits
+        if why is None:
+            return ""
+        words = describe(why, self.symbol)
+        if why.cause is Cause.STOPPED:
+            return f"{words}: pause it, then ask again"
+        return f"what is held is not known, {words}"
 
     def _open_positions(self) -> list[Position]:
         return [one for one in self._ledger.positions() if one.symbol == self.symbol and one.is_open]

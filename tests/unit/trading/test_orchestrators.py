@@ -54,7 +54,7 @@ class MemorySymbol:
     kept: Standing = field(default_factory=Standing)
     events: list[Event] = field(default_factory=list)
     deeds: list[str] = field(default_factory=list)
-    quarantined: str = ""
+    quarantined: PositionPolicy | None = None
     overtaken: bool = False
     is_away: bool = False
 
@@ -117,7 +117,7 @@ class MemorySymbol:
         return self.policy
 
     def clear_quarantine(self, reason: str) -> bool:
-        was, self.quarantined = bool(self.quarantined), ""
+        was, self.quarantined = bool(self.quarantined), None
         return was
 
     def tell(self, kind: str, reason: str) -> None:
