@@ -91,13 +91,23 @@ class SymbolStatus:
         return asdict(self)
 
 
-def read_status(client: redis.Redis, ledger: LedgerReader, system: SystemConfig, namespace: str) -> list[SymbolStatus]:
-    """Read how each symbol stands, in the order of `symbols.yaml`; one round trip to Redis.
+def read_status(
+    client: redis.Redis,
+    ledger: LedgerReader,
+    system: SystemConfig,
+    namespace: str,
+    *,
+    names: Sequence[str] | None = None,
+) -> list[SymbolStatus]:
+    """Read how symbols stand; one round trip to Redis.
+
+    Args:
+        names: Configured symbols; None for all of them, in the order of `symbols.yaml`.
 
     Raises:
         Transient: Redis or the ledger does not answer.
     """
-    names = list(system.symbols)
+    names = list(system.symbols) if names is None else names
     with talking_to_redis():
         pipeline = client.pipeline(transaction=False)
         for name in names:

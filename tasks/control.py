@@ -12,7 +12,7 @@ from typing import Any
 from adapters.status import read_status
 from tasks import app
 from tasks.delivery import ANSWERING, CONTROLLING
-from tasks.orchestrators import orchestrator_of
+from tasks.orchestrators import symbol_orchestrator_of
 from tasks.runtime import runtime
 from trading.lifecycle import DesiredState
 from trading.symbol_orchestrator import SymbolOrchestrator
@@ -75,13 +75,14 @@ def resume_all(reason: str = "asked for") -> list[Answer]:
 def status(symbol: str | None = None) -> list[Answer]:
     """Tell how the symbols stand, one or all of them."""
     here = runtime()
-    rows = read_status(here.stores.redis, here.stores.ledger, here.system, here.settings.namespace)
-    return [row.as_dict() for row in rows if symbol is None or row.symbol == here.known(symbol)]
+    names = None if symbol is None else [here.known(symbol)]
+    rows = read_status(here.stores.redis, here.stores.ledger, here.system, here.settings.namespace, names=names)
+    return [row.as_dict() for row in rows]
 
 
 def _orchestrator(symbol: str) -> SymbolOrchestrator:
     here = runtime()
-    return orchestrator_of(here, app).orchestrators[here.known(symbol)]
+    return symbol_orchestrator_of(here, app, here.known(symbol))
 
 
 def _command(symbol: str, reason: str, deed: Deed) -> Answer:
@@ -89,7 +90,8 @@ def _command(symbol: str, reason: str, deed: Deed) -> Answer:
 
 
 def _command_all(only: set[DesiredState], reason: str, deed: Deed) -> list[Answer]:
-    every = orchestrator_of(runtime(), app).orchestrators.values()
+    here = runtime()
+    every = (symbol_orchestrator_of(here, app, symbol) for symbol in here.system.symbols)
     return [_carry_out(one, reason, deed) for one in every if one.desired in only]
 
 

@@ -12,7 +12,8 @@ from tasks.cluster import ClusterSymbol
 from tasks.in_process import LocalSymbol
 from tasks.runtime import Runtime
 from trading.components import SymbolComponents
-from trading.multi_symbol_orchestrator import MultiSymbolTradingOrchestrator
+from trading.multi_symbol_orchestrator import MultiSymbolTradingOrchestrator, symbol_orchestrator
+from trading.symbol_orchestrator import SymbolOrchestrator
 
 logger = logging.getLogger("trading.orchestrator")
 
@@ -47,6 +48,11 @@ def in_this_process(settings: Settings | None = None) -> MultiSymbolTradingOrche
 def orchestrator_of(here: Runtime, app: Celery) -> MultiSymbolTradingOrchestrator:
     """Return the orchestrators of the cluster that a process belongs to."""
     return _orchestrator(here, {symbol: ClusterSymbol(symbol, here, app) for symbol in here.system.symbols})
+
+
+def symbol_orchestrator_of(here: Runtime, app: Celery, symbol: str) -> SymbolOrchestrator:
+    """Return the orchestrator of one symbol of that cluster; nothing is made for the others."""
+    return symbol_orchestrator(here.system.orchestrator, ClusterSymbol(symbol, here, app), logger)
 
 
 def _orchestrator(here: Runtime, symbols: dict[str, SymbolComponents]) -> MultiSymbolTradingOrchestrator:

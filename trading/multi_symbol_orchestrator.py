@@ -76,10 +76,9 @@ class MultiSymbolTradingOrchestrator:
         self._clock = clock
         self._began_s = clock.now_s()
         self._has_ended = False
-        terms = LadderTerms(interval_s=settings.health_check_interval)
         self._components = dict(symbol_components)
         self.orchestrators: Mapping[str, SymbolOrchestrator] = {
-            symbol: SymbolOrchestrator(components, terms, logger, heals=settings.enable_auto_restart)
+            symbol: symbol_orchestrator(settings, components, logger)
             for symbol, components in symbol_components.items()
         }
 
@@ -190,6 +189,14 @@ class MultiSymbolTradingOrchestrator:
                 self._logger.exception("symbol_trouble symbol=%s", one.symbol)
                 errors.append(error)
         return errors
+
+
+def symbol_orchestrator(
+    settings: OrchestratorSettings, components: SymbolComponents, logger: Logger
+) -> SymbolOrchestrator:
+    """Return the orchestrator of one symbol, by the settings that hold for all."""
+    terms = LadderTerms(interval_s=settings.health_check_interval)
+    return SymbolOrchestrator(components, terms, logger, heals=settings.enable_auto_restart)
 
 
 def _state_of_all(states: Sequence[SymbolState]) -> SymbolState:

@@ -197,7 +197,7 @@ ALLOWED = {
 def comparing_modules() -> set[str]:
     return {
         path.relative_to(ROOT).as_posix()
-        for package in ("trading", "configs", "adapters", "tasks", "worker", "beat")
+        for package in ("trading", "configs", "adapters", "tasks", "worker", "beat", "trading_orchestrator")
         for path in (ROOT / package).rglob("*.py")
         if any(map(_compares, ast.walk(ast.parse(path.read_text(encoding="utf-8")))))
     }
