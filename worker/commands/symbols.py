@@ -6,7 +6,7 @@ from typing import Any, TextIO
 import click
 
 from configs.schema import SYMBOLS
-from configs.symbols_text import SymbolsText
+from configs.symbols_editor import SymbolsEditor
 from configs.yaml_file import dump_yaml, parse_yaml, read_yaml
 from worker.commands import symbols_list
 from worker.commands.access import Access
@@ -138,7 +138,7 @@ def _value(text: str) -> Value:
 
 def _with_values(text: str, name: str, values: list[Value]) -> str:
     for path, value in values:
-        text = SymbolsText(text).with_value(name, path, value)
+        text = SymbolsEditor(text).with_value(name, path, value)
     return text
 
 

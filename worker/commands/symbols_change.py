@@ -10,7 +10,7 @@ from configs.change import Exposure, compare
 from configs.content import Content, content_of, fingerprint_of_all
 from configs.load import load_system, shown_path
 from configs.schema import SYMBOLS
-from configs.symbols_text import SymbolsText, replace_file
+from configs.symbols_editor import SymbolsEditor, replace_file
 from trading.errors import Transient
 from worker.commands.access import Access, ledger_revision
 from worker.commands.control import Answer, Request, ask, need_redis
@@ -23,7 +23,7 @@ WRITTEN = "written"
 
 
 def change_file(
-    access: Access, edit: Callable[[SymbolsText], str], *, reason: str, timeout_s: float, as_json: bool
+    access: Access, edit: Callable[[SymbolsEditor], str], *, reason: str, timeout_s: float, as_json: bool
 ) -> None:
     """Edit `symbols.yaml`, checked as a whole before anything is written, and have it put in force.
 
@@ -35,7 +35,7 @@ def change_file(
     path, now = folder / SYMBOLS, content_of(access.system, folder)
     before = path.read_bytes().decode()
     try:
-        after = edit(SymbolsText(before))
+        after = edit(SymbolsEditor(before))
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     wanted = content_of(load_system(folder, texts={SYMBOLS: after}), folder)

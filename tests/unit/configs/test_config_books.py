@@ -12,7 +12,7 @@ from configs.content import Content, content_of, fingerprint
 from configs.deciding import deciding_digest
 from configs.errors import ConfigError
 from configs.load import SystemConfig, load_system
-from configs.symbols_text import SymbolsText
+from configs.symbols_editor import SymbolsEditor
 
 SHIPPED = Path(__file__).parents[3] / "configs"
 EMA = {"name": "ema_cross", "params": {"fast": 5, "slow": 13}}
@@ -149,6 +149,6 @@ def test_exposure_of_several_strategies_names_each() -> None:
 def test_one_value_of_one_strategy_is_changed_in_the_text_and_no_other_line() -> None:
     text = yaml.safe_dump({"symbols": {"GOLD": {"strategies": copy.deepcopy(BOTH)}}}, sort_keys=False)
 
-    changed = SymbolsText(text).with_value("GOLD", ["strategies", "follow", "params", "fast"], "6")
+    changed = SymbolsEditor(text).with_value("GOLD", ["strategies", "follow", "params", "fast"], "6")
 
     assert changed == text.replace("fast: 5", "fast: 6")

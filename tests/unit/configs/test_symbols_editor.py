@@ -1,6 +1,8 @@
 """Edits of symbols.yaml: the lines that change are those that were meant, and no other one."""
 
 import difflib
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configs.symbols_text import SymbolsText, replace_file
+from configs.symbols_editor import SymbolsEditor, replace_file
 from configs.yaml_file import dump_yaml, parse_yaml
 from trading.errors import Rejected
 
@@ -54,7 +56,7 @@ def changes(before: str, after: str) -> list[str]:
 
 
 def test_value_changed_is_one_line_whose_comment_keeps_its_column() -> None:
-    after = SymbolsText(SHIPPED).with_value("XAUUSD", ["risk", "units"], "2.5")
+    after = SymbolsEditor(SHIPPED).with_value("XAUUSD", ["risk", "units"], "2.5")
 
     assert changes(SHIPPED, after) == [
         "-       units: 10                  # ounces in each position",
@@ -63,14 +65,14 @@ def test_value_changed_is_one_line_whose_comment_keeps_its_column() -> None:
 
 
 def test_value_put_in_stands_at_the_end_of_its_mapping() -> None:
-    after = SymbolsText(SHIPPED).with_value("XAUUSD", ["venue", "faults", "seed"], "3")
+    after = SymbolsEditor(SHIPPED).with_value("XAUUSD", ["venue", "faults", "seed"], "3")
 
     assert changes(SHIPPED, after) == ["+       faults:", "+         seed: 3"]
     assert parsed(after)["symbols"]["XAUUSD"]["venue"]["faults"] == {"seed": 3}
 
 
 def test_symbol_added_stands_after_the_others_and_removed_again_leaves_the_file_as_it_was() -> None:
-    after = SymbolsText(SHIPPED).with_symbol("ETHUSD", BLOCK)
+    after = SymbolsEditor(SHIPPED).with_symbol("ETHUSD", BLOCK)
 
     assert changes(SHIPPED, after) == [
         "+",
@@ -79,12 +81,12 @@ def test_symbol_added_stands_after_the_others_and_removed_again_leaves_the_file_
         "+     risk:",
         "+       units: 3  # each time",
     ]
-    assert SymbolsText(after).without("ETHUSD") == SHIPPED
+    assert SymbolsEditor(after).without("ETHUSD") == SHIPPED
 
 
 @pytest.mark.parametrize("name", ["XAUUSD", "BTCUSD"])
 def test_symbol_removed_takes_its_lines_and_none_of_the_others(name: str) -> None:
-    after = SymbolsText(SHIPPED).without(name)
+    after = SymbolsEditor(SHIPPED).without(name)
 
     found, expected = parsed(after), parsed(SHIPPED)
     del expected["symbols"][name]
@@ -97,7 +99,7 @@ def test_symbol_removed_takes_its_lines_and_none_of_the_others(name: str) -> Non
 
 @pytest.mark.parametrize("name", ["ON", "123", "1e4", "0.5"])
 def test_name_that_yaml_would_not_read_as_text_is_quoted(name: str) -> None:
-    assert list(parsed(SymbolsText(SHIPPED).with_symbol(name, BLOCK))["symbols"]) == ["XAUUSD", "BTCUSD", name]
+    assert list(parsed(SymbolsEditor(SHIPPED).with_symbol(name, BLOCK))["symbols"]) == ["XAUUSD", "BTCUSD", name]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +112,7 @@ def test_name_that_yaml_would_not_read_as_text_is_quoted(name: str) -> None:
     ],
 )
 def test_value_in_braces_is_changed_in_its_place(path: list[str], value: str, expected: Any) -> None:
-    after = SymbolsText(ODD).with_value("GOLD", path, value)
+    after = SymbolsEditor(ODD).with_value("GOLD", path, value)
 
     assert parsed(after)["symbols"]["GOLD"]["risk"] == expected
     assert len(changes(ODD, after)) == 2
@@ -133,7 +135,7 @@ def test_value_in_braces_is_changed_in_its_place(path: list[str], value: str, ex
 def test_value_of_a_file_with_an_odd_layout_is_the_only_one_that_changes(
     name: str, path: list[str], value: str
 ) -> None:
-    after = SymbolsText(ODD).with_value(name, path, value)
+    after = SymbolsEditor(ODD).with_value(name, path, value)
 
     expected = parsed(ODD)
     node = expected["symbols"][name]
@@ -149,7 +151,7 @@ def test_value_of_a_file_with_an_odd_layout_is_the_only_one_that_changes(
 def test_symbol_of_a_file_with_an_odd_layout_goes_alone(name: str) -> None:
     text = ODD.replace("&shared", "").replace("*shared", "{name: b}")
 
-    after = SymbolsText(text).without(name)
+    after = SymbolsEditor(text).without(name)
 
     expected = parsed(text)
     del expected["symbols"][name]
@@ -160,7 +162,7 @@ def test_symbol_of_a_file_with_an_odd_layout_goes_alone(name: str) -> None:
 
 
 def test_symbol_added_to_a_file_with_an_odd_layout_is_indented_as_the_others() -> None:
-    after = SymbolsText(ODD).with_symbol("TIN", BLOCK)
+    after = SymbolsEditor(ODD).with_symbol("TIN", BLOCK)
 
     assert "\n    TIN:\n      timeframe: 5m\n      risk:\n        units: 3  # each time\n# the end\n" in after
     assert parsed(after)["symbols"]["TIN"] == {"timeframe": "5m", "risk": {"units": 3}}
@@ -168,7 +170,7 @@ def test_symbol_added_to_a_file_with_an_odd_layout_is_indented_as_the_others() -
 
 def test_value_that_stands_elsewhere_is_left_to_a_person() -> None:
     with pytest.raises(ValueError, match=r"SILVER\.strategy\.name stands elsewhere"):
-        SymbolsText(ODD).with_value("SILVER", ["strategy", "name"], "b")
+        SymbolsEditor(ODD).with_value("SILVER", ["strategy", "name"], "b")
 
 
 @pytest.mark.parametrize(
@@ -184,21 +186,86 @@ def test_value_that_stands_elsewhere_is_left_to_a_person() -> None:
 )
 def test_value_that_cannot_be_put_in_is_refused(path: list[str], value: str, told: str) -> None:
     with pytest.raises(ValueError, match=told):
-        SymbolsText(SHIPPED).with_value("XAUUSD", path, value)
+        SymbolsEditor(SHIPPED).with_value("XAUUSD", path, value)
 
 
 @pytest.mark.parametrize("symbols", ["{A: {risk: 1}}", "{}"])
 def test_symbols_in_braces_are_left_to_a_person(symbols: str) -> None:
     with pytest.raises(ValueError, match="not written one below the other"):
-        SymbolsText(f"symbols: {symbols}\n").with_symbol("B", BLOCK)
+        SymbolsEditor(f"symbols: {symbols}\n").with_symbol("B", BLOCK)
 
 
 def test_file_without_a_last_line_end_and_with_those_of_windows_keeps_its_own() -> None:
     text = "symbols:\r\n  A:\r\n    risk: 1"
 
-    after = SymbolsText(text).with_symbol("B", "risk: 2")
+    after = SymbolsEditor(text).with_symbol("B", "risk: 2")
 
     assert after == "symbols:\r\n  A:\r\n    risk: 1\r\n\r\n  B:\r\n    risk: 2\r\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "value", "after"),
+    [
+        ("a: 'x'  # why", '"y"', 'a: "y"  # why'),
+        ("a: 'x'", "5", "a: 5"),
+        ("a: 5", "'5'", "a: '5'"),
+        ("a: 5", "2.50", "a: 2.50"),
+        ("a: 5", "1e-05", "a: 1e-05"),
+        ("a: 5", "2025-01-06", "a: 2025-01-06"),
+        ("a: 5", "0o17", "a: 0o17"),
+        ("a: 5", "on", "a: on"),
+        ("a:", "~", "a: ~"),
+        ("a: 5   # why", "12345678", "a: 12345678 # why"),
+        ("a: zuerst  # für später", "größer 日本", "a: größer 日本 # für später"),
+        ("a: |\n      two\n      lines", "one", "a: one"),
+        ("a:\n    - 1\n    - 2", "[3]", "a: [3]"),
+        ("a:\n      - 1", "[3]", "a: [3]"),
+        (f"a: {'word ' * 60}end", f"[{'1, ' * 100}1]", f"a: [{'1, ' * 100}1]"),
+        (f"a: [{'1, ' * 100}1]", "1", "a: 1"),
+    ],
+)
+def test_value_replaced_is_written_as_it_was_given(before: str, value: str, after: str) -> None:
+    text = "# top\nsymbols:\n  A:\n    {}\n    # next\n    'b':   [ 1,2 ]   #odd\n"
+
+    assert SymbolsEditor(text.format(before)).with_value("A", ["a"], value) == text.format(after)
+
+
+def test_value_replaced_on_the_last_line_keeps_its_missing_line_end() -> None:
+    assert SymbolsEditor("symbols:\r\n  A:\r\n    x: 1").with_value("A", ["x"], "2") == "symbols:\r\n  A:\r\n    x: 2"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("symbols:\n  A: {x: 1}\n  A: {x: 2}\n", 'line 3: found duplicate key "A"'),
+        ("symbols:\n  A: {x: 1, x: 2}\n", 'line 2: found duplicate key "x"'),
+        ("symbols:\n  A: {x: *y}\n", "line 2: found undefined alias 'y'"),
+        ("symbols:\n\tA: 1\n", "line 2: found character '\\\\t'"),
+    ],
+)
+def test_file_that_is_not_valid_is_refused_with_its_line(text: str, found: str) -> None:
+    with pytest.raises(ValueError, match=found):
+        SymbolsEditor(text)
+
+
+ANCHORED = "symbols:\n  A:\n    x: &one {y: 1}\n    z: [\n      1,  # why\n      2]\n  B:\n    v: {x: *one, w: 1}\n"
+
+
+@pytest.mark.parametrize(
+    ("edit", "found"),
+    [
+        (lambda text: text.without("A"), "an anchor"),
+        (lambda text: text.with_value("A", ["x"], "2"), "an anchor"),
+        (lambda text: text.with_value("B", ["v", "w"], "2"), "line 8: found undefined alias 'one'"),
+        (lambda text: text.with_value("B", ["v", "x"], "2"), "stands elsewhere"),
+        (lambda text: text.with_value("A", ["z"], "[3]"), "comments inside its brackets"),
+    ],
+)
+def test_edit_that_would_break_an_alias_or_lose_a_comment_is_refused(
+    edit: Callable[[SymbolsEditor], str], found: str
+) -> None:
+    with pytest.raises(ValueError, match=rf"{found}.*: edit the file by hand"):
+        edit(SymbolsEditor(ANCHORED))
 
 
 NAMES = st.text("abcXYZ_09", min_size=1, max_size=6)
@@ -217,23 +284,69 @@ def test_whatever_is_written_an_edit_changes_what_was_meant_and_nothing_else(
     assert parsed(text)["symbols"] == symbols
     name = data.draw(st.sampled_from(sorted(symbols)))
 
-    gone = parsed(SymbolsText(text).without(name))["symbols"]
+    gone = parsed(SymbolsEditor(text).without(name))["symbols"]
     assert gone == {other: config for other, config in symbols.items() if other != name}
 
-    more = parsed(SymbolsText(text).with_symbol("NEW", dump_yaml(symbols[name])))["symbols"]
+    more = parsed(SymbolsEditor(text).with_symbol("NEW", dump_yaml(symbols[name])))["symbols"]
     assert more == {**symbols, "NEW": symbols[name]}
 
     path = data.draw(st.lists(NAMES, min_size=1, max_size=2))
     if len(path) > 1 and not isinstance(symbols[name].get(path[0], {}), dict):
         with pytest.raises(ValueError, match="is no mapping"):
-            SymbolsText(text).with_value(name, path, "7")
+            SymbolsEditor(text).with_value(name, path, "7")
         return
-    changed = parsed(SymbolsText(text).with_value(name, path, "7"))["symbols"]
+    changed = parsed(SymbolsEditor(text).with_value(name, path, "7"))["symbols"]
     node = changed[name]
     for part in path[:-1]:
         node = node[part]
     assert node[path[-1]] == 7
     assert {other: config for other, config in changed.items() if other != name} == gone
+
+
+INDENTS = st.sampled_from([2, 3, 4])
+COMMENTS = st.sampled_from(["", "  # why", " # 1: {", "      # über 日本"])
+SCALARS = st.sampled_from(
+    ["1", "1e-4", "'x: y'", '"a b"', "[ 1,2 ]", "{a: 1 ,b: 2}", "word " * 40 + "end", "18:00", "~"]
+)
+
+
+@st.composite
+def symbol_lines(draw: st.DrawFn, name: str, indent: int, dash: int) -> list[str]:
+    """Draw the lines of one symbol: comments, blank lines, scalars, sequences and block text at any indentation."""
+    inner, lines = " " * (2 * indent), [f"{' ' * indent}{name}:{draw(COMMENTS)}"]
+    for key in draw(st.lists(NAMES, min_size=1, max_size=3, unique=True)):
+        lines += draw(st.sampled_from([[], [""], [f"{inner}# about the next"], ["", f"{inner}  # deeper"]]))
+        kind = draw(st.sampled_from(["scalar", "scalar", "sequence", "text", "mapping"]))
+        head = f"{inner}{json.dumps(key)}:"
+        lines += {
+            "scalar": [f"{head}   {draw(SCALARS)}{draw(COMMENTS)}"],
+            "sequence": [f"{head}{draw(COMMENTS)}", f"{inner}{' ' * dash}- 1", f"{inner}{' ' * dash}- {{a: 1}}  # one"],
+            "text": [f"{head} |", f"{inner}  # no comment", "", f"{inner}  end"],
+            "mapping": [f"{head}{draw(COMMENTS)}", f"{inner}{' ' * indent}deep: {draw(SCALARS)}{draw(COMMENTS)}"],
+        }[kind]
+    return lines
+
+
+@settings(deadline=None, max_examples=50)  # a busy machine is no fault
+@given(data=st.data(), indent=INDENTS, dash=st.sampled_from([0, 2]), newline=st.sampled_from(["\n", "\r\n"]))
+def test_edit_of_one_symbol_leaves_every_line_of_the_others_as_it_was(
+    data: st.DataObject, indent: int, dash: int, newline: str
+) -> None:
+    blocks = [newline.join(data.draw(symbol_lines(name, indent, dash))) for name in "ABC"]
+    head, end = (
+        newline.join(["account:   {name: a}  # mine", "", "symbols:", ""]),
+        data.draw(st.sampled_from(["", newline])),
+    )
+    text = head + newline.join(blocks) + end
+    key = data.draw(st.sampled_from(list(parsed(text)["symbols"]["B"])) | st.just("NEW"))
+
+    after = SymbolsEditor(text).with_value("B", [key], "{new: 1}")
+
+    assert after.startswith(head + blocks[0] + newline)
+    assert after.endswith(newline + blocks[2] + end)
+    assert parsed(after)["symbols"]["B"] == parsed(text)["symbols"]["B"] | {key: {"new": 1}}
+    assert SymbolsEditor(text).without("B") == head + blocks[0] + newline + blocks[2] + end
+    assert SymbolsEditor(text).with_symbol("D", "x: 1").startswith(text)
 
 
 def test_file_replaced_keeps_its_mode_and_what_it_said_and_follows_a_link(tmp_path: Path) -> None:
