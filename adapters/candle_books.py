@@ -12,9 +12,7 @@ from adapters.ledger_reads import FOLDED, mine
 from adapters.ledger_recording import Row
 from adapters.tables import Origin, decisions, fills, intents
 from trading.orders import PROTECTIVE_LEGS, Leg, Side, protective_order_id
-
-_DUST = 1e-9
-"""So little is no position: in units, and as a part of the fill that left it, because the sums below are not exact."""
+from trading.tolerance import TOLERANCE
 
 _DECIDED = (
     sa.select(decisions)
@@ -60,7 +58,8 @@ def _of_positions() -> sa.Select[tuple[object, ...]]:
         .where(run.c.client_order_id.in_(bindparam("ids", expanding=True)))
         .cte("own")
     )
-    is_flat = sa.or_(sa.func.abs(run.c.held) < _DUST, sa.func.abs(run.c.held) < _DUST * run.c.units)
+    # absolute, and relative to the fill that left it: the sums above are not exact
+    is_flat = sa.or_(sa.func.abs(run.c.held) < TOLERANCE, sa.func.abs(run.c.held) < TOLERANCE * run.c.units)
     flat = (
         sa.select(
             sa.func.max(sa.case((run.c.place < own.c.first, run.c.place))).label("before"),

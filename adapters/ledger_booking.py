@@ -9,10 +9,9 @@ from trading.incidents import Incident
 from trading.orders import ENDED_OTHERWISE, Fill, Leg, OrderRequest, OrderState, Side, decided_id, next_order_state
 from trading.ports import Intent, Mark
 from trading.positions import Position
+from trading.tolerance import is_at_least
 
 _MAY_BE_SENT = frozenset({OrderState.PLANNED, OrderState.SUBMITTING, OrderState.UNKNOWN})
-_ROUNDING = 1e-9
-"""Relative: sums of float units differ from the whole by rounding only."""
 
 
 class BookedOrder(Struct):
@@ -108,7 +107,7 @@ class BookedOrder(Struct):
     def fill(self, fill: Fill, position: Position) -> None:
         """Add a fill that led to `position`: a fact that outranks whatever was said of the order before."""
         self.filled_units += fill.units
-        whole = self.filled_units >= self.units * (1 - _ROUNDING) if self.units is not None else not position.is_open
+        whole = is_at_least(self.filled_units, self.units) if self.units is not None else not position.is_open
         if whole:
             self.state = OrderState.FILLED
         elif not self.state.is_final:

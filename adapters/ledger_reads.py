@@ -14,6 +14,7 @@ from trading.lifecycle import DesiredState
 from trading.orders import Leg, OrderRequest, OrderState, Side, decided_id
 from trading.ports import Intent
 from trading.positions import Position
+from trading.tolerance import TOLERANCE
 
 
 def mine(table: sa.Table, *names: str) -> sa.ColumnElement[bool]:
@@ -138,7 +139,7 @@ _OWNERS = sa.select(intents.c.strategy).where(mine(intents, "symbol"), intents.c
 _OVERFILLED = sa.select(intents.c.client_order_id, intents.c.units, intents.c.filled_units).where(
     mine(intents),
     intents.c.client_order_id.in_(bindparam("ids", expanding=True)),
-    intents.c.filled_units > intents.c.units * (1 + 1e-9),
+    intents.c.filled_units > intents.c.units * (1 + TOLERANCE),
 )
 
 

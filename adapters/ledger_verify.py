@@ -20,9 +20,8 @@ from adapters.ledger_reads import FOLDED, mine
 from adapters.ledger_refold import fill_of
 from adapters.tables import account_days, accounts, fills, intents, orders, positions
 from trading.positions import Position
+from trading.tolerance import TOLERANCE
 
-TOLERANCE = 1e-9
-"""Relative to the sum of the absolute values: a million float64 additions err by less than a thousandth of it."""
 _MONEY = 1.0
 """Quote currency: a day that was corrected may have passed through larger sums than its fills show."""
 DIFFERENCES_KEPT = 1_000

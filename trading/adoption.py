@@ -9,7 +9,7 @@ from trading.incidents import Incident, IncidentKind
 from trading.orders import Leg, Side, VenuePosition
 from trading.positions import Position
 from trading.prices import shown
-from trading.stops import is_close
+from trading.tolerance import is_close
 
 EXPLAINED = frozenset({IncidentKind.POSITION_MISMATCH, IncidentKind.FOREIGN_FILL})
 """Incidents that end together, once ledger and venue agree."""

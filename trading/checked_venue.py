@@ -18,10 +18,10 @@ from trading.candles import Candles
 from trading.errors import Rejected, Transient
 from trading.orders import Fill, OpenOrder, OrderRequest, OrderState, VenueOrder, VenuePosition
 from trading.ports import Venue, VenueTerms
+from trading.tolerance import is_at_most
 
 T = TypeVar("T")
 
-_ROUNDING = 1e-9
 _TOLD_STATES = frozenset(OrderState) - {OrderState.PLANNED, OrderState.SUBMITTING, OrderState.UNKNOWN}
 """A venue says how an order stands; the others are about what we have done with it."""
 _UNFILLED_STATES = frozenset({OrderState.ACCEPTED, OrderState.REJECTED})
@@ -108,7 +108,7 @@ def _order_fault(order: VenueOrder, client_order_id: str, units: float = math.in
         return f"order {client_order_id} has no id of the venue"
     if order.state not in _TOLD_STATES:
         return f"order {client_order_id} is {order.state}, which no venue can know"
-    if not 0 <= order.filled_units < math.inf or order.filled_units > units * (1 + _ROUNDING):
+    if not 0 <= order.filled_units < math.inf or not is_at_most(order.filled_units, units):
         return f"order {client_order_id} is filled by {order.filled_units} units"
     if order.filled_units and order.state in _UNFILLED_STATES:
         return f"order {client_order_id} is {order.state} and filled by {order.filled_units} units"

@@ -16,13 +16,11 @@ from trading.prices import shown
 from trading.protections import Asked, Protection, when_known
 from trading.risk import Check, LedgerView, Verdict
 from trading.sizing import Levels, levels_of, size
+from trading.tolerance import is_at_least, is_at_most, is_below
 from trading.trading_state import describe
 from trading.values import replace
 
 T = TypeVar("T")
-
-_ROUNDING = 1e-9
-"""Part of a limit by which float sums may be off."""
 
 
 class Case(Struct):
@@ -96,7 +94,7 @@ def _no_latch(case: Case, _: Levels) -> Verdict | None:
         f"the balance {view.balance:.2f} is {now:.2%} below its peak {high.peak:.2f}, "
         f"at most it was {high.drawdown:.2%}, the limit is {most:.2%}"
     )
-    refused = case.ask("max_drawdown", reason, is_met=high.drawdown < most * (1 - _ROUNDING), breached=True)
+    refused = case.ask("max_drawdown", reason, is_met=is_below(high.drawdown, most), breached=True)
     return refused and replace(refused, incident=findings.max_drawdown(case.symbol, high, view.balance, most))
 
 
@@ -138,7 +136,7 @@ def _reward_for_risk(case: Case, levels: Levels) -> Verdict | None:
         missing = "stop" if target else "target" if stop else "stop and no target"
         return case.ask("min_reward_risk", f"there is no {missing}, {least:g} times the risk is needed", is_met=False)
     reason = f"{target:g} to the target are {target / stop:.2f} times {stop:g} to the stop, {least:g} times are needed"
-    return case.ask("min_reward_risk", reason, is_met=target >= least * stop * (1 - _ROUNDING))
+    return case.ask("min_reward_risk", reason, is_met=is_at_least(target, least * stop))
 
 
 def _narrow_spread(case: Case, _: Levels) -> Verdict | None:
@@ -161,7 +159,7 @@ def _least_notional(case: Case, entry: Entry) -> Verdict | None:
     if not least:
         return None
     reason = f"{shown(entry.units)} units are worth {entry.notional:.2f}, the smallest that is traded is {least:.2f}"
-    return case.ask("below_min_notional", reason, is_met=entry.notional >= least * (1 - _ROUNDING))
+    return case.ask("below_min_notional", reason, is_met=is_at_least(entry.notional, least))
 
 
 def _free_place(case: Case, _: Entry) -> Verdict | None:
@@ -186,7 +184,7 @@ def _notional(rule: str, whose: str, most: float | None, held: float, case: Case
     if not most:
         return None
     reason = f"{held:.2f} {whose}are open or on their way and {entry.notional:.2f} this entry, the limit is {most:.2f}"
-    return case.ask(rule, reason, is_met=held + entry.notional <= most * (1 + _ROUNDING), breached=True)
+    return case.ask(rule, reason, is_met=is_at_most(held + entry.notional, most), breached=True)
 
 
 def _daily_loss(case: Case, entry: Entry) -> Verdict | None:
@@ -194,7 +192,7 @@ def _daily_loss(case: Case, entry: Entry) -> Verdict | None:
     if not most:
         return None
     lost = max(0.0, -view.day_realised) + _loss_beyond_stop(case)
-    is_met = lost + view.open_risk + entry.risk <= most * (1 + _ROUNDING)
+    is_met = is_at_most(lost + view.open_risk + entry.risk, most)
     reason = (
         f"{lost:.2f} lost today, {view.open_risk:.2f} at open stops and {entry.risk:.2f} of this entry, "
         f"the limit is {most:.2f}"
@@ -213,7 +211,7 @@ def _room_for_drawdown(case: Case, entry: Entry) -> Verdict | None:
         f"{lost:.2f} lost since the peak {peak:.2f}, {view.open_risk:.2f} at open stops and {entry.risk:.2f} of this "
         f"entry, the limit is {most:.2f}"
     )
-    is_met = lost + view.open_risk + entry.risk <= most * (1 + _ROUNDING)
+    is_met = is_at_most(lost + view.open_risk + entry.risk, most)
     return case.ask("max_drawdown", reason, is_met=is_met, breached=True)
 
 

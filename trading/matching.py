@@ -22,10 +22,8 @@ from trading import instants
 from trading.candles import HIGH, LOW, Candles
 from trading.errors import Broken, Rejected
 from trading.orders import PROTECTIVE_LEGS, Leg, OrderRequest, OrderState, Side, protective_order_id
+from trading.tolerance import TOLERANCE, is_zero
 from trading.values import replace
-
-_DUST = 1e-9
-"""Units below this are rounding noise of float sums, not a position."""
 
 _LOOKED_AT = 512
 """Candles looked at in one step: most stops and targets are reached within so many."""
@@ -303,7 +301,7 @@ def _reducible(order: Resting, held: float) -> float:
     """Return how much of an exit closes something: it never opens or flips a position."""
     if held * order.side.sign >= 0:
         return 0.0
-    return abs(held) if order.units > abs(held) - _DUST else order.units
+    return abs(held) if order.units > abs(held) - TOLERANCE else order.units
 
 
 def _hit_protection(moment: _Moment, bar: Bar, terms: FillTerms) -> None:
@@ -378,7 +376,7 @@ def _impossible(order: Resting, price: float, market_ms: int, terms: FillTerms) 
 def _netted(held: float, average_price: float, signed: float, price: float) -> tuple[float, float]:
     """Return units and average price after `signed` more units at `price`."""
     units = held + signed
-    if abs(units) < _DUST:
+    if is_zero(units):
         return 0.0, 0.0
     if held * signed >= 0:
         return units, (held * average_price + signed * price) / units

@@ -5,9 +5,7 @@ from dataclasses import dataclass, field
 from msgspec import Struct
 
 from trading.orders import Fill
-
-_DUST = 1e-9
-"""Units below this are rounding noise of float sums, not a position."""
+from trading.tolerance import is_zero
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,7 @@ class Position(Struct, frozen=True):
         closed = min(abs(signed), abs(self.units)) * (1 if self.units > 0 else -1)
         realised = self.realised + closed * (fill.price - self.average_price) - fill.fee
         left = self.units + signed
-        if abs(left) < _DUST:
+        if is_zero(left):
             return Position(self.symbol, self.strategy, realised=realised)
         if left * self.units > 0:
             return self._with(left, self.average_price, self.opened_ms, realised)

@@ -15,12 +15,12 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from trading.orders import Side
+from trading.tolerance import FRACTION_TOLERANCE
 from trading.trades import ClosedTrade, TradesSince, in_order
 from trading.values import replace
 
 _MINUTE_MS = 60_000
 _Count = Annotated[int, Field(strict=True, ge=1)]
-_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +214,7 @@ class LowProfitPairs(_LookingBack):
         return not self.only_per_side or trade.side is asked.side
 
     def strikes(self, seen: Sequence[ClosedTrade]) -> bool:
-        return _profit(seen) < self.required_profit - _ROUNDING
+        return _profit(seen) < self.required_profit - FRACTION_TOLERANCE
 
     def words(self, seen: Sequence[ClosedTrade]) -> str:
         return f"{_profit(seen):+.2%} with {len(seen)} trades"
@@ -239,7 +239,7 @@ class MaxDrawdown(_LookingBack):
         return f"allowed are {self.max_allowed_drawdown:.2%} after {self.trade_limit}"
 
     def strikes(self, seen: Sequence[ClosedTrade]) -> bool:
-        return _fallen(seen) > self.max_allowed_drawdown + _ROUNDING
+        return _fallen(seen) > self.max_allowed_drawdown + FRACTION_TOLERANCE
 
     def words(self, seen: Sequence[ClosedTrade]) -> str:
         return f"a fall by {_fallen(seen):.2%} in {len(seen)} trades"

@@ -11,7 +11,8 @@ from trading.orders import ENDED_OTHERWISE, Leg, OpenOrder, OrderRequest, OrderS
 from trading.ports import Intent
 from trading.positions import Position, StopMove
 from trading.prices import shown
-from trading.stops import is_close, is_protected, of_strategy, unsent
+from trading.stops import is_protected, of_strategy, unsent
+from trading.tolerance import is_at_least, is_close
 from trading.trading_state import (
     UNSENT_ENTRY_ORDER,
     UNSENT_EXIT_ORDER,
@@ -20,9 +21,6 @@ from trading.trading_state import (
     describe_unsent,
     permissions,
 )
-
-_ROUNDING = 1e-9
-"""Relative: sums of float units differ from the whole by rounding only."""
 
 STUCK_AFTER_S = 600.0
 """Seconds of real time after which a person hears of an order that nobody can tell anything about."""
@@ -309,7 +307,7 @@ def _adopt(intent: Intent, order: VenueOrder) -> Action | None:
 
 def is_booked(intent: Intent, order: VenueOrder) -> bool:
     """Return whether all is written down that the venue says was filled of an order."""
-    return intent.filled_units >= _filled(intent, order) * (1 - _ROUNDING)
+    return is_at_least(intent.filled_units, _filled(intent, order))
 
 
 def _filled(intent: Intent, order: VenueOrder) -> float:

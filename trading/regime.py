@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from trading.candles import CLOSE, HIGH, LOW, Candles
 from trading.events import Regime
 from trading.indicators import Floats, adx, atr, raw_function
+from trading.tolerance import TOLERANCE
 
 _ADX, _ATR = raw_function("ADX"), raw_function("ATR")
 _PLUS_DI, _MINUS_DI = raw_function("PLUS_DI"), raw_function("MINUS_DI")
@@ -17,9 +18,6 @@ _TRANGE, _SMA, _MIN = raw_function("TRANGE"), raw_function("SMA"), raw_function(
 _CODES = (Regime.TRENDING_UP, Regime.TRENDING_DOWN, Regime.VOLATILE, Regime.RANGING, None)
 _FEW = 8
 """Up to so many candles are not worth a pass over all of them."""
-
-_ROUNDING = 1e-9
-"""More than float64 loses in the sums of a window, as a part of what is summed."""
 
 _SAFETY = 10.0
 """By how much the bounds below are widened."""
@@ -87,13 +85,13 @@ def _certain(high: Floats, low: Floats, close: Floats, rule: RegimeRule, window:
     least = _MIN(moved, window - period)[window - period - 1 :]
     left = (1 - 1 / period) ** (window - 2 * period - 1)
     with np.errstate(divide="ignore", invalid="ignore"):  # a market that stands still is sure of nothing
-        margin = _SAFETY * 100 * (left * (1 + window * largest / least) + _ROUNDING)
+        margin = _SAFETY * 100 * (left * (1 + window * largest / least) + TOLERANCE)
     strength = _ADX(high, low, close, period)[window - 1 :] - rule.adx_threshold
     direction = (_PLUS_DI(high, low, close, period) - _MINUS_DI(high, low, close, period))[window - 1 :]
     mean_of_average = _SMA(average[rule.atr_period :], bars)[window - 1 - rule.atr_period :]
     swing = average[window - 1 :] - rule.volatile_ratio * mean_of_average
     left = (1 - 1 / rule.atr_period) ** (window - bars - rule.atr_period - 1)
-    swing_margin = _SAFETY * rule.volatile_ratio * (left + _ROUNDING) * largest
+    swing_margin = _SAFETY * rule.volatile_ratio * (left + TOLERANCE) * largest
     is_trend = strength > 0
     code = np.where(is_trend, np.where(direction > 0, 0, 1), np.where(swing > 0, 2, 3))
     is_sure = np.abs(strength) > margin

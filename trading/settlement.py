@@ -42,8 +42,8 @@ from trading.reconciliation import (
     reconcile,
 )
 from trading.stop_sender import StopSender
-from trading.stops import is_close
 from trading.telling import IncidentTeller
+from trading.tolerance import is_close
 
 _UNHEARD = frozenset({OrderState.SUBMITTING, OrderState.UNKNOWN})
 _NOT_THROUGH = "not sent, because the order before it did not go through"

@@ -9,7 +9,8 @@ from trading.orders import Leg, OpenOrder, protective_order_id
 from trading.patience import Patience
 from trading.ports import Ledger, Venue
 from trading.positions import Position, StopMove
-from trading.stops import is_close, is_protected, of_strategy, unsent
+from trading.stops import is_protected, of_strategy, unsent
+from trading.tolerance import is_close
 from trading.trading_state import permissions
 
 

@@ -8,10 +8,8 @@ from trading.lifecycle import DesiredState
 from trading.orders import Leg, OpenOrder, protective_order_id
 from trading.positions import Position, StopMove
 from trading.prices import shown
+from trading.tolerance import is_close
 from trading.trading_state import describe, permissions
-
-_ROUNDING = 1e-9
-"""Relative: a venue may tell a price or units with another rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +90,3 @@ def _covers(order: OpenOrder, position: Position) -> bool:
 
 def _is_one_of(price: float | None, places: Sequence[float]) -> bool:
     return price is not None and any(is_close(price, place) for place in places)
-
-
-def is_close(one: float, other: float) -> bool:
-    """Return whether two sums of units, or two prices, differ by rounding only."""
-    return abs(one - other) <= _ROUNDING * max(1.0, abs(one), abs(other))

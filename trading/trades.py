@@ -5,9 +5,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from trading.orders import Fill, Leg, Side
-
-_DUST = 1e-9
-"""Units below this are rounding noise of float sums, not a position."""
+from trading.tolerance import is_zero
 
 
 class ClosedTrade(Struct, frozen=True):
@@ -61,7 +59,7 @@ class TradeFold:
     """
 
     def __init__(self, units: float = 0.0) -> None:
-        self._units = 0.0 if abs(units) < _DUST else units
+        self._units = 0.0 if is_zero(units) else units
         self._profit = self._cost = 0.0
 
     def add(self, fill: Fill, realised: float) -> ClosedTrade | None:
@@ -72,7 +70,7 @@ class TradeFold:
         signed, held = fill.side.sign * fill.units, self._units
         self._profit += realised
         left = held + signed
-        self._units = 0.0 if abs(left) < _DUST else left
+        self._units = 0.0 if is_zero(left) else left
         if held * signed >= 0:
             return None
         closed = min(abs(signed), abs(held))

@@ -22,10 +22,9 @@ from trading.orders import Fill, Leg, OrderRequest, OrderState, client_order_id,
 from trading.ports import Decided, Intent, Mark
 from trading.positions import Position, StopMove
 from trading.risk import LedgerView, Verdict
+from trading.tolerance import is_at_most
 from trading.trades import ClosedTrade
 from trading.trading_state import permissions
-
-_ROUNDING = 1e-9
 
 
 class MemoryLedger(MemoryStops):
@@ -186,7 +185,7 @@ class MemoryLedger(MemoryStops):
         found = {}
         for identity in client_order_ids:
             sent = self._sent.get(identity)
-            if sent is not None and sent.order.filled_units > sent.request.units * (1 + _ROUNDING):
+            if sent is not None and not is_at_most(sent.order.filled_units, sent.request.units):
                 found[identity] = (sent.request.units, sent.order.filled_units)
         return found
 

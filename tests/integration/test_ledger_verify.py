@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection, Engine
 from adapters.backup import LEDGER
 from adapters.database import create_engine
 from adapters.ledger_rules import check_rules
-from adapters.ledger_verify import TOLERANCE, Difference, recompute, rows_to_look_at
+from adapters.ledger_verify import Difference, recompute, rows_to_look_at
 from adapters.restore import restore
 from adapters.schema import migrate
 from adapters.snapshot import snapshot
@@ -20,6 +20,7 @@ from adapters.tables import account_days, decisions, fences, fills, intents, ord
 from tests.fixtures.system import ROOT
 from tests.fixtures.trades import ACCOUNT, STRATEGY, T0_MS, PlayedLedger, request_of
 from trading.orders import Leg, Side
+from trading.tolerance import TOLERANCE
 from worker.cli import trading
 from worker.commands.outcome import ExitCode
 

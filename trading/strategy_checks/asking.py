@@ -11,10 +11,9 @@ from trading.events import Signal
 from trading.indicator_rows import IndicatorRows
 from trading.strategies import Strategy, StrategyFault
 from trading.strategies.asked import signals_of
+from trading.tolerance import TOLERANCE
 
 _NAME = "checked"
-_RELATIVE = 1e-9
-"""Prices that differ by less are equal: sums over rows of different number end in different last bits."""
 
 NOTHING = "nothing"
 
@@ -70,4 +69,4 @@ def shown(value: object) -> str:
 def _is_equal(left: float | None, right: float | None) -> bool:
     if left is None or right is None:
         return left is right
-    return math.isclose(left, right, rel_tol=_RELATIVE)
+    return math.isclose(left, right, rel_tol=TOLERANCE)

@@ -12,11 +12,11 @@ from trading.strategies.asked import indicators_of
 from trading.strategy_checks.asking import shown
 from trading.strategy_checks.findings import CheckName, Report
 from trading.strategy_checks.series import Series
+from trading.tolerance import TOLERANCE
 
 _MORE_WINDOWS, _MORE_CANDLES = 3, 200
 _SETTLED = 1e-4
 """Part of a column's standard deviation by which a value may change when it is computed from more history."""
-_ROUNDING = 1e-9
 _COMPARED = 200
 """Candles at the end of a series at which the warm-up is looked at."""
 
@@ -53,7 +53,7 @@ def check_warm_up(strategy: Strategy, series: Series, rows: IndicatorRows, repor
     if not count or more.columns != rows.columns:
         return
     least, whole = rows.values[-count:], more.values
-    allowed = _SETTLED * rows.values.std(axis=0) + _ROUNDING * np.abs(whole)
+    allowed = _SETTLED * rows.values.std(axis=0) + TOLERANCE * np.abs(whole)
     report.tried[CheckName.WARM_UP] += count
     for row, column in np.argwhere(np.abs(least - whole) > allowed).tolist():
         report.add(
@@ -82,7 +82,7 @@ def _unlike(then: IndicatorRows, rows: IndicatorRows, row: int) -> list[tuple[st
         return [("indicators", ", ".join(then.columns), ", ".join(rows.columns))]
     before: NDArray[np.float64] = then.values[-1]
     now: NDArray[np.float64] = rows.values[row]
-    is_other = np.abs(before - now) > _ROUNDING * np.maximum(np.abs(before), rows.values.std(axis=0))
+    is_other = np.abs(before - now) > TOLERANCE * np.maximum(np.abs(before), rows.values.std(axis=0))
     names = ("close", *rows.columns)
     return [(names[at], shown(before[at]), shown(now[at])) for at in np.flatnonzero(is_other).tolist()]
 
