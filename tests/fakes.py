@@ -1,7 +1,6 @@
 """Doubles for tests of the rules: a store in memory, a source that plays a script, and things that fail on demand."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -15,6 +14,7 @@ from adapters.bootstrap import build_pipeline
 from adapters.database import create_engine
 from adapters.ledger import SqlLedger
 from adapters.lying import Faults, LyingVenue
+from adapters.memory import MemoryStore
 from adapters.paper import PaperVenue
 from adapters.schema import migrate
 from configs.load import SystemConfig
@@ -23,19 +23,17 @@ from configs.symbols import SymbolConfig
 from trading.candles import COLUMNS, Candles
 from trading.checked_venue import CheckedVenue
 from trading.errors import Transient
-from trading.events import Event, EventType, Regime, SignalSide
-from trading.feed import FeedMemory, Shown
+from trading.events import Event, EventType, SignalSide
 from trading.flow import End, Wake
 from trading.indicators import Indicator
-from trading.lifecycle import DesiredState, PositionPolicy
+from trading.lifecycle import DesiredState
 from trading.matching import FillTerms
 from trading.orders import Fill, OpenOrder, OrderRequest, VenueOrder, VenuePosition
 from trading.pipeline import SymbolPipeline
-from trading.ports import Bars, CandleSource, Commit, Ledger, SymbolMemory, SymbolStore, Venue, VenueTerms
+from trading.ports import Bars, CandleSource, Commit, Ledger, SymbolStore, Venue, VenueTerms
 from trading.rules import AccountLimits
 from trading.strategies import Strategy
 from trading.strategies.signals import Signals
-from trading.values import replace
 
 SYMBOL = "XAUUSD"
 START_MS = int(pd.Timestamp("2026-03-02T00:00Z").timestamp() * 1000)
@@ -81,108 +79,34 @@ class PlannedStrategy(Strategy):
         return said.close(at(SignalSide.CLOSE), reason="planned")
 
 
-@dataclass(slots=True)
-class _SymbolMemory:
-    cursor_ms: int | None = None
-    desired: DesiredState = DesiredState.RUNNING
-    has_exposure: bool = True
-    regime: Regime = Regime.UNKNOWN
-    generation: int = 0
-    timeframe: str = ""
-    quarantine: PositionPolicy | None = None
-    window: Candles = field(default_factory=Candles.empty)
-    feed: FeedMemory | None = None
-    moved_ms: int = 0
-    journal: dict[int, str] = field(default_factory=dict)
-
-
-class MemorySymbolStore:
-    """The `SymbolStore` port in memory: `tests/contracts/store.py` holds it to what Redis does.
+class FlakyStore(MemoryStore):
+    """The store in memory, with commits that fail on demand and contents that can be lost.
 
     Attributes:
-        events: All events that commits published.
         failures: Errors to raise, one for each commit, before commits work again.
-        now_ms: The wall clock.
     """
 
-    def __init__(self, *, window_limit: int = 2_000) -> None:
-        self.events: list[Event] = []
+    def __init__(self) -> None:
+        super().__init__(window_limit=2_000)
         self.failures: list[Exception] = []
-        self.now_ms = 0
-        self._window_limit = window_limit
-        self._symbols: dict[str, _SymbolMemory] = {}
-
-    def load(self, symbol: str) -> SymbolMemory:
-        at = self._of(symbol)
-        if at.cursor_ms is None:
-            return SymbolMemory(None, DesiredState.RUNNING, True, Regime.UNKNOWN, at.generation)
-        return SymbolMemory(
-            at.cursor_ms, at.desired, at.has_exposure, at.regime, at.generation, at.timeframe, at.quarantine
-        )
-
-    def window(self, symbol: str, count: int, *, until_ms: int) -> Candles:
-        return self._of(symbol).window.until(until_ms)[-count:]
-
-    def seed(self, symbol: str, history: Candles, *, timeframe: str, cursor_ms: int, desired: DesiredState) -> None:
-        at = self._of(symbol)
-        at.cursor_ms, at.desired, at.has_exposure, at.regime = cursor_ms, desired, True, Regime.UNKNOWN
-        at.window, at.timeframe, at.feed = history, timeframe, None
-
-    def expose(self, symbol: str) -> None:
-        self._of(symbol).has_exposure = True
-
-    def set_desired(self, symbol: str, state: DesiredState) -> None:
-        self._of(symbol).desired = state
-
-    def set_quarantine(self, symbol: str, policy: PositionPolicy | None) -> None:
-        self._of(symbol).quarantine = policy
-
-    def note_fetch(self, symbol: str, shown: Shown) -> None:
-        at = self._of(symbol)
-        if at.feed is None or at.feed.shown.market_ms != shown.market_ms:
-            at.moved_ms = self.now_ms
-        at.feed = FeedMemory(shown, self.now_ms, at.moved_ms, at.cursor_ms or 0)
-
-    def feed(self, symbol: str) -> FeedMemory | None:
-        at = self._of(symbol)
-        return at.feed and replace(at.feed, cursor_ms=at.cursor_ms or 0)
-
-    def renew(self, symbol: str) -> None:
-        self._of(symbol).generation += 1
 
     def commit(self, commit: Commit, events: Sequence[Event]) -> int:
         if self.failures:
             raise self.failures.pop(0)
-        at = self._of(commit.symbol)
-        cursor_ms = at.cursor_ms or 0
-        is_joined = cursor_ms >= commit.after_ms
-        fresh = commit.candles.after(cursor_ms) if is_joined else Candles.empty()
-        first = len(commit.candles) - len(fresh)
-        at.journal.update(zip(fresh.open_ms.tolist(), commit.decisions[first:], strict=True))
-        if len(fresh):
-            at.window = at.window.then(fresh)[-self._window_limit :]
-            at.cursor_ms, at.regime = fresh.last_open_ms, commit.regimes[-1]
-            at.has_exposure = at.has_exposure if commit.has_exposure is None else commit.has_exposure
-        known_ms = at.feed.shown.market_ms if at.feed else 0
-        if commit.shown is not None and (len(fresh) or commit.shown.market_ms >= known_ms):
-            self.note_fetch(commit.symbol, commit.shown)
-        self.events += events
-        return len(fresh)
+        return super().commit(commit, events)
 
-    def journal(self, symbol: str) -> dict[int, str]:
+    def decisions(self, symbol: str) -> dict[int, str]:
         """Return the decision on each candle, by its open time."""
-        return dict(self._of(symbol).journal)
+        kept = self.journal(symbol)
+        return dict(zip(kept.open_ms, kept.decisions, strict=True))
 
     def lose_exposure(self, symbol: str) -> None:
-        """Say that nothing is open, as a Redis does that lost its last second."""
-        self._of(symbol).has_exposure = False
+        """Forget that something is open, as a Redis does that lost its last second."""
+        self._change(symbol, has_exposure=False)
 
     def forget(self) -> None:
         """Lose everything but the events, as a Redis without its file does."""
         self._symbols.clear()
-
-    def _of(self, symbol: str) -> _SymbolMemory:
-        return self._symbols.setdefault(symbol, _SymbolMemory())
 
 
 class ScriptedSource:
@@ -441,7 +365,7 @@ class Desk:
         """
         self.config = config
         self.source = ScriptedSource(tape, shown=shown)
-        self.store = MemorySymbolStore()
+        self.store = FlakyStore()
         databases.empty()
         self.ledger = SqlLedger(databases.ledger, config.account.name, config.account.starting_balance)
         venue = config.symbols[SYMBOL].venue
@@ -520,7 +444,7 @@ class Desk:
     @property
     def journal(self) -> dict[int, str]:
         """The decision on each candle, by its place on the tape."""
-        return {place_of(open_ms): text for open_ms, text in self.store.journal(SYMBOL).items()}
+        return {place_of(open_ms): text for open_ms, text in self.store.decisions(SYMBOL).items()}
 
     def orders(self) -> list[tuple[str, str, str]]:
         """Return (id, leg, state) of each order in our ledger, sorted."""

@@ -1,4 +1,4 @@
-"""Symbol stores: the one contract, on Redis and on the double that unit tests use, and what only Redis can show."""
+"""The symbol store in Redis: the contract, and what only Redis can show."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from adapters import keys
 from adapters.redis_client import connect
 from adapters.redis_store import RedisSymbolStore
 from tests.contracts.store import FILLED, SYMBOL, SymbolStoreContract, begin, commit_of
-from tests.fakes import MemorySymbolStore, at_place
+from tests.fakes import at_place
 from tests.fixtures.redis_server import RedisServer
 from trading.errors import Transient
 from trading.events import Event
@@ -47,29 +47,6 @@ class InRedis:
         return [Event.model_validate_json(fields[b"event"]) for _, fields in entries]
 
 
-@dataclass
-class InMemory:
-    window_limit: int = LIMIT
-
-    def __post_init__(self) -> None:
-        self.store = MemorySymbolStore(window_limit=LIMIT)
-        self.wall_ms = WALL_MS
-
-    @property
-    def wall_ms(self) -> int:
-        return self.store.now_ms
-
-    @wall_ms.setter
-    def wall_ms(self, ms: int) -> None:
-        self.store.now_ms = ms
-
-    def journal(self, symbol: str) -> dict[int, str]:
-        return self.store.journal(symbol)
-
-    def events(self) -> list[Event]:
-        return self.store.events
-
-
 @pytest.fixture
 def in_redis(redis_url: str) -> Iterator[InRedis]:
     client = connect(redis_url)
@@ -81,12 +58,6 @@ class TestRedisSymbolStore(SymbolStoreContract):
     @pytest.fixture
     def kept(self, in_redis: InRedis) -> InRedis:
         return in_redis
-
-
-class TestMemorySymbolStore(SymbolStoreContract):
-    @pytest.fixture
-    def kept(self) -> InMemory:
-        return InMemory()
 
 
 def test_redis_commit_sends_each_event_to_the_channel_too(in_redis: InRedis) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.fakes import START_MS, SYMBOL, MemorySymbolStore, make_candles
+from tests.fakes import START_MS, SYMBOL, FlakyStore, make_candles
 from trading.bus import LocalBus, Outbox
 from trading.chronicle import Chronicle
 from trading.errors import Transient
@@ -98,7 +98,7 @@ def test_outbox_tells_what_has_left_and_nothing_where_nothing_has() -> None:
 
 @pytest.mark.parametrize("failures", [0, 1, 3])
 def test_chronicle_when_commits_fail_and_are_repeated_publishes_each_event_once(failures: int) -> None:
-    bus, store = LocalBus(), MemorySymbolStore()
+    bus, store = LocalBus(), FlakyStore()
     store.failures = [Transient("redis", "no answer")] * failures
     chronicle = Chronicle(store, Outbox(bus))
     bus.publish(FAILED)
@@ -115,11 +115,11 @@ def test_chronicle_when_commits_fail_and_are_repeated_publishes_each_event_once(
 
 
 def test_chronicle_commits_candles_decisions_and_regimes_together() -> None:
-    store = MemorySymbolStore()
+    store = FlakyStore()
     chronicle = Chronicle(store, Outbox(LocalBus()))
 
     chronicle.close(MESSAGE, CANDLES, ["a", "b", "c"], [Regime.RANGING] * 3, has_exposure=False)
 
     memory = store.load(SYMBOL)
     assert (memory.cursor_ms, memory.has_exposure, memory.regime) == (CANDLES.last_open_ms, False, Regime.RANGING)
-    assert list(store.journal(SYMBOL).values()) == ["a", "b", "c"]
+    assert store.journal(SYMBOL).decisions == ["a", "b", "c"]

@@ -159,7 +159,7 @@ def assert_as_on_sql(databases: Databases, config: SystemConfig, seed: int, coun
         if one.leg not in PROTECTIVE_LEGS or one.state is OrderState.FILLED
     }
     journal = found.journals[SYMBOL]
-    assert dict(zip(journal.open_ms.tolist(), journal.decisions, strict=True)) == desk.store.journal(SYMBOL)
+    assert dict(zip(journal.open_ms.tolist(), journal.decisions, strict=True)) == desk.store.decisions(SYMBOL)
 
 
 @settings(max_examples=20, deadline=None)
