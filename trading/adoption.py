@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from trading.errors import Rejected
+from trading.formatting import format_price, format_units
 from trading.incidents import Incident, IncidentKind
 from trading.orders import Leg, Side, VenuePosition
 from trading.positions import Position
-from trading.prices import shown
 from trading.tolerance import is_close
 
 EXPLAINED = frozenset({IncidentKind.POSITION_MISMATCH, IncidentKind.FOREIGN_FILL})
@@ -79,7 +79,7 @@ class Adjustment:
     take_profit: float | None = None
 
     def __str__(self) -> str:
-        return f"{self.leg.value}: {self.side.value} {shown(self.units)} at {shown(self.price)}"
+        return f"{self.leg.value}: {self.side.value} {format_units(self.units)} at {format_price(self.price)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +125,16 @@ def plan_adoption(
 def _check_unchanged(incident: Incident, open_incidents: Sequence[Incident], holdings: Holdings) -> None:
     """Hold that a person saw the difference that is adopted now."""
     ours, theirs = holdings.our_units, holdings.their_units
-    now = f"now the ledger holds {shown(ours)} units of {holdings.symbol} and the venue {shown(theirs)}"
+    now = f"now the ledger holds {format_units(ours)} units of {holdings.symbol} and the venue {format_units(theirs)}"
     if is_close(ours, theirs):
         raise Rejected("agreed", f"{now}: there is nothing to adopt, resolve the incident without it")
     told = [one for one in (incident, *open_incidents) if one.kind is IncidentKind.POSITION_MISMATCH]
     if told:
         noted = told[0].details["ledger_units"], told[0].details["venue_units"]
         is_same = is_close(noted[0], ours) and is_close(noted[1], theirs)
-        said = f"the incident says that the ledger holds {shown(noted[0])} and the venue {shown(noted[1])}"
+        said = (
+            f"the incident says that the ledger holds {format_units(noted[0])} and the venue {format_units(noted[1])}"
+        )
     else:
         by_hand = sum(_signed(one) for one in open_incidents if one.kind is IncidentKind.FOREIGN_FILL)
         is_same = is_close(by_hand, theirs - ours)
@@ -192,16 +194,18 @@ def _owned(incident: Incident, holdings: Holdings, wish: AdoptionWish) -> Adopti
     if not is_close(holdings.our_units, holdings.their_units):
         raise Rejected(
             "changed",
-            f"the ledger holds {shown(holdings.our_units)} units of {holdings.symbol} and the venue "
-            f"{shown(holdings.their_units)}: reconcile, and adopt that difference first",
+            f"the ledger holds {format_units(holdings.our_units)} units of {holdings.symbol} and the venue "
+            f"{format_units(holdings.their_units)}: reconcile, and adopt that difference first",
         )
     units: float = incident.details["units"]
     position = next(
         (one for one in holdings.ours if str(one.opened_ms) == incident.key and is_close(one.units, units)), None
     )
     if position is None or wish.strategy not in (None, position.strategy):
-        held = _list([f"{shown(one.units)} by {one.strategy}" for one in holdings.ours if one.is_open]) or "nothing"
-        found = f"the incident is about {shown(units)} units; now the ledger holds {held}"
+        held = (
+            _list([f"{format_units(one.units)} by {one.strategy}" for one in holdings.ours if one.is_open]) or "nothing"
+        )
+        found = f"the incident is about {format_units(units)} units; now the ledger holds {held}"
         raise Rejected("changed", f"{found}: resolve it without adopting; reconcile tells what is unowned now")
     leaving = Side.SELL if position.units > 0 else Side.BUY
     size, price = abs(position.units), position.average_price

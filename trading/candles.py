@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trading.errors import BadCandle
-from trading.prices import shown
+from trading.formatting import format_price
 
 OPEN, HIGH, LOW, CLOSE, VOLUME = range(5)
 COLUMNS = ("open", "high", "low", "close", "volume")
@@ -136,7 +136,7 @@ def _all_sound(candles: Candles, grid_ms: int) -> bool:
 
 
 def _numbers(row: Sequence[float]) -> str:
-    return ", ".join(f"{name} {shown(value)}" for name, value in zip(COLUMNS, row, strict=True))
+    return ", ".join(f"{name} {format_price(value)}" for name, value in zip(COLUMNS, row, strict=True))
 
 
 def _fault(row: Sequence[float], open_ms: int, before_ms: int, grid_ms: int) -> str:

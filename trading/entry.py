@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from trading.candles import timeframe_ms
 from trading.errors import Rejected
 from trading.events import Regime, Signal, SignalSide
-from trading.prices import shown
+from trading.formatting import format_price
 from trading.risk import Check
 from trading.session import EntryHours, Session
 
@@ -109,19 +109,21 @@ def _wrong_prices(entry: _Entry) -> Rejected | None:
     stop, target, price = signal.stop_loss, signal.take_profit, signal.price
     sign = 1 if signal.side is SignalSide.BUY else -1
     if stop is not None and stop == price:
-        return Rejected("stop_distance", f"the stop {shown(stop)} is at the price itself")
+        return Rejected("stop_distance", f"the stop {format_price(stop)} is at the price itself")
     if stop is not None and (price - stop) * sign < 0:
-        where = f"the stop {shown(stop)} of a {signal.side} is {_side(sign)} the price {shown(price)}"
+        where = f"the stop {format_price(stop)} of a {signal.side} is {_side(sign)} the price {format_price(price)}"
         return Rejected("stop_side", where)
     if target is not None and (target - price) * sign <= 0:
-        where = f"the target {shown(target)} of a {signal.side} is not {_side(sign)} the price {shown(price)}"
+        where = (
+            f"the target {format_price(target)} of a {signal.side} is not {_side(sign)} the price {format_price(price)}"
+        )
         return Rejected("target_side", where)
     return None
 
 
 def _prices(entry: _Entry) -> str:
     signal = entry.signal
-    return f"{signal.side} at {shown(signal.price)}, stop {shown(signal.stop_loss)}, target {shown(signal.take_profit)}"
+    return f"{signal.side} at {format_price(signal.price)}, stop {format_price(signal.stop_loss)}, target {format_price(signal.take_profit)}"
 
 
 def _side(sign: int) -> str:

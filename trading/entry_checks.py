@@ -9,10 +9,10 @@ from trading import findings
 from trading.candles import timeframe_ms
 from trading.drawdown import fall
 from trading.events import Signal, SignalSide
+from trading.formatting import format_price, format_units
 from trading.limits import AccountLimits, RiskLimits
 from trading.orders import Side
 from trading.positions import Position
-from trading.prices import shown
 from trading.protections import Asked, Protection, when_known
 from trading.risk import Check, LedgerView, Verdict
 from trading.sizing import Levels, levels_of, size
@@ -115,7 +115,10 @@ def _target_in_ticks(case: Case, levels: Levels) -> Verdict | None:
 
 
 def _in_ticks(wanted: float, price: float | None, tick: float, levels: Levels) -> str:
-    return f"{shown(wanted)} is {shown(price)} in ticks of {shown(tick)}, the price is {shown(levels.price)}"
+    return (
+        f"{format_price(wanted)} is {format_price(price)} in ticks of {format_price(tick)}, the price "
+        f"is {format_price(levels.price)}"
+    )
 
 
 def _stop_to_size_by(case: Case, levels: Levels) -> Verdict | None:
@@ -123,7 +126,7 @@ def _stop_to_size_by(case: Case, levels: Levels) -> Verdict | None:
         return None
     distance = levels.stop_distance
     found = f"it is {distance:g} away" if distance else "there is none"
-    reason = f"sizing by risk_fraction needs a stop away from the price {shown(levels.price)}: {found}"
+    reason = f"sizing by risk_fraction needs a stop away from the price {format_price(levels.price)}: {found}"
     return case.ask("no_stop", reason, is_met=distance > 0)
 
 
@@ -150,7 +153,7 @@ def _narrow_spread(case: Case, _: Levels) -> Verdict | None:
 
 def _least_units(case: Case, entry: Entry) -> Verdict | None:
     least = max(case.limits.min_units, case.limits.unit_step)
-    reason = f"the size is {shown(entry.units)} units, the smallest that is traded is {shown(least)}"
+    reason = f"the size is {format_units(entry.units)} units, the smallest that is traded is {format_units(least)}"
     return case.ask("below_min_units", reason, is_met=entry.units > 0 and entry.units >= case.limits.min_units)
 
 
@@ -158,7 +161,9 @@ def _least_notional(case: Case, entry: Entry) -> Verdict | None:
     least = case.limits.min_notional
     if not least:
         return None
-    reason = f"{shown(entry.units)} units are worth {entry.notional:.2f}, the smallest that is traded is {least:.2f}"
+    reason = (
+        f"{format_units(entry.units)} units are worth {entry.notional:.2f}, the smallest that is traded is {least:.2f}"
+    )
     return case.ask("below_min_notional", reason, is_met=is_at_least(entry.notional, least))
 
 

@@ -11,7 +11,7 @@ TradingError
 Interrupted     something from outside ended what ran: it says nothing of the code that it hit
 """
 
-from trading import instants
+from trading.formatting import format_time
 
 
 class TradingError(Exception):
@@ -77,7 +77,7 @@ class BadCandle(Broken):
 
     def __str__(self) -> str:
         whose = f"{self.symbol} candle" if self.symbol else "candle"
-        return f"{whose} of {instants.shown(self.open_ms)}: {self.fault}" + (f"; {self.place}" if self.place else "")
+        return f"{whose} of {format_time(self.open_ms)}: {self.fault}" + (f"; {self.place}" if self.place else "")
 
 
 class UnknownSymbol(Rejected):

@@ -11,9 +11,9 @@ import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, PlainSerializer, TypeAdapter
 
 from trading.candles import Candles, timeframe_ms
+from trading.formatting import format_price
 from trading.indicator_rows import IndicatorRows
 from trading.lifecycle import DesiredState, PositionPolicy
-from trading.prices import shown
 
 
 class EventType(StrEnum):
@@ -166,7 +166,7 @@ class Signal(_Frozen):
     @property
     def words(self) -> str:
         """What is said, for the journal."""
-        return f"{self.side} at {shown(self.price)}: {self.reason}"
+        return f"{self.side} at {format_price(self.price)}: {self.reason}"
 
 
 class Message(_Frozen):

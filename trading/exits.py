@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from trading.candles import COLUMNS, VOLUME, Candles
 from trading.events import Refusal
+from trading.formatting import format_price
 from trading.indicator_rows import IndicatorRows
 from trading.orders import Side
 from trading.positions import StopMove
-from trading.prices import shown
 from trading.sizing import in_ticks
 from trading.strategies.faults import answered, brief, is_its_own, raised
 from trading.strategies.position_rule import ExitNow, MoveStop, PositionRule, PositionView
@@ -94,7 +94,7 @@ class TrailingStop(_Terms):
             return None
         distance = self._amount("distance", close)
         way = "below" if position.side is Side.BUY else "above"
-        reason = f"trailing_stop: {shown(distance)} {way} the close of {shown(close)}"
+        reason = f"trailing_stop: {format_price(distance)} {way} the close of {format_price(close)}"
         return MoveStop(close - position.side.sign * distance, reason)
 
 
@@ -129,7 +129,7 @@ class BreakEven(_Terms):
         if profit < self._amount("from_profit", position.entry_price) or profit <= offset:
             return None
         sign = position.side.sign
-        reason = f"break_even: the close of {shown(close)} is {shown(profit)} beyond the entry price"
+        reason = f"break_even: the close of {format_price(close)} is {format_price(profit)} beyond the entry price"
         return MoveStop(position.entry_price + sign * offset, reason)
 
 
@@ -199,7 +199,8 @@ class ExitRules:
             return None
         if _is_reached(best.stop_loss, close, position.side):
             return ExitNow(
-                f"{best.reason}; the close of {shown(close)} is at or beyond a stop at {shown(best.stop_loss)}"
+                f"{best.reason}; the close of {format_price(close)} is at or beyond a stop at "
+                f"{format_price(best.stop_loss)}"
             )
         return best
 
@@ -233,12 +234,12 @@ def is_tighter(stop: float, other: float | None, side: Side) -> bool:
 
 def moved(before: float | None, after: float, reason: str) -> str:
     """Return for the journal that a stop rests elsewhere."""
-    return f"stop {shown(before)} -> {shown(after)}: {reason}"
+    return f"stop {format_price(before)} -> {format_price(after)}: {reason}"
 
 
 def stays(stop: float | None, reason: str) -> str:
     """Return for the journal that a stop rests where it did."""
-    return f"the stop stays at {shown(stop)}: {reason}"
+    return f"the stop stays at {format_price(stop)}: {reason}"
 
 
 def rule_of(reason: str) -> str:

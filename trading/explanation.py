@@ -9,13 +9,13 @@ from trading.errors import Broken
 from trading.events import Regime, Signal, told_of
 from trading.exits import is_of_stop
 from trading.flow import SILENT
+from trading.formatting import format_price, format_units
 from trading.indicator_rows import IndicatorRows
 from trading.indicators import compute
 from trading.journal import Entry
 from trading.lifecycle import DesiredState
 from trading.orders import PROTECTIVE_LEGS, Fill, Leg, OrderRequest, OrderState, protective_order_id
 from trading.positions import Position
-from trading.prices import shown
 from trading.replay.result import Booked, Trade, trades_of
 from trading.risk import OK, Check
 from trading.strategies import Strategy
@@ -244,8 +244,8 @@ def _values(rows: IndicatorRows | None, terms: Terms) -> list[Value]:
 def _said(entry: Entry, signal: Signal | None, ruling: Ruling | None) -> str:
     if signal is not None:
         prices = ((" stop", signal.stop_loss), (" target", signal.take_profit), (" size", signal.size_units))
-        told = ",".join(f"{name} {shown(value)}" for name, value in prices if value is not None)
-        return f"{signal.side.value} at {shown(signal.price)}: {signal.reason}{f';{told}' if told else ''}"
+        told = ",".join(f"{name} {format_price(value)}" for name, value in prices if value is not None)
+        return f"{signal.side.value} at {format_price(signal.price)}: {signal.reason}{f';{told}' if told else ''}"
     if ruling is not None:
         return entry.decision
     return "nothing" if entry.decision == SILENT or is_of_stop(entry.decision) else f"was not asked: {entry.decision}"
@@ -320,7 +320,7 @@ def _headline(recorded: Recorded, orders: Sequence[OrderFate], fills: Sequence[F
     if not done:
         return f"no trade: {'; '.join(_unfilled(one) for one in orders)}"
     told = ", then ".join(
-        f"{fill.leg.value} {fill.side.value} {shown(fill.units)} at {shown(fill.price)}" for fill in done
+        f"{fill.leg.value} {fill.side.value} {format_units(fill.units)} at {format_price(fill.price)}" for fill in done
     )
     if ruling is None:
         return f"closed without a signal: {told}{_outcome(recorded, trades)}"
@@ -348,7 +348,7 @@ def _outcome(recorded: Recorded, trades: Sequence[Trade]) -> str:
         return f"; the position it closed made {closed.profit:+.2f}" if closed else ""
     if opened.exit_ms is None:
         return "; the position is open"
-    return f"; closed by {opened.exit_reason} at {shown(opened.exit_price)}, {opened.profit:+.2f}"
+    return f"; closed by {opened.exit_reason} at {format_price(opened.exit_price)}, {opened.profit:+.2f}"
 
 
 def holds(open_ms: int, timeframe: str, at_ms: int) -> bool:

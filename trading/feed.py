@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from trading import instants
+from trading.formatting import format_time
 from trading.lifecycle import ServiceState
 
 SILENT_CANDLES = 3
@@ -124,7 +124,7 @@ def feed_trouble(
     missing = _missing(memory, terms, memory.answered_ms)
     if missing <= SILENT_CANDLES or not _is_long(missing, terms):
         return None
-    newest = instants.shown(_newest_ms(memory))
+    newest = format_time(_newest_ms(memory))
     since = f"{missing} candles of {terms.timeframe} are missing since the one of {newest}, and the market is open"
     if memory.shown.newest_ms:
         return FeedTrouble(FeedTroubleKind.REPEATING, f"the source shows the same candle again: {since}", missing)

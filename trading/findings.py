@@ -1,21 +1,20 @@
 """The incidents, put into words: what was found, with the numbers."""
 
-from datetime import UTC, datetime
 from typing import get_args
 
 from trading.drawdown import HighWater
 from trading.errors import Rejected
 from trading.events import Signal
+from trading.formatting import format_price, format_time, format_units
 from trading.incidents import Incident, IncidentKind
 from trading.lifecycle import PositionPolicy
 from trading.orders import Fill, OpenOrder, OrderRequest, OrderState
 from trading.ports import Intent
 from trading.positions import Position, StopMove
-from trading.prices import shown
 
 
 def position_mismatch(symbol: str, ledger_units: float, venue_units: float) -> Incident:
-    reason = f"the ledger holds {shown(ledger_units)} units of {symbol}, the venue {shown(venue_units)}"
+    reason = f"the ledger holds {format_units(ledger_units)} units of {symbol}, the venue {format_units(venue_units)}"
     details = {"ledger_units": ledger_units, "venue_units": venue_units}
     return Incident(IncidentKind.POSITION_MISMATCH, symbol, "position", reason, details)
 
@@ -29,22 +28,23 @@ def order_lost(symbol: str, intent: Intent) -> Incident:
 
 def foreign_order(symbol: str, order: OpenOrder) -> Incident:
     name = order.client_order_id or order.venue_order_id
-    reason = f"{order.side.value} {shown(order.units)} ({name}) rests at the venue; we did not send it"
+    reason = f"{order.side.value} {format_units(order.units)} ({name}) rests at the venue; we did not send it"
     details = {"client_order_id": order.client_order_id, "venue_order_id": order.venue_order_id}
     return Incident(IncidentKind.FOREIGN_ORDER, symbol, order.venue_order_id, reason, details)
 
 
 def stray_stop(symbol: str, held: float, order: OpenOrder) -> Incident:
     reason = (
-        f"{order.side.value} {shown(order.units)} at {shown(order.price)} ({order.client_order_id}) rests at the venue "
-        f"and protects nothing: {shown(held)} units are held; were it filled, it would open a position"
+        f"{order.side.value} {format_units(order.units)} at {format_price(order.price)} "
+        f"({order.client_order_id}) rests at the venue "
+        f"and protects nothing: {format_units(held)} units are held; were it filled, it would open a position"
     )
     details = {"client_order_id": order.client_order_id, "units": order.units, "price": order.price}
     return Incident(IncidentKind.STRAY_STOP, symbol, order.client_order_id, reason, details)
 
 
 def unowned(position: Position) -> Incident:
-    reason = f"{shown(position.units)} units of {position.symbol} are open and no entry of ours opened them"
+    reason = f"{format_units(position.units)} units of {position.symbol} are open and no entry of ours opened them"
     details = {"units": position.units, "average_price": position.average_price}
     return Incident(IncidentKind.UNOWNED_POSITION, position.symbol, str(position.opened_ms), reason, details)
 
@@ -61,8 +61,8 @@ def stuck(symbol: str, intent: Intent, why: str) -> Incident:
 
 def unprotected(position: Position) -> Incident:
     reason = (
-        f"{shown(position.units)} units of {position.symbol} are open and no order at the venue ends them "
-        f"at their stop {shown(position.stop_loss)}"
+        f"{format_units(position.units)} units of {position.symbol} are open and no order at the venue ends them "
+        f"at their stop {format_price(position.stop_loss)}"
     )
     details = {"units": position.units, "stop_loss": position.stop_loss}
     return Incident(IncidentKind.UNPROTECTED, position.symbol, str(position.opened_ms), reason, details)
@@ -82,10 +82,11 @@ def quarantined(symbol: str, policy: PositionPolicy, cause: str, why: str) -> In
 
 
 def close_refused(symbol: str, position: Position, signal: Signal) -> Incident:
-    at = datetime.fromtimestamp(signal.open_ms / 1000, UTC)
     reason = (
-        f"{signal.strategy} asked to end {shown(position.units)} units of {symbol} at {shown(signal.price)} (candle of "
-        f"{at:%Y-%m-%d %H:%M} UTC: {signal.reason}) while the symbol was halted; they are open still, if nobody has "
+        f"{signal.strategy} asked to end {format_units(position.units)} units of {symbol} at "
+        f"{format_price(signal.price)} (candle of "
+        f"{format_time(signal.open_ms)}: {signal.reason}) while the symbol was halted; they are open "
+        "still, if nobody has "
         f"closed them: celery -A tasks trading flatten {symbol}"
     )
     details = {"strategy": signal.strategy, "units": position.units, "price": signal.price, "open_ms": signal.open_ms}
@@ -103,16 +104,17 @@ def max_drawdown(symbol: str, high: HighWater, balance: float, limit: float) -> 
 
 
 def words_of(request: OrderRequest) -> str:
-    return f"the {request.leg.value} {request.side.value} {shown(request.units)}"
+    return f"the {request.leg.value} {request.side.value} {format_units(request.units)}"
 
 
 def words_of_move(move: StopMove) -> str:
-    return f"the stop of {move.strategy} from {shown(move.before)} to {shown(move.after)}"
+    return f"the stop of {move.strategy} from {format_price(move.before)} to {format_price(move.after)}"
 
 
 def foreign_fill(fill: Fill) -> Incident:
     reason = (
-        f"the venue filled {fill.side.value} {shown(fill.units)} at {shown(fill.price)} ({fill.client_order_id}); we "
+        f"the venue filled {fill.side.value} {format_units(fill.units)} at {format_price(fill.price)} "
+        f"({fill.client_order_id}); we "
         "sent no such order, so it is not written down"
     )
     return Incident(IncidentKind.FOREIGN_FILL, fill.symbol, fill.fill_id, reason, _fill_details(fill))
@@ -120,7 +122,8 @@ def foreign_fill(fill: Fill) -> Incident:
 
 def late_fill(fill: Fill, state: OrderState) -> Incident:
     reason = (
-        f"{fill.leg.value} {fill.side.value} {shown(fill.units)} at {shown(fill.price)} ({fill.client_order_id}) was "
+        f"{fill.leg.value} {fill.side.value} {format_units(fill.units)} at {format_price(fill.price)} "
+        f"({fill.client_order_id}) was "
         f"filled after it had ended as {state.value}; the fill is written down"
     )
     return Incident(IncidentKind.LATE_FILL, fill.symbol, fill.fill_id, reason, _fill_details(fill))
@@ -128,7 +131,8 @@ def late_fill(fill: Fill, state: OrderState) -> Incident:
 
 def overfilled(symbol: str, identity: str, ordered: float, filled: float) -> Incident:
     reason = (
-        f"{shown(ordered)} units were ordered ({identity}) and {shown(filled)} were filled: a second order under its id"
+        f"{format_units(ordered)} units were ordered ({identity}) and {format_units(filled)} were "
+        "filled: a second order under its id"
     )
     return Incident(
         IncidentKind.OVERFILLED,

@@ -18,9 +18,9 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from trading import instants
 from trading.candles import HIGH, LOW, Candles
 from trading.errors import Broken, Rejected
+from trading.formatting import format_time
 from trading.orders import PROTECTIVE_LEGS, Leg, OrderRequest, OrderState, Side, protective_order_id
 from trading.tolerance import TOLERANCE, is_zero
 from trading.values import replace
@@ -369,7 +369,7 @@ def _impossible(order: Resting, price: float, market_ms: int, terms: FillTerms) 
         else "correct the candle"
     )
     whose = f"{terms.symbol}: " if terms.symbol else ""
-    at = f"in the candle at {instants.shown(market_ms)}"
+    at = f"in the candle at {format_time(market_ms)}"
     return f"{whose}order {order.client_order_id} would fill at {price:,.2f} {at}: {remedy}"
 
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, replace
 
 from trading import findings
 from trading.findings import words_of, words_of_move
+from trading.formatting import format_units
 from trading.incidents import Incident, IncidentKind
 from trading.lifecycle import DesiredState
 from trading.orders import ENDED_OTHERWISE, Leg, OpenOrder, OrderRequest, OrderState, VenueOrder, decided_open_ms
 from trading.ports import Intent
 from trading.positions import Position, StopMove
-from trading.prices import shown
 from trading.stops import is_protected, of_strategy, unsent
 from trading.tolerance import is_at_least, is_close
 from trading.trading_state import (
@@ -213,7 +213,9 @@ def told(action: Action) -> dict[str, str]:
     """Say in words what an action is about, JSON-safe."""
     match action:
         case Adopt(intent, order, state):
-            found = f"the venue has {words_of(intent.request)}: {state.value}, {shown(order.filled_units)} filled"
+            found = (
+                f"the venue has {words_of(intent.request)}: {state.value}, {format_units(order.filled_units)} filled"
+            )
         case Send(intent):
             found = f"the venue has no such order, so {words_of(intent.request)} is sent"
         case LetGo(intent, _, reason) | Leave(intent, reason):
@@ -301,7 +303,9 @@ def _adopt(intent: Intent, order: VenueOrder) -> Action | None:
     if is_whole:
         return None
     return Leave(
-        intent, f"{shown(_filled(intent, order))} units are filled, {shown(intent.filled_units)} are written down"
+        intent,
+        f"{format_units(_filled(intent, order))} units are filled, {format_units(intent.filled_units)} "
+        "are written down",
     )
 
 

@@ -6,10 +6,10 @@ from trading import findings
 from trading.candles import timeframe_ms
 from trading.entry_checks import Case, Entry, entry_of
 from trading.events import Signal, SignalSide
+from trading.formatting import format_price, format_units
 from trading.incidents import Incident
 from trading.limits import AccountLimits, RiskLimits
 from trading.orders import Leg, OrderRequest, Side, client_order_id
-from trading.prices import shown
 from trading.protections import Protection
 from trading.risk import OK, LedgerView, Planned, Verdict
 from trading.sizing import Levels, round_down
@@ -75,7 +75,7 @@ def _judge_close(case: Case) -> Verdict:
     held = case.position.units
     if case.view.has_unsettled_exit or (case.view.has_unsettled and not held):
         return _unsettled(case)
-    found = f"{shown(held)} units of {case.symbol} are open" if held else f"{case.symbol} has no open position"
+    found = f"{format_units(held)} units of {case.symbol} are open" if held else f"{case.symbol} has no open position"
     return case.ask("nothing_to_close", found, is_met=held != 0) or _exit(case)
 
 
@@ -87,11 +87,11 @@ def _judge_entry(case: Case) -> Verdict:
     if not held:
         return _entry(case)
     if not is_opposite:
-        reason = f"{shown(held)} units of {case.symbol} are open in the same direction"
+        reason = f"{format_units(held)} units of {case.symbol} are open in the same direction"
         return _refused(case, "position_open", reason)
     match case.limits.on_opposite_signal:
         case "ignore":
-            reason = f"{shown(held)} units of {case.symbol} are open the other way; on_opposite_signal is ignore"
+            reason = f"{format_units(held)} units of {case.symbol} are open the other way; on_opposite_signal is ignore"
             return _refused(case, "ignored", reason)
         case "close":
             return _exit(case)
@@ -116,7 +116,10 @@ def _exit(case: Case) -> Verdict:
     held = case.position.units
     side = Side.SELL if held > 0 else Side.BUY
     profit = case.position.unrealised(case.signal.price)
-    reason = f"close {shown(held)} units at {shown(case.signal.price)}, {profit:+.2f} before fees: {case.signal.reason}"
+    reason = (
+        f"close {format_units(held)} units at {format_price(case.signal.price)}, {profit:+.2f} before "
+        f"fees: {case.signal.reason}"
+    )
     return Verdict(OK, reason, (Planned(_request(case, Leg.EXIT, side, abs(held))),))
 
 
@@ -140,7 +143,10 @@ def _entry(case: Case) -> Verdict:
 def _accepted(case: Case, entry: Entry) -> Verdict:
     signal = case.signal
     request = _request(case, Leg.ENTRY, case.side, entry.units, entry.levels)
-    reason = f"{case.side} {shown(entry.units)} units at {shown(signal.price)}, risk {entry.risk:.2f}: {signal.reason}"
+    reason = (
+        f"{case.side} {format_units(entry.units)} units at {format_price(signal.price)}, risk "
+        f"{entry.risk:.2f}: {signal.reason}"
+    )
     return Verdict(OK, reason, (Planned(request, entry.risk),))
 
 

@@ -4,10 +4,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from trading.formatting import format_price
 from trading.lifecycle import DesiredState
 from trading.orders import Leg, OpenOrder, protective_order_id
 from trading.positions import Position, StopMove
-from trading.prices import shown
 from trading.tolerance import is_close
 from trading.trading_state import describe, permissions
 
@@ -39,8 +39,8 @@ def why_not_moved(
         return f"no order of ours opened the {position.units:g} units: what rests under them is not ours to move"
     side = 1 if position.units > 0 else -1
     if entry.stop_loss is not None and side * stop_loss < side * entry.stop_loss:
-        came = f"{shown(entry.stop_loss)}, the stop that the entry came with"
-        return f"{shown(stop_loss)} is beyond {came}: more would be lost there than was judged"
+        came = f"{format_price(entry.stop_loss)}, the stop that the entry came with"
+        return f"{format_price(stop_loss)} is beyond {came}: more would be lost there than was judged"
     return ""
 
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 
 from trading.events import Event, EventType, Signal
 from trading.findings import words_of_move
+from trading.formatting import format_price, format_units
 from trading.incidents import Incident
 from trading.orders import Fill, Leg, OrderRequest, VenueOrder, protective_order_id
 from trading.positions import Position, StopMove
-from trading.prices import shown
 from trading.risk import Verdict
 
 
@@ -22,7 +22,8 @@ def of_verdict(signal: Signal, verdict: Verdict, symbol: str, correlation_id: st
 
 def of_order(request: OrderRequest, order: VenueOrder, correlation_id: str) -> Event:
     reason = (
-        f"{request.leg.value}: {request.side.value} {shown(request.units)}, decided at {shown(request.reference_price)}"
+        f"{request.leg.value}: {request.side.value} {format_units(request.units)}, decided at "
+        f"{format_price(request.reference_price)}"
     )
     details = {
         "client_order_id": request.client_order_id,
@@ -87,7 +88,7 @@ def of_fill(fill: Fill, before: Position, after: Position, correlation_id: str) 
         "realised": realised,
         "position_units": after.units,
     }
-    text = f"{fill.leg.value}: {fill.side.value} {shown(fill.units)} at {shown(fill.price)}"
+    text = f"{fill.leg.value}: {fill.side.value} {format_units(fill.units)} at {format_price(fill.price)}"
 
     def event(kind: EventType) -> Event:
         return _event(kind, fill.symbol, correlation_id, fill.market_ms, text, details)

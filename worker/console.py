@@ -6,8 +6,17 @@ from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.text import Text
+
+from trading.formatting import format_profit
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def profit(amount: float) -> Text:
+    """Return an amount with its sign, green above zero and red below."""
+    text = format_profit(amount)
+    return Text(text, style={"+": "green", "-": "red"}.get(text[0], ""))
 
 
 class PlainConsole(Console):

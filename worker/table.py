@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -10,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from adapters.status import SymbolStatus
+from trading.formatting import format_minute, format_money, format_price_cell
+from worker.console import profit
 
 WIDE_COLUMNS = 150
 MIDDLE_COLUMNS = 110
@@ -51,13 +52,13 @@ def render(rows: Sequence[SymbolStatus], overview: Overview, *, width: int) -> R
 
 def _head(rows: Sequence[SymbolStatus], overview: Overview) -> Text:
     total = sum(row.realised + row.unrealised for row in rows)
-    balance = "unknown" if overview.balance is None else f"{overview.balance:,.2f}"
+    balance = "unknown" if overview.balance is None else format_money(overview.balance)
     first = Text.assemble(
         (overview.account, "bold"),
         "  balance ",
         (balance, "bold"),
         "  P&L ",
-        _profit(total),
+        profit(total),
         "  up ",
         uptime(overview.uptime_s),
     )
@@ -84,11 +85,17 @@ def _table(rows: Sequence[SymbolStatus], width: int) -> Table:
     if is_wide:
         table.add_column("last decision", ratio=1)
     for row in rows:
-        cells: list[RenderableType] = [row.symbol, _state_text(row), _when(row), _price(row.close), _position(row)]
+        cells: list[RenderableType] = [
+            row.symbol,
+            _state_text(row),
+            format_minute(row.candle_ms),
+            format_price_cell(row.close),
+            _position(row),
+        ]
         if is_middle:
-            cells += [_profit(row.realised), _profit(row.unrealised), str(row.orders_filled), row.regime]
+            cells += [profit(row.realised), profit(row.unrealised), str(row.orders_filled), row.regime]
         else:
-            cells.append(_profit(row.realised + row.unrealised))
+            cells.append(profit(row.realised + row.unrealised))
         table.add_row(*cells, *([_why(row)] if is_wide else []))
     return table
 
@@ -109,7 +116,7 @@ def _why(row: SymbolStatus) -> Text:
         return Text(row.halted or row.error, style="red")
     if row.said_ms is None:
         return Text(row.decision)
-    return Text(f"{datetime.fromtimestamp(row.said_ms / 1000, UTC):%H:%M}  {row.said}")
+    return Text(f"{format_minute(row.said_ms)[-5:]}  {row.said}")
 
 
 def _state_text(row: SymbolStatus) -> Text:
@@ -117,23 +124,8 @@ def _state_text(row: SymbolStatus) -> Text:
     return Text(row.state + age, style=STYLES.get(row.state, "bold red"))
 
 
-def _when(row: SymbolStatus) -> str:
-    return "-" if row.candle_ms is None else f"{datetime.fromtimestamp(row.candle_ms / 1000, UTC):%Y-%m-%d %H:%M}"
-
-
-def _price(price: float | None) -> str:
-    if price is None:
-        return "-"
-    return f"{price:,.2f}" if abs(price) >= 100 else f"{price:,.5f}"
-
-
 def _position(row: SymbolStatus) -> str:
-    return f"{row.units:+g} @ {_price(row.average_price)}" if row.units else "flat"
-
-
-def _profit(amount: float) -> Text:
-    style = "green" if amount > 0 else "red" if amount < 0 else ""
-    return Text(f"{amount:+,.2f}" if amount else "0.00", style=style)
+    return f"{row.units:+g} @ {format_price_cell(row.average_price)}" if row.units else "flat"
 
 
 def uptime(seconds: float) -> str:

@@ -11,7 +11,7 @@ from trading.candle_checks.gaps import Gap, GapKind, Hours, find_gaps
 from trading.candle_checks.order import later_twins, out_of_order
 from trading.candle_checks.values import value_faults
 from trading.candles import CLOSE, COLUMNS, HIGH, LOW, OPEN, VOLUME
-from trading.prices import shown
+from trading.formatting import format_price
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.int64]
@@ -95,7 +95,7 @@ class _Look:
         yield self._of_kind(GapKind.WEEKEND, Weight.NOTE)
         yield self._rows("no volume", Weight.NOTE, self._values[:, VOLUME] == 0, lambda _: "volume 0")
         flat = self._values[:, HIGH] == self._values[:, LOW]
-        yield self._rows("flat", Weight.NOTE, flat, lambda row: f"all at {shown(self._values[row, CLOSE])}")
+        yield self._rows("flat", Weight.NOTE, flat, lambda row: f"all at {format_price(self._values[row, CLOSE])}")
 
     def _rows(self, check: str, weight: Weight, flags: Flags, text: Callable[[int], str]) -> Found:
         rows = np.flatnonzero(flags)
@@ -105,7 +105,9 @@ class _Look:
         return Place(int(self._open_ms[row]), text, row)
 
     def _prices(self, row: int) -> str:
-        return ", ".join(f"{name} {shown(value)}" for name, value in zip(COLUMNS, self._values[row], strict=True))
+        return ", ".join(
+            f"{name} {format_price(value)}" for name, value in zip(COLUMNS, self._values[row], strict=True)
+        )
 
     def _twin(self, row: int, twins: NDArray[np.intp]) -> str:
         later = int(twins[row])

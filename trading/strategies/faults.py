@@ -9,8 +9,8 @@ from typing import Self
 
 from pydantic import ValidationError
 
-from trading import instants
 from trading.errors import Broken, Interrupted, Transient
+from trading.formatting import format_time
 
 _OURS = frozenset({"trading", "configs", "adapters", "tasks", "worker", "beat"})
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
@@ -68,12 +68,12 @@ def class_path(strategy: object) -> str:
 
 def at_candle(open_ms: int) -> str:
     """Return a candle for a message."""
-    return f"at the candle {instants.shown(open_ms)}"
+    return f"at the candle {format_time(open_ms)}"
 
 
 def from_candle(open_ms: int) -> str:
     """Return for a message candles that were asked about in one call: it is not known at which of them it failed."""
-    return f"from the candle {instants.shown(open_ms)} on"
+    return f"from the candle {format_time(open_ms)} on"
 
 
 def raised(

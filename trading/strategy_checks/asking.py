@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from trading import prices
 from trading.events import Signal
+from trading.formatting import format_price
 from trading.indicator_rows import IndicatorRows
 from trading.strategies import Strategy, StrategyFault
 from trading.strategies.asked import signals_of
@@ -63,7 +63,7 @@ def difference(expected: Signal | None, found: Signal | None) -> tuple[str, str,
 
 def shown(value: object) -> str:
     """Return a value for a message, numbers as prices are shown."""
-    return prices.shown(value) if value is None or isinstance(value, float) else repr(value)
+    return format_price(value) if value is None or isinstance(value, float) else repr(value)
 
 
 def _is_equal(left: float | None, right: float | None) -> bool:

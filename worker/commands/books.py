@@ -7,9 +7,11 @@ import click
 from msgspec import structs
 from rich.text import Text
 
+from trading.formatting import format_minute, format_price_cell, format_units_cell
 from worker.commands.access import Access
 from worker.commands.numbers import Whole
-from worker.commands.output import MIDDLE, WIDE, Column, make_console, minute, price, print_json, profit, table, units
+from worker.commands.output import MIDDLE, WIDE, Column, make_console, print_json, table
+from worker.console import profit
 
 Row = dict[str, Any]
 
@@ -85,15 +87,19 @@ def _order_state(row: Row) -> Text:
 
 
 def _filled(row: Row) -> str:
-    return f"{units(row['filled_units'])} of {units(row['units'])}" if row["units"] else units(row["filled_units"])
+    return (
+        f"{format_units_cell(row['filled_units'])} of {format_units_cell(row['units'])}"
+        if row["units"]
+        else format_units_cell(row["filled_units"])
+    )
 
 
-_TIME = Column("time (UTC)", lambda row: minute(row["market_ms"]))
+_TIME = Column("time (UTC)", lambda row: format_minute(row["market_ms"]))
 _SYMBOL = Column("symbol", lambda row: row["symbol"], style="bold")
 _SIDE = Column("side", lambda row: row["side"])
 _LEG = Column("leg", lambda row: row["leg"])
-_STOP = Column("stop", lambda row: price(row["stop_loss"]), least_width=MIDDLE, is_number=True)
-_TARGET = Column("target", lambda row: price(row["take_profit"]), least_width=MIDDLE, is_number=True)
+_STOP = Column("stop", lambda row: format_price_cell(row["stop_loss"]), least_width=MIDDLE, is_number=True)
+_TARGET = Column("target", lambda row: format_price_cell(row["take_profit"]), least_width=MIDDLE, is_number=True)
 _STRATEGY = Column("strategy", lambda row: row["strategy"], least_width=WIDE)
 _ORDER = Column("client order id", lambda row: row["client_order_id"], least_width=WIDE, style="dim")
 
@@ -104,7 +110,7 @@ ORDERS = (
     _LEG,
     Column("filled", _filled, is_number=True),
     Column("state", _order_state),
-    Column("decided at", lambda row: price(row["reference_price"]), least_width=MIDDLE, is_number=True),
+    Column("decided at", lambda row: format_price_cell(row["reference_price"]), least_width=MIDDLE, is_number=True),
     _STOP,
     _TARGET,
     _STRATEGY,
@@ -115,8 +121,8 @@ FILLS = (
     _SYMBOL,
     _SIDE,
     Column("leg", lambda row: f"{row['leg']}, adopted" if row.get("adjustment") else row["leg"]),
-    Column("units", lambda row: units(row["units"]), is_number=True),
-    Column("price", lambda row: price(row["price"]), is_number=True),
+    Column("units", lambda row: format_units_cell(row["units"]), is_number=True),
+    Column("price", lambda row: format_price_cell(row["price"]), is_number=True),
     Column("fee", lambda row: f"{row['fee']:,.2f}", least_width=MIDDLE, is_number=True),
     Column("realised", lambda row: profit(row["realised"]), is_number=True),
     _STRATEGY,
@@ -125,8 +131,8 @@ FILLS = (
 POSITIONS = (
     _SYMBOL,
     Column("units", lambda row: f"{row['units']:+g}" if row["units"] else "flat", is_number=True),
-    Column("average", lambda row: price(row["average_price"] or None), is_number=True),
-    Column("opened (UTC)", lambda row: minute(row["opened_ms"] or None)),
+    Column("average", lambda row: format_price_cell(row["average_price"] or None), is_number=True),
+    Column("opened (UTC)", lambda row: format_minute(row["opened_ms"] or None)),
     _STOP,
     _TARGET,
     Column("realised", lambda row: profit(row["realised"]), is_number=True),

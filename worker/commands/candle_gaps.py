@@ -10,10 +10,10 @@ from adapters.sources.file import place_of
 from trading.candle_checks import GapKind, find_gaps
 from trading.candles import Candles, timeframe_ms
 from trading.errors import BadCandle
+from trading.formatting import format_minute
 from trading.session import Session
 from worker.commands.candle_files import look_at
 from worker.commands.outcome import ExitCode, Failed
-from worker.commands.output import minute
 
 CONVERT = "celery -A tasks trading candles convert"
 
@@ -44,7 +44,8 @@ def missing_words(missing: Missing) -> str:
     """Return what to say of candles that are missing."""
     holes = "1 hole" if missing.holes == 1 else f"{missing.holes:,} holes, the first"
     return (
-        f"{missing.candles:,} candles are missing within its sessions, in {holes} after {minute(missing.first_ms)} UTC"
+        f"{missing.candles:,} candles are missing within its sessions, in {holes} after "
+        f"{format_minute(missing.first_ms)} UTC"
     )
 
 

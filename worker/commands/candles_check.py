@@ -10,6 +10,7 @@ from rich.text import Text
 
 from adapters.candle_files import NO_TIME, CandleFileError, RawCandles, Zone, read_raw
 from trading.candle_checks import Found, Market, Place, Weight, examine, timeframe_of
+from trading.formatting import format_minute
 from worker.commands.candle_files import (
     FILE,
     JSON,
@@ -23,7 +24,7 @@ from worker.commands.candle_files import (
     told_length,
 )
 from worker.commands.outcome import ExitCode
-from worker.commands.output import Column, make_console, minute, print_json, table
+from worker.commands.output import Column, make_console, print_json, table
 
 STYLES = {Weight.WRONG: "bold red", Weight.DOUBT: "yellow", Weight.NOTE: ""}
 SHOWN = {Weight.WRONG: 3, Weight.DOUBT: 3, Weight.NOTE: 1}
@@ -99,7 +100,7 @@ def _as_dict(finding: Found, lines: Sequence[int]) -> dict[str, Any]:
 def _tell(answer: dict[str, Any], findings: Sequence[Found], lines: Sequence[int]) -> None:
     console = make_console()
     hours = f"trading hours of {answer['hours_of']}" if answer["hours_of"] else "trading hours guessed (see --symbol)"
-    span = f"{minute(answer['first_ms'])} to {minute(answer['last_ms'])} UTC"
+    span = f"{format_minute(answer['first_ms'])} to {format_minute(answer['last_ms'])} UTC"
     head = f"{answer['file']}: {answer['rows']:,} rows of {answer['timeframe'] or 'no known timeframe'}, {span}"
     console.tell(Text(f"{head}\n{answer['layout']}; {hours}{left_out_words(answer['columns_left_out'])}\n"))
     columns = (
@@ -125,6 +126,6 @@ def _first(finding: Found, lines: Sequence[int]) -> Text:
 
 
 def _place(place: Place, lines: Sequence[int]) -> str:
-    when = "" if place.open_ms is None else f"{minute(place.open_ms)}, "
+    when = "" if place.open_ms is None else f"{format_minute(place.open_ms)}, "
     line = "" if place.row is None else f"line {lines[place.row]:,}, "
     return f"{when}{line}{place.text}"

@@ -23,6 +23,7 @@ from adapters.candle_files import (
 )
 from trading.candle_checks import timeframe_of, usual_spacing_ms
 from trading.candles import Candles
+from trading.formatting import format_minute
 from trading.resampling import Lack, Resampled, resample
 from worker.commands.candle_files import (
     FILE,
@@ -39,7 +40,7 @@ from worker.commands.candle_files import (
     told_length,
 )
 from worker.commands.outcome import ExitCode, Failed
-from worker.commands.output import Column, make_console, minute, print_json, table
+from worker.commands.output import Column, make_console, print_json, table
 
 OUT = click.argument("out", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT")
 SHOWN = 3
@@ -230,7 +231,9 @@ def _lack_lines(done: Resampled) -> str:
 
 def _times(opens: NDArray[np.int64]) -> str:
     """Return the first few times in words."""
-    return ", ".join(minute(at) for at in opens[:SHOWN].tolist()) + (", ..." if len(opens) > SHOWN else "") + " UTC"
+    return (
+        ", ".join(format_minute(at) for at in opens[:SHOWN].tolist()) + (", ..." if len(opens) > SHOWN else "") + " UTC"
+    )
 
 
 def _tell_unplayable(candles: Candles, timeframe: str) -> None:
@@ -254,4 +257,4 @@ def _unplayable_words(opens: NDArray[np.int64], timeframe: str) -> str:
 
 
 def _tell_written(out: Path, candles: Candles) -> None:
-    click.echo(f"{out}: {minute(int(candles.open_ms[0]))} to {minute(candles.last_open_ms)} UTC")
+    click.echo(f"{out}: {format_minute(int(candles.open_ms[0]))} to {format_minute(candles.last_open_ms)} UTC")

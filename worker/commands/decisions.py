@@ -6,10 +6,11 @@ import click
 from rich.text import Text
 
 from adapters.journal import JournalReader
+from trading.formatting import format_minute, format_price_cell
 from trading.journal import Entry
 from worker.commands.access import Access
 from worker.commands.books import JSON, LIMIT, Row
-from worker.commands.output import MIDDLE, Column, make_console, minute, price, print_json, table
+from worker.commands.output import MIDDLE, Column, make_console, print_json, table
 
 STYLES = {"accepted": "green", "refused": "red", "dry": "yellow"}
 
@@ -78,8 +79,8 @@ def _outcome(row: Any) -> Text:
 
 
 COLUMNS = (
-    Column("candle (UTC)", lambda row: minute(row["open_ms"])),
-    Column("close", lambda row: price(row["close"]), is_number=True),
+    Column("candle (UTC)", lambda row: format_minute(row["open_ms"])),
+    Column("close", lambda row: format_price_cell(row["close"]), is_number=True),
     Column("regime", lambda row: row["regime"] or "-", least_width=MIDDLE),
     Column("signal", _outcome),
     Column("decision", lambda row: row["decision"], is_prose=True),

@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 
 import click
 from rich.table import Table
@@ -12,9 +11,10 @@ from rich.text import Text
 from adapters.redis_bus import RedisEventBus
 from trading.errors import Transient
 from trading.events import LOCAL_ONLY, Event, EventType
+from trading.formatting import format_minute, format_second
 from worker.commands.access import Access
 from worker.commands.books import LIMIT
-from worker.commands.output import MIDDLE, WIDE, Output, make_console, minute
+from worker.commands.output import MIDDLE, WIDE, Output, make_console
 
 Entry = tuple[str, int, Event]
 """Stream id, wall time in milliseconds since the epoch, event."""
@@ -119,13 +119,13 @@ class _Lines:
 
     def __call__(self, entry: Entry) -> None:
         _, at_ms, event = entry
-        at = datetime.fromtimestamp(at_ms / 1000, UTC)
+        at = format_second(at_ms)
         width = self._console.width
         grid = Table.grid(padding=(0, 2, 0, 0), expand=True)
-        when = f"{at:%Y-%m-%d %H:%M:%SZ}" if width >= MIDDLE else f"{at:%H:%M:%SZ}"
+        when = f"{at}Z" if width >= MIDDLE else f"{at[-8:]}Z"
         cells = [(when, len(when), "dim")]
         if width >= WIDE:
-            market = f"market {minute(event.market_ms)}Z" if event.market_ms else ""
+            market = f"market {format_minute(event.market_ms)}Z" if event.market_ms else ""
             cells.append((market, len("market 2025-01-01 00:00Z"), "dim"))
         cells.append((event.symbol or "account", self._symbol_columns, "bold"))
         cells.append((event.type.value, TYPE_COLUMNS, "red" if event.type in FAILURES else "cyan"))

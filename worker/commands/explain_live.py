@@ -15,12 +15,12 @@ from configs.load import SystemConfig
 from trading.candles import Candles, timeframe_ms
 from trading.events import Event, Regime, correlation_id
 from trading.explanation import Explanation, Happening, OrderFate, Recorded, Ruling, Terms, explain, holds, of_strategy
+from trading.formatting import format_minute
 from trading.journal import Entry, candles_of
 from trading.orders import OrderState
 from trading.risk import Check
 from worker.commands.access import Access
 from worker.commands.outcome import ExitCode, Failed
-from worker.commands.output import minute
 
 _BEFORE_MS = 600_000
 """Events of a candle are looked for from so long before it was committed: clocks may differ."""
@@ -158,7 +158,7 @@ def _from_ledger(access: Access, journal: JournalReader, before: list[Entry], sy
         cause = correlation_id(symbol, timeframe, row["open_ms"])
         return Entry(row["open_ms"], row["reason"], Regime.UNKNOWN.value, row["correlation_id"] or cause)
     why = _why_none(access.system, journal, before, symbol, at_ms, access.settings.journal_max_len)
-    raise Failed(ExitCode.NO, f"no candle of {symbol} at {minute(at_ms)} UTC: {why}")
+    raise Failed(ExitCode.NO, f"no candle of {symbol} at {format_minute(at_ms)} UTC: {why}")
 
 
 def _why_none(
@@ -172,12 +172,12 @@ def _why_none(
         return "nothing was decided on it yet: celery -A tasks trading status shows how it stands"
     if not before:
         return (
-            f"its journal reaches back to {minute(oldest.open_ms)} UTC, and the ledger knows of no signal then; "
+            f"its journal reaches back to {format_minute(oldest.open_ms)} UTC, and the ledger knows of no signal then; "
             f"a journal holds the newest {journal_max_len:,} candles (TRADING__JOURNAL_MAX_LEN)"
         )
     if later is None:
-        return f"the newest candle that was decided is that of {minute(before[-1].open_ms)} UTC: not yet"
+        return f"the newest candle that was decided is that of {format_minute(before[-1].open_ms)} UTC: not yet"
     if not is_open(at_ms):
         return f"the market was closed; it is open {config.session.hours}"
     first_ms = before[-1].open_ms + length_ms
-    return f"a gap: the source had no candle between {minute(first_ms)} and {minute(later.open_ms)} UTC"
+    return f"a gap: the source had no candle between {format_minute(first_ms)} and {format_minute(later.open_ms)} UTC"

@@ -1,7 +1,6 @@
 """The page of `trading explain`."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 
 from rich.console import RenderableType
 from rich.table import Table
@@ -9,10 +8,12 @@ from rich.text import Text
 
 from trading.exits import is_of_stop
 from trading.explanation import Explanation, OrderFate, Protective
+from trading.formatting import format_minute, format_price_cell, format_second, format_units_cell
 from trading.orders import Fill
 from trading.replay.result import Trade
 from worker.commands.books import STATE_STYLES
-from worker.commands.output import make_console, minute, price, profit, units
+from worker.commands.output import make_console
+from worker.console import profit
 
 _LABEL_COLUMNS = 10
 
@@ -30,7 +31,7 @@ def tell(found: Explanation, *, is_named: bool = False) -> None:
     for label, cells in _sections(found, is_named=is_named):
         for number, cell in enumerate(cells):
             page.add_row("" if number else label, cell)
-    head = Text(f"{found.symbol} {found.timeframe} {minute(found.entry.open_ms)} UTC", style="bold")
+    head = Text(f"{found.symbol} {found.timeframe} {format_minute(found.entry.open_ms)} UTC", style="bold")
     style = "green" if found.headline.startswith("traded") else "yellow"
     console.tell(Text.assemble(head, "  ", (found.headline, style)))
     console.tell(page)
@@ -59,11 +60,13 @@ def _candle(found: Explanation) -> str:
     entry = found.entry
     if entry.values is None:
         return (
-            f"close {price(entry.close)}; the rest was not recorded" if entry.close else "not in the journal any more"
+            f"close {format_price_cell(entry.close)}; the rest was not recorded"
+            if entry.close
+            else "not in the journal any more"
         )
     names = ("open", "high", "low", "close")
-    told = ", ".join(f"{name} {price(value)}" for name, value in zip(names, entry.values, strict=False))
-    seen = f"; seen at {_second(entry.as_of_ms)} UTC of the market" if entry.as_of_ms is not None else ""
+    told = ", ".join(f"{name} {format_price_cell(value)}" for name, value in zip(names, entry.values, strict=False))
+    seen = f"; seen at {format_second(entry.as_of_ms)} UTC of the market" if entry.as_of_ms is not None else ""
     return f"{told}, volume {entry.values[-1]:g}{seen}"
 
 
@@ -96,38 +99,42 @@ def _order(order: OrderFate, protective: Sequence[Protective], fills: Sequence[F
     state = (order.state.value, STATE_STYLES.get(order.state.value, "yellow"))
     note = f", {order.note}" if order.note else ""
     yield Text.assemble(
-        f"{request.leg.value} {request.side.value} {units(request.units)} ",
-        f"decided at {price(request.reference_price)}: ",
+        f"{request.leg.value} {request.side.value} {format_units_cell(request.units)} ",
+        f"decided at {format_price_cell(request.reference_price)}: ",
         state,
-        f", {units(order.filled_units)} filled{note}  ",
+        f", {format_units_cell(order.filled_units)} filled{note}  ",
         (request.client_order_id, "dim"),
     )
     yield from _fills(request.client_order_id, fills)
     for one in protective:
         if one.client_order_id.rpartition("-")[2] == request.client_order_id.rpartition("-")[2]:
-            yield Text.assemble(f"  {one.leg.value} at {price(one.price)}: {one.state}  ", (one.client_order_id, "dim"))
+            yield Text.assemble(
+                f"  {one.leg.value} at {format_price_cell(one.price)}: {one.state}  ", (one.client_order_id, "dim")
+            )
             yield from _fills(one.client_order_id, fills)
 
 
 def _fills(client_order_id: str, fills: Sequence[Fill]) -> Iterator[Text]:
     for fill in fills:
         if fill.client_order_id == client_order_id:
-            told = f"{fill.side.value} {units(fill.units)} at {price(fill.price)}, fee {fill.fee:,.2f}"
-            yield Text(f"    filled {_second(fill.market_ms)} UTC: {told}")
+            told = (
+                f"{fill.side.value} {format_units_cell(fill.units)} at {format_price_cell(fill.price)}, fee "
+                f"{fill.fee:,.2f}"
+            )
+            yield Text(f"    filled {format_second(fill.market_ms)} UTC: {told}")
 
 
 def _trade(trade: Trade) -> Text:
-    opened = f"{trade.side.value} {units(trade.units)} at {price(trade.entry_price)} on {minute(trade.entry_ms)} UTC"
+    opened = (
+        f"{trade.side.value} {format_units_cell(trade.units)} at {format_price_cell(trade.entry_price)} "
+        f"on {format_minute(trade.entry_ms)} UTC"
+    )
     if trade.exit_ms is None:
         return Text(f"{opened}; still open")
     how = (trade.exit_reason or "").replace("_", " ")
-    told = f"{opened}; closed by {how} at {price(trade.exit_price)} on {minute(trade.exit_ms)} UTC, "
+    told = f"{opened}; closed by {how} at {format_price_cell(trade.exit_price)} on {format_minute(trade.exit_ms)} UTC, "
     return Text.assemble(told, profit(trade.profit), f" after {trade.fees:,.2f} fees")
 
 
 def _event(at_ms: int, kind: str, reason: str) -> Text:
-    return Text.assemble((f"{_second(at_ms)}  ", "dim"), (f"{kind}  ", "cyan"), reason)
-
-
-def _second(at_ms: int) -> str:
-    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
+    return Text.assemble((f"{format_second(at_ms)}  ", "dim"), (f"{kind}  ", "cyan"), reason)

@@ -7,13 +7,13 @@ from adapters.replay import replay
 from trading.candles import CLOSE, timeframe_ms
 from trading.events import correlation_id
 from trading.explanation import Explanation, OrderFate, Recorded, Ruling, explain, holds, of_strategy
+from trading.formatting import format_minute
 from trading.journal import Entry
 from trading.orders import PROTECTIVE_LEGS, OrderRequest
 from trading.replay import Decision, Order, Replay
 from trading.risk import Check
 from worker.commands.candle_gaps import telling_bad_candles
 from worker.commands.outcome import ExitCode, Failed
-from worker.commands.output import minute
 from worker.commands.replay import configured, recorded
 
 
@@ -32,9 +32,11 @@ def explain_replay(symbol: str, at_ms: int, file: Path, settings: tuple[str, ...
     place = int(one.open_ms.searchsorted(at_ms, side="right")) - 1
     if place < 0 or not holds(int(one.open_ms[place]), timeframe, at_ms):
         is_open = system.symbols[symbol].session.may_be_open(at_ms)
-        span = f"{minute(int(one.open_ms[0]))} to {minute(one.last_open_ms)} UTC" if len(one) else "none"
+        span = f"{format_minute(int(one.open_ms[0]))} to {format_minute(one.last_open_ms)} UTC" if len(one) else "none"
         why = "" if is_open else f"; the market was closed, it is open {system.symbols[symbol].session.hours}"
-        raise Failed(ExitCode.NO, f"no candle of {symbol} at {minute(at_ms)} UTC in {file}, which has {span}{why}")
+        raise Failed(
+            ExitCode.NO, f"no candle of {symbol} at {format_minute(at_ms)} UTC in {file}, which has {span}{why}"
+        )
     with telling_bad_candles({symbol: file}):
         result = replay(system, candles)
     open_ms = int(one.open_ms[place])

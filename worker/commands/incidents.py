@@ -2,13 +2,13 @@
 
 import getpass
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 from rich.text import Text
 
 from tasks.flow import RESOLVE
+from trading.formatting import format_second
 from trading.incidents import IncidentKind
 from worker.commands.access import Access
 from worker.commands.books import JSON, LIMIT
@@ -118,14 +118,12 @@ def _tell_resolved(row: Row, left: Sequence[Row]) -> None:
         click.echo(f"still open: incident {one['id']}, {one['kind']}: {one['reason']}")
 
 
-def _when(at_ms: int | None) -> str:
-    return "-" if at_ms is None else f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M:%S}"
-
-
 def _said(row: Row) -> Text:
     if row["resolved_at_ms"] is None:
         return Text(row["reason"])
-    return Text.assemble(row["reason"], (f"\nresolved {_when(row['resolved_at_ms'])}: {row['resolution']}", "dim"))
+    return Text.assemble(
+        row["reason"], (f"\nresolved {format_second(row['resolved_at_ms'])}: {row['resolution']}", "dim")
+    )
 
 
 def _halts(row: Row) -> Text:
@@ -136,7 +134,7 @@ def _halts(row: Row) -> Text:
 
 COLUMNS = (
     Column("id", lambda row: str(row["id"]), is_number=True, style="bold"),
-    Column("since (UTC)", lambda row: _when(row["opened_at_ms"])),
+    Column("since (UTC)", lambda row: format_second(row["opened_at_ms"])),
     Column("symbol", lambda row: row["symbol"], style="bold"),
     Column("state", _halts),
     Column("kind", lambda row: row["kind"]),

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import click
 
-from worker.commands.output import minute
+from trading.formatting import format_minute
 
 FIRST_MS, LAST_MS = 0, 7_258_118_400_000
 """From 1970 up to 2200, UTC."""
@@ -35,4 +35,4 @@ def in_order(from_ms: int | None, to_ms: int | None) -> None:
     if from_ms is None or to_ms is None or from_ms < to_ms:
         return
     hint = "they are reversed" if from_ms > to_ms else "candles from --to on are left out, so nothing is between them"
-    raise click.UsageError(f"--from {minute(from_ms)} UTC is not before --to {minute(to_ms)} UTC: {hint}")
+    raise click.UsageError(f"--from {format_minute(from_ms)} UTC is not before --to {format_minute(to_ms)} UTC: {hint}")

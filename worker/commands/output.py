@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -89,25 +88,3 @@ def table(columns: Sequence[Column], rows: Iterable[Any], *, width: int) -> Tabl
     for row in rows:
         drawn.add_row(*(column.cell(row) for column in shown))
     return drawn
-
-
-def minute(at_ms: int | None) -> str:
-    """Return a market time, UTC, to the minute."""
-    return "-" if at_ms is None else f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M}"
-
-
-def price(value: float | None) -> str:
-    """Return a price in quote currency; small ones keep more digits."""
-    if value is None:
-        return "-"
-    return f"{value:,.2f}" if abs(value) >= 100 else f"{value:,.5f}"
-
-
-def units(value: float | None) -> str:
-    return "-" if value is None else f"{value:g}"
-
-
-def profit(value: float) -> Text:
-    """Return an amount with its sign, green above zero and red below."""
-    style = "green" if value > 0 else "red" if value < 0 else ""
-    return Text(f"{value:+,.2f}" if value else "0.00", style=style)

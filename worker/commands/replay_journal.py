@@ -10,10 +10,11 @@ from rich.text import Text
 from adapters.read_recording import Found, read_recording
 from adapters.replay_recorded import replay_recorded
 from configs.load import SystemConfig
+from trading.formatting import format_minute
 from trading.replay.comparison import Comparison, Difference, compare
 from worker.commands.access import Access
 from worker.commands.outcome import ExitCode, Failed
-from worker.commands.output import Column, make_console, minute, print_json, table
+from worker.commands.output import Column, make_console, print_json, table
 from worker.commands.progress import progress_bar
 
 _COUNTED = ("candles", "decisions", "orders", "fills")
@@ -82,7 +83,7 @@ def as_dict(comparison: Comparison, found: Found) -> dict[str, Any]:
 def _tell(comparison: Comparison, found: Found) -> None:
     console = make_console()
     for symbol, track in found.recording.tracks.items():
-        span = f"{minute(track.begin_ms)} to {minute(track.entries[-1].open_ms)} UTC"
+        span = f"{format_minute(track.begin_ms)} to {format_minute(track.entries[-1].open_ms)} UTC"
         console.tell(Text(f"{symbol} {track.timeframe}: {len(track.entries):,} candles, {span}", style="dim"))
     counted = ", ".join(f"{comparison.counts[part]:,} {part}" for part in _COUNTED)
     if comparison.differences:
@@ -100,7 +101,7 @@ def _tell(comparison: Comparison, found: Found) -> None:
 
 def _tell_difference(tell: Any, found: Difference, width: int) -> None:
     name = " ".join(str(part) for part in found.key)
-    tell(Text(f"{found.part[:-1]} {name} at {minute(found.market_ms)} UTC"))
+    tell(Text(f"{found.part[:-1]} {name} at {format_minute(found.market_ms)} UTC"))
     if found.recorded is None or found.replayed is None:
         where, row = ("replay", found.replayed) if found.recorded is None else ("live run", found.recorded)
         tell(Text(f"only in the {where}: {_words(row or {})}"))

@@ -12,12 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from adapters.recording import TOO_FEW
+from trading.formatting import format_minute
 from trading.replay import Replay, Trade
 from trading.replay.result import Floats
 from trading.report import Report
 from trading.report.tables import Group
 from worker.commands.candle_gaps import Missing, missing_words
-from worker.commands.output import Column, make_console, minute, profit, table
+from worker.commands.output import Column, make_console, table
+from worker.console import profit
 from worker.report.metrics import Section, caveat, sections_of
 from worker.report.words import percent, ratio
 
@@ -73,7 +75,7 @@ def tell(result: Replay, report: Report, missing: Mapping[str, Missing], took_s:
     console = make_console()
     count = sum(len(candles) for candles in result.candles.values())
     for symbol, candles in result.candles.items():
-        span = f"{minute(int(candles.open_ms[0]))} to {minute(candles.last_open_ms)} UTC"
+        span = f"{format_minute(int(candles.open_ms[0]))} to {format_minute(candles.last_open_ms)} UTC"
         console.tell(Text(f"{symbol} {result.timeframes[symbol]}: {len(candles):,} candles, {span}"))
         if missing[symbol].candles:
             console.tell(Text(f"{symbol}: {missing_words(missing[symbol])}", style="yellow"))

@@ -13,8 +13,10 @@ from rich.text import Text
 from adapters.status import LEFT_OPEN, SymbolStatus, read_status, unconfigured
 from configs.settings import resolve_redis_url
 from trading.errors import Transient
+from trading.formatting import format_minute, format_price_cell
 from worker.commands.access import Access
-from worker.commands.output import MIDDLE, WIDE, Column, make_console, minute, price, print_json, profit, table
+from worker.commands.output import MIDDLE, WIDE, Column, make_console, print_json, table
+from worker.console import profit
 from worker.launcher import shown_address
 from worker.table import STYLES, uptime
 
@@ -121,7 +123,7 @@ def _state(row: SymbolStatus) -> Text:
 
 
 def _position(row: SymbolStatus) -> str:
-    return f"{row.units:+g} @ {price(row.average_price)}" if row.units else "flat"
+    return f"{row.units:+g} @ {format_price_cell(row.average_price)}" if row.units else "flat"
 
 
 def _age(row: SymbolStatus) -> str:
@@ -135,15 +137,15 @@ def _last(row: SymbolStatus) -> Text:
         return Text(row.error, style="red")
     if row.said_ms is None:
         return Text(row.decision or "nothing yet")
-    return Text.assemble((f"{minute(row.said_ms)}  ", "dim"), row.said)
+    return Text.assemble((f"{format_minute(row.said_ms)}  ", "dim"), row.said)
 
 
 COLUMNS = (
     Column("symbol", lambda row: row.symbol, style="bold"),
     Column("state", _state),
     Column("fetched", _age, least_width=MIDDLE),
-    Column("candle (UTC)", lambda row: minute(row.candle_ms)),
-    Column("close", lambda row: price(row.close), is_number=True),
+    Column("candle (UTC)", lambda row: format_minute(row.candle_ms)),
+    Column("close", lambda row: format_price_cell(row.close), is_number=True),
     Column("position", _position, is_number=True),
     Column("P&L", lambda row: profit(row.realised + row.unrealised), is_number=True),
     Column("realised", lambda row: profit(row.realised), least_width=WIDE, is_number=True),

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 import click
 from rich.text import Text
 
+from trading.formatting import format_minute
 from trading.strategy_checks import CheckName, Finding, Report
 from worker.commands.output import Column, make_console, table
 
@@ -108,8 +108,7 @@ def _found(report: Report, check: CheckName) -> Text:
 
 
 def _line(finding: Finding) -> Text:
-    at = f"{datetime.fromtimestamp(finding.open_ms / 1000, UTC):%Y-%m-%d %H:%M}"
-    where = f"{at}, {finding.series}, "
+    where = f"{format_minute(finding.open_ms)}, {finding.series}, "
     values = (": expected ", finding.expected, ", found ", (finding.found, "red"))
     return Text.assemble(where, (finding.column, "bold"), *values)
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from html import escape as text
 from typing import Any
 
+from trading.formatting import format_money, format_price_cell, format_profit
 from trading.report import Report, Statistics
 from trading.report.tables import Group
 from worker.report import metrics as names
-from worker.report.words import duration, money, percent, price, ratio
+from worker.report.words import duration, percent, ratio
 
 __all__ = ["caveat", "headlines", "metrics", "sentences", "tables", "text"]
 
@@ -103,10 +104,6 @@ def _count(value: int) -> str:
     return f"{value:,}"
 
 
-def _signed_money(value: float) -> str:
-    return money(value, signed=True)
-
-
 def _signed_percent(value: float | None) -> str:
     return percent(value, signed=True)
 
@@ -120,12 +117,12 @@ def _group_columns(title: str) -> Sequence[_Column]:
         _Column("Trades", lambda group: group.trades, _count),
         _Column("Won", lambda group: group.wins, _count),
         _Column("Win rate", lambda group: group.win_rate, percent),
-        _Column("Profit", lambda group: group.profit, _signed_money, is_toned=True),
-        _Column("Expectancy", lambda group: group.expectancy, _signed_money, is_toned=True),
+        _Column("Profit", lambda group: group.profit, format_profit, is_toned=True),
+        _Column("Expectancy", lambda group: group.expectancy, format_profit, is_toned=True),
         _Column("Profit factor", lambda group: group.profit_factor, ratio),
-        _Column("Best", lambda group: group.best, _signed_money),
-        _Column("Worst", lambda group: group.worst, _signed_money),
-        _Column("Fees", lambda group: group.fees, money),
+        _Column("Best", lambda group: group.best, format_profit),
+        _Column("Worst", lambda group: group.worst, format_profit),
+        _Column("Fees", lambda group: group.fees, format_money),
         _Column("Avg. duration", lambda group: group.average_duration_s, duration),
     )
 
@@ -133,15 +130,15 @@ def _group_columns(title: str) -> Sequence[_Column]:
 _MONTH = (
     _Column("Month", lambda month: month.month),
     _Column("Change", lambda month: month.change, _signed_percent, is_toned=True),
-    _Column("Realised", lambda month: month.profit, _signed_money, is_toned=True),
+    _Column("Realised", lambda month: month.profit, format_profit, is_toned=True),
     _Column("Trades", lambda month: month.trades, _count),
     _Column("Won", lambda month: month.wins, _count),
     _Column("Deepest drawdown", lambda month: month.deepest, percent),
 )
 _MARKET = (
     _Column("Symbol", lambda row: row.symbol),
-    _Column("First close", lambda row: row.first_close, price),
-    _Column("Last close", lambda row: row.last_close, price),
+    _Column("First close", lambda row: row.first_close, format_price_cell),
+    _Column("Last close", lambda row: row.last_close, format_price_cell),
     _Column("Change", lambda row: row.change, _signed_percent, is_toned=True),
 )
 _REFUSAL = (

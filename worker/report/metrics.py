@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from trading.formatting import NONE, format_minute, format_money, format_profit
 from trading.report import Report, Statistics
-from worker.report.words import NONE, duration, minute, money, percent, ratio
+from worker.report.words import duration, percent, ratio
 
 FEW_RETURNS = 20
 """Daily returns below which annualised figures say little."""
@@ -49,7 +50,7 @@ def headlines_of(report: Report) -> list[Metric]:
     one = report.statistics
     return [
         Metric("Total return", percent(one.total_return, signed=True), one.total_return),
-        Metric("Net profit", money(one.net_profit, signed=True), one.net_profit),
+        Metric("Net profit", format_profit(one.net_profit), one.net_profit),
         Metric("Max drawdown", percent(one.drawdown.fraction), one.drawdown.fraction),
         Metric("Sharpe", ratio(one.daily_sharpe), one.daily_sharpe or 0.0),
         Metric("Profit factor", ratio(one.profit_factor), (one.profit_factor or 1.0) - 1),
@@ -67,7 +68,7 @@ def annualised_by(statistics: Statistics) -> str:
 def caveat(statistics: Statistics) -> str | None:
     """Return what to think of annualised values that rest on few days, or on an account with nothing in it."""
     if statistics.lost_ms is not None:
-        return f"nothing was left of the account at {minute(statistics.lost_ms)}, so there are no annual figures"
+        return f"nothing was left of the account at {format_minute(statistics.lost_ms)}, so there are no annual figures"
     if statistics.return_count >= FEW_RETURNS:
         return None
     return (
@@ -79,14 +80,14 @@ def caveat(statistics: Statistics) -> str | None:
 def _returns(one: Statistics, report: Report) -> list[Metric]:
     market = report.market[-1].change
     return [
-        Metric("Starting balance", money(one.starting_balance)),
-        Metric("Final equity", money(one.final_equity)),
-        Metric("Highest equity", money(one.highest_equity)),
+        Metric("Starting balance", format_money(one.starting_balance)),
+        Metric("Final equity", format_money(one.final_equity)),
+        Metric("Highest equity", format_money(one.highest_equity)),
         Metric("Total return", percent(one.total_return, signed=True), one.total_return),
         Metric("Return (ann.)", percent(one.annual_return, signed=True), one.annual_return or 0.0),
         Metric("CAGR", percent(one.cagr, signed=True), one.cagr or 0.0),
         Metric("Market change", percent(market, signed=True), market),
-        Metric("Fees", money(one.fees)),
+        Metric("Fees", format_money(one.fees)),
     ]
 
 
@@ -102,12 +103,12 @@ def _risk(one: Statistics) -> list[Metric]:
         Metric("Annualised by", annualised_by(one)),
         Metric("Daily returns", f"{one.return_count:,}"),
         Metric("Max drawdown", percent(fall.fraction), fall.fraction),
-        Metric("  amount", money(fall.amount), fall.amount),
-        Metric("  from peak", minute(fall.peak_ms)),
-        Metric("  lowest at", minute(fall.trough_ms)),
+        Metric("  amount", format_money(fall.amount), fall.amount),
+        Metric("  from peak", format_minute(fall.peak_ms)),
+        Metric("  lowest at", format_minute(fall.trough_ms)),
         Metric(
             "  recovered",
-            "not yet" if fall.peak_ms is not None and fall.recovered_ms is None else minute(fall.recovered_ms),
+            "not yet" if fall.peak_ms is not None and fall.recovered_ms is None else format_minute(fall.recovered_ms),
         ),
         Metric("  duration", duration(fall.duration_s)),
         Metric("Longest drawdown", duration(fall.longest_s)),
@@ -120,9 +121,9 @@ def _trades(one: Statistics) -> list[Metric]:
         Metric("Open at the end", f"{one.open_count:,}"),
         Metric("Won / lost", f"{one.win_count:,} / {one.loss_count:,}"),
         Metric("Win rate", percent(one.win_rate)),
-        Metric("Net profit", money(one.net_profit, signed=True), one.net_profit),
-        Metric("Gross profit", money(one.gross_profit)),
-        Metric("Gross loss", money(-one.gross_loss)),
+        Metric("Net profit", format_profit(one.net_profit), one.net_profit),
+        Metric("Gross profit", format_money(one.gross_profit)),
+        Metric("Gross loss", format_money(-one.gross_loss)),
         Metric("Profit factor", ratio(one.profit_factor), (one.profit_factor or 1.0) - 1),
         Metric("  of returns", ratio(one.return_profit_factor)),
         Metric("SQN", ratio(one.sqn), one.sqn or 0.0),
@@ -134,14 +135,14 @@ def _trades(one: Statistics) -> list[Metric]:
 
 def _each_trade(one: Statistics) -> list[Metric]:
     return [
-        Metric("Expectancy", money(one.expectancy, signed=True), one.expectancy or 0.0),
+        Metric("Expectancy", format_profit(one.expectancy), one.expectancy or 0.0),
         Metric("  of returns", _fine(one.expectancy_return), one.expectancy_return or 0.0),
         Metric("Avg. trade", _fine(one.average_trade_return), one.average_trade_return or 0.0),
-        Metric("Avg. win", money(one.average_win, signed=True)),
-        Metric("Avg. loss", money(one.average_loss, signed=True)),
-        Metric("Best trade", money(one.best_trade, signed=True)),
+        Metric("Avg. win", format_profit(one.average_win)),
+        Metric("Avg. loss", format_profit(one.average_loss)),
+        Metric("Best trade", format_profit(one.best_trade)),
         Metric("  return", percent(one.best_trade_return, signed=True)),
-        Metric("Worst trade", money(one.worst_trade, signed=True)),
+        Metric("Worst trade", format_profit(one.worst_trade)),
         Metric("  return", percent(one.worst_trade_return, signed=True)),
         Metric("Avg. duration", duration(one.average_duration_s)),
         Metric("Longest", duration(one.longest_duration_s)),

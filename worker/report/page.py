@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from trading.formatting import format_minute
 from trading.orders import Side
 from trading.replay import Replay, Trade
 from trading.report import Report
@@ -24,7 +25,6 @@ from trading.report.drawing import thinned
 from trading.report.statistics import trade_return, with_start
 from worker.report import markup
 from worker.report.packing import pack
-from worker.report.words import minute
 
 MOST_BARS = 600_000
 """Bars that one page holds, of all symbols: some 6 bytes each. More candles are joined."""
@@ -83,8 +83,8 @@ def page_of(result: Replay, report: Report, making: Making) -> str:
 
 def _span(result: Replay) -> str:
     spans = [
-        f"{symbol} {result.timeframes[symbol]}: {len(candles):,} candles, {minute(int(candles.open_ms[0]))} to "
-        f"{minute(candles.last_open_ms)} UTC"
+        f"{symbol} {result.timeframes[symbol]}: {len(candles):,} candles, {format_minute(int(candles.open_ms[0]))} to "
+        f"{format_minute(candles.last_open_ms)} UTC"
         for symbol, candles in result.candles.items()
     ]
     return f"account {result.account} · " + " · ".join(spans)

@@ -1,8 +1,6 @@
 """Numbers as people read them; what is not defined is a dash."""
 
-from datetime import UTC, datetime
-
-NONE = "-"
+from trading.formatting import NONE
 
 
 def percent(fraction: float | None, *, signed: bool = False) -> str:
@@ -13,23 +11,8 @@ def percent(fraction: float | None, *, signed: bool = False) -> str:
     return "0.00 %" if text in ("+0.00 %", "-0.00 %") else text
 
 
-def money(amount: float | None, *, signed: bool = False) -> str:
-    """Return an amount in quote currency."""
-    if amount is None:
-        return NONE
-    text = f"{amount:+,.2f}" if signed else f"{amount:,.2f}"
-    return "0.00" if text in ("+0.00", "-0.00") else text
-
-
 def ratio(value: float | None) -> str:
     return NONE if value is None else f"{value:,.2f}"
-
-
-def price(value: float | None) -> str:
-    """Return a price in quote currency; small ones keep more digits."""
-    if value is None:
-        return NONE
-    return f"{value:,.2f}" if abs(value) >= 100 else f"{value:,.5f}"
 
 
 def duration(seconds: float | None) -> str:
@@ -43,8 +26,3 @@ def duration(seconds: float | None) -> str:
         if count or parts:
             parts.append(f"{count} {unit}" if count else "")
     return " ".join(part for part in parts[:2] if part) or "0 s"
-
-
-def minute(at_ms: int | None) -> str:
-    """Return a market time, UTC, to the minute."""
-    return NONE if at_ms is None else f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M}"

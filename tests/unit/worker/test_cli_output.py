@@ -7,7 +7,7 @@ import pytest
 from adapters.status import SymbolStatus
 from worker.commands.books import FILLS, ORDERS, POSITIONS
 from worker.commands.decisions import COLUMNS as DECISIONS
-from worker.commands.output import Column, Output, price, table
+from worker.commands.output import Column, Output, table
 from worker.commands.status import Standing, view
 
 ORDER = {
@@ -104,8 +104,3 @@ def test_pipe_gets_lines_without_trailing_blanks(capsys: pytest.CaptureFixture[s
     assert len(lines) == 3
     assert all(line == line.rstrip() for line in lines)
     assert str(DECISION["decision"]) in lines[2]
-
-
-@pytest.mark.parametrize(("value", "text"), [(None, "-"), (1.08341, "1.08341"), (2651.4, "2,651.40")])
-def test_price_keeps_the_digits_that_matter(value: float | None, text: str) -> None:
-    assert price(value) == text

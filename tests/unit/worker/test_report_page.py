@@ -14,12 +14,13 @@ import pytest
 from adapters.replay import replay
 from tests.fakes import SYMBOL, make_candles, planned, system_config
 from trading.candles import Candles
+from trading.formatting import format_money, format_profit
 from trading.report import report_of
 from trading.values import replace
 from worker.report import Making, page_of
 from worker.report.metrics import sections_of
 from worker.report.packing import decimals_of, pack
-from worker.report.words import duration, money, percent
+from worker.report.words import duration, percent
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&\"'"
 MAKING = Making(datetime(2026, 3, 2, tzinfo=UTC), HOSTILE, f"name: {HOSTILE}", [HOSTILE], {"numpy": HOSTILE})
@@ -138,7 +139,7 @@ def test_durations_are_told_in_their_two_largest_units(seconds: float | None, te
 
 def test_signs_and_what_is_not_defined_are_told() -> None:
     assert (percent(0.1234, signed=True), percent(-0.00001, signed=True), percent(None)) == ("+12.34 %", "0.00 %", "-")
-    assert (money(-1234.5), money(0.001, signed=True), money(None)) == ("-1,234.50", "0.00", "-")
+    assert (format_money(-1234.5), format_profit(0.001), format_money(None)) == ("-1,234.50", "0.00", "-")
 
 
 def test_every_section_names_the_factor_once() -> None:
