@@ -10,8 +10,9 @@ from sqlalchemy.engine import Connection
 from adapters.ledger_incidents import IS_OPEN
 from adapters.ledger_orders import NEWEST_FILL, POSITIONS_OF_SYMBOL
 from adapters.ledger_planning import decision_row, intent_rows
-from adapters.ledger_reads import mine, position_of
+from adapters.ledger_reads import mine
 from adapters.ledger_resolution import LedgerResolution
+from adapters.ledger_rows import position_of
 from adapters.tables import Origin, fills, incidents
 from trading.adoption import EXPLAINED, Adjustment, Adoption, AdoptionWish, Holdings
 from trading.errors import Rejected

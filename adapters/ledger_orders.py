@@ -14,9 +14,10 @@ from adapters.clock import now_ms as wall_ms
 from adapters.database import upsert
 from adapters.ledger_booking import BookedOrder, Booking
 from adapters.ledger_incidents import LedgerIncidents
-from adapters.ledger_reads import POSITIONS, mine, position_of
+from adapters.ledger_reads import POSITIONS, mine
 from adapters.ledger_refold import MOVED_STOP, Step, openers, refold
 from adapters.ledger_restrictions import DESIRED, HALTED, LATCHED, QUARANTINED, desired_of
+from adapters.ledger_rows import order_of_intent, position_of
 from adapters.ledger_trades import HIGH_WATER, high_water_of
 from adapters.tables import intents, orders, positions
 from trading.drawdown import HighWater
@@ -308,31 +309,6 @@ def _state_row(order: BookedOrder) -> dict[str, Any]:
         "new_claimed_at_ms": order.claimed_at_ms,
         "new_note": order.note,
     }
-
-
-def order_of_intent(row: Any) -> BookedOrder:
-    """Make an order of a row of the table `intents` with `MOVED_STOP`: its stop is where that is to rest now."""
-    return BookedOrder(
-        client_order_id=row.client_order_id,
-        strategy=row.strategy,
-        leg=Leg(row.leg),
-        side=Side(row.side),
-        units=row.units,
-        market_ms=row.decided_ms,
-        state=OrderState(row.state),
-        venue_order_id=row.venue_order_id,
-        filled_units=row.filled_units,
-        stop_loss=row.stop_loss if row.moved_stop is None else row.moved_stop,
-        take_profit=row.take_profit,
-        risk=row.risk,
-        risk_reserved=row.risk_reserved,
-        correlation_id=row.correlation_id,
-        notional=row.units * row.reference_price,
-        notional_reserved=row.notional_reserved,
-        attempt=row.attempt,
-        claimed_at_ms=row.claimed_at_ms,
-        note=row.note,
-    )
 
 
 def _order_of_venue(row: Any) -> BookedOrder:

@@ -7,11 +7,11 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 from sqlalchemy.engine import Engine
 
-from adapters.clock import now_ms as wall_ms
 from adapters.database import read_only
+from adapters.ledger_rows import intent_of, position_of
 from adapters.tables import decisions, fences, fills, intents, orders, positions, symbols
 from trading.lifecycle import DesiredState
-from trading.orders import Leg, OrderRequest, OrderState, Side, decided_id
+from trading.orders import OrderState, decided_id
 from trading.ports import Intent
 from trading.positions import Position
 from trading.tolerance import TOLERANCE
@@ -100,39 +100,6 @@ _HELD_BY_VENUE = sa.select(
     sa.null().label("correlation_id"),
 ).where(mine(orders), ~sa.exists().where(intents.c.client_order_id == orders.c.client_order_id))
 _ORDERS = sa.union_all(_SENT, _HELD_BY_VENUE).subquery("all_orders")
-
-
-def position_of(row: Any) -> Position:
-    """Make a position of a row of the table `positions`."""
-    return Position(
-        row.symbol,
-        row.strategy,
-        row.units,
-        row.average_price,
-        row.opened_ms,
-        row.realised,
-        row.stop_loss,
-        row.take_profit,
-    )
-
-
-def intent_of(row: Any) -> Intent:
-    """Make an intent of a row of the table `intents`."""
-    request = OrderRequest(
-        row.client_order_id,
-        row.symbol,
-        row.strategy,
-        Leg(row.leg),
-        Side(row.side),
-        row.units,
-        row.reference_price,
-        row.decided_ms,
-        row.stop_loss,
-        row.take_profit,
-    )
-    claimed_ms = row.claimed_at_ms or 0  # one that was sent before there were claims was sent long ago
-    ago_s = max(0.0, (wall_ms() - claimed_ms) / 1000) if row.attempt else 0.0
-    return Intent(request, OrderState(row.state), row.venue_order_id, row.attempt, row.filled_units, ago_s)
 
 
 _OWNERS = sa.select(intents.c.strategy).where(mine(intents, "symbol"), intents.c.risk_reserved.is_not(None)).distinct()

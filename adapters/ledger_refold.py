@@ -9,8 +9,9 @@ from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection
 
 from adapters.ledger_reads import FOLDED, mine
+from adapters.ledger_rows import fill_of
 from adapters.tables import fills, intents, orders, stop_moves
-from trading.orders import Fill, Leg, OrderState, Side
+from trading.orders import Fill, Leg, OrderState
 from trading.positions import Position
 from trading.values import replace
 
@@ -74,7 +75,7 @@ def fold(connection: Connection, account: str, symbol: str, strategy: str) -> It
     position = Position(symbol, strategy)
     with connection.execute(_HISTORY, key) as rows:
         for row in rows:
-            fill = fill_of(row)
+            fill = fill_of(row._mapping)
             after = position.after(fill)
             if fill.leg is Leg.ENTRY and after.units * fill.side.sign > 0:
                 stop_loss = moved.get(fill.client_order_id, row.stop_loss)
@@ -108,23 +109,6 @@ def openers(steps: Iterable[Step]) -> set[str]:
         if step.fill.leg is Leg.ENTRY and step.after.units * step.fill.side.sign > 0:
             ids.add(step.fill.client_order_id)
     return ids
-
-
-def fill_of(row: Any) -> Fill:
-    """Make a fill of a row of the table `fills`."""
-    return Fill(
-        row.sequence,
-        row.fill_id,
-        row.client_order_id,
-        row.symbol,
-        row.strategy,
-        Leg(row.leg),
-        Side(row.side),
-        row.units,
-        row.price,
-        row.fee,
-        row.market_ms,
-    )
 
 
 def _ended(account: str, step: Step) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from sqlalchemy.engine import Connection
 
 from adapters.clock import now_ms as wall_ms
 from adapters.ledger_holds import LedgerHolds
-from adapters.ledger_orders import INTENTS_TOUCHED, order_of_intent
+from adapters.ledger_orders import INTENTS_TOUCHED
 from adapters.ledger_reads import mine
 from adapters.ledger_restrictions import DESIRED, HALTED, desired_of
+from adapters.ledger_rows import move_of, order_of_intent
 from adapters.tables import Origin, decisions, fences, intents, positions, stop_moves
 from trading.orders import Leg, Side
 from trading.positions import Position, StopMove
@@ -149,7 +150,7 @@ class LedgerStops(LedgerHolds):
         """Return the moves of open positions that were not refused; see `trading.ports.Ledger`."""
         with self._reading.connect() as connection:
             rows = connection.execute(_OF_OPEN_POSITIONS, {"account": self._account, "symbol": symbol}).all()
-        return [_move_of(row) for row in rows]
+        return [move_of(row) for row in rows]
 
     def written(
         self, symbol: str, strategies: Collection[str], since_ms: int
@@ -164,14 +165,14 @@ class LedgerStops(LedgerHolds):
             newest = {row.strategy: row.open_ms for row in moves if row.refusal is None}
             for row in moves:
                 is_newest = newest.get(row.strategy) == row.open_ms
-                move = self._as_now(connection, row) if is_newest else replace(_move_of(row), is_current=False)
+                move = self._as_now(connection, row) if is_newest else replace(move_of(row), is_current=False)
                 found[row.strategy, row.open_ms] = move
         return found
 
     def _as_now(self, connection: Connection, row: Any) -> StopMove:
         """Return a move as it was written down, and whether the stop is to rest there still."""
         key = {"account": self._account, "symbol": row.symbol, "strategy": row.strategy}
-        move = _move_of(row)
+        move = move_of(row)
         is_newest = connection.execute(_NEWEST, key).scalar() == move.open_ms
         entry = self._opener(connection, self._position(connection, move.symbol, move.strategy)) if is_newest else None
         return replace(move, is_current=entry is not None and entry.entry_id == move.entry_id)
@@ -200,16 +201,3 @@ class LedgerStops(LedgerHolds):
     def _refusing(self, move: StopMove, reason: str) -> dict[str, Any]:
         key = {"of_account": self._account, "of_symbol": move.symbol, "of_strategy": move.strategy}
         return {**key, "of_candle": move.open_ms, "said": reason}
-
-
-def _move_of(row: Any) -> StopMove:
-    return StopMove(
-        row.symbol,
-        row.strategy,
-        row.open_ms,
-        row.entry_id,
-        row.price_before,
-        row.price_after,
-        row.reason,
-        row.refusal or "",
-    )

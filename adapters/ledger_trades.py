@@ -9,7 +9,7 @@ from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection
 
 from adapters.ledger_reads import FOLDED, REALISED, mine
-from adapters.ledger_refold import fill_of
+from adapters.ledger_rows import fill_of
 from adapters.tables import accounts, fills, positions
 from trading.drawdown import HighWater
 from trading.orders import Leg
@@ -69,7 +69,7 @@ def trades_since(connection: Connection, account: str, since_ms: int, symbol: st
 
 
 def _folded(rows: Sequence[Any]) -> list[ClosedTrade]:
-    booked = [(fill_of(row), row.realised) for row in rows]
+    booked = [(fill_of(row._mapping), row.realised) for row in rows]
     fold = TradeFold(rows[0].held - sum(fill.side.sign * fill.units for fill, _ in booked))
     return [trade for fill, realised in booked if (trade := fold.add(fill, realised)) is not None]
 

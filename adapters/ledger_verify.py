@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 
 from adapters.ledger_orders import day_of
 from adapters.ledger_reads import FOLDED, mine
-from adapters.ledger_refold import fill_of
+from adapters.ledger_rows import fill_of
 from adapters.tables import account_days, accounts, fills, intents, orders, positions
 from trading.positions import Position
 from trading.tolerance import TOLERANCE
@@ -132,7 +132,7 @@ def _fold(connection: Connection, place: Place, findings: Findings, progress: Ca
 
 
 def _book(row: Any, position: Position, account: str, findings: Findings) -> Position:
-    fill = fill_of(row)
+    fill = fill_of(row._mapping)
     after = position.after(fill)
     realised = after.realised - position.realised
     findings.compare("fill: realised", (fill.symbol, fill.strategy, fill.fill_id), row.realised, realised)

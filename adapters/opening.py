@@ -4,8 +4,8 @@ from collections import deque
 from collections.abc import Collection, Mapping
 
 from adapters.ledger_recording import RecordedBooks, Row
+from adapters.ledger_rows import fill_of, request_of_intent
 from adapters.memory import MemoryLedger, MemoryVenue
-from adapters.recorded_runs import as_fill, as_request
 from trading.incidents import Incident, IncidentKind
 from trading.matching import Book, Resting
 from trading.orders import ENDED_OTHERWISE, Leg, OrderRequest, OrderState, decided_id, protective_order_id
@@ -41,7 +41,7 @@ def open_books(
         while cleared and cleared[0] < row["market_ms"]:
             cleared.popleft()
             ledger.clear_drawdown()
-        ledger.record_fills(row["symbol"], [replace(as_fill(row), sequence=number)])
+        ledger.record_fills(row["symbol"], [replace(fill_of(row), sequence=number)])
     if cleared:
         ledger.clear_drawdown()
     ledger.open_incidents([_incident(row) for row in books.drawdowns if _is_open(row, begin_at_ms)])
@@ -85,7 +85,7 @@ def _plan(
         if row["open_ms"] >= begins.get(row["symbol"], row["open_ms"] + 1):
             continue
         rows = orders.get(row["id"], [])
-        planned = tuple(Planned(as_request(one), one["risk"]) for one in rows)
+        planned = tuple(Planned(request_of_intent(one), one["risk"]) for one in rows)
         verdict = Verdict(row["rule"], row["reason"], planned, breached=row["breached"])
         ledger.decide(
             row["symbol"],
@@ -119,7 +119,7 @@ def _book(position: Position, fills: list[Row], waiting: list[Resting]) -> Book:
         Resting(
             protective_order_id(entries[-1]["client_order_id"], leg),
             leg,
-            as_fill(entries[-1]).side.opposite,
+            fill_of(entries[-1]).side.opposite,
             abs(position.units),
             price,
             entries[-1]["market_ms"],

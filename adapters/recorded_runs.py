@@ -6,10 +6,11 @@ from typing import Any
 from msgspec.structs import asdict
 
 from adapters.ledger_recording import Row
+from adapters.ledger_rows import fill_of
 from adapters.memory import MemoryLedger, MemoryStore, MemoryVenue
 from adapters.recording import Recording
 from adapters.tables import Origin
-from trading.orders import PROTECTIVE_LEGS, Fill, Leg, OrderRequest, OrderState, Side, decided_open_ms
+from trading.orders import PROTECTIVE_LEGS, Leg, OrderState, Side, decided_open_ms
 from trading.positions import Position
 from trading.replay.comparison import Rows, Run
 
@@ -107,7 +108,7 @@ def _positions(fills: Iterable[Mapping[str, Any]], symbols: Collection[str]) -> 
     for row in fills:
         if row["symbol"] in symbols:
             key = (row["symbol"], row["strategy"])
-            held[key] = held.get(key, Position(*key)).after(as_fill(row))
+            held[key] = held.get(key, Position(*key)).after(fill_of(row))
             last[key] = row["market_ms"]
     return {
         key: {
@@ -119,18 +120,6 @@ def _positions(fills: Iterable[Mapping[str, Any]], symbols: Collection[str]) -> 
         }
         for key, at in held.items()
     }
-
-
-def as_fill(row: Mapping[str, Any]) -> Fill:
-    """Make a fill of a row of the table `fills`."""
-    names = Fill.__struct_fields__
-    return Fill(**{name: row[name] for name in names} | {"leg": Leg(row["leg"]), "side": Side(row["side"])})
-
-
-def as_request(row: Mapping[str, Any]) -> OrderRequest:
-    """Make the order that a row of the table `intents` asks for."""
-    names = OrderRequest.__struct_fields__
-    return OrderRequest(**{name: row[name] for name in names} | {"leg": Leg(row["leg"]), "side": Side(row["side"])})
 
 
 def _candle(symbol: str, open_ms: int, decision: str, regime: str) -> Row:

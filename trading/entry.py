@@ -123,7 +123,8 @@ def _wrong_prices(entry: _Entry) -> Rejected | None:
 
 def _prices(entry: _Entry) -> str:
     signal = entry.signal
-    return f"{signal.side} at {format_price(signal.price)}, stop {format_price(signal.stop_loss)}, target {format_price(signal.take_profit)}"
+    price, stop, target = (format_price(one) for one in (signal.price, signal.stop_loss, signal.take_profit))
+    return f"{signal.side} at {price}, stop {stop}, target {target}"
 
 
 def _side(sign: int) -> str:

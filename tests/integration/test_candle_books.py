@@ -11,7 +11,7 @@ from adapters.database import create_engine
 from adapters.explain_terms import terms_of
 from adapters.ledger import SqlLedger
 from adapters.ledger_recording import Row, read_recorded_books
-from adapters.recorded_runs import as_fill, as_request
+from adapters.ledger_rows import fill_of, request_of_intent
 from adapters.schema import migrate
 from tests.fakes import system_config
 from tests.fixtures.trades import ACCOUNT, MINUTE_MS, STRATEGY, SYMBOLS, T0_MS, TRADES, play, request_of
@@ -86,8 +86,8 @@ def explained(books: CandleBooks, decision: Row) -> Explanation:
             Candles.empty(),
             Ruling(decision["outcome"], decision["rule"], decision["reason"]),
             [row["client_order_id"] for row in books.intents if row["decision_id"] == decision["id"]],
-            [OrderFate(as_request(row), OrderState(row["state"]), row["filled_units"]) for row in books.intents],
-            [as_fill(row) for row in books.fills],
+            [OrderFate(request_of_intent(row), OrderState(row["state"]), row["filled_units"]) for row in books.intents],
+            [fill_of(row) for row in books.fills],
         ),
         TERMS,
     )

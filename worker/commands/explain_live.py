@@ -8,8 +8,8 @@ from adapters import keys
 from adapters.candle_books import CandleBooks, decided_within, read_candle_books
 from adapters.explain_terms import terms_of
 from adapters.journal import JournalReader
+from adapters.ledger_rows import fill_of, request_of_intent
 from adapters.read_recording import lookback_of, window_of
-from adapters.recorded_runs import as_fill, as_request
 from adapters.redis_client import talking_to_redis
 from configs.load import SystemConfig
 from trading.candles import Candles, timeframe_ms
@@ -86,7 +86,7 @@ def _recorded(
         _ruling(signaled),
         own,
         [_fate(row) for row in books.intents],
-        [as_fill(row) for row in books.fills],
+        [fill_of(row) for row in books.fills],
     )
 
 
@@ -108,7 +108,9 @@ def _ruling(row: Mapping[str, Any] | None) -> Ruling | None:
 
 def _fate(row: Mapping[str, Any]) -> OrderFate:
     state = OrderState(row["state"])
-    return OrderFate(as_request(row), state, row["filled_units"], row["note"], row["venue_order_id"], row["attempt"])
+    return OrderFate(
+        request_of_intent(row), state, row["filled_units"], row["note"], row["venue_order_id"], row["attempt"]
+    )
 
 
 def _told_within(

@@ -1,0 +1,84 @@
+"""From rows of the ledger's tables to the values of `trading/`, and nothing else."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from adapters.clock import now_ms as wall_ms
+from adapters.ledger_booking import BookedOrder
+from trading.orders import Fill, Leg, OrderRequest, OrderState, Side
+from trading.ports import Intent
+from trading.positions import Position, StopMove
+
+_FILL, _REQUEST = Fill.__struct_fields__, OrderRequest.__struct_fields__
+"""Columns of `fills` and `intents` that have the name of a field."""
+
+
+def position_of(row: Any) -> Position:
+    """Make a position of a row of the table `positions`."""
+    return Position(
+        row.symbol,
+        row.strategy,
+        row.units,
+        row.average_price,
+        row.opened_ms,
+        row.realised,
+        row.stop_loss,
+        row.take_profit,
+    )
+
+
+def request_of_intent(row: Mapping[Any, Any]) -> OrderRequest:
+    """Make the order that a row of the table `intents` asks for."""
+    return OrderRequest(**{name: row[name] for name in _REQUEST} | {"leg": Leg(row["leg"]), "side": Side(row["side"])})
+
+
+def intent_of(row: Any) -> Intent:
+    """Make an intent of a row of the table `intents`."""
+    claimed_ms = row.claimed_at_ms or 0  # one that was sent before there were claims was sent long ago
+    ago_s = max(0.0, (wall_ms() - claimed_ms) / 1000) if row.attempt else 0.0
+    state = OrderState(row.state)
+    return Intent(request_of_intent(row._mapping), state, row.venue_order_id, row.attempt, row.filled_units, ago_s)
+
+
+def order_of_intent(row: Any) -> BookedOrder:
+    """Make an order of a row of the table `intents` with `MOVED_STOP`: its stop is where that is to rest now."""
+    return BookedOrder(
+        client_order_id=row.client_order_id,
+        strategy=row.strategy,
+        leg=Leg(row.leg),
+        side=Side(row.side),
+        units=row.units,
+        market_ms=row.decided_ms,
+        state=OrderState(row.state),
+        venue_order_id=row.venue_order_id,
+        filled_units=row.filled_units,
+        stop_loss=row.stop_loss if row.moved_stop is None else row.moved_stop,
+        take_profit=row.take_profit,
+        risk=row.risk,
+        risk_reserved=row.risk_reserved,
+        correlation_id=row.correlation_id,
+        notional=row.units * row.reference_price,
+        notional_reserved=row.notional_reserved,
+        attempt=row.attempt,
+        claimed_at_ms=row.claimed_at_ms,
+        note=row.note,
+    )
+
+
+def fill_of(row: Mapping[Any, Any]) -> Fill:
+    """Make a fill of a row of the table `fills`."""
+    return Fill(**{name: row[name] for name in _FILL} | {"leg": Leg(row["leg"]), "side": Side(row["side"])})
+
+
+def move_of(row: Any) -> StopMove:
+    """Make a move of a stop of a row of the table `stop_moves`."""
+    return StopMove(
+        row.symbol,
+        row.strategy,
+        row.open_ms,
+        row.entry_id,
+        row.price_before,
+        row.price_after,
+        row.reason,
+        row.refusal or "",
+    )
