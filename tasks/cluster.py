@@ -12,7 +12,7 @@ from adapters.heartbeats import WorkerBeat, read_heartbeats
 from adapters.redis_client import talking_to_redis
 from adapters.symbol_desk import SymbolDesk
 from adapters.troubles import TroubleKind, forget_troubles, read_troubles
-from tasks.flow import RECONCILE, STEPS, TICK_LIFE_S
+from tasks.flow import RECONCILE, RECONCILE_LIFE_S, STEPS, TICK_LIFE_S
 from tasks.runtime import Runtime
 from tasks.steps import count_queued, drop_queued, end_step, restart_worker
 from tasks.ticks import send_tick
@@ -21,7 +21,6 @@ from trading.services.status import ServiceStatus
 
 logger = logging.getLogger("trading.orchestrator")
 
-RECONCILE_LIFE_S = 60.0
 SERVICES = tuple(dict.fromkeys(step.service for step in STEPS.values()))
 """The four services in the order of the flow."""
 

@@ -22,6 +22,9 @@ FIRST_STAGE = STAGES[0]
 RECONCILE = "tasks.reconcile"
 """Runs between chains on the symbol's own queue, so that nothing else talks to the venue meanwhile."""
 
+RECONCILE_LIFE_S = 60
+"""A request to reconcile that no worker took for as long expires: beat sends the next one."""
+
 FLATTEN = "tasks.flatten"
 """Closes all that is open of a symbol; on its own queue, as RECONCILE."""
 

@@ -20,7 +20,7 @@ from kombu.exceptions import OperationalError
 from configs.load import load_system
 from configs.settings import load_settings
 from tasks import app
-from tasks.flow import RECONCILE
+from tasks.flow import RECONCILE, RECONCILE_LIFE_S
 from tasks.request import raise_soft_limit
 from tasks.routing import CONTROL_QUEUE
 from worker import ending, remote
@@ -35,9 +35,6 @@ logger = logging.getLogger(__name__)
 
 POOL_LOOK_S = 0.2
 """Seconds between two looks at whether the pool's processes are alive."""
-
-RECONCILE_LIFE_S = 60
-"""A request to reconcile that nobody took for as long is dropped: beat sends the next one."""
 
 # When it ends, a pool process waits for its last result to be counted, and may do so in vain: 1 s of it is enough.
 billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 10

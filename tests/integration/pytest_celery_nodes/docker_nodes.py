@@ -25,7 +25,11 @@ class TradingWorkerContainer(CeleryWorkerContainer):  # type: ignore[misc]  # py
 
     @classmethod
     def command(cls, *_: str, **__: object) -> list[str]:
-        return ["sh", "-c", "python -m adapters.migrate && exec celery -A tasks worker -Q XAUUSD --loglevel INFO"]
+        return [
+            "sh",
+            "-c",
+            "celery -A tasks trading ledger migrate && exec celery -A tasks worker -Q XAUUSD --loglevel INFO",
+        ]
 
 
 @pytest.fixture
