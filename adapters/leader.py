@@ -5,7 +5,6 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,15 +15,6 @@ from adapters import keys
 from adapters.redis_client import talking_to_redis
 
 _LEAD = (Path(__file__).parent / "lua" / "lead.lua").read_text(encoding="utf-8")
-
-
-@dataclass(frozen=True, slots=True)
-class Leader:
-    """Who holds the lease: the number of its term, and the process."""
-
-    epoch: int
-    host: str
-    pid: int
 
 
 class Leadership:
@@ -72,18 +62,3 @@ class Leadership:
         Redis began to count after we did, so we give up first.
         """
         return self._held_until_s - self._clock()
-
-
-def read_leader(client: "redis.Redis", namespace: str) -> Leader | None:
-    """Return who leads; None while nobody does.
-
-    Raises:
-        Transient: Redis did not answer.
-    """
-    with talking_to_redis():
-        answer: Any = client.mget(keys.beat_leader(namespace), keys.beat_epoch(namespace))
-    name, epoch = answer
-    if name is None:
-        return None
-    host, pid, _ = name.decode().rsplit(":", 2)
-    return Leader(int(epoch or 0), host, int(pid))

@@ -21,6 +21,7 @@ from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem, file_symbol, is_watchdog
 from worker import fleet
 from worker.process import ChildProcess
+from worker.roster import first_crews
 from worker.supervisor import Supervisor
 
 SICK = "SICK"
@@ -180,7 +181,7 @@ class Rig:
     def _start(self) -> None:
         """Start all processes while the markets stand still, then the markets."""
         self._set_market_clocks(time.time() + FAR_S)
-        for spec in fleet.worker_processes(self.system.settings, self.symbols):
+        for spec in fleet.crew_processes(self.system.settings, first_crews(self.symbols, 1)):
             if spec.name == f"worker-{SICK}":
                 self.sick = self.supervisor.add(replace(spec, argv=(*spec.argv, "-I", "benchmarks.blast_side")))
             else:

@@ -11,7 +11,7 @@ from tasks.routing import CONTROL_QUEUE
 from trading.errors import Broken
 from worker.embedded_redis import RedisPlan
 from worker.process import CELERY_WORKER, ProcessSpec
-from worker.roster import Crew, first_crews
+from worker.roster import Crew
 from worker.var_files import kept_password
 
 WORKERS_STOP, REST_STOPS, REDIS_STOPS = 0, 1, 2
@@ -19,15 +19,6 @@ WORKERS_STOP, REST_STOPS, REDIS_STOPS = 0, 1, 2
 
 def redis_process(plan: RedisPlan) -> ProcessSpec:
     return ProcessSpec("redis", plan.argv, stop_rank=REDIS_STOPS)
-
-
-def worker_processes(settings: Settings, symbols: Sequence[str], *, symbols_per_worker: int = 1) -> list[ProcessSpec]:
-    """Return the workers of the symbols, in their order, and the one of the control queue.
-
-    Raises:
-        ValueError: `symbols_per_worker` is below 1.
-    """
-    return crew_processes(settings, first_crews(symbols, symbols_per_worker))
 
 
 def crew_processes(settings: Settings, crews: Sequence[Crew]) -> list[ProcessSpec]:

@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from adapters.leader import Leader, read_leader
+from tests.fixtures.beat_leader import Leader, read_leader
 from tests.fixtures.books import is_done, open_times
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.queued import Queued, queued

@@ -27,8 +27,9 @@ from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.held_up import CAUGHT, DEAF, WAITS
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem, file_symbol, is_watchdog, pool_child
-from worker.fleet import worker_processes
+from worker.fleet import crew_processes
 from worker.process import ChildProcess
+from worker.roster import first_crews
 from worker.supervisor import RestartPolicy, Supervisor
 
 GOLD, STRATEGY, SERVICE = "XAUUSD", "tasks.strategy", "StrategyEvaluationService"
@@ -269,7 +270,7 @@ def supervised(tmp_path: Path, own_redis: RedisServer) -> Iterator[tuple[Held, S
     policy = RestartPolicy(first_delay_s=0.1)
     supervisor = Supervisor(tmp_path / "log", report=lines.append, policy=policy)
     settings = held.system.settings.model_copy(update={"supervised": True})
-    supervisor.add(worker_processes(settings, [GOLD])[0])
+    supervisor.add(crew_processes(settings, first_crews([GOLD], 1))[0])
     yield held, supervisor, lines
     supervisor.stop(is_forced=lambda: True)
     held.system.stop()

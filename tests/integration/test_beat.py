@@ -21,7 +21,7 @@ from celery import Celery, signals
 
 from adapters import keys
 from adapters.config_revision import AppliedConfig
-from adapters.leader import Leadership, read_leader
+from adapters.leader import Leadership
 from beat.overdue import overdue
 from beat.scheduler import SymbolScheduler
 from configs.content import content_of
@@ -29,6 +29,7 @@ from configs.load import load_system
 from configs.ticks import PROMPT_S
 from tasks.flow import FIRST_STAGE, HEALTH, LOG_STATUS, RECONCILE
 from tasks.routing import CONTROL_QUEUE, PRIORITY_STEPS, route
+from tests.fixtures.beat_leader import read_leader
 from tests.fixtures.candle_files import START_MS, generated_candles, write_candles
 from tests.fixtures.queued import Queued, queued
 from tests.fixtures.system import TradingSystem, file_symbol
