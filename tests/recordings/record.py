@@ -29,7 +29,7 @@ from tests.recordings.commands import opened
 from tests.recordings.market import ACCOUNT, FIRST_DAY_MS, MINUTES, RUNS, STRATEGY, files_of, symbols_of
 from tests.recordings.scripted import FAILS
 from trading.flow import End, Wake
-from trading.lifecycle import DesiredState
+from trading.lifecycle import DesiredState, HeldBy
 from trading.orders import Leg, OrderRequest, Side, client_order_id
 
 FOLDER = Path("/tmp/recording")
@@ -77,14 +77,14 @@ class Run:
 
     def replayable(self) -> None:
         """Run what can be worked out from candles and journal again."""
-        from tasks.runtime import CHANGING
-
         deeds = {
             (8, "PAUSED"): lambda: self.control.pause_symbol("PAUSED", "news: at noon | a speech"),
             # as in the moment between the two writes of a stop: the ledger knows, the store does not yet
             (9, "STOPPED"): lambda: self.ledger.set_desired("STOPPED", DesiredState.STOPPED, reason="no more of it"),
             (10, "STOPPED"): lambda: self.control.stop_symbol("STOPPED", "no more of it"),
-            (8, "HELD"): lambda: self.ledger.hold("HELD", DesiredState.PAUSED, reason=CHANGING),
+            (8, "HELD"): lambda: self.ledger.hold(
+                "HELD", DesiredState.PAUSED, held_by=HeldBy.CONFIG_CHANGE, reason="its configuration changes"
+            ),
             (11, "QUAR"): lambda: self.heal_until("QUAR", "quarantined"),
             (12, "BAD"): self.orchestrators["BAD"].heal,
         }
