@@ -5,14 +5,19 @@ from typing import Literal
 
 import pytest
 
-from adapters.memory import MemoryStore, MemoryVenue
+from adapters.memory import MemoryLedger, MemoryStore, MemoryVenue
 from tests.contracts.store import SymbolStoreContract
 from tests.contracts.venue import OTHER, SYMBOL, VenueContract
 from tests.fixtures.candle_market import CandleMarket
 from trading.candles import Candles
 from trading.errors import Rejected
 from trading.events import Event
+from trading.incidents import Incident, IncidentKind
+from trading.lifecycle import DesiredState
 from trading.matching import FillTerms
+from trading.orders import Leg, OrderRequest, OrderState, Side, client_order_id
+from trading.ports import Mark
+from trading.risk import Planned, Verdict
 from trading.values import replace
 
 MINUTE_MS = 60_000
@@ -61,3 +66,36 @@ class TestMemoryStore(SymbolStoreContract):
 def test_venue_in_memory_refuses_a_symbol_that_it_does_not_trade() -> None:
     with pytest.raises(Rejected, match=r"XAGUSD is not traded here; known are XAUUSD"):
         MemoryVenue({SYMBOL: TERMS}).sync("XAGUSD", Candles.empty())
+
+
+@pytest.mark.parametrize(
+    ("desired", "kind", "claimed"),
+    [
+        (DesiredState.RUNNING, None, {Leg.ENTRY, Leg.EXIT}),
+        (DesiredState.PAUSED, None, {Leg.EXIT}),
+        (DesiredState.STOPPED, None, set()),
+        (DesiredState.RUNNING, IncidentKind.POSITION_MISMATCH, set()),
+        (DesiredState.RUNNING, IncidentKind.MAX_DRAWDOWN, {Leg.EXIT}),
+        (DesiredState.RUNNING, IncidentKind.STUCK, {Leg.ENTRY, Leg.EXIT}),
+    ],
+)
+def test_ledger_in_memory_lets_claim_only_what_the_trading_state_allows(
+    desired: DesiredState, kind: IncidentKind | None, claimed: set[Leg]
+) -> None:
+    ledger = MemoryLedger("main", 1_000.0)
+    orders = {leg: planned(leg) for leg in (Leg.ENTRY, Leg.EXIT)}
+    for at, order in enumerate(orders.values()):
+        verdict = Verdict("ok", "test", (order,))
+        ledger.decide(SYMBOL, "cross", at * MINUTE_MS, lambda _, said=verdict: said, correlation_id="test")  # type: ignore[misc]
+    ledger.set_desired(SYMBOL, desired, reason="test")
+    if kind is not None:
+        ledger.open_incidents([Incident(kind, SYMBOL, "test", "test")])
+
+    marks = {leg: Mark(order.request.client_order_id, OrderState.SUBMITTING, claims=2) for leg, order in orders.items()}
+
+    assert {leg for leg, mark in marks.items() if ledger.mark(mark)} == claimed
+
+
+def planned(leg: Leg) -> Planned:
+    identity = client_order_id("main", SYMBOL, "cross", 0, leg)
+    return Planned(OrderRequest(identity, SYMBOL, "cross", leg, Side.BUY, 1.0, 100.0, MINUTE_MS))

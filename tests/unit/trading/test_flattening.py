@@ -17,7 +17,7 @@ from trading.errors import Rejected, Transient
 from trading.events import EventType
 from trading.flattening import Flattened
 from trading.incidents import Incident, IncidentKind
-from trading.lifecycle import DesiredState
+from trading.lifecycle import DesiredState, PositionPolicy
 from trading.orders import OrderState
 
 SHOWN = 10
@@ -75,6 +75,19 @@ def assert_flat(desk: Desk, databases: Databases) -> None:
     assert desk.ledger.unsettled(SYMBOL) == []
     assert differences(desk, databases) == []
     assert desk.pipeline.reconcile() == []
+
+
+@pytest.mark.parametrize(("policy", "is_open"), [("hold", True), ("flatten", False)])
+def test_quarantined_symbol_books_its_candles_and_closes_by_policy(
+    desk: Desk, policy: PositionPolicy, *, is_open: bool
+) -> None:
+    desk.ledger.set_quarantine(SYMBOL, policy, cause="test", reason="test")
+    desk.store.set_quarantine(SYMBOL, policy)
+
+    desk.play(SHOWN + 6)  # a close is filled at the candle that opens after it
+
+    assert desk.journal[SHOWN + 3] == f"quarantined ({policy}): nothing is decided"
+    assert (held(desk) != 0.0) is is_open
 
 
 def test_flatten_closes_what_is_open_and_its_stop_and_target_go(desk: Desk, databases: Databases) -> None:

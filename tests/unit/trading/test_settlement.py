@@ -553,6 +553,19 @@ def test_stop_that_a_dead_process_wrote_down_is_moved_before_anything_else(datab
     assert stop_events(desk) == [90.0], "told when its candle came again"
 
 
+def test_stop_that_a_dead_process_recorded_stays_while_an_incident_halts_the_symbol(databases: Databases) -> None:
+    desk = held_desk(databases)
+    before = resting(desk)
+    strategy = desk.ledger.positions()[0].strategy
+    desk.ledger.move_stop(SYMBOL, strategy, at_place(SHOWN + 1), 90.0, "test", correlation_id="test")
+    desk.ledger.open_incidents([Incident(IncidentKind.POSITION_MISMATCH, SYMBOL, "x", "another hand")])
+    desk.restart()
+    settlement = settlement_of(desk)
+    settlement.book(make_candles(60)[SHOWN + 2 : SHOWN + 3], None)
+
+    assert resting(desk) == before != [90.0]
+
+
 def test_stop_that_the_venue_refuses_to_move_stays_and_is_told(databases: Databases) -> None:
     desk = held_desk(databases)
     before = resting(desk)
