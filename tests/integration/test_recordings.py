@@ -68,7 +68,20 @@ def test_recording_of_an_earlier_version_read_by_this_one_gives_the_answers_of_t
 
     assert found[section].keys() == expected[section].keys()
     for symbol, answer in expected[section].items():
-        assert found[section][symbol] == answer, f"{section} of {symbol}"
+        if section == "explain":
+            assert _as_of_0_1_0(found[section][symbol]) == _as_of_0_1_0(answer), f"{section} of {symbol}"
+        else:
+            assert found[section][symbol] == answer, f"{section} of {symbol}"
+
+
+def _as_of_0_1_0(explained: list[list[dict[str, Any]]]) -> list[list[dict[str, Any]]]:
+    """Return explanations without `entry_hours` as a met rule, which 0.1.0 left out, and with it last where unmet."""
+    return [[page | {"checks": _checks_of_0_1_0(page["checks"])} for page in pages] for pages in explained]
+
+
+def _checks_of_0_1_0(checks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    kept = [one for one in checks if one != {"rule": "entry_hours", "is_met": True}]
+    return sorted(kept, key=lambda one: one["rule"] == "entry_hours")
 
 
 @pytest.mark.parametrize("run", RUNS)

