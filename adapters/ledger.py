@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection, Engine
 from adapters.clock import now_ms as wall_ms
 from adapters.database import upsert
 from adapters.ledger_orders import day_of
-from adapters.ledger_planning import decided, decision_row, intent_rows
+from adapters.ledger_planning import decided, decision_row, intent_rows, verdict_of
 from adapters.ledger_reads import mine
 from adapters.ledger_restrictions import DESIRED, HALTED, LATCHED, QUARANTINED, desired_of
 from adapters.ledger_stops import LedgerStops
@@ -57,7 +57,7 @@ _VIEW = sa.select(
     LATCHED,
     *HIGH_WATER,
 )
-_EARLIER = sa.select(decisions.c.rule, decisions.c.reason, decisions.c.breached).where(
+_EARLIER = sa.select(decisions.c.rule, decisions.c.reason, decisions.c.breached, decisions.c.exit_rule).where(
     mine(decisions, "symbol", "strategy", "open_ms")
 )
 
@@ -90,9 +90,10 @@ class SqlLedger(LedgerStops):
             row = connection.execute(_VIEW, {**key, "day": day_of(open_ms)}).one()
             if row.fence is not None and row.fence >= open_ms:
                 return Decided(None, earlier=self._earlier(connection, {**key, "open_ms": open_ms}))
-            verdict = judge(self._view(connection, row, self._position(connection, symbol, strategy)))
+            view = self._view(connection, row, self._position(connection, symbol, strategy))
+            verdict = judge(view)
             planned = () if dry_run else verdict.planned
-            decision = decision_row(verdict, open_ms, correlation_id, Origin.SIGNAL, dry_run=dry_run)
+            decision = decision_row(verdict, open_ms, correlation_id, Origin.SIGNAL, view, dry_run=dry_run)
             self._plan(connection, key, decision, intent_rows(planned))
             connection.execute(self._put_fence, {**key, "open_ms": open_ms})
             if verdict.incident is not None and not dry_run:
@@ -113,9 +114,10 @@ class SqlLedger(LedgerStops):
         with self._writing() as connection:
             decision_ms = self._next_decision_ms(connection, key, after_ms)
             row = connection.execute(_VIEW, {**key, "day": day_of(decision_ms)}).one()
-            verdict = judge(self._view(connection, row, self._position(connection, symbol, strategy)), decision_ms)
+            view = self._view(connection, row, self._position(connection, symbol, strategy))
+            verdict = judge(view, decision_ms)
             if verdict.is_accepted:
-                decision = decision_row(verdict, decision_ms, correlation_id, Origin.FLATTEN)
+                decision = decision_row(verdict, decision_ms, correlation_id, Origin.FLATTEN, view)
                 self._plan(connection, key, decision, intent_rows(verdict.planned))
         return decided(verdict, verdict.planned)
 
@@ -149,4 +151,4 @@ class SqlLedger(LedgerStops):
 
     def _earlier(self, connection: Connection, key: dict[str, Any]) -> Verdict | None:
         row = connection.execute(_EARLIER, key).one_or_none()
-        return row and Verdict(row.rule, row.reason, breached=row.breached)
+        return None if row is None else verdict_of(row)

@@ -13,7 +13,7 @@ from adapters.ledger_reads import mine
 from adapters.tables import Origin, decisions, intents
 from trading.orders import Leg
 from trading.ports import Decided
-from trading.risk import Check, Planned, Verdict
+from trading.risk import Check, LedgerView, Planned, Verdict
 
 _NEW_DECISION = sa.insert(decisions).returning(decisions.c.id)
 _NEW_INTENT = sa.insert(intents)
@@ -44,8 +44,19 @@ def decided(verdict: Verdict, planned: Sequence[Planned]) -> Decided:
 
 
 def decision_row(
-    verdict: Verdict, open_ms: int, correlation_id: str, origin: Origin, *, dry_run: bool = False
+    verdict: Verdict,
+    open_ms: int,
+    correlation_id: str,
+    origin: Origin,
+    view: LedgerView | None = None,
+    *,
+    dry_run: bool = False,
 ) -> dict[str, Any]:
+    """Return a decision as a row.
+
+    Args:
+        view: The account as the decision saw it; None where it depended on nothing.
+    """
     return {
         "open_ms": open_ms,
         "outcome": "dry" if dry_run else "accepted" if verdict.is_accepted else "refused",
@@ -56,7 +67,16 @@ def decision_row(
         "written_at_ms": wall_ms(),
         "origin": origin.value,
         "checks": check_rows(verdict.checks),
+        "exit_rule": verdict.exit_rule or None,
+        "desired": view.desired.value if view else None,
+        "halted": view.halted if view else None,
+        "quarantined": view.quarantined if view else None,
     }
+
+
+def verdict_of(row: Any) -> Verdict:
+    """Return the verdict of a row, without its orders and checks."""
+    return Verdict(row.rule, row.reason, breached=row.breached, exit_rule=row.exit_rule or "")
 
 
 def check_rows(checks: Sequence[Check]) -> list[dict[str, Any]]:

@@ -81,4 +81,5 @@ def move_of(row: Any) -> StopMove:
         row.price_after,
         row.reason,
         row.refusal or "",
+        rule=row.rule or "",
     )

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 from adapters.clock import now_ms as wall_ms
 from adapters.ledger_holds import LedgerHolds
 from adapters.ledger_orders import INTENTS_TOUCHED
+from adapters.ledger_planning import verdict_of
 from adapters.ledger_reads import mine
 from adapters.ledger_restrictions import DESIRED, HALTED, desired_of
 from adapters.ledger_rows import move_of, order_of_intent
@@ -72,7 +73,12 @@ _MOVES_SINCE = (
     .order_by(stop_moves.c.open_ms)
 )
 _DECIDED_SINCE = sa.select(
-    decisions.c.strategy, decisions.c.open_ms, decisions.c.rule, decisions.c.reason, decisions.c.breached
+    decisions.c.strategy,
+    decisions.c.open_ms,
+    decisions.c.rule,
+    decisions.c.reason,
+    decisions.c.breached,
+    decisions.c.exit_rule,
 ).where(
     mine(decisions, "symbol"),
     decisions.c.strategy.in_(_STRATEGIES),
@@ -96,7 +102,15 @@ class LedgerStops(LedgerHolds):
     """Moves stops, under the account's lock."""
 
     def move_stop(
-        self, symbol: str, strategy: str, open_ms: int, stop_loss: float, reason: str, *, correlation_id: str
+        self,
+        symbol: str,
+        strategy: str,
+        open_ms: int,
+        stop_loss: float,
+        reason: str,
+        *,
+        correlation_id: str,
+        rule: str = "",
     ) -> StopMove | None:
         """Write down that a stop is to rest elsewhere; see `trading.ports.Ledger`."""
         key = {"account": self._account, "symbol": symbol, "strategy": strategy}
@@ -117,6 +131,7 @@ class LedgerStops(LedgerHolds):
                 "entry_id": entry_id,
                 "price_before": position.stop_loss,
                 "price_after": stop_loss,
+                "rule": rule or None,
                 "reason": reason,
                 "refusal": refusal or None,
                 "correlation_id": correlation_id,
@@ -126,7 +141,7 @@ class LedgerStops(LedgerHolds):
             if not refusal:
                 self._rest(connection, position, stop_loss)
             before = position.stop_loss
-            return StopMove(symbol, strategy, open_ms, entry_id, before, stop_loss, reason, refusal, not refusal)
+            return StopMove(symbol, strategy, open_ms, entry_id, before, stop_loss, reason, refusal, not refusal, rule)
 
     def refuse_stop(self, move: StopMove, reason: str) -> StopMove:
         """Write down that the venue refused a move; see `trading.ports.Ledger`."""
@@ -160,7 +175,7 @@ class LedgerStops(LedgerHolds):
         found: dict[tuple[str, int], StopMove | Verdict] = {}
         with self._reading.connect() as connection:
             for row in connection.execute(_DECIDED_SINCE, wanted):
-                found[row.strategy, row.open_ms] = Verdict(row.rule, row.reason, breached=row.breached)
+                found[row.strategy, row.open_ms] = verdict_of(row)
             moves = connection.execute(_MOVES_SINCE, wanted).all()
             newest = {row.strategy: row.open_ms for row in moves if row.refusal is None}
             for row in moves:

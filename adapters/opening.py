@@ -86,7 +86,8 @@ def _plan(
             continue
         rows = orders.get(row["id"], [])
         planned = tuple(Planned(request_of_intent(one), one["risk"]) for one in rows)
-        verdict = Verdict(row["rule"], row["reason"], planned, breached=row["breached"])
+        exit_rule = row["exit_rule"] or ""
+        verdict = Verdict(row["rule"], row["reason"], planned, breached=row["breached"], exit_rule=exit_rule)
         ledger.decide(
             row["symbol"],
             row["strategy"],

@@ -50,7 +50,7 @@ class RecordedLedger(MemoryLedger):
         correlation_id: str,
         dry_run: bool = False,
     ) -> Decided:
-        known = _outside(symbol, self._rulings.get((symbol, strategy, open_ms)))
+        known = _account_state(self._rulings.get((symbol, strategy, open_ms)))
         return super().decide(
             symbol,
             strategy,
@@ -61,19 +61,12 @@ class RecordedLedger(MemoryLedger):
         )
 
 
-def _outside(symbol: str, ruling: Row | None) -> dict[str, Any]:
-    """Return what a live decision saw that no candle tells: what was wanted of the symbol, and what held it up."""
-    rule, reason = (ruling["rule"], ruling["reason"]) if ruling else ("", "")
-    match rule:
-        case "stopped":
-            return {"desired": DesiredState.STOPPED}
-        case "halted":
-            return {"halted": reason.partition(": ")[2]}
-        case "quarantined":
-            return {"quarantined": reason.rpartition("no entries: ")[2]}
-        case "paused" if f"{symbol} is paused: no entries" in reason:
-            return {"desired": DesiredState.PAUSED}
-    return {}
+def _account_state(ruling: Row | None) -> dict[str, Any]:
+    """Return what a live decision saw that no candle shows, as fields of `LedgerView`."""
+    if ruling is None:
+        return {}
+    known = {name: ruling[name] for name in ("halted", "quarantined") if ruling[name] is not None}
+    return known if ruling["desired"] is None else {**known, "desired": DesiredState(ruling["desired"])}
 
 
 def replay_recorded(

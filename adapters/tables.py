@@ -69,6 +69,10 @@ decisions = Table(
     Column("written_at_ms", _Ms, nullable=False, comment="wall clock"),
     Column("origin", _Text, nullable=False, comment="signal; flatten or adoption: a person, or a policy, asked"),
     Column("checks", sa.JSON(none_as_null=True), comment="each rule that was asked, in order; null before 0004"),
+    Column("exit_rule", _Text, comment="exit rule that asked for it; null for none"),
+    Column("desired", _Text, comment="desired state that it was decided in; null where it is not known"),
+    Column("halted", _Text, comment="why the symbol was halted then; null when it was not"),
+    Column("quarantined", _Text, comment="why the symbol was quarantined then; null when it was not"),
     sa.UniqueConstraint("account", "symbol", "strategy", "open_ms", name="uq_decisions_candle"),
 )
 
@@ -173,6 +177,7 @@ stop_moves = Table(
     Column("entry_id", _Text, nullable=False, comment="client_order_id of the entry whose stop it is; empty for none"),
     Column("price_before", _Number, comment="null where there was no stop"),
     Column("price_after", _Number, nullable=False),
+    Column("rule", _Text, comment="exit rule that asked for it; null for none"),
     Column("reason", _Text, nullable=False),
     Column("refusal", _Text, comment="why it was not moved; null when it was"),
     Column("correlation_id", _Text, nullable=False),

@@ -4,18 +4,18 @@ from collections.abc import Collection, Iterator, Mapping
 
 from trading.candles import CLOSE, Candles
 from trading.events import Refusal, Signal, SignalGenerated, SignalSide
-from trading.exits import ExitRules, hook_row
+from trading.exits import ExitRules, RuleExit, RuleStop, hook_row
 from trading.indicator_rows import IndicatorRows
 from trading.orders import Side
 from trading.ports import Ledger
 from trading.positions import Position, StopMove
 from trading.risk import Verdict
 from trading.shared_indicators import SharedIndicators
-from trading.strategies import ExitNow, MoveStop, PositionView, StrategyFault
+from trading.strategies import PositionView, StrategyFault
 from trading.strategies.faults import at_candle
 from trading.trading_state import Processing, permissions
 
-Answer = ExitNow | MoveStop | Refusal
+Answer = RuleExit | RuleStop | Refusal
 Written = StopMove | Verdict
 """What was decided of a candle already, as the ledger has it."""
 

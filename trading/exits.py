@@ -6,7 +6,7 @@ low of the same candle may come before it. A stop that is moved acts from the ne
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -22,11 +22,42 @@ from trading.strategies.faults import answered, brief, is_its_own, raised
 from trading.strategies.position_rule import ExitNow, MoveStop, PositionRule, PositionView
 
 HOOK = "manage_position"
+TRAILING_STOP = "trailing_stop"
+BREAK_EVEN = "break_even"
 
 EXIT_RULE = "exit_rule"
 """The check that says which rule asked for an exit, the first of its decision."""
 
 DRY = "dry run, nothing sent: "
+
+
+@dataclass(frozen=True, slots=True)
+class RuleExit:
+    """An exit rule ends the position.
+
+    Attributes:
+        rule: Its id.
+        reason: Why, for a person.
+    """
+
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RuleStop:
+    """An exit rule moves the stop of the position.
+
+    Attributes:
+        rule: Its id.
+        stop_loss: Where the stop is to rest, in quote currency.
+        reason: Why, for a person.
+    """
+
+    rule: str
+    stop_loss: float
+    reason: str
+
 
 _Amount = Annotated[float, Field(strict=True, gt=0)]
 _Fraction = Annotated[float, Field(strict=True, gt=0, lt=1)]
@@ -87,15 +118,15 @@ class TrailingStop(_Terms):
         self._given("from_profit")
         return self
 
-    def answer(self, close: float, position: PositionView) -> MoveStop | None:
+    def answer(self, close: float, position: PositionView) -> RuleStop | None:
         """Return where the stop belongs after a candle, None as long as the profit is too small for it to begin."""
         begins = self._amount("from_profit", position.entry_price)
         if begins and profit_at(close, position) < begins:
             return None
         distance = self._amount("distance", close)
         way = "below" if position.side is Side.BUY else "above"
-        reason = f"trailing_stop: {format_price(distance)} {way} the close of {format_price(close)}"
-        return MoveStop(close - position.side.sign * distance, reason)
+        reason = f"{TRAILING_STOP}: {format_price(distance)} {way} the close of {format_price(close)}"
+        return RuleStop(TRAILING_STOP, close - position.side.sign * distance, reason)
 
 
 class BreakEven(_Terms):
@@ -123,14 +154,14 @@ class BreakEven(_Terms):
                 raise ValueError(f"{offset} is {far:g} and {profit} is {reached:g}: {offset} must be less")
         return self
 
-    def answer(self, close: float, position: PositionView) -> MoveStop | None:
+    def answer(self, close: float, position: PositionView) -> RuleStop | None:
         """Return the stop at the entry price and its offset, None as long as the profit is too small for it."""
         profit, offset = profit_at(close, position), self._amount("offset", position.entry_price)
         if profit < self._amount("from_profit", position.entry_price) or profit <= offset:
             return None
         sign = position.side.sign
-        reason = f"break_even: the close of {format_price(close)} is {format_price(profit)} beyond the entry price"
-        return MoveStop(position.entry_price + sign * offset, reason)
+        reason = f"{BREAK_EVEN}: the close of {format_price(close)} is {format_price(profit)} beyond the entry price"
+        return RuleStop(BREAK_EVEN, position.entry_price + sign * offset, reason)
 
 
 class ExitTerms(_Terms):
@@ -143,7 +174,7 @@ class ExitTerms(_Terms):
         default=None, description="A stop at the entry price, once the profit is large enough."
     )
 
-    def answers(self, close: float, position: PositionView) -> list[MoveStop]:
+    def answers(self, close: float, position: PositionView) -> list[RuleStop]:
         """Return where each rule wants the stop."""
         rules = [rule for rule in (self.break_even, self.trailing_stop) if rule is not None]
         said = [answer for rule in rules if (answer := rule.answer(close, position)) is not None]
@@ -171,7 +202,7 @@ class ExitRules:
 
     def judged(
         self, close: float, row: Mapping[str, float] | None, position: PositionView
-    ) -> ExitNow | MoveStop | Refusal | None:
+    ) -> RuleExit | RuleStop | Refusal | None:
         """Ask, and return what is to be done: an exit, a stop as it is to rest, or why the hook's is none.
 
         Where several answer, an exit goes before a stop, and the tighter stop before the other. That a stop may not lie
@@ -185,7 +216,7 @@ class ExitRules:
             StrategyFault: The hook raised, or answered with what is no answer.
         """
         own = None if self.hook is None or row is None else _of_hook(self.hook, row, position)
-        if isinstance(own, ExitNow):
+        if isinstance(own, RuleExit):
             return own
         moves = [self._rounded(one, close, position.side) for one in self.terms.answers(close, position)]
         moves = [one for one in moves if is_tighter(one.stop_loss, position.stop_loss, position.side)]
@@ -198,16 +229,15 @@ class ExitRules:
         if best is None or best.stop_loss == position.stop_loss:
             return None
         if _is_reached(best.stop_loss, close, position.side):
-            return ExitNow(
-                f"{best.reason}; the close of {format_price(close)} is at or beyond a stop at "
-                f"{format_price(best.stop_loss)}"
-            )
+            at, stop = format_price(close), format_price(best.stop_loss)
+            reason = f"{best.reason}; the close of {at} is at or beyond a stop at {stop}"
+            return RuleExit(best.rule, reason)
         return best
 
-    def _rounded(self, move: MoveStop, close: float, side: Side) -> MoveStop:
+    def _rounded(self, move: RuleStop, close: float, side: Side) -> RuleStop:
         if self.tick_size is None:
             return move
-        return MoveStop(_in_ticks(move.stop_loss, self.tick_size, close, side), move.reason)
+        return replace(move, stop_loss=_in_ticks(move.stop_loss, self.tick_size, close, side))
 
 
 def hook_row(candle: Candles, rows: IndicatorRows) -> dict[str, float]:
@@ -242,11 +272,6 @@ def stays(stop: float | None, reason: str) -> str:
     return f"the stop stays at {format_price(stop)}: {reason}"
 
 
-def rule_of(reason: str) -> str:
-    """Return the name of the rule that a reason begins with."""
-    return reason.partition(":")[0]
-
-
 def is_of_stop(decision: str) -> bool:
     """Return whether a journal's text tells of a stop alone: no signal was decided on."""
     return decision.removeprefix(DRY).startswith(("stop ", "the stop stays at "))
@@ -276,7 +301,7 @@ def _in_ticks(stop: float, tick_size: float, close: float, side: Side) -> float:
     return rounded if rounded > 0 else stop
 
 
-def _of_hook(hook: PositionRule, row: Mapping[str, float], position: PositionView) -> ExitNow | MoveStop | None:
+def _of_hook(hook: PositionRule, row: Mapping[str, float], position: PositionView) -> RuleExit | RuleStop | None:
     try:
         answer = hook.manage_position(row, position)
     except (Exception, SystemExit) as error:
@@ -287,10 +312,10 @@ def _of_hook(hook: PositionRule, row: Mapping[str, float], position: PositionVie
         case None:
             return None
         case ExitNow(reason):
-            return ExitNow(f"{HOOK}: {reason}")
+            return RuleExit(HOOK, f"{HOOK}: {reason}")
         case MoveStop(stop_loss, reason) if not isinstance(stop_loss, (str, bool)):
             try:
-                return MoveStop(float(stop_loss), f"{HOOK}: {reason}")
+                return RuleStop(HOOK, float(stop_loss), f"{HOOK}: {reason}")
             except (TypeError, ValueError, OverflowError):
                 pass
     allowed = "ExitNow, MoveStop with a number as its stop_loss, and None"

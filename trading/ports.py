@@ -264,7 +264,15 @@ class Ledger(Protocol):
         ...
 
     def move_stop(
-        self, symbol: str, strategy: str, open_ms: int, stop_loss: float, reason: str, *, correlation_id: str
+        self,
+        symbol: str,
+        strategy: str,
+        open_ms: int,
+        stop_loss: float,
+        reason: str,
+        *,
+        correlation_id: str,
+        rule: str = "",
     ) -> StopMove | None:
         """Write down that the stop of a position is to rest elsewhere, and why, once for each candle.
 
@@ -272,6 +280,9 @@ class Ledger(Protocol):
         position is changed, with the move beside it. Where our rules forbid it (`trading.stops`: a symbol that is
         stopped or halted, a stop beyond the one that the entry came with), the move is written down as refused, and
         the stop stays.
+
+        Args:
+            rule: Id of the exit rule that asks for it; empty where none does.
 
         Returns:
             The move; None, and nothing is written, where nothing is open, where the stop is to rest there already, and

@@ -21,6 +21,7 @@ class StopMove:
         reason: Why, for a person.
         refusal: Why it was not moved, by our rules or by the venue; empty when it was.
         is_current: The position is open, and `after` is where its stop is to rest now; no later move followed.
+        rule: Id of the exit rule that asked for it; empty where none did.
     """
 
     symbol: str
@@ -32,6 +33,7 @@ class StopMove:
     reason: str
     refusal: str = ""
     is_current: bool = field(default=True, compare=False)
+    rule: str = ""
 
 
 class Position(Struct, frozen=True):

@@ -104,6 +104,7 @@ class Verdict(AllButLast, frozen=True, eq=False):
         rule: The rule that decided, `OK` when all of them agreed.
         breached: A limit of what may be held or lost stood in the way.
         incident: What a person must hear of with it; written down together with the decision.
+        exit_rule: Id of the exit rule that asked for the exit; empty where none did.
         checks: Each rule that was asked, in order, up to the one that refused; those of a reversal's exit first. They
             are the way to the verdict: two that came to the same are equal.
     """
@@ -113,6 +114,7 @@ class Verdict(AllButLast, frozen=True, eq=False):
     planned: tuple[Planned, ...] = ()
     breached: bool = False
     incident: Incident | None = None
+    exit_rule: str = ""
     checks: tuple[Check, ...] = ()
 
     @property

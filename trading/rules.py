@@ -44,7 +44,7 @@ def judge(
     """
     case = Case(view, signal, symbol, timeframe, account, limits, protections, lengths_ms or {})
     said = _judged(case)
-    return Verdict(said.rule, said.reason, said.planned, said.breached, said.incident, tuple(case.checks))
+    return replace(said, checks=tuple(case.checks))
 
 
 def _judged(case: Case) -> Verdict:

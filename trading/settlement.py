@@ -144,7 +144,7 @@ class Settlement:
             self.settle(as_of_ms)
 
     def move_stop(
-        self, strategy: str, open_ms: int, stop_loss: float, reason: str, as_of_ms: int | None
+        self, strategy: str, open_ms: int, stop_loss: float, reason: str, as_of_ms: int | None, *, rule: str = ""
     ) -> StopMove | None:
         """Write down that a position's stop is to rest elsewhere, and have the venue move it.
 
@@ -154,6 +154,7 @@ class Settlement:
         Args:
             open_ms: Open time of the candle that was decided on, milliseconds since the epoch, UTC.
             as_of_ms: Market time; None when the source did not tell.
+            rule: Id of the exit rule that asks for it; empty where none does.
 
         Returns:
             The move as it is written down, an earlier one of the same candle as it was; None when there is no open
@@ -166,7 +167,9 @@ class Settlement:
         if self._is_dry_run:
             return None
         cause = correlation_id(self.symbol, self.timeframe, open_ms)
-        move = self._ledger.move_stop(self.symbol, strategy, open_ms, stop_loss, reason, correlation_id=cause)
+        move = self._ledger.move_stop(
+            self.symbol, strategy, open_ms, stop_loss, reason, rule=rule, correlation_id=cause
+        )
         if move is None or not move.is_current or self._stops.is_sent(move):
             return move
         with self._unsettled_without_answer():

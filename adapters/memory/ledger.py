@@ -15,7 +15,6 @@ from adapters.memory.stops import MemoryStops
 from adapters.memory.symbol_books import Sent, SymbolBooks, planned_order, position_of
 from trading.drawdown import HighWater
 from trading.errors import Broken
-from trading.exits import EXIT_RULE, rule_of
 from trading.incidents import Incident, IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
 from trading.orders import Fill, Leg, OrderRequest, OrderState, client_order_id, decided_id, protective_order_id
@@ -73,6 +72,7 @@ class MemoryLedger(MemoryStops):
             "breached": verdict.breached,
             "correlation_id": correlation_id,
             "checks": verdict.checks,
+            "exit_rule": verdict.exit_rule or None,
         }
         if verdict.incident is not None and not dry_run:
             self.open_incidents([verdict.incident])
@@ -286,15 +286,13 @@ class MemoryLedger(MemoryStops):
         """Return the exit rule that asked for an exit, or had moved a stop, by the id of the order."""
         moves = (move for at in self._symbols.values() for of in at.moves.values() for move in of.values())
         rules = {
-            protective_order_id(move.entry_id, Leg.STOP_LOSS): rule_of(move.reason)
+            protective_order_id(move.entry_id, Leg.STOP_LOSS): move.rule
             for move in moves
-            if not move.refusal
+            if move.rule and not move.refusal
         }
         for (symbol, strategy, open_ms), row in self._decisions.items():
-            first = row["checks"][0] if row["checks"] else None
-            if first is not None and first.rule == EXIT_RULE:
-                identity = client_order_id(self._account, symbol, strategy, open_ms, Leg.EXIT)
-                rules[identity] = rule_of(first.reason)
+            if row["exit_rule"] is not None:
+                rules[client_order_id(self._account, symbol, strategy, open_ms, Leg.EXIT)] = row["exit_rule"]
         return rules
 
     def _view(self, at: SymbolBooks, symbol: str, strategy: str, open_ms: int) -> LedgerView:
@@ -358,7 +356,9 @@ class MemoryLedger(MemoryStops):
 
     def _earlier(self, symbol: str, strategy: str, open_ms: int) -> Verdict | None:
         row = self._decisions.get((symbol, strategy, open_ms))
-        return row and Verdict(row["rule"], row["reason"], breached=row["breached"])  # type: ignore[return-value]
+        if row is None:
+            return None
+        return Verdict(row["rule"], row["reason"], breached=row["breached"], exit_rule=row["exit_rule"] or "")
 
     def _booking(self, at: SymbolBooks, symbol: str, fills: Sequence[Fill]) -> Booking:
         """Return what the fills may change: their orders, and every entry that holds a place in the account."""

@@ -17,7 +17,15 @@ class MemoryStops:
         self._symbols: dict[str, SymbolBooks] = {}
 
     def move_stop(
-        self, symbol: str, strategy: str, open_ms: int, stop_loss: float, reason: str, *, correlation_id: str
+        self,
+        symbol: str,
+        strategy: str,
+        open_ms: int,
+        stop_loss: float,
+        reason: str,
+        *,
+        correlation_id: str,
+        rule: str = "",
     ) -> StopMove | None:
         at = self._of(symbol)
         position, moves = position_of(at, symbol, strategy), at.moves.setdefault(strategy, {})
@@ -30,7 +38,8 @@ class MemoryStops:
         entry = EntryStop(opener.request.client_order_id, opener.request.stop_loss) if opener else None
         refusal = why_not_moved(position, stop_loss, entry, desired=at.desired, halted=at.halted)
         entry_id = entry.entry_id if entry else ""
-        move = StopMove(symbol, strategy, open_ms, entry_id, position.stop_loss, stop_loss, reason, refusal)
+        before = position.stop_loss
+        move = StopMove(symbol, strategy, open_ms, entry_id, before, stop_loss, reason, refusal, rule=rule)
         moves[open_ms] = move
         if opener is not None and not refusal:
             at.rest(position, opener, stop_loss)

@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from adapters.database import LOCK_TIMEOUT_S, create_engine, read_only, upsert
 from adapters.schema import alembic_config, head_revision, migrate, schema_revision
-from adapters.tables import account_days, decisions, fences, fills, incidents, metadata
+from adapters.tables import account_days, decisions, fences, fills, incidents, metadata, stop_moves
 from tests.fixtures.databases import patient
 from trading.errors import Broken, Transient
 
@@ -214,3 +214,76 @@ def test_migrate_of_an_older_ledger_counts_its_incidents_as_told_and_its_rows_as
         origin = connection.execute(sa.select(decisions.c.origin)).scalar_one()
         adjustment = connection.execute(sa.select(fills.c.adjustment)).scalar_one()
     assert (told, origin, adjustment) == (7, "signal", 0)
+
+
+OLD_DECISION = sa.text(
+    "INSERT INTO decisions (account, symbol, strategy, open_ms, outcome, rule, reason, breached, correlation_id, "
+    "written_at_ms, origin, checks) "
+    "VALUES ('main', 'XAUUSD', 's', :open_ms, 'refused', :rule, :reason, false, 'c', 1, 'signal', :checks)"
+)
+OLD_MOVE = sa.text(
+    "INSERT INTO stop_moves (account, symbol, strategy, open_ms, entry_id, price_after, reason, correlation_id, "
+    "written_at_ms) VALUES ('main', 'XAUUSD', 's', :open_ms, 'e', 1, :reason, 'c', 1)"
+)
+REVERSAL = "close 2 units at 100, -1.00 before fees: cross; then"
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason", "checks", "expected"),
+    [
+        ("ok", "buy 1 units at 100", None, (None, None, None, None)),
+        ("stopped", "XAUUSD is stopped", "[]", (None, "stopped", None, None)),
+        ("halted", "a person must look first: lost: 2 units", "[]", (None, None, "lost: 2 units", None)),
+        ("quarantined", "no entries: it hangs: twice", "[]", (None, None, None, "it hangs: twice")),
+        ("quarantined", f"{REVERSAL} no entries: it hangs", "[]", (None, None, None, "it hangs")),
+        ("paused", "XAUUSD is paused: no entries", "[]", (None, "paused", None, None)),
+        ("paused", f"{REVERSAL} XAUUSD is paused: no entries", "[]", (None, "paused", None, None)),
+        ("paused", "the symbol is paused: nothing is opened", "[]", (None, None, None, None)),
+        (
+            "ok",
+            "close 1 units at 99: trailing_stop: 2 below the close of 100",
+            '[{"rule": "exit_rule", "is_met": true, "reason": "trailing_stop: 2 below the close of 100"}]',
+            ("trailing_stop", None, None, None),
+        ),
+        (
+            "ok",
+            "close 1 units at 99: cross",
+            '[{"rule": "nothing_to_close", "is_met": true, "reason": "the exit_rule of mine: a name"}]',
+            (None, None, None, None),
+        ),
+    ],
+)
+def test_migrate_of_decisions_of_0_1_0_reads_their_state_and_exit_rule(
+    engine: Engine, rule: str, reason: str, checks: str | None, expected: tuple[str | None, ...]
+) -> None:
+    config = alembic_config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0005")
+        connection.execute(OLD_DECISION, {"open_ms": 1, "rule": rule, "reason": reason, "checks": checks})
+    migrate(engine)
+
+    columns = (decisions.c.exit_rule, decisions.c.desired, decisions.c.halted, decisions.c.quarantined)
+    with engine.connect() as connection:
+        assert tuple(connection.execute(sa.select(*columns)).one()) == expected
+
+
+def test_migrate_of_stop_moves_of_0_1_0_reads_the_rule_that_asked(engine: Engine) -> None:
+    reasons = [
+        "trailing_stop: 2 below",
+        "break_even: the close",
+        "manage_position: x: y",
+        "trailing_stopped: x",
+        "by hand",
+    ]
+    config = alembic_config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0005")
+        for place, reason in enumerate(reasons):
+            connection.execute(OLD_MOVE, {"open_ms": place, "reason": reason})
+    migrate(engine)
+
+    with engine.connect() as connection:
+        found = connection.execute(sa.select(stop_moves.c.rule).order_by(stop_moves.c.open_ms)).scalars().all()
+    assert found == ["trailing_stop", "break_even", "manage_position", None, None]

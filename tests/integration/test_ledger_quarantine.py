@@ -13,7 +13,7 @@ from adapters.ledger import SqlLedger
 from tests.contracts.ledger.examples import BALANCE, MINUTE_MS, T0_MS
 from trading.events import Signal, SignalSide
 from trading.incidents import IncidentKind
-from trading.lifecycle import PositionPolicy
+from trading.lifecycle import DesiredState, PositionPolicy
 from trading.orders import OrderState
 from trading.ports import Mark
 from trading.risk import LedgerView, Verdict
@@ -99,6 +99,18 @@ def test_after_set_quarantine_has_returned_no_new_entry_appears_whoever_decides(
     assert entries(ledger) == frozen
     assert len(frozen) >= 3  # others were on their way meanwhile
     assert {row["rule"] for row in ledger.decisions(limit=8)} == {"quarantined"}
+
+
+def test_decision_stands_with_the_state_that_it_was_made_in(ledger: SqlLedger) -> None:
+    decide(ledger, 1)
+    set_aside(ledger)
+    why = ledger.incidents("XAUUSD")[0]["reason"]
+    decide(ledger, 2)
+    ledger.set_desired("XAUUSD", DesiredState.PAUSED, reason="by the test")
+    decide(ledger, 3)
+
+    found = [(row["desired"], row["halted"], row["quarantined"]) for row in ledger.decisions("XAUUSD")[::-1]]
+    assert found == [("running", None, None), ("running", None, why), ("paused", None, why)]
 
 
 def entries(ledger: SqlLedger) -> set[str]:

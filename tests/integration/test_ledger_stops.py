@@ -42,8 +42,12 @@ def books(engine: Engine) -> SqlLedger:
     return SqlLedger(engine, "main", BALANCE)
 
 
+RULE = "trailing_stop"
+
+
 def move(ledger: Ledger, stop_loss: float, *, minute: int = 2, reason: str = "trailing") -> StopMove | None:
-    return ledger.move_stop("XAUUSD", "trend", at(minute), stop_loss, reason, correlation_id=f"c{minute}")
+    cause = f"c{minute}"
+    return ledger.move_stop("XAUUSD", "trend", at(minute), stop_loss, reason, correlation_id=cause, rule=RULE)
 
 
 def differences(engine: Engine) -> Sequence[Difference]:

@@ -20,7 +20,7 @@ from trading.events import (
     of_signal,
 )
 from trading.exit_watch import Answer, ExitWatch, Written
-from trading.exits import DRY, EXIT_RULE, ExitRules, moved, stays, words_of
+from trading.exits import DRY, EXIT_RULE, ExitRules, RuleExit, RuleStop, moved, stays, words_of
 from trading.flattening import Flattened, Wish
 from trading.flow import End, EndReason
 from trading.orders import VenueOrder
@@ -31,7 +31,6 @@ from trading.risk import OK, Check, LedgerView, Verdict
 from trading.services.base import Service
 from trading.settlement import Settlement
 from trading.shared_indicators import SharedIndicators
-from trading.strategies import ExitNow, MoveStop
 from trading.trading_state import Cause, describe, permissions
 from trading.values import replace
 
@@ -292,7 +291,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
             answer = None
             if watched is not None and (answer := self._exits.of_signal(signal, watched)) is not None:
                 words.append(self._carry_out(message, signal.strategy, watched, answer))
-            if not isinstance(answer, ExitNow):
+            if not isinstance(answer, RuleExit):
                 words.append(self._decide(message, signal))
             told.append((signal.strategy, "; ".join(filter(None, words))))
         return told
@@ -309,40 +308,43 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         """Do what an exit rule answered, or tell what was done before, and return the decision for the journal."""
         open_ms = candle.last_open_ms
         match answer:
-            case ExitNow(reason):
-                return self._exit(message, strategy, candle, reason)
-            case MoveStop(stop_loss, reason):
-                return self._move_stop(message, strategy, open_ms, stop_loss, reason)
+            case RuleExit():
+                return self._exit(message, strategy, candle, answer)
+            case RuleStop():
+                return self._move_stop(message, strategy, open_ms, answer)
             case Refusal():
                 return stays(self._exits.stop_of(strategy), answer.reason)
             case StopMove(is_current=False):
                 return words_of(answer)
             case StopMove():
                 # said again in case that the venue, or those who listen, have not heard of it
-                return self._move_stop(message, strategy, open_ms, answer.after, answer.reason) or words_of(answer)
+                again = RuleStop(answer.rule, answer.after, answer.reason)
+                return self._move_stop(message, strategy, open_ms, again) or words_of(answer)
             case Verdict():
                 return self._told_exit(answer)
 
-    def _exit(self, message: SignalGenerated, strategy: str, candle: Candles, reason: str) -> str:
+    def _exit(self, message: SignalGenerated, strategy: str, candle: Candles, answer: RuleExit) -> str:
         signal = Signal(
             strategy=strategy,
             open_ms=candle.last_open_ms,
             side=SignalSide.CLOSE,
             price=float(candle.values[-1, CLOSE]),
-            reason=reason,
+            reason=answer.reason,
         )
         self.exited.append(signal)
 
         def judged(view: LedgerView) -> Verdict:
             verdict = self._judge(view, signal)
-            return replace(verdict, checks=(Check(EXIT_RULE, is_met=True, reason=reason), *verdict.checks))
+            checks = (Check(EXIT_RULE, is_met=True, reason=answer.reason), *verdict.checks)
+            return replace(verdict, exit_rule=answer.rule, checks=checks)
 
         return self._decided(message, signal, judged, self._told_exit, is_news=True)
 
-    def _move_stop(self, message: SignalGenerated, strategy: str, open_ms: int, stop_loss: float, reason: str) -> str:
+    def _move_stop(self, message: SignalGenerated, strategy: str, open_ms: int, wanted: RuleStop) -> str:
         if self._is_dry_run:
-            return f"{DRY}{moved(self._exits.stop_of(strategy), stop_loss, reason)}"
-        move = self._settlement.move_stop(strategy, open_ms, stop_loss, reason, message.seen_ms(open_ms))
+            return f"{DRY}{moved(self._exits.stop_of(strategy), wanted.stop_loss, wanted.reason)}"
+        seen_ms = message.seen_ms(open_ms)
+        move = self._settlement.move_stop(strategy, open_ms, wanted.stop_loss, wanted.reason, seen_ms, rule=wanted.rule)
         self._forget_holdings()
         return words_of(move) if move is not None else ""
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from trading.errors import Broken
 from trading.events import Refusal, Signal, SignalSide
-from trading.exits import BreakEven, ExitRules, ExitTerms, TrailingStop
+from trading.exits import BreakEven, ExitRules, ExitTerms, RuleExit, RuleStop, TrailingStop
 from trading.orders import Side
 from trading.sizing import levels_of
 from trading.strategies import ExitNow, MoveStop, PositionView
@@ -39,12 +39,12 @@ def rules(terms: ExitTerms | None = None, answer: object = None, *, tick: float 
     return ExitRules(terms or ExitTerms(), None if answer is None else Hook(answer), tick)
 
 
-def asked(one: ExitRules, close: float, position: PositionView) -> ExitNow | MoveStop | Refusal | None:
+def asked(one: ExitRules, close: float, position: PositionView) -> RuleExit | RuleStop | Refusal | None:
     return one.judged(close, {"close": close}, position)
 
 
-def stop_of(answer: ExitNow | MoveStop | Refusal | None) -> float | None:
-    assert answer is None or isinstance(answer, MoveStop)
+def stop_of(answer: RuleExit | RuleStop | Refusal | None) -> float | None:
+    assert answer is None or isinstance(answer, RuleStop)
     return None if answer is None else answer.stop_loss
 
 
@@ -171,7 +171,7 @@ def test_hook_is_asked_with_its_row_and_names_itself() -> None:
 
     found = ExitRules(ExitTerms(), hook).judged(101.0, {"close": 101.0, "level": 99.0}, held(stop=95.0))
 
-    assert found == MoveStop(99.0, "manage_position: a level")
+    assert found == RuleStop("manage_position", 99.0, "manage_position: a level")
     assert hook.asked == [{"close": 101.0, "level": 99.0}]
 
 
@@ -182,7 +182,9 @@ def test_hook_without_a_row_of_indicators_is_not_asked_and_the_rules_are() -> No
 
 
 def test_exit_goes_before_a_stop_and_the_tighter_stop_before_the_other() -> None:
-    assert asked(rules(TRAILING, ExitNow("enough")), 101.0, held()) == ExitNow("manage_position: enough")
+    assert asked(rules(TRAILING, ExitNow("enough")), 101.0, held()) == RuleExit(
+        "manage_position", "manage_position: enough"
+    )
     assert stop_of(asked(rules(TRAILING, MoveStop(98.0, "low")), 101.0, held())) == 99.0
     assert stop_of(asked(rules(TRAILING, MoveStop(100.0, "high")), 101.0, held())) == 100.0
     assert stop_of(asked(rules(TRAILING, MoveStop(102.0, "low")), 99.0, held(Side.SELL))) == 101.0
@@ -196,7 +198,8 @@ def test_hook_may_loosen_where_no_rule_answers() -> None:
 def test_stop_of_a_hook_that_the_close_is_at_or_beyond_is_an_exit(side: Side, close: float) -> None:
     found = asked(rules(None, MoveStop(101.0, "a level")), close, held(side, stop=None))
 
-    assert isinstance(found, ExitNow)
+    assert isinstance(found, RuleExit)
+    assert found.rule == "manage_position"
     assert found.reason.startswith("manage_position: a level; the close of 10")
     assert found.reason.endswith("is at or beyond a stop at 101")
 
