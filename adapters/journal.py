@@ -9,8 +9,10 @@ import redis
 from adapters import keys
 from adapters.redis_client import talking_to_redis
 from adapters.redis_store import unpacked
+from trading.decisions import decode
 from trading.events import correlation_id
 from trading.journal import Entry
+from trading.legacy_text import read_decisions
 from trading.lifecycle import DesiredState, PositionPolicy
 
 _Raw = tuple[bytes, dict[bytes, bytes]]
@@ -76,7 +78,7 @@ def _entry(symbol: str, open_ms: int, fields: Mapping[bytes, bytes]) -> Entry:
     close = values[3] if values else float(text("close")) if b"close" in fields else None
     return Entry(
         open_ms,
-        text("decision"),
+        decode(fields[b"decisions"]) if b"decisions" in fields else read_decisions(text("decision")),
         text("regime"),
         text("correlation_id") or correlation_id(symbol, text("timeframe"), open_ms),
         values,

@@ -10,6 +10,7 @@ from adapters.ledger_rows import fill_of
 from adapters.memory import MemoryLedger, MemoryStore, MemoryVenue
 from adapters.recording import Recording
 from adapters.tables import Origin
+from trading.decisions import Decisions, describe
 from trading.orders import PROTECTIVE_LEGS, Leg, OrderState, Side, decided_open_ms
 from trading.positions import Position
 from trading.replay.comparison import Rows, Run
@@ -26,8 +27,8 @@ def replayed_run(recording: Recording, ledger: MemoryLedger, venue: MemoryVenue,
     orders: dict[Any, Any] = {}
     for symbol in begins:
         journal = store.journal(symbol)
-        for open_ms, decision, regime in zip(journal.open_ms, journal.decisions, journal.regimes, strict=True):
-            candles[symbol, open_ms] = _candle(symbol, open_ms, decision, regime.value)
+        for open_ms, made, regime in zip(journal.open_ms, journal.decisions, journal.regimes, strict=True):
+            candles[symbol, open_ms] = _candle(symbol, open_ms, made, regime.value)
     decisions = {
         (row["symbol"], row["strategy"], row["open_ms"]): _decision(row)
         for row in ledger.decisions()
@@ -70,7 +71,7 @@ def recorded_run(recording: Recording, replayed: Run) -> Run:
     orders |= {(row["client_order_id"],): _protective(row) for row in books.protective if is_in(row, "market_ms")}
     return Run(
         {
-            (symbol, entry.open_ms): _candle(symbol, entry.open_ms, entry.decision, entry.regime)
+            (symbol, entry.open_ms): _candle(symbol, entry.open_ms, entry.decisions, entry.regime)
             for symbol, track in tracks.items()
             for entry in track.entries
         },
@@ -122,8 +123,8 @@ def _positions(fills: Iterable[Mapping[str, Any]], symbols: Collection[str]) -> 
     }
 
 
-def _candle(symbol: str, open_ms: int, decision: str, regime: str) -> Row:
-    return {"symbol": symbol, "market_ms": open_ms, "decision": decision, "regime": regime}
+def _candle(symbol: str, open_ms: int, made: Decisions, regime: str) -> Row:
+    return {"symbol": symbol, "market_ms": open_ms, "decision": describe(made), "regime": regime}
 
 
 def _decision(row: Mapping[str, Any]) -> Row:

@@ -7,10 +7,8 @@ from heapq import merge
 from adapters.ledger_recording import RecordedBooks, Row
 from adapters.tables import Origin
 from trading.candles import Candles, timeframe_ms
+from trading.decisions import has_too_few_rows
 from trading.journal import Entry, candles_of
-
-TOO_FEW = "too few rows"
-"""How the decision on a candle begins whose window was not whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +94,7 @@ def track_of(
 def _is_from_the_first(track: Track, lookback: Lookback) -> bool:
     """Return whether the live run had no candle before the recorded ones: then it said so by too few rows."""
     silent = next(
-        (place for place, entry in enumerate(track.entries) if not entry.decision.startswith(TOO_FEW)),
+        (place for place, entry in enumerate(track.entries) if not has_too_few_rows(entry.decisions)),
         len(track.entries),
     )
     known = len(track.history) + silent

@@ -10,9 +10,9 @@ import redis
 from adapters import keys
 from adapters.redis_client import talking_to_redis
 from trading.candles import CLOSE, Candles
+from trading.decisions import encode, has_no_signal
 from trading.events import Event, Regime
 from trading.feed import FeedMemory, Shown
-from trading.flow import SILENT
 from trading.lifecycle import DesiredState, PositionPolicy
 from trading.ports import Commit, SymbolMemory
 
@@ -132,7 +132,6 @@ class RedisSymbolStore:
             commit.timeframe,
             exposure,
             len(candles),
-            SILENT,
             commit.after_ms,
             *_told(commit.shown),
             commit.desired.value,
@@ -140,10 +139,11 @@ class RedisSymbolStore:
             commit.config,
         ]
         closes = candles.values[:, CLOSE].tolist()
-        for at, packed, decision, regime, close in zip(
+        for at, packed, decisions, regime, close in zip(
             candles.open_ms.tolist(), _pack(candles), commit.decisions, commit.regimes, closes, strict=True
         ):
-            args += (at, packed, decision, regime.value, repr(close))
+            has_news = int(not has_no_signal(decisions))
+            args += (at, packed, encode(decisions), has_news, regime.value, repr(close))
         args += [event.model_dump_json() for event in events]
         namespace, symbol = self._namespace, commit.symbol
         with talking_to_redis():

@@ -14,6 +14,7 @@ from configs.load import SystemConfig
 from configs.services import DataFetchingConfig
 from configs.symbols import SymbolConfig
 from configs.ticks import fetch_interval_s, longest_pause_s
+from trading.decisions import decode, describe
 from trading.feed import feed_trouble
 from trading.lifecycle import DesiredState, ServiceState, SymbolState
 from trading.positions import Position
@@ -180,8 +181,8 @@ def _status(
         unrealised=0.0 if close is None else sum(position.unrealised(close) for position in positions),
         orders_filled=orders_filled,
         regime=state.get("regime", ""),
-        decision=state.get("decision", ""),
-        said=state.get("said", ""),
+        decision=_described(state, "decisions", "decision"),
+        said=_described(state, "said_decisions", "said"),
         said_ms=int(state["said_ms"]) if "said_ms" in state else None,
         error=next((service.last_error for service in sick if service.last_error), ""),
         halted=halted,
@@ -200,6 +201,11 @@ def _state(state: Mapping[str, str], age_s: float | None, *, is_sick: bool, stal
     if age_s is None:
         return "starting"
     return "stale" if age_s > stale_s else "running"
+
+
+def _described(state: Mapping[str, str], name: str, old_name: str) -> str:
+    """Return decisions as a person reads them; version 0.1.0 kept the text itself, under the old name."""
+    return describe(decode(state[name])) if name in state else state.get(old_name, "")
 
 
 def _orders_filled(ledger: LedgerReader, symbol: str) -> int:

@@ -24,6 +24,7 @@ from tasks.ticks import send_tick
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem, file_symbol
+from trading.decisions import has_too_few_rows
 
 ANSWER_S = 30
 GOAL = 1.15
@@ -107,8 +108,7 @@ def _time_chains(system: TradingSystem, rounds: int, warm_up: int, console: Cons
 def _check_warmed_up(system: TradingSystem, rounds: int) -> None:
     """Hold that each chain that counts had a full window: one without ends early, and measures something else."""
     for symbol in SCENARIOS:
-        told = list(system.journal(symbol).values())[-rounds:]
-        short = sum(text.startswith("too few rows") for text in told)
+        short = sum(map(has_too_few_rows, list(system.decisions(symbol).values())[-rounds:]))
         if short:
             raise ValueError(f"{short} of {rounds} chains of {symbol} had too few candles: give a longer --warm-up")
 

@@ -22,6 +22,7 @@ from configs.services import OrchestratorConfig, ServicesConfig
 from configs.symbols import SymbolConfig
 from trading.candles import COLUMNS, Candles
 from trading.checked_venue import CheckedVenue
+from trading.decisions import describe
 from trading.errors import Transient
 from trading.events import Event, EventType, SignalSide
 from trading.flow import End, Wake
@@ -98,7 +99,7 @@ class FlakyStore(MemoryStore):
     def decisions(self, symbol: str) -> dict[int, str]:
         """Return the decision on each candle, by its open time."""
         kept = self.journal(symbol)
-        return dict(zip(kept.open_ms, kept.decisions, strict=True))
+        return dict(zip(kept.open_ms, map(describe, kept.decisions), strict=True))
 
     def lose_exposure(self, symbol: str) -> None:
         """Forget that something is open, as a Redis does that lost its last second."""

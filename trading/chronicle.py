@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from trading.bus import Outbox
 from trading.candles import Candles
+from trading.decisions import Decisions
 from trading.events import Message, Regime
 from trading.feed import Shown
 from trading.ports import Commit, SymbolStore
@@ -26,7 +27,7 @@ class Chronicle:
         self,
         message: Message,
         candles: Candles,
-        decisions: Sequence[str],
+        decisions: Sequence[Decisions],
         regimes: Sequence[Regime],
         *,
         has_exposure: bool | None = None,

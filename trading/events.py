@@ -3,16 +3,26 @@
 A message names itself by symbol and candle open time; `correlation_id` is the same from a candle to its fills.
 """
 
-from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
+import msgspec
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, InstanceOf, PlainSerializer, TypeAdapter
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    PlainSerializer,
+    PlainValidator,
+    TypeAdapter,
+)
 
 from trading.candles import Candles, timeframe_ms
-from trading.formatting import format_price
+from trading.decisions import Decisions, signal_words
 from trading.indicator_rows import IndicatorRows
+from trading.legacy_text import read_decisions
 from trading.lifecycle import DesiredState, PositionPolicy
 
 
@@ -103,6 +113,17 @@ def _indicator_rows(given: object) -> IndicatorRows:
     return given
 
 
+def _decisions(given: object) -> list[Decisions]:
+    if not isinstance(given, list):
+        raise ValueError("a list is needed, with the decisions on each candle")  # pydantic takes ValueError
+    if set(map(type, given)) <= {tuple}:  # made in this process: a replay hands on thousands at once
+        return given
+    try:
+        return [read_decisions(one) if isinstance(one, str) else msgspec.convert(one, Decisions) for one in given]
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from error
+
+
 CandleTable = Annotated[
     InstanceOf[Candles], BeforeValidator(_candles), PlainSerializer(Candles.rows, return_type=list[list[float]])
 ]
@@ -114,6 +135,12 @@ RowTable = Annotated[
     PlainSerializer(lambda rows: (list(rows.columns), rows.rows()), return_type=tuple[list[str], list[list[float]]]),
 ]
 """Indicator rows; in JSON the names of the columns, and a list of `[open_ms, close, *values]`."""
+
+
+DecisionTable = Annotated[
+    list[Decisions], PlainValidator(_decisions), PlainSerializer(msgspec.to_builtins, return_type=list[Any])
+]
+"""The decisions on each candle; in JSON a list of lists of objects. Version 0.1.0 sent a text for each candle."""
 
 
 class Regime(StrEnum):
@@ -165,8 +192,8 @@ class Signal(_Frozen):
 
     @property
     def words(self) -> str:
-        """What is said, for the journal."""
-        return f"{self.side} at {format_price(self.price)}: {self.reason}"
+        """The signal as a person reads it."""
+        return signal_words(self.side, self.price, self.reason)
 
 
 class Message(_Frozen):
@@ -248,14 +275,14 @@ class SignalGenerated(Message):
 
     Attributes:
         signals: What the strategy said, oldest first; empty when only open positions need the candles.
-        decisions: Journal text for each candle.
+        decisions: Those on each candle, as far as the strategies went.
         rows: Those of the candles, where a strategy decides on exits by its position; None where none does.
     """
 
     type: Literal[EventType.SIGNAL_GENERATED] = EventType.SIGNAL_GENERATED
     signals: list[Signal]
     regimes: list[Regime]
-    decisions: list[str]
+    decisions: DecisionTable
     rows: RowTable | None = None
 
 
@@ -284,22 +311,6 @@ def of_signal(
         reason=signal.words if reason is None else reason,
         details=details,
     )
-
-
-def joined(told: Sequence[tuple[str, str]], *, is_alone: bool) -> str:
-    """Return the journal's text for a candle: what is told of each strategy's signal.
-
-    Args:
-        told: (Strategy, words), in the order of the decisions.
-        is_alone: The symbol has one strategy, which need not be named.
-    """
-    return " | ".join(words if is_alone else f"{strategy}: {words}" for strategy, words in told)
-
-
-def told_of(text: str, strategy: str) -> str | None:
-    """Return what the journal's text for a candle of several strategies tells of one; None where it tells nothing."""
-    named = f"{strategy}: "
-    return next((part.removeprefix(named) for part in text.split(" | ") if part.startswith(named)), None)
 
 
 def correlation_id(symbol: str, timeframe: str, open_ms: int) -> str:

@@ -12,6 +12,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from trading.candles import COLUMNS, VOLUME, Candles
+from trading.decisions import CandleDecision, DecisionKind
 from trading.events import Refusal
 from trading.formatting import format_price
 from trading.indicator_rows import IndicatorRows
@@ -27,8 +28,6 @@ BREAK_EVEN = "break_even"
 
 EXIT_RULE = "exit_rule"
 """The check that says which rule asked for an exit, the first of its decision."""
-
-DRY = "dry run, nothing sent: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,26 +261,21 @@ def is_tighter(stop: float, other: float | None, side: Side) -> bool:
     return other is None or (stop - other) * side.sign > 0
 
 
-def moved(before: float | None, after: float, reason: str) -> str:
-    """Return for the journal that a stop rests elsewhere."""
-    return f"stop {format_price(before)} -> {format_price(after)}: {reason}"
+def decision_on(move: StopMove, strategy: str) -> CandleDecision:
+    """Return the decision on a candle that a stop was moved at, or was to be.
 
-
-def stays(stop: float | None, reason: str) -> str:
-    """Return for the journal that a stop rests where it did."""
-    return f"the stop stays at {format_price(stop)}: {reason}"
-
-
-def is_of_stop(decision: str) -> bool:
-    """Return whether a journal's text tells of a stop alone: no signal was decided on."""
-    return decision.removeprefix(DRY).startswith(("stop ", "the stop stays at "))
-
-
-def words_of(move: StopMove) -> str:
-    """Return for the journal what came of a stop that a rule wanted elsewhere."""
-    if move.refusal:
-        return stays(move.before, f"{move.refusal}: {move.reason}")
-    return moved(move.before, move.after, move.reason)
+    Args:
+        strategy: Name for the journal; empty where the symbol has one strategy alone.
+    """
+    return CandleDecision(
+        DecisionKind.STOP_KEPT if move.refusal else DecisionKind.STOP_MOVED,
+        strategy,
+        reason=move.reason,
+        exit_rule=move.rule,
+        stop_before=move.before,
+        stop_after=move.after,
+        refusal=move.refusal,
+    )
 
 
 def _is_reached(stop: float, close: float, side: Side) -> bool:

@@ -3,17 +3,18 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import msgspec
+
 from trading.candles import Candles, timeframe_ms
+from trading.decisions import NO_SIGNAL, CandleDecision, DecisionKind, Decisions, describe, has_no_signal, is_of_stops
 from trading.entry import EntryRules, checks
 from trading.errors import Broken
-from trading.events import Regime, Signal, told_of
-from trading.exits import is_of_stop
-from trading.flow import SILENT
-from trading.formatting import format_price, format_units
+from trading.events import Regime, Signal
+from trading.formatting import format_price
+from trading.headline import Headline, HeadlineKind, UnfilledOrder
 from trading.indicator_rows import IndicatorRows
 from trading.indicators import compute
 from trading.journal import Entry
-from trading.lifecycle import DesiredState
 from trading.orders import PROTECTIVE_LEGS, Fill, Leg, OrderRequest, OrderState, protective_order_id
 from trading.positions import Position
 from trading.replay.result import Booked, Trade, trades_of
@@ -122,7 +123,7 @@ class Explanation:
     """Why a candle led to what it led to.
 
     Attributes:
-        headline: The answer in one line: what was traded, or why nothing was.
+        headline: The answer: what was traded, or why nothing was; its text is `str(headline)`.
         values: Indicators that the strategy's conditions look at.
         said: What the strategy said and why, or that it was silent.
         signal: What it asked for, worked out anew; None where it was silent or cannot be asked any more.
@@ -136,7 +137,7 @@ class Explanation:
     timeframe: str
     strategy: str
     entry: Entry
-    headline: str
+    headline: Headline
     values: Sequence[Value]
     said: str
     signal: Signal | None
@@ -192,10 +193,17 @@ def of_strategy(
     """
     if len(strategies) == 1:
         return entry
-    told = {name: words for name in strategies if (words := told_of(entry.decision, name)) is not None}
     if ruling is not None:
-        return replace(entry, decision=ruling.reason)
-    return replace(entry, decision=told.get(strategy, SILENT)) if told or has_signals else entry
+        return replace(entry, decisions=decisions_of(ruling.rule, ruling.reason))
+    own = tuple(msgspec.structs.replace(one, strategy="") for one in entry.decisions if one.strategy == strategy)
+    is_told = has_signals or any(one.strategy in strategies for one in entry.decisions)
+    return replace(entry, decisions=own or NO_SIGNAL) if is_told else entry
+
+
+def decisions_of(rule: str, reason: str) -> Decisions:
+    """Return the decisions on a candle of which no more is known than what the risk rules said."""
+    kind = DecisionKind.ACCEPTED if rule == OK else DecisionKind.REJECTED
+    return (CandleDecision(kind, rule="" if rule == OK else rule, reason=reason),)
 
 
 def _conditions(recorded: Recorded, terms: Terms) -> list[str]:
@@ -247,8 +255,9 @@ def _said(entry: Entry, signal: Signal | None, ruling: Ruling | None) -> str:
         told = ",".join(f"{name} {format_price(value)}" for name, value in prices if value is not None)
         return f"{signal.side.value} at {format_price(signal.price)}: {signal.reason}{f';{told}' if told else ''}"
     if ruling is not None:
-        return entry.decision
-    return "nothing" if entry.decision == SILENT or is_of_stop(entry.decision) else f"was not asked: {entry.decision}"
+        return describe(entry.decisions)
+    is_silent = has_no_signal(entry.decisions) or is_of_stops(entry.decisions)
+    return "nothing" if is_silent else f"was not asked: {describe(entry.decisions)}"
 
 
 def _checks(recorded: Recorded, signal: Signal | None, terms: Terms) -> list[Check]:
@@ -273,7 +282,7 @@ def _checks(recorded: Recorded, signal: Signal | None, terms: Terms) -> list[Che
 
 
 def _contradictions(entry: Entry, signal: Signal | None, terms: Terms) -> list[str]:
-    if signal is not None and entry.decision == SILENT:
+    if signal is not None and has_no_signal(entry.decisions):
         return [f"worked out anew the strategy says: {signal.side.value}: {signal.reason}"]
     return []
 
@@ -308,47 +317,32 @@ def _protective(order: OrderFate, trades: Sequence[Trade], fills: Sequence[Fill]
     return found
 
 
-def _headline(recorded: Recorded, orders: Sequence[OrderFate], fills: Sequence[Fill], trades: Sequence[Trade]) -> str:
-    entry, ruling = recorded.entry, recorded.ruling
-    if ruling is None and not orders:
-        return f"no trade: {_silence(entry)}"
-    if ruling is not None and not orders:
-        dry = "dry run, no order is made: " if ruling.outcome == "dry" else ""
-        refused = "" if ruling.outcome == "dry" else f"refused by {ruling.rule}: "
-        return f"no trade: {dry}{refused}{ruling.reason}"
+def _headline(
+    recorded: Recorded, orders: Sequence[OrderFate], fills: Sequence[Fill], trades: Sequence[Trade]
+) -> Headline:
+    ruling = recorded.ruling
+    if not orders:
+        return _without_orders(recorded.entry, ruling)
     done = [fill for fill in fills if fill.leg not in PROTECTIVE_LEGS]
     if not done:
-        return f"no trade: {'; '.join(_unfilled(one) for one in orders)}"
-    told = ", then ".join(
-        f"{fill.leg.value} {fill.side.value} {format_units(fill.units)} at {format_price(fill.price)}" for fill in done
+        unfilled = [UnfilledOrder(one.request.leg, one.state, one.note) for one in orders]
+        return Headline(HeadlineKind.NOT_FILLED, unfilled=unfilled)
+    return Headline(
+        HeadlineKind.CLOSED if ruling is None else HeadlineKind.TRADED,
+        rule="" if ruling is None or ruling.rule == OK else ruling.rule,
+        fills=done,
+        opened=next((one for one in trades if one.entry_order_id in recorded.own), None),
+        closed=next(iter(trades), None),
     )
-    if ruling is None:
-        return f"closed without a signal: {told}{_outcome(recorded, trades)}"
-    refused = "" if ruling.rule == OK else f"; the entry was refused by {ruling.rule}"
-    return f"traded: {told}{refused}{_outcome(recorded, trades)}"
 
 
-def _silence(entry: Entry) -> str:
+def _without_orders(entry: Entry, ruling: Ruling | None) -> Headline:
+    if ruling is not None:
+        kind = HeadlineKind.DRY_RUN if ruling.outcome == "dry" else HeadlineKind.REJECTED
+        return Headline(kind, rule=ruling.rule, reason=ruling.reason)
     if entry.quarantine is not None:
-        return f"the symbol was set aside ({entry.quarantine})"
-    said = "the strategy said nothing" if entry.decision == SILENT else entry.decision
-    was = "" if entry.desired is DesiredState.RUNNING else f"; the symbol was {entry.desired.value} besides"
-    return said + was
-
-
-def _unfilled(order: OrderFate) -> str:
-    why = f": {order.note}" if order.note else ""
-    return f"the {order.request.leg.value} order is {order.state.value}, nothing of it is filled{why}"
-
-
-def _outcome(recorded: Recorded, trades: Sequence[Trade]) -> str:
-    opened = next((one for one in trades if one.entry_order_id in recorded.own), None)
-    if opened is None:
-        closed = next(iter(trades), None)
-        return f"; the position it closed made {closed.profit:+.2f}" if closed else ""
-    if opened.exit_ms is None:
-        return "; the position is open"
-    return f"; closed by {opened.exit_reason} at {format_price(opened.exit_price)}, {opened.profit:+.2f}"
+        return Headline(HeadlineKind.QUARANTINED, policy=entry.quarantine)
+    return Headline(HeadlineKind.NO_DECISION, decisions=entry.decisions, desired=entry.desired)
 
 
 def holds(open_ms: int, timeframe: str, at_ms: int) -> bool:

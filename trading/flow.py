@@ -8,6 +8,8 @@ A stage returns the message for the next one, or an `End` that says why there is
 from dataclasses import dataclass
 from enum import StrEnum
 
+from trading.decisions import Decisions, describe
+
 
 class EndReason(StrEnum):
     """Why a chain ended where it did."""
@@ -27,10 +29,6 @@ class EndReason(StrEnum):
     DECIDED = "decided"
 
 
-SILENT = "no signal"
-"""The decision on a candle of which the strategy said nothing."""
-
-
 @dataclass(frozen=True, slots=True)
 class End:
     """The end of a chain.
@@ -38,15 +36,18 @@ class End:
     Attributes:
         more: The source holds further candles: wake the symbol again at once.
         cursor_ms: Open time of the last candle decided.
+        decisions: Those on that candle.
     """
 
     reason: EndReason
     detail: str = ""
     more: bool = False
     cursor_ms: int = 0
+    decisions: Decisions = ()
 
     def __str__(self) -> str:
-        return f"{self.reason}: {self.detail}" if self.detail else str(self.reason)
+        detail = self.detail or describe(self.decisions)
+        return f"{self.reason}: {detail}" if detail else str(self.reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trading.candles import Candles
+from trading.decisions import Decisions
 from trading.lifecycle import DesiredState, PositionPolicy
 
 
@@ -15,6 +16,7 @@ class Entry:
 
     Attributes:
         open_ms: Open time of the candle, milliseconds since the epoch, UTC.
+        decisions: Those on the candle.
         values: Open, high, low, close in quote currency, volume in units; None in an old entry.
         close: In quote currency; None where neither kind of entry has it.
         as_of_ms: Market time at which the source showed the candle: how old its signal was.
@@ -25,7 +27,7 @@ class Entry:
     """
 
     open_ms: int
-    decision: str
+    decisions: Decisions
     regime: str
     correlation_id: str
     values: tuple[float, float, float, float, float] | None = None

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from trading.adoption import Holdings
 from trading.bus import LocalBus, Outbox
+from trading.decisions import CandleDecision, DecisionKind
 from trading.events import NewCandle, SignalGenerated
 from trading.flattening import Flattened
 from trading.flow import End, Wake
@@ -82,7 +83,7 @@ class SymbolPipeline:
             **fetched.carried(),
             signals=[],
             regimes=[fetched.regime] * count,
-            decisions=[f"quarantined ({fetched.quarantine}): nothing is decided"] * count,
+            decisions=[(CandleDecision(DecisionKind.QUARANTINED, policy=fetched.quarantine or ""),)] * count,
         )
         return self.execute.handle(protected)
 

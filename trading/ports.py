@@ -7,6 +7,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from trading.candles import Candles
+from trading.decisions import Decisions
 from trading.events import Event, Regime
 from trading.feed import FeedMemory, Shown
 from trading.incidents import Incident
@@ -443,7 +444,7 @@ class Commit:
     Attributes:
         after_ms: The cursor that the batch was fetched after, 0 for none.
         candles: The batch.
-        decisions: One text for each candle.
+        decisions: Those on each candle.
         has_exposure: None leaves what the store knows.
         shown: What the answer that the batch came of showed of its market; None leaves what the store knows.
         desired: What the user wanted of the symbol when the batch was fetched.
@@ -455,7 +456,7 @@ class Commit:
     timeframe: str
     after_ms: int
     candles: Candles
-    decisions: Sequence[str]
+    decisions: Sequence[Decisions]
     regimes: Sequence[Regime]
     has_exposure: bool | None = None
     shown: Shown | None = None

@@ -1,30 +1,30 @@
 -- Ends a batch: window, journal, cursor and events move together or not at all.
 -- KEYS: state hash, window list, journal stream, events stream (its name is the pub/sub channel too)
 -- ARGV: window limit, journal limit, events limit, wall ms, timeframe, exposure ('1', '0', or '' to keep),
---       candle count, decision that says nothing, cursor that the batch was fetched after, what its answer showed
+--       candle count, cursor that the batch was fetched after, what its answer showed
 --       (market ms, newest closed candle, is over; '' to keep what is known), what was wanted of the symbol (desired
---       state, quarantine), digest of the configuration, then for each candle open_ms, packed candle, decision, regime,
---       close, then the events as JSON
+--       state, quarantine), digest of the configuration, then for each candle open_ms, packed candle, decisions as JSON,
+--       whether they say something ('1' or '0'), regime, close, then the events as JSON
 local window_limit, journal_limit, events_limit = ARGV[1], ARGV[2], ARGV[3]
-local wall_ms, timeframe, exposure, count, silent = ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7]), ARGV[8]
+local wall_ms, timeframe, exposure, count = ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
 local cursor = tonumber(redis.call('HGET', KEYS[1], 'cursor_ms') or '0')
-local is_joined = cursor >= tonumber(ARGV[9])  -- else the store lost what lies between
-local market_ms, newest_ms, is_over = ARGV[10], ARGV[11], ARGV[12]
-local desired, quarantine, config = ARGV[13], ARGV[14], ARGV[15]
-local fresh, at = 0, 16
+local is_joined = cursor >= tonumber(ARGV[8])  -- else the store lost what lies between
+local market_ms, newest_ms, is_over = ARGV[9], ARGV[10], ARGV[11]
+local desired, quarantine, config = ARGV[12], ARGV[13], ARGV[14]
+local fresh, at = 0, 15
 for _ = 1, count do
-  local open_ms, packed, decision, regime, close = unpack(ARGV, at, at + 4)
-  at = at + 5
+  local open_ms, packed, decisions, has_news, regime, close = unpack(ARGV, at, at + 5)
+  at = at + 6
   if is_joined and tonumber(open_ms) > cursor then
     redis.call('RPUSH', KEYS[2], packed)
     -- refused only where a journal outlived its cursor: then it holds this candle already
-    redis.pcall('XADD', KEYS[3], 'MAXLEN', '~', journal_limit, open_ms .. '-0', 'decision', decision,
+    redis.pcall('XADD', KEYS[3], 'MAXLEN', '~', journal_limit, open_ms .. '-0', 'decisions', decisions,
       'regime', regime, 'candle', packed, 'as_of_ms', market_ms, 'at_ms', wall_ms, 'timeframe', timeframe,
       'desired', desired, 'quarantine', quarantine, 'config', config)
-    redis.call('HSET', KEYS[1], 'cursor_ms', open_ms, 'decision', decision, 'regime', regime, 'close', close,
+    redis.call('HSET', KEYS[1], 'cursor_ms', open_ms, 'decisions', decisions, 'regime', regime, 'close', close,
       'decided_at_ms', wall_ms)
-    if decision ~= silent then
-      redis.call('HSET', KEYS[1], 'said', decision, 'said_ms', open_ms)
+    if has_news == '1' then
+      redis.call('HSET', KEYS[1], 'said_decisions', decisions, 'said_ms', open_ms)
     end
     cursor = tonumber(open_ms)
     fresh = fresh + 1

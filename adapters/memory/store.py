@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from trading.candles import Candles
+from trading.decisions import Decisions
 from trading.events import Event, Regime
 from trading.feed import FeedMemory, Shown
 from trading.lifecycle import DesiredState, PositionPolicy
@@ -17,7 +18,7 @@ class Journal:
     """What was decided on each candle, oldest first; the three lists are of one length."""
 
     open_ms: list[int] = field(default_factory=list)
-    decisions: list[str] = field(default_factory=list)
+    decisions: list[Decisions] = field(default_factory=list)
     regimes: list[Regime] = field(default_factory=list)
 
 

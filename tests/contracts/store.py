@@ -8,6 +8,7 @@ import pytest
 
 from tests.fakes import START_MS, at_place, make_candles
 from trading.candles import Candles
+from trading.decisions import NO_SIGNAL, CandleDecision, DecisionKind
 from trading.events import Event, EventType, Regime
 from trading.feed import FeedMemory, Shown
 from trading.lifecycle import DesiredState
@@ -47,7 +48,8 @@ def commit_of(
 ) -> Commit:
     """Return the commit of the candles at the places `first` to `last`, the last one included."""
     candles = TAPE[first : last + 1]
-    decisions = [f"{text} {place}" for place in range(first, last + 1)]
+    kind = DecisionKind.ACCEPTED
+    decisions = [(CandleDecision(kind, reason=f"{text} {place}"),) for place in range(first, last + 1)]
     return Commit(symbol, "1m", 0, candles, decisions, [Regime.RANGING] * len(candles), has_exposure, shown)
 
 
@@ -278,7 +280,7 @@ class SymbolStoreContract:
     def test_commit_keeps_numbers_to_the_last_bit(self, kept: Kept) -> None:
         begin(kept.store)
         exact = Candles.from_rows([[at_place(10), 0.1 + 0.2, 1e17 / 3, 5e-324, 2 / 3, 1e-300]])
-        kept.store.commit(Commit(SYMBOL, "1m", 0, exact, ["x"], [Regime.UNKNOWN]), [])
+        kept.store.commit(Commit(SYMBOL, "1m", 0, exact, [NO_SIGNAL], [Regime.UNKNOWN]), [])
 
         assert stored(kept.store, 1) == exact
 

@@ -16,7 +16,7 @@ from adapters.schema import migrate
 from tests.fakes import system_config
 from tests.fixtures.trades import ACCOUNT, MINUTE_MS, STRATEGY, SYMBOLS, T0_MS, TRADES, play, request_of
 from trading.candles import Candles
-from trading.explanation import Explanation, OrderFate, Recorded, Ruling, explain
+from trading.explanation import Explanation, OrderFate, Recorded, Ruling, decisions_of, explain
 from trading.journal import Entry
 from trading.orders import Fill, Leg, OrderState, Side
 from trading.risk import LedgerView, Planned, Verdict
@@ -77,7 +77,9 @@ def books_of(engine: Engine, decision: Row) -> CandleBooks:
 
 
 def explained(books: CandleBooks, decision: Row) -> Explanation:
-    entry = Entry(decision["open_ms"], decision["reason"], "ranging", decision["correlation_id"])
+    entry = Entry(
+        decision["open_ms"], decisions_of(decision["rule"], decision["reason"]), "ranging", decision["correlation_id"]
+    )
     return explain(
         Recorded(
             decision["symbol"],

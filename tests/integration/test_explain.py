@@ -20,6 +20,7 @@ from tests.fixtures.live_replay import recorded_again
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem, file_symbol
 from trading.candles import Candles
+from trading.decisions import NO_SIGNAL, CandleDecision, DecisionKind
 from trading.entry import ENTRY_RULES
 from trading.events import Event, EventType
 from trading.flow import EndReason, Wake
@@ -141,7 +142,7 @@ def test_candle_of_a_paused_symbol_says_so(played: TradingSystem) -> None:
 
 
 def test_silent_candle_shows_the_values_that_the_strategy_saw(played: TradingSystem) -> None:
-    silent = next(one for one in entries(played)[60:] if one.decision == "no signal")
+    silent = next(one for one in entries(played)[60:] if one.decisions == NO_SIGNAL)
 
     page = verb(played, "explain", GOLD, instant(silent.open_ms)).stdout
 
@@ -159,7 +160,7 @@ def test_candle_whose_window_is_not_whole_says_so(played: TradingSystem) -> None
 
 def test_events_are_looked_for_near_the_candle_and_the_end_of_its_position(played: TradingSystem) -> None:
     client, key = played.stores().redis, keys.events(played.settings.namespace)
-    silent = next(one for one in entries(played)[60:] if one.decision == "no signal").open_ms
+    silent = next(one for one in entries(played)[60:] if one.decisions == NO_SIGNAL).open_ms
     traded = decided(played, lambda one: one["outcome"] == "accepted")["open_ms"]
     told = {at_ms: len(explained(played, at_ms)["events"]) for at_ms in (silent, traded)}
     newest = cast("list[tuple[bytes, Any]]", client.xrevrange(key, count=1))[0][0]
@@ -221,7 +222,7 @@ def test_entries_from_before_inputs_were_recorded_stay_readable(played: TradingS
 
     found = JournalReader(client, namespace, "OLD").newest(5)
 
-    assert found == [Entry(60_000, "no signal", "ranging", "OLD:1m:60000", close=4489.5)]
+    assert found == [Entry(60_000, NO_SIGNAL, "ranging", "OLD:1m:60000", close=4489.5)]
     assert not found[0].is_replayable
 
 
@@ -335,7 +336,9 @@ def test_run_in_which_a_symbol_was_set_aside_is_replayed_with_what_its_policy_di
         system.stop()
 
     assert [one.quarantine for one in journal[began:ended]] == [policy] * (ended - began)
-    assert {one.decision for one in journal[began:ended]} == {f"quarantined ({policy}): nothing is decided"}
+    assert {one.decisions for one in journal[began:ended]} == {
+        (CandleDecision(DecisionKind.QUARANTINED, policy=policy),)
+    }
     assert (whole.differences, again.differences, aside.differences) == ([], [], [])
     assert again.left_out == []
     if policy == "hold":

@@ -1,18 +1,22 @@
 """The symbol store in Redis: the contract, and what only Redis can show."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 import redis
+from sqlalchemy.engine import Engine
 
 from adapters import keys
+from adapters.ledger import SqlLedger
 from adapters.redis_client import connect
 from adapters.redis_store import RedisSymbolStore
+from adapters.status import read_status
 from tests.contracts.store import FILLED, SYMBOL, SymbolStoreContract, begin, commit_of
-from tests.fakes import at_place
+from tests.fakes import at_place, planned, system_config
 from tests.fixtures.redis_server import RedisServer
+from trading.decisions import NO_SIGNAL, decode, describe
 from trading.errors import Transient
 from trading.events import Event
 from trading.feed import Shown
@@ -40,7 +44,7 @@ class InRedis:
 
     def journal(self, symbol: str) -> dict[int, str]:
         entries: Any = self.client.xrange(keys.journal(NAMESPACE, symbol))
-        return {int(entry.split(b"-")[0]): fields[b"decision"].decode() for entry, fields in entries}
+        return {int(entry.split(b"-")[0]): describe(decode(fields[b"decisions"])) for entry, fields in entries}
 
     def events(self) -> list[Event]:
         entries: Any = self.client.xrange(keys.events(NAMESPACE))
@@ -85,6 +89,24 @@ def test_redis_commit_after_the_state_was_lost_keeps_what_the_journal_said(in_re
     texts = {at_place(place): f"{'decided' if place < 15 else 'again'} {place}" for place in range(10, 17)}
     assert in_redis.journal(SYMBOL) == texts
     assert in_redis.store.load(SYMBOL).cursor_ms == at_place(16)
+
+
+def test_status_shows_the_last_decisions_and_the_last_that_said_something(in_redis: InRedis, engine: Engine) -> None:
+    system, ledger = system_config(planned({})), SqlLedger(engine, "main", 1_000.0)
+
+    def shown() -> tuple[str, str, int | None]:
+        (row,) = read_status(in_redis.client, ledger, system, NAMESPACE)
+        return row.decision, row.said, row.said_ms
+
+    begin(in_redis.store)
+    old: Any = {"decision": "no signal", "said": "buy at 5: crossed", "said_ms": "60000"}
+    in_redis.client.hset(keys.state(NAMESPACE, SYMBOL), mapping=old)
+    assert shown() == ("no signal", "buy at 5: crossed", 60_000), "as version 0.1.0 left them"
+    in_redis.store.commit(replace(commit_of(10, 10), decisions=[NO_SIGNAL]), [])
+    assert shown() == ("no signal", "buy at 5: crossed", 60_000)
+    in_redis.store.commit(commit_of(11, 11), [])
+    in_redis.store.commit(replace(commit_of(12, 12), decisions=[NO_SIGNAL]), [])
+    assert shown() == ("no signal", "decided 11", at_place(11))
 
 
 def test_redis_state_that_lacks_a_part_counts_as_unknown(in_redis: InRedis) -> None:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from trading.candles import CLOSE, Candles
+from trading.decisions import Decisions
 from trading.orders import Fill, Leg, OrderRequest, OrderState, Side
 from trading.positions import Position
 
@@ -139,12 +140,12 @@ class Journal:
 
     Attributes:
         open_ms: int64: open time of the candle.
-        decisions: As the live journal has it.
+        decisions: Those on the candle, as the live journal has them; `trading.decisions.describe` makes a text of them.
         regimes: Kind of market, as the live journal has it.
     """
 
     open_ms: Times
-    decisions: Sequence[str]
+    decisions: Sequence[Decisions]
     regimes: Sequence[str]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from trading.bus import LocalBus
 from trading.chronicle import Chronicle
+from trading.decisions import NO_SIGNAL, AskedSignal, CandleDecision, DecisionKind, Decisions
 from trading.entry import EntryRules
 from trading.entry import refusal as entry_refusal
 from trading.errors import Rejected
@@ -21,10 +22,9 @@ from trading.events import (
     SignalGenerated,
     SignalSide,
     correlation_id,
-    joined,
     of_signal,
 )
-from trading.flow import SILENT, End, EndReason
+from trading.flow import End, EndReason
 from trading.indicator_rows import IndicatorRows
 from trading.services.base import Service
 from trading.shared_indicators import SharedIndicators
@@ -83,16 +83,18 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
         if judged.signals or message.has_exposure:
             return self._hand_on(message, judged)
         self._chronicle.close(message, message.candles, judged.decisions, message.regimes)
-        return End(judged.end, judged.decisions[-1], message.more, message.last_open_ms)
+        return End(judged.end, more=message.more, cursor_ms=message.last_open_ms, decisions=judged.decisions[-1])
 
     def _judge_candles(self, message: IndicatorsUpdated) -> "_Judged":
         rows, candles, required = message.rows, message.candles, self._terms.min_rows_required
         said = self._said(message, rows)
         row_counts = rows.open_ms.searchsorted(candles.open_ms, side="right")
-        decisions, signals = [SILENT] * len(candles), []
+        decisions: list[Decisions] = [NO_SIGNAL] * len(candles)
+        signals: list[Signal] = []
         told: dict[int, list[Signal]] = {}
         for at in np.flatnonzero(row_counts < required).tolist():
-            decisions[at] = f"too few rows: {row_counts[at]} of {required}"
+            few = CandleDecision(DecisionKind.TOO_FEW_ROWS, row_count=int(row_counts[at]), required_row_count=required)
+            decisions[at] = (few,)
         for signal in said:
             at = int(candles.open_ms.searchsorted(signal.open_ms))
             if row_counts[at] >= required:
@@ -100,7 +102,7 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
                 signals.append(validated)
                 told.setdefault(at, []).append(validated)
         for at, of_candle in told.items():
-            decisions[at] = joined([(one.strategy, one.words) for one in of_candle], is_alone=self._is_alone)
+            decisions[at] = tuple(map(self._decision, of_candle))
         silent = EndReason.NO_SIGNAL if permissions(message.desired).entries else EndReason.PAUSED
         return _Judged(EndReason.TOO_FEW_ROWS if row_counts[-1] < required else silent, decisions, signals)
 
@@ -117,6 +119,12 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
             except StrategyFault as fault:
                 raise fault.of(self.symbol, name) from fault.__cause__
         return said if self._is_alone else sorted(said, key=attrgetter("open_ms"))
+
+    def _decision(self, signal: Signal) -> CandleDecision:
+        name = "" if self._is_alone else signal.strategy
+        return CandleDecision(
+            DecisionKind.SIGNAL, name, signal=AskedSignal(signal.side.value, signal.price, signal.reason)
+        )
 
     @property
     def _is_alone(self) -> bool:
@@ -165,8 +173,8 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """What came of a batch: why a chain that ends with it ends, the journal's text for each candle, what was said."""
+    """What came of a batch: why a chain that ends with it ends, the decisions on each candle, the signals."""
 
     end: EndReason
-    decisions: list[str]
+    decisions: list[Decisions]
     signals: list[Signal]

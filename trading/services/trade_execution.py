@@ -8,6 +8,7 @@ from trading.adoption import Holdings
 from trading.bus import LocalBus
 from trading.candles import CLOSE, Candles, timeframe_ms
 from trading.chronicle import Chronicle
+from trading.decisions import AskedSignal, CandleDecision, DecisionKind, Decisions, not_executed
 from trading.errors import Transient
 from trading.events import (
     EventType,
@@ -16,11 +17,10 @@ from trading.events import (
     SignalGenerated,
     SignalSide,
     correlation_id,
-    joined,
     of_signal,
 )
 from trading.exit_watch import Answer, ExitWatch, Written
-from trading.exits import DRY, EXIT_RULE, ExitRules, RuleExit, RuleStop, moved, stays, words_of
+from trading.exits import EXIT_RULE, HOOK, ExitRules, RuleExit, RuleStop, decision_on
 from trading.flattening import Flattened, Wish
 from trading.flow import End, EndReason
 from trading.orders import VenueOrder
@@ -102,9 +102,9 @@ class TradeExecutionService(Service[SignalGenerated, End]):
 
     def pass_over(self, message: SignalGenerated) -> End:
         """Write the decisions down and act on none of them."""
-        decisions = [f"{decision} -> not executed, trade execution is not enabled" for decision in message.decisions]
+        decisions = [not_executed(one) for one in message.decisions]
         self._chronicle.close(message, message.candles, decisions, message.regimes)
-        return End(EndReason.DISABLED, decisions[-1], message.more, message.last_open_ms)
+        return End(EndReason.DISABLED, more=message.more, cursor_ms=message.last_open_ms, decisions=decisions[-1])
 
     def process(self, message: SignalGenerated) -> End:
         candles = message.candles
@@ -125,12 +125,12 @@ class TradeExecutionService(Service[SignalGenerated, End]):
                 told += self._ask_rules(message, part, signals)
                 left -= 1
             if told:
-                decisions[done - 1] = joined(told, is_alone=self._is_alone)
+                decisions[done - 1] = tuple(told)
             if not left:
                 break
         return self._close_batch(message, candles[:done], decisions[:done])
 
-    def _close_batch(self, message: SignalGenerated, candles: Candles, decisions: Sequence[str]) -> End:
+    def _close_batch(self, message: SignalGenerated, candles: Candles, decisions: Sequence[Decisions]) -> End:
         """Write down what came of the first candles of a batch, most often of all; the others come again."""
         if self._has_exposure is None:
             self._has_exposure = self._ledger.has_exposure(self.symbol)
@@ -139,7 +139,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         has_decided = bool(self.exited) or any(one.open_ms <= candles.last_open_ms for one in message.signals)
         reason = EndReason.DECIDED if has_decided else EndReason.SETTLED
         has_more = message.more or len(candles) < len(message.candles)
-        return End(reason, decisions[-1], has_more, candles.last_open_ms)
+        return End(reason, more=has_more, cursor_ms=candles.last_open_ms, decisions=decisions[-1])
 
     def _steps(self, message: SignalGenerated) -> Iterator[tuple[Candles, Sequence[Signal], int, bool]]:
         """Yield (candles, signals of the last of them, how many of the batch are done then, is that one watched)."""
@@ -279,33 +279,33 @@ class TradeExecutionService(Service[SignalGenerated, End]):
 
     def _decide_all(
         self, message: SignalGenerated, signals: Sequence[Signal], watched: Candles | None
-    ) -> list[tuple[str, str]]:
-        """Decide on the signals of a candle, and return what to tell of each.
+    ) -> list[CandleDecision]:
+        """Decide on the signals of a candle.
 
         Args:
             watched: The candle, where the exit rules are asked at a signal that leaves the position as it is.
         """
-        told = []
+        made: list[CandleDecision | None] = []
         for signal in signals:
-            words: list[str] = []
             answer = None
             if watched is not None and (answer := self._exits.of_signal(signal, watched)) is not None:
-                words.append(self._carry_out(message, signal.strategy, watched, answer))
+                made.append(self._carry_out(message, signal.strategy, watched, answer))
             if not isinstance(answer, RuleExit):
-                words.append(self._decide(message, signal))
-            told.append((signal.strategy, "; ".join(filter(None, words))))
-        return told
+                made.append(self._decide(message, signal))
+        return [one for one in made if one is not None]
 
-    def _ask_rules(self, message: SignalGenerated, candle: Candles, signals: Sequence[Signal]) -> list[tuple[str, str]]:
-        """Ask the exit rules of the strategies that did not speak at a candle, and return what to tell of each."""
-        told = [
-            (strategy, self._carry_out(message, strategy, candle, answer))
+    def _ask_rules(self, message: SignalGenerated, candle: Candles, signals: Sequence[Signal]) -> list[CandleDecision]:
+        """Ask the exit rules of the strategies that gave no signal at a candle."""
+        made = (
+            self._carry_out(message, strategy, candle, answer)
             for strategy, answer in self._exits.asked(candle, {signal.strategy for signal in signals})
-        ]
-        return [(strategy, words) for strategy, words in told if words]
+        )
+        return [one for one in made if one is not None]
 
-    def _carry_out(self, message: SignalGenerated, strategy: str, candle: Candles, answer: Answer | Written) -> str:
-        """Do what an exit rule answered, or tell what was done before, and return the decision for the journal."""
+    def _carry_out(
+        self, message: SignalGenerated, strategy: str, candle: Candles, answer: Answer | Written
+    ) -> CandleDecision | None:
+        """Do what an exit rule answered, or repeat what was decided before; None where nothing came of it."""
         open_ms = candle.last_open_ms
         match answer:
             case RuleExit():
@@ -313,17 +313,24 @@ class TradeExecutionService(Service[SignalGenerated, End]):
             case RuleStop():
                 return self._move_stop(message, strategy, open_ms, answer)
             case Refusal():
-                return stays(self._exits.stop_of(strategy), answer.reason)
+                return CandleDecision(
+                    DecisionKind.STOP_KEPT,
+                    self._name(strategy),
+                    reason=answer.reason,
+                    rule=answer.rule,
+                    exit_rule=HOOK,
+                    stop_before=self._exits.stop_of(strategy),
+                )
             case StopMove(is_current=False):
-                return words_of(answer)
+                return decision_on(answer, self._name(strategy))
             case StopMove():
                 # said again in case that the venue, or those who listen, have not heard of it
                 again = RuleStop(answer.rule, answer.after, answer.reason)
-                return self._move_stop(message, strategy, open_ms, again) or words_of(answer)
+                return self._move_stop(message, strategy, open_ms, again) or decision_on(answer, self._name(strategy))
             case Verdict():
-                return self._told_exit(answer)
+                return self._decision_of_exit(strategy, answer)
 
-    def _exit(self, message: SignalGenerated, strategy: str, candle: Candles, answer: RuleExit) -> str:
+    def _exit(self, message: SignalGenerated, strategy: str, candle: Candles, answer: RuleExit) -> CandleDecision:
         signal = Signal(
             strategy=strategy,
             open_ms=candle.last_open_ms,
@@ -338,31 +345,41 @@ class TradeExecutionService(Service[SignalGenerated, End]):
             checks = (Check(EXIT_RULE, is_met=True, reason=answer.reason), *verdict.checks)
             return replace(verdict, exit_rule=answer.rule, checks=checks)
 
-        return self._decided(message, signal, judged, self._told_exit, is_news=True)
+        return self._decided(message, signal, judged, partial(self._decision_of_exit, strategy), is_news=True)
 
-    def _move_stop(self, message: SignalGenerated, strategy: str, open_ms: int, wanted: RuleStop) -> str:
+    def _move_stop(
+        self, message: SignalGenerated, strategy: str, open_ms: int, wanted: RuleStop
+    ) -> CandleDecision | None:
         if self._is_dry_run:
-            return f"{DRY}{moved(self._exits.stop_of(strategy), wanted.stop_loss, wanted.reason)}"
+            return CandleDecision(
+                DecisionKind.STOP_MOVED,
+                self._name(strategy),
+                reason=wanted.reason,
+                exit_rule=wanted.rule,
+                stop_before=self._exits.stop_of(strategy),
+                stop_after=wanted.stop_loss,
+                is_dry_run=True,
+            )
         seen_ms = message.seen_ms(open_ms)
         move = self._settlement.move_stop(strategy, open_ms, wanted.stop_loss, wanted.reason, seen_ms, rule=wanted.rule)
         self._forget_holdings()
-        return words_of(move) if move is not None else ""
+        return None if move is None else decision_on(move, self._name(strategy))
 
-    def _decide(self, message: SignalGenerated, signal: Signal) -> str:
-        return self._decided(message, signal, self._judge_of(signal), partial(self._told, signal.words))
+    def _decide(self, message: SignalGenerated, signal: Signal) -> CandleDecision:
+        return self._decided(message, signal, self._judge_of(signal), partial(self._decision, signal))
 
     def _decided(
         self,
         message: SignalGenerated,
         signal: Signal,
         judge: Callable[[LedgerView], Verdict],
-        told: Callable[[Verdict], str],
+        decision_of: Callable[[Verdict], CandleDecision],
         *,
         is_news: bool = False,
-    ) -> str:
+    ) -> CandleDecision:
         """Have the ledger decide on a signal, send what it wrote down, and return the decision for the journal.
 
-        A candle that was decided before gives the same text again, and no order.
+        A candle that was decided before gives the same decision again, and no order.
 
         Args:
             is_news: Nobody has told of the signal yet.
@@ -376,7 +393,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         verdict = decided.verdict
         if verdict is None:
             self._bus.publish(trade_events.of_fence(signal, self.symbol, cause))
-            return told(decided.earlier) if decided.earlier else f"{signal.words} -> decided before"
+            return decision_of(decided.earlier) if decided.earlier else self._decided_before(signal)
         if verdict.rule == "unsettled":
             self._settlement.is_settled = False  # ask the venue again, an order may have ended there unseen
         if verdict.incident is not None:
@@ -388,7 +405,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
             seen_ms = message.seen_ms(signal.open_ms)
             self._settlement.send(decided.intents, seen_ms)
             self._settlement.book(Candles.empty(), seen_ms)
-        return told(verdict)
+        return decision_of(verdict)
 
     def _judge_of(self, signal: Signal) -> Callable[[LedgerView], Verdict]:
         """Return what judges a signal under the account's lock; what it needs of the venue is asked for before."""
@@ -397,12 +414,34 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         spread = self._quoted_spread()
         return lambda view: self._judge(replace(view, spread=spread), signal)
 
-    def _told(self, said: str, verdict: Verdict) -> str:
-        text = verdict.reason if verdict.rule == OK else f"{said} -> refused by {verdict.rule}: {verdict.reason}"
-        return f"{DRY}{text}" if self._is_dry_run else text
+    def _decision(self, signal: Signal, verdict: Verdict) -> CandleDecision:
+        return self._judged(signal.strategy, verdict, _asked(signal))
 
-    def _told_exit(self, verdict: Verdict) -> str:
-        return self._told("exit", verdict)
+    def _decision_of_exit(self, strategy: str, verdict: Verdict) -> CandleDecision:
+        return self._judged(strategy, verdict, None)
+
+    def _judged(self, strategy: str, verdict: Verdict, asked: AskedSignal | None) -> CandleDecision:
+        is_accepted = verdict.rule == OK
+        return CandleDecision(
+            DecisionKind.ACCEPTED if is_accepted else DecisionKind.REJECTED,
+            self._name(strategy),
+            reason=verdict.reason,
+            rule="" if is_accepted else verdict.rule,
+            exit_rule=verdict.exit_rule,
+            signal=asked,
+            is_dry_run=self._is_dry_run,
+        )
+
+    def _decided_before(self, signal: Signal) -> CandleDecision:
+        return CandleDecision(DecisionKind.DECIDED_BEFORE, self._name(signal.strategy), signal=_asked(signal))
+
+    def _name(self, strategy: str) -> str:
+        """Return how the journal names a strategy: not at all where the symbol has no other."""
+        return "" if self._is_alone else strategy
+
+
+def _asked(signal: Signal) -> AskedSignal:
+    return AskedSignal(signal.side.value, signal.price, signal.reason)
 
 
 def _segments(candles: Candles, signals: Sequence[Signal]) -> Iterator[tuple[Candles, Sequence[Signal], int]]:

@@ -6,6 +6,7 @@ import click
 from rich.text import Text
 
 from adapters.journal import JournalReader
+from trading.decisions import describe
 from trading.formatting import format_minute, format_price_cell
 from trading.journal import Entry
 from worker.commands.access import Access
@@ -65,7 +66,7 @@ def _joined(open_ms: int, entry: Entry | None, verdict: Row | None) -> Row:
         "open_ms": open_ms,
         "close": entry.close if entry else None,
         "regime": entry.regime if entry else None,
-        "decision": (entry.decision if entry else None) or known.get("reason"),
+        "decision": (describe(entry.decisions) if entry else None) or known.get("reason"),
         "outcome": known.get("outcome"),
         "rule": known.get("rule"),
         "reason": known.get("reason"),

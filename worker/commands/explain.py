@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 from msgspec import to_builtins
 
+from trading.decisions import describe
 from trading.explanation import Explanation
 from worker.commands.access import Access
 from worker.commands.explain_live import explain_live
@@ -69,5 +70,6 @@ def _unknown(symbol: str, strategy: str, found: Sequence[Explanation]) -> NoRetu
 
 def as_dict(found: Explanation) -> dict[str, object]:
     """Return an explanation JSON-safe, as its values name things."""
-    told: dict[str, object] = to_builtins(found, enc_hook=lambda signal: signal.model_dump(mode="json"))
-    return told
+    told: dict[str, Any] = to_builtins(found, enc_hook=lambda signal: signal.model_dump(mode="json"))
+    told["entry"]["decision"] = describe(found.entry.decisions)
+    return {**told, "headline": str(found.headline), "headline_kind": found.headline.kind.value}

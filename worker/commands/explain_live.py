@@ -14,7 +14,18 @@ from adapters.redis_client import talking_to_redis
 from configs.load import SystemConfig
 from trading.candles import Candles, timeframe_ms
 from trading.events import Event, Regime, correlation_id
-from trading.explanation import Explanation, Happening, OrderFate, Recorded, Ruling, Terms, explain, holds, of_strategy
+from trading.explanation import (
+    Explanation,
+    Happening,
+    OrderFate,
+    Recorded,
+    Ruling,
+    Terms,
+    decisions_of,
+    explain,
+    holds,
+    of_strategy,
+)
 from trading.formatting import format_minute
 from trading.journal import Entry, candles_of
 from trading.orders import OrderState
@@ -158,7 +169,12 @@ def _from_ledger(access: Access, journal: JournalReader, before: list[Entry], sy
     first_ms = at_ms - timeframe_ms(timeframe) + 1
     for row in decided_within(access.engine, access.system.account.name, symbol, first_ms, at_ms):
         cause = correlation_id(symbol, timeframe, row["open_ms"])
-        return Entry(row["open_ms"], row["reason"], Regime.UNKNOWN.value, row["correlation_id"] or cause)
+        return Entry(
+            row["open_ms"],
+            decisions_of(row["rule"], row["reason"]),
+            Regime.UNKNOWN.value,
+            row["correlation_id"] or cause,
+        )
     why = _why_none(access.system, journal, before, symbol, at_ms, access.settings.journal_max_len)
     raise Failed(ExitCode.NO, f"no candle of {symbol} at {format_minute(at_ms)} UTC: {why}")
 

@@ -6,9 +6,10 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from trading.exits import is_of_stop
+from trading.decisions import describe, is_of_stops
 from trading.explanation import Explanation, OrderFate, Protective
 from trading.formatting import format_minute, format_price_cell, format_second, format_units_cell
+from trading.headline import HeadlineKind
 from trading.orders import Fill
 from trading.replay.result import Trade
 from worker.commands.books import STATE_STYLES
@@ -32,8 +33,8 @@ def tell(found: Explanation, *, is_named: bool = False) -> None:
         for number, cell in enumerate(cells):
             page.add_row("" if number else label, cell)
     head = Text(f"{found.symbol} {found.timeframe} {format_minute(found.entry.open_ms)} UTC", style="bold")
-    style = "green" if found.headline.startswith("traded") else "yellow"
-    console.tell(Text.assemble(head, "  ", (found.headline, style)))
+    style = "green" if found.headline.kind is HeadlineKind.TRADED else "yellow"
+    console.tell(Text.assemble(head, "  ", (str(found.headline), style)))
     console.tell(page)
 
 
@@ -88,8 +89,8 @@ def _check(rule: str, reason: str, *, is_met: bool) -> Text:
 def _decision(found: Explanation) -> str:
     ruling = found.ruling
     if ruling is None:
-        told = found.entry.decision
-        return told if is_of_stop(told) else f"{told}: the rules were not asked"
+        told = describe(found.entry.decisions)
+        return told if is_of_stops(found.entry.decisions) else f"{told}: the rules were not asked"
     by = "" if ruling.rule == "ok" else f" by {ruling.rule}"
     return f"{ruling.outcome}{by}: {ruling.reason}"
 

@@ -11,7 +11,7 @@ from rich.columns import Columns
 from rich.table import Table
 from rich.text import Text
 
-from adapters.recording import TOO_FEW
+from trading.decisions import has_too_few_rows
 from trading.formatting import format_minute
 from trading.replay import Replay, Trade
 from trading.replay.result import Floats
@@ -79,7 +79,7 @@ def tell(result: Replay, report: Report, missing: Mapping[str, Missing], took_s:
         console.tell(Text(f"{symbol} {result.timeframes[symbol]}: {len(candles):,} candles, {span}"))
         if missing[symbol].candles:
             console.tell(Text(f"{symbol}: {missing_words(missing[symbol])}", style="yellow"))
-        if all(text.startswith(TOO_FEW) for text in result.journals[symbol].decisions):
+        if all(map(has_too_few_rows, result.journals[symbol].decisions)):
             told = "its strategy was never asked: the indicators look back further than there are candles"
             console.tell(Text(f"{symbol}: {told}; begin earlier, or make them shorter", style="yellow"))
     console.tell(table(COLUMNS, _rows(result), width=console.width))

@@ -10,6 +10,7 @@ from tests.contracts.store import SymbolStoreContract
 from tests.contracts.venue import OTHER, SYMBOL, VenueContract
 from tests.fixtures.candle_market import CandleMarket
 from trading.candles import Candles
+from trading.decisions import describe
 from trading.errors import Rejected
 from trading.events import Event
 from trading.incidents import Incident, IncidentKind
@@ -51,7 +52,7 @@ class InMemory:
 
     def journal(self, symbol: str) -> dict[int, str]:
         kept = self.store.journal(symbol)
-        return dict(zip(kept.open_ms, kept.decisions, strict=True))
+        return dict(zip(kept.open_ms, map(describe, kept.decisions), strict=True))
 
     def events(self) -> list[Event]:
         return self.store.events

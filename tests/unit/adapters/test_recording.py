@@ -15,19 +15,19 @@ from adapters.recording import (
     without_what_came_before,
 )
 from trading.candles import Candles
+from trading.decisions import NO_SIGNAL, CandleDecision, DecisionKind, Decisions
 from trading.journal import Entry
 
 MINUTE_MS = 60_000
+TOO_FEW_ROWS = (CandleDecision(DecisionKind.TOO_FEW_ROWS, required_row_count=3),)
 LOOKBACK = Lookback(history_count=20, silent_count=9)
 
 
-def entry(place: int, decision: str = "no signal", *, at_ms: int | None = None, is_old: bool = False) -> Entry:
+def entry(place: int, made: Decisions = NO_SIGNAL, *, at_ms: int | None = None, is_old: bool = False) -> Entry:
     open_ms = place * MINUTE_MS
     if is_old:
-        return Entry(open_ms, decision, "ranging", "c", close=1.0)
-    return Entry(
-        open_ms, decision, "ranging", "c", (1.0, 2.0, 0.5, 1.5, 1.0), 1.5, open_ms + MINUTE_MS, at_ms or open_ms
-    )
+        return Entry(open_ms, made, "ranging", "c", close=1.0)
+    return Entry(open_ms, made, "ranging", "c", (1.0, 2.0, 0.5, 1.5, 1.0), 1.5, open_ms + MINUTE_MS, at_ms or open_ms)
 
 
 def candles(first: int, last: int) -> Candles:
@@ -69,7 +69,7 @@ def test_journal_that_was_cut_begins_where_the_window_is_whole_and_says_so() -> 
 @pytest.mark.parametrize(("known", "is_whole"), [(0, True), (4, False)])
 def test_run_that_began_without_history_is_known_by_its_too_few_rows(known: int, is_whole: bool) -> None:
     silent = LOOKBACK.silent_count
-    journal = [entry(place, "too few rows: 0 of 3") for place in range(silent)] + run(silent, 50)
+    journal = [entry(place, TOO_FEW_ROWS) for place in range(silent)] + run(silent, 50)
 
     track, said = track_of("XAUUSD", "1m", journal[known:], Candles.empty(), LOOKBACK)
 

@@ -7,6 +7,7 @@ import pytest
 from tests.fakes import START_MS, SYMBOL, FlakyStore, make_candles
 from trading.bus import LocalBus, Outbox
 from trading.chronicle import Chronicle
+from trading.decisions import NO_SIGNAL, CandleDecision, DecisionKind
 from trading.errors import Transient
 from trading.events import Event, EventType, Message, NewCandle, Regime
 from trading.lifecycle import DesiredState
@@ -27,7 +28,7 @@ MESSAGE = NewCandle(
 
 
 def close(chronicle: Chronicle) -> None:
-    chronicle.close(MESSAGE, CANDLES, ["no signal"] * 3, [Regime.UNKNOWN] * 3)
+    chronicle.close(MESSAGE, CANDLES, [NO_SIGNAL] * 3, [Regime.UNKNOWN] * 3)
 
 
 def test_bus_event_goes_to_those_who_asked_for_its_type_in_the_order_in_which_they_asked() -> None:
@@ -117,9 +118,10 @@ def test_chronicle_when_commits_fail_and_are_repeated_publishes_each_event_once(
 def test_chronicle_commits_candles_decisions_and_regimes_together() -> None:
     store = FlakyStore()
     chronicle = Chronicle(store, Outbox(LocalBus()))
+    decisions = [(CandleDecision(DecisionKind.ACCEPTED, reason=reason),) for reason in "abc"]
 
-    chronicle.close(MESSAGE, CANDLES, ["a", "b", "c"], [Regime.RANGING] * 3, has_exposure=False)
+    chronicle.close(MESSAGE, CANDLES, decisions, [Regime.RANGING] * 3, has_exposure=False)
 
     memory = store.load(SYMBOL)
     assert (memory.cursor_ms, memory.has_exposure, memory.regime) == (CANDLES.last_open_ms, False, Regime.RANGING)
-    assert store.journal(SYMBOL).decisions == ["a", "b", "c"]
+    assert store.journal(SYMBOL).decisions == decisions

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from tests.fakes import START_MS, SYMBOL, at_place, make_candles
+from trading.decisions import NO_SIGNAL, AskedSignal, CandleDecision, DecisionKind
 from trading.errors import BadCandle, Rejected, TradingError, Transient, UnknownSymbol
 from trading.events import (
     LOCAL_ONLY,
@@ -33,10 +34,15 @@ COMMON = {
     "has_exposure": True,
 }
 SIGNAL = Signal(strategy="ema", open_ms=at_place(2), side=SignalSide.BUY, price=100.0, stop_loss=99.0, reason="crossed")
+DECISIONS = [
+    (CandleDecision(DecisionKind.TOO_FEW_ROWS, row_count=1, required_row_count=2),),
+    NO_SIGNAL,
+    (CandleDecision(DecisionKind.SIGNAL, "ema", signal=AskedSignal("buy", 100.0, "crossed")),),
+]
 MESSAGES: list[Message] = [
     NewCandle(**COMMON, regime=Regime.RANGING),
     IndicatorsUpdated(**COMMON, rows=(["fast"], [[at_place(2), 100.0, 1.5]]), regimes=[Regime.UNKNOWN] * 3),
-    SignalGenerated(**COMMON, signals=[SIGNAL], regimes=[Regime.UNKNOWN] * 3, decisions=["", "", "buy"]),
+    SignalGenerated(**COMMON, signals=[SIGNAL], regimes=[Regime.UNKNOWN] * 3, decisions=DECISIONS),
 ]
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from adapters.replay import replay
 from tests.fakes import SYMBOL, make_candles, system_config
+from trading.decisions import DecisionKind, describe
 from trading.strategies import PositionRule, load_strategy
 from trading.strategy_checks import CheckName, Report, examine
 from trading.strategy_checks.series import made_up
@@ -82,7 +83,8 @@ def test_hook_of_the_page_in_a_replay_moves_stops_and_ends_what_goes_nowhere(hoo
 
     found = replay(config, {SYMBOL: tape})
 
-    texts = found.journals[SYMBOL].decisions
+    journal = found.journals[SYMBOL].decisions
+    texts = [describe(made) for made in journal]
     assert any("manage_position: one ATR behind the slow average" in text for text in texts)
     ended = [text for text in texts if "manage_position: less than one ATR made in 8 minutes" in text]
     assert ended
@@ -90,6 +92,6 @@ def test_hook_of_the_page_in_a_replay_moves_stops_and_ends_what_goes_nowhere(hoo
     assert {one.said for one in found.decisions if one.reason in ended} == {
         "manage_position: less than one ATR made in 8 minutes"
     }
-    assert texts == replay(config, {SYMBOL: tape}, batch=1).journals[SYMBOL].decisions
-    moves = [re.match(r"stop (\S+) -> (\S+): ", text) for text in texts]
-    assert np.isfinite([float(one[2]) for one in moves if one]).all()
+    assert journal == replay(config, {SYMBOL: tape}, batch=1).journals[SYMBOL].decisions
+    moves = [one for made in journal for one in made if one.kind is DecisionKind.STOP_MOVED]
+    assert np.isfinite([one.stop_after or np.nan for one in moves]).all()

@@ -2,16 +2,18 @@
 
 import pytest
 
+from trading.decisions import describe
 from trading.explanation import Ruling, of_strategy
-from trading.flow import SILENT
 from trading.journal import Entry
+from trading.legacy_text import read_decisions
 
+SILENT = "no signal"
 BOTH = ("follow", "fade")
 RULING = Ruling("accepted", "ok", "buy 1 units")
 
 
 def entry(decision: str) -> Entry:
-    return Entry(0, decision, "ranging", "XAUUSD:1m:0")
+    return Entry(0, read_decisions(decision), "ranging", "XAUUSD:1m:0")
 
 
 @pytest.mark.parametrize(
@@ -20,8 +22,8 @@ def entry(decision: str) -> Entry:
         (SILENT, False, SILENT, SILENT),
         ("too few rows: 1 of 2", False, "too few rows: 1 of 2", "too few rows: 1 of 2"),
         ("fade: stop 1 -> 2: trailing_stop: x", False, SILENT, "stop 1 -> 2: trailing_stop: x"),
-        ("follow: buy at 1 | fade: stop 1 -> 2: y", True, "buy at 1", "stop 1 -> 2: y"),
-        ("follow: buy at 1", True, "buy at 1", SILENT),
+        ("follow: buy at 1: a | b | fade: stop 1 -> 2: y", True, "buy at 1: a | b", "stop 1 -> 2: y"),
+        ("follow: buy at 1: x", True, "buy at 1: x", SILENT),
         ("buy 1 units", True, SILENT, SILENT),  # made of the ledger's row of another strategy
     ],
 )
@@ -30,9 +32,11 @@ def test_each_of_several_strategies_reads_what_was_told_of_it(
 ) -> None:
     found = [of_strategy(entry(decision), name, None, has_signals=has_signals, strategies=BOTH) for name in BOTH]
 
-    assert [one.decision for one in found] == [follow, fade]
+    assert [describe(one.decisions) for one in found] == [follow, fade]
 
 
 def test_ruling_goes_before_the_journal_and_one_strategy_alone_has_all_of_it() -> None:
-    assert of_strategy(entry("x"), "follow", RULING, has_signals=True, strategies=BOTH).decision == "buy 1 units"
-    assert of_strategy(entry("stop: x"), "follow", None, has_signals=True, strategies=BOTH[:1]).decision == "stop: x"
+    ruled = of_strategy(entry("x"), "follow", RULING, has_signals=True, strategies=BOTH)
+    alone = of_strategy(entry("stop: x"), "follow", None, has_signals=True, strategies=BOTH[:1])
+
+    assert (describe(ruled.decisions), describe(alone.decisions)) == ("buy 1 units", "stop: x")

@@ -25,8 +25,10 @@ from tests.fakes import (
 )
 from tests.fixtures.exits import WILFUL
 from trading.candles import CLOSE, HIGH, LOW, OPEN, Candles
+from trading.decisions import DecisionKind
 from trading.errors import Broken
 from trading.events import EventType, IndicatorsUpdated, SignalGenerated
+from trading.formatting import format_price
 from trading.incidents import Incident, IncidentKind
 from trading.lifecycle import DesiredState
 from trading.orders import Leg, protective_order_id
@@ -483,8 +485,13 @@ def test_trailing_stop_is_what_a_naive_walk_over_the_candles_makes_of_it(
     found = replay(config, {SYMBOL: tape}, batch=batch)
 
     moves, left = walked(tape, SHOWN, 1 if side == BUY else -1, distance, first)
-    journal = dict(zip(found.journals[SYMBOL].open_ms.tolist(), found.journals[SYMBOL].decisions, strict=True))
-    assert {place_of(at): text.split(": ")[0] for at, text in journal.items() if text.startswith("stop ")} == moves
+    journal = found.journals[SYMBOL]
+    made = {place_of(at): one for at, (one, *_) in zip(journal.open_ms.tolist(), journal.decisions, strict=True)}
+    assert {
+        at: f"stop {format_price(one.stop_before)} -> {format_price(one.stop_after)}"
+        for at, one in made.items()
+        if one.kind is DecisionKind.STOP_MOVED
+    } == moves
     trade = found.trades[0]
     assert (trade.exit_ms, trade.exit_price) == ((None, None) if left is None else (at_place(left[0]), left[1]))
 

@@ -47,7 +47,7 @@ def test_strategy_with_too_few_rows_and_nothing_open_ends_with_that_reason(datab
     desk = make_desk(databases, {}, shown=2, services=services)
     end = desk.advance(show=1)
 
-    assert (end.reason, end.detail) == (EndReason.TOO_FEW_ROWS, "too few rows: 3 of 6")
+    assert str(end) == "too-few-rows: too few rows: 3 of 6"
 
 
 def test_strategy_that_says_nothing_ends_the_chain_and_moves_the_cursor(databases: Databases) -> None:
