@@ -140,7 +140,9 @@ def _drawn(section: Section) -> Table:
     drawn.add_column("", justify="right", no_wrap=True)
     for metric in section.metrics:
         style = "green" if metric.tone > 0 else "red" if metric.tone < 0 else ""
-        drawn.add_row(Text(metric.name, style="dim"), Text(metric.text, style=style))
+        drawn.add_row(
+            Text(f"  {metric.name}" if metric.is_part else metric.name, style="dim"), Text(metric.text, style=style)
+        )
     return drawn
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from trading.formatting import format_money, format_price_cell, format_profit
 from trading.report import Report, Statistics
-from trading.report.tables import Group
 from worker.report import metrics as names
 from worker.report.words import duration, percent, ratio
 
@@ -53,7 +52,7 @@ def tables(report: Report) -> str:
     parts = [
         _table("By symbol", _group_columns("Symbol"), report.by_symbol, width="wide"),
         _table("By strategy", _group_columns("Strategy"), report.by_strategy, width="wide"),
-        _table("By exit reason", _group_columns("Exit reason"), report.by_exit_reason, width="wide"),
+        _table("By exit reason", _group_columns("Exit reason", shown=_spaced), report.by_exit_reason, width="wide"),
         _table("By side", _group_columns("Side"), report.by_side, width="wide"),
         _table("By month", _MONTH, report.months),
         _table("Market change", _MARKET, report.market),
@@ -72,8 +71,8 @@ def _signals(report: Report) -> str:
 
 
 def _metric(one: names.Metric) -> str:
-    kind = ' class="part"' if one.name.startswith(" ") else ""
-    return f'<div{kind}><dt>{text(one.name.strip())}</dt><dd class="{_tone(one.tone)}">{text(one.text)}</dd></div>'
+    kind = ' class="part"' if one.is_part else ""
+    return f'<div{kind}><dt>{text(one.name)}</dt><dd class="{_tone(one.tone)}">{text(one.text)}</dd></div>'
 
 
 def _table(title: str, columns: Sequence[_Column], rows: Sequence[Any], *, note: str = "", width: str = "") -> str:
@@ -108,12 +107,14 @@ def _signed_percent(value: float | None) -> str:
     return percent(value, signed=True)
 
 
-def _group_columns(title: str) -> Sequence[_Column]:
-    def name(group: Group) -> str:
-        return group.name.replace("_", " ") if title == "Exit reason" else group.name
+def _spaced(rule: str) -> str:
+    """Return the id of an exit rule as words."""
+    return rule.replace("_", " ")
 
+
+def _group_columns(title: str, *, shown: Callable[[str], str] = str) -> Sequence[_Column]:
     return (
-        _Column(title, name),
+        _Column(title, lambda group: shown(group.name)),
         _Column("Trades", lambda group: group.trades, _count),
         _Column("Won", lambda group: group.wins, _count),
         _Column("Win rate", lambda group: group.win_rate, percent),

@@ -19,11 +19,13 @@ class Metric:
         name: As printed.
         text: Its value as printed.
         tone: Above zero when it is good news, below when it is bad, 0 when it is neither.
+        is_part: It belongs to the metric above it.
     """
 
     name: str
     text: str
     tone: float = 0.0
+    is_part: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,22 +97,22 @@ def _risk(one: Statistics) -> list[Metric]:
     fall = one.drawdown
     return [
         Metric("Sharpe", ratio(one.daily_sharpe), one.daily_sharpe or 0.0),
-        Metric("  compounded", ratio(one.sharpe), one.sharpe or 0.0),
+        Metric("compounded", ratio(one.sharpe), one.sharpe or 0.0, is_part=True),
         Metric("Volatility (ann.)", percent(one.daily_volatility)),
-        Metric("  compounded", percent(one.volatility)),
+        Metric("compounded", percent(one.volatility), is_part=True),
         Metric("Sortino", ratio(one.sortino), one.sortino or 0.0),
         Metric("Calmar", ratio(one.calmar), one.calmar or 0.0),
         Metric("Annualised by", annualised_by(one)),
         Metric("Daily returns", f"{one.return_count:,}"),
         Metric("Max drawdown", percent(fall.fraction), fall.fraction),
-        Metric("  amount", format_money(fall.amount), fall.amount),
-        Metric("  from peak", format_minute(fall.peak_ms)),
-        Metric("  lowest at", format_minute(fall.trough_ms)),
+        Metric("amount", format_money(fall.amount), fall.amount, is_part=True),
+        Metric("from peak", format_minute(fall.peak_ms), is_part=True),
+        Metric("lowest at", format_minute(fall.trough_ms), is_part=True),
         Metric(
             "  recovered",
             "not yet" if fall.peak_ms is not None and fall.recovered_ms is None else format_minute(fall.recovered_ms),
         ),
-        Metric("  duration", duration(fall.duration_s)),
+        Metric("duration", duration(fall.duration_s), is_part=True),
         Metric("Longest drawdown", duration(fall.longest_s)),
     ]
 
@@ -125,7 +127,7 @@ def _trades(one: Statistics) -> list[Metric]:
         Metric("Gross profit", format_money(one.gross_profit)),
         Metric("Gross loss", format_money(-one.gross_loss)),
         Metric("Profit factor", ratio(one.profit_factor), (one.profit_factor or 1.0) - 1),
-        Metric("  of returns", ratio(one.return_profit_factor)),
+        Metric("of returns", ratio(one.return_profit_factor), is_part=True),
         Metric("SQN", ratio(one.sqn), one.sqn or 0.0),
         Metric("Wins in a row", f"{one.consecutive_wins:,}"),
         Metric("Losses in a row", f"{one.consecutive_losses:,}"),
@@ -136,14 +138,14 @@ def _trades(one: Statistics) -> list[Metric]:
 def _each_trade(one: Statistics) -> list[Metric]:
     return [
         Metric("Expectancy", format_profit(one.expectancy), one.expectancy or 0.0),
-        Metric("  of returns", _fine(one.expectancy_return), one.expectancy_return or 0.0),
+        Metric("of returns", _fine(one.expectancy_return), one.expectancy_return or 0.0, is_part=True),
         Metric("Avg. trade", _fine(one.average_trade_return), one.average_trade_return or 0.0),
         Metric("Avg. win", format_profit(one.average_win)),
         Metric("Avg. loss", format_profit(one.average_loss)),
         Metric("Best trade", format_profit(one.best_trade)),
-        Metric("  return", percent(one.best_trade_return, signed=True)),
+        Metric("return", percent(one.best_trade_return, signed=True), is_part=True),
         Metric("Worst trade", format_profit(one.worst_trade)),
-        Metric("  return", percent(one.worst_trade_return, signed=True)),
+        Metric("return", percent(one.worst_trade_return, signed=True), is_part=True),
         Metric("Avg. duration", duration(one.average_duration_s)),
         Metric("Longest", duration(one.longest_duration_s)),
     ]

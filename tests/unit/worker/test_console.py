@@ -39,7 +39,7 @@ def in_grid(text: str) -> RenderableType:
 
 
 def in_symbols(text: str) -> RenderableType:
-    row = Listed("XAUUSD", "1m", text, f"{text}.csv", "1 units", ConfigurationState.IN_FORCE, [text])
+    row = Listed("XAUUSD", "1m", "trend", f"{text}.csv", "1 units", ConfigurationState.CHANGED, [text])
     return view_symbols(Listing(1, [row], trouble=text), width=WIDTH)
 
 
@@ -77,7 +77,7 @@ WAYS: list[tuple[Callable[[str], RenderableType], int]] = [
     (in_grid, 1),
     (lambda text: table((Column(text, str),), [text], width=WIDTH), 2),
     (in_live_table, 7),
-    (in_symbols, 4),
+    (in_symbols, 3),
     (in_decisions, 3),
     (in_incidents, 4),
 ]
