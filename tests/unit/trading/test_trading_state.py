@@ -182,8 +182,11 @@ ALLOWED = {
         "tasks/reload.py",
         "tasks/runtime.py",
     },
+    "a migration of what an older version stored": {"adapters/migrations/versions/0006_held_by.py"},
     "words and colours for a reader": {
         "trading/explanation.py",
+        "trading/headline.py",
+        "trading/pipeline.py",
         "tasks/status_log.py",
         "worker/commands/flatten.py",
         "worker/commands/status.py",
