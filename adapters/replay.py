@@ -157,7 +157,7 @@ def _result(
         equity=equity_of(system.account.starting_balance, candles, lengths_ms, booked),
         journals={symbol: _journal(store, symbol) for symbol in candles},
         list_orders=lambda: _orders(candles, ledger, venue),
-        list_decisions=lambda: _decisions(feeds, ledger),
+        list_decisions=lambda: _decisions(feeds, ledger, lengths_ms),
     )
 
 
@@ -198,7 +198,8 @@ def _close_out(
     return ended
 
 
-def _decisions(feeds: list[Feed], ledger: MemoryLedger) -> list[Decision]:
+def _decisions(feeds: list[Feed], ledger: MemoryLedger, lengths_ms: Mapping[str, int]) -> list[Decision]:
+    """Return the decisions by market time: symbols are ahead of one another where that changes nothing."""
     said: dict[tuple[str, str, int], Signal] = {
         (feed.symbol, signal.strategy, signal.open_ms): signal for feed in feeds for signal in feed.signals
     }
@@ -219,7 +220,8 @@ def _decisions(feeds: list[Feed], ledger: MemoryLedger) -> list[Decision]:
                 row["checks"],
             )
         )
-    return found
+    symbols = list(lengths_ms)
+    return sorted(found, key=lambda one: (one.open_ms + lengths_ms[one.symbol], symbols.index(one.symbol)))
 
 
 def _orders(candles: Mapping[str, Candles], ledger: MemoryLedger, venue: MemoryVenue) -> list[Order]:

@@ -12,7 +12,7 @@ from adapters.replay import replay
 from configs.load import SystemConfig
 from tests.fakes import MINUTE_MS, START_MS, SYMBOL, Databases, Desk, at_place, planned, system_config
 from tests.fixtures.exits import WILFUL
-from trading.candles import Candles
+from trading.candles import Candles, timeframe_ms
 from trading.decisions import describe, has_too_few_rows
 from trading.errors import BadCandle, UnknownSymbol
 from trading.orders import PROTECTIVE_LEGS, OrderState
@@ -204,7 +204,11 @@ def test_drawdown_of_three_symbols_in_batches_is_what_it_is_candle_by_candle(
     tapes = {SYMBOL: wild_candles(seed, 250), OTHER: wild_candles(seed + 1, 300)}
     tapes["ETHUSD"] = Candles(START_MS + (fives.open_ms - START_MS) * 5, fives.values)
 
-    assert told(replay(system, tapes, batch=batch)) == told(replay(system, tapes, batch=1))
+    together = replay(system, tapes, batch=batch)
+
+    closed_ms = [one.open_ms + timeframe_ms(together.timeframes[one.symbol]) for one in together.decisions]
+    assert closed_ms == sorted(closed_ms)
+    assert told(together) == told(replay(system, tapes, batch=1))
 
 
 @settings(max_examples=30, deadline=None)
