@@ -16,7 +16,7 @@ from adapters.redis_client import connect
 from adapters.redis_store import RedisSymbolStore
 from adapters.sources import FileSource, RedisAnchorStore, SimulatedSource
 from configs.deciding import deciding_digest
-from configs.load import SystemConfig
+from configs.loading import SystemConfig
 from configs.settings import Settings, resolve_redis_url
 from configs.symbols import FileSource as FileSourceConfig
 from configs.symbols import PaperVenue as PaperVenueConfig

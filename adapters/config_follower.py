@@ -5,10 +5,10 @@ import logging
 import redis
 
 from adapters.config_revision import AppliedConfig
-from configs.content import Content, content_of, follow
 from configs.errors import ConfigError
-from configs.load import SystemConfig, load_system
+from configs.loading import SystemConfig, load_system
 from configs.settings import Settings
+from configs.snapshot import Content, content_of, follow
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import redis
 
 from adapters import keys
 from adapters.redis_client import talking_to_redis
-from configs.content import Content, fingerprint, fingerprint_of_all, market_of
+from configs.snapshot import Content, fingerprint, fingerprint_of_all, market_of
 
 _LAUNCHER_S = 5
 

@@ -2,7 +2,7 @@
 
 from adapters.bootstrap import entry_rules_of, strategies_of
 from configs.deciding import deciding_digest
-from configs.load import SystemConfig
+from configs.loading import SystemConfig
 from trading.explanation import Terms
 
 

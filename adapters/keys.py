@@ -67,7 +67,7 @@ def trouble(namespace: str, symbol: str) -> str:
 
 
 def config_applied(namespace: str) -> str:
-    """JSON: the configuration that was applied last, as `configs.content` describes it."""
+    """JSON: the configuration that was applied last, as `configs.snapshot` describes it."""
     return f"{namespace}:config:applied"
 
 

@@ -9,7 +9,7 @@ from adapters.clock import now_ms as wall_ms
 from adapters.ledger_adoption import LedgerAdoption
 from adapters.ledger_reads import mine
 from adapters.tables import symbols
-from configs.change import Exposure
+from configs.diff import Exposure
 from trading.lifecycle import DesiredState, HeldBy
 
 _SAID = sa.select(symbols.c.desired, symbols.c.held_by).where(mine(symbols, "symbol"))

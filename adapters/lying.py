@@ -15,7 +15,7 @@ from adapters import lying_nonsense as nonsense
 from adapters.lying_line import CANCEL, MOVE_STOP, SUBMIT, SYNC, WHERE, Line
 from adapters.lying_outcomes import Numbering, Outcomes, renamed
 from adapters.lying_sends import MemorySends, Sends, ShownStops
-from configs.venue_faults import Faults
+from configs.fault_injection import Faults
 from trading.candles import Candles
 from trading.errors import Rejected
 from trading.orders import Fill, Leg, OpenOrder, OrderRequest, VenueOrder, VenuePosition, protective_order_id

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from configs.venue_faults import Faults
+from configs.fault_injection import Faults
 from trading.errors import Transient
 from trading.orders import Fill
 

@@ -4,7 +4,7 @@ import math
 import random
 import re
 
-from configs.venue_faults import Faults
+from configs.fault_injection import Faults
 from trading.orders import Fill, OrderRequest, OrderState, VenueOrder
 from trading.values import replace
 

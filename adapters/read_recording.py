@@ -15,7 +15,7 @@ from adapters.recording import Lookback, Recording, Track, track_of, until_a_per
 from adapters.redis_client import talking_to_redis
 from adapters.redis_store import unpacked
 from configs.deciding import deciding_digest
-from configs.load import SystemConfig
+from configs.loading import SystemConfig
 from trading.candles import Candles
 from trading.regime import RegimeRule
 from trading.services.indicator_calculation import history_count

@@ -11,7 +11,7 @@ from adapters.bootstrap import build_pipeline, fill_terms
 from adapters.memory import MemoryLedger, MemoryStore, MemoryVenue
 from adapters.sources.file import FileTape
 from adapters.sources.played import PlayedSource
-from configs.load import SystemConfig
+from configs.loading import SystemConfig
 from trading.candles import CLOSE, Candles, timeframe_ms
 from trading.errors import UnknownSymbol
 from trading.events import Signal

@@ -12,7 +12,7 @@ from adapters.recorded_runs import recorded_run, replayed_run
 from adapters.recording import Recording, Track, in_order
 from adapters.sources.file import FileTape
 from adapters.sources.played import PlayedSource
-from configs.load import SystemConfig
+from configs.loading import SystemConfig
 from trading.events import NewCandle
 from trading.flow import End
 from trading.journal import Entry, candles_of

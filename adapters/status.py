@@ -10,10 +10,10 @@ from adapters import keys
 from adapters.clock import now_ms
 from adapters.redis_client import talking_to_redis
 from adapters.redis_store import feed_memory
-from configs.load import SystemConfig
+from configs.fetch_interval import fetch_interval_s, longest_pause_s
+from configs.loading import SystemConfig
 from configs.services import DataFetchingConfig
 from configs.symbols import SymbolConfig
-from configs.ticks import fetch_interval_s, longest_pause_s
 from trading.decisions import decode, describe
 from trading.feed import feed_trouble
 from trading.lifecycle import DesiredState, ServiceState, SymbolState

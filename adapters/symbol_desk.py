@@ -10,7 +10,7 @@ from adapters.redis_client import talking_to_redis
 from adapters.redis_store import feed_memory
 from adapters.standings import RedisStandings
 from adapters.status import stale_after_s
-from configs.load import SystemConfig
+from configs.loading import SystemConfig
 from configs.symbols import SymbolConfig
 from trading.components import Standing
 from trading.events import Event

@@ -11,7 +11,7 @@ import redis
 
 from adapters import keys
 from adapters.redis_client import talking_to_redis
-from configs.load import SystemConfig
+from configs.loading import SystemConfig
 
 
 def overdue(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from configs.load import SystemConfig
-from configs.ticks import fetch_interval_s, is_aligned
+from configs.fetch_interval import fetch_interval_s, is_aligned
+from configs.loading import SystemConfig
 
 
 class Kind(StrEnum):

@@ -15,7 +15,7 @@ from adapters.leader import Leadership
 from adapters.redis_client import connect
 from beat.overdue import overdue
 from beat.schedule import Errand, Kind, Rhythm, Slots, Timetable, timetable
-from configs.load import load_system
+from configs.loading import load_system
 from configs.settings import load_settings, resolve_redis_url
 from tasks.flow import HEALTH, LOG_STATUS, RECONCILE
 from tasks.ticks import send_tick

@@ -25,7 +25,7 @@ from rich.table import Table
 
 from adapters.replay import replay
 from adapters.sources.file import read_candles
-from configs.load import SystemConfig
+from configs.loading import SystemConfig
 from tests.differential.engine import backtest, our_trades, run, spoken, their_trades
 from tests.fakes import SYMBOL, system_config
 from tests.fixtures.candle_files import generated_candles

@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from configs.load import SystemConfig
+from configs.loading import SystemConfig
 
 DIGEST_LENGTH = 8
 

@@ -20,7 +20,7 @@ from configs.errors import ConfigError, unknown_key
 PREFIX = "TRADING__"
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 OVERRIDE_SECTIONS = ("SERVICES", "ORCHESTRATOR", "ACCOUNT", "SYMBOLS")
-"""Names that go on with one of these override the YAML files; `configs.load` reads them."""
+"""Names that go on with one of these override the YAML files; `configs.loading` reads them."""
 
 _PACKAGE_DIR = Path(__file__).resolve().parent
 _SQL_PORT = re.compile(r"[\w+]+://(?:[^:/]*(?::[^@]*)?@)?(?:\[[^/?]+\]|[^/:?]+)?(?::(?P<port>[^/?]*))?")

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from configs.errors import dotted, fault_line
-from configs.faults import Checked, Path, describe
+from configs.validation_errors import Checked, Path, describe
 from trading.strategies import StrategyFault
 from trading.strategies.asked import made
 from trading.strategies.registry import strategy_class

@@ -16,8 +16,8 @@ from pydantic import (
     field_validator,
 )
 
+from configs.fault_injection import Faults
 from configs.services import ConfigModel
-from configs.venue_faults import Faults
 from trading.candles import timeframe_ms
 from trading.events import Regime
 from trading.exits import ExitTerms

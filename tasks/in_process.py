@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from adapters.symbol_desk import SymbolDesk
-from configs.ticks import fetch_interval_s
+from configs.fetch_interval import fetch_interval_s
 from tasks.runtime import Runtime
 from tasks.stage import work_on
 from trading.errors import Transient

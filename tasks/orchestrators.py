@@ -5,7 +5,7 @@ import logging
 from celery import Celery
 
 from adapters.clock import LoopClock
-from configs.load import load_system
+from configs.loading import load_system
 from configs.settings import Settings, load_settings
 from tasks import app as our_app
 from tasks.cluster import ClusterSymbol

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from configs.change import Change, Kind, SymbolChange, compare
-from configs.content import Content, fingerprint, fingerprint_of_all
+from configs.diff import Change, Kind, SymbolChange, compare
 from configs.errors import ConfigError
+from configs.snapshot import Content, fingerprint, fingerprint_of_all
 from tasks import app
 from tasks.delivery import CONTROLLING
 from tasks.runtime import Runtime, runtime

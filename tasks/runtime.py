@@ -14,10 +14,10 @@ from adapters.config_follower import ConfigFollower
 from adapters.redis_bus import RedisEventBus
 from adapters.redis_client import talking_to_redis
 from adapters.venues import open_venues
-from configs.change import change_refused
-from configs.content import fingerprint
-from configs.load import SystemConfig, load_system
+from configs.diff import change_refused
+from configs.loading import SystemConfig, load_system
 from configs.settings import Settings, load_settings
+from configs.snapshot import fingerprint
 from configs.symbols import Venue as VenueConfig
 from trading.errors import Rejected, Transient, UnknownSymbol
 from trading.lifecycle import DesiredState, HeldBy

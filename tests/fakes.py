@@ -17,7 +17,7 @@ from adapters.lying import Faults, LyingVenue
 from adapters.memory import MemoryStore
 from adapters.paper import PaperVenue
 from adapters.schema import migrate
-from configs.load import SystemConfig
+from configs.loading import SystemConfig
 from configs.services import OrchestratorConfig, ServicesConfig
 from configs.symbols import SymbolConfig
 from trading.candles import COLUMNS, Candles

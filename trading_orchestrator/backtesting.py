@@ -13,7 +13,7 @@ from pydantic import Field
 from adapters.replay import replay
 from adapters.sources import SimulatedSource
 from adapters.sources.file import read_candles, read_unspaced
-from configs.load import SystemConfig
+from configs.loading import SystemConfig
 from configs.services import ConfigModel, OrchestratorConfig, ServicesConfig
 from configs.symbols import BookConfig, FileSource, PaperVenue, SymbolConfig
 from trading.candle_checks import timeframe_of, usual_spacing_ms

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Self
 
 from adapters.clock import LoopClock
-from configs.load import load_system
+from configs.loading import load_system
 from configs.settings import Settings, load_settings
 from tasks import app
 from tasks.cluster import ClusterSymbol

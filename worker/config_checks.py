@@ -1,7 +1,7 @@
 """Whether the configuration can be used."""
 
 from configs.errors import ConfigError
-from configs.load import SystemConfig, load_system
+from configs.loading import SystemConfig, load_system
 from configs.settings import Settings
 from worker.checks import Check, Health
 

@@ -8,7 +8,7 @@ from adapters.ledger import SqlLedger
 from adapters.schema import head_revision, schema_revision
 from adapters.status import LEFT_OPEN, unconfigured
 from adapters.tables import incidents
-from configs.load import SystemConfig
+from configs.loading import SystemConfig
 from configs.settings import PREFIX, Settings
 from trading.errors import TradingError, Transient
 from worker.checks import Check, Health

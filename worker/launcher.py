@@ -16,7 +16,7 @@ from adapters.database import create_engine
 from adapters.ledger import SqlLedger
 from adapters.redis_client import connect
 from adapters.schema import migrate, schema_revision
-from configs.load import SystemConfig
+from configs.loading import SystemConfig
 from configs.settings import PREFIX, Settings
 from trading.errors import Broken, Transient
 from worker import embedded_redis, fleet

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from adapters.status import LedgerReader, SymbolStatus, read_status
-from configs.load import SystemConfig
+from configs.loading import SystemConfig
 from configs.settings import Settings
 from trading.errors import Transient
 from worker.console import PlainConsole

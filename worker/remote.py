@@ -4,10 +4,10 @@ from typing import Any
 
 from celery.worker.control import inspect_command
 
-from configs.content import content_of, fingerprint
 from configs.errors import ConfigError
-from configs.load import load_system
+from configs.loading import load_system
 from configs.settings import load_settings
+from configs.snapshot import content_of, fingerprint
 
 
 @inspect_command()  # type: ignore[untyped-decorator]  # Celery ships no types

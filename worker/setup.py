@@ -17,7 +17,7 @@ from celery.signals import (
 from celery.utils.nodenames import nodesplit
 from kombu.exceptions import OperationalError
 
-from configs.load import load_system
+from configs.loading import load_system
 from configs.settings import load_settings
 from tasks import app
 from tasks.flow import RECONCILE, RECONCILE_LIFE_S

@@ -14,8 +14,8 @@ from adapters.config_follower import ConfigFollower
 from adapters.config_revision import Launcher
 from adapters.ledger import SqlLedger
 from adapters.redis_client import connect
-from configs.change import compare
-from configs.load import SystemConfig
+from configs.diff import compare
+from configs.loading import SystemConfig
 from configs.settings import Settings
 from trading.errors import Broken, Transient
 from worker.fleet import crew_processes, worker_name, worker_process

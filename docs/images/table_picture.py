@@ -7,7 +7,7 @@ from rich.console import Console
 
 from adapters.bootstrap import open_stores
 from adapters.status import read_status
-from configs.load import load_system
+from configs.loading import load_system
 from configs.settings import load_settings
 from worker.table import Overview, render
 

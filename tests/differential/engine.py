@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from configs.load import SystemConfig
+from configs.loading import SystemConfig
 from trading.candles import Candles
 from trading.events import SignalSide
 from trading.indicators import compute

@@ -11,7 +11,7 @@ import pytest
 from pydantic import Field
 
 from adapters.replay import replay
-from configs.load import SystemConfig
+from configs.loading import SystemConfig
 from tests.differential.engine import Spoken, Traded, backtest, our_trades, run, spoken, their_trades
 from tests.fakes import SYMBOL, at_place, planned, system_config
 from trading.candles import Candles

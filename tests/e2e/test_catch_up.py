@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from adapters import clock, keys
-from configs.ticks import PROMPT_S
+from configs.fetch_interval import PROMPT_S
 from tasks.ticks import send_tick
 from tests.fixtures.books import MakeSystem, assert_same, books, open_times, reference, symbols_of
 from tests.fixtures.candle_files import generated_candles, write_candles

@@ -11,7 +11,7 @@ import pytest
 from celery.result import AsyncResult
 
 from adapters.sources.file import read_candles
-from configs.ticks import PROMPT_S
+from configs.fetch_interval import PROMPT_S
 from tasks.ticks import send_tick
 from tests.fixtures.books import assert_same, is_done, reference, symbols_of
 from tests.fixtures.candle_files import generated_candles, write_candles

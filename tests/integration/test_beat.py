@@ -24,9 +24,9 @@ from adapters.config_revision import AppliedConfig
 from adapters.leader import Leadership
 from beat.overdue import overdue
 from beat.scheduler import SymbolScheduler
-from configs.content import content_of
-from configs.load import load_system
-from configs.ticks import PROMPT_S
+from configs.fetch_interval import PROMPT_S
+from configs.loading import load_system
+from configs.snapshot import content_of
 from tasks.flow import FIRST_STAGE, HEALTH, LOG_STATUS, RECONCILE
 from tasks.routing import CONTROL_QUEUE, PRIORITY_STEPS, route
 from tests.fixtures.beat_leader import read_leader

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from configs.change import compare
-from configs.content import content_of
-from configs.load import load_system
+from configs.diff import compare
+from configs.loading import load_system
+from configs.snapshot import content_of
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem, file_symbol

@@ -13,7 +13,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from adapters.config_revision import AppliedConfig
-from configs.content import content_of
+from configs.snapshot import content_of
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import ROOT, TradingSystem, file_symbol
 from trading.flow import Wake

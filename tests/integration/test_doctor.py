@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from adapters.database import create_engine
 from adapters.ledger import SqlLedger
 from adapters.schema import head_revision, migrate
-from configs.load import load_system
+from configs.loading import load_system
 from configs.settings import Settings
 from tests.contracts.ledger.examples import enter, request_of
 from tests.fixtures.redis_server import RedisServer

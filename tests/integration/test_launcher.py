@@ -20,7 +20,7 @@ LIMIT_S = 120.0
 REPOSITORY = Path(__file__).parents[2]
 RUN = """
 import sys
-from configs.load import load_system
+from configs.loading import load_system
 from configs.settings import load_settings
 from worker.launcher import run
 sys.exit(run(load_settings(), load_system()))

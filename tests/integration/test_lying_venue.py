@@ -23,7 +23,7 @@ from adapters.lying import Faults, LyingVenue
 from adapters.lying_outcomes import Numbering, cut
 from adapters.lying_sends import SqlSends
 from adapters.paper import PaperVenue
-from configs.load import load_system
+from configs.loading import load_system
 from configs.settings import Settings
 from configs.symbols import SymbolConfig
 from tests.contracts.venue import OTHER, SYMBOL, VenueContract

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adapters import keys
-from configs.content import fingerprint
+from configs.snapshot import fingerprint
 from tasks.reload import OVERTAKEN, WorkerFiles
 from tests.fixtures.reloading import COIN, GOLD, HASTY, OTHER, Desk, opened_desk
 from tests.fixtures.system import TradingSystem

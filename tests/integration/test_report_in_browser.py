@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from adapters.replay import replay
-from configs.load import SystemConfig
+from configs.loading import SystemConfig
 from tests.fakes import SYMBOL, system_config
 from tests.fixtures.candle_files import generated_candles
 from tests.fixtures.chromium import opened

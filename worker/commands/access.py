@@ -15,7 +15,7 @@ from adapters.ledger import SqlLedger
 from adapters.redis_client import connect
 from adapters.schema import head_revision, schema_revision
 from configs.errors import ConfigError
-from configs.load import SystemConfig, load_system
+from configs.loading import SystemConfig, load_system
 from configs.settings import Settings, load_settings, resolve_redis_url
 from trading.errors import Transient, UnknownSymbol
 from worker.commands.outcome import ExitCode, Failed

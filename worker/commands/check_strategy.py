@@ -10,9 +10,9 @@ import yaml
 from pydantic import ValidationError
 
 from adapters.sources import SimulatedSource
-from configs.faults import Checked, describe
 from configs.services import ServicesConfig
 from configs.symbols import FileSource, SymbolConfig
+from configs.validation_errors import Checked, describe
 from trading.candles import Candles
 from trading.strategies import Strategy, StrategyFault
 from trading.strategies.asked import made

@@ -9,8 +9,8 @@ import sqlalchemy as sa
 import yaml
 
 from configs.errors import ConfigError, is_secret
-from configs.load import SystemConfig, load_system
-from configs.schema import json_schema, schema_of
+from configs.json_schema import json_schema, schema_of
+from configs.loading import SystemConfig, load_system
 from configs.settings import Settings, load_settings, resolve_redis_url
 from worker.commands.groups import Verb
 from worker.commands.outcome import ExitCode, fault_lines

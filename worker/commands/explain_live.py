@@ -11,7 +11,7 @@ from adapters.journal import JournalReader
 from adapters.ledger_rows import fill_of, request_of_intent
 from adapters.read_recording import lookback_of, window_of
 from adapters.redis_client import talking_to_redis
-from configs.load import SystemConfig
+from configs.loading import SystemConfig
 from trading.candles import Candles, timeframe_ms
 from trading.events import Event, Regime, correlation_id
 from trading.explanation import (

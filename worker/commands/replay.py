@@ -10,7 +10,7 @@ import click
 from adapters.replay import replay as run_replay
 from adapters.sources.file import read_candles
 from configs.errors import ConfigError
-from configs.load import SystemConfig, load_system
+from configs.loading import SystemConfig, load_system
 from configs.settings import OVERRIDE_SECTIONS, PREFIX, load_settings
 from configs.symbols import FileSource
 from trading.candles import Candles

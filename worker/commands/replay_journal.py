@@ -9,7 +9,7 @@ from rich.text import Text
 
 from adapters.read_recording import Found, read_recording
 from adapters.replay_recorded import replay_recorded
-from configs.load import SystemConfig
+from configs.loading import SystemConfig
 from trading.formatting import format_minute
 from trading.replay.comparison import Comparison, Difference, compare
 from worker.commands.access import Access

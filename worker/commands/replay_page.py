@@ -13,7 +13,7 @@ import click
 import yaml
 
 from adapters.bootstrap import fill_terms
-from configs.load import SystemConfig
+from configs.loading import SystemConfig
 from trading.matching import FillTerms
 from trading.replay import Replay
 from trading.report import Report

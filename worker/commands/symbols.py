@@ -5,9 +5,9 @@ from typing import Any, TextIO
 
 import click
 
-from configs.schema import SYMBOLS
+from configs.json_schema import SYMBOLS
 from configs.symbols_editor import SymbolsEditor
-from configs.yaml_file import dump_yaml, parse_yaml, read_yaml
+from configs.yaml_reader import dump_yaml, parse_yaml, read_yaml
 from worker.commands import symbols_list
 from worker.commands.access import Access
 from worker.commands.control import TIMEOUT

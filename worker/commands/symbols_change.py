@@ -6,10 +6,10 @@ from typing import Any
 import click
 
 from adapters.config_revision import AppliedConfig
-from configs.change import Exposure, compare
-from configs.content import Content, content_of, fingerprint_of_all
-from configs.load import load_system, shown_path
-from configs.schema import SYMBOLS
+from configs.diff import Exposure, compare
+from configs.json_schema import SYMBOLS
+from configs.loading import load_system, shown_path
+from configs.snapshot import Content, content_of, fingerprint_of_all
 from configs.symbols_editor import SymbolsEditor, replace_file
 from trading.errors import Transient
 from worker.commands.access import Access, ledger_revision

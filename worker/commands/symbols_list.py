@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from adapters.config_revision import AppliedConfig, Built
-from configs.content import Content, content_of, fingerprint
+from configs.snapshot import Content, content_of, fingerprint
 from configs.symbols import SymbolConfig
 from tasks.reload import WorkerFiles, ask_workers
 from trading.errors import Transient

@@ -2,7 +2,7 @@
 
 import click
 
-from configs.load import load_system
+from configs.loading import load_system
 from configs.settings import load_settings
 from worker.commands.numbers import Whole
 from worker.launcher import run

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beat.schedule import Errand, Kind, Rhythm, Slots, tick_rhythm, timetable
-from configs.ticks import PROMPT_S
+from configs.fetch_interval import PROMPT_S
 from tests.fakes import SYMBOL, planned, system_config
 
 NOW_S = 1_774_360_800.0

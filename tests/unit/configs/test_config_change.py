@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configs.change import Change, Exposure, Kind, change_refused, compare
-from configs.content import Content, content_of, fingerprint, follow, market_of
-from configs.load import SystemConfig, load_system
+from configs.diff import Change, Exposure, Kind, change_refused, compare
+from configs.loading import SystemConfig, load_system
+from configs.snapshot import Content, content_of, fingerprint, follow, market_of
 
 SHIPPED = Path(__file__).parents[3] / "configs"
 HELD = Exposure(units=-10.0, unsettled=0, is_open=True)

@@ -8,7 +8,7 @@ import pytest
 from adapters.bootstrap import exit_rules_of, strategies_of
 from configs.deciding import deciding_digest
 from configs.errors import ConfigError
-from configs.load import SystemConfig, load_system
+from configs.loading import SystemConfig, load_system
 from trading.exits import BreakEven, ExitTerms, TrailingStop
 
 ROOT = Path(__file__).parents[3]

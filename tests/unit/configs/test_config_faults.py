@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from configs.errors import ConfigError, is_secret, shown
-from configs.load import load_system
+from configs.loading import load_system
 
 SHIPPED = Path(__file__).parents[3] / "configs"
 MISSING = object()

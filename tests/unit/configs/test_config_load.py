@@ -9,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from configs.errors import ConfigError
-from configs.load import SystemConfig, load_system
+from configs.loading import SystemConfig, load_system
 from configs.symbols import FileSource, SimulatedSource
 
 SHIPPED = Path(__file__).parents[3] / "configs"

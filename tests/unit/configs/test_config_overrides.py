@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from configs.env_overrides import apply_overrides
 from configs.errors import ConfigError
-from configs.load import SystemConfig, load_system
-from configs.overrides import apply_overrides
+from configs.loading import SystemConfig, load_system
 
 SHIPPED = Path(__file__).parents[3] / "configs"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError
-from configs.load import SystemConfig, load_system
+from configs.loading import SystemConfig, load_system
 from trading.protections import CooldownPeriod, LowProfitPairs, StoplossGuard
 
 ROOT = Path(__file__).parents[3]

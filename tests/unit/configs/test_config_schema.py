@@ -7,8 +7,8 @@ from typing import Any
 import jsonschema
 import pytest
 
-from configs.schema import FILES, json_schema, schema_at, schema_of
-from configs.yaml_file import read_yaml
+from configs.json_schema import FILES, json_schema, schema_at, schema_of
+from configs.yaml_reader import read_yaml
 
 SHIPPED = Path(__file__).parents[3] / "configs"
 

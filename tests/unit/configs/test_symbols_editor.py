@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.symbols_editor import SymbolsEditor, replace_file
-from configs.yaml_file import dump_yaml, parse_yaml
+from configs.yaml_reader import dump_yaml, parse_yaml
 from trading.errors import Rejected
 
 SHIPPED = (Path(__file__).parents[3] / "configs" / "symbols.yaml").read_text(encoding="utf-8")

@@ -6,8 +6,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from configs.fetch_interval import PROMPT_S, fetch_interval_s, is_aligned, longest_pause_s
 from configs.services import DataFetchingConfig
-from configs.ticks import PROMPT_S, fetch_interval_s, is_aligned, longest_pause_s
 from tests.fakes import SYMBOL, planned, system_config
 
 SHIPPED = Path(__file__).parents[3] / "configs" / "services.yaml"

@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from configs.errors import ConfigError
-from configs.load import load_system
-from configs.venue_faults import Faults
+from configs.fault_injection import Faults
+from configs.loading import load_system
 
 SHIPPED = Path(__file__).parents[3] / "configs"
 KEY = "TRADING__SYMBOLS__XAUUSD__VENUE__FAULTS"

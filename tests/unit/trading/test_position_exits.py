@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.replay import replay
-from configs.load import SystemConfig
+from configs.loading import SystemConfig
 from tests.fakes import (
     SYMBOL,
     Crash,

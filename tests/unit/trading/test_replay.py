@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.replay import replay
-from configs.load import SystemConfig
+from configs.loading import SystemConfig
 from tests.fakes import MINUTE_MS, START_MS, SYMBOL, Databases, Desk, at_place, planned, system_config
 from tests.fixtures.exits import WILFUL
 from trading.candles import Candles, timeframe_ms

@@ -9,7 +9,7 @@ import pytest
 
 import trading_orchestrator as to
 from adapters.replay import replay
-from configs.load import load_system
+from configs.loading import load_system
 from tests.fixtures.candle_files import write_candles
 
 COUNT = 2_000

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from adapters.sources.file import read_candles, read_unspaced
-from configs.load import load_system
+from configs.loading import load_system
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import ROOT, recorded
 from trading.candles import Candles

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from configs.errors import dotted, unknown_key
-from configs.schema import SERVICES, SYMBOLS, is_open, known_keys, place_of, schema_of
+from configs.json_schema import SERVICES, SYMBOLS, is_open, known_keys, place_of, schema_of
 from configs.settings import PREFIX
-from configs.yaml_file import parse_scalar
+from configs.yaml_reader import parse_scalar
 
 Contents = dict[str, dict[str, Any]]
 """What each file holds, by its name."""

@@ -8,15 +8,15 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from configs.env_overrides import Contents, apply_overrides
 from configs.errors import ConfigError
-from configs.faults import Checked, describe
-from configs.overrides import Contents, apply_overrides
-from configs.schema import FILES, SERVICES, SYMBOLS, schema_of
+from configs.json_schema import FILES, SERVICES, SYMBOLS, schema_of
 from configs.services import ConfigModel, OrchestratorConfig, ServicesConfig
 from configs.settings import load_settings, project_root
 from configs.strategy_check import strategy_faults
 from configs.symbols import SymbolConfig
-from configs.yaml_file import parse_yaml, read_yaml
+from configs.validation_errors import Checked, describe
+from configs.yaml_reader import parse_yaml, read_yaml
 from trading.rules import AccountLimits
 
 

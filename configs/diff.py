@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from configs.content import PACE, Content, fingerprint
+from configs.snapshot import PACE, Content, fingerprint
 
 _ABSENT = object()
 _COSTS = ("spread", "slippage", "commission_bps")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.errors import is_secret
-from configs.load import SystemConfig
+from configs.loading import SystemConfig
 
 Content = dict[str, Any]
 """`account`, `services`, `orchestrator`, and `symbols` by name, without what is as by default."""
