@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from adapters.ledger import SqlLedger
-from trading.adoption import Adoption, AdoptionWish, plan_adoption
-from trading.pipeline import SymbolPipeline
+from trading.execution.adoption import Adoption, AdoptionWish, plan_adoption
+from trading.services.pipeline import SymbolPipeline
 
 
 def adopt(

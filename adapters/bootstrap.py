@@ -21,25 +21,25 @@ from configs.settings import Settings, resolve_redis_url
 from configs.symbols import FileSource as FileSourceConfig
 from configs.symbols import PaperVenue as PaperVenueConfig
 from configs.symbols import SymbolConfig
-from trading.bus import LocalBus, Outbox
-from trading.candles import timeframe_ms
-from trading.chronicle import Chronicle
-from trading.entry import EntryRules
 from trading.errors import Broken
-from trading.exits import ExitRules
-from trading.matching import FillTerms
-from trading.pipeline import SymbolPipeline
-from trading.ports import CandleSource, Ledger, SymbolStore, Venue
-from trading.regime import RegimeRule
-from trading.rules import judge
+from trading.events.bus import LocalBus, Outbox
+from trading.execution.incident_publisher import IncidentTeller
+from trading.execution.order_manager import Settlement, SettlementTerms
+from trading.exits.exit_rules import ExitRules
+from trading.indicators.regime import RegimeRule
+from trading.market.candles import timeframe_ms
+from trading.orders.matching import FillTerms
+from trading.ports.ledger import CandleSource, Ledger, SymbolStore, Venue
+from trading.risk.rules import judge
+from trading.risk.signal_filters import EntryRules
+from trading.services.batch_commit import Chronicle
 from trading.services.data_fetching import BATCH_LIMIT, DataFetchingService, FetchTerms
 from trading.services.indicator_calculation import IndicatorCalculationService, IndicatorTerms
+from trading.services.pipeline import SymbolPipeline
 from trading.services.strategy_evaluation import StrategyEvaluationService, StrategyTerms
 from trading.services.trade_execution import MOST_WATCHED, Judge, TradeExecutionService
-from trading.settlement import Settlement, SettlementTerms
-from trading.shared_indicators import SharedIndicators
 from trading.strategies import PositionRule, Strategy, load_strategy
-from trading.telling import IncidentTeller
+from trading.strategies.indicator_sharing import SharedIndicators
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from adapters.database import read_only
 from adapters.ledger_reads import FOLDED, mine
 from adapters.ledger_recording import Row
 from adapters.tables import Origin, decisions, fills, intents
-from trading.orders import PROTECTIVE_LEGS, Leg, Side, protective_order_id
+from trading.orders.orders import PROTECTIVE_LEGS, Leg, Side, protective_order_id
 from trading.tolerance import TOLERANCE
 
 _DECIDED = (

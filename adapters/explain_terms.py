@@ -3,7 +3,7 @@
 from adapters.bootstrap import entry_rules_of, strategies_of
 from configs.deciding import deciding_digest
 from configs.loading import SystemConfig
-from trading.explanation import Terms
+from trading.backtest.explanation import Terms
 
 
 def terms_of(symbol: str, system: SystemConfig) -> list[Terms]:

@@ -9,10 +9,10 @@ import redis
 from adapters import keys
 from adapters.redis_client import talking_to_redis
 from adapters.redis_store import unpacked
-from trading.decisions import decode
-from trading.events import correlation_id
-from trading.journal import Entry
-from trading.legacy_text import read_decisions
+from trading.events.decisions import decode
+from trading.events.journal import Entry
+from trading.events.legacy_text import read_decisions
+from trading.events.messages import correlation_id
 from trading.lifecycle import DesiredState, PositionPolicy
 
 _Raw = tuple[bytes, dict[bytes, bytes]]

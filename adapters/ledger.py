@@ -17,10 +17,10 @@ from adapters.ledger_stops import LedgerStops
 from adapters.ledger_trades import HIGH_WATER, high_water_of, trades_since
 from adapters.tables import Origin, account_days, decisions, fences, intents, positions, symbols
 from trading.lifecycle import DesiredState
-from trading.orders import Leg, OrderState
-from trading.ports import Decided
-from trading.positions import Position
-from trading.risk import LedgerView, Verdict
+from trading.orders.orders import Leg, OrderState
+from trading.portfolio.positions import Position
+from trading.ports.ledger import Decided
+from trading.risk.verdict import LedgerView, Verdict
 
 _PLACES = sa.union(
     sa.select(positions.c.symbol, positions.c.strategy).where(mine(positions), positions.c.units != 0),
@@ -63,7 +63,7 @@ _EARLIER = sa.select(decisions.c.rule, decisions.c.reason, decisions.c.breached,
 
 
 class SqlLedger(LedgerStops):
-    """`trading.ports.Ledger` on SQLite or PostgreSQL.
+    """`trading.ports.ledger.Ledger` on SQLite or PostgreSQL.
 
     Every method may raise `Transient`: the lock was not given in time, or the connection was lost. A lost answer to a
     commit is harmless: the fence, the fill ids and the final states make each call safe to repeat.
@@ -84,7 +84,8 @@ class SqlLedger(LedgerStops):
         correlation_id: str,
         dry_run: bool = False,
     ) -> Decided:
-        """Decide on one candle's signal, once; see `trading.ports.Ledger`. What `judge` raises undoes all of it."""
+        """Decide on one candle's signal, once; see `trading.ports.ledger.Ledger`. What `judge` raises undoes all of
+        it."""
         key = {"account": self._account, "symbol": symbol, "strategy": strategy}
         with self._writing() as connection:
             row = connection.execute(_VIEW, {**key, "day": day_of(open_ms)}).one()
@@ -109,7 +110,7 @@ class SqlLedger(LedgerStops):
         *,
         correlation_id: str,
     ) -> Decided:
-        """Decide to close what a strategy holds, without a signal; see `trading.ports.Ledger`."""
+        """Decide to close what a strategy holds, without a signal; see `trading.ports.ledger.Ledger`."""
         key = {"account": self._account, "symbol": symbol, "strategy": strategy}
         with self._writing() as connection:
             decision_ms = self._next_decision_ms(connection, key, after_ms)
@@ -122,7 +123,7 @@ class SqlLedger(LedgerStops):
         return decided(verdict, verdict.planned)
 
     def set_desired(self, symbol: str, state: DesiredState, *, reason: str) -> None:
-        """Write down what the user wants; see `trading.ports.Ledger`."""
+        """Write down what the user wants; see `trading.ports.ledger.Ledger`."""
         key = {"account": self._account, "symbol": symbol}
         with self._writing() as connection:
             row = {**key, "desired": state.value, "reason": reason, "changed_at_ms": wall_ms(), "held_by": ""}

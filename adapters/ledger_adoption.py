@@ -14,11 +14,11 @@ from adapters.ledger_reads import mine
 from adapters.ledger_resolution import LedgerResolution
 from adapters.ledger_rows import position_of
 from adapters.tables import Origin, fills, incidents
-from trading.adoption import EXPLAINED, Adjustment, Adoption, AdoptionWish, Holdings
 from trading.errors import Rejected
-from trading.incidents import Incident, IncidentKind
-from trading.orders import Fill, OrderRequest, adoption_id
-from trading.risk import Planned, Verdict
+from trading.execution.adoption import EXPLAINED, Adjustment, Adoption, AdoptionWish, Holdings
+from trading.incidents.incident import Incident, IncidentKind
+from trading.orders.orders import Fill, OrderRequest, adoption_id
+from trading.risk.verdict import Planned, Verdict
 
 _NEWEST_ADJUSTMENT = sa.select(sa.func.max(fills.c.adjustment)).where(mine(fills))
 _OPEN = sa.select(incidents).where(mine(incidents, "symbol"), IS_OPEN).order_by(incidents.c.id)

@@ -11,7 +11,7 @@ from adapters.clock import now_ms as wall_ms
 from adapters.ledger_reads import mine
 from adapters.ledger_writing import LedgerWriting
 from adapters.tables import incidents
-from trading.incidents import Incident, IncidentKind
+from trading.incidents.incident import Incident, IncidentKind
 
 IS_OPEN = incidents.c.resolved_at_ms.is_(None)
 
@@ -52,7 +52,7 @@ class LedgerIncidents(LedgerWriting):
     """Opens and shows incidents."""
 
     def open_incidents(self, incidents_: Sequence[Incident]) -> Sequence[Incident]:
-        """Write down what a person must hear of; see `trading.ports.Ledger`."""
+        """Write down what a person must hear of; see `trading.ports.ledger.Ledger`."""
         with self._reading.connect() as connection:
             if not self._news(connection, incidents_):
                 return []
@@ -66,7 +66,7 @@ class LedgerIncidents(LedgerWriting):
         return self._incidents(_UNTOLD, symbol)
 
     def mark_told(self, incidents_: Sequence[Incident]) -> None:
-        """Write down that the events of incidents have left the worker; see `trading.ports.Ledger`."""
+        """Write down that the events of incidents have left the worker; see `trading.ports.ledger.Ledger`."""
         if not incidents_:
             return
         with self._writing() as connection:

@@ -12,7 +12,6 @@ from sqlalchemy.engine import Connection, Engine
 from adapters import tables
 from adapters.clock import now_ms as wall_ms
 from adapters.database import upsert
-from adapters.ledger_booking import BookedOrder, Booking
 from adapters.ledger_incidents import LedgerIncidents
 from adapters.ledger_reads import POSITIONS, mine
 from adapters.ledger_refold import MOVED_STOP, Step, openers, refold
@@ -20,11 +19,12 @@ from adapters.ledger_restrictions import DESIRED, HALTED, LATCHED, QUARANTINED, 
 from adapters.ledger_rows import order_of_intent, position_of
 from adapters.ledger_trades import HIGH_WATER, high_water_of
 from adapters.tables import intents, orders, positions
-from trading.drawdown import HighWater
 from trading.errors import Broken
-from trading.orders import Fill, Leg, OrderState, Side, decided_id
-from trading.ports import Mark
-from trading.positions import Position
+from trading.execution.fill_booking import BookedOrder, Booking
+from trading.orders.orders import Fill, Leg, OrderState, Side, decided_id
+from trading.portfolio.drawdown import HighWater
+from trading.portfolio.positions import Position
+from trading.ports.ledger import Mark
 from trading.trading_state import permissions
 
 POSITION = sa.select(positions).where(mine(positions, "symbol", "strategy"))
@@ -90,7 +90,7 @@ class LedgerOrders(LedgerIncidents):
         self._add_to_day = upsert(engine.dialect, tables.account_days, add=("realised",))
 
     def mark(self, *marks: Mark) -> bool:
-        """Write down how orders stand; see `trading.ports.Ledger`.
+        """Write down how orders stand; see `trading.ports.ledger.Ledger`.
 
         Raises:
             Broken: No intent has this id, or an order can't go from where it is to where the mark says.
@@ -105,7 +105,7 @@ class LedgerOrders(LedgerIncidents):
         return is_written
 
     def record_fills(self, symbol: str, fills: Sequence[Fill]) -> Sequence[Booked]:
-        """Write down fills and what they do; see `trading.ports.Ledger`.
+        """Write down fills and what they do; see `trading.ports.ledger.Ledger`.
 
         Raises:
             Broken: A fill belongs to another symbol.

@@ -7,13 +7,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from adapters.clock import now_ms as wall_ms
-from adapters.ledger_booking import born
 from adapters.ledger_orders import LedgerOrders
 from adapters.ledger_reads import mine
 from adapters.tables import Origin, decisions, intents
-from trading.orders import Leg
-from trading.ports import Decided
-from trading.risk import Check, LedgerView, Planned, Verdict
+from trading.execution.fill_booking import born
+from trading.orders.orders import Leg
+from trading.ports.ledger import Decided
+from trading.risk.verdict import Check, LedgerView, Planned, Verdict
 
 _NEW_DECISION = sa.insert(decisions).returning(decisions.c.id)
 _NEW_INTENT = sa.insert(intents)

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Engine
 from adapters.database import read_only
 from adapters.ledger_reads import FOLDED, mine
 from adapters.tables import decisions, fills, incidents, intents, orders, stop_moves
-from trading.incidents import IncidentKind
+from trading.incidents.incident import IncidentKind
 
 Row = dict[str, Any]
 

@@ -11,9 +11,9 @@ from sqlalchemy.engine import Connection
 from adapters.ledger_reads import FOLDED, mine
 from adapters.ledger_rows import fill_of
 from adapters.tables import fills, intents, orders, stop_moves
-from trading.orders import Fill, Leg, OrderState
-from trading.positions import Position
-from trading.values import replace
+from trading.orders.orders import Fill, Leg, OrderState
+from trading.portfolio.positions import Position
+from trading.structs import replace
 
 MOVED_STOP = (
     sa.select(stop_moves.c.price_after)

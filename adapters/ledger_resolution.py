@@ -11,12 +11,12 @@ from adapters.ledger_incidents import IS_OPEN
 from adapters.ledger_planning import LedgerPlanning
 from adapters.ledger_reads import REALISED, mine
 from adapters.tables import incidents
-from trading import findings
-from trading.drawdown import HighWater
-from trading.incidents import IncidentKind
+from trading.incidents import descriptions
+from trading.incidents.incident import IncidentKind
 from trading.lifecycle import PositionPolicy
-from trading.orders import OrderState
-from trading.ports import Mark
+from trading.orders.orders import OrderState
+from trading.portfolio.drawdown import HighWater
+from trading.ports.ledger import Mark
 
 _FOUND = sa.select(incidents).where(mine(incidents, "id"), IS_OPEN)
 _QUARANTINES = sa.select(incidents).where(
@@ -51,13 +51,13 @@ class LedgerResolution(LedgerPlanning):
         return None if row is None else cast("PositionPolicy", row.details["policy"])
 
     def set_quarantine(self, symbol: str, policy: PositionPolicy, *, cause: str, reason: str) -> bool:
-        """Set a symbol aside; see `trading.ports.Ledger`."""
-        incident = findings.quarantined(symbol, policy, cause, reason)
+        """Set a symbol aside; see `trading.ports.ledger.Ledger`."""
+        incident = descriptions.quarantined(symbol, policy, cause, reason)
         with self._writing() as connection:
             return bool(self._open(connection, [incident]))
 
     def clear_quarantine(self, symbol: str, *, reason: str) -> bool:
-        """Let a symbol work again; see `trading.ports.Ledger`."""
+        """Let a symbol work again; see `trading.ports.ledger.Ledger`."""
         with self._writing() as connection:
             chosen = {"account": self._account, "symbol": symbol}
             row = connection.execute(_QUARANTINES, chosen).mappings().one_or_none()

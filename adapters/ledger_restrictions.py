@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from adapters.ledger_incidents import IS_OPEN
 from adapters.ledger_reads import mine
 from adapters.tables import incidents, symbols
-from trading.incidents import IncidentKind
+from trading.incidents.incident import IncidentKind
 from trading.lifecycle import DesiredState
 
 _WHY = sa.select(sa.func.min(incidents.c.reason)).where(IS_OPEN)

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapters.clock import now_ms as wall_ms
-from adapters.ledger_booking import BookedOrder
-from trading.orders import Fill, Leg, OrderRequest, OrderState, Side
-from trading.ports import Intent
-from trading.positions import Position, StopMove
+from trading.execution.fill_booking import BookedOrder
+from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, Side
+from trading.portfolio.positions import Position, StopMove
+from trading.ports.ledger import Intent
 
 _FILL, _REQUEST = Fill.__struct_fields__, OrderRequest.__struct_fields__
 """Columns of `fills` and `intents` that have the name of a field."""

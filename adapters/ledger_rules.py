@@ -9,8 +9,8 @@ from sqlalchemy.engine import Connection
 from adapters.ledger_verify import Findings, count_of
 from adapters.snapshot import BATCH_ROWS
 from adapters.tables import Origin, decisions, fences, fills, intents, orders, positions, stop_moves
-from trading.orders import PROTECTIVE_LEGS, Leg, OrderState, Side, decided_id, protective_order_id
-from trading.positions import Position
+from trading.orders.orders import PROTECTIVE_LEGS, Leg, OrderState, Side, decided_id, protective_order_id
+from trading.portfolio.positions import Position
 
 _STATES = frozenset(OrderState)
 _OWNER = ("account", "client_order_id", "symbol", "strategy", "leg", "side")

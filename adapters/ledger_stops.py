@@ -15,11 +15,11 @@ from adapters.ledger_reads import mine
 from adapters.ledger_restrictions import DESIRED, HALTED, desired_of
 from adapters.ledger_rows import move_of, order_of_intent
 from adapters.tables import Origin, decisions, fences, intents, positions, stop_moves
-from trading.orders import Leg, Side
-from trading.positions import Position, StopMove
-from trading.risk import Verdict
-from trading.stops import EntryStop, why_not_moved
-from trading.values import replace
+from trading.orders.orders import Leg, Side
+from trading.portfolio.positions import Position, StopMove
+from trading.risk.stop_rules import EntryStop, why_not_moved
+from trading.risk.verdict import Verdict
+from trading.structs import replace
 
 _OPENED = sa.and_(intents.c.leg == Leg.ENTRY.value, intents.c.risk_reserved.is_not(None), intents.c.filled_units > 0)
 _OPENER = (
@@ -112,7 +112,7 @@ class LedgerStops(LedgerHolds):
         correlation_id: str,
         rule: str = "",
     ) -> StopMove | None:
-        """Write down that a stop is to rest elsewhere; see `trading.ports.Ledger`."""
+        """Write down that a stop is to rest elsewhere; see `trading.ports.ledger.Ledger`."""
         key = {"account": self._account, "symbol": symbol, "strategy": strategy}
         with self._writing() as connection:
             earlier = connection.execute(_MOVE, {**key, "open_ms": open_ms}).one_or_none()
@@ -144,7 +144,7 @@ class LedgerStops(LedgerHolds):
             return StopMove(symbol, strategy, open_ms, entry_id, before, stop_loss, reason, refusal, not refusal, rule)
 
     def refuse_stop(self, move: StopMove, reason: str) -> StopMove:
-        """Write down that the venue refused a move; see `trading.ports.Ledger`."""
+        """Write down that the venue refused a move; see `trading.ports.ledger.Ledger`."""
         key = {"account": self._account, "symbol": move.symbol, "strategy": move.strategy, "open_ms": move.open_ms}
         with self._writing() as connection:
             now = self._as_now(connection, connection.execute(_MOVE, key).one())
@@ -155,14 +155,14 @@ class LedgerStops(LedgerHolds):
         return replace(move, refusal=reason, is_current=False)
 
     def stop_move(self, symbol: str, strategy: str, open_ms: int) -> StopMove | None:
-        """Return what was written down of a candle; see `trading.ports.Ledger`."""
+        """Return what was written down of a candle; see `trading.ports.ledger.Ledger`."""
         key = {"account": self._account, "symbol": symbol, "strategy": strategy, "open_ms": open_ms}
         with self._reading.connect() as connection:
             row = connection.execute(_MOVE, key).one_or_none()
             return None if row is None else self._as_now(connection, row)
 
     def stop_moves(self, symbol: str) -> Sequence[StopMove]:
-        """Return the moves of open positions that were not refused; see `trading.ports.Ledger`."""
+        """Return the moves of open positions that were not refused; see `trading.ports.ledger.Ledger`."""
         with self._reading.connect() as connection:
             rows = connection.execute(_OF_OPEN_POSITIONS, {"account": self._account, "symbol": symbol}).all()
         return [move_of(row) for row in rows]
@@ -170,7 +170,7 @@ class LedgerStops(LedgerHolds):
     def written(
         self, symbol: str, strategies: Collection[str], since_ms: int
     ) -> Mapping[tuple[str, int], StopMove | Verdict]:
-        """Return what is written down of candles from a time on; see `trading.ports.Ledger`."""
+        """Return what is written down of candles from a time on; see `trading.ports.ledger.Ledger`."""
         wanted = {"account": self._account, "symbol": symbol, "strategies": sorted(strategies), "since_ms": since_ms}
         found: dict[tuple[str, int], StopMove | Verdict] = {}
         with self._reading.connect() as connection:

@@ -11,9 +11,9 @@ from sqlalchemy.engine import Connection
 from adapters.ledger_reads import FOLDED, REALISED, mine
 from adapters.ledger_rows import fill_of
 from adapters.tables import accounts, fills, positions
-from trading.drawdown import HighWater
-from trading.orders import Leg
-from trading.trades import ClosedTrade, TradeFold
+from trading.orders.orders import Leg
+from trading.portfolio.drawdown import HighWater
+from trading.portfolio.trades import ClosedTrade, TradeFold
 
 
 def _newest(alias: str, *conditions: Callable[[sa.FromClause], sa.ColumnElement[bool]]) -> sa.ScalarSelect[int]:

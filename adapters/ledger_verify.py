@@ -19,7 +19,7 @@ from adapters.ledger_orders import day_of
 from adapters.ledger_reads import FOLDED, mine
 from adapters.ledger_rows import fill_of
 from adapters.tables import account_days, accounts, fills, intents, orders, positions
-from trading.positions import Position
+from trading.portfolio.positions import Position
 from trading.tolerance import TOLERANCE
 
 _MONEY = 1.0

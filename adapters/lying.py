@@ -16,17 +16,17 @@ from adapters.lying_line import CANCEL, MOVE_STOP, SUBMIT, SYNC, WHERE, Line
 from adapters.lying_outcomes import Numbering, Outcomes, renamed
 from adapters.lying_sends import MemorySends, Sends, ShownStops
 from configs.fault_injection import Faults
-from trading.candles import Candles
 from trading.errors import Rejected
-from trading.orders import Fill, Leg, OpenOrder, OrderRequest, VenueOrder, VenuePosition, protective_order_id
-from trading.ports import Venue, VenueTerms
-from trading.values import replace
+from trading.market.candles import Candles
+from trading.orders.orders import Fill, Leg, OpenOrder, OrderRequest, VenueOrder, VenuePosition, protective_order_id
+from trading.ports.ledger import Venue, VenueTerms
+from trading.structs import replace
 
 __all__ = ["Faults", "LyingVenue"]
 
 
 class LyingVenue:
-    """Wraps a venue for the use of one symbol, by one thread; it implements `trading.ports.Venue`."""
+    """Wraps a venue for the use of one symbol, by one thread; it implements `trading.ports.ledger.Venue`."""
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from configs.fault_injection import Faults
 from trading.errors import Transient
-from trading.orders import Fill
+from trading.orders.orders import Fill
 
 T = TypeVar("T")
 

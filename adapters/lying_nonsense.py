@@ -5,8 +5,8 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from trading.orders import Fill, OpenOrder, OrderState, VenueOrder, VenuePosition
-from trading.values import replace
+from trading.orders.orders import Fill, OpenOrder, OrderState, VenueOrder, VenuePosition
+from trading.structs import replace
 
 T = TypeVar("T", bound=Fill | OpenOrder | VenuePosition)
 

@@ -5,8 +5,8 @@ import random
 import re
 
 from configs.fault_injection import Faults
-from trading.orders import Fill, OrderRequest, OrderState, VenueOrder
-from trading.values import replace
+from trading.orders.orders import Fill, OrderRequest, OrderState, VenueOrder
+from trading.structs import replace
 
 _PROTECTIVE = re.compile(r"-[st](-|$)")
 _RENAMED = re.compile(r"-r\d+$")

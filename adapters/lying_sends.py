@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from adapters import clock
-from trading.orders import OpenOrder
-from trading.values import replace
+from trading.orders.orders import OpenOrder
+from trading.structs import replace
 
 _CREATE_LOCK = 0x6C79_696E_67  # any number that every process agrees on
 

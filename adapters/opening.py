@@ -6,13 +6,13 @@ from collections.abc import Collection, Mapping
 from adapters.ledger_recording import RecordedBooks, Row
 from adapters.ledger_rows import fill_of, request_of_intent
 from adapters.memory import MemoryLedger, MemoryVenue
-from trading.incidents import Incident, IncidentKind
-from trading.matching import Book, Resting
-from trading.orders import ENDED_OTHERWISE, Leg, OrderRequest, OrderState, decided_id, protective_order_id
-from trading.ports import Mark
-from trading.positions import Position
-from trading.risk import Planned, Verdict
-from trading.values import replace
+from trading.incidents.incident import Incident, IncidentKind
+from trading.orders.matching import Book, Resting
+from trading.orders.orders import ENDED_OTHERWISE, Leg, OrderRequest, OrderState, decided_id, protective_order_id
+from trading.portfolio.positions import Position
+from trading.ports.ledger import Mark
+from trading.risk.verdict import Planned, Verdict
+from trading.structs import replace
 
 _AT_VENUE = "recorded"
 

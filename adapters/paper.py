@@ -7,10 +7,10 @@ from sqlalchemy.engine import Engine
 
 from adapters import clock
 from adapters.paper_books import BooksReader, BooksWriter, create_tables, writing
-from trading.candles import VOLUME, Candles
 from trading.errors import Broken, Rejected
-from trading.matching import Bar, Book, FillTerms, Resting, at_close, move_stop, on_bar
-from trading.orders import (
+from trading.market.candles import VOLUME, Candles
+from trading.orders.matching import Bar, Book, FillTerms, Resting, at_close, move_stop, on_bar
+from trading.orders.orders import (
     Fill,
     Leg,
     OpenOrder,
@@ -20,13 +20,14 @@ from trading.orders import (
     VenuePosition,
     protective_order_id,
 )
-from trading.ports import VenueTerms
+from trading.ports.ledger import VenueTerms
 
 _TERMS = VenueTerms(visibility_s=0.0)
 
 
 class PaperVenue:
-    """A venue of our own, with durable books, for any number of processes at once; it implements `trading.ports.Venue`.
+    """A venue of our own, with durable books, for any number of processes at once; it implements
+    `trading.ports.ledger.Venue`.
 
     A book remembers the last candle that changed it, and only later candles may change it again. So a candle that
     changes nothing need not be written down: shown again it changes nothing again.
@@ -50,7 +51,7 @@ class PaperVenue:
         self._starting_cash = starting_cash
 
     def submit(self, request: OrderRequest) -> VenueOrder:
-        """Take a market order with its protective orders; see `trading.ports.Venue`.
+        """Take a market order with its protective orders; see `trading.ports.ledger.Venue`.
 
         Stop and target of an exit mean nothing here.
 
@@ -77,7 +78,7 @@ class PaperVenue:
             return _found(writer, client_order_id)
 
     def move_stop(self, entry_id: str, stop_loss: float, open_ms: int) -> None:
-        """Let the stop of an entry that filled rest at another price; see `trading.ports.Venue`.
+        """Let the stop of an entry that filled rest at another price; see `trading.ports.ledger.Venue`.
 
         It is one transaction: the stop rests where it did or where it shall, and the book remembers the candle.
 

@@ -9,8 +9,8 @@ from msgspec import structs
 from sqlalchemy.engine import Connection, Engine, RowMapping
 
 from adapters.database import read_only
-from trading.matching import Book, Change, Moved, Resting
-from trading.orders import Fill, Leg, OpenOrder, OrderState, Side, VenueOrder, VenuePosition
+from trading.orders.matching import Book, Change, Moved, Resting
+from trading.orders.orders import Fill, Leg, OpenOrder, OrderState, Side, VenueOrder, VenuePosition
 
 _CREATE_LOCK = 0x7061_7065_72  # any number that every process agrees on
 _RESTING = OrderState.ACCEPTED.value

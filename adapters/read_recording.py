@@ -16,10 +16,10 @@ from adapters.redis_client import talking_to_redis
 from adapters.redis_store import unpacked
 from configs.deciding import deciding_digest
 from configs.loading import SystemConfig
-from trading.candles import Candles
-from trading.regime import RegimeRule
+from trading.indicators.regime import RegimeRule
+from trading.market.candles import Candles
 from trading.services.indicator_calculation import history_count
-from trading.shared_indicators import SharedIndicators
+from trading.strategies.indicator_sharing import SharedIndicators
 
 
 @dataclass(frozen=True, slots=True)

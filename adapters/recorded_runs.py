@@ -10,10 +10,10 @@ from adapters.ledger_rows import fill_of
 from adapters.memory import MemoryLedger, MemoryStore, MemoryVenue
 from adapters.recording import Recording
 from adapters.tables import Origin
-from trading.decisions import Decisions, describe
-from trading.orders import PROTECTIVE_LEGS, Leg, OrderState, Side, decided_open_ms
-from trading.positions import Position
-from trading.replay.comparison import Rows, Run
+from trading.backtest.comparison import Rows, Run
+from trading.events.decisions import Decisions, describe
+from trading.orders.orders import PROTECTIVE_LEGS, Leg, OrderState, Side, decided_open_ms
+from trading.portfolio.positions import Position
 
 _DECISION = ("symbol", "strategy", "outcome", "rule", "reason", "breached")
 _ORDER = ("symbol", "strategy", "leg", "side", "units", "reference_price", "stop_loss", "take_profit")

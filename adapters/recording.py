@@ -6,9 +6,9 @@ from heapq import merge
 
 from adapters.ledger_recording import RecordedBooks, Row
 from adapters.tables import Origin
-from trading.candles import Candles, timeframe_ms
-from trading.decisions import has_too_few_rows
-from trading.journal import Entry, candles_of
+from trading.events.decisions import has_too_few_rows
+from trading.events.journal import Entry, candles_of
+from trading.market.candles import Candles, timeframe_ms
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ import redis
 
 from adapters import keys
 from adapters.redis_client import talking_to_redis
-from trading.candles import CLOSE, Candles
-from trading.decisions import encode, has_no_signal
-from trading.events import Event, Regime
-from trading.feed import FeedMemory, Shown
+from trading.events.decisions import encode, has_no_signal
+from trading.events.messages import Event, Regime
 from trading.lifecycle import DesiredState, PositionPolicy
-from trading.ports import Commit, SymbolMemory
+from trading.market.candles import CLOSE, Candles
+from trading.market.feed_health import FeedMemory, Shown
+from trading.ports.ledger import Commit, SymbolMemory
 
 _PACKED = np.dtype([("open_ms", "<i8"), ("values", "<f8", 5)])
 _STATE_FIELDS = ("cursor_ms", "desired", "exposure", "regime", "generation", "timeframe", "quarantine")

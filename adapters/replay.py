@@ -12,16 +12,16 @@ from adapters.memory import MemoryLedger, MemoryStore, MemoryVenue
 from adapters.sources.file import FileTape
 from adapters.sources.played import PlayedSource
 from configs.loading import SystemConfig
-from trading.candles import CLOSE, Candles, timeframe_ms
+from trading.backtest import Decision, Feed, Order, Replay, play
+from trading.backtest.result import Booked, Journal, equity_of, trades_of
 from trading.errors import UnknownSymbol
-from trading.events import Signal
+from trading.events.messages import Signal
 from trading.lifecycle import DesiredState
-from trading.orders import Fill
-from trading.positions import Position
-from trading.replay import Decision, Feed, Order, Replay, play
-from trading.replay.result import Booked, Journal, equity_of, trades_of
+from trading.market.candles import CLOSE, Candles, timeframe_ms
+from trading.orders.orders import Fill
+from trading.portfolio.positions import Position
 from trading.strategies import Strategy
-from trading.values import replace
+from trading.structs import replace
 
 BATCH = 16_384
 """Candles that go through the services together: enough for NumPy, few enough for a progress bar to move."""

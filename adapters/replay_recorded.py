@@ -13,16 +13,16 @@ from adapters.recording import Recording, Track, in_order
 from adapters.sources.file import FileTape
 from adapters.sources.played import PlayedSource
 from configs.loading import SystemConfig
-from trading.events import NewCandle
-from trading.flow import End
-from trading.journal import Entry, candles_of
+from trading.backtest.comparison import Run
+from trading.events.journal import Entry, candles_of
+from trading.events.messages import NewCandle
 from trading.lifecycle import DesiredState
-from trading.pipeline import SymbolPipeline
-from trading.ports import Decided
-from trading.replay.comparison import Run
-from trading.risk import LedgerView, Verdict
+from trading.ports.ledger import Decided
+from trading.risk.verdict import LedgerView, Verdict
+from trading.services.chain import End
+from trading.services.pipeline import SymbolPipeline
+from trading.structs import replace
 from trading.trading_state import Processing, permissions
-from trading.values import replace
 
 _TOLD_EACH = 500
 """Candles between two words on how far it has come."""

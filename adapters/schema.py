@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 HEAD = "0007"
-"""The newest revision in `adapters/migrations`."""
+"""The newest revision in `adapters/ledger/migrations`."""
 
 _MIGRATION_LOCK = 0x7472_6164  # any number that nothing else in the database locks
 

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from adapters import keys
 from adapters.redis_client import talking_to_redis
-from trading.components import Standing
+from trading.orchestration.symbol_port import Standing
 
 _STANDING = TypeAdapter(Standing)
 

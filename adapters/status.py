@@ -14,10 +14,10 @@ from configs.fetch_interval import fetch_interval_s, longest_pause_s
 from configs.loading import SystemConfig
 from configs.services import DataFetchingConfig
 from configs.symbols import SymbolConfig
-from trading.decisions import decode, describe
-from trading.feed import feed_trouble
+from trading.events.decisions import decode, describe
 from trading.lifecycle import DesiredState, ServiceState, SymbolState
-from trading.positions import Position
+from trading.market.feed_health import feed_trouble
+from trading.portfolio.positions import Position
 from trading.services.status import ServiceStatus
 
 FILLS_COUNTED = 1_000

@@ -12,12 +12,12 @@ from adapters.standings import RedisStandings
 from adapters.status import stale_after_s
 from configs.loading import SystemConfig
 from configs.symbols import SymbolConfig
-from trading.components import Standing
-from trading.events import Event
-from trading.feed import feed_trouble, market_now_ms
-from trading.health import Observation, Trouble, WorkerSeen
-from trading.incidents import Incident, IncidentKind
+from trading.events.messages import Event
+from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
+from trading.market.feed_health import feed_trouble, market_now_ms
+from trading.orchestration.diagnosis import Observation, Trouble, WorkerSeen
+from trading.orchestration.symbol_port import Standing
 from trading.services.status import ServiceStatus
 
 

@@ -9,8 +9,8 @@ from adapters.lying import LyingVenue
 from adapters.lying_sends import SqlSends
 from configs.settings import Settings
 from configs.symbols import SymbolConfig
-from trading.checked_venue import CheckedVenue
-from trading.ports import Venue
+from trading.execution.validated_venue import CheckedVenue
+from trading.ports.ledger import Venue
 
 logger = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from tasks.ticks import send_tick
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem, file_symbol
-from trading.decisions import has_too_few_rows
+from trading.events.decisions import has_too_few_rows
 
 ANSWER_S = 30
 GOAL = 1.15

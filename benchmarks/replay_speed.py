@@ -29,10 +29,10 @@ from configs.loading import SystemConfig
 from tests.differential.engine import backtest, our_trades, run, spoken, their_trades
 from tests.fakes import SYMBOL, system_config
 from tests.fixtures.candle_files import generated_candles
-from trading.candles import Candles
-from trading.matching import FillTerms
-from trading.replay import Replay
-from trading.values import replace
+from trading.backtest import Replay
+from trading.market.candles import Candles
+from trading.orders.matching import FillTerms
+from trading.structs import replace
 
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "backtest.md"
 RECORDED = Path(os.environ.get("TRADING_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")

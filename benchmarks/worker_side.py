@@ -12,8 +12,8 @@ from benchmarks.names import DONE, NOOP_STAGES
 from configs.settings import load_settings, resolve_redis_url
 from tasks import app
 from tasks.flow import RECONCILE
-from trading.candles import Candles
-from trading.ports import Bars, CandleSource
+from trading.market.candles import Candles
+from trading.ports.ledger import Bars, CandleSource
 
 _client = connect(resolve_redis_url(load_settings()))
 _open_source = bootstrap.open_source

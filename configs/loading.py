@@ -17,7 +17,7 @@ from configs.strategy_check import strategy_faults
 from configs.symbols import SymbolConfig
 from configs.validation_errors import Checked, describe
 from configs.yaml_reader import parse_yaml, read_yaml
-from trading.rules import AccountLimits
+from trading.risk.rules import AccountLimits
 
 
 class SystemConfig(ConfigModel):

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from configs.errors import dotted, fault_line
 from configs.validation_errors import Checked, Path, describe
 from trading.strategies import StrategyFault
-from trading.strategies.asked import made
+from trading.strategies.invocation import made
 from trading.strategies.registry import strategy_class
 
 

@@ -18,14 +18,14 @@ from pydantic import (
 
 from configs.fault_injection import Faults
 from configs.services import ConfigModel
-from trading.candles import timeframe_ms
-from trading.events import Regime
-from trading.exits import ExitTerms
-from trading.feed import FeedTerms
+from trading.events.messages import Regime
+from trading.exits.exit_rules import ExitTerms
 from trading.lifecycle import PositionPolicy
-from trading.protections import Protection
-from trading.rules import AccountLimits, RiskLimits
-from trading.session import EntryHours, Session
+from trading.market.candles import timeframe_ms
+from trading.market.feed_health import FeedTerms
+from trading.market.sessions import EntryHours, Session
+from trading.risk.protections import Protection
+from trading.risk.rules import AccountLimits, RiskLimits
 
 _FRESH_TIMEFRAMES = 3
 RESERVED_NAMES = ("control",)

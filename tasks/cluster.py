@@ -16,7 +16,7 @@ from tasks.flow import RECONCILE, RECONCILE_LIFE_S, STEPS, TICK_LIFE_S
 from tasks.runtime import Runtime
 from tasks.steps import count_queued, drop_queued, end_step, restart_worker
 from tasks.ticks import send_tick
-from trading.health import Trouble, WorkerSeen
+from trading.orchestration.diagnosis import Trouble, WorkerSeen
 from trading.services.status import ServiceStatus
 
 logger = logging.getLogger("trading.orchestrator")

@@ -15,7 +15,7 @@ from tasks.delivery import ANSWERING, CONTROLLING
 from tasks.orchestrators import symbol_orchestrator_of
 from tasks.runtime import runtime
 from trading.lifecycle import DesiredState
-from trading.symbol_orchestrator import SymbolOrchestrator
+from trading.orchestration.symbol_orchestrator import SymbolOrchestrator
 
 Answer = dict[str, Any]
 Deed = Callable[[SymbolOrchestrator, str], None]

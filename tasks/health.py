@@ -10,7 +10,7 @@ from tasks.delivery import ANSWERING
 from tasks.flow import HEALTH
 from tasks.orchestrators import orchestrator_of
 from tasks.runtime import runtime
-from trading.multi_symbol_orchestrator import SystemHealth
+from trading.orchestration.multi_symbol_orchestrator import SystemHealth
 
 Answer = dict[str, Any]
 

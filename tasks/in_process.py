@@ -12,9 +12,9 @@ from configs.fetch_interval import fetch_interval_s
 from tasks.runtime import Runtime
 from tasks.stage import work_on
 from trading.errors import Transient
-from trading.flow import End, Wake
-from trading.pipeline import SymbolPipeline
 from trading.services.base import Service
+from trading.services.chain import End, Wake
+from trading.services.pipeline import SymbolPipeline
 
 logger = logging.getLogger("trading.orchestrator")
 

@@ -11,9 +11,9 @@ from tasks import app as our_app
 from tasks.cluster import ClusterSymbol
 from tasks.in_process import LocalSymbol
 from tasks.runtime import Runtime
-from trading.components import SymbolComponents
-from trading.multi_symbol_orchestrator import MultiSymbolTradingOrchestrator, symbol_orchestrator
-from trading.symbol_orchestrator import SymbolOrchestrator
+from trading.orchestration.multi_symbol_orchestrator import MultiSymbolTradingOrchestrator, symbol_orchestrator
+from trading.orchestration.symbol_orchestrator import SymbolOrchestrator
+from trading.orchestration.symbol_port import SymbolComponents
 
 logger = logging.getLogger("trading.orchestrator")
 

@@ -5,8 +5,8 @@ from celery import Task
 from tasks import app
 from tasks.flow import step_options
 from tasks.stage import run_stage
-from trading.events import IndicatorsUpdated, NewCandle, SignalGenerated
-from trading.flow import Wake
+from trading.events.messages import IndicatorsUpdated, NewCandle, SignalGenerated
+from trading.services.chain import Wake
 
 LOGGED_CHARACTERS = 160
 """How much of a step's answer goes into the log and to Flower."""

@@ -14,11 +14,11 @@ from tasks.delivery import ANSWERING, CONTROLLING
 from tasks.flow import FLATTEN, RECONCILE, RESOLVE, step_options
 from tasks.runtime import Runtime, runtime
 from tasks.stage import pipeline_of
-from trading.adoption import AdoptionWish
 from trading.errors import Rejected, Transient
-from trading.events import Event, EventType
-from trading.incidents import Incident, IncidentKind
-from trading.reconciliation import Leave, Tell, told
+from trading.events.messages import Event, EventType
+from trading.execution.adoption import AdoptionWish
+from trading.execution.reconciliation import Leave, Tell, told
+from trading.incidents.incident import Incident, IncidentKind
 
 Answer = dict[str, Any]
 

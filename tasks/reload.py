@@ -17,7 +17,7 @@ from configs.snapshot import Content, fingerprint, fingerprint_of_all
 from tasks import app
 from tasks.delivery import CONTROLLING
 from tasks.runtime import Runtime, runtime
-from trading.events import Event, EventType
+from trading.events.messages import Event, EventType
 from trading.lifecycle import DesiredState, HeldBy
 
 SEEN_COMMAND = "config_seen"

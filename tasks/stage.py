@@ -11,9 +11,9 @@ from tasks.flow import DELIVERY_LIMIT, TICK_LIFE_S
 from tasks.log_context import name_candle
 from tasks.runtime import Runtime, runtime
 from tasks.ticks import send_tick
-from trading.events import Event, EventType, Message
-from trading.flow import End, EndReason
-from trading.pipeline import SymbolPipeline
+from trading.events.messages import Event, EventType, Message
+from trading.services.chain import End, EndReason
+from trading.services.pipeline import SymbolPipeline
 
 logger = logging.getLogger(__name__)
 Out = TypeVar("Out", bound=Message)

@@ -20,21 +20,21 @@ from adapters.schema import migrate
 from configs.loading import SystemConfig
 from configs.services import OrchestratorConfig, ServicesConfig
 from configs.symbols import SymbolConfig
-from trading.candles import COLUMNS, Candles
-from trading.checked_venue import CheckedVenue
-from trading.decisions import describe
 from trading.errors import Transient
-from trading.events import Event, EventType, SignalSide
-from trading.flow import End, Wake
+from trading.events.decisions import describe
+from trading.events.messages import Event, EventType, SignalSide
+from trading.execution.validated_venue import CheckedVenue
 from trading.indicators import Indicator
 from trading.lifecycle import DesiredState
-from trading.matching import FillTerms
-from trading.orders import Fill, OpenOrder, OrderRequest, VenueOrder, VenuePosition
-from trading.pipeline import SymbolPipeline
-from trading.ports import Bars, CandleSource, Commit, Ledger, SymbolStore, Venue, VenueTerms
-from trading.rules import AccountLimits
+from trading.market.candles import COLUMNS, Candles
+from trading.orders.matching import FillTerms
+from trading.orders.orders import Fill, OpenOrder, OrderRequest, VenueOrder, VenuePosition
+from trading.ports.ledger import Bars, CandleSource, Commit, Ledger, SymbolStore, Venue, VenueTerms
+from trading.risk.rules import AccountLimits
+from trading.services.chain import End, Wake
+from trading.services.pipeline import SymbolPipeline
 from trading.strategies import Strategy
-from trading.strategies.signals import Signals
+from trading.strategies.signal_builder import Signals
 
 SYMBOL = "XAUUSD"
 START_MS = int(pd.Timestamp("2026-03-02T00:00Z").timestamp() * 1000)

@@ -6,7 +6,7 @@ TradingError
 ├── Transient   the outside failed: try again
 └── Broken      an invariant is false: stop and tell a person
     ├── BadCandle     a candle that must not reach a strategy
-    └── StrategyFault a strategy that raised or gave no answer, see `trading.strategies.faults`
+    └── StrategyFault a strategy that raised or gave no answer, see `trading.strategies.errors`
 
 Interrupted     something from outside ended what ran: it says nothing of the code that it hit
 """

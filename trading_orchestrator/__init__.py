@@ -10,13 +10,14 @@ True
 from adapters.redis_bus import EventBusFactory
 from configs.settings import Settings
 from trading import indicators
-from trading.candles import Candles
 from trading.errors import BadCandle
-from trading.exits import BreakEven, ExitTerms, TrailingStop
+from trading.exits.exit_rules import BreakEven, ExitTerms, TrailingStop
 from trading.indicators import Indicator
-from trading.limits import AccountLimits, RiskLimits
-from trading.protections import CooldownPeriod, LowProfitPairs, MaxDrawdown, StoplossGuard
-from trading.session import EntryHours, Session
+from trading.market.candles import Candles
+from trading.market.sessions import EntryHours, Session
+from trading.orchestration.symbol_orchestrator import SymbolOrchestrator
+from trading.risk.limits import AccountLimits, RiskLimits
+from trading.risk.protections import CooldownPeriod, LowProfitPairs, MaxDrawdown, StoplossGuard
 from trading.strategies import (
     AtrStrategy,
     ExitNow,
@@ -31,7 +32,6 @@ from trading.strategies import (
     load_strategy,
     previous,
 )
-from trading.symbol_orchestrator import SymbolOrchestrator
 from trading_orchestrator.backtesting import BacktestResult, Costs, backtest, simulated_candles
 from trading_orchestrator.orchestrators import MultiSymbolTradingOrchestrator
 

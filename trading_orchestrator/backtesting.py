@@ -16,17 +16,17 @@ from adapters.sources.file import read_candles, read_unspaced
 from configs.loading import SystemConfig
 from configs.services import ConfigModel, OrchestratorConfig, ServicesConfig
 from configs.symbols import BookConfig, FileSource, PaperVenue, SymbolConfig
-from trading.candle_checks import timeframe_of, usual_spacing_ms
-from trading.candles import COLUMNS, Candles, timeframe_ms
-from trading.exits import ExitTerms
-from trading.limits import AccountLimits, RiskLimits
-from trading.orders import Fill
-from trading.positions import Position
-from trading.protections import Protection
-from trading.replay import Decision, Order, Replay, Trade
-from trading.replay.result import Equity
-from trading.report import Report, Statistics, report_of
-from trading.session import EntryHours, Session
+from trading.backtest import Decision, Order, Replay, Trade
+from trading.backtest.report import Report, Statistics, report_of
+from trading.backtest.result import Equity
+from trading.exits.exit_rules import ExitTerms
+from trading.market.candles import COLUMNS, Candles, timeframe_ms
+from trading.market.quality import timeframe_of, usual_spacing_ms
+from trading.market.sessions import EntryHours, Session
+from trading.orders.orders import Fill
+from trading.portfolio.positions import Position
+from trading.risk.limits import AccountLimits, RiskLimits
+from trading.risk.protections import Protection
 from trading.strategies import SHIPPED, Strategy
 from worker.commands.replay_page import making_of
 from worker.report import page_of

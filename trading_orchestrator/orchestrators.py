@@ -11,8 +11,8 @@ from tasks import app
 from tasks.cluster import ClusterSymbol
 from tasks.in_process import LocalSymbol
 from tasks.runtime import Runtime
-from trading import multi_symbol_orchestrator as pure
-from trading.components import SymbolComponents
+from trading.orchestration import multi_symbol_orchestrator as pure
+from trading.orchestration.symbol_port import SymbolComponents
 
 logger = logging.getLogger("trading.orchestrator")
 

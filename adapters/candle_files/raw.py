@@ -21,7 +21,7 @@ from adapters.candle_files.layout import (
 )
 from adapters.candle_files.stamps import Zone, read_stamps
 from adapters.sources.file import plain
-from trading.candle_checks import value_faults
+from trading.market.quality import value_faults
 
 _PARQUET = ".parquet"
 PLAIN = Numbers()

@@ -8,7 +8,7 @@ import pandas as pd
 
 from adapters.candle_files.layout import CandleFileError
 from adapters.sources.file import read_unspaced
-from trading.candles import Candles
+from trading.market.candles import Candles
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")
 

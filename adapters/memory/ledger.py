@@ -8,26 +8,26 @@ from datetime import date
 from itertools import takewhile
 from typing import Any
 
-from adapters.ledger_booking import BookedOrder, Booking, born
 from adapters.ledger_orders import Booked, day_of
 from adapters.ledger_planning import check_rows
 from adapters.memory.stops import MemoryStops
 from adapters.memory.symbol_books import Sent, SymbolBooks, planned_order, position_of
-from trading.drawdown import HighWater
 from trading.errors import Broken
-from trading.incidents import Incident, IncidentKind
+from trading.execution.fill_booking import BookedOrder, Booking, born
+from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
-from trading.orders import Fill, Leg, OrderRequest, OrderState, client_order_id, decided_id, protective_order_id
-from trading.ports import Decided, Intent, Mark
-from trading.positions import Position, StopMove
-from trading.risk import LedgerView, Verdict
+from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, client_order_id, decided_id, protective_order_id
+from trading.portfolio.drawdown import HighWater
+from trading.portfolio.positions import Position, StopMove
+from trading.portfolio.trades import ClosedTrade
+from trading.ports.ledger import Decided, Intent, Mark
+from trading.risk.verdict import LedgerView, Verdict
 from trading.tolerance import is_at_most
-from trading.trades import ClosedTrade
 from trading.trading_state import permissions
 
 
 class MemoryLedger(MemoryStops):
-    """`trading.ports.Ledger` of one account.
+    """`trading.ports.ledger.Ledger` of one account.
 
     It counts on a venue that shows its fills at once and in order, as `adapters.memory.MemoryVenue` does.
     """
@@ -124,7 +124,7 @@ class MemoryLedger(MemoryStops):
         return [sent.intent() for sent in self._of(symbol).live.values() if not sent.order.state.is_final]
 
     def record_fills(self, symbol: str, fills: Sequence[Fill]) -> Sequence[Booked]:
-        """Write down fills and what they do; see `trading.ports.Ledger`.
+        """Write down fills and what they do; see `trading.ports.ledger.Ledger`.
 
         Raises:
             Broken: A fill belongs to another symbol, or comes after a later one of another call.

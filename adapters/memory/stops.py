@@ -5,9 +5,9 @@ from dataclasses import replace
 from itertools import takewhile
 
 from adapters.memory.symbol_books import SymbolBooks, position_of
-from trading.positions import StopMove
-from trading.risk import Verdict
-from trading.stops import EntryStop, why_not_moved
+from trading.portfolio.positions import StopMove
+from trading.risk.stop_rules import EntryStop, why_not_moved
+from trading.risk.verdict import Verdict
 
 
 class MemoryStops:

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from trading.candles import Candles
-from trading.decisions import Decisions
-from trading.events import Event, Regime
-from trading.feed import FeedMemory, Shown
+from trading.events.decisions import Decisions
+from trading.events.messages import Event, Regime
 from trading.lifecycle import DesiredState, PositionPolicy
-from trading.ports import Commit, SymbolMemory
+from trading.market.candles import Candles
+from trading.market.feed_health import FeedMemory, Shown
+from trading.ports.ledger import Commit, SymbolMemory
 
 _NOTHING = SymbolMemory(None, DesiredState.RUNNING, has_exposure=True, regime=Regime.UNKNOWN, generation=0)
 

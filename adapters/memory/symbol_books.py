@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 
 from msgspec import Struct
 
-from adapters.ledger_booking import BookedOrder
-from trading.incidents import Incident, IncidentKind
+from trading.execution.fill_booking import BookedOrder
+from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
-from trading.orders import Fill, Leg, OrderRequest, OrderState
-from trading.ports import Intent
-from trading.positions import Position, StopMove
-from trading.trades import ClosedTrade, TradeFold
-from trading.values import replace
+from trading.orders.orders import Fill, Leg, OrderRequest, OrderState
+from trading.portfolio.positions import Position, StopMove
+from trading.portfolio.trades import ClosedTrade, TradeFold
+from trading.ports.ledger import Intent
+from trading.structs import replace
 
 
 class Sent(Struct):

@@ -8,10 +8,10 @@ from msgspec import Struct
 
 from adapters import clock
 from adapters.paper import check_request, check_stop, check_stop_owner
-from trading.candles import VOLUME, Candles
 from trading.errors import Broken, Rejected
-from trading.matching import Bar, Book, Change, FillTerms, Resting, at_close, move_stop, next_change, on_bar
-from trading.orders import (
+from trading.market.candles import VOLUME, Candles
+from trading.orders.matching import Bar, Book, Change, FillTerms, Resting, at_close, move_stop, next_change, on_bar
+from trading.orders.orders import (
     Fill,
     Leg,
     OpenOrder,
@@ -22,8 +22,8 @@ from trading.orders import (
     VenuePosition,
     protective_order_id,
 )
-from trading.ports import VenueTerms
-from trading.values import replace
+from trading.ports.ledger import VenueTerms
+from trading.structs import replace
 
 _TERMS = VenueTerms(visibility_s=0.0, is_exact=True)
 
@@ -43,7 +43,7 @@ class _Order(Struct):
 
 
 class MemoryVenue:
-    """A paper venue for one thread; it implements `trading.ports.Venue`."""
+    """A paper venue for one thread; it implements `trading.ports.ledger.Venue`."""
 
     def __init__(self, terms_by_symbol: Mapping[str, FillTerms]) -> None:
         """Open empty books.

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from adapters import clock
 from adapters.sources.market_clock import AnchorStore, Speed
 from adapters.sources.played import PlayedSource
-from trading.candle_checks import timeframe_of
-from trading.candles import COLUMNS, Candles, timeframe_ms
+from trading.market.candles import COLUMNS, Candles, timeframe_ms
+from trading.market.quality import timeframe_of
 
 _SUFFIXES = (".csv", ".csv.gz", ".parquet")
 _NEEDED = ("timestamp", *COLUMNS)

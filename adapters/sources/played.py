@@ -6,8 +6,8 @@ from typing import Protocol
 import numpy as np
 
 from adapters.sources.market_clock import AnchorStore, MarketClock, MemoryAnchorStore, Speed
-from trading.candles import CLOSE, OPEN, Candles, timeframe_ms
-from trading.ports import Bars
+from trading.market.candles import CLOSE, OPEN, Candles, timeframe_ms
+from trading.ports.ledger import Bars
 
 
 class Tape(Protocol):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from adapters import clock
 from adapters.sources.market_clock import AnchorStore, Speed
 from adapters.sources.played import PlayedSource
-from trading.candles import Candles, timeframe_ms
+from trading.market.candles import Candles, timeframe_ms
 
 _BLOCK_BARS = 1_440
 _BLOCKS_KEPT = 16

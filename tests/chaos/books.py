@@ -13,7 +13,7 @@ from adapters.database import create_engine, read_only
 from adapters.tables import account_days, intents, stop_moves
 from tests.fixtures.books import verdicts
 from tests.fixtures.system import TradingSystem
-from trading.orders import OrderState
+from trading.orders.orders import OrderState
 
 Row = Mapping[str, Any]
 Rows = Mapping[Hashable, Row]

@@ -11,7 +11,7 @@ from tests.chaos.books import Books, read_books
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem
 from trading.errors import Transient
-from trading.flow import Wake
+from trading.services.chain import Wake
 
 MOST_TRIES = 200
 ROOM_BYTES = 1_000_000_000

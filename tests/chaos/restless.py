@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from trading.indicators import Indicator, atr
-from trading.strategies.base import AtrStrategy, columns
-from trading.strategies.signals import Signals
+from trading.strategies.signal_builder import Signals
+from trading.strategies.strategy import AtrStrategy, columns
 
 
 class Restless(AtrStrategy):

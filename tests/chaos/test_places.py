@@ -8,7 +8,7 @@ from adapters.ledger import SqlLedger
 from adapters.lying import LyingVenue
 from adapters.redis_store import RedisSymbolStore
 from tests.chaos.places import HOOKED, LISTED, hooked_methods
-from trading.ports import CandleSource, Ledger, SymbolStore, Venue
+from trading.ports.ledger import CandleSource, Ledger, SymbolStore, Venue
 
 CELERYS_OWN = {"task.run", "message.publish", "message.acknowledge"}
 

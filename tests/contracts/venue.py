@@ -5,9 +5,9 @@ from typing import Any, Protocol
 
 import pytest
 
-from trading.candles import Candles
 from trading.errors import Rejected
-from trading.orders import (
+from trading.market.candles import Candles
+from trading.orders.orders import (
     Fill,
     Leg,
     OpenOrder,
@@ -18,8 +18,8 @@ from trading.orders import (
     client_order_id,
     protective_order_id,
 )
-from trading.ports import Venue
-from trading.values import replace
+from trading.ports.ledger import Venue
+from trading.structs import replace
 
 SYMBOL, OTHER = "XAUUSD", "BTCUSD"
 MINUTE_MS = 60_000
@@ -48,7 +48,7 @@ class Market(Protocol):
 
 
 class VenueContract:
-    """The promises of `trading.ports.Venue`, on venues that know the symbols `SYMBOL` and `OTHER`."""
+    """The promises of `trading.ports.ledger.Venue`, on venues that know the symbols `SYMBOL` and `OTHER`."""
 
     @staticmethod
     def order(

@@ -9,11 +9,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from configs.loading import SystemConfig
-from trading.candles import Candles
-from trading.events import SignalSide
+from trading.backtest import Replay
+from trading.events.messages import SignalSide
 from trading.indicators import compute
-from trading.matching import FillTerms
-from trading.replay import Replay
+from trading.market.candles import Candles
+from trading.orders.matching import FillTerms
 from trading.strategies import load_strategy
 
 with warnings.catch_warnings():

@@ -14,11 +14,11 @@ from adapters.replay import replay
 from configs.loading import SystemConfig
 from tests.differential.engine import Spoken, Traded, backtest, our_trades, run, spoken, their_trades
 from tests.fakes import SYMBOL, at_place, planned, system_config
-from trading.candles import Candles
-from trading.matching import FillTerms
-from trading.strategies.ema_cross import EmaCross
-from trading.strategies.signals import Signals, crossed_above, crossed_below
-from trading.values import replace
+from trading.market.candles import Candles
+from trading.orders.matching import FillTerms
+from trading.strategies.builtin.ema_cross import EmaCross
+from trading.strategies.signal_builder import Signals, crossed_above, crossed_below
+from trading.structs import replace
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -17,9 +17,9 @@ import pytest
 from adapters.replay import replay
 from tests.differential.test_against_backtesting import FRAMES, SETUPS, candles_of, system_of
 from tests.fakes import SYMBOL
-from trading.replay import Replay
-from trading.report import Statistics, statistics_of
-from trading.report.statistics import trade_return
+from trading.backtest import Replay
+from trading.backtest.report import Statistics, statistics_of
+from trading.backtest.report.statistics import trade_return
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

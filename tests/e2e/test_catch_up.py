@@ -20,7 +20,7 @@ from tests.fixtures.books import MakeSystem, assert_same, books, open_times, ref
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem
-from trading.flow import Wake
+from trading.services.chain import Wake
 
 SYMBOL = "XAUUSD"
 MINUTE_MS = 60_000

@@ -10,8 +10,8 @@ from tasks import app, control
 from tests.fixtures.candle_files import generated_candles
 from tests.fixtures.readme import README, blocks, own_strategy
 from tests.fixtures.running import ROOT
-from trading.flow import EndReason
 from trading.indicators import compute
+from trading.services.chain import EndReason
 from trading.strategies import SHIPPED, load_strategy
 
 

@@ -15,7 +15,7 @@ from tests.fixtures.books import MakeSystem, assert_venue_agrees, open_times, sy
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.feed_switch import FOLDER, Fault, switch_off, switch_on
 from tests.fixtures.system import TradingSystem
-from trading.feed import FeedTrouble, FeedTroubleKind, feed_trouble
+from trading.market.feed_health import FeedTrouble, FeedTroubleKind, feed_trouble
 
 FAILING, OTHER = "XAUUSD", "BTCUSD"
 MINUTE_MS = 60_000

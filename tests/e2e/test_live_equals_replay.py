@@ -11,7 +11,7 @@ from adapters.sources.file import read_candles
 from tests.fixtures.candle_files import write_candles
 from tests.fixtures.live_replay import assert_as_replayed, files_again, recorded_again, run_live, shipped_candles
 from tests.fixtures.system import TradingSystem, file_symbol, recorded
-from trading.candles import Candles
+from trading.market.candles import Candles
 
 MakeSystem = Callable[..., TradingSystem]
 SHORT = 60

@@ -26,9 +26,9 @@ from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import TradingSystem
 from tests.fixtures.zombie import Zombie
 from tests.fixtures.zombie_app import BEFORE_DECIDING, BEFORE_SENDING, WHILE_DECIDING
-from trading.incidents import IncidentKind
+from trading.incidents.incident import IncidentKind
 from trading.lifecycle import DesiredState
-from trading.orders import decided_open_ms
+from trading.orders.orders import decided_open_ms
 
 SYMBOL = "XAUUSD"
 CANDLES = 220

@@ -16,8 +16,8 @@ from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem, file_symbol
 from tests.integration.test_ledger_backup import look, rows_of, silent
-from trading.flow import Wake
-from trading.replay.comparison import compare
+from trading.backtest.comparison import compare
+from trading.services.chain import Wake
 
 GOLD = "XAUUSD"
 CANDLES = 150

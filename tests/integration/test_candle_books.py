@@ -15,11 +15,11 @@ from adapters.ledger_rows import fill_of, request_of_intent
 from adapters.schema import migrate
 from tests.fakes import system_config
 from tests.fixtures.trades import ACCOUNT, MINUTE_MS, STRATEGY, SYMBOLS, T0_MS, TRADES, play, request_of
-from trading.candles import Candles
-from trading.explanation import Explanation, OrderFate, Recorded, Ruling, decisions_of, explain
-from trading.journal import Entry
-from trading.orders import Fill, Leg, OrderState, Side
-from trading.risk import LedgerView, Planned, Verdict
+from trading.backtest.explanation import Explanation, OrderFate, Recorded, Ruling, decisions_of, explain
+from trading.events.journal import Entry
+from trading.market.candles import Candles
+from trading.orders.orders import Fill, Leg, OrderState, Side
+from trading.risk.verdict import LedgerView, Planned, Verdict
 
 pytest_plugins = ("tests.fixtures.databases",)
 

@@ -16,8 +16,8 @@ from click.testing import CliRunner, Result
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import ROOT, TradingSystem, file_symbol
-from trading.events import Event, EventType
-from trading.flow import Wake
+from trading.events.messages import Event, EventType
+from trading.services.chain import Wake
 from worker.cli import trading
 from worker.commands.outcome import ExitCode
 

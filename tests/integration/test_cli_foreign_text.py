@@ -14,10 +14,10 @@ from tests.fixtures.bracketed import BRACKETED, FAILING, FOREIGN
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem, file_symbol
-from trading.events import Event, EventType
-from trading.flow import Wake
-from trading.incidents import Incident, IncidentKind
+from trading.events.messages import Event, EventType
+from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import ServiceState
+from trading.services.chain import Wake
 from worker.cli import trading
 from worker.commands.outcome import ExitCode
 

@@ -14,7 +14,7 @@ from configs.snapshot import content_of
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem, file_symbol
-from trading.flow import Wake
+from trading.services.chain import Wake
 from worker.cli import trading
 from worker.commands.outcome import ExitCode
 

@@ -16,7 +16,7 @@ from adapters.config_revision import AppliedConfig
 from configs.snapshot import content_of
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import ROOT, TradingSystem, file_symbol
-from trading.flow import Wake
+from trading.services.chain import Wake
 from worker.cli import trading
 from worker.commands.outcome import ExitCode
 

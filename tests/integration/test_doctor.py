@@ -15,7 +15,7 @@ from configs.loading import load_system
 from configs.settings import Settings
 from tests.contracts.ledger.examples import enter, request_of
 from tests.fixtures.redis_server import RedisServer
-from trading.incidents import Incident, IncidentKind
+from trading.incidents.incident import Incident, IncidentKind
 from worker import doctor, machine_checks
 from worker.checks import Check, Health, is_fit
 from worker.database_checks import ledger_checks

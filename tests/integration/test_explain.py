@@ -19,13 +19,13 @@ from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.live_replay import recorded_again
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem, file_symbol
-from trading.candles import Candles
-from trading.decisions import NO_SIGNAL, CandleDecision, DecisionKind
-from trading.entry import ENTRY_RULES
-from trading.events import Event, EventType
-from trading.flow import EndReason, Wake
-from trading.journal import Entry
+from trading.events.decisions import NO_SIGNAL, CandleDecision, DecisionKind
+from trading.events.journal import Entry
+from trading.events.messages import Event, EventType
 from trading.lifecycle import DesiredState, PositionPolicy
+from trading.market.candles import Candles
+from trading.risk.signal_filters import ENTRY_RULES
+from trading.services.chain import EndReason, Wake
 from worker.cli import trading
 
 MINUTE_MS = 60_000

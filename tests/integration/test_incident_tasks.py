@@ -9,15 +9,15 @@ from adapters.venues import open_venues
 from tasks import reconcile, runtime
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import TradingSystem, file_symbol
-from trading.candles import Candles
 from trading.errors import Rejected, UnknownSymbol
-from trading.events import Event, EventType
-from trading.flow import Wake
-from trading.incidents import Incident, IncidentKind
+from trading.events.messages import Event, EventType
+from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
-from trading.orders import Leg, OrderRequest, OrderState, Side, client_order_id
-from trading.ports import Mark, Venue
-from trading.risk import Planned, Verdict
+from trading.market.candles import Candles
+from trading.orders.orders import Leg, OrderRequest, OrderState, Side, client_order_id
+from trading.ports.ledger import Mark, Venue
+from trading.risk.verdict import Planned, Verdict
+from trading.services.chain import Wake
 
 SYMBOL = "XAUUSD"
 STRATEGY = "sma_cross"

@@ -18,11 +18,11 @@ from adapters.snapshot import snapshot
 from adapters.tables import decisions, fills, intents
 from tests.contracts.ledger.examples import BALANCE, T0_MS, enter, fill_of, request_of
 from tests.fakes import SYMBOL, Crash, Databases, Desk, Fuse, at_place, make_candles, planned, system_config
-from trading.adoption import Adjustment, Adoption, AdoptionWish, Holdings
 from trading.errors import Rejected, Transient
-from trading.findings import position_mismatch
-from trading.incidents import IncidentKind
-from trading.orders import Leg, OrderRequest, OrderState, Side, VenueOrder, VenuePosition, client_order_id
+from trading.execution.adoption import Adjustment, Adoption, AdoptionWish, Holdings
+from trading.incidents.descriptions import position_mismatch
+from trading.incidents.incident import IncidentKind
+from trading.orders.orders import Leg, OrderRequest, OrderState, Side, VenueOrder, VenuePosition, client_order_id
 
 pytest_plugins = ("tests.fixtures.databases",)
 

@@ -1,4 +1,4 @@
-"""The contract of `trading.ports.Ledger` on SQLite and on a real PostgreSQL."""
+"""The contract of `trading.ports.ledger.Ledger` on SQLite and on a real PostgreSQL."""
 
 import uuid
 from collections.abc import Callable, Iterator

@@ -11,13 +11,13 @@ from sqlalchemy.engine import Engine
 
 from adapters.ledger import SqlLedger
 from tests.contracts.ledger.examples import BALANCE, MINUTE_MS, T0_MS
-from trading.events import Signal, SignalSide
-from trading.incidents import IncidentKind
+from trading.events.messages import Signal, SignalSide
+from trading.incidents.incident import IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
-from trading.orders import OrderState
-from trading.ports import Mark
-from trading.risk import LedgerView, Verdict
-from trading.rules import AccountLimits, RiskLimits, judge
+from trading.orders.orders import OrderState
+from trading.ports.ledger import Mark
+from trading.risk.rules import AccountLimits, RiskLimits, judge
+from trading.risk.verdict import LedgerView, Verdict
 
 pytest_plugins = ("tests.fixtures.databases",)
 

@@ -13,15 +13,15 @@ from adapters.ledger_verify import recompute
 from adapters.memory import MemoryLedger
 from adapters.snapshot import snapshot
 from adapters.tables import accounts, decisions
-from trading.events import Signal, SignalSide
-from trading.limits import AccountLimits, RiskLimits
-from trading.orders import Fill, Leg, OrderRequest, OrderState, protective_order_id
-from trading.ports import Decided, Mark
-from trading.protections import CooldownPeriod, StoplossGuard
-from trading.risk import LedgerView, Verdict
-from trading.rules import judge
-from trading.trades import ClosedTrade, in_order
-from trading.values import replace
+from trading.events.messages import Signal, SignalSide
+from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, protective_order_id
+from trading.portfolio.trades import ClosedTrade, in_order
+from trading.ports.ledger import Decided, Mark
+from trading.risk.limits import AccountLimits, RiskLimits
+from trading.risk.protections import CooldownPeriod, StoplossGuard
+from trading.risk.rules import judge
+from trading.risk.verdict import LedgerView, Verdict
+from trading.structs import replace
 
 pytest_plugins = ("tests.fixtures.databases",)
 

@@ -20,10 +20,10 @@ from tests.contracts.ledger.examples import (
     reversal,
     view_of,
 )
-from trading.incidents import Incident, IncidentKind
-from trading.orders import Fill, Leg, OrderState, Side, protective_order_id
-from trading.ports import Mark
-from trading.values import replace
+from trading.incidents.incident import Incident, IncidentKind
+from trading.orders.orders import Fill, Leg, OrderState, Side, protective_order_id
+from trading.ports.ledger import Mark
+from trading.structs import replace
 
 pytest_plugins = ("tests.fixtures.databases",)
 

@@ -29,10 +29,10 @@ from tests.contracts.ledger.examples import (
     request_of,
     view_of,
 )
-from trading.orders import Leg, Side, protective_order_id
-from trading.ports import Ledger
-from trading.positions import StopMove
-from trading.values import replace
+from trading.orders.orders import Leg, Side, protective_order_id
+from trading.portfolio.positions import StopMove
+from trading.ports.ledger import Ledger
+from trading.structs import replace
 
 pytest_plugins = ("tests.fixtures.databases",)
 

@@ -19,7 +19,7 @@ from adapters.snapshot import snapshot
 from adapters.tables import account_days, decisions, fences, fills, intents, orders, positions
 from tests.fixtures.system import ROOT
 from tests.fixtures.trades import ACCOUNT, STRATEGY, T0_MS, PlayedLedger, request_of
-from trading.orders import Leg, Side
+from trading.orders.orders import Leg, Side
 from trading.tolerance import TOLERANCE
 from worker.cli import trading
 from worker.commands.outcome import ExitCode

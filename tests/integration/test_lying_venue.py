@@ -28,11 +28,11 @@ from configs.settings import Settings
 from configs.symbols import SymbolConfig
 from tests.contracts.venue import OTHER, SYMBOL, VenueContract
 from tests.fixtures.candle_market import MINUTE_MS, CandleMarket
-from trading.candles import Candles
-from trading.checked_venue import CheckedVenue
 from trading.errors import Rejected, Transient
-from trading.matching import FillTerms
-from trading.orders import (
+from trading.execution.validated_venue import CheckedVenue
+from trading.market.candles import Candles
+from trading.orders.matching import FillTerms
+from trading.orders.orders import (
     Fill,
     Leg,
     OpenOrder,
@@ -44,8 +44,8 @@ from trading.orders import (
     client_order_id,
     protective_order_id,
 )
-from trading.ports import Venue, VenueTerms
-from trading.values import replace
+from trading.ports.ledger import Venue, VenueTerms
+from trading.structs import replace
 
 T = TypeVar("T")
 

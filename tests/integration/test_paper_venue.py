@@ -21,11 +21,11 @@ from adapters.database import create_engine
 from adapters.paper import PaperVenue
 from tests.contracts.venue import OTHER, SYMBOL, VenueContract
 from tests.fixtures.candle_market import CandleMarket
-from trading.candles import Candles
 from trading.errors import Rejected, Transient
-from trading.matching import FillTerms
-from trading.orders import Fill, Leg, OrderRequest, OrderState, Side, client_order_id
-from trading.values import replace
+from trading.market.candles import Candles
+from trading.orders.matching import FillTerms
+from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, Side, client_order_id
+from trading.structs import replace
 
 MINUTE_MS = 60_000
 TERMS = FillTerms(spread=0.2, slippage=0.05, commission_bps=2)

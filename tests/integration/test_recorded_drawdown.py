@@ -10,8 +10,8 @@ from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.live_replay import recorded_again
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem, file_symbol
-from trading.flow import Wake
-from trading.incidents import IncidentKind
+from trading.incidents.incident import IncidentKind
+from trading.services.chain import Wake
 
 GOLD = "XAUUSD"
 CANDLES = 500

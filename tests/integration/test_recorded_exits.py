@@ -13,7 +13,7 @@ from tests.fixtures.exits import WILFUL
 from tests.fixtures.live_replay import recorded_again
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem, file_symbol
-from trading.flow import Wake
+from trading.services.chain import Wake
 from worker.cli import trading
 
 GOLD = "XAUUSD"

@@ -12,7 +12,7 @@ from adapters.redis_bus import EventBusFactory, RedisEventBus
 from adapters.redis_client import connect
 from tests.fixtures.redis_server import RedisServer
 from trading.errors import Transient
-from trading.events import Event, EventType
+from trading.events.messages import Event, EventType
 
 NAMESPACE = "bus"
 NOW_MS = 1_800_000_000_000

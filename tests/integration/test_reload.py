@@ -9,8 +9,8 @@ import pytest
 from adapters import keys
 from tests.fixtures.reloading import COIN, GOLD, OTHER, Desk, opened_desk
 from tests.fixtures.system import TradingSystem
-from trading.flow import EndReason
 from trading.lifecycle import DesiredState
+from trading.services.chain import EndReason
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from adapters import keys
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.reloading import CANDLES, COIN, GOLD, Desk, opened_desk
 from tests.fixtures.system import TradingSystem
-from trading.candles import VOLUME
 from trading.errors import UnknownSymbol
-from trading.flow import EndReason
 from trading.lifecycle import DesiredState
+from trading.market.candles import VOLUME
+from trading.services.chain import EndReason
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from configs.loading import SystemConfig
 from tests.fakes import SYMBOL, system_config
 from tests.fixtures.candle_files import generated_candles
 from tests.fixtures.chromium import opened
-from trading.candles import Candles
-from trading.report import report_of
+from trading.backtest.report import report_of
+from trading.market.candles import Candles
 from worker.report import Making, page_of
 
 STRATEGY = {"name": "ema_cross", "params": {"fast": 5, "slow": 13, "stop_atr": 2.0, "target_atr": 3.0}}

@@ -17,11 +17,11 @@ import sqlalchemy as sa
 from adapters.database import create_engine, read_only
 from adapters.ledger import SqlLedger
 from adapters.schema import migrate
-from trading.events import Signal, SignalSide
+from trading.events.messages import Signal, SignalSide
 from trading.lifecycle import DesiredState
-from trading.limits import AccountLimits, RiskLimits
-from trading.orders import Fill, Leg, OrderRequest, protective_order_id
-from trading.rules import judge
+from trading.orders.orders import Fill, Leg, OrderRequest, protective_order_id
+from trading.risk.limits import AccountLimits, RiskLimits
+from trading.risk.rules import judge
 
 pytest_plugins = ("tests.fixtures.databases",)
 pytestmark = pytest.mark.long

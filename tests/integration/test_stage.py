@@ -21,9 +21,9 @@ from tasks.stage import run_stage
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import TradingSystem, file_symbol
 from trading.errors import Transient, UnknownSymbol
-from trading.events import EventType, NewCandle
-from trading.flow import End, EndReason, Wake
-from trading.pipeline import SymbolPipeline
+from trading.events.messages import EventType, NewCandle
+from trading.services.chain import End, EndReason, Wake
+from trading.services.pipeline import SymbolPipeline
 
 SYMBOL = "XAUUSD"
 CANDLES = 120

@@ -14,9 +14,9 @@ from tasks.routing import CONTROL_QUEUE, route
 from tasks.status_log import log_status
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import TradingSystem, file_symbol
-from trading.flow import Wake
-from trading.incidents import Incident, IncidentKind
+from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
+from trading.services.chain import Wake
 from worker.logs import HumanFormatter, JsonFormatter
 
 TRADED, UNSEEN = "XAUUSD", "XPTUSD"

@@ -16,10 +16,10 @@ from adapters.status import read_status
 from tests.contracts.store import FILLED, SYMBOL, SymbolStoreContract, begin, commit_of
 from tests.fakes import at_place, planned, system_config
 from tests.fixtures.redis_server import RedisServer
-from trading.decisions import NO_SIGNAL, decode, describe
 from trading.errors import Transient
-from trading.events import Event
-from trading.feed import Shown
+from trading.events.decisions import NO_SIGNAL, decode, describe
+from trading.events.messages import Event
+from trading.market.feed_health import Shown
 
 NAMESPACE = "contract"
 LIMIT = 30

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from trading.orders import Fill, Leg, OrderRequest
-from trading.rules import AccountLimits
+from trading.orders.orders import Fill, Leg, OrderRequest
+from trading.risk.rules import AccountLimits
 
 DAY_MS = 86_400_000
 T0_MS = 20_000 * DAY_MS

@@ -11,7 +11,7 @@ from adapters.database import read_only
 from adapters.ledger_orders import day_of
 from adapters.tables import metadata
 from tests.racing.deeds import DAY_MS, T0_MS, Deed, Sums
-from trading.orders import Fill, Leg, OrderRequest
+from trading.orders.orders import Fill, Leg, OrderRequest
 
 _SUMS = sa.text("""
     SELECT

@@ -14,11 +14,11 @@ from adapters.ledger import SqlLedger
 from tests.racing.deeds import DAY_MS, T0_MS, TRIES_A_DAY, Contest, Deed, Report
 from tests.racing.observer import sums_of_rows
 from trading.errors import Transient
-from trading.events import Signal, SignalSide
-from trading.orders import Fill, Leg, OrderRequest, OrderState, Side, protective_order_id
-from trading.ports import Decided, Mark
-from trading.risk import LedgerView, Verdict
-from trading.rules import RiskLimits, judge
+from trading.events.messages import Signal, SignalSide
+from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, Side, protective_order_id
+from trading.ports.ledger import Decided, Mark
+from trading.risk.rules import RiskLimits, judge
+from trading.risk.verdict import LedgerView, Verdict
 
 MINUTE_MS = 60_000
 STRATEGY = "racing"

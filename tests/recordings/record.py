@@ -28,9 +28,9 @@ from tests.recordings.answers import answers, lines_of
 from tests.recordings.commands import opened
 from tests.recordings.market import ACCOUNT, FIRST_DAY_MS, MINUTES, RUNS, STRATEGY, files_of, symbols_of
 from tests.recordings.scripted import FAILS
-from trading.flow import End, Wake
 from trading.lifecycle import DesiredState, HeldBy
-from trading.orders import Leg, OrderRequest, Side, client_order_id
+from trading.orders.orders import Leg, OrderRequest, Side, client_order_id
+from trading.services.chain import End, Wake
 
 FOLDER = Path("/tmp/recording")
 """Error texts name the candle file by its whole path, so the recording is made in a folder that says nothing."""

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from trading.incidents import IncidentKind
+from trading.incidents.incident import IncidentKind
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "incidents.md").read_text(encoding="utf-8")
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import make_candles
-from trading.candle_checks import Market, examine
-from trading.session import Session
+from trading.market.quality import Market, examine
+from trading.market.sessions import Session
 from trading.strategies import SHIPPED
-from trading.strategies.base import AtrStrategy
+from trading.strategies.strategy import AtrStrategy
 from trading.strategy_checks import CheckName
 
 ROOT = Path(__file__).parents[2]

@@ -4,11 +4,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from trading.bus import LocalBus
 from trading.errors import Broken
-from trading.events import Event, EventType
-from trading.flow import End, EndReason
+from trading.events.bus import LocalBus
+from trading.events.messages import Event, EventType
 from trading.lifecycle import ServiceState, next_service_state
+from trading.services.chain import End, EndReason
 from trading.services.status import ErrorKind, ServiceStatus, describe_error, error_kind
 
 _MAY_WORK = (ServiceState.RUNNING, ServiceState.PAUSED, ServiceState.ERROR)

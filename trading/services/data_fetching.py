@@ -6,14 +6,14 @@ from typing import TypeVar
 
 import numpy as np
 
-from trading.bus import LocalBus
-from trading.candles import Candles, first_fault, timeframe_ms
 from trading.errors import BadCandle, Transient
-from trading.events import Event, EventType, NewCandle, correlation_id
-from trading.feed import Shown
-from trading.flow import End, EndReason, Wake
-from trading.ports import Bars, CandleSource, Ledger, SymbolMemory, SymbolStore
+from trading.events.bus import LocalBus
+from trading.events.messages import Event, EventType, NewCandle, correlation_id
+from trading.market.candles import Candles, first_fault, timeframe_ms
+from trading.market.feed_health import Shown
+from trading.ports.ledger import Bars, CandleSource, Ledger, SymbolMemory, SymbolStore
 from trading.services.base import Service
+from trading.services.chain import End, EndReason, Wake
 from trading.trading_state import Cause, Permissions, Processing, TradingState, permissions
 
 T = TypeVar("T")

@@ -3,15 +3,15 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from trading.bus import LocalBus
-from trading.candles import Candles
-from trading.events import Event, EventType, IndicatorsUpdated, NewCandle, Regime, correlation_id
-from trading.indicator_rows import IndicatorRows
-from trading.ports import SymbolStore
-from trading.regime import RegimeRule, regimes
+from trading.events.bus import LocalBus
+from trading.events.messages import Event, EventType, IndicatorsUpdated, NewCandle, Regime, correlation_id
+from trading.indicators.regime import RegimeRule, regimes
+from trading.indicators.rows import IndicatorRows
+from trading.market.candles import Candles
+from trading.ports.ledger import SymbolStore
 from trading.services.base import Service
-from trading.shared_indicators import SharedIndicators
 from trading.strategies import StrategyFault
+from trading.strategies.indicator_sharing import SharedIndicators
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,10 @@ from operator import attrgetter
 
 import numpy as np
 
-from trading.bus import LocalBus
-from trading.chronicle import Chronicle
-from trading.decisions import NO_SIGNAL, AskedSignal, CandleDecision, DecisionKind, Decisions
-from trading.entry import EntryRules
-from trading.entry import refusal as entry_refusal
 from trading.errors import Rejected
-from trading.events import (
+from trading.events.bus import LocalBus
+from trading.events.decisions import NO_SIGNAL, AskedSignal, CandleDecision, DecisionKind, Decisions
+from trading.events.messages import (
     Event,
     EventType,
     IndicatorsUpdated,
@@ -24,12 +21,15 @@ from trading.events import (
     correlation_id,
     of_signal,
 )
-from trading.flow import End, EndReason
-from trading.indicator_rows import IndicatorRows
+from trading.indicators.rows import IndicatorRows
+from trading.risk.signal_filters import EntryRules
+from trading.risk.signal_filters import refusal as entry_refusal
 from trading.services.base import Service
-from trading.shared_indicators import SharedIndicators
+from trading.services.batch_commit import Chronicle
+from trading.services.chain import End, EndReason
 from trading.strategies import PositionRule, Strategy, StrategyFault
-from trading.strategies.asked import signals_of
+from trading.strategies.indicator_sharing import SharedIndicators
+from trading.strategies.invocation import signals_of
 from trading.trading_state import permissions
 
 

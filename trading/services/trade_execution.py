@@ -3,36 +3,28 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
-from trading import trade_events
-from trading.adoption import Holdings
-from trading.bus import LocalBus
-from trading.candles import CLOSE, Candles, timeframe_ms
-from trading.chronicle import Chronicle
-from trading.decisions import AskedSignal, CandleDecision, DecisionKind, Decisions, not_executed
 from trading.errors import Transient
-from trading.events import (
-    EventType,
-    Refusal,
-    Signal,
-    SignalGenerated,
-    SignalSide,
-    correlation_id,
-    of_signal,
-)
-from trading.exit_watch import Answer, ExitWatch, Written
-from trading.exits import EXIT_RULE, HOOK, ExitRules, RuleExit, RuleStop, decision_on
-from trading.flattening import Flattened, Wish
-from trading.flow import End, EndReason
-from trading.orders import VenueOrder
-from trading.ports import Ledger, SymbolStore
-from trading.positions import Position, StopMove
-from trading.reconciliation import Action
-from trading.risk import OK, Check, LedgerView, Verdict
+from trading.events.bus import LocalBus
+from trading.events.decisions import AskedSignal, CandleDecision, DecisionKind, Decisions, not_executed
+from trading.events.messages import EventType, Refusal, Signal, SignalGenerated, SignalSide, correlation_id, of_signal
+from trading.execution import order_events
+from trading.execution.adoption import Holdings
+from trading.execution.flattening import Flattened, Wish
+from trading.execution.order_manager import Settlement
+from trading.execution.reconciliation import Action
+from trading.exits.exit_evaluator import Answer, ExitWatch, Written
+from trading.exits.exit_rules import EXIT_RULE, HOOK, ExitRules, RuleExit, RuleStop, decision_on
+from trading.market.candles import CLOSE, Candles, timeframe_ms
+from trading.orders.orders import VenueOrder
+from trading.portfolio.positions import Position, StopMove
+from trading.ports.ledger import Ledger, SymbolStore
+from trading.risk.verdict import OK, Check, LedgerView, Verdict
 from trading.services.base import Service
-from trading.settlement import Settlement
-from trading.shared_indicators import SharedIndicators
+from trading.services.batch_commit import Chronicle
+from trading.services.chain import End, EndReason
+from trading.strategies.indicator_sharing import SharedIndicators
+from trading.structs import replace
 from trading.trading_state import Cause, describe, permissions
-from trading.values import replace
 
 Judge = Callable[[LedgerView, Signal], Verdict]
 
@@ -392,7 +384,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         )
         verdict = decided.verdict
         if verdict is None:
-            self._bus.publish(trade_events.of_fence(signal, self.symbol, cause))
+            self._bus.publish(order_events.of_fence(signal, self.symbol, cause))
             return decision_of(decided.earlier) if decided.earlier else self._decided_before(signal)
         if verdict.rule == "unsettled":
             self._settlement.is_settled = False  # ask the venue again, an order may have ended there unseen
@@ -400,7 +392,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
             self._settlement.tell()
         if is_news:
             self._bus.tell(lambda: [of_signal(EventType.SIGNAL_GENERATED, self.symbol, signal, cause)])
-        self._bus.tell(lambda: trade_events.of_verdict(signal, verdict, self.symbol, cause))
+        self._bus.tell(lambda: order_events.of_verdict(signal, verdict, self.symbol, cause))
         if decided.intents:
             seen_ms = message.seen_ms(signal.open_ms)
             self._settlement.send(decided.intents, seen_ms)

@@ -1,10 +1,10 @@
 """Strategies: the base to build on, those that are shipped, and how one is found by its name."""
 
-from trading.strategies.base import AtrStrategy, Strategy, columns
-from trading.strategies.faults import StrategyFault
-from trading.strategies.position_rule import ExitNow, MoveStop, PositionRule, PositionView
+from trading.strategies.errors import StrategyFault
+from trading.strategies.position_exits import ExitNow, MoveStop, PositionRule, PositionView
 from trading.strategies.registry import SHIPPED, load_strategy
-from trading.strategies.signals import Signals, crossed_above, crossed_below, previous
+from trading.strategies.signal_builder import Signals, crossed_above, crossed_below, previous
+from trading.strategies.strategy import AtrStrategy, Strategy, columns
 
 __all__ = [
     "SHIPPED",

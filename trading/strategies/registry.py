@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trading.strategies.asked import made
-from trading.strategies.base import Strategy
-from trading.strategies.donchian_breakout import DonchianBreakout
-from trading.strategies.ema_cross import EmaCross
-from trading.strategies.faults import is_its_own, own_lines, told
-from trading.strategies.macd_cross import MacdCross
-from trading.strategies.rsi_reversion import RsiReversion
-from trading.strategies.sma_cross import SmaCross
+from trading.strategies.builtin.donchian_breakout import DonchianBreakout
+from trading.strategies.builtin.ema_cross import EmaCross
+from trading.strategies.builtin.macd_cross import MacdCross
+from trading.strategies.builtin.rsi_reversion import RsiReversion
+from trading.strategies.builtin.sma_cross import SmaCross
+from trading.strategies.errors import is_its_own, own_lines, told
+from trading.strategies.invocation import made
+from trading.strategies.strategy import Strategy
 
 SHIPPED: Mapping[str, type[Strategy]] = {
     "donchian_breakout": DonchianBreakout,

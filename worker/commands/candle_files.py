@@ -10,9 +10,9 @@ import numpy as np
 
 from adapters.candle_files import NO_TIME, CandleFileError, RawCandles, Zone, read_raw, zone_of
 from adapters.sources.file import place_of, read_candles
-from trading.candle_checks import timeframe_of, usual_spacing_ms
-from trading.candles import Candles, first_fault, timeframe_ms
-from trading.session import Session
+from trading.market.candles import Candles, first_fault, timeframe_ms
+from trading.market.quality import timeframe_of, usual_spacing_ms
+from trading.market.sessions import Session
 from worker.commands.access import Access
 from worker.commands.outcome import ExitCode, Failed
 

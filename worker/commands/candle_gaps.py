@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.sources.file import place_of
-from trading.candle_checks import GapKind, find_gaps
-from trading.candles import Candles, timeframe_ms
 from trading.errors import BadCandle
 from trading.formatting import format_minute
-from trading.session import Session
+from trading.market.candles import Candles, timeframe_ms
+from trading.market.quality import GapKind, find_gaps
+from trading.market.sessions import Session
 from worker.commands.candle_files import look_at
 from worker.commands.outcome import ExitCode, Failed
 

@@ -9,8 +9,8 @@ import click
 from rich.text import Text
 
 from adapters.candle_files import NO_TIME, CandleFileError, RawCandles, Zone, read_raw
-from trading.candle_checks import Found, Market, Place, Weight, examine, timeframe_of
 from trading.formatting import format_minute
+from trading.market.quality import Found, Market, Place, Weight, examine, timeframe_of
 from worker.commands.candle_files import (
     FILE,
     JSON,

@@ -21,10 +21,10 @@ from adapters.candle_files import (
     read_raw,
     write_candles,
 )
-from trading.candle_checks import timeframe_of, usual_spacing_ms
-from trading.candles import Candles
 from trading.formatting import format_minute
-from trading.resampling import Lack, Resampled, resample
+from trading.market.candles import Candles
+from trading.market.quality import timeframe_of, usual_spacing_ms
+from trading.market.resampling import Lack, Resampled, resample
 from worker.commands.candle_files import (
     FILE,
     JSON,

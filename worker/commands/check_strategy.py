@@ -13,9 +13,9 @@ from adapters.sources import SimulatedSource
 from configs.services import ServicesConfig
 from configs.symbols import FileSource, SymbolConfig
 from configs.validation_errors import Checked, describe
-from trading.candles import Candles
+from trading.market.candles import Candles
 from trading.strategies import Strategy, StrategyFault
-from trading.strategies.asked import made
+from trading.strategies.invocation import made
 from trading.strategies.registry import strategy_class
 from trading.strategy_checks import KINDS, Report, Series, candles_needed, examine, made_up
 from worker.commands.access import Access

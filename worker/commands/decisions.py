@@ -6,9 +6,9 @@ import click
 from rich.text import Text
 
 from adapters.journal import JournalReader
-from trading.decisions import describe
+from trading.events.decisions import describe
+from trading.events.journal import Entry
 from trading.formatting import format_minute, format_price_cell
-from trading.journal import Entry
 from worker.commands.access import Access
 from worker.commands.books import JSON, LIMIT, Row
 from worker.commands.output import MIDDLE, Column, make_console, print_json, table

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from adapters.redis_bus import RedisEventBus
 from trading.errors import Transient
-from trading.events import LOCAL_ONLY, Event, EventType
+from trading.events.messages import LOCAL_ONLY, Event, EventType
 from trading.formatting import format_minute, format_second
 from worker.commands.access import Access
 from worker.commands.books import LIMIT

@@ -7,8 +7,8 @@ from typing import Any, NoReturn
 import click
 from msgspec import to_builtins
 
-from trading.decisions import describe
-from trading.explanation import Explanation
+from trading.backtest.explanation import Explanation
+from trading.events.decisions import describe
 from worker.commands.access import Access
 from worker.commands.explain_live import explain_live
 from worker.commands.explain_page import tell

@@ -12,9 +12,7 @@ from adapters.ledger_rows import fill_of, request_of_intent
 from adapters.read_recording import lookback_of, window_of
 from adapters.redis_client import talking_to_redis
 from configs.loading import SystemConfig
-from trading.candles import Candles, timeframe_ms
-from trading.events import Event, Regime, correlation_id
-from trading.explanation import (
+from trading.backtest.explanation import (
     Explanation,
     Happening,
     OrderFate,
@@ -26,10 +24,12 @@ from trading.explanation import (
     holds,
     of_strategy,
 )
+from trading.events.journal import Entry, candles_of
+from trading.events.messages import Event, Regime, correlation_id
 from trading.formatting import format_minute
-from trading.journal import Entry, candles_of
-from trading.orders import OrderState
-from trading.risk import Check
+from trading.market.candles import Candles, timeframe_ms
+from trading.orders.orders import OrderState
+from trading.risk.verdict import Check
 from worker.commands.access import Access
 from worker.commands.outcome import ExitCode, Failed
 

@@ -6,12 +6,12 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from trading.decisions import describe, is_of_stops
-from trading.explanation import Explanation, OrderFate, Protective
+from trading.backtest.explanation import Explanation, OrderFate, Protective
+from trading.backtest.headline import HeadlineKind
+from trading.backtest.result import Trade
+from trading.events.decisions import describe, is_of_stops
 from trading.formatting import format_minute, format_price_cell, format_second, format_units_cell
-from trading.headline import HeadlineKind
-from trading.orders import Fill
-from trading.replay.result import Trade
+from trading.orders.orders import Fill
 from worker.commands.books import STATE_STYLES
 from worker.commands.output import make_console
 from worker.console import profit

@@ -4,14 +4,14 @@ from pathlib import Path
 
 from adapters.explain_terms import terms_of
 from adapters.replay import replay
-from trading.candles import CLOSE, timeframe_ms
-from trading.events import correlation_id
-from trading.explanation import Explanation, OrderFate, Recorded, Ruling, explain, holds, of_strategy
+from trading.backtest import Decision, Order, Replay
+from trading.backtest.explanation import Explanation, OrderFate, Recorded, Ruling, explain, holds, of_strategy
+from trading.events.journal import Entry
+from trading.events.messages import correlation_id
 from trading.formatting import format_minute
-from trading.journal import Entry
-from trading.orders import PROTECTIVE_LEGS, OrderRequest
-from trading.replay import Decision, Order, Replay
-from trading.risk import Check
+from trading.market.candles import CLOSE, timeframe_ms
+from trading.orders.orders import PROTECTIVE_LEGS, OrderRequest
+from trading.risk.verdict import Check
 from worker.commands.candle_gaps import telling_bad_candles
 from worker.commands.outcome import ExitCode, Failed
 from worker.commands.replay import configured, recorded

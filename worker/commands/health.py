@@ -5,8 +5,8 @@ from rich.console import Group
 from rich.text import Text
 
 from tasks.orchestrators import of_the_cluster
-from trading.multi_symbol_orchestrator import SystemHealth
-from trading.symbol_orchestrator import SymbolHealth
+from trading.orchestration.multi_symbol_orchestrator import SystemHealth
+from trading.orchestration.symbol_orchestrator import SymbolHealth
 from worker.commands.access import Access
 from worker.commands.control import TIMEOUT, Request, ask, need_redis
 from worker.commands.outcome import ExitCode, Failed

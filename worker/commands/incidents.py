@@ -9,7 +9,7 @@ from rich.text import Text
 
 from tasks.flow import RESOLVE
 from trading.formatting import format_second
-from trading.incidents import IncidentKind
+from trading.incidents.incident import IncidentKind
 from worker.commands.access import Access
 from worker.commands.books import JSON, LIMIT
 from worker.commands.control import TIMEOUT, Request, ask, need_redis

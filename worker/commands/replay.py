@@ -13,9 +13,9 @@ from configs.errors import ConfigError
 from configs.loading import SystemConfig, load_system
 from configs.settings import OVERRIDE_SECTIONS, PREFIX, load_settings
 from configs.symbols import FileSource
-from trading.candles import Candles
+from trading.backtest.report import report_of
 from trading.errors import UnknownSymbol
-from trading.report import report_of
+from trading.market.candles import Candles
 from worker.commands.candle_gaps import missing_in, remedy, telling_bad_candles
 from worker.commands.instant import in_order, instant
 from worker.commands.numbers import Finite

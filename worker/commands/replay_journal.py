@@ -10,8 +10,8 @@ from rich.text import Text
 from adapters.read_recording import Found, read_recording
 from adapters.replay_recorded import replay_recorded
 from configs.loading import SystemConfig
+from trading.backtest.comparison import Comparison, Difference, compare
 from trading.formatting import format_minute
-from trading.replay.comparison import Comparison, Difference, compare
 from worker.commands.access import Access
 from worker.commands.outcome import ExitCode, Failed
 from worker.commands.output import Column, make_console, print_json, table

@@ -11,12 +11,12 @@ from rich.columns import Columns
 from rich.table import Table
 from rich.text import Text
 
-from trading.decisions import has_too_few_rows
+from trading.backtest import Replay, Trade
+from trading.backtest.report import Report
+from trading.backtest.report.tables import Group
+from trading.backtest.result import Floats
+from trading.events.decisions import has_too_few_rows
 from trading.formatting import format_minute
-from trading.replay import Replay, Trade
-from trading.replay.result import Floats
-from trading.report import Report
-from trading.report.tables import Group
 from worker.commands.candle_gaps import Missing, missing_words
 from worker.commands.output import Column, make_console, table
 from worker.console import profit

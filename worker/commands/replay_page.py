@@ -14,9 +14,9 @@ import yaml
 
 from adapters.bootstrap import fill_terms
 from configs.loading import SystemConfig
-from trading.matching import FillTerms
-from trading.replay import Replay
-from trading.report import Report
+from trading.backtest import Replay
+from trading.backtest.report import Report
+from trading.orders.matching import FillTerms
 from worker.commands.outcome import ExitCode, Failed
 from worker.report import Making, page_of
 

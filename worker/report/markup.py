@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from html import escape as text
 from typing import Any
 
+from trading.backtest.report import Report, Statistics
 from trading.formatting import format_money, format_price_cell, format_profit
-from trading.report import Report, Statistics
 from worker.report import metrics as names
 from worker.report.words import duration, percent, ratio
 

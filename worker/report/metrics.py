@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from trading.backtest.report import Report, Statistics
 from trading.formatting import NONE, format_minute, format_money, format_profit
-from trading.report import Report, Statistics
 from worker.report.words import duration, percent, ratio
 
 FEW_RETURNS = 20

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from trading.candles import CLOSE, HIGH, LOW, OPEN, Candles, timeframe_ms
-from trading.replay.result import Floats
-from trading.report.drawing import joined
+from trading.backtest.report.downsampling import joined
+from trading.backtest.result import Floats
+from trading.market.candles import CLOSE, HIGH, LOW, OPEN, Candles, timeframe_ms
 
 _MOST_DECIMALS = 8
 _LARGEST_DIGITS = 310  # of a float

@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from trading.backtest import Replay, Trade
+from trading.backtest.report import Report
+from trading.backtest.report.downsampling import thinned
+from trading.backtest.report.drawdown import depths
+from trading.backtest.report.statistics import trade_return, with_start
 from trading.formatting import format_minute
-from trading.orders import Side
-from trading.replay import Replay, Trade
-from trading.report import Report
-from trading.report.drawdown import depths
-from trading.report.drawing import thinned
-from trading.report.statistics import trade_return, with_start
+from trading.orders.orders import Side
 from worker.report import markup
 from worker.report.packing import pack
 

@@ -1,7 +1,8 @@
 """What every ledger must do, wherever it keeps things: subclass the contracts, and give them `make_subject`.
 
-`LedgerContract` is what each implementation of `trading.ports.Ledger` does. A capability that a ledger may lack has a
-contract of its own, and a counterpart that says what such a ledger does instead; each implementation runs one of them:
+`LedgerContract` is what each implementation of `trading.ports.ledger.Ledger` does. A capability that a ledger may lack
+has a contract of its own, and a counterpart that says what such a ledger does instead; each implementation runs one of
+them:
 
 - `LateFillContract`, `LateFillAbsentContract`: the venue of a backtest is in its process and shows fills in order.
 - `FlattenContract`, `FlattenAbsentContract`: closing without a signal needs an operator, a backtest has none.
@@ -42,7 +43,7 @@ class LedgerContract(
     AccountViewContract,
     DrawdownContract,
 ):
-    """The promises of `trading.ports.Ledger` that no implementation may leave out."""
+    """The promises of `trading.ports.ledger.Ledger` that no implementation may leave out."""
 
 
 class DurableLedgerContract(

@@ -23,12 +23,12 @@ from tests.contracts.ledger.examples import (
 )
 from tests.contracts.ledger.subject import LedgerPart
 from trading.errors import Broken
-from trading.incidents import Incident, IncidentKind
+from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
-from trading.orders import Leg, OrderState, Side
-from trading.ports import Decided, Intent, Ledger, Mark
-from trading.positions import Position
-from trading.risk import LedgerView, Planned, Verdict
+from trading.orders.orders import Leg, OrderState, Side
+from trading.portfolio.positions import Position
+from trading.ports.ledger import Decided, Intent, Ledger, Mark
+from trading.risk.verdict import LedgerView, Planned, Verdict
 
 DRAWDOWN = Incident(IncidentKind.MAX_DRAWDOWN, SYMBOL, "account", "the account fell 3 %", {"drawdown": 0.03})
 BREACHED = Verdict("max_drawdown", "3 % of 2 %", breached=True, incident=DRAWDOWN)

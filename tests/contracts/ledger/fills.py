@@ -28,12 +28,12 @@ from tests.contracts.ledger.examples import (
 )
 from tests.contracts.ledger.subject import LedgerPart, LedgerSubject
 from trading.errors import Broken
-from trading.incidents import IncidentKind
-from trading.orders import Fill, Leg, OrderState, Side
-from trading.ports import Ledger, Mark
-from trading.positions import Position
-from trading.risk import Planned
-from trading.values import replace
+from trading.incidents.incident import IncidentKind
+from trading.orders.orders import Fill, Leg, OrderState, Side
+from trading.portfolio.positions import Position
+from trading.ports.ledger import Ledger, Mark
+from trading.risk.verdict import Planned
+from trading.structs import replace
 
 _DEALS = st.lists(
     st.tuples(

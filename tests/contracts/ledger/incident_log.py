@@ -14,10 +14,10 @@ from tests.contracts.ledger.examples import (
     view_of,
 )
 from tests.contracts.ledger.subject import LedgerPart, LedgerSubject
-from trading.incidents import Incident, IncidentKind
-from trading.orders import OrderState
-from trading.ports import Ledger, Mark
-from trading.values import replace
+from trading.incidents.incident import Incident, IncidentKind
+from trading.orders.orders import OrderState
+from trading.ports.ledger import Ledger, Mark
+from trading.structs import replace
 
 LOST = Incident(IncidentKind.POSITION_MISMATCH, SYMBOL, "position", "2 here, 3 there", {"venue_units": 3.0})
 CLOSE_REFUSED = Incident(IncidentKind.CLOSE_REFUSED, SYMBOL, STRATEGY, "halted when it was to close", {"units": 2.0})

@@ -25,12 +25,12 @@ from tests.contracts.ledger.examples import (
     view_of,
 )
 from tests.contracts.ledger.subject import LedgerPart, LedgerSubject
-from trading.incidents import Incident, IncidentKind
-from trading.orders import Leg, OrderState, Side
-from trading.ports import Intent, Ledger, Mark
-from trading.positions import Position
-from trading.risk import LedgerView, Planned, Verdict
-from trading.trades import ClosedTrade
+from trading.incidents.incident import Incident, IncidentKind
+from trading.orders.orders import Leg, OrderState, Side
+from trading.portfolio.positions import Position
+from trading.portfolio.trades import ClosedTrade
+from trading.ports.ledger import Intent, Ledger, Mark
+from trading.risk.verdict import LedgerView, Planned, Verdict
 
 LATCH = Incident(IncidentKind.MAX_DRAWDOWN, SYMBOL, "account", "the account fell 3 %", {"drawdown": 0.03})
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from tests.contracts.ledger.examples import OTHER, SECOND, STRATEGY, SYMBOL, at, view_of
 from tests.contracts.ledger.subject import LedgerSubject
 from trading.errors import Broken
-from trading.incidents import Incident, IncidentKind
+from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
-from trading.orders import (
+from trading.orders.orders import (
     PROTECTIVE_LEGS,
     Fill,
     Leg,
@@ -25,11 +25,11 @@ from trading.orders import (
     client_order_id,
     protective_order_id,
 )
-from trading.ports import Mark
-from trading.positions import StopMove
-from trading.risk import LedgerView, Planned, Verdict
-from trading.trades import in_order
-from trading.values import replace
+from trading.portfolio.positions import StopMove
+from trading.portfolio.trades import in_order
+from trading.ports.ledger import Mark
+from trading.risk.verdict import LedgerView, Planned, Verdict
+from trading.structs import replace
 
 _SYMBOLS, _STRATEGIES = st.sampled_from([SYMBOL, OTHER]), st.sampled_from([STRATEGY, SECOND])
 _OWNERS = st.tuples(_SYMBOLS, _STRATEGIES)

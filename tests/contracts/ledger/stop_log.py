@@ -20,13 +20,13 @@ from tests.contracts.ledger.examples import (
     view_of,
 )
 from tests.contracts.ledger.subject import LedgerPart
-from trading.incidents import Incident, IncidentKind
+from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
-from trading.orders import OrderState, Side
-from trading.ports import Ledger, Mark
-from trading.positions import StopMove
-from trading.risk import Verdict
-from trading.values import replace
+from trading.orders.orders import OrderState, Side
+from trading.portfolio.positions import StopMove
+from trading.ports.ledger import Ledger, Mark
+from trading.risk.verdict import Verdict
+from trading.structs import replace
 
 HALT = Incident(IncidentKind.POSITION_MISMATCH, SYMBOL, "position", "2 here, 3 there", {"venue_units": 3.0})
 

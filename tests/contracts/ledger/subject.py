@@ -5,8 +5,8 @@ from typing import Protocol
 
 import pytest
 
-from trading.incidents import Incident
-from trading.ports import Ledger
+from trading.incidents.incident import Incident
+from trading.ports.ledger import Ledger
 
 
 class LedgerSubject(Protocol):

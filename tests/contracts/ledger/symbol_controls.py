@@ -19,13 +19,13 @@ from tests.contracts.ledger.examples import (
 )
 from tests.contracts.ledger.subject import LedgerPart
 from trading.errors import Broken, Rejected
-from trading.events import Signal, SignalSide
-from trading.incidents import IncidentKind
+from trading.events.messages import Signal, SignalSide
+from trading.incidents.incident import IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
-from trading.orders import Leg, OrderState, Side
-from trading.ports import Decided, Ledger, Mark
-from trading.risk import Verdict
-from trading.rules import AccountLimits, RiskLimits, judge
+from trading.orders.orders import Leg, OrderState, Side
+from trading.ports.ledger import Decided, Ledger, Mark
+from trading.risk.rules import AccountLimits, RiskLimits, judge
+from trading.risk.verdict import Verdict
 
 ACCOUNT = AccountLimits(name="main", starting_balance=10_000.0)
 

@@ -20,7 +20,7 @@ from adapters.candle_files import (
     zone_of,
 )
 from adapters.sources.file import read_candles, read_unspaced
-from trading.candles import Candles, first_fault
+from trading.market.candles import Candles, first_fault
 
 NOW_MS = int(pd.Timestamp("2026-06-01T00:00Z").timestamp() * 1000)
 UTC = Zone("UTC")

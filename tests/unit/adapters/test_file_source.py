@@ -18,9 +18,9 @@ from tests.contracts.source import PlayedSourceContract, Stage, check_forming, c
 from tests.fakes import SYMBOL, system_config
 from tests.fixtures.candle_files import write_candles
 from tests.fixtures.system import recorded
-from trading.candles import CLOSE, OPEN, Candles
 from trading.errors import BadCandle
-from trading.flow import Wake
+from trading.market.candles import CLOSE, OPEN, Candles
+from trading.services.chain import Wake
 
 START_MS = 1_750_000_020_000
 BAR_MS = 60_000

@@ -9,17 +9,17 @@ from adapters.memory import MemoryLedger, MemoryStore, MemoryVenue
 from tests.contracts.store import SymbolStoreContract
 from tests.contracts.venue import OTHER, SYMBOL, VenueContract
 from tests.fixtures.candle_market import CandleMarket
-from trading.candles import Candles
-from trading.decisions import describe
 from trading.errors import Rejected
-from trading.events import Event
-from trading.incidents import Incident, IncidentKind
+from trading.events.decisions import describe
+from trading.events.messages import Event
+from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
-from trading.matching import FillTerms
-from trading.orders import Leg, OrderRequest, OrderState, Side, client_order_id
-from trading.ports import Mark
-from trading.risk import Planned, Verdict
-from trading.values import replace
+from trading.market.candles import Candles
+from trading.orders.matching import FillTerms
+from trading.orders.orders import Leg, OrderRequest, OrderState, Side, client_order_id
+from trading.ports.ledger import Mark
+from trading.risk.verdict import Planned, Verdict
+from trading.structs import replace
 
 MINUTE_MS = 60_000
 LIMIT = 30

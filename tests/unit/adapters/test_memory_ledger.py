@@ -1,4 +1,4 @@
-"""The contract of `trading.ports.Ledger` in memory, as far as a backtest needs it."""
+"""The contract of `trading.ports.ledger.Ledger` in memory, as far as a backtest needs it."""
 
 from collections.abc import Callable
 

@@ -14,9 +14,9 @@ from adapters.recording import (
     until_a_person_came,
     without_what_came_before,
 )
-from trading.candles import Candles
-from trading.decisions import NO_SIGNAL, CandleDecision, DecisionKind, Decisions
-from trading.journal import Entry
+from trading.events.decisions import NO_SIGNAL, CandleDecision, DecisionKind, Decisions
+from trading.events.journal import Entry
+from trading.market.candles import Candles
 
 MINUTE_MS = 60_000
 TOO_FEW_ROWS = (CandleDecision(DecisionKind.TOO_FEW_ROWS, required_row_count=3),)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from adapters.sources import MemoryAnchorStore, SimulatedSource
 from tests.contracts.source import PlayedSourceContract, Stage, closed_part, walk
-from trading.candles import CLOSE, HIGH, LOW, OPEN, VOLUME, Candles, first_fault
-from trading.session import Session
+from trading.market.candles import CLOSE, HIGH, LOW, OPEN, VOLUME, Candles, first_fault
+from trading.market.sessions import Session
 
 START_MS = 1_750_000_020_000
 BAR_MS = 60_000

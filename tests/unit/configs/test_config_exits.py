@@ -9,7 +9,7 @@ from adapters.bootstrap import exit_rules_of, strategies_of
 from configs.deciding import deciding_digest
 from configs.errors import ConfigError
 from configs.loading import SystemConfig, load_system
-from trading.exits import BreakEven, ExitTerms, TrailingStop
+from trading.exits.exit_rules import BreakEven, ExitTerms, TrailingStop
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "reference" / "exits.md").read_text(encoding="utf-8")

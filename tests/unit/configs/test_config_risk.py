@@ -8,7 +8,7 @@ import pytest
 
 from configs.errors import ConfigError
 from configs.loading import SystemConfig, load_system
-from trading.protections import CooldownPeriod, LowProfitPairs, StoplossGuard
+from trading.risk.protections import CooldownPeriod, LowProfitPairs, StoplossGuard
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "reference" / "risk.md").read_text(encoding="utf-8")
@@ -31,7 +31,7 @@ def test_the_example_of_the_page_loads() -> None:
 
 def test_the_page_names_each_rule_that_the_code_knows() -> None:
     code = "\n".join(
-        (ROOT / "trading" / name).read_text() for name in ("rules.py", "entry_checks.py", "protections.py")
+        (ROOT / "trading" / "risk" / name).read_text() for name in ("rules.py", "entry_rules.py", "protections.py")
     )
     rules = set(re.findall(r'(?:ask|_refused|_notional)\(\s*(?:case, )?"(\w+)"', code)) | set(
         re.findall(r'return "(\w+)"', code)

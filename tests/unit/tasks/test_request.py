@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tasks.request import SoftTimeLimitExceeded, raise_soft_limit, symbol_of
-from trading.strategies.faults import is_its_own
+from trading.strategies.errors import is_its_own
 
 
 @pytest.mark.parametrize(

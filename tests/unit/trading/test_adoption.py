@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading.adoption import Adjustment, Adoption, AdoptionWish, Holdings, plan_adoption
 from trading.errors import Rejected
-from trading.findings import foreign_fill, position_mismatch, unowned, unprotected
-from trading.incidents import Incident
-from trading.orders import Fill, Leg, Side, VenuePosition
-from trading.positions import Position
-from trading.values import replace
+from trading.execution.adoption import Adjustment, Adoption, AdoptionWish, Holdings, plan_adoption
+from trading.incidents.descriptions import foreign_fill, position_mismatch, unowned, unprotected
+from trading.incidents.incident import Incident
+from trading.orders.orders import Fill, Leg, Side, VenuePosition
+from trading.portfolio.positions import Position
+from trading.structs import replace
 
 T0_MS, MINUTE_MS = 1_774_360_800_000, 60_000
 LONG = Position("XAUUSD", "cross", 2.0, 100.0, T0_MS, stop_loss=95.0, take_profit=120.0)

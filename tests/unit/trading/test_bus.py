@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import pytest
 
 from tests.fakes import START_MS, SYMBOL, FlakyStore, make_candles
-from trading.bus import LocalBus, Outbox
-from trading.chronicle import Chronicle
-from trading.decisions import NO_SIGNAL, CandleDecision, DecisionKind
 from trading.errors import Transient
-from trading.events import Event, EventType, Message, NewCandle, Regime
+from trading.events.bus import LocalBus, Outbox
+from trading.events.decisions import NO_SIGNAL, CandleDecision, DecisionKind
+from trading.events.messages import Event, EventType, Message, NewCandle, Regime
 from trading.lifecycle import DesiredState
+from trading.services.batch_commit import Chronicle
 
 FAILED = Event(type=EventType.DATA_FETCH_FAILED, symbol=SYMBOL, reason="no answer")
 FILLED = Event(type=EventType.ORDER_FILLED, symbol=SYMBOL)

@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from trading import calendars
-from trading.calendars import CalendarHours, calendar_hours
 from trading.errors import Rejected
-from trading.session import Session
+from trading.market import calendars
+from trading.market.calendars import CalendarHours, calendar_hours
+from trading.market.sessions import Session
 
 ROOT = Path(__file__).parents[3]
 NAMES = ("XNYS", "XHKG", "XASX", "CMES", "us_futures", "24/7")
@@ -214,7 +214,7 @@ def test_session_by_a_calendar_with_wrong_hours_is_refused(changes: dict[str, st
 
 def test_library_is_imported_by_who_names_a_calendar_alone() -> None:
     code = (
-        "import sys; import adapters.bootstrap; from trading.session import Session; "
+        "import sys; import adapters.bootstrap; from trading.market.sessions import Session; "
         "Session(kind='weekly', timezone='UTC', opens='mon 00:00', closes='fri 22:00').is_open(0); "
         "print('exchange_calendars' in sys.modules)"
     )

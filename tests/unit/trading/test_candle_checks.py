@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.fakes import make_candles
-from trading.candle_checks import (
+from trading.market.candles import Candles, first_fault
+from trading.market.quality import (
     VALUE_FAULTS,
     Found,
     GapKind,
@@ -26,8 +27,7 @@ from trading.candle_checks import (
     usual_spacing_ms,
     value_faults,
 )
-from trading.candles import Candles, first_fault
-from trading.session import Session
+from trading.market.sessions import Session
 
 MINUTE_MS = 60_000
 NAN = float("nan")

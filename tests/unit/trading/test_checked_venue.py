@@ -8,12 +8,12 @@ from typing import Any, cast
 
 import pytest
 
-from trading.candles import Candles
-from trading.checked_venue import CheckedVenue
 from trading.errors import Rejected, Transient
-from trading.orders import Fill, Leg, OpenOrder, OrderRequest, OrderState, Side, VenueOrder, VenuePosition
-from trading.ports import VenueTerms
-from trading.values import replace
+from trading.execution.validated_venue import CheckedVenue
+from trading.market.candles import Candles
+from trading.orders.orders import Fill, Leg, OpenOrder, OrderRequest, OrderState, Side, VenueOrder, VenuePosition
+from trading.ports.ledger import VenueTerms
+from trading.structs import replace
 
 ID, SYMBOL = "XAUUSD-1774360800-e-3f9a61c04b", "XAUUSD"
 ORDER = VenueOrder(ID, "7", OrderState.FILLED, 2.0)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from trading.replay.comparison import Run, compare
-from trading.values import replace
+from trading.backtest.comparison import Run, compare
+from trading.structs import replace
 
 
 def row(market_ms: int, **values: Any) -> dict[str, Any]:

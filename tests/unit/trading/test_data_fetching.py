@@ -5,11 +5,11 @@ import pytest
 
 from tests.fakes import SYMBOL, Databases, Desk, at_place, make_candles, planned, system_config
 from tests.fixtures.fetching import NO_ANSWER, SHOWN, begun_desk, ended, failures, fetch, fetched, make_desk, places
-from trading.candles import Candles
 from trading.errors import BadCandle, Transient
-from trading.events import NewCandle
-from trading.flow import EndReason
+from trading.events.messages import NewCandle
 from trading.lifecycle import DesiredState
+from trading.market.candles import Candles
+from trading.services.chain import EndReason
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import pytest
 
 from tests.fakes import SYMBOL, Databases, Desk, at_place, make_candles, planned, system_config
 from tests.fixtures.fetching import NO_ANSWER, SHOWN, begun_desk, ended, fetch, fetched, places
-from trading.candles import Candles
 from trading.errors import BadCandle, Transient
-from trading.events import EventType
-from trading.feed import FeedMemory, Shown
-from trading.flow import EndReason
+from trading.events.messages import EventType
 from trading.lifecycle import ServiceState
+from trading.market.candles import Candles
+from trading.market.feed_health import FeedMemory, Shown
+from trading.services.chain import EndReason
 
 
 @pytest.fixture

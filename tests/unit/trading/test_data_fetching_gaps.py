@@ -5,10 +5,10 @@ import pytest
 
 from tests.fakes import SYMBOL, Databases, Desk, at_place, make_candles, place_of
 from tests.fixtures.fetching import SHOWN, begun_desk, failures, fetched, make_desk, places
-from trading.calendars import calendar_hours
-from trading.candles import Candles
 from trading.errors import Rejected
 from trading.lifecycle import DesiredState
+from trading.market.calendars import calendar_hours
+from trading.market.candles import Candles
 
 
 @pytest.fixture

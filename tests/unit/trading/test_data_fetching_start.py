@@ -7,10 +7,10 @@ import pytest
 
 from tests.fakes import SYMBOL, Databases, Desk, at_place, make_candles, place_of, planned, system_config
 from tests.fixtures.fetching import NO_ANSWER, SHOWN, begun_desk, ended, failures, fetch, fetched, make_desk, places
-from trading.candles import Candles
 from trading.errors import BadCandle, Transient
-from trading.flow import EndReason
 from trading.lifecycle import DesiredState
+from trading.market.candles import Candles
+from trading.services.chain import EndReason
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from tests.fakes import START_MS, SYMBOL, make_candles
-from trading.decisions import (
+from trading.events.decisions import (
     NO_SIGNAL,
     AskedSignal,
     CandleDecision,
@@ -20,8 +20,8 @@ from trading.decisions import (
     is_of_stops,
     not_executed,
 )
-from trading.events import SignalGenerated
-from trading.legacy_text import read_decisions
+from trading.events.legacy_text import read_decisions
+from trading.events.messages import SignalGenerated
 
 ASKED = AskedSignal("buy", 101.5, "crossed: up")
 TOO_FEW_ROWS = CandleDecision(DecisionKind.TOO_FEW_ROWS, row_count=1, required_row_count=3)

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading.entry import ENTRY_RULES, EntryRules, checks, refusal
-from trading.events import Regime, Signal, SignalSide
-from trading.session import EntryHours, Session
+from trading.events.messages import Regime, Signal, SignalSide
+from trading.market.sessions import EntryHours, Session
+from trading.risk.signal_filters import ENTRY_RULES, EntryRules, checks, refusal
 
 GOLD = Session(
     kind="weekly", timezone="America/New_York", opens="sun 18:00", closes="fri 17:00", daily_break="17:00-18:00"

@@ -4,17 +4,17 @@ from typing import Any
 
 import pytest
 
-from trading.events import Refusal, Signal, SignalSide
-from trading.incidents import IncidentKind
+from trading.events.messages import Refusal, Signal, SignalSide
+from trading.incidents.incident import IncidentKind
 from trading.lifecycle import DesiredState
-from trading.limits import AccountLimits, RiskLimits
-from trading.orders import Leg, Side
-from trading.positions import Position
-from trading.protections import CooldownPeriod
-from trading.risk import LedgerView, Verdict
-from trading.rules import judge
-from trading.trades import ClosedTrade
-from trading.values import replace
+from trading.orders.orders import Leg, Side
+from trading.portfolio.positions import Position
+from trading.portfolio.trades import ClosedTrade
+from trading.risk.limits import AccountLimits, RiskLimits
+from trading.risk.protections import CooldownPeriod
+from trading.risk.rules import judge
+from trading.risk.verdict import LedgerView, Verdict
+from trading.structs import replace
 
 OPEN_MS = 1_774_360_800_000
 VIEW = LedgerView(

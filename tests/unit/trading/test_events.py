@@ -6,9 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from tests.fakes import START_MS, SYMBOL, at_place, make_candles
-from trading.decisions import NO_SIGNAL, AskedSignal, CandleDecision, DecisionKind
 from trading.errors import BadCandle, Rejected, TradingError, Transient, UnknownSymbol
-from trading.events import (
+from trading.events.decisions import NO_SIGNAL, AskedSignal, CandleDecision, DecisionKind
+from trading.events.messages import (
     LOCAL_ONLY,
     Event,
     EventType,

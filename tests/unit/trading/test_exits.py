@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading.errors import Broken
-from trading.events import Refusal, Signal, SignalSide
-from trading.exits import BreakEven, ExitRules, ExitTerms, RuleExit, RuleStop, TrailingStop
-from trading.orders import Side
-from trading.sizing import levels_of
+from trading.events.messages import Refusal, Signal, SignalSide
+from trading.exits.exit_rules import BreakEven, ExitRules, ExitTerms, RuleExit, RuleStop, TrailingStop
+from trading.orders.orders import Side
+from trading.risk.sizing import levels_of
 from trading.strategies import ExitNow, MoveStop, PositionView
 
 ENTRY = 100.0

@@ -10,10 +10,10 @@ import pytest
 
 from adapters.replay import replay
 from tests.fakes import SYMBOL, make_candles, system_config
-from trading.decisions import DecisionKind, describe
+from trading.events.decisions import DecisionKind, describe
 from trading.strategies import PositionRule, load_strategy
 from trading.strategy_checks import CheckName, Report, examine
-from trading.strategy_checks.series import made_up
+from trading.strategy_checks.synthetic_series import made_up
 
 PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "exits.md").read_text(encoding="utf-8")
 (EXAMPLE,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)

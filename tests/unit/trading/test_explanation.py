@@ -2,10 +2,10 @@
 
 import pytest
 
-from trading.decisions import describe
-from trading.explanation import Ruling, of_strategy
-from trading.journal import Entry
-from trading.legacy_text import read_decisions
+from trading.backtest.explanation import Ruling, of_strategy
+from trading.events.decisions import describe
+from trading.events.journal import Entry
+from trading.events.legacy_text import read_decisions
 
 SILENT = "no signal"
 BOTH = ("follow", "fade")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading.feed import (
+from trading.market.feed_health import (
     SILENT_CANDLES,
     FeedMemory,
     FeedTerms,
@@ -19,7 +19,7 @@ from trading.feed import (
     feed_trouble,
     market_now_ms,
 )
-from trading.session import Session
+from trading.market.sessions import Session
 
 MINUTE_MS = 60_000
 MONDAY_MS = int(datetime.fromisoformat("2026-03-02T12:00+00:00").timestamp() * 1000)

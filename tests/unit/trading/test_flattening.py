@@ -14,11 +14,11 @@ from adapters.lying import Faults
 from adapters.snapshot import snapshot
 from tests.fakes import SYMBOL, Crash, Databases, Desk, Fuse, at_place, make_candles, planned, system_config
 from trading.errors import Rejected, Transient
-from trading.events import EventType
-from trading.flattening import Flattened
-from trading.incidents import Incident, IncidentKind
+from trading.events.messages import EventType
+from trading.execution.flattening import Flattened
+from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
-from trading.orders import OrderState
+from trading.orders.orders import OrderState
 
 SHOWN = 10
 BUY, SELL, CLOSE = "buy", "sell", "close"

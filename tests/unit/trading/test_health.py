@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from trading.health import Observation, SicknessKind, Trouble, WorkerSeen, diagnose
 from trading.lifecycle import DesiredState, ServiceState
+from trading.orchestration.diagnosis import Observation, SicknessKind, Trouble, WorkerSeen, diagnose
 from trading.services.status import ErrorKind, ServiceStatus
 
 NOW_MS = 1_774_360_800_000

@@ -4,11 +4,11 @@ import pytest
 
 from tests.fakes import SYMBOL, Databases, Desk, at_place, make_candles, system_config
 from tests.fixtures.candle_files import generated_candles
-from trading.candles import Candles
 from trading.errors import Transient
-from trading.events import EventType, IndicatorsUpdated, NewCandle, Regime, correlation_id
-from trading.flow import EndReason, Wake
+from trading.events.messages import EventType, IndicatorsUpdated, NewCandle, Regime, correlation_id
 from trading.indicators import compute
+from trading.market.candles import Candles
+from trading.services.chain import EndReason, Wake
 from trading.strategies import load_strategy
 
 EMA = {"name": "ema_cross", "params": {"fast": 3, "slow": 7}}

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from tests.fixtures.system import recorded
 from trading import indicators as ind
-from trading.candles import CLOSE, HIGH, LOW, Candles
 from trading.errors import Broken
-from trading.indicator_rows import IndicatorRows
 from trading.indicators import Indicator, compute
+from trading.indicators.rows import IndicatorRows
+from trading.market.candles import CLOSE, HIGH, LOW, Candles
 
 Floats = NDArray[np.float64]
 MINUTE_MS = 60_000

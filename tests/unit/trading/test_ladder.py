@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading.health import Sickness, SicknessKind
-from trading.ladder import Action, Course, LadderTerms, Rung, climb
+from trading.orchestration.diagnosis import Sickness, SicknessKind
+from trading.orchestration.recovery_policy import Action, Course, LadderTerms, Rung, climb
 
 TERMS = LadderTerms(interval_s=60)
 MINUTE_MS = 60_000

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading.candles import Candles
 from trading.errors import Broken, Rejected
-from trading.matching import (
+from trading.market.candles import Candles
+from trading.orders.matching import (
     Bar,
     Book,
     Change,
@@ -23,8 +23,8 @@ from trading.matching import (
     next_change,
     on_bar,
 )
-from trading.orders import Leg, OrderState, Side, client_order_id, protective_order_id
-from trading.values import replace
+from trading.orders.orders import Leg, OrderState, Side, client_order_id, protective_order_id
+from trading.structs import replace
 
 MINUTE_MS = 60_000
 FREE = FillTerms()

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from adapters.clock import LoopClock
-from trading.components import Standing
 from trading.errors import Transient
-from trading.events import Event
-from trading.health import Observation
-from trading.ladder import LadderTerms
+from trading.events.messages import Event
 from trading.lifecycle import DesiredState, PositionPolicy, ServiceState, SymbolState
-from trading.multi_symbol_orchestrator import MultiSymbolTradingOrchestrator
+from trading.orchestration.diagnosis import Observation
+from trading.orchestration.multi_symbol_orchestrator import MultiSymbolTradingOrchestrator
+from trading.orchestration.recovery_policy import LadderTerms
+from trading.orchestration.symbol_orchestrator import SymbolOrchestrator
+from trading.orchestration.symbol_port import Standing
 from trading.services.status import ErrorKind, ServiceStatus
-from trading.symbol_orchestrator import SymbolOrchestrator
 
 NAMES = ("DataFetchingService", "IndicatorCalculationService", "StrategyEvaluationService", "TradeExecutionService")
 TERMS = LadderTerms(interval_s=60)

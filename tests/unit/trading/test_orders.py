@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading.errors import Broken
-from trading.orders import (
+from trading.orders.orders import (
     Leg,
     OrderState,
     Side,

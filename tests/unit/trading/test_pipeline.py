@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from tests.fakes import SYMBOL, Databases, Desk, at_place, planned, system_config
 from tests.fixtures.candle_files import generated_candles
-from trading.events import Event, EventType
-from trading.flow import EndReason
+from trading.events.messages import Event, EventType
 from trading.lifecycle import DesiredState
-from trading.pipeline import SymbolPipeline
+from trading.services.chain import EndReason
+from trading.services.pipeline import SymbolPipeline
 
 FIRST, LAST = 400, 460
 TAPE = generated_candles(SYMBOL, LAST + 1)

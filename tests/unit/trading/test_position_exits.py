@@ -24,14 +24,14 @@ from tests.fakes import (
     system_config,
 )
 from tests.fixtures.exits import WILFUL
-from trading.candles import CLOSE, HIGH, LOW, OPEN, Candles
-from trading.decisions import DecisionKind
 from trading.errors import Broken
-from trading.events import EventType, IndicatorsUpdated, SignalGenerated
+from trading.events.decisions import DecisionKind
+from trading.events.messages import EventType, IndicatorsUpdated, SignalGenerated
 from trading.formatting import format_price
-from trading.incidents import Incident, IncidentKind
+from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
-from trading.orders import Leg, protective_order_id
+from trading.market.candles import CLOSE, HIGH, LOW, OPEN, Candles
+from trading.orders.orders import Leg, protective_order_id
 from trading.services.trade_execution import MOST_WATCHED
 
 SHOWN = 10

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading.orders import Fill, Leg, Side
-from trading.positions import Position
+from trading.orders.orders import Fill, Leg, Side
+from trading.portfolio.positions import Position
 
 FLAT = Position("XAUUSD", "ema")
 LONG = Position("XAUUSD", "ema", 2.0, 100.0, 7, 0.0, 95.0, 110.0)

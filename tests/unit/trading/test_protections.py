@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from trading.orders import Fill, Leg, Side
-from trading.protections import Asked, Protection, when_known
-from trading.trades import ClosedTrade, TradeFold
-from trading.values import replace
+from trading.orders.orders import Fill, Leg, Side
+from trading.portfolio.trades import ClosedTrade, TradeFold
+from trading.risk.protections import Asked, Protection, when_known
+from trading.structs import replace
 
 MINUTE_MS = 60_000
 ADAPTER: TypeAdapter[Protection] = TypeAdapter(Protection)

@@ -6,12 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading.incidents import Incident, IncidentKind
-from trading.lifecycle import DesiredState
-from trading.orders import Leg, OpenOrder, OrderRequest, OrderState, Side, VenueOrder, client_order_id, next_order_state
-from trading.ports import Intent
-from trading.positions import Position, StopMove
-from trading.reconciliation import (
+from trading.execution.reconciliation import (
     Action,
     Adopt,
     Freshness,
@@ -27,7 +22,21 @@ from trading.reconciliation import (
     reconcile,
     told,
 )
-from trading.values import replace
+from trading.incidents.incident import Incident, IncidentKind
+from trading.lifecycle import DesiredState
+from trading.orders.orders import (
+    Leg,
+    OpenOrder,
+    OrderRequest,
+    OrderState,
+    Side,
+    VenueOrder,
+    client_order_id,
+    next_order_state,
+)
+from trading.portfolio.positions import Position, StopMove
+from trading.ports.ledger import Intent
+from trading.structs import replace
 
 T0_MS, MINUTE_MS = 1_774_360_800_000, 60_000
 FRESH = Freshness(T0_MS + 2 * MINUTE_MS, 3 * MINUTE_MS)
@@ -245,7 +254,7 @@ def test_reconcile_order_of_which_nothing_is_known_for_long_is_told_once_and_sti
 
 legs = st.sampled_from([(Leg.ENTRY, Side.BUY), (Leg.ENTRY, Side.SELL), (Leg.EXIT, Side.SELL), (Leg.EXIT, Side.BUY)])
 TOLD = [O.ACCEPTED, O.PARTIALLY_FILLED, O.FILLED, O.CANCELED, O.REJECTED, O.EXPIRED]
-"""What a venue can say of an order; `trading.checked_venue` refuses anything else."""
+"""What a venue can say of an order; `trading.execution.validated_venue` refuses anything else."""
 not_final = st.sampled_from([state for state in OrderState if not state.is_final])
 
 

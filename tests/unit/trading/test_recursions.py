@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from trading.recursions import trailing
+from trading.indicators.recursive import trailing
 
 Floats = NDArray[np.float64]
 
@@ -66,7 +66,7 @@ def test_blocks_of_windows_join_without_a_seam(monkeypatch: pytest.MonkeyPatch) 
     inputs = series("MACD", 200, 1)
     whole = trailing("MACD", inputs, (4, 11, 5), 40)
 
-    monkeypatch.setattr("trading.recursions._BLOCK", 17)
+    monkeypatch.setattr("trading.indicators.recursive._BLOCK", 17)
 
     in_blocks = trailing("MACD", inputs, (4, 11, 5), 40)
     assert [one.tobytes() for one in in_blocks] == [one.tobytes() for one in whole]

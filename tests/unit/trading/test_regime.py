@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading.candles import Candles
-from trading.events import Regime
+from trading.events.messages import Regime
 from trading.indicators import Floats
-from trading.regime import RegimeRule, regimes
+from trading.indicators.regime import RegimeRule, regimes
+from trading.market.candles import Candles
 
 RULE = RegimeRule()
 WINDOW = RULE.startup_candle_count

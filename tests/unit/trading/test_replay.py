@@ -12,13 +12,13 @@ from adapters.replay import replay
 from configs.loading import SystemConfig
 from tests.fakes import MINUTE_MS, START_MS, SYMBOL, Databases, Desk, at_place, planned, system_config
 from tests.fixtures.exits import WILFUL
-from trading.candles import Candles, timeframe_ms
-from trading.decisions import describe, has_too_few_rows
+from trading.backtest import Replay
+from trading.backtest.result import END
 from trading.errors import BadCandle, UnknownSymbol
-from trading.orders import PROTECTIVE_LEGS, OrderState
-from trading.positions import Position
-from trading.replay import Replay
-from trading.replay.result import END
+from trading.events.decisions import describe, has_too_few_rows
+from trading.market.candles import Candles, timeframe_ms
+from trading.orders.orders import PROTECTIVE_LEGS, OrderState
+from trading.portfolio.positions import Position
 
 OTHER = "BTCUSD"
 

@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from adapters.replay import replay
 from tests.fakes import MINUTE_MS, START_MS, SYMBOL, at_place, make_candles, planned, system_config
 from tests.unit.trading.test_replay import strategies, wild_candles
-from trading.candles import Candles
-from trading.orders import Side
-from trading.replay import Decision, Replay, Trade
-from trading.replay.result import Equity
-from trading.report import drawdown_of, report_of, statistics_of
-from trading.report.drawdown import Drawdown, depths
-from trading.report.drawing import joined, thinned
-from trading.report.statistics import DAY_MS, exposure_of, profit_factor, streaks
-from trading.values import replace
+from trading.backtest import Decision, Replay, Trade
+from trading.backtest.report import drawdown_of, report_of, statistics_of
+from trading.backtest.report.downsampling import joined, thinned
+from trading.backtest.report.drawdown import Drawdown, depths
+from trading.backtest.report.statistics import DAY_MS, exposure_of, profit_factor, streaks
+from trading.backtest.result import Equity
+from trading.market.candles import Candles
+from trading.orders.orders import Side
+from trading.structs import replace
 
 MONDAY_MS = START_MS
 BALANCE = 100.0

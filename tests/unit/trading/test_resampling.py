@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from adapters.sources.file import read_candles
 from tests.fakes import START_MS, make_candles
 from tests.fixtures.system import recorded
-from trading.candles import Candles, first_fault
-from trading.resampling import Lack, resample
-from trading.session import Session
+from trading.market.candles import Candles, first_fault
+from trading.market.resampling import Lack, resample
+from trading.market.sessions import Session
 
 MINUTE_MS = 60_000
 GOLD = Session(

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from trading.events import Refusal, Signal, SignalSide
+from trading.events.messages import Refusal, Signal, SignalSide
 from trading.lifecycle import DesiredState
-from trading.orders import Leg, OrderRequest, Side, client_order_id
-from trading.positions import Position
-from trading.risk import LedgerView, Verdict
-from trading.rules import AccountLimits, RiskLimits, judge, round_down
-from trading.values import replace
+from trading.orders.orders import Leg, OrderRequest, Side, client_order_id
+from trading.portfolio.positions import Position
+from trading.risk.rules import AccountLimits, RiskLimits, judge, round_down
+from trading.risk.verdict import LedgerView, Verdict
+from trading.structs import replace
 
 OPEN_MS = 1_774_360_800_000
 FLAT = Position("XAUUSD", "ema")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from trading.session import EntryHours, Session
+from trading.market.sessions import EntryHours, Session
 
 NEW_YORK = ZoneInfo("America/New_York")
 GOLD = Session(

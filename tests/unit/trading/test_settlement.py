@@ -12,10 +12,12 @@ from adapters.lying import Faults
 from adapters.tables import stop_moves
 from tests.fakes import SYMBOL, Crash, Databases, Desk, Fuse, at_place, make_candles, planned, system_config
 from trading.errors import Rejected, Transient
-from trading.events import EventType
-from trading.incidents import Incident, IncidentKind
+from trading.events.messages import EventType
+from trading.execution.order_manager import Settlement
+from trading.execution.reconciliation import LetGo, Send, SendStop, Withdraw
+from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
-from trading.orders import (
+from trading.orders.orders import (
     Leg,
     OrderRequest,
     OrderState,
@@ -24,11 +26,9 @@ from trading.orders import (
     client_order_id,
     protective_order_id,
 )
-from trading.ports import Mark
-from trading.positions import StopMove
-from trading.reconciliation import LetGo, Send, SendStop, Withdraw
-from trading.settlement import Settlement
-from trading.values import replace
+from trading.portfolio.positions import StopMove
+from trading.ports.ledger import Mark
+from trading.structs import replace
 
 SHOWN = 10
 STRATEGY = "tests.fakes:PlannedStrategy"

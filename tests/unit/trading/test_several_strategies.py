@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from tests.fakes import SYMBOL, Crash, Databases, Desk, Fuse, make_candles, planned, system_config
-from trading.events import EventType
-from trading.flow import EndReason
-from trading.incidents import IncidentKind
+from trading.events.messages import EventType
+from trading.incidents.incident import IncidentKind
+from trading.services.chain import EndReason
 
 SHOWN = 10
 BUY, SELL, CLOSE = "buy", "sell", "close"

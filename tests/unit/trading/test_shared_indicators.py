@@ -4,8 +4,8 @@ import pytest
 
 from tests.fakes import make_candles
 from trading.indicators import compute
-from trading.shared_indicators import SharedIndicators
 from trading.strategies import Strategy, load_strategy
+from trading.strategies.indicator_sharing import SharedIndicators
 
 CANDLES = make_candles(400)
 FAST = {"fast": 3, "slow": 7, "atr_period": 3}

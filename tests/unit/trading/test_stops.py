@@ -3,10 +3,10 @@
 import pytest
 
 from trading.lifecycle import DesiredState
-from trading.orders import Leg, OpenOrder, Side, client_order_id, protective_order_id
-from trading.positions import Position, StopMove
-from trading.stops import EntryStop, is_protected, unsent, why_not_moved
-from trading.values import replace
+from trading.orders.orders import Leg, OpenOrder, Side, client_order_id, protective_order_id
+from trading.portfolio.positions import Position, StopMove
+from trading.risk.stop_rules import EntryStop, is_protected, unsent, why_not_moved
+from trading.structs import replace
 
 T0_MS = 1_774_360_800_000
 ENTRY_ID = client_order_id("main", "XAUUSD", "cross", T0_MS, Leg.ENTRY)

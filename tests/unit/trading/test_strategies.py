@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from trading.candles import Candles
 from trading.errors import Broken
-from trading.events import Signal, SignalSide
+from trading.events.messages import Signal, SignalSide
 from trading.indicators import compute
-from trading.orders import Side
+from trading.market.candles import Candles
+from trading.orders.orders import Side
 from trading.strategies import SHIPPED, Signals, Strategy, crossed_above, crossed_below, load_strategy, previous
-from trading.strategies.ema_cross import EmaCross
-from trading.strategies.position_rule import ExitNow, MoveStop, PositionRule, PositionView
+from trading.strategies.builtin.ema_cross import EmaCross
+from trading.strategies.position_exits import ExitNow, MoveStop, PositionRule, PositionView
 
 NAN = float("nan")
 QUIET = 80
@@ -302,7 +302,7 @@ def test_load_strategy_by_its_short_name_uses_the_defaults(name: str) -> None:
 
 
 def test_load_strategy_by_import_path_finds_the_class() -> None:
-    strategy = load_strategy("trading.strategies.ema_cross:EmaCross", {"fast": 5})
+    strategy = load_strategy("trading.strategies.builtin.ema_cross:EmaCross", {"fast": 5})
     assert strategy == load_strategy("ema_cross", {"fast": 5})
 
 
@@ -338,9 +338,9 @@ def test_load_strategy_with_manage_position_is_a_rule_of_positions_and_others_ar
         ("ema_crosss", "'ema_crosss' is not the name of a strategy"),
         ("no.such.module:Thing", "cannot be imported from .*No module named 'no'"),
         (":Thing", "cannot be imported from .*Empty module name"),
-        ("trading.candles:Nothing", "candles.py has no 'Nothing'"),
-        ("trading.candles:Candles", "not a subclass of trading.strategies.Strategy"),
-        ("trading.strategies.base:Strategy", "does not define: indicators, signals"),
+        ("trading.market.candles:Nothing", "candles.py has no 'Nothing'"),
+        ("trading.market.candles:Candles", "not a subclass of trading.strategies.Strategy"),
+        ("trading.strategies.strategy:Strategy", "does not define: indicators, signals"),
     ],
 )
 def test_load_strategy_that_is_none_says_what_was_found_and_what_is_allowed(name: str, fault: str) -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading.candles import first_fault
 from trading.indicators import Indicator, atr, ema, sma
+from trading.market.candles import first_fault
 from trading.strategies import SHIPPED, Signals, Strategy, crossed_above, crossed_below, load_strategy
 from trading.strategy_checks import KINDS, CheckName, Report, candles_needed, examine, made_up
 

@@ -6,9 +6,9 @@ import pytest
 
 from tests.fakes import PLANNED_STRATEGY, Databases, Desk, at_place, make_candles, planned, system_config
 from trading.errors import Transient
-from trading.events import EventType, correlation_id
-from trading.flow import EndReason
+from trading.events.messages import EventType, correlation_id
 from trading.lifecycle import DesiredState
+from trading.services.chain import EndReason
 
 SHOWN = 20
 BUY, SELL, CLOSE = "buy", "sell", "close"

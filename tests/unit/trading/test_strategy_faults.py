@@ -16,13 +16,13 @@ from pydantic import Field, model_validator
 from tests.fakes import Databases, Desk, at_place, make_candles, planned, system_config
 from tests.unit.trading.test_strategies import frame
 from trading.errors import Interrupted, Transient
-from trading.events import EventType
-from trading.exits import ExitRules, ExitTerms
+from trading.events.messages import EventType
+from trading.exits.exit_rules import ExitRules, ExitTerms
 from trading.indicators import Indicator, ema, sma
-from trading.orders import Side
+from trading.orders.orders import Side
 from trading.strategies import ExitNow, MoveStop, PositionView, Signals, Strategy, StrategyFault, load_strategy
-from trading.strategies.asked import RESERVED, made, signals_of
-from trading.strategies.faults import is_its_own
+from trading.strategies.errors import is_its_own
+from trading.strategies.invocation import RESERVED, made, signals_of
 
 HERE = "tests.unit.trading.test_strategy_faults"
 ROWS = 6

@@ -3,12 +3,12 @@
 import pytest
 
 from tests.fakes import START_MS, SYMBOL
-from trading import trade_events
-from trading.events import Event, EventType, Signal, SignalSide, correlation_id
-from trading.incidents import Incident, IncidentKind
-from trading.orders import Fill, Leg, OrderRequest, OrderState, Side, VenueOrder
-from trading.positions import Position, StopMove
-from trading.risk import Planned, Verdict
+from trading.events.messages import Event, EventType, Signal, SignalSide, correlation_id
+from trading.execution import order_events
+from trading.incidents.incident import Incident, IncidentKind
+from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, Side, VenueOrder
+from trading.portfolio.positions import Position, StopMove
+from trading.risk.verdict import Planned, Verdict
 
 CAUSE = correlation_id(SYMBOL, "1m", START_MS)
 SIGNAL = Signal(strategy="ema", open_ms=START_MS, side=SignalSide.BUY, price=100.0, reason="crossed")
@@ -22,7 +22,7 @@ def fill(leg: Leg, side: Side, units: float = 2.0, price: float = 101.0) -> Fill
 
 
 def events_of(one: Fill, before: Position) -> list[Event]:
-    return list(trade_events.of_fill(one, before, before.after(one), CAUSE))
+    return list(order_events.of_fill(one, before, before.after(one), CAUSE))
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_fill_tells_what_it_realised_after_fees() -> None:
     ids=["accepted", "refused", "breached", "breached-but-exits"],
 )
 def test_verdict_tells_refusals_and_breaches(verdict: Verdict, expected: list[EventType]) -> None:
-    events = list(trade_events.of_verdict(SIGNAL, verdict, SYMBOL, CAUSE))
+    events = list(order_events.of_verdict(SIGNAL, verdict, SYMBOL, CAUSE))
 
     assert [event.type for event in events] == expected
     assert all(event.details["rule"] == verdict.rule and event.reason == verdict.reason for event in events)
@@ -79,9 +79,9 @@ def test_verdict_tells_refusals_and_breaches(verdict: Verdict, expected: list[Ev
 
 def test_order_and_its_troubles_name_order_and_cause() -> None:
     events = [
-        trade_events.of_order(REQUEST, VenueOrder(REQUEST.client_order_id, "paper-1", OrderState.ACCEPTED), CAUSE),
-        trade_events.of_failure(REQUEST, "the venue refused it", CAUSE),
-        trade_events.of_cancel(REQUEST, "never sent, and now 90 s too old", CAUSE),
+        order_events.of_order(REQUEST, VenueOrder(REQUEST.client_order_id, "paper-1", OrderState.ACCEPTED), CAUSE),
+        order_events.of_failure(REQUEST, "the venue refused it", CAUSE),
+        order_events.of_cancel(REQUEST, "never sent, and now 90 s too old", CAUSE),
     ]
 
     assert [event.type for event in events] == [
@@ -100,12 +100,12 @@ def test_order_and_its_troubles_name_order_and_cause() -> None:
 def test_stop_that_was_moved_is_told_with_all_digits_of_its_prices(before: float | None, told: str) -> None:
     move = StopMove(SYMBOL, "ema", START_MS, REQUEST.client_order_id, before, 104_321.37, "up")
 
-    assert trade_events.of_move(move, CAUSE).reason == f"the stop of ema {told}"
+    assert order_events.of_move(move, CAUSE).reason == f"the stop of ema {told}"
 
 
 def test_incident_names_itself_so_that_it_can_be_noted_as_told() -> None:
     incident = Incident(IncidentKind.STUCK, SYMBOL, "order-7", "no answer for ten minutes", {"key": "of no use"})
-    event = trade_events.of_incident(incident)
+    event = order_events.of_incident(incident)
 
     assert (event.type, event.symbol, event.reason) == (EventType.INCIDENT_OPENED, SYMBOL, incident.reason)
     assert event.details == {"kind": "stuck", "key": "order-7", "halts": False}

@@ -6,12 +6,12 @@ import pytest
 
 from tests.fakes import SYMBOL, Crash, Databases, Desk, Fuse, at_place, make_candles, planned, system_config
 from trading.errors import Rejected, Transient
-from trading.events import EventType, correlation_id
-from trading.flow import EndReason
-from trading.incidents import IncidentKind
+from trading.events.messages import EventType, correlation_id
+from trading.execution.retry_budget import PatienceTerms
+from trading.incidents.incident import IncidentKind
 from trading.lifecycle import DesiredState
-from trading.orders import Leg, OrderRequest, OrderState, Side, client_order_id
-from trading.patience import PatienceTerms
+from trading.orders.orders import Leg, OrderRequest, OrderState, Side, client_order_id
+from trading.services.chain import EndReason
 
 SHOWN = 10
 BUY, SELL, CLOSE = "buy", "sell", "close"

@@ -2,12 +2,12 @@
 
 import pytest
 
-from trading.candles import Candles
-from trading.orders import OrderState
-from trading.ports import Bars, Intent
-from trading.positions import Position
-from trading.risk import OK, Check, LedgerView, Verdict
-from trading.values import AllButLast, replace
+from trading.market.candles import Candles
+from trading.orders.orders import OrderState
+from trading.portfolio.positions import Position
+from trading.ports.ledger import Bars, Intent
+from trading.risk.verdict import OK, Check, LedgerView, Verdict
+from trading.structs import AllButLast, replace
 
 CHECK = Check("paused", is_met=True, reason="it runs")
 

@@ -14,7 +14,7 @@ from adapters.sources.file import read_candles, read_unspaced
 from configs.loading import load_system
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import ROOT, recorded
-from trading.candles import Candles
+from trading.market.candles import Candles
 from worker.cli import trading
 from worker.commands.candle_gaps import missing_in, missing_words
 from worker.commands.outcome import ExitCode

@@ -13,10 +13,10 @@ import pytest
 
 from adapters.replay import replay
 from tests.fakes import SYMBOL, make_candles, planned, system_config
-from trading.candles import Candles
+from trading.backtest.report import report_of
 from trading.formatting import format_money, format_profit
-from trading.report import report_of
-from trading.values import replace
+from trading.market.candles import Candles
+from trading.structs import replace
 from worker.report import Making, page_of
 from worker.report.metrics import sections_of
 from worker.report.packing import decimals_of, pack

@@ -1,0 +1,172 @@
+"""Symbols through their services in the order of market time, in batches as large as that order allows."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import islice, takewhile
+from typing import NamedTuple
+
+from trading.errors import Broken
+from trading.events.messages import Signal, SignalGenerated
+from trading.market.candles import timeframe_ms
+from trading.services.chain import End, EndReason, Wake
+from trading.services.pipeline import SymbolPipeline
+
+
+class Moment(NamedTuple):
+    """When a candle is decided on: the close of the candle, then the place of its symbol among the others."""
+
+    close_ms: int
+    place: int
+
+
+class Feed:
+    """One symbol: what its first three services have handed on, and how much of that was executed.
+
+    Attributes:
+        signals: Everything that its strategy said so far, and the exits that rules asked for.
+        candle_count: Candles executed so far.
+    """
+
+    def __init__(self, pipeline: SymbolPipeline, timeframe: str, place: int) -> None:
+        """Make it.
+
+        Args:
+            place: Of candles that close at the same time, those of the lower place are decided on first.
+        """
+        self.symbol = pipeline.symbol
+        self.signals: list[Signal] = []
+        self.candle_count = 0
+        self._pipeline = pipeline
+        self._length_ms = timeframe_ms(timeframe)
+        self._place = place
+        self._batch: SignalGenerated | None = None
+        self._executed = self._signaled = 0
+        self._has_more = True
+
+    @property
+    def is_over(self) -> bool:
+        return self._batch is None and not self._has_more
+
+    @property
+    def reach(self) -> Moment | None:
+        """Up to when its candles are known; None when there are none any more."""
+        return None if self._batch is None else self._moment(self._batch.last_open_ms)
+
+    @property
+    def next_signal(self) -> Moment | None:
+        """When it speaks next, as far as that is known; None for not at all."""
+        if self._batch is None or self._signaled == len(self._batch.signals):
+            return None
+        return self._moment(self._batch.signals[self._signaled].open_ms)
+
+    def refill(self) -> None:
+        """Fetch the next batch once the last one is executed; batches in which nothing can happen are passed over.
+
+        Raises:
+            Broken: The services ended before the last candle.
+        """
+        while self._batch is None and self._has_more:
+            handed_on = self._advance()
+            if isinstance(handed_on, SignalGenerated):
+                self._batch, self._executed, self._signaled = handed_on, 0, 0
+                self.signals += handed_on.signals
+
+    def execute(self, until: Moment) -> None:
+        """Show the venue the candles up to a moment, and have the signals among them decided."""
+        batch = self._batch
+        if batch is None:
+            return
+        last_ms = until.close_ms - self._length_ms - (self._place > until.place)
+        last = int(batch.candles.open_ms.searchsorted(last_ms, side="right"))
+        if last <= self._executed:
+            return
+        part = slice(self._executed, last)
+        signals = list(takewhile(lambda one: one.open_ms <= last_ms, islice(batch.signals, self._signaled, None)))
+        changes = {
+            "candles": batch.candles[part],
+            "regimes": batch.regimes[part],
+            "decisions": batch.decisions[part],
+            "signals": signals,
+        }
+        self._pipeline.execute.handle(batch.model_copy(update=changes))
+        self.signals += self._pipeline.execute.exited
+        self.candle_count += last - self._executed
+        self._executed, self._signaled = last, self._signaled + len(signals)
+        if last == len(batch.candles):
+            self._batch = None
+
+    def _advance(self) -> SignalGenerated | None:
+        """Run the first three services; None when they ended the chain, because nothing can come of it."""
+        fetched = self._pipeline.begin(Wake(self.symbol))
+        updated = fetched if isinstance(fetched, End) else self._pipeline.indicators.handle(fetched)
+        generated = updated if isinstance(updated, End) else self._pipeline.strategy.handle(updated)
+        if isinstance(generated, SignalGenerated):
+            return generated
+        if isinstance(fetched, End):
+            self._has_more = False
+            if fetched.reason is not EndReason.NO_NEW_CANDLE:
+                raise Broken(f"the replay of {self.symbol} ended before the last candle: {fetched}")
+        elif generated.reason is EndReason.DISABLED:
+            raise Broken(f"the replay of {self.symbol} ended before the last candle: {generated}")
+        else:
+            self.candle_count += len(fetched.candles)
+        return None
+
+    def _moment(self, open_ms: int) -> Moment:
+        return Moment(open_ms + self._length_ms, self._place)
+
+
+Together = Callable[[], AbstractContextManager[None]]
+
+
+def play(
+    feeds: Sequence[Feed],
+    *,
+    is_exposed: Callable[[str], bool],
+    together: Together = nullcontext,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Replay all feeds to their ends.
+
+    Each signal is decided when all candles that closed before it were seen, of every symbol: as if each candle were a
+    batch of its own. A symbol with nothing alive and nothing to say waits, because nothing can change there.
+
+    Args:
+        is_exposed: Tells whether a symbol has an open position or an order that is not final.
+        together: Surrounds what symbols do one after the other that in market time comes at the same time.
+        on_progress: Told now and then how many candles were executed in all.
+    """
+    while True:
+        for feed in feeds:
+            feed.refill()
+        reaches = [reach for feed in feeds if (reach := feed.reach) is not None]
+        if not reaches:
+            return
+        barrier = min(reaches)
+        _play_until(barrier, feeds, is_exposed, together)
+        on_progress(sum(feed.candle_count for feed in feeds))
+
+
+def _play_until(barrier: Moment, feeds: Sequence[Feed], is_exposed: Callable[[str], bool], together: Together) -> None:
+    while True:
+        due = [(moment, feed) for feed in feeds if (moment := feed.next_signal) is not None and moment <= barrier]
+        if not due:
+            break
+        moment, speaking = min(due, key=lambda one: one[0])
+        others = [feed for feed in feeds if feed is not speaking]
+        exposed = [feed for feed in others if is_exposed(feed.symbol)]
+        if not exposed:
+            # where nothing of the others is alive, nothing comes between its signals but theirs
+            speaking.execute(min((_before(one) for one, feed in due if feed is not speaking), default=barrier))
+            continue
+        with together():
+            for feed in (*exposed, speaking):
+                feed.execute(moment)
+    with together():
+        for feed in feeds:
+            if feed.reach == barrier or is_exposed(feed.symbol):
+                feed.execute(barrier)
+
+
+def _before(moment: Moment) -> Moment:
+    return Moment(moment.close_ms, moment.place - 1)

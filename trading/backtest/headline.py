@@ -1,0 +1,105 @@
+"""The one line that answers what became of a candle: a value, and the text of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from trading.backtest.result import Trade
+from trading.events.decisions import Decisions, describe, has_no_signal
+from trading.formatting import format_price, format_units
+from trading.lifecycle import DesiredState, PositionPolicy
+from trading.orders.orders import Fill, Leg, OrderState
+
+
+class HeadlineKind(StrEnum):
+    """What became of a candle."""
+
+    TRADED = "traded"
+    CLOSED = "closed"
+    NOT_FILLED = "not_filled"
+    REJECTED = "rejected"
+    DRY_RUN = "dry_run"
+    QUARANTINED = "quarantined"
+    NO_DECISION = "no_decision"
+
+
+@dataclass(frozen=True, slots=True)
+class UnfilledOrder:
+    """An order of which nothing is filled; `note` says why."""
+
+    leg: Leg
+    state: OrderState
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """What became of a candle.
+
+    Attributes:
+        kind: `CLOSED` is a close that a person or a policy asked for, `NO_DECISION` a candle of which the risk rules
+            were not asked.
+        rule: The rule that rejected the signal, or the entry of a reversal; empty for none.
+        reason: Of the rules, for `REJECTED` and `DRY_RUN`.
+        fills: Of its own orders, for `TRADED` and `CLOSED`.
+        unfilled: Its orders, for `NOT_FILLED`.
+        opened: The position that it opened; None for none.
+        closed: The position that it closed; None for none.
+        decisions: Those of the journal, for `NO_DECISION`.
+        desired: State that was wanted of the symbol.
+        policy: Of the quarantine, for `QUARANTINED`.
+    """
+
+    kind: HeadlineKind
+    rule: str = ""
+    reason: str = ""
+    fills: Sequence[Fill] = ()
+    unfilled: Sequence[UnfilledOrder] = ()
+    opened: Trade | None = None
+    closed: Trade | None = None
+    decisions: Decisions = ()
+    desired: DesiredState = DesiredState.RUNNING
+    policy: PositionPolicy | None = None
+
+    def __str__(self) -> str:
+        """Return the line that a person reads."""
+        match self.kind:
+            case HeadlineKind.TRADED:
+                rejected = f"; the entry was refused by {self.rule}" if self.rule else ""
+                return f"traded: {self._filled()}{rejected}{self._outcome()}"
+            case HeadlineKind.CLOSED:
+                return f"closed without a signal: {self._filled()}{self._outcome()}"
+        return f"no trade: {self._why_no_trade()}"
+
+    def _filled(self) -> str:
+        return ", then ".join(
+            f"{fill.leg.value} {fill.side.value} {format_units(fill.units)} at {format_price(fill.price)}"
+            for fill in self.fills
+        )
+
+    def _outcome(self) -> str:
+        opened, closed = self.opened, self.closed
+        if opened is None:
+            return f"; the position it closed made {closed.profit:+.2f}" if closed else ""
+        if opened.exit_ms is None:
+            return "; the position is open"
+        return f"; closed by {opened.exit_reason} at {format_price(opened.exit_price)}, {opened.profit:+.2f}"
+
+    def _why_no_trade(self) -> str:
+        match self.kind:
+            case HeadlineKind.NOT_FILLED:
+                return "; ".join(map(_why_unfilled, self.unfilled))
+            case HeadlineKind.REJECTED:
+                return f"refused by {self.rule}: {self.reason}"
+            case HeadlineKind.DRY_RUN:
+                return f"dry run, no order is made: {self.reason}"
+            case HeadlineKind.QUARANTINED:
+                return f"the symbol was set aside ({self.policy})"
+        said = "the strategy said nothing" if has_no_signal(self.decisions) else describe(self.decisions)
+        was = "" if self.desired is DesiredState.RUNNING else f"; the symbol was {self.desired.value} besides"
+        return said + was
+
+
+def _why_unfilled(order: UnfilledOrder) -> str:
+    why = f": {order.note}" if order.note else ""
+    return f"the {order.leg.value} order is {order.state.value}, nothing of it is filled{why}"

@@ -1,0 +1,45 @@
+"""Curves and candles thin enough to draw: what is left out stands between the extremes that are kept."""
+
+import numpy as np
+
+from trading.backtest.report.drawdown import depths
+from trading.backtest.result import Floats, Times
+from trading.market.candles import CLOSE, HIGH, LOW, OPEN, VOLUME, Candles
+
+
+def thinned(equity: Floats, *, parts: int) -> Times:
+    """Return the places to draw of an equity curve: of each part the highest, the lowest and the deepest drawdown.
+
+    Args:
+        equity: At least one value; the first one is positive.
+        parts: How many parts of equal length the curve is cut into.
+
+    Returns:
+        Ascending places, first and last among them; at most `3 * parts + 2`, all where there are no more.
+    """
+    count = len(equity)
+    if count <= 3 * parts:
+        return np.arange(count)
+    starts = np.linspace(0, count, parts, endpoint=False).astype(np.int64)
+    ends = np.append(starts[1:], count)
+    depth = depths(equity)
+    extremes = [
+        (start + equity[start:end].argmin(), start + equity[start:end].argmax(), start + depth[start:end].argmin())
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    return np.unique(np.append(np.ravel(extremes), [0, count - 1]))
+
+
+def joined(candles: Candles, *, each: int) -> Candles:
+    """Return bars of `each` candles, counted from the first; the last bar may hold fewer."""
+    if each <= 1 or not len(candles):
+        return candles
+    starts = np.arange(0, len(candles), each)
+    ends = np.append(starts[1:], len(candles)) - 1
+    values = candles.values
+    bars = np.empty((len(starts), values.shape[1]))
+    bars[:, OPEN], bars[:, CLOSE] = values[starts, OPEN], values[ends, CLOSE]
+    bars[:, HIGH] = np.maximum.reduceat(values[:, HIGH], starts)
+    bars[:, LOW] = np.minimum.reduceat(values[:, LOW], starts)
+    bars[:, VOLUME] = np.add.reduceat(values[:, VOLUME], starts)
+    return Candles(candles.open_ms[starts], bars)

@@ -1,0 +1,75 @@
+"""The report of a replay: its metrics and its tables together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trading.backtest.report.statistics import Statistics, statistics_of
+from trading.backtest.report.tables import (
+    Group,
+    MarketChange,
+    Month,
+    Refusal,
+    groups_of,
+    market_of,
+    months_of,
+    refusals_of,
+)
+from trading.backtest.result import Replay
+from trading.orders.orders import Side
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that is told of a replay beside its trades.
+
+    Attributes:
+        statistics: The metrics.
+        signals: What the strategies asked for.
+        accepted: Of them, those that led to an order.
+        refused: Of them, those that a rule refused.
+        by_symbol: Closed trades by symbol.
+        by_strategy: Closed trades by strategy.
+        by_exit_reason: Closed trades by `stop_loss`, `take_profit`, `signal`, `reversal`, `end` and exit rules.
+        by_side: Closed trades by `long` and `short`.
+        months: The account month by month.
+        refusals: Refused signals by rule and symbol.
+        market: What the symbols did themselves.
+    """
+
+    statistics: Statistics
+    signals: int
+    accepted: int
+    refused: int
+    by_symbol: Sequence[Group]
+    by_strategy: Sequence[Group]
+    by_exit_reason: Sequence[Group]
+    by_side: Sequence[Group]
+    months: Sequence[Month]
+    refusals: Sequence[Refusal]
+    market: Sequence[MarketChange]
+
+
+def report_of(result: Replay, *, periods_per_year: float | None = None) -> Report:
+    """Compute metrics and tables.
+
+    Args:
+        periods_per_year: The annualisation factor; None decides from the times of the candles.
+
+    Raises:
+        ValueError: `periods_per_year` is not positive.
+    """
+    outcomes = [one.outcome for one in result.decisions]
+    trades = result.trades
+    return Report(
+        statistics=statistics_of(result, periods_per_year=periods_per_year),
+        signals=len(outcomes),
+        accepted=outcomes.count("accepted"),
+        refused=outcomes.count("refused"),
+        by_symbol=groups_of(trades, lambda trade: trade.symbol),
+        by_strategy=groups_of(trades, lambda trade: trade.strategy),
+        by_exit_reason=groups_of(trades, lambda trade: trade.exit_reason or ""),
+        by_side=groups_of(trades, lambda trade: "long" if trade.side is Side.BUY else "short"),
+        months=months_of(result),
+        refusals=refusals_of(result),
+        market=market_of(result),
+    )

@@ -1,0 +1,330 @@
+"""What a replay came to: trades, orders, fills, decisions, and the account's worth at each candle.
+
+Times are milliseconds since the epoch, UTC; prices and money are in quote currency, units in the base asset.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from trading.events.decisions import Decisions
+from trading.market.candles import CLOSE, Candles
+from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, Side
+from trading.portfolio.positions import Position
+
+Floats = NDArray[np.float64]
+Times = NDArray[np.int64]
+
+Booked = tuple[Fill, Position, Position]
+"""A fill, and the position before and after it."""
+
+END = "end"
+"""Exit reason of a position that was closed because the candles ended."""
+
+_REASONS = {Leg.STOP_LOSS: "stop_loss", Leg.TAKE_PROFIT: "take_profit", Leg.EXIT: "signal", Leg.ENTRY: "reversal"}
+
+
+class Decision(Struct, frozen=True):
+    """What was decided on one signal.
+
+    Attributes:
+        open_ms: Open time of the signal's candle; it was decided at its close.
+        side: What the strategy asked for: buy, sell or close.
+        price: Close of that candle.
+        outcome: `accepted` (orders were planned), `refused`, or `dry`.
+        rule: The rule that refused; `ok` when all agreed. An accepted exit may name the rule that refused its entry.
+        reason: In words, with the numbers.
+        said: Why the strategy asked for it.
+        checks: Each rule that was asked, with its answer.
+    """
+
+    symbol: str
+    strategy: str
+    open_ms: int
+    side: str
+    price: float
+    outcome: str
+    rule: str
+    reason: str
+    said: str
+    checks: Sequence[Mapping[str, Any]] = ()
+
+
+class Order(Struct, frozen=True):
+    """One order, and how it ended.
+
+    Attributes:
+        units: As ordered; of a protective order what it was placed for.
+        price: Of a stop or a target; of a market order the close that was decided on.
+        decided_ms: Close of the candle decided on; of a protective order the market time at which it was placed.
+    """
+
+    client_order_id: str
+    symbol: str
+    strategy: str
+    leg: Leg
+    side: Side
+    units: float
+    price: float
+    decided_ms: int
+    state: OrderState
+    filled_units: float
+    stop_loss: float | None = None
+    take_profit: float | None = None
+
+
+class Trade(Struct, frozen=True):
+    """A position from flat to flat.
+
+    Attributes:
+        side: BUY for a long position.
+        units: The most that was open, positive.
+        entry_ms: Market time of the first fill: the open time of its candle, or the last millisecond of the candle
+            decided on where orders fill at its close.
+        entry_price: Average price of what was opened, after spread and slippage.
+        exit_ms: Market time of the last fill; None while it is open.
+        exit_price: Average price of what was closed; None while it is open.
+        fees: Of all its fills.
+        profit: Realised, after fees; what is still open counts nothing.
+        exit_reason: `stop_loss`, `take_profit`, `signal`, `reversal` or `end`, or the exit rule that asked for it or
+            had moved the stop that was hit, such as `trailing_stop`; None while it is open.
+        entry_order_id: `client_order_id` of the order that opened it.
+        exit_order_id: Of the order that closed it.
+        stop_loss: The stop it began with; None for none.
+        take_profit: The target it began with; None for none.
+    """
+
+    symbol: str
+    strategy: str
+    side: Side
+    units: float
+    entry_ms: int
+    entry_price: float
+    exit_ms: int | None
+    exit_price: float | None
+    fees: float
+    profit: float
+    exit_reason: str | None
+    entry_order_id: str
+    exit_order_id: str | None = None
+    stop_loss: float | None = None
+    take_profit: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Equity:
+    """The account at the close of each candle of any symbol; arrays of one length.
+
+    Attributes:
+        close_ms: int64: close time of the candle, strictly ascending.
+        balance: float64: starting balance plus realised profit, after fees.
+        equity: float64: `balance` plus what closing at the last closes would realise, before fees.
+        exposure: float64: value of the open positions at the last closes, long and short added.
+    """
+
+    close_ms: Times
+    balance: Floats
+    equity: Floats
+    exposure: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Journal:
+    """What was decided on each candle of one symbol, oldest first; all of one length.
+
+    Attributes:
+        open_ms: int64: open time of the candle.
+        decisions: Those on the candle, as the live journal has them; `trading.events.decisions.describe` makes a text
+            of them.
+        regimes: Kind of market, as the live journal has it.
+    """
+
+    open_ms: Times
+    decisions: Sequence[Decisions]
+    regimes: Sequence[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """All that a replay came to; orders and decisions are put together when they are first asked for.
+
+    Attributes:
+        account: Name of the account.
+        starting_balance: Before the first order.
+        candles: By symbol: those that were decided on.
+        timeframes: By symbol.
+        fills: In the order of market time, numbered so.
+        trades: In the order of their last fill; those still open at the end come last.
+        positions: As they are at the end, flat ones too.
+        equity: The account's worth.
+        journals: By symbol.
+    """
+
+    account: str
+    starting_balance: float
+    candles: Mapping[str, Candles]
+    timeframes: Mapping[str, str]
+    fills: Sequence[Fill]
+    trades: Sequence[Trade]
+    positions: Sequence[Position]
+    equity: Equity
+    journals: Mapping[str, Journal]
+    list_orders: Callable[[], Sequence[Order]] = field(repr=False)
+    list_decisions: Callable[[], Sequence[Decision]] = field(repr=False)
+
+    @cached_property
+    def orders(self) -> Sequence[Order]:
+        """Return all orders, protective ones too, oldest first."""
+        return self.list_orders()
+
+    @cached_property
+    def decisions(self) -> Sequence[Decision]:
+        """Return what was decided on each signal, oldest first."""
+        return self.list_decisions()
+
+
+def trades_of(
+    booked: Iterable[Booked],
+    requests: Iterable[OrderRequest],
+    *,
+    at_end: frozenset[str] = frozenset(),
+    rules: Mapping[str, str] = MappingProxyType({}),
+) -> list[Trade]:
+    """Fold fills into trades.
+
+    Args:
+        booked: Each fill with the position before and after it, in the order of their sequence.
+        requests: The orders that were decided on: they tell stops, and exits that a new entry followed.
+        at_end: Ids of the orders that closed what was open when the candles ended.
+        rules: Names of the exit rules behind orders, by the ids of these; what is missing is told by its leg.
+    """
+    by_id = {request.client_order_id: request for request in requests}
+    entered = {(one.symbol, one.strategy, one.decided_ms) for one in by_id.values() if one.leg is Leg.ENTRY}
+    open_trades: dict[tuple[str, str], _OpenTrade] = {}
+    done: list[Trade] = []
+    for fill, before, after in booked:
+        key = (fill.symbol, fill.strategy)
+        order = by_id.get(fill.client_order_id)
+        is_over = before.is_open and after.units * before.units <= 0
+        if is_over:
+            is_reversal = order is not None and (*key, order.decided_ms) in entered
+            usual = END if fill.client_order_id in at_end else _reason(fill.leg, is_reversal=is_reversal)
+            reason = rules.get(fill.client_order_id, usual)
+            done.append(open_trades.pop(key).closed(fill, before, after, reason))
+        if after.is_open and (is_over or not before.is_open):
+            open_trades[key] = _OpenTrade(fill, order, before.realised, abs(after.units))
+        elif after.is_open:
+            open_trades[key].add(fill, before, after)
+    return [*done, *(trade.told() for trade in open_trades.values())]
+
+
+def _reason(leg: Leg, *, is_reversal: bool) -> str:
+    return _REASONS[Leg.ENTRY if leg is Leg.EXIT and is_reversal else leg]
+
+
+class _OpenTrade:
+    """A trade on its way."""
+
+    def __init__(self, first: Fill, order: OrderRequest | None, realised_before: float, units: float) -> None:
+        self._first = first
+        self._order = order
+        self._realised_before = realised_before
+        self._realised = realised_before - first.fee
+        self._fees = first.fee
+        self._most = units
+        self._opened = (units, units * first.price)
+        self._closed = (0.0, 0.0)
+
+    def add(self, fill: Fill, before: Position, after: Position) -> None:
+        """Take a fill that neither opens nor ends the position."""
+        if abs(after.units) > abs(before.units):
+            self._opened = _and(self._opened, fill.units, fill.price)
+            self._most = abs(after.units)
+        else:
+            self._closed = _and(self._closed, fill.units, fill.price)
+        self._fees += fill.fee
+        self._realised = after.realised
+
+    def closed(self, last: Fill, before: Position, after: Position, reason: str) -> Trade:
+        """Take the fill that ends the position; what of it opens another one the other way belongs to that."""
+        units, value = _and(self._closed, abs(before.units), last.price)
+        price = value / units if self._closed[0] else last.price
+        fees, profit = self._fees + last.fee, after.realised - self._realised_before
+        return self._told(fees, profit, last.market_ms, price, reason, last.client_order_id)
+
+    def told(self) -> Trade:
+        """Return the trade as it stands, not closed."""
+        return self._told(self._fees, self._realised - self._realised_before, None, None, None, None)
+
+    def _told(
+        self,
+        fees: float,
+        profit: float,
+        exit_ms: int | None,
+        exit_price: float | None,
+        reason: str | None,
+        exit_id: str | None,
+    ) -> Trade:
+        first, order = self._first, self._order
+        units, value = self._opened
+        return Trade(
+            first.symbol,
+            first.strategy,
+            first.side,
+            self._most,
+            first.market_ms,
+            first.price if units == self._most else value / units,
+            exit_ms,
+            exit_price,
+            fees,
+            profit,
+            reason,
+            first.client_order_id,
+            exit_id,
+            order.stop_loss if order else None,
+            order.take_profit if order else None,
+        )
+
+
+def _and(sums: tuple[float, float], units: float, price: float) -> tuple[float, float]:
+    return sums[0] + units, sums[1] + units * price
+
+
+def equity_of(
+    starting_balance: float,
+    candles: Mapping[str, Candles],
+    lengths_ms: Mapping[str, int],
+    booked: Sequence[Booked],
+) -> Equity:
+    """Value the account at the close of each candle.
+
+    Args:
+        candles: By symbol.
+        lengths_ms: Length of a candle, by symbol.
+        booked: Each fill with the position before and after it, in the order of their sequence.
+    """
+    closes = {symbol: one.open_ms + lengths_ms[symbol] for symbol, one in candles.items()}
+    close_ms = next(iter(closes.values()))
+    for more in closes.values():
+        close_ms = close_ms if np.array_equal(close_ms, more) else np.union1d(close_ms, more)
+    balance = np.full(len(close_ms), starting_balance)
+    equity, exposure = balance.copy(), np.zeros(len(close_ms))
+    books: dict[tuple[str, str], list[tuple[int, float, float, float]]] = {}
+    for fill, _, now in booked:
+        row = (fill.market_ms, now.units, now.average_price, now.realised)
+        books.setdefault((fill.symbol, fill.strategy), [(-1, 0.0, 0.0, 0.0)]).append(row)
+    for (symbol, _), rows in books.items():
+        table = np.array(rows)
+        units, average, realised = table[table[:, 0].searchsorted(close_ms, side="left") - 1, 1:].T
+        last = closes[symbol].searchsorted(close_ms, side="right") - 1
+        price = candles[symbol].values[np.maximum(last, 0), CLOSE]
+        balance += realised
+        equity += realised + units * (price - average)
+        exposure += np.abs(units) * price
+    return Equity(close_ms, balance, equity, exposure)

@@ -1,0 +1,1 @@
+"""Event types, the messages between stages, the local bus, the journal entry."""

@@ -1,0 +1,1 @@
+"""Orders from intent to fill: sending, reconciliation, stops, booking, adoption, flattening."""

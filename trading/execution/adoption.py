@@ -1,0 +1,218 @@
+"""Taking over what the venue holds and we did not trade: only ever because a person asks for it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from trading.errors import Rejected
+from trading.formatting import format_price, format_units
+from trading.incidents.incident import Incident, IncidentKind
+from trading.orders.orders import Leg, Side, VenuePosition
+from trading.portfolio.positions import Position
+from trading.tolerance import is_close
+
+EXPLAINED = frozenset({IncidentKind.POSITION_MISMATCH, IncidentKind.FOREIGN_FILL})
+"""Incidents that end together, once ledger and venue agree."""
+
+ADOPTABLE = EXPLAINED | {IncidentKind.UNOWNED_POSITION}
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What both sides hold of one symbol at one moment.
+
+    Attributes:
+        ours: The ledger's positions of the symbol, flat ones too.
+        theirs: Those that the venue tells.
+        last_open_ms: Open time of the last candle that is known, milliseconds since the epoch, UTC.
+        market_ms: The time of the market, milliseconds since the epoch, UTC.
+    """
+
+    symbol: str
+    ours: Sequence[Position]
+    theirs: Sequence[VenuePosition]
+    last_open_ms: int
+    market_ms: int
+
+    @property
+    def our_units(self) -> float:
+        return sum(position.units for position in self.ours)
+
+    @property
+    def their_units(self) -> float:
+        return sum(position.units for position in self.theirs)
+
+    @property
+    def our_units_by_strategy(self) -> Mapping[str, float]:
+        return {position.strategy: position.units for position in self.ours}
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptionWish:
+    """What a person asked for.
+
+    Attributes:
+        strategy: Whose position it shall be; None where only one can be meant.
+        price: At which the difference is booked, in quote currency; None for the venue's average price.
+        by: Who asked.
+    """
+
+    reason: str
+    by: str
+    strategy: str | None = None
+    price: float | None = None
+
+    @property
+    def words(self) -> str:
+        return f"adopted by {self.by}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """One row to book as if it had been traded: `units` positive, `price` in quote currency."""
+
+    leg: Leg
+    side: Side
+    units: float
+    price: float
+    stop_loss: float | None = None
+    take_profit: float | None = None
+
+    def __str__(self) -> str:
+        return f"{self.leg.value}: {self.side.value} {format_units(self.units)} at {format_price(self.price)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """What makes the ledger's position of one strategy what the venue holds."""
+
+    strategy: str
+    adjustments: tuple[Adjustment, ...]
+
+
+def plan_adoption(
+    incident: Incident,
+    open_incidents: Sequence[Incident],
+    holdings: Holdings,
+    wish: AdoptionWish,
+    *,
+    configured: Sequence[str],
+) -> Adoption:
+    """Return what to book so that the ledger holds what the venue does.
+
+    Args:
+        incident: The one that is adopted.
+        open_incidents: All that are open of the symbol.
+        configured: The strategies that the symbol has by its configuration, at least one.
+
+    Raises:
+        Rejected: It is not that kind of incident, the difference is another one than it says, or the wish leaves open
+            what is meant.
+    """
+    if wish.price is not None and not 0 < wish.price < math.inf:
+        raise Rejected("price", f"a price must be a positive number, not {wish.price}")
+    if incident.kind is IncidentKind.UNOWNED_POSITION:
+        return _owned(incident, holdings, wish)
+    if incident.kind not in ADOPTABLE:
+        kinds = ", ".join(sorted(ADOPTABLE))
+        raise Rejected("kind", f"there is nothing to adopt in {incident.kind.value}; adopted can be {kinds}")
+    _check_unchanged(incident, open_incidents, holdings)
+    position = _chosen(holdings, wish.strategy, configured)
+    price = _price(holdings, wish, open_incidents)
+    return Adoption(position.strategy, tuple(_steps(position, holdings.their_units - holdings.our_units, price)))
+
+
+def _check_unchanged(incident: Incident, open_incidents: Sequence[Incident], holdings: Holdings) -> None:
+    """Hold that a person saw the difference that is adopted now."""
+    ours, theirs = holdings.our_units, holdings.their_units
+    now = f"now the ledger holds {format_units(ours)} units of {holdings.symbol} and the venue {format_units(theirs)}"
+    if is_close(ours, theirs):
+        raise Rejected("agreed", f"{now}: there is nothing to adopt, resolve the incident without it")
+    told = [one for one in (incident, *open_incidents) if one.kind is IncidentKind.POSITION_MISMATCH]
+    if told:
+        noted = told[0].details["ledger_units"], told[0].details["venue_units"]
+        is_same = is_close(noted[0], ours) and is_close(noted[1], theirs)
+        said = (
+            f"the incident says that the ledger holds {format_units(noted[0])} and the venue {format_units(noted[1])}"
+        )
+    else:
+        by_hand = sum(_signed(one) for one in open_incidents if one.kind is IncidentKind.FOREIGN_FILL)
+        is_same = is_close(by_hand, theirs - ours)
+        said = f"the foreign fills that are told come to {by_hand:+g} units"
+    if not is_same:
+        raise Rejected("changed", f"{said}, and {now}: resolve it without adopting; reconcile tells the new difference")
+
+
+def _signed(foreign_fill: Incident) -> float:
+    units: float = foreign_fill.details["units"]
+    return Side(foreign_fill.details["side"]).sign * units
+
+
+def _chosen(holdings: Holdings, strategy: str | None, configured: Sequence[str]) -> Position:
+    """Return the position that the difference is booked on."""
+    by_name = {position.strategy: position for position in holdings.ours}
+    open_ones = sorted(position.strategy for position in holdings.ours if position.is_open)
+    if strategy is None and len(open_ones) > 1:
+        raise Rejected("strategy", f"more than one strategy holds it, name the one that is meant: {_list(open_ones)}")
+    if strategy is None and not open_ones and len(configured) > 1:
+        raise Rejected("strategy", f"none of its strategies holds anything, name one of them: {_list(configured)}")
+    name = strategy or (open_ones[0] if open_ones else configured[0])
+    if name not in {*by_name, *configured}:
+        known = _list(sorted({*by_name, *configured}))
+        raise Rejected("strategy", f"{holdings.symbol} has no strategy {name!r}; known are {known}")
+    return by_name.get(name) or Position(holdings.symbol, name)
+
+
+def _price(holdings: Holdings, wish: AdoptionWish, open_incidents: Sequence[Incident]) -> float:
+    if wish.price is not None:
+        return wish.price
+    sides = {position.units > 0 for position in holdings.theirs}
+    if len(sides) == 1 and (value := sum(at.units * at.average_price for at in holdings.theirs)):
+        return value / holdings.their_units
+    fills = [one.reason for one in open_incidents if one.kind is IncidentKind.FOREIGN_FILL]
+    seen = f"; what was seen: {'; '.join(fills)}" if fills else ""
+    raise Rejected("price", f"the venue tells no average price of what it holds: give the price that was traded{seen}")
+
+
+def _steps(position: Position, units: float, price: float) -> list[Adjustment]:
+    """Return what changes a position by `units`: first what ends of it, then what is opened."""
+    side = Side.BUY if units > 0 else Side.SELL
+    ended = min(abs(units), abs(position.units)) if units * position.units < 0 else 0.0
+    opened = abs(units) - ended
+    steps = [Adjustment(Leg.EXIT, side, ended, price)] if ended else []
+    if opened > 0 and not is_close(abs(units), ended):
+        is_more = position.units * units > 0  # what protects the position goes on to protect all of it
+        stop, target = (position.stop_loss, position.take_profit) if is_more else (None, None)
+        steps.append(Adjustment(Leg.ENTRY, side, opened, price, stop, target))
+    return steps
+
+
+def _owned(incident: Incident, holdings: Holdings, wish: AdoptionWish) -> Adoption:
+    """End an unowned position in the books, and open it again at its own price: so it gets an entry, and no profit."""
+    if wish.price is not None:
+        raise Rejected("price", "an unowned position keeps its average price: leave the price out")
+    if not is_close(holdings.our_units, holdings.their_units):
+        raise Rejected(
+            "changed",
+            f"the ledger holds {format_units(holdings.our_units)} units of {holdings.symbol} and the venue "
+            f"{format_units(holdings.their_units)}: reconcile, and adopt that difference first",
+        )
+    units: float = incident.details["units"]
+    position = next(
+        (one for one in holdings.ours if str(one.opened_ms) == incident.key and is_close(one.units, units)), None
+    )
+    if position is None or wish.strategy not in (None, position.strategy):
+        held = (
+            _list([f"{format_units(one.units)} by {one.strategy}" for one in holdings.ours if one.is_open]) or "nothing"
+        )
+        found = f"the incident is about {format_units(units)} units; now the ledger holds {held}"
+        raise Rejected("changed", f"{found}: resolve it without adopting; reconcile tells what is unowned now")
+    leaving = Side.SELL if position.units > 0 else Side.BUY
+    size, price = abs(position.units), position.average_price
+    end = Adjustment(Leg.EXIT, leaving, size, price)
+    begin = Adjustment(Leg.ENTRY, leaving.opposite, size, price, position.stop_loss, position.take_profit)
+    return Adoption(position.strategy, (end, begin))
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names)

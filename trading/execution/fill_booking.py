@@ -1,0 +1,220 @@
+"""What fills do to the orders and positions of one symbol: worked out in memory, written by the ledger at once."""
+
+from collections.abc import Callable, Iterable
+
+from msgspec import Struct
+
+from trading.incidents import descriptions
+from trading.incidents.incident import Incident
+from trading.orders.orders import (
+    ENDED_OTHERWISE,
+    Fill,
+    Leg,
+    OrderRequest,
+    OrderState,
+    Side,
+    decided_id,
+    next_order_state,
+)
+from trading.portfolio.positions import Position
+from trading.ports.ledger import Intent, Mark
+from trading.tolerance import is_at_least
+
+_MAY_BE_SENT = frozenset({OrderState.PLANNED, OrderState.SUBMITTING, OrderState.UNKNOWN})
+
+
+class BookedOrder(Struct):
+    """An order and what became of it.
+
+    Attributes:
+        units: Ordered size; None for a protective order, which the venue sizes.
+        market_ms: Of the decision; of the first fill for an order that we did not decide on.
+        filled_units: What the fills written down add up to.
+        notional: Value when all of it fills, at the price decided on, in quote currency.
+        notional_reserved: As `risk_reserved`.
+        attempt: How often it was claimed to be sent.
+        claimed_at_ms: Wall clock of the last claim.
+        note: Why it stands as it does.
+        risk: Loss at the stop when all of it fills, in quote currency.
+        risk_reserved: An entry's place in the account, in quote currency; None once it holds none.
+        correlation_id: Of the decision; None for an order that we did not decide on.
+    """
+
+    client_order_id: str
+    strategy: str
+    leg: Leg
+    side: Side
+    units: float | None
+    market_ms: int
+    state: OrderState = OrderState.UNKNOWN
+    venue_order_id: str | None = None
+    filled_units: float = 0.0
+    stop_loss: float | None = None
+    take_profit: float | None = None
+    risk: float = 0.0
+    risk_reserved: float | None = None
+    correlation_id: str | None = None
+    notional: float = 0.0
+    notional_reserved: float | None = None
+    attempt: int = 0
+    claimed_at_ms: int | None = None
+    note: str | None = None
+
+    @property
+    def is_intent(self) -> bool:
+        return self.units is not None
+
+    @property
+    def is_acknowledged(self) -> bool:
+        return self.venue_order_id is not None or self.filled_units > 0
+
+    def mark(self, state: OrderState, venue_order_id: str | None = None, reason: str = "") -> None:
+        """Take over what the venue says; a final state stays, and so does what the fills have shown already.
+
+        Raises:
+            Broken: No order can go from where it is to `state`.
+        """
+        if not self.state.is_final:
+            if self.filled_units and state in (OrderState.SUBMITTING, OrderState.ACCEPTED):
+                state = OrderState.PARTIALLY_FILLED
+            self.state = next_order_state(self.state, state)  # first: one that raises changes nothing
+            self.note = reason or None
+        self.venue_order_id = self.venue_order_id or venue_order_id
+
+    def claim(self, attempt: int, at_ms: int) -> bool:
+        """Begin the attempt of that number to send it, and return whether it is the next one."""
+        if self.state not in _MAY_BE_SENT or attempt != self.attempt + 1:
+            return False
+        self.mark(OrderState.SUBMITTING)
+        self.attempt, self.claimed_at_ms = attempt, at_ms
+        return True
+
+    def take(
+        self, mark: Mark, position: Callable[[], Position], *, may_be_sent: Callable[[], bool], at_ms: int
+    ) -> bool:
+        """Take over a mark, and return whether it stands; see `trading.ports.ledger.Ledger.mark`.
+
+        Args:
+            position: Returns the position that the order is about.
+            may_be_sent: Tells whether what is wanted of the symbol still lets such an order go.
+            at_ms: The wall clock.
+        """
+        was_final = self.state.is_final
+        if was_final and mark.state is OrderState.ACCEPTED and self.state is not OrderState.FILLED:
+            return False
+        if mark.claims is not None:
+            if not may_be_sent() or not self.claim(mark.claims, at_ms):
+                return False
+        else:
+            self.mark(mark.state, mark.venue_order_id, mark.reason)
+        if mark.state is OrderState.UNKNOWN:
+            self.claimed_at_ms = at_ms  # until now the send was under way
+        if not was_final:
+            self.reserve(position())
+        return True
+
+    def fill(self, fill: Fill, position: Position) -> None:
+        """Add a fill that led to `position`: a fact that outranks whatever was said of the order before."""
+        self.filled_units += fill.units
+        whole = is_at_least(self.filled_units, self.units) if self.units is not None else not position.is_open
+        if whole:
+            self.state = OrderState.FILLED
+        elif not self.state.is_final:
+            self.state = OrderState.PARTIALLY_FILLED
+
+    def reserve(self, position: Position) -> None:
+        """Set what an entry reserves: all of its risk while it may fill, then what it brought in while that is open.
+
+        A fill at a worse price than decided loses more at the stop, and that counts.
+        """
+        if self.leg is not Leg.ENTRY or self.units is None:
+            return
+        if not self.state.is_final or (self.state is OrderState.FILLED and not self.filled_units):
+            self.risk_reserved, self.notional_reserved = (
+                self.risk,
+                self.notional,
+            )  # it may fill yet, or has
+        elif self.filled_units and position.units * self.side.sign > 0:
+            at_stop = 0.0 if position.stop_loss is None else max(0.0, -position.unrealised(position.stop_loss))
+            part = min(1.0, self.filled_units / self.units)
+            self.risk_reserved, self.notional_reserved = max(self.risk * part, at_stop), self.notional * part
+        else:
+            self.risk_reserved = self.notional_reserved = None
+
+
+class Booking(Struct):
+    """A batch of fills of one symbol.
+
+    Attributes:
+        positions: By strategy; one that is missing is flat.
+        orders: By `client_order_id`: those that are filled, the entries of protective ones, and every entry that
+            holds a place in the account.
+        changed: The `client_order_id` of each order that the fills changed.
+    """
+
+    symbol: str
+    positions: dict[str, Position]
+    orders: dict[str, BookedOrder]
+    changed: set[str] = set()
+
+    def add(self, fill: Fill) -> tuple[Position, Position]:
+        """Book one fill, and return the position before and after it."""
+        before = self.positions.get(fill.strategy) or Position(self.symbol, fill.strategy)
+        order = self._order(fill)
+        after = protected(before.after(fill), order)
+        order.fill(fill, after)
+        order.reserve(after)
+        self._release(order, after)
+        self.changed.add(order.client_order_id)
+        self.positions[fill.strategy] = after
+        return before, after
+
+    def late(self, fills: Iterable[Fill]) -> list[Incident]:
+        """Return what a person must hear of before `fills` are added: those of orders that we had given up."""
+        known = ((fill, self.orders.get(fill.client_order_id)) for fill in fills)
+        given_up = ((fill, order) for fill, order in known if order is not None and order.is_intent)
+        return [descriptions.late_fill(fill, order.state) for fill, order in given_up if order.state in ENDED_OTHERWISE]
+
+    def cause(self, fill: Fill) -> str | None:
+        """Return the correlation id of the decision behind a fill; of a protective order's, that of its entry."""
+        decided = self.orders.get(decided_id(fill.client_order_id))
+        return decided.correlation_id if decided else None
+
+    def changed_orders(self) -> Iterable[BookedOrder]:
+        return (self.orders[client_order_id] for client_order_id in sorted(self.changed))
+
+    def _order(self, fill: Fill) -> BookedOrder:
+        order = self.orders.get(fill.client_order_id)
+        if order is None:
+            order = BookedOrder(fill.client_order_id, fill.strategy, fill.leg, fill.side, None, fill.market_ms)
+            self.orders[fill.client_order_id] = order
+        return order
+
+    def _release(self, filled: BookedOrder, position: Position) -> None:
+        """Let the other entries hold of the account what the position leaves them."""
+        for order in self.orders.values():
+            if order is not filled and order.strategy == filled.strategy and order.risk_reserved is not None:
+                reserved = order.risk_reserved, order.notional_reserved
+                order.reserve(position)
+                if (order.risk_reserved, order.notional_reserved) != reserved:
+                    self.changed.add(order.client_order_id)
+
+
+def protected(position: Position, order: BookedOrder) -> Position:
+    if order.leg is not Leg.ENTRY or not order.is_intent or position.units * order.side.sign <= 0:
+        return position
+    return Position(
+        position.symbol,
+        position.strategy,
+        position.units,
+        position.average_price,
+        position.opened_ms,
+        position.realised,
+        order.stop_loss,
+        order.take_profit,
+    )
+
+
+def born(request: OrderRequest, place: int) -> Intent:
+    """Return an intent as it is born: the first one of a decision is claimed by who decided."""
+    return Intent(request, OrderState.PLANNED) if place else Intent(request, OrderState.SUBMITTING, attempt=1)

@@ -1,0 +1,80 @@
+"""Closing all that is open of a symbol without a signal: what a person, or the policy of a quarantine, asked for."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from trading.events.messages import Signal, SignalSide
+from trading.incidents.descriptions import words_of
+from trading.ports.ledger import Intent
+from trading.risk.verdict import LedgerView, Verdict
+from trading.structs import replace
+
+
+@dataclass(frozen=True, slots=True)
+class Flattened:
+    """What came of the wish.
+
+    Attributes:
+        refused: Why nothing was closed; empty when nothing stood in the way.
+        verdicts: What the ledger's rules said of each position that was open, by its strategy.
+        units: What the ledger holds of the symbol afterwards, net. An exit that rests at the venue has not filled yet.
+        unsettled: Orders whose end is not written down yet, exits on their way among them.
+    """
+
+    refused: str = ""
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    units: float = 0.0
+    unsettled: Sequence[Intent] = ()
+
+    @property
+    def outcome(self) -> str:
+        """One of `refused`, `flat`, `closing` (an order is on its way) and `open` (no exit went out: ask again)."""
+        if self.refused:
+            return "refused"
+        if self.unsettled:
+            return "closing"
+        return "open" if self.units else "flat"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what there is to tell, JSON-safe."""
+        said = {name: {"rule": one.rule, "reason": one.reason} for name, one in self.verdicts.items()}
+        return {
+            "outcome": self.outcome,
+            "refused": self.refused,
+            "positions": said,
+            "units": self.units,
+            "unsettled": [f"{words_of(one.request)}: {one.state.value}" for one in self.unsettled],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """The wish to close what one strategy holds.
+
+    Attributes:
+        price: The last that is known, in quote currency.
+        now_ms: Market time from which on an exit may fill, milliseconds since the epoch, UTC.
+    """
+
+    strategy: str
+    reason: str
+    price: float
+    now_ms: int
+
+    def judged(self, judge: Callable[[LedgerView, Signal], Verdict], view: LedgerView, decision_ms: int) -> Verdict:
+        """Have the rules judge it as a strategy's own wish to close.
+
+        Args:
+            decision_ms: Names the decision, and so the order; no candle opens at it.
+        """
+        signal = Signal(
+            strategy=self.strategy,
+            open_ms=decision_ms,
+            side=SignalSide.CLOSE,
+            price=self.price,
+            reason=f"flatten: {self.reason}",
+        )
+        verdict = judge(view, signal)
+        planned = tuple(replace(one, request=replace(one.request, decided_ms=self.now_ms)) for one in verdict.planned)
+        return replace(verdict, planned=planned)

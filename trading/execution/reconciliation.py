@@ -1,0 +1,391 @@
+"""What to do about orders whose outcome is not known, and where ledger and venue differ: one pure function."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from trading.formatting import format_units
+from trading.incidents import descriptions
+from trading.incidents.descriptions import words_of, words_of_move
+from trading.incidents.incident import Incident, IncidentKind
+from trading.lifecycle import DesiredState
+from trading.orders.orders import ENDED_OTHERWISE, Leg, OpenOrder, OrderRequest, OrderState, VenueOrder, decided_open_ms
+from trading.portfolio.positions import Position, StopMove
+from trading.ports.ledger import Intent
+from trading.risk.stop_rules import is_protected, of_strategy, unsent
+from trading.tolerance import is_at_least, is_close
+from trading.trading_state import (
+    UNSENT_ENTRY_ORDER,
+    UNSENT_EXIT_ORDER,
+    Cause,
+    Permissions,
+    describe_unsent,
+    permissions,
+)
+
+STUCK_AFTER_S = 600.0
+"""Seconds of real time after which a person hears of an order that nobody can tell anything about."""
+
+_RESTING = frozenset({OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED})
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSide:
+    """What we have written down of a symbol.
+
+    Attributes:
+        intents: Those that are not settled, in the order in which they are to be sent.
+        positions: Of each strategy on the symbol.
+        incidents: Those that are open: what was told already.
+        owners: The strategies that have an entry which may have opened a position.
+        states: How the orders stand that rest at the venue, by `client_order_id`; for a protective order how its entry
+            stands. One that is missing is not ours.
+        no_entries: Why no entry is wanted any more, whatever was decided; empty when they are.
+        moves: Of the stops of open positions, oldest first; may be empty where each stop rests where it shall.
+        whose: Strategies of the orders that rest at the venue, by `client_order_id`; needed where several hold
+            something.
+    """
+
+    symbol: str
+    intents: Sequence[Intent]
+    positions: Sequence[Position]
+    desired: DesiredState
+    incidents: Sequence[Incident] = ()
+    owners: frozenset[str] = frozenset()
+    states: Mapping[str, OrderState] = field(default_factory=dict)
+    no_entries: str = ""
+    moves: Sequence[StopMove] = ()
+    whose: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def halted(self) -> str | None:
+        """Why no order may be sent until a person has looked; None for nothing."""
+        return next((incident.reason for incident in self.incidents if incident.kind.halts), None)
+
+    @property
+    def quarantined(self) -> str | None:
+        """Why the symbol was set aside; None where it was not."""
+        return next((one.reason for one in self.incidents if one.kind is IncidentKind.QUARANTINED), None)
+
+    def permissions(self, order: Sequence[Cause]) -> Permissions:
+        """Return what the symbol may do. A drawdown is left to the ledger, which lets no entry be claimed under one."""
+        return permissions(self.desired, halted=self.halted, quarantined=self.quarantined, order=order)
+
+    def is_told(self, incident: Incident) -> bool:
+        return any((one.kind, one.key) == (incident.kind, incident.key) for one in self.incidents)
+
+    @property
+    def units(self) -> float:
+        return sum(position.units for position in self.positions)
+
+
+@dataclass(frozen=True, slots=True)
+class VenueSide:
+    """What the venue answered.
+
+    Attributes:
+        answers: For each intent asked about, None when there is no such order; missing when the venue did not answer.
+        units: Its net position in the symbol; None when it was not asked, or did not answer.
+        open_orders: The orders that rest there; None as with `units`.
+        visibility_s: For how long after a send a "no such order" proves nothing.
+    """
+
+    answers: Mapping[str, VenueOrder | None]
+    units: float | None = None
+    open_orders: Sequence[OpenOrder] | None = None
+    visibility_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """When an entry is too old to be sent.
+
+    Attributes:
+        as_of_ms: Market time; None when the source did not tell: then no entry is sent.
+    """
+
+    as_of_ms: int | None
+    max_signal_age_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Write down how the venue says that an order stands.
+
+    Attributes:
+        dependents: Orders of the same decision that are given up with it, because it ended without having filled.
+    """
+
+    intent: Intent
+    order: VenueOrder
+    state: OrderState
+    dependents: tuple[Intent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Claim an order and send it: nobody has, or the venue is sure that it has no such order.
+
+    Attributes:
+        dependents: Orders of the same decision that are to be given up should the venue refuse it.
+    """
+
+    intent: Intent
+    dependents: tuple[Intent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LetGo:
+    """Give up an order that the venue does not have, and those of the same decision that counted on it."""
+
+    intent: Intent
+    state: OrderState
+    reason: str
+    dependents: tuple[Intent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Nothing can be said of this order yet; the symbol opens nothing until something can."""
+
+    intent: Intent
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Cancel an order that rests at the venue although we gave it up."""
+
+    order: OpenOrder
+    state: OrderState
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Tell a person; what is wrong may pass, so it is looked at again before."""
+
+    incident: Incident
+
+
+@dataclass(frozen=True, slots=True)
+class SendStop:
+    """Have the venue move a stop to where it is written down that it shall rest: nobody has, as far as is known.
+
+    Attributes:
+        naked: What a person must hear if it does not help.
+    """
+
+    move: StopMove
+    naked: Incident
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveStop:
+    """A stop is not where it shall rest, and nothing can be done about it now.
+
+    Attributes:
+        naked: What a person must hear if it stays so; None where it may.
+    """
+
+    move: StopMove
+    reason: str
+    naked: Incident | None = None
+
+
+Action = Adopt | Send | LetGo | Leave | Withdraw | SendStop | LeaveStop | Tell
+
+
+def reconcile(ours: LedgerSide, theirs: VenueSide, freshness: Freshness) -> list[Action]:
+    """Compare ledger and venue, and return what is to be done, in order; nothing when they agree.
+
+    It never makes up an order, a fill or a position: what was found is adopted, what is missing is sent or let go, and
+    what cannot be explained is told. At most one order is to be sent; what comes after it depends on its outcome.
+    """
+    settling = list(_settle(ours, theirs, freshness))
+    if any(isinstance(action, Adopt | Send | LetGo) for action in settling):
+        return settling  # the comparison would be of yesterday
+    withdrawn = list(_withdraw(ours, theirs))
+    if settling or withdrawn:
+        return [*settling, *withdrawn]
+    return list(_compare(ours, theirs))
+
+
+def told(action: Action) -> dict[str, str]:
+    """Say in words what an action is about, JSON-safe."""
+    match action:
+        case Adopt(intent, order, state):
+            found = (
+                f"the venue has {words_of(intent.request)}: {state.value}, {format_units(order.filled_units)} filled"
+            )
+        case Send(intent):
+            found = f"the venue has no such order, so {words_of(intent.request)} is sent"
+        case LetGo(intent, _, reason) | Leave(intent, reason):
+            found = f"{words_of(intent.request)}: {reason}"
+        case Withdraw(resting, state):
+            found = f"{resting.client_order_id} rests at the venue although it is {state.value}: cancelled there"
+        case SendStop(move, _):
+            found = f"the venue does not have the stop where it shall rest, so {words_of_move(move)} is sent"
+        case LeaveStop(move, reason, _):
+            found = f"{words_of_move(move)}: {reason}"
+        case Tell(incident):
+            found = incident.reason
+    return {"action": type(action).__name__, "found": found}
+
+
+def _settle(ours: LedgerSide, theirs: VenueSide, freshness: Freshness) -> Iterator[Action]:
+    given_up: set[str] = set()
+    is_waiting = False
+    for intent in ours.intents:
+        if intent.request.client_order_id in given_up:
+            continue
+        action = _step(intent, ours, theirs, freshness, is_waiting=is_waiting)
+        if action is None:
+            continue
+        dependents = _dependents(intent, ours.intents)
+        if isinstance(action, Send):
+            yield replace(action, dependents=dependents)
+            return
+        if isinstance(action, LetGo) or (isinstance(action, Adopt) and action.state in ENDED_OTHERWISE):
+            action = replace(action, dependents=dependents)
+            given_up.update(one.request.client_order_id for one in dependents)
+        yield action
+        if isinstance(action, Leave) and intent.claimed_ago_s > STUCK_AFTER_S:
+            stuck = descriptions.stuck(ours.symbol, intent, action.reason)
+            if not ours.is_told(stuck):
+                yield Tell(stuck)
+        is_waiting = is_waiting or isinstance(action, Leave | Tell)
+
+
+def _dependents(intent: Intent, intents: Sequence[Intent]) -> tuple[Intent, ...]:
+    """Return the entries that count on this exit: those of the same decision that were not claimed yet."""
+    if intent.request.leg is not Leg.EXIT:
+        return ()
+    decision = _decision(intent.request)
+    return tuple(
+        one
+        for one in intents
+        if one.state is OrderState.PLANNED and one.request.leg is Leg.ENTRY and _decision(one.request) == decision
+    )
+
+
+def _decision(request: OrderRequest) -> tuple[str, int]:
+    return request.strategy, decided_open_ms(request.client_order_id)
+
+
+def _step(
+    intent: Intent, ours: LedgerSide, theirs: VenueSide, freshness: Freshness, *, is_waiting: bool
+) -> Action | None:
+    if intent.state is OrderState.PLANNED:
+        return _send(intent, ours, freshness, is_waiting=is_waiting)
+    identity = intent.request.client_order_id
+    if identity not in theirs.answers:
+        return Leave(intent, "the venue does not answer")
+    order = theirs.answers[identity]
+    if order is not None:
+        return _adopt(intent, order)
+    if intent.claimed_ago_s < theirs.visibility_s:
+        return Leave(intent, f"not seen at the venue {intent.claimed_ago_s:.1f} s after its claim: too soon to tell")
+    if intent.state in _RESTING:
+        lost = descriptions.order_lost(ours.symbol, intent)
+        return Leave(intent, lost.reason) if ours.is_told(lost) else Tell(lost)
+    return _send(intent, ours, freshness, is_waiting=is_waiting)
+
+
+def _adopt(intent: Intent, order: VenueOrder) -> Action | None:
+    """Take over the venue's word, but an end only once the fills that led to it are written down."""
+    is_whole = is_booked(intent, order)
+    state = order.state
+    if not is_whole:
+        state = OrderState.ACCEPTED
+    if state is OrderState.ACCEPTED and (intent.filled_units or intent.state is OrderState.PARTIALLY_FILLED):
+        state = OrderState.PARTIALLY_FILLED
+    if state is not intent.state:
+        return Adopt(intent, order, state)
+    if is_whole:
+        return None
+    return Leave(
+        intent,
+        f"{format_units(_filled(intent, order))} units are filled, {format_units(intent.filled_units)} "
+        "are written down",
+    )
+
+
+def is_booked(intent: Intent, order: VenueOrder) -> bool:
+    """Return whether all is written down that the venue says was filled of an order."""
+    return is_at_least(intent.filled_units, _filled(intent, order))
+
+
+def _filled(intent: Intent, order: VenueOrder) -> float:
+    return order.filled_units or (intent.request.units if order.state is OrderState.FILLED else 0.0)
+
+
+def _send(intent: Intent, ours: LedgerSide, freshness: Freshness, *, is_waiting: bool) -> Action:
+    request = intent.request
+    if request.leg is Leg.ENTRY:
+        return _send_entry(intent, ours, freshness, is_waiting=is_waiting)
+    if ours.units * request.side.sign >= 0:
+        return LetGo(intent, OrderState.CANCELED, "never sent, and now there is nothing left to close")
+    if why := ours.permissions(UNSENT_EXIT_ORDER).why_no_exits:
+        return Leave(intent, why.detail or describe_unsent(why))
+    return Send(intent)
+
+
+def _send_entry(intent: Intent, ours: LedgerSide, freshness: Freshness, *, is_waiting: bool) -> Action:
+    if (unwanted := _why_no_entry(ours)) is not None:
+        return LetGo(intent, OrderState.CANCELED, f"never sent, and now {unwanted}")
+    if freshness.as_of_ms is None:
+        return Leave(intent, "the time of the market is not known")
+    age_ms = freshness.as_of_ms - intent.request.decided_ms
+    if age_ms > freshness.max_signal_age_ms:
+        return LetGo(intent, OrderState.EXPIRED, f"never sent, and now {age_ms / 1000:g} s too old to be an entry")
+    if is_waiting:
+        return Leave(intent, "an order before it is not settled")
+    return Send(intent)
+
+
+def _why_no_entry(ours: LedgerSide) -> str | None:
+    why = ours.permissions(UNSENT_ENTRY_ORDER).why_no_entries
+    return (ours.no_entries or None) if why is None else describe_unsent(why)
+
+
+def _withdraw(ours: LedgerSide, theirs: VenueSide) -> Iterator[Action]:
+    for order in theirs.open_orders or ():
+        state = ours.states.get(order.client_order_id)
+        if state in ENDED_OTHERWISE and order.price is None:
+            yield Withdraw(order, state)
+
+
+def _compare(ours: LedgerSide, theirs: VenueSide) -> Iterator[Action]:
+    for found in _differences(ours, theirs):
+        if not isinstance(found, Tell) or not ours.is_told(found.incident):
+            yield found
+
+
+def _differences(ours: LedgerSide, theirs: VenueSide) -> Iterator[Action]:
+    if theirs.units is not None and not is_close(ours.units, theirs.units):
+        yield Tell(descriptions.position_mismatch(ours.symbol, ours.units, theirs.units))
+        return
+    if theirs.open_orders is None:
+        return
+    for order in theirs.open_orders:
+        if order.client_order_id not in ours.states:
+            yield Tell(descriptions.foreign_order(ours.symbol, order))
+        elif order.price is not None and not any(order.side.sign * one.units < 0 for one in ours.positions):
+            yield Tell(descriptions.stray_stop(ours.symbol, ours.units, order))
+    for position in ours.positions:
+        if position.is_open and position.strategy not in ours.owners:
+            yield Tell(descriptions.unowned(position))
+    for position in ours.positions:
+        mine = of_strategy(position.strategy, theirs.open_orders, ours.whose)
+        if position.is_open and not is_protected(position, mine):
+            yield _protect(position, ours, mine)
+
+
+def _protect(position: Position, ours: LedgerSide, open_orders: Sequence[OpenOrder]) -> Action:
+    """Say what is to be done about a stop that does not rest where it shall: told once, it is left to a person."""
+    naked = descriptions.unprotected(position)
+    move = unsent(position, open_orders, ours.moves)
+    why = ours.permissions(UNSENT_EXIT_ORDER).why_no_stop_moves
+    is_halted = why is not None and why.cause is Cause.INCIDENT
+    if move is None or is_halted or ours.is_told(naked):
+        return Tell(naked)
+    return SendStop(move, naked) if why is None else LeaveStop(move, describe_unsent(why))

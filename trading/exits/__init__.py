@@ -1,0 +1,1 @@
+"""Trailing stops, break-even stops, and the exit hook of a strategy."""

@@ -1,0 +1,159 @@
+"""Asking exit rules after each candle, and remembering what was answered before a process died in the middle."""
+
+from collections.abc import Collection, Iterator, Mapping
+
+from trading.events.messages import Refusal, Signal, SignalGenerated, SignalSide
+from trading.exits.exit_rules import ExitRules, RuleExit, RuleStop, hook_row
+from trading.indicators.rows import IndicatorRows
+from trading.market.candles import CLOSE, Candles
+from trading.orders.orders import Side
+from trading.portfolio.positions import Position, StopMove
+from trading.ports.ledger import Ledger
+from trading.risk.verdict import Verdict
+from trading.strategies import PositionView, StrategyFault
+from trading.strategies.errors import at_candle
+from trading.strategies.indicator_sharing import SharedIndicators
+from trading.trading_state import Processing, permissions
+
+Answer = RuleExit | RuleStop | Refusal
+Written = StopMove | Verdict
+"""What was decided of a candle already, as the ledger has it."""
+
+
+class ExitWatch:
+    """The exit rules of one symbol's strategies.
+
+    A candle may come again, when a process died before its batch was closed. What came of it then stands in the ledger
+    and is told again; a candle that later ones followed is not asked about anew, because the position has gone on.
+    The ledger is asked for that once for each batch: another process may have worked on its candles too.
+    """
+
+    def __init__(
+        self, symbol: str, rules: Mapping[str, ExitRules], ledger: Ledger, shared: SharedIndicators | None = None
+    ) -> None:
+        """Make it.
+
+        Args:
+            rules: By strategy, those that have something to ask.
+            shared: The columns of each strategy; needed where one has a hook.
+        """
+        self._symbol = symbol
+        self._rules = rules
+        self._ledger = ledger
+        self._shared = shared
+        self._rows: IndicatorRows | None = None
+        self._rows_by_strategy: Mapping[str, IndicatorRows] = {}
+        self.reset()
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to ask."""
+        return bool(self._rules)
+
+    def reset(self) -> None:
+        """Ask the ledger again for all that is remembered."""
+        self._after_ms = 0
+        self._is_idle = False
+        self._written: dict[tuple[str, int], Written] = {}
+        self._newest_ms: dict[str, int] = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """Ask the ledger again what is held: something may have changed it."""
+        self._positions: Mapping[str, Position] | None = None
+
+    def begin(self, message: SignalGenerated) -> None:
+        """Begin a batch. Nothing is asked of candles that were decided before, nor while the symbol is set aside."""
+        if not self._rules:
+            return
+        self.forget()
+        processing = permissions(message.desired, policy=message.quarantine).processing
+        self._after_ms, self._is_idle = message.after_ms, processing is not Processing.FULL
+        self._written, self._newest_ms = {}, {}
+        if not self._is_idle:
+            self._recall(max(int(message.candles.open_ms[0]), message.after_ms + 1))
+        if message.rows is not self._rows and message.rows is not None and self._shared is not None:
+            hooked = [name for name, rules in self._rules.items() if rules.hook is not None]
+            self._rows_by_strategy = {name: self._shared.rows_of(name, message.rows) for name in hooked}
+        self._rows = message.rows
+
+    def is_written(self, open_ms: int) -> bool:
+        """Return whether the ledger has something of this candle, or of one of the batch that follows it."""
+        return any(newest_ms >= open_ms for newest_ms in self._newest_ms.values())
+
+    def asked(self, candle: Candles, spoken: Collection[str]) -> Iterator[tuple[str, Answer | Written]]:
+        """Yield (strategy, answer) for those that have one; what an answer leads to is done before the next is asked.
+
+        Args:
+            candle: One candle, whose fills are booked.
+            spoken: Strategies with a signal at this candle, which went first.
+        """
+        open_ms = candle.last_open_ms
+        for strategy, rules in self._rules.items():
+            if strategy not in spoken:
+                answer = self._written.get((strategy, open_ms)) or self._asked(strategy, rules, candle)
+                if answer is not None:
+                    yield strategy, answer
+
+    def of_signal(self, signal: Signal, candle: Candles) -> Answer | StopMove | None:
+        """Ask the rules at a signal that cannot change the open position; None at any other.
+
+        Without that the position of a strategy that says buy as long as its market rises would have no exit rules.
+        """
+        rules = self._rules.get(signal.strategy)
+        written = self._written.get((signal.strategy, signal.open_ms))
+        if rules is None or isinstance(written, StopMove):
+            return written if isinstance(written, StopMove) else None
+        held = self._held(signal.strategy)
+        if signal.side is SignalSide.CLOSE or held is None or self._is_idle:
+            return None
+        is_same = (held.units > 0) == (signal.side is SignalSide.BUY)
+        return self._asked(signal.strategy, rules, candle) if is_same or rules.ignores_opposite else None
+
+    def stop_of(self, strategy: str) -> float | None:
+        """Return where the stop of a position is to rest; None for nowhere."""
+        held = self._held(strategy)
+        return None if held is None else held.stop_loss
+
+    def _asked(self, strategy: str, rules: ExitRules, candle: Candles) -> Answer | None:
+        open_ms = candle.last_open_ms
+        if self._is_idle or open_ms <= self._after_ms or open_ms < self._newest_ms.get(strategy, 0):
+            return None
+        held = self._held(strategy)
+        if held is None or held.opened_ms > open_ms:
+            return None
+        row = self._row(strategy, candle) if rules.hook is not None else None
+        try:
+            return rules.judged(float(candle.values[-1, CLOSE]), row, _view(held))
+        except StrategyFault as fault:
+            raise fault.of(self._symbol, strategy, at_candle(open_ms)) from fault.__cause__
+
+    def _row(self, strategy: str, candle: Candles) -> dict[str, float] | None:
+        """Return what a hook is given of a candle; None where its indicators are not whole."""
+        rows = self._rows_by_strategy.get(strategy) if self._rows is not None else None
+        at = -1 if rows is None else int(rows.open_ms.searchsorted(candle.last_open_ms))
+        if rows is None or at == len(rows) or rows.open_ms[at] != candle.last_open_ms:
+            return None
+        return hook_row(candle, rows[at : at + 1])
+
+    def _held(self, strategy: str) -> Position | None:
+        if self._positions is None:
+            held = [one for one in self._ledger.positions() if one.symbol == self._symbol and one.is_open]
+            self._positions = {one.strategy: one for one in held}
+        return self._positions.get(strategy)
+
+    def _recall(self, since_ms: int) -> None:
+        """Read what the ledger has of candles that may come for the second time, from whichever process."""
+        self._written = dict(self._ledger.written(self._symbol, self._rules, since_ms))
+        for strategy, open_ms in self._written:
+            self._newest_ms[strategy] = max(open_ms, self._newest_ms.get(strategy, 0))
+
+
+def _view(held: Position) -> PositionView:
+    return PositionView(
+        Side.BUY if held.units > 0 else Side.SELL,
+        abs(held.units),
+        held.average_price,
+        held.opened_ms,
+        held.stop_loss,
+        held.take_profit,
+    )

@@ -1,0 +1,1 @@
+"""Kinds of incidents, and their descriptions."""

@@ -1,0 +1,155 @@
+"""The incidents, put into words: what was found, with the numbers."""
+
+from typing import get_args
+
+from trading.errors import Rejected
+from trading.events.messages import Signal
+from trading.formatting import format_price, format_time, format_units
+from trading.incidents.incident import Incident, IncidentKind
+from trading.lifecycle import PositionPolicy
+from trading.orders.orders import Fill, OpenOrder, OrderRequest, OrderState
+from trading.portfolio.drawdown import HighWater
+from trading.portfolio.positions import Position, StopMove
+from trading.ports.ledger import Intent
+
+
+def position_mismatch(symbol: str, ledger_units: float, venue_units: float) -> Incident:
+    reason = f"the ledger holds {format_units(ledger_units)} units of {symbol}, the venue {format_units(venue_units)}"
+    details = {"ledger_units": ledger_units, "venue_units": venue_units}
+    return Incident(IncidentKind.POSITION_MISMATCH, symbol, "position", reason, details)
+
+
+def order_lost(symbol: str, intent: Intent) -> Incident:
+    request = intent.request
+    reason = f"the venue took {words_of(request)} ({request.client_order_id}) and now says that there is no such order"
+    details = {"client_order_id": request.client_order_id, "state": intent.state.value}
+    return Incident(IncidentKind.ORDER_LOST, symbol, request.client_order_id, reason, details)
+
+
+def foreign_order(symbol: str, order: OpenOrder) -> Incident:
+    name = order.client_order_id or order.venue_order_id
+    reason = f"{order.side.value} {format_units(order.units)} ({name}) rests at the venue; we did not send it"
+    details = {"client_order_id": order.client_order_id, "venue_order_id": order.venue_order_id}
+    return Incident(IncidentKind.FOREIGN_ORDER, symbol, order.venue_order_id, reason, details)
+
+
+def stray_stop(symbol: str, held: float, order: OpenOrder) -> Incident:
+    reason = (
+        f"{order.side.value} {format_units(order.units)} at {format_price(order.price)} "
+        f"({order.client_order_id}) rests at the venue "
+        f"and protects nothing: {format_units(held)} units are held; were it filled, it would open a position"
+    )
+    details = {"client_order_id": order.client_order_id, "units": order.units, "price": order.price}
+    return Incident(IncidentKind.STRAY_STOP, symbol, order.client_order_id, reason, details)
+
+
+def unowned(position: Position) -> Incident:
+    reason = f"{format_units(position.units)} units of {position.symbol} are open and no entry of ours opened them"
+    details = {"units": position.units, "average_price": position.average_price}
+    return Incident(IncidentKind.UNOWNED_POSITION, position.symbol, str(position.opened_ms), reason, details)
+
+
+def stuck(symbol: str, intent: Intent, why: str) -> Incident:
+    request = intent.request
+    reason = (
+        f"for {intent.claimed_ago_s / 60:.0f} minutes nothing is known of {words_of(request)} "
+        f"({request.client_order_id}): {why}"
+    )
+    details = {"client_order_id": request.client_order_id, "state": intent.state.value}
+    return Incident(IncidentKind.STUCK, symbol, request.client_order_id, reason, details)
+
+
+def unprotected(position: Position) -> Incident:
+    reason = (
+        f"{format_units(position.units)} units of {position.symbol} are open and no order at the venue ends them "
+        f"at their stop {format_price(position.stop_loss)}"
+    )
+    details = {"units": position.units, "stop_loss": position.stop_loss}
+    return Incident(IncidentKind.UNPROTECTED, position.symbol, str(position.opened_ms), reason, details)
+
+
+def quarantined(symbol: str, policy: PositionPolicy, cause: str, why: str) -> Incident:
+    """Put into words that a symbol was set aside.
+
+    Raises:
+        Rejected: There is no such policy.
+    """
+    allowed = get_args(PositionPolicy)
+    if policy not in allowed:
+        raise Rejected("policy", f"policy {policy!r} of a quarantine: allowed are {', '.join(allowed)}")
+    reason = f"{symbol} was set aside: {why}; policy for its position: {policy}"
+    return Incident(IncidentKind.QUARANTINED, symbol, "symbol", reason, {"policy": policy, "cause": cause})
+
+
+def close_refused(symbol: str, position: Position, signal: Signal) -> Incident:
+    reason = (
+        f"{signal.strategy} asked to end {format_units(position.units)} units of {symbol} at "
+        f"{format_price(signal.price)} (candle of "
+        f"{format_time(signal.open_ms)}: {signal.reason}) while the symbol was halted; they are open "
+        "still, if nobody has "
+        f"closed them: celery -A tasks trading flatten {symbol}"
+    )
+    details = {"strategy": signal.strategy, "units": position.units, "price": signal.price, "open_ms": signal.open_ms}
+    return Incident(IncidentKind.CLOSE_REFUSED, symbol, signal.strategy, reason, details)
+
+
+def max_drawdown(symbol: str, high: HighWater, balance: float, limit: float) -> Incident:
+    """Put into words that an account has lost too much; its symbol is the one whose entry found it."""
+    reason = (
+        f"the account fell {high.drawdown:.2%} below its peak of {high.peak:.2f}, the limit is {limit:.2%}, the "
+        f"balance now {balance:.2f}: no symbol enters until this incident is resolved; exits go on"
+    )
+    details = {"peak": high.peak, "balance": balance, "drawdown": high.drawdown, "limit": limit}
+    return Incident(IncidentKind.MAX_DRAWDOWN, symbol, "account", reason, details)
+
+
+def words_of(request: OrderRequest) -> str:
+    return f"the {request.leg.value} {request.side.value} {format_units(request.units)}"
+
+
+def words_of_move(move: StopMove) -> str:
+    return f"the stop of {move.strategy} from {format_price(move.before)} to {format_price(move.after)}"
+
+
+def foreign_fill(fill: Fill) -> Incident:
+    reason = (
+        f"the venue filled {fill.side.value} {format_units(fill.units)} at {format_price(fill.price)} "
+        f"({fill.client_order_id}); we "
+        "sent no such order, so it is not written down"
+    )
+    return Incident(IncidentKind.FOREIGN_FILL, fill.symbol, fill.fill_id, reason, _fill_details(fill))
+
+
+def late_fill(fill: Fill, state: OrderState) -> Incident:
+    reason = (
+        f"{fill.leg.value} {fill.side.value} {format_units(fill.units)} at {format_price(fill.price)} "
+        f"({fill.client_order_id}) was "
+        f"filled after it had ended as {state.value}; the fill is written down"
+    )
+    return Incident(IncidentKind.LATE_FILL, fill.symbol, fill.fill_id, reason, _fill_details(fill))
+
+
+def overfilled(symbol: str, identity: str, ordered: float, filled: float) -> Incident:
+    reason = (
+        f"{format_units(ordered)} units were ordered ({identity}) and {format_units(filled)} were "
+        "filled: a second order under its id"
+    )
+    return Incident(
+        IncidentKind.OVERFILLED,
+        symbol,
+        identity,
+        reason,
+        {"client_order_id": identity, "ordered": ordered, "filled": filled},
+    )
+
+
+def _fill_details(fill: Fill) -> dict[str, object]:
+    return {
+        "fill_id": fill.fill_id,
+        "client_order_id": fill.client_order_id,
+        "side": fill.side.value,
+        "units": fill.units,
+        "price": fill.price,
+        "fee": fill.fee,
+        "market_ms": fill.market_ms,
+    }

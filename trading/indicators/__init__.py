@@ -1,0 +1,35 @@
+"""Indicators: what a strategy computes from candles."""
+
+from trading.indicators.indicator import (
+    Floats,
+    Indicator,
+    NotFinite,
+    adx,
+    atr,
+    bollinger,
+    compute,
+    ema,
+    highest,
+    lowest,
+    macd,
+    rsi,
+    sma,
+    stochastic,
+)
+
+__all__ = [
+    "Floats",
+    "Indicator",
+    "NotFinite",
+    "adx",
+    "atr",
+    "bollinger",
+    "compute",
+    "ema",
+    "highest",
+    "lowest",
+    "macd",
+    "rsi",
+    "sma",
+    "stochastic",
+]

@@ -1,0 +1,1 @@
+"""Candles, sessions, calendars, gaps, resampling, and the health of a feed."""

@@ -1,0 +1,41 @@
+"""Which rows hold values that no candle can have."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trading.market.candles import CLOSE, HIGH, LOW, OPEN, VOLUME
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+VALUE_FAULTS: Mapping[str, str] = {
+    "not a number": "a value is missing or no finite number",
+    "not positive": "a price is zero or negative",
+    "crossed": "high is below another price, or low above one",
+    "negative volume": "the volume is below zero",
+}
+"""In the order in which they are looked for: a row has the first one that fits."""
+
+
+def value_faults(values: Floats) -> Mapping[str, Flags]:
+    """Return for each of `VALUE_FAULTS` which rows have it; each row has one at most.
+
+    Args:
+        values: Shape (n, 5): open, high, low, close, volume.
+    """
+    with np.errstate(invalid="ignore"):  # NaN is what the first of them finds
+        prices = values[:, : CLOSE + 1]
+        faults: dict[str, Flags] = {
+            "not a number": np.asarray(~np.isfinite(values).all(axis=1)),
+            "not positive": np.asarray((prices <= 0).any(axis=1)),
+            "crossed": (values[:, HIGH] < np.maximum(values[:, OPEN], values[:, CLOSE]))
+            | (values[:, LOW] > np.minimum(values[:, OPEN], values[:, CLOSE])),
+            "negative volume": values[:, VOLUME] < 0,
+        }
+    told = np.zeros(len(values), np.bool_)
+    for name, flags in faults.items():
+        faults[name] = flags & ~told
+        told |= flags
+    return faults

@@ -1,0 +1,119 @@
+"""Longer candles made of shorter ones."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trading.market.candles import CLOSE, HIGH, LOW, OPEN, VOLUME, Candles, timeframe_ms
+from trading.market.quality import GapKind, Hours, find_gaps, missing_times
+
+Times = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+
+class Lack(StrEnum):
+    """Why a longer candle is not whole."""
+
+    START = "start"
+    HOLE = "hole"
+    END = "end"
+
+
+@dataclass(frozen=True, slots=True)
+class Resampled:
+    """What came of it.
+
+    Attributes:
+        candles: The longer candles.
+        left_out: Open times of those that were not made, because candles of theirs are missing.
+        unused: How many of the shorter candles would have been in them.
+        partial: Open times of those that were made although candles of theirs are missing.
+        lacking: Open times of those that are not whole, left out or partial, by the first reason that fits.
+        at_edges: Open times of those that are whole but for a few candles next to a break.
+    """
+
+    candles: Candles
+    left_out: Times
+    unused: int
+    partial: Times
+    lacking: Mapping[Lack, Times]
+    at_edges: Times
+
+
+def resample(
+    candles: Candles, *, timeframe: str, to: str, keep_partial: bool = False, are_open: Hours | None = None
+) -> Resampled:
+    """Make longer candles: the first open, the highest high, the lowest low, the last close, the sum of the volumes.
+
+    A longer candle begins at a whole multiple of its timeframe since the epoch, UTC. Where there is no shorter candle
+    there is no longer one: a gap stays a gap. One is whole when `find_gaps` finds no gap in it: what is missing while
+    the market is closed, or for a few minutes next to a break, takes nothing from it. The first and the last one are
+    whole when nothing is missing that the market may have traded.
+
+    Args:
+        candles: Checked ones.
+        timeframe: Theirs, such as `1m`.
+        to: The longer one, a whole multiple of it, such as `5m`.
+        keep_partial: Also make a longer candle of which shorter ones are missing.
+        are_open: The trading hours. None guesses them, as `find_gaps` does.
+
+    Raises:
+        ValueError: `to` is not a multiple of `timeframe`, or not longer.
+    """
+    length_ms, whole_ms = timeframe_ms(timeframe), timeframe_ms(to)
+    if whole_ms % length_ms or whole_ms <= length_ms:
+        raise ValueError(f"timeframe {to!r}: allowed is a whole multiple of {timeframe!r}, two or more of it")
+    begin_ms = candles.open_ms // whole_ms * whole_ms
+    opens, first, counts = np.unique(begin_ms, return_index=True, return_counts=True)
+    whole = _merged(candles, opens, first)
+    lacks, is_at_edge = _lacks(candles.open_ms, opens, length_ms, whole_ms, are_open)
+    lacking = np.any(list(lacks.values()), axis=0)
+    reasons = {lack: opens[flags] for lack, flags in lacks.items()}
+    at_edges = opens[is_at_edge & ~lacking]
+    if keep_partial:
+        return Resampled(whole, opens[:0], 0, opens[lacking], reasons, at_edges)
+    kept = Candles(opens[~lacking], whole.values[~lacking])
+    return Resampled(kept, opens[lacking], int(counts[lacking].sum()), opens[:0], reasons, at_edges)
+
+
+def _lacks(
+    open_ms: Times, opens: Times, length_ms: int, whole_ms: int, are_open: Hours | None
+) -> tuple[Mapping[Lack, Flags], Flags]:
+    """Return which longer candles lack shorter ones, each with one reason, and which lack some next to a break."""
+    lacks = {lack: np.zeros(len(opens), np.bool_) for lack in Lack}
+    is_at_edge = np.zeros(len(opens), np.bool_)
+    if not len(opens):
+        return lacks, is_at_edge
+    for gap in find_gaps(open_ms, length_ms=length_ms, are_open=are_open):
+        if gap.kind in (GapKind.GAP, GapKind.EDGE):
+            missing = missing_times(gap, length_ms=length_ms, are_open=are_open)
+            flags = lacks[Lack.HOLE] if gap.kind is GapKind.GAP else is_at_edge
+            flags |= np.isin(opens, missing // whole_ms * whole_ms)
+    first, last = int(open_ms[0]), int(open_ms[-1])
+    before = np.arange(first - length_ms, int(opens[0]) - 1, -length_ms, dtype=np.int64)
+    after = np.arange(last + length_ms, int(opens[-1]) + whole_ms, length_ms, dtype=np.int64)
+    lacks[Lack.START][0] = _has_open(before, are_open)
+    lacks[Lack.END][-1] = _has_open(after, are_open)
+    lacks[Lack.HOLE] &= ~lacks[Lack.START]
+    lacks[Lack.END] &= ~(lacks[Lack.START] | lacks[Lack.HOLE])
+    return lacks, is_at_edge
+
+
+def _has_open(slots: Times, are_open: Hours | None) -> bool:
+    return len(slots) > 0 and (are_open is None or bool(are_open(slots).any()))
+
+
+def _merged(candles: Candles, opens: NDArray[np.int64], first: NDArray[np.intp]) -> Candles:
+    if not len(opens):
+        return Candles.empty()
+    values = np.empty((len(opens), 5))
+    last = np.append(first[1:], len(candles)) - 1
+    values[:, OPEN] = candles.values[first, OPEN]
+    values[:, HIGH] = np.maximum.reduceat(candles.values[:, HIGH], first)
+    values[:, LOW] = np.minimum.reduceat(candles.values[:, LOW], first)
+    values[:, CLOSE] = candles.values[last, CLOSE]
+    values[:, VOLUME] = np.add.reduceat(candles.values[:, VOLUME], first)
+    return Candles(opens, values)

@@ -1,0 +1,267 @@
+"""Trading hours: when a market is open, in its own time zone."""
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Literal, Self
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from trading.errors import Rejected
+from trading.market.calendars import calendar_hours
+
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+_DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAY_MINUTES = 1440
+_WEEK_MINUTES = 7 * _DAY_MINUTES
+_EPOCH_MINUTE = 3 * _DAY_MINUTES  # 1 January 1970 was a Thursday
+_HOURS = ("calendar", "timezone", "opens", "closes", "daily_break")
+_QUARTER_S = 900  # clocks are put forward and back at a quarter of an hour of UTC
+
+
+class Session(BaseModel):
+    """When a market is open: always, once a week with a break each day, or as the calendar of its exchange says.
+
+    Gold, for example: `kind="weekly", timezone="America/New_York", opens="sun 18:00", closes="fri 17:00",
+    daily_break="17:00-18:00"`. An opening instant is open, a closing instant is closed. Holidays and early closes are
+    known by a calendar alone: `kind="calendar", calendar="XNYS"`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["always", "weekly", "calendar"] = Field(
+        default="always", description="Open at all times, by the week, or by the calendar of an exchange."
+    )
+    calendar: str | None = Field(
+        default=None, description="Name of the exchange's calendar, as 'XNYS'; docs/reference/sessions.md lists them."
+    )
+    timezone: str | None = Field(default=None, description="IANA name of the time zone of the hours below.")
+    opens: str | None = Field(default=None, description="Day and hour of the opening, as 'sun 18:00'.")
+    closes: str | None = Field(default=None, description="Day and hour of the close, as 'fri 17:00'.")
+    daily_break: str | None = Field(
+        default=None, description="Hours closed each day, as '17:00-18:00'; none if absent."
+    )
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_timezone(cls, name: str | None) -> str | None:
+        if name is not None:
+            _zone(name)
+        return name
+
+    @field_validator("calendar")
+    @classmethod
+    def _is_calendar(cls, name: str | None) -> str | None:
+        if name is not None:
+            calendar_hours(name)
+        return name
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.kind == "always":
+            self._refuse("a session that is always open: set kind to 'weekly' or 'calendar'", *_HOURS)
+        elif self.kind == "weekly":
+            self._need("a weekly session", "timezone", "opens", "closes")
+            self._refuse("a weekly session: set kind to 'calendar', and say no opens and closes", "calendar")
+            if self._week.opens == self._week.closes:
+                raise ValueError(
+                    f"opens and closes are both {self.opens!r}: use kind 'always' for a market that never closes"
+                )
+        else:
+            self._need("a session by a calendar", "calendar")
+            self._refuse("a session by a calendar, which knows them", "opens", "closes")
+            if bool(self.timezone) != bool(self.daily_break):
+                raise ValueError("a break beside a calendar needs timezone and daily_break, both or neither")
+            _ = self._break
+        return self
+
+    def is_open(self, ms: int) -> bool:
+        """Return whether the market is open at an instant, given in milliseconds since the epoch, UTC.
+
+        Raises:
+            Rejected: The hours of that time are not known: the calendar ends before it.
+        """
+        if self.kind == "always":
+            return True
+        if self.kind == "weekly":
+            return self._week.is_open(ms)
+        if not calendar_hours(self.calendar or "").is_open(ms):
+            return False
+        return not self.daily_break or not self._break.holds(_local_minute(self.timezone or "", ms))
+
+    def may_be_open(self, ms: int) -> bool:
+        """Return `is_open`, and True where the hours are not known: what is missing then is told rather than hidden."""
+        try:
+            return self.is_open(ms)
+        except Rejected:
+            return True
+
+    def are_open(self, times_ms: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return `may_be_open` of each of many times."""
+        if self.kind == "weekly":
+            return self._week.are_open(times_ms)
+        if self.kind == "always":
+            return np.ones(len(times_ms), np.bool_)
+        return np.fromiter(map(self.may_be_open, times_ms.tolist()), np.bool_, len(times_ms))
+
+    @property
+    def hours(self) -> str:
+        """The hours in words."""
+        if self.kind == "always":
+            return "at all times"
+        hours = f"those of {self.calendar}" if self.calendar else f"{self.opens} to {self.closes}, {self.timezone}"
+        return f"{hours}, but for {self.daily_break} each day" if self.daily_break else hours
+
+    def _need(self, what: str, *names: str) -> None:
+        if missing := [name for name in names if not getattr(self, name)]:
+            raise ValueError(f"{what} needs {', '.join(missing)}")
+
+    def _refuse(self, what: str, *names: str) -> None:
+        if given := [name for name in names if getattr(self, name)]:
+            raise ValueError(f"{', '.join(given)} given for {what}")
+
+    @property
+    def _week(self) -> "_Week":
+        return _week(self.timezone or "", self.opens or "", self.closes or "", self.daily_break)
+
+    @property
+    def _break(self) -> "_Break":
+        return _break(self.daily_break)
+
+
+class EntryHours(BaseModel):
+    """When a trader lets a symbol enter, on top of the hours of its market: exits go at all times.
+
+    `timezone="Europe/London", hours=["07:00-11:00", "13:00-16:00"], days=["mon", "tue"]`. The first minute of a range
+    is in it, the last one is not. A range may run over midnight; `days` are those of the moment itself.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    timezone: str = Field(default="UTC", description="IANA name of the time zone of the hours and days.")
+    hours: tuple[str, ...] = Field(
+        min_length=1, description="Ranges in which a candle with an entry closes, each such as '07:00-16:00'."
+    )
+    days: tuple[Day, ...] = Field(
+        default=_DAYS, min_length=1, description="Days of the week on which a symbol enters; all of them if absent."
+    )
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_timezone(cls, name: str) -> str:
+        _zone(name)
+        return name
+
+    @field_validator("hours")
+    @classmethod
+    def _are_ranges(cls, hours: tuple[str, ...]) -> tuple[str, ...]:
+        for text in hours:
+            _range(text)
+        return hours
+
+    def holds(self, ms: int) -> bool:
+        """Return whether entries are allowed at an instant, given in milliseconds since the epoch, UTC."""
+        local = _local_minute(self.timezone, ms)
+        minute, day = local % _DAY_MINUTES, _DAYS[(local + _EPOCH_MINUTE) % _WEEK_MINUTES // _DAY_MINUTES]
+        return day in self.days and any(_is_within(minute, *_range(text)) for text in self.hours)
+
+    @property
+    def told(self) -> str:
+        """The hours in words."""
+        days = "" if self.days == _DAYS else f" on {', '.join(self.days)}"
+        return f"{', '.join(self.hours)}{days}, {self.timezone}"
+
+
+@lru_cache(maxsize=256)
+def _range(text: str) -> tuple[int, int]:
+    first, dash, last = text.partition("-")
+    if not dash or first.strip() == last.strip():
+        raise ValueError(f"{text!r}: allowed are two different hours such as '07:00-16:00'")
+    return _minute_of_day(first), _minute_of_day("00:00" if last.strip() == "24:00" else last)
+
+
+class _Break:
+    """Hours closed each day, in minutes since midnight, local time."""
+
+    def __init__(self, hours: str | None) -> None:
+        first, last = hours.split("-") if hours and hours.count("-") == 1 else ("00:00", "00:00")
+        if hours and first == last:
+            raise ValueError(f"daily_break {hours!r}: allowed are two different hours such as '17:00-18:00'")
+        self._first, self._last = _minute_of_day(first), _minute_of_day(last)
+
+    def holds(self, minute: int) -> bool:
+        return _is_within(minute % _DAY_MINUTES, self._first, self._last)
+
+
+class _Week:
+    """The hours of a weekly session, in minutes since Monday 00:00, local time."""
+
+    def __init__(self, zone: str, opens: str, closes: str, daily_break: str | None) -> None:
+        self._zone = zone
+        self.opens = _minute_of_week(opens)
+        self.closes = _minute_of_week(closes)
+        self._break = _Break(daily_break)
+
+    def is_open(self, ms: int) -> bool:
+        week = (_local_minute(self._zone, ms) + _EPOCH_MINUTE) % _WEEK_MINUTES
+        return _is_within(week, self.opens, self.closes) and not self._break.holds(week)
+
+    def are_open(self, times_ms: NDArray[np.int64]) -> NDArray[np.bool_]:
+        utc = pd.DatetimeIndex(times_ms.astype("datetime64[ms]"), tz="UTC")
+        local_ms = utc.tz_convert(_zone(self._zone)).tz_localize(None).as_unit("ms").asi8
+        minutes, places = np.unique((local_ms // 60_000 + _EPOCH_MINUTE) % _WEEK_MINUTES, return_inverse=True)
+        is_open = [_is_within(one, self.opens, self.closes) and not self._break.holds(one) for one in minutes.tolist()]
+        return np.array(is_open, np.bool_)[places]
+
+
+def _is_within(minute: int, first: int, last: int) -> bool:
+    """Return whether `minute` is in [first, last), which may run over the end of the week or the day."""
+    return first <= minute < last if first <= last else minute >= first or minute < last
+
+
+@lru_cache(maxsize=256)
+def _week(zone: str, opens: str, closes: str, daily_break: str | None) -> _Week:
+    return _Week(zone, opens, closes, daily_break)
+
+
+@lru_cache(maxsize=256)
+def _break(hours: str | None) -> _Break:
+    return _Break(hours)
+
+
+def _local_minute(zone: str, ms: int) -> int:
+    """Return minutes since 1 January 1970 00:00 local time."""
+    second = ms // 1000
+    return (second + _offset_s(zone, second // _QUARTER_S)) // 60
+
+
+@lru_cache(maxsize=65_536)
+def _offset_s(zone: str, quarter: int) -> int:
+    at = datetime.fromtimestamp(quarter * _QUARTER_S, UTC).astimezone(_zone(zone))
+    return int((at.utcoffset() or timedelta()).total_seconds())
+
+
+@lru_cache(maxsize=256)
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"time zone {name!r} is not known: allowed are IANA names such as America/New_York") from error
+
+
+def _minute_of_week(text: str) -> int:
+    day, _, hour = text.strip().lower().partition(" ")
+    names: tuple[str, ...] = _DAYS
+    if day not in names:
+        raise ValueError(f"{text!r}: allowed is a day ({', '.join(_DAYS)}) and an hour, such as 'sun 18:00'")
+    return names.index(day) * _DAY_MINUTES + _minute_of_day(hour)
+
+
+def _minute_of_day(text: str) -> int:
+    hours, _, minutes = text.strip().partition(":")
+    if not (hours.isdecimal() and minutes.isdecimal() and int(hours) < 24 and int(minutes) < 60):
+        raise ValueError(f"{text!r}: allowed is an hour from 00:00 to 23:59, such as '18:00'")
+    return int(hours) * 60 + int(minutes)

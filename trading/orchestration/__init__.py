@@ -1,0 +1,1 @@
+"""Diagnosis of symbols, the recovery policy, and the orchestrators."""

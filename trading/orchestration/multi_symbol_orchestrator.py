@@ -1,0 +1,213 @@
+"""The orchestrator of all symbols of an account: started, watched and healed together, none touched by another."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypedDict
+
+from trading.lifecycle import DesiredState, SymbolState
+from trading.orchestration.recovery_policy import Action, LadderTerms
+from trading.orchestration.symbol_orchestrator import SymbolHealth, SymbolOrchestrator
+from trading.orchestration.symbol_port import Clock, Logger, SymbolComponents
+
+_LOOP_PAUSE_S = 0.2
+
+
+class OrchestratorSettings(Protocol):
+    """The part of `services.yaml` that is the orchestrator's."""
+
+    @property
+    def enable_auto_restart(self) -> bool: ...
+    @property
+    def health_check_interval(self) -> float: ...
+
+
+class SystemSettings(Protocol):
+    """What is configured, as far as an orchestrator asks for it."""
+
+    @property
+    def orchestrator(self) -> OrchestratorSettings: ...
+
+
+class EventBusLink(Protocol):
+    """The global event bus, as far as its health goes."""
+
+    def is_connected(self) -> bool: ...
+
+
+class SystemHealth(TypedDict):
+    """How all of it is; `uptime` in seconds since this object was made or started."""
+
+    state: str
+    is_healthy: bool
+    healthy_symbols: int
+    total_symbols: int
+    symbols: dict[str, SymbolHealth]
+    uptime: float
+    redis_connected: bool
+
+
+class MultiSymbolTradingOrchestrator:
+    """All symbols of an account.
+
+    In the document's words: it creates the symbol orchestrators, starts, pauses, resumes, stops and restarts all of
+    them, watches their health, and restarts what is sick. Trouble of one symbol never ends what is done for the others.
+    """
+
+    def __init__(
+        self,
+        system_config: SystemSettings,
+        symbol_components: Mapping[str, SymbolComponents],
+        redis_event_bus: EventBusLink,
+        logger: Logger,
+        clock: Clock,
+    ) -> None:
+        """Make the orchestrators of the symbols.
+
+        Args:
+            system_config: What the two YAML files say.
+            symbol_components: By symbol, from `adapters.components`: of this process, or of a running cluster.
+            redis_event_bus: Asked for `redis_connected`.
+            logger: Takes what is done and what is wrong.
+            clock: What the loop of `run` waits by.
+        """
+        settings = system_config.orchestrator
+        self._interval_s = settings.health_check_interval
+        self._bus = redis_event_bus
+        self._logger = logger
+        self._clock = clock
+        self._began_s = clock.now_s()
+        self._has_ended = False
+        self._components = dict(symbol_components)
+        self.orchestrators: Mapping[str, SymbolOrchestrator] = {
+            symbol: symbol_orchestrator(settings, components, logger)
+            for symbol, components in symbol_components.items()
+        }
+
+    def start(self, reason: str = "asked for") -> None:
+        """Have all symbols run."""
+        self._began_s = self._clock.now_s()
+        self._all(lambda one: one.start(reason))
+
+    def pause(self, reason: str = "asked for") -> None:
+        """Open nothing new on any symbol; one that was stopped stays so."""
+        self._all(lambda one: one.pause(reason), only=DesiredState.RUNNING)
+
+    def resume(self, reason: str = "asked for") -> None:
+        """Let all paused symbols open positions again; one that was stopped stays so."""
+        self._all(lambda one: one.resume(reason), only=DesiredState.PAUSED)
+
+    def stop(self, reason: str = "asked for") -> None:
+        """Do nothing more for any symbol, and end `run`."""
+        self._all(lambda one: one.stop(reason))
+        self.end()
+
+    def restart(self, reason: str = "asked for") -> None:
+        """Begin anew with every symbol."""
+        self._all(lambda one: one.restart(reason))
+
+    def end(self) -> None:
+        """End `run`, and leave what is wanted of the symbols as it is. May be called from any thread."""
+        self._has_ended = True
+        self._clock.wake()
+
+    def run(self, check_interval: float | None = None) -> None:
+        """Start all symbols, run their chains where they are run here, and watch over them until `stop` or `end`.
+
+        Args:
+            check_interval: Seconds between two health checks; what is configured when None.
+        """
+        every_s = self._interval_s if check_interval is None else check_interval
+        if every_s <= 0:
+            raise ValueError(f"check_interval is {check_interval}; allowed: seconds above 0")
+        self._has_ended = False
+        self.start("run")
+        next_check_s = self._clock.now_s() + every_s
+        try:
+            while not self._has_ended:
+                is_busy = self._advance()
+                if self._clock.now_s() >= next_check_s:
+                    self.heal()
+                    next_check_s = self._clock.now_s() + every_s
+                if not is_busy:
+                    self._clock.wait(_LOOP_PAUSE_S)
+        finally:
+            for components in self._components.values():
+                components.close()
+
+    def heal(self) -> dict[str, Action]:
+        """Take the next step of the ladder for each symbol that is due one, and return what was done, by symbol."""
+        taken: dict[str, Action] = {}
+
+        def look(one: SymbolOrchestrator) -> None:
+            restarts = sum(len(each.restarts_ms()) for each in self.orchestrators.values())
+            action = one.heal(restarts)
+            if action is not None:
+                taken[one.symbol] = action
+
+        self._each(look)
+        return taken
+
+    def check_health(self) -> SystemHealth:
+        """Look at all symbols, without doing anything about them.
+
+        Raises:
+            Transient: A store did not answer.
+        """
+        symbols = {name: one.check_health() for name, one in self.orchestrators.items()}
+        healthy = sum(health["is_healthy"] for health in symbols.values())
+        return {
+            "state": _state_of_all([SymbolState(health["state"]) for health in symbols.values()]).value,
+            "is_healthy": healthy == len(symbols),
+            "healthy_symbols": healthy,
+            "total_symbols": len(symbols),
+            "symbols": symbols,
+            "uptime": round(self._clock.now_s() - self._began_s, 3),
+            "redis_connected": self._bus.is_connected(),
+        }
+
+    def _advance(self) -> bool:
+        due: list[bool] = []
+        self._each(lambda one: due.append(one.advance()))
+        return any(due)
+
+    def _all(self, deed: Callable[[SymbolOrchestrator], object], *, only: DesiredState | None = None) -> None:
+        """Do as a person wishes with all symbols of one kind.
+
+        Raises:
+            ExceptionGroup: It failed for some; it was done for the others.
+        """
+        errors = self._each(lambda one: deed(one) if only is None or one.desired is only else None)
+        if errors:
+            raise ExceptionGroup("this was not done for all symbols", errors)
+
+    def _each(self, deed: Callable[[SymbolOrchestrator], object]) -> list[Exception]:
+        """Do something with each symbol; what fails for one is logged and returned, and the others follow."""
+        errors = []
+        for one in self.orchestrators.values():
+            try:
+                deed(one)
+            except Exception as error:  # one symbol's trouble, of whatever kind, is its own
+                self._logger.exception("symbol_trouble symbol=%s", one.symbol)
+                errors.append(error)
+        return errors
+
+
+def symbol_orchestrator(
+    settings: OrchestratorSettings, components: SymbolComponents, logger: Logger
+) -> SymbolOrchestrator:
+    """Return the orchestrator of one symbol, by the settings that hold for all."""
+    terms = LadderTerms(interval_s=settings.health_check_interval)
+    return SymbolOrchestrator(components, terms, logger, heals=settings.enable_auto_restart)
+
+
+def _state_of_all(states: Sequence[SymbolState]) -> SymbolState:
+    """Return the state that all share, else that of the part that runs or would like to."""
+    order = (
+        SymbolState.RUNNING,
+        SymbolState.RECOVERING,
+        SymbolState.INITIALIZING,
+        SymbolState.ERROR,
+        SymbolState.QUARANTINED,
+        SymbolState.PAUSED,
+        SymbolState.STOPPED,
+    )
+    return next((state for state in order if state in states), SymbolState.STOPPED)

@@ -1,0 +1,383 @@
+"""How orders fill when only candles are known: the rules of the paper venue, as pure functions.
+
+Within one candle things happen in this order:
+
+1. market orders fill at the open, in the order sent;
+2. a stop that the open is at or beyond fills at the open, else a target that the open is at or beyond does;
+3. a stop that the candle touches fills at its price, else a target that it touches does.
+
+Stop and target rest from the moment their entry fills, so the entry's own candle can hit them too. A stop that is moved
+at a candle's close rests there for the candles after it.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from trading.errors import Broken, Rejected
+from trading.formatting import format_time
+from trading.market.candles import HIGH, LOW, Candles
+from trading.orders.orders import PROTECTIVE_LEGS, Leg, OrderRequest, OrderState, Side, protective_order_id
+from trading.structs import replace
+from trading.tolerance import TOLERANCE, is_zero
+
+_LOOKED_AT = 512
+"""Candles looked at in one step: most stops and targets are reached within so many."""
+
+
+class Bar(Struct, frozen=True):
+    """One closed candle: open time in milliseconds since the epoch, UTC, and prices in quote currency."""
+
+    open_ms: int
+    open: float
+    high: float
+    low: float
+    close: float
+
+
+@dataclass(frozen=True, slots=True)
+class FillTerms:
+    """What a fill costs, and when a market order fills.
+
+    Attributes:
+        fill_at: `next_open`: at the open of the first candle that opens at or after `decided_ms`. `close`: at once, at
+            the close of the candle that was decided on. Its market time is then `decided_ms - 1`, the last millisecond
+            of that candle, because an order does not tell when its candle opened.
+        spread: Full distance from bid to ask, in quote currency; market and stop fills pay half of it.
+        slippage: What market and stop fills pay beyond that, in quote currency.
+        commission_bps: Fee of every fill, in 1/10,000 of its value.
+        symbol: Whose fills these are, to tell of one that cannot be; empty where that is not known.
+    """
+
+    fill_at: Literal["next_open", "close"] = "next_open"
+    spread: float = 0.0
+    slippage: float = 0.0
+    commission_bps: float = 0.0
+    symbol: str = ""
+
+    def __post_init__(self) -> None:
+        if not (self.spread >= 0 and self.slippage >= 0 and self.commission_bps >= 0):
+            raise ValueError(f"spread, slippage and commission_bps must not be negative: {self}")
+
+    def taken(self, side: Side, price: float) -> float:
+        """Return what a market or stop order gets when the candle shows `price`."""
+        return price + side.sign * (self.spread / 2 + self.slippage)
+
+    def fee(self, units: float, price: float) -> float:
+        return units * price * self.commission_bps / 10_000
+
+
+class Resting(Struct, frozen=True):
+    """An order that waits: a market order for its candle, a protective order for its price.
+
+    Attributes:
+        units: Positive. A protective order closes all that is open when it fills, whatever it was placed with.
+        price: Price of a stop or target; of a market order the close that was decided on.
+        decided_ms: The first open time at which it may fill, milliseconds since the epoch, UTC.
+        stop_loss: Stop that an entry brings; None for none.
+        take_profit: Target that an entry brings; None for none.
+    """
+
+    client_order_id: str
+    leg: Leg
+    side: Side
+    units: float
+    price: float
+    decided_ms: int
+    stop_loss: float | None = None
+    take_profit: float | None = None
+
+    @property
+    def is_market(self) -> bool:
+        return self.leg not in PROTECTIVE_LEGS
+
+    @classmethod
+    def of(cls, request: OrderRequest) -> "Resting":
+        return cls(
+            request.client_order_id,
+            request.leg,
+            request.side,
+            request.units,
+            request.reference_price,
+            request.decided_ms,
+            request.stop_loss,
+            request.take_profit,
+        )
+
+
+class Book(Struct, frozen=True):
+    """What one strategy has on one symbol.
+
+    Attributes:
+        units: Positive when long, negative when short, 0.0 when flat.
+        average_price: Of the open units, in quote currency; 0.0 when flat.
+        acted_ms: Open time of the last candle that changed this book. Only later candles may change it again, so one
+            shown twice, or an old one shown late, does nothing, and one that changes nothing need not be remembered.
+        orders: Those that wait, in the order sent; at most one stop and one target: the fill of one cancels the other.
+    """
+
+    units: float = 0.0
+    average_price: float = 0.0
+    acted_ms: int = -1
+    orders: tuple[Resting, ...] = ()
+
+
+class Execution(Struct, frozen=True):
+    """One fill: `units` positive, `price` after spread and slippage, `fee` not negative, `market_ms` as in `Fill`."""
+
+    client_order_id: str
+    leg: Leg
+    side: Side
+    units: float
+    price: float
+    fee: float
+    market_ms: int
+
+
+class Change(Struct, frozen=True):
+    """A book afterwards, and what happened to it.
+
+    Attributes:
+        executions: In the order in which they happened.
+        placed: Protective orders that came with an entry, those filled or canceled in the same moment too.
+        settled: Each order that waits no more, FILLED or CANCELED, with the units that were filled.
+    """
+
+    book: Book
+    executions: tuple[Execution, ...] = ()
+    placed: tuple[Resting, ...] = ()
+    settled: tuple[tuple[str, OrderState, float], ...] = ()
+
+
+class Moved(Struct, frozen=True):
+    """A book whose stop was moved, or placed, and the stop."""
+
+    book: Book
+    stop: Resting
+
+
+def on_bar(book: Book, bar: Bar, terms: FillTerms) -> Change | None:
+    """Let one candle act on a book; None when it changes nothing.
+
+    Raises:
+        Broken: A fill would have a price that is NaN or not positive.
+    """
+    if not book.orders or bar.open_ms <= book.acted_ms:
+        return None
+    moment = _Moment.of(book)
+    for order in book.orders:
+        if order.is_market and order.decided_ms <= bar.open_ms:
+            _fill_market(moment, order, bar.open, bar.open_ms, terms)
+    _hit_protection(moment, bar, terms)
+    return moment.change(bar.open_ms) if moment.settled else None
+
+
+def next_change(book: Book, candles: Candles, first: int = 0) -> int:
+    """Return the place of the first candle from place `first` on that may change a book; `len(candles)` for none.
+
+    `on_bar` changes nothing at the candles that are passed over.
+    """
+    open_ms, place = candles.open_ms, len(candles)
+    if not book.orders or first == place:
+        return place
+    if open_ms[first] <= book.acted_ms:
+        first = int(open_ms.searchsorted(book.acted_ms, side="right"))
+        if first == place:
+            return place
+    reached_above, reached_below = math.inf, -math.inf
+    for order in book.orders:
+        leg = order.leg
+        if leg not in PROTECTIVE_LEGS:
+            if order.decided_ms <= open_ms[first]:
+                return first
+            place = min(place, int(open_ms.searchsorted(order.decided_ms)))
+        elif (order.side is Side.BUY) == (leg is Leg.STOP_LOSS):
+            reached_above = min(reached_above, order.price)
+        else:
+            reached_below = max(reached_below, order.price)
+    for begin in range(first, place, _LOOKED_AT):
+        at = _first_touch(candles.values[begin : min(begin + _LOOKED_AT, place)], reached_above, reached_below)
+        if at >= 0:
+            return begin + at
+    return place
+
+
+def _first_touch(prices: NDArray[np.float64], above: float, below: float) -> int:
+    """Return the first row whose high is at or above one price, or its low at or below the other; -1 for none."""
+    if above == math.inf:
+        is_touched = prices[:, LOW] <= below
+    else:
+        is_touched = prices[:, HIGH] >= above
+        if below > -math.inf:
+            is_touched |= prices[:, LOW] <= below
+    at = int(is_touched.argmax())
+    return at if is_touched[at] else -1
+
+
+def at_close(book: Book, order: Resting, terms: FillTerms) -> Change:
+    """Fill a market order at the close of the candle that was decided on; only later candles may hit what it places.
+
+    Raises:
+        Broken: The fill would have a price that is NaN or not positive.
+    """
+    market_ms = order.decided_ms - 1
+    moment = _Moment.of(book)
+    _fill_market(moment, order, order.price, market_ms, terms)
+    return moment.change(max(book.acted_ms, market_ms))
+
+
+def move_stop(book: Book, entry_id: str, stop_loss: float, open_ms: int) -> Moved | None:
+    """Let the stop of an entry rest at another price, or place its first one; None when it rests there already.
+
+    Candles up to the one that opened at `open_ms` change the book no more.
+
+    Raises:
+        Rejected: Nothing is open, or the stop of another entry protects it.
+    """
+    identity = protective_order_id(entry_id, Leg.STOP_LOSS)
+    stops = [order for order in book.orders if order.leg is Leg.STOP_LOSS]
+    if not book.units or any(order.client_order_id != identity for order in stops):
+        raise Rejected("stop_loss", f"entry {entry_id} has no open position whose stop could be moved")
+    if stops and stops[0].price == stop_loss:
+        return None
+    acted_ms = max(book.acted_ms, open_ms)
+    if stops:
+        stop = replace(stops[0], price=stop_loss)
+        orders = tuple(stop if order is stops[0] else order for order in book.orders)
+    else:
+        side = Side.SELL if book.units > 0 else Side.BUY
+        stop = Resting(identity, Leg.STOP_LOSS, side, abs(book.units), stop_loss, open_ms)
+        orders = (*book.orders, stop)
+    return Moved(Book(book.units, book.average_price, acted_ms, orders), stop)
+
+
+class _Moment(Struct):
+    """A book while something happens to it; the fields are those of `Book` and `Change`."""
+
+    units: float
+    average_price: float
+    orders: list[Resting]
+    executions: list[Execution] = []
+    placed: list[Resting] = []
+    settled: list[tuple[str, OrderState, float]] = []
+
+    @classmethod
+    def of(cls, book: Book) -> "_Moment":
+        return cls(book.units, book.average_price, list(book.orders))
+
+    def change(self, acted_ms: int) -> Change:
+        book = Book(self.units, self.average_price, acted_ms, tuple(self.orders))
+        return Change(book, tuple(self.executions), tuple(self.placed), tuple(self.settled))
+
+    def settle(self, order: Resting, state: OrderState, filled_units: float = 0.0) -> None:
+        self.orders = [other for other in self.orders if other.client_order_id != order.client_order_id]
+        self.settled.append((order.client_order_id, state, filled_units))
+
+    def drop_protection(self) -> None:
+        for order in self.orders:
+            if not order.is_market:
+                self.settle(order, OrderState.CANCELED)
+
+
+def _fill_market(moment: _Moment, order: Resting, shown: float, market_ms: int, terms: FillTerms) -> None:
+    before = moment.units
+    units = order.units if order.leg is Leg.ENTRY else _reducible(order, before)
+    if not units:
+        moment.settle(order, OrderState.CANCELED)
+        return
+    _execute(moment, order, units, terms.taken(order.side, shown), market_ms=market_ms, terms=terms)
+    after = moment.units
+    if not after or after * before < 0:
+        moment.drop_protection()
+    if order.leg is Leg.ENTRY and after * order.side.sign > 0:
+        _protect(moment, order, market_ms)
+
+
+def _reducible(order: Resting, held: float) -> float:
+    """Return how much of an exit closes something: it never opens or flips a position."""
+    if held * order.side.sign >= 0:
+        return 0.0
+    return abs(held) if order.units > abs(held) - TOLERANCE else order.units
+
+
+def _hit_protection(moment: _Moment, bar: Bar, terms: FillTerms) -> None:
+    side = 1 if moment.units > 0 else -1
+    stop = target = None
+    for order in moment.orders:
+        if order.leg is Leg.STOP_LOSS:
+            stop = order
+        elif order.leg is Leg.TAKE_PROFIT:
+            target = order
+    worst, best = (bar.low, bar.high) if side > 0 else (bar.high, bar.low)
+    if stop and side * bar.open <= side * stop.price:
+        _close(moment, stop, terms.taken(stop.side, bar.open), bar.open_ms, terms)
+    elif target and side * bar.open >= side * target.price:
+        _close(moment, target, bar.open, bar.open_ms, terms)
+    elif stop and side * worst <= side * stop.price:
+        _close(moment, stop, terms.taken(stop.side, stop.price), bar.open_ms, terms)
+    elif target and side * best >= side * target.price:
+        _close(moment, target, target.price, bar.open_ms, terms)
+
+
+def _close(moment: _Moment, order: Resting, price: float, market_ms: int, terms: FillTerms) -> None:
+    _execute(moment, order, abs(moment.units), price, market_ms=market_ms, terms=terms)
+    moment.drop_protection()
+
+
+def _protect(moment: _Moment, entry: Resting, market_ms: int) -> None:
+    """Place what an entry brings, for the whole position; an entry that adds and brings nothing leaves what rests."""
+    prices = ((Leg.STOP_LOSS, entry.stop_loss), (Leg.TAKE_PROFIT, entry.take_profit))
+    placed = [
+        Resting(
+            protective_order_id(entry.client_order_id, leg),
+            leg,
+            entry.side.opposite,
+            abs(moment.units),
+            price,
+            market_ms,
+        )
+        for leg, price in prices
+        if price is not None
+    ]
+    if placed:
+        moment.drop_protection()
+        moment.orders += placed
+        moment.placed += placed
+
+
+def _execute(moment: _Moment, order: Resting, units: float, price: float, *, market_ms: int, terms: FillTerms) -> None:
+    if not 0 < price < float("inf"):
+        raise Broken(_impossible(order, price, market_ms, terms))
+    fee = terms.fee(units, price)
+    moment.executions.append(Execution(order.client_order_id, order.leg, order.side, units, price, fee, market_ms))
+    signed = order.side.sign * units
+    moment.units, moment.average_price = _netted(moment.units, moment.average_price, signed, price)
+    moment.settle(order, OrderState.FILLED, units)
+
+
+def _impossible(order: Resting, price: float, market_ms: int, terms: FillTerms) -> str:
+    """Return what is wrong with a fill at a price that cannot be, and what to change."""
+    cost = terms.spread / 2 + terms.slippage
+    is_taken_off = cost > 0 and math.isfinite(price)
+    remedy = (
+        f"half the spread and the slippage ({cost:g}) are more than the price: lower venue.spread or venue.slippage"
+        if is_taken_off
+        else "correct the candle"
+    )
+    whose = f"{terms.symbol}: " if terms.symbol else ""
+    at = f"in the candle at {format_time(market_ms)}"
+    return f"{whose}order {order.client_order_id} would fill at {price:,.2f} {at}: {remedy}"
+
+
+def _netted(held: float, average_price: float, signed: float, price: float) -> tuple[float, float]:
+    """Return units and average price after `signed` more units at `price`."""
+    units = held + signed
+    if is_zero(units):
+        return 0.0, 0.0
+    if held * signed >= 0:
+        return units, (held * average_price + signed * price) / units
+    return units, average_price if units * held > 0 else price

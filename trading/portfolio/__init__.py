@@ -1,0 +1,1 @@
+"""Positions, closed trades, drawdown."""

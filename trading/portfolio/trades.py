@@ -1,0 +1,84 @@
+"""Closed trades: what a position brought in between two moments at which nothing was held."""
+
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from trading.orders.orders import Fill, Leg, Side
+from trading.tolerance import is_zero
+
+
+class ClosedTrade(Struct, frozen=True):
+    """A position that was opened and closed.
+
+    Attributes:
+        side: Of its entry.
+        leg: Of the fill that closed it.
+        closed_ms: Market time of that fill: the open time of its candle, milliseconds since the epoch, UTC.
+        profit: Realised, after fees, in quote currency.
+        cost: Value of what was closed, at the prices paid for it, in quote currency.
+    """
+
+    symbol: str
+    strategy: str
+    side: Side
+    leg: Leg
+    closed_ms: int
+    profit: float
+    cost: float
+
+    @property
+    def profit_ratio(self) -> float:
+        """Profit as a part of the cost, 0.01 for 1 %."""
+        return self.profit / self.cost if self.cost > 0 else 0.0
+
+    @property
+    def is_stopped(self) -> bool:
+        return self.leg is Leg.STOP_LOSS
+
+
+TradesSince = Callable[[int, str | None], Sequence[ClosedTrade]]
+"""Takes a market time in ms and a symbol, None for all; returns the trades closed after it, in the order of closing."""
+
+
+def no_trades(since_ms: int, symbol: str | None) -> Sequence[ClosedTrade]:
+    """Return none: of a view that was not read from a ledger."""
+    return ()
+
+
+def in_order(trades: list[ClosedTrade]) -> list[ClosedTrade]:
+    """Return trades by the time at which they were closed, the same from any ledger."""
+    return sorted(trades, key=lambda one: (one.closed_ms, one.symbol, one.strategy))
+
+
+class TradeFold:
+    """Makes trades of the fills of one strategy on one symbol, in the order of their sequence.
+
+    Args:
+        units: Held before the first fill; what was paid for it follows from what its exits realise.
+    """
+
+    def __init__(self, units: float = 0.0) -> None:
+        self._units = 0.0 if is_zero(units) else units
+        self._profit = self._cost = 0.0
+
+    def add(self, fill: Fill, realised: float) -> ClosedTrade | None:
+        """Take a fill and what it realised, and return the trade that it closed.
+
+        A fill that turns the position closes a trade and opens the next; its fee counts for the closed one.
+        """
+        signed, held = fill.side.sign * fill.units, self._units
+        self._profit += realised
+        left = held + signed
+        self._units = 0.0 if is_zero(left) else left
+        if held * signed >= 0:
+            return None
+        closed = min(abs(signed), abs(held))
+        gained = realised + fill.fee
+        self._cost += closed * fill.price - (gained if held > 0 else -gained)
+        if self._units * held > 0:
+            return None
+        side = Side.BUY if held > 0 else Side.SELL
+        trade = ClosedTrade(fill.symbol, fill.strategy, side, fill.leg, fill.market_ms, self._profit, self._cost)
+        self._profit = self._cost = 0.0
+        return trade

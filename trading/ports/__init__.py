@@ -1,0 +1,1 @@
+"""Interfaces to the outside world; `adapters/` implements each."""

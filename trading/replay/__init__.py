@@ -1,6 +1,0 @@
-"""History through the same services as life: the order of events, and what came of them."""
-
-from trading.replay.merge import Feed, play
-from trading.replay.result import Decision, Equity, Order, Replay, Trade
-
-__all__ = ["Decision", "Equity", "Feed", "Order", "Replay", "Trade", "play"]

@@ -1,7 +1,0 @@
-"""What a replay is worth: metrics, tables, and curves thin enough to draw."""
-
-from trading.report.drawdown import Drawdown, drawdown_of
-from trading.report.report import Report, report_of
-from trading.report.statistics import Statistics, statistics_of
-
-__all__ = ["Drawdown", "Report", "Statistics", "drawdown_of", "report_of", "statistics_of"]

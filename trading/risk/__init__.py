@@ -1,0 +1,1 @@
+"""Signal filters, entry rules, sizing, limits, protections, stop rules, and the decision."""

@@ -1,0 +1,302 @@
+"""Protections: what keeps a symbol from entering for a while after an exit, or after losses.
+
+Names, keys and meaning are those of freqtrade. All time is market time: a trade counts as closed at the open time of
+the candle in which it was filled, and an entry as asked for at the open time of its signal's candle. So a stop of
+two candles refuses the signals of two candles, the one with the exit counted. A trade in a longer candle than the one
+that is asked about counts as closed with the last of those within it: before that nobody knew.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from trading.orders.orders import Side
+from trading.portfolio.trades import ClosedTrade, TradesSince, in_order
+from trading.structs import replace
+from trading.tolerance import FRACTION_TOLERANCE
+
+_MINUTE_MS = 60_000
+_Count = Annotated[int, Field(strict=True, ge=1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An entry that protections are asked about.
+
+    Attributes:
+        open_ms: Open time of its signal's candle, milliseconds since the epoch, UTC.
+        candle_ms: Length of that candle.
+        whose: The symbol whose trades alone count; None where those of all symbols do.
+    """
+
+    symbol: str
+    side: Side
+    open_ms: int
+    candle_ms: int
+    whose: str | None = None
+
+
+class _Protection(BaseModel):
+    """What all protections share; times are given in candles of the symbol, or in minutes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    stop_duration_candles: _Count | None = Field(
+        default=None, description="Candles of the symbol during which it does not enter, that of the exit counted."
+    )
+    stop_duration: _Count | None = Field(
+        default=None, description="The same in minutes of market time; give one of the two."
+    )
+
+    @model_validator(mode="after")
+    def _has_one_unit(self) -> Self:
+        self._one_of("stop_duration_candles", "stop_duration")
+        return self
+
+    def _one_of(self, candles: str, minutes: str) -> None:
+        given = [name for name in (candles, minutes) if getattr(self, name) is not None]
+        if len(given) != 1:
+            found = "both are given" if given else "neither is given"
+            raise ValueError(f"{found}: give {candles}, or {minutes} in minutes")
+
+    @property
+    def is_limit(self) -> bool:
+        """Whether it limits losses, so that its refusal is a breach."""
+        return True
+
+    def stop_ms(self, candle_ms: int) -> int:
+        return _length_ms(self.stop_duration_candles, self.stop_duration, candle_ms)
+
+
+class CooldownPeriod(_Protection):
+    """No entry of a symbol for a while after its own exit."""
+
+    method: Literal["CooldownPeriod"] = Field(description="CooldownPeriod: after an exit of the symbol.")
+
+    @property
+    def rule(self) -> str:
+        return "cooldown_period"
+
+    @property
+    def is_limit(self) -> bool:
+        return False
+
+    def judged(self, asked: Asked, trades_since: TradesSince) -> tuple[bool, str]:
+        """Return whether it lets an entry pass, and why."""
+        stop_ms = self.stop_ms(asked.candle_ms)
+        trades = _known(asked, trades_since, asked.open_ms - stop_ms, asked.symbol)
+        if not trades:
+            return True, f"no exit of {asked.symbol} within {_told(stop_ms, asked)}"
+        left_ms = trades[-1].closed_ms + stop_ms - asked.open_ms
+        return False, f"{asked.symbol} was closed {_ago(trades[-1], asked)}: no entry for {_told(left_ms, asked)} yet"
+
+
+class _LookingBack(_Protection, ABC):
+    """What those share that count closed trades of a while."""
+
+    lookback_period_candles: _Count | None = Field(
+        default=None, description="Candles of the symbol whose closed trades count."
+    )
+    lookback_period: _Count | None = Field(
+        default=None, description="The same in minutes of market time; give one of the two."
+    )
+    trade_limit: _Count = Field(default=1, description="Trades that it takes at least.")
+
+    @model_validator(mode="after")
+    def _has_one_unit_of_both(self) -> Self:
+        self._one_of("lookback_period_candles", "lookback_period")
+        return self
+
+    def lookback_ms(self, candle_ms: int) -> int:
+        return _length_ms(self.lookback_period_candles, self.lookback_period, candle_ms)
+
+    def judged(self, asked: Asked, trades_since: TradesSince) -> tuple[bool, str]:
+        """Return whether it lets an entry pass, and why.
+
+        Each exit is a moment at which it could begin to hold; so the answer depends on the trades alone.
+        """
+        stop_ms, back_ms = self.stop_ms(asked.candle_ms), self.lookback_ms(asked.candle_ms)
+        whose = self.whose(asked)
+        trades = _known(asked, trades_since, asked.open_ms - stop_ms - back_ms, whose)
+        counted = [one for one in trades if self.counts(one, asked)]
+        for at in range(len(counted) - 1, -1, -1):
+            last = counted[at]
+            if asked.open_ms >= last.closed_ms + stop_ms:
+                break
+            seen = [one for one in counted[: at + 1] if one.closed_ms > last.closed_ms - back_ms]
+            if len(seen) >= self.trade_limit and self.strikes(seen):
+                left_ms = last.closed_ms + stop_ms - asked.open_ms
+                found = f"{self.words(seen)} of {whose or 'all symbols'} within {_told(back_ms, asked)}"
+                return False, f"{found}, the last {_ago(last, asked)}: no entry for {_told(left_ms, asked)} yet"
+        recent = [one for one in counted if one.closed_ms > asked.open_ms - back_ms]
+        return True, f"{self.words(recent)} of {whose or 'all symbols'} within {_told(back_ms, asked)}, {self.bound}"
+
+    def whose(self, asked: Asked) -> str | None:
+        return asked.whose
+
+    def counts(self, trade: ClosedTrade, asked: Asked) -> bool:
+        return True
+
+    @abstractmethod
+    def strikes(self, seen: Sequence[ClosedTrade]) -> bool:
+        """Return whether trades of one look back, as many as it takes, keep entries away."""
+
+    @abstractmethod
+    def words(self, seen: Sequence[ClosedTrade]) -> str:
+        """Return what was counted of them, in words."""
+
+    @property
+    @abstractmethod
+    def bound(self) -> str:
+        """What it takes, in words."""
+
+
+class StoplossGuard(_LookingBack):
+    """No entry for a while after so many stop losses: of all symbols, or of this one."""
+
+    method: Literal["StoplossGuard"] = Field(description="StoplossGuard: after a number of stop losses.")
+    trade_limit: _Count = Field(default=10, description="Stop losses that it takes.")
+    only_per_pair: bool = Field(
+        default=False, description="Count those of the symbol alone; always so in a symbol's own list."
+    )
+    only_per_side: bool = Field(default=False, description="Count those of the entry's own side alone, long or short.")
+    required_profit: float = Field(
+        default=0.0, description="Stop losses with a profit below it count, as a fraction of what was paid."
+    )
+
+    @property
+    def rule(self) -> str:
+        return "stoploss_guard"
+
+    @property
+    def bound(self) -> str:
+        return f"it takes {self.trade_limit}"
+
+    def whose(self, asked: Asked) -> str | None:
+        return asked.symbol if self.only_per_pair else asked.whose
+
+    def counts(self, trade: ClosedTrade, asked: Asked) -> bool:
+        is_counted = trade.is_stopped and trade.profit_ratio < self.required_profit
+        return is_counted and (not self.only_per_side or trade.side is asked.side)
+
+    def strikes(self, seen: Sequence[ClosedTrade]) -> bool:
+        return True
+
+    def words(self, seen: Sequence[ClosedTrade]) -> str:
+        return f"{len(seen)} stop losses"
+
+
+class LowProfitPairs(_LookingBack):
+    """No entry of a symbol for a while after trades that together brought too little."""
+
+    method: Literal["LowProfitPairs"] = Field(description="LowProfitPairs: after trades of the symbol without profit.")
+    required_profit: float = Field(
+        default=0.0, description="Sum of the profits that its trades need, each as a fraction of what was paid."
+    )
+    only_per_side: bool = Field(default=False, description="Count those of the entry's own side alone, long or short.")
+
+    @property
+    def rule(self) -> str:
+        return "low_profit_pairs"
+
+    @property
+    def bound(self) -> str:
+        return f"{self.required_profit:.2%} are needed after {self.trade_limit}"
+
+    def whose(self, asked: Asked) -> str | None:
+        return asked.symbol
+
+    def counts(self, trade: ClosedTrade, asked: Asked) -> bool:
+        return not self.only_per_side or trade.side is asked.side
+
+    def strikes(self, seen: Sequence[ClosedTrade]) -> bool:
+        return _profit(seen) < self.required_profit - FRACTION_TOLERANCE
+
+    def words(self, seen: Sequence[ClosedTrade]) -> str:
+        return f"{_profit(seen):+.2%} with {len(seen)} trades"
+
+
+class MaxDrawdown(_LookingBack):
+    """No entry for a while after trades whose profits fell too far from their highest sum."""
+
+    method: Literal["MaxDrawdown"] = Field(description="MaxDrawdown: after trades that lost much in a row.")
+    max_allowed_drawdown: float = Field(
+        default=0.0,
+        ge=0,
+        description="Largest fall of the summed profits from their highest, each as a fraction of what was paid.",
+    )
+
+    @property
+    def rule(self) -> str:
+        return "max_drawdown_protection"
+
+    @property
+    def bound(self) -> str:
+        return f"allowed are {self.max_allowed_drawdown:.2%} after {self.trade_limit}"
+
+    def strikes(self, seen: Sequence[ClosedTrade]) -> bool:
+        return _fallen(seen) > self.max_allowed_drawdown + FRACTION_TOLERANCE
+
+    def words(self, seen: Sequence[ClosedTrade]) -> str:
+        return f"a fall by {_fallen(seen):.2%} in {len(seen)} trades"
+
+
+Protection = Annotated[CooldownPeriod | StoplossGuard | LowProfitPairs | MaxDrawdown, Field(discriminator="method")]
+
+
+def when_known(trades_since: TradesSince, lengths_ms: Mapping[str, int], candle_ms: int) -> TradesSince:
+    """Return `trades_since` with trades in longer candles than the asking symbol's dated when such a candle closes.
+
+    Those are dated so that are dated by their candle's open; a time within a minute is that of the fill itself.
+
+    Args:
+        lengths_ms: Of the candles of each symbol.
+        candle_ms: Length of a candle of the symbol that asks.
+    """
+    longest_ms = max(lengths_ms.values(), default=candle_ms) - candle_ms
+    if longest_ms <= 0:
+        return trades_since
+
+    def since(since_ms: int, symbol: str | None) -> Sequence[ClosedTrade]:
+        dated = (known(one) for one in trades_since(since_ms - longest_ms, symbol))
+        return [one for one in dated if one.closed_ms > since_ms]
+
+    def known(trade: ClosedTrade) -> ClosedTrade:
+        later_ms = lengths_ms.get(trade.symbol, candle_ms) - candle_ms
+        if later_ms <= 0 or trade.closed_ms % _MINUTE_MS:
+            return trade
+        return replace(trade, closed_ms=trade.closed_ms + later_ms)
+
+    return since
+
+
+def _known(asked: Asked, trades_since: TradesSince, since_ms: int, symbol: str | None) -> list[ClosedTrade]:
+    """Return the trades closed after `since_ms`, and not after the candle that is asked about."""
+    return in_order([one for one in trades_since(since_ms, symbol) if one.closed_ms < asked.open_ms + asked.candle_ms])
+
+
+def _profit(trades: Sequence[ClosedTrade]) -> float:
+    return sum(one.profit_ratio for one in trades)
+
+
+def _fallen(trades: Sequence[ClosedTrade]) -> float:
+    sums = list(accumulate((one.profit_ratio for one in trades), initial=0.0))
+    return max((high - now for high, now in zip(accumulate(sums, max), sums, strict=True)), default=0.0)
+
+
+def _length_ms(candles: int | None, minutes: int | None, candle_ms: int) -> int:
+    return candles * candle_ms if candles is not None else (minutes or 0) * _MINUTE_MS
+
+
+def _told(length_ms: int, asked: Asked) -> str:
+    candles = length_ms / asked.candle_ms
+    return f"{candles:g} candle{'' if candles == 1 else 's'}"
+
+
+def _ago(trade: ClosedTrade, asked: Asked) -> str:
+    ago_ms = asked.open_ms - trade.closed_ms
+    return f"{_told(ago_ms, asked)} ago" if ago_ms > 0 else "in this candle"

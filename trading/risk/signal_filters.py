@@ -1,0 +1,182 @@
+"""Entry validation: which signals may go on to the risk rules. Exits are never refused here."""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+from pydantic import BaseModel, ConfigDict, Field
+
+from trading.errors import Rejected
+from trading.events.messages import Regime, Signal, SignalSide
+from trading.formatting import format_price
+from trading.market.candles import timeframe_ms
+from trading.market.sessions import EntryHours, Session
+from trading.risk.verdict import Check
+
+
+class EntryRules(BaseModel):
+    """What an entry must fulfil before its risk is looked at."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    max_signal_age_s: float = Field(
+        gt=0, description="Seconds from the close of the signal's candle after which it is too old to enter on."
+    )
+    allowed_regimes: frozenset[Regime] | None = Field(
+        default=None, min_length=1, description="Regimes in which entries are allowed; all of them if absent."
+    )
+    session: Session = Field(default=Session(), description="Hours in which the market is open.")
+    entry_hours: EntryHours | None = Field(
+        default=None, description="Hours in which entries are allowed on top of that; all of them if absent."
+    )
+
+
+def refusal(
+    signal: Signal, rules: EntryRules, *, timeframe: str, as_of_ms: int, regime: Regime = Regime.UNKNOWN
+) -> Rejected | None:
+    """Return why a signal must not be followed, None when it may be.
+
+    Args:
+        signal: One that asks to close is never refused: it ends a risk.
+        as_of_ms: Market time at which the source answered, milliseconds since the epoch, UTC.
+        regime: At the candle of the signal.
+    """
+    if signal.side is SignalSide.CLOSE:
+        return None
+    entry = _Entry(signal, rules, signal.open_ms + timeframe_ms(timeframe), as_of_ms, regime)
+    return next((refused for rule in ENTRY_RULES if (refused := rule.refused(entry)) is not None), None)
+
+
+def checks(
+    signal: Signal, rules: EntryRules, *, timeframe: str, as_of_ms: int, regime: Regime = Regime.UNKNOWN
+) -> list[Check]:
+    """Check every rule, as `refusal` does up to the first that is against it; none for a signal that asks to close."""
+    if signal.side is SignalSide.CLOSE:
+        return []
+    entry = _Entry(signal, rules, signal.open_ms + timeframe_ms(timeframe), as_of_ms, regime)
+    return [_check(rule, entry) for rule in ENTRY_RULES]
+
+
+def _check(rule: "EntryRule", entry: "_Entry") -> Check:
+    refused = rule.refused(entry)
+    if refused is not None:
+        return Check(refused.rule, is_met=False, reason=refused.reason)
+    return Check(rule.name, is_met=True, reason=rule.met(entry))
+
+
+class _Entry(Struct, frozen=True):
+    """A signal that asks to enter, and what the rules know of it.
+
+    Attributes:
+        closed_ms: Close time of its candle, milliseconds since the epoch, UTC.
+    """
+
+    signal: Signal
+    rules: EntryRules
+    closed_ms: int
+    as_of_ms: int
+    regime: Regime
+
+    @property
+    def age_s(self) -> float:
+        return (self.as_of_ms - self.closed_ms) / 1000
+
+
+class EntryRule(Struct, frozen=True):
+    """One rule of an entry.
+
+    Attributes:
+        name: Of its check where it is met; a refusal names what was found, e.g. `target_side`.
+        refused: Returns why a signal must not be followed.
+        met: Returns why it may be.
+    """
+
+    name: str
+    refused: Callable[[_Entry], Rejected | None]
+    met: Callable[[_Entry], str]
+
+
+def _too_old(entry: _Entry) -> Rejected | None:
+    most_s = entry.rules.max_signal_age_s
+    return None if entry.age_s <= most_s else Rejected("max_signal_age", _age(entry))
+
+
+def _age(entry: _Entry) -> str:
+    return f"the candle closed {entry.age_s:g} s ago, allowed are {entry.rules.max_signal_age_s:g} s"
+
+
+def _wrong_prices(entry: _Entry) -> Rejected | None:
+    signal = entry.signal
+    stop, target, price = signal.stop_loss, signal.take_profit, signal.price
+    sign = 1 if signal.side is SignalSide.BUY else -1
+    if stop is not None and stop == price:
+        return Rejected("stop_distance", f"the stop {format_price(stop)} is at the price itself")
+    if stop is not None and (price - stop) * sign < 0:
+        where = f"the stop {format_price(stop)} of a {signal.side} is {_side(sign)} the price {format_price(price)}"
+        return Rejected("stop_side", where)
+    if target is not None and (target - price) * sign <= 0:
+        where = (
+            f"the target {format_price(target)} of a {signal.side} is not {_side(sign)} the price {format_price(price)}"
+        )
+        return Rejected("target_side", where)
+    return None
+
+
+def _prices(entry: _Entry) -> str:
+    signal = entry.signal
+    price, stop, target = (format_price(one) for one in (signal.price, signal.stop_loss, signal.take_profit))
+    return f"{signal.side} at {price}, stop {stop}, target {target}"
+
+
+def _side(sign: int) -> str:
+    return "above" if sign > 0 else "below"
+
+
+def _closed_market(entry: _Entry) -> Rejected | None:
+    session, closed_ms = entry.rules.session, entry.closed_ms
+    try:
+        is_open = session.is_open(closed_ms)
+    except Rejected as unknown:
+        return unknown
+    if is_open:
+        return None
+    return Rejected("session", f"the market is closed when the candle ends ({closed_ms} ms); open are {session.hours}")
+
+
+def _session(entry: _Entry) -> str:
+    return f"the market is open; it is {entry.rules.session.hours}"
+
+
+def _outside_hours(entry: _Entry) -> Rejected | None:
+    hours, closed_ms = entry.rules.entry_hours, entry.closed_ms
+    if hours is None or hours.holds(closed_ms):
+        return None
+    return Rejected("entry_hours", f"the candle ends outside of the hours of entries ({closed_ms} ms): {hours.told}")
+
+
+def _hours(entry: _Entry) -> str:
+    hours = entry.rules.entry_hours
+    if hours is None:
+        return "entries are allowed at all hours of the market"
+    return f"the candle ends within the hours of entries: {hours.told}"
+
+
+def _wrong_regime(entry: _Entry) -> Rejected | None:
+    regime, allowed = entry.regime, entry.rules.allowed_regimes
+    if allowed is None or regime in allowed:
+        return None
+    return Rejected("regime", f"the market is {regime}, entries are allowed when it is {' or '.join(sorted(allowed))}")
+
+
+def _regime(entry: _Entry) -> str:
+    allowed = entry.rules.allowed_regimes
+    return f"the market is {entry.regime}, allowed is {' or '.join(sorted(allowed)) if allowed else 'any'}"
+
+
+ENTRY_RULES = (
+    EntryRule("max_signal_age", _too_old, _age),
+    EntryRule("stop_side", _wrong_prices, _prices),
+    EntryRule("session", _closed_market, _session),
+    EntryRule("entry_hours", _outside_hours, _hours),
+    EntryRule("regime", _wrong_regime, _regime),
+)
+"""The rules in the order in which they are checked: a live run up to the first refusal, `explain` all of them."""

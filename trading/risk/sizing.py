@@ -1,0 +1,92 @@
+"""Sizing: how many units an entry buys or sells, and at which prices its stop and target may rest at the venue."""
+
+from decimal import Context, Decimal
+from functools import lru_cache
+
+from msgspec import Struct
+
+from trading.events.messages import Signal, SignalSide
+from trading.risk.limits import RiskLimits
+
+_EXACT = Context(prec=700)
+"""Digits enough for any two floats, so that no size ends in an error of arithmetic."""
+
+
+class Levels(Struct):
+    """Prices of an entry, in quote currency, rounded to the tick.
+
+    Attributes:
+        sign: 1 for a long entry, -1 for a short one.
+    """
+
+    price: float
+    sign: int
+    stop_loss: float | None
+    take_profit: float | None
+
+    @property
+    def stop_distance(self) -> float:
+        """Distance from the price to the stop, 0.0 without a stop."""
+        return 0.0 if self.stop_loss is None else abs(self.price - self.stop_loss)
+
+    @property
+    def target_distance(self) -> float:
+        return 0.0 if self.take_profit is None else abs(self.take_profit - self.price)
+
+    @property
+    def is_stop_gone(self) -> bool:
+        """Whether rounding has led the stop to the price or past it: it would end the position at once."""
+        return self.stop_loss is not None and (self.price - self.stop_loss) * self.sign <= 0
+
+    @property
+    def is_target_gone(self) -> bool:
+        return self.take_profit is not None and (self.take_profit - self.price) * self.sign <= 0
+
+
+def levels_of(signal: Signal, tick_size: float | None) -> Levels:
+    """Return the prices of an entry: stop and target towards the entry, so never more risk than was asked for."""
+    sign = -1 if signal.side is SignalSide.SELL else 1
+    stop, target = signal.stop_loss, signal.take_profit
+    if tick_size is not None:
+        stop = None if stop is None else in_ticks(stop, tick_size, upwards=sign > 0)
+        target = None if target is None else in_ticks(target, tick_size, upwards=sign < 0)
+    return Levels(signal.price, sign, stop, target)
+
+
+def size(signal: Signal, levels: Levels, limits: RiskLimits, balance: float) -> float:
+    """Return the units of an entry, rounded down to the step; 0.0 or less than the venue takes where there are none.
+
+    Args:
+        levels: Has a stop away from the price where the size follows from the risk.
+        balance: Of the account, in quote currency.
+    """
+    if signal.size_units is not None:
+        wanted = signal.size_units
+    elif limits.sizing == "risk_fraction":
+        wanted = balance * (limits.risk_fraction or 0.0) / levels.stop_distance
+    elif limits.sizing == "fixed_notional":
+        wanted = (limits.notional or 0.0) / signal.price
+    else:
+        wanted = limits.units or 0.0
+    return round_down(max(0.0, min(wanted, limits.max_units or wanted)), limits.unit_step)
+
+
+@lru_cache(maxsize=1024)
+def round_down(units: float, step: float) -> float:
+    """Return the largest whole multiple of `step` that is not above `units`, in decimals: 0.3 by 0.1 is 0.3."""
+    exact_step = Decimal(str(step))
+    return float(_EXACT.multiply(_EXACT.divide_int(Decimal(str(units)), exact_step), exact_step))
+
+
+def round_up(units: float, step: float) -> float:
+    """Return the smallest whole multiple of `step` that is not below `units`, in decimals."""
+    exact, exact_step = Decimal(str(units)), Decimal(str(step))
+    whole = _EXACT.divide_int(exact, exact_step)
+    if _EXACT.multiply(whole, exact_step) < exact:
+        whole += 1
+    return float(_EXACT.multiply(whole, exact_step))
+
+
+def in_ticks(price: float, tick_size: float, *, upwards: bool) -> float:
+    """Return the tick at a price, or the next one in a direction."""
+    return round_up(price, tick_size) if upwards else round_down(price, tick_size)

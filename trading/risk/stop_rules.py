@@ -1,0 +1,92 @@
+"""Where a position's stop may be moved to: rules that the ledger asks under its lock, and what explains a stop."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from trading.formatting import format_price
+from trading.lifecycle import DesiredState
+from trading.orders.orders import Leg, OpenOrder, protective_order_id
+from trading.portfolio.positions import Position, StopMove
+from trading.tolerance import is_close
+from trading.trading_state import describe, permissions
+
+
+@dataclass(frozen=True, slots=True)
+class EntryStop:
+    """The entry that opened a position, and the stop that it came with: so much risk was judged; None for none."""
+
+    entry_id: str
+    stop_loss: float | None
+
+
+def why_not_moved(
+    position: Position, stop_loss: float, entry: EntryStop | None, *, desired: DesiredState, halted: str | None
+) -> str:
+    """Return why a stop must stay where it is; empty when it may be moved.
+
+    It goes on while a symbol is paused or quarantined, as a close does, and ends where that ends.
+
+    Args:
+        entry: None where the position was not opened by an order of ours.
+        halted: Why a person must look first; None for nothing.
+    """
+    if not 0 < stop_loss < math.inf:
+        return f"a stop must be a positive price, not {stop_loss}"
+    if why := permissions(desired, halted=halted).why_no_stop_moves:
+        return describe(why, position.symbol)
+    if entry is None:
+        return f"no order of ours opened the {position.units:g} units: what rests under them is not ours to move"
+    side = 1 if position.units > 0 else -1
+    if entry.stop_loss is not None and side * stop_loss < side * entry.stop_loss:
+        came = f"{format_price(entry.stop_loss)}, the stop that the entry came with"
+        return f"{format_price(stop_loss)} is beyond {came}: more would be lost there than was judged"
+    return ""
+
+
+def unsent(position: Position, open_orders: Iterable[OpenOrder], moves: Sequence[StopMove]) -> StopMove | None:
+    """Return the move that explains why the stop of a position rests where it does; None when none does.
+
+    It does when the stop rests, for the whole position, where an earlier move had it, or when the newest move was to
+    place the first one.
+
+    Args:
+        open_orders: What rests at the venue, of the symbol.
+        moves: Those of the symbol's open positions, oldest first.
+    """
+    mine = [move for move in moves if move.strategy == position.strategy]
+    newest = mine[-1] if mine else None
+    if newest is None or newest.after != position.stop_loss:
+        return None
+    identity = protective_order_id(newest.entry_id, Leg.STOP_LOSS)
+    resting = [order for order in open_orders if order.client_order_id == identity]
+    if not resting:
+        return newest if newest.before is None else None
+    places = [price for move in mine for price in (move.before, move.after) if price is not None]
+    is_explained = all(_covers(order, position) and _is_one_of(order.price, places) for order in resting)
+    return newest if is_explained else None
+
+
+def of_strategy(strategy: str, open_orders: Iterable[OpenOrder], whose: Mapping[str, str]) -> list[OpenOrder]:
+    """Return the resting orders that may protect the position of a strategy: those that are not known to be others'.
+
+    Args:
+        whose: Strategies of orders, by `client_order_id`.
+    """
+    return [one for one in open_orders if whose.get(one.client_order_id, strategy) == strategy]
+
+
+def is_protected(position: Position, open_orders: Iterable[OpenOrder]) -> bool:
+    """Return whether an order rests that ends the whole position at its stop; one without a stop needs none."""
+    stop = position.stop_loss
+    return stop is None or any(_covers(order, position) and _is_one_of(order.price, [stop]) for order in open_orders)
+
+
+def _covers(order: OpenOrder, position: Position) -> bool:
+    return (
+        order.price is not None and order.side.sign * position.units < 0 and is_close(order.units, abs(position.units))
+    )
+
+
+def _is_one_of(price: float | None, places: Sequence[float]) -> bool:
+    return price is not None and any(is_close(price, place) for place in places)

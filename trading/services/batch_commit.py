@@ -1,0 +1,55 @@
+"""The end of every chain: decisions, cursor and events of a batch written down together."""
+
+from collections.abc import Sequence
+
+from trading.events.bus import Outbox
+from trading.events.decisions import Decisions
+from trading.events.messages import Message, Regime
+from trading.market.candles import Candles
+from trading.market.feed_health import Shown
+from trading.ports.ledger import Commit, SymbolStore
+
+
+class Chronicle:
+    """Writes what a batch came to into the symbol store, with the events that it caused."""
+
+    def __init__(self, store: SymbolStore, outbox: Outbox, config: str = "") -> None:
+        """Make it.
+
+        Args:
+            config: Short digest of the configuration that decides.
+        """
+        self._store = store
+        self._outbox = outbox
+        self._config = config
+
+    def close(
+        self,
+        message: Message,
+        candles: Candles,
+        decisions: Sequence[Decisions],
+        regimes: Sequence[Regime],
+        *,
+        has_exposure: bool | None = None,
+    ) -> None:
+        """Commit the batch of `message`; on an error the events are kept for the next commit.
+
+        Raises:
+            Transient: The store did not answer; the cursor stays, so the batch comes again.
+        """
+        events = self._outbox.waiting()
+        commit = Commit(
+            message.symbol,
+            message.timeframe,
+            message.after_ms,
+            candles,
+            decisions,
+            regimes,
+            has_exposure,
+            Shown(message.as_of_ms, message.newest_ms, message.is_over),
+            message.desired,
+            message.quarantine,
+            self._config,
+        )
+        self._store.commit(commit, events)
+        self._outbox.forget(len(events))

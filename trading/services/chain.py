@@ -1,0 +1,62 @@
+"""How a chain goes, and how it ends. The four stages in order:
+
+    fetch  --NEW_CANDLE-->  indicators  --INDICATORS_UPDATED-->  strategy  --SIGNAL_GENERATED-->  execute
+
+A stage returns the message for the next one, or an `End` that says why there is none.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from trading.events.decisions import Decisions, describe
+
+
+class EndReason(StrEnum):
+    """Why a chain ended where it did."""
+
+    NO_NEW_CANDLE = "no-new-candle"
+    STOPPED = "stopped"
+    QUARANTINED = "quarantined"
+    SUPERSEDED = "superseded"
+    EXPIRED = "expired"
+    POISONED = "poisoned"
+    RESTARTED = "restarted"
+    DISABLED = "disabled"
+    TOO_FEW_ROWS = "too-few-rows"
+    PAUSED = "paused"
+    NO_SIGNAL = "no-signal"
+    SETTLED = "settled"
+    DECIDED = "decided"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The end of a chain.
+
+    Attributes:
+        more: The source holds further candles: wake the symbol again at once.
+        cursor_ms: Open time of the last candle decided.
+        decisions: Those on that candle.
+    """
+
+    reason: EndReason
+    detail: str = ""
+    more: bool = False
+    cursor_ms: int = 0
+    decisions: Decisions = ()
+
+    def __str__(self) -> str:
+        detail = self.detail or describe(self.decisions)
+        return f"{self.reason}: {detail}" if detail else str(self.reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """What starts a chain: "advance this symbol to now".
+
+    Attributes:
+        expected_ms: The cursor that the sender saw; when another chain moved it since, this one has nothing to do.
+    """
+
+    symbol: str
+    expected_ms: int | None = None

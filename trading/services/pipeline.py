@@ -1,0 +1,100 @@
+"""The four stages of one symbol in one process: what the Celery chain does, as a plain function call."""
+
+from dataclasses import dataclass
+
+from trading.events.bus import LocalBus, Outbox
+from trading.events.decisions import CandleDecision, DecisionKind
+from trading.events.messages import NewCandle, SignalGenerated
+from trading.execution.adoption import Holdings
+from trading.execution.flattening import Flattened
+from trading.execution.reconciliation import Action
+from trading.services.base import Service
+from trading.services.chain import End, Wake
+from trading.services.data_fetching import DataFetchingService
+from trading.services.indicator_calculation import IndicatorCalculationService
+from trading.services.status import ServiceStatus
+from trading.services.strategy_evaluation import StrategyEvaluationService
+from trading.services.trade_execution import TradeExecutionService
+from trading.trading_state import Processing, permissions
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolPipeline:
+    """The services of one symbol, wired to one local bus."""
+
+    symbol: str
+    bus: LocalBus
+    outbox: Outbox
+    fetch: DataFetchingService
+    indicators: IndicatorCalculationService
+    strategy: StrategyEvaluationService
+    execute: TradeExecutionService
+
+    @property
+    def services(self) -> tuple[Service, ...]:  # type: ignore[type-arg]  # each service has message types of its own
+        """The four services in the order of the flow."""
+        return self.fetch, self.indicators, self.strategy, self.execute
+
+    @property
+    def is_healthy(self) -> bool:
+        return all(service.is_healthy for service in self.services)
+
+    def start(self) -> None:
+        for service in self.services:
+            service.start()
+
+    def statuses(self) -> list[ServiceStatus]:
+        return [service.status for service in self.services]
+
+    def advance(self, wake: Wake) -> End:
+        """Run a whole chain, and return how it ended."""
+        fetched = self.begin(wake)
+        if isinstance(fetched, End):
+            return fetched
+        updated = self.indicators.handle(fetched)
+        if isinstance(updated, End):
+            return updated
+        generated = self.strategy.handle(updated)
+        if isinstance(generated, End):
+            return generated
+        return self.execute.handle(generated)
+
+    def begin(self, wake: Wake) -> NewCandle | End:
+        """Run the first stage. Where the symbol is set aside with a position open, see to that, and end there.
+
+        What made the symbol sick may be in the stages between, so they are left out: the venue sees the candles, and
+        its fills are booked. A position that is to be flattened is closed.
+        """
+        fetched = self.fetch.handle(wake)
+        if isinstance(fetched, End):
+            return fetched
+        processing = permissions(fetched.desired, policy=fetched.quarantine).processing
+        if processing is Processing.FULL:
+            return fetched
+        ended = self.protect(fetched)
+        if processing is Processing.FLATTEN:
+            self.flatten("quarantined")
+        return ended
+
+    def protect(self, fetched: NewCandle) -> End:
+        """Show the venue the candles of a symbol that is set aside, and book its fills; nothing is decided."""
+        count = len(fetched.candles)
+        protected = SignalGenerated(
+            **fetched.carried(),
+            signals=[],
+            regimes=[fetched.regime] * count,
+            decisions=[(CandleDecision(DecisionKind.QUARANTINED, policy=fetched.quarantine or ""),)] * count,
+        )
+        return self.execute.handle(protected)
+
+    def reconcile(self) -> list[Action]:
+        """Settle what is not settled and compare ledger and venue; return what was done and what is left."""
+        return self.execute.reconcile(self.fetch.market_ms())
+
+    def holdings(self) -> Holdings:
+        """Return what ledger and venue hold of the symbol, after fills were written down."""
+        return self.execute.holdings(self.fetch.market_ms())
+
+    def flatten(self, reason: str) -> Flattened:
+        """Close all that is open of the symbol, without a signal, and withdraw entries that are on their way."""
+        return self.execute.flatten(reason, self.fetch.market_ms())

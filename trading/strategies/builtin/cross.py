@@ -1,0 +1,54 @@
+"""What strategies share that follow a fast line crossing a slow one."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Self
+
+import pandas as pd
+from pydantic import Field, model_validator
+
+from trading.indicators import Indicator, atr
+from trading.strategies.signal_builder import Signals, crossed_above, crossed_below
+from trading.strategies.strategy import AtrStrategy, columns
+
+
+class CrossStrategy(AtrStrategy):
+    """Base of strategies with a fast and a slow period, the fast one below the slow one."""
+
+    fast: int = Field(default=20, ge=2, le=1000, description="Bars of the fast average.")
+    slow: int = Field(default=50, ge=3, le=2000, description="Bars of the slow average.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.fast >= self.slow:
+            raise ValueError(f"fast is {self.fast} and slow is {self.slow}: fast must be below slow")
+        return self
+
+    def crosses(self, rows: pd.DataFrame, line: str, other: str, *, reason: str) -> Signals:
+        """Buy where column `line` crosses above column `other`, sell where it crosses below.
+
+        Args:
+            reason: Has `{way}` in the place of above or below.
+        """
+        close, moving, still, true_range = columns(rows, "close", line, other, "atr")
+        above, below = (reason.format(way=way) for way in ("above", "below"))
+        return (
+            Signals(len(rows))
+            .buy(crossed_above(moving, still), reason=above, **self.long_exits(close, true_range))
+            .sell(crossed_below(moving, still), reason=below, **self.short_exits(close, true_range))
+        )
+
+
+class AverageCross(CrossStrategy):
+    """Base of strategies that compare two moving averages of one kind."""
+
+    @abstractmethod
+    def average(self, period: int) -> Indicator:
+        """Return the moving average over `period` bars."""
+
+    def indicators(self) -> Mapping[str, Indicator]:
+        return {"fast": self.average(self.fast), "slow": self.average(self.slow), "atr": atr(self.atr_period)}
+
+    def signals(self, rows: pd.DataFrame) -> Signals:
+        name = self.average(self.fast).function
+        return self.crosses(rows, "fast", "slow", reason=f"{name} {self.fast} crossed {{way}} {name} {self.slow}")

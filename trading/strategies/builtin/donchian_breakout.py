@@ -1,0 +1,33 @@
+"""Follow the market where it leaves the range of its last bars."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+from pydantic import Field
+
+from trading.indicators import Indicator, atr, highest, lowest
+from trading.strategies.signal_builder import Signals, crossed_above, crossed_below, previous
+from trading.strategies.strategy import AtrStrategy, columns
+
+
+class DonchianBreakout(AtrStrategy):
+    """Buy when the close leaves the Donchian channel of the bars before it at the top, sell at the bottom.
+
+    Each needs two bars before the one that breaks out: the first close outside counts, not each that follows.
+    """
+
+    period: int = Field(default=20, ge=2, le=2000, description="Bars of the channel.")
+
+    def indicators(self) -> Mapping[str, Indicator]:
+        return {"highest": highest(self.period), "lowest": lowest(self.period), "atr": atr(self.atr_period)}
+
+    def signals(self, rows: pd.DataFrame) -> Signals:
+        close, high, low, atr = columns(rows, "close", "highest", "lowest", "atr")
+        up, down = crossed_above(close, previous(high)), crossed_below(close, previous(low))
+        above = f"close above the highest high of {self.period} bars"
+        below = f"close below the lowest low of {self.period} bars"
+        return (
+            Signals(len(rows))
+            .buy(up, reason=above, **self.long_exits(close, atr))
+            .sell(down, reason=below, **self.short_exits(close, atr))
+        )

@@ -1,0 +1,77 @@
+"""The indicators of all strategies of a symbol: computed together, and given to each as if it were alone."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from trading.indicators import Indicator, NotFinite, compute
+from trading.indicators.rows import IndicatorRows
+from trading.market.candles import Candles
+from trading.strategies import Strategy, StrategyFault
+from trading.strategies.errors import at_candle, class_path
+from trading.strategies.invocation import indicators_of
+
+
+class SharedIndicators:
+    """One table of values for all strategies of a symbol.
+
+    Each value is computed from the window of its own strategy, so what a strategy sees does not depend on the others.
+    What two strategies need over the same window is computed once. A row is there when the windows of all are whole.
+
+    Attributes:
+        window: Candles that the longest window has.
+    """
+
+    def __init__(self, strategies: Mapping[str, Strategy]) -> None:
+        """Plan it; at least one strategy, by the name of its book."""
+        self._strategies = strategies
+        self._groups: dict[int, dict[str, Indicator]] = {}
+        self._columns: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+        is_alone = len(strategies) == 1
+        for book, strategy in strategies.items():
+            named, group = indicators_of(strategy), self._groups.setdefault(strategy.startup_candle_count, {})
+            known = {indicator: column for column, indicator in group.items()}
+            own = [name if is_alone else known.get(one, f"{book}.{name}") for name, one in named.items()]
+            group.update(zip(own, named.values(), strict=True))
+            self._columns[book] = tuple(named), tuple(own)
+        self._is_alone = is_alone
+        self.window = max(self._groups)
+
+    def compute(self, candles: Candles, *, rows: int) -> IndicatorRows:
+        """Compute the values at the last `rows` candles for which all windows are whole; see `trading.indicators`.
+
+        Raises:
+            StrategyFault: TA-Lib gives no finite number for a candle.
+        """
+        count = max(0, min(rows, len(candles) - self.window + 1))
+        try:
+            parts = [compute(candles, group, window=window, rows=count) for window, group in self._groups.items()]
+        except NotFinite as error:
+            raise self._fault(error) from error
+        return parts[0] if len(parts) == 1 else _beside(parts)
+
+    def _fault(self, error: NotFinite) -> StrategyFault:
+        """Return which strategy of the symbol asked for the value that is none, and how it calls it."""
+        book, name = next(
+            (book, names[own.index(error.column)])
+            for book, (names, own) in self._columns.items()
+            if error.column in own
+        )
+        indicator = next(group[error.column] for group in self._groups.values() if error.column in group)
+        fault = f"{name}, {indicator}, is {error.value}, not a finite number"
+        place = f"indicators {at_candle(error.open_ms)}"
+        return StrategyFault(class_path(self._strategies[book]), place, fault, whose=("", book))
+
+    def rows_of(self, book: str, rows: IndicatorRows) -> IndicatorRows:
+        """Return what one strategy sees of the table: its own columns, by its own names."""
+        if self._is_alone:
+            return rows
+        names, own = self._columns[book]
+        places = [0, *(1 + rows.columns.index(column) for column in own)]
+        return IndicatorRows(names, rows.open_ms, rows.values[:, places])
+
+
+def _beside(parts: Sequence[IndicatorRows]) -> IndicatorRows:
+    columns = tuple(column for part in parts for column in part.columns)
+    values = [parts[0].values, *(part.values[:, 1:] for part in parts[1:])]
+    return IndicatorRows(columns, parts[0].open_ms, np.hstack(values))

@@ -1,0 +1,126 @@
+"""Asking a strategy, and telling what is wrong with its answer: the code behind it is the user's, not ours."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import ValidationError
+
+from trading.errors import Broken
+from trading.events.messages import Signal
+from trading.indicators import Indicator
+from trading.market.candles import COLUMNS
+from trading.strategies.errors import answered, at_candle, brief, from_candle, is_its_own, raised
+from trading.strategies.signal_builder import Signals, UnusableSignals
+from trading.strategies.strategy import Strategy
+
+RESERVED = ("open_ms", *COLUMNS)
+"""What each row has of its candle, so that no indicator may be named so."""
+
+_ALLOWED = "an Indicator for the name of each column; names that the candle has itself are taken: " + ", ".join(
+    RESERVED
+)
+
+
+def made(kind: type[Strategy], params: Mapping[str, Any]) -> Strategy:
+    """Make a strategy, and see that its indicators can be computed.
+
+    Raises:
+        pydantic.ValidationError: A parameter is unknown or out of bounds.
+        StrategyFault: Its code raised, or its indicators are none.
+    """
+    with _telling(kind, "parameters", kind, but=ValidationError):
+        strategy = kind.model_validate(params)
+    least = _least_count(strategy)
+    method = getattr(kind, "startup_candle_count", None)
+    with _telling(strategy, "startup_candle_count", method):
+        found: object = strategy.startup_candle_count
+    if isinstance(found, bool) or not isinstance(found, Integral) or found < least:
+        allowed = f"a whole number, at least {least}: so many candles its indicators look back on"
+        raise answered(strategy, "startup_candle_count", brief(found), allowed, method)
+    return strategy
+
+
+def _least_count(strategy: Strategy) -> int:
+    """Return of how many candles TA-Lib can make a value at all."""
+    least = 1
+    for name, indicator in indicators_of(strategy).items():
+        with _telling(strategy, f"indicators, {name}", strategy.indicators):
+            count = indicator.settle_count
+        if count < 1:
+            allowed = "one that looks back on at least one candle"
+            raise answered(strategy, "indicators", f"{name} = {indicator}", allowed, strategy.indicators)
+        least = max(least, indicator.lookback_count + 1)
+    return least
+
+
+def indicators_of(strategy: Strategy) -> Mapping[str, Indicator]:
+    """Return the indicators that a strategy needs, by the name of their column.
+
+    Raises:
+        StrategyFault: Its code raised, or they are none, or one has the name of what a row has of its candle.
+    """
+    ask = strategy.indicators
+    with _telling(strategy, "indicators", ask):
+        found: object = ask()
+    fault = "" if isinstance(found, Mapping) else brief(found)
+    for name, indicator in found.items() if isinstance(found, Mapping) else ():
+        if not isinstance(name, str) or not name:
+            fault = f"{brief(name)} as the name of a column"
+        elif name in RESERVED:
+            fault = f"an indicator named {name!r}"
+        elif not isinstance(indicator, Indicator):
+            fault = f"{brief(indicator)} for {name!r}"
+    if fault:
+        raise answered(strategy, "indicators", fault, _ALLOWED, ask)
+    return found  # type: ignore[return-value]  # seen above
+
+
+def signals_of(strategy: Strategy, rows: pd.DataFrame, *, last: int, name: str) -> tuple[list[Signal], Signals]:
+    """Ask for the signals of the last rows, oldest first, and return them with the whole answer.
+
+    Args:
+        rows: What the strategy is given, at least one.
+        name: Of the strategy on its symbol.
+
+    Raises:
+        StrategyFault: Its code raised, or its answer is none.
+    """
+    ask, open_ms, names = strategy.signals, rows.index, rows.columns  # as they are before it can change them
+    close = rows["close"].to_numpy(copy=True)
+    try:
+        said: object = ask(rows)
+        if isinstance(said, Signals):
+            if rows.index is not open_ms and not rows.index.equals(open_ms):
+                raise Broken("it changed the index of its rows; change a copy of them, rows.copy()")
+            if "close" not in rows.columns or not np.array_equal(rows["close"].to_numpy(), close):
+                raise Broken("it changed the column close of its rows; change a copy of them, rows.copy()")
+            return said.last(last, rows=rows, strategy=name), said
+    except (Exception, SystemExit) as error:
+        if not is_its_own(error):
+            raise
+        place = f"signals {_at(error, open_ms, last)}"
+        raise raised(strategy, place, error, ask, ("open_ms (the index)", *names)) from error
+    place = f"signals {_at(None, open_ms, last)}"
+    raise answered(strategy, place, brief(said), "Signals(len(rows)) with what is to be done", ask)
+
+
+def _at(error: BaseException | None, open_ms: pd.Index, last: int) -> str:
+    """Return the candle at which something is wrong, or the first one that was to be decided on."""
+    if isinstance(error, UnusableSignals) and error.row < len(open_ms):
+        return at_candle(int(open_ms[error.row]))
+    return from_candle(int(open_ms[max(0, len(open_ms) - last)]))
+
+
+@contextmanager
+def _telling(strategy: object, place: str, method: object, but: type[Exception] | tuple[()] = ()) -> Iterator[None]:
+    """Tell what came out of a strategy's code as a fault of its own, errors of type `but` as they are."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        if not is_its_own(error) or isinstance(error, but):
+            raise
+        raise raised(strategy, place, error, method) from error

@@ -1,0 +1,266 @@
+"""What a strategy says about a run of candles, and how it is turned into signals."""
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from numbers import Real
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from trading.errors import Broken
+from trading.events.messages import Signal, SignalSide
+from trading.strategies.errors import brief
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+_BUY, _SELL, _CLOSE = 1, -1, 2
+_SIDES = {_BUY: SignalSide.BUY, _SELL: SignalSide.SELL, _CLOSE: SignalSide.CLOSE}
+
+
+class UnusableSignals(Broken):
+    """What a strategy said of a row cannot be used; `row` counts from the first of those it was given."""
+
+    def __init__(self, what: str, row: int) -> None:
+        super().__init__(what)
+        self.args = (what, row)
+        self.row = row
+
+
+class Signals:
+    """Collects what a strategy asks for, at most one thing for each row.
+
+    The first reason given for a row stays, and an entry goes before a close whichever was said first.
+
+    Args:
+        count: Rows that the strategy was given.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._sides: NDArray[np.int8] = np.zeros(count, np.int8)
+        self._reasons: list[str | None] = [None] * count
+        self._values: dict[str, Floats] = {}
+        self._unusable: list[tuple[NDArray[np.intp], str]] = []
+
+    def __len__(self) -> int:
+        return len(self._sides)
+
+    def buy(
+        self,
+        where: Flags,
+        *,
+        reason: str,
+        stop_loss: Floats | float | None = None,
+        take_profit: Floats | float | None = None,
+        size_units: Floats | float | None = None,
+    ) -> Self:
+        """Ask to be long after the rows where `where` is true.
+
+        Args:
+            where: Shape (count,), booleans.
+            reason: Why, in words a trader understands.
+            stop_loss: Price, one for all rows or shape (count,); None and NaN are no stop, and so is a price at or
+                below zero, which can never be reached.
+            take_profit: Price, in the same way.
+            size_units: Size to trade, above zero; None and NaN leave it to the risk settings.
+
+        Raises:
+            Broken: A row is already a sell, a size is not above zero, or an argument has another shape or other values.
+        """
+        prices = {"stop_loss": stop_loss, "take_profit": take_profit, "size_units": size_units}
+        return self._enter(_BUY, where, reason, prices)
+
+    def sell(
+        self,
+        where: Flags,
+        *,
+        reason: str,
+        stop_loss: Floats | float | None = None,
+        take_profit: Floats | float | None = None,
+        size_units: Floats | float | None = None,
+    ) -> Self:
+        """Ask to be short after the rows where `where` is true; the arguments are those of `buy`.
+
+        Raises:
+            Broken: A row is already a buy, or as for `buy`.
+        """
+        prices = {"stop_loss": stop_loss, "take_profit": take_profit, "size_units": size_units}
+        return self._enter(_SELL, where, reason, prices)
+
+    def close(self, where: Flags, *, reason: str) -> Self:
+        """Ask to be flat after the rows where `where` is true and no entry is asked for."""
+        words = _words(reason)
+        for row in self._rows_of(where).tolist():
+            if not self._sides[row]:
+                self._sides[row] = _CLOSE
+                self._reasons[row] = words
+        return self
+
+    def last(self, count: int, *, rows: pd.DataFrame, strategy: str) -> list[Signal]:
+        """Return the signals of the last `count` rows, oldest first.
+
+        Args:
+            rows: What the strategy was given: index `open_ms`, column `close`.
+            strategy: Name of the strategy.
+
+        Raises:
+            Broken: The strategy answered for another number of rows, or gave an infinite price or size for one of the
+                signals.
+        """
+        if len(rows) != len(self):
+            raise Broken(f"answered for {len(self)} rows, and was given {len(rows)}")
+        first = max(0, len(self) - count)
+        found = np.flatnonzero(self._sides[first:]) + first
+        if not len(found):
+            return []
+        self._refuse_infinite(found)
+        return list(self._signals(found.tolist(), rows, strategy))
+
+    def unusable(self) -> list[tuple[int, str, float]]:
+        """Return (row, name, value) of what was given for an entry and is no price or size: NaN, infinite, not above 0.
+
+        Such an entry is made without it. That is right where none was meant, and hides a mistake where one was.
+        """
+        return [
+            (int(row), name, float(self._values[name][row])) for rows, name in self._unusable for row in rows.tolist()
+        ]
+
+    def _signals(self, found: list[int], rows: pd.DataFrame, strategy: str) -> Iterator[Signal]:
+        open_ms, close = rows.index.to_numpy(), rows["close"].to_numpy()
+        for row in found:
+            prices = {name: float(values[row]) for name, values in self._values.items() if values[row] > 0}
+            yield Signal(
+                strategy=strategy,
+                open_ms=int(open_ms[row]),
+                side=_SIDES[int(self._sides[row])],
+                price=float(close[row]),
+                reason=self._reasons[row] or "",
+                stop_loss=prices.get("stop_loss"),
+                take_profit=prices.get("take_profit"),
+                size_units=prices.get("size_units"),
+            )
+
+    def _refuse_infinite(self, found: NDArray[np.intp]) -> None:
+        for name, values in self._values.items():
+            is_infinite = np.isinf(values[found])
+            if is_infinite.any():
+                row = int(found[is_infinite.argmax()])
+                raise UnusableSignals(f"{name} is {values[row]}; allowed is a finite number, or None for none", row)
+
+    def _enter(self, side: int, where: Flags, reason: str, prices: Mapping[str, Floats | float | None]) -> Self:
+        found, words = self._rows_of(where), _words(reason)
+        if not len(found):
+            return self
+        values = {name: _numbers(name, given, len(self)) for name, given in prices.items() if given is not None}
+        is_other = self._sides[found] == -side
+        if is_other.any():
+            row = int(found[is_other.argmax()])
+            before = f"it was said before: {self._reasons[row]}; allowed is one of the two"
+            raise UnusableSignals(f"one row is both a buy and a sell: {words}; {before}", row)
+        new = found[self._sides[found] != side]
+        self._sides[new] = side
+        for row in new.tolist():
+            self._reasons[row] = words
+        for name, given in values.items():
+            self._set(name, new, given[new])
+        if "size_units" in values:
+            self._refuse_no_size(new, words)
+        return self
+
+    def _refuse_no_size(self, rows: NDArray[np.intp], words: str | None) -> None:
+        is_none = self._values["size_units"][rows] <= 0
+        if is_none.any():
+            row = int(rows[is_none.argmax()])
+            found = f"size_units is {self._values['size_units'][row]:g}"
+            raise UnusableSignals(
+                f"a size is not above zero: {found}, None leaves it to the risk settings: {words}", row
+            )
+
+    def _rows_of(self, where: Flags) -> NDArray[np.intp]:
+        flags = np.asarray(where)
+        if flags.shape != self._sides.shape:
+            found = f"has shape {flags.shape}" if flags.dtype != np.object_ or flags.ndim else f"is {brief(where)}"
+            raise Broken(f"`where` {found}, and there are {len(self)} rows; allowed is a boolean for each row")
+        if flags.dtype != np.bool_:  # NaN would count as true
+            raise Broken(f"`where` holds {flags.dtype}, allowed are booleans{_first_nan(flags)}")
+        return flags.nonzero()[0]
+
+    def _set(self, name: str, rows: NDArray[np.intp], values: Floats) -> None:
+        self._column(name)[rows] = values
+        is_usable = (values > 0) & (values < np.inf)
+        if not is_usable.all():
+            self._unusable.append((rows[~is_usable], name))
+
+    def _column(self, name: str) -> Floats:
+        if name not in self._values:
+            self._values[name] = np.full(len(self), np.nan)
+        return self._values[name]
+
+
+def _words(reason: object) -> str | None:
+    if reason is not None and not isinstance(reason, str):
+        raise Broken(f"`reason` is {brief(reason)}; allowed is one text for all rows of a call")
+    return reason
+
+
+def _numbers(name: str, given: object, count: int) -> Floats:
+    """Return a price or size for each row.
+
+    Raises:
+        Broken: It has another shape, or holds what is no number.
+    """
+    values = np.asarray(given)
+    if values.dtype == np.object_:
+        values = _of_objects(name, values)
+    elif values.dtype.kind not in "fiu":
+        first = f", such as {brief(values.flat[0].item())}" if values.size else ""
+        raise Broken(f"{name} holds {values.dtype}{first}; allowed are numbers, and NaN or None for none")
+    if values.shape not in ((), (1,), (count,)):
+        raise Broken(f"{name} has shape {values.shape}; allowed is one number, or {count}: one for each row")
+    return np.broadcast_to(values, count)
+
+
+def _of_objects(name: str, values: NDArray[np.object_]) -> Floats:
+    """Return the numbers of a column of objects, of which None and those that pandas knows to be missing are NaN."""
+    numbers = np.full(values.shape, np.nan)
+    for place, value in np.ndenumerate(values):
+        if value is None or value is pd.NA:
+            continue
+        if isinstance(value, bool) or not isinstance(value, (Real, Decimal)):
+            row = f"row {place[0]} is " if place else ""
+            raise Broken(
+                f"{name} holds what is no number: {row}{brief(value)}; allowed are numbers, and NaN or None for none"
+            )
+        numbers[place] = float(value)
+    return numbers
+
+
+def _first_nan(flags: NDArray[Any]) -> str:
+    """Return where a NaN is among `flags`, for a message; nothing when there is none."""
+    is_nan = pd.isna(flags)
+    return f"; row {int(is_nan.argmax())} is {flags[is_nan.argmax()]}" if is_nan.any() else ""
+
+
+def crossed_above(line: Floats, other: Floats | float) -> Flags:
+    """Return where `line` came above `other`: at or below it one row before, above it now. Never at the first row."""
+    is_above = line > other
+    crossed = np.zeros(len(line), np.bool_)
+    np.logical_and(is_above[1:], (line <= other)[:-1], out=crossed[1:])
+    return crossed
+
+
+def crossed_below(line: Floats, other: Floats | float) -> Flags:
+    """Return where `line` came below `other`: at or above it one row before, below it now. Never at the first row."""
+    is_below = line < other
+    crossed = np.zeros(len(line), np.bool_)
+    np.logical_and(is_below[1:], (line >= other)[:-1], out=crossed[1:])
+    return crossed
+
+
+def previous(line: Floats) -> Floats:
+    """Return the values of one row before, NaN at the first row."""
+    shifted = np.full(len(line), np.nan)
+    shifted[1:] = line[:-1]
+    return shifted

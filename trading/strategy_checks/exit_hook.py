@@ -1,0 +1,102 @@
+"""Try what a strategy decides by its open position: on long and short ones, with and without a stop."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from trading.exits.exit_rules import HOOK, hook_row
+from trading.indicators.rows import IndicatorRows
+from trading.orders.orders import Side
+from trading.strategies import ExitNow, MoveStop, PositionRule, PositionView, Strategy
+from trading.strategies.errors import raised
+from trading.strategy_checks.findings import CheckName, Report
+from trading.strategy_checks.probe import shown
+from trading.strategy_checks.synthetic_series import Series
+from trading.structs import replace
+
+_ROWS = 200
+"""Newest rows of a series at which it is asked."""
+_HELD = 5
+"""Rows before that at which the position was opened."""
+_STOP = 0.01
+"""Fraction of the entry price by which its stop is away."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """What it said of one row and position; `fault` is the error it ended with, `row` the row after the call."""
+
+    said: object
+    fault: str
+    row: Mapping[str, float]
+
+
+def check_hook(make: Callable[[], Strategy], series: Series, rows: IndicatorRows, report: Report) -> None:
+    """Ask about the newest rows, and note what is no answer, not the same again, or changed the row."""
+    strategy, anew = make(), make()
+    if not (isinstance(strategy, PositionRule) and isinstance(anew, PositionRule)):
+        return
+    for at in range(max(0, len(rows) - _ROWS), len(rows)):
+        row = _row(series, rows, at)
+        for position in _positions(rows, at):
+            answered = _ask(strategy, row, position)
+            if _note(answered, row, series, report):
+                again = [_ask(one, row, position) for one in (strategy, anew)]
+                for other in again:
+                    if _words(other) != _words(answered):
+                        _add(report, CheckName.REPEAT, series, row, _words(answered), _words(other))
+
+
+def _positions(rows: IndicatorRows, at: int) -> Iterator[PositionView]:
+    opened = max(0, at - _HELD)
+    entry_price = float(rows.values[opened, 0])
+    for side in Side:
+        held = PositionView(side, 1.0, entry_price, int(rows.open_ms[opened]))
+        yield held
+        yield replace(held, stop_loss=entry_price * (1 - side.sign * _STOP))
+
+
+def _row(series: Series, rows: IndicatorRows, at: int) -> dict[str, float]:
+    open_ms = int(rows.open_ms[at])
+    place = int(series.candles.open_ms.searchsorted(open_ms))
+    return hook_row(series.candles[place : place + 1], rows[at : at + 1])
+
+
+def _ask(strategy: PositionRule, row: Mapping[str, float], position: PositionView) -> _Answered:
+    given = dict(row)
+    try:
+        said = strategy.manage_position(given, position)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # code of the user's: any error is an answer
+        fault = raised(strategy, HOOK, error, strategy.manage_position, row)
+        return _Answered(None, "; ".join([fault.fault, *fault.lines]), given)
+    return _Answered(said, "", given)
+
+
+def _note(answered: _Answered, row: Mapping[str, float], series: Series, report: Report) -> bool:
+    """Note what is wrong with one answer, and return whether it is one at all."""
+    if answered.fault:
+        _add(report, CheckName.ERROR, series, row, "an answer", answered.fault)
+        return False
+    if answered.row != row:
+        _add(report, CheckName.MUTATION, series, row, "the row as it was", "another row")
+    match answered.said:
+        case None | ExitNow():
+            return True
+        case MoveStop(stop_loss=float() | int() as price) if not isinstance(price, bool):
+            if not 0 < price < float("inf"):
+                _add(report, CheckName.NAN, series, row, "a price above 0", f"{price}")
+            return True
+    _add(report, CheckName.ERROR, series, row, "ExitNow, MoveStop or None", repr(answered.said))
+    return False
+
+
+def _words(answered: _Answered) -> str:
+    match answered.said:
+        case ExitNow(reason):
+            return f"exit: {reason}"
+        case MoveStop(stop_loss, reason):
+            return f"stop {shown(float(stop_loss))}: {reason}"
+    return answered.fault or "nothing"
+
+
+def _add(report: Report, check: CheckName, series: Series, row: Mapping[str, float], expected: str, found: str) -> None:
+    report.add(check, series.name, int(row["open_ms"]), HOOK, expected, found)

@@ -1,0 +1,72 @@
+"""Ask a strategy for its signals, whatever it does with the question, and compare two answers."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from trading.events.messages import Signal
+from trading.formatting import format_price
+from trading.indicators.rows import IndicatorRows
+from trading.strategies import Strategy, StrategyFault
+from trading.strategies.invocation import signals_of
+from trading.tolerance import TOLERANCE
+
+_NAME = "checked"
+
+NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a strategy said of some rows.
+
+    Attributes:
+        signals: By open time of their candle.
+        unusable: (open time, name, value) of prices and sizes given for an entry that are none.
+        fault: The error it ended with; empty when it answered.
+        given: The rows as they were after the call.
+    """
+
+    signals: Mapping[int, Signal] = field(default_factory=dict)
+    unusable: tuple[tuple[int, str, float], ...] = ()
+    fault: str = ""
+    given: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+
+def ask(strategy: Strategy, rows: IndicatorRows, *, last: int | None = None) -> Answer:
+    """Ask for the signals of the last rows, all of them by default, with rows of its own, as the live system does."""
+    given = IndicatorRows(rows.columns, rows.open_ms.copy(), rows.values.copy()).frame()
+    try:
+        signals, said = signals_of(strategy, given, last=len(rows) if last is None else last, name=_NAME)
+    except StrategyFault as fault:
+        return Answer(fault="; ".join([fault.fault, *fault.lines]), given=given)
+    return Answer(
+        {signal.open_ms: signal for signal in signals},
+        tuple((int(rows.open_ms[row]), name, value) for row, name, value in said.unusable()),
+        given=given,
+    )
+
+
+def difference(expected: Signal | None, found: Signal | None) -> tuple[str, str, str] | None:
+    """Return the first column in which two answers to one candle differ with both values, None when they agree."""
+    if expected is None or found is None or expected.side is not found.side:
+        sides = [NOTHING if one is None else one.side.value for one in (expected, found)]
+        return None if sides[0] == sides[1] else ("side", sides[0], sides[1])
+    for column in ("stop_loss", "take_profit", "size_units"):
+        left, right = getattr(expected, column), getattr(found, column)
+        if not _is_equal(left, right):
+            return column, shown(left), shown(right)
+    return None if expected.reason == found.reason else ("reason", repr(expected.reason), repr(found.reason))
+
+
+def shown(value: object) -> str:
+    """Return a value for a message, numbers as prices are shown."""
+    return format_price(value) if value is None or isinstance(value, float) else repr(value)
+
+
+def _is_equal(left: float | None, right: float | None) -> bool:
+    if left is None or right is None:
+        return left is right
+    return math.isclose(left, right, rel_tol=TOLERANCE)
