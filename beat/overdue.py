@@ -9,8 +9,8 @@ from typing import Any
 
 import redis
 
-from adapters import keys
-from adapters.redis_client import talking_to_redis
+from adapters.redis import keys
+from adapters.redis.client import talking_to_redis
 from configs.loading import SystemConfig
 
 

@@ -10,9 +10,9 @@ from celery import Celery
 from celery.beat import Scheduler
 from kombu.exceptions import OperationalError
 
-from adapters.config_follower import ConfigFollower
-from adapters.leader import Leadership
-from adapters.redis_client import connect
+from adapters.redis.client import connect
+from adapters.redis.leader_lease import Leadership
+from adapters.wiring.config_follower import ConfigFollower
 from beat.overdue import overdue
 from beat.schedule import Errand, Kind, Rhythm, Slots, Timetable, timetable
 from configs.loading import load_system

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 from celery import Celery
 
-from adapters.redis_client import connect
+from adapters.redis.client import connect
 from benchmarks.blast_rig import PATIENT_QUEUE, SICK, Rig
 from benchmarks.blast_row import Kind
 from benchmarks.names import HELD_BYTES

@@ -11,8 +11,8 @@ from typing import Any
 
 import psutil
 
-from adapters import keys
-from adapters.redis_client import connect
+from adapters.redis import keys
+from adapters.redis.client import connect
 from beat.schedule import Rhythm, tick_rhythm
 from benchmarks.names import HARM, HARM_COUNT
 from tasks.routing import PATIENT

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from adapters.redis_client import connect
+from adapters.redis.client import connect
 from benchmarks.names import HARM, HARM_COUNT, HELD_BYTES
 from configs.settings import load_settings, resolve_redis_url
 from trading.services.base import Service

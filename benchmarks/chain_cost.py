@@ -18,7 +18,7 @@ from celery import Celery, Signature
 from rich.console import Console
 from rich.progress import track
 
-from adapters.redis_client import connect
+from adapters.redis.client import connect
 from benchmarks.names import DONE, KEPT_QUEUE, NOOP_STAGES, STOCK_QUEUE
 from tasks.ticks import send_tick
 from tests.fixtures.candle_files import generated_candles, write_candles

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from adapters.replay import replay
+from adapters.backtest.backtest import replay
 from adapters.sources.file import read_candles
 from configs.loading import SystemConfig
 from tests.differential.engine import backtest, our_trades, run, spoken, their_trades

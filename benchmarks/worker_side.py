@@ -6,8 +6,8 @@ from typing import Any
 from celery.signals import task_success
 
 import tasks.runtime
-from adapters import bootstrap
-from adapters.redis_client import connect
+from adapters.redis.client import connect
+from adapters.wiring import pipeline
 from benchmarks.names import DONE, NOOP_STAGES
 from configs.settings import load_settings, resolve_redis_url
 from tasks import app
@@ -16,7 +16,7 @@ from trading.market.candles import Candles
 from trading.ports.ledger import Bars, CandleSource
 
 _client = connect(resolve_redis_url(load_settings()))
-_open_source = bootstrap.open_source
+_open_source = pipeline.open_source
 
 
 def _noop(name: str) -> None:

@@ -1,4 +1,4 @@
-"""What a venue shall do wrong on purpose: the configuration of `adapters.lying.LyingVenue`."""
+"""What a venue shall do wrong on purpose: the configuration of `adapters.venues.fault_injection.venue.LyingVenue`."""
 
 from typing import Annotated
 

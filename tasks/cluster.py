@@ -7,11 +7,11 @@ from typing import Any, cast
 
 from celery import Celery
 
-from adapters import keys
-from adapters.heartbeats import WorkerBeat, read_heartbeats
-from adapters.redis_client import talking_to_redis
-from adapters.symbol_desk import SymbolDesk
-from adapters.troubles import TroubleKind, forget_troubles, read_troubles
+from adapters.redis import keys
+from adapters.redis.client import talking_to_redis
+from adapters.redis.heartbeats import WorkerBeat, read_heartbeats
+from adapters.redis.task_failures import TroubleKind, forget_troubles, read_troubles
+from adapters.wiring.symbol_access import SymbolDesk
 from tasks.flow import RECONCILE, RECONCILE_LIFE_S, STEPS, TICK_LIFE_S
 from tasks.runtime import Runtime
 from tasks.steps import count_queued, drop_queued, end_step, restart_worker

@@ -9,7 +9,7 @@ died, is refused: by then it could undo what a person has said since.
 from collections.abc import Callable
 from typing import Any
 
-from adapters.status import read_status
+from adapters.wiring.symbol_status import read_status
 from tasks import app
 from tasks.delivery import ANSWERING, CONTROLLING
 from tasks.orchestrators import symbol_orchestrator_of

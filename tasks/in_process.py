@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from adapters.symbol_desk import SymbolDesk
+from adapters.wiring.symbol_access import SymbolDesk
 from configs.fetch_interval import fetch_interval_s
 from tasks.runtime import Runtime
 from tasks.stage import work_on

@@ -8,7 +8,7 @@ or from the worker's start, does its work. Delivered again it just compares once
 
 from typing import Any
 
-from adapters import adoption
+from adapters.wiring import adoption
 from tasks import app
 from tasks.delivery import ANSWERING, CONTROLLING
 from tasks.flow import FLATTEN, RECONCILE, RESOLVE, step_options

@@ -17,8 +17,8 @@ from celery.worker import state
 from celery.worker.request import Request
 
 from adapters.clock import now_ms
-from adapters.redis_client import connect_briefly
-from adapters.troubles import Trouble, TroubleKind, note_trouble
+from adapters.redis.client import connect_briefly
+from adapters.redis.task_failures import Trouble, TroubleKind, note_trouble
 from configs.settings import load_settings, resolve_redis_url
 from tasks.flow import STEPS
 from tasks.log_context import logged, received

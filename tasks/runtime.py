@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from adapters import keys
-from adapters.bootstrap import Stores, build_pipeline, open_source, open_stores
 from adapters.clock import now_ms
-from adapters.config_follower import ConfigFollower
-from adapters.redis_bus import RedisEventBus
-from adapters.redis_client import talking_to_redis
-from adapters.venues import open_venues
+from adapters.redis import keys
+from adapters.redis.client import talking_to_redis
+from adapters.redis.event_bus import RedisEventBus
+from adapters.wiring.config_follower import ConfigFollower
+from adapters.wiring.pipeline import Stores, build_pipeline, open_source, open_stores
+from adapters.wiring.venues import open_venues
 from configs.diff import change_refused
 from configs.loading import SystemConfig, load_system
 from configs.settings import Settings, load_settings

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from adapters.status import SymbolStatus, read_status
+from adapters.wiring.symbol_status import SymbolStatus, read_status
 from tasks import app
 from tasks.flow import LOG_STATUS
 from tasks.runtime import runtime

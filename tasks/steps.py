@@ -6,7 +6,7 @@ import redis
 from celery import Celery
 from kombu.transport.redis import Channel
 
-from adapters.redis_client import talking_to_redis
+from adapters.redis.client import talking_to_redis
 from tasks.routing import PRIORITY_STEPS
 
 ANSWER_S = 2.0

@@ -9,14 +9,15 @@ import pandas as pd
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from adapters import paper_books, tables
-from adapters.bootstrap import build_pipeline
 from adapters.database import create_engine
-from adapters.ledger import SqlLedger
-from adapters.lying import Faults, LyingVenue
-from adapters.memory import MemoryStore
-from adapters.paper import PaperVenue
-from adapters.schema import migrate
+from adapters.ledger import tables
+from adapters.ledger.ledger import SqlLedger
+from adapters.ledger.schema import migrate
+from adapters.symbol_store.memory import MemoryStore
+from adapters.venues import paper_books
+from adapters.venues.fault_injection.venue import Faults, LyingVenue
+from adapters.venues.paper import PaperVenue
+from adapters.wiring.pipeline import build_pipeline
 from configs.loading import SystemConfig
 from configs.services import OrchestratorConfig, ServicesConfig
 from configs.symbols import SymbolConfig

@@ -7,7 +7,7 @@ True
 `docs/reference/python-api.md` shows each name at work.
 """
 
-from adapters.redis_bus import EventBusFactory
+from adapters.redis.event_bus import EventBusFactory
 from configs.settings import Settings
 from trading import indicators
 from trading.errors import BadCandle

@@ -10,7 +10,7 @@ import pandas as pd
 from msgspec import structs
 from pydantic import Field
 
-from adapters.replay import replay
+from adapters.backtest.backtest import replay
 from adapters.sources import SimulatedSource
 from adapters.sources.file import read_candles, read_unspaced
 from configs.loading import SystemConfig

@@ -4,10 +4,10 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from adapters.database import create_engine, read_only
-from adapters.ledger import SqlLedger
-from adapters.schema import head_revision, schema_revision
-from adapters.status import LEFT_OPEN, unconfigured
-from adapters.tables import incidents
+from adapters.ledger.ledger import SqlLedger
+from adapters.ledger.schema import head_revision, schema_revision
+from adapters.ledger.tables import incidents
+from adapters.wiring.symbol_status import LEFT_OPEN, unconfigured
 from configs.loading import SystemConfig
 from configs.settings import PREFIX, Settings
 from trading.errors import TradingError, Transient

@@ -12,7 +12,7 @@ from typing import Any
 import redis
 from celery import bootsteps
 
-from adapters.redis_client import connect
+from adapters.redis.client import connect
 from configs.settings import Settings, load_settings, resolve_redis_url
 from worker import redis_checks
 from worker.checks import Check, Health

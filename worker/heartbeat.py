@@ -14,8 +14,8 @@ from celery import bootsteps
 from celery.worker.state import active_requests
 
 from adapters.clock import now_ms
-from adapters.heartbeats import BEAT_S, RunningStep, WorkerBeat, forget_heartbeat, write_heartbeat
-from adapters.redis_client import connect_briefly
+from adapters.redis.client import connect_briefly
+from adapters.redis.heartbeats import BEAT_S, RunningStep, WorkerBeat, forget_heartbeat, write_heartbeat
 from configs.settings import load_settings, resolve_redis_url
 from tasks.request import symbol_of
 from trading.errors import Transient

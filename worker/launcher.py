@@ -10,12 +10,12 @@ import redis
 from pydantic import SecretStr
 from rich.text import Text
 
-from adapters import keys
-from adapters.bootstrap import open_ledger
 from adapters.database import create_engine
-from adapters.ledger import SqlLedger
-from adapters.redis_client import connect
-from adapters.schema import migrate, schema_revision
+from adapters.ledger.ledger import SqlLedger
+from adapters.ledger.schema import migrate, schema_revision
+from adapters.redis import keys
+from adapters.redis.client import connect
+from adapters.wiring.pipeline import open_ledger
 from configs.loading import SystemConfig
 from configs.settings import PREFIX, Settings
 from trading.errors import Broken, Transient

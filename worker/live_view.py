@@ -9,7 +9,7 @@ import redis
 from rich.live import Live
 from rich.text import Text
 
-from adapters.status import LedgerReader, SymbolStatus, read_status
+from adapters.wiring.symbol_status import LedgerReader, SymbolStatus, read_status
 from configs.loading import SystemConfig
 from configs.settings import Settings
 from trading.errors import Transient

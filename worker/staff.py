@@ -10,10 +10,10 @@ from celery import Celery
 from celery.utils.nodenames import host_format
 from kombu.exceptions import OperationalError
 
-from adapters.config_follower import ConfigFollower
-from adapters.config_revision import Launcher
-from adapters.ledger import SqlLedger
-from adapters.redis_client import connect
+from adapters.ledger.ledger import SqlLedger
+from adapters.redis.applied_config import Launcher
+from adapters.redis.client import connect
+from adapters.wiring.config_follower import ConfigFollower
 from configs.diff import compare
 from configs.loading import SystemConfig
 from configs.settings import Settings

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from adapters.status import SymbolStatus
+from adapters.wiring.symbol_status import SymbolStatus
 from trading.formatting import format_minute, format_money, format_price_cell
 from worker.console import profit
 

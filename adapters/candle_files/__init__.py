@@ -2,8 +2,8 @@
 
 from adapters.candle_files.convert import Converted, Loss, convert
 from adapters.candle_files.layout import CandleFileError
-from adapters.candle_files.raw import RawCandles, read_raw
-from adapters.candle_files.stamps import NO_TIME, Zone, zone_of
+from adapters.candle_files.raw_rows import RawCandles, read_raw
+from adapters.candle_files.timestamps import NO_TIME, Zone, zone_of
 from adapters.candle_files.write import SUFFIXES, write_candles
 
 __all__ = [

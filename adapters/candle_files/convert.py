@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.candle_files.layout import CandleFileError
-from adapters.candle_files.raw import RawCandles
-from adapters.candle_files.stamps import NO_TIME
+from adapters.candle_files.raw_rows import RawCandles
+from adapters.candle_files.timestamps import NO_TIME
 from trading.market.candles import Candles, timeframe_ms
 from trading.market.quality import VALUE_FAULTS, later_twins, out_of_order, timeframe_of, usual_spacing_ms, value_faults
 

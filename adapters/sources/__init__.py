@@ -1,7 +1,7 @@
 """Where candles come from: recorded files and a seeded simulation, played as an exchange would show them."""
 
 from adapters.sources.file import FileSource
-from adapters.sources.market_clock import AnchorStore, MarketClock, MemoryAnchorStore, RedisAnchorStore, Speed
+from adapters.sources.playback_clock import AnchorStore, MarketClock, MemoryAnchorStore, RedisAnchorStore, Speed
 from adapters.sources.simulated import SimulatedSource
 
 __all__ = [

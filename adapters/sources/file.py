@@ -15,8 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from adapters import clock
-from adapters.sources.market_clock import AnchorStore, Speed
-from adapters.sources.played import PlayedSource
+from adapters.sources.playback import PlayedSource
+from adapters.sources.playback_clock import AnchorStore, Speed
 from trading.market.candles import COLUMNS, Candles, timeframe_ms
 from trading.market.quality import timeframe_of
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters import clock
-from adapters.sources.market_clock import AnchorStore, Speed
-from adapters.sources.played import PlayedSource
+from adapters.sources.playback import PlayedSource
+from adapters.sources.playback_clock import AnchorStore, Speed
 from trading.market.candles import Candles, timeframe_ms
 
 _BLOCK_BARS = 1_440

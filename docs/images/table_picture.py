@@ -5,8 +5,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from adapters.bootstrap import open_stores
-from adapters.status import read_status
+from adapters.wiring.pipeline import open_stores
+from adapters.wiring.symbol_status import read_status
 from configs.loading import load_system
 from configs.settings import load_settings
 from worker.table import Overview, render

@@ -4,7 +4,7 @@ import os
 import time
 from pathlib import Path
 
-from adapters.sources.played import PlayedSource
+from adapters.sources.playback import PlayedSource
 from tasks import app
 from tests.chaos.hooks import install
 

@@ -8,9 +8,10 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-from adapters import keys, paper_books
 from adapters.database import create_engine, read_only
-from adapters.tables import account_days, intents, stop_moves
+from adapters.ledger.tables import account_days, intents, stop_moves
+from adapters.redis import keys
+from adapters.venues import paper_books
 from tests.fixtures.books import verdicts
 from tests.fixtures.system import TradingSystem
 from trading.orders.orders import OrderState

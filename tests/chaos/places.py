@@ -5,14 +5,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from adapters.leader import Leadership
-from adapters.ledger import SqlLedger
-from adapters.lying import LyingVenue
-from adapters.lying_sends import SqlSends
-from adapters.paper import PaperVenue
-from adapters.redis_bus import RedisEventBus
-from adapters.redis_store import RedisSymbolStore
-from adapters.sources.played import PlayedSource
+from adapters.ledger.ledger import SqlLedger
+from adapters.redis.event_bus import RedisEventBus
+from adapters.redis.leader_lease import Leadership
+from adapters.sources.playback import PlayedSource
+from adapters.symbol_store.redis import RedisSymbolStore
+from adapters.venues.fault_injection.venue import LyingVenue
+from adapters.venues.fault_injection.visibility import SqlSends
+from adapters.venues.paper import PaperVenue
 from tasks.flow import STAGES
 from tasks.runtime import Runtime
 

@@ -13,8 +13,8 @@ import psutil
 from celery import Celery
 from kombu.exceptions import OperationalError
 
-from adapters import keys
-from adapters.redis_client import connect, talking_to_redis
+from adapters.redis import keys
+from adapters.redis.client import connect, talking_to_redis
 from tests.chaos.armed import FOLDER, PACE_S
 from tests.chaos.director import Director, Hit
 from tests.chaos.places import Target

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from adapters import keys
 from adapters.database import create_engine
-from adapters.paper_books import orders_table
+from adapters.ledger.tables import fills, intents, positions, stop_moves
+from adapters.redis import keys
 from adapters.sources.file import read_candles
-from adapters.tables import fills, intents, positions, stop_moves
+from adapters.venues.paper_books import orders_table
 from tests.chaos.books import Books, compare
 from tests.chaos.half import chaos_symbols, quiet
 from tests.chaos.reference import Reference

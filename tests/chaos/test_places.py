@@ -4,9 +4,9 @@ import inspect
 
 import pytest
 
-from adapters.ledger import SqlLedger
-from adapters.lying import LyingVenue
-from adapters.redis_store import RedisSymbolStore
+from adapters.ledger.ledger import SqlLedger
+from adapters.symbol_store.redis import RedisSymbolStore
+from adapters.venues.fault_injection.venue import LyingVenue
 from tests.chaos.places import HOOKED, LISTED, hooked_methods
 from trading.ports.ledger import CandleSource, Ledger, SymbolStore, Venue
 

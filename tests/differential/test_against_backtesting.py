@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from pydantic import Field
 
-from adapters.replay import replay
+from adapters.backtest.backtest import replay
 from configs.loading import SystemConfig
 from tests.differential.engine import Spoken, Traded, backtest, our_trades, run, spoken, their_trades
 from tests.fakes import SYMBOL, at_place, planned, system_config

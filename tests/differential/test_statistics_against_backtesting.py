@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from adapters.replay import replay
+from adapters.backtest.backtest import replay
 from tests.differential.test_against_backtesting import FRAMES, SETUPS, candles_of, system_of
 from tests.fakes import SYMBOL
 from trading.backtest import Replay

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from adapters import clock, keys
+from adapters import clock
+from adapters.redis import keys
 from configs.fetch_interval import PROMPT_S
 from tasks.ticks import send_tick
 from tests.fixtures.books import MakeSystem, assert_same, books, open_times, reference, symbols_of

@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from adapters import keys
-from adapters.bootstrap import Stores
-from adapters.redis_bus import RedisEventBus
+from adapters.redis import keys
+from adapters.redis.event_bus import RedisEventBus
+from adapters.wiring.pipeline import Stores
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import ROOT, TradingSystem, file_symbol

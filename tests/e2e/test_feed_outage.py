@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from adapters import clock, keys
-from adapters.status import read_status
+from adapters import clock
+from adapters.redis import keys
+from adapters.wiring.symbol_status import read_status
 from tests.fixtures.books import MakeSystem, assert_venue_agrees, open_times, symbols_of
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.feed_switch import FOLDER, Fault, switch_off, switch_on

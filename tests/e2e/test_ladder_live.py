@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from kombu.transport.redis import Channel
 
+from adapters.redis.symbol_records import RedisStandings
 from adapters.sources.file import read_candles
-from adapters.standings import RedisStandings
 from tasks.routing import PRIORITY_STEPS
 from tasks.ticks import send_tick
 from tests.fixtures.candle_files import generated_candles, write_candles

@@ -14,8 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from adapters import keys
-from adapters.bootstrap import Stores
+from adapters.redis import keys
+from adapters.wiring.pipeline import Stores
 from tests.fixtures.running import LIMIT_S, Checkout, Terminal, journal_ms
 
 pytestmark = pytest.mark.timeout(240)

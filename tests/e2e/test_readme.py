@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from adapters import keys
+from adapters.redis import keys
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.ports import quiet_port
 from tests.fixtures.readme import (

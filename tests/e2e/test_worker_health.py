@@ -16,10 +16,10 @@ import psutil
 import pytest
 from celery import Celery, Signature
 
-from adapters import keys
 from adapters.clock import now_ms
-from adapters.heartbeats import RunningStep, WorkerBeat, read_heartbeats
-from adapters.troubles import Trouble, TroubleKind, forget_troubles, read_troubles
+from adapters.redis import keys
+from adapters.redis.heartbeats import RunningStep, WorkerBeat, read_heartbeats
+from adapters.redis.task_failures import Trouble, TroubleKind, forget_troubles, read_troubles
 from tasks import steps
 from tasks.flow import FIRST_STAGE, STAGES, TICK_LIFE_S
 from tasks.steps import end_step, queue_lists, restart_worker

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from adapters import keys
+from adapters.redis import keys
 from tests.fixtures.books import (
     MakeSystem,
     assert_same,

@@ -22,8 +22,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from adapters.database import create_engine
-from adapters.ledger import SqlLedger
-from adapters.schema import migrate
+from adapters.ledger.ledger import SqlLedger
+from adapters.ledger.schema import migrate
 from tests.racing.deeds import DAY_MS, T0_MS, TRIES_A_DAY, Contest, Deed, Report
 from tests.racing.observer import Replay
 from tests.racing.racer import LIMITS, STRATEGY, Track, enter_track, race

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from adapters.backup import LEDGER, backup
+from adapters.backtest.read_recording import read_recording
+from adapters.backtest.replay_journal import replay_recorded
+from adapters.backup.backup import LEDGER, backup
+from adapters.backup.restore import restore
 from adapters.database import create_engine
-from adapters.read_recording import read_recording
-from adapters.replay_recorded import replay_recorded
-from adapters.restore import restore
-from adapters.schema import migrate
-from adapters.tables import decisions
+from adapters.ledger.schema import migrate
+from adapters.ledger.tables import decisions
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem, file_symbol

@@ -19,9 +19,9 @@ import redis
 import yaml
 from celery import Celery, signals
 
-from adapters import keys
-from adapters.config_revision import AppliedConfig
-from adapters.leader import Leadership
+from adapters.redis import keys
+from adapters.redis.applied_config import AppliedConfig
+from adapters.redis.leader_lease import Leadership
 from beat.overdue import overdue
 from beat.scheduler import SymbolScheduler
 from configs.fetch_interval import PROMPT_S

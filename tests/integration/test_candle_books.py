@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 import pytest
 from sqlalchemy.engine import Engine
 
-from adapters.candle_books import CandleBooks, decided_within, read_candle_books
 from adapters.database import create_engine
-from adapters.explain_terms import terms_of
-from adapters.ledger import SqlLedger
-from adapters.ledger_recording import Row, read_recorded_books
-from adapters.ledger_rows import fill_of, request_of_intent
-from adapters.schema import migrate
+from adapters.ledger.ledger import SqlLedger
+from adapters.ledger.queries.candle_history import CandleBooks, decided_within, read_candle_books
+from adapters.ledger.queries.recorded_rows import Row, read_recorded_books
+from adapters.ledger.rows import fill_of, request_of_intent
+from adapters.ledger.schema import migrate
+from adapters.wiring.explain_context import terms_of
 from tests.fakes import system_config
 from tests.fixtures.trades import ACCOUNT, MINUTE_MS, STRATEGY, SYMBOLS, T0_MS, TRADES, play, request_of
 from trading.backtest.explanation import Explanation, OrderFate, Recorded, Ruling, decisions_of, explain

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from adapters import keys
 from adapters.clock import now_ms
+from adapters.redis import keys
 from tests.fixtures.bracketed import BRACKETED, FAILING, FOREIGN
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.redis_server import RedisServer

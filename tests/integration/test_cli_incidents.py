@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from adapters.ledger import SqlLedger
-from adapters.venues import open_venues
+from adapters.ledger.ledger import SqlLedger
+from adapters.wiring.venues import open_venues
 from tests.contracts.ledger.examples import enter, fill_of, request_of
 from tests.fixtures.candle_files import START_MS, generated_candles, write_candles
 from tests.fixtures.system import ROOT, TradingSystem, file_symbol

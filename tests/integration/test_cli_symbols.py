@@ -12,7 +12,7 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from adapters.config_revision import AppliedConfig
+from adapters.redis.applied_config import AppliedConfig
 from configs.snapshot import content_of
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import ROOT, TradingSystem, file_symbol

@@ -17,8 +17,8 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import IntegrityError
 
 from adapters.database import LOCK_TIMEOUT_S, create_engine, read_only, upsert
-from adapters.schema import alembic_config, head_revision, migrate, schema_revision
-from adapters.tables import account_days, decisions, fences, fills, incidents, metadata, stop_moves
+from adapters.ledger.schema import alembic_config, head_revision, migrate, schema_revision
+from adapters.ledger.tables import account_days, decisions, fences, fills, incidents, metadata, stop_moves
 from tests.fixtures.databases import patient
 from trading.errors import Broken, Transient
 

@@ -13,7 +13,7 @@ import redis
 import yaml
 
 from adapters.database import create_engine
-from adapters.schema import head_revision, schema_revision
+from adapters.ledger.schema import head_revision, schema_revision
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.ports import quiet_port
 from tests.fixtures.redis_server import WAIT_S

@@ -9,8 +9,8 @@ import redis
 from pydantic import SecretStr
 
 from adapters.database import create_engine
-from adapters.ledger import SqlLedger
-from adapters.schema import head_revision, migrate
+from adapters.ledger.ledger import SqlLedger
+from adapters.ledger.schema import head_revision, migrate
 from configs.loading import load_system
 from configs.settings import Settings
 from tests.contracts.ledger.examples import enter, request_of

@@ -11,10 +11,10 @@ import pytest
 import sqlalchemy as sa
 from click.testing import CliRunner, Result
 
-from adapters import keys
 from adapters.database import create_engine
-from adapters.journal import JournalReader
-from adapters.tables import fills
+from adapters.ledger.tables import fills
+from adapters.redis import keys
+from adapters.symbol_store.journal import JournalReader
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.live_replay import recorded_again
 from tests.fixtures.redis_server import RedisServer

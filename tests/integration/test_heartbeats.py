@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import redis
 
-from adapters import keys
 from adapters.clock import now_ms
-from adapters.heartbeats import (
+from adapters.redis import keys
+from adapters.redis.client import connect_briefly
+from adapters.redis.heartbeats import (
     FORGOTTEN_AFTER_S,
     RunningStep,
     WorkerBeat,
@@ -22,8 +23,7 @@ from adapters.heartbeats import (
     read_heartbeats,
     write_heartbeat,
 )
-from adapters.redis_client import connect_briefly
-from adapters.troubles import Trouble, TroubleKind, forget_troubles, note_trouble, read_troubles
+from adapters.redis.task_failures import Trouble, TroubleKind, forget_troubles, note_trouble, read_troubles
 from tests.fixtures.redis_server import WAIT_S, RedisServer
 from trading.errors import Transient
 from trading.services.status import ServiceStatus

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.venues import open_venues
+from adapters.wiring.venues import open_venues
 from tasks import reconcile, runtime
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import TradingSystem, file_symbol

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from adapters import keys
-from adapters.leader import Leadership
-from adapters.redis_client import connect
+from adapters.redis import keys
+from adapters.redis.client import connect
+from adapters.redis.leader_lease import Leadership
 from tests.fixtures.redis_server import RedisServer
 from trading.errors import Transient
 

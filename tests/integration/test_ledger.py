@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from adapters.database import create_engine
-from adapters.ledger import SqlLedger
+from adapters.ledger.ledger import SqlLedger
 from tests.contracts.ledger.examples import (
     BALANCE,
     FINAL,

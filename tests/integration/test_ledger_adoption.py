@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from adapters.adoption import adopt
-from adapters.backup import LEDGER, backup
+from adapters.backup.backup import LEDGER, backup
+from adapters.backup.restore import restore
+from adapters.backup.snapshot import snapshot
 from adapters.database import create_engine
-from adapters.ledger import SqlLedger
-from adapters.ledger_rules import check_rules
-from adapters.ledger_verify import Difference, recompute
-from adapters.restore import restore
-from adapters.schema import migrate
-from adapters.snapshot import snapshot
-from adapters.tables import decisions, fills, intents
+from adapters.ledger.audit.invariants import check_rules
+from adapters.ledger.audit.recompute import Difference, recompute
+from adapters.ledger.ledger import SqlLedger
+from adapters.ledger.schema import migrate
+from adapters.ledger.tables import decisions, fills, intents
+from adapters.wiring.adoption import adopt
 from tests.contracts.ledger.examples import BALANCE, T0_MS, enter, fill_of, request_of
 from tests.fakes import SYMBOL, Crash, Databases, Desk, Fuse, at_place, make_candles, planned, system_config
 from trading.errors import Rejected, Transient

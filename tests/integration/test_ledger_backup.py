@@ -18,16 +18,16 @@ from alembic.config import Config
 from click.testing import CliRunner, Result
 from sqlalchemy.engine import Engine
 
-from adapters.backup import LEDGER, PAPER, backup
+from adapters.backup.backup import LEDGER, PAPER, backup
+from adapters.backup.restore import restore
+from adapters.backup.snapshot import read_file, snapshot
 from adapters.database import create_engine
-from adapters.ledger import SqlLedger
-from adapters.ledger_rules import check_rules
-from adapters.ledger_verify import Findings, recompute
-from adapters.paper_books import create_tables
-from adapters.restore import restore
-from adapters.schema import migrate
-from adapters.snapshot import read_file, snapshot
-from adapters.tables import decisions, fills, incidents, metadata
+from adapters.ledger.audit.invariants import check_rules
+from adapters.ledger.audit.recompute import Findings, recompute
+from adapters.ledger.ledger import SqlLedger
+from adapters.ledger.schema import migrate
+from adapters.ledger.tables import decisions, fills, incidents, metadata
+from adapters.venues.paper_books import create_tables
 from tests.fixtures.system import ROOT
 from tests.fixtures.trades import ACCOUNT, BALANCE, PlayedLedger, judge_entry, trade_for_ever
 from trading.errors import Rejected
@@ -152,11 +152,11 @@ def count_of(engine: Engine) -> int:
 KILLED = """
 import sys, threading
 from pathlib import Path
-from adapters.backup import LEDGER, backup
+from adapters.backup.backup import LEDGER, backup
 from adapters.database import create_engine
-import adapters.backup, adapters.snapshot
-adapters.backup.PAGES_A_STEP = 1
-adapters.backup.BATCH_ROWS = 20
+import adapters.backup.backup, adapters.backup.snapshot
+adapters.backup.backup.PAGES_A_STEP = 1
+adapters.backup.backup.BATCH_ROWS = 20
 
 def tell(done, whole):
     print(done, whole, flush=True)
@@ -271,7 +271,7 @@ def test_paper_books_come_back_as_they_were(played: PlayedLedger, database_url: 
 
 def write_ledger_of_0001(engine: Engine) -> None:
     config = Config()
-    config.set_main_option("script_location", "adapters:migrations")
+    config.set_main_option("script_location", "adapters.ledger:migrations")
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")

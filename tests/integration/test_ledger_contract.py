@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy.engine import Engine
 
 from adapters.database import create_engine
-from adapters.ledger import SqlLedger
-from adapters.schema import migrate
-from adapters.tables import metadata
+from adapters.ledger.ledger import SqlLedger
+from adapters.ledger.schema import migrate
+from adapters.ledger.tables import metadata
 from tests.contracts.ledger import DurableLedgerContract, LedgerSubject
 from tests.contracts.ledger.examples import BALANCE
 from tests.fixtures.databases import patient

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from sqlalchemy.engine import Engine
 
-from adapters.ledger import SqlLedger
+from adapters.ledger.ledger import SqlLedger
 from tests.contracts.ledger.examples import BALANCE
 from tests.contracts.ledger.sequences import CALLS, Driver
 from tests.fixtures.ledgers import MemorySubject, SqlSubject

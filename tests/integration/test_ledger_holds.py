@@ -8,9 +8,9 @@ from alembic import command
 from sqlalchemy.engine import Engine
 
 from adapters.database import create_engine
-from adapters.ledger import SqlLedger
-from adapters.schema import alembic_config, migrate
-from adapters.tables import symbols
+from adapters.ledger.ledger import SqlLedger
+from adapters.ledger.schema import alembic_config, migrate
+from adapters.ledger.tables import symbols
 from trading.lifecycle import DesiredState, HeldBy
 
 GOLD = "XAUUSD"

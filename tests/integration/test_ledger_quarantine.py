@@ -9,7 +9,7 @@ from itertools import count
 import pytest
 from sqlalchemy.engine import Engine
 
-from adapters.ledger import SqlLedger
+from adapters.ledger.ledger import SqlLedger
 from tests.contracts.ledger.examples import BALANCE, MINUTE_MS, T0_MS
 from trading.events.messages import Signal, SignalSide
 from trading.incidents.incident import IncidentKind

@@ -8,11 +8,11 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from adapters.ledger import SqlLedger
-from adapters.ledger_verify import recompute
-from adapters.memory import MemoryLedger
-from adapters.snapshot import snapshot
-from adapters.tables import accounts, decisions
+from adapters.backup.snapshot import snapshot
+from adapters.ledger.audit.recompute import recompute
+from adapters.ledger.ledger import SqlLedger
+from adapters.ledger.memory import MemoryLedger
+from adapters.ledger.tables import accounts, decisions
 from trading.events.messages import Signal, SignalSide
 from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, protective_order_id
 from trading.portfolio.trades import ClosedTrade, in_order

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from adapters.ledger import SqlLedger
+from adapters.ledger.ledger import SqlLedger
 from tests.contracts.ledger.examples import (
     BALANCE,
     MINUTE_MS,

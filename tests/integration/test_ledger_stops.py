@@ -9,15 +9,15 @@ import sqlalchemy as sa
 from alembic import command
 from sqlalchemy.engine import Engine
 
-from adapters.backup import LEDGER, backup
+from adapters.backup.backup import LEDGER, backup
+from adapters.backup.restore import restore
+from adapters.backup.snapshot import snapshot
 from adapters.database import create_engine
-from adapters.ledger import SqlLedger
-from adapters.ledger_rules import check_rules
-from adapters.ledger_verify import Difference, recompute
-from adapters.restore import restore
-from adapters.schema import alembic_config, migrate
-from adapters.snapshot import snapshot
-from adapters.tables import positions, stop_moves
+from adapters.ledger.audit.invariants import check_rules
+from adapters.ledger.audit.recompute import Difference, recompute
+from adapters.ledger.ledger import SqlLedger
+from adapters.ledger.schema import alembic_config, migrate
+from adapters.ledger.tables import positions, stop_moves
 from tests.contracts.ledger.examples import (
     BALANCE,
     at,

@@ -9,14 +9,14 @@ import sqlalchemy as sa
 from click.testing import CliRunner
 from sqlalchemy.engine import Connection, Engine
 
-from adapters.backup import LEDGER
+from adapters.backup.backup import LEDGER
+from adapters.backup.restore import restore
+from adapters.backup.snapshot import snapshot
 from adapters.database import create_engine
-from adapters.ledger_rules import check_rules
-from adapters.ledger_verify import Difference, recompute, rows_to_look_at
-from adapters.restore import restore
-from adapters.schema import migrate
-from adapters.snapshot import snapshot
-from adapters.tables import account_days, decisions, fences, fills, intents, orders, positions
+from adapters.ledger.audit.invariants import check_rules
+from adapters.ledger.audit.recompute import Difference, recompute, rows_to_look_at
+from adapters.ledger.schema import migrate
+from adapters.ledger.tables import account_days, decisions, fences, fills, intents, orders, positions
 from tests.fixtures.system import ROOT
 from tests.fixtures.trades import ACCOUNT, STRATEGY, T0_MS, PlayedLedger, request_of
 from trading.orders.orders import Leg, Side

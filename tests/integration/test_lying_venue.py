@@ -17,12 +17,12 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 from sqlalchemy.engine import Engine
 
-from adapters import bootstrap, venues
 from adapters.database import create_engine
-from adapters.lying import Faults, LyingVenue
-from adapters.lying_outcomes import Numbering, cut
-from adapters.lying_sends import SqlSends
-from adapters.paper import PaperVenue
+from adapters.venues.fault_injection.outcomes import Numbering, cut
+from adapters.venues.fault_injection.venue import Faults, LyingVenue
+from adapters.venues.fault_injection.visibility import SqlSends
+from adapters.venues.paper import PaperVenue
+from adapters.wiring import pipeline, venues
 from configs.loading import load_system
 from configs.settings import Settings
 from configs.symbols import SymbolConfig
@@ -767,7 +767,7 @@ def installation(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPa
         engines.append(create_engine(url, where=where))
         return engines[-1]
 
-    for module in (bootstrap, venues):
+    for module in (pipeline, venues):
         monkeypatch.setattr(module, "create_engine", noted)
     url = database_url.replace("postgresql://", "postgresql+psycopg://")
     yield Settings(var_dir=tmp_path, paper_url=SecretStr(url))

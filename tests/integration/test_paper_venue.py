@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from sqlalchemy.engine import Engine
 
 from adapters.database import create_engine
-from adapters.paper import PaperVenue
+from adapters.venues.paper import PaperVenue
 from tests.contracts.venue import OTHER, SYMBOL, VenueContract
 from tests.fixtures.candle_market import CandleMarket
 from trading.errors import Rejected, Transient

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from adapters import keys
-from adapters.redis_bus import EventBusFactory, RedisEventBus
-from adapters.redis_client import connect
+from adapters.redis import keys
+from adapters.redis.client import connect
+from adapters.redis.event_bus import EventBusFactory, RedisEventBus
 from tests.fixtures.redis_server import RedisServer
 from trading.errors import Transient
 from trading.events.messages import Event, EventType

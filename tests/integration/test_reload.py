@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adapters import keys
+from adapters.redis import keys
 from tests.fixtures.reloading import COIN, GOLD, OTHER, Desk, opened_desk
 from tests.fixtures.system import TradingSystem
 from trading.lifecycle import DesiredState

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from adapters import keys
+from adapters.redis import keys
 from configs.snapshot import fingerprint
 from tasks.reload import OVERTAKEN, WorkerFiles
 from tests.fixtures.reloading import COIN, GOLD, HASTY, OTHER, Desk, opened_desk

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters import keys
+from adapters.redis import keys
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.reloading import CANDLES, COIN, GOLD, Desk, opened_desk
 from tests.fixtures.system import TradingSystem

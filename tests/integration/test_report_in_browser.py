@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from adapters.replay import replay
+from adapters.backtest.backtest import replay
 from configs.loading import SystemConfig
 from tests.fakes import SYMBOL, system_config
 from tests.fixtures.candle_files import generated_candles

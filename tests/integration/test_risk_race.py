@@ -15,8 +15,8 @@ import pytest
 import sqlalchemy as sa
 
 from adapters.database import create_engine, read_only
-from adapters.ledger import SqlLedger
-from adapters.schema import migrate
+from adapters.ledger.ledger import SqlLedger
+from adapters.ledger.schema import migrate
 from trading.events.messages import Signal, SignalSide
 from trading.lifecycle import DesiredState
 from trading.orders.orders import Fill, Leg, OrderRequest, protective_order_id

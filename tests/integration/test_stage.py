@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from celery import Celery, Task
 
-from adapters import keys
+from adapters.redis import keys
 from tasks import runtime as runtime_module
 from tasks.flow import DELIVERY_LIMIT, FIRST_STAGE, STAGES
 from tasks.routing import PRIORITY_STEPS, route

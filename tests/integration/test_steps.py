@@ -6,7 +6,7 @@ import pytest
 import redis
 from celery import Celery
 
-from adapters.redis_client import connect_briefly
+from adapters.redis.client import connect_briefly
 from tasks.flow import RECONCILE, STAGES
 from tasks.routing import PRIORITY_STEPS, route
 from tasks.steps import count_queued, drop_queued

@@ -8,11 +8,11 @@ import pytest
 import redis
 from sqlalchemy.engine import Engine
 
-from adapters import keys
-from adapters.ledger import SqlLedger
-from adapters.redis_client import connect
-from adapters.redis_store import RedisSymbolStore
-from adapters.status import read_status
+from adapters.ledger.ledger import SqlLedger
+from adapters.redis import keys
+from adapters.redis.client import connect
+from adapters.symbol_store.redis import RedisSymbolStore
+from adapters.wiring.symbol_status import read_status
 from tests.contracts.store import FILLED, SYMBOL, SymbolStoreContract, begin, commit_of
 from tests.fakes import at_place, planned, system_config
 from tests.fixtures.redis_server import RedisServer

@@ -60,7 +60,7 @@ def evict(redis: RedisServer, policy: str = "allkeys-lru") -> None:
 
 def downgrade(system: TradingSystem) -> None:
     config = Config()
-    config.set_main_option("script_location", "adapters:migrations")
+    config.set_main_option("script_location", "adapters.ledger:migrations")
     engine = create_engine(system.settings.ledger_url.get_secret_value())
     with engine.begin() as connection:
         config.attributes["connection"] = connection

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from adapters.database import read_only
-from adapters.ledger_orders import day_of
-from adapters.tables import metadata
+from adapters.ledger.orders import day_of
+from adapters.ledger.tables import metadata
 from tests.racing.deeds import DAY_MS, T0_MS, Deed, Sums
 from trading.orders.orders import Fill, Leg, OrderRequest
 

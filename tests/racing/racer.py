@@ -10,7 +10,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Connection
 
 from adapters.database import create_engine
-from adapters.ledger import SqlLedger
+from adapters.ledger.ledger import SqlLedger
 from tests.racing.deeds import DAY_MS, T0_MS, TRIES_A_DAY, Contest, Deed, Report
 from tests.racing.observer import sums_of_rows
 from trading.errors import Transient

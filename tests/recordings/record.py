@@ -19,9 +19,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from adapters import keys
 from adapters.clock import now_ms
-from adapters.venues import open_venues
+from adapters.redis import keys
+from adapters.wiring.venues import open_venues
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem
 from tests.recordings.answers import answers, lines_of

@@ -29,7 +29,7 @@ READERS_OF_OLD_TEXT = {
 ALLOWED = {
     ("adapters/candle_files/layout.py", "'volume '"): "the name of a column in a file that another program wrote",
     ("adapters/database.py", "':memory:'"): "how SQLite names a database in memory",
-    ("adapters/ledger_verify.py", "found"): "a value of any column",
+    ("adapters/ledger/audit/recompute.py", "found"): "a value of any column",
     ("adapters/sources/file.py", "'Error tokenizing data. C error: '"): "pandas tells it so, in its text alone",
     ("tests/fixtures/running.py", "['exec .venv/bin/celery -A tasks trading up ']"): "a command that make prints",
     ("worker/logs.py", "'in ([0-9.e-]+)s: '"): "Celery logs the run time of a task in this text alone",

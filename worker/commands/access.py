@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from adapters.database import create_engine
-from adapters.ledger import SqlLedger
-from adapters.redis_client import connect
-from adapters.schema import head_revision, schema_revision
+from adapters.ledger.ledger import SqlLedger
+from adapters.ledger.schema import head_revision, schema_revision
+from adapters.redis.client import connect
 from configs.errors import ConfigError
 from configs.loading import SystemConfig, load_system
 from configs.settings import Settings, load_settings, resolve_redis_url

@@ -12,7 +12,7 @@ from celery.exceptions import TimeoutError as NoAnswer
 from celery.result import AsyncResult
 from kombu.exceptions import OperationalError
 
-from adapters.redis_client import talking_to_redis
+from adapters.redis.client import talking_to_redis
 from tasks import app
 from trading.errors import Transient
 from worker.commands.access import Access

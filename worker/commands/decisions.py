@@ -5,7 +5,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from adapters.journal import JournalReader
+from adapters.symbol_store.journal import JournalReader
 from trading.events.decisions import describe
 from trading.events.journal import Entry
 from trading.formatting import format_minute, format_price_cell

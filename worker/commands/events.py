@@ -8,7 +8,7 @@ import click
 from rich.table import Table
 from rich.text import Text
 
-from adapters.redis_bus import RedisEventBus
+from adapters.redis.event_bus import RedisEventBus
 from trading.errors import Transient
 from trading.events.messages import LOCAL_ONLY, Event, EventType
 from trading.formatting import format_minute, format_second

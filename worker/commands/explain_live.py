@@ -4,13 +4,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from adapters import keys
-from adapters.candle_books import CandleBooks, decided_within, read_candle_books
-from adapters.explain_terms import terms_of
-from adapters.journal import JournalReader
-from adapters.ledger_rows import fill_of, request_of_intent
-from adapters.read_recording import lookback_of, window_of
-from adapters.redis_client import talking_to_redis
+from adapters.backtest.read_recording import lookback_of, window_of
+from adapters.ledger.queries.candle_history import CandleBooks, decided_within, read_candle_books
+from adapters.ledger.rows import fill_of, request_of_intent
+from adapters.redis import keys
+from adapters.redis.client import talking_to_redis
+from adapters.symbol_store.journal import JournalReader
+from adapters.wiring.explain_context import terms_of
 from configs.loading import SystemConfig
 from trading.backtest.explanation import (
     Explanation,

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from adapters.explain_terms import terms_of
-from adapters.replay import replay
+from adapters.backtest.backtest import replay
+from adapters.wiring.explain_context import terms_of
 from trading.backtest import Decision, Order, Replay
 from trading.backtest.explanation import Explanation, OrderFate, Recorded, Ruling, explain, holds, of_strategy
 from trading.events.journal import Entry

@@ -7,11 +7,11 @@ from typing import Any, TypeVar
 import click
 from sqlalchemy.engine import Engine
 
-from adapters.backup import LEDGER, PAPER, Copied, Shape, backup
+from adapters.backup.backup import LEDGER, PAPER, Copied, Shape, backup
+from adapters.backup.restore import restore
 from adapters.database import create_engine
-from adapters.paper_books import create_tables
-from adapters.restore import restore
-from adapters.schema import head_revision, migrate
+from adapters.ledger.schema import head_revision, migrate
+from adapters.venues.paper_books import create_tables
 from configs.settings import PREFIX
 from worker.commands.access import MIGRATE, Access, ledger_revision, shown_ledger
 from worker.commands.groups import Verb

@@ -10,12 +10,12 @@ import click
 from rich.text import Text
 from sqlalchemy.engine import Engine
 
-from adapters.backup import LEDGER
-from adapters.ledger_rules import check_rules
-from adapters.ledger_verify import Findings, recompute, rows_to_look_at
-from adapters.restore import revision_of
-from adapters.schema import head_revision
-from adapters.snapshot import read_file, snapshot
+from adapters.backup.backup import LEDGER
+from adapters.backup.restore import revision_of
+from adapters.backup.snapshot import read_file, snapshot
+from adapters.ledger.audit.invariants import check_rules
+from adapters.ledger.audit.recompute import Findings, recompute, rows_to_look_at
+from adapters.ledger.schema import head_revision
 from worker.commands.access import Access, shown_ledger
 from worker.commands.outcome import ExitCode, Failed
 from worker.commands.output import Column, make_console, print_json, table

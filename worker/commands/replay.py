@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from adapters.replay import replay as run_replay
+from adapters.backtest.backtest import replay as run_replay
 from adapters.sources.file import read_candles
 from configs.errors import ConfigError
 from configs.loading import SystemConfig, load_system

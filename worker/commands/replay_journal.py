@@ -7,8 +7,8 @@ from typing import Any
 import click
 from rich.text import Text
 
-from adapters.read_recording import Found, read_recording
-from adapters.replay_recorded import replay_recorded
+from adapters.backtest.read_recording import Found, read_recording
+from adapters.backtest.replay_journal import replay_recorded
 from configs.loading import SystemConfig
 from trading.backtest.comparison import Comparison, Difference, compare
 from trading.formatting import format_minute

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import yaml
 
-from adapters.bootstrap import fill_terms
+from adapters.wiring.pipeline import fill_terms
 from configs.loading import SystemConfig
 from trading.backtest import Replay
 from trading.backtest.report import Report

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from adapters.status import LEFT_OPEN, SymbolStatus, read_status, unconfigured
+from adapters.wiring.symbol_status import LEFT_OPEN, SymbolStatus, read_status, unconfigured
 from configs.settings import resolve_redis_url
 from trading.errors import Transient
 from trading.formatting import format_minute, format_price_cell

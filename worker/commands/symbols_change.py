@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from adapters.config_revision import AppliedConfig
+from adapters.redis.applied_config import AppliedConfig
 from configs.diff import Exposure, compare
 from configs.json_schema import SYMBOLS
 from configs.loading import load_system, shown_path

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from adapters.config_revision import AppliedConfig, Built
+from adapters.redis.applied_config import AppliedConfig, Built
 from configs.snapshot import Content, content_of, fingerprint
 from configs.symbols import SymbolConfig
 from tasks.reload import WorkerFiles, ask_workers

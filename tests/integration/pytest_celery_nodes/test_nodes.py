@@ -9,7 +9,7 @@ import pytest
 import redis
 from pytest_celery import CeleryTestSetup
 
-from adapters import keys
+from adapters.redis import keys
 from adapters.sources.file import read_candles
 from configs.settings import Settings
 from tasks.ticks import send_tick

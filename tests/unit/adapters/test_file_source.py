@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.bootstrap import build_pipeline, fill_terms
-from adapters.memory import MemoryLedger, MemoryStore, MemoryVenue
+from adapters.ledger.memory import MemoryLedger
 from adapters.sources.file import FileSource, FileTape, read_candles
-from adapters.sources.market_clock import MemoryAnchorStore, Speed
-from adapters.sources.played import PlayedSource
+from adapters.sources.playback import PlayedSource
+from adapters.sources.playback_clock import MemoryAnchorStore, Speed
+from adapters.symbol_store.memory import MemoryStore
+from adapters.venues.memory import MemoryVenue
+from adapters.wiring.pipeline import build_pipeline, fill_terms
 from tests.contracts.source import PlayedSourceContract, Stage, check_forming, closed_part, walk
 from tests.fakes import SYMBOL, system_config
 from tests.fixtures.candle_files import write_candles

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.clock import now_ms
-from adapters.redis_client import connect
-from adapters.sources.market_clock import AnchorStore, MarketClock, MemoryAnchorStore, RedisAnchorStore, Speed
+from adapters.redis.client import connect
+from adapters.sources.playback_clock import AnchorStore, MarketClock, MemoryAnchorStore, RedisAnchorStore, Speed
 from tests.fixtures.redis_server import RedisServer
 from trading.errors import Transient
 

@@ -5,7 +5,9 @@ from typing import Literal
 
 import pytest
 
-from adapters.memory import MemoryLedger, MemoryStore, MemoryVenue
+from adapters.ledger.memory import MemoryLedger
+from adapters.symbol_store.memory import MemoryStore
+from adapters.venues.memory import MemoryVenue
 from tests.contracts.store import SymbolStoreContract
 from tests.contracts.venue import OTHER, SYMBOL, VenueContract
 from tests.fixtures.candle_market import CandleMarket

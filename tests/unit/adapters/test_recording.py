@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from adapters.ledger_recording import RecordedBooks
-from adapters.recording import (
+from adapters.backtest.recording import (
     Lookback,
     Recording,
     Track,
@@ -14,6 +13,7 @@ from adapters.recording import (
     until_a_person_came,
     without_what_came_before,
 )
+from adapters.ledger.queries.recorded_rows import RecordedBooks
 from trading.events.decisions import NO_SIGNAL, CandleDecision, DecisionKind, Decisions
 from trading.events.journal import Entry
 from trading.market.candles import Candles

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.bootstrap import exit_rules_of, strategies_of
+from adapters.wiring.pipeline import exit_rules_of, strategies_of
 from configs.deciding import deciding_digest
 from configs.errors import ConfigError
 from configs.loading import SystemConfig, load_system

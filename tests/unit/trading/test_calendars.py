@@ -214,7 +214,7 @@ def test_session_by_a_calendar_with_wrong_hours_is_refused(changes: dict[str, st
 
 def test_library_is_imported_by_who_names_a_calendar_alone() -> None:
     code = (
-        "import sys; import adapters.bootstrap; from trading.market.sessions import Session; "
+        "import sys; import adapters.wiring.pipeline; from trading.market.sessions import Session; "
         "Session(kind='weekly', timezone='UTC', opens='mon 00:00', closes='fri 22:00').is_open(0); "
         "print('exchange_calendars' in sys.modules)"
     )

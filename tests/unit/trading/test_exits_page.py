@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters.replay import replay
+from adapters.backtest.backtest import replay
 from tests.fakes import SYMBOL, make_candles, system_config
 from trading.events.decisions import DecisionKind, describe
 from trading.strategies import PositionRule, load_strategy

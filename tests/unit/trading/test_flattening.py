@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from adapters.ledger_rules import check_rules
-from adapters.ledger_verify import recompute
-from adapters.lying import Faults
-from adapters.snapshot import snapshot
+from adapters.backup.snapshot import snapshot
+from adapters.ledger.audit.invariants import check_rules
+from adapters.ledger.audit.recompute import recompute
+from adapters.venues.fault_injection.venue import Faults
 from tests.fakes import SYMBOL, Crash, Databases, Desk, Fuse, at_place, make_candles, planned, system_config
 from trading.errors import Rejected, Transient
 from trading.events.messages import EventType

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.replay import replay
+from adapters.backtest.backtest import replay
 from configs.loading import SystemConfig
 from tests.fakes import MINUTE_MS, START_MS, SYMBOL, Databases, Desk, at_place, planned, system_config
 from tests.fixtures.exits import WILFUL

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.replay import replay
+from adapters.backtest.backtest import replay
 from tests.fakes import MINUTE_MS, START_MS, SYMBOL, at_place, make_candles, planned, system_config
 from tests.unit.trading.test_replay import strategies, wild_candles
 from trading.backtest import Decision, Replay, Trade

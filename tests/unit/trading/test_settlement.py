@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from adapters.lying import Faults
-from adapters.tables import stop_moves
+from adapters.ledger.tables import stop_moves
+from adapters.venues.fault_injection.venue import Faults
 from tests.fakes import SYMBOL, Crash, Databases, Desk, Fuse, at_place, make_candles, planned, system_config
 from trading.errors import Rejected, Transient
 from trading.events.messages import EventType

@@ -171,17 +171,17 @@ COMPARED = {"desired", "halted", "latched", "quarantine", "quarantined"}
 ALLOWED = {
     "the policy": {"trading/trading_state.py"},
     "the store is made to agree with the ledger": {"trading/services/data_fetching.py"},
-    "fields are packed and unpacked": {"adapters/ledger_restrictions.py", "adapters/redis_store.py"},
+    "fields are packed and unpacked": {"adapters/ledger/restrictions.py", "adapters/symbol_store/redis.py"},
     "the state that is shown of a symbol, and its transitions": {
         "trading/orchestration/symbol_orchestrator.py",
-        "adapters/status.py",
+        "adapters/wiring/symbol_status.py",
     },
     "which symbols a command for all of them is for": {
         "trading/orchestration/multi_symbol_orchestrator.py",
         "tasks/control.py",
     },
     "a reload holds and releases only what no operator has paused or stopped": {
-        "adapters/ledger_holds.py",
+        "adapters/ledger/desired_states.py",
         "tasks/reload.py",
         "tasks/runtime.py",
     },

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import trading_orchestrator as to
-from adapters.replay import replay
+from adapters.backtest.backtest import replay
 from configs.loading import load_system
 from tests.fixtures.candle_files import write_candles
 

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from adapters.status import SymbolStatus
+from adapters.wiring.symbol_status import SymbolStatus
 from worker.commands.books import FILLS, ORDERS, POSITIONS
 from worker.commands.decisions import COLUMNS as DECISIONS
 from worker.commands.output import Column, Output, table

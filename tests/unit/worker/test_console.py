@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from adapters.status import SymbolStatus
+from adapters.wiring.symbol_status import SymbolStatus
 from tests.fixtures.bracketed import FOREIGN
 from worker.commands.decisions import COLUMNS as DECISIONS
 from worker.commands.incidents import COLUMNS as INCIDENTS

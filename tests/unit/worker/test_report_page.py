@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters.replay import replay
+from adapters.backtest.backtest import replay
 from tests.fakes import SYMBOL, make_candles, planned, system_config
 from trading.backtest.report import report_of
 from trading.formatting import format_money, format_profit

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from adapters.status import SymbolStatus
+from adapters.wiring.symbol_status import SymbolStatus
 from worker.table import Overview, render, uptime
 
 OVERVIEW = Overview(

@@ -1,0 +1,1 @@
+"""Backtests on recorded candles, and the replay of a recorded journal."""

@@ -1,0 +1,274 @@
+"""Replays candles through the services of each symbol, on a ledger, a venue and a store in memory."""
+
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from functools import partial
+
+import numpy as np
+
+from adapters.ledger.memory import MemoryLedger
+from adapters.sources.file import FileTape
+from adapters.sources.playback import PlayedSource
+from adapters.symbol_store.memory import MemoryStore
+from adapters.venues.memory import MemoryVenue
+from adapters.wiring.pipeline import build_pipeline, fill_terms
+from configs.loading import SystemConfig
+from trading.backtest import Decision, Feed, Order, Replay, play
+from trading.backtest.result import Booked, Journal, equity_of, trades_of
+from trading.errors import UnknownSymbol
+from trading.events.messages import Signal
+from trading.lifecycle import DesiredState
+from trading.market.candles import CLOSE, Candles, timeframe_ms
+from trading.orders.orders import Fill
+from trading.portfolio.positions import Position
+from trading.strategies import Strategy
+from trading.structs import replace
+
+BATCH = 16_384
+"""Candles that go through the services together: enough for NumPy, few enough for a progress bar to move."""
+
+
+def replay(
+    system: SystemConfig,
+    candles: Mapping[str, Candles],
+    *,
+    strategies: Mapping[str, Mapping[str, Strategy]] | None = None,
+    from_ms: int | None = None,
+    to_ms: int | None = None,
+    close_at_end: bool = False,
+    batch: int = BATCH,
+    on_progress: Callable[[int], None] = lambda _: None,
+) -> Replay:
+    """Replay candles as if they were lived: each is decided on at its close, symbols merged by time.
+
+    Strategy, rules, limits and fill terms are those that `system` gives; sources and the kind of venue play no part.
+
+    Args:
+        candles: By symbol, in the order in which candles that close at the same time are decided on.
+        strategies: By symbol and by the name of their book; None makes those that `system` names.
+        from_ms: Open time of the first candle decided on; those before it are history for the indicators. None for all.
+        to_ms: Open time after the last candle decided on; None for all.
+        close_at_end: Close open positions at the last close of their symbol.
+        batch: Most candles that go through the services together; the result is the same for each.
+        on_progress: Told now and then how many candles are done, of all symbols.
+
+    Raises:
+        UnknownSymbol: A symbol is not configured.
+        Broken: A candle is corrupt, or an indicator has no finite value.
+        ValueError: No candle of a symbol lies between `from_ms` and `to_ms`.
+    """
+    decided = {symbol: _between(symbol, one, from_ms, to_ms) for symbol, one in candles.items()}
+    ledger = MemoryLedger(system.account.name, system.account.starting_balance)
+    venue = MemoryVenue({one: fill_terms(system.symbols[_known(one, system)].venue, one) for one in candles})
+    store = MemoryStore(keeps_events=False)
+    feeds = []
+    for place, (symbol, part) in enumerate(decided.items()):
+        timeframe = system.symbols[symbol].timeframe
+        history = candles[symbol].until(int(part.open_ms[0]) - 1)
+        pipeline = build_pipeline(
+            symbol,
+            system,
+            source=_source(history.then(part), timeframe, batch),
+            store=store,
+            ledger=ledger,
+            venue=venue,
+            strategies=None if strategies is None else strategies[symbol],
+            replay_batch=batch,
+            now_s=lambda: 0.0,
+            sleep_s=lambda _: None,
+        )
+        needed = history[-pipeline.indicators.history_count :]
+        cursor_ms = int(part.open_ms[0]) - 1
+        store.seed(symbol, needed, timeframe=timeframe, cursor_ms=cursor_ms, desired=DesiredState.RUNNING)
+        feeds.append(Feed(pipeline, timeframe, place))
+    lengths_ms = {symbol: timeframe_ms(system.symbols[symbol].timeframe) for symbol in decided}
+    in_order = partial(ledger.in_order, partial(_moment, decided, lengths_ms))
+    together = in_order if len(feeds) > 1 else nullcontext
+    with _without_collections():
+        play(feeds, is_exposed=ledger.has_exposure, together=together, on_progress=on_progress)
+        return _result(system, decided, lengths_ms, feeds, ledger, venue, store, close_at_end=close_at_end)
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Spare the search for cycles among objects that all stay: nothing here makes any."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.freeze()
+            gc.unfreeze()  # what was made here counts as old, and is not looked through at once
+            gc.enable()
+
+
+def _known(symbol: str, system: SystemConfig) -> str:
+    if symbol not in system.symbols:
+        raise UnknownSymbol(symbol, tuple(system.symbols))
+    return symbol
+
+
+def _between(symbol: str, candles: Candles, from_ms: int | None, to_ms: int | None) -> Candles:
+    part = candles if from_ms is None else candles.after(from_ms - 1)
+    part = part if to_ms is None else part.until(to_ms - 1)
+    if not len(part):
+        raise ValueError(f"no candle of {symbol} to replay: there are {_span(candles)}")
+    return part
+
+
+def _span(candles: Candles) -> str:
+    if not len(candles):
+        return "none at all"
+    first, last = np.datetime64(int(candles.open_ms[0]), "ms"), np.datetime64(candles.last_open_ms, "ms")
+    return f"{len(candles)} from {first}Z to {last}Z"
+
+
+def _source(candles: Candles, timeframe: str, batch: int) -> PlayedSource:
+    return PlayedSource(FileTape(candles), timeframe=timeframe, speed="max", step=batch, now_ms=lambda: 0, anchors=None)
+
+
+def _result(
+    system: SystemConfig,
+    candles: Mapping[str, Candles],
+    lengths_ms: Mapping[str, int],
+    feeds: list[Feed],
+    ledger: MemoryLedger,
+    venue: MemoryVenue,
+    store: MemoryStore,
+    *,
+    close_at_end: bool,
+) -> Replay:
+    ended = _close_out(system, candles, ledger, venue) if close_at_end else []
+    booked = _in_order([*ledger.fills(), *ended], candles, lengths_ms)
+    requests = [request for request, _ in ledger.orders()]
+    return Replay(
+        account=system.account.name,
+        starting_balance=system.account.starting_balance,
+        candles=candles,
+        timeframes={symbol: system.symbols[symbol].timeframe for symbol in candles},
+        fills=[fill for fill, _, _ in booked],
+        trades=trades_of(
+            booked,
+            requests,
+            at_end=frozenset(fill.client_order_id for fill, _, _ in ended),
+            rules=ledger.rules_behind_exits(),
+        ),
+        positions=_last_positions(ledger, booked, ended),
+        equity=equity_of(system.account.starting_balance, candles, lengths_ms, booked),
+        journals={symbol: _journal(store, symbol) for symbol in candles},
+        list_orders=lambda: _orders(candles, ledger, venue),
+        list_decisions=lambda: _decisions(feeds, ledger, lengths_ms),
+    )
+
+
+def _last_positions(ledger: MemoryLedger, booked: list[Booked], ended: list[Booked]) -> list[Position]:
+    """Return the positions at the end: as the ledger has them, where nothing was closed after it."""
+    last = {(now.symbol, now.strategy): now for _, _, now in booked}
+    closed = {(now.symbol, now.strategy) for _, _, now in ended}
+    moved = {(one.symbol, one.strategy): one for one in ledger.positions()}
+    return [now if key in closed else moved[key] for key, now in last.items()]
+
+
+def _in_order(booked: list[Booked], candles: Mapping[str, Candles], lengths_ms: Mapping[str, int]) -> list[Booked]:
+    """Number the fills in the order of market time: symbols are ahead of one another where that changes nothing."""
+    if len(candles) == 1:
+        return booked
+    ordered = enumerate(sorted(booked, key=lambda one: _moment(candles, lengths_ms, one[0])), start=1)
+    return [(replace(fill, sequence=number), before, after) for number, (fill, before, after) in ordered]
+
+
+def _moment(candles: Mapping[str, Candles], lengths_ms: Mapping[str, int], fill: Fill) -> tuple[int, int, int]:
+    """Return when a fill is known: with its candle's close, and of those that close together by symbol."""
+    open_ms = candles[fill.symbol].open_ms
+    at = int(open_ms.searchsorted(fill.market_ms, side="right")) - 1
+    return int(open_ms[at]) + lengths_ms[fill.symbol], list(candles).index(fill.symbol), fill.sequence
+
+
+def _close_out(
+    system: SystemConfig, candles: Mapping[str, Candles], ledger: MemoryLedger, venue: MemoryVenue
+) -> list[Booked]:
+    """Close all that is open at the last close of its symbol."""
+    positions = {(position.symbol, position.strategy): position for position in ledger.positions()}
+    ended: list[Booked] = []
+    for symbol, one in candles.items():
+        closed_ms = one.last_open_ms + timeframe_ms(system.symbols[symbol].timeframe)
+        for fill in venue.close_out(symbol, float(one.values[-1, CLOSE]), market_ms=closed_ms - 1):
+            before = positions[symbol, fill.strategy]
+            ended.append((fill, before, before.after(fill)))
+    return ended
+
+
+def _decisions(feeds: list[Feed], ledger: MemoryLedger, lengths_ms: Mapping[str, int]) -> list[Decision]:
+    """Return the decisions by market time: symbols are ahead of one another where that changes nothing."""
+    said: dict[tuple[str, str, int], Signal] = {
+        (feed.symbol, signal.strategy, signal.open_ms): signal for feed in feeds for signal in feed.signals
+    }
+    found = []
+    for row in ledger.decisions():
+        signal = said[row["symbol"], row["strategy"], row["open_ms"]]
+        found.append(
+            Decision(
+                row["symbol"],
+                row["strategy"],
+                row["open_ms"],
+                signal.side.value,
+                signal.price,
+                row["outcome"],
+                row["rule"],
+                row["reason"],
+                signal.reason,
+                row["checks"],
+            )
+        )
+    symbols = list(lengths_ms)
+    return sorted(found, key=lambda one: (one.open_ms + lengths_ms[one.symbol], symbols.index(one.symbol)))
+
+
+def _orders(candles: Mapping[str, Candles], ledger: MemoryLedger, venue: MemoryVenue) -> list[Order]:
+    """Return the orders that the venue took, then those that were decided on and never reached it."""
+    found, taken = [], set()
+    for symbol in candles:
+        for strategy, resting, state, filled_units in venue.orders(symbol):
+            taken.add(resting.client_order_id)
+            found.append(
+                Order(
+                    resting.client_order_id,
+                    symbol,
+                    strategy,
+                    resting.leg,
+                    resting.side,
+                    resting.units,
+                    resting.price,
+                    resting.decided_ms,
+                    state,
+                    filled_units,
+                    resting.stop_loss,
+                    resting.take_profit,
+                )
+            )
+    for request, order in ledger.orders():
+        if request.client_order_id not in taken:
+            found.append(
+                Order(
+                    request.client_order_id,
+                    request.symbol,
+                    request.strategy,
+                    request.leg,
+                    request.side,
+                    request.units,
+                    request.reference_price,
+                    request.decided_ms,
+                    order.state,
+                    order.filled_units,
+                    request.stop_loss,
+                    request.take_profit,
+                )
+            )
+    return sorted(found, key=lambda order: order.decided_ms)
+
+
+def _journal(store: MemoryStore, symbol: str) -> Journal:
+    journal = store.journal(symbol)
+    return Journal(np.array(journal.open_ms, np.int64), journal.decisions, journal.regimes)

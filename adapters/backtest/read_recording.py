@@ -1,0 +1,130 @@
+"""Reads a recorded run from Redis and the ledger, and says what of it cannot be replayed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import redis
+from sqlalchemy.engine import Engine
+
+from adapters.backtest.recording import (
+    Lookback,
+    Recording,
+    Track,
+    track_of,
+    until_a_person_came,
+    without_what_came_before,
+)
+from adapters.ledger.queries.recorded_rows import RecordedBooks, read_recorded_books
+from adapters.redis import keys
+from adapters.redis.client import talking_to_redis
+from adapters.symbol_store.journal import JournalReader
+from adapters.symbol_store.redis import unpacked
+from adapters.wiring.pipeline import strategies_of
+from configs.deciding import deciding_digest
+from configs.loading import SystemConfig
+from trading.indicators.regime import RegimeRule
+from trading.market.candles import Candles
+from trading.services.indicator_calculation import history_count
+from trading.strategies.indicator_sharing import SharedIndicators
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A recording, and what a reader must know of it.
+
+    Attributes:
+        left_out: What was asked for and cannot be compared, one line each.
+        notes: What is compared under a condition, one line each.
+    """
+
+    recording: Recording
+    left_out: Sequence[str]
+    notes: Sequence[str]
+
+
+def read_recording(
+    client: redis.Redis,
+    engine: Engine,
+    namespace: str,
+    system: SystemConfig,
+    *,
+    from_ms: int | None = None,
+    to_ms: int | None = None,
+) -> Found:
+    """Read what was recorded of all symbols of an account.
+
+    Args:
+        from_ms: Open time of the first candle to be replayed; None for as far back as the journals reach.
+        to_ms: Open time after the last one; None for all.
+    """
+    tracks: dict[str, Track] = {}
+    said: list[str] = []
+    for symbol, config in system.symbols.items():
+        journal = JournalReader(client, namespace, symbol).between(to_ms=to_ms)
+        window = window_of(client, namespace, symbol)
+        lookback = lookback_of(symbol, system)
+        track, lost = track_of(symbol, config.timeframe, journal, window, lookback, from_ms=from_ms or 0)
+        said += [lost] if lost else []
+        if track is not None:
+            tracks[symbol] = track
+    books = read_recorded_books(engine, system.account.name)
+    recording, later = Recording(tracks, books), _decided_before(tracks, books, from_ms or 0)
+    if from_ms is None:
+        recording, later = without_what_came_before(recording)
+    recording, outside = until_a_person_came(recording)
+    begun = [f"history, not compared: {line}" for line in said + later]
+    left_out = [*(said + later if from_ms is not None else []), *outside, *_elsewhere(recording.tracks, books)]
+    return Found(recording, left_out, [*(begun if from_ms is None else []), *_changed(recording.tracks, system)])
+
+
+def window_of(client: redis.Redis, namespace: str, symbol: str) -> Candles:
+    """Return the newest candles of a symbol, those that came before its first decision too."""
+    with talking_to_redis():
+        return unpacked(cast("list[bytes]", client.lrange(keys.window(namespace, symbol), 0, -1)))
+
+
+def lookback_of(symbol: str, system: SystemConfig) -> Lookback:
+    """Return how many candles a symbol's indicators need before the first one decided."""
+    config, services = system.symbols[symbol], system.services
+    window = SharedIndicators(strategies_of(config)).window
+    calculation, required = services.indicator_calculation, services.strategy_evaluation.min_rows_required
+    rule = RegimeRule() if calculation.track_regime_changes else None
+    count = history_count(window, calculation.recent_rows_limit, rule)
+    return Lookback(count, window + required - 2)
+
+
+def _decided_before(tracks: Mapping[str, Track], books: RecordedBooks, from_ms: int) -> list[str]:
+    """Name symbols that were decided on in the time asked for, and whose journal begins later."""
+    before = {
+        row["symbol"]
+        for row in books.decisions
+        if row["symbol"] in tracks and from_ms <= row["open_ms"] < tracks[row["symbol"]].begin_ms
+    }
+    return [f"{symbol}: what was decided before its journal begins" for symbol in sorted(before)]
+
+
+def _elsewhere(tracks: Mapping[str, Track], books: RecordedBooks) -> list[str]:
+    """Name symbols that traded and are not replayed: what they held limited the others."""
+    others = sorted({row["symbol"] for row in books.fills} - tracks.keys())
+    return [
+        f"{symbol}: it has fills and no recorded candle of that time, so what it held then is not counted in the "
+        "limits of the account"
+        for symbol in others
+    ]
+
+
+def _changed(tracks: Mapping[str, Track], system: SystemConfig) -> list[str]:
+    notes = []
+    for symbol, track in tracks.items():
+        now = deciding_digest(system, symbol)
+        others = [entry for entry in track.entries if entry.config != now]
+        if others:
+            digests = ", ".join(sorted({entry.config for entry in others}))
+            notes.append(
+                f"{symbol}: {len(others)} of {len(track.entries)} candles were decided with another configuration "
+                f"({digests}, replayed with {now})"
+            )
+        if system.symbols[symbol].venue.faults is not None:
+            notes.append(f"{symbol}: the faults of its venue are not replayed, what they led to shows as a difference")
+    return notes

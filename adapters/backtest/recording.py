@@ -1,0 +1,176 @@
+"""A recorded live run, ready to be replayed: the inputs of each candle in the order in which they were decided on."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import merge
+
+from adapters.ledger.queries.recorded_rows import RecordedBooks, Row
+from adapters.ledger.tables import Origin
+from trading.events.decisions import has_too_few_rows
+from trading.events.journal import Entry, candles_of
+from trading.market.candles import Candles, timeframe_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Lookback:
+    """What a symbol's indicators need.
+
+    Attributes:
+        history_count: Candles before the first one decided, for all of its values to be whole.
+        silent_count: Candles from the first one of all to the last one that is called too few.
+    """
+
+    history_count: int
+    silent_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """The recorded candles of one symbol.
+
+    Attributes:
+        history: Candles before the first entry, for the indicators to begin with.
+        entries: Those to be replayed, at least one.
+    """
+
+    symbol: str
+    timeframe: str
+    history: Candles
+    entries: Sequence[Entry]
+
+    @property
+    def begin_ms(self) -> int:
+        return self.entries[0].open_ms
+
+    @property
+    def end_ms(self) -> int:
+        """Market time at which the last candle closed."""
+        return self.entries[-1].open_ms + timeframe_ms(self.timeframe)
+
+    def since(self, place: int) -> "Track":
+        """Return the track from the entry at a place on; those before it become history."""
+        return Track(
+            self.symbol, self.timeframe, self.history.then(candles_of(self.entries[:place])), self.entries[place:]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A recorded run of one account."""
+
+    tracks: Mapping[str, Track]
+    books: RecordedBooks
+
+
+def track_of(
+    symbol: str, timeframe: str, journal: Sequence[Entry], window: Candles, lookback: Lookback, *, from_ms: int = 0
+) -> tuple[Track | None, str]:
+    """Make a track of a journal, and say what of it had to be left out; None where nothing is left.
+
+    Args:
+        journal: Its entries up to the last one asked for, oldest first.
+        window: Candles recorded beside it, which may begin before it.
+        from_ms: Open time of the first candle asked for.
+    """
+    old = next((place for place in range(len(journal), 0, -1) if not journal[place - 1].is_replayable), 0)
+    lost = sum(entry.open_ms >= from_ms for entry in journal[:old])
+    said = f"{symbol}: {lost} candles that were decided before their inputs were recorded" if lost else ""
+    usable = journal[old:]
+    begin = next((place for place, entry in enumerate(usable) if entry.open_ms >= from_ms), None)
+    if begin is None:
+        return None, said
+    whole = Track(symbol, timeframe, window.until(usable[0].open_ms - 1), usable)
+    track = whole.since(begin)
+    missing = lookback.history_count - len(track.history)
+    if missing <= 0 or _is_from_the_first(whole, lookback):
+        return track, said
+    if missing >= len(track.entries):
+        count = len(track.entries)
+        return None, f"{symbol}: all {count} candles, because its indicators look back {lookback.history_count}"
+    short = f"{symbol}: {missing} candles, because its indicators look back further than the journal"
+    return track.since(missing), "; ".join(filter(None, (said, short)))
+
+
+def _is_from_the_first(track: Track, lookback: Lookback) -> bool:
+    """Return whether the live run had no candle before the recorded ones: then it said so by too few rows."""
+    silent = next(
+        (place for place, entry in enumerate(track.entries) if not has_too_few_rows(entry.decisions)),
+        len(track.entries),
+    )
+    known = len(track.history) + silent
+    return bool(silent) and (known == lookback.silent_count or silent == len(track.entries))
+
+
+def in_order(recording: Recording) -> Iterator[tuple[int, str, Entry]]:
+    """Yield moment, symbol and entry of all symbols in the order of the live run, as far as its clocks tell.
+
+    A candle with a signal stands where its decision was written, the others where their batch was committed. A moment
+    is in milliseconds of the wall clock.
+    """
+    written = {(row["symbol"], row["open_ms"]): (row["written_at_ms"], row["id"]) for row in recording.books.decisions}
+    yield from (
+        (at_ms, symbol, entry)
+        for (at_ms, _), symbol, entry in merge(*(_timed(one, written) for one in recording.tracks.values()), key=_first)
+    )
+
+
+def _first(timed: tuple[tuple[int, int], str, Entry]) -> tuple[int, int]:
+    return timed[0]
+
+
+def _timed(
+    track: Track, written: Mapping[tuple[str, int], tuple[int, int]]
+) -> list[tuple[tuple[int, int], str, Entry]]:
+    """Put a moment beside each entry; candles of a batch come before the decision on a later one of it."""
+    timed = []
+    latest = (2**63, 0)
+    for entry in reversed(track.entries):
+        latest = min(latest, written.get((track.symbol, entry.open_ms), (entry.at_ms or 0, 0)))
+        timed.append((latest, track.symbol, entry))
+    return timed[::-1]
+
+
+def without_what_came_before(recording: Recording) -> tuple[Recording, list[str]]:
+    """Let all symbols begin at one moment where a journal no longer reaches back to its first decision."""
+    trimmed = [
+        track.entries[0].at_ms or 0
+        for track in recording.tracks.values()
+        if any(row["symbol"] == track.symbol and row["open_ms"] < track.begin_ms for row in recording.books.decisions)
+    ]
+    if not trimmed or len(recording.tracks) == 1:
+        return recording, []
+    begin_at_ms, tracks, said = max(trimmed), {}, []
+    for symbol, track in recording.tracks.items():
+        place = next((at for at, one in enumerate(track.entries) if (one.at_ms or 0) >= begin_at_ms), None)
+        if place is None:
+            said.append(f"{symbol}: all {len(track.entries)} candles: decided before the other journals begin")
+            continue
+        if place:
+            said.append(f"{symbol}: {place} candles that were decided before the other journals begin")
+        tracks[symbol] = track.since(place) if place else track
+    return Recording(tracks, recording.books), said
+
+
+def until_a_person_came(recording: Recording) -> tuple[Recording, list[str]]:
+    """End where somebody closed or adopted something without a signal: that cannot be worked out from candles."""
+    came = [
+        row
+        for row in recording.books.decisions
+        if row["origin"] != Origin.SIGNAL.value and _is_within(row, recording.tracks.get(row["symbol"]))
+    ]
+    if not came:
+        return recording, []
+    first = min(came, key=lambda row: row["id"])
+    tracks, said = {}, []
+    for symbol, track in recording.tracks.items():
+        kept = [entry for entry in track.entries if (entry.at_ms or 0) < first["written_at_ms"]]
+        left = len(track.entries) - len(kept)
+        if left:
+            said.append(f"{symbol}: {left} candles after {first['symbol']} was closed or adopted ({first['origin']})")
+        if kept:
+            tracks[symbol] = Track(symbol, track.timeframe, track.history, kept)
+    return Recording(tracks, recording.books), said
+
+
+def _is_within(row: Row, track: Track | None) -> bool:
+    return track is not None and track.begin_ms <= row["open_ms"] <= track.entries[-1].open_ms

@@ -1,0 +1,156 @@
+"""Replays the recorded inputs of a live run through the same services, on stores in memory, and tells both sides."""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from adapters.backtest.opening_state import open_books
+from adapters.backtest.recording import Recording, Track, in_order
+from adapters.backtest.run_rows import recorded_run, replayed_run
+from adapters.ledger.memory import MemoryLedger
+from adapters.ledger.queries.recorded_rows import Row
+from adapters.sources.file import FileTape
+from adapters.sources.playback import PlayedSource
+from adapters.symbol_store.memory import MemoryStore
+from adapters.venues.memory import MemoryVenue
+from adapters.wiring.pipeline import build_pipeline, fill_terms
+from configs.loading import SystemConfig
+from trading.backtest.comparison import Run
+from trading.events.journal import Entry, candles_of
+from trading.events.messages import NewCandle
+from trading.lifecycle import DesiredState
+from trading.ports.ledger import Decided
+from trading.risk.verdict import LedgerView, Verdict
+from trading.services.chain import End
+from trading.services.pipeline import SymbolPipeline
+from trading.structs import replace
+from trading.trading_state import Processing, permissions
+
+_TOLD_EACH = 500
+"""Candles between two words on how far it has come."""
+
+
+class RecordedLedger(MemoryLedger):
+    """A ledger in memory that knows of pauses, quarantines and halts when the live one did."""
+
+    def __init__(self, account_name: str, starting_balance: float, rulings: Mapping[tuple[str, str, int], Row]) -> None:
+        """Open an empty ledger.
+
+        Args:
+            rulings: What the live one decided, by symbol, strategy and open time.
+        """
+        super().__init__(account_name, starting_balance)
+        self._rulings = rulings
+
+    def decide(
+        self,
+        symbol: str,
+        strategy: str,
+        open_ms: int,
+        judge: Callable[[LedgerView], Verdict],
+        *,
+        correlation_id: str,
+        dry_run: bool = False,
+    ) -> Decided:
+        known = _account_state(self._rulings.get((symbol, strategy, open_ms)))
+        return super().decide(
+            symbol,
+            strategy,
+            open_ms,
+            lambda view: judge(replace(view, **known)),
+            correlation_id=correlation_id,
+            dry_run=dry_run,
+        )
+
+
+def _account_state(ruling: Row | None) -> dict[str, Any]:
+    """Return what a live decision saw that no candle shows, as fields of `LedgerView`."""
+    if ruling is None:
+        return {}
+    known = {name: ruling[name] for name in ("halted", "quarantined") if ruling[name] is not None}
+    return known if ruling["desired"] is None else {**known, "desired": DesiredState(ruling["desired"])}
+
+
+def replay_recorded(
+    system: SystemConfig, recording: Recording, *, on_progress: Callable[[int], None] = lambda _: None
+) -> tuple[Run, Run]:
+    """Replay a recording, and return what the live run came to and what the replay did.
+
+    Each candle is decided on as it was: at the market time at which it was seen, with what was wanted of its symbol
+    then, in the order of the live run; a drawdown is cleared when a person did. What the account held at the beginning
+    is what its fills had made of it.
+    """
+    account, books = system.account, recording.books
+    rulings = {(row["symbol"], row["strategy"], row["open_ms"]): row for row in books.decisions}
+    ledger = RecordedLedger(account.name, account.starting_balance, rulings)
+    venue = MemoryVenue({symbol: fill_terms(config.venue, symbol) for symbol, config in system.symbols.items()})
+    store = MemoryStore(keeps_events=False)
+    begins = {symbol: track.begin_ms for symbol, track in recording.tracks.items()}
+    entries = list(in_order(recording))
+    begin_at_ms = entries[0][0] if entries else 0
+    open_books(ledger, venue, books, begins, begin_at_ms=begin_at_ms, symbols=system.symbols.keys())
+    cleared = deque(at_ms for at_ms in books.cleared_ms() if at_ms >= begin_at_ms)
+    pipelines = {symbol: _pipeline(track, system, store, ledger, venue) for symbol, track in recording.tracks.items()}
+    for number, (at_ms, symbol, entry) in enumerate(entries, start=1):
+        while cleared and cleared[0] <= at_ms:
+            cleared.popleft()
+            ledger.clear_drawdown()
+        _step(pipelines[symbol], store, recording.tracks[symbol].timeframe, entry)
+        if number % _TOLD_EACH == 0:
+            on_progress(number)
+    replayed = replayed_run(recording, ledger, venue, store)
+    return recorded_run(recording, replayed), replayed
+
+
+def _pipeline(
+    track: Track, system: SystemConfig, store: MemoryStore, ledger: MemoryLedger, venue: MemoryVenue
+) -> SymbolPipeline:
+    pipeline = build_pipeline(
+        track.symbol,
+        system,
+        source=_unasked(track),
+        store=store,
+        ledger=ledger,
+        venue=venue,
+        replay_batch=1,
+        now_s=lambda: 0.0,
+        sleep_s=lambda _: None,
+    )
+    store.seed(
+        track.symbol,
+        track.history,
+        timeframe=track.timeframe,
+        cursor_ms=track.begin_ms - 1,
+        desired=DesiredState.RUNNING,
+    )
+    return pipeline
+
+
+def _unasked(track: Track) -> PlayedSource:
+    """Return a source that is never asked: what it would answer is recorded."""
+    tape = FileTape(candles_of(track.entries))
+    return PlayedSource(tape, timeframe=track.timeframe, speed="max", step=1, now_ms=lambda: 0, anchors=None)
+
+
+def _step(pipeline: SymbolPipeline, store: MemoryStore, timeframe: str, entry: Entry) -> None:
+    """Hand a recorded candle on as the first service did, and let the others decide."""
+    memory = store.load(pipeline.symbol)
+    fetched = NewCandle(
+        symbol=pipeline.symbol,
+        timeframe=timeframe,
+        after_ms=memory.cursor_ms or 0,
+        candles=candles_of([entry]),
+        as_of_ms=entry.as_of_ms or 0,
+        newest_ms=entry.open_ms,
+        desired=entry.desired,
+        has_exposure=memory.has_exposure,
+        regime=memory.regime,
+        quarantine=entry.quarantine,
+    )
+    if permissions(entry.desired, policy=entry.quarantine).processing is not Processing.FULL:
+        pipeline.protect(fetched)
+        return
+    updated = pipeline.indicators.handle(fetched)
+    generated = updated if isinstance(updated, End) else pipeline.strategy.handle(updated)
+    if not isinstance(generated, End):
+        pipeline.execute.handle(generated)

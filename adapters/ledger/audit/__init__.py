@@ -1,0 +1,1 @@
+"""Verification of a ledger: its invariants, and its books computed again."""

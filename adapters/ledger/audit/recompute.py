@@ -1,0 +1,218 @@
+"""The ledger against itself: all that follows from its fills worked out anew, and compared with what it says.
+
+Fills of a strategy on a symbol are folded in the order of their sequence, as the ledger does; what a person adopted
+stands after the fills that were known then. What comes out of that
+one fold must agree bit for bit: what each fill realised, and the position. Sums that the ledger may have added up in
+another order (units of an order, a day's profit, cash) may differ by `TOLERANCE` of what was added up.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from adapters.ledger.orders import day_of
+from adapters.ledger.queries.reads import FOLDED, mine
+from adapters.ledger.rows import fill_of
+from adapters.ledger.tables import account_days, accounts, fills, intents, orders, positions
+from trading.portfolio.positions import Position
+from trading.tolerance import TOLERANCE
+
+_MONEY = 1.0
+"""Quote currency: a day that was corrected may have passed through larger sums than its fills show."""
+DIFFERENCES_KEPT = 1_000
+
+_PLACE = ("account", "symbol", "strategy")
+_HISTORY = sa.select(fills).where(mine(fills, "symbol", "strategy")).order_by(*FOLDED)
+
+Place = tuple[str, str, str]
+"""Account, symbol, strategy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that is not as it must be; `where` names the row."""
+
+    check: str
+    where: str
+    found: str
+    expected: str
+
+
+@dataclass(slots=True)
+class Total:
+    """A sum, and the sum of the absolute values that went into it: the measure of its rounding."""
+
+    value: float = 0.0
+    gross: float = 0.0
+
+    def add(self, value: float) -> None:
+        self.value += value
+        self.gross += abs(value)
+
+    def agrees(self, other: float, *, least_gross: float = 0.0) -> bool:
+        """Return whether `other` is this sum but for rounding; never for NaN."""
+        return abs(self.value - other) <= TOLERANCE * max(self.gross, least_gross)
+
+
+@dataclass(slots=True)
+class Books:
+    """What follows from the fills of one account, in quote currency.
+
+    Attributes:
+        realised: Profit realised, after fees.
+        cash: What all fills together brought in.
+        open_value: Units of open positions at their average price: `cash` plus this is what was realised.
+    """
+
+    realised: Total = field(default_factory=Total)
+    cash: Total = field(default_factory=Total)
+    open_value: Total = field(default_factory=Total)
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was worked out and what differs; of more than `DIFFERENCES_KEPT` differences only the number is known."""
+
+    fills: int = 0
+    differences: list[Difference] = field(default_factory=list)
+    number: int = 0
+    books: dict[str, Books] = field(default_factory=lambda: defaultdict(Books))
+    positions: dict[Place, Position] = field(default_factory=dict)
+    days: dict[tuple[str, date], Total] = field(default_factory=lambda: defaultdict(Total))
+
+    def differ(self, check: str, where: object, found: object, expected: object) -> None:
+        self.number += 1
+        if len(self.differences) < DIFFERENCES_KEPT:
+            name = " ".join(map(str, where)) if isinstance(where, tuple) else str(where)
+            self.differences.append(Difference(check, name, _shown(found), _shown(expected)))
+
+    def compare(self, check: str, where: object, found: object, expected: object) -> None:
+        """Note two values that are not the same, bit for bit."""
+        if found != expected:
+            self.differ(check, where, found, expected)
+
+
+def recompute(connection: Connection, progress: Callable[[int], None]) -> Findings:
+    """Work out what follows from the fills, and compare it with what the ledger says.
+
+    Args:
+        connection: From `adapters.backup.snapshot.snapshot`.
+        progress: Takes how many rows were looked at since it was called last.
+    """
+    findings = Findings()
+    chosen = sa.select(fills.c.account, fills.c.symbol, fills.c.strategy).distinct().order_by(*fills.c[_PLACE])
+    for place in [(row.account, row.symbol, row.strategy) for row in connection.execute(chosen)]:
+        _fold(connection, place, findings, progress)
+    _compare_positions(connection, findings)
+    _compare_days(connection, findings)
+    _compare_cash(findings)
+    _compare_peaks(connection, findings)
+    for table in (intents, orders):
+        _compare_filled_units(connection, table, findings, progress)
+    return findings
+
+
+def _fold(connection: Connection, place: Place, findings: Findings, progress: Callable[[int], None]) -> None:
+    account, symbol, strategy = place
+    position = Position(symbol, strategy)
+    with connection.execute(_HISTORY, dict(zip(_PLACE, place, strict=True))) as rows:
+        try:
+            for row in rows:
+                position = _book(row, position, account, findings)
+                progress(1)
+        except (ValueError, ArithmeticError) as error:  # a side, a leg or a number that cannot be
+            findings.differ("fill: readable", place, error, "a fill")
+    findings.positions[place] = position
+    findings.books[account].open_value.add(position.units * position.average_price)
+
+
+def _book(row: Any, position: Position, account: str, findings: Findings) -> Position:
+    fill = fill_of(row._mapping)
+    after = position.after(fill)
+    realised = after.realised - position.realised
+    findings.compare("fill: realised", (fill.symbol, fill.strategy, fill.fill_id), row.realised, realised)
+    findings.fills += 1
+    findings.days[account, day_of(fill.market_ms)].add(realised)
+    books = findings.books[account]
+    books.realised.add(realised)
+    books.cash.add(-fill.side.sign * fill.units * fill.price)
+    books.cash.add(-fill.fee)
+    return after
+
+
+def _compare_positions(connection: Connection, findings: Findings) -> None:
+    stored = {(row.account, row.symbol, row.strategy): row for row in connection.execute(sa.select(positions))}
+    for place in sorted(stored.keys() | findings.positions.keys()):
+        row, expected = stored.get(place), findings.positions.get(place) or Position(*place[1:])
+        if row is None:
+            findings.differ("position", place, "no row", f"{expected.units:+g} at {expected.average_price:g}")
+            continue
+        for name in ("units", "average_price", "opened_ms", "realised"):
+            findings.compare(f"position: {name}", place, getattr(row, name), getattr(expected, name))
+
+
+def _compare_days(connection: Connection, findings: Findings) -> None:
+    stored = {(row.account, row.day): row.realised for row in connection.execute(sa.select(account_days))}
+    for key in sorted(stored.keys() | findings.days.keys()):
+        expected, found = findings.days.get(key) or Total(), stored.get(key)
+        if found is None or not expected.agrees(found, least_gross=_MONEY):
+            findings.differ("day: realised", key, "no row" if found is None else found, expected.value)
+
+
+def _compare_cash(findings: Findings) -> None:
+    """Hold that nothing appears from nowhere: cash and open positions are worth what was realised."""
+    for account, books in findings.books.items():
+        worth = Total(books.cash.value + books.open_value.value, books.cash.gross + books.open_value.gross)
+        if not worth.agrees(books.realised.value, least_gross=_MONEY):
+            findings.differ("cash and positions", account, books.realised.value, worth.value)
+
+
+def _compare_peaks(connection: Connection, findings: Findings) -> None:
+    """Hold that no account has realised more than its highest: so no drawdown is taken for less than it is."""
+    for row in connection.execute(sa.select(accounts).where(accounts.c.peak_realised.is_not(None))):
+        books = findings.books.get(row.account) or Books()
+        if row.peak_realised < books.realised.value and not books.realised.agrees(
+            row.peak_realised, least_gross=_MONEY
+        ):
+            found = f"{books.realised.value!r} or more"
+            findings.differ("account: highest profit", row.account, row.peak_realised, found)
+        if (row.drawdown or 0.0) < 0.0:
+            findings.differ("account: drawdown", row.account, row.drawdown, "0.0 or more")
+
+
+def _compare_filled_units(
+    connection: Connection, table: sa.Table, findings: Findings, progress: Callable[[int], None]
+) -> None:
+    filled = (
+        sa.select(fills.c.account, fills.c.client_order_id, sa.func.sum(fills.c.units).label("total"))
+        .group_by(fills.c.account, fills.c.client_order_id)
+        .subquery()
+    )
+    is_same = sa.and_(filled.c.account == table.c.account, filled.c.client_order_id == table.c.client_order_id)
+    total = sa.func.coalesce(filled.c.total, 0.0)
+    chosen = sa.select(table.c.client_order_id, table.c.filled_units, total).select_from(
+        table.outerjoin(filled, is_same)
+    )
+    for identity, found, expected in connection.execute(chosen):
+        progress(1)
+        if not Total(expected, expected).agrees(found):
+            findings.differ(f"{table.name}: filled_units", identity, found, expected)
+
+
+def _shown(value: object) -> str:
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def rows_to_look_at(connection: Connection) -> int:
+    """Return how many rows `recompute` and `adapters.ledger.audit.invariants.check_rules` together go through."""
+    return 2 * sum(count_of(connection, table) for table in (fills, intents, orders))
+
+
+def count_of(connection: Connection, table: sa.Table) -> int:
+    number: int = connection.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+    return number

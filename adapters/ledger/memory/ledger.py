@@ -1,0 +1,386 @@
+"""The ledger in memory, for one thread: what the SQL ledger books, by the same rules, without its transactions."""
+
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
+from datetime import date
+from itertools import takewhile
+from typing import Any
+
+from adapters.ledger.decisions import check_rows
+from adapters.ledger.memory.stops import MemoryStops
+from adapters.ledger.memory.symbol_books import Sent, SymbolBooks, planned_order, position_of
+from adapters.ledger.orders import Booked, day_of
+from trading.errors import Broken
+from trading.execution.fill_booking import BookedOrder, Booking, born
+from trading.incidents.incident import Incident, IncidentKind
+from trading.lifecycle import DesiredState, PositionPolicy
+from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, client_order_id, decided_id, protective_order_id
+from trading.portfolio.drawdown import HighWater
+from trading.portfolio.positions import Position, StopMove
+from trading.portfolio.trades import ClosedTrade
+from trading.ports.ledger import Decided, Intent, Mark
+from trading.risk.verdict import LedgerView, Verdict
+from trading.tolerance import is_at_most
+from trading.trading_state import permissions
+
+
+class MemoryLedger(MemoryStops):
+    """`trading.ports.ledger.Ledger` of one account.
+
+    It counts on a venue that shows its fills at once and in order, as `adapters.venues.memory.MemoryVenue` does.
+    """
+
+    def __init__(self, account_name: str, starting_balance: float) -> None:
+        super().__init__()
+        self._account = account_name
+        self._starting_balance = starting_balance
+        self._decisions: dict[tuple[str, str, int], dict[str, Any]] = {}
+        self._sent: dict[str, Sent] = {}
+        self._protective: dict[str, BookedOrder] = {}
+        self._days: dict[date, dict[str, float]] = {}
+        self._booked: list[Booked] = []
+        self._high = HighWater(starting_balance)
+        self._moment_of: Callable[[Fill], Any] | None = None
+        self._moved: list[tuple[Any, float]] = []
+
+    def decide(
+        self,
+        symbol: str,
+        strategy: str,
+        open_ms: int,
+        judge: Callable[[LedgerView], Verdict],
+        *,
+        correlation_id: str,
+        dry_run: bool = False,
+    ) -> Decided:
+        at = self._of(symbol)
+        if at.fences.get(strategy, -1) >= open_ms:
+            return Decided(None, earlier=self._earlier(symbol, strategy, open_ms))
+        verdict = judge(self._view(at, symbol, strategy, open_ms))
+        planned = () if dry_run else verdict.planned
+        self._check_new([order.request.client_order_id for order in planned])
+        at.fences[strategy] = open_ms
+        self._decisions[symbol, strategy, open_ms] = {
+            "symbol": symbol,
+            "strategy": strategy,
+            "open_ms": open_ms,
+            "outcome": "dry" if dry_run else "accepted" if verdict.planned else "refused",
+            "rule": verdict.rule,
+            "reason": verdict.reason,
+            "breached": verdict.breached,
+            "correlation_id": correlation_id,
+            "checks": verdict.checks,
+            "exit_rule": verdict.exit_rule or None,
+        }
+        if verdict.incident is not None and not dry_run:
+            self.open_incidents([verdict.incident])
+        intents = [born(order.request, place) for place, order in enumerate(planned)]
+        for order, intent in zip(planned, intents, strict=True):
+            booked = planned_order(intent, order.risk, order.notional, correlation_id)
+            sent = Sent(order.request, booked, number=len(self._sent))
+            self._sent[order.request.client_order_id] = at.live[order.request.client_order_id] = sent
+        return Decided(verdict, tuple(intents))
+
+    def written(
+        self, symbol: str, strategies: Collection[str], since_ms: int
+    ) -> Mapping[tuple[str, int], StopMove | Verdict]:
+        at = self._of(symbol)
+        found: dict[tuple[str, int], StopMove | Verdict] = {}
+        for strategy in strategies:
+            if at.fences.get(strategy, -1) >= since_ms:
+                times = [key[2] for key in self._decisions if key[:2] == (symbol, strategy) and key[2] >= since_ms]
+                verdicts = ((open_ms, self._earlier(symbol, strategy, open_ms)) for open_ms in times)
+                found |= {(strategy, open_ms): verdict for open_ms, verdict in verdicts if verdict is not None}
+        return found | self.moves_since(symbol, strategies, since_ms)
+
+    def mark(self, *marks: Mark) -> bool:
+        taken: dict[str, BookedOrder] = {}
+        for mark in marks:
+            sent = self._sent.get(mark.client_order_id)
+            if sent is None:
+                raise Broken(f"order {mark.client_order_id} was never planned: an order may only follow its intent")
+            request, at = sent.request, self._of(sent.request.symbol)
+            order = taken.get(mark.client_order_id, sent.order)
+            if order is sent.order and len(marks) > 1:
+                order = copy(order)  # a mark that is refused changes none of them
+            is_taken = order.take(
+                mark,
+                lambda at=at, request=request: position_of(at, request.symbol, request.strategy),  # type: ignore[misc]
+                may_be_sent=lambda at=at, request=request: self._may_be_sent(at, request),  # type: ignore[misc]
+                at_ms=0,
+            )
+            if not is_taken:
+                return False
+            taken[mark.client_order_id] = order
+        for identity, order in taken.items():
+            sent = self._sent[identity]
+            sent.order = order
+            self._of(sent.request.symbol).keep(sent)
+        return True
+
+    def unsettled(self, symbol: str) -> Sequence[Intent]:
+        return [sent.intent() for sent in self._of(symbol).live.values() if not sent.order.state.is_final]
+
+    def record_fills(self, symbol: str, fills: Sequence[Fill]) -> Sequence[Booked]:
+        """Write down fills and what they do; see `trading.ports.ledger.Ledger`.
+
+        Raises:
+            Broken: A fill belongs to another symbol, or comes after a later one of another call.
+        """
+        at = self._of(symbol)
+        new = _unknown(at, symbol, fills)
+        booking = self._booking(at, symbol, new)
+        late = booking.late(new)
+        booked: list[Booked] = []
+        moves: list[tuple[Fill, float]] = []
+        for fill in new:
+            at.newest = fill.sequence
+            at.known_fills.add(fill.fill_id)
+            before, after = booking.add(fill)
+            at.positions[fill.strategy] = after
+            day = self._days.setdefault(day_of(fill.market_ms), {})
+            realised = after.realised - before.realised
+            day[symbol] = day.get(symbol, 0.0) + realised
+            at.fold(fill, realised)
+            if realised:
+                moves.append((fill, realised))
+            booked.append((fill, before, after))
+        at.close_refused_no_more({fill.strategy for fill in new})
+        self.open_incidents(late)
+        if self._moment_of is not None:
+            self._moved += [(self._moment_of(fill), realised) for fill, realised in moves]
+        elif moves:
+            self._high = self._high.through(self.balance(), [realised for _, realised in moves])
+        self._booked += booked
+        for identity in booking.changed:
+            sent = self._sent.get(identity)
+            if sent is not None:
+                at.keep(sent)
+            else:
+                self._protective[identity] = booking.orders[identity]
+        return booked
+
+    def fills_from(self, symbol: str) -> int:
+        return self._of(symbol).newest
+
+    def order_strategies(self, client_order_ids: Collection[str]) -> Mapping[str, str]:
+        known = ((identity, self._sent.get(decided_id(identity))) for identity in client_order_ids)
+        return {identity: sent.request.strategy for identity, sent in known if sent is not None}
+
+    def order_states(self, client_order_ids: Collection[str]) -> Mapping[str, OrderState]:
+        states = {}
+        for identity in client_order_ids:
+            sent = self._sent.get(decided_id(identity))
+            if sent is not None:
+                states[identity] = sent.order.state
+        return states
+
+    def owners(self, symbol: str) -> frozenset[str]:
+        live = self._of(symbol).live.values()
+        return frozenset(sent.request.strategy for sent in live if sent.order.risk_reserved is not None)
+
+    def overfilled(self, client_order_ids: Collection[str]) -> Mapping[str, tuple[float, float]]:
+        found = {}
+        for identity in client_order_ids:
+            sent = self._sent.get(identity)
+            if sent is not None and not is_at_most(sent.order.filled_units, sent.request.units):
+                found[identity] = (sent.request.units, sent.order.filled_units)
+        return found
+
+    def open_incidents(self, incidents: Sequence[Incident]) -> Sequence[Incident]:
+        news = []
+        for one in incidents:
+            known = self._of(one.symbol).incidents
+            if not any((one.kind, one.key) == (other.kind, other.key) for other in known):
+                known.append(one)
+                news.append(one)
+        return news
+
+    @contextmanager
+    def in_order(self, moment_of: Callable[[Fill], Any]) -> Iterator[None]:
+        """Let the balance go through fills by their moments, in whichever order they are written down meanwhile.
+
+        Only the deepest drawdown depends on it. Symbols that trade at the same market time are played one after the
+        other, each through a stretch of candles; no entry is decided before all have come as far.
+
+        Args:
+            moment_of: Gives what fills are sorted by; it has to be another one for each.
+        """
+        self._moment_of = moment_of
+        try:
+            yield
+        finally:
+            self._moment_of = None
+            self._high, self._moved = self._high_now(), []
+
+    def clear_drawdown(self) -> None:
+        """Let symbols enter again, as a person who resolves the incident does; the balance is the highest anew."""
+        self._high = HighWater(self.balance())
+        for at in self._symbols.values():
+            at.incidents = [one for one in at.incidents if one.kind is not IncidentKind.MAX_DRAWDOWN]
+
+    def incidents_of(self, symbol: str) -> Sequence[Incident]:
+        return list(self._of(symbol).incidents)
+
+    def untold(self, symbol: str) -> Sequence[Incident]:
+        return ()
+
+    def mark_told(self, incidents: Sequence[Incident]) -> None:
+        """Do nothing: no event leaves a replay."""
+
+    def quarantine(self, symbol: str) -> PositionPolicy | None:
+        return None
+
+    def set_quarantine(self, symbol: str, policy: PositionPolicy, *, cause: str, reason: str) -> bool:
+        raise Broken(f"{symbol} cannot be set aside in a replay: nobody is there to look ({cause}: {reason})")
+
+    def flatten(
+        self,
+        symbol: str,
+        strategy: str,
+        after_ms: int,
+        judge: Callable[[LedgerView, int], Verdict],
+        *,
+        correlation_id: str,
+    ) -> Decided:
+        raise Broken(f"{strategy} on {symbol} cannot be flattened in a replay: nothing is set aside there")
+
+    def clear_quarantine(self, symbol: str, *, reason: str) -> bool:
+        return False
+
+    def has_exposure(self, symbol: str) -> bool:
+        at = self._of(symbol)
+        return any(sent.is_exposed for sent in at.live.values()) or any(one.is_open for one in at.positions.values())
+
+    def fence(self, symbol: str) -> int | None:
+        return max(self._of(symbol).fences.values(), default=None)
+
+    def desired(self, symbol: str) -> DesiredState:
+        return self._of(symbol).desired
+
+    def set_desired(self, symbol: str, state: DesiredState, *, reason: str) -> None:
+        self._of(symbol).desired = state
+
+    def positions(self) -> Sequence[Position]:
+        return [position for at in self._symbols.values() for position in at.positions.values()]
+
+    def balance(self) -> float:
+        """Return the starting balance plus all realised profit, in quote currency."""
+        return self._starting_balance + math.fsum([position.realised for position in self.positions()])
+
+    def decisions(self) -> list[dict[str, Any]]:
+        """Return the decisions, oldest first, as plain dictionaries; see `SqlLedger.decisions`."""
+        return [row | {"checks": check_rows(row["checks"])} for row in self._decisions.values()]
+
+    def fills(self) -> list[Booked]:
+        """Return each fill with the position before and after it, as they came."""
+        return self._booked
+
+    def orders(self) -> list[tuple[OrderRequest, BookedOrder]]:
+        """Return each order that was decided on, and what became of it, oldest first."""
+        return [(sent.request, sent.order) for sent in self._sent.values()]
+
+    def rules_behind_exits(self) -> dict[str, str]:
+        """Return the exit rule that asked for an exit, or had moved a stop, by the id of the order."""
+        moves = (move for at in self._symbols.values() for of in at.moves.values() for move in of.values())
+        rules = {
+            protective_order_id(move.entry_id, Leg.STOP_LOSS): move.rule
+            for move in moves
+            if move.rule and not move.refusal
+        }
+        for (symbol, strategy, open_ms), row in self._decisions.items():
+            if row["exit_rule"] is not None:
+                rules[client_order_id(self._account, symbol, strategy, open_ms, Leg.EXIT)] = row["exit_rule"]
+        return rules
+
+    def _view(self, at: SymbolBooks, symbol: str, strategy: str, open_ms: int) -> LedgerView:
+        has_unsettled = has_unsettled_exit = False
+        places, risks, notionals, own = 0, [], [], []
+        for one in self._symbols.values():
+            owners = {name for name, position in one.positions.items() if position.units}
+            for sent in one.live.values():
+                order = sent.order
+                if order.risk_reserved is not None:
+                    risks.append(order.risk_reserved)
+                    notionals.append(order.notional_reserved or 0.0)
+                    if one is at:
+                        own.append(order.notional_reserved or 0.0)
+                    owners.add(order.strategy)
+                if one is at and sent.is_unsettled:
+                    has_unsettled = True
+                    has_unsettled_exit |= order.leg is Leg.EXIT and order.strategy == strategy
+            places += len(owners)
+        high = self._high_now()
+        return LedgerView(
+            desired=at.desired,
+            position=position_of(at, symbol, strategy),
+            has_unsettled=has_unsettled,
+            has_unsettled_exit=has_unsettled_exit,
+            halted=at.halted,
+            open_positions=places,
+            open_risk=math.fsum(risks),
+            open_notional=math.fsum(notionals),
+            day_realised=math.fsum(self._days.get(day_of(open_ms), {}).values()),
+            balance=self.balance(),
+            symbol_notional=math.fsum(own),
+            peak_balance=high.peak,
+            drawdown=high.drawdown,
+            latched=self._latched(),
+            trades_since=self._trades_since,
+        )
+
+    def _high_now(self) -> HighWater:
+        if not self._moved:
+            return self._high
+        return self._high.through(self.balance(), [realised for _, realised in sorted(self._moved)])
+
+    def _may_be_sent(self, at: SymbolBooks, request: OrderRequest) -> bool:
+        permitted = permissions(at.desired, halted=at.halted, latched=self._latched())
+        return permitted.entries if request.leg is Leg.ENTRY else permitted.exits
+
+    def _latched(self) -> str | None:
+        """Return why no symbol enters: a drawdown that nobody has cleared."""
+        incidents = (one for at in self._symbols.values() for one in at.incidents)
+        return min((one.reason for one in incidents if one.kind is IncidentKind.MAX_DRAWDOWN), default=None)
+
+    def _trades_since(self, since_ms: int, symbol: str | None) -> Sequence[ClosedTrade]:
+        chosen = self._symbols.values() if symbol is None else [self._of(symbol)]
+        newest = (takewhile(lambda one: one.closed_ms > since_ms, reversed(at.trades)) for at in chosen)
+        return [one for trades in newest for one in reversed(list(trades))]
+
+    def _check_new(self, identities: Sequence[str]) -> None:
+        if taken := next((one for one in identities if one in self._sent), None):
+            raise Broken(f"order {taken} was planned before, a duplicate id: no decision and no order is recorded")
+
+    def _earlier(self, symbol: str, strategy: str, open_ms: int) -> Verdict | None:
+        row = self._decisions.get((symbol, strategy, open_ms))
+        if row is None:
+            return None
+        return Verdict(row["rule"], row["reason"], breached=row["breached"], exit_rule=row["exit_rule"] or "")
+
+    def _booking(self, at: SymbolBooks, symbol: str, fills: Sequence[Fill]) -> Booking:
+        """Return what the fills may change: their orders, and every entry that holds a place in the account."""
+        orders = {identity: sent.order for identity, sent in at.live.items()}
+        for fill in fills:
+            for identity in (fill.client_order_id, decided_id(fill.client_order_id)):
+                if identity not in orders and identity in self._sent:
+                    orders[identity] = self._sent[identity].order
+                elif identity in self._protective:
+                    orders[identity] = self._protective[identity]
+        return Booking(symbol, dict(at.positions), orders)
+
+
+def _unknown(at: SymbolBooks, symbol: str, fills: Sequence[Fill]) -> Sequence[Fill]:
+    """Return the fills that are not known yet, each once, by sequence."""
+    if stray := next((fill for fill in fills if fill.symbol != symbol), None):
+        raise Broken(f"fill {stray.fill_id} is of {stray.symbol}, but was handed in for {symbol}")
+    by_id = {fill.fill_id: fill for fill in fills if fill.fill_id not in at.known_fills}
+    new = sorted(by_id.values(), key=lambda fill: fill.sequence)
+    if new and new[0].sequence <= at.newest:
+        raise Broken(
+            f"fill {new[0].fill_id} of {symbol} comes after a later one (sequence {new[0].sequence}, the newest is "
+            f"{at.newest}): this ledger works with a venue that shows its fills in order"
+        )
+    return new

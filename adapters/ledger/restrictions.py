@@ -1,0 +1,31 @@
+"""Columns that say what restricts a symbol: the inputs of `trading.trading_state.permissions`, read under the lock."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from adapters.ledger.incidents import IS_OPEN
+from adapters.ledger.queries.reads import mine
+from adapters.ledger.tables import incidents, symbols
+from trading.incidents.incident import IncidentKind
+from trading.lifecycle import DesiredState
+
+_WHY = sa.select(sa.func.min(incidents.c.reason)).where(IS_OPEN)
+_WHY_OF_SYMBOL = _WHY.where(mine(incidents, "symbol"))
+
+DESIRED = sa.select(symbols.c.desired).where(mine(symbols, "symbol")).scalar_subquery().label("desired")
+"""None for a symbol of which nobody has desired anything yet; see `desired_of`."""
+
+HALTED = _WHY_OF_SYMBOL.where(incidents.c.halts).scalar_subquery().label("halted")
+QUARANTINED = (
+    _WHY_OF_SYMBOL.where(incidents.c.kind == IncidentKind.QUARANTINED.value).scalar_subquery().label("quarantined")
+)
+LATCHED = (
+    _WHY.where(mine(incidents), incidents.c.kind == IncidentKind.MAX_DRAWDOWN.value).scalar_subquery().label("latched")
+)
+"""Of the whole account, whichever symbol reached the drawdown."""
+
+
+def desired_of(row: Any) -> DesiredState:
+    """Return what is desired of a symbol, from a row with `DESIRED`."""
+    return DesiredState(row.desired or DesiredState.RUNNING)

@@ -1,0 +1,100 @@
+"""The Redis event bus: each event on a pub/sub channel, and in a stream, because pub/sub has no memory."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import cast
+
+import redis
+
+from adapters.clock import now_ms as wall_ms
+from adapters.redis import keys
+from adapters.redis.client import connect, talking_to_redis
+from configs.settings import load_settings, resolve_redis_url
+from trading.events.messages import Event
+
+_Entry = tuple[bytes, dict[bytes, bytes]]
+"""Id and fields of a stream entry, as a client that answers bytes gives it."""
+
+
+class RedisEventBus:
+    """Publishes events to every system that listens, and reads back what was published."""
+
+    def __init__(
+        self, client: redis.Redis, namespace: str, *, events_limit: int, now_ms: Callable[[], int] = wall_ms
+    ) -> None:
+        self._client = client
+        self._key = keys.events(namespace)
+        self._events_limit = events_limit
+        self._now_ms = now_ms
+
+    def is_connected(self) -> bool:
+        """Return whether Redis answers now."""
+        try:
+            return bool(self._client.ping())
+        except redis.RedisError:
+            return False
+
+    def publish(self, events: Sequence[Event]) -> None:
+        """Append the events to the stream and send them to the channel, all of them in one transaction.
+
+        Raises:
+            Transient: Redis did not answer.
+        """
+        if not events:
+            return
+        with talking_to_redis(), self._client.pipeline(transaction=True) as pipe:
+            for event in events:
+                text = event.model_dump_json()
+                pipe.xadd(self._key, {"event": text, "at_ms": self._now_ms()}, maxlen=self._events_limit)
+                pipe.publish(self._key, text)
+            pipe.execute()
+
+    def recent(self, count: int) -> list[tuple[str, int, Event]]:
+        """Return the newest `count` events as (stream id, wall time in ms, event), oldest first."""
+        with talking_to_redis():
+            entries = cast("list[_Entry]", self._client.xrevrange(self._key, count=count))
+        return [_read(entry) for entry in reversed(entries)]
+
+    def follow(self, after: str = "$", *, block_s: float = 1.0) -> Iterator[tuple[str, int, Event] | None]:
+        """Yield events as they come, for ever; None each `block_s` seconds without one, so that a reader may stop."""
+        block_ms = int(block_s * 1000)
+        if after == "$":  # asked anew at each turn it would pass over what comes between two turns
+            after = next((identity for identity, _, _ in self.recent(1)), "0-0")
+        while True:
+            with talking_to_redis():
+                answer = cast(
+                    "list[tuple[bytes, list[_Entry]]]", self._client.xread({self._key: after}, block=block_ms)
+                )
+            if not answer:
+                yield None
+                continue
+            for entry in answer[0][1]:
+                after = entry[0].decode()
+                yield _read(entry)
+
+
+class EventBusFactory:
+    """Makes the Redis event bus."""
+
+    @staticmethod
+    def create_from_env(
+        env_config: Mapping[str, str] | None = None, logger: logging.Logger | None = None
+    ) -> RedisEventBus:
+        """Connect the bus that the environment names.
+
+        Args:
+            env_config: Environment names and values that go before those of the process, `TRADING__REDIS_URL` for one.
+            logger: Told where the bus is, without the password.
+        """
+        settings = load_settings(env_config)
+        client = connect(resolve_redis_url(settings))
+        place = client.connection_pool.connection_kwargs
+        (logger or logging.getLogger(__name__)).info(
+            "event bus on %s:%s, channel %s", place.get("host"), place.get("port"), keys.events(settings.namespace)
+        )
+        return RedisEventBus(client, settings.namespace, events_limit=settings.events_max_len)
+
+
+def _read(entry: _Entry) -> tuple[str, int, Event]:
+    identity, fields = entry
+    return identity.decode(), int(fields[b"at_ms"]), Event.model_validate_json(fields[b"event"])

@@ -1,0 +1,143 @@
+"""A source that plays a tape: whole candles go in, and out comes what an exchange would have shown at that moment."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from adapters.sources.playback_clock import AnchorStore, MarketClock, MemoryAnchorStore, Speed
+from trading.market.candles import CLOSE, OPEN, Candles, timeframe_ms
+from trading.ports.ledger import Bars
+
+
+class Tape(Protocol):
+    """Whole candles in order of time, to be read from anywhere."""
+
+    @property
+    def start_ms(self) -> int:
+        """Open time of the candle at which playing begins."""
+        ...
+
+    def after(self, open_ms: int, count: int) -> Candles:
+        """Return the oldest `count` candles that opened after `open_ms`, or as many as there are."""
+        ...
+
+    def until(self, open_ms: int, count: int) -> Candles:
+        """Return the newest `count` candles that opened at `open_ms` or before, or as many as there are."""
+        ...
+
+
+class PlayedSource:
+    """A CandleSource over a tape.
+
+    Closed candles are those that closed by the market position. The forming bar shows the open of the next candle once
+    that has begun, and nothing else of it (high, low and close equal the open, volume 0). While there is no next candle
+    (session break, hole, end of the tape) a flat bar at the last close stands in the current slot, as on exchanges that
+    always show a current bar; so each candle is known to be closed as soon as it is. After the end of the tape market
+    time goes on by the clock, so that what was decided last grows old, and `is_over` says that nothing follows.
+
+    At speed "max" the market stands `step` candles after the reader's cursor, at the close of the last of them. `since`
+    stands there too: a market that waits for its reader has not gone on while the reader was away, and anything later
+    would be a look-ahead past what `newest` shows.
+    """
+
+    def __init__(
+        self,
+        tape: Tape,
+        *,
+        timeframe: str,
+        speed: Speed,
+        step: int,
+        now_ms: Callable[[], int],
+        anchors: AnchorStore | None,
+    ) -> None:
+        """Make a source over `tape`.
+
+        Args:
+            tape: What is played.
+            timeframe: Of the tape's candles, such as "1m".
+            speed: "max", or market seconds per wall second.
+            step: Candles released per answer at speed "max", at least 1.
+            now_ms: The wall clock, milliseconds since the epoch; not read at speed "max".
+            anchors: Where numeric speeds keep when the market began; None keeps it in this object.
+
+        Raises:
+            ValueError: The timeframe, the speed or the step is not allowed.
+        """
+        if step < 1:
+            raise ValueError(f"step {step}: allowed is 1 and above (candles per answer)")
+        self._tape = tape
+        self._step = step
+        self._bar_ms = timeframe_ms(timeframe)
+        self._clock = MarketClock(
+            speed,
+            start_ms=tape.start_ms,
+            bar_ms=self._bar_ms,
+            now_ms=now_ms,
+            anchors=MemoryAnchorStore() if anchors is None else anchors,
+        )
+
+    def newest(self, count: int, *, after_ms: int | None) -> Bars:
+        """Return the newest `count` bars (at least 1), the last of them forming.
+
+        Empty only at a numeric speed before the tape's first candle has opened.
+        """
+        as_of_ms, more = self._standing(after_ms)
+        closed, following = self._tape.until(as_of_ms - self._bar_ms, count), self._following(as_of_ms)
+        bars = closed.then(self._forming(closed, following, as_of_ms))
+        return Bars(bars[-count:], as_of_ms, more, is_over=not len(following))
+
+    def history(self, until_ms: int, *, count: int) -> Candles:
+        """Return the newest `count` closed candles that opened at `until_ms` or before."""
+        as_of_ms, _ = self._standing(until_ms)
+        return self._tape.until(min(until_ms, as_of_ms - self._bar_ms), count)
+
+    def since(self, after_ms: int, *, limit: int) -> Bars:
+        """Return the oldest `limit` bars that opened after `after_ms`.
+
+        The forming bar comes last where the limit leaves room for it; otherwise all bars are closed. `more` says that
+        closed candles were left out, or that the market moves on at once when the cursor does.
+        """
+        as_of_ms, more = self._standing(after_ms)
+        last_closed_ms = as_of_ms - self._bar_ms
+        following = self._following(as_of_ms)
+        is_over = not len(following)
+        slots = max((as_of_ms - after_ms) // self._bar_ms + 1, 0)  # no tape need be read beyond what has opened
+        closed = self._tape.after(after_ms, min(limit, slots)).until(last_closed_ms)
+        if len(closed) == limit:
+            left_out = self._tape.after(closed.last_open_ms, 1).until(last_closed_ms)
+            return Bars(closed, as_of_ms, more or len(left_out) > 0, is_over)
+        forming = self._forming(self._tape.until(last_closed_ms, 1), following, as_of_ms)
+        return Bars(closed.then(forming.after(after_ms)), as_of_ms, more, is_over)
+
+    def close(self) -> None:
+        """Do nothing: a tape needs no connection, and files that have changed are read anew by a new process."""
+
+    def _standing(self, after_ms: int | None) -> tuple[int, bool]:
+        """Return the market position, and whether it moves on at once when the cursor does."""
+        position_ms = self._clock.position_ms(after_ms)
+        if position_ms is not None:
+            return position_ms, False
+        cursor_ms = self._tape.start_ms - 1 if after_ms is None else after_ms
+        upcoming = self._tape.after(cursor_ms, self._step + 1)
+        released = upcoming[: self._step] if len(upcoming) else self._tape.until(cursor_ms, 1)
+        if not len(released):
+            return self._tape.start_ms, False
+        return released.last_open_ms + self._bar_ms, len(upcoming) > self._step
+
+    def _following(self, as_of_ms: int) -> Candles:
+        """Return the oldest candle that has not closed yet; none at the end of the tape."""
+        return self._tape.after(as_of_ms - self._bar_ms, 1)
+
+    def _forming(self, closed: Candles, following: Candles, as_of_ms: int) -> Candles:
+        if len(following) and following.last_open_ms <= as_of_ms:
+            return _flat_bar(following.last_open_ms, following.values[0, OPEN])
+        if not len(closed):
+            return Candles.empty()
+        last_ms = closed.last_open_ms
+        slot_ms = last_ms + (as_of_ms - last_ms) // self._bar_ms * self._bar_ms
+        return _flat_bar(slot_ms, closed.values[-1, CLOSE])
+
+
+def _flat_bar(open_ms: int, price: float) -> Candles:
+    return Candles(np.array([open_ms], np.int64), np.array([[price, price, price, price, 0.0]]))

@@ -1,0 +1,124 @@
+"""Where market time stands for a source that is played, and how several processes agree on it."""
+
+import json
+import math
+from collections.abc import Callable
+from typing import Literal, Protocol
+
+import redis
+
+from adapters.redis.client import talking_to_redis
+
+Speed = Literal["max"] | float
+"""Market seconds per wall second (1.0 is real time), or "max": as fast as the reader goes."""
+
+Anchor = tuple[int, int]
+"""(market time, wall time) of one moment, both in milliseconds since the epoch, UTC."""
+
+
+class AnchorStore(Protocol):
+    """Keeps the one anchor of a played market, for all processes that play it."""
+
+    def get(self) -> Anchor | None: ...
+
+    def set_if_absent(self, anchor: Anchor) -> Anchor:
+        """Keep `anchor` unless there is one already, and return the one that is kept."""
+        ...
+
+
+class MemoryAnchorStore:
+    """An anchor for one process."""
+
+    def __init__(self) -> None:
+        self._anchor: Anchor | None = None
+
+    def get(self) -> Anchor | None:
+        return self._anchor
+
+    def set_if_absent(self, anchor: Anchor) -> Anchor:
+        self._anchor = self._anchor or anchor
+        return self._anchor
+
+    def clear(self) -> None:
+        """Forget the anchor: the market then goes on from the reader's cursor, as if it had stood still."""
+        self._anchor = None
+
+
+class RedisAnchorStore:
+    """An anchor for all processes that share a Redis; the first writer wins.
+
+    Every method raises Transient when Redis does not answer.
+    """
+
+    def __init__(self, client: redis.Redis, key: str) -> None:
+        self._client = client
+        self._key = key
+
+    def get(self) -> Anchor | None:
+        with talking_to_redis():
+            kept = self._client.get(self._key)
+        if kept is None:
+            return None
+        market_ms, wall_ms = json.loads(kept)
+        return int(market_ms), int(wall_ms)
+
+    def set_if_absent(self, anchor: Anchor) -> Anchor:
+        with talking_to_redis():
+            self._client.set(self._key, json.dumps(anchor), nx=True)
+        return self.get() or anchor  # absent only when cleared in between: the next reader sets it again
+
+    def clear(self) -> None:
+        """Forget the anchor: the market then goes on from the reader's cursor, as if it had stood still."""
+        with talking_to_redis():
+            self._client.delete(self._key)
+
+
+class MarketClock:
+    """Tells where market time stands.
+
+    At a numeric speed it runs with the wall clock from an anchor, also while nobody looks. At "max" there is no clock:
+    the market stands still until its reader has decided the last candle, so the reader's cursor drives it.
+    """
+
+    def __init__(
+        self, speed: Speed, *, start_ms: int, bar_ms: int, now_ms: Callable[[], int], anchors: AnchorStore
+    ) -> None:
+        """Make a clock; it starts when it is first read.
+
+        Args:
+            speed: "max", or market seconds per wall second.
+            start_ms: Market time at which a market begins that nobody has read before.
+            bar_ms: Length of a candle.
+            now_ms: The wall clock, milliseconds since the epoch.
+            anchors: Shared by every process that plays this market.
+
+        Raises:
+            ValueError: The speed is neither "max" nor a finite number above 0.
+        """
+        self._rate = _rate(speed)
+        self._start_ms = start_ms
+        self._bar_ms = bar_ms
+        self._now_ms = now_ms
+        self._anchors = anchors
+
+    def position_ms(self, after_ms: int | None) -> int | None:
+        """Return the market time, None at speed "max".
+
+        Without an anchor the market begins now: at the close of the candle that opened at `after_ms`, where there is
+        one, else at the start.
+        """
+        if self._rate is None:
+            return None
+        now_ms = self._now_ms()
+        begin_ms = self._start_ms if after_ms is None else after_ms + self._bar_ms
+        market_ms, wall_ms = self._anchors.get() or self._anchors.set_if_absent((begin_ms, now_ms))
+        elapsed_ms = max(now_ms - wall_ms, 0)  # another host's clock may be a little behind
+        return market_ms + int(elapsed_ms * self._rate)
+
+
+def _rate(speed: str | float) -> float | None:
+    if speed == "max":
+        return None
+    if isinstance(speed, str) or not (math.isfinite(speed) and speed > 0):
+        raise ValueError(f"speed {speed!r}: allowed is 'max' or a number above 0 (market seconds per wall second)")
+    return speed

@@ -1,0 +1,197 @@
+"""Cursor, candle window and journal of the symbols in Redis: the hot path of the pipeline, two round trips a candle."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import redis
+
+from adapters.redis import keys
+from adapters.redis.client import talking_to_redis
+from trading.events.decisions import encode, has_no_signal
+from trading.events.messages import Event, Regime
+from trading.lifecycle import DesiredState, PositionPolicy
+from trading.market.candles import CLOSE, Candles
+from trading.market.feed_health import FeedMemory, Shown
+from trading.ports.ledger import Commit, SymbolMemory
+
+_PACKED = np.dtype([("open_ms", "<i8"), ("values", "<f8", 5)])
+_STATE_FIELDS = ("cursor_ms", "desired", "exposure", "regime", "generation", "timeframe", "quarantine")
+FEED_FIELDS = ("market_ms", "newest_ms", "is_over", "moved_at_ms", "fetched_at_ms", "cursor_ms")
+_LUA = Path(__file__).parent / "lua"
+
+
+class RedisSymbolStore:
+    """The `SymbolStore` port on Redis."""
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        namespace: str,
+        *,
+        window_limit: int,
+        journal_limit: int,
+        events_limit: int,
+        now_ms: Callable[[], int],
+    ) -> None:
+        """Make a store.
+
+        Args:
+            window_limit: Candles kept for each symbol.
+            journal_limit: Decisions kept for each symbol.
+            events_limit: Events kept in the stream of all symbols.
+            now_ms: The wall clock, written beside decisions and events for people to read.
+        """
+        self._client = client
+        self._namespace = namespace
+        self._limits = (window_limit, journal_limit, events_limit)
+        self._now_ms = now_ms
+        self._commit = client.register_script((_LUA / "commit.lua").read_text(encoding="utf-8"))
+        self._note_fetch = client.register_script((_LUA / "note_fetch.lua").read_text(encoding="utf-8"))
+        self._seed = client.register_script((_LUA / "seed.lua").read_text(encoding="utf-8"))
+
+    def load(self, symbol: str) -> SymbolMemory:
+        with talking_to_redis():
+            fields = cast("list[bytes | None]", self._client.hmget(self._state(symbol), _STATE_FIELDS))
+        cursor_ms, desired, exposure, regime, generation, timeframe, quarantine = fields
+        age = int(generation or 0)
+        if cursor_ms is None or desired is None or regime is None:
+            return SymbolMemory(None, DesiredState.RUNNING, True, Regime.UNKNOWN, age)
+        return SymbolMemory(
+            int(cursor_ms),
+            DesiredState(desired.decode()),
+            exposure != b"0",
+            Regime(regime.decode()),
+            age,
+            (timeframe or b"").decode(),
+            cast("PositionPolicy", quarantine.decode()) if quarantine else None,
+        )
+
+    def window(self, symbol: str, count: int, *, until_ms: int) -> Candles:
+        with talking_to_redis():
+            found = unpacked(self._newest(symbol, count)).until(until_ms)
+            if len(found) < count:  # fewer are stored, or later ones pushed them out of what was read
+                found = unpacked(self._newest(symbol, 0)).until(until_ms)
+        return found[-count:]
+
+    def seed(self, symbol: str, history: Candles, *, timeframe: str, cursor_ms: int, desired: DesiredState) -> None:
+        with talking_to_redis():
+            self._seed(
+                keys=[self._state(symbol), keys.window(self._namespace, symbol)],
+                args=[cursor_ms, desired.value, timeframe, *_pack(history)],
+            )
+
+    def refill(self, symbol: str, history: Candles, *, cursor_ms: int) -> bool:
+        """Put a longer window in the place of the stored one; False, and nothing is done, when the cursor has moved."""
+        key = keys.window(self._namespace, symbol)
+        with talking_to_redis(), self._client.pipeline(transaction=True) as pipe:
+            pipe.watch(self._state(symbol))  # type: ignore[no-untyped-call]  # redis-py ships no type for it
+            if int(cast("bytes | None", pipe.hget(self._state(symbol), "cursor_ms")) or 0) != cursor_ms:
+                return False
+            pipe.multi()
+            pipe.delete(key)
+            pipe.rpush(key, *_pack(history))
+            try:
+                pipe.execute()
+            except redis.WatchError:
+                return False
+        return True
+
+    def expose(self, symbol: str) -> None:
+        with talking_to_redis():
+            self._client.hset(self._state(symbol), "exposure", "1")
+
+    def set_desired(self, symbol: str, state: DesiredState) -> None:
+        with talking_to_redis():
+            self._client.hset(self._state(symbol), "desired", state.value)
+
+    def set_quarantine(self, symbol: str, policy: PositionPolicy | None) -> None:
+        with talking_to_redis():
+            self._client.hset(self._state(symbol), "quarantine", policy or "")
+
+    def renew(self, symbol: str) -> None:
+        with talking_to_redis():
+            self._client.hincrby(self._state(symbol), "generation", 1)
+
+    def note_fetch(self, symbol: str, shown: Shown) -> None:
+        with talking_to_redis():
+            self._note_fetch(keys=[self._state(symbol)], args=[self._now_ms(), *_told(shown)])
+
+    def feed(self, symbol: str) -> FeedMemory | None:
+        with talking_to_redis():
+            values = cast("list[bytes | None]", self._client.hmget(self._state(symbol), FEED_FIELDS))
+        return feed_memory({name: value.decode() for name, value in zip(FEED_FIELDS, values, strict=True) if value})
+
+    def commit(self, commit: Commit, events: Sequence[Event]) -> int:
+        candles = commit.candles
+        exposure = "" if commit.has_exposure is None else str(int(commit.has_exposure))
+        args: list[str | bytes | int] = [
+            *self._limits,
+            self._now_ms(),
+            commit.timeframe,
+            exposure,
+            len(candles),
+            commit.after_ms,
+            *_told(commit.shown),
+            commit.desired.value,
+            commit.quarantine or "",
+            commit.config,
+        ]
+        closes = candles.values[:, CLOSE].tolist()
+        for at, packed, decisions, regime, close in zip(
+            candles.open_ms.tolist(), _pack(candles), commit.decisions, commit.regimes, closes, strict=True
+        ):
+            has_news = int(not has_no_signal(decisions))
+            args += (at, packed, encode(decisions), has_news, regime.value, repr(close))
+        args += [event.model_dump_json() for event in events]
+        namespace, symbol = self._namespace, commit.symbol
+        with talking_to_redis():
+            return int(
+                self._commit(
+                    keys=[
+                        keys.state(namespace, symbol),
+                        keys.window(namespace, symbol),
+                        keys.journal(namespace, symbol),
+                        keys.events(namespace),
+                    ],
+                    args=args,
+                )
+            )
+
+    def _newest(self, symbol: str, count: int) -> list[bytes]:
+        """Return the newest `count` packed candles, all of them for 0."""
+        return cast("list[bytes]", self._client.lrange(keys.window(self._namespace, symbol), -count, -1))
+
+    def _state(self, symbol: str) -> str:
+        return keys.state(self._namespace, symbol)
+
+
+def feed_memory(state: Mapping[str, str]) -> FeedMemory | None:
+    """Return what a symbol's state hash tells of its feed; None before the first answer.
+
+    Args:
+        state: The hash, or its `FEED_FIELDS`.
+    """
+    if not state.get("market_ms") or "fetched_at_ms" not in state:
+        return None
+    market_ms, newest_ms, answered_ms = (int(state[name]) for name in ("market_ms", "newest_ms", "fetched_at_ms"))
+    shown = Shown(market_ms, newest_ms, is_over=state.get("is_over") == "1")
+    return FeedMemory(shown, answered_ms, int(state["moved_at_ms"]), int(state.get("cursor_ms", 0)))
+
+
+def _told(shown: Shown | None) -> tuple[int | str, int | str, int | str]:
+    return ("", "", "") if shown is None else (shown.market_ms, shown.newest_ms, int(shown.is_over))
+
+
+def _pack(candles: Candles) -> list[bytes]:
+    table = np.empty(len(candles), _PACKED)
+    table["open_ms"], table["values"] = candles.open_ms, candles.values
+    raw = table.tobytes()
+    return [raw[at : at + _PACKED.itemsize] for at in range(0, len(raw), _PACKED.itemsize)]
+
+
+def unpacked(packed: Sequence[bytes]) -> Candles:
+    """Return the candles of what the window and the journal keep of them."""
+    table = np.frombuffer(b"".join(packed), _PACKED)
+    return Candles(table["open_ms"].copy(), table["values"].copy())

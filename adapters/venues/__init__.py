@@ -1,0 +1,1 @@
+"""Venues: paper trading in SQL and in memory."""

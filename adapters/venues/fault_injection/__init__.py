@@ -1,0 +1,1 @@
+"""A venue that injects faults into another one."""

@@ -1,0 +1,166 @@
+"""A venue that lies: real orders at any venue, told about the way that real exchanges sometimes do.
+
+    LyingVenue
+    ├── Line      faults of the line: each call may fail, be garbled or told late; asking again gets through
+    ├── Outcomes  faults of outcome: rejected, taken in part, filled in parts; the same each time, from ids alone
+    └── Sends     when orders were sent, so that they can be shown late
+
+`docs/how-to/inject-faults.md` tells what each lie stands for, and how to wrap an adapter of one's own.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+
+from adapters.venues.fault_injection import malformed as nonsense
+from adapters.venues.fault_injection.network import CANCEL, MOVE_STOP, SUBMIT, SYNC, WHERE, Line
+from adapters.venues.fault_injection.outcomes import Numbering, Outcomes, renamed
+from adapters.venues.fault_injection.visibility import MemorySends, Sends, ShownStops
+from configs.fault_injection import Faults
+from trading.errors import Rejected
+from trading.market.candles import Candles
+from trading.orders.orders import Fill, Leg, OpenOrder, OrderRequest, VenueOrder, VenuePosition, protective_order_id
+from trading.ports.ledger import Venue, VenueTerms
+from trading.structs import replace
+
+__all__ = ["Faults", "LyingVenue"]
+
+
+class LyingVenue:
+    """Wraps a venue for the use of one symbol, by one thread; it implements `trading.ports.ledger.Venue`."""
+
+    def __init__(
+        self,
+        inner: Venue,
+        faults: Faults,
+        *,
+        now_s: Callable[[], float] = time.monotonic,
+        sleep_s: Callable[[float], None] = time.sleep,
+        sends: Sends | None = None,
+    ) -> None:
+        """Wrap a venue.
+
+        Args:
+            inner: The venue that takes the orders; it may be shared.
+            now_s: A clock in seconds, which `sends` None is measured by.
+            sleep_s: Waits out a timeout.
+            sends: What knows when orders were sent; None for a memory that ends with this process, which then shows at
+                once what an earlier one has sent.
+        """
+        self._inner = inner
+        self._faults = faults
+        self._line = Line(faults, sleep_s)
+        self._outcomes = Outcomes(faults)
+        self._numbering = Numbering(faults)
+        self._sends = MemorySends(now_s) if sends is None else sends
+        self._stops = ShownStops(now_s)
+
+    @property
+    def terms(self) -> VenueTerms:
+        """What the inner venue promises, and the delay of this one."""
+        terms = self._inner.terms
+        return replace(terms, visibility_s=terms.visibility_s + self._faults.visibility_s)
+
+    def submit(self, request: OrderRequest) -> VenueOrder:
+        identity = request.client_order_id
+        return self._line.call(SUBMIT, identity, lambda: self._submit(request), nonsense.of_order)
+
+    def cancel(self, client_order_id: str) -> VenueOrder:
+        return self._line.call(CANCEL, client_order_id, lambda: self._cancel(client_order_id), nonsense.of_order)
+
+    def move_stop(self, entry_id: str, stop_loss: float, open_ms: int) -> None:
+        ask = lambda: self._move_stop(entry_id, stop_loss, open_ms)  # noqa: E731
+        return self._line.call(MOVE_STOP, entry_id, ask, nonsense.of_nothing)
+
+    def find(self, client_order_id: str) -> VenueOrder | None:
+        return self._line.call("find", client_order_id, lambda: self._find(client_order_id), nonsense.of_found)
+
+    def sync(self, symbol: str, candles: Candles) -> int:
+        newest = self._line.call(SYNC, symbol, lambda: self._inner.sync(symbol, candles), nonsense.of_number)
+        return newest if newest < 0 else self._numbering.outer(newest)
+
+    def fills(self, symbol: str, *, after: int) -> Sequence[Fill]:
+        return self._line.call("fills", symbol, lambda: self._fills(symbol, after), nonsense.of_fills)
+
+    def positions(self) -> Sequence[VenuePosition]:
+        return self._line.call("positions", "all", self._inner.positions, nonsense.of_positions)
+
+    def open_orders(self, symbol: str) -> Sequence[OpenOrder]:
+        return self._line.call("open_orders", symbol, lambda: self._open_orders(symbol), nonsense.of_open_orders)
+
+    def clock_ms(self) -> int:
+        return self._line.call("clock_ms", "all", self._clock_ms, nonsense.of_number)
+
+    def _submit(self, request: OrderRequest) -> VenueOrder:
+        """Have the inner venue take the order, or what shall be taken of it; one that it has is told again."""
+        identity = request.client_order_id
+        if self._outcomes.is_rejected(identity):
+            raise Rejected(WHERE, f"order {identity} is refused")
+        inner_id = self._inner_id(identity)
+        units = self._outcomes.taken_units(request)
+        return self._outcomes.told(self._inner.submit(replace(request, client_order_id=inner_id, units=units)))
+
+    def _inner_id(self, client_order_id: str) -> str:
+        """Name the order at the inner venue: one that is alive there, else a new one, which is noted as sent."""
+        known = self._newest(client_order_id)
+        if known and not (self._faults.reusable_ids and known[1].state.is_final):
+            return renamed(client_order_id, known[0])
+        if self._faults.visibility_s:
+            self._sends.note(client_order_id)
+        return renamed(client_order_id, known[0] + 1 if known else 1)
+
+    def _newest(self, client_order_id: str) -> tuple[int, VenueOrder] | None:
+        """Return the newest order that was made of an id, and how many there are by now."""
+        order, generation = self._inner.find(client_order_id), 1
+        if order is None:
+            return None
+        while self._faults.reusable_ids and (later := self._inner.find(renamed(client_order_id, generation + 1))):
+            order, generation = later, generation + 1
+        return generation, order
+
+    def _cancel(self, client_order_id: str) -> VenueOrder:
+        known = self._newest(client_order_id)
+        return self._outcomes.told(self._inner.cancel(renamed(client_order_id, known[0] if known else 1)))
+
+    def _move_stop(self, entry_id: str, stop_loss: float, open_ms: int) -> None:
+        identity = protective_order_id(entry_id, Leg.STOP_LOSS)
+        if self._outcomes.is_rejected(f"{identity}/{open_ms}"):
+            raise Rejected(WHERE, f"the stop {identity} is not moved")
+        known = self._newest(entry_id)
+        self._inner.move_stop(renamed(entry_id, known[0] if known else 1), stop_loss, open_ms)
+        if self._faults.visibility_s:
+            self._stops.note(identity, stop_loss, delay_s=self._outcomes.delay_s(identity))
+
+    def _find(self, client_order_id: str) -> VenueOrder | None:
+        if self._is_hidden(client_order_id):
+            return None
+        known = self._newest(client_order_id)
+        return self._outcomes.told(known[1]) if known else None
+
+    def _fills(self, symbol: str, after: int) -> list[Fill]:
+        fills = [
+            part
+            for fill in self._inner.fills(symbol, after=self._numbering.inner_after(after))
+            for part in self._outcomes.parts(self._renumbered(fill))
+            if part.sequence > after
+        ]
+        return self._line.garble(fills)
+
+    def _renumbered(self, fill: Fill) -> Fill:
+        order_id = self._outcomes.first_id(fill.client_order_id)
+        return replace(fill, sequence=self._numbering.outer(fill.sequence), client_order_id=order_id)
+
+    def _open_orders(self, symbol: str) -> list[OpenOrder]:
+        orders = [
+            replace(order, client_order_id=self._outcomes.first_id(order.client_order_id))
+            for order in self._inner.open_orders(symbol)
+        ]
+        return [self._stops.shown(order) for order in orders if not self._is_hidden(order.client_order_id)]
+
+    def _is_hidden(self, client_order_id: str) -> bool:
+        if not self._faults.visibility_s:
+            return False
+        age_s = self._sends.age_s(client_order_id)
+        return age_s is not None and 0 <= age_s < self._outcomes.delay_s(client_order_id)
+
+    def _clock_ms(self) -> int:
+        return self._inner.clock_ms() + self._faults.clock_offset_ms

@@ -1,0 +1,249 @@
+"""The paper venue: takes orders as an exchange does, and fills them by the candles that it is shown."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+from sqlalchemy.engine import Engine
+
+from adapters import clock
+from adapters.venues.paper_books import BooksReader, BooksWriter, create_tables, writing
+from trading.errors import Broken, Rejected
+from trading.market.candles import VOLUME, Candles
+from trading.orders.matching import Bar, Book, FillTerms, Resting, at_close, move_stop, on_bar
+from trading.orders.orders import (
+    Fill,
+    Leg,
+    OpenOrder,
+    OrderRequest,
+    OrderState,
+    VenueOrder,
+    VenuePosition,
+    protective_order_id,
+)
+from trading.ports.ledger import VenueTerms
+
+_TERMS = VenueTerms(visibility_s=0.0)
+
+
+class PaperVenue:
+    """A venue of our own, with durable books, for any number of processes at once; it implements
+    `trading.ports.ledger.Venue`.
+
+    A book remembers the last candle that changed it, and only later candles may change it again. So a candle that
+    changes nothing need not be written down: shown again it changes nothing again.
+    """
+
+    def __init__(self, engine: Engine, terms_by_symbol: Mapping[str, FillTerms], *, starting_cash: float = 0.0) -> None:
+        """Open the books, and create them where there are none.
+
+        Args:
+            engine: Of `adapters.database.create_engine(url, where="paper")`, which makes driver errors `Transient`.
+            terms_by_symbol: The symbols that can be traded, and what their fills cost.
+            starting_cash: What the account began with, in quote currency.
+
+        Raises:
+            Transient: The database did not answer.
+        """
+        create_tables(engine)
+        self._engine = engine
+        self._reader = BooksReader(engine)
+        self._terms = terms_by_symbol
+        self._starting_cash = starting_cash
+
+    def submit(self, request: OrderRequest) -> VenueOrder:
+        """Take a market order with its protective orders; see `trading.ports.ledger.Venue`.
+
+        Stop and target of an exit mean nothing here.
+
+        Raises:
+            Rejected: Unknown symbol, a leg that is not sent by itself, a number that is not positive, or an entry's
+                stop or target on the wrong side of the reference price.
+            Transient: Not known whether there is an order now.
+        """
+        with writing(self._engine) as writer:
+            return writer.find(request.client_order_id) or self._take(writer, request)
+
+    def cancel(self, client_order_id: str) -> VenueOrder:
+        """Cancel an order that waits, a protective one too; one that has ended stays as it is.
+
+        Raises:
+            Rejected: There is no such order.
+        """
+        with writing(self._engine) as writer:
+            order = writer.find(client_order_id)
+            if order is None:
+                raise Rejected("unknown_order", f"no order {client_order_id}")
+            if not order.state.is_final:
+                writer.settle([(client_order_id, OrderState.CANCELED, 0.0)])
+            return _found(writer, client_order_id)
+
+    def move_stop(self, entry_id: str, stop_loss: float, open_ms: int) -> None:
+        """Let the stop of an entry that filled rest at another price; see `trading.ports.ledger.Venue`.
+
+        It is one transaction: the stop rests where it did or where it shall, and the book remembers the candle.
+
+        Raises:
+            Rejected: No price that can be, no such entry, or no open position that it opened.
+        """
+        check_stop(stop_loss)
+        with writing(self._engine) as writer:
+            stop = writer.find(protective_order_id(entry_id, Leg.STOP_LOSS))
+            symbol, strategy, newest_entry = writer.owner_of(entry_id)
+            check_stop_owner(entry_id, None if stop is None else stop.state, newest_entry)
+            books, _ = writer.open_books(symbol)
+            moved = move_stop(books[strategy], entry_id, stop_loss, open_ms)
+            if moved is not None:
+                writer.rest(symbol, strategy, moved, is_new=stop is None)
+
+    def find(self, client_order_id: str) -> VenueOrder | None:
+        """Return an order, None when there is none."""
+        return self._reader.find(client_order_id)
+
+    def sync(self, symbol: str, candles: Candles) -> int:
+        """Fill what closed candles fill, and return the sequence number of the symbol's newest fill, 0 for none.
+
+        Candles that change nothing cost one read. The effects of a batch are one transaction.
+
+        Raises:
+            Rejected: Unknown symbol.
+            Broken: A fill would have a price that is NaN or not positive.
+        """
+        terms = self._terms_of(symbol)
+        bars = _bars(candles)
+        books, newest = self._reader.open_books(symbol)
+        if not any(on_bar(book, bar, terms) for book in books.values() if book.orders for bar in bars):
+            return newest
+        with writing(self._engine) as writer:
+            books, newest = writer.open_books(symbol)
+            before = writer.sequence
+            _advance(writer, symbol, books, bars, terms)
+            return writer.sequence if writer.sequence > before else newest
+
+    def fills(self, symbol: str, *, after: int) -> Sequence[Fill]:
+        """Return the symbol's fills whose sequence number is above `after`, in order."""
+        return self._reader.fills(symbol, after)
+
+    def positions(self) -> Sequence[VenuePosition]:
+        """Return the open positions, in the order of symbol and strategy."""
+        return self._reader.positions()
+
+    def open_orders(self, symbol: str) -> Sequence[OpenOrder]:
+        """Return the symbol's orders that wait, protective ones too."""
+        return self._reader.resting(symbol)
+
+    def clock_ms(self) -> int:
+        """Return the time of this machine: the venue lives in our own processes."""
+        return clock.now_ms()
+
+    @property
+    def terms(self) -> VenueTerms:
+        """What is written is seen at once."""
+        return _TERMS
+
+    def cash(self) -> float:
+        """Return the cash account: what it began with, less what was bought, plus what was sold, less fees."""
+        return self._starting_cash + self._reader.cash()
+
+    def balance(self) -> float:
+        """Return `cash` plus the open positions at their average prices: realised profit counts, open does not."""
+        return self._starting_cash + self._reader.realised()
+
+    def _terms_of(self, symbol: str) -> FillTerms:
+        if symbol not in self._terms:
+            raise Rejected("unknown_symbol", f"{symbol} is not traded here; known are {', '.join(sorted(self._terms))}")
+        return self._terms[symbol]
+
+    def _take(self, writer: BooksWriter, request: OrderRequest) -> VenueOrder:
+        terms = self._terms_of(request.symbol)
+        check_request(request)
+        order, symbol, strategy = Resting.of(request), request.symbol, request.strategy
+        writer.open_book(symbol, strategy)
+        writer.place(symbol, strategy, [order])
+        if terms.fill_at == "close":
+            books, _ = writer.open_books(symbol)
+            writer.apply(symbol, strategy, at_close(books[strategy], order, terms))
+        return _found(writer, request.client_order_id)
+
+
+def _advance(
+    writer: BooksWriter, symbol: str, books: Mapping[str, Book], bars: Sequence[Bar], terms: FillTerms
+) -> None:
+    """Let candles act on the books of one symbol: candle by candle, so that fills are numbered as they happen.
+
+    Those of one candle are numbered by the names of their strategies, which no database sorts in a way of its own.
+    """
+    now = dict(sorted(books.items()))
+    for bar in bars:
+        for strategy, book in now.items():
+            change = on_bar(book, bar, terms)
+            if change:
+                writer.apply(symbol, strategy, change)
+                now[strategy] = change.book
+
+
+def _bars(candles: Candles) -> list[Bar]:
+    rows = zip(candles.open_ms.tolist(), candles.values[:, :VOLUME].tolist(), strict=True)
+    return [Bar(open_ms, *prices) for open_ms, prices in rows]
+
+
+def check_request(request: OrderRequest) -> None:
+    """Refuse an order that no paper venue takes.
+
+    Raises:
+        Rejected: A leg that is not sent by itself, a number that is not positive, or an entry's stop or target on the
+            wrong side of the reference price.
+    """
+    if request.leg not in {Leg.ENTRY, Leg.EXIT}:
+        raise Rejected("leg", f"{request.leg} orders come with an entry, not by themselves")
+    _check_positive((("units", request.units), ("reference_price", request.reference_price)))
+    if request.leg is Leg.ENTRY:
+        _check_protection(request)
+
+
+def check_stop(stop_loss: float) -> None:
+    """Refuse a stop that is no price.
+
+    Raises:
+        Rejected: It is not a positive number.
+    """
+    _check_positive((("stop_loss", stop_loss),))
+
+
+def check_stop_owner(entry_id: str, stop: OrderState | None, newest_entry: str | None) -> None:
+    """Refuse to move the stop of an entry whose position is over, or that never was.
+
+    Args:
+        stop: How its stop stands; None when it never had one.
+        newest_entry: The entry that filled last in its book; None when there is no such book.
+
+    Raises:
+        Rejected: It does not rest, or the open position is of another entry.
+    """
+    if stop is None and newest_entry is None:
+        raise Rejected("unknown_order", f"no entry {entry_id} that filled")
+    if (stop is None and newest_entry != entry_id) or (stop is not None and stop.is_final):
+        raise Rejected("stop_loss", f"entry {entry_id} has no open position whose stop could be moved")
+
+
+def _check_positive(numbers: Iterable[tuple[str, float | None]]) -> None:
+    for name, number in numbers:
+        if number is not None and not 0 < number < math.inf:
+            raise Rejected(name, f"{name} must be a positive number, not {number}")
+
+
+def _check_protection(request: OrderRequest) -> None:
+    _check_positive((("stop_loss", request.stop_loss), ("take_profit", request.take_profit)))
+    sign, reference = request.side.sign, request.reference_price
+    if request.stop_loss is not None and sign * request.stop_loss >= sign * reference:
+        where = f"stop {request.stop_loss} of a {request.side} is not on the losing side of {reference}"
+        raise Rejected("stop_loss", where)
+    if request.take_profit is not None and sign * request.take_profit <= sign * reference:
+        where = f"target {request.take_profit} of a {request.side} is not on the winning side of {reference}"
+        raise Rejected("take_profit", where)
+
+
+def _found(writer: BooksWriter, client_order_id: str) -> VenueOrder:
+    order = writer.find(client_order_id)
+    if order is None:
+        raise Broken(f"order {client_order_id} is gone from the paper books")
+    return order

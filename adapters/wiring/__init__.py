@@ -1,0 +1,1 @@
+"""Construction of pipelines, venues and symbol access from the configuration."""

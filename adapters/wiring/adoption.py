@@ -1,0 +1,35 @@
+"""Adopting what the venue holds: looked at on both sides, planned, and booked."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from adapters.ledger.ledger import SqlLedger
+from trading.execution.adoption import Adoption, AdoptionWish, plan_adoption
+from trading.services.pipeline import SymbolPipeline
+
+
+def adopt(
+    identity: int, ledger: SqlLedger, pipeline: SymbolPipeline, wish: AdoptionWish, *, configured: Sequence[str]
+) -> tuple[Adoption, Sequence[dict[str, Any]]] | None:
+    """Take over what the venue holds, and return what was booked and the incidents that ended with it.
+
+    Args:
+        identity: Number of the incident.
+        pipeline: Of the incident's symbol; nothing else may talk to its venue meanwhile.
+        configured: The strategies that the symbol has by its configuration.
+
+    Returns:
+        None, and nothing is booked, when no open incident has this number.
+
+    Raises:
+        Rejected: The difference is another one than the incident says, or it is not clear what is meant.
+        Transient: The venue did not answer.
+    """
+    incident = ledger.incident(identity)
+    if incident is None:
+        return None
+    holdings = pipeline.holdings()
+    known = ledger.incidents_of(incident.symbol)
+    adoption = plan_adoption(incident, known, holdings, wish, configured=configured)
+    closed = ledger.adopt(identity, adoption, holdings, wish)
+    return (adoption, closed) if closed else None

@@ -1,0 +1,125 @@
+"""What an orchestrator reads and writes of a symbol in Redis and the ledger, wherever the symbol's services run."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from adapters import clock
+from adapters.redis import keys
+from adapters.redis.client import talking_to_redis
+from adapters.redis.symbol_records import RedisStandings
+from adapters.symbol_store.redis import feed_memory
+from adapters.wiring.pipeline import Stores
+from adapters.wiring.symbol_status import stale_after_s
+from configs.loading import SystemConfig
+from configs.symbols import SymbolConfig
+from trading.events.messages import Event
+from trading.incidents.incident import Incident, IncidentKind
+from trading.lifecycle import DesiredState, PositionPolicy
+from trading.market.feed_health import feed_trouble, market_now_ms
+from trading.orchestration.diagnosis import Observation, Trouble, WorkerSeen
+from trading.orchestration.symbol_port import Standing
+from trading.services.status import ServiceStatus
+
+
+class SymbolDesk:
+    """One symbol's part of the stores; a base of the two kinds of `SymbolComponents`."""
+
+    def __init__(self, symbol: str, stores: Stores, system: SystemConfig, namespace: str) -> None:
+        self.symbol = symbol
+        self._stores = stores
+        self._system = system
+        self._namespace = namespace
+        self._standings = RedisStandings(stores.redis, namespace)
+
+    @property
+    def config(self) -> SymbolConfig:
+        return self._system.symbols[self.symbol]
+
+    def now_ms(self) -> int:
+        return clock.now_ms()
+
+    def standing(self) -> Standing:
+        return self._standings.read(self.symbol)
+
+    def save(self, standing: Standing) -> bool:
+        return self._standings.write(self.symbol, standing)
+
+    def publish(self, events: Sequence[Event]) -> None:
+        self._stores.bus.publish(events)
+
+    def desired(self) -> DesiredState:
+        return self._stores.ledger.desired(self.symbol)
+
+    def want(self, state: DesiredState, reason: str) -> None:
+        self._stores.ledger.set_desired(self.symbol, state, reason=reason)
+        self._stores.store.set_desired(self.symbol, state)
+
+    def observe(self, standing: Standing) -> Observation:
+        """Read what Redis and the ledger show of the symbol now."""
+        state, services = self._read()
+        now_ms = self.now_ms()
+        fetched_ms = state.get("fetched_at_ms")
+        memory, terms = feed_memory(state), self.config.feed_terms
+        trouble = feed_trouble(memory, terms, now_ms=now_ms)
+        market_ms = now_ms if memory is None else market_now_ms(memory, terms, now_ms=now_ms)
+        return Observation(
+            now_ms=now_ms,
+            desired=self.desired(),
+            services=services,
+            reported_ms=max((service.reported_at_ms for service in services), default=0),
+            progress_ms=None if fetched_ms is None else int(fetched_ms),
+            stale_s=self._stale_s(),
+            is_open=terms.may_be_open(market_ms),
+            feed="" if trouble is None else trouble.reason,
+            troubles=self.troubles(),
+            queued=self.queued(),
+            workers=self.workers(now_ms),
+            began_ms=standing.began_ms,
+            quarantine=self._stores.ledger.quarantine(self.symbol),
+        )
+
+    def troubles(self) -> Sequence[Trouble]:
+        return ()
+
+    def queued(self) -> int:
+        return 0
+
+    def workers(self, now_ms: int) -> Sequence[WorkerSeen] | None:
+        return None
+
+    def quarantine(self, cause: str, reason: str) -> PositionPolicy:
+        policy = self.config.on_quarantine
+        self._stores.ledger.set_quarantine(self.symbol, policy, cause=cause, reason=reason)
+        self._stores.store.set_quarantine(self.symbol, policy)
+        return policy
+
+    def clear_quarantine(self, reason: str) -> bool:
+        was_quarantined = self._stores.ledger.clear_quarantine(self.symbol, reason=reason)
+        self._stores.store.set_quarantine(self.symbol, None)
+        return was_quarantined
+
+    def tell(self, kind: str, reason: str) -> None:
+        self._stores.ledger.open_incidents([Incident(IncidentKind.SICK, self.symbol, kind, reason)])
+
+    def untell(self, reason: str) -> None:
+        for row in self._stores.ledger.incidents(self.symbol):
+            if row["kind"] == IncidentKind.SICK:
+                self._stores.ledger.resolve_incident(row["id"], reason)
+
+    def _stale_s(self) -> float:
+        """Return the seconds without a chain's good end that are too many; never where a service is switched off."""
+        services = self._system.services
+        parts = (services.data_fetching, services.indicator_calculation, services.strategy_evaluation)
+        if not (all(part.enabled for part in parts) and services.trade_execution.enabled):
+            return math.inf
+        return stale_after_s(services.data_fetching, self.config)
+
+    def _read(self) -> tuple[Mapping[str, str], list[ServiceStatus]]:
+        with talking_to_redis():
+            pipe = self._stores.redis.pipeline(transaction=False)
+            pipe.hgetall(keys.state(self._namespace, self.symbol))
+            pipe.hgetall(keys.service(self._namespace, self.symbol))
+            state, services = cast("list[dict[bytes, bytes]]", pipe.execute())
+        decoded = {key.decode(): value.decode() for key, value in state.items()}
+        return decoded, [ServiceStatus.from_json(service) for service in services.values()]

@@ -1,0 +1,223 @@
+"""How each symbol stands, read from Redis and the ledger: for the live table, `trading status` and `tasks.status`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import redis
+
+from adapters.clock import now_ms
+from adapters.redis import keys
+from adapters.redis.client import talking_to_redis
+from adapters.symbol_store.redis import feed_memory
+from configs.fetch_interval import fetch_interval_s, longest_pause_s
+from configs.loading import SystemConfig
+from configs.services import DataFetchingConfig
+from configs.symbols import SymbolConfig
+from trading.events.decisions import decode, describe
+from trading.lifecycle import DesiredState, ServiceState, SymbolState
+from trading.market.feed_health import feed_trouble
+from trading.portfolio.positions import Position
+from trading.services.status import ServiceStatus
+
+FILLS_COUNTED = 1_000
+INCIDENTS_READ = 1_000
+STALE_FETCHES = 3
+STALE_AT_LEAST_S = 20.0
+LEFT_OPEN = "put it back into symbols.yaml and flatten it, then take it out; or look after it at the venue"
+"""What to do about a symbol that has something open and is not configured."""
+
+
+class LedgerReader(Protocol):
+    """What the table needs of the ledger."""
+
+    def positions(self) -> Sequence[Position]: ...
+
+    def balance(self) -> float: ...
+
+    def exposures(self) -> Mapping[str, tuple[float, int]]: ...
+
+    def fills(self, symbol: str | None = None, limit: int = 100) -> list[dict[str, Any]]: ...
+
+    def incidents(
+        self, symbol: str | None = None, *, only_open: bool = True, limit: int = 100
+    ) -> list[dict[str, Any]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolStatus:
+    """How one symbol stands. Prices and profits are in quote currency; an unknown value is None.
+
+    Attributes:
+        state: `running`, `paused`, `stopped`, `quarantined`; `starting` before the first candle; `error` with a sick
+            service; `stale` when no fetch succeeded for long; `halted` before all of these while an incident keeps it
+            from sending.
+        progress_age_s: Seconds since its last fetch.
+        candle_ms: Open time of the last candle decided, milliseconds since the epoch, UTC.
+        candles: How many candles were decided.
+        units: Position, negative when short.
+        orders_filled: Orders among its newest `FILLS_COUNTED` fills.
+        decision: Last decision, with its reason.
+        said: Last decision on a candle of which there was something to say.
+        said_ms: Open time of that candle.
+        error: Last error of a sick service.
+        halted: The newest incident that halts it, with its number; empty while none does.
+        feed: What is wrong with a feed that answers: it shows no candle, or the same one again; else empty.
+    """
+
+    symbol: str
+    state: str
+    desired: str
+    timeframe: str
+    strategy: str
+    progress_age_s: float | None = None
+    candle_ms: int | None = None
+    candles: int = 0
+    close: float | None = None
+    units: float = 0.0
+    average_price: float = 0.0
+    realised: float = 0.0
+    unrealised: float = 0.0
+    orders_filled: int = 0
+    regime: str = ""
+    decision: str = ""
+    said: str = ""
+    said_ms: int | None = None
+    error: str = ""
+    halted: str = ""
+    feed: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields by name, JSON-safe."""
+        return asdict(self)
+
+
+def read_status(
+    client: redis.Redis,
+    ledger: LedgerReader,
+    system: SystemConfig,
+    namespace: str,
+    *,
+    names: Sequence[str] | None = None,
+) -> list[SymbolStatus]:
+    """Read how symbols stand; one round trip to Redis.
+
+    Args:
+        names: Configured symbols; None for all of them, in the order of `symbols.yaml`.
+
+    Raises:
+        Transient: Redis or the ledger does not answer.
+    """
+    names = list(system.symbols) if names is None else names
+    with talking_to_redis():
+        pipeline = client.pipeline(transaction=False)
+        for name in names:
+            pipeline.hgetall(keys.state(namespace, name))
+            pipeline.hgetall(keys.service(namespace, name))
+        answers = pipeline.execute()
+    positions = ledger.positions()
+    halted = _halted(ledger)
+    fetching = system.services.data_fetching
+    return [
+        _status(
+            name,
+            system.symbols[name],
+            _text(answers[2 * at]),
+            [ServiceStatus.from_json(service) for service in _text(answers[2 * at + 1]).values()],
+            [position for position in positions if position.symbol == name],
+            orders_filled=_orders_filled(ledger, name),
+            halted=halted.get(name, ""),
+            stale_s=stale_after_s(fetching, system.symbols[name]),
+        )
+        for at, name in enumerate(names)
+    ]
+
+
+def unconfigured(ledger: LedgerReader, system: SystemConfig) -> dict[str, str]:
+    """Return in words what is open of each symbol that is not configured any more: nothing looks after it."""
+    found = {name: what for name, what in ledger.exposures().items() if name not in system.symbols}
+    return {
+        name: f"{units:+g} units, {orders} orders that are not settled, and it is not in symbols.yaml"
+        for name, (units, orders) in found.items()
+    }
+
+
+def stale_after_s(fetching: DataFetchingConfig, config: SymbolConfig) -> float:
+    """Return the real seconds without a fetch after which a symbol counts as stale."""
+    missed_s = STALE_FETCHES * fetch_interval_s(fetching, config)
+    return max(STALE_AT_LEAST_S, longest_pause_s(fetching, config) + missed_s)
+
+
+def _status(
+    name: str,
+    config: SymbolConfig,
+    state: Mapping[str, str],
+    services: Sequence[ServiceStatus],
+    positions: Sequence[Position],
+    *,
+    orders_filled: int,
+    halted: str,
+    stale_s: float,
+) -> SymbolStatus:
+    close = float(state["close"]) if "close" in state else None
+    units = sum(position.units for position in positions)
+    value = sum(position.units * position.average_price for position in positions)
+    fetched_ms = state.get("fetched_at_ms")
+    age_s = None if fetched_ms is None else max(0.0, (now_ms() - int(fetched_ms)) / 1000)
+    sick = [service for service in services if service.state is ServiceState.ERROR]
+    return SymbolStatus(
+        symbol=name,
+        state="halted" if halted else _state(state, age_s, is_sick=bool(sick), stale_s=stale_s),
+        desired=state.get("desired", DesiredState.RUNNING),
+        timeframe=config.timeframe,
+        strategy=", ".join(config.books),
+        progress_age_s=age_s,
+        candle_ms=int(state["cursor_ms"]) if "cursor_ms" in state else None,
+        candles=int(state.get("candles", 0)),
+        close=close,
+        units=units,
+        average_price=value / units if units else 0.0,
+        realised=sum(position.realised for position in positions),
+        unrealised=0.0 if close is None else sum(position.unrealised(close) for position in positions),
+        orders_filled=orders_filled,
+        regime=state.get("regime", ""),
+        decision=_described(state, "decisions", "decision"),
+        said=_described(state, "said_decisions", "said"),
+        said_ms=int(state["said_ms"]) if "said_ms" in state else None,
+        error=next((service.last_error for service in sick if service.last_error), ""),
+        halted=halted,
+        feed=str(feed_trouble(feed_memory(state), config.feed_terms, now_ms=now_ms()) or ""),
+    )
+
+
+def _state(state: Mapping[str, str], age_s: float | None, *, is_sick: bool, stale_s: float) -> str:
+    if state.get("quarantine"):
+        return SymbolState.QUARANTINED.value
+    desired = state.get("desired", DesiredState.RUNNING)
+    if desired != DesiredState.RUNNING:
+        return str(desired)
+    if is_sick:
+        return "error"
+    if age_s is None:
+        return "starting"
+    return "stale" if age_s > stale_s else "running"
+
+
+def _described(state: Mapping[str, str], name: str, old_name: str) -> str:
+    """Return decisions as a person reads them; version 0.1.0 kept the text itself, under the old name."""
+    return describe(decode(state[name])) if name in state else state.get(old_name, "")
+
+
+def _orders_filled(ledger: LedgerReader, symbol: str) -> int:
+    rows = ledger.fills(symbol, limit=FILLS_COUNTED)
+    return len({fill["client_order_id"] for fill in rows if not fill["adjustment"]})
+
+
+def _halted(ledger: LedgerReader) -> dict[str, str]:
+    """Return what halts symbols, by symbol: the newest incident of each."""
+    newest_last = [row for row in reversed(ledger.incidents(limit=INCIDENTS_READ)) if row["halts"]]
+    return {row["symbol"]: f"incident {row['id']}, {row['kind']}: {row['reason']}" for row in newest_last}
+
+
+def _text(answer: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {key.decode(): value.decode() for key, value in answer.items()}
