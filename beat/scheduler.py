@@ -17,8 +17,8 @@ from beat.overdue import overdue
 from beat.schedule import Errand, Kind, Rhythm, Slots, Timetable, timetable
 from configs.loading import load_system
 from configs.settings import load_settings, resolve_redis_url
-from tasks.flow import HEALTH, LOG_STATUS, RECONCILE
-from tasks.ticks import send_tick
+from tasks.engine.send_tick import send_tick
+from tasks.engine.stages import HEALTH, LOG_STATUS, RECONCILE
 from trading.errors import Transient
 
 logger = logging.getLogger(__name__)

@@ -16,9 +16,9 @@ from adapters.redis.client import connect
 from benchmarks.blast_rig import PATIENT_QUEUE, SICK, Rig
 from benchmarks.blast_row import Kind
 from benchmarks.names import HELD_BYTES
-from tasks.flow import STAGES, STEPS
-from tasks.routing import PRIORITY_STEPS, route
-from tasks.ticks import send_tick
+from tasks.engine.routing import PRIORITY_STEPS, route
+from tasks.engine.send_tick import send_tick
+from tasks.engine.stages import STAGES, STEPS
 
 KILL_EVERY_S = 0.5
 WORKER_LIFE_S = 0.5

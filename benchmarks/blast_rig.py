@@ -15,7 +15,7 @@ from adapters.redis import keys
 from adapters.redis.client import connect
 from beat.schedule import Rhythm, tick_rhythm
 from benchmarks.names import HARM, HARM_COUNT
-from tasks.routing import PATIENT
+from tasks.engine.routing import PATIENT
 from tests.fixtures.candle_files import START_MS, generated_candles, write_candles
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem, file_symbol, is_watchdog

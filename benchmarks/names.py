@@ -2,7 +2,10 @@
 
 DONE = "benchmark:done"
 STOCK_QUEUE, KEPT_QUEUE = "STOCK", "KEPT"
-"""Where no-op chains run: on a worker with kombu's own transport, and on the one with ours, `tasks.broker`."""
+"""Where no-op chains run.
+
+On a worker with kombu's own transport, and on the one with ours, `tasks.engine.redis_transport`.
+"""
 NOOP_STAGES = ("benchmark.fetch", "benchmark.indicators", "benchmark.strategy", "benchmark.execute")
 
 HARM = "benchmark:harm"

@@ -5,13 +5,13 @@ from typing import Any
 
 from celery.signals import task_success
 
-import tasks.runtime
+import tasks.engine.worker_context
 from adapters.redis.client import connect
 from adapters.wiring import pipeline
 from benchmarks.names import DONE, NOOP_STAGES
 from configs.settings import load_settings, resolve_redis_url
 from tasks import app
-from tasks.flow import RECONCILE
+from tasks.engine.stages import RECONCILE
 from trading.market.candles import Candles
 from trading.ports.ledger import Bars, CandleSource
 
@@ -59,4 +59,4 @@ def _one_candle_a_tick(*args: Any, **kwargs: Any) -> CandleSource:
     return OneCandleATick(_open_source(*args, **kwargs))
 
 
-tasks.runtime.open_source = _one_candle_a_tick  # type: ignore[attr-defined]  # the one place where it is looked up
+tasks.engine.worker_context.open_source = _one_candle_a_tick  # type: ignore[attr-defined]  # the one place where it is looked up

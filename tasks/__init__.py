@@ -5,5 +5,5 @@
 
 from celery import Celery
 
-app = Celery("tasks", task_cls="tasks.log_context:LoggedTask")
+app = Celery("tasks", task_cls="tasks.engine.log_context:LoggedTask")
 app.config_from_object("celeryconfig")

@@ -11,9 +11,9 @@ from typing import Any
 
 from adapters.wiring.symbol_status import read_status
 from tasks import app
-from tasks.delivery import ANSWERING, CONTROLLING
-from tasks.orchestrators import symbol_orchestrator_of
-from tasks.runtime import runtime
+from tasks.engine.redelivery import ANSWERING, CONTROLLING
+from tasks.engine.worker_context import runtime
+from tasks.orchestrators.factory import symbol_orchestrator_of
 from trading.lifecycle import DesiredState
 from trading.orchestration.symbol_orchestrator import SymbolOrchestrator
 

@@ -6,10 +6,10 @@
 from typing import Any
 
 from tasks import app
-from tasks.delivery import ANSWERING
-from tasks.flow import HEALTH
-from tasks.orchestrators import orchestrator_of
-from tasks.runtime import runtime
+from tasks.engine.redelivery import ANSWERING
+from tasks.engine.stages import HEALTH
+from tasks.engine.worker_context import runtime
+from tasks.orchestrators.factory import orchestrator_of
 from trading.orchestration.multi_symbol_orchestrator import SystemHealth
 
 Answer = dict[str, Any]

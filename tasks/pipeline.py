@@ -3,8 +3,8 @@
 from celery import Task
 
 from tasks import app
-from tasks.flow import step_options
-from tasks.stage import run_stage
+from tasks.engine.stage_runner import run_stage
+from tasks.engine.stages import step_options
 from trading.events.messages import IndicatorsUpdated, NewCandle, SignalGenerated
 from trading.services.chain import Wake
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from adapters.wiring import adoption
 from tasks import app
-from tasks.delivery import ANSWERING, CONTROLLING
-from tasks.flow import FLATTEN, RECONCILE, RESOLVE, step_options
-from tasks.runtime import Runtime, runtime
-from tasks.stage import pipeline_of
+from tasks.engine.redelivery import ANSWERING, CONTROLLING
+from tasks.engine.stage_runner import pipeline_of
+from tasks.engine.stages import FLATTEN, RECONCILE, RESOLVE, step_options
+from tasks.engine.worker_context import Runtime, runtime
 from trading.errors import Rejected, Transient
 from trading.events.messages import Event, EventType
 from trading.execution.adoption import AdoptionWish

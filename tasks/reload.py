@@ -15,8 +15,8 @@ from configs.diff import Change, Kind, SymbolChange, compare
 from configs.errors import ConfigError
 from configs.snapshot import Content, fingerprint, fingerprint_of_all
 from tasks import app
-from tasks.delivery import CONTROLLING
-from tasks.runtime import Runtime, runtime
+from tasks.engine.redelivery import CONTROLLING
+from tasks.engine.worker_context import Runtime, runtime
 from trading.events.messages import Event, EventType
 from trading.lifecycle import DesiredState, HeldBy
 

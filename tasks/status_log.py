@@ -7,8 +7,8 @@ from typing import Any
 
 from adapters.wiring.symbol_status import SymbolStatus, read_status
 from tasks import app
-from tasks.flow import LOG_STATUS
-from tasks.runtime import runtime
+from tasks.engine.stages import LOG_STATUS
+from tasks.engine.worker_context import runtime
 from trading.errors import Transient
 
 logger = logging.getLogger("trading.status")

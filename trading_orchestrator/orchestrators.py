@@ -8,9 +8,9 @@ from adapters.clock import LoopClock
 from configs.loading import load_system
 from configs.settings import Settings, load_settings
 from tasks import app
-from tasks.cluster import ClusterSymbol
-from tasks.in_process import LocalSymbol
-from tasks.runtime import Runtime
+from tasks.engine.worker_context import Runtime
+from tasks.orchestrators.cluster import ClusterSymbol
+from tasks.orchestrators.local import LocalSymbol
 from trading.orchestration import multi_symbol_orchestrator as pure
 from trading.orchestration.symbol_port import SymbolComponents
 

@@ -1,4 +1,5 @@
-"""The remote-control command that ends a worker, so that its supervisor starts another one; see `tasks.steps`."""
+"""The remote-control command that ends a worker, so that its supervisor starts another one; see
+`tasks.engine.revoke`."""
 
 import logging
 from typing import Any
@@ -8,7 +9,7 @@ from celery.worker import state as worker_state
 from celery.worker.control import control_command
 
 from configs.settings import load_settings
-from tasks.steps import END_SUPERVISED
+from tasks.engine.revoke import END_SUPERVISED
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from configs.settings import PREFIX, Settings, project_root
-from tasks.routing import CONTROL_QUEUE
+from tasks.engine.routing import CONTROL_QUEUE
 from trading.errors import Broken
 from worker.embedded_redis import RedisPlan
 from worker.process import CELERY_WORKER, ProcessSpec

@@ -15,7 +15,7 @@ from celery import bootsteps
 from celery.worker.consumer import consumer as celery_consumer
 
 from configs.settings import Settings, load_settings
-from tasks.routing import CONTROL_QUEUE
+from tasks.engine.routing import CONTROL_QUEUE
 from worker import shim, watchdog
 
 logger = logging.getLogger(__name__)

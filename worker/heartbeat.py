@@ -17,7 +17,7 @@ from adapters.clock import now_ms
 from adapters.redis.client import connect_briefly
 from adapters.redis.heartbeats import BEAT_S, RunningStep, WorkerBeat, forget_heartbeat, write_heartbeat
 from configs.settings import load_settings, resolve_redis_url
-from tasks.request import symbol_of
+from tasks.engine.task_failures import symbol_of
 from trading.errors import Transient
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from celery.app import trace
 from celery.utils.log import get_multiprocessing_logger
 
 from configs.settings import load_settings
-from tasks.log_context import AddContext, LogContext
+from tasks.engine.log_context import AddContext, LogContext
 
 Fields = Mapping[str, Any]
 
@@ -38,7 +38,10 @@ _OF_CELERY = {
 
 
 class HumanFormatter(logging.Formatter):
-    """Writes `2026-11-22 18:03:00.012 INFO    [XAUUSD fetch XAUUSD:1m:1774360800000] tasks.stage: message`, in UTC."""
+    """Writes `2026-11-22 18:03:00.012 INFO    [XAUUSD fetch XAUUSD:1m:1774360800000] tasks.engine.stage_runner.
+
+    Message`, in UTC.
+    """
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802  # logging's name
         return f"{datetime.fromtimestamp(record.created, UTC):%Y-%m-%d %H:%M:%S}.{int(record.msecs):03}"

@@ -20,9 +20,9 @@ from kombu.exceptions import OperationalError
 from configs.loading import load_system
 from configs.settings import load_settings
 from tasks import app
-from tasks.flow import RECONCILE, RECONCILE_LIFE_S
-from tasks.request import raise_soft_limit
-from tasks.routing import CONTROL_QUEUE
+from tasks.engine.routing import CONTROL_QUEUE
+from tasks.engine.stages import RECONCILE, RECONCILE_LIFE_S
+from tasks.engine.task_failures import raise_soft_limit
 from worker import ending, remote
 from worker.fitness import RedisFitness, check_before_start
 from worker.guard import Guard, let_go_in_pool_process

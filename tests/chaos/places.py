@@ -13,8 +13,8 @@ from adapters.symbol_store.redis import RedisSymbolStore
 from adapters.venues.fault_injection.venue import LyingVenue
 from adapters.venues.fault_injection.visibility import SqlSends
 from adapters.venues.paper import PaperVenue
-from tasks.flow import STAGES
-from tasks.runtime import Runtime
+from tasks.engine.stages import STAGES
+from tasks.engine.worker_context import Runtime
 
 GATE = "fetch.source.newest.before"
 """Where a symbol waits while the gate is closed: all that belongs to the candles before is done."""

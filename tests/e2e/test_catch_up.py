@@ -16,7 +16,7 @@ import pytest
 from adapters import clock
 from adapters.redis import keys
 from configs.fetch_interval import PROMPT_S
-from tasks.ticks import send_tick
+from tasks.engine.send_tick import send_tick
 from tests.fixtures.books import MakeSystem, assert_same, books, open_times, reference, symbols_of
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.redis_server import RedisServer

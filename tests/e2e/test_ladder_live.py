@@ -14,8 +14,8 @@ from kombu.transport.redis import Channel
 
 from adapters.redis.symbol_records import RedisStandings
 from adapters.sources.file import read_candles
-from tasks.routing import PRIORITY_STEPS
-from tasks.ticks import send_tick
+from tasks.engine.routing import PRIORITY_STEPS
+from tasks.engine.send_tick import send_tick
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.moody import DIES, HANGS, RAISES, WELL
 from tests.fixtures.redis_server import RedisServer

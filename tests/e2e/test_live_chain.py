@@ -12,7 +12,7 @@ from celery.result import AsyncResult
 
 from adapters.sources.file import read_candles
 from configs.fetch_interval import PROMPT_S
-from tasks.ticks import send_tick
+from tasks.engine.send_tick import send_tick
 from tests.fixtures.books import assert_same, is_done, reference, symbols_of
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import ROOT, TradingSystem, pool_child, recorded

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from tasks import ticks
-from tasks.flow import RECONCILE, STEPS
-from tasks.routing import PATIENT
-from tasks.ticks import send_tick
+from tasks.engine import send_tick as ticks
+from tasks.engine.routing import PATIENT
+from tasks.engine.send_tick import send_tick
+from tasks.engine.stages import RECONCILE, STEPS
 from tests.fixtures import hanging
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import TradingSystem, file_symbol

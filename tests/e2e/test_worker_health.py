@@ -20,9 +20,9 @@ from adapters.clock import now_ms
 from adapters.redis import keys
 from adapters.redis.heartbeats import RunningStep, WorkerBeat, read_heartbeats
 from adapters.redis.task_failures import Trouble, TroubleKind, forget_troubles, read_troubles
-from tasks import steps
-from tasks.flow import FIRST_STAGE, STAGES, TICK_LIFE_S
-from tasks.steps import end_step, queue_lists, restart_worker
+from tasks.engine import revoke
+from tasks.engine.revoke import end_step, queue_lists, restart_worker
+from tasks.engine.stages import FIRST_STAGE, STAGES, TICK_LIFE_S
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.held_up import CAUGHT, DEAF, WAITS
 from tests.fixtures.redis_server import RedisServer
@@ -224,7 +224,7 @@ def test_process_that_is_killed_in_a_step_is_written_down_and_the_step_runs_agai
 
 
 def test_step_that_is_ended_from_outside_is_not_delivered_again(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps, "ANSWER_S", LONG_ANSWER_S)
+    monkeypatch.setattr(revoke, "ANSWER_S", LONG_ANSWER_S)
     held, worker, app = live
     with held.held(app):
         step = held.until_held()
@@ -254,7 +254,7 @@ def test_worker_that_is_asked_to_end_takes_its_heartbeat_and_its_watchdog_with_i
     (beat,) = held.beats()
     assert restart_worker(app, "nobody@nowhere") is False
 
-    monkeypatch.setattr(steps, "ANSWER_S", LONG_ANSWER_S)
+    monkeypatch.setattr(revoke, "ANSWER_S", LONG_ANSWER_S)
     assert restart_worker(app, beat.node) is True
 
     assert worker.wait(60) == 0

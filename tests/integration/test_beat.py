@@ -27,8 +27,8 @@ from beat.scheduler import SymbolScheduler
 from configs.fetch_interval import PROMPT_S
 from configs.loading import load_system
 from configs.snapshot import content_of
-from tasks.flow import FIRST_STAGE, HEALTH, LOG_STATUS, RECONCILE
-from tasks.routing import CONTROL_QUEUE, PRIORITY_STEPS, route
+from tasks.engine.routing import CONTROL_QUEUE, PRIORITY_STEPS, route
+from tasks.engine.stages import FIRST_STAGE, HEALTH, LOG_STATUS, RECONCILE
 from tests.fixtures.beat_leader import read_leader
 from tests.fixtures.candle_files import START_MS, generated_candles, write_candles
 from tests.fixtures.queued import Queued, queued

@@ -10,10 +10,11 @@ import sqlalchemy as sa
 from celery import Celery
 from sqlalchemy.engine import Engine
 
-from tasks import control, orchestrators
-from tasks import runtime as runtime_module
-from tasks.cluster import ClusterSymbol
-from tasks.runtime import Runtime
+from tasks import control
+from tasks.engine import worker_context as runtime_module
+from tasks.engine.worker_context import Runtime
+from tasks.orchestrators import factory
+from tasks.orchestrators.cluster import ClusterSymbol
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import TradingSystem, file_symbol
 from trading.errors import UnknownSymbol
@@ -41,7 +42,7 @@ def built(
 
     path = write_candles(tmp_path / "candles.csv", generated_candles("XAUUSD", 30))
     system = make_system({name: file_symbol(path) for name in NAMES[: getattr(request, "param", COUNT)]})
-    monkeypatch.setattr(orchestrators, "ClusterSymbol", Listed)
+    monkeypatch.setattr(factory, "ClusterSymbol", Listed)
     runtime_module._runtime_of.cache_clear()
     with system.as_environment():
         yield found

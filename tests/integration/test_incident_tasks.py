@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from adapters.wiring.venues import open_venues
-from tasks import reconcile, runtime
+from tasks import reconcile
+from tasks.engine import worker_context
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import TradingSystem, file_symbol
 from trading.errors import Rejected, UnknownSymbol
@@ -30,13 +31,13 @@ def system(make_system: Callable[..., TradingSystem], tmp_path: Path) -> Iterato
     candles = generated_candles(SYMBOL, CANDLES, seed=3)
     path = write_candles(tmp_path / "gold.csv", candles)
     system = make_system({SYMBOL: file_symbol(path, venue={"kind": "paper", "fill_at": "close"})})
-    runtime._runtime_of.cache_clear()
+    worker_context._runtime_of.cache_clear()
     with system.as_environment():
-        pipeline = runtime.runtime().pipeline(SYMBOL)
+        pipeline = worker_context.runtime().pipeline(SYMBOL)
         for _ in range(10):
             pipeline.advance(Wake(SYMBOL))
         yield system
-    runtime._runtime_of.cache_clear()
+    worker_context._runtime_of.cache_clear()
 
 
 @pytest.fixture

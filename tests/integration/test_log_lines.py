@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from tasks.flow import HEALTH, LOG_STATUS, RECONCILE, STAGES
-from tasks.routing import CONTROL_QUEUE
+from tasks.engine.routing import CONTROL_QUEUE
+from tasks.engine.stages import HEALTH, LOG_STATUS, RECONCILE, STAGES
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import TradingSystem, file_symbol
 from worker.process import ChildProcess

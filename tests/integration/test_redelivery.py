@@ -13,7 +13,7 @@ from billiard.exceptions import WorkerLostError
 from celery import Celery
 from celery.result import AsyncResult
 
-from tasks.routing import CONTROL_QUEUE
+from tasks.engine.routing import CONTROL_QUEUE
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import TradingSystem, file_symbol, pool_child
 from trading.errors import Rejected

@@ -13,11 +13,11 @@ import pytest
 from celery import Celery, Task
 
 from adapters.redis import keys
-from tasks import runtime as runtime_module
-from tasks.flow import DELIVERY_LIMIT, FIRST_STAGE, STAGES
-from tasks.routing import PRIORITY_STEPS, route
-from tasks.runtime import Runtime
-from tasks.stage import run_stage
+from tasks.engine import worker_context as runtime_module
+from tasks.engine.routing import PRIORITY_STEPS, route
+from tasks.engine.stage_runner import run_stage
+from tasks.engine.stages import DELIVERY_LIMIT, FIRST_STAGE, STAGES
+from tasks.engine.worker_context import Runtime
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import TradingSystem, file_symbol
 from trading.errors import Transient, UnknownSymbol

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tasks import runtime as runtime_module
-from tasks.flow import LOG_STATUS
-from tasks.routing import CONTROL_QUEUE, route
+from tasks.engine import worker_context as runtime_module
+from tasks.engine.routing import CONTROL_QUEUE, route
+from tasks.engine.stages import LOG_STATUS
 from tasks.status_log import log_status
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import TradingSystem, file_symbol

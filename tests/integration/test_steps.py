@@ -7,10 +7,10 @@ import redis
 from celery import Celery
 
 from adapters.redis.client import connect_briefly
-from tasks.flow import RECONCILE, STAGES
-from tasks.routing import PRIORITY_STEPS, route
-from tasks.steps import count_queued, drop_queued
-from tasks.ticks import send_tick
+from tasks.engine.revoke import count_queued, drop_queued
+from tasks.engine.routing import PRIORITY_STEPS, route
+from tasks.engine.send_tick import send_tick
+from tasks.engine.stages import RECONCILE, STAGES
 from tests.fixtures.redis_server import WAIT_S
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.flow import STAGES
+from tasks.engine.stages import STAGES
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import TradingSystem, file_symbol
 

@@ -48,8 +48,8 @@ class Run:
 
     def __init__(self, system: TradingSystem) -> None:
         from tasks import app, control, reconcile
-        from tasks.orchestrators import orchestrator_of
-        from tasks.runtime import runtime
+        from tasks.engine.worker_context import runtime
+        from tasks.orchestrators.factory import orchestrator_of
 
         self.system, self.app, self.control, self.books = system, app, control, reconcile
         self.here = runtime()
@@ -58,7 +58,7 @@ class Run:
 
     def step(self, symbol: str) -> End | None:
         """Run a whole chain as the tasks do; None where it failed, which its status then says."""
-        from tasks.stage import work_on
+        from tasks.engine.stage_runner import work_on
 
         try:
             return work_on(self.here, symbol, lambda pipeline: pipeline.advance(Wake(symbol)))
@@ -129,7 +129,7 @@ class Run:
 
     def fail_in_a_worker(self) -> None:
         """Have steps overstay their time limits and their process die; the first restart of each does not help."""
-        from tasks.ticks import send_tick
+        from tasks.engine.send_tick import send_tick
 
         queues = ",".join(FAILING)
         worker = self.system.celery("worker", "-A", "tasks", "worker", "-Q", queues, "-n", f"failing@{HOST}")

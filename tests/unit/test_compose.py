@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from configs.settings import Settings
-from tasks.flow import HARD_LIMIT_S
-from tasks.routing import CONTROL_QUEUE
+from tasks.engine.routing import CONTROL_QUEUE
+from tasks.engine.stages import HARD_LIMIT_S
 
 ROOT = Path(__file__).parents[2]
 APP_SERVICES = {"migrate", "worker-xauusd", "worker-btcusd", "worker-control", "beat", "flower"}

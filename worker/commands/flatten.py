@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import click
 
-from tasks.flow import FLATTEN
+from tasks.engine.stages import FLATTEN
 from trading.lifecycle import DesiredState
 from worker.commands.access import Access
 from worker.commands.control import TIMEOUT, Answer, Request, ask, need_redis

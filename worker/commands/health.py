@@ -4,7 +4,7 @@ import click
 from rich.console import Group
 from rich.text import Text
 
-from tasks.orchestrators import of_the_cluster
+from tasks.orchestrators.factory import of_the_cluster
 from trading.orchestration.multi_symbol_orchestrator import SystemHealth
 from trading.orchestration.symbol_orchestrator import SymbolHealth
 from worker.commands.access import Access

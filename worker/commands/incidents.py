@@ -7,7 +7,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from tasks.flow import RESOLVE
+from tasks.engine.stages import RESOLVE
 from trading.formatting import format_second
 from trading.incidents.incident import IncidentKind
 from worker.commands.access import Access

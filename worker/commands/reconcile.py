@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import click
 
-from tasks.flow import RECONCILE
+from tasks.engine.stages import RECONCILE
 from worker.commands.access import Access
 from worker.commands.control import TIMEOUT, Answer, Request, ask, need_redis
 from worker.commands.outcome import ExitCode

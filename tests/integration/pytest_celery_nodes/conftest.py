@@ -15,7 +15,7 @@ from pytest_celery import (
     CeleryWorkerCluster,
 )
 
-from tasks.routing import PRIORITY_STEPS, route
+from tasks.engine.routing import PRIORITY_STEPS, route
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.docker_engine import need_docker_engine
 from tests.fixtures.redis_server import RedisServer

@@ -12,7 +12,7 @@ from pytest_celery import CeleryTestSetup
 from adapters.redis import keys
 from adapters.sources.file import read_candles
 from configs.settings import Settings
-from tasks.ticks import send_tick
+from tasks.engine.send_tick import send_tick
 
 SYMBOL = "XAUUSD"
 NAMESPACE = Settings.model_fields["namespace"].default

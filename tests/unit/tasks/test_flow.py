@@ -11,10 +11,11 @@ from celery import Celery
 
 import celeryconfig
 from tasks import app as real_app
-from tasks import control, flow, pipeline, reconcile
-from tasks.flow import FIRST_STAGE, HARD_LIMIT_S, RECONCILE, SOFT_LIMIT_S, STAGES, STEPS, TICK_LIFE_S
-from tasks.routing import route
-from tasks.ticks import send_tick
+from tasks import control, pipeline, reconcile
+from tasks.engine import stages
+from tasks.engine.routing import route
+from tasks.engine.send_tick import send_tick
+from tasks.engine.stages import FIRST_STAGE, HARD_LIMIT_S, RECONCILE, SOFT_LIMIT_S, STAGES, STEPS, TICK_LIFE_S
 from trading.services.data_fetching import DataFetchingService
 from trading.services.indicator_calculation import IndicatorCalculationService
 from trading.services.strategy_evaluation import StrategyEvaluationService
@@ -45,12 +46,12 @@ def test_flow_names_the_tasks_that_exist_in_the_order_of_the_module() -> None:
 
     assert [task.name for task in tasks] == list(STAGES)
     assert STAGES[0] == FIRST_STAGE
-    assert all(name in (flow.__doc__ or "") for name in STAGES)
+    assert all(name in (stages.__doc__ or "") for name in STAGES)
 
 
 def told_limits() -> dict[str, tuple[int, int]]:
     """Return what the table in the module's docstring says: soft and hard limit of each task, in seconds."""
-    lines = re.findall(r"^\| (tasks\.\w+) .*\| (\d+) s / (\d+) s +\|$", flow.__doc__ or "", flags=re.MULTILINE)
+    lines = re.findall(r"^\| (tasks\.\w+) .*\| (\d+) s / (\d+) s +\|$", stages.__doc__ or "", flags=re.MULTILINE)
     return {name: (int(soft_s), int(hard_s)) for name, soft_s, hard_s in lines}
 
 

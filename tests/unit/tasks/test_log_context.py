@@ -10,7 +10,7 @@ from celery import Celery, Signature, signals, signature
 from kombu.message import Message
 
 from tasks import app, control, pipeline, reconcile
-from tasks.log_context import (
+from tasks.engine.log_context import (
     CANDLE_HEADER,
     AddContext,
     LogContext,
@@ -20,8 +20,8 @@ from tasks.log_context import (
     logged,
     name_candle,
 )
-from tasks.request import LoggedRequest, StepRequest
-from tasks.routing import route
+from tasks.engine.routing import route
+from tasks.engine.task_failures import LoggedRequest, StepRequest
 
 CANDLE = "XAUUSD:1m:1774360800000"
 WITH_TASKS = (control, pipeline, reconcile)
@@ -170,7 +170,10 @@ def test_every_task_makes_requests_that_carry_a_context() -> None:
 
     assert names
     assert all(isinstance(app.tasks[name], LoggedTask) for name in names)
-    assert {app.tasks[name].Request for name in names} == {"tasks.request:LoggedRequest", "tasks.request:StepRequest"}
+    assert {app.tasks[name].Request for name in names} == {
+        "tasks.engine.task_failures:LoggedRequest",
+        "tasks.engine.task_failures:StepRequest",
+    }
 
 
 def test_request_that_logs_in_the_main_process_does_so_in_the_context_of_its_task() -> None:

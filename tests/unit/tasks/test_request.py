@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tasks.request import SoftTimeLimitExceeded, raise_soft_limit, symbol_of
+from tasks.engine.task_failures import SoftTimeLimitExceeded, raise_soft_limit, symbol_of
 from trading.strategies.errors import is_its_own
 
 

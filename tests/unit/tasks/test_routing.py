@@ -2,8 +2,8 @@
 
 import pytest
 
-from tasks.flow import FIRST_STAGE, FLATTEN, RECONCILE, RESOLVE, STAGES
-from tasks.routing import CONTROL_QUEUE, PATIENT, PRIORITY_STEPS, URGENT, route
+from tasks.engine.routing import CONTROL_QUEUE, PATIENT, PRIORITY_STEPS, URGENT, route
+from tasks.engine.stages import FIRST_STAGE, FLATTEN, RECONCILE, RESOLVE, STAGES
 
 
 @pytest.mark.parametrize("stage", STAGES)

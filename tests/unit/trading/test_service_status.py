@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tasks.request import SoftTimeLimitExceeded
+from tasks.engine.task_failures import SoftTimeLimitExceeded
 from trading.errors import BadCandle, Broken, Rejected, Transient, UnknownSymbol
 from trading.lifecycle import ServiceState
 from trading.services.status import ErrorKind, ServiceStatus, error_kind

@@ -183,7 +183,7 @@ ALLOWED = {
     "a reload holds and releases only what no operator has paused or stopped": {
         "adapters/ledger/desired_states.py",
         "tasks/reload.py",
-        "tasks/runtime.py",
+        "tasks/engine/worker_context.py",
     },
     "a migration of what an older version stored": {"adapters/ledger/migrations/versions/0006_held_by.py"},
     "words and colours for a reader": {

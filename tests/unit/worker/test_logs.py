@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from celery.app import trace
 
-from tasks.log_context import AddContext, LogContext, log_context
+from tasks.engine.log_context import AddContext, LogContext, log_context
 from worker.logs import HumanFormatter, JsonFormatter
 
 CONTEXT = LogContext("XAUUSD", "fetch", "XAUUSD:1m:1774360800000")
@@ -16,7 +16,7 @@ CONTEXT = LogContext("XAUUSD", "fetch", "XAUUSD:1m:1774360800000")
 
 def record(text: str, *args: Any, context: LogContext | None = None, **extra: Any) -> logging.LogRecord:
     """Return a record as a handler gets it."""
-    made = logging.LogRecord("tasks.stage", logging.INFO, "", 0, text, args, None)
+    made = logging.LogRecord("tasks.engine.stage_runner", logging.INFO, "", 0, text, args, None)
     made.__dict__.update(extra)
     made.created, made.msecs = 1_774_360_800.012, 12.0
     with log_context(context):
@@ -42,7 +42,7 @@ def test_json_line_has_time_in_utc_level_process_and_logger() -> None:
         "time": "2026-03-24T14:00:00.012+00:00",
         "level": "INFO",
         "process": "MainProcess",
-        "logger": "tasks.stage",
+        "logger": "tasks.engine.stage_runner",
         "message": "hello there",
     }
 
@@ -153,12 +153,15 @@ def test_json_line_of_celery_about_a_task_is_an_event_with_its_context(
 
 def test_human_line_names_symbol_step_and_candle_before_the_logger() -> None:
     assert HumanFormatter().format(record("report_failed reason=%s", "x", context=CONTEXT)) == (
-        "2026-03-24 14:00:00.012 INFO    [XAUUSD fetch XAUUSD:1m:1774360800000] tasks.stage: report_failed reason=x"
+        "2026-03-24 14:00:00.012 INFO    [XAUUSD fetch "
+        "XAUUSD:1m:1774360800000] tasks.engine.stage_runner: report_failed reason=x"
     )
 
 
 def test_human_line_outside_of_a_task_has_no_brackets() -> None:
-    assert HumanFormatter().format(record("hello")) == "2026-03-24 14:00:00.012 INFO    tasks.stage: hello"
+    assert (
+        HumanFormatter().format(record("hello")) == "2026-03-24 14:00:00.012 INFO    tasks.engine.stage_runner: hello"
+    )
 
 
 def test_human_line_of_a_step_shows_the_kind_of_its_message_and_not_all_of_it() -> None:
@@ -167,7 +170,7 @@ def test_human_line_of_a_step_shows_the_kind_of_its_message_and_not_all_of_it() 
     assert (
         HumanFormatter()
         .format(record(trace.LOG_SUCCESS, about, data=about))
-        .endswith("tasks.stage: Task tasks.fetch[tick:XAUUSD:9] succeeded in 0.0123 s: NEW_CANDLE")
+        .endswith("tasks.engine.stage_runner: Task tasks.fetch[tick:XAUUSD:9] succeeded in 0.0123 s: NEW_CANDLE")
     )
 
 
@@ -177,5 +180,5 @@ def test_human_line_of_an_error_is_followed_by_its_traceback() -> None:
     except ValueError:
         lines = HumanFormatter().format(record("broken", exc_info=sys.exc_info())).splitlines()
 
-    assert lines[0].endswith("tasks.stage: broken")
+    assert lines[0].endswith("tasks.engine.stage_runner: broken")
     assert lines[-1] == "ValueError: no such price"

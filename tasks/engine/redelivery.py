@@ -9,7 +9,7 @@ what is acknowledged at its end may come again, `visibility_timeout` after its w
 import logging
 from typing import Any
 
-from tasks.log_context import LoggedTask
+from tasks.engine.log_context import LoggedTask
 from trading.errors import Rejected
 
 logger = logging.getLogger(__name__)

@@ -20,8 +20,8 @@ from adapters.clock import now_ms
 from adapters.redis.client import connect_briefly
 from adapters.redis.task_failures import Trouble, TroubleKind, note_trouble
 from configs.settings import load_settings, resolve_redis_url
-from tasks.flow import STEPS
-from tasks.log_context import logged, received
+from tasks.engine.log_context import logged, received
+from tasks.engine.stages import STEPS
 from trading.errors import Interrupted
 
 logger = logging.getLogger(__name__)

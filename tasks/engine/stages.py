@@ -9,7 +9,7 @@
 | tasks.reconcile  | a symbol             | what ledger and venue lack | the symbol | 12 s / 15 s    |
 
 At the soft limit the step gets an exception, and its service goes into ERROR. A step that does not hear it is killed
-with its process at the hard limit; `tasks.request` writes that down.
+with its process at the hard limit; `tasks.engine.task_failures` writes that down.
 """
 
 from collections.abc import Mapping
@@ -73,5 +73,5 @@ def step_options(name: str) -> dict[str, Any]:
         "name": name,
         "soft_time_limit": step.soft_s,
         "time_limit": step.hard_s,
-        "Request": "tasks.request:StepRequest",
+        "Request": "tasks.engine.task_failures:StepRequest",
     }

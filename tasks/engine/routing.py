@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tasks.flow import FIRST_STAGE, FLATTEN, RECONCILE, RESOLVE, STAGES
+from tasks.engine.stages import FIRST_STAGE, FLATTEN, RECONCILE, RESOLVE, STAGES
 
 CONTROL_QUEUE = "control"
 URGENT, PATIENT = 0, 9

@@ -5,7 +5,7 @@ from typing import Any
 from celery import Celery, Signature
 
 from adapters.clock import now_ms
-from tasks.flow import FIRST_STAGE, STAGES, TICK_LIFE_S
+from tasks.engine.stages import FIRST_STAGE, STAGES, TICK_LIFE_S
 
 
 def send_tick(

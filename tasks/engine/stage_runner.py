@@ -7,10 +7,10 @@ from typing import TypeVar
 from celery import Task
 
 from adapters.clock import now_ms
-from tasks.flow import DELIVERY_LIMIT, TICK_LIFE_S
-from tasks.log_context import name_candle
-from tasks.runtime import Runtime, runtime
-from tasks.ticks import send_tick
+from tasks.engine.log_context import name_candle
+from tasks.engine.send_tick import send_tick
+from tasks.engine.stages import DELIVERY_LIMIT, TICK_LIFE_S
+from tasks.engine.worker_context import Runtime, runtime
 from trading.events.messages import Event, EventType, Message
 from trading.services.chain import End, EndReason
 from trading.services.pipeline import SymbolPipeline

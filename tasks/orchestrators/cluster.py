@@ -12,10 +12,10 @@ from adapters.redis.client import talking_to_redis
 from adapters.redis.heartbeats import WorkerBeat, read_heartbeats
 from adapters.redis.task_failures import TroubleKind, forget_troubles, read_troubles
 from adapters.wiring.symbol_access import SymbolDesk
-from tasks.flow import RECONCILE, RECONCILE_LIFE_S, STEPS, TICK_LIFE_S
-from tasks.runtime import Runtime
-from tasks.steps import count_queued, drop_queued, end_step, restart_worker
-from tasks.ticks import send_tick
+from tasks.engine.revoke import count_queued, drop_queued, end_step, restart_worker
+from tasks.engine.send_tick import send_tick
+from tasks.engine.stages import RECONCILE, RECONCILE_LIFE_S, STEPS, TICK_LIFE_S
+from tasks.engine.worker_context import Runtime
 from trading.orchestration.diagnosis import Trouble, WorkerSeen
 from trading.services.status import ServiceStatus
 

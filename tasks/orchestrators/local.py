@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 
 from adapters.wiring.symbol_access import SymbolDesk
 from configs.fetch_interval import fetch_interval_s
-from tasks.runtime import Runtime
-from tasks.stage import work_on
+from tasks.engine.stage_runner import work_on
+from tasks.engine.worker_context import Runtime
 from trading.errors import Transient
 from trading.services.base import Service
 from trading.services.chain import End, Wake

@@ -7,7 +7,7 @@ from celery import Celery
 from kombu.transport.redis import Channel
 
 from adapters.redis.client import talking_to_redis
-from tasks.routing import PRIORITY_STEPS
+from tasks.engine.routing import PRIORITY_STEPS
 
 ANSWER_S = 2.0
 """How long a worker's main process may take to answer; one that is asked by name answers within milliseconds."""

@@ -97,7 +97,7 @@ def _in_context(method: Callable[..., T]) -> Callable[..., T]:
 class LoggedTask(Task):  # type: ignore[misc]  # Celery ships no types
     """A task whose lines in the worker's main process carry its context."""
 
-    Request = "tasks.request:LoggedRequest"
+    Request = "tasks.engine.task_failures:LoggedRequest"
 
 
 def received(request: Any) -> LogContext | None:

@@ -1,0 +1,1 @@
+"""How the tasks use Celery: stage table, routing, transport, retries, worker context."""

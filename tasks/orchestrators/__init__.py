@@ -1,0 +1,1 @@
+"""The orchestrators of a cluster and of a single process."""
