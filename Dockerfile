@@ -18,6 +18,7 @@ COPY adapters adapters
 COPY tasks tasks
 COPY worker worker
 COPY beat beat
+COPY trading_orchestrator trading_orchestrator
 RUN pip install --no-deps .
 
 FROM python:3.12-slim

@@ -17,7 +17,7 @@ imports = (
     "tasks.reload",
     "tasks.health",
     "tasks.status_log",
-    "worker.setup",
+    "worker.signals",
 )
 
 # A step in flight when its worker dies comes back after this long, so it must exceed the hard time limit.

@@ -19,10 +19,10 @@ from tasks.engine.routing import PATIENT
 from tests.fixtures.candle_files import START_MS, generated_candles, write_candles
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem, file_symbol, is_watchdog
-from worker import fleet
-from worker.process import ChildProcess
-from worker.roster import first_crews
-from worker.supervisor import Supervisor
+from trading_orchestrator.launcher import process_specs
+from trading_orchestrator.launcher.assignment import first_crews
+from trading_orchestrator.launcher.child_process import ChildProcess
+from trading_orchestrator.launcher.supervisor import Supervisor
 
 SICK = "SICK"
 WELL = {"ONE": "quiet", "TWO": "quiet", "THREE": "open", "FOUR": "open"}
@@ -181,12 +181,12 @@ class Rig:
     def _start(self) -> None:
         """Start all processes while the markets stand still, then the markets."""
         self._set_market_clocks(time.time() + FAR_S)
-        for spec in fleet.crew_processes(self.system.settings, first_crews(self.symbols, 1)):
+        for spec in process_specs.crew_processes(self.system.settings, first_crews(self.symbols, 1)):
             if spec.name == f"worker-{SICK}":
                 self.sick = self.supervisor.add(replace(spec, argv=(*spec.argv, "-I", "benchmarks.blast_side")))
             else:
                 self.supervisor.add(spec)
-        self.supervisor.add(fleet.beat_process(self.system.settings))
+        self.supervisor.add(process_specs.beat_process(self.system.settings))
         self._wait(lambda: all(self.system.cursor_ms(name) for name in self.symbols), "every symbol has looked once")
         self._set_market_clocks(time.time())
         self._wait(lambda: all(self._is_at_work(name) for name in self.symbols), "every symbol decides")

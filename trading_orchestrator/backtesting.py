@@ -28,8 +28,8 @@ from trading.portfolio.positions import Position
 from trading.risk.limits import AccountLimits, RiskLimits
 from trading.risk.protections import Protection
 from trading.strategies import SHIPPED, Strategy
-from worker.commands.replay_page import making_of
-from worker.report import page_of
+from trading_orchestrator.cli.backtest.report_file import making_of
+from trading_orchestrator.cli.html_report import page_of
 
 CandleData = pd.DataFrame | Candles | Path | str
 """Candles of one symbol: a DataFrame (index `timestamp`: open time, aware; columns open, high, low, close, volume),

@@ -9,7 +9,7 @@ from adapters.wiring.pipeline import open_stores
 from adapters.wiring.symbol_status import read_status
 from configs.loading import load_system
 from configs.settings import load_settings
-from worker.table import Overview, render
+from trading_orchestrator.launcher.status_table import Overview, render
 
 COLUMNS = 168
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from tests.chaos.places import LISTED, Target
 from tests.chaos.plan import Wanted, cells
-from worker.embedded_redis import find_program
+from trading_orchestrator.launcher.embedded_redis import find_program
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "kill-matrix.md"
 

@@ -23,7 +23,7 @@ from tests.fixtures.processes import is_alive
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem
 from trading.errors import Transient
-from worker.process import ChildProcess
+from trading_orchestrator.launcher.child_process import ChildProcess
 
 APP = "tests.chaos.armed"
 BEAT, CONTROL = "beat", "worker-control"

@@ -15,7 +15,7 @@ from urllib.error import HTTPError
 import pytest
 
 from tests.fixtures.docker_engine import need_docker_engine
-from worker.embedded_redis import free_port
+from trading_orchestrator.launcher.embedded_redis import free_port
 
 ROOT = Path(__file__).parents[2]
 UP_S = 900

@@ -21,7 +21,7 @@ from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.queued import Queued, queued
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem, file_symbol
-from worker.process import ChildProcess
+from trading_orchestrator.launcher.child_process import ChildProcess
 
 TAKEOVER_LIMIT_S = 10.0
 CANDLES = 200

@@ -27,10 +27,10 @@ from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.held_up import CAUGHT, DEAF, WAITS
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem, file_symbol, is_watchdog, pool_child
-from worker.fleet import crew_processes
-from worker.process import ChildProcess
-from worker.roster import first_crews
-from worker.supervisor import RestartPolicy, Supervisor
+from trading_orchestrator.launcher.assignment import first_crews
+from trading_orchestrator.launcher.child_process import ChildProcess
+from trading_orchestrator.launcher.process_specs import crew_processes
+from trading_orchestrator.launcher.supervisor import RestartPolicy, Supervisor
 
 GOLD, STRATEGY, SERVICE = "XAUUSD", "tasks.strategy", "StrategyEvaluationService"
 LONG_LIMITS: dict[str, float] = {"soft_time_limit": 60, "time_limit": 90}

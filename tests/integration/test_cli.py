@@ -18,8 +18,8 @@ from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import ROOT, TradingSystem, file_symbol
 from trading.events.messages import Event, EventType
 from trading.services.chain import Wake
-from worker.cli import trading
-from worker.commands.outcome import ExitCode
+from trading_orchestrator.cli.app import trading
+from trading_orchestrator.cli.exit_codes import ExitCode
 
 MakeSystem = Callable[..., TradingSystem]
 CANDLES = 300

@@ -18,8 +18,8 @@ from trading.events.messages import Event, EventType
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import ServiceState
 from trading.services.chain import Wake
-from worker.cli import trading
-from worker.commands.outcome import ExitCode
+from trading_orchestrator.cli.app import trading
+from trading_orchestrator.cli.exit_codes import ExitCode
 
 GOLD, COIN = "XAUUSD", "BTCUSD"
 CANDLES = 60

@@ -18,8 +18,8 @@ from tests.fixtures.system import ROOT, TradingSystem, file_symbol
 from trading.events.messages import EventType
 from trading.incidents.incident import Incident, IncidentKind
 from trading.orders.orders import Leg, OrderRequest, Side, client_order_id
-from worker.cli import trading
-from worker.commands.outcome import ExitCode
+from trading_orchestrator.cli.app import trading
+from trading_orchestrator.cli.exit_codes import ExitCode
 
 MakeSystem = Callable[..., TradingSystem]
 

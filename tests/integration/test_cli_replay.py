@@ -10,8 +10,8 @@ from click.testing import CliRunner, Result
 
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import ROOT, file_symbol
-from worker.cli import trading
-from worker.commands.outcome import ExitCode
+from trading_orchestrator.cli.app import trading
+from trading_orchestrator.cli.exit_codes import ExitCode
 
 CANDLES = 400
 

@@ -15,8 +15,8 @@ from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem, file_symbol
 from trading.services.chain import Wake
-from worker.cli import trading
-from worker.commands.outcome import ExitCode
+from trading_orchestrator.cli.app import trading
+from trading_orchestrator.cli.exit_codes import ExitCode
 
 GOLD = "XAUUSD"
 CANDLES = 200

@@ -17,8 +17,8 @@ from configs.snapshot import content_of
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import ROOT, TradingSystem, file_symbol
 from trading.services.chain import Wake
-from worker.cli import trading
-from worker.commands.outcome import ExitCode
+from trading_orchestrator.cli.app import trading
+from trading_orchestrator.cli.exit_codes import ExitCode
 
 SHIPPED = (ROOT / "configs" / "symbols.yaml").read_text(encoding="utf-8")
 NOBODY = "redis://127.0.0.1:1/0"

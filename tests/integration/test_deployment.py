@@ -18,8 +18,8 @@ from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.ports import quiet_port
 from tests.fixtures.redis_server import WAIT_S
 from tests.fixtures.system import TradingSystem, file_symbol
-from worker import embedded_redis
-from worker.process import ChildProcess, ProcessSpec
+from trading_orchestrator.launcher import embedded_redis
+from trading_orchestrator.launcher.child_process import ChildProcess, ProcessSpec
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]

@@ -16,10 +16,11 @@ from configs.settings import Settings
 from tests.contracts.ledger.examples import enter, request_of
 from tests.fixtures.redis_server import RedisServer
 from trading.incidents.incident import Incident, IncidentKind
-from worker import doctor, machine_checks
-from worker.checks import Check, Health, is_fit
-from worker.database_checks import ledger_checks
-from worker.embedded_redis import free_port
+from trading_orchestrator.launcher import doctor
+from trading_orchestrator.launcher.embedded_redis import free_port
+from worker.checks import machine
+from worker.checks.check import Check, Health, is_fit
+from worker.checks.database import ledger_checks
 
 
 def settings_for(redis_url: str, folder: Path) -> Settings:
@@ -201,8 +202,8 @@ def test_disks_of_databases_elsewhere_are_looked_at_too(
     settings = settings_for(own_redis.url, tmp_path).model_copy(update={"ledger_url": url})
 
     found = [check for check in doctor.examine(settings) if check.name == "disk"]
-    monkeypatch.setattr(machine_checks, "LITTLE_DISK_BYTES", 10**18)
-    monkeypatch.setattr(machine_checks, "NO_DISK_BYTES", 10**18)
+    monkeypatch.setattr(machine, "LITTLE_DISK_BYTES", 10**18)
+    monkeypatch.setattr(machine, "NO_DISK_BYTES", 10**18)
     full = [check for check in doctor.examine(settings) if check.name == "disk"]
 
     assert [check.found.rpartition(" ")[2] for check in found] == [str(tmp_path), str(shm)]

@@ -12,7 +12,7 @@ import redis
 
 from tests.fixtures.redis_server import RedisServer
 from trading.errors import Broken
-from worker import embedded_redis
+from trading_orchestrator.launcher import embedded_redis
 
 
 def mode(path: Path) -> int:

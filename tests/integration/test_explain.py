@@ -26,7 +26,7 @@ from trading.lifecycle import DesiredState, PositionPolicy
 from trading.market.candles import Candles
 from trading.risk.signal_filters import ENTRY_RULES
 from trading.services.chain import EndReason, Wake
-from worker.cli import trading
+from trading_orchestrator.cli.app import trading
 
 MINUTE_MS = 60_000
 CANDLES = 320

@@ -14,7 +14,7 @@ import pytest
 
 from tests.fixtures.ports import quiet_port
 from tests.fixtures.processes import commands
-from worker.embedded_redis import free_port, who_answers
+from trading_orchestrator.launcher.embedded_redis import free_port, who_answers
 
 LIMIT_S = 120.0
 REPOSITORY = Path(__file__).parents[2]
@@ -22,7 +22,7 @@ RUN = """
 import sys
 from configs.loading import load_system
 from configs.settings import load_settings
-from worker.launcher import run
+from trading_orchestrator.launcher.launcher import run
 sys.exit(run(load_settings(), load_system()))
 """
 

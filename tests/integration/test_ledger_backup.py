@@ -31,8 +31,8 @@ from adapters.venues.paper_books import create_tables
 from tests.fixtures.system import ROOT
 from tests.fixtures.trades import ACCOUNT, BALANCE, PlayedLedger, judge_entry, trade_for_ever
 from trading.errors import Rejected
-from worker.cli import trading
-from worker.commands.outcome import ExitCode
+from trading_orchestrator.cli.app import trading
+from trading_orchestrator.cli.exit_codes import ExitCode
 
 pytest_plugins = ("tests.fixtures.databases", "tests.fixtures.played_ledger")
 

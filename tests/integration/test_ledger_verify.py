@@ -21,8 +21,8 @@ from tests.fixtures.system import ROOT
 from tests.fixtures.trades import ACCOUNT, STRATEGY, T0_MS, PlayedLedger, request_of
 from trading.orders.orders import Leg, Side
 from trading.tolerance import TOLERANCE
-from worker.cli import trading
-from worker.commands.outcome import ExitCode
+from trading_orchestrator.cli.app import trading
+from trading_orchestrator.cli.exit_codes import ExitCode
 
 pytest_plugins = ("tests.fixtures.databases", "tests.fixtures.played_ledger")
 

@@ -15,7 +15,7 @@ from tasks.engine.routing import CONTROL_QUEUE
 from tasks.engine.stages import HEALTH, LOG_STATUS, RECONCILE, STAGES
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import TradingSystem, file_symbol
-from worker.process import ChildProcess
+from trading_orchestrator.launcher.child_process import ChildProcess
 
 WELL, SICK = "XAUUSD", "BADUSD"
 PAUSE = "tasks.pause_symbol"

@@ -14,7 +14,7 @@ from tests.fixtures.live_replay import recorded_again
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem, file_symbol
 from trading.services.chain import Wake
-from worker.cli import trading
+from trading_orchestrator.cli.app import trading
 
 GOLD = "XAUUSD"
 CANDLES = 160

@@ -18,7 +18,7 @@ from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import TradingSystem, file_symbol, pool_child
 from trading.errors import Rejected
 from trading.lifecycle import DesiredState
-from worker.process import ChildProcess
+from trading_orchestrator.launcher.child_process import ChildProcess
 
 SYMBOL = "XAUUSD"
 UNACKED, UNACKED_INDEX = "unacked", "unacked_index"

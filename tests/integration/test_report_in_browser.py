@@ -15,7 +15,7 @@ from tests.fixtures.candle_files import generated_candles
 from tests.fixtures.chromium import opened
 from trading.backtest.report import report_of
 from trading.market.candles import Candles
-from worker.report import Making, page_of
+from trading_orchestrator.cli.html_report import Making, page_of
 
 STRATEGY = {"name": "ema_cross", "params": {"fast": 5, "slow": 13, "stop_atr": 2.0, "target_atr": 3.0}}
 MANY = 200_000
@@ -96,7 +96,7 @@ def test_trade_that_is_clicked_is_shown_on_its_candles(tmp_path: Path) -> None:
 def test_joined_bars_begin_with_their_first_candle_and_the_whole_shows_every_trade(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.report.page.MOST_BARS", 1_500)
+    monkeypatch.setattr("trading_orchestrator.cli.html_report.page.MOST_BARS", 1_500)
     path, count = write_page(tmp_path, 3_000, daily=True)
 
     with opened(path) as at:

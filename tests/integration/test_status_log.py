@@ -17,7 +17,7 @@ from tests.fixtures.system import TradingSystem, file_symbol
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
 from trading.services.chain import Wake
-from worker.logs import HumanFormatter, JsonFormatter
+from worker.log_format import HumanFormatter, JsonFormatter
 
 TRADED, UNSEEN = "XAUUSD", "XPTUSD"
 BALANCE = 1_000_000

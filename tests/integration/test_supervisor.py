@@ -15,8 +15,8 @@ import pytest
 from tests.fixtures.processes import is_alive
 from tests.fixtures.redis_server import RedisServer
 from trading.errors import Broken
-from worker.process import CELERY_WORKER, ChildProcess, ProcessSpec
-from worker.supervisor import ChildState, RestartPolicy, Supervisor
+from trading_orchestrator.launcher.child_process import CELERY_WORKER, ChildProcess, ProcessSpec
+from trading_orchestrator.launcher.supervisor import ChildState, RestartPolicy, Supervisor
 
 LIMIT_S = 90.0
 QUICK = RestartPolicy(first_delay_s=0.05, max_delay_s=0.4, good_life_s=60.0)
@@ -249,7 +249,7 @@ def test_start_from_another_thread_is_refused(tmp_path: Path) -> None:
 
 
 def test_large_log_is_put_aside_at_the_next_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("worker.process.LOG_LIMIT_BYTES", 10)
+    monkeypatch.setattr("trading_orchestrator.launcher.child_process.LOG_LIMIT_BYTES", 10)
     child = ChildProcess(python("one", "print('a long line of output')"), tmp_path)
 
     for _ in range(2):
@@ -262,7 +262,7 @@ def test_large_log_is_put_aside_at_the_next_start(tmp_path: Path, monkeypatch: p
 def test_log_that_grows_without_end_keeps_its_last_part_aside_and_begins_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("worker.process.LOG_LIMIT_BYTES", 1_000)
+    monkeypatch.setattr("trading_orchestrator.launcher.child_process.LOG_LIMIT_BYTES", 1_000)
     written = "".join(f"line {number}\n" for number in range(10_000))
     child = ChildProcess(python("one", f"print({written!r}, end='', flush=True)\n{FOREVER}"), tmp_path)
     child.start()
@@ -295,8 +295,8 @@ LAUNCHER = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, {repository!r})
-from worker.process import ProcessSpec, CELERY_WORKER
-from worker.supervisor import Supervisor
+from trading_orchestrator.launcher.child_process import ProcessSpec, CELERY_WORKER
+from trading_orchestrator.launcher.supervisor import Supervisor
 
 supervisor = Supervisor(Path("log"), report=print)
 for name, argv in {workers!r}.items():

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from tests.fixtures.processes import is_alive
-from worker import guard, watchdog
+from worker.watchdog import feeder, watchdog
 
 LIMIT_S = 60.0
 PATIENT_S, IMPATIENT_S = 1000.0, 0.2
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux tell
 PARENT = """
 import os, signal, sys
 sys.path.insert(0, {repository!r})
-from worker.guard import Watchdog
+from worker.watchdog.feeder import Watchdog
 
 child = os.fork()
 if not child:
@@ -204,7 +204,7 @@ def test_watchdog_keeps_nothing_open_of_its_worker(make_parent: MakeParent) -> N
 def test_watchdog_that_dies_is_replaced_once_in_a_while(
     make_parent: MakeParent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fed = guard.Watchdog(1000, "")
+    fed = feeder.Watchdog(1000, "")
     fed.start()
     first = fed.pid
     assert first is not None
@@ -213,7 +213,7 @@ def test_watchdog_that_dies_is_replaced_once_in_a_while(
 
     fed.feed()
     assert fed.pid == first, "it was started a moment ago"
-    monkeypatch.setattr(guard, "NEXT_START_S", 0.0)
+    monkeypatch.setattr(feeder, "NEXT_START_S", 0.0)
     fed.feed()
 
     assert fed.pid not in {first, None}

@@ -17,9 +17,9 @@ from adapters.database import create_engine
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import ROOT, TradingSystem, file_symbol
-from worker.embedded_redis import free_port
-from worker.fitness import REFUSED
-from worker.process import ChildProcess
+from trading_orchestrator.launcher.child_process import ChildProcess
+from trading_orchestrator.launcher.embedded_redis import free_port
+from worker.startup_checks import REFUSED
 
 MakeSystem = Callable[..., TradingSystem]
 END_LIMIT_S = 90

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from trading.errors import Broken, Interrupted, Transient
 from trading.formatting import format_time
 
-_OURS = frozenset({"trading", "configs", "adapters", "tasks", "worker", "beat"})
+_OURS = frozenset({"trading", "configs", "adapters", "tasks", "worker", "beat", "trading_orchestrator"})
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 _EXITING = frozenset({"_sitebuiltins", "argparse"})
 """What ends a program when it is called: `exit()`, and a parser of arguments that it does not like."""

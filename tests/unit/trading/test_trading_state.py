@@ -193,8 +193,8 @@ ALLOWED = {
         "tasks/status_log.py",
         "trading_orchestrator/cli/flatten.py",
         "trading_orchestrator/cli/status.py",
-        "worker/database_checks.py",
-        "worker/table.py",
+        "worker/checks/database.py",
+        "trading_orchestrator/launcher/status_table.py",
     },
 }
 """Modules that compare these, by why they are no second policy."""

@@ -15,9 +15,9 @@ from configs.loading import load_system
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import ROOT, recorded
 from trading.market.candles import Candles
-from worker.cli import trading
-from worker.commands.candle_gaps import missing_in, missing_words
-from worker.commands.outcome import ExitCode
+from trading_orchestrator.cli.app import trading
+from trading_orchestrator.cli.candles.gaps import missing_in, missing_words
+from trading_orchestrator.cli.exit_codes import ExitCode
 
 COUNT = 600
 GOLD_DATA = "XAUUSD_1m.csv.gz"

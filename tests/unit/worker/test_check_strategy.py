@@ -11,9 +11,9 @@ from click.testing import CliRunner, Result
 
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import ROOT
-from worker.cli import trading
-from worker.commands import check_strategy
-from worker.commands.outcome import ExitCode
+from trading_orchestrator.cli.app import trading
+from trading_orchestrator.cli.backtest import check_strategy
+from trading_orchestrator.cli.exit_codes import ExitCode
 
 CHEAT = """
 from trading.indicators import sma

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from worker.cli import trading
-from worker.commands.outcome import ExitCode
+from trading_orchestrator.cli.app import trading
+from trading_orchestrator.cli.exit_codes import ExitCode
 
 ROOT = Path(__file__).parents[3]
 FLOATS = [

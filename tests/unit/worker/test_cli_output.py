@@ -5,10 +5,10 @@ import io
 import pytest
 
 from adapters.wiring.symbol_status import SymbolStatus
-from worker.commands.books import FILLS, ORDERS, POSITIONS
-from worker.commands.decisions import COLUMNS as DECISIONS
-from worker.commands.output import Column, Output, table
-from worker.commands.status import Standing, view
+from trading_orchestrator.cli.inspect.books import FILLS, ORDERS, POSITIONS
+from trading_orchestrator.cli.inspect.decisions import COLUMNS as DECISIONS
+from trading_orchestrator.cli.inspect.status import Standing, view
+from trading_orchestrator.cli.output import Column, Output, table
 
 ORDER = {
     "market_ms": 1_736_150_400_000,

@@ -15,8 +15,8 @@ from click.testing import CliRunner, Result
 
 from configs.errors import ConfigError
 from trading.errors import BadCandle, Rejected, Transient, UnknownSymbol
-from worker.cli import VERBS, trading
-from worker.commands.outcome import ExitCode, Failed, telling_faults
+from trading_orchestrator.cli.app import VERBS, trading
+from trading_orchestrator.cli.exit_codes import ExitCode, Failed, telling_faults
 
 ROOT = Path(__file__).parents[3]
 
@@ -27,7 +27,7 @@ def run(*arguments: str, **environ: str) -> Result:
 
 def test_entry_point_imports_nothing_heavy() -> None:
     heavy = "{'celery', 'pandas', 'pydantic', 'redis', 'rich', 'sqlalchemy'}"
-    code = f"import sys, worker.cli; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, trading_orchestrator.cli.app; print(sorted({heavy} & set(sys.modules)))"
 
     answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
 

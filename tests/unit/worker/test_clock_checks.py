@@ -2,8 +2,8 @@
 
 import pytest
 
-from worker.checks import Health
-from worker.clock_checks import Skew, clock_check, measure
+from worker.checks.check import Health
+from worker.checks.clock import Skew, clock_check, measure
 
 
 class Clocks:

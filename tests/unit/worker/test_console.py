@@ -14,13 +14,13 @@ from rich.text import Text
 
 from adapters.wiring.symbol_status import SymbolStatus
 from tests.fixtures.bracketed import FOREIGN
-from worker.commands.decisions import COLUMNS as DECISIONS
-from worker.commands.incidents import COLUMNS as INCIDENTS
-from worker.commands.output import Column, Output, table
-from worker.commands.symbols_list import ConfigurationState, Listed, Listing
-from worker.commands.symbols_list import view as view_symbols
-from worker.console import PlainConsole
-from worker.table import Overview, render
+from trading_orchestrator.cli.admin.symbols_list import ConfigurationState, Listed, Listing
+from trading_orchestrator.cli.admin.symbols_list import view as view_symbols
+from trading_orchestrator.cli.inspect.decisions import COLUMNS as DECISIONS
+from trading_orchestrator.cli.operate.incidents import COLUMNS as INCIDENTS
+from trading_orchestrator.cli.output import Column, Output, table
+from trading_orchestrator.launcher.console import PlainConsole
+from trading_orchestrator.launcher.status_table import Overview, render
 
 ROOT = Path(__file__).parents[3]
 WIDTH = 300

@@ -9,9 +9,9 @@ import pytest
 from celery.worker import state as worker_state
 
 from configs.settings import Settings
-from worker import watchdog
 from worker.ending import end_supervised
-from worker.guard import last_words
+from worker.watchdog import watchdog
+from worker.watchdog.feeder import last_words
 
 
 @pytest.fixture(autouse=True)

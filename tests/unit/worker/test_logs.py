@@ -9,7 +9,7 @@ import pytest
 from celery.app import trace
 
 from tasks.engine.log_context import AddContext, LogContext, log_context
-from worker.logs import HumanFormatter, JsonFormatter
+from worker.log_format import HumanFormatter, JsonFormatter
 
 CONTEXT = LogContext("XAUUSD", "fetch", "XAUUSD:1m:1774360800000")
 

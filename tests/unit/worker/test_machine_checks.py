@@ -6,8 +6,8 @@ import pytest
 from pydantic import SecretStr
 
 from configs.settings import Settings
-from worker.checks import Health
-from worker.machine_checks import file_system_kind, file_systems
+from worker.checks.check import Health
+from worker.checks.machine import file_system_kind, file_systems
 
 MOUNTS = """\
 /dev/vda / ext4 rw,relatime 0 0

@@ -17,10 +17,10 @@ from trading.backtest.report import report_of
 from trading.formatting import format_money, format_profit
 from trading.market.candles import Candles
 from trading.structs import replace
-from worker.report import Making, page_of
-from worker.report.metrics import sections_of
-from worker.report.packing import decimals_of, pack
-from worker.report.words import duration, percent
+from trading_orchestrator.cli.html_report import Making, page_of
+from trading_orchestrator.cli.html_report.candle_encoding import decimals_of, pack
+from trading_orchestrator.cli.html_report.formatting import duration, percent
+from trading_orchestrator.cli.html_report.metrics import sections_of
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&\"'"
 MAKING = Making(datetime(2026, 3, 2, tzinfo=UTC), HOSTILE, f"name: {HOSTILE}", [HOSTILE], {"numpy": HOSTILE})

@@ -2,7 +2,7 @@
 
 import pytest
 
-from worker.supervisor import RestartPolicy, describe_exit
+from trading_orchestrator.launcher.supervisor import RestartPolicy, describe_exit
 
 
 @pytest.mark.parametrize(("quick_deaths", "delay_s"), [(1, 1), (2, 2), (3, 4), (5, 16), (6, 30), (7, 30), (5_000, 30)])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.roster import Crew, Plan, first_crews, plan
+from trading_orchestrator.launcher.assignment import Crew, Plan, first_crews, plan
 
 SYMBOLS = st.lists(st.sampled_from([f"S{at}" for at in range(9)]), unique=True)
 

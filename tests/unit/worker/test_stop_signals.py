@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from worker.stop_signals import StopSignals
+from trading_orchestrator.launcher.stop_signals import StopSignals
 
 LONG_S = 100.0
 

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from adapters.wiring.symbol_status import SymbolStatus
-from worker.table import Overview, render, uptime
+from trading_orchestrator.launcher.status_table import Overview, render, uptime
 
 OVERVIEW = Overview(
     account="paper",

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from trading.errors import Broken
-from worker.launch_lock import launch_lock
-from worker.var_files import kept_password, private_folder, short_path, write_private
+from trading_orchestrator.launcher.lock import launch_lock
+from trading_orchestrator.launcher.var_files import kept_password, private_folder, short_path, write_private
 
 
 def test_private_file_written_twice_holds_the_newer_text_and_leaves_no_draft(tmp_path: Path) -> None:

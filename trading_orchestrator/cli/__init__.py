@@ -1,0 +1,1 @@
+"""The command line: `celery -A tasks trading ...`."""

@@ -1,0 +1,1 @@
+"""Commands for configuration, symbols and the ledger."""

@@ -1,0 +1,97 @@
+"""`trading config`: what the system is told."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+import sqlalchemy as sa
+import yaml
+
+from configs.errors import ConfigError, is_secret
+from configs.json_schema import json_schema, schema_of
+from configs.loading import SystemConfig, load_system
+from configs.settings import Settings, load_settings, resolve_redis_url
+from trading_orchestrator.cli.exit_codes import ExitCode, fault_lines
+from trading_orchestrator.cli.groups import Verb
+from trading_orchestrator.cli.output import print_json
+
+MASK = "***"
+
+
+@click.group(cls=Verb)
+def config() -> None:
+    """Show and check the configuration."""
+
+
+@config.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of YAML.")
+def show(as_json: bool) -> None:
+    """Print what is in force: defaults, files, and the environment over them. Secrets are masked."""
+    settings = load_settings()
+    answer = effective(settings, load_system(settings.config_dir))
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(yaml.safe_dump(answer, sort_keys=False, allow_unicode=True), nl=False)
+
+
+@config.command()
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object with all faults.")
+@click.pass_context
+def check(ctx: click.Context, as_json: bool) -> None:
+    """Say whether the configuration can be used, and name every fault; exit code 2 when it cannot."""
+    faults, symbols = _examine()
+    if as_json:
+        print_json({"ok": not faults, "faults": faults, "symbols": symbols})
+    elif faults:
+        click.echo(f"{len(faults)} fault{'s' * (len(faults) > 1)}:\n{fault_lines(faults)}", err=True)
+    else:
+        click.echo(f"ok: {len(symbols)} symbols: {', '.join(symbols)}")
+    ctx.exit(ExitCode.USAGE if faults else ExitCode.OK)
+
+
+@config.command()
+@click.argument("file", required=False, type=click.Choice(["services", "symbols"]))
+def schema(file: str | None) -> None:
+    """Print the JSON schema of services.yaml or symbols.yaml, or of both by their names."""
+    print_json(schema_of(f"{file}.yaml") if file else json_schema())
+
+
+def effective(settings: Settings, system: SystemConfig) -> dict[str, Any]:
+    """Return all that is in force, JSON-safe, without its secrets."""
+    return {"settings": _installation(settings), **_masked(system.model_dump(mode="json"), ())}
+
+
+def _examine() -> tuple[list[str], list[str]]:
+    """Return the faults, and the symbols where there are none."""
+    try:
+        settings = load_settings()
+        resolve_redis_url(settings)
+        return [], list(load_system(settings.config_dir).symbols)
+    except ConfigError as error:
+        return list(error.faults), []
+
+
+def _installation(settings: Settings) -> dict[str, Any]:
+    password = None if settings.flower_password is None else MASK
+    return settings.model_dump(mode="json") | {
+        "redis_url": _without_password(resolve_redis_url(settings)),
+        "ledger_url": sa.make_url(settings.ledger_url.get_secret_value()).render_as_string(hide_password=True),
+        "paper_url": sa.make_url(settings.paper_url.get_secret_value()).render_as_string(hide_password=True),
+        "flower_password": password,
+    }
+
+
+def _without_password(url: str) -> str:
+    """Return a Redis URL whose password is masked; a query may hold one too and is left out."""
+    parts = urlsplit(url)
+    login, at, host = parts.netloc.rpartition("@")
+    user, colon, _ = login.partition(":")
+    return f"{parts.scheme}://{user}{colon}{MASK if colon else ''}{at}{host}{parts.path}"
+
+
+def _masked(node: Any, path: Sequence[str | int]) -> Any:
+    if isinstance(node, Mapping):
+        return {key: _masked(value, (*path, key)) for key, value in node.items()}
+    return MASK if isinstance(node, str) and is_secret(path) else node

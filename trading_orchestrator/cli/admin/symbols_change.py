@@ -1,0 +1,181 @@
+"""`trading symbols add`, `set`, `remove`, `reload`: edit the file, have it put in force, say what came of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import click
+
+from adapters.redis.applied_config import AppliedConfig
+from configs.diff import Exposure, compare
+from configs.json_schema import SYMBOLS
+from configs.loading import load_system, shown_path
+from configs.snapshot import Content, content_of, fingerprint_of_all
+from configs.symbols_editor import SymbolsEditor, replace_file
+from trading.errors import Transient
+from trading_orchestrator.cli.context import Access, ledger_revision
+from trading_orchestrator.cli.exit_codes import ExitCode, Failed, fault_lines
+from trading_orchestrator.cli.operate.control import Answer, Request, ask, need_redis
+from trading_orchestrator.cli.output import print_json
+
+RELOAD = "celery -A tasks trading symbols reload"
+WRITTEN = "written"
+"""Outcome where nobody was there to put it in force."""
+
+
+def change_file(
+    access: Access, edit: Callable[[SymbolsEditor], str], *, reason: str, timeout_s: float, as_json: bool
+) -> None:
+    """Edit `symbols.yaml`, checked as a whole before anything is written, and have it put in force.
+
+    Raises:
+        Failed: It is refused; the file is as it was.
+        ConfigError: What it would say cannot be used; the file is as it was.
+    """
+    folder = access.settings.config_dir
+    path, now = folder / SYMBOLS, content_of(access.system, folder)
+    before = path.read_bytes().decode()
+    try:
+        after = edit(SymbolsEditor(before))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    wanted = content_of(load_system(folder, texts={SYMBOLS: after}), folder)
+    refuse_early(access, now, wanted)
+    try:
+        backup = replace_file(path, before=before, after=after)
+    except OSError as error:
+        raise Failed(ExitCode.NO, f"{_cannot_write(path, error)}\nedit it where it lies, then: {RELOAD}") from None
+    answer = _reload(wanted, access, reason=reason, timeout_s=timeout_s)
+    if answer["outcome"] in ("refused", "faulty"):
+        replace_file(path, before=after, after=before)
+        refused(answer, f"{shown_path(path)} is as it was")
+    tell(answer | {"file": str(path), "backup": str(backup)}, as_json=as_json)
+    if not as_json:
+        click.echo(f"{shown_path(path)} was written; what it said before is in {backup.name} beside it")
+
+
+def put_in_force(access: Access, *, reason: str, timeout_s: float, as_json: bool) -> None:
+    """Have the files put in force as they are.
+
+    Raises:
+        Failed: It is refused, or no worker answered.
+        ConfigError: The files cannot be used.
+    """
+    wanted = content_of(access.system, access.settings.config_dir)
+    need_redis(access)
+    answer = _ask(wanted, reason=reason, timeout_s=timeout_s)
+    if answer["outcome"] in ("refused", "faulty"):
+        refused(answer, "nothing was changed")
+    tell(answer, as_json=as_json)
+
+
+def refuse_early(access: Access, now: Content, wanted: Content) -> None:
+    """Refuse what the workers would refuse, before anything is written; without Redis by what the files say now.
+
+    Raises:
+        Failed: It is refused.
+    """
+    try:
+        old = AppliedConfig(access.redis, access.settings.namespace).in_force(now)
+    except Transient:
+        old = now
+    change = compare(old, wanted, lambda symbol: _exposure(access, symbol))
+    if change.refusals:
+        refused({"refusals": change.refusals, "faults": []}, "nothing was changed")
+
+
+def refused(answer: Mapping[str, Any], stands: str) -> None:
+    """Say why it was refused.
+
+    Raises:
+        Failed: Always.
+    """
+    raise Failed(ExitCode.NO, f"refused, {stands}\n{fault_lines([*answer['refusals'], *answer['faults']])}")
+
+
+def tell(answer: Answer, *, as_json: bool) -> None:
+    """Print what came of it."""
+    if as_json:
+        print_json(answer)
+        return
+    click.echo("\n".join(_lines(answer)))
+
+
+def _lines(answer: Answer) -> list[str]:
+    changes = [f"{one['symbol']}: {_shown(one)}" for one in answer["changes"]]
+    changes += [f"all symbols: {_differences([one])}" for one in answer["shared"]]
+    return [*changes, *_standing(answer), *answer["notes"], *_unserved(answer), *_idle(answer)]
+
+
+def _standing(answer: Answer) -> list[str]:
+    if answer["outcome"] == WRITTEN:
+        return [f"not in force yet: {answer['reason']}", f"it is at the next start, or with: {RELOAD}"]
+    if answer["outcome"] == "unchanged":
+        return ["nothing to change: what the files say is in force"]
+    return [f"in force as revision {answer['revision']}: each symbol goes by it from its next tick"]
+
+
+def _shown(one: Mapping[str, Any]) -> str:
+    return _differences(one["differences"]) or str(one["change"])
+
+
+def _differences(differences: Sequence[Mapping[str, Any]]) -> str:
+    return "; ".join(f"{one['path']}: {_value(one['before'])} -> {_value(one['now'])}" for one in differences)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.12g}"
+    return "the default" if value is None else str(value)
+
+
+def _unserved(answer: Answer) -> list[str]:
+    if answer["launcher"]:
+        return [f"{one['symbol']}: the launcher on {answer['launcher']} has it served" for one in answer["unserved"]]
+    lines = []
+    for one in answer["unserved"]:
+        lines.append(f"{one['symbol']}: nobody consumes its queue; either of these has it consumed:")
+        lines += [f"  {command}" for command in one["commands"]]
+    return lines
+
+
+def _idle(answer: Answer) -> list[str]:
+    if answer["launcher"]:
+        return []
+    return [f"{one['node']} still consumes the queue of {one['symbol']}:\n  {one['command']}" for one in answer["idle"]]
+
+
+def _reload(wanted: Content, access: Access, *, reason: str, timeout_s: float) -> Answer:
+    """Have it put in force, where somebody is there to do it."""
+    try:
+        need_redis(access)
+        return _ask(wanted, reason=reason, timeout_s=timeout_s)
+    except Transient as trouble:
+        why = f"Redis does not answer ({trouble.reason})"
+    except Failed as failed:
+        if failed.exit_code is not ExitCode.UNANSWERED:
+            raise
+        why = failed.message.splitlines()[0]
+    nothing: Answer = {"changes": [], "shared": [], "notes": [], "unserved": [], "idle": []}
+    return {
+        "outcome": WRITTEN,
+        "revision": None,
+        "reason": why,
+        "faults": [],
+        "refusals": [],
+        "launcher": None,
+        **nothing,
+    }
+
+
+def _ask(wanted: Content, *, reason: str, timeout_s: float) -> Answer:
+    kwargs = {"expected": fingerprint_of_all(wanted), "reason": reason}
+    return ask([Request("all symbols", "tasks.reload_config", kwargs)], timeout_s=timeout_s)[0]
+
+
+def _exposure(access: Access, symbol: str) -> Exposure:
+    """Return what is open of a symbol; nothing where no ledger was ever made."""
+    return Exposure() if ledger_revision(access) is None else access.ledger.exposure(symbol)
+
+
+def _cannot_write(path: object, error: OSError) -> str:
+    return f"{path} cannot be written ({error.strerror or error})"

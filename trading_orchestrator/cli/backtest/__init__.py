@@ -1,0 +1,1 @@
+"""Commands for backtests and strategy checks."""

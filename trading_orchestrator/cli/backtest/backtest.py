@@ -1,0 +1,217 @@
+"""`trading replay`: recorded candles through the same services, in this process, without Redis and without a ledger."""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import click
+
+from adapters.backtest.backtest import replay as run_replay
+from adapters.sources.file import read_candles
+from configs.errors import ConfigError
+from configs.loading import SystemConfig, load_system
+from configs.settings import OVERRIDE_SECTIONS, PREFIX, load_settings
+from configs.symbols import FileSource
+from trading.backtest.report import report_of
+from trading.errors import UnknownSymbol
+from trading.market.candles import Candles
+from trading_orchestrator.cli.backtest.replay_journal import replay_journal
+from trading_orchestrator.cli.backtest.report_file import writable, write_page
+from trading_orchestrator.cli.backtest.summary import as_dict, tell
+from trading_orchestrator.cli.candles.gaps import missing_in, remedy, telling_bad_candles
+from trading_orchestrator.cli.exit_codes import ExitCode, Failed
+from trading_orchestrator.cli.instant import in_order, instant
+from trading_orchestrator.cli.numbers import Finite
+from trading_orchestrator.cli.output import print_json
+from trading_orchestrator.cli.progress import progress_bar
+
+MOST_PERIODS = 366
+"""Returns are those of days, and a year has no more of them."""
+
+
+@click.command()
+@click.option("--symbol", "symbols", multiple=True, metavar="SYMBOL", help="A configured symbol.")
+@click.option(
+    "--candles",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="FILE",
+    help="Its candles, one FILE for each --symbol in the same order; left out, the file that its source plays.",
+)
+@click.option(
+    "--journal",
+    "journaled",
+    multiple=True,
+    metavar="SYMBOL",
+    help="Replay what a live run recorded of this symbol and of those that share its account, and compare.",
+)
+@click.option("--from", "from_ms", callback=instant, metavar="TIME", help="First candle decided on; UTC.")
+@click.option("--to", "to_ms", callback=instant, metavar="TIME", help="Candles from here on are left out; UTC.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Another value than the configured one, such as strategy.params.fast=20 or account.max_daily_loss=500.",
+)
+@click.option("--close-at-end", is_flag=True, help="Close what is open at the last close of its symbol.")
+@click.option(
+    "--report",
+    "page",
+    type=click.Path(path_type=Path, dir_okay=False),
+    callback=writable,
+    metavar="FILE",
+    help="Write the report as one HTML page that works offline; a FILE that is there is replaced.",
+)
+@click.option(
+    "--periods-per-year",
+    type=Finite(min=0, min_open=True, max=MOST_PERIODS),
+    metavar="NUMBER",
+    help="Annualise by so many days; left out, 252, 304 where weeks begin on Sunday evening, 365 with weekends.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all of it.")
+def replay(
+    symbols: tuple[str, ...],
+    files: tuple[Path, ...],
+    journaled: tuple[str, ...],
+    from_ms: int | None,
+    to_ms: int | None,
+    settings: tuple[str, ...],
+    close_at_end: bool,
+    page: Path | None,
+    periods_per_year: float | None,
+    as_json: bool,
+) -> None:
+    """Replay recorded candles as if they were lived.
+
+    The same services, rules, limits and fill rules as live, in one process: nothing is sent, and neither Redis nor the
+    ledger is touched. Several symbols are merged by time and share the account; where their candles close at the same
+    time, the one named first is decided on first.
+
+    With --journal the recorded inputs of a live run are replayed, and the first difference is printed, or "identical".
+
+    A KEY of --set belongs to each --symbol, or begins with account, services or symbols.NAME.
+    """
+    in_order(from_ms, to_ms)
+    if journaled:
+        _refuse_with_journal(
+            {
+                "--symbol": symbols,
+                "--candles": files,
+                "--close-at-end": close_at_end,
+                "--report": page,
+                "--periods-per-year": periods_per_year,
+            }
+        )
+        replay_journal(configured(journaled, settings), journaled, from_ms=from_ms, to_ms=to_ms, as_json=as_json)
+        return
+    if not symbols:
+        raise click.UsageError("Missing option '--symbol': name a symbol, or give --journal SYMBOL")
+    system = configured(symbols, settings)
+    candles = recorded(system, symbols, files)
+    with telling_bad_candles(played(system, symbols, files)), progress_bar("replaying") as bar:
+        whole = sum(len(one) for one in candles.values())
+        begun_s = time.perf_counter()
+        try:
+            result = run_replay(
+                system,
+                candles,
+                from_ms=from_ms,
+                to_ms=to_ms,
+                close_at_end=close_at_end,
+                on_progress=lambda done: bar.show(done, whole),
+            )
+        except ValueError as error:
+            raise Failed(ExitCode.NO, str(error)) from error
+        took_s = time.perf_counter() - begun_s
+    report = report_of(result, periods_per_year=periods_per_year)
+    if page is not None:
+        write_page(page, result, report, system)
+    missing = {
+        symbol: missing_in(one, result.timeframes[symbol], system.symbols[symbol].session)
+        for symbol, one in result.candles.items()
+    }
+    if as_json:
+        print_json(as_dict(result, report, missing))
+    else:
+        tell(result, report, missing, took_s)
+        if page is not None:
+            click.echo(f"report: {page}")
+
+
+def _refuse_with_journal(given: Mapping[str, object]) -> None:
+    """Refuse what a comparison with the live run cannot heed."""
+    clash = ", ".join(name for name, value in given.items() if value)
+    if clash:
+        raise click.UsageError(
+            f"{clash} with --journal: it takes its candles from the live run and compares; --from, --to, --set and "
+            "--json go with it"
+        )
+
+
+def configured(symbols: Sequence[str], settings: Sequence[str]) -> SystemConfig:
+    """Load the configuration with the values of the command line over it.
+
+    Raises:
+        ConfigError: Names every fault; those of the command line by their option.
+        UnknownSymbol: A symbol is not configured.
+    """
+    names = dict(_override(text, symbol) for text in settings for symbol in symbols)
+    try:
+        system = load_system(
+            load_settings().config_dir, {**os.environ, **{name: value for name, (_, value) in names.items()}}
+        )
+    except ConfigError as error:
+        raise ConfigError([_as_given(fault, names) for fault in error.faults]) from error
+    for symbol in symbols:
+        if symbol not in system.symbols:
+            raise UnknownSymbol(symbol, tuple(system.symbols))
+    return system
+
+
+def recorded(system: SystemConfig, symbols: Sequence[str], files: Sequence[Path]) -> Mapping[str, Candles]:
+    """Read the candles of each symbol."""
+    found = {}
+    for name, path in played(system, symbols, files).items():
+        try:
+            found[name] = read_candles(path, timeframe=system.symbols[name].timeframe)
+        except ValueError as error:
+            look = f"\n{remedy(path)}" if path.is_file() else ""
+            raise Failed(ExitCode.NO, f"{name}: {error}{look}") from error
+    return found
+
+
+def played(system: SystemConfig, symbols: Sequence[str], files: Sequence[Path]) -> Mapping[str, Path]:
+    """Return the file of each symbol: that of the command line, else the one that its source plays."""
+    if len(set(symbols)) < len(symbols):
+        raise click.UsageError(f"a symbol is named twice: {', '.join(symbols)}")
+    if files and len(files) != len(symbols):
+        raise click.UsageError(f"{len(symbols)} --symbol and {len(files)} --candles: give one FILE for each symbol")
+    return dict(zip(symbols, files, strict=True)) if files else {one: _played_file(one, system) for one in symbols}
+
+
+def _played_file(symbol: str, system: SystemConfig) -> Path:
+    source = system.symbols[symbol].source
+    if not isinstance(source, FileSource):
+        raise click.UsageError(f"{symbol} does not play a file (its source is {source.kind}): say which with --candles")
+    return source.path
+
+
+def _override(text: str, symbol: str) -> tuple[str, tuple[str, str]]:
+    """Return the environment variable that means the same, what was given, and the value."""
+    key, is_given, value = text.partition("=")
+    if not is_given or not all(key.split(".")) or not value.strip():
+        raise click.UsageError(f"--set {text}: allowed is KEY=VALUE, such as --set risk.units=2")
+    parts = key.split(".")
+    if parts[0].upper() not in OVERRIDE_SECTIONS:
+        parts = ["symbols", symbol, *parts]
+    name = PREFIX + "__".join(part.replace("-", "_").replace(".", "_").upper() for part in parts)
+    return name, (f"--set {key}", value)
+
+
+def _as_given(fault: str, names: Mapping[str, tuple[str, str]]) -> str:
+    for name, (given, _) in names.items():
+        fault = fault.replace(name, given)
+    return fault

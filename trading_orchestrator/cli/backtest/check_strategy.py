@@ -1,0 +1,230 @@
+"""`trading check-strategy`: does a strategy say live what it says in a replay."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+from pydantic import ValidationError
+
+from adapters.sources import SimulatedSource
+from configs.services import ServicesConfig
+from configs.symbols import FileSource, SymbolConfig
+from configs.validation_errors import Checked, describe
+from trading.market.candles import Candles
+from trading.strategies import Strategy, StrategyFault
+from trading.strategies.invocation import made
+from trading.strategies.registry import strategy_class
+from trading.strategy_checks import KINDS, Report, Series, candles_needed, examine, made_up
+from trading_orchestrator.cli.backtest.check_strategy_output import as_dict, tell
+from trading_orchestrator.cli.candles.files import read_strictly, telling_file_faults
+from trading_orchestrator.cli.context import Access
+from trading_orchestrator.cli.exit_codes import ExitCode, Failed, fault_lines
+from trading_orchestrator.cli.output import print_json
+from trading_orchestrator.cli.progress import progress_bar
+
+SEEDS = (1, 2, 3)
+MADE_UP_ROWS = 400
+MOST_MADE_UP = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What is to be tried: the strategy's class and parameters, and of which symbol the candles are, if any."""
+
+    name: str
+    strategy: type[Strategy]
+    params: Mapping[str, Any]
+    services: ServicesConfig
+    config: SymbolConfig | None
+
+    def make(self) -> Strategy:
+        return made(self.strategy, self.params)
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What it is tried on.
+
+    Attributes:
+        rows: Newest candles of each series to ask about.
+        origin: Where the candles are from, in words.
+    """
+
+    series: Sequence[Series]
+    rows: int
+    origin: str
+
+
+@click.command("check-strategy")
+@click.argument("words", nargs=-1, metavar="[NAME] [KEY=VALUE]...")
+@click.option("--params", multiple=True, metavar="KEY=VALUE...", help="Parameters; those left out keep their defaults.")
+@click.option("--symbol", metavar="SYMBOL", help="Try it on the candles of a configured symbol.")
+@click.option(
+    "--candles",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="FILE",
+    help="Try it on a file of candles.",
+)
+@click.option(
+    "-n",
+    "--limit",
+    type=click.IntRange(min=10),
+    default=5_000,
+    show_default=True,
+    metavar="N",
+    help="Newest candles of SYMBOL or FILE to ask about.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_context
+def check_strategy(
+    ctx: click.Context,
+    words: tuple[str, ...],
+    params: tuple[str, ...],
+    symbol: str | None,
+    file: Path | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """Look for look-ahead and other faults in a strategy.
+
+    NAME is a short name or an import path package.module:Class. With --symbol it may be left out: then it is the
+    symbol's own, with its parameters; of several strategies NAME is that of one, and left out each is tried.
+
+    Each candle is asked about as live, with few rows and no later candle, and as in a replay, with all rows: both must
+    say the same. Without --symbol and --candles it is tried on made-up markets. Exit code 1 when something is found.
+    """
+    if symbol is not None and file is not None:
+        raise click.UsageError("--symbol and --candles exclude each other")
+    choices = _choices(words, params, symbol)
+    found = []
+    for choice in choices:
+        report, origin = _examined(choice, symbol, file, limit)
+        values = choice.make().model_dump(mode="json")
+        found.append((report.is_sound, as_dict(choice.name, values, report)))
+        if not as_json:
+            tell(choice.name, values, origin, report)
+    if as_json:
+        told = [one for _, one in found]
+        print_json(told[0] if len(told) == 1 else told)
+    ctx.exit(ExitCode.OK if all(is_sound for is_sound, _ in found) else ExitCode.NO)
+
+
+def _examined(choice: Choice, symbol: str | None, file: Path | None, limit: int) -> tuple[Report, str]:
+    """Try a strategy, and return what was found and on which candles."""
+    strategy = choice.make()
+    material = _material(strategy, choice.config, symbol, file, limit)
+    with progress_bar("asking") as bar:
+        bar.show(0, material.rows * len(material.series))
+        report = examine(
+            choice.make,
+            material.series,
+            rows_limit=choice.services.indicator_calculation.recent_rows_limit,
+            least_rows=choice.services.strategy_evaluation.min_rows_required,
+            rows=material.rows,
+            advance=bar.advance,
+        )
+    return report, material.origin
+
+
+def _choices(words: Sequence[str], params: Sequence[str], symbol: str | None) -> list[Choice]:
+    """Return what is to be tried: one strategy, or each of a symbol."""
+    names = [word for word in words if "=" not in word]
+    given = _params([*params, *(word for word in words if "=" in word)])
+    with Access() as access:
+        config = access.system.symbols[access.known(symbol)] if symbol else None
+        has_files = (access.settings.config_dir / "services.yaml").is_file()
+        services = access.system.services if has_files else ServicesConfig()
+    if len(names) + (config is not None) == 0 or len(names) > 1:
+        raise click.UsageError("say one strategy: a short name, package.module:Class, or --symbol for its own")
+    if config is None or (names and names[0] not in config.books):
+        return [_choice(names[0], names[0], given, services, config)]
+    books = [book for name, book in config.books.items() if not names or names[0] == name]
+    if given and len(books) > 1:
+        raise click.UsageError(
+            f"{symbol} has several strategies: name the one of these parameters: {', '.join(config.books)}"
+        )
+    return [_choice(one.name, one.strategy, {**one.params, **given}, services, config) for one in books]
+
+
+def _choice(
+    name: str, strategy: str, given: Mapping[str, Any], services: ServicesConfig, config: SymbolConfig | None
+) -> Choice:
+    choice = Choice(name, _class(strategy), given, services, config)
+    try:
+        choice.make()
+    except ValidationError as error:
+        lines = describe(error, Checked(choice.strategy.model_json_schema, "parameters", given, {}))
+        raise Failed(ExitCode.USAGE, f"the parameters cannot be used\n{fault_lines(lines)}") from error
+    except StrategyFault as fault:
+        raise Failed(ExitCode.USAGE, "\n".join([fault.summary, *(f"  {line}" for line in fault.lines)])) from fault
+    return choice
+
+
+def _params(texts: Sequence[str]) -> dict[str, Any]:
+    """Read `fast=5` as `symbols.yaml` reads `fast: 5`."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        key, sign, value = text.partition("=")
+        if not sign or not key:
+            raise click.UsageError(f"--params {text!r}: needed is KEY=VALUE, such as fast=5")
+        try:
+            found[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise click.UsageError(f"--params {text!r}: the value cannot be read: {error}") from error
+    return found
+
+
+def _class(name: str) -> type[Strategy]:
+    try:
+        return strategy_class(name)
+    except ValueError as error:
+        raise Failed(ExitCode.USAGE, str(error)) from error
+
+
+def _material(
+    strategy: Strategy, config: SymbolConfig | None, symbol: str | None, file: Path | None, limit: int
+) -> Material:
+    wanted = candles_needed(strategy, limit)
+    if file is not None:
+        name, candles = file.name, _file_candles(file)
+    elif config is not None and symbol is not None:
+        name, candles = symbol, _symbol_candles(symbol, config, wanted)
+    elif candles_needed(strategy, MADE_UP_ROWS) > MOST_MADE_UP:
+        needed = f"the strategy needs {strategy.startup_candle_count:,} candles to begin"
+        raise Failed(ExitCode.NO, f"{needed}, and at most {MOST_MADE_UP:,} are made up: give some with --candles")
+    else:
+        origin = f"made-up markets: {', '.join(KINDS)}; seeds {', '.join(map(str, SEEDS))}"
+        return Material(made_up(candles_needed(strategy, MADE_UP_ROWS), SEEDS), MADE_UP_ROWS, origin)
+    rows = min(limit, len(candles) - strategy.startup_candle_count + 1)
+    if rows < 1:
+        needed = f"the strategy needs {strategy.startup_candle_count:,} to begin"
+        raise Failed(ExitCode.NO, f"{name}: has {len(candles):,} candles; {needed}")
+    origin = f"{name}: the newest {rows:,} of {len(candles):,} candles"
+    return Material([Series(name, candles[-wanted:])], rows, origin)
+
+
+def _file_candles(file: Path) -> Candles:
+    with telling_file_faults():
+        return read_strictly(file)[0]
+
+
+def _symbol_candles(symbol: str, config: SymbolConfig, count: int) -> Candles:
+    source = config.source
+    if isinstance(source, FileSource):
+        return _file_candles(source.path)
+    start_ms = int(source.start.timestamp() * 1000)
+    simulated = SimulatedSource(
+        symbol,
+        config.timeframe,
+        seed=source.seed,
+        start_ms=start_ms,
+        start_price=source.start_price,
+        annual_volatility=source.annual_volatility,
+        tick_size=source.tick_size,
+        is_open=config.session.may_be_open,
+    )
+    return simulated.history(start_ms - 1, count=count)

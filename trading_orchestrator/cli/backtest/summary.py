@@ -1,0 +1,197 @@
+"""What `trading replay` prints: a summary for people, everything for programs."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from msgspec import Struct, structs
+from rich import box
+from rich.columns import Columns
+from rich.table import Table
+from rich.text import Text
+
+from trading.backtest import Replay, Trade
+from trading.backtest.report import Report
+from trading.backtest.report.tables import Group
+from trading.backtest.result import Floats
+from trading.events.decisions import has_too_few_rows
+from trading.formatting import format_minute
+from trading_orchestrator.cli.candles.gaps import Missing, missing_words
+from trading_orchestrator.cli.html_report.formatting import percent, ratio
+from trading_orchestrator.cli.html_report.metrics import Section, caveat, sections_of
+from trading_orchestrator.cli.output import Column, make_console, table
+from trading_orchestrator.launcher.console import profit
+
+CHART_ROWS = 5
+CHART_WIDTH = 100
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+_LABEL = 16
+"""Characters beside the chart for its highest and lowest value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One symbol of a replay, or all of them; money in quote currency."""
+
+    symbol: str
+    candles: int
+    signals: int
+    refused: int
+    trades: int
+    won: int
+    fees: float
+    profit: float
+
+
+def as_dict(result: Replay, report: Report, missing: Mapping[str, Missing]) -> dict[str, Any]:
+    """Return a replay JSON-safe, as its values name things; arrays become lists."""
+    whole = asdict(report)
+    return {
+        "account": result.account,
+        "starting_balance": result.starting_balance,
+        "symbols": {
+            symbol: {
+                "timeframe": result.timeframes[symbol],
+                "candle_count": len(candles),
+                "first_open_ms": int(candles.open_ms[0]),
+                "last_open_ms": candles.last_open_ms,
+                "missing": asdict(missing[symbol]),
+            }
+            for symbol, candles in result.candles.items()
+        },
+        "statistics": {**whole.pop("statistics"), **whole},
+        "decisions": _dicts(result.decisions),
+        "orders": _dicts(result.orders),
+        "fills": _dicts(result.fills),
+        "trades": _dicts(result.trades),
+        "positions": _dicts(result.positions),
+        "equity": {name: column.tolist() for name, column in asdict(result.equity).items()},
+    }
+
+
+def tell(result: Replay, report: Report, missing: Mapping[str, Missing], took_s: float) -> None:
+    """Print what a replay came to, which candles are missing by symbol, and how long it took."""
+    console = make_console()
+    count = sum(len(candles) for candles in result.candles.values())
+    for symbol, candles in result.candles.items():
+        span = f"{format_minute(int(candles.open_ms[0]))} to {format_minute(candles.last_open_ms)} UTC"
+        console.tell(Text(f"{symbol} {result.timeframes[symbol]}: {len(candles):,} candles, {span}"))
+        if missing[symbol].candles:
+            console.tell(Text(f"{symbol}: {missing_words(missing[symbol])}", style="yellow"))
+        if all(map(has_too_few_rows, result.journals[symbol].decisions)):
+            told = "its strategy was never asked: the indicators look back further than there are candles"
+            console.tell(Text(f"{symbol}: {told}; begin earlier, or make them shorter", style="yellow"))
+    console.tell(table(COLUMNS, _rows(result), width=console.width))
+    equity = result.equity.equity
+    end, lowest = float(equity[-1]), float(equity.min())
+    console.tell(
+        Text(
+            f"account {result.account}: {result.starting_balance:,.2f} at the beginning, {end:,.2f} at the end, "
+            f"{lowest:,.2f} at the lowest close"
+        )
+    )
+    if not console.options.ascii_only:
+        for line in equity_chart(equity, width=min(console.width, CHART_WIDTH) - _LABEL, start=result.starting_balance):
+            console.tell(line)
+    console.tell(Text())
+    console.tell(Columns(map(_drawn, sections_of(report)), padding=(0, 3)))
+    if report.by_exit_reason:
+        console.tell(table(EXITS, report.by_exit_reason, width=console.width))
+    rules: dict[str, int] = {}
+    for refusal in report.refusals:
+        rules[refusal.rule] = rules.get(refusal.rule, 0) + refusal.signals
+    if rules:
+        console.tell(Text("refused by: " + ", ".join(f"{rule} {number}" for rule, number in rules.items())))
+    if few := caveat(report.statistics):
+        console.tell(Text(few, style="yellow"))
+    console.tell(Text(f"{took_s:.2f} s, {count / took_s:,.0f} candles a second", style="dim"))
+
+
+def equity_chart(equity: Floats, *, width: int, start: float, rows: int = CHART_ROWS) -> list[Text]:
+    """Draw an equity curve as rows of blocks, the highest first; green where it stands above `start`, red below.
+
+    Args:
+        equity: At least one value.
+        width: Characters, without those of the two values beside it.
+        start: The balance at the beginning.
+    """
+    places = np.linspace(0, len(equity) - 1, max(min(width, len(equity)), 1)).astype(np.int64)
+    shown = equity[places]
+    low, high = min(float(equity.min()), start), max(float(equity.max()), start)
+    heights = np.rint((shown - low) / ((high - low) or 1.0) * (rows * 8 - 1)).astype(np.int64) + 1
+    styles = ["green" if value >= start else "red" for value in shown]
+    beside = {rows - 1: f" {high:,.2f}", 0: f" {low:,.2f}"}
+    return [
+        Text.assemble(
+            *(
+                (_BLOCKS[min(max(height - row * 8, 0), 8)], style)
+                for height, style in zip(heights, styles, strict=True)
+            ),
+            (beside.get(row, ""), "dim"),
+        )
+        for row in reversed(range(rows))
+    ]
+
+
+def _drawn(section: Section) -> Table:
+    drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
+    drawn.add_column(section.title, no_wrap=True)
+    drawn.add_column("", justify="right", no_wrap=True)
+    for metric in section.metrics:
+        style = "green" if metric.tone > 0 else "red" if metric.tone < 0 else ""
+        drawn.add_row(
+            Text(f"  {metric.name}" if metric.is_part else metric.name, style="dim"), Text(metric.text, style=style)
+        )
+    return drawn
+
+
+def _rows(result: Replay) -> list[Row]:
+    rows = [_row(result, symbol, [symbol]) for symbol in result.candles]
+    return rows if len(rows) == 1 else [*rows, _row(result, "all", result.candles)]
+
+
+def _row(result: Replay, name: str, symbols: Iterable[str]) -> Row:
+    chosen = set(symbols)
+    trades: list[Trade] = [trade for trade in result.trades if trade.symbol in chosen]
+    decisions = [one for one in result.decisions if one.symbol in chosen]
+    return Row(
+        name,
+        sum(len(result.candles[symbol]) for symbol in chosen),
+        len(decisions),
+        sum(one.outcome == "refused" for one in decisions),
+        len(trades),
+        sum(trade.profit > 0 for trade in trades),
+        sum(trade.fees for trade in trades),
+        sum(trade.profit for trade in trades),
+    )
+
+
+def _dicts(rows: Iterable[Struct]) -> list[Mapping[str, Any]]:
+    return [structs.asdict(row) for row in rows]
+
+
+COLUMNS = (
+    Column("symbol", lambda row: row.symbol, style="bold"),
+    Column("candles", lambda row: f"{row.candles:,}", is_number=True),
+    Column("signals", lambda row: f"{row.signals:,}", is_number=True),
+    Column("refused", lambda row: f"{row.refused:,}", is_number=True),
+    Column("trades", lambda row: f"{row.trades:,}", is_number=True),
+    Column("won", lambda row: f"{row.won:,}", is_number=True),
+    Column("fees", lambda row: f"{row.fees:,.2f}", is_number=True),
+    Column("profit", lambda row: profit(row.profit), is_number=True),
+)
+
+
+def _exit_name(group: Group) -> str:
+    return group.name.replace("_", " ")
+
+
+EXITS: Sequence[Column] = (
+    Column("exit by", _exit_name, style="bold"),
+    Column("trades", lambda group: f"{group.trades:,}", is_number=True),
+    Column("won", lambda group: percent(group.win_rate), is_number=True),
+    Column("profit factor", lambda group: ratio(group.profit_factor), is_number=True),
+    Column("mean", lambda group: profit(group.expectancy), is_number=True),
+    Column("profit", lambda group: profit(group.profit), is_number=True),
+)

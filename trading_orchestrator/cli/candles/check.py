@@ -1,0 +1,131 @@
+"""`trading candles check`: what is wrong with a file of candles."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.text import Text
+
+from adapters.candle_files import NO_TIME, CandleFileError, RawCandles, Zone, read_raw
+from trading.formatting import format_minute
+from trading.market.quality import Found, Market, Place, Weight, examine, timeframe_of
+from trading_orchestrator.cli.candles.files import (
+    FILE,
+    JSON,
+    TIME_FORMAT,
+    TIMEFRAME,
+    TIMEZONE,
+    hours_of,
+    left_out_words,
+    refusal_of,
+    telling_file_faults,
+    told_length,
+)
+from trading_orchestrator.cli.exit_codes import ExitCode
+from trading_orchestrator.cli.output import Column, make_console, print_json, table
+
+STYLES = {Weight.WRONG: "bold red", Weight.DOUBT: "yellow", Weight.NOTE: ""}
+SHOWN = {Weight.WRONG: 3, Weight.DOUBT: 3, Weight.NOTE: 1}
+
+
+@click.command()
+@FILE
+@click.option("--symbol", metavar="SYMBOL", help="Take timeframe and trading hours of a configured symbol.")
+@TIMEFRAME
+@TIMEZONE
+@TIME_FORMAT
+@JSON
+@click.pass_context
+def check(
+    ctx: click.Context,
+    file: Path,
+    symbol: str | None,
+    timeframe: str | None,
+    zone: Zone | None,
+    time_format: str | None,
+    as_json: bool,
+) -> None:
+    """Say what is wrong with a file of candles.
+
+    Exit code 1 when something is wrong: missing candles, duplicates, disorder, prices that cannot be, a last candle
+    that was still open. Doubts and notes are told, and change nothing. Without --symbol the trading hours are not
+    known: weekends, and holes that come back at one time of the day, are then taken for closed.
+    """
+    session, known = hours_of(symbol)
+    with telling_file_faults():
+        raw = read_raw(file, zone=zone, time_format=time_format)
+        length_ms = told_length(file, raw, timeframe or known)
+        readable = raw.open_ms != NO_TIME
+        if not readable.any():
+            raise CandleFileError(f"{file}: no time of its {len(raw):,} rows can be read")
+    are_open = session.are_open if session else None
+    market = Market(length_ms, are_open, now_ms=int(time.time() * 1000), written_ms=int(file.stat().st_mtime * 1000))
+    findings = [_without_time(raw), *examine(raw.open_ms[readable], raw.values[readable], market)]
+    answer = {
+        "ok": not any(finding.is_wrong for finding in findings),
+        "file": str(file),
+        "layout": raw.layout,
+        "columns_left_out": list(raw.left_out),
+        "timeframe": timeframe_of(length_ms),
+        "hours_of": symbol,
+        "rows": len(raw),
+        "first_ms": int(raw.open_ms[readable].min()),
+        "last_ms": int(raw.open_ms[readable].max()),
+        "refusal": refusal_of(file, timeframe_of(length_ms)),
+        "checks": [_as_dict(finding, raw.lines[readable].tolist()) for finding in findings],
+    }
+    if as_json:
+        print_json(answer)
+    else:
+        _tell(answer, findings, raw.lines[readable].tolist())
+    ctx.exit(ExitCode.OK if answer["ok"] else ExitCode.NO)
+
+
+def _without_time(raw: RawCandles) -> Found:
+    rows = (raw.open_ms == NO_TIME).nonzero()[0]
+    first = tuple(Place(None, f"line {raw.lines[row]:,}: the time cannot be read") for row in rows[:5].tolist())
+    return Found("no time", Weight.WRONG, len(rows), first)
+
+
+def _as_dict(finding: Found, lines: Sequence[int]) -> dict[str, Any]:
+    first = [
+        {"line": None if place.row is None else lines[place.row], "open_ms": place.open_ms, "text": place.text}
+        for place in finding.first
+    ]
+    return {"check": finding.check, "weight": finding.weight.value, "count": finding.count, "first": first}
+
+
+def _tell(answer: dict[str, Any], findings: Sequence[Found], lines: Sequence[int]) -> None:
+    console = make_console()
+    hours = f"trading hours of {answer['hours_of']}" if answer["hours_of"] else "trading hours guessed (see --symbol)"
+    span = f"{format_minute(answer['first_ms'])} to {format_minute(answer['last_ms'])} UTC"
+    head = f"{answer['file']}: {answer['rows']:,} rows of {answer['timeframe'] or 'no known timeframe'}, {span}"
+    console.tell(Text(f"{head}\n{answer['layout']}; {hours}{left_out_words(answer['columns_left_out'])}\n"))
+    columns = (
+        Column("check", lambda finding: finding.check, style="bold"),
+        Column("", _weight),
+        Column("number", lambda finding: f"{finding.count:,}" if finding.count else "-", is_number=True),
+        Column("first (UTC)", lambda finding: _first(finding, lines), is_prose=True),
+    )
+    console.tell(table(columns, findings, width=console.width))
+    wrong = [finding.check for finding in findings if finding.is_wrong]
+    console.tell(Text(f"\nwrong: {', '.join(wrong)}" if wrong else "\nnothing is wrong"))
+    if answer["refusal"]:
+        refusal = f"the system does not play it as it is: {answer['refusal']}"
+        console.tell(Text(f"{refusal}\ncandles convert makes one of the rows that it plays"))
+
+
+def _weight(finding: Found) -> Text:
+    return Text(finding.weight.value, style=STYLES[finding.weight]) if finding.count else Text("ok", style="green")
+
+
+def _first(finding: Found, lines: Sequence[int]) -> Text:
+    return Text("\n".join(_place(place, lines) for place in finding.first[: SHOWN[finding.weight]]))
+
+
+def _place(place: Place, lines: Sequence[int]) -> str:
+    when = "" if place.open_ms is None else f"{format_minute(place.open_ms)}, "
+    line = "" if place.row is None else f"line {lines[place.row]:,}, "
+    return f"{when}{line}{place.text}"

@@ -1,0 +1,75 @@
+"""`trading explain`: why a candle led to a trade, or to none."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+from msgspec import to_builtins
+
+from trading.backtest.explanation import Explanation
+from trading.events.decisions import describe
+from trading_orchestrator.cli.context import Access
+from trading_orchestrator.cli.explain.from_backtest import explain_replay
+from trading_orchestrator.cli.explain.from_ledger import explain_live
+from trading_orchestrator.cli.explain.page import tell
+from trading_orchestrator.cli.instant import instant
+from trading_orchestrator.cli.output import print_json
+
+
+@click.command()
+@click.argument("symbol")
+@click.argument("at_ms", metavar="TIME", callback=instant)
+@click.option(
+    "--candles",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    metavar="FILE",
+    help="Explain out of a replay of these candles instead of the live run.",
+)
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="With --candles: another value than the configured one, as in `trading replay`.",
+)
+@click.option("--strategy", metavar="NAME", help="One strategy of several; all of them when left out.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, a list of them for several strategies.")
+def explain(
+    symbol: str, at_ms: int, file: Path | None, settings: tuple[str, ...], strategy: str | None, as_json: bool
+) -> None:
+    """Explain one candle: why it led to a trade, or to none.
+
+    The candle of SYMBOL that TIME lies in, in UTC where it has no offset. The page holds the candle, the indicators,
+    the regime, what the strategy said, the verdict of every rule that was asked, and what became of the orders; a
+    symbol with several strategies has a page for each.
+
+    Live, it is put together of journal, ledger and events; the journal reaches back TRADING__JOURNAL_MAX_LEN candles.
+    """
+    if settings and file is None:
+        raise click.UsageError("--set goes with --candles: a live run was decided by what was configured then")
+    if file is not None:
+        found = explain_replay(symbol, at_ms, file, settings)
+    else:
+        with Access() as access:
+            found = explain_live(access, symbol, at_ms)
+    if strategy is not None:
+        found = [one for one in found if one.strategy == strategy] or _unknown(symbol, strategy, found)
+    if as_json:
+        print_json(as_dict(found[0]) if len(found) == 1 else [as_dict(one) for one in found])
+        return
+    for one in found:
+        tell(one, is_named=len(found) > 1)
+
+
+def _unknown(symbol: str, strategy: str, found: Sequence[Explanation]) -> NoReturn:
+    known = ", ".join(one.strategy for one in found)
+    raise click.UsageError(f"--strategy {strategy!r}: {symbol} has no such strategy; it has: {known}")
+
+
+def as_dict(found: Explanation) -> dict[str, object]:
+    """Return an explanation JSON-safe, as its values name things."""
+    told: dict[str, Any] = to_builtins(found, enc_hook=lambda signal: signal.model_dump(mode="json"))
+    told["entry"]["decision"] = describe(found.entry.decisions)
+    return {**told, "headline": str(found.headline), "headline_kind": found.headline.kind.value}

@@ -1,0 +1,97 @@
+"""What a replay knows of one candle."""
+
+from pathlib import Path
+
+from adapters.backtest.backtest import replay
+from adapters.wiring.explain_context import terms_of
+from trading.backtest import Decision, Order, Replay
+from trading.backtest.explanation import Explanation, OrderFate, Recorded, Ruling, explain, holds, of_strategy
+from trading.events.journal import Entry
+from trading.events.messages import correlation_id
+from trading.formatting import format_minute
+from trading.market.candles import CLOSE, timeframe_ms
+from trading.orders.orders import PROTECTIVE_LEGS, OrderRequest
+from trading.risk.verdict import Check
+from trading_orchestrator.cli.backtest.backtest import configured, recorded
+from trading_orchestrator.cli.candles.gaps import telling_bad_candles
+from trading_orchestrator.cli.exit_codes import ExitCode, Failed
+
+
+def explain_replay(symbol: str, at_ms: int, file: Path, settings: tuple[str, ...]) -> list[Explanation]:
+    """Replay a file, and explain the candle that holds a time, for each strategy of its symbol.
+
+    The whole of it is replayed, because what became of a position comes after its candle.
+
+    Raises:
+        Failed: The file has no such candle.
+    """
+    system = configured((symbol,), settings)
+    candles = recorded(system, (symbol,), (file,))
+    timeframe = system.symbols[symbol].timeframe
+    one = candles[symbol]
+    place = int(one.open_ms.searchsorted(at_ms, side="right")) - 1
+    if place < 0 or not holds(int(one.open_ms[place]), timeframe, at_ms):
+        is_open = system.symbols[symbol].session.may_be_open(at_ms)
+        span = f"{format_minute(int(one.open_ms[0]))} to {format_minute(one.last_open_ms)} UTC" if len(one) else "none"
+        why = "" if is_open else f"; the market was closed, it is open {system.symbols[symbol].session.hours}"
+        raise Failed(
+            ExitCode.NO, f"no candle of {symbol} at {format_minute(at_ms)} UTC in {file}, which has {span}{why}"
+        )
+    with telling_bad_candles({symbol: file}):
+        result = replay(system, candles)
+    open_ms = int(one.open_ms[place])
+    rulings = {row.strategy: _ruling(row) for row in result.decisions if row.open_ms == open_ms}
+    decided = [order for order in result.orders if order.leg not in PROTECTIVE_LEGS]
+    decided_ms = open_ms + timeframe_ms(timeframe)
+    entry = _entry(result, symbol, place)
+    found = []
+    for terms in terms_of(symbol, system):
+        ruling, name = rulings.get(terms.strategy_name), terms.strategy_name
+        known = Recorded(
+            symbol,
+            timeframe,
+            of_strategy(entry, name, ruling, has_signals=bool(rulings), strategies=system.symbols[symbol].books),
+            one[: place + 1],
+            ruling,
+            [order.client_order_id for order in decided if (order.decided_ms, order.strategy) == (decided_ms, name)],
+            [_fate(order) for order in decided],
+            result.fills,
+        )
+        found.append(explain(known, terms))
+    return found
+
+
+def _entry(result: Replay, symbol: str, place: int) -> Entry:
+    journal, timeframe = result.journals[symbol], result.timeframes[symbol]
+    open_ms, values = int(journal.open_ms[place]), result.candles[symbol].values[place].tolist()
+    return Entry(
+        open_ms,
+        journal.decisions[place],
+        str(journal.regimes[place]),
+        correlation_id(symbol, timeframe, open_ms),
+        tuple(values),
+        values[CLOSE],
+        open_ms + timeframe_ms(timeframe),
+        timeframe=timeframe,
+    )
+
+
+def _ruling(row: Decision) -> Ruling:
+    checks = tuple(Check(one["rule"], one["is_met"], one["reason"]) for one in row.checks)
+    return Ruling(row.outcome, row.rule, row.reason, checks)
+
+
+def _fate(order: Order) -> OrderFate:
+    request = OrderRequest(
+        order.client_order_id,
+        order.symbol,
+        order.strategy,
+        order.leg,
+        order.side,
+        order.units,
+        order.price,
+        order.decided_ms,
+        order.stop_loss,
+        order.take_profit,
+    )
+    return OrderFate(request, order.state, order.filled_units)

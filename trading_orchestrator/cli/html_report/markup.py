@@ -1,0 +1,149 @@
+"""Metrics and tables as HTML; every text is escaped on its way."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from html import escape as text
+from typing import Any
+
+from trading.backtest.report import Report, Statistics
+from trading.formatting import format_money, format_price_cell, format_profit
+from trading_orchestrator.cli.html_report import metrics as names
+from trading_orchestrator.cli.html_report.formatting import duration, percent, ratio
+
+__all__ = ["caveat", "headlines", "metrics", "sentences", "tables", "text"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """One column; rows are sorted by `value`, and shown as `shown` says."""
+
+    title: str
+    value: Callable[[Any], Any]
+    shown: Callable[[Any], str] = str
+    is_toned: bool = False
+
+
+def headlines(report: Report) -> str:
+    """Return the tiles at the top."""
+    return "".join(
+        f'<div class="tile"><span>{text(one.name)}</span>'
+        f'<strong class="{_tone(one.tone)}">{text(one.text)}</strong></div>'
+        for one in names.headlines_of(report)
+    )
+
+
+def caveat(statistics: Statistics) -> str:
+    """Return a paragraph where annualised values say little, else nothing."""
+    found = names.caveat(statistics)
+    return "" if found is None else f'<p class="note">{text(found)}.</p>'
+
+
+def metrics(report: Report) -> str:
+    """Return all metrics, a list for each section."""
+    return "".join(
+        f'<section class="card"><h3>{text(section.title)}</h3>'
+        f"<dl>{''.join(map(_metric, section.metrics))}</dl></section>"
+        for section in names.sections_of(report)
+    )
+
+
+def tables(report: Report) -> str:
+    """Return all tables; those of one row that would only repeat the metrics too, because they name it."""
+    parts = [
+        _table("By symbol", _group_columns("Symbol"), report.by_symbol, width="wide"),
+        _table("By strategy", _group_columns("Strategy"), report.by_strategy, width="wide"),
+        _table("By exit reason", _group_columns("Exit reason", shown=_spaced), report.by_exit_reason, width="wide"),
+        _table("By side", _group_columns("Side"), report.by_side, width="wide"),
+        _table("By month", _MONTH, report.months),
+        _table("Market change", _MARKET, report.market),
+        _table("Refused signals", _REFUSAL, report.refusals, note=_signals(report)),
+    ]
+    return "".join(parts)
+
+
+def sentences(lines: Iterable[str]) -> str:
+    """Return a list."""
+    return f"<ul>{''.join(f'<li>{text(line)}</li>' for line in lines)}</ul>"
+
+
+def _signals(report: Report) -> str:
+    return f"{report.signals:,} signals: {report.accepted:,} accepted, {report.refused:,} refused."
+
+
+def _metric(one: names.Metric) -> str:
+    kind = ' class="part"' if one.is_part else ""
+    return f'<div{kind}><dt>{text(one.name)}</dt><dd class="{_tone(one.tone)}">{text(one.text)}</dd></div>'
+
+
+def _table(title: str, columns: Sequence[_Column], rows: Sequence[Any], *, note: str = "", width: str = "") -> str:
+    head = "".join(f'<th scope="col"><button type="button">{text(column.title)}</button></th>' for column in columns)
+    body = "".join(f"<tr>{''.join(_cell(column, row) for column in columns)}</tr>" for row in rows)
+    if not rows:
+        body = f'<tr><td colspan="{len(columns)}">none</td></tr>'
+    told = f"<p>{text(note)}</p>" if note else ""
+    return (
+        f'<section class="card {width}"><h3>{text(title)}</h3>{told}<div class="scroll"><table class="sortable">'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></section>"
+    )
+
+
+def _cell(column: _Column, row: Any) -> str:
+    value = column.value(row)
+    tone = _tone(value) if column.is_toned and value is not None else ""
+    return (
+        f'<td data-value="{text(str("" if value is None else value))}" class="{tone}">{text(column.shown(value))}</td>'
+    )
+
+
+def _tone(value: float) -> str:
+    return "good" if value > 0 else "bad" if value < 0 else ""
+
+
+def _count(value: int) -> str:
+    return f"{value:,}"
+
+
+def _signed_percent(value: float | None) -> str:
+    return percent(value, signed=True)
+
+
+def _spaced(rule: str) -> str:
+    """Return the id of an exit rule as words."""
+    return rule.replace("_", " ")
+
+
+def _group_columns(title: str, *, shown: Callable[[str], str] = str) -> Sequence[_Column]:
+    return (
+        _Column(title, lambda group: shown(group.name)),
+        _Column("Trades", lambda group: group.trades, _count),
+        _Column("Won", lambda group: group.wins, _count),
+        _Column("Win rate", lambda group: group.win_rate, percent),
+        _Column("Profit", lambda group: group.profit, format_profit, is_toned=True),
+        _Column("Expectancy", lambda group: group.expectancy, format_profit, is_toned=True),
+        _Column("Profit factor", lambda group: group.profit_factor, ratio),
+        _Column("Best", lambda group: group.best, format_profit),
+        _Column("Worst", lambda group: group.worst, format_profit),
+        _Column("Fees", lambda group: group.fees, format_money),
+        _Column("Avg. duration", lambda group: group.average_duration_s, duration),
+    )
+
+
+_MONTH = (
+    _Column("Month", lambda month: month.month),
+    _Column("Change", lambda month: month.change, _signed_percent, is_toned=True),
+    _Column("Realised", lambda month: month.profit, format_profit, is_toned=True),
+    _Column("Trades", lambda month: month.trades, _count),
+    _Column("Won", lambda month: month.wins, _count),
+    _Column("Deepest drawdown", lambda month: month.deepest, percent),
+)
+_MARKET = (
+    _Column("Symbol", lambda row: row.symbol),
+    _Column("First close", lambda row: row.first_close, format_price_cell),
+    _Column("Last close", lambda row: row.last_close, format_price_cell),
+    _Column("Change", lambda row: row.change, _signed_percent, is_toned=True),
+)
+_REFUSAL = (
+    _Column("Rule", lambda row: row.rule),
+    _Column("Symbol", lambda row: row.symbol),
+    _Column("Signals", lambda row: row.signals, _count),
+)

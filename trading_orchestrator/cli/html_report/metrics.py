@@ -1,0 +1,156 @@
+"""The metrics of a replay under the names that people know, in the order in which they are read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trading.backtest.report import Report, Statistics
+from trading.formatting import NONE, format_minute, format_money, format_profit
+from trading_orchestrator.cli.html_report.formatting import duration, percent, ratio
+
+FEW_RETURNS = 20
+"""Daily returns below which annualised figures say little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric.
+
+    Attributes:
+        name: As printed.
+        text: Its value as printed.
+        tone: Above zero when it is good news, below when it is bad, 0 when it is neither.
+        is_part: It belongs to the metric above it.
+    """
+
+    name: str
+    text: str
+    tone: float = 0.0
+    is_part: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Metrics that are read together."""
+
+    title: str
+    metrics: Sequence[Metric]
+
+
+def sections_of(report: Report) -> list[Section]:
+    """Return all metrics."""
+    statistics = report.statistics
+    return [
+        Section("Return", _returns(statistics, report)),
+        Section("Risk", _risk(statistics)),
+        Section("Trades", _trades(statistics)),
+        Section("Each trade", _each_trade(statistics)),
+    ]
+
+
+def headlines_of(report: Report) -> list[Metric]:
+    """Return the few metrics that are looked at first."""
+    one = report.statistics
+    return [
+        Metric("Total return", percent(one.total_return, signed=True), one.total_return),
+        Metric("Net profit", format_profit(one.net_profit), one.net_profit),
+        Metric("Max drawdown", percent(one.drawdown.fraction), one.drawdown.fraction),
+        Metric("Sharpe", ratio(one.daily_sharpe), one.daily_sharpe or 0.0),
+        Metric("Profit factor", ratio(one.profit_factor), (one.profit_factor or 1.0) - 1),
+        Metric("Win rate", percent(one.win_rate)),
+        Metric("Trades", f"{one.trade_count:,}"),
+        Metric("Exposure", percent(one.exposure)),
+    ]
+
+
+def annualised_by(statistics: Statistics) -> str:
+    """Return the factor of all annualised values."""
+    return f"{statistics.periods_per_year:g} a year"
+
+
+def caveat(statistics: Statistics) -> str | None:
+    """Return what to think of annualised values that rest on few days, or on an account with nothing in it."""
+    if statistics.lost_ms is not None:
+        return f"nothing was left of the account at {format_minute(statistics.lost_ms)}, so there are no annual figures"
+    if statistics.return_count >= FEW_RETURNS:
+        return None
+    return (
+        f"{statistics.return_count} daily returns are few: annualised return, CAGR, volatility, Sharpe, Sortino and "
+        "Calmar say little"
+    )
+
+
+def _returns(one: Statistics, report: Report) -> list[Metric]:
+    market = report.market[-1].change
+    return [
+        Metric("Starting balance", format_money(one.starting_balance)),
+        Metric("Final equity", format_money(one.final_equity)),
+        Metric("Highest equity", format_money(one.highest_equity)),
+        Metric("Total return", percent(one.total_return, signed=True), one.total_return),
+        Metric("Return (ann.)", percent(one.annual_return, signed=True), one.annual_return or 0.0),
+        Metric("CAGR", percent(one.cagr, signed=True), one.cagr or 0.0),
+        Metric("Market change", percent(market, signed=True), market),
+        Metric("Fees", format_money(one.fees)),
+    ]
+
+
+def _risk(one: Statistics) -> list[Metric]:
+    fall = one.drawdown
+    return [
+        Metric("Sharpe", ratio(one.daily_sharpe), one.daily_sharpe or 0.0),
+        Metric("compounded", ratio(one.sharpe), one.sharpe or 0.0, is_part=True),
+        Metric("Volatility (ann.)", percent(one.daily_volatility)),
+        Metric("compounded", percent(one.volatility), is_part=True),
+        Metric("Sortino", ratio(one.sortino), one.sortino or 0.0),
+        Metric("Calmar", ratio(one.calmar), one.calmar or 0.0),
+        Metric("Annualised by", annualised_by(one)),
+        Metric("Daily returns", f"{one.return_count:,}"),
+        Metric("Max drawdown", percent(fall.fraction), fall.fraction),
+        Metric("amount", format_money(fall.amount), fall.amount, is_part=True),
+        Metric("from peak", format_minute(fall.peak_ms), is_part=True),
+        Metric("lowest at", format_minute(fall.trough_ms), is_part=True),
+        Metric(
+            "  recovered",
+            "not yet" if fall.peak_ms is not None and fall.recovered_ms is None else format_minute(fall.recovered_ms),
+        ),
+        Metric("duration", duration(fall.duration_s), is_part=True),
+        Metric("Longest drawdown", duration(fall.longest_s)),
+    ]
+
+
+def _trades(one: Statistics) -> list[Metric]:
+    return [
+        Metric("Closed trades", f"{one.trade_count:,}"),
+        Metric("Open at the end", f"{one.open_count:,}"),
+        Metric("Won / lost", f"{one.win_count:,} / {one.loss_count:,}"),
+        Metric("Win rate", percent(one.win_rate)),
+        Metric("Net profit", format_profit(one.net_profit), one.net_profit),
+        Metric("Gross profit", format_money(one.gross_profit)),
+        Metric("Gross loss", format_money(-one.gross_loss)),
+        Metric("Profit factor", ratio(one.profit_factor), (one.profit_factor or 1.0) - 1),
+        Metric("of returns", ratio(one.return_profit_factor), is_part=True),
+        Metric("SQN", ratio(one.sqn), one.sqn or 0.0),
+        Metric("Wins in a row", f"{one.consecutive_wins:,}"),
+        Metric("Losses in a row", f"{one.consecutive_losses:,}"),
+        Metric("Exposure", percent(one.exposure)),
+    ]
+
+
+def _each_trade(one: Statistics) -> list[Metric]:
+    return [
+        Metric("Expectancy", format_profit(one.expectancy), one.expectancy or 0.0),
+        Metric("of returns", _fine(one.expectancy_return), one.expectancy_return or 0.0, is_part=True),
+        Metric("Avg. trade", _fine(one.average_trade_return), one.average_trade_return or 0.0),
+        Metric("Avg. win", format_profit(one.average_win)),
+        Metric("Avg. loss", format_profit(one.average_loss)),
+        Metric("Best trade", format_profit(one.best_trade)),
+        Metric("return", percent(one.best_trade_return, signed=True), is_part=True),
+        Metric("Worst trade", format_profit(one.worst_trade)),
+        Metric("return", percent(one.worst_trade_return, signed=True), is_part=True),
+        Metric("Avg. duration", duration(one.average_duration_s)),
+        Metric("Longest", duration(one.longest_duration_s)),
+    ]
+
+
+def _fine(fraction: float | None) -> str:
+    """Return a small fraction as percent with more digits."""
+    return NONE if fraction is None else f"{fraction * 100:+.4f} %"

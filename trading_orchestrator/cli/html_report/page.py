@@ -1,0 +1,141 @@
+"""The page: everything that it needs is inside, and it may load nothing.
+
+What was configured reaches it as escaped text or as JSON, never as markup. Its policy allows the two scripts by their
+hash, so that nothing else would run even if it got in.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.resources import files
+from string import Template
+from typing import Any
+
+import numpy as np
+
+from trading.backtest import Replay, Trade
+from trading.backtest.report import Report
+from trading.backtest.report.downsampling import thinned
+from trading.backtest.report.drawdown import depths
+from trading.backtest.report.statistics import trade_return, with_start
+from trading.formatting import format_minute
+from trading.orders.orders import Side
+from trading_orchestrator.cli.html_report import markup
+from trading_orchestrator.cli.html_report.candle_encoding import pack
+
+MOST_BARS = 600_000
+"""Bars that one page holds, of all symbols: some 6 bytes each. More candles are joined."""
+
+MOST_TRADES = 20_000
+"""Trades that one page lists and draws: the last ones."""
+
+_CURVE_PARTS = 1_000
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """How a page came to be.
+
+    Attributes:
+        made_at: Aware instant.
+        command: As typed.
+        settings: The configuration that was in force, as text.
+        fills: Sentences on how orders were filled.
+        versions: By name, of what computed and drew it.
+    """
+
+    made_at: datetime
+    command: str
+    settings: str
+    fills: Sequence[str]
+    versions: Mapping[str, str]
+
+
+def page_of(result: Replay, report: Report, making: Making) -> str:
+    """Return the HTML of a report."""
+    here = files("trading_orchestrator.cli.html_report")
+    library = files("litecharts").joinpath("js/lightweight-charts.js").read_text(encoding="utf-8")
+    script = here.joinpath("page.js").read_text(encoding="utf-8")
+    title = f"Replay of {', '.join(result.candles)}"
+    return Template(here.joinpath("page.html").read_text(encoding="utf-8")).substitute(
+        title=markup.text(title),
+        policy=f"{_POLICY}; script-src {_hash(library)} {_hash(script)}",
+        style=here.joinpath("page.css").read_text(encoding="utf-8"),
+        span=markup.text(_span(result)),
+        caveat=markup.caveat(report.statistics),
+        headlines=markup.headlines(report),
+        metrics=markup.metrics(report),
+        tables=markup.tables(report),
+        fills=markup.sentences(making.fills),
+        command=markup.text(making.command),
+        settings=markup.text(making.settings),
+        made_at=markup.text(f"{making.made_at:%Y-%m-%d %H:%M %Z}"),
+        versions=markup.text(", ".join(f"{name} {version}" for name, version in making.versions.items())),
+        content=_json(_content(result)),
+        library=library,
+        script=script,
+    )
+
+
+def _span(result: Replay) -> str:
+    spans = [
+        f"{symbol} {result.timeframes[symbol]}: {len(candles):,} candles, {format_minute(int(candles.open_ms[0]))} to "
+        f"{format_minute(candles.last_open_ms)} UTC"
+        for symbol, candles in result.candles.items()
+    ]
+    return f"account {result.account} · " + " · ".join(spans)
+
+
+def _content(result: Replay) -> dict[str, Any]:
+    """Return what the script draws."""
+    symbols = list(result.candles)
+    start_ms = min(int(candles.open_ms[0]) for candles in result.candles.values())
+    at_ms, worth = with_start(result.equity, start_ms, result.starting_balance)
+    places = thinned(worth, parts=_CURVE_PARTS)
+    return {
+        "startingBalance": result.starting_balance,
+        "equity": {
+            "time": (at_ms[places] // 1000).tolist(),
+            "equity": np.round(worth[places], 2).tolist(),
+            "drawdown": np.round(depths(worth)[places], 6).tolist(),
+        },
+        "symbols": [
+            pack(symbol, result.timeframes[symbol], candles, most=MOST_BARS // len(symbols))
+            for symbol, candles in result.candles.items()
+        ],
+        "trades": [_row(trade, symbols) for trade in result.trades[-MOST_TRADES:]],
+        "leftOut": max(len(result.trades) - MOST_TRADES, 0),
+    }
+
+
+def _row(trade: Trade, symbols: Sequence[str]) -> list[Any]:
+    """Return a trade in the order that `page.js` reads."""
+    return [
+        symbols.index(trade.symbol),
+        trade.strategy,
+        trade.side is Side.BUY,
+        trade.units,
+        trade.entry_ms // 1000,
+        trade.entry_price,
+        None if trade.exit_ms is None else trade.exit_ms // 1000,
+        trade.exit_price,
+        round(trade.profit, 4),
+        trade_return(trade),
+        trade.exit_reason,
+        trade.stop_loss,
+        trade.take_profit,
+    ]
+
+
+def _json(content: Any) -> str:
+    """Return JSON that cannot end the script element it stands in."""
+    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _hash(script: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode('ascii')}'"

@@ -1,0 +1,1 @@
+"""Commands that show state: status, books, decisions, events."""

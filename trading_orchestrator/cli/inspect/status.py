@@ -1,0 +1,160 @@
+"""`trading status`: how each symbol stands."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from adapters.wiring.symbol_status import LEFT_OPEN, SymbolStatus, read_status, unconfigured
+from configs.settings import resolve_redis_url
+from trading.errors import Transient
+from trading.formatting import format_minute, format_price_cell
+from trading_orchestrator.cli.context import Access
+from trading_orchestrator.cli.output import MIDDLE, WIDE, Column, make_console, print_json, table
+from trading_orchestrator.launcher.console import profit
+from trading_orchestrator.launcher.launcher import shown_address
+from trading_orchestrator.launcher.status_table import STYLES, uptime
+
+WATCH_PAUSE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How the account and its symbols stand.
+
+    Attributes:
+        balance: Starting balance plus realised profit, in quote currency.
+        unconfigured: What is open of symbols that are not configured any more, by symbol.
+    """
+
+    account: str
+    balance: float
+    redis: str
+    symbols: Sequence[SymbolStatus]
+    unconfigured: Mapping[str, str] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {
+            "account": self.account,
+            "balance": self.balance,
+            "symbols": [symbol.as_dict() for symbol in self.symbols],
+            "unconfigured": dict(self.unconfigured),
+        }
+
+
+@click.command()
+@click.argument("symbols", nargs=-1, metavar="[SYMBOL]...")
+@click.option("--watch", is_flag=True, help="Draw it anew each second, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def status(symbols: tuple[str, ...], watch: bool, as_json: bool) -> None:
+    """Show how symbols stand: all, or those named."""
+    if watch and as_json:
+        raise click.UsageError("--watch draws for people; leave out --json, or ask again and again without --watch")
+    with Access() as access:
+        names = [access.known(symbol) for symbol in symbols]
+        standing = _read(access, names)
+        if as_json:
+            print_json(standing.as_dict())
+        elif watch:
+            _watch(access, names, standing)
+        else:
+            console = make_console()
+            console.tell(view(standing, width=console.width))
+
+
+def view(standing: Standing, *, width: int, trouble: str = "") -> RenderableType:
+    """Draw the account, the symbols, and what was last decided for each."""
+    total = sum(row.realised + row.unrealised for row in standing.symbols)
+    head = Text.assemble(
+        (standing.account, "bold"),
+        "  balance ",
+        (f"{standing.balance:,.2f}", "bold"),
+        "  P&L ",
+        profit(total),
+        (f"  Redis {standing.redis}", "dim"),
+    )
+    parts: list[RenderableType] = [head]
+    if trouble:
+        parts.append(Text(f"not up to date: {trouble}", style="bold red"))
+    for columns in (COLUMNS, LAST):
+        parts += [Text(), table(columns, standing.symbols, width=width)]
+    for symbol, what in standing.unconfigured.items():
+        parts.append(Text.assemble((f"\n{symbol}: {what}", "bold red"), f"; {LEFT_OPEN}"))
+    return Group(*parts)
+
+
+def _read(access: Access, names: Sequence[str]) -> Standing:
+    """Read how the named symbols stand, all of them without a name."""
+    rows = read_status(access.redis, access.ledger, access.system, access.settings.namespace)
+    return Standing(
+        access.system.account.name,
+        access.ledger.balance(),
+        shown_address(resolve_redis_url(access.settings)),
+        [row for row in rows if not names or row.symbol in names],
+        unconfigured(access.ledger, access.system),
+    )
+
+
+def _watch(access: Access, names: Sequence[str], standing: Standing) -> None:
+    console = make_console()
+    trouble = ""
+    try:
+        with Live(console=console, auto_refresh=False) as live:
+            while True:
+                live.update(view(standing, width=console.width, trouble=trouble), refresh=True)
+                time.sleep(WATCH_PAUSE_S)
+                access.look_again()
+                try:
+                    standing, trouble = _read(access, names), ""
+                except Transient as error:
+                    trouble = str(error)
+    except KeyboardInterrupt:
+        return
+
+
+def _state(row: SymbolStatus) -> Text:
+    return Text(row.state, style=STYLES.get(row.state, "bold red"))
+
+
+def _position(row: SymbolStatus) -> str:
+    return f"{row.units:+g} @ {format_price_cell(row.average_price)}" if row.units else "flat"
+
+
+def _age(row: SymbolStatus) -> str:
+    return "never" if row.progress_age_s is None else f"{uptime(row.progress_age_s)} ago"
+
+
+def _last(row: SymbolStatus) -> Text:
+    if row.halted:
+        return Text(row.halted, style="bold red")
+    if row.error:
+        return Text(row.error, style="red")
+    if row.said_ms is None:
+        return Text(row.decision or "nothing yet")
+    return Text.assemble((f"{format_minute(row.said_ms)}  ", "dim"), row.said)
+
+
+COLUMNS = (
+    Column("symbol", lambda row: row.symbol, style="bold"),
+    Column("state", _state),
+    Column("fetched", _age, least_width=MIDDLE),
+    Column("candle (UTC)", lambda row: format_minute(row.candle_ms)),
+    Column("close", lambda row: format_price_cell(row.close), is_number=True),
+    Column("position", _position, is_number=True),
+    Column("P&L", lambda row: profit(row.realised + row.unrealised), is_number=True),
+    Column("realised", lambda row: profit(row.realised), least_width=WIDE, is_number=True),
+    Column("unrealised", lambda row: profit(row.unrealised), least_width=WIDE, is_number=True),
+    Column("orders", lambda row: str(row.orders_filled), least_width=MIDDLE, is_number=True),
+    Column("regime", lambda row: row.regime or "-", least_width=MIDDLE),
+    Column("strategy", lambda row: row.strategy, least_width=WIDE),
+)
+LAST = (
+    Column("symbol", lambda row: row.symbol, style="bold"),
+    Column("last decision with something to say (candle, UTC)", _last, is_prose=True),
+)

@@ -1,0 +1,178 @@
+"""`trading pause`, `resume`, `start`, `stop` and `restart`: control tasks, and the answers to them."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from celery.exceptions import TaskRevokedError
+from celery.exceptions import TimeoutError as NoAnswer
+from celery.result import AsyncResult
+from kombu.exceptions import OperationalError
+
+from adapters.redis.client import talking_to_redis
+from tasks import app
+from trading.errors import Transient
+from trading_orchestrator.cli.context import Access
+from trading_orchestrator.cli.exit_codes import ExitCode, Failed
+from trading_orchestrator.cli.numbers import Finite
+from trading_orchestrator.cli.output import print_json
+
+PING_S = 1.0
+MOST_S = 86_400.0
+"""Nobody waits for longer than a day."""
+
+Answer = Any
+"""What a task answered: a dictionary, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One control task to send.
+
+    Attributes:
+        about: Whom it concerns, for messages.
+    """
+
+    about: str
+    task: str
+    kwargs: dict[str, Any]
+
+
+TIMEOUT = click.option(
+    "--timeout",
+    "timeout_s",
+    type=Finite(min=0.1, max=MOST_S),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait; after that the request has expired, too.",
+)
+
+
+def _verb(name: str, summary: str, details: str, *, task_for_all: str | None = None) -> click.Command:
+    @click.command(name, help=f"{summary}\n\n{details}")
+    @click.argument("symbols", nargs=-1, metavar="SYMBOL...")
+    @click.option("--all", "is_all", is_flag=True, help="All symbols.")
+    @click.option("--reason", default="asked for on the command line", show_default=True, help="Why, for the record.")
+    @TIMEOUT
+    @click.option("--json", "as_json", is_flag=True, help="Print a JSON array with an object for each symbol.")
+    def verb(symbols: tuple[str, ...], is_all: bool, reason: str, timeout_s: float, as_json: bool) -> None:
+        if is_all == bool(symbols):
+            raise click.UsageError("name one or more symbols, or give --all alone")
+        with Access() as access:
+            names = list(access.system.symbols) if is_all else [access.known(symbol) for symbol in symbols]
+            need_redis(access)
+        requests = [Request(one, f"tasks.{name}_symbol", {"symbol": one, "reason": reason}) for one in names]
+        if is_all and task_for_all:
+            requests = [Request("all symbols", task_for_all, {"reason": reason})]
+        _print(ask(requests, timeout_s=timeout_s), as_json=as_json)
+
+    return verb
+
+
+pause = _verb(
+    "pause",
+    "Open no new positions on symbols.",
+    "What is open stays protected, and exits go on. --all: every symbol that runs.",
+    task_for_all="tasks.pause_all",
+)
+resume = _verb(
+    "resume",
+    "Let paused symbols open positions again.",
+    "--all: every symbol that is paused; one that was stopped stays so.",
+    task_for_all="tasks.resume_all",
+)
+start = _verb("start", "Let stopped symbols run again.", "They go on from the candle after the last one decided.")
+stop = _verb(
+    "stop", "Do nothing more for symbols.", "Only the orders that rest at the venue still protect what is open."
+)
+restart = _verb(
+    "restart",
+    "Build the services of symbols anew.",
+    "It happens at their next tick, and lets them run, paused ones too.",
+)
+
+
+def need_redis(access: Access) -> None:
+    """Find out at once when Redis is not there, where Celery would try for a while.
+
+    Raises:
+        Transient: It does not answer.
+    """
+    with talking_to_redis():
+        access.redis.ping()
+
+
+def ask(requests: Sequence[Request], *, timeout_s: float) -> list[Answer]:
+    """Send the requests together, and return what was answered to them.
+
+    Raises:
+        Failed: A worker refused, or none answered in time.
+        Transient: Redis did not answer, or the worker could not reach the ledger.
+    """
+    deadline_s = time.monotonic() + timeout_s
+    answers: list[Answer] = []
+    with _talking_to_broker():
+        sent = [(request, _send(request, timeout_s)) for request in requests]
+        for request, result in sent:
+            answer = _answer(request, result, deadline_s)
+            answers += answer if isinstance(answer, list) else [answer]
+    return answers
+
+
+def _send(request: Request, life_s: float) -> AsyncResult:
+    return app.send_task(request.task, kwargs=request.kwargs, expires=life_s, retry=False)
+
+
+def _answer(request: Request, result: AsyncResult, deadline_s: float) -> Any:
+    try:
+        answer = result.get(timeout=max(0.01, deadline_s - time.monotonic()), propagate=False)
+    except NoAnswer:
+        raise Failed(ExitCode.UNANSWERED, _unanswered(request)) from None
+    if isinstance(answer, TaskRevokedError):
+        raise Failed(ExitCode.UNANSWERED, _unanswered(request))
+    if isinstance(answer, Transient):
+        raise answer
+    if isinstance(answer, BaseException):
+        raise Failed(ExitCode.NO, f"{request.task} for {request.about} was refused: {answer}")
+    return answer
+
+
+def _unanswered(request: Request) -> str:
+    """Say who there is that might have answered."""
+    workers = sorted(name for reply in app.control.ping(timeout=PING_S) for name in reply)
+    if workers:
+        return (
+            f"no answer to {request.task} for {request.about} in time, though workers run: {', '.join(workers)}\n"
+            "they are busy or stuck: look at celery -A tasks trading status, then ask again with a longer --timeout"
+        )
+    return (
+        f"no worker runs, so nobody took {request.task} for {request.about}; the request has expired and nothing was "
+        "changed\nstart the system (celery -A tasks trading up) or a worker, then ask again"
+    )
+
+
+@contextmanager
+def _talking_to_broker() -> Iterator[None]:
+    """Turn what Celery raises when Redis goes away into `Transient`."""
+    try:
+        with talking_to_redis():
+            yield
+    except OperationalError as error:
+        raise Transient("redis", str(error)) from error
+
+
+def _print(answers: Sequence[Answer], *, as_json: bool) -> None:
+    if as_json:
+        print_json(answers)
+        return
+    for answer in answers:
+        before, now = answer["before"], answer["now"]
+        click.echo(
+            f"{answer['symbol']}: {now}, as before" if before == now else f"{answer['symbol']}: {before} -> {now}"
+        )
+    if not answers:
+        click.echo("there was nothing to change")

@@ -1,0 +1,44 @@
+"""`trading doctor`: is everything there that the system stands on."""
+
+from dataclasses import asdict
+
+import click
+from rich.text import Text
+
+from configs.settings import load_settings
+from trading_orchestrator.cli.exit_codes import ExitCode
+from trading_orchestrator.cli.output import Column, make_console, print_json, table
+from trading_orchestrator.launcher.doctor import examine
+from worker.checks.check import Check, Health, is_fit
+
+STYLES = {Health.OK: "green", Health.WARN: "yellow", Health.FAIL: "bold red"}
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_context
+def doctor(ctx: click.Context, as_json: bool) -> None:
+    """Check what the system stands on.
+
+    Configuration, Redis, ledger, paper books, clocks and disks: what was found, and what to do about it. Exit code 1
+    when a check failed.
+    """
+    checks = examine(load_settings())
+    is_well = is_fit(checks)
+    if as_json:
+        print_json({"ok": is_well, "checks": [asdict(check) for check in checks]})
+    else:
+        console = make_console()
+        console.tell(table(COLUMNS, checks, width=console.width))
+    ctx.exit(ExitCode.OK if is_well else ExitCode.NO)
+
+
+def _found(check: Check) -> Text:
+    return Text.assemble(check.found, *([("\n" + check.remedy, "yellow")] if check.remedy else []))
+
+
+COLUMNS = (
+    Column("check", lambda check: check.name, style="bold"),
+    Column("", lambda check: Text(check.health.value, style=STYLES[check.health])),
+    Column("found, and what to do", _found, is_prose=True),
+)

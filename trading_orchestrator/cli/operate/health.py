@@ -1,0 +1,95 @@
+"""`trading health`: what is sick, what was done about it, and `trading clear-quarantine`."""
+
+import click
+from rich.console import Group
+from rich.text import Text
+
+from tasks.orchestrators.factory import of_the_cluster
+from trading.orchestration.multi_symbol_orchestrator import SystemHealth
+from trading.orchestration.symbol_orchestrator import SymbolHealth
+from trading_orchestrator.cli.context import Access
+from trading_orchestrator.cli.exit_codes import ExitCode, Failed
+from trading_orchestrator.cli.operate.control import TIMEOUT, Request, ask, need_redis
+from trading_orchestrator.cli.output import MIDDLE, Column, make_console, print_json, table
+from trading_orchestrator.launcher.status_table import STYLES, uptime
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@click.command()
+@JSON
+def health(as_json: bool) -> None:
+    """Show how each symbol is, what is wrong with it, and what was done about it.
+
+    Read from Redis and the ledger, so it works while no worker does. Exit code 1 when a symbol is not well.
+    """
+    with Access() as access:
+        found = of_the_cluster(access.settings).check_health()
+    if as_json:
+        print_json(found)
+    else:
+        _show(found)
+    if not found["is_healthy"]:
+        raise click.exceptions.Exit(ExitCode.NO)
+
+
+@click.command("clear-quarantine")
+@click.argument("symbol")
+@click.option("--reason", required=True, help="What was found and done, for the record.")
+@TIMEOUT
+@JSON
+def clear_quarantine(symbol: str, reason: str, timeout_s: float, as_json: bool) -> None:
+    """Let a symbol work again that was set aside.
+
+    It begins anew, is compared with its venue, and catches up. Exit code 1 when it was not set aside.
+    """
+    if not reason.strip():
+        raise click.UsageError("--reason is empty: say what was found and done")
+    with Access() as access:
+        access.known(symbol)
+        need_redis(access)
+    request = Request(symbol, "tasks.clear_quarantine", {"symbol": symbol, "reason": reason})
+    (answer,) = ask([request], timeout_s=timeout_s)
+    if not answer["was_quarantined"]:
+        raise Failed(ExitCode.NO, f"{symbol} is not set aside, it is {answer['state']}")
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo(f"{symbol}: quarantine cleared, {answer['state']}")
+
+
+def _show(found: SystemHealth) -> None:
+    console = make_console()
+    is_well = found["is_healthy"]
+    head = Text.assemble(
+        (
+            f"{found['healthy_symbols']} of {found['total_symbols']} symbols are well",
+            "green" if is_well else "bold red",
+        ),
+        ("" if found["redis_connected"] else "   Redis does not answer", "bold red"),
+    )
+    console.tell(Group(head, Text(), table(COLUMNS, found["symbols"].values(), width=console.width)))
+
+
+def _state(row: SymbolHealth) -> Text:
+    return Text(row["state"], style=STYLES.get(row["state"], "bold red"))
+
+
+def _wrong(row: SymbolHealth) -> Text:
+    if not row["sicknesses"]:
+        return Text(row["reason"] if not row["is_healthy"] else "-", style="" if row["is_healthy"] else "red")
+    lines = [
+        Text.assemble((sickness["kind"], "bold red"), f" {sickness['service']}".rstrip(), f": {sickness['reason']}")
+        for sickness in row["sicknesses"]
+    ]
+    return Text("\n").join(lines)
+
+
+COLUMNS = (
+    Column("symbol", lambda row: row["symbol"], style="bold"),
+    Column("state", _state),
+    Column("for", lambda row: uptime(row["uptime"]) if row["uptime"] else "-"),
+    Column("services", lambda row: f"{row['healthy_services']}/{row['total_services']}", is_number=True),
+    Column("wanted", lambda row: row["desired"], least_width=MIDDLE),
+    Column("what is wrong", _wrong, is_prose=True),
+)

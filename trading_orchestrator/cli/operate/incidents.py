@@ -1,0 +1,143 @@
+"""`trading incidents` and `resolve`: what a person must hear of, and what they say to it."""
+
+import getpass
+from collections.abc import Sequence
+from typing import Any
+
+import click
+from rich.text import Text
+
+from tasks.engine.stages import RESOLVE
+from trading.formatting import format_second
+from trading.incidents.incident import IncidentKind
+from trading_orchestrator.cli.context import Access
+from trading_orchestrator.cli.exit_codes import ExitCode, Failed
+from trading_orchestrator.cli.inspect.books import JSON, LIMIT
+from trading_orchestrator.cli.numbers import Finite, Whole
+from trading_orchestrator.cli.operate.control import TIMEOUT, Request, ask, need_redis
+from trading_orchestrator.cli.output import MIDDLE, Column, make_console, print_json, table
+
+Row = dict[str, Any]
+
+
+@click.command()
+@click.argument("symbols", nargs=-1, metavar="[SYMBOL]...")
+@click.option("--all", "is_all", is_flag=True, help="Those that are resolved, too.")
+@LIMIT
+@JSON
+def incidents(symbols: tuple[str, ...], is_all: bool, limit: int, as_json: bool) -> None:
+    """Show what a person must look at, the newest last.
+
+    Of all symbols, or of those named. One that halts keeps its symbol from sending orders until it is resolved.
+    """
+    with Access() as access:
+        chosen: tuple[str | None, ...] = symbols or (None,)
+        rows = [row for one in chosen for row in access.ledger.incidents(one, only_open=not is_all, limit=limit)]
+        for symbol in symbols if not rows else ():
+            access.known(symbol)  # one that is no longer configured may still have a history
+    rows = sorted(rows, key=lambda row: int(row["id"]))[-limit:]
+    if as_json:
+        print_json(rows)
+        return
+    console = make_console()
+    if rows:
+        console.tell(table(COLUMNS, rows, width=console.width))
+    else:
+        whose = f" of {', '.join(symbols)}" if symbols else ""
+        console.tell(Text(f"no {'' if is_all else 'open '}incidents{whose}"))
+
+
+@click.command()
+@click.argument("identity", type=Whole(1), metavar="ID")
+@click.option("--reason", required=True, help="What was found and done, for the record.")
+@click.option("--adopt", is_flag=True, help="Have the ledger take over what the venue holds.")
+@click.option("--strategy", metavar="NAME", help="Whose position it shall be, where more than one could be meant.")
+@click.option(
+    "--price",
+    type=Finite(min=0, min_open=True),
+    metavar="PRICE",
+    help="Book the difference at this price; without it at the venue's average price.",
+)
+@click.option("--by", default=getpass.getuser, show_default="the user of this shell", help="Who asks, for the record.")
+@TIMEOUT
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def resolve(
+    identity: int,
+    reason: str,
+    adopt: bool,
+    strategy: str | None,
+    price: float | None,
+    by: str,
+    timeout_s: float,
+    as_json: bool,
+) -> None:
+    """Close an incident, so that its symbol may send orders again.
+
+    ID is its number in `incidents`. Exit code 1 when no open one has it. With --adopt the position at the venue is
+    written into the ledger as it is, marked as adopted; only for position_mismatch, foreign_fill and unowned_position,
+    and only while the difference is the one that the incident tells.
+    """
+    if not reason.strip():
+        raise click.UsageError("--reason is empty: say what was found and done")
+    if not adopt and (strategy or price):
+        raise click.UsageError("--strategy and --price belong to --adopt")
+    with Access() as access:
+        need_redis(access)
+        incident = access.ledger.incident(identity)
+        if incident is None:
+            raise _no_such(identity)
+        asked = {"identity": identity, "reason": reason, "by": by}
+        if adopt or (incident.kind is IncidentKind.ORDER_LOST and incident.symbol in access.system.symbols):
+            asked["symbol"] = access.known(incident.symbol)  # its own worker asks the venue
+        if adopt:
+            asked |= {"adopt": True, "strategy": strategy, "price": price}
+        (row,) = ask([Request(f"incident {identity}", RESOLVE, asked)], timeout_s=timeout_s)
+        left = access.ledger.incidents(incident.symbol)[::-1]
+    if row is None:
+        raise _no_such(identity)
+    if as_json:
+        print_json(row)
+    else:
+        _tell_resolved(row, left)
+
+
+def _no_such(identity: int) -> Failed:
+    return Failed(ExitCode.NO, f"no open incident has the number {identity}\nsee celery -A tasks trading incidents")
+
+
+def _tell_resolved(row: Row, left: Sequence[Row]) -> None:
+    """Say what was done, and what is still open of the symbol."""
+    for step in row.get("adopted", ()):
+        click.echo(f"adopted for {row['strategy']}: {step}")
+    if row.get("found"):
+        click.echo(row["found"])
+    click.echo(f"incident {row['id']} of {row['symbol']} is resolved: {row['kind']}: {row['reason']}")
+    if others := [number for number in row.get("closed", ()) if number != row["id"]]:
+        click.echo(f"with it: {', '.join(map(str, others))}")
+    for one in left:
+        click.echo(f"still open: incident {one['id']}, {one['kind']}: {one['reason']}")
+
+
+def _said(row: Row) -> Text:
+    if row["resolved_at_ms"] is None:
+        return Text(row["reason"])
+    return Text.assemble(
+        row["reason"], (f"\nresolved {format_second(row['resolved_at_ms'])}: {row['resolution']}", "dim")
+    )
+
+
+def _halts(row: Row) -> Text:
+    if row["resolved_at_ms"] is not None:
+        return Text("resolved", style="dim")
+    return Text("halts", style="bold red") if row["halts"] else Text("open", style="yellow")
+
+
+COLUMNS = (
+    Column("id", lambda row: str(row["id"]), is_number=True, style="bold"),
+    Column("since (UTC)", lambda row: format_second(row["opened_at_ms"])),
+    Column("symbol", lambda row: row["symbol"], style="bold"),
+    Column("state", _halts),
+    Column("kind", lambda row: row["kind"]),
+    Column("key", lambda row: row["key"], least_width=MIDDLE, style="dim"),
+    Column("what was found", _said, is_prose=True),
+)

@@ -1,0 +1,90 @@
+"""What the verbs print: tables for people, JSON for programs."""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+from rich import box
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from trading_orchestrator.launcher.console import PlainConsole
+
+PIPE_COLUMNS = 200
+"""Width where nobody looks: a line that `grep` finds shall not be cut."""
+
+MIDDLE, WIDE = 110, 150
+"""Terminal widths, in characters, from which on a table shows more."""
+
+
+class Output(PlainConsole):
+    """A console whose reader may go away."""
+
+    def tell(self, answer: RenderableType) -> None:
+        """Print it; where nobody looks, without the blanks that fill up a line."""
+        if self.is_terminal:
+            self.print(answer)
+            return
+        with self.capture() as captured:
+            self.print(answer)
+        click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError("the reader of stdout has gone")
+
+
+def make_console() -> Output:
+    """Return a console for stdout, as wide as the terminal, and without colour where `celery --no-color` says so."""
+    context = click.get_current_context(silent=True)
+    no_color = True if context and getattr(context.obj, "no_color", False) else None
+    console = Output(no_color=no_color)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = PIPE_COLUMNS
+    return console
+
+
+def print_json(answer: Any) -> None:
+    """Print one JSON document."""
+    click.echo(json.dumps(answer, indent=2, allow_nan=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a table.
+
+    Attributes:
+        cell: Makes the cell of a row.
+        least_width: Of the terminal, in characters; on a narrower one the column is left out.
+        is_number: Stands at the right side.
+        is_prose: Takes the rest of the line, and more lines where it must.
+    """
+
+    title: str
+    cell: Callable[[Any], str | Text]
+    least_width: int = 0
+    is_number: bool = False
+    is_prose: bool = False
+    style: str = ""
+
+
+def table(columns: Sequence[Column], rows: Iterable[Any], *, width: int) -> Table:
+    """Draw rows as a table for a terminal of `width` characters."""
+    shown = [column for column in columns if width >= column.least_width]
+    has_prose = any(column.is_prose for column in shown)
+    drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1), expand=has_prose)
+    for column in shown:
+        drawn.add_column(
+            column.title,
+            style=column.style,
+            justify="right" if column.is_number else "left",
+            no_wrap=not column.is_prose,
+            ratio=1 if column.is_prose else None,
+            overflow="fold",
+        )
+    for row in rows:
+        drawn.add_row(*(column.cell(row) for column in shown))
+    return drawn

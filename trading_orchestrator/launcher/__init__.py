@@ -1,0 +1,1 @@
+"""Starting and supervising all processes on one machine."""

@@ -1,0 +1,58 @@
+"""Look at everything a running system stands on, and say what to do about what is wrong."""
+
+from urllib.parse import urlsplit
+
+import redis
+
+from configs.errors import ConfigError
+from configs.settings import PREFIX, Settings, resolve_redis_url
+from trading_orchestrator.launcher.embedded_redis import connect
+from worker.checks import redis as redis_checks
+from worker.checks.check import Check, Health
+from worker.checks.clock import venue_clock_checks
+from worker.checks.config import config_check
+from worker.checks.database import ledger_checks, paper_check
+from worker.checks.machine import disks, file_systems, sqlite_files
+
+UP = "celery -A tasks trading up"
+
+
+def examine(settings: Settings) -> list[Check]:
+    """Look at configuration, clocks, Redis, databases and disks; nothing is changed, and nothing raises for it."""
+    config, system = config_check(settings)
+    return [
+        config,
+        *_redis(settings),
+        *ledger_checks(settings, system),
+        paper_check(settings),
+        *(venue_clock_checks(system.symbols) if system else []),
+        *file_systems(settings),
+        *disks([settings.var_dir, *(file.parent for file in sqlite_files(settings))]),
+    ]
+
+
+def _redis(settings: Settings) -> list[Check]:
+    try:
+        url = resolve_redis_url(settings)
+    except ConfigError as error:
+        return [Check("redis", Health.FAIL, str(error), f"set {PREFIX}REDIS_URL, or start one: {UP}")]
+    client = connect(url)
+    try:
+        about = client.info()
+        parts = urlsplit(url)
+        where = f"{redis_checks.title(about)} on {parts.hostname or parts.path}:{parts.port or 6379}"
+        return [
+            Check("redis", Health.OK, where),
+            redis_checks.version(about),
+            redis_checks.eviction(about),
+            redis_checks.memory(about),
+            redis_checks.append_only(about),
+            redis_checks.written_down(about),
+            redis_checks.clock(client),
+            redis_checks.password(client, url),
+        ]
+    except redis.RedisError as error:
+        found = f"{urlsplit(url).hostname or url}:{urlsplit(url).port or 6379} does not answer: {error}"
+        return [Check("redis", Health.FAIL, found, f"start it ({UP} starts one), or correct {PREFIX}REDIS_URL")]
+    finally:
+        client.close()

@@ -1,0 +1,103 @@
+"""Which processes make up a running system: their command lines, environment and stop order."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from configs.settings import PREFIX, Settings, project_root
+from tasks.engine.routing import CONTROL_QUEUE
+from trading.errors import Broken
+from trading_orchestrator.launcher.assignment import Crew
+from trading_orchestrator.launcher.child_process import CELERY_WORKER, ProcessSpec
+from trading_orchestrator.launcher.embedded_redis import RedisPlan
+from trading_orchestrator.launcher.var_files import kept_password
+
+WORKERS_STOP, REST_STOPS, REDIS_STOPS = 0, 1, 2
+
+
+def redis_process(plan: RedisPlan) -> ProcessSpec:
+    return ProcessSpec("redis", plan.argv, stop_rank=REDIS_STOPS)
+
+
+def crew_processes(settings: Settings, crews: Sequence[Crew]) -> list[ProcessSpec]:
+    """Return the workers of the crews, in their order, and the one of the control queue."""
+    return [worker_process(settings, crew) for crew in [*crews, Crew(CONTROL_QUEUE, (CONTROL_QUEUE,))]]
+
+
+def beat_process(settings: Settings) -> ProcessSpec:
+    argv = _celery("beat", "--loglevel", settings.log_level)
+    return ProcessSpec("beat", argv, environment(settings), project_root(), stop_rank=REST_STOPS)
+
+
+def flower_process(settings: Settings) -> ProcessSpec:
+    """Return Flower; its login goes by the environment, because every user of the machine can read a command line.
+
+    Raises:
+        Broken: The password has a comma, which Flower takes for the end of one login.
+    """
+    password = flower_password(settings)
+    if "," in password + settings.flower_user:
+        raise Broken(
+            f"{PREFIX}FLOWER_USER and {PREFIX}FLOWER_PASSWORD must not have a comma: Flower splits its logins there"
+        )
+    argv = _celery("flower", f"--address={settings.flower_address}", f"--port={settings.flower_port}")
+    env = environment(settings) | {"FLOWER_BASIC_AUTH": f"{settings.flower_user}:{password}"}
+    return ProcessSpec("flower", argv, env, project_root(), stop_rank=REST_STOPS)
+
+
+def flower_password(settings: Settings) -> str:
+    """Return the password of Flower's login: the one of the settings, else one that was made for this folder."""
+    if settings.flower_password is not None:
+        return settings.flower_password.get_secret_value()
+    return kept_password(flower_password_file(settings))
+
+
+def flower_password_file(settings: Settings) -> Path:
+    return settings.var_dir / "flower" / "password"
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Return the variables from which a child reads the same settings as ours."""
+    values = {name: getattr(settings, name) for name in Settings.model_fields}
+    return {f"{PREFIX}{name.upper()}": _variable(value) for name, value in values.items() if value is not None}
+
+
+def worker_process(settings: Settings, crew: Crew) -> ProcessSpec:
+    """Return the worker of a crew: it consumes the queues of the crew's symbols."""
+    arguments = (
+        "-Q",
+        ",".join(crew.symbols),
+        "-c",
+        "1",
+        "-P",
+        "prefork",
+        "-n",
+        f"{crew.name}@%h",
+        "--loglevel",
+        settings.log_level,
+    )
+    return ProcessSpec(
+        worker_name(crew),
+        _celery("worker", *arguments),
+        environment(settings),
+        project_root(),
+        stop_rank=WORKERS_STOP,
+        stop_signals=CELERY_WORKER,
+    )
+
+
+def worker_name(crew: Crew) -> str:
+    """Return what the supervisor calls the worker of a crew."""
+    return f"worker-{crew.name}"
+
+
+def _celery(*arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "celery", "-A", "tasks", *arguments)
+
+
+def _variable(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return str(value).lower() if isinstance(value, bool) else str(value)

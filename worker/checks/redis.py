@@ -1,0 +1,110 @@
+"""What Redis must be like: it may not drop what it holds, nor stop writing it down, nor live in another time."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis
+
+from configs.settings import PREFIX
+from worker.checks.check import Check, Health
+from worker.checks.clock import clock_check, measure
+
+About = Mapping[str, Any]
+"""The answer to INFO."""
+
+OLDEST_REDIS = (6, 2)
+MUCH_MEMORY, FULL_MEMORY = 0.8, 0.95
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def title(about: About) -> str:
+    """Return name and version, as `Valkey 9.1.2`."""
+    if about.get("server_name") == "valkey":
+        return f"Valkey {about['valkey_version']}"
+    return f"Redis {about['redis_version']}"
+
+
+def version(about: About) -> Check:
+    speaks = str(about["redis_version"])
+    oldest = ".".join(map(str, OLDEST_REDIS))
+    if tuple(int(part) for part in speaks.split(".")[:2]) < OLDEST_REDIS:
+        return Check("redis version", Health.FAIL, title(about), f"use Redis {oldest} or newer, or Valkey")
+    return Check("redis version", Health.OK, f"{title(about)} (speaks Redis {speaks})")
+
+
+def eviction(about: About) -> Check:
+    policy = str(about["maxmemory_policy"])
+    if policy == "noeviction":
+        return Check("redis maxmemory-policy", Health.OK, policy)
+    remedy = (
+        "a full server would drop queues and state: redis-cli CONFIG SET maxmemory-policy noeviction, and in its file"
+    )
+    return Check("redis maxmemory-policy", Health.FAIL, policy, remedy, endangers_orders=True)
+
+
+def memory(about: About) -> Check:
+    """A full server refuses every write, acknowledgements too, and workers end."""
+    used, limit = int(about["used_memory"]), int(about["maxmemory"])
+    if not limit:
+        return Check("redis memory", Health.OK, f"{used / 1e6:,.0f} MB used, no limit")
+    found = f"{used / 1e6:,.0f} MB of {limit / 1e6:,.0f} MB used"
+    if used < MUCH_MEMORY * limit:
+        return Check("redis memory", Health.OK, found)
+    health = Health.FAIL if used >= FULL_MEMORY * limit else Health.WARN
+    remedy = (
+        "a full server refuses all writes: redis-cli CONFIG SET maxmemory, and in its file, or keep less: "
+        f"{PREFIX}EVENTS_MAX_LEN, {PREFIX}JOURNAL_MAX_LEN, {PREFIX}WINDOW_MAX_LEN"
+    )
+    return Check("redis memory", health, found, remedy)
+
+
+def append_only(about: About) -> Check:
+    if about["aof_enabled"]:
+        return Check("redis appendonly", Health.OK, "yes")
+    remedy = "a restart loses queues and candle windows; they are rebuilt, slowly: redis-cli CONFIG SET appendonly yes"
+    return Check("redis appendonly", Health.WARN, "no", remedy)
+
+
+def written_down(about: About) -> Check:
+    """Look at what became of the last attempts to write to the disk."""
+    looked_at = ["rdb_last_bgsave_status"]
+    if about["aof_enabled"]:
+        looked_at += ["aof_last_write_status", "aof_last_bgrewrite_status"]
+    failed = [name for name in looked_at if about.get(name, "ok") != "ok"]
+    if not failed:
+        return Check("redis persistence", Health.OK, "the last write succeeded")
+    health = Health.FAIL if "aof_last_write_status" in failed else Health.WARN
+    remedy = "look into the server's log and at the disk of its folder; until it can write it may refuse all writes"
+    return Check("redis persistence", health, ", ".join(f"{name}: {about[name]}" for name in failed), remedy)
+
+
+def clock(client: redis.Redis) -> Check:
+    """Compare our clock with the server's.
+
+    Raises:
+        redis.RedisError: It did not answer.
+    """
+
+    def told_s() -> float:
+        seconds, microseconds = client.time()
+        return float(seconds) + float(microseconds) / 1e6
+
+    return clock_check("redis", measure(told_s))
+
+
+def password(client: redis.Redis, url: str) -> Check:
+    """Whoever reaches an open server can place orders through its queues; the client must decode its answers."""
+    name = "redis password"
+    if urlsplit(url).password:
+        return Check(name, Health.OK, "set")
+    if urlsplit(url).scheme == "unix":
+        return Check(name, Health.OK, "none; a socket on this machine")
+    try:
+        bind = str(client.config_get("bind").get("bind", "")).replace("-", " ").split()
+    except redis.ResponseError as error:
+        return Check(name, Health.WARN, f"none, and where it listens is not told: {error}", "set requirepass")
+    if bind and LOOPBACK.issuperset(bind):
+        return Check(name, Health.OK, f"none; it listens on {' '.join(bind)} only")
+    remedy = f"set requirepass and put the password into {PREFIX}REDIS_URL, or bind it to 127.0.0.1"
+    return Check(name, Health.FAIL, f"none, and it listens on {' '.join(bind) or 'every address'}", remedy)

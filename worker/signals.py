@@ -1,0 +1,90 @@
+"""What a plain `celery -A tasks worker -Q XAUUSD` needs of us: a name, an ear for control, logs, checks."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import billiard.pool
+from celery.concurrency.asynpool import AsynPool
+from celery.signals import (
+    after_setup_logger,
+    after_setup_task_logger,
+    celeryd_after_setup,
+    celeryd_init,
+    worker_process_init,
+    worker_ready,
+)
+from celery.utils.nodenames import nodesplit
+from kombu.exceptions import OperationalError
+
+from configs.loading import load_system
+from configs.settings import load_settings
+from tasks import app
+from tasks.engine.routing import CONTROL_QUEUE
+from tasks.engine.stages import RECONCILE, RECONCILE_LIFE_S
+from tasks.engine.task_failures import raise_soft_limit
+from worker import ending, remote
+from worker.heartbeat import Heartbeat
+from worker.log_format import format_as_set
+from worker.startup_checks import RedisFitness, check_before_start
+from worker.watchdog.feeder import Guard, let_go_in_pool_process
+
+__all__ = ["ending", "remote"]  # importing them makes their commands known
+
+logger = logging.getLogger(__name__)
+
+POOL_LOOK_S = 0.2
+"""Seconds between two looks at whether the pool's processes are alive."""
+
+# When it ends, a pool process waits for its last result to be counted, and may do so in vain: 1 s of it is enough.
+billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 10
+
+# The pipe of a pool process that dies closes just before the process can be waited for: Celery looks once, too early,
+# and then only every 5 s. Its own timer at a quicker pace replaces a dead one at once.
+AsynPool.timers = property(lambda pool: {pool.maintain_pool: POOL_LOOK_S})
+
+# Celery's own exception for a step that takes too long does not say which one, nor how long.
+billiard.pool.soft_timeout_sighandler = raise_soft_limit
+
+after_setup_logger.connect(format_as_set)
+after_setup_task_logger.connect(format_as_set)
+logging.getLogger("alembic").setLevel(logging.WARNING)  # each look at the schema would be two lines
+app.steps["consumer"].add(RedisFitness)
+app.steps["worker"].update({Guard, Heartbeat})
+worker_process_init.connect(let_go_in_pool_process)
+
+
+@celeryd_init.connect
+def name_by_queues(instance: Any, options: Mapping[str, Any] | None = None, **_: Any) -> None:
+    """Name a worker after its queues: two plain workers on one host would otherwise share one name."""
+    given = (options or {}).get("queues") or ()
+    queues = given.split(",") if isinstance(given, str) else list(given)
+    name, host = nodesplit(instance.hostname)
+    if queues and name == "celery":
+        instance.hostname = f"{'-'.join(queues)}@{host}"
+
+
+@celeryd_after_setup.connect
+def listen_to_control(instance: Any, **_: Any) -> None:
+    """Have every worker consume the control queue too, so that control works with any one worker."""
+    instance.app.amqp.queues.select_add(CONTROL_QUEUE)
+
+
+@celeryd_after_setup.connect
+def check_fitness(instance: Any, **_: Any) -> None:
+    """End a worker whose orders would not be safe; logging is set up by now, and nothing is forked yet."""
+    check_before_start(instance.app.amqp.queues.consume_from)
+
+
+@worker_ready.connect
+def reconcile_own_symbols(sender: Any, **_: Any) -> None:
+    """Have the symbols of this worker compared with their venue: whatever ended the last worker may have cut a send."""
+    queues = sender.app.amqp.queues.consume_from
+    for symbol in load_system(load_settings().config_dir).symbols:
+        if symbol not in queues:
+            continue
+        try:
+            kwargs = {"symbol": symbol, "reason": "worker start"}
+            sender.app.send_task(RECONCILE, kwargs=kwargs, expires=RECONCILE_LIFE_S, retry=False)
+        except OperationalError as error:  # Redis has gone again; beat sends the next one
+            logger.warning("reconcile_unsent symbol=%s reason=%s", symbol, error)

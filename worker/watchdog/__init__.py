@@ -1,0 +1,1 @@
+"""The process that ends a worker whose main process is stuck."""

@@ -1,0 +1,152 @@
+"""The worker's side of its watchdog: starts it, and feeds it as long as the event loop goes round."""
+
+import json
+import logging
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from celery import bootsteps
+from celery.worker.consumer import consumer as celery_consumer
+
+from configs.settings import Settings, load_settings
+from tasks.engine.routing import CONTROL_QUEUE
+from worker.watchdog import die_with_parent, watchdog
+
+logger = logging.getLogger(__name__)
+
+FEED_S = 1.0
+STOP_PATIENCE_S = 60.0
+"""A stop takes the hard limit of the step that runs, and the pool's end: what takes longer hangs."""
+
+NEXT_START_S = 60.0
+"""Between two starts of a watchdog: one that always dies is no use, but its worker is."""
+
+
+class Watchdog:
+    """A process beside ours that kills us when it is not fed."""
+
+    def __init__(self, patience_s: float, last_words: str) -> None:
+        self._patience_s = patience_s
+        self._last_words = last_words
+        self._process: subprocess.Popen[bytes] | None = None
+        self._started_s = -math.inf
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Start it. Where it cannot be started the worker works without one, and says so."""
+        self._started_s = time.monotonic()
+        python = (sys.executable, "-I", "-S")
+        program = (*python, str(Path(watchdog.__file__)), str(os.getpid()), self._last_words)
+        argv = (*python, str(Path(die_with_parent.__file__)), str(os.getpid()), *program)
+        try:
+            self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        except OSError as error:
+            logger.error("watchdog_not_started reason=%s", error)
+            return
+        os.set_blocking(self._pipe(), False)
+        self.feed()
+
+    def feed(self, patience_s: float | None = None) -> None:
+        """Say that we live; it then waits for so many seconds, the usual ones when left out."""
+        if self._process is None:
+            return
+        try:
+            os.write(self._pipe(), b"%g\n" % (patience_s or self._patience_s))
+        except BlockingIOError:  # it reads nothing: it stands still itself, and will find enough to read
+            pass
+        except BrokenPipeError:
+            self._replace()
+
+    def let_go(self) -> None:
+        """Close our end in a pool process: there it would keep the watchdog alive after our own end."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+
+    def _replace(self) -> None:
+        if time.monotonic() - self._started_s < NEXT_START_S:
+            return
+        assert self._process is not None
+        logger.error("watchdog_ended exit_code=%s, another one is started", self._process.poll())
+        self.let_go()
+        self._process = None
+        self.start()
+
+    def _pipe(self) -> int:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        return self._process.stdin.fileno()
+
+
+class Guard(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
+    """Has a watchdog look at the event loop of this worker, from the start of the pool to the end of the process."""
+
+    requires = ("celery.worker.components:Pool",)
+    watchdog: Watchdog | None = None
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        super().__init__(worker, **options)
+        self._timer: Any = None
+
+    def start(self, worker: Any) -> None:
+        settings = load_settings()
+        if not settings.worker_stuck_after_s:
+            return
+        if os.getpid() == 1:  # no signal of its own container reaches it, and its group would be everybody
+            logger.warning("watchdog_not_started reason=the worker is process 1 of its container: run it with --init")
+            return
+        queues = tuple(worker.app.amqp.queues.consume_from)
+        Guard.watchdog = Watchdog(settings.worker_stuck_after_s, last_words(settings, worker.hostname, queues))
+        Guard.watchdog.start()
+        self._timer = worker.timer.call_repeatedly(FEED_S, Guard.watchdog.feed)
+        _feed_while_connecting(Guard.watchdog)
+
+    def stop(self, worker: Any) -> None:
+        """Feed it no more: from here on Celery's timers run in a thread of their own, whatever hangs."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if Guard.watchdog is not None:
+            Guard.watchdog.feed(max(STOP_PATIENCE_S, load_settings().worker_stuck_after_s))
+
+    terminate = stop
+
+
+def let_go_in_pool_process(**_: Any) -> None:
+    """Have a pool process that was just forked keep no end of the watchdog's pipe."""
+    if Guard.watchdog is not None:
+        Guard.watchdog.let_go()
+
+
+def _feed_while_connecting(fed: Watchdog) -> None:
+    """Feed while Redis is away too: the event loop rests then, and Celery looks once a second whether it is to stop."""
+    look = celery_consumer.maybe_shutdown
+
+    def feed_and_look() -> None:
+        fed.feed()
+        look()
+
+    celery_consumer.maybe_shutdown = feed_and_look
+
+
+def last_words(settings: Settings, node: str, queues: Sequence[str]) -> str:
+    """Return the line that the watchdog writes before it kills; it fills in time and silence."""
+    next_step = "what supervises it starts it again"
+    if not settings.supervised:
+        own = ",".join(queue for queue in queues if queue != CONTROL_QUEUE) or CONTROL_QUEUE
+        next_step = f"nothing starts it again: celery -A tasks worker -Q {own}"
+    text = (
+        f"worker_stuck node={node}: its event loop has not moved for {watchdog.HOW_LONG} s, so process {os.getpid()} "
+        f"and its pool are killed; {next_step}"
+    )
+    if settings.log_format == "json":
+        entry = {"time": watchdog.WHEN, "level": "CRITICAL", "process": "Watchdog", "logger": __name__, "message": text}
+        return json.dumps(entry, ensure_ascii=False)
+    return f"{watchdog.WHEN} CRITICAL Watchdog {__name__}: {text}"
