@@ -6,7 +6,7 @@ from adapters import clock
 from configs.symbols import SymbolConfig
 
 VenueClock = Callable[[], int]
-"""What `trading.ports.ledger.Venue.clock_ms` answers: milliseconds since the epoch, UTC."""
+"""What `trading.ports.venue.Venue.clock_ms` answers: milliseconds since the epoch, UTC."""
 
 
 def venue_clocks(symbols: Mapping[str, SymbolConfig]) -> Mapping[str, VenueClock]:

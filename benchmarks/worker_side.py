@@ -13,7 +13,7 @@ from configs.settings import load_settings, resolve_redis_url
 from tasks import app
 from tasks.engine.stages import RECONCILE
 from trading.market.candles import Candles
-from trading.ports.ledger import Bars, CandleSource
+from trading.ports.candle_source import Bars, CandleSource
 
 _client = connect(resolve_redis_url(load_settings()))
 _open_source = pipeline.open_source

@@ -18,8 +18,8 @@ from pydantic import (
 
 from configs.fault_injection import Faults
 from configs.services import ConfigModel
-from trading.events.messages import Regime
 from trading.exits.exit_rules import ExitTerms
+from trading.indicators.regime import Regime
 from trading.lifecycle import PositionPolicy
 from trading.market.candles import timeframe_ms
 from trading.market.feed_health import FeedTerms

@@ -15,7 +15,7 @@ from tasks.engine.stage_runner import pipeline_of
 from tasks.engine.stages import FLATTEN, RECONCILE, RESOLVE, step_options
 from tasks.engine.worker_context import Runtime, runtime
 from trading.errors import Rejected, Transient
-from trading.events.messages import Event, EventType
+from trading.events.event import Event, EventType
 from trading.execution.adoption import AdoptionWish
 from trading.execution.reconciliation import Leave, Tell, told
 from trading.incidents.incident import Incident, IncidentKind

@@ -17,7 +17,7 @@ from configs.snapshot import Content, fingerprint, fingerprint_of_all
 from tasks import app
 from tasks.engine.redelivery import CONTROLLING
 from tasks.engine.worker_context import Runtime, runtime
-from trading.events.messages import Event, EventType
+from trading.events.event import Event, EventType
 from trading.lifecycle import DesiredState, HeldBy
 
 SEEN_COMMAND = "config_seen"

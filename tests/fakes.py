@@ -23,18 +23,22 @@ from configs.services import OrchestratorConfig, ServicesConfig
 from configs.symbols import SymbolConfig
 from trading.errors import Transient
 from trading.events.decisions import describe
-from trading.events.messages import Event, EventType, SignalSide
+from trading.events.event import Event, EventType
 from trading.execution.validated_venue import CheckedVenue
 from trading.indicators import Indicator
 from trading.lifecycle import DesiredState
 from trading.market.candles import COLUMNS, Candles
 from trading.orders.matching import FillTerms
 from trading.orders.orders import Fill, OpenOrder, OrderRequest, VenueOrder, VenuePosition
-from trading.ports.ledger import Bars, CandleSource, Commit, Ledger, SymbolStore, Venue, VenueTerms
+from trading.ports.candle_source import Bars, CandleSource
+from trading.ports.ledger import Ledger
+from trading.ports.symbol_store import Commit, SymbolStore
+from trading.ports.venue import Venue, VenueTerms
 from trading.risk.rules import AccountLimits
 from trading.services.chain import End, Wake
 from trading.services.pipeline import SymbolPipeline
 from trading.strategies import Strategy
+from trading.strategies.signal import SignalSide
 from trading.strategies.signal_builder import Signals
 
 SYMBOL = "XAUUSD"

@@ -8,8 +8,15 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, structs
+from pydantic import BaseModel, ConfigDict
 
-__all__ = ["AllButLast", "replace"]
+__all__ = ["AllButLast", "Frozen", "replace"]
+
+
+class Frozen(BaseModel):
+    """A model whose fields do not change; it accepts no unknown field, NaN or infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class AllButLast(Struct, frozen=True, eq=False):

@@ -17,12 +17,12 @@ from configs.loading import SystemConfig
 from trading.backtest import Decision, Feed, Order, Replay, play
 from trading.backtest.result import Booked, Journal, equity_of, trades_of
 from trading.errors import UnknownSymbol
-from trading.events.messages import Signal
 from trading.lifecycle import DesiredState
 from trading.market.candles import CLOSE, Candles, timeframe_ms
 from trading.orders.orders import Fill
 from trading.portfolio.positions import Position
 from trading.strategies import Strategy
+from trading.strategies.signal import Signal
 from trading.structs import replace
 
 BATCH = 16_384

@@ -8,10 +8,10 @@ from adapters.ledger.queries.recorded_rows import RecordedBooks, Row
 from adapters.ledger.rows import fill_of, request_of_intent
 from adapters.venues.memory import MemoryVenue
 from trading.incidents.incident import Incident, IncidentKind
+from trading.orders.intents import Mark
 from trading.orders.matching import Book, Resting
 from trading.orders.orders import ENDED_OTHERWISE, Leg, OrderRequest, OrderState, decided_id, protective_order_id
 from trading.portfolio.positions import Position
-from trading.ports.ledger import Mark
 from trading.risk.verdict import Planned, Verdict
 from trading.structs import replace
 

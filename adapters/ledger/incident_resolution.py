@@ -14,9 +14,9 @@ from adapters.ledger.tables import incidents
 from trading.incidents import descriptions
 from trading.incidents.incident import IncidentKind
 from trading.lifecycle import PositionPolicy
+from trading.orders.intents import Mark
 from trading.orders.orders import OrderState
 from trading.portfolio.drawdown import HighWater
-from trading.ports.ledger import Mark
 
 _FOUND = sa.select(incidents).where(mine(incidents, "id"), IS_OPEN)
 _QUARANTINES = sa.select(incidents).where(

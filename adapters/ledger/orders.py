@@ -21,10 +21,10 @@ from adapters.ledger.rows import order_of_intent, position_of
 from adapters.ledger.tables import intents, orders, positions
 from trading.errors import Broken
 from trading.execution.fill_booking import BookedOrder, Booking
+from trading.orders.intents import Mark
 from trading.orders.orders import Fill, Leg, OrderState, Side, decided_id
 from trading.portfolio.drawdown import HighWater
 from trading.portfolio.positions import Position
-from trading.ports.ledger import Mark
 from trading.trading_state import permissions
 
 POSITION = sa.select(positions).where(mine(positions, "symbol", "strategy"))

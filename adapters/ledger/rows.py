@@ -5,9 +5,9 @@ from typing import Any
 
 from adapters.clock import now_ms as wall_ms
 from trading.execution.fill_booking import BookedOrder
+from trading.orders.intents import Intent
 from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, Side
 from trading.portfolio.positions import Position, StopMove
-from trading.ports.ledger import Intent
 
 _FILL, _REQUEST = Fill.__struct_fields__, OrderRequest.__struct_fields__
 """Columns of `fills` and `intents` that have the name of a field."""

@@ -10,7 +10,7 @@ from adapters.clock import now_ms as wall_ms
 from adapters.redis import keys
 from adapters.redis.client import connect, talking_to_redis
 from configs.settings import load_settings, resolve_redis_url
-from trading.events.messages import Event
+from trading.events.event import Event
 
 _Entry = tuple[bytes, dict[bytes, bytes]]
 """Id and fields of a stream entry, as a client that answers bytes gives it."""

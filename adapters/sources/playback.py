@@ -7,7 +7,7 @@ import numpy as np
 
 from adapters.sources.playback_clock import AnchorStore, MarketClock, MemoryAnchorStore, Speed
 from trading.market.candles import CLOSE, OPEN, Candles, timeframe_ms
-from trading.ports.ledger import Bars
+from trading.ports.candle_source import Bars
 
 
 class Tape(Protocol):

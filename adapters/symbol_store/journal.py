@@ -10,9 +10,9 @@ from adapters.redis import keys
 from adapters.redis.client import talking_to_redis
 from adapters.symbol_store.redis import unpacked
 from trading.events.decisions import decode
+from trading.events.event import correlation_id
 from trading.events.journal import Entry
 from trading.events.legacy_text import read_decisions
-from trading.events.messages import correlation_id
 from trading.lifecycle import DesiredState, PositionPolicy
 
 _Raw = tuple[bytes, dict[bytes, bytes]]

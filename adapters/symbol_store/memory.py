@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from trading.events.decisions import Decisions
-from trading.events.messages import Event, Regime
+from trading.events.event import Event
+from trading.indicators.regime import Regime
 from trading.lifecycle import DesiredState, PositionPolicy
 from trading.market.candles import Candles
 from trading.market.feed_health import FeedMemory, Shown
-from trading.ports.ledger import Commit, SymbolMemory
+from trading.ports.symbol_store import Commit, SymbolMemory
 
 _NOTHING = SymbolMemory(None, DesiredState.RUNNING, has_exposure=True, regime=Regime.UNKNOWN, generation=0)
 

@@ -10,11 +10,12 @@ import redis
 from adapters.redis import keys
 from adapters.redis.client import talking_to_redis
 from trading.events.decisions import encode, has_no_signal
-from trading.events.messages import Event, Regime
+from trading.events.event import Event
+from trading.indicators.regime import Regime
 from trading.lifecycle import DesiredState, PositionPolicy
 from trading.market.candles import CLOSE, Candles
 from trading.market.feed_health import FeedMemory, Shown
-from trading.ports.ledger import Commit, SymbolMemory
+from trading.ports.symbol_store import Commit, SymbolMemory
 
 _PACKED = np.dtype([("open_ms", "<i8"), ("values", "<f8", 5)])
 _STATE_FIELDS = ("cursor_ms", "desired", "exposure", "regime", "generation", "timeframe", "quarantine")

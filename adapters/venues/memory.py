@@ -22,7 +22,7 @@ from trading.orders.orders import (
     VenuePosition,
     protective_order_id,
 )
-from trading.ports.ledger import VenueTerms
+from trading.ports.venue import VenueTerms
 from trading.structs import replace
 
 _TERMS = VenueTerms(visibility_s=0.0, is_exact=True)
@@ -43,7 +43,7 @@ class _Order(Struct):
 
 
 class MemoryVenue:
-    """A paper venue for one thread; it implements `trading.ports.ledger.Venue`."""
+    """A paper venue for one thread; it implements `trading.ports.venue.Venue`."""
 
     def __init__(self, terms_by_symbol: Mapping[str, FillTerms]) -> None:
         """Open empty books.

@@ -20,14 +20,14 @@ from trading.orders.orders import (
     VenuePosition,
     protective_order_id,
 )
-from trading.ports.ledger import VenueTerms
+from trading.ports.venue import VenueTerms
 
 _TERMS = VenueTerms(visibility_s=0.0)
 
 
 class PaperVenue:
     """A venue of our own, with durable books, for any number of processes at once; it implements
-    `trading.ports.ledger.Venue`.
+    `trading.ports.venue.Venue`.
 
     A book remembers the last candle that changed it, and only later candles may change it again. So a candle that
     changes nothing need not be written down: shown again it changes nothing again.
@@ -51,7 +51,7 @@ class PaperVenue:
         self._starting_cash = starting_cash
 
     def submit(self, request: OrderRequest) -> VenueOrder:
-        """Take a market order with its protective orders; see `trading.ports.ledger.Venue`.
+        """Take a market order with its protective orders; see `trading.ports.venue.Venue`.
 
         Stop and target of an exit mean nothing here.
 
@@ -78,7 +78,7 @@ class PaperVenue:
             return _found(writer, client_order_id)
 
     def move_stop(self, entry_id: str, stop_loss: float, open_ms: int) -> None:
-        """Let the stop of an entry that filled rest at another price; see `trading.ports.ledger.Venue`.
+        """Let the stop of an entry that filled rest at another price; see `trading.ports.venue.Venue`.
 
         It is one transaction: the stop rests where it did or where it shall, and the book remembers the candle.
 

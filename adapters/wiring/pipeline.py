@@ -30,7 +30,10 @@ from trading.exits.exit_rules import ExitRules
 from trading.indicators.regime import RegimeRule
 from trading.market.candles import timeframe_ms
 from trading.orders.matching import FillTerms
-from trading.ports.ledger import CandleSource, Ledger, SymbolStore, Venue
+from trading.ports.candle_source import CandleSource
+from trading.ports.ledger import Ledger
+from trading.ports.symbol_store import SymbolStore
+from trading.ports.venue import Venue
 from trading.risk.rules import judge
 from trading.risk.signal_filters import EntryRules
 from trading.services.batch_commit import Chronicle

@@ -13,7 +13,7 @@ from adapters.wiring.pipeline import Stores
 from adapters.wiring.symbol_status import stale_after_s
 from configs.loading import SystemConfig
 from configs.symbols import SymbolConfig
-from trading.events.messages import Event
+from trading.events.event import Event
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
 from trading.market.feed_health import feed_trouble, market_now_ms

@@ -10,7 +10,7 @@ from adapters.wiring.pipeline import open_paper_venue
 from configs.settings import Settings
 from configs.symbols import SymbolConfig
 from trading.execution.validated_venue import CheckedVenue
-from trading.ports.ledger import Venue
+from trading.ports.venue import Venue
 
 logger = logging.getLogger(__name__)
 

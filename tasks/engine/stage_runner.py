@@ -11,7 +11,8 @@ from tasks.engine.log_context import name_candle
 from tasks.engine.send_tick import send_tick
 from tasks.engine.stages import DELIVERY_LIMIT, TICK_LIFE_S
 from tasks.engine.worker_context import Runtime, runtime
-from trading.events.messages import Event, EventType, Message
+from trading.events.event import Event, EventType
+from trading.events.messages import Message
 from trading.services.chain import End, EndReason
 from trading.services.pipeline import SymbolPipeline
 

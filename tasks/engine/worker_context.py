@@ -21,7 +21,8 @@ from configs.snapshot import fingerprint
 from configs.symbols import Venue as VenueConfig
 from trading.errors import Rejected, Transient, UnknownSymbol
 from trading.lifecycle import DesiredState, HeldBy
-from trading.ports.ledger import CandleSource, Venue
+from trading.ports.candle_source import CandleSource
+from trading.ports.venue import Venue
 from trading.services.pipeline import SymbolPipeline
 from trading.services.status import ServiceStatus, describe_error, error_kind
 

@@ -8,7 +8,10 @@ from adapters.ledger.ledger import SqlLedger
 from adapters.symbol_store.redis import RedisSymbolStore
 from adapters.venues.fault_injection.venue import LyingVenue
 from tests.chaos.places import HOOKED, LISTED, hooked_methods
-from trading.ports.ledger import CandleSource, Ledger, SymbolStore, Venue
+from trading.ports.candle_source import CandleSource
+from trading.ports.ledger import Ledger
+from trading.ports.symbol_store import SymbolStore
+from trading.ports.venue import Venue
 
 CELERYS_OWN = {"task.run", "message.publish", "message.acknowledge"}
 

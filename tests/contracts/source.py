@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from trading.market.candles import CLOSE, OPEN, Candles, timeframe_ms
-from trading.ports.ledger import Bars, CandleSource
+from trading.ports.candle_source import Bars, CandleSource
 
 COUNT = 12
 
@@ -59,7 +59,7 @@ def check_forming(bars: Bars, truth: Candles) -> None:
 
 
 class SourceContract:
-    """The promises of `trading.ports.ledger.CandleSource`."""
+    """The promises of `trading.ports.candle_source.CandleSource`."""
 
     def test_newest_asked_shows_closed_bars_and_then_the_forming_one(self, stage: Stage) -> None:
         bars = stage.source.newest(COUNT, after_ms=stage.after_ms)

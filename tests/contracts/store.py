@@ -8,11 +8,12 @@ import pytest
 
 from tests.fakes import START_MS, at_place, make_candles
 from trading.events.decisions import NO_SIGNAL, CandleDecision, DecisionKind
-from trading.events.messages import Event, EventType, Regime
+from trading.events.event import Event, EventType
+from trading.indicators.regime import Regime
 from trading.lifecycle import DesiredState
 from trading.market.candles import Candles
 from trading.market.feed_health import FeedMemory, Shown
-from trading.ports.ledger import Commit, SymbolMemory, SymbolStore
+from trading.ports.symbol_store import Commit, SymbolMemory, SymbolStore
 
 SYMBOL, OTHER = "XAUUSD", "BTCUSD"
 TAPE = make_candles(60)
@@ -64,7 +65,7 @@ def stored(store: SymbolStore, count: int = 1_000) -> Candles:
 
 
 class SymbolStoreContract:
-    """The promises of `trading.ports.ledger.SymbolStore`."""
+    """The promises of `trading.ports.symbol_store.SymbolStore`."""
 
     def test_load_of_a_symbol_never_seen_knows_nothing_and_expects_exposure(self, kept: Kept) -> None:
         assert kept.store.load(SYMBOL) == NOTHING_KNOWN

@@ -18,7 +18,7 @@ from trading.orders.orders import (
     client_order_id,
     protective_order_id,
 )
-from trading.ports.ledger import Venue
+from trading.ports.venue import Venue
 from trading.structs import replace
 
 SYMBOL, OTHER = "XAUUSD", "BTCUSD"
@@ -48,7 +48,7 @@ class Market(Protocol):
 
 
 class VenueContract:
-    """The promises of `trading.ports.ledger.Venue`, on venues that know the symbols `SYMBOL` and `OTHER`."""
+    """The promises of `trading.ports.venue.Venue`, on venues that know the symbols `SYMBOL` and `OTHER`."""
 
     @staticmethod
     def order(

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from configs.loading import SystemConfig
 from trading.backtest import Replay
-from trading.events.messages import SignalSide
 from trading.indicators import compute
 from trading.market.candles import Candles
 from trading.orders.matching import FillTerms
 from trading.strategies import load_strategy
+from trading.strategies.signal import SignalSide
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it looks for a notebook

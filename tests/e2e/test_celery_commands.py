@@ -22,7 +22,7 @@ from adapters.wiring.pipeline import Stores
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import ROOT, TradingSystem, file_symbol
-from trading.events.messages import EventType
+from trading.events.event import EventType
 from trading.lifecycle import DesiredState
 
 pytestmark = pytest.mark.timeout(150)

@@ -20,7 +20,7 @@ from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.moody import DIES, HANGS, RAISES, WELL
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem, file_symbol
-from trading.events.messages import Event, EventType
+from trading.events.event import Event, EventType
 from trading.orchestration.diagnosis import QUEUE_LIMIT
 from trading.orchestration.symbol_port import Standing
 

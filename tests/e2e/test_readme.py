@@ -28,7 +28,7 @@ from tests.fixtures.readme import (
 )
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.running import LIMIT_S, ROOT, Checkout, journal_ms
-from trading.events.messages import EventType
+from trading.events.event import EventType
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
 

@@ -14,7 +14,7 @@ import pytest
 from tests.fixtures.books import open_times
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import ROOT, TradingSystem, file_symbol
-from trading.events.messages import EventType
+from trading.events.event import EventType
 
 CANDLES = 20_000
 SPEED = 600

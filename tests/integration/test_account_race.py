@@ -27,8 +27,8 @@ from adapters.ledger.schema import migrate
 from tests.racing.deeds import DAY_MS, T0_MS, TRIES_A_DAY, Contest, Deed, Report
 from tests.racing.observer import Replay
 from tests.racing.racer import LIMITS, STRATEGY, Track, enter_track, race
-from trading.events.messages import Signal, SignalSide
 from trading.risk.rules import AccountLimits, judge
+from trading.strategies.signal import Signal, SignalSide
 
 RACERS = 4
 TRIES = int(os.environ.get("TRADING_TEST_RACE_TRIES", "240"))

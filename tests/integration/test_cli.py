@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import ROOT, TradingSystem, file_symbol
-from trading.events.messages import Event, EventType
+from trading.events.event import Event, EventType
 from trading.services.chain import Wake
 from trading_orchestrator.cli.app import trading
 from trading_orchestrator.cli.exit_codes import ExitCode

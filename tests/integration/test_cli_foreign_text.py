@@ -14,7 +14,7 @@ from tests.fixtures.bracketed import BRACKETED, FAILING, FOREIGN
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem, file_symbol
-from trading.events.messages import Event, EventType
+from trading.events.event import Event, EventType
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import ServiceState
 from trading.services.chain import Wake

@@ -15,7 +15,7 @@ from adapters.wiring.venues import open_venues
 from tests.contracts.ledger.examples import enter, fill_of, request_of
 from tests.fixtures.candle_files import START_MS, generated_candles, write_candles
 from tests.fixtures.system import ROOT, TradingSystem, file_symbol
-from trading.events.messages import EventType
+from trading.events.event import EventType
 from trading.incidents.incident import Incident, IncidentKind
 from trading.orders.orders import Leg, OrderRequest, Side, client_order_id
 from trading_orchestrator.cli.app import trading

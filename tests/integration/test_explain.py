@@ -20,8 +20,8 @@ from tests.fixtures.live_replay import recorded_again
 from tests.fixtures.redis_server import RedisServer
 from tests.fixtures.system import TradingSystem, file_symbol
 from trading.events.decisions import NO_SIGNAL, CandleDecision, DecisionKind
+from trading.events.event import Event, EventType
 from trading.events.journal import Entry
-from trading.events.messages import Event, EventType
 from trading.lifecycle import DesiredState, PositionPolicy
 from trading.market.candles import Candles
 from trading.risk.signal_filters import ENTRY_RULES

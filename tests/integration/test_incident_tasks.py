@@ -11,12 +11,13 @@ from tasks.engine import worker_context
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import TradingSystem, file_symbol
 from trading.errors import Rejected, UnknownSymbol
-from trading.events.messages import Event, EventType
+from trading.events.event import Event, EventType
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
 from trading.market.candles import Candles
+from trading.orders.intents import Mark
 from trading.orders.orders import Leg, OrderRequest, OrderState, Side, client_order_id
-from trading.ports.ledger import Mark, Venue
+from trading.ports.venue import Venue
 from trading.risk.verdict import Planned, Verdict
 from trading.services.chain import Wake
 

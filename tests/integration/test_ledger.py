@@ -26,9 +26,10 @@ from tests.contracts.ledger.examples import (
 from tests.fixtures.databases import patient
 from trading.errors import Transient
 from trading.lifecycle import DesiredState
+from trading.orders.intents import Mark
 from trading.orders.orders import Fill, Leg, OrderState, Side
 from trading.portfolio.positions import Position
-from trading.ports.ledger import Decided, Mark
+from trading.ports.ledger import Decided
 from trading.risk.verdict import LedgerView, Planned, Verdict
 
 pytest_plugins = ("tests.fixtures.databases",)

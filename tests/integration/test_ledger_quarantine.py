@@ -11,13 +11,13 @@ from sqlalchemy.engine import Engine
 
 from adapters.ledger.ledger import SqlLedger
 from tests.contracts.ledger.examples import BALANCE, MINUTE_MS, T0_MS
-from trading.events.messages import Signal, SignalSide
 from trading.incidents.incident import IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
+from trading.orders.intents import Mark
 from trading.orders.orders import OrderState
-from trading.ports.ledger import Mark
 from trading.risk.rules import AccountLimits, RiskLimits, judge
 from trading.risk.verdict import LedgerView, Verdict
+from trading.strategies.signal import Signal, SignalSide
 
 pytest_plugins = ("tests.fixtures.databases",)
 

@@ -13,14 +13,15 @@ from adapters.ledger.audit.recompute import recompute
 from adapters.ledger.ledger import SqlLedger
 from adapters.ledger.memory import MemoryLedger
 from adapters.ledger.tables import accounts, decisions
-from trading.events.messages import Signal, SignalSide
+from trading.orders.intents import Mark
 from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, protective_order_id
 from trading.portfolio.trades import ClosedTrade, in_order
-from trading.ports.ledger import Decided, Mark
+from trading.ports.ledger import Decided
 from trading.risk.limits import AccountLimits, RiskLimits
 from trading.risk.protections import CooldownPeriod, StoplossGuard
 from trading.risk.rules import judge
 from trading.risk.verdict import LedgerView, Verdict
+from trading.strategies.signal import Signal, SignalSide
 from trading.structs import replace
 
 pytest_plugins = ("tests.fixtures.databases",)

@@ -21,8 +21,8 @@ from tests.contracts.ledger.examples import (
     view_of,
 )
 from trading.incidents.incident import Incident, IncidentKind
+from trading.orders.intents import Mark
 from trading.orders.orders import Fill, Leg, OrderState, Side, protective_order_id
-from trading.ports.ledger import Mark
 from trading.structs import replace
 
 pytest_plugins = ("tests.fixtures.databases",)

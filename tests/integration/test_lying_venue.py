@@ -44,7 +44,7 @@ from trading.orders.orders import (
     client_order_id,
     protective_order_id,
 )
-from trading.ports.ledger import Venue, VenueTerms
+from trading.ports.venue import Venue, VenueTerms
 from trading.structs import replace
 
 T = TypeVar("T")

@@ -12,7 +12,7 @@ from adapters.redis.client import connect
 from adapters.redis.event_bus import EventBusFactory, RedisEventBus
 from tests.fixtures.redis_server import RedisServer
 from trading.errors import Transient
-from trading.events.messages import Event, EventType
+from trading.events.event import Event, EventType
 
 NAMESPACE = "bus"
 NOW_MS = 1_800_000_000_000

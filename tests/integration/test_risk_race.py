@@ -17,11 +17,11 @@ import sqlalchemy as sa
 from adapters.database import create_engine, read_only
 from adapters.ledger.ledger import SqlLedger
 from adapters.ledger.schema import migrate
-from trading.events.messages import Signal, SignalSide
 from trading.lifecycle import DesiredState
 from trading.orders.orders import Fill, Leg, OrderRequest, protective_order_id
 from trading.risk.limits import AccountLimits, RiskLimits
 from trading.risk.rules import judge
+from trading.strategies.signal import Signal, SignalSide
 
 pytest_plugins = ("tests.fixtures.databases",)
 pytestmark = pytest.mark.long

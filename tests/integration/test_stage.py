@@ -21,7 +21,8 @@ from tasks.engine.worker_context import Runtime
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.system import TradingSystem, file_symbol
 from trading.errors import Transient, UnknownSymbol
-from trading.events.messages import EventType, NewCandle
+from trading.events.event import EventType
+from trading.events.messages import NewCandle
 from trading.services.chain import End, EndReason, Wake
 from trading.services.pipeline import SymbolPipeline
 

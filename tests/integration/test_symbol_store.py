@@ -18,7 +18,7 @@ from tests.fakes import at_place, planned, system_config
 from tests.fixtures.redis_server import RedisServer
 from trading.errors import Transient
 from trading.events.decisions import NO_SIGNAL, decode, describe
-from trading.events.messages import Event
+from trading.events.event import Event
 from trading.market.feed_health import Shown
 
 NAMESPACE = "contract"

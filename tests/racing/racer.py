@@ -14,11 +14,12 @@ from adapters.ledger.ledger import SqlLedger
 from tests.racing.deeds import DAY_MS, T0_MS, TRIES_A_DAY, Contest, Deed, Report
 from tests.racing.observer import sums_of_rows
 from trading.errors import Transient
-from trading.events.messages import Signal, SignalSide
+from trading.orders.intents import Mark
 from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, Side, protective_order_id
-from trading.ports.ledger import Decided, Mark
+from trading.ports.ledger import Decided
 from trading.risk.rules import RiskLimits, judge
 from trading.risk.verdict import LedgerView, Verdict
+from trading.strategies.signal import Signal, SignalSide
 
 MINUTE_MS = 60_000
 STRATEGY = "racing"

@@ -6,10 +6,11 @@ from itertools import islice, takewhile
 from typing import NamedTuple
 
 from trading.errors import Broken
-from trading.events.messages import Signal, SignalGenerated
+from trading.events.messages import SignalGenerated
 from trading.market.candles import timeframe_ms
 from trading.services.chain import End, EndReason, Wake
 from trading.services.pipeline import SymbolPipeline
+from trading.strategies.signal import Signal
 
 
 class Moment(NamedTuple):

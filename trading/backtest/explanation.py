@@ -18,9 +18,9 @@ from trading.events.decisions import (
     is_of_stops,
 )
 from trading.events.journal import Entry
-from trading.events.messages import Regime, Signal
 from trading.formatting import format_price
 from trading.indicators import compute
+from trading.indicators.regime import Regime
 from trading.indicators.rows import IndicatorRows
 from trading.market.candles import Candles, timeframe_ms
 from trading.orders.orders import PROTECTIVE_LEGS, Fill, Leg, OrderRequest, OrderState, protective_order_id
@@ -29,6 +29,7 @@ from trading.risk.signal_filters import EntryRules, checks
 from trading.risk.verdict import OK, Check
 from trading.strategies import Strategy
 from trading.strategies.invocation import signals_of
+from trading.strategies.signal import Signal
 from trading.trading_state import permissions
 
 

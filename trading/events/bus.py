@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from trading.events.messages import LOCAL_ONLY, Event, EventType, Message
+from trading.events.event import LOCAL_ONLY, Event, EventType
+from trading.events.messages import Message
 
 Handler = Callable[[Event | Message], None]
 

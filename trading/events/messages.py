@@ -1,94 +1,20 @@
-"""What happens: the event types of both buses, and the typed messages that the four stages hand on.
+"""The typed messages that the four stages pass on; each names itself by symbol and candle open time."""
 
-A message names itself by symbol and candle open time; `correlation_id` is the same from a candle to its fills.
-"""
-
-from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    InstanceOf,
-    PlainSerializer,
-    PlainValidator,
-    TypeAdapter,
-)
+from pydantic import BeforeValidator, ConfigDict, Field, InstanceOf, PlainSerializer, PlainValidator, TypeAdapter
 
-from trading.events.decisions import Decisions, signal_words
+from trading.events.decisions import Decisions
+from trading.events.event import EventType, correlation_id
 from trading.events.legacy_text import read_decisions
+from trading.indicators.regime import Regime
 from trading.indicators.rows import IndicatorRows
 from trading.lifecycle import DesiredState, PositionPolicy
 from trading.market.candles import Candles, timeframe_ms
-
-
-class EventType(StrEnum):
-    """Every event of the local and the Redis bus."""
-
-    NEW_CANDLE = "NEW_CANDLE"
-    DATA_FETCH_FAILED = "DATA_FETCH_FAILED"
-    INDICATORS_UPDATED = "INDICATORS_UPDATED"
-    REGIME_CHANGED = "REGIME_CHANGED"
-    SIGNAL_GENERATED = "SIGNAL_GENERATED"
-    SIGNAL_VALIDATED = "SIGNAL_VALIDATED"
-    SIGNAL_REJECTED = "SIGNAL_REJECTED"
-    TRADE_EXECUTED = "TRADE_EXECUTED"
-    TRADE_FAILED = "TRADE_FAILED"
-    SERVICE_STARTED = "SERVICE_STARTED"
-    SERVICE_STOPPED = "SERVICE_STOPPED"
-    SERVICE_ERROR = "SERVICE_ERROR"
-    ORCHESTRATOR_STARTED = "ORCHESTRATOR_STARTED"
-    ORCHESTRATOR_STOPPED = "ORCHESTRATOR_STOPPED"
-    ORCHESTRATOR_PAUSED = "ORCHESTRATOR_PAUSED"
-    ORCHESTRATOR_RESUMED = "ORCHESTRATOR_RESUMED"
-    ORCHESTRATOR_INITIALIZING = "ORCHESTRATOR_INITIALIZING"
-    ORCHESTRATOR_ERROR = "ORCHESTRATOR_ERROR"
-    ORCHESTRATOR_RECOVERING = "ORCHESTRATOR_RECOVERING"
-    ORCHESTRATOR_QUARANTINED = "ORCHESTRATOR_QUARANTINED"
-    SYMBOL_RESTARTED = "SYMBOL_RESTARTED"
-    ORDER_CREATED = "ORDER_CREATED"
-    ORDER_FILLED = "ORDER_FILLED"
-    ORDER_CANCELLED = "ORDER_CANCELLED"
-    POSITION_OPENED = "POSITION_OPENED"
-    POSITION_CLOSED = "POSITION_CLOSED"
-    POSITION_MODIFIED = "POSITION_MODIFIED"
-    RISK_LIMIT_BREACHED = "RISK_LIMIT_BREACHED"
-    STOP_LOSS_HIT = "STOP_LOSS_HIT"
-    INCIDENT_OPENED = "INCIDENT_OPENED"
-    INCIDENT_RESOLVED = "INCIDENT_RESOLVED"
-    CONFIG_CHANGED = "CONFIG_CHANGED"
-
-
-LOCAL_ONLY = frozenset({EventType.NEW_CANDLE, EventType.INDICATORS_UPDATED})
-"""Events of every candle: they stay inside the worker, all others also go to Redis."""
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Event(_Frozen):
-    """One thing that happened.
-
-    Attributes:
-        symbol: None for what concerns the whole account.
-        correlation_id: Names the candle that caused it, as `XAUUSD:1m:1774360800000`.
-        market_ms: Market time in milliseconds since the epoch, UTC; never the wall clock.
-        reason: Why, in words a trader understands.
-        details: JSON-safe numbers and names that belong to it.
-    """
-
-    type: EventType
-    symbol: str | None = None
-    correlation_id: str = ""
-    market_ms: int = 0
-    reason: str = ""
-    details: dict[str, Any] = Field(default_factory=dict)
-
+from trading.strategies.signal import Signal
+from trading.structs import Frozen
 
 CandleRow = Annotated[list[float], Field(min_length=6, max_length=6)]
 """`[open_ms, open, high, low, close, volume]`."""
@@ -143,60 +69,7 @@ DecisionTable = Annotated[
 """The decisions on each candle; in JSON a list of lists of objects. Version 0.1.0 sent a text for each candle."""
 
 
-class Regime(StrEnum):
-    """What kind of market the candles show."""
-
-    TRENDING_UP = "trending_up"
-    TRENDING_DOWN = "trending_down"
-    RANGING = "ranging"
-    VOLATILE = "volatile"
-    UNKNOWN = "unknown"
-
-
-class SignalSide(StrEnum):
-    """What a strategy asks for."""
-
-    BUY = "buy"
-    SELL = "sell"
-    CLOSE = "close"
-
-
-class Refusal(_Frozen):
-    """Which rule forbids something, and why, with the numbers."""
-
-    rule: str
-    reason: str
-
-
-class Signal(_Frozen):
-    """What a strategy said at the close of one candle.
-
-    Attributes:
-        open_ms: Open time of that candle.
-        price: Its close, in quote currency.
-        stop_loss: Price at which the position must end; None for no stop.
-        take_profit: Price at which to take the profit; None for no target.
-        size_units: Size the strategy asks for; None leaves it to the risk settings.
-        entry_refused: Why it may open nothing; it may still end a position that is open the other way.
-    """
-
-    strategy: str
-    open_ms: int
-    side: SignalSide
-    price: float = Field(gt=0)
-    stop_loss: float | None = Field(default=None, gt=0)
-    take_profit: float | None = Field(default=None, gt=0)
-    size_units: float | None = Field(default=None, gt=0)
-    reason: str
-    entry_refused: Refusal | None = None
-
-    @property
-    def words(self) -> str:
-        """The signal as a person reads it."""
-        return signal_words(self.side, self.price, self.reason)
-
-
-class Message(_Frozen):
+class Message(Frozen):
     """What one stage hands to the next about one symbol.
 
     Attributes:
@@ -284,35 +157,3 @@ class SignalGenerated(Message):
     regimes: list[Regime]
     decisions: DecisionTable
     rows: RowTable | None = None
-
-
-def of_signal(
-    kind: EventType,
-    symbol: str,
-    signal: Signal,
-    correlation_id: str,
-    *,
-    reason: str | None = None,
-    rule: str | None = None,
-) -> Event:
-    """Tell a signal, or what became of it.
-
-    Args:
-        reason: What is said of it; its own words if None.
-    """
-    details = signal.model_dump(mode="json", exclude={"open_ms"}, exclude_none=True)
-    if rule is not None:
-        details["rule"] = rule
-    return Event(
-        type=kind,
-        symbol=symbol,
-        correlation_id=correlation_id,
-        market_ms=signal.open_ms,
-        reason=signal.words if reason is None else reason,
-        details=details,
-    )
-
-
-def correlation_id(symbol: str, timeframe: str, open_ms: int) -> str:
-    """Name what a candle causes, from the candle to its fills."""
-    return f"{symbol}:{timeframe}:{open_ms}"

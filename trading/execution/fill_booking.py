@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from trading.incidents import descriptions
 from trading.incidents.incident import Incident
+from trading.orders.intents import Intent, Mark
 from trading.orders.orders import (
     ENDED_OTHERWISE,
     Fill,
@@ -17,7 +18,6 @@ from trading.orders.orders import (
     next_order_state,
 )
 from trading.portfolio.positions import Position
-from trading.ports.ledger import Intent, Mark
 from trading.tolerance import is_at_least
 
 _MAY_BE_SENT = frozenset({OrderState.PLANNED, OrderState.SUBMITTING, OrderState.UNKNOWN})

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from trading.events.messages import Signal, SignalSide
 from trading.incidents.descriptions import words_of
-from trading.ports.ledger import Intent
+from trading.orders.intents import Intent
 from trading.risk.verdict import LedgerView, Verdict
+from trading.strategies.signal import Signal, SignalSide
 from trading.structs import replace
 
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from trading.errors import Transient
 from trading.events.bus import LocalBus, Outbox
-from trading.events.messages import Event, EventType
+from trading.events.event import Event, EventType
 from trading.execution import order_events
 from trading.incidents.incident import Incident, IncidentKind
 from trading.ports.ledger import Ledger

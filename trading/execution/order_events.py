@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 
-from trading.events.messages import Event, EventType, Signal
+from trading.events.event import Event, EventType
 from trading.formatting import format_price, format_units
 from trading.incidents.descriptions import words_of_move
 from trading.incidents.incident import Incident
 from trading.orders.orders import Fill, Leg, OrderRequest, VenueOrder, protective_order_id
 from trading.portfolio.positions import Position, StopMove
 from trading.risk.verdict import Verdict
+from trading.strategies.signal import Signal
 
 
 def of_verdict(signal: Signal, verdict: Verdict, symbol: str, correlation_id: str) -> Iterator[Event]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from trading.errors import Rejected, Transient
 from trading.events.bus import LocalBus
-from trading.events.messages import Event, correlation_id
+from trading.events.event import Event, correlation_id
 from trading.execution import order_events
 from trading.execution.incident_publisher import IncidentTeller
 from trading.execution.reconciliation import (
@@ -31,6 +31,7 @@ from trading.incidents import descriptions
 from trading.incidents.descriptions import words_of
 from trading.incidents.incident import Incident
 from trading.market.candles import Candles
+from trading.orders.intents import Intent, Mark
 from trading.orders.orders import (
     ENDED_OTHERWISE,
     Fill,
@@ -43,7 +44,8 @@ from trading.orders.orders import (
     decided_open_ms,
 )
 from trading.portfolio.positions import Position, StopMove
-from trading.ports.ledger import Intent, Ledger, Mark, Venue
+from trading.ports.ledger import Ledger
+from trading.ports.venue import Venue
 from trading.tolerance import is_close
 
 _UNHEARD = frozenset({OrderState.SUBMITTING, OrderState.UNKNOWN})

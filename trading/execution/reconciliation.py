@@ -8,9 +8,9 @@ from trading.incidents import descriptions
 from trading.incidents.descriptions import words_of, words_of_move
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
+from trading.orders.intents import Intent
 from trading.orders.orders import ENDED_OTHERWISE, Leg, OpenOrder, OrderRequest, OrderState, VenueOrder, decided_open_ms
 from trading.portfolio.positions import Position, StopMove
-from trading.ports.ledger import Intent
 from trading.risk.stop_rules import is_protected, of_strategy, unsent
 from trading.tolerance import is_at_least, is_close
 from trading.trading_state import (

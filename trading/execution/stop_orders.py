@@ -8,7 +8,8 @@ from trading.execution.retry_budget import Patience
 from trading.lifecycle import DesiredState
 from trading.orders.orders import Leg, OpenOrder, protective_order_id
 from trading.portfolio.positions import Position, StopMove
-from trading.ports.ledger import Ledger, Venue
+from trading.ports.ledger import Ledger
+from trading.ports.venue import Venue
 from trading.risk.stop_rules import is_protected, of_strategy, unsent
 from trading.tolerance import is_close
 from trading.trading_state import permissions

@@ -17,7 +17,7 @@ from typing import TypeVar
 from trading.errors import Rejected, Transient
 from trading.market.candles import Candles
 from trading.orders.orders import Fill, OpenOrder, OrderRequest, OrderState, VenueOrder, VenuePosition
-from trading.ports.ledger import Venue, VenueTerms
+from trading.ports.venue import Venue, VenueTerms
 from trading.tolerance import is_at_most
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ _UNFILLED_STATES = frozenset({OrderState.ACCEPTED, OrderState.REJECTED})
 
 
 class CheckedVenue:
-    """Any venue, whose answers can be relied on; it implements `trading.ports.ledger.Venue`.
+    """Any venue, whose answers can be relied on; it implements `trading.ports.venue.Venue`.
 
     Every method raises `Transient` for an answer that makes no sense. Of an order that was sent, nothing more is known
     then than after a timeout.

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 
-from trading.events.messages import Refusal, Signal, SignalGenerated, SignalSide
+from trading.events.messages import SignalGenerated
 from trading.exits.exit_rules import ExitRules, RuleExit, RuleStop, hook_row
 from trading.indicators.rows import IndicatorRows
 from trading.market.candles import CLOSE, Candles
@@ -13,6 +13,7 @@ from trading.risk.verdict import Verdict
 from trading.strategies import PositionView, StrategyFault
 from trading.strategies.errors import at_candle
 from trading.strategies.indicator_sharing import SharedIndicators
+from trading.strategies.signal import Refusal, Signal, SignalSide
 from trading.trading_state import Processing, permissions
 
 Answer = RuleExit | RuleStop | Refusal

@@ -12,7 +12,6 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from trading.events.decisions import CandleDecision, DecisionKind
-from trading.events.messages import Refusal
 from trading.formatting import format_price
 from trading.indicators.rows import IndicatorRows
 from trading.market.candles import COLUMNS, VOLUME, Candles
@@ -21,6 +20,7 @@ from trading.portfolio.positions import StopMove
 from trading.risk.sizing import in_ticks
 from trading.strategies.errors import answered, brief, is_its_own, raised
 from trading.strategies.position_exits import ExitNow, MoveStop, PositionRule, PositionView
+from trading.strategies.signal import Refusal
 
 HOOK = "manage_position"
 TRAILING_STOP = "trailing_stop"

@@ -3,14 +3,14 @@
 from typing import get_args
 
 from trading.errors import Rejected
-from trading.events.messages import Signal
 from trading.formatting import format_price, format_time, format_units
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import PositionPolicy
+from trading.orders.intents import Intent
 from trading.orders.orders import Fill, OpenOrder, OrderRequest, OrderState
 from trading.portfolio.drawdown import HighWater
 from trading.portfolio.positions import Position, StopMove
-from trading.ports.ledger import Intent
+from trading.strategies.signal import Signal
 
 
 def position_mismatch(symbol: str, ledger_units: float, venue_units: float) -> Incident:

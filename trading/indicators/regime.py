@@ -1,14 +1,25 @@
 """Market regime: what kind of market the last candles show, by trend strength, direction and volatility."""
 
+from enum import StrEnum
 from functools import cached_property
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from trading.events.messages import Regime
 from trading.indicators.indicator import Floats, adx, atr, raw_function
 from trading.market.candles import CLOSE, HIGH, LOW, Candles
 from trading.tolerance import TOLERANCE
+
+
+class Regime(StrEnum):
+    """What kind of market the candles show."""
+
+    TRENDING_UP = "trending_up"
+    TRENDING_DOWN = "trending_down"
+    RANGING = "ranging"
+    VOLATILE = "volatile"
+    UNKNOWN = "unknown"
+
 
 _ADX, _ATR = raw_function("ADX"), raw_function("ATR")
 _PLUS_DI, _MINUS_DI = raw_function("PLUS_DI"), raw_function("MINUS_DI")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, TypedDict
 
 from trading.errors import Transient
-from trading.events.messages import Event, EventType
+from trading.events.event import Event, EventType
 from trading.lifecycle import DesiredState, SymbolState, next_symbol_state, symbol_path
 from trading.orchestration.diagnosis import Observation, Sickness, diagnose
 from trading.orchestration.recovery_policy import Action, Course, LadderTerms, Rung, climb

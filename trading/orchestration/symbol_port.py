@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from trading.events.messages import Event
+from trading.events.event import Event
 from trading.lifecycle import DesiredState, PositionPolicy, SymbolState
 from trading.orchestration.diagnosis import Observation
 from trading.orchestration.recovery_policy import Course

@@ -5,7 +5,6 @@ from typing import TypeVar
 
 from msgspec import Struct
 
-from trading.events.messages import Signal, SignalSide
 from trading.formatting import format_price, format_units
 from trading.incidents import descriptions
 from trading.market.candles import timeframe_ms
@@ -16,6 +15,7 @@ from trading.risk.limits import AccountLimits, RiskLimits
 from trading.risk.protections import Asked, Protection, when_known
 from trading.risk.sizing import Levels, levels_of, size
 from trading.risk.verdict import Check, LedgerView, Verdict
+from trading.strategies.signal import Signal, SignalSide
 from trading.structs import replace
 from trading.tolerance import is_at_least, is_at_most, is_below
 from trading.trading_state import describe

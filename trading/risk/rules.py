@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from trading.events.messages import Signal, SignalSide
 from trading.formatting import format_price, format_units
 from trading.incidents import descriptions
 from trading.incidents.incident import Incident
@@ -13,6 +12,7 @@ from trading.risk.limits import AccountLimits, RiskLimits
 from trading.risk.protections import Protection
 from trading.risk.sizing import Levels, round_down
 from trading.risk.verdict import OK, LedgerView, Planned, Verdict
+from trading.strategies.signal import Signal, SignalSide
 from trading.structs import replace
 from trading.trading_state import Cause, describe
 

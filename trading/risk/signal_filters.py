@@ -6,11 +6,12 @@ from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field
 
 from trading.errors import Rejected
-from trading.events.messages import Regime, Signal, SignalSide
 from trading.formatting import format_price
+from trading.indicators.regime import Regime
 from trading.market.candles import timeframe_ms
 from trading.market.sessions import EntryHours, Session
 from trading.risk.verdict import Check
+from trading.strategies.signal import Signal, SignalSide
 
 
 class EntryRules(BaseModel):

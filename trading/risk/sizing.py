@@ -5,8 +5,8 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from trading.events.messages import Signal, SignalSide
 from trading.risk.limits import RiskLimits
+from trading.strategies.signal import Signal, SignalSide
 
 _EXACT = Context(prec=700)
 """Digits enough for any two floats, so that no size ends in an error of arithmetic."""

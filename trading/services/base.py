@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 from trading.errors import Broken
 from trading.events.bus import LocalBus
-from trading.events.messages import Event, EventType
+from trading.events.event import Event, EventType
 from trading.lifecycle import ServiceState, next_service_state
 from trading.services.chain import End, EndReason
 from trading.services.status import ErrorKind, ServiceStatus, describe_error, error_kind

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from trading.events.bus import Outbox
 from trading.events.decisions import Decisions
-from trading.events.messages import Message, Regime
+from trading.events.messages import Message
+from trading.indicators.regime import Regime
 from trading.market.candles import Candles
 from trading.market.feed_health import Shown
-from trading.ports.ledger import Commit, SymbolStore
+from trading.ports.symbol_store import Commit, SymbolStore
 
 
 class Chronicle:

@@ -8,10 +8,13 @@ import numpy as np
 
 from trading.errors import BadCandle, Transient
 from trading.events.bus import LocalBus
-from trading.events.messages import Event, EventType, NewCandle, correlation_id
+from trading.events.event import Event, EventType, correlation_id
+from trading.events.messages import NewCandle
 from trading.market.candles import Candles, first_fault, timeframe_ms
 from trading.market.feed_health import Shown
-from trading.ports.ledger import Bars, CandleSource, Ledger, SymbolMemory, SymbolStore
+from trading.ports.candle_source import Bars, CandleSource
+from trading.ports.ledger import Ledger
+from trading.ports.symbol_store import SymbolMemory, SymbolStore
 from trading.services.base import Service
 from trading.services.chain import End, EndReason, Wake
 from trading.trading_state import Cause, Permissions, Processing, TradingState, permissions

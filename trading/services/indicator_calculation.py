@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from trading.events.bus import LocalBus
-from trading.events.messages import Event, EventType, IndicatorsUpdated, NewCandle, Regime, correlation_id
-from trading.indicators.regime import RegimeRule, regimes
+from trading.events.event import Event, EventType, correlation_id
+from trading.events.messages import IndicatorsUpdated, NewCandle
+from trading.indicators.regime import Regime, RegimeRule, regimes
 from trading.indicators.rows import IndicatorRows
 from trading.market.candles import Candles
-from trading.ports.ledger import SymbolStore
+from trading.ports.symbol_store import SymbolStore
 from trading.services.base import Service
 from trading.strategies import StrategyFault
 from trading.strategies.indicator_sharing import SharedIndicators

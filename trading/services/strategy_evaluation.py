@@ -9,18 +9,9 @@ import numpy as np
 from trading.errors import Rejected
 from trading.events.bus import LocalBus
 from trading.events.decisions import NO_SIGNAL, AskedSignal, CandleDecision, DecisionKind, Decisions
-from trading.events.messages import (
-    Event,
-    EventType,
-    IndicatorsUpdated,
-    Refusal,
-    Regime,
-    Signal,
-    SignalGenerated,
-    SignalSide,
-    correlation_id,
-    of_signal,
-)
+from trading.events.event import Event, EventType, correlation_id, of_signal
+from trading.events.messages import IndicatorsUpdated, SignalGenerated
+from trading.indicators.regime import Regime
 from trading.indicators.rows import IndicatorRows
 from trading.risk.signal_filters import EntryRules
 from trading.risk.signal_filters import refusal as entry_refusal
@@ -30,6 +21,7 @@ from trading.services.chain import End, EndReason
 from trading.strategies import PositionRule, Strategy, StrategyFault
 from trading.strategies.indicator_sharing import SharedIndicators
 from trading.strategies.invocation import signals_of
+from trading.strategies.signal import Refusal, Signal, SignalSide
 from trading.trading_state import permissions
 
 

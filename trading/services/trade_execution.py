@@ -6,7 +6,8 @@ from functools import partial
 from trading.errors import Transient
 from trading.events.bus import LocalBus
 from trading.events.decisions import AskedSignal, CandleDecision, DecisionKind, Decisions, not_executed
-from trading.events.messages import EventType, Refusal, Signal, SignalGenerated, SignalSide, correlation_id, of_signal
+from trading.events.event import EventType, correlation_id, of_signal
+from trading.events.messages import SignalGenerated
 from trading.execution import order_events
 from trading.execution.adoption import Holdings
 from trading.execution.flattening import Flattened, Wish
@@ -17,12 +18,14 @@ from trading.exits.exit_rules import EXIT_RULE, HOOK, ExitRules, RuleExit, RuleS
 from trading.market.candles import CLOSE, Candles, timeframe_ms
 from trading.orders.orders import VenueOrder
 from trading.portfolio.positions import Position, StopMove
-from trading.ports.ledger import Ledger, SymbolStore
+from trading.ports.ledger import Ledger
+from trading.ports.symbol_store import SymbolStore
 from trading.risk.verdict import OK, Check, LedgerView, Verdict
 from trading.services.base import Service
 from trading.services.batch_commit import Chronicle
 from trading.services.chain import End, EndReason
 from trading.strategies.indicator_sharing import SharedIndicators
+from trading.strategies.signal import Refusal, Signal, SignalSide
 from trading.structs import replace
 from trading.trading_state import Cause, describe, permissions
 

@@ -10,10 +10,10 @@ import pandas as pd
 from pydantic import ValidationError
 
 from trading.errors import Broken
-from trading.events.messages import Signal
 from trading.indicators import Indicator
 from trading.market.candles import COLUMNS
 from trading.strategies.errors import answered, at_candle, brief, from_candle, is_its_own, raised
+from trading.strategies.signal import Signal
 from trading.strategies.signal_builder import Signals, UnusableSignals
 from trading.strategies.strategy import Strategy
 

@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from trading.errors import Broken
-from trading.events.messages import Signal, SignalSide
 from trading.strategies.errors import brief
+from trading.strategies.signal import Signal, SignalSide
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from trading.events.messages import Signal, SignalSide
 from trading.indicators.rows import IndicatorRows
 from trading.market.candles import timeframe_ms
 from trading.risk.signal_filters import EntryRules, refusal
 from trading.strategies import Strategy
+from trading.strategies.signal import Signal, SignalSide
 from trading.strategy_checks.exit_hook import check_hook
 from trading.strategy_checks.findings import CheckName, Looked, Report
 from trading.strategy_checks.probe import NOTHING, Answer, ask, difference, shown

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from trading.events.messages import Signal
 from trading.formatting import format_price
 from trading.indicators.rows import IndicatorRows
 from trading.strategies import Strategy, StrategyFault
 from trading.strategies.invocation import signals_of
+from trading.strategies.signal import Signal
 from trading.tolerance import TOLERANCE
 
 _NAME = "checked"

@@ -16,11 +16,12 @@ from trading.errors import Broken
 from trading.execution.fill_booking import BookedOrder, Booking, born
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
+from trading.orders.intents import Intent, Mark
 from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, client_order_id, decided_id, protective_order_id
 from trading.portfolio.drawdown import HighWater
 from trading.portfolio.positions import Position, StopMove
 from trading.portfolio.trades import ClosedTrade
-from trading.ports.ledger import Decided, Intent, Mark
+from trading.ports.ledger import Decided
 from trading.risk.verdict import LedgerView, Verdict
 from trading.tolerance import is_at_most
 from trading.trading_state import permissions

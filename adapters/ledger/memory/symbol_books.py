@@ -9,10 +9,10 @@ from msgspec import Struct
 from trading.execution.fill_booking import BookedOrder
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
+from trading.orders.intents import Intent
 from trading.orders.orders import Fill, Leg, OrderRequest, OrderState
 from trading.portfolio.positions import Position, StopMove
 from trading.portfolio.trades import ClosedTrade, TradeFold
-from trading.ports.ledger import Intent
 from trading.structs import replace
 
 

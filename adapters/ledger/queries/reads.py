@@ -11,9 +11,9 @@ from adapters.database import read_only
 from adapters.ledger.rows import intent_of, position_of
 from adapters.ledger.tables import decisions, fences, fills, intents, orders, positions, symbols
 from trading.lifecycle import DesiredState
+from trading.orders.intents import Intent
 from trading.orders.orders import OrderState, decided_id
 from trading.portfolio.positions import Position
-from trading.ports.ledger import Intent
 from trading.tolerance import TOLERANCE
 
 

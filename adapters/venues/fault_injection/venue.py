@@ -19,14 +19,14 @@ from configs.fault_injection import Faults
 from trading.errors import Rejected
 from trading.market.candles import Candles
 from trading.orders.orders import Fill, Leg, OpenOrder, OrderRequest, VenueOrder, VenuePosition, protective_order_id
-from trading.ports.ledger import Venue, VenueTerms
+from trading.ports.venue import Venue, VenueTerms
 from trading.structs import replace
 
 __all__ = ["Faults", "LyingVenue"]
 
 
 class LyingVenue:
-    """Wraps a venue for the use of one symbol, by one thread; it implements `trading.ports.ledger.Venue`."""
+    """Wraps a venue for the use of one symbol, by one thread; it implements `trading.ports.venue.Venue`."""
 
     def __init__(
         self,

@@ -25,9 +25,10 @@ from tests.contracts.ledger.subject import LedgerPart
 from trading.errors import Broken
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
+from trading.orders.intents import Intent, Mark
 from trading.orders.orders import Leg, OrderState, Side
 from trading.portfolio.positions import Position
-from trading.ports.ledger import Decided, Intent, Ledger, Mark
+from trading.ports.ledger import Decided, Ledger
 from trading.risk.verdict import LedgerView, Planned, Verdict
 
 DRAWDOWN = Incident(IncidentKind.MAX_DRAWDOWN, SYMBOL, "account", "the account fell 3 %", {"drawdown": 0.03})

@@ -4,9 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
+from trading.orders.intents import Intent, Mark
 from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, Side, client_order_id, protective_order_id
 from trading.portfolio.positions import Position
-from trading.ports.ledger import Decided, Intent, Ledger, Mark
+from trading.ports.ledger import Decided, Ledger
 from trading.risk.verdict import LedgerView, Planned, Verdict
 
 Judge = Callable[[LedgerView], Verdict]

@@ -29,9 +29,10 @@ from tests.contracts.ledger.examples import (
 from tests.contracts.ledger.subject import LedgerPart, LedgerSubject
 from trading.errors import Broken
 from trading.incidents.incident import IncidentKind
+from trading.orders.intents import Mark
 from trading.orders.orders import Fill, Leg, OrderState, Side
 from trading.portfolio.positions import Position
-from trading.ports.ledger import Ledger, Mark
+from trading.ports.ledger import Ledger
 from trading.risk.verdict import Planned
 from trading.structs import replace
 

@@ -15,8 +15,9 @@ from tests.contracts.ledger.examples import (
 )
 from tests.contracts.ledger.subject import LedgerPart, LedgerSubject
 from trading.incidents.incident import Incident, IncidentKind
+from trading.orders.intents import Mark
 from trading.orders.orders import OrderState
-from trading.ports.ledger import Ledger, Mark
+from trading.ports.ledger import Ledger
 from trading.structs import replace
 
 LOST = Incident(IncidentKind.POSITION_MISMATCH, SYMBOL, "position", "2 here, 3 there", {"venue_units": 3.0})

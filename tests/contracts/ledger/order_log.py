@@ -26,8 +26,9 @@ from tests.contracts.ledger.subject import LedgerPart
 from trading.errors import Broken
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
+from trading.orders.intents import Intent, Mark
 from trading.orders.orders import Leg, OrderRequest, OrderState, Side, next_order_state, protective_order_id
-from trading.ports.ledger import Intent, Ledger, Mark
+from trading.ports.ledger import Ledger
 
 HALT = Incident(IncidentKind.POSITION_MISMATCH, SYMBOL, "position", "2 here, 3 there")
 LATCH = Incident(IncidentKind.MAX_DRAWDOWN, OTHER, "account", "the account fell 3 %")

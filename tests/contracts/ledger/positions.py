@@ -26,10 +26,11 @@ from tests.contracts.ledger.examples import (
 )
 from tests.contracts.ledger.subject import LedgerPart, LedgerSubject
 from trading.incidents.incident import Incident, IncidentKind
+from trading.orders.intents import Intent, Mark
 from trading.orders.orders import Leg, OrderState, Side
 from trading.portfolio.positions import Position
 from trading.portfolio.trades import ClosedTrade
-from trading.ports.ledger import Intent, Ledger, Mark
+from trading.ports.ledger import Ledger
 from trading.risk.verdict import LedgerView, Planned, Verdict
 
 LATCH = Incident(IncidentKind.MAX_DRAWDOWN, SYMBOL, "account", "the account fell 3 %", {"drawdown": 0.03})

@@ -15,6 +15,7 @@ from tests.contracts.ledger.subject import LedgerSubject
 from trading.errors import Broken
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
+from trading.orders.intents import Mark
 from trading.orders.orders import (
     PROTECTIVE_LEGS,
     Fill,
@@ -27,7 +28,6 @@ from trading.orders.orders import (
 )
 from trading.portfolio.positions import StopMove
 from trading.portfolio.trades import in_order
-from trading.ports.ledger import Mark
 from trading.risk.verdict import LedgerView, Planned, Verdict
 from trading.structs import replace
 

@@ -22,9 +22,10 @@ from tests.contracts.ledger.examples import (
 from tests.contracts.ledger.subject import LedgerPart
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
+from trading.orders.intents import Mark
 from trading.orders.orders import OrderState, Side
 from trading.portfolio.positions import StopMove
-from trading.ports.ledger import Ledger, Mark
+from trading.ports.ledger import Ledger
 from trading.risk.verdict import Verdict
 from trading.structs import replace
 

@@ -19,13 +19,14 @@ from tests.contracts.ledger.examples import (
 )
 from tests.contracts.ledger.subject import LedgerPart
 from trading.errors import Broken, Rejected
-from trading.events.messages import Signal, SignalSide
 from trading.incidents.incident import IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
+from trading.orders.intents import Mark
 from trading.orders.orders import Leg, OrderState, Side
-from trading.ports.ledger import Decided, Ledger, Mark
+from trading.ports.ledger import Decided, Ledger
 from trading.risk.rules import AccountLimits, RiskLimits, judge
 from trading.risk.verdict import Verdict
+from trading.strategies.signal import Signal, SignalSide
 
 ACCOUNT = AccountLimits(name="main", starting_balance=10_000.0)
 

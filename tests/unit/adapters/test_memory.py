@@ -13,13 +13,13 @@ from tests.contracts.venue import OTHER, SYMBOL, VenueContract
 from tests.fixtures.candle_market import CandleMarket
 from trading.errors import Rejected
 from trading.events.decisions import describe
-from trading.events.messages import Event
+from trading.events.event import Event
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
 from trading.market.candles import Candles
+from trading.orders.intents import Mark
 from trading.orders.matching import FillTerms
 from trading.orders.orders import Leg, OrderRequest, OrderState, Side, client_order_id
-from trading.ports.ledger import Mark
 from trading.risk.verdict import Planned, Verdict
 from trading.structs import replace
 

@@ -8,7 +8,9 @@ from tests.fakes import START_MS, SYMBOL, FlakyStore, make_candles
 from trading.errors import Transient
 from trading.events.bus import LocalBus, Outbox
 from trading.events.decisions import NO_SIGNAL, CandleDecision, DecisionKind
-from trading.events.messages import Event, EventType, Message, NewCandle, Regime
+from trading.events.event import Event, EventType
+from trading.events.messages import Message, NewCandle
+from trading.indicators.regime import Regime
 from trading.lifecycle import DesiredState
 from trading.services.batch_commit import Chronicle
 

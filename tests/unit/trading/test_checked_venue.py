@@ -12,7 +12,7 @@ from trading.errors import Rejected, Transient
 from trading.execution.validated_venue import CheckedVenue
 from trading.market.candles import Candles
 from trading.orders.orders import Fill, Leg, OpenOrder, OrderRequest, OrderState, Side, VenueOrder, VenuePosition
-from trading.ports.ledger import VenueTerms
+from trading.ports.venue import VenueTerms
 from trading.structs import replace
 
 ID, SYMBOL = "XAUUSD-1774360800-e-3f9a61c04b", "XAUUSD"

@@ -8,7 +8,7 @@ import pytest
 from tests.fakes import SYMBOL, Databases, Desk, at_place, make_candles, planned, system_config
 from tests.fixtures.fetching import NO_ANSWER, SHOWN, begun_desk, ended, fetch, fetched, places
 from trading.errors import BadCandle, Transient
-from trading.events.messages import EventType
+from trading.events.event import EventType
 from trading.lifecycle import ServiceState
 from trading.market.candles import Candles
 from trading.market.feed_health import FeedMemory, Shown

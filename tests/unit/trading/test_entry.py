@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading.events.messages import Regime, Signal, SignalSide
+from trading.indicators.regime import Regime
 from trading.market.sessions import EntryHours, Session
 from trading.risk.signal_filters import ENTRY_RULES, EntryRules, checks, refusal
+from trading.strategies.signal import Signal, SignalSide
 
 GOLD = Session(
     kind="weekly", timezone="America/New_York", opens="sun 18:00", closes="fri 17:00", daily_break="17:00-18:00"

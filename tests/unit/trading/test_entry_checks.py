@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from trading.events.messages import Refusal, Signal, SignalSide
 from trading.incidents.incident import IncidentKind
 from trading.lifecycle import DesiredState
 from trading.orders.orders import Leg, Side
@@ -14,6 +13,7 @@ from trading.risk.limits import AccountLimits, RiskLimits
 from trading.risk.protections import CooldownPeriod
 from trading.risk.rules import judge
 from trading.risk.verdict import LedgerView, Verdict
+from trading.strategies.signal import Refusal, Signal, SignalSide
 from trading.structs import replace
 
 OPEN_MS = 1_774_360_800_000

@@ -8,20 +8,11 @@ from pydantic import ValidationError
 from tests.fakes import START_MS, SYMBOL, at_place, make_candles
 from trading.errors import BadCandle, Rejected, TradingError, Transient, UnknownSymbol
 from trading.events.decisions import NO_SIGNAL, AskedSignal, CandleDecision, DecisionKind
-from trading.events.messages import (
-    LOCAL_ONLY,
-    Event,
-    EventType,
-    IndicatorsUpdated,
-    Message,
-    NewCandle,
-    Regime,
-    Signal,
-    SignalGenerated,
-    SignalSide,
-    correlation_id,
-)
+from trading.events.event import LOCAL_ONLY, Event, EventType, correlation_id
+from trading.events.messages import IndicatorsUpdated, Message, NewCandle, SignalGenerated
+from trading.indicators.regime import Regime
 from trading.lifecycle import DesiredState
+from trading.strategies.signal import Signal, SignalSide
 
 CANDLES = make_candles(3)
 COMMON = {

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading.errors import Broken
-from trading.events.messages import Refusal, Signal, SignalSide
 from trading.exits.exit_rules import BreakEven, ExitRules, ExitTerms, RuleExit, RuleStop, TrailingStop
 from trading.orders.orders import Side
 from trading.risk.sizing import levels_of
 from trading.strategies import ExitNow, MoveStop, PositionView
+from trading.strategies.signal import Refusal, Signal, SignalSide
 
 ENTRY = 100.0
 TRAILING = ExitTerms(trailing_stop=TrailingStop(distance=2.0))

@@ -14,7 +14,7 @@ from adapters.ledger.audit.recompute import recompute
 from adapters.venues.fault_injection.venue import Faults
 from tests.fakes import SYMBOL, Crash, Databases, Desk, Fuse, at_place, make_candles, planned, system_config
 from trading.errors import Rejected, Transient
-from trading.events.messages import EventType
+from trading.events.event import EventType
 from trading.execution.flattening import Flattened
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy

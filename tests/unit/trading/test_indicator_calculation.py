@@ -5,8 +5,10 @@ import pytest
 from tests.fakes import SYMBOL, Databases, Desk, at_place, make_candles, system_config
 from tests.fixtures.candle_files import generated_candles
 from trading.errors import Transient
-from trading.events.messages import EventType, IndicatorsUpdated, NewCandle, Regime, correlation_id
+from trading.events.event import EventType, correlation_id
+from trading.events.messages import IndicatorsUpdated, NewCandle
 from trading.indicators import compute
+from trading.indicators.regime import Regime
 from trading.market.candles import Candles
 from trading.services.chain import EndReason, Wake
 from trading.strategies import load_strategy

@@ -10,7 +10,7 @@ import pytest
 
 from adapters.clock import LoopClock
 from trading.errors import Transient
-from trading.events.messages import Event
+from trading.events.event import Event
 from trading.lifecycle import DesiredState, PositionPolicy, ServiceState, SymbolState
 from trading.orchestration.diagnosis import Observation
 from trading.orchestration.multi_symbol_orchestrator import MultiSymbolTradingOrchestrator

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.fakes import SYMBOL, Databases, Desk, at_place, planned, system_config
 from tests.fixtures.candle_files import generated_candles
-from trading.events.messages import Event, EventType
+from trading.events.event import Event, EventType
 from trading.lifecycle import DesiredState
 from trading.services.chain import EndReason
 from trading.services.pipeline import SymbolPipeline

@@ -26,7 +26,8 @@ from tests.fakes import (
 from tests.fixtures.exits import WILFUL
 from trading.errors import Broken
 from trading.events.decisions import DecisionKind
-from trading.events.messages import EventType, IndicatorsUpdated, SignalGenerated
+from trading.events.event import EventType
+from trading.events.messages import IndicatorsUpdated, SignalGenerated
 from trading.formatting import format_price
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState

@@ -24,6 +24,7 @@ from trading.execution.reconciliation import (
 )
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
+from trading.orders.intents import Intent
 from trading.orders.orders import (
     Leg,
     OpenOrder,
@@ -35,7 +36,6 @@ from trading.orders.orders import (
     next_order_state,
 )
 from trading.portfolio.positions import Position, StopMove
-from trading.ports.ledger import Intent
 from trading.structs import replace
 
 T0_MS, MINUTE_MS = 1_774_360_800_000, 60_000

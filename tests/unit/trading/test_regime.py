@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trading.events.messages import Regime
 from trading.indicators import Floats
-from trading.indicators.regime import RegimeRule, regimes
+from trading.indicators.regime import Regime, RegimeRule, regimes
 from trading.market.candles import Candles
 
 RULE = RegimeRule()

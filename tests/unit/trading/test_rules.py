@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from trading.events.messages import Refusal, Signal, SignalSide
 from trading.lifecycle import DesiredState
 from trading.orders.orders import Leg, OrderRequest, Side, client_order_id
 from trading.portfolio.positions import Position
 from trading.risk.rules import AccountLimits, RiskLimits, judge, round_down
 from trading.risk.verdict import LedgerView, Verdict
+from trading.strategies.signal import Refusal, Signal, SignalSide
 from trading.structs import replace
 
 OPEN_MS = 1_774_360_800_000

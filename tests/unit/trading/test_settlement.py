@@ -12,11 +12,12 @@ from adapters.ledger.tables import stop_moves
 from adapters.venues.fault_injection.venue import Faults
 from tests.fakes import SYMBOL, Crash, Databases, Desk, Fuse, at_place, make_candles, planned, system_config
 from trading.errors import Rejected, Transient
-from trading.events.messages import EventType
+from trading.events.event import EventType
 from trading.execution.order_manager import Settlement
 from trading.execution.reconciliation import LetGo, Send, SendStop, Withdraw
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
+from trading.orders.intents import Mark
 from trading.orders.orders import (
     Leg,
     OrderRequest,
@@ -27,7 +28,6 @@ from trading.orders.orders import (
     protective_order_id,
 )
 from trading.portfolio.positions import StopMove
-from trading.ports.ledger import Mark
 from trading.structs import replace
 
 SHOWN = 10

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.fakes import SYMBOL, Crash, Databases, Desk, Fuse, make_candles, planned, system_config
-from trading.events.messages import EventType
+from trading.events.event import EventType
 from trading.incidents.incident import IncidentKind
 from trading.services.chain import EndReason
 

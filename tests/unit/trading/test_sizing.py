@@ -5,10 +5,10 @@ from decimal import Decimal
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from trading.events.messages import Signal, SignalSide
 from trading.portfolio.drawdown import HighWater, fall
 from trading.risk.limits import RiskLimits
 from trading.risk.sizing import levels_of, round_down, round_up, size
+from trading.strategies.signal import Signal, SignalSide
 
 prices = st.floats(0.01, 1e6)
 steps = st.sampled_from([1e-8, 0.0001, 0.01, 0.05, 0.1, 0.25, 1.0, 5.0])

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from trading.errors import Broken
-from trading.events.messages import Signal, SignalSide
 from trading.indicators import compute
 from trading.market.candles import Candles
 from trading.orders.orders import Side
 from trading.strategies import SHIPPED, Signals, Strategy, crossed_above, crossed_below, load_strategy, previous
 from trading.strategies.builtin.ema_cross import EmaCross
 from trading.strategies.position_exits import ExitNow, MoveStop, PositionRule, PositionView
+from trading.strategies.signal import Signal, SignalSide
 
 NAN = float("nan")
 QUIET = 80

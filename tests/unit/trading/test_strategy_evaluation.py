@@ -6,7 +6,7 @@ import pytest
 
 from tests.fakes import PLANNED_STRATEGY, Databases, Desk, at_place, make_candles, planned, system_config
 from trading.errors import Transient
-from trading.events.messages import EventType, correlation_id
+from trading.events.event import EventType, correlation_id
 from trading.lifecycle import DesiredState
 from trading.services.chain import EndReason
 

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from tests.fakes import Databases, Desk, at_place, make_candles, planned, system_config
 from tests.unit.trading.test_strategies import frame
 from trading.errors import Interrupted, Transient
-from trading.events.messages import EventType
+from trading.events.event import EventType
 from trading.exits.exit_rules import ExitRules, ExitTerms
 from trading.indicators import Indicator, ema, sma
 from trading.orders.orders import Side

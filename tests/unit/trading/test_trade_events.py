@@ -3,12 +3,13 @@
 import pytest
 
 from tests.fakes import START_MS, SYMBOL
-from trading.events.messages import Event, EventType, Signal, SignalSide, correlation_id
+from trading.events.event import Event, EventType, correlation_id
 from trading.execution import order_events
 from trading.incidents.incident import Incident, IncidentKind
 from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, Side, VenueOrder
 from trading.portfolio.positions import Position, StopMove
 from trading.risk.verdict import Planned, Verdict
+from trading.strategies.signal import Signal, SignalSide
 
 CAUSE = correlation_id(SYMBOL, "1m", START_MS)
 SIGNAL = Signal(strategy="ema", open_ms=START_MS, side=SignalSide.BUY, price=100.0, reason="crossed")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.fakes import SYMBOL, Crash, Databases, Desk, Fuse, at_place, make_candles, planned, system_config
 from trading.errors import Rejected, Transient
-from trading.events.messages import EventType, correlation_id
+from trading.events.event import EventType, correlation_id
 from trading.execution.retry_budget import PatienceTerms
 from trading.incidents.incident import IncidentKind
 from trading.lifecycle import DesiredState

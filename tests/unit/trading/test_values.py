@@ -3,9 +3,10 @@
 import pytest
 
 from trading.market.candles import Candles
+from trading.orders.intents import Intent
 from trading.orders.orders import OrderState
 from trading.portfolio.positions import Position
-from trading.ports.ledger import Bars, Intent
+from trading.ports.candle_source import Bars
 from trading.risk.verdict import OK, Check, LedgerView, Verdict
 from trading.structs import AllButLast, replace
 

@@ -6,8 +6,8 @@ from adapters.backtest.backtest import replay
 from adapters.wiring.explain_context import terms_of
 from trading.backtest import Decision, Order, Replay
 from trading.backtest.explanation import Explanation, OrderFate, Recorded, Ruling, explain, holds, of_strategy
+from trading.events.event import correlation_id
 from trading.events.journal import Entry
-from trading.events.messages import correlation_id
 from trading.formatting import format_minute
 from trading.market.candles import CLOSE, timeframe_ms
 from trading.orders.orders import PROTECTIVE_LEGS, OrderRequest

@@ -24,9 +24,10 @@ from trading.backtest.explanation import (
     holds,
     of_strategy,
 )
+from trading.events.event import Event, correlation_id
 from trading.events.journal import Entry, candles_of
-from trading.events.messages import Event, Regime, correlation_id
 from trading.formatting import format_minute
+from trading.indicators.regime import Regime
 from trading.market.candles import Candles, timeframe_ms
 from trading.orders.orders import OrderState
 from trading.risk.verdict import Check

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from adapters.redis.event_bus import RedisEventBus
 from trading.errors import Transient
-from trading.events.messages import LOCAL_ONLY, Event, EventType
+from trading.events.event import LOCAL_ONLY, Event, EventType
 from trading.formatting import format_minute, format_second
 from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.inspect.books import LIMIT

@@ -1,0 +1,111 @@
+"""Cursor, candle window and journal of the symbols."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from trading.events.decisions import Decisions
+from trading.events.event import Event
+from trading.indicators.regime import Regime
+from trading.lifecycle import DesiredState, PositionPolicy
+from trading.market.candles import Candles
+from trading.market.feed_health import FeedMemory, Shown
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolMemory:
+    """What the fast store knows of a symbol; all of it can be rebuilt.
+
+    Attributes:
+        cursor_ms: Open time of the last candle decided, 0 before the first; None when the store knows nothing.
+        has_exposure: An order or a position may be alive, so each candle must reach the venue.
+        regime: Of the last candle decided.
+        generation: Grows each time the symbol's services shall begin anew.
+        timeframe: Of the stored candles.
+        quarantine: The policy of a symbol that is set aside; None for one that is not.
+    """
+
+    cursor_ms: int | None
+    desired: DesiredState
+    has_exposure: bool
+    regime: Regime
+    generation: int
+    timeframe: str = ""
+    quarantine: PositionPolicy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The end of a batch: what was decided for each of its candles.
+
+    Attributes:
+        after_ms: The cursor that the batch was fetched after, 0 for none.
+        candles: The batch.
+        decisions: Those on each candle.
+        has_exposure: None leaves what the store knows.
+        shown: What the answer that the batch came of showed of its market; None leaves what the store knows.
+        desired: What the user wanted of the symbol when the batch was fetched.
+        quarantine: The policy of a symbol that was set aside; None for one that was not.
+        config: Short digest of the configuration that decided.
+    """
+
+    symbol: str
+    timeframe: str
+    after_ms: int
+    candles: Candles
+    decisions: Sequence[Decisions]
+    regimes: Sequence[Regime]
+    has_exposure: bool | None = None
+    shown: Shown | None = None
+    desired: DesiredState = DesiredState.RUNNING
+    quarantine: PositionPolicy | None = None
+    config: str = ""
+
+
+class SymbolStore(Protocol):
+    """Cursor, candle window and journal of the symbols: fast, and rebuilt from source and ledger when lost."""
+
+    def load(self, symbol: str) -> SymbolMemory: ...
+
+    def window(self, symbol: str, count: int, *, until_ms: int) -> Candles:
+        """Return the newest `count` candles up to the one opened at `until_ms`; fewer where there are not as many."""
+        ...
+
+    def seed(self, symbol: str, history: Candles, *, timeframe: str, cursor_ms: int, desired: DesiredState) -> None:
+        """Begin, or begin anew, from history that is not to be decided on."""
+        ...
+
+    def expose(self, symbol: str) -> None:
+        """Note that an order may soon be alive: said before it is written down."""
+        ...
+
+    def set_desired(self, symbol: str, state: DesiredState) -> None:
+        """Show what the ledger says the user wants."""
+        ...
+
+    def set_quarantine(self, symbol: str, policy: PositionPolicy | None) -> None:
+        """Show whether the ledger has the symbol set aside."""
+        ...
+
+    def note_fetch(self, symbol: str, shown: Shown) -> None:
+        """Write down what an answer showed that brought nothing to decide on."""
+        ...
+
+    def feed(self, symbol: str) -> FeedMemory | None:
+        """Return what the last answers of the symbol's source showed; None before the first."""
+        ...
+
+    def renew(self, symbol: str) -> None:
+        """Have the symbol's services begin anew at their next tick, wherever they run."""
+        ...
+
+    def commit(self, commit: Commit, events: Sequence[Event]) -> int:
+        """Append the candles to the window and the decisions to the journal, move the cursor, publish the events.
+
+        All or nothing; candles at or before the cursor are left out, so a second delivery changes nothing. So are all
+        of them where the cursor is before `after_ms`: the store lost what lies between, and it is fetched again.
+
+        Returns:
+            How many candles were new.
+        """
+        ...
