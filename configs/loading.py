@@ -1,7 +1,7 @@
 """Load what the system is told: the two YAML files, then the environment over them, checked as a whole."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,15 +9,18 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from configs.env_overrides import Contents, apply_overrides
-from configs.errors import ConfigError
+from configs.errors import ConfigError, dotted, fault_line
 from configs.json_schema import FILES, SERVICES, SYMBOLS, schema_of
 from configs.services import ConfigModel, OrchestratorConfig, ServicesConfig
 from configs.settings import load_settings, project_root
-from configs.strategy_check import strategy_faults
 from configs.symbols import SymbolConfig
 from configs.validation_errors import Checked, describe
+from configs.validation_errors import Path as FieldPath
 from configs.yaml_reader import parse_yaml, read_yaml
 from trading.risk.rules import AccountLimits
+from trading.strategies import StrategyFault
+from trading.strategies.invocation import made
+from trading.strategies.registry import strategy_class
 
 
 class SystemConfig(ConfigModel):
@@ -113,3 +116,46 @@ def shown_path(path: Path) -> str:
     """Return a path as short as it is still clear."""
     root = project_root()
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+def strategy_faults(checked: Checked) -> list[str]:
+    """Return a line for each fault in the strategies of `symbols.yaml`, which is what was checked."""
+    symbols = checked.content.get("symbols")
+    entries = symbols.items() if isinstance(symbols, Mapping) else ()
+    return [
+        fault
+        for name, entry in entries
+        if isinstance(entry, Mapping)
+        for path, strategy in _named(entry)
+        for fault in _faults(checked, ("symbols", name, *path), strategy)
+    ]
+
+
+def _named(entry: Mapping[str, Any]) -> Iterator[tuple[FieldPath, Mapping[str, Any]]]:
+    """Yield each strategy of a symbol with its place below the symbol's name."""
+    books = entry.get("strategies")
+    if isinstance(entry.get("strategy"), Mapping):
+        yield ("strategy",), entry["strategy"]
+    for name, book in books.items() if isinstance(books, Mapping) else ():
+        if isinstance(book, Mapping):
+            yield ("strategies", name), book
+
+
+def _faults(checked: Checked, at: FieldPath, strategy: Mapping[str, Any]) -> list[str]:
+    name, params = strategy.get("name"), strategy.get("params", {})
+    if not isinstance(name, str) or not isinstance(params, Mapping):
+        return []  # the models have a line for it
+    try:
+        found = strategy_class(name)
+    except ValueError as error:
+        path = (*at, "name")
+        return [fault_line(checked.source(path), path, name, str(error))]
+    try:
+        made(found, params)
+    except StrategyFault as fault:
+        path = (*at, "name")
+        return [f"{checked.source(path)}: {dotted(path)}: {fault}"]
+    except ValidationError as error:
+        part = Checked(found.model_json_schema, checked.where, params, checked.origins, (*at, "params"))
+        return describe(error, part)
+    return []

@@ -23,13 +23,13 @@ from tasks import app
 from tasks.engine.routing import CONTROL_QUEUE
 from tasks.engine.stages import RECONCILE, RECONCILE_LIFE_S
 from tasks.engine.task_failures import raise_soft_limit
-from worker import ending, remote
+from worker import remote_control
 from worker.heartbeat import Heartbeat
 from worker.log_format import format_as_set
 from worker.startup_checks import RedisFitness, check_before_start
 from worker.watchdog.feeder import Guard, let_go_in_pool_process
 
-__all__ = ["ending", "remote"]  # importing them makes their commands known
+__all__ = ["remote_control"]  # importing them makes their commands known
 
 logger = logging.getLogger(__name__)
 

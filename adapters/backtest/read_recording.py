@@ -21,8 +21,8 @@ from adapters.redis.client import talking_to_redis
 from adapters.symbol_store.journal import JournalReader
 from adapters.symbol_store.redis import unpacked
 from adapters.wiring.pipeline import strategies_of
-from configs.deciding import deciding_digest
 from configs.loading import SystemConfig
+from configs.snapshot import deciding_digest
 from trading.indicators.regime import RegimeRule
 from trading.market.candles import Candles
 from trading.services.indicator_calculation import history_count

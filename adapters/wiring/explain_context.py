@@ -1,8 +1,8 @@
 """What a symbol is decided by, as an explanation needs it."""
 
 from adapters.wiring.pipeline import entry_rules_of, strategies_of
-from configs.deciding import deciding_digest
 from configs.loading import SystemConfig
+from configs.snapshot import deciding_digest
 from trading.backtest.explanation import Terms
 
 

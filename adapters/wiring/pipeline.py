@@ -16,9 +16,9 @@ from adapters.redis.event_bus import RedisEventBus
 from adapters.sources import FileSource, RedisAnchorStore, SimulatedSource
 from adapters.symbol_store.redis import RedisSymbolStore
 from adapters.venues.paper import PaperVenue
-from configs.deciding import deciding_digest
 from configs.loading import SystemConfig
 from configs.settings import Settings, resolve_redis_url
+from configs.snapshot import deciding_digest
 from configs.symbols import FileSource as FileSourceConfig
 from configs.symbols import PaperVenue as PaperVenueConfig
 from configs.symbols import SymbolConfig

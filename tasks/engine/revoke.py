@@ -13,7 +13,7 @@ ANSWER_S = 2.0
 """How long a worker's main process may take to answer; one that is asked by name answers within milliseconds."""
 
 END_SUPERVISED = "end_supervised"
-"""The remote-control command that `worker.ending` gives to every worker."""
+"""The remote-control command that `worker.remote_control` gives to every worker."""
 
 
 def end_step(app: Celery, task_id: str, node: str) -> bool:

@@ -16,7 +16,7 @@ from tests.differential.engine import Spoken, Traded, backtest, our_trades, run,
 from tests.fakes import SYMBOL, at_place, planned, system_config
 from trading.market.candles import Candles
 from trading.orders.matching import FillTerms
-from trading.strategies.builtin.ema_cross import EmaCross
+from trading.strategies.builtin.cross import EmaCross
 from trading.strategies.signal_builder import Signals, crossed_above, crossed_below
 from trading.structs import replace
 

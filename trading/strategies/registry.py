@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from trading.strategies.builtin.cross import EmaCross, MacdCross, SmaCross
 from trading.strategies.builtin.donchian_breakout import DonchianBreakout
-from trading.strategies.builtin.ema_cross import EmaCross
-from trading.strategies.builtin.macd_cross import MacdCross
 from trading.strategies.builtin.rsi_reversion import RsiReversion
-from trading.strategies.builtin.sma_cross import SmaCross
 from trading.strategies.errors import is_its_own, own_lines, told
 from trading.strategies.invocation import made
 from trading.strategies.strategy import Strategy

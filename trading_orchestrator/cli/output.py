@@ -2,13 +2,15 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import click
 from rich import box
 from rich.console import RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -88,3 +90,28 @@ def table(columns: Sequence[Column], rows: Iterable[Any], *, width: int) -> Tabl
     for row in rows:
         drawn.add_row(*(column.cell(row) for column in shown))
     return drawn
+
+
+class Bar:
+    """Shows how far the work is."""
+
+    def __init__(self, progress: Progress, title: str) -> None:
+        self._progress = progress
+        self._task = progress.add_task(title, total=None)
+
+    def show(self, done: int, whole: int) -> None:
+        """Show that `done` of `whole` are done."""
+        self._progress.update(self._task, completed=done, total=whole)
+
+    def advance(self, count: int) -> None:
+        """Show that so many more are done."""
+        self._progress.advance(self._task, count)
+
+
+@contextmanager
+def progress_bar(title: str) -> Iterator[Bar]:
+    """Show a bar until the end; it is gone afterwards."""
+    console = PlainConsole(stderr=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield Bar(progress, title)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from adapters.venue_clocks import VenueClock, venue_clocks
+from adapters.wiring.venues import VenueClock, venue_clocks
 from configs.symbols import SymbolConfig
 from trading.errors import Transient
 from worker.checks.check import Check, Health

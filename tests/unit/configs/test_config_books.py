@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from configs.deciding import deciding_digest
 from configs.diff import Exposure, compare
 from configs.errors import ConfigError
 from configs.loading import SystemConfig, load_system
-from configs.snapshot import Content, content_of, fingerprint
+from configs.snapshot import Content, content_of, deciding_digest, fingerprint
 from configs.symbols_editor import SymbolsEditor
 
 SHIPPED = Path(__file__).parents[3] / "configs"

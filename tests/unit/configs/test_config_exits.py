@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from adapters.wiring.pipeline import exit_rules_of, strategies_of
-from configs.deciding import deciding_digest
 from configs.errors import ConfigError
 from configs.loading import SystemConfig, load_system
+from configs.snapshot import deciding_digest
 from trading.exits.exit_rules import BreakEven, ExitTerms, TrailingStop
 
 ROOT = Path(__file__).parents[3]

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from configs.deciding import DIGEST_LENGTH, deciding_digest
+from configs.snapshot import DIGEST_LENGTH, deciding_digest
 from tests.fakes import SYMBOL, system_config
 
 PLAN = {"name": "ema_cross", "params": {"fast": 3, "slow": 7}}

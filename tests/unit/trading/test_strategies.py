@@ -18,7 +18,7 @@ from trading.indicators import compute
 from trading.market.candles import Candles
 from trading.orders.orders import Side
 from trading.strategies import SHIPPED, Signals, Strategy, crossed_above, crossed_below, load_strategy, previous
-from trading.strategies.builtin.ema_cross import EmaCross
+from trading.strategies.builtin.cross import EmaCross
 from trading.strategies.position_exits import ExitNow, MoveStop, PositionRule, PositionView
 from trading.strategies.signal import Signal, SignalSide
 
@@ -302,7 +302,7 @@ def test_load_strategy_by_its_short_name_uses_the_defaults(name: str) -> None:
 
 
 def test_load_strategy_by_import_path_finds_the_class() -> None:
-    strategy = load_strategy("trading.strategies.builtin.ema_cross:EmaCross", {"fast": 5})
+    strategy = load_strategy("trading.strategies.builtin.cross:EmaCross", {"fast": 5})
     assert strategy == load_strategy("ema_cross", {"fast": 5})
 
 

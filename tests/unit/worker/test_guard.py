@@ -9,7 +9,7 @@ import pytest
 from celery.worker import state as worker_state
 
 from configs.settings import Settings
-from worker.ending import end_supervised
+from worker.remote_control import end_supervised
 from worker.watchdog import watchdog
 from worker.watchdog.feeder import last_words
 

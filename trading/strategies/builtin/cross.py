@@ -1,4 +1,4 @@
-"""What strategies share that follow a fast line crossing a slow one."""
+"""Strategies that follow a fast line crossing a slow one."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Self
 import pandas as pd
 from pydantic import Field, model_validator
 
-from trading.indicators import Indicator, atr
+from trading.indicators import Indicator, atr, ema, macd, sma
 from trading.strategies.signal_builder import Signals, crossed_above, crossed_below
 from trading.strategies.strategy import AtrStrategy, columns
 
@@ -52,3 +52,33 @@ class AverageCross(CrossStrategy):
     def signals(self, rows: pd.DataFrame) -> Signals:
         name = self.average(self.fast).function
         return self.crosses(rows, "fast", "slow", reason=f"{name} {self.fast} crossed {{way}} {name} {self.slow}")
+
+
+class EmaCross(AverageCross):
+    """Buy when the fast EMA crosses above the slow one, sell when it crosses below."""
+
+    def average(self, period: int) -> Indicator:
+        return ema(period)
+
+
+class SmaCross(AverageCross):
+    """Buy when the fast SMA crosses above the slow one, sell when it crosses below."""
+
+    def average(self, period: int) -> Indicator:
+        return sma(period)
+
+
+class MacdCross(CrossStrategy):
+    """Buy when the MACD crosses above its signal line, sell when it crosses below."""
+
+    fast: int = Field(default=12, ge=2, le=1000, description="Bars of the fast average.")
+    slow: int = Field(default=26, ge=3, le=2000, description="Bars of the slow average.")
+    signal: int = Field(default=9, ge=2, le=500, description="Bars of the signal line.")
+
+    def indicators(self) -> Mapping[str, Indicator]:
+        periods = (self.fast, self.slow, self.signal)
+        return {"macd": macd(*periods), "signal": macd(*periods, output="signal"), "atr": atr(self.atr_period)}
+
+    def signals(self, rows: pd.DataFrame) -> Signals:
+        name = f"MACD {self.fast}/{self.slow}"
+        return self.crosses(rows, "macd", "signal", reason=f"{name} crossed {{way}} its signal line {self.signal}")

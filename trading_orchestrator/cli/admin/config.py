@@ -13,8 +13,8 @@ from configs.json_schema import json_schema, schema_of
 from configs.loading import SystemConfig, load_system
 from configs.settings import Settings, load_settings, resolve_redis_url
 from trading_orchestrator.cli.exit_codes import ExitCode, fault_lines
-from trading_orchestrator.cli.groups import Verb
 from trading_orchestrator.cli.output import print_json
+from trading_orchestrator.cli.params import Verb
 
 MASK = "***"
 

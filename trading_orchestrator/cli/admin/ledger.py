@@ -16,9 +16,8 @@ from configs.settings import PREFIX
 from trading_orchestrator.cli.admin.ledger_verify import verify
 from trading_orchestrator.cli.context import MIGRATE, Access, ledger_revision, shown_ledger
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
-from trading_orchestrator.cli.groups import Verb
-from trading_orchestrator.cli.output import print_json
-from trading_orchestrator.cli.progress import progress_bar
+from trading_orchestrator.cli.output import print_json, progress_bar
+from trading_orchestrator.cli.params import Verb
 from worker.checks.machine import sqlite_file
 
 T = TypeVar("T")

@@ -18,8 +18,7 @@ from adapters.ledger.audit.recompute import Findings, recompute, rows_to_look_at
 from adapters.ledger.schema import head_revision
 from trading_orchestrator.cli.context import Access, shown_ledger
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
-from trading_orchestrator.cli.output import Column, make_console, print_json, table
-from trading_orchestrator.cli.progress import progress_bar
+from trading_orchestrator.cli.output import Column, make_console, print_json, progress_bar, table
 
 
 @click.command()

@@ -11,9 +11,9 @@ from configs.yaml_reader import dump_yaml, parse_yaml, read_yaml
 from trading_orchestrator.cli.admin import symbols_list
 from trading_orchestrator.cli.admin.symbols_change import change_file, put_in_force
 from trading_orchestrator.cli.context import Access
-from trading_orchestrator.cli.groups import Verb
 from trading_orchestrator.cli.operate.control import TIMEOUT
 from trading_orchestrator.cli.output import make_console, print_json
+from trading_orchestrator.cli.params import Verb
 
 _Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 SET: _Option = click.option(

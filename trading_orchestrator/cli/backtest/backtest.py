@@ -21,10 +21,8 @@ from trading_orchestrator.cli.backtest.report_file import writable, write_page
 from trading_orchestrator.cli.backtest.summary import as_dict, tell
 from trading_orchestrator.cli.candles.gaps import missing_in, remedy, telling_bad_candles
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
-from trading_orchestrator.cli.instant import in_order, instant
-from trading_orchestrator.cli.numbers import Finite
-from trading_orchestrator.cli.output import print_json
-from trading_orchestrator.cli.progress import progress_bar
+from trading_orchestrator.cli.output import print_json, progress_bar
+from trading_orchestrator.cli.params import Finite, in_order, instant
 
 MOST_PERIODS = 366
 """Returns are those of days, and a year has no more of them."""

@@ -22,8 +22,7 @@ from trading_orchestrator.cli.backtest.check_strategy_output import as_dict, tel
 from trading_orchestrator.cli.candles.files import read_strictly, telling_file_faults
 from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed, fault_lines
-from trading_orchestrator.cli.output import print_json
-from trading_orchestrator.cli.progress import progress_bar
+from trading_orchestrator.cli.output import print_json, progress_bar
 
 SEEDS = (1, 2, 3)
 MADE_UP_ROWS = 400

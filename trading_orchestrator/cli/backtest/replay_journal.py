@@ -14,8 +14,7 @@ from trading.backtest.comparison import Comparison, Difference, compare
 from trading.formatting import format_minute
 from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
-from trading_orchestrator.cli.output import Column, make_console, print_json, table
-from trading_orchestrator.cli.progress import progress_bar
+from trading_orchestrator.cli.output import Column, make_console, print_json, progress_bar, table
 
 _COUNTED = ("candles", "decisions", "orders", "fills")
 

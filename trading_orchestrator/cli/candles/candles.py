@@ -4,7 +4,7 @@ import click
 
 from trading_orchestrator.cli.candles.check import check
 from trading_orchestrator.cli.candles.convert import convert_file, resample_file
-from trading_orchestrator.cli.groups import Verb
+from trading_orchestrator.cli.params import Verb
 
 
 @click.group(cls=Verb)

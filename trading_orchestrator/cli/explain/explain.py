@@ -13,8 +13,8 @@ from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.explain.from_backtest import explain_replay
 from trading_orchestrator.cli.explain.from_ledger import explain_live
 from trading_orchestrator.cli.explain.page import tell
-from trading_orchestrator.cli.instant import instant
 from trading_orchestrator.cli.output import print_json
+from trading_orchestrator.cli.params import instant
 
 
 @click.command()

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from trading.formatting import format_minute, format_price_cell, format_units_cell
 from trading_orchestrator.cli.context import Access
-from trading_orchestrator.cli.numbers import Whole
 from trading_orchestrator.cli.output import MIDDLE, WIDE, Column, make_console, print_json, table
+from trading_orchestrator.cli.params import Whole
 from trading_orchestrator.launcher.console import profit
 
 Row = dict[str, Any]

@@ -17,8 +17,8 @@ from tasks import app
 from trading.errors import Transient
 from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
-from trading_orchestrator.cli.numbers import Finite
 from trading_orchestrator.cli.output import print_json
+from trading_orchestrator.cli.params import Finite
 
 PING_S = 1.0
 MOST_S = 86_400.0

@@ -13,9 +13,9 @@ from trading.incidents.incident import IncidentKind
 from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
 from trading_orchestrator.cli.inspect.books import JSON, LIMIT
-from trading_orchestrator.cli.numbers import Finite, Whole
 from trading_orchestrator.cli.operate.control import TIMEOUT, Request, ask, need_redis
 from trading_orchestrator.cli.output import MIDDLE, Column, make_console, print_json, table
+from trading_orchestrator.cli.params import Finite, Whole
 
 Row = dict[str, Any]
 

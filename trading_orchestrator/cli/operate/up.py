@@ -4,7 +4,7 @@ import click
 
 from configs.loading import load_system
 from configs.settings import load_settings
-from trading_orchestrator.cli.numbers import Whole
+from trading_orchestrator.cli.params import Whole
 from trading_orchestrator.launcher.launcher import run
 
 

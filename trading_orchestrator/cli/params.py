@@ -1,6 +1,8 @@
-"""Times of the command line."""
+"""Parameters of the command line: times, numbers, and groups of commands."""
 
+import math
 from datetime import UTC, datetime
+from typing import Any
 
 import click
 
@@ -36,3 +38,38 @@ def in_order(from_ms: int | None, to_ms: int | None) -> None:
         return
     hint = "they are reversed" if from_ms > to_ms else "candles from --to on are left out, so nothing is between them"
     raise click.UsageError(f"--from {format_minute(from_ms)} UTC is not before --to {format_minute(to_ms)} UTC: {hint}")
+
+
+MOST = 2**31 - 1
+"""The largest whole number that every store can be asked with."""
+
+
+class Finite(click.FloatRange):
+    """A range of numbers in which `nan` and `inf` are not: click's own lets both through."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found: float = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value} is not in the range {self._describe_range()}: it is no finite number.", param, ctx)
+        return found
+
+
+class Whole(click.IntRange):
+    """A range of whole numbers, from `least` to the largest that a store can be asked with."""
+
+    name = "whole number"
+
+    def __init__(self, least: int) -> None:
+        super().__init__(min=least, max=MOST)
+
+
+class Verb(click.Group):
+    """A group that names what it has when it is asked for something else."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        found = super().get_command(ctx, cmd_name)
+        if found is None and not cmd_name.startswith("-"):
+            ctx.fail(f"{ctx.info_name} has no {cmd_name!r}; it has: {', '.join(self.list_commands(ctx))}")
+        return found
