@@ -20,7 +20,7 @@ from benchmarks.blast_cases import Case, cases
 from benchmarks.blast_page import PAGE, page, table
 from benchmarks.blast_rig import Phase, Rig
 from benchmarks.blast_row import Figures, Row, Terms
-from tests.fixtures.redis_server import RedisServer
+from tests.fixtures.servers.redis_server import RedisServer
 
 WARM_UP_S = 5.0
 LAST_WORDS_S = 2.0

@@ -16,9 +16,9 @@ from adapters.redis.client import connect
 from beat.schedule import Rhythm, tick_rhythm
 from benchmarks.names import HARM, HARM_COUNT
 from tasks.engine.routing import PATIENT
+from tests.fixtures.apps.system import TradingSystem, file_symbol, is_watchdog
 from tests.fixtures.candle_files import START_MS, generated_candles, write_candles
-from tests.fixtures.redis_server import RedisServer
-from tests.fixtures.system import TradingSystem, file_symbol, is_watchdog
+from tests.fixtures.servers.redis_server import RedisServer
 from trading_orchestrator.launcher import process_specs
 from trading_orchestrator.launcher.assignment import first_crews
 from trading_orchestrator.launcher.child_process import ChildProcess

@@ -21,9 +21,9 @@ from rich.progress import track
 from adapters.redis.client import connect
 from benchmarks.names import DONE, KEPT_QUEUE, NOOP_STAGES, STOCK_QUEUE
 from tasks.engine.send_tick import send_tick
+from tests.fixtures.apps.system import TradingSystem, file_symbol
 from tests.fixtures.candle_files import generated_candles, write_candles
-from tests.fixtures.redis_server import RedisServer
-from tests.fixtures.system import TradingSystem, file_symbol
+from tests.fixtures.servers.redis_server import RedisServer
 from trading.events.decisions import has_too_few_rows
 
 ANSWER_S = 30

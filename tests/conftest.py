@@ -5,7 +5,11 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ("tests.fixtures.databases", "tests.fixtures.redis_server", "tests.fixtures.system")
+pytest_plugins = (
+    "tests.fixtures.servers.databases",
+    "tests.fixtures.servers.redis_server",
+    "tests.fixtures.apps.system",
+)
 
 pytest.register_assert_rewrite("tests.contracts")  # their assertions are those of the tests that inherit them
 

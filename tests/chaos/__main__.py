@@ -20,7 +20,7 @@ from rich.table import Table
 from tests.chaos import report
 from tests.chaos.episode import Kill
 from tests.chaos.half import MOST_FAULTY_EPISODES, Outcome, run_half
-from tests.chaos.places import Target
+from tests.chaos.kill_points.places import Target
 from tests.chaos.plan import Wanted, cells
 
 ROOT = Path(__file__).parents[2]

@@ -10,14 +10,14 @@ from random import Random
 from typing import Any
 
 from adapters.sources.file import read_candles
-from tests.chaos.books import Books, Difference, compare, read_books
-from tests.chaos.director import Director, Hit, Shot
-from tests.chaos.places import Target
-from tests.chaos.postgres import KillablePostgres
+from tests.chaos.comparison.books import Books, Difference, compare, read_books
+from tests.chaos.comparison.reference import Reference
+from tests.chaos.kill_points.director import Director, Hit, Shot
+from tests.chaos.kill_points.places import Target
 from tests.chaos.provoke import EVERY_S, Provoker
-from tests.chaos.reference import Reference
-from tests.chaos.system import ChaosSystem
-from tests.fixtures.redis_server import RedisServer
+from tests.chaos.systems.postgres import KillablePostgres
+from tests.chaos.systems.system import ChaosSystem
+from tests.fixtures.servers.redis_server import RedisServer
 from trading.errors import Transient
 
 REACH_LIMIT_S = 8.0

@@ -14,11 +14,11 @@ from random import Random
 from typing import Any
 
 from tests.chaos.episode import Episode, Kill, Stuck
-from tests.chaos.places import all_places
+from tests.chaos.kill_points.places import all_places
 from tests.chaos.plan import MOST_MISSES, Cell, Wanted, cells, in_order
-from tests.chaos.postgres import KillablePostgres
+from tests.chaos.systems.postgres import KillablePostgres
+from tests.fixtures.apps.system import file_symbol
 from tests.fixtures.candle_files import generated_candles, write_candles
-from tests.fixtures.system import file_symbol
 
 SYMBOLS = ("XAUUSD", "BTCUSDT")
 TRAILED = "BTCUSDT"
@@ -163,7 +163,7 @@ def chaos_symbols(folder: Path, seed: int) -> dict[str, Any]:
         "commission_bps": 0.2,
         "faults": {**FAULTS, "seed": seed},
     }
-    strategy = {"name": "tests.chaos.restless:Restless", "params": {}}
+    strategy = {"name": "tests.chaos.systems.restless:Restless", "params": {}}
     found = {}
     for at, name in enumerate(SYMBOLS):
         path = write_candles(folder / f"{name}.csv", generated_candles(name, CANDLES, seed=seed + at))

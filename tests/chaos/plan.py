@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from random import Random
 
-from tests.chaos.places import NOT_PROVOKED, Target, all_places, targets_of
+from tests.chaos.kill_points.places import NOT_PROVOKED, Target, all_places, targets_of
 
 Cell = tuple[str, Target]
 MOST_MISSES = 2

@@ -5,9 +5,9 @@ from random import Random
 
 from celery import Celery
 
-from tests.chaos.director import Director, Hit
-from tests.chaos.places import AFRESH, EVENTS, SENDING, STOPS, Target
-from tests.chaos.system import ChaosSystem
+from tests.chaos.kill_points.director import Director, Hit
+from tests.chaos.kill_points.places import AFRESH, EVENTS, SENDING, STOPS, Target
+from tests.chaos.systems.system import ChaosSystem
 
 EVERY_S = 0.4
 RECONCILE = "tasks.reconcile"

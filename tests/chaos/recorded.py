@@ -14,14 +14,14 @@ from rich.console import Console
 from rich.progress import Progress
 
 from adapters.sources.file import read_candles
-from tests.chaos.books import Difference
-from tests.chaos.director import Hit
+from tests.chaos.comparison.books import Difference
 from tests.chaos.episode import LOOK_S, Episode, Stuck
 from tests.chaos.half import FAULTS, quiet
-from tests.chaos.places import Target
-from tests.chaos.postgres import KillablePostgres
+from tests.chaos.kill_points.director import Hit
+from tests.chaos.kill_points.places import Target
+from tests.chaos.systems.postgres import KillablePostgres
+from tests.fixtures.apps.system import file_symbol, recorded
 from tests.fixtures.candle_files import write_candles
-from tests.fixtures.system import file_symbol, recorded
 
 FILES: Mapping[str, str] = {"XAUUSD": "XAUUSD_1m.csv.gz", "BTCUSDT": "BTCUSDT_1m.csv.gz"}
 PACE_S = 0.05

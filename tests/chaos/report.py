@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.chaos.places import LISTED, Target
+from tests.chaos.kill_points.places import LISTED, Target
 from tests.chaos.plan import Wanted, cells
 from trading_orchestrator.launcher.embedded_redis import find_program
 

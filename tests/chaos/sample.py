@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.half import run_half
-from tests.chaos.places import LISTED, Target
+from tests.chaos.kill_points.places import LISTED, Target
 from tests.chaos.plan import Wanted
-from tests.chaos.postgres import KillablePostgres
+from tests.chaos.systems.postgres import KillablePostgres
 
 KILLS = 32
 SEED = 20_261_122

@@ -11,10 +11,10 @@ from adapters.ledger.tables import fills, intents, positions, stop_moves
 from adapters.redis import keys
 from adapters.sources.file import read_candles
 from adapters.venues.paper_books import orders_table
-from tests.chaos.books import Books, compare
+from tests.chaos.comparison.books import Books, compare
+from tests.chaos.comparison.reference import Reference
 from tests.chaos.half import chaos_symbols, quiet
-from tests.chaos.reference import Reference
-from tests.fixtures.system import TradingSystem
+from tests.fixtures.apps.system import TradingSystem
 
 COUNT = 60
 Doctor = Callable[[TradingSystem], object]

@@ -7,7 +7,7 @@ import pytest
 from adapters.ledger.ledger import SqlLedger
 from adapters.symbol_store.redis import RedisSymbolStore
 from adapters.venues.fault_injection.venue import LyingVenue
-from tests.chaos.places import HOOKED, LISTED, hooked_methods
+from tests.chaos.kill_points.places import HOOKED, LISTED, hooked_methods
 from trading.ports.candle_source import CandleSource
 from trading.ports.ledger import Ledger
 from trading.ports.symbol_store import SymbolStore

@@ -14,7 +14,7 @@ from urllib.error import HTTPError
 
 import pytest
 
-from tests.fixtures.docker_engine import need_docker_engine
+from tests.fixtures.servers.docker_engine import need_docker_engine
 from trading_orchestrator.launcher.embedded_redis import free_port
 
 ROOT = Path(__file__).parents[2]

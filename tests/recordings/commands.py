@@ -14,7 +14,7 @@ from typing import Any
 from click import Command
 from click.testing import CliRunner
 
-from tests.fixtures.redis_server import RedisServer
+from tests.fixtures.servers.redis_server import RedisServer
 
 Json = Any
 MANY = "100000"

@@ -22,8 +22,8 @@ from typing import Any
 from adapters.clock import now_ms
 from adapters.redis import keys
 from adapters.wiring.venues import open_venues
-from tests.fixtures.redis_server import RedisServer
-from tests.fixtures.system import TradingSystem
+from tests.fixtures.apps.system import TradingSystem
+from tests.fixtures.servers.redis_server import RedisServer
 from tests.recordings.answers import answers, lines_of
 from tests.recordings.commands import opened
 from tests.recordings.market import ACCOUNT, FIRST_DAY_MS, MINUTES, RUNS, STRATEGY, files_of, symbols_of

@@ -31,7 +31,7 @@ ALLOWED = {
     ("adapters/database.py", "':memory:'"): "how SQLite names a database in memory",
     ("adapters/ledger/audit/recompute.py", "found"): "a value of any column",
     ("adapters/sources/file.py", "'Error tokenizing data. C error: '"): "pandas tells it so, in its text alone",
-    ("tests/fixtures/running.py", "['exec .venv/bin/celery -A tasks trading up ']"): "a command that make prints",
+    ("tests/fixtures/apps/running.py", "['exec .venv/bin/celery -A tasks trading up ']"): "a command that make prints",
     ("worker/log_format.py", "'in ([0-9.e-]+)s: '"): "Celery logs the run time of a task in this text alone",
 }
 """(Module, text that it looks for) and why that is no prose of ours."""

@@ -16,10 +16,10 @@ from pytest_celery import (
 )
 
 from tasks.engine.routing import PRIORITY_STEPS, route
+from tests.fixtures.apps.system import TradingSystem, file_symbol
 from tests.fixtures.candle_files import generated_candles, write_candles
-from tests.fixtures.docker_engine import need_docker_engine
-from tests.fixtures.redis_server import RedisServer
-from tests.fixtures.system import TradingSystem, file_symbol
+from tests.fixtures.servers.docker_engine import need_docker_engine
+from tests.fixtures.servers.redis_server import RedisServer
 from tests.integration.pytest_celery_nodes.docker_nodes import (
     default_redis_broker_command,
     trading_config_volume,

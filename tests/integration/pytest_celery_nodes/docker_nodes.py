@@ -7,7 +7,7 @@ import yaml
 from pytest_celery import CeleryWorkerContainer, RedisContainer
 from pytest_docker_tools import build, container, fxtr, volume  # type: ignore[import-untyped]  # ships no types
 
-from tests.fixtures.system import ROOT, SERVICES, file_symbol
+from tests.fixtures.apps.system import ROOT, SERVICES, file_symbol
 
 CONFIG_DIR = "/etc/trading"
 

@@ -1,0 +1,168 @@
+"""The launcher as a user meets it: one process that starts everything, and takes everything with it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.fixtures.servers.ports import quiet_port
+from tests.fixtures.servers.processes import commands
+from trading_orchestrator.launcher.embedded_redis import free_port, who_answers
+
+LIMIT_S = 120.0
+REPOSITORY = Path(__file__).parents[3]
+RUN = """
+import sys
+from configs.loading import load_system
+from configs.settings import load_settings
+from trading_orchestrator.launcher.launcher import run
+sys.exit(run(load_settings(), load_system()))
+"""
+
+pytestmark = pytest.mark.timeout(300)
+
+
+class Launcher:
+    """A launcher in a process of its own, which writes to a file and not to a terminal."""
+
+    def __init__(self, folder: Path, **variables: str) -> None:
+        self.var = folder / "var"
+        self._output = folder / "output"
+        environment = os.environ | {
+            "TRADING__VAR_DIR": str(self.var),
+            "TRADING__FLOWER_PORT": str(quiet_port()),
+            "TRADING__ORCHESTRATOR__STATUS_LOG_INTERVAL": "1",
+            **variables,
+        }
+        with self._output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", RUN], cwd=REPOSITORY, env=environment, stdout=output, stderr=subprocess.STDOUT
+            )
+
+    @property
+    def text(self) -> str:
+        return self._output.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def redis_url(self) -> str:
+        return (self.var / "redis" / "url").read_text().strip()
+
+    def family(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def until(self, condition: Callable[[], bool], what: str) -> None:
+        deadline_s = time.monotonic() + LIMIT_S
+        while not condition():
+            assert self.process.poll() is None, f"it ended while waiting for {what}:\n{self.text}"
+            assert time.monotonic() < deadline_s, f"waited {LIMIT_S:g} s for {what}:\n{self.text}"
+            time.sleep(0.05)
+
+    def until_running(self) -> None:
+        self.until(lambda: "XAUUSD running" in self.text and "BTCUSD running" in self.text, "symbols that run")
+
+
+@pytest.fixture
+def launcher(tmp_path: Path) -> Iterator[Launcher]:
+    launcher = Launcher(tmp_path)
+    yield launcher
+    launcher.process.kill()
+    launcher.process.wait()
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    _, left = psutil.wait_procs(processes, timeout=LIMIT_S)
+    return left
+
+
+def test_launcher_interrupted_stops_all_and_ends_with_zero(launcher: Launcher) -> None:
+    launcher.until_running()
+    family = launcher.family()
+    shown = [" ".join(command) for _, command in commands(family)]
+
+    launcher.process.send_signal(signal.SIGINT)
+
+    assert launcher.process.wait(LIMIT_S) == 0, launcher.text
+    assert alive(family) == []
+    assert "all stopped" in launcher.text
+    assert "killed" not in launcher.text
+    assert launcher.text.index("worker-XAUUSD stopped") < launcher.text.index("redis stopped")
+    assert not (launcher.var / "redis" / "url").exists()
+    for secret in ("redis/password", "flower/password"):
+        assert (launcher.var / secret).read_text().strip() not in " ".join(shown) + launcher.text
+
+
+@pytest.mark.long
+def test_launcher_interrupted_twice_kills_at_once_and_says_so_by_its_exit_code(launcher: Launcher) -> None:
+    launcher.until_running()  # a worker that has not come up yet ends at the first signal
+    family = launcher.family()
+    next(process for process, command in commands(family) if "XAUUSD" in command).suspend()  # it ends at no signal
+
+    launcher.process.send_signal(signal.SIGINT)
+    launcher.until(lambda: "stopping" in launcher.text, "the stop")
+    launcher.process.send_signal(signal.SIGINT)
+
+    assert launcher.process.wait(LIMIT_S) == 130
+    assert alive(family) == []
+
+
+def test_launcher_killed_leaves_nothing_behind(launcher: Launcher) -> None:
+    launcher.until_running()
+    family = launcher.family()
+    assert len(family) >= 9  # Redis, three workers with a child each, beat, Flower
+
+    launcher.process.kill()
+
+    assert alive(family) == []
+
+
+@pytest.mark.long
+def test_redis_killed_under_the_launcher_comes_back_and_the_symbols_go_on(launcher: Launcher) -> None:
+    launcher.until_running()
+    first = who_answers(launcher.redis_url).pid
+
+    os.kill(first, signal.SIGKILL)
+
+    launcher.until(lambda: "redis started again" in launcher.text, "another Redis")
+    seen = len(launcher.text)
+    launcher.until(lambda: "XAUUSD running" in launcher.text[seen:], "a symbol that runs on")
+    assert who_answers(launcher.redis_url).pid != first
+
+
+@pytest.mark.long
+def test_second_launcher_on_the_same_folder_is_refused_with_the_pid_of_the_first(
+    launcher: Launcher, tmp_path: Path
+) -> None:
+    launcher.until(lambda: "ledger at revision" in launcher.text, "the first steps")
+    (tmp_path / "second").mkdir()
+
+    second = Launcher(tmp_path / "second", TRADING__VAR_DIR=str(launcher.var))
+
+    assert second.process.wait(LIMIT_S) == 1
+    assert f"process {launcher.process.pid}" in second.text
+
+
+def test_redis_port_that_is_taken_ends_the_launcher_with_the_way_out(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        launcher = Launcher(tmp_path, TRADING__REDIS_PORT=port)
+        assert launcher.process.wait(LIMIT_S) == 1
+
+    assert f"port {port}" in launcher.text
+    assert "TRADING__REDIS_PORT" in launcher.text
+
+
+def test_redis_of_the_settings_that_does_not_answer_is_told_by_its_address(tmp_path: Path) -> None:
+    port = free_port()
+    launcher = Launcher(tmp_path, TRADING__REDIS_URL=f"redis://:hidden@127.0.0.1:{port}/0")
+
+    assert launcher.process.wait(LIMIT_S) == 1
+
+    assert f"127.0.0.1:{port}" in launcher.text
+    assert "hidden" not in launcher.text
