@@ -1,1 +1,5 @@
 """The orchestrators of a cluster and of a single process."""
+
+from trading.moved import moved
+
+__getattr__ = moved(__name__, "tasks.orchestrators.factory")

@@ -1,0 +1,5 @@
+"""Moved to `trading.market.candles`; the old path works for one release, with a warning."""
+
+from trading.moved import moved
+
+__getattr__ = moved(__name__, "trading.market.candles")
