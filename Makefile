@@ -31,11 +31,12 @@ test: $(STAMP) ## run all tests (ARGS="tests/unit -x" to choose)
 test-all: $(STAMP) ## run the long tests too
 	@$(PYTEST) -m '' $(ARGS)
 
-check: $(STAMP) ## lint, format, types and unit tests
+check: $(STAMP) ## lint, format, types, imports and unit tests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/mypy tests benchmarks
+	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q tests/unit
 
 bench: $(STAMP) ## measure a live chain beside Celery's own, and a replay beside backtesting.py (ARGS="--write" for the docs)

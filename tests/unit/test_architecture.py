@@ -1,9 +1,10 @@
-"""Imports point one way, the rules stay pure, and the tree names no place that only one machine has."""
+"""The rules stay pure, folders stay small, and the tree names no place that only one machine has."""
 
 import ast
 import re
 import subprocess
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from fnmatch import fnmatch
 from pathlib import Path
@@ -11,8 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-RANKS = {"trading": 0, "configs": 1, "adapters": 2, "tasks": 3, "worker": 4, "beat": 4, "trading_orchestrator": 5}
-"""Who may import whom: only from a lower rank, or from itself."""
+PACKAGES = {"trading", "configs", "adapters", "tasks", "worker", "beat", "trading_orchestrator"}
 
 OUTSIDE_THE_HOUSE = {"tests", "benchmarks"}
 NOT_OURS = {"build", "dist", "docs", "var"}
@@ -79,30 +79,39 @@ def matches(pattern: re.Pattern[str]) -> list[str]:
     return found
 
 
-def test_packages_of_the_tree_all_have_a_rank_and_are_shipped() -> None:
+def test_packages_of_the_tree_are_known_and_shipped() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     found = settings["tool"]["setuptools"]["packages"]["find"]
-    with_code = {path.parent for name in RANKS for path in modules(name)}
+    with_code = {path.parent for name in PACKAGES for path in modules(name)}
 
-    assert set(packages()) - OUTSIDE_THE_HOUSE == set(RANKS)
-    assert all(any(fnmatch(name, pattern) for pattern in found["include"]) for name in RANKS)
+    assert set(packages()) - OUTSIDE_THE_HOUSE == PACKAGES
+    assert set(settings["tool"]["importlinter"]["root_packages"]) == PACKAGES
+    assert all(any(fnmatch(name, pattern) for pattern in found["include"]) for name in PACKAGES)
     assert [folder for folder in with_code if not (folder / "__init__.py").is_file()] == []
 
 
-@pytest.mark.parametrize("package", sorted(RANKS))
-def test_package_imports_only_what_stands_below_it(package: str) -> None:
-    forbidden = {name for name, rank in RANKS.items() if rank >= RANKS[package] and name != package}
-    forbidden |= OUTSIDE_THE_HOUSE | {"celeryconfig"}
-
+@pytest.mark.parametrize("package", sorted(PACKAGES))
+def test_package_does_not_import_tests_or_settings_of_celery(package: str) -> None:
+    """The order of the packages is a contract of import-linter; these stand outside of it."""
     wrong = [
         f"{shown(path, line)} imports {name}"
         for path in modules(package)
         for line, name in imports(path)
-        if name.split(".")[0] in forbidden
+        if name.split(".")[0] in OUTSIDE_THE_HOUSE | {"celeryconfig"}
     ]
 
     assert modules(package)
     assert wrong == []
+
+
+MOST_FILES = 15
+"""Python files in a folder, besides its `__init__.py`: with more, nobody finds one at a glance."""
+
+
+def test_no_folder_holds_more_files_than_can_be_read_at_a_glance() -> None:
+    folders = Counter(path.parent for path in tree() if path.suffix == ".py" and path.name != "__init__.py")
+
+    assert {str(folder.relative_to(ROOT)): count for folder, count in folders.items() if count > MOST_FILES} == {}
 
 
 def test_trading_imports_nothing_that_reaches_outside() -> None:
@@ -128,7 +137,7 @@ def test_trading_reads_no_clock() -> None:
 
 
 def test_celeryconfig_imports_configs_and_tasks_alone() -> None:
-    ours = {name.split(".")[0] for _, name in imports(ROOT / "celeryconfig.py")} & set(RANKS)
+    ours = {name.split(".")[0] for _, name in imports(ROOT / "celeryconfig.py")} & set(PACKAGES)
 
     assert ours == {"configs", "tasks"}
 
