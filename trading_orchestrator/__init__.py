@@ -7,33 +7,37 @@ True
 `docs/reference/python-api.md` shows each name at work.
 """
 
-from adapters.redis.event_bus import EventBusFactory
-from configs.settings import Settings
-from trading import indicators
-from trading.errors import BadCandle
-from trading.exits.exit_rules import BreakEven, ExitTerms, TrailingStop
-from trading.indicators import Indicator
-from trading.market.candles import Candles
-from trading.market.sessions import EntryHours, Session
-from trading.orchestration.symbol_orchestrator import SymbolOrchestrator
-from trading.risk.limits import AccountLimits, RiskLimits
-from trading.risk.protections import CooldownPeriod, LowProfitPairs, MaxDrawdown, StoplossGuard
-from trading.strategies import (
-    AtrStrategy,
-    ExitNow,
-    MoveStop,
-    PositionView,
-    Signals,
-    Strategy,
-    StrategyFault,
-    columns,
-    crossed_above,
-    crossed_below,
-    load_strategy,
-    previous,
-)
-from trading_orchestrator.backtesting import BacktestResult, Costs, backtest, simulated_candles
-from trading_orchestrator.orchestrators import MultiSymbolTradingOrchestrator
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from adapters.redis.event_bus import EventBusFactory
+    from configs.settings import Settings
+    from trading import indicators
+    from trading.errors import BadCandle
+    from trading.exits.exit_rules import BreakEven, ExitTerms, TrailingStop
+    from trading.indicators import Indicator
+    from trading.market.candles import Candles
+    from trading.market.sessions import EntryHours, Session
+    from trading.orchestration.symbol_orchestrator import SymbolOrchestrator
+    from trading.risk.limits import AccountLimits, RiskLimits
+    from trading.risk.protections import CooldownPeriod, LowProfitPairs, MaxDrawdown, StoplossGuard
+    from trading.strategies import (
+        AtrStrategy,
+        ExitNow,
+        MoveStop,
+        PositionView,
+        Signals,
+        Strategy,
+        StrategyFault,
+        columns,
+        crossed_above,
+        crossed_below,
+        load_strategy,
+        previous,
+    )
+    from trading_orchestrator.backtesting import BacktestResult, Costs, backtest, simulated_candles
+    from trading_orchestrator.orchestrators import MultiSymbolTradingOrchestrator
 
 __all__ = [
     "AccountLimits",
@@ -72,3 +76,51 @@ __all__ = [
     "previous",
     "simulated_candles",
 ]
+
+_HOMES = {
+    "AccountLimits": "trading.risk.limits",
+    "AtrStrategy": "trading.strategies",
+    "BacktestResult": "trading_orchestrator.backtesting",
+    "BadCandle": "trading.errors",
+    "BreakEven": "trading.exits.exit_rules",
+    "Candles": "trading.market.candles",
+    "CooldownPeriod": "trading.risk.protections",
+    "Costs": "trading_orchestrator.backtesting",
+    "EntryHours": "trading.market.sessions",
+    "EventBusFactory": "adapters.redis.event_bus",
+    "ExitNow": "trading.strategies",
+    "ExitTerms": "trading.exits.exit_rules",
+    "Indicator": "trading.indicators",
+    "LowProfitPairs": "trading.risk.protections",
+    "MaxDrawdown": "trading.risk.protections",
+    "MoveStop": "trading.strategies",
+    "MultiSymbolTradingOrchestrator": "trading_orchestrator.orchestrators",
+    "PositionView": "trading.strategies",
+    "RiskLimits": "trading.risk.limits",
+    "Session": "trading.market.sessions",
+    "Settings": "configs.settings",
+    "Signals": "trading.strategies",
+    "StoplossGuard": "trading.risk.protections",
+    "Strategy": "trading.strategies",
+    "StrategyFault": "trading.strategies",
+    "SymbolOrchestrator": "trading.orchestration.symbol_orchestrator",
+    "TrailingStop": "trading.exits.exit_rules",
+    "backtest": "trading_orchestrator.backtesting",
+    "columns": "trading.strategies",
+    "crossed_above": "trading.strategies",
+    "crossed_below": "trading.strategies",
+    "indicators": "trading.indicators",
+    "load_strategy": "trading.strategies",
+    "previous": "trading.strategies",
+    "simulated_candles": "trading_orchestrator.backtesting",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first used: a command does not wait for what it does not need."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
+    home = import_module(_HOMES[name])
+    found = home if _HOMES[name].endswith(f".{name}") and not hasattr(home, name) else getattr(home, name)
+    globals()[name] = found
+    return found
