@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from trading.formatting import format_price
+from trading.strategies.signal import signal_words
 
 
 class DecisionKind(StrEnum):
@@ -180,8 +181,3 @@ _WORDS: Mapping[DecisionKind, Callable[[CandleDecision], str]] = {
     DecisionKind.STOP_KEPT: _stop_kept,
     DecisionKind.UNKNOWN: lambda one: one.reason,
 }
-
-
-def signal_words(side: str, price: float, reason: str) -> str:
-    """Return a signal as a person reads it."""
-    return f"{side} at {format_price(price)}: {reason}"

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from trading.events.decisions import signal_words
+from trading.formatting import format_price
 from trading.structs import Frozen
 
 
@@ -49,3 +49,8 @@ class Signal(Frozen):
     def words(self) -> str:
         """The signal as a person reads it."""
         return signal_words(self.side, self.price, self.reason)
+
+
+def signal_words(side: str, price: float, reason: str) -> str:
+    """Return a signal as a person reads it."""
+    return f"{side} at {format_price(price)}: {reason}"
