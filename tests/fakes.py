@@ -46,7 +46,7 @@ START_MS = int(pd.Timestamp("2026-03-02T00:00Z").timestamp() * 1000)
 MINUTE_MS = 60_000
 PLANNED_STRATEGY = "tests.fakes:PlannedStrategy"
 
-WRITES = ("decide", "flatten", "mark", "record_fills", "move_stop", "refuse_stop", "open_incidents", "mark_told")
+WRITES = ("decide", "flatten", "mark", "record_fills", "move_stop", "refuse_stop", "open_incidents", "mark_published")
 """What the execute stage writes into the ledger."""
 
 T = TypeVar("T")

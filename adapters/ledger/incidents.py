@@ -21,7 +21,7 @@ _ALIKE = sa.select(incidents.c.symbol, incidents.c.kind, incidents.c.key, IS_OPE
     mine(incidents), incidents.c.key.in_(_KEYS)
 )
 _OPEN_OF_SYMBOL = sa.select(incidents).where(mine(incidents, "symbol"), IS_OPEN).order_by(incidents.c.id)
-_UNTOLD = _OPEN_OF_SYMBOL.where(incidents.c.told_at_ms.is_(None))
+_UNPUBLISHED = _OPEN_OF_SYMBOL.where(incidents.c.published_at_ms.is_(None))
 _TOLD = (
     sa.update(incidents)
     .where(
@@ -29,9 +29,9 @@ _TOLD = (
         incidents.c.symbol == bindparam("of_symbol"),
         incidents.c.kind == bindparam("of_kind"),
         incidents.c.key == bindparam("of_key"),
-        incidents.c.told_at_ms.is_(None),
+        incidents.c.published_at_ms.is_(None),
     )
-    .values(told_at_ms=bindparam("at_ms"))
+    .values(published_at_ms=bindparam("at_ms"))
 )
 _CLOSED_SINCE = (
     sa.update(incidents)
@@ -62,10 +62,10 @@ class LedgerIncidents(LedgerWriting):
     def incidents_of(self, symbol: str) -> Sequence[Incident]:
         return self._incidents(_OPEN_OF_SYMBOL, symbol)
 
-    def untold(self, symbol: str) -> Sequence[Incident]:
-        return self._incidents(_UNTOLD, symbol)
+    def unpublished(self, symbol: str) -> Sequence[Incident]:
+        return self._incidents(_UNPUBLISHED, symbol)
 
-    def mark_told(self, incidents_: Sequence[Incident]) -> None:
+    def mark_published(self, incidents_: Sequence[Incident]) -> None:
         """Write down that the events of incidents have left the worker; see `trading.ports.ledger.Ledger`."""
         if not incidents_:
             return

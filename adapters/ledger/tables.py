@@ -208,7 +208,7 @@ incidents = Table(
     Column("opened_at_ms", _Ms, nullable=False, comment="wall clock"),
     Column("resolved_at_ms", _Ms, comment="wall clock; null while it is open"),
     Column("resolution", _Text, comment="what a person said when resolving it"),
-    Column("told_at_ms", _Ms, comment="wall clock; null until its event has left the worker"),
+    Column("published_at_ms", _Ms, comment="wall clock; null until its event has left the worker"),
 )
 _is_open = incidents.c.resolved_at_ms.is_(None)
 sa.Index(

@@ -24,7 +24,7 @@ from configs.symbols import PaperVenue as PaperVenueConfig
 from configs.symbols import SymbolConfig
 from trading.errors import Broken
 from trading.events.bus import LocalBus, Outbox
-from trading.execution.incident_publisher import IncidentTeller
+from trading.execution.incident_publisher import IncidentPublisher
 from trading.execution.order_manager import Settlement, SettlementTerms
 from trading.exits.exit_rules import ExitRules
 from trading.indicators.regime import RegimeRule
@@ -36,7 +36,7 @@ from trading.ports.symbol_store import SymbolStore
 from trading.ports.venue import Venue
 from trading.risk.rules import judge
 from trading.risk.signal_filters import EntryRules
-from trading.services.batch_commit import Chronicle
+from trading.services.batch_commit import BatchCommitter
 from trading.services.data_fetching import BATCH_LIMIT, DataFetchingService, FetchTerms
 from trading.services.indicator_calculation import IndicatorCalculationService, IndicatorTerms
 from trading.services.pipeline import SymbolPipeline
@@ -211,7 +211,7 @@ def build_pipeline(
     config, services = system.symbols[symbol], system.services
     bus = LocalBus()
     outbox = Outbox(bus if replay_batch is None else LocalBus())  # nobody waits for the events of a replay
-    chronicle = Chronicle(store, outbox, deciding_digest(system, symbol))
+    committer = BatchCommitter(store, outbox, deciding_digest(system, symbol))
     strategies = strategies_of(config) if strategies is None else strategies
     shared = SharedIndicators(strategies)
     calculation = services.indicator_calculation
@@ -258,13 +258,13 @@ def build_pipeline(
         strategies,
         shared,
         rules,
-        chronicle,
+        committer,
         StrategyTerms(services.strategy_evaluation.min_rows_required),
         bus,
         now_s=now_s,
         is_enabled=services.strategy_evaluation.enabled,
     )
-    teller = IncidentTeller(symbol, ledger, bus, outbox)
+    publisher = IncidentPublisher(symbol, ledger, bus, outbox)
     execute = TradeExecutionService(
         symbol,
         Settlement(
@@ -274,14 +274,14 @@ def build_pipeline(
             ledger,
             bus,
             SettlementTerms(max_signal_age_ms=int(config.max_signal_age_s * 1000)),
-            teller,
+            publisher,
             sleep_s=sleep_s,
             now_s=now_s,
             is_dry_run=services.trade_execution.execution_mode == "dry",
         ),
         ledger,
         store,
-        chronicle,
+        committer,
         judge_of(symbol, system),
         bus,
         quoted_spread=(lambda: config.venue.spread) if _needs_spread(config) else None,

@@ -99,10 +99,10 @@ class SymbolDesk:
         self._stores.store.set_quarantine(self.symbol, None)
         return was_quarantined
 
-    def tell(self, kind: str, reason: str) -> None:
+    def open_incident(self, kind: str, reason: str) -> None:
         self._stores.ledger.open_incidents([Incident(IncidentKind.SICK, self.symbol, kind, reason)])
 
-    def untell(self, reason: str) -> None:
+    def retract_incident(self, reason: str) -> None:
         for row in self._stores.ledger.incidents(self.symbol):
             if row["kind"] == IncidentKind.SICK:
                 self._stores.ledger.resolve_incident(row["id"], reason)

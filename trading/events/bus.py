@@ -21,7 +21,7 @@ class LocalBus:
         """Call `handler` for events of these types, of all types when none is named."""
         self._handlers.append((frozenset(types), handler))
 
-    def tell(self, make: Callable[[], Iterable[Event]]) -> None:
+    def publish_lazily(self, make: Callable[[], Iterable[Event]]) -> None:
         """Publish what `make` returns; where nobody listens it is not called, which spares making the events."""
         if self._handlers:
             for event in make():

@@ -11,7 +11,7 @@ from trading.incidents.incident import Incident, IncidentKind
 from trading.ports.ledger import Ledger
 
 
-class IncidentTeller:
+class IncidentPublisher:
     """Publishes what the ledger says is not told yet, and has the ledger note what has left the worker."""
 
     def __init__(self, symbol: str, ledger: Ledger, bus: LocalBus, outbox: Outbox) -> None:
@@ -21,20 +21,20 @@ class IncidentTeller:
         self._on_its_way: set[tuple[str, str]] = set()
         outbox.on_sent(self._note)
 
-    def tell(self) -> None:
+    def publish(self) -> None:
         """Publish the symbol's incidents that are not told; those that wait to leave are not published again."""
-        for incident in self._ledger.untold(self._symbol):
+        for incident in self._ledger.unpublished(self._symbol):
             name = (incident.kind.value, incident.key)
             if name not in self._on_its_way:
                 self._on_its_way.add(name)
                 self._bus.publish(order_events.of_incident(incident))
 
     def _note(self, events: Sequence[Event]) -> None:
-        told = [_incident(event) for event in events if event.type is EventType.INCIDENT_OPENED]
-        self._on_its_way.difference_update((one.kind.value, one.key) for one in told)
-        if told:
+        published = [_incident(event) for event in events if event.type is EventType.INCIDENT_OPENED]
+        self._on_its_way.difference_update((one.kind.value, one.key) for one in published)
+        if published:
             with suppress(Transient):  # then they are told once more
-                self._ledger.mark_told(told)
+                self._ledger.mark_published(published)
 
 
 def _incident(event: Event) -> Incident:

@@ -8,7 +8,7 @@ from trading.errors import Rejected, Transient
 from trading.events.bus import LocalBus
 from trading.events.event import Event, correlation_id
 from trading.execution import order_events
-from trading.execution.incident_publisher import IncidentTeller
+from trading.execution.incident_publisher import IncidentPublisher
 from trading.execution.reconciliation import (
     Action,
     Adopt,
@@ -82,7 +82,7 @@ class Settlement:
         ledger: Ledger,
         bus: LocalBus,
         terms: SettlementTerms,
-        teller: IncidentTeller,
+        publisher: IncidentPublisher,
         *,
         sleep_s: Callable[[float], None],
         now_s: Callable[[], float],
@@ -101,7 +101,7 @@ class Settlement:
         self._ledger = ledger
         self._bus = bus
         self._terms = terms
-        self._teller = teller
+        self._publisher = publisher
         self._patience = Patience(terms.patience, sleep_s=sleep_s, now_s=now_s)
         self._is_dry_run = is_dry_run
         self._stops = StopSender(symbol, venue, ledger, self._patience)
@@ -359,13 +359,13 @@ class Settlement:
             found = [action.incident for action in actions if isinstance(action, Tell)]
             self._tell([*found, *(one.naked for one in actions if isinstance(one, LeaveStop) and one.naked)])
 
-    def tell(self) -> None:
+    def publish_incidents(self) -> None:
         """Tell a person what is written down and was not told yet."""
-        self._teller.tell()
+        self._publisher.publish()
 
     def _tell(self, incidents: Sequence[Incident]) -> None:
         if incidents and self._ledger.open_incidents(incidents):
-            self._teller.tell()
+            self._publisher.publish()
 
     def _submit(self, intent: Intent, dependents: Sequence[Intent]) -> VenueOrder | None:
         """Send one claimed order, and return the venue's answer; None when it refused, or did not say.
@@ -388,7 +388,7 @@ class Settlement:
             self._ledger.mark(Mark(request.client_order_id, OrderState.UNKNOWN, reason=reason))
             self._bus.publish(order_events.of_failure(request, reason, cause))
             return None
-        self._bus.tell(lambda: [order_events.of_order(request, order, cause)])
+        self._bus.publish_lazily(lambda: [order_events.of_order(request, order, cause)])
         return order
 
     def _accepted(self, order: VenueOrder, following: Sequence[Intent]) -> bool:
@@ -444,7 +444,7 @@ class Settlement:
         """Write down fills of our orders, and tell a person of late ones and of those that we did not decide on."""
         if self._venue.terms.is_exact:
             exact = self._ledger.record_fills(self.symbol, fills)
-            self._bus.tell(lambda: self._fill_events(exact))
+            self._bus.publish_lazily(lambda: self._fill_events(exact))
             return
         states = self._ledger.order_states({fill.client_order_id for fill in fills}) if fills else {}
         ours = [fill for fill in fills if fill.client_order_id in states]
@@ -454,10 +454,10 @@ class Settlement:
             descriptions.overfilled(self.symbol, identity, *units)
             for identity, units in self._ledger.overfilled({fill.client_order_id for fill in ours}).items()
         ]
-        self._bus.tell(lambda: self._fill_events(booked))
+        self._bus.publish_lazily(lambda: self._fill_events(booked))
         self._tell(incidents)
         if any(states[fill.client_order_id] in ENDED_OTHERWISE for fill, _, _ in booked):
-            self._teller.tell()  # the ledger has written down that they came late
+            self._publisher.publish()  # the ledger has written down that they came late
 
     def _fill_events(self, booked: Sequence[tuple[Fill, Position, Position]]) -> Iterator[Event]:
         for fill, before, after in booked:

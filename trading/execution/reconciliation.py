@@ -70,7 +70,7 @@ class LedgerSide:
         """Return what the symbol may do. A drawdown is left to the ledger, which lets no entry be claimed under one."""
         return permissions(self.desired, halted=self.halted, quarantined=self.quarantined, order=order)
 
-    def is_told(self, incident: Incident) -> bool:
+    def is_reported(self, incident: Incident) -> bool:
         return any((one.kind, one.key) == (incident.kind, incident.key) for one in self.incidents)
 
     @property
@@ -250,7 +250,7 @@ def _settle(ours: LedgerSide, theirs: VenueSide, freshness: Freshness) -> Iterat
         yield action
         if isinstance(action, Leave) and intent.claimed_ago_s > STUCK_AFTER_S:
             stuck = descriptions.stuck(ours.symbol, intent, action.reason)
-            if not ours.is_told(stuck):
+            if not ours.is_reported(stuck):
                 yield Tell(stuck)
         is_waiting = is_waiting or isinstance(action, Leave | Tell)
 
@@ -286,7 +286,7 @@ def _step(
         return Leave(intent, f"not seen at the venue {intent.claimed_ago_s:.1f} s after its claim: too soon to tell")
     if intent.state in _RESTING:
         lost = descriptions.order_lost(ours.symbol, intent)
-        return Leave(intent, lost.reason) if ours.is_told(lost) else Tell(lost)
+        return Leave(intent, lost.reason) if ours.is_reported(lost) else Tell(lost)
     return _send(intent, ours, freshness, is_waiting=is_waiting)
 
 
@@ -356,7 +356,7 @@ def _withdraw(ours: LedgerSide, theirs: VenueSide) -> Iterator[Action]:
 
 def _compare(ours: LedgerSide, theirs: VenueSide) -> Iterator[Action]:
     for found in _differences(ours, theirs):
-        if not isinstance(found, Tell) or not ours.is_told(found.incident):
+        if not isinstance(found, Tell) or not ours.is_reported(found.incident):
             yield found
 
 
@@ -386,6 +386,6 @@ def _protect(position: Position, ours: LedgerSide, open_orders: Sequence[OpenOrd
     move = unsent(position, open_orders, ours.moves)
     why = ours.permissions(UNSENT_EXIT_ORDER).why_no_stop_moves
     is_halted = why is not None and why.cause is Cause.INCIDENT
-    if move is None or is_halted or ours.is_told(naked):
+    if move is None or is_halted or ours.is_reported(naked):
         return Tell(naked)
     return SendStop(move, naked) if why is None else LeaveStop(move, describe_unsent(why))

@@ -222,9 +222,9 @@ class SymbolOrchestrator:
                 self._change(lambda standing: symbol_path(standing.state, SymbolState.QUARANTINED), action.reason)
             case Rung.TELL:
                 assert sickness is not None
-                self._components.tell(sickness.kind.value, action.reason)
+                self._components.open_incident(sickness.kind.value, action.reason)
             case Rung.RECOVERED:
-                self._components.untell(action.reason)
+                self._components.retract_incident(action.reason)
 
     def _announce(self, kind: EventType, action: Action) -> None:
         sickness = action.sickness

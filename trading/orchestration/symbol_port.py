@@ -127,11 +127,11 @@ class SymbolComponents(Protocol):
         """Let the symbol work again; return whether it was set aside."""
         ...
 
-    def tell(self, kind: str, reason: str) -> None:
+    def open_incident(self, kind: str, reason: str) -> None:
         """Have a person hear of something, by an incident that halts nothing."""
         ...
 
-    def untell(self, reason: str) -> None:
+    def retract_incident(self, reason: str) -> None:
         """Close what `tell` opened, because it is over."""
         ...
 

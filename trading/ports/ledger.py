@@ -176,11 +176,11 @@ class Ledger(Protocol):
         """Return the symbol's incidents that nobody has resolved."""
         ...
 
-    def untold(self, symbol: str) -> Sequence[Incident]:
+    def unpublished(self, symbol: str) -> Sequence[Incident]:
         """Return those of them whose event has not left the worker, as far as is known."""
         ...
 
-    def mark_told(self, incidents: Sequence[Incident]) -> None:
+    def mark_published(self, incidents: Sequence[Incident]) -> None:
         """Write down that the events of incidents have left the worker."""
         ...
 

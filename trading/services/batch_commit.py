@@ -11,7 +11,7 @@ from trading.market.feed_health import Shown
 from trading.ports.symbol_store import Commit, SymbolStore
 
 
-class Chronicle:
+class BatchCommitter:
     """Writes what a batch came to into the symbol store, with the events that it caused."""
 
     def __init__(self, store: SymbolStore, outbox: Outbox, config: str = "") -> None:
@@ -24,7 +24,7 @@ class Chronicle:
         self._outbox = outbox
         self._config = config
 
-    def close(
+    def commit(
         self,
         message: Message,
         candles: Candles,

@@ -75,7 +75,7 @@ class IndicatorCalculationService(Service[NewCandle, IndicatorsUpdated]):
             _, name = fault.whose
             raise fault.of(self.symbol, name) from fault.__cause__
         found = self._regimes(candles, len(new))
-        self._bus.tell(lambda: self._changes(message, found))
+        self._bus.publish_lazily(lambda: self._changes(message, found))
         self._recent, self._rows = candles[-self.history_count :], rows[-self._terms.recent_rows_limit :]
         updated = IndicatorsUpdated(**message.carried(), rows=rows, regimes=found)
         self._bus.publish(updated)

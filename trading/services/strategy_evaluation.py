@@ -16,7 +16,7 @@ from trading.indicators.rows import IndicatorRows
 from trading.risk.signal_filters import EntryRules
 from trading.risk.signal_filters import refusal as entry_refusal
 from trading.services.base import Service
-from trading.services.batch_commit import Chronicle
+from trading.services.batch_commit import BatchCommitter
 from trading.services.chain import End, EndReason
 from trading.strategies import PositionRule, Strategy, StrategyFault
 from trading.strategies.indicator_sharing import SharedIndicators
@@ -48,7 +48,7 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
         strategies: Mapping[str, Strategy],
         shared: SharedIndicators,
         entry_rules: EntryRules,
-        chronicle: Chronicle,
+        committer: BatchCommitter,
         terms: StrategyTerms,
         bus: LocalBus,
         *,
@@ -66,7 +66,7 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
         self._strategies = strategies
         self._shared = shared
         self._entry_rules = entry_rules
-        self._chronicle = chronicle
+        self._committer = committer
         self._terms = terms
         self._is_managing = any(isinstance(one, PositionRule) for one in strategies.values())
 
@@ -74,7 +74,7 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
         judged = self._judge_candles(message)
         if judged.signals or message.has_exposure:
             return self._hand_on(message, judged)
-        self._chronicle.close(message, message.candles, judged.decisions, message.regimes)
+        self._committer.commit(message, message.candles, judged.decisions, message.regimes)
         return End(judged.end, more=message.more, cursor_ms=message.last_open_ms, decisions=judged.decisions[-1])
 
     def _judge_candles(self, message: IndicatorsUpdated) -> "_Judged":
@@ -130,7 +130,7 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
         refusal = self._refusal(message, signal, regime)
         if signal.open_ms > message.after_ms:  # one that is evaluated again has spoken already
             said = signal
-            self._bus.tell(lambda: self._signal_events(message, said, refusal))
+            self._bus.publish_lazily(lambda: self._signal_events(message, said, refusal))
         if refusal is not None:
             signal = signal.model_copy(update={"entry_refused": Refusal(rule=refusal.rule, reason=refusal.reason)})
         return signal

@@ -22,7 +22,7 @@ from trading.ports.ledger import Ledger
 from trading.ports.symbol_store import SymbolStore
 from trading.risk.verdict import OK, Check, LedgerView, Verdict
 from trading.services.base import Service
-from trading.services.batch_commit import Chronicle
+from trading.services.batch_commit import BatchCommitter
 from trading.services.chain import End, EndReason
 from trading.strategies.indicator_sharing import SharedIndicators
 from trading.strategies.signal import Refusal, Signal, SignalSide
@@ -52,7 +52,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         settlement: Settlement,
         ledger: Ledger,
         store: SymbolStore,
-        chronicle: Chronicle,
+        committer: BatchCommitter,
         judge: Judge,
         bus: LocalBus,
         *,
@@ -79,7 +79,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         self._settlement = settlement
         self._ledger = ledger
         self._store = store
-        self._chronicle = chronicle
+        self._committer = committer
         self._judge = judge
         self._is_dry_run = is_dry_run
         self._quoted_spread = quoted_spread
@@ -98,7 +98,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
     def pass_over(self, message: SignalGenerated) -> End:
         """Write the decisions down and act on none of them."""
         decisions = [not_executed(one) for one in message.decisions]
-        self._chronicle.close(message, message.candles, decisions, message.regimes)
+        self._committer.commit(message, message.candles, decisions, message.regimes)
         return End(EndReason.DISABLED, more=message.more, cursor_ms=message.last_open_ms, decisions=decisions[-1])
 
     def process(self, message: SignalGenerated) -> End:
@@ -130,7 +130,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         if self._has_exposure is None:
             self._has_exposure = self._ledger.has_exposure(self.symbol)
         regimes = message.regimes[: len(candles)]
-        self._chronicle.close(message, candles, decisions, regimes, has_exposure=self._has_exposure)
+        self._committer.commit(message, candles, decisions, regimes, has_exposure=self._has_exposure)
         has_decided = bool(self.exited) or any(one.open_ms <= candles.last_open_ms for one in message.signals)
         reason = EndReason.DECIDED if has_decided else EndReason.SETTLED
         has_more = message.more or len(candles) < len(message.candles)
@@ -174,7 +174,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         self._has_exposure = None
         self._settlement.renew_patience()
         actions = self._settlement.settle(as_of_ms)
-        self._settlement.tell()
+        self._settlement.publish_incidents()
         if self._ledger.has_exposure(self.symbol):
             self._store.expose(self.symbol)  # so that its candles reach the venue
         return actions
@@ -392,10 +392,10 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         if verdict.rule == "unsettled":
             self._settlement.is_settled = False  # ask the venue again, an order may have ended there unseen
         if verdict.incident is not None:
-            self._settlement.tell()
+            self._settlement.publish_incidents()
         if is_news:
-            self._bus.tell(lambda: [of_signal(EventType.SIGNAL_GENERATED, self.symbol, signal, cause)])
-        self._bus.tell(lambda: order_events.of_verdict(signal, verdict, self.symbol, cause))
+            self._bus.publish_lazily(lambda: [of_signal(EventType.SIGNAL_GENERATED, self.symbol, signal, cause)])
+        self._bus.publish_lazily(lambda: order_events.of_verdict(signal, verdict, self.symbol, cause))
         if decided.intents:
             seen_ms = message.seen_ms(signal.open_ms)
             self._settlement.send(decided.intents, seen_ms)

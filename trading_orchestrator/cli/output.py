@@ -26,7 +26,7 @@ MIDDLE, WIDE = 110, 150
 class Output(PlainConsole):
     """A console whose reader may go away."""
 
-    def tell(self, answer: RenderableType) -> None:
+    def show(self, answer: RenderableType) -> None:
         """Print it; where nobody looks, without the blanks that fill up a line."""
         if self.is_terminal:
             self.print(answer)

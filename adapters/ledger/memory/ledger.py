@@ -225,10 +225,10 @@ class MemoryLedger(MemoryStops):
     def incidents_of(self, symbol: str) -> Sequence[Incident]:
         return list(self._of(symbol).incidents)
 
-    def untold(self, symbol: str) -> Sequence[Incident]:
+    def unpublished(self, symbol: str) -> Sequence[Incident]:
         return ()
 
-    def mark_told(self, incidents: Sequence[Incident]) -> None:
+    def mark_published(self, incidents: Sequence[Incident]) -> None:
         """Do nothing: no event leaves a replay."""
 
     def quarantine(self, symbol: str) -> PositionPolicy | None:

@@ -47,7 +47,7 @@ HOOKED = (
         frozenset(
             {
                 *("balance", "desired", "fence", "fills", "fills_from", "has_exposure", "incidents", "incidents_of"),
-                *("overfilled", "owners", "quarantine", "untold", "exposures", "incident"),
+                *("overfilled", "owners", "quarantine", "unpublished", "exposures", "incident"),
                 *("close", "decisions", "order_states", "orders", "positions", "unsettled"),
                 *("order_strategies", "stop_move", "stop_moves", "written"),
             }
@@ -103,7 +103,7 @@ AFRESH = (
 )
 UNBUILT = "runtime.report_unbuilt"
 SENDING = (
-    *("ledger.mark", "ledger.record_fills", "ledger.open_incidents", "ledger.mark_told"),
+    *("ledger.mark", "ledger.record_fills", "ledger.open_incidents", "ledger.mark_published"),
     *("liar.submit", "paper.submit", "sends.note"),
 )
 STOPS = ("ledger.refuse_stop", "liar.move_stop", "paper.move_stop")

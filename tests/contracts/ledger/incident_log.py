@@ -109,7 +109,7 @@ class IncidentHistoryContract(LedgerPart):
 
 
 class IncidentPublishingContract(LedgerPart):
-    """The promises of `untold` and `mark_told`, of a ledger whose incidents are published."""
+    """The promises of `unpublished` and `mark_published`, of a ledger whose incidents are published."""
 
     def test_unpublished_incidents_are_those_that_are_open_and_not_marked(
         self, ledger: Ledger, subject: LedgerSubject
@@ -117,30 +117,30 @@ class IncidentPublishingContract(LedgerPart):
         others = [replace(LOST, key="other"), replace(LOST, symbol=OTHER), replace(LOST, key="resolved")]
         ledger.open_incidents([LOST, *others])
         subject.resolve(others[2])
-        ledger.mark_told([])
-        assert list(ledger.untold(SYMBOL)) == [LOST, others[0]]
+        ledger.mark_published([])
+        assert list(ledger.unpublished(SYMBOL)) == [LOST, others[0]]
 
-        ledger.mark_told([LOST])
-        ledger.mark_told([LOST])
+        ledger.mark_published([LOST])
+        ledger.mark_published([LOST])
 
-        assert list(ledger.untold(SYMBOL)) == [others[0]]
-        assert list(ledger.untold(OTHER)) == [others[1]]
+        assert list(ledger.unpublished(SYMBOL)) == [others[0]]
+        assert list(ledger.unpublished(OTHER)) == [others[1]]
         assert list(ledger.incidents_of(SYMBOL)) == [LOST, others[0]]
 
     def test_incident_that_is_opened_again_is_published_again(self, ledger: Ledger, subject: LedgerSubject) -> None:
         ledger.open_incidents([LOST])
-        ledger.mark_told([LOST])
+        ledger.mark_published([LOST])
         subject.resolve(LOST)
         ledger.open_incidents([LOST])
 
-        assert list(ledger.untold(SYMBOL)) == [LOST]
+        assert list(ledger.unpublished(SYMBOL)) == [LOST]
 
     def test_incident_of_a_late_fill_is_to_be_published(self, ledger: Ledger) -> None:
         request = enter(ledger, request_of()).request
         ledger.mark(Mark(request.client_order_id, OrderState.EXPIRED))
         ledger.record_fills(SYMBOL, [fill_of(request)])
 
-        assert [one.kind for one in ledger.untold(SYMBOL)] == [IncidentKind.LATE_FILL]
+        assert [one.kind for one in ledger.unpublished(SYMBOL)] == [IncidentKind.LATE_FILL]
 
 
 class IncidentPublishingAbsentContract(LedgerPart):
@@ -148,7 +148,7 @@ class IncidentPublishingAbsentContract(LedgerPart):
 
     def test_unpublished_incidents_are_none(self, ledger: Ledger) -> None:
         ledger.open_incidents([LOST])
-        ledger.mark_told([LOST])
+        ledger.mark_published([LOST])
 
-        assert list(ledger.untold(SYMBOL)) == []
+        assert list(ledger.unpublished(SYMBOL)) == []
         assert list(ledger.incidents_of(SYMBOL)) == [LOST]

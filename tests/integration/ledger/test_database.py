@@ -210,7 +210,7 @@ def test_migrate_of_an_older_ledger_counts_its_incidents_as_told_and_its_rows_as
     migrate(engine)
 
     with engine.connect() as connection:
-        told = connection.execute(sa.select(incidents.c.told_at_ms)).scalar_one()
+        told = connection.execute(sa.select(incidents.c.published_at_ms)).scalar_one()
         origin = connection.execute(sa.select(decisions.c.origin)).scalar_one()
         adjustment = connection.execute(sa.select(fills.c.adjustment)).scalar_one()
     assert (told, origin, adjustment) == (7, "signal", 0)
@@ -287,3 +287,23 @@ def test_migrate_of_stop_moves_of_0_1_0_reads_the_rule_that_asked(engine: Engine
     with engine.connect() as connection:
         found = connection.execute(sa.select(stop_moves.c.rule).order_by(stop_moves.c.open_ms)).scalars().all()
     assert found == ["trailing_stop", "break_even", "manage_position", None, None]
+
+
+def test_migrate_of_a_ledger_from_before_published_at_ms_keeps_what_was_published(engine: Engine) -> None:
+    config = alembic_config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0007")
+        for key, at_ms in (("published", "5"), ("waiting", "NULL")):
+            connection.execute(
+                sa.text(
+                    "INSERT INTO incidents (account, symbol, kind, key, halts, reason, details, opened_at_ms, "
+                    "told_at_ms) "
+                    f"VALUES ('main', 'XAUUSD', 'stuck', '{key}', false, 'why', '{{}}', 3, {at_ms})"
+                )
+            )
+    migrate(engine)
+
+    with engine.connect() as connection:
+        found = connection.execute(sa.select(incidents.c.key, incidents.c.published_at_ms)).all()
+    assert sorted(tuple(row) for row in found) == [("published", 5), ("waiting", None)]

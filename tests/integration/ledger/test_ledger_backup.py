@@ -317,7 +317,7 @@ def test_backup_of_an_older_ledger_of_either_kind_comes_back_migrated(
     restore(tmp_path / "copy.sqlite3", target, LEDGER, silent)
     with target.connect() as connection:
         known = connection.execute(sa.select(decisions.c.breached, decisions.c.origin)).all()
-        found = connection.execute(sa.select(incidents.c.details, incidents.c.told_at_ms)).all()
+        found = connection.execute(sa.select(incidents.c.details, incidents.c.published_at_ms)).all()
     target.dispose()
     assert known == [(True, "signal")]
     assert found == ([(details, 7)] if revision == "0002" else [])

@@ -154,7 +154,7 @@ def test_fill_of_an_order_that_was_given_up_opens_its_incident_with_the_fill_or_
     (late,) = ledger.incidents_of("XAUUSD")
     assert (late.kind, late.key) == (IncidentKind.LATE_FILL, "fill-1")
     assert "had ended as expired" in late.reason
-    assert ledger.untold("XAUUSD") == [late]
+    assert ledger.unpublished("XAUUSD") == [late]
 
 
 def test_open_incidents_of_many_fills_asks_once(engine: Engine, ledger: SqlLedger) -> None:

@@ -78,7 +78,7 @@ def _as_dict(where: str, findings: Findings) -> dict[str, Any]:
 def _tell(where: str, findings: Findings) -> None:
     console = make_console()
     if findings.differences:
-        console.tell(table(COLUMNS, findings.differences, width=console.width))
+        console.show(table(COLUMNS, findings.differences, width=console.width))
     if findings.number > len(findings.differences):
         click.echo(f"and {findings.number - len(findings.differences):,} more")
     for name, books in findings.books.items():

@@ -45,7 +45,7 @@ def list_(as_json: bool) -> None:
         print_json(listing.as_dict())
     else:
         console = make_console()
-        console.tell(symbols_list.view(listing, width=console.width))
+        console.show(symbols_list.view(listing, width=console.width))
 
 
 @symbols.command()

@@ -48,7 +48,7 @@ def change_file(
     if answer["outcome"] in ("refused", "faulty"):
         replace_file(path, before=after, after=before)
         refused(answer, f"{shown_path(path)} is as it was")
-    tell(answer | {"file": str(path), "backup": str(backup)}, as_json=as_json)
+    show(answer | {"file": str(path), "backup": str(backup)}, as_json=as_json)
     if not as_json:
         click.echo(f"{shown_path(path)} was written; what it said before is in {backup.name} beside it")
 
@@ -65,7 +65,7 @@ def put_in_force(access: Access, *, reason: str, timeout_s: float, as_json: bool
     answer = _ask(wanted, reason=reason, timeout_s=timeout_s)
     if answer["outcome"] in ("refused", "faulty"):
         refused(answer, "nothing was changed")
-    tell(answer, as_json=as_json)
+    show(answer, as_json=as_json)
 
 
 def refuse_early(access: Access, now: Content, wanted: Content) -> None:
@@ -92,7 +92,7 @@ def refused(answer: Mapping[str, Any], stands: str) -> None:
     raise Failed(ExitCode.NO, f"refused, {stands}\n{fault_lines([*answer['refusals'], *answer['faults']])}")
 
 
-def tell(answer: Answer, *, as_json: bool) -> None:
+def show(answer: Answer, *, as_json: bool) -> None:
     """Print what came of it."""
     if as_json:
         print_json(answer)

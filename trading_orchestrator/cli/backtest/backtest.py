@@ -18,7 +18,7 @@ from trading.errors import UnknownSymbol
 from trading.market.candles import Candles
 from trading_orchestrator.cli.backtest.replay_journal import replay_journal
 from trading_orchestrator.cli.backtest.report_file import writable, write_page
-from trading_orchestrator.cli.backtest.summary import as_dict, tell
+from trading_orchestrator.cli.backtest.summary import as_dict, show
 from trading_orchestrator.cli.candles.gaps import missing_in, remedy, telling_bad_candles
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
 from trading_orchestrator.cli.output import print_json, progress_bar
@@ -134,7 +134,7 @@ def replay(
     if as_json:
         print_json(as_dict(result, report, missing))
     else:
-        tell(result, report, missing, took_s)
+        show(result, report, missing, took_s)
         if page is not None:
             click.echo(f"report: {page}")
 

@@ -18,7 +18,7 @@ from trading.strategies import Strategy, StrategyFault
 from trading.strategies.invocation import made
 from trading.strategies.registry import strategy_class
 from trading.strategy_checks import KINDS, Report, Series, candles_needed, examine, made_up
-from trading_orchestrator.cli.backtest.check_strategy_output import as_dict, tell
+from trading_orchestrator.cli.backtest.check_strategy_output import as_dict, show
 from trading_orchestrator.cli.candles.files import read_strictly, telling_file_faults
 from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed, fault_lines
@@ -105,7 +105,7 @@ def check_strategy(
         values = choice.make().model_dump(mode="json")
         found.append((report.is_sound, as_dict(choice.name, values, report)))
         if not as_json:
-            tell(choice.name, values, origin, report)
+            show(choice.name, values, origin, report)
     if as_json:
         told = [one for _, one in found]
         print_json(told[0] if len(told) == 1 else told)

@@ -63,25 +63,25 @@ def as_dict(name: str, params: Mapping[str, Any], report: Report) -> dict[str, A
     }
 
 
-def tell(name: str, params: Mapping[str, Any], origin: str, report: Report) -> None:
+def show(name: str, params: Mapping[str, Any], origin: str, report: Report) -> None:
     """Print what was found, for people."""
     console = make_console()
     values = ", ".join(f"{key} {value}" for key, value in params.items())
-    console.tell(Text(f"{name}{': ' if values else ''}{values}\n{origin}\n"))
+    console.show(Text(f"{name}{': ' if values else ''}{values}\n{origin}\n"))
     columns = (
         Column("check", lambda check: check.value, style="bold"),
         Column("", lambda check: _health(report, check)),
         Column("candles", lambda check: f"{report.counts[check]:,}" if report.counts[check] else "-", is_number=True),
         Column("found", lambda check: _found(report, check), is_prose=True),
     )
-    console.tell(table(columns, CheckName, width=console.width))
+    console.show(table(columns, CheckName, width=console.width))
     sides = [(sum(getattr(one, side) for one in report.looked), side) for side in ("buys", "sells", "closes")]
     said = ", ".join(f"{number:,} {side}" for number, side in sides)
     click.echo(f"\n{report.candles:,} candles asked about: {said}")
     if not report.candles:
-        console.tell(Text("Nothing could be tried: that is no answer for it.", style="red"))
+        console.show(Text("Nothing could be tried: that is no answer for it.", style="red"))
     elif report.is_sound and not report.signals:
-        console.tell(Text("It never gave a signal: that nothing was found says little.", style="yellow"))
+        console.show(Text("It never gave a signal: that nothing was found says little.", style="yellow"))
 
 
 def _health(report: Report, check: CheckName) -> Text:

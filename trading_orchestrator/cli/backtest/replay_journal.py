@@ -83,19 +83,19 @@ def _tell(comparison: Comparison, found: Found) -> None:
     console = make_console()
     for symbol, track in found.recording.tracks.items():
         span = f"{format_minute(track.begin_ms)} to {format_minute(track.entries[-1].open_ms)} UTC"
-        console.tell(Text(f"{symbol} {track.timeframe}: {len(track.entries):,} candles, {span}", style="dim"))
+        console.show(Text(f"{symbol} {track.timeframe}: {len(track.entries):,} candles, {span}", style="dim"))
     counted = ", ".join(f"{comparison.counts[part]:,} {part}" for part in _COUNTED)
     if comparison.differences:
-        console.tell(Text(f"{len(comparison.differences):,} differences in {counted}; the first:", style="bold red"))
-        _tell_difference(console.tell, comparison.differences[0], console.width)
+        console.show(Text(f"{len(comparison.differences):,} differences in {counted}; the first:", style="bold red"))
+        _tell_difference(console.show, comparison.differences[0], console.width)
     elif comparison.left_out:
-        console.tell(Text(f"no difference in what could be compared: {counted}", style="yellow"))
+        console.show(Text(f"no difference in what could be compared: {counted}", style="yellow"))
     else:
-        console.tell(Text(f"identical: {counted}", style="bold green"))
+        console.show(Text(f"identical: {counted}", style="bold green"))
     for line in comparison.left_out:
-        console.tell(Text(f"left out: {line}", style="yellow"))
+        console.show(Text(f"left out: {line}", style="yellow"))
     for line in comparison.notes:
-        console.tell(Text(line, style="dim"))
+        console.show(Text(line, style="dim"))
 
 
 def _tell_difference(tell: Any, found: Difference, width: int) -> None:

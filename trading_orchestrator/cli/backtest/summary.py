@@ -70,22 +70,22 @@ def as_dict(result: Replay, report: Report, missing: Mapping[str, Missing]) -> d
     }
 
 
-def tell(result: Replay, report: Report, missing: Mapping[str, Missing], took_s: float) -> None:
+def show(result: Replay, report: Report, missing: Mapping[str, Missing], took_s: float) -> None:
     """Print what a replay came to, which candles are missing by symbol, and how long it took."""
     console = make_console()
     count = sum(len(candles) for candles in result.candles.values())
     for symbol, candles in result.candles.items():
         span = f"{format_minute(int(candles.open_ms[0]))} to {format_minute(candles.last_open_ms)} UTC"
-        console.tell(Text(f"{symbol} {result.timeframes[symbol]}: {len(candles):,} candles, {span}"))
+        console.show(Text(f"{symbol} {result.timeframes[symbol]}: {len(candles):,} candles, {span}"))
         if missing[symbol].candles:
-            console.tell(Text(f"{symbol}: {missing_words(missing[symbol])}", style="yellow"))
+            console.show(Text(f"{symbol}: {missing_words(missing[symbol])}", style="yellow"))
         if all(map(has_too_few_rows, result.journals[symbol].decisions)):
             told = "its strategy was never asked: the indicators look back further than there are candles"
-            console.tell(Text(f"{symbol}: {told}; begin earlier, or make them shorter", style="yellow"))
-    console.tell(table(COLUMNS, _rows(result), width=console.width))
+            console.show(Text(f"{symbol}: {told}; begin earlier, or make them shorter", style="yellow"))
+    console.show(table(COLUMNS, _rows(result), width=console.width))
     equity = result.equity.equity
     end, lowest = float(equity[-1]), float(equity.min())
-    console.tell(
+    console.show(
         Text(
             f"account {result.account}: {result.starting_balance:,.2f} at the beginning, {end:,.2f} at the end, "
             f"{lowest:,.2f} at the lowest close"
@@ -93,19 +93,19 @@ def tell(result: Replay, report: Report, missing: Mapping[str, Missing], took_s:
     )
     if not console.options.ascii_only:
         for line in equity_chart(equity, width=min(console.width, CHART_WIDTH) - _LABEL, start=result.starting_balance):
-            console.tell(line)
-    console.tell(Text())
-    console.tell(Columns(map(_drawn, sections_of(report)), padding=(0, 3)))
+            console.show(line)
+    console.show(Text())
+    console.show(Columns(map(_drawn, sections_of(report)), padding=(0, 3)))
     if report.by_exit_reason:
-        console.tell(table(EXITS, report.by_exit_reason, width=console.width))
+        console.show(table(EXITS, report.by_exit_reason, width=console.width))
     rules: dict[str, int] = {}
     for refusal in report.refusals:
         rules[refusal.rule] = rules.get(refusal.rule, 0) + refusal.signals
     if rules:
-        console.tell(Text("refused by: " + ", ".join(f"{rule} {number}" for rule, number in rules.items())))
+        console.show(Text("refused by: " + ", ".join(f"{rule} {number}" for rule, number in rules.items())))
     if few := caveat(report.statistics):
-        console.tell(Text(few, style="yellow"))
-    console.tell(Text(f"{took_s:.2f} s, {count / took_s:,.0f} candles a second", style="dim"))
+        console.show(Text(few, style="yellow"))
+    console.show(Text(f"{took_s:.2f} s, {count / took_s:,.0f} candles a second", style="dim"))
 
 
 def equity_chart(equity: Floats, *, width: int, start: float, rows: int = CHART_ROWS) -> list[Text]:

@@ -102,19 +102,19 @@ def _tell(answer: dict[str, Any], findings: Sequence[Found], lines: Sequence[int
     hours = f"trading hours of {answer['hours_of']}" if answer["hours_of"] else "trading hours guessed (see --symbol)"
     span = f"{format_minute(answer['first_ms'])} to {format_minute(answer['last_ms'])} UTC"
     head = f"{answer['file']}: {answer['rows']:,} rows of {answer['timeframe'] or 'no known timeframe'}, {span}"
-    console.tell(Text(f"{head}\n{answer['layout']}; {hours}{left_out_words(answer['columns_left_out'])}\n"))
+    console.show(Text(f"{head}\n{answer['layout']}; {hours}{left_out_words(answer['columns_left_out'])}\n"))
     columns = (
         Column("check", lambda finding: finding.check, style="bold"),
         Column("", _weight),
         Column("number", lambda finding: f"{finding.count:,}" if finding.count else "-", is_number=True),
         Column("first (UTC)", lambda finding: _first(finding, lines), is_prose=True),
     )
-    console.tell(table(columns, findings, width=console.width))
+    console.show(table(columns, findings, width=console.width))
     wrong = [finding.check for finding in findings if finding.is_wrong]
-    console.tell(Text(f"\nwrong: {', '.join(wrong)}" if wrong else "\nnothing is wrong"))
+    console.show(Text(f"\nwrong: {', '.join(wrong)}" if wrong else "\nnothing is wrong"))
     if answer["refusal"]:
         refusal = f"the system does not play it as it is: {answer['refusal']}"
-        console.tell(Text(f"{refusal}\ncandles convert makes one of the rows that it plays"))
+        console.show(Text(f"{refusal}\ncandles convert makes one of the rows that it plays"))
 
 
 def _weight(finding: Found) -> Text:

@@ -158,9 +158,9 @@ def _converted(file: Path, out: Path, raw: RawCandles, done: Converted) -> dict[
 
 def _tell_converted(file: Path, out: Path, raw: RawCandles, done: Converted) -> None:
     console = make_console()
-    console.tell(Text(f"{file}: {raw.layout}{left_out_words(raw.left_out)}\n"))
+    console.show(Text(f"{file}: {raw.layout}{left_out_words(raw.left_out)}\n"))
     if done.losses:
-        console.tell(table(DROPPED, done.losses, width=console.width))
+        console.show(table(DROPPED, done.losses, width=console.width))
         click.echo("")
     if not raw.has_volume:
         click.echo("it has no volume: 0 is written")

@@ -12,7 +12,7 @@ from trading.events.decisions import describe
 from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.explain.from_backtest import explain_replay
 from trading_orchestrator.cli.explain.from_ledger import explain_live
-from trading_orchestrator.cli.explain.page import tell
+from trading_orchestrator.cli.explain.page import show
 from trading_orchestrator.cli.output import print_json
 from trading_orchestrator.cli.params import instant
 
@@ -60,7 +60,7 @@ def explain(
         print_json(as_dict(found[0]) if len(found) == 1 else [as_dict(one) for one in found])
         return
     for one in found:
-        tell(one, is_named=len(found) > 1)
+        show(one, is_named=len(found) > 1)
 
 
 def _unknown(symbol: str, strategy: str, found: Sequence[Explanation]) -> NoReturn:

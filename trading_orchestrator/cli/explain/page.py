@@ -19,7 +19,7 @@ from trading_orchestrator.launcher.console import profit
 _LABEL_COLUMNS = 10
 
 
-def tell(found: Explanation, *, is_named: bool = False) -> None:
+def show(found: Explanation, *, is_named: bool = False) -> None:
     """Print an explanation on one page.
 
     Args:
@@ -34,8 +34,8 @@ def tell(found: Explanation, *, is_named: bool = False) -> None:
             page.add_row("" if number else label, cell)
     head = Text(f"{found.symbol} {found.timeframe} {format_minute(found.entry.open_ms)} UTC", style="bold")
     style = "green" if found.headline.kind is HeadlineKind.TRADED else "yellow"
-    console.tell(Text.assemble(head, "  ", (str(found.headline), style)))
-    console.tell(page)
+    console.show(Text.assemble(head, "  ", (str(found.headline), style)))
+    console.show(page)
 
 
 def _sections(found: Explanation, *, is_named: bool) -> Iterator[tuple[str, Sequence[RenderableType]]]:

@@ -77,9 +77,9 @@ def _show(
         return
     console = make_console()
     if rows:
-        console.tell(table(columns, rows, width=console.width))
+        console.show(table(columns, rows, width=console.width))
     else:
-        console.tell(Text(f"no {what}{f' of {symbol}' if symbol else ''}"))
+        console.show(Text(f"no {what}{f' of {symbol}' if symbol else ''}"))
 
 
 def _order_state(row: Row) -> Text:

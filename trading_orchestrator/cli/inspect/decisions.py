@@ -35,9 +35,9 @@ def decisions(symbol: str, limit: int, as_json: bool) -> None:
         return
     console = make_console()
     if rows:
-        console.tell(table(COLUMNS, rows, width=console.width))
+        console.show(table(COLUMNS, rows, width=console.width))
     else:
-        console.tell(Text(f"no decisions on {symbol} yet"))
+        console.show(Text(f"no decisions on {symbol} yet"))
 
 
 def read_decisions(access: Access, symbol: str, limit: int) -> list[Row]:

@@ -133,4 +133,4 @@ class _Lines:
             grid.add_column(width=columns, no_wrap=True, style=style)
         grid.add_column(ratio=1, overflow="fold")
         grid.add_row(*(Text(text) for text, _, _ in cells), Text(event.reason))
-        self._console.tell(grid)
+        self._console.show(grid)

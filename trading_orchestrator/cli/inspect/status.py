@@ -65,7 +65,7 @@ def status(symbols: tuple[str, ...], watch: bool, as_json: bool) -> None:
             _watch(access, names, standing)
         else:
             console = make_console()
-            console.tell(view(standing, width=console.width))
+            console.show(view(standing, width=console.width))
 
 
 def view(standing: Standing, *, width: int, trouble: str = "") -> RenderableType:

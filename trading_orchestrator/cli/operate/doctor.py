@@ -29,7 +29,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
         print_json({"ok": is_well, "checks": [asdict(check) for check in checks]})
     else:
         console = make_console()
-        console.tell(table(COLUMNS, checks, width=console.width))
+        console.show(table(COLUMNS, checks, width=console.width))
     ctx.exit(ExitCode.OK if is_well else ExitCode.NO)
 
 

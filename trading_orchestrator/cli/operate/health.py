@@ -68,7 +68,7 @@ def _show(found: SystemHealth) -> None:
         ),
         ("" if found["redis_connected"] else "   Redis does not answer", "bold red"),
     )
-    console.tell(Group(head, Text(), table(COLUMNS, found["symbols"].values(), width=console.width)))
+    console.show(Group(head, Text(), table(COLUMNS, found["symbols"].values(), width=console.width)))
 
 
 def _state(row: SymbolHealth) -> Text:

@@ -37,14 +37,14 @@ def incidents(symbols: tuple[str, ...], is_all: bool, limit: int, as_json: bool)
             access.known(symbol)  # one that is no longer configured may still have a history
     rows = sorted(rows, key=lambda row: int(row["id"]))[-limit:]
     if as_json:
-        print_json(rows)
+        print_json([{**row, "told_at_ms": row["published_at_ms"]} for row in rows])  # its name before 0.2
         return
     console = make_console()
     if rows:
-        console.tell(table(COLUMNS, rows, width=console.width))
+        console.show(table(COLUMNS, rows, width=console.width))
     else:
         whose = f" of {', '.join(symbols)}" if symbols else ""
-        console.tell(Text(f"no {'' if is_all else 'open '}incidents{whose}"))
+        console.show(Text(f"no {'' if is_all else 'open '}incidents{whose}"))
 
 
 @click.command()

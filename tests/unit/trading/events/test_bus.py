@@ -12,7 +12,7 @@ from trading.events.event import Event, EventType
 from trading.events.messages import Message, NewCandle
 from trading.indicators.regime import Regime
 from trading.lifecycle import DesiredState
-from trading.services.batch_commit import Chronicle
+from trading.services.batch_commit import BatchCommitter
 
 FAILED = Event(type=EventType.DATA_FETCH_FAILED, symbol=SYMBOL, reason="no answer")
 FILLED = Event(type=EventType.ORDER_FILLED, symbol=SYMBOL)
@@ -29,8 +29,8 @@ MESSAGE = NewCandle(
 )
 
 
-def close(chronicle: Chronicle) -> None:
-    chronicle.close(MESSAGE, CANDLES, [NO_SIGNAL] * 3, [Regime.UNKNOWN] * 3)
+def close(committer: BatchCommitter) -> None:
+    committer.commit(MESSAGE, CANDLES, [NO_SIGNAL] * 3, [Regime.UNKNOWN] * 3)
 
 
 def test_bus_event_goes_to_those_who_asked_for_its_type_in_the_order_in_which_they_asked() -> None:
@@ -103,26 +103,26 @@ def test_outbox_tells_what_has_left_and_nothing_where_nothing_has() -> None:
 def test_chronicle_when_commits_fail_and_are_repeated_publishes_each_event_once(failures: int) -> None:
     bus, store = LocalBus(), FlakyStore()
     store.failures = [Transient("redis", "no answer")] * failures
-    chronicle = Chronicle(store, Outbox(bus))
+    committer = BatchCommitter(store, Outbox(bus))
     bus.publish(FAILED)
     bus.publish(FILLED)
 
     for _ in range(failures):
         with pytest.raises(Transient):
-            close(chronicle)
+            close(committer)
     assert store.events == []
-    close(chronicle)
-    close(chronicle)
+    close(committer)
+    close(committer)
 
     assert store.events == [FAILED, FILLED]
 
 
 def test_chronicle_commits_candles_decisions_and_regimes_together() -> None:
     store = FlakyStore()
-    chronicle = Chronicle(store, Outbox(LocalBus()))
+    committer = BatchCommitter(store, Outbox(LocalBus()))
     decisions = [(CandleDecision(DecisionKind.ACCEPTED, reason=reason),) for reason in "abc"]
 
-    chronicle.close(MESSAGE, CANDLES, decisions, [Regime.RANGING] * 3, has_exposure=False)
+    committer.commit(MESSAGE, CANDLES, decisions, [Regime.RANGING] * 3, has_exposure=False)
 
     memory = store.load(SYMBOL)
     assert (memory.cursor_ms, memory.has_exposure, memory.regime) == (CANDLES.last_open_ms, False, Regime.RANGING)

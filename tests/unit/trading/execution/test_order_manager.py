@@ -138,7 +138,7 @@ def test_incident_whose_event_never_left_the_worker_is_told_by_the_next_one(desk
 
     assert told(desk) == ["foreign_order"]
     desk.flush()
-    assert desk.ledger.untold(SYMBOL) == []
+    assert desk.ledger.unpublished(SYMBOL) == []
     desk.restart()
     desk.pipeline.reconcile()
     assert told(desk) == ["foreign_order"]
@@ -154,14 +154,14 @@ def test_incident_whose_telling_could_not_be_written_down_is_told_once_more(
         raise Transient("ledger", "database is locked")
 
     with monkeypatch.context() as patch:
-        patch.setattr(desk.ledger, "mark_told", locked)
+        patch.setattr(desk.ledger, "mark_published", locked)
         desk.flush()
-    assert [one.kind for one in desk.ledger.untold(SYMBOL)] == [IncidentKind.FOREIGN_ORDER]
+    assert [one.kind for one in desk.ledger.unpublished(SYMBOL)] == [IncidentKind.FOREIGN_ORDER]
     desk.pipeline.reconcile()
     desk.flush()
 
     assert told(desk) == ["foreign_order", "foreign_order"]
-    assert desk.ledger.untold(SYMBOL) == []
+    assert desk.ledger.unpublished(SYMBOL) == []
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -186,7 +186,7 @@ def test_fill_that_came_late_is_told_whatever_the_worker_died_of(databases: Data
         desk.flush()
         where = f"crash {'after' if after else 'before'} {fuse.calls[at - 1]}"
         assert "late_fill" in told(desk), where
-        assert desk.ledger.untold(SYMBOL) == [], where
+        assert desk.ledger.unpublished(SYMBOL) == [], where
 
 
 def test_reconcile_mismatch_that_passes_while_it_is_looked_at_is_not_told(

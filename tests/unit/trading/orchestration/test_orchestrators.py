@@ -120,11 +120,11 @@ class MemorySymbol:
         was, self.quarantined = bool(self.quarantined), None
         return was
 
-    def tell(self, kind: str, reason: str) -> None:
+    def open_incident(self, kind: str, reason: str) -> None:
         self.deeds.append(f"tell: {kind}")
 
-    def untell(self, reason: str) -> None:
-        self.deeds.append("untell")
+    def retract_incident(self, reason: str) -> None:
+        self.deeds.append("retract_incident")
 
     def advance(self) -> bool:
         if self.parts[0].error:
@@ -206,7 +206,7 @@ def test_restart_that_helps_is_told_and_the_state_goes_through_recovering() -> N
     one.heal()
 
     assert told(symbol) == ["STARTED", "ERROR", "RECOVERING", "SERVICE_STOPPED", "STARTED"]
-    assert symbol.deeds == ["restart services", "untell"]
+    assert symbol.deeds == ["restart services", "retract_incident"]
     assert one.state == SymbolState.RUNNING.value
 
 

@@ -98,7 +98,7 @@ def test_status_shows_account_symbol_and_what_was_last_said(width: int) -> None:
 
 
 def test_pipe_gets_lines_without_trailing_blanks(capsys: pytest.CaptureFixture[str]) -> None:
-    Output(width=200).tell(table(DECISIONS, [DECISION], width=200))
+    Output(width=200).show(table(DECISIONS, [DECISION], width=200))
 
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
