@@ -20,7 +20,7 @@ class Kind(StrEnum):
     STATUS = "status"
 
 
-class Errand(NamedTuple):
+class ScheduledMessage(NamedTuple):
     """What is sent again and again; without a symbol it concerns them all."""
 
     kind: Kind
@@ -32,7 +32,7 @@ class Errand(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Rhythm:
+class Interval:
     """When something is due: once in each slot, as soon as the slot begins.
 
     Attributes:
@@ -53,29 +53,29 @@ class Rhythm:
         return slot * self.every_s + self.offset_s
 
 
-Timetable = Mapping[Errand, Rhythm]
+Timetable = Mapping[ScheduledMessage, Interval]
 
 
 def timetable(system: SystemConfig) -> Timetable:
     """Return all that beat sends for a configuration; the ticks first, because trading waits for them."""
     orchestrator = system.orchestrator
-    reconciles = Rhythm(orchestrator.reconcile_interval)
+    reconciles = Interval(orchestrator.reconcile_interval)
     return {
-        **{Errand(Kind.TICK, symbol): tick_rhythm(system, symbol) for symbol in system.symbols},
-        **{Errand(Kind.AGAIN, symbol): Rhythm(again_s) for symbol, again_s in _looks(system).items()},
-        **{Errand(Kind.RECONCILE, symbol): reconciles for symbol in system.symbols},
-        Errand(Kind.HEALTH): Rhythm(orchestrator.health_check_interval),
-        Errand(Kind.STATUS): Rhythm(orchestrator.status_log_interval),
+        **{ScheduledMessage(Kind.TICK, symbol): tick_rhythm(system, symbol) for symbol in system.symbols},
+        **{ScheduledMessage(Kind.AGAIN, symbol): Interval(again_s) for symbol, again_s in _looks(system).items()},
+        **{ScheduledMessage(Kind.RECONCILE, symbol): reconciles for symbol in system.symbols},
+        ScheduledMessage(Kind.HEALTH): Interval(orchestrator.health_check_interval),
+        ScheduledMessage(Kind.STATUS): Interval(orchestrator.status_log_interval),
     }
 
 
-def tick_rhythm(system: SystemConfig, symbol: str) -> Rhythm:
+def tick_rhythm(system: SystemConfig, symbol: str) -> Interval:
     """Return when a symbol's ticks are due, in real time."""
     fetching, config = system.services.data_fetching, system.symbols[symbol]
     interval_s = fetch_interval_s(fetching, config)
     if not is_aligned(fetching, config):
-        return Rhythm(interval_s)
-    return Rhythm(config.timeframe_ms / 1000, fetching.tick_offset, life_s=interval_s)
+        return Interval(interval_s)
+    return Interval(config.timeframe_ms / 1000, fetching.tick_offset, life_s=interval_s)
 
 
 def _looks(system: SystemConfig) -> dict[str, float]:
@@ -95,31 +95,31 @@ class Slots:
     def __init__(self, timetable: Timetable) -> None:
         """Take what is sent when; the first slot of each is due at once."""
         self._timetable = timetable
-        self._sent: dict[Errand, int] = {}
+        self._sent: dict[ScheduledMessage, int] = {}
 
     def adopt(self, timetable: Timetable) -> None:
         """Go on by another timetable: what keeps its rhythm keeps its place, what is new or changed is due at once."""
         self._sent = {
-            errand: slot for errand, slot in self._sent.items() if timetable.get(errand) == self._timetable[errand]
+            message: slot for message, slot in self._sent.items() if timetable.get(message) == self._timetable[message]
         }
         self._timetable = timetable
 
-    def due(self, now_s: float) -> Iterator[tuple[Errand, int, Rhythm]]:
+    def due(self, now_s: float) -> Iterator[tuple[ScheduledMessage, int, Interval]]:
         """Yield (errand, slot, rhythm) for each errand whose slot has come."""
-        for errand, rhythm in self._timetable.items():
-            slot = rhythm.slot(now_s)
-            if slot != self._sent.get(errand):
-                yield errand, slot, rhythm
+        for message, interval in self._timetable.items():
+            slot = interval.slot(now_s)
+            if slot != self._sent.get(message):
+                yield message, slot, interval
 
-    def sent(self, errand: Errand, slot: int) -> None:
+    def sent(self, message: ScheduledMessage, slot: int) -> None:
         """Note that a slot's message is out."""
-        self._sent[errand] = slot
+        self._sent[message] = slot
 
     def wait_s(self, now_s: float, *, most: float) -> float:
         """Return the seconds until the next slot of any errand, `most` at most."""
         return max(0.0, min((*self._waits(now_s), most)))
 
     def _waits(self, now_s: float) -> Iterator[float]:
-        for errand, rhythm in self._timetable.items():
-            slot = rhythm.slot(now_s)
-            yield rhythm.begins_s(slot + 1) - now_s if slot == self._sent.get(errand) else 0.0
+        for message, interval in self._timetable.items():
+            slot = interval.slot(now_s)
+            yield interval.begins_s(slot + 1) - now_s if slot == self._sent.get(message) else 0.0

@@ -14,7 +14,7 @@ from adapters.redis.client import connect
 from adapters.redis.leader_lease import Leadership
 from adapters.wiring.config_follower import ConfigFollower
 from beat.overdue import overdue
-from beat.schedule import Errand, Kind, Rhythm, Slots, Timetable, timetable
+from beat.schedule import Interval, Kind, ScheduledMessage, Slots, Timetable, timetable
 from configs.loading import load_system
 from configs.settings import load_settings, resolve_redis_url
 from tasks.engine.send_tick import send_tick
@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 _RETRY_S = 0.5
 _LOOK_S = 1.0
 _TASKS = {Kind.RECONCILE: RECONCILE, Kind.HEALTH: HEALTH, Kind.STATUS: LOG_STATUS}
-Due = tuple[Errand, int, Rhythm]
+Due = tuple[ScheduledMessage, int, Interval]
 
 
 class SymbolScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
@@ -93,7 +93,7 @@ class SymbolScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
         if revision == self._revision and not (self._config.trouble and now_s >= self._looked_s + _LOOK_S):
             return
         self._looked_s = now_s
-        if self._config.look():
+        if self._config.refresh():
             planned = timetable(self._config.system)
             self._slots.adopt(planned)
             logger.info("timetable_changed revision=%s symbols=%s", revision, shown(planned))
@@ -107,12 +107,12 @@ class SymbolScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
             return
         with self.app.pool.acquire(block=True) as connection, self.app.amqp.Producer(connection) as producer:
             options = {"producer": producer, "retry": False, "headers": {"epoch": self._epoch}}
-            for errand, slot, rhythm in due:
+            for message, slot, interval in due:
                 if not self._still_leads():
-                    logger.warning("lease_ended epoch=%s unsent=%s", self._epoch, errand.message_id(slot))
+                    logger.warning("lease_ended epoch=%s unsent=%s", self._epoch, message.message_id(slot))
                     return
-                send(self.app, errand, slot, rhythm, **options)
-                self._slots.sent(errand, slot)
+                send(self.app, message, slot, interval, **options)
+                self._slots.sent(message, slot)
 
     def _still_leads(self) -> bool:
         """Look at the lease, and renew it in time where there is much to send."""
@@ -121,32 +121,34 @@ class SymbolScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
 
     def _wanted(self, due: Sequence[Due], now_s: float) -> Sequence[Due]:
         """Leave out the further ticks of symbols that get their own one now, or wait for no candle."""
-        again = [(errand, slot) for errand, slot, _ in due if errand.kind is Kind.AGAIN]
+        again = [(message, slot) for message, slot, _ in due if message.kind is Kind.AGAIN]
         if not again:
             return due
-        ticked = {errand.symbol for errand, _, _ in due if errand.kind is Kind.TICK}
-        asked = [errand.symbol for errand, _ in again if errand.symbol not in ticked]
+        ticked = {message.symbol for message, _, _ in due if message.kind is Kind.TICK}
+        asked = [message.symbol for message, _ in again if message.symbol not in ticked]
         late = overdue(self._client, self._settings.namespace, self._config.system, asked, now_s)
-        for errand, slot in again:
-            if errand.symbol not in late:
-                self._slots.sent(errand, slot)
+        for message, slot in again:
+            if message.symbol not in late:
+                self._slots.sent(message, slot)
         return [one for one in due if one[0].kind is not Kind.AGAIN or one[0].symbol in late]
 
 
-def send(app: Celery, errand: Errand, slot: int, rhythm: Rhythm, **options: Any) -> None:
+def send(app: Celery, message: ScheduledMessage, slot: int, interval: Interval, **options: Any) -> None:
     """Publish the message of one slot."""
-    message_id, life_s = errand.message_id(slot), rhythm.life_s or rhythm.every_s
-    if errand.kind in (Kind.TICK, Kind.AGAIN):
-        send_tick(app, errand.symbol, tick_id=message_id, life_s=max(life_s, 1.0), **options)
+    message_id, life_s = message.message_id(slot), interval.life_s or interval.every_s
+    if message.kind in (Kind.TICK, Kind.AGAIN):
+        send_tick(app, message.symbol, tick_id=message_id, life_s=max(life_s, 1.0), **options)
         return
-    kwargs = {"symbol": errand.symbol, "reason": "beat"} if errand.symbol else {}
-    app.send_task(_TASKS[errand.kind], kwargs=kwargs, task_id=message_id, expires=life_s, ignore_result=True, **options)
+    kwargs = {"symbol": message.symbol, "reason": "beat"} if message.symbol else {}
+    app.send_task(
+        _TASKS[message.kind], kwargs=kwargs, task_id=message_id, expires=life_s, ignore_result=True, **options
+    )
 
 
 def shown(planned: Timetable) -> str:
     """Return how often each symbol gets a tick, for the log: `XAUUSD:30s,BTCUSD:60s+2s`."""
-    ticks = {errand.symbol: rhythm for errand, rhythm in planned.items() if errand.kind is Kind.TICK}
+    ticks = {message.symbol: interval for message, interval in planned.items() if message.kind is Kind.TICK}
     return ",".join(
-        f"{symbol}:{rhythm.every_s:g}s" + (f"+{rhythm.offset_s:g}s" if rhythm.offset_s else "")
-        for symbol, rhythm in ticks.items()
+        f"{symbol}:{interval.every_s:g}s" + (f"+{interval.offset_s:g}s" if interval.offset_s else "")
+        for symbol, interval in ticks.items()
     )

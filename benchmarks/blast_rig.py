@@ -13,7 +13,7 @@ import psutil
 
 from adapters.redis import keys
 from adapters.redis.client import connect
-from beat.schedule import Rhythm, tick_rhythm
+from beat.schedule import Interval, tick_rhythm
 from benchmarks.names import HARM, HARM_COUNT
 from tasks.engine.routing import PATIENT
 from tests.fixtures.apps.system import TradingSystem, file_symbol, is_watchdog
@@ -101,7 +101,7 @@ class Rig:
         self.supervisor = Supervisor(self.log_dir, report=self.log.append)
         self.sick: ChildProcess
         self.decisions: list[Decision] = []
-        self._rhythms: dict[str, Rhythm] = {}
+        self._rhythms: dict[str, Interval] = {}
         self._first_slots: dict[str, int] = {}
         self._stopped = threading.Event()
 
@@ -209,11 +209,11 @@ class Rig:
         """Have each market begin at a time, so that its candles close in the middle between two of its ticks."""
         namespace, market_ms = self.system.settings.namespace, START_MS + FIRST_CANDLE * BAR_MS
         for symbol in self.symbols:
-            rhythm = tick_rhythm(self.system.config, symbol)
-            slot = rhythm.slot(begin_s) + 2
-            wall_ms = round((rhythm.begins_s(slot) - rhythm.every_s / 2) * 1000)
+            interval = tick_rhythm(self.system.config, symbol)
+            slot = interval.slot(begin_s) + 2
+            wall_ms = round((interval.begins_s(slot) - interval.every_s / 2) * 1000)
             self.client.set(keys.market_clock(namespace, symbol), json.dumps((market_ms, wall_ms)))
-            self._rhythms[symbol], self._first_slots[symbol] = rhythm, slot
+            self._rhythms[symbol], self._first_slots[symbol] = interval, slot
 
     def _due_s(self, symbol: str, open_ms: int) -> float:
         """Return when the first tick after a candle's close was due."""

@@ -22,37 +22,37 @@ Deed = Callable[[SymbolOrchestrator, str], None]
 
 
 @app.task(name="tasks.pause_symbol", **CONTROLLING)
-def pause_symbol(symbol: str, reason: str = "asked for") -> Answer:
+def pause_symbol(symbol: str, reason: str = "requested by operator") -> Answer:
     """Open nothing new on a symbol. What is open stays protected, and exits go on."""
     return _command(symbol, reason, SymbolOrchestrator.pause)
 
 
 @app.task(name="tasks.resume_symbol", **CONTROLLING)
-def resume_symbol(symbol: str, reason: str = "asked for") -> Answer:
+def resume_symbol(symbol: str, reason: str = "requested by operator") -> Answer:
     """Let a paused symbol open positions again."""
     return _command(symbol, reason, SymbolOrchestrator.resume)
 
 
 @app.task(name="tasks.start_symbol", **CONTROLLING)
-def start_symbol(symbol: str, reason: str = "asked for") -> Answer:
+def start_symbol(symbol: str, reason: str = "requested by operator") -> Answer:
     """Let a stopped symbol go on from the candle after the last one that it decided on."""
     return _command(symbol, reason, SymbolOrchestrator.start)
 
 
 @app.task(name="tasks.stop_symbol", **CONTROLLING)
-def stop_symbol(symbol: str, reason: str = "asked for") -> Answer:
+def stop_symbol(symbol: str, reason: str = "requested by operator") -> Answer:
     """Do nothing more for a symbol: only the orders that rest at the venue still protect what is open."""
     return _command(symbol, reason, SymbolOrchestrator.stop)
 
 
 @app.task(name="tasks.restart_symbol", **CONTROLLING)
-def restart_symbol(symbol: str, reason: str = "asked for") -> Answer:
+def restart_symbol(symbol: str, reason: str = "requested by operator") -> Answer:
     """Begin anew: the queue emptied, a step under way ended, services built, orders compared; then run."""
     return _command(symbol, reason, SymbolOrchestrator.restart)
 
 
 @app.task(name="tasks.clear_quarantine", **CONTROLLING)
-def clear_quarantine(symbol: str, reason: str = "asked for") -> Answer:
+def clear_quarantine(symbol: str, reason: str = "requested by operator") -> Answer:
     """Let a symbol work again that was set aside, after a person has looked; what it missed is caught up."""
     one = _orchestrator(symbol)
     was_quarantined = one.clear_quarantine(reason)
@@ -60,13 +60,13 @@ def clear_quarantine(symbol: str, reason: str = "asked for") -> Answer:
 
 
 @app.task(name="tasks.pause_all", **CONTROLLING)
-def pause_all(reason: str = "asked for") -> list[Answer]:
+def pause_all(reason: str = "requested by operator") -> list[Answer]:
     """Pause every symbol that runs."""
     return _command_all({DesiredState.RUNNING}, reason, SymbolOrchestrator.pause)
 
 
 @app.task(name="tasks.resume_all", **CONTROLLING)
-def resume_all(reason: str = "asked for") -> list[Answer]:
+def resume_all(reason: str = "requested by operator") -> list[Answer]:
     """Resume every symbol that is paused; one that was stopped stays so."""
     return _command_all({DesiredState.PAUSED}, reason, SymbolOrchestrator.resume)
 

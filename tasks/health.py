@@ -3,6 +3,7 @@
 `celery call tasks.check_health`
 """
 
+import logging
 from typing import Any
 
 from tasks import app
@@ -12,23 +13,33 @@ from tasks.engine.worker_context import runtime
 from tasks.orchestrators.factory import orchestrator_of
 from trading.orchestration.multi_symbol_orchestrator import SystemHealth
 
+logger = logging.getLogger("trading.health")
+
 Answer = dict[str, Any]
 
 
 @app.task(name=HEALTH, **ANSWERING)
-def heal() -> list[Answer]:
+def run_health_check() -> list[Answer]:
     """Take the next step of the ladder for each symbol that is due one, and return what was done."""
     return [
         {
             "symbol": symbol,
-            "rung": action.rung.value,
+            "rung": action.step.value,
             "attempt": action.attempt,
             "reason": action.reason,
-            "cause": action.sickness.kind.value if action.sickness else "",
-            "service": action.sickness.service if action.sickness else "",
+            "cause": action.issue.kind.value if action.issue else "",
+            "service": action.issue.service if action.issue else "",
         }
-        for symbol, action in orchestrator_of(runtime(), app).heal().items()
+        for symbol, action in orchestrator_of(runtime(), app).recover().items()
     ]
+
+
+@app.task(name="tasks.heal", **ANSWERING)
+def heal() -> list[Answer]:
+    """Run the health check under the task's former name, which is removed in the next release."""
+    logger.warning("task_renamed name=tasks.heal now=%s", HEALTH)
+    answers: list[Answer] = run_health_check()
+    return answers
 
 
 @app.task(name="tasks.check_health", **ANSWERING)

@@ -24,7 +24,7 @@ Answer = dict[str, Any]
 
 
 @app.task(**step_options(RECONCILE), **ANSWERING)
-def reconcile(symbol: str, reason: str = "asked for") -> Answer:
+def reconcile(symbol: str, reason: str = "requested by operator") -> Answer:
     """Settle a symbol's orders that are not settled, and compare its ledger and venue."""
     here = runtime()
     pipeline = pipeline_of(here, here.known(symbol))
@@ -44,7 +44,7 @@ def reconcile(symbol: str, reason: str = "asked for") -> Answer:
 
 
 @app.task(name=FLATTEN, **CONTROLLING)
-def flatten(symbol: str, reason: str = "asked for") -> Answer:
+def flatten(symbol: str, reason: str = "requested by operator") -> Answer:
     """Close all that is open of a symbol, without a signal. It may open again at its next one, unless it is paused."""
     here = runtime()
     pipeline = pipeline_of(here, here.known(symbol))
@@ -59,7 +59,7 @@ def flatten(symbol: str, reason: str = "asked for") -> Answer:
 @app.task(name=RESOLVE, throws=(Rejected,), **ANSWERING)
 def resolve_incident(
     identity: int,
-    reason: str = "asked for",
+    reason: str = "requested by operator",
     symbol: str | None = None,
     adopt: bool = False,
     strategy: str | None = None,

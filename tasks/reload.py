@@ -49,7 +49,7 @@ class WorkerFiles:
 
 
 @app.task(name="tasks.reload_config", **CONTROLLING)
-def reload_config(expected: str | None = None, reason: str = "asked for") -> Answer:
+def reload_config(expected: str | None = None, reason: str = "requested by operator") -> Answer:
     """Put in force what the files say.
 
     Args:
@@ -101,7 +101,7 @@ def put_in_force(here: Runtime, wanted: Content, workers: Sequence[WorkerFiles],
         return _answer("refused", change, refusals=change.refusals or [OVERTAKEN])
     notes = list(_welcome(here, change.of(Kind.ADDED)))
     here.bus.publish(list(_events(change, revision, reason)))
-    here.look()
+    here.refresh()
     answer = _answer("applied", change, revision=revision, notes=notes)
     return answer | _consumed(here, change, wanted, workers)
 

@@ -12,7 +12,7 @@ from tasks.engine.worker_context import Runtime
 from tasks.orchestrators.cluster import ClusterSymbol
 from tasks.orchestrators.local import LocalSymbol
 from trading.orchestration import multi_symbol_orchestrator as pure
-from trading.orchestration.symbol_port import SymbolComponents
+from trading.orchestration.symbol_port import SymbolRuntime
 
 logger = logging.getLogger("trading.orchestrator")
 
@@ -52,7 +52,7 @@ class MultiSymbolTradingOrchestrator(pure.MultiSymbolTradingOrchestrator):
         return cls._over(here, {symbol: LocalSymbol(symbol, here) for symbol in here.system.symbols})
 
     @classmethod
-    def _over(cls, here: Runtime, symbols: Mapping[str, SymbolComponents]) -> Self:
+    def _over(cls, here: Runtime, symbols: Mapping[str, SymbolRuntime]) -> Self:
         return cls(here.system, symbols, here.stores.bus, logger, LoopClock())
 
 

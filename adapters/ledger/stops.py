@@ -37,7 +37,7 @@ _OPENER = (
 _MOVE = sa.select(stop_moves).where(mine(stop_moves, "symbol", "strategy", "open_ms"))
 _NEWEST_MS = sa.select(sa.func.max(stop_moves.c.open_ms)).where(mine(stop_moves, "symbol", "strategy"))
 _NEWEST = _NEWEST_MS.where(stop_moves.c.refusal.is_(None))
-_STANDING = sa.select(
+_RECORD = sa.select(
     sa.select(fences.c.open_ms).where(mine(fences, "symbol", "strategy")).scalar_subquery().label("fence_ms"),
     _NEWEST_MS.scalar_subquery().label("moved_ms"),
     DESIRED,
@@ -119,7 +119,7 @@ class LedgerStops(LedgerHolds):
             if earlier is not None:
                 return self._as_now(connection, earlier)
             position = self._position(connection, symbol, strategy)
-            at = connection.execute(_STANDING, key).one()
+            at = connection.execute(_RECORD, key).one()
             is_past = max(at.fence_ms or 0, at.moved_ms or 0) > open_ms
             if not position.is_open or position.stop_loss == stop_loss or is_past:
                 return None

@@ -46,7 +46,7 @@ def deliveries(namespace: str, task_id: str) -> str:
     return f"{namespace}:deliveries:{task_id}"
 
 
-def standing(namespace: str, symbol: str) -> str:
+def symbol_record(namespace: str, symbol: str) -> str:
     """JSON: state, and how far up the ladder the symbol is."""
     return f"{namespace}:standing:{symbol}"
 
@@ -61,7 +61,7 @@ def workers(namespace: str) -> str:
     return f"{namespace}:workers"
 
 
-def trouble(namespace: str, symbol: str) -> str:
+def task_failures(namespace: str, symbol: str) -> str:
     """Hash: for each service the last hang or death of its process, as the worker's main process saw it, as JSON."""
     return f"{namespace}:trouble:{symbol}"
 

@@ -13,19 +13,19 @@ from adapters.redis.client import talking_to_redis
 from trading.services.status import ErrorKind, ServiceStatus
 
 
-class TroubleKind(StrEnum):
+class TaskFailureKind(StrEnum):
     HUNG = "hung"
     LOST = "lost"
 
 
-_ERROR_KIND: Mapping[TroubleKind, ErrorKind] = {
-    TroubleKind.HUNG: ErrorKind.TIME_LIMIT,
-    TroubleKind.LOST: ErrorKind.PROCESS_LOST,
+_ERROR_KIND: Mapping[TaskFailureKind, ErrorKind] = {
+    TaskFailureKind.HUNG: ErrorKind.TIME_LIMIT,
+    TaskFailureKind.LOST: ErrorKind.PROCESS_LOST,
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class TaskFailure:
     """The last time that a symbol's step hung until its process was killed, or that its process died.
 
     Attributes:
@@ -35,7 +35,7 @@ class Trouble:
         count: How often this service was in trouble since somebody last called `forget_troubles`.
     """
 
-    kind: TroubleKind
+    kind: TaskFailureKind
     service: str
     stage: str
     at_ms: int
@@ -44,7 +44,7 @@ class Trouble:
     count: int = 1
 
 
-def note_trouble(client: redis.Redis, namespace: str, symbol: str, trouble: Trouble) -> None:
+def record_task_failure(client: redis.Redis, namespace: str, symbol: str, failure: TaskFailure) -> None:
     """Write a trouble down, and put the service into ERROR where its status is kept: its process no longer can.
 
     `trouble.count` is passed over; it is counted here. One writer for each symbol at a time: the worker of its queue.
@@ -52,18 +52,18 @@ def note_trouble(client: redis.Redis, namespace: str, symbol: str, trouble: Trou
     Raises:
         Transient: Redis did not answer.
     """
-    troubles, services = keys.trouble(namespace, symbol), keys.service(namespace, symbol)
+    troubles, services = keys.task_failures(namespace, symbol), keys.service(namespace, symbol)
     with talking_to_redis(), client.pipeline(transaction=True) as pipe:
-        pipe.hget(troubles, trouble.service)
-        pipe.hget(services, trouble.service)
+        pipe.hget(troubles, failure.service)
+        pipe.hget(services, failure.service)
         before, status = pipe.execute()
         count = json.loads(before)["count"] + 1 if before else 1
-        pipe.hset(troubles, trouble.service, json.dumps({**asdict(trouble), "count": count}))
-        pipe.hset(services, trouble.service, _in_error(status, symbol, trouble).to_json())
+        pipe.hset(troubles, failure.service, json.dumps({**asdict(failure), "count": count}))
+        pipe.hset(services, failure.service, _in_error(status, symbol, failure).to_json())
         pipe.execute()
 
 
-def read_troubles(client: redis.Redis, namespace: str, symbols: Sequence[str]) -> dict[str, list[Trouble]]:
+def read_task_failures(client: redis.Redis, namespace: str, symbols: Sequence[str]) -> dict[str, list[TaskFailure]]:
     """Return the troubles of each symbol, oldest first, in one round trip.
 
     Raises:
@@ -71,30 +71,30 @@ def read_troubles(client: redis.Redis, namespace: str, symbols: Sequence[str]) -
     """
     with talking_to_redis(), client.pipeline(transaction=False) as pipe:
         for symbol in symbols:
-            pipe.hvals(keys.trouble(namespace, symbol))
+            pipe.hvals(keys.task_failures(namespace, symbol))
         answers = cast("list[list[bytes]]", pipe.execute())
     return {
-        symbol: sorted((_trouble(text) for text in texts), key=lambda trouble: trouble.at_ms)
+        symbol: sorted((_trouble(text) for text in texts), key=lambda failure: failure.at_ms)
         for symbol, texts in zip(symbols, answers, strict=True)
     }
 
 
-def forget_troubles(client: redis.Redis, namespace: str, symbol: str) -> None:
+def forget_task_failures(client: redis.Redis, namespace: str, symbol: str) -> None:
     """Forget a symbol's troubles: it is well again, or begins anew.
 
     Raises:
         Transient: Redis did not answer.
     """
     with talking_to_redis():
-        client.delete(keys.trouble(namespace, symbol))
+        client.delete(keys.task_failures(namespace, symbol))
 
 
-def _trouble(text: bytes) -> Trouble:
+def _trouble(text: bytes) -> TaskFailure:
     fields = json.loads(text)
-    return Trouble(**{**fields, "kind": TroubleKind(fields["kind"])})
+    return TaskFailure(**{**fields, "kind": TaskFailureKind(fields["kind"])})
 
 
-def _in_error(stored: bytes | None, symbol: str, trouble: Trouble) -> ServiceStatus:
+def _in_error(stored: bytes | None, symbol: str, failure: TaskFailure) -> ServiceStatus:
     """Return the stored status of a service, or that of one that never reported, with this error in it."""
-    status = ServiceStatus.from_json(stored) if stored else ServiceStatus(service_name=trouble.service, symbol=symbol)
-    return status.with_error(trouble.text, _ERROR_KIND[trouble.kind]).reported(trouble.at_ms)
+    status = ServiceStatus.from_json(stored) if stored else ServiceStatus(service_name=failure.service, symbol=symbol)
+    return status.with_error(failure.text, _ERROR_KIND[failure.kind]).reported(failure.at_ms)

@@ -82,14 +82,14 @@ class PlayedSource:
 
         Empty only at a numeric speed before the tape's first candle has opened.
         """
-        as_of_ms, more = self._standing(after_ms)
+        as_of_ms, more = self._record(after_ms)
         closed, following = self._tape.until(as_of_ms - self._bar_ms, count), self._following(as_of_ms)
         bars = closed.then(self._forming(closed, following, as_of_ms))
         return Bars(bars[-count:], as_of_ms, more, is_over=not len(following))
 
     def history(self, until_ms: int, *, count: int) -> Candles:
         """Return the newest `count` closed candles that opened at `until_ms` or before."""
-        as_of_ms, _ = self._standing(until_ms)
+        as_of_ms, _ = self._record(until_ms)
         return self._tape.until(min(until_ms, as_of_ms - self._bar_ms), count)
 
     def since(self, after_ms: int, *, limit: int) -> Bars:
@@ -98,7 +98,7 @@ class PlayedSource:
         The forming bar comes last where the limit leaves room for it; otherwise all bars are closed. `more` says that
         closed candles were left out, or that the market moves on at once when the cursor does.
         """
-        as_of_ms, more = self._standing(after_ms)
+        as_of_ms, more = self._record(after_ms)
         last_closed_ms = as_of_ms - self._bar_ms
         following = self._following(as_of_ms)
         is_over = not len(following)
@@ -113,7 +113,7 @@ class PlayedSource:
     def close(self) -> None:
         """Do nothing: a tape needs no connection, and files that have changed are read anew by a new process."""
 
-    def _standing(self, after_ms: int | None) -> tuple[int, bool]:
+    def _record(self, after_ms: int | None) -> tuple[int, bool]:
         """Return the market position, and whether it moves on at once when the cursor does."""
         position_ms = self._clock.position_ms(after_ms)
         if position_ms is not None:

@@ -45,7 +45,7 @@ class ConfigFollower:
         """Return a configuration that was loaded from the same files, to compare."""
         return content_of(system, self._folder)
 
-    def look(self) -> bool:
+    def refresh(self) -> bool:
         """Take over what was applied since the last look, and return whether anything of it is new here.
 
         Raises:

@@ -7,7 +7,7 @@ from typing import cast
 from adapters import clock
 from adapters.redis import keys
 from adapters.redis.client import talking_to_redis
-from adapters.redis.symbol_records import RedisStandings
+from adapters.redis.symbol_records import RedisSymbolRecords
 from adapters.symbol_store.redis import feed_memory
 from adapters.wiring.pipeline import Stores
 from adapters.wiring.symbol_status import stale_after_s
@@ -16,21 +16,21 @@ from configs.symbols import SymbolConfig
 from trading.events.event import Event
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
-from trading.market.feed_health import feed_trouble, market_now_ms
-from trading.orchestration.diagnosis import Observation, Trouble, WorkerSeen
-from trading.orchestration.symbol_port import Standing
+from trading.market.feed_health import feed_issue, market_now_ms
+from trading.orchestration.diagnosis import HealthSnapshot, TaskFailure, WorkerHeartbeat
+from trading.orchestration.symbol_port import SymbolRecord
 from trading.services.status import ServiceStatus
 
 
-class SymbolDesk:
-    """One symbol's part of the stores; a base of the two kinds of `SymbolComponents`."""
+class SymbolAccess:
+    """One symbol's part of the stores; a base of the two kinds of `SymbolRuntime`."""
 
     def __init__(self, symbol: str, stores: Stores, system: SystemConfig, namespace: str) -> None:
         self.symbol = symbol
         self._stores = stores
         self._system = system
         self._namespace = namespace
-        self._standings = RedisStandings(stores.redis, namespace)
+        self._records = RedisSymbolRecords(stores.redis, namespace)
 
     @property
     def config(self) -> SymbolConfig:
@@ -39,11 +39,11 @@ class SymbolDesk:
     def now_ms(self) -> int:
         return clock.now_ms()
 
-    def standing(self) -> Standing:
-        return self._standings.read(self.symbol)
+    def record(self) -> SymbolRecord:
+        return self._records.read(self.symbol)
 
-    def save(self, standing: Standing) -> bool:
-        return self._standings.write(self.symbol, standing)
+    def save(self, record: SymbolRecord) -> bool:
+        return self._records.write(self.symbol, record)
 
     def publish(self, events: Sequence[Event]) -> None:
         self._stores.bus.publish(events)
@@ -51,19 +51,19 @@ class SymbolDesk:
     def desired(self) -> DesiredState:
         return self._stores.ledger.desired(self.symbol)
 
-    def want(self, state: DesiredState, reason: str) -> None:
+    def set_desired(self, state: DesiredState, reason: str) -> None:
         self._stores.ledger.set_desired(self.symbol, state, reason=reason)
         self._stores.store.set_desired(self.symbol, state)
 
-    def observe(self, standing: Standing) -> Observation:
+    def observe(self, record: SymbolRecord) -> HealthSnapshot:
         """Read what Redis and the ledger show of the symbol now."""
         state, services = self._read()
         now_ms = self.now_ms()
         fetched_ms = state.get("fetched_at_ms")
         memory, terms = feed_memory(state), self.config.feed_terms
-        trouble = feed_trouble(memory, terms, now_ms=now_ms)
+        issue = feed_issue(memory, terms, now_ms=now_ms)
         market_ms = now_ms if memory is None else market_now_ms(memory, terms, now_ms=now_ms)
-        return Observation(
+        return HealthSnapshot(
             now_ms=now_ms,
             desired=self.desired(),
             services=services,
@@ -71,21 +71,21 @@ class SymbolDesk:
             progress_ms=None if fetched_ms is None else int(fetched_ms),
             stale_s=self._stale_s(),
             is_open=terms.may_be_open(market_ms),
-            feed="" if trouble is None else trouble.reason,
-            troubles=self.troubles(),
+            feed="" if issue is None else issue.reason,
+            failures=self.failures(),
             queued=self.queued(),
             workers=self.workers(now_ms),
-            began_ms=standing.began_ms,
+            began_ms=record.began_ms,
             quarantine=self._stores.ledger.quarantine(self.symbol),
         )
 
-    def troubles(self) -> Sequence[Trouble]:
+    def failures(self) -> Sequence[TaskFailure]:
         return ()
 
     def queued(self) -> int:
         return 0
 
-    def workers(self, now_ms: int) -> Sequence[WorkerSeen] | None:
+    def workers(self, now_ms: int) -> Sequence[WorkerHeartbeat] | None:
         return None
 
     def quarantine(self, cause: str, reason: str) -> PositionPolicy:

@@ -16,7 +16,7 @@ from configs.services import DataFetchingConfig
 from configs.symbols import SymbolConfig
 from trading.events.decisions import decode, describe
 from trading.lifecycle import DesiredState, ServiceState, SymbolState
-from trading.market.feed_health import feed_trouble
+from trading.market.feed_health import feed_issue
 from trading.portfolio.positions import Position
 from trading.services.status import ServiceStatus
 
@@ -186,7 +186,7 @@ def _status(
         said_ms=int(state["said_ms"]) if "said_ms" in state else None,
         error=next((service.last_error for service in sick if service.last_error), ""),
         halted=halted,
-        feed=str(feed_trouble(feed_memory(state), config.feed_terms, now_ms=now_ms()) or ""),
+        feed=str(feed_issue(feed_memory(state), config.feed_terms, now_ms=now_ms()) or ""),
     )
 
 

@@ -31,7 +31,7 @@ FLATTEN = "tasks.flatten"
 RESOLVE = "tasks.resolve_incident"
 """Closes an incident. With its symbol it runs on the symbol's own queue, where it may ask the venue."""
 
-HEALTH = "tasks.heal"
+HEALTH = "tasks.run_health_check"
 """Looks for what is sick, and mends it; on the control queue."""
 
 LOG_STATUS = "tasks.log_status"

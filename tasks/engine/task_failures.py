@@ -18,7 +18,7 @@ from celery.worker.request import Request
 
 from adapters.clock import now_ms
 from adapters.redis.client import connect_briefly
-from adapters.redis.task_failures import Trouble, TroubleKind, note_trouble
+from adapters.redis.task_failures import TaskFailure, TaskFailureKind, record_task_failure
 from configs.settings import load_settings, resolve_redis_url
 from tasks.engine.log_context import logged, received
 from tasks.engine.stages import STEPS
@@ -77,12 +77,12 @@ class StepRequest(LoggedRequest):
     def on_timeout(self, soft: bool, timeout: float) -> None:
         if not soft and not state.should_terminate:
             text = f"TimeLimitExceeded: {self.task.name} still ran after {timeout:g} s; its process was killed"
-            self._note(TroubleKind.HUNG, text)
+            self._note(TaskFailureKind.HUNG, text)
         super().on_timeout(soft, timeout)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
         if (text := self._loss(exc_info)) and not state.should_terminate:
-            self._note(TroubleKind.LOST, text)
+            self._note(TaskFailureKind.LOST, text)
         super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
 
     def _loss(self, exc_info: Any) -> str:
@@ -99,12 +99,14 @@ class StepRequest(LoggedRequest):
             return f"WorkerLostError: the process of {self.task.name} died: {how}"
         return ""
 
-    def _note(self, kind: TroubleKind, text: str) -> None:
+    def _note(self, kind: TaskFailureKind, text: str) -> None:
         try:
             symbol = symbol_of(self.task.name, self.args, self.kwargs)
             service = STEPS[self.task.name].service
             client, namespace = _redis()
-            note_trouble(client, namespace, symbol, Trouble(kind, service, self.task.name, now_ms(), text, self.id))
+            record_task_failure(
+                client, namespace, symbol, TaskFailure(kind, service, self.task.name, now_ms(), text, self.id)
+            )
         except Exception as error:  # noqa: BLE001  # whatever it is, Celery has to go on with the message
             logger.warning("trouble_unwritten task_id=%s text=%s reason=%s", self.id, text, error)
 

@@ -52,21 +52,21 @@ class Runtime:
     def system(self) -> SystemConfig:
         """The configuration that is in force, at most a second old."""
         if time.monotonic() >= self._looked_s + _LOOK_S:
-            self.look()
+            self.refresh()
         return self.config.system
 
     @property
     def bus(self) -> RedisEventBus:
         return self.stores.bus
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Take over what was applied; where Redis does not answer, what is known goes on to hold.
 
         Services that were built of something else begin anew at their next tick.
         """
         self._looked_s = time.monotonic()
         try:
-            if self.config.look():
+            if self.config.refresh():
                 self._renew_outdated()
         except Transient as trouble:
             logger.warning("config_unknown reason=%s", trouble)
@@ -77,7 +77,7 @@ class Runtime:
         Raises:
             UnknownSymbol: It is not; the error lists those that are.
         """
-        self.look()
+        self.refresh()
         if symbol not in self.config.system.symbols:
             raise UnknownSymbol(str(symbol), tuple(self.config.system.symbols))
         return symbol

@@ -10,13 +10,13 @@ from celery import Celery
 from adapters.redis import keys
 from adapters.redis.client import talking_to_redis
 from adapters.redis.heartbeats import WorkerBeat, read_heartbeats
-from adapters.redis.task_failures import TroubleKind, forget_troubles, read_troubles
-from adapters.wiring.symbol_access import SymbolDesk
+from adapters.redis.task_failures import TaskFailureKind, forget_task_failures, read_task_failures
+from adapters.wiring.symbol_access import SymbolAccess
 from tasks.engine.revoke import count_queued, drop_queued, end_step, restart_worker
 from tasks.engine.send_tick import send_tick
 from tasks.engine.stages import RECONCILE, RECONCILE_LIFE_S, STEPS, TICK_LIFE_S
 from tasks.engine.worker_context import Runtime
-from trading.orchestration.diagnosis import Trouble, WorkerSeen
+from trading.orchestration.diagnosis import TaskFailure, WorkerHeartbeat
 from trading.services.status import ServiceStatus
 
 logger = logging.getLogger("trading.orchestrator")
@@ -36,8 +36,8 @@ class ClusterService:
         return self.status.as_dict()
 
 
-class ClusterSymbol(SymbolDesk):
-    """The `SymbolComponents` port of a symbol whose services run in workers."""
+class ClusterSymbol(SymbolAccess):
+    """The `SymbolRuntime` port of a symbol whose services run in workers."""
 
     def __init__(self, symbol: str, here: Runtime, app: Celery) -> None:
         super().__init__(symbol, here.stores, here.system, here.settings.namespace)
@@ -50,15 +50,17 @@ class ClusterSymbol(SymbolDesk):
         stored = {name.decode(): text for name, text in cast("dict[bytes, bytes]", found).items()}
         return [ClusterService(self._status(name, stored.get(name))) for name in SERVICES]
 
-    def troubles(self) -> Sequence[Trouble]:
-        found = read_troubles(self._stores.redis, self._namespace, [self.symbol])[self.symbol]
-        return [Trouble(each.service, each.kind is TroubleKind.HUNG, each.text, each.at_ms) for each in found]
+    def failures(self) -> Sequence[TaskFailure]:
+        found = read_task_failures(self._stores.redis, self._namespace, [self.symbol])[self.symbol]
+        return [TaskFailure(each.service, each.kind is TaskFailureKind.HUNG, each.text, each.at_ms) for each in found]
 
     def queued(self) -> int:
         return count_queued(self._stores.redis, self.symbol)
 
-    def workers(self, now_ms: int) -> Sequence[WorkerSeen]:
-        return [WorkerSeen(beat.node, beat.age_s(now_ms), (now_ms - beat.started_ms) / 1000) for beat in self._beats()]
+    def workers(self, now_ms: int) -> Sequence[WorkerHeartbeat]:
+        return [
+            WorkerHeartbeat(beat.node, beat.age_s(now_ms), (now_ms - beat.started_ms) / 1000) for beat in self._beats()
+        ]
 
     def start_services(self) -> None:
         """Wake the symbol: a worker builds its services when it first hears of it."""
@@ -75,7 +77,7 @@ class ClusterSymbol(SymbolDesk):
             for step in beat.running:
                 if step.symbol == self.symbol:
                     end_step(self._app, step.task_id, beat.node)
-        forget_troubles(self._stores.redis, self._namespace, self.symbol)
+        forget_task_failures(self._stores.redis, self._namespace, self.symbol)
         self._stores.store.renew(self.symbol)
         renewed = [beat.node for beat in beats if has_fresh_worker and beat.is_supervised and self._is_alone_at(beat)]
         for node in renewed:

@@ -11,14 +11,15 @@ from tasks import app as our_app
 from tasks.engine.worker_context import Runtime
 from tasks.orchestrators.cluster import ClusterSymbol
 from tasks.orchestrators.local import LocalSymbol
+from trading.former_names import former_names
 from trading.orchestration.multi_symbol_orchestrator import MultiSymbolTradingOrchestrator, symbol_orchestrator
 from trading.orchestration.symbol_orchestrator import SymbolOrchestrator
-from trading.orchestration.symbol_port import SymbolComponents
+from trading.orchestration.symbol_port import SymbolRuntime
 
 logger = logging.getLogger("trading.orchestrator")
 
 
-def of_the_cluster(settings: Settings | None = None) -> MultiSymbolTradingOrchestrator:
+def connect_cluster(settings: Settings | None = None) -> MultiSymbolTradingOrchestrator:
     """Return the orchestrators of a running cluster: what is called on them is done by its workers.
 
     Args:
@@ -30,7 +31,7 @@ def of_the_cluster(settings: Settings | None = None) -> MultiSymbolTradingOrches
     return orchestrator_of(_runtime(settings), our_app)
 
 
-def in_this_process(settings: Settings | None = None) -> MultiSymbolTradingOrchestrator:
+def connect_local(settings: Settings | None = None) -> MultiSymbolTradingOrchestrator:
     """Return orchestrators whose services run here, without Celery, as `run` goes round. Redis and the ledger are used.
 
     Never beside workers of the same account.
@@ -55,10 +56,13 @@ def symbol_orchestrator_of(here: Runtime, app: Celery, symbol: str) -> SymbolOrc
     return symbol_orchestrator(here.system.orchestrator, ClusterSymbol(symbol, here, app), logger)
 
 
-def _orchestrator(here: Runtime, symbols: dict[str, SymbolComponents]) -> MultiSymbolTradingOrchestrator:
+def _orchestrator(here: Runtime, symbols: dict[str, SymbolRuntime]) -> MultiSymbolTradingOrchestrator:
     return MultiSymbolTradingOrchestrator(here.system, symbols, here.stores.bus, logger, LoopClock())
 
 
 def _runtime(settings: Settings | None) -> Runtime:
     settings = settings or load_settings()
     return Runtime(settings, load_system(settings.config_dir))
+
+
+__getattr__ = former_names(__name__, {"of_the_cluster": "connect_cluster", "in_this_process": "connect_local"})

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from adapters.wiring.symbol_access import SymbolDesk
+from adapters.wiring.symbol_access import SymbolAccess
 from configs.fetch_interval import fetch_interval_s
 from tasks.engine.stage_runner import work_on
 from tasks.engine.worker_context import Runtime
@@ -19,8 +19,8 @@ from trading.services.pipeline import SymbolPipeline
 logger = logging.getLogger("trading.orchestrator")
 
 
-class LocalSymbol(SymbolDesk):
-    """The `SymbolComponents` port of a symbol whose services run in this process, in the thread that calls."""
+class LocalSymbol(SymbolAccess):
+    """The `SymbolRuntime` port of a symbol whose services run in this process, in the thread that calls."""
 
     def __init__(self, symbol: str, here: Runtime, *, now_s: Callable[[], float] = time.monotonic) -> None:
         super().__init__(symbol, here.stores, here.system, here.settings.namespace)

@@ -86,7 +86,7 @@ class Run:
                 "HELD", DesiredState.PAUSED, held_by=HeldBy.CONFIG_CHANGE, reason="its configuration changes"
             ),
             (11, "QUAR"): lambda: self.heal_until("QUAR", "quarantined"),
-            (12, "BAD"): self.orchestrators["BAD"].heal,
+            (12, "BAD"): self.orchestrators["BAD"].recover,
         }
         (symbols,) = RUNS["replayable"]
         self.day(symbols, deeds)
@@ -123,7 +123,7 @@ class Run:
         deadline_s = time.monotonic() + LIMIT_S
         while self.orchestrators[symbol].state.value != state:
             assert time.monotonic() < deadline_s, f"{symbol} is {self.orchestrators[symbol].state}"
-            if self.orchestrators[symbol].heal() is not None:
+            if self.orchestrators[symbol].recover() is not None:
                 self.step(symbol)
             time.sleep(0.1)
 
@@ -137,7 +137,7 @@ class Run:
             send_tick(self.app, symbol, tick_id=f"first:{symbol}", life_s=60)
             self.wait_for_failure(symbol, after_ms=0)
             acted_ms = now_ms()
-            self.orchestrators[symbol].heal()
+            self.orchestrators[symbol].recover()
             self.wait_for_failure(symbol, after_ms=acted_ms)
         worker.kill()
         worker.wait(LIMIT_S)

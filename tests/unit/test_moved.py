@@ -16,7 +16,7 @@ SHOWN = [
     ("trading.ports", "Venue"),
     ("trading.ports", "Intent"),
     ("tasks.orchestrators", "in_this_process"),
-    ("tasks.orchestrators", "of_the_cluster"),
+    ("tasks.orchestrators", "connect_cluster"),
 ]
 """(Old module, name), as README.md and docs/ showed them."""
 

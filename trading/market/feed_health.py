@@ -84,7 +84,7 @@ class FeedTroubleKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class FeedTrouble:
+class FeedIssue:
     """One thing that is wrong with a feed.
 
     Attributes:
@@ -102,9 +102,9 @@ class FeedTrouble:
         return f"{self.kind}: {self.reason}"
 
 
-def feed_trouble(
+def feed_issue(
     memory: FeedMemory | None, terms: FeedTerms, *, now_ms: int, fetch: Mapping[str, Any] | None = None
-) -> FeedTrouble | None:
+) -> FeedIssue | None:
     """Return what is wrong with a feed, None when nothing is.
 
     Silence is no trouble while the market is closed, before the first candle, and after the last one of a recording.
@@ -118,7 +118,7 @@ def feed_trouble(
     if fetch is not None and fetch.get("state") == ServiceState.ERROR:
         missing = 0 if memory is None else _missing(memory, terms, now_ms)
         error = str(fetch.get("last_error") or "no reason given")
-        return FeedTrouble(FeedTroubleKind.ERROR, error, missing, is_transient=bool(fetch.get("is_transient")))
+        return FeedIssue(FeedTroubleKind.ERROR, error, missing, is_transient=bool(fetch.get("is_transient")))
     if memory is None:
         return None
     missing = _missing(memory, terms, memory.answered_ms)
@@ -127,8 +127,8 @@ def feed_trouble(
     newest = format_time(_newest_ms(memory))
     since = f"{missing} candles of {terms.timeframe} are missing since the one of {newest}, and the market is open"
     if memory.shown.newest_ms:
-        return FeedTrouble(FeedTroubleKind.REPEATING, f"the source shows the same candle again: {since}", missing)
-    return FeedTrouble(FeedTroubleKind.SILENT, f"the source answers and shows no candle: {since}", missing)
+        return FeedIssue(FeedTroubleKind.REPEATING, f"the source shows the same candle again: {since}", missing)
+    return FeedIssue(FeedTroubleKind.SILENT, f"the source answers and shows no candle: {since}", missing)
 
 
 def market_now_ms(memory: FeedMemory, terms: FeedTerms, *, now_ms: int) -> int:

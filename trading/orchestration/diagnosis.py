@@ -14,7 +14,7 @@ from trading.services.status import ErrorKind, ServiceStatus
 from trading.trading_state import Processing, permissions
 
 
-class SicknessKind(StrEnum):
+class HealthIssueKind(StrEnum):
     """What is wrong, the causes before what follows from them."""
 
     WORKER_STUCK = "worker_stuck"
@@ -30,16 +30,16 @@ class SicknessKind(StrEnum):
     @property
     def is_outside(self) -> bool:
         """Whether waiting heals it: restarting our services does not reach its cause."""
-        return self in (SicknessKind.OUTSIDE_FAILED, SicknessKind.FEED_SILENT)
+        return self in (HealthIssueKind.OUTSIDE_FAILED, HealthIssueKind.FEED_SILENT)
 
     @property
     def is_of_worker(self) -> bool:
         """Whether there is no process that could carry out what we ask for."""
-        return self in (SicknessKind.WORKER_STUCK, SicknessKind.NO_CONSUMER)
+        return self in (HealthIssueKind.WORKER_STUCK, HealthIssueKind.NO_CONSUMER)
 
 
 @dataclass(frozen=True, slots=True)
-class Sickness:
+class HealthIssue:
     """One thing that is wrong.
 
     Attributes:
@@ -47,13 +47,13 @@ class Sickness:
         service: The service that it concerns; empty where it is none.
     """
 
-    kind: SicknessKind
+    kind: HealthIssueKind
     reason: str
     service: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerSeen:
+class WorkerHeartbeat:
     """A worker that says it consumes the symbol's queue.
 
     Attributes:
@@ -67,7 +67,7 @@ class WorkerSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class TaskFailure:
     """A step that could not tell of its end itself: it hung until its process was killed, or its process died."""
 
     service: str
@@ -77,7 +77,7 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
+class HealthSnapshot:
     """What was seen of a symbol at one moment. Times are of the wall clock, milliseconds since the epoch, UTC.
 
     Attributes:
@@ -100,9 +100,9 @@ class Observation:
     stale_s: float = 60.0
     is_open: bool = True
     feed: str = ""
-    troubles: Sequence[Trouble] = ()
+    failures: Sequence[TaskFailure] = ()
     queued: int = 0
-    workers: Sequence[WorkerSeen] | None = None
+    workers: Sequence[WorkerHeartbeat] | None = None
     began_ms: int = 0
     quarantine: PositionPolicy | None = None
 
@@ -113,7 +113,7 @@ class Observation:
         return max(0.0, min([(self.now_ms - since_ms) / 1000, *(worker.up_s for worker in self.awake)]))
 
     @property
-    def awake(self) -> Sequence[WorkerSeen]:
+    def awake(self) -> Sequence[WorkerHeartbeat]:
         return [worker for worker in self.workers or () if worker.age_s <= WORKER_SILENT_S]
 
 
@@ -126,13 +126,13 @@ WORKER_GRACE_S = 20.0
 QUEUE_LIMIT = 200
 """Messages in one symbol's queue: ticks expire within an interval, so anything like this many is a flood."""
 
-_KIND_OF_ERROR: Mapping[ErrorKind | None, SicknessKind] = {
-    ErrorKind.TIME_LIMIT: SicknessKind.STEP_HUNG,
-    ErrorKind.PROCESS_LOST: SicknessKind.STEP_LOST,
+_KIND_OF_ERROR: Mapping[ErrorKind | None, HealthIssueKind] = {
+    ErrorKind.TIME_LIMIT: HealthIssueKind.STEP_HUNG,
+    ErrorKind.PROCESS_LOST: HealthIssueKind.STEP_LOST,
 }
 
 
-def diagnose(seen: Observation, *, queued_before: int = 0, acted_ms: int = 0) -> tuple[Sickness, ...]:
+def diagnose(seen: HealthSnapshot, *, queued_before: int = 0, acted_ms: int = 0) -> tuple[HealthIssue, ...]:
     """Return what is wrong, the cause that matters most first; nothing for a symbol that is not wanted to run.
 
     Args:
@@ -142,56 +142,56 @@ def diagnose(seen: Observation, *, queued_before: int = 0, acted_ms: int = 0) ->
     if permissions(seen.desired, policy=seen.quarantine).processing is not Processing.FULL:
         return ()
     found = [*_workers(seen), *_steps(seen, acted_ms), *_progress(seen), *_feed(seen), *_queue(seen, queued_before)]
-    return tuple(sorted(found, key=lambda sickness: list(SicknessKind).index(sickness.kind)))
+    return tuple(sorted(found, key=lambda issue: list(HealthIssueKind).index(issue.kind)))
 
 
-def _workers(seen: Observation) -> Iterator[Sickness]:
+def _workers(seen: HealthSnapshot) -> Iterator[HealthIssue]:
     if seen.workers is None or seen.awake or seen.silence_s < WORKER_GRACE_S:
         return
     if seen.workers:
         names = ", ".join(f"{worker.node} (silent for {worker.age_s:.0f} s)" for worker in seen.workers)
-        yield Sickness(SicknessKind.WORKER_STUCK, f"its worker does not move: {names}")
+        yield HealthIssue(HealthIssueKind.WORKER_STUCK, f"its worker does not move: {names}")
     else:
-        yield Sickness(SicknessKind.NO_CONSUMER, "no worker consumes its queue")
+        yield HealthIssue(HealthIssueKind.NO_CONSUMER, "no worker consumes its queue")
 
 
-def _steps(seen: Observation, acted_ms: int) -> Iterator[Sickness]:
+def _steps(seen: HealthSnapshot, acted_ms: int) -> Iterator[HealthIssue]:
     """Errors that came after the last success; an error of a market that is closed is the feed's silence."""
     after_ms = max(seen.progress_ms or 0, acted_ms)
     told = set()
-    for trouble in seen.troubles:
-        if trouble.at_ms > after_ms:
-            kind = SicknessKind.STEP_HUNG if trouble.is_hung else SicknessKind.STEP_LOST
-            told.add(trouble.service)
-            yield Sickness(kind, trouble.reason, trouble.service)
+    for failure in seen.failures:
+        if failure.at_ms > after_ms:
+            kind = HealthIssueKind.STEP_HUNG if failure.is_hung else HealthIssueKind.STEP_LOST
+            told.add(failure.service)
+            yield HealthIssue(kind, failure.reason, failure.service)
     for service in seen.services:
         name, error = service.service_name, service.last_error or ""
         if service.state is not ServiceState.ERROR or name in told or seen.reported_ms <= acted_ms:
             continue
         if not service.is_outside:
-            yield Sickness(_KIND_OF_ERROR.get(service.error_kind, SicknessKind.STEP_FAILED), error, name)
+            yield HealthIssue(_KIND_OF_ERROR.get(service.error_kind, HealthIssueKind.STEP_FAILED), error, name)
         elif seen.is_open:
-            yield Sickness(SicknessKind.OUTSIDE_FAILED, error, name)
+            yield HealthIssue(HealthIssueKind.OUTSIDE_FAILED, error, name)
 
 
-def _progress(seen: Observation) -> Iterator[Sickness]:
+def _progress(seen: HealthSnapshot) -> Iterator[HealthIssue]:
     if seen.silence_s <= seen.stale_s:
         return
     if not seen.is_open and any(service.is_outside for service in seen.services):
         return
-    yield Sickness(
-        SicknessKind.NO_PROGRESS,
+    yield HealthIssue(
+        HealthIssueKind.NO_PROGRESS,
         f"no chain has ended well for {seen.silence_s:.0f} s, {seen.stale_s:.0f} s are allowed",
     )
 
 
-def _feed(seen: Observation) -> Iterator[Sickness]:
+def _feed(seen: HealthSnapshot) -> Iterator[HealthIssue]:
     if seen.feed and seen.is_open:
-        yield Sickness(SicknessKind.FEED_SILENT, seen.feed, "DataFetchingService")
+        yield HealthIssue(HealthIssueKind.FEED_SILENT, seen.feed, "DataFetchingService")
 
 
-def _queue(seen: Observation, queued_before: int) -> Iterator[Sickness]:
+def _queue(seen: HealthSnapshot, queued_before: int) -> Iterator[HealthIssue]:
     if seen.queued > QUEUE_LIMIT and seen.queued >= queued_before > QUEUE_LIMIT / 2:
-        yield Sickness(
-            SicknessKind.QUEUE_GROWS, f"{seen.queued} messages wait in its queue, {queued_before} at the last look"
+        yield HealthIssue(
+            HealthIssueKind.QUEUE_GROWS, f"{seen.queued} messages wait in its queue, {queued_before} at the last look"
         )

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypedDict
 
 from trading.lifecycle import DesiredState, SymbolState
-from trading.orchestration.recovery_policy import Action, LadderTerms
+from trading.orchestration.recovery_policy import Action, RecoveryPolicy
 from trading.orchestration.symbol_orchestrator import SymbolHealth, SymbolOrchestrator
-from trading.orchestration.symbol_port import Clock, Logger, SymbolComponents
+from trading.orchestration.symbol_port import Clock, Logger, SymbolRuntime
 
 _LOOP_PAUSE_S = 0.2
 
@@ -55,7 +55,7 @@ class MultiSymbolTradingOrchestrator:
     def __init__(
         self,
         system_config: SystemSettings,
-        symbol_components: Mapping[str, SymbolComponents],
+        symbol_components: Mapping[str, SymbolRuntime],
         redis_event_bus: EventBusLink,
         logger: Logger,
         clock: Clock,
@@ -78,29 +78,28 @@ class MultiSymbolTradingOrchestrator:
         self._has_ended = False
         self._components = dict(symbol_components)
         self.orchestrators: Mapping[str, SymbolOrchestrator] = {
-            symbol: symbol_orchestrator(settings, components, logger)
-            for symbol, components in symbol_components.items()
+            symbol: symbol_orchestrator(settings, runtime, logger) for symbol, runtime in symbol_components.items()
         }
 
-    def start(self, reason: str = "asked for") -> None:
+    def start(self, reason: str = "requested by operator") -> None:
         """Have all symbols run."""
         self._began_s = self._clock.now_s()
         self._all(lambda one: one.start(reason))
 
-    def pause(self, reason: str = "asked for") -> None:
+    def pause(self, reason: str = "requested by operator") -> None:
         """Open nothing new on any symbol; one that was stopped stays so."""
         self._all(lambda one: one.pause(reason), only=DesiredState.RUNNING)
 
-    def resume(self, reason: str = "asked for") -> None:
+    def resume(self, reason: str = "requested by operator") -> None:
         """Let all paused symbols open positions again; one that was stopped stays so."""
         self._all(lambda one: one.resume(reason), only=DesiredState.PAUSED)
 
-    def stop(self, reason: str = "asked for") -> None:
+    def stop(self, reason: str = "requested by operator") -> None:
         """Do nothing more for any symbol, and end `run`."""
         self._all(lambda one: one.stop(reason))
         self.end()
 
-    def restart(self, reason: str = "asked for") -> None:
+    def restart(self, reason: str = "requested by operator") -> None:
         """Begin anew with every symbol."""
         self._all(lambda one: one.restart(reason))
 
@@ -125,21 +124,21 @@ class MultiSymbolTradingOrchestrator:
             while not self._has_ended:
                 is_busy = self._advance()
                 if self._clock.now_s() >= next_check_s:
-                    self.heal()
+                    self.recover()
                     next_check_s = self._clock.now_s() + every_s
                 if not is_busy:
                     self._clock.wait(_LOOP_PAUSE_S)
         finally:
-            for components in self._components.values():
-                components.close()
+            for runtime in self._components.values():
+                runtime.close()
 
-    def heal(self) -> dict[str, Action]:
+    def recover(self) -> dict[str, Action]:
         """Take the next step of the ladder for each symbol that is due one, and return what was done, by symbol."""
         taken: dict[str, Action] = {}
 
         def look(one: SymbolOrchestrator) -> None:
             restarts = sum(len(each.restarts_ms()) for each in self.orchestrators.values())
-            action = one.heal(restarts)
+            action = one.recover(restarts)
             if action is not None:
                 taken[one.symbol] = action
 
@@ -191,12 +190,10 @@ class MultiSymbolTradingOrchestrator:
         return errors
 
 
-def symbol_orchestrator(
-    settings: OrchestratorSettings, components: SymbolComponents, logger: Logger
-) -> SymbolOrchestrator:
+def symbol_orchestrator(settings: OrchestratorSettings, runtime: SymbolRuntime, logger: Logger) -> SymbolOrchestrator:
     """Return the orchestrator of one symbol, by the settings that hold for all."""
-    terms = LadderTerms(interval_s=settings.health_check_interval)
-    return SymbolOrchestrator(components, terms, logger, heals=settings.enable_auto_restart)
+    policy = RecoveryPolicy(interval_s=settings.health_check_interval)
+    return SymbolOrchestrator(runtime, policy, logger, heals=settings.enable_auto_restart)
 
 
 def _state_of_all(states: Sequence[SymbolState]) -> SymbolState:

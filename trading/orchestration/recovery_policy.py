@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from trading.orchestration.diagnosis import Sickness, SicknessKind
+from trading.orchestration.diagnosis import HealthIssue, HealthIssueKind
 
 SERVICE_ATTEMPTS = 3
 SYMBOL_ATTEMPTS = 1
@@ -23,18 +23,18 @@ LONGEST_WAIT_FACTOR = 16
 _HOUR_MS = 3_600_000
 
 
-class Rung(StrEnum):
+class RecoveryStep(StrEnum):
     """What is done."""
 
     RESTART_SERVICE = "restart_service"
     RESTART_SYMBOL = "restart_symbol"
     QUARANTINE = "quarantine"
-    TELL = "tell"
+    NOTIFY = "tell"
     RECOVERED = "recovered"
 
 
 @dataclass(frozen=True, slots=True)
-class LadderTerms:
+class RecoveryPolicy:
     """How fast the ladder is climbed.
 
     Attributes:
@@ -49,7 +49,7 @@ class LadderTerms:
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class EscalationState:
     """How far up the ladder a symbol is. Times are of the wall clock, in milliseconds since the epoch.
 
     Attributes:
@@ -83,22 +83,22 @@ class Action:
         most: How many of its kind there are.
     """
 
-    rung: Rung
-    sickness: Sickness | None
+    step: RecoveryStep
+    issue: HealthIssue | None
     reason: str
     attempt: int = 1
     most: int = 1
 
 
-def climb(
-    course: Course,
-    found: Sequence[Sickness],
+def escalate(
+    escalation: EscalationState,
+    found: Sequence[HealthIssue],
     *,
     now_ms: int,
     progress_ms: int | None,
-    terms: LadderTerms,
+    policy: RecoveryPolicy,
     account_restarts: int = 0,
-) -> tuple[Course, Action | None]:
+) -> tuple[EscalationState, Action | None]:
     """Return where the symbol stands now, and what is to be done, None for nothing.
 
     Args:
@@ -106,98 +106,110 @@ def climb(
         progress_ms: When a chain last ended well; None when none ever did.
         account_restarts: Restarts of all symbols within the last hour.
     """
-    recent = tuple(at_ms for at_ms in course.restarts_ms if now_ms - at_ms < _HOUR_MS)
-    course = replace(course, restarts_ms=recent)
+    recent = tuple(at_ms for at_ms in escalation.restarts_ms if now_ms - at_ms < _HOUR_MS)
+    escalation = replace(escalation, restarts_ms=recent)
     if not found:
-        return _well(course, progress_ms)
-    sickness = _most_pressing(found)
-    if not course.kind or SicknessKind(course.kind).is_outside is not sickness.kind.is_outside:
-        course = Course(since_ms=course.since_ms or now_ms, next_ms=course.next_ms, restarts_ms=recent)
-    course = replace(course, kind=sickness.kind.value, reason=sickness.reason, service=sickness.service)
-    if now_ms < course.next_ms:
-        return course, None
-    return _act(course, sickness, now_ms, terms, account_restarts)
+        return _well(escalation, progress_ms)
+    issue = _most_pressing(found)
+    if not escalation.kind or HealthIssueKind(escalation.kind).is_outside is not issue.kind.is_outside:
+        escalation = EscalationState(
+            since_ms=escalation.since_ms or now_ms, next_ms=escalation.next_ms, restarts_ms=recent
+        )
+    escalation = replace(escalation, kind=issue.kind.value, reason=issue.reason, service=issue.service)
+    if now_ms < escalation.next_ms:
+        return escalation, None
+    return _act(escalation, issue, now_ms, policy, account_restarts)
 
 
-def _most_pressing(found: Sequence[Sickness]) -> Sickness:
+def _most_pressing(found: Sequence[HealthIssue]) -> HealthIssue:
     """Return the first that is ours to heal: waiting for a feed must not hide a step that fails."""
-    ours = [sickness for sickness in found if not sickness.kind.is_outside]
-    worse = [sickness for sickness in ours if sickness.kind is not SicknessKind.NO_PROGRESS]
-    outside = [sickness for sickness in found if sickness.kind.is_outside]
+    ours = [issue for issue in found if not issue.kind.is_outside]
+    worse = [issue for issue in ours if issue.kind is not HealthIssueKind.NO_PROGRESS]
+    outside = [issue for issue in found if issue.kind.is_outside]
     return next(iter((*worse, *outside, *ours)))
 
 
-def _well(course: Course, progress_ms: int | None) -> tuple[Course, Action | None]:
+def _well(escalation: EscalationState, progress_ms: int | None) -> tuple[EscalationState, Action | None]:
     """End a course once a chain has ended well after its last action."""
-    if not course.kind:
-        return course, None
-    if course.acted_ms and (progress_ms or 0) <= course.acted_ms:
-        return course, None
-    reason = f"well again after {course.actions} action(s): {course.reason}" if course.actions else "well again"
-    action = Action(Rung.RECOVERED, None, reason) if course.actions or course.is_told else None
-    return Course(restarts_ms=course.restarts_ms), action
+    if not escalation.kind:
+        return escalation, None
+    if escalation.acted_ms and (progress_ms or 0) <= escalation.acted_ms:
+        return escalation, None
+    reason = (
+        f"well again after {escalation.actions} action(s): {escalation.reason}" if escalation.actions else "well again"
+    )
+    action = Action(RecoveryStep.RECOVERED, None, reason) if escalation.actions or escalation.is_told else None
+    return EscalationState(restarts_ms=escalation.restarts_ms), action
 
 
 def _act(
-    course: Course, sickness: Sickness, now_ms: int, terms: LadderTerms, account_restarts: int
-) -> tuple[Course, Action | None]:
-    if sickness.kind.is_of_worker:
-        return _tell(course, sickness, now_ms, terms)
-    if account_restarts >= terms.account_budget:
-        why = f"{account_restarts} restarts of all symbols within an hour: none is restarted for now; {sickness.reason}"
-        return _tell(course, replace(sickness, reason=why), now_ms, terms)
-    if sickness.kind.is_outside:
-        return _reopen(course, sickness, now_ms, terms)
-    return _heal(course, sickness, now_ms, terms)
+    escalation: EscalationState, issue: HealthIssue, now_ms: int, policy: RecoveryPolicy, account_restarts: int
+) -> tuple[EscalationState, Action | None]:
+    if issue.kind.is_of_worker:
+        return _tell(escalation, issue, now_ms, policy)
+    if account_restarts >= policy.account_budget:
+        why = f"{account_restarts} restarts of all symbols within an hour: none is restarted for now; {issue.reason}"
+        return _tell(escalation, replace(issue, reason=why), now_ms, policy)
+    if issue.kind.is_outside:
+        return _reopen(escalation, issue, now_ms, policy)
+    return _heal(escalation, issue, now_ms, policy)
 
 
-def _heal(course: Course, sickness: Sickness, now_ms: int, terms: LadderTerms) -> tuple[Course, Action | None]:
-    if len(course.restarts_ms) >= terms.symbol_budget:
-        reason = f"{len(course.restarts_ms)} restarts within an hour did not last: {sickness.reason}"
-        return _taken(course, Action(Rung.QUARANTINE, sickness, reason), now_ms, terms)
-    if sickness.service and course.service_attempts < SERVICE_ATTEMPTS and not course.symbol_attempts:
-        return _restart_service(course, sickness, now_ms, terms)
-    if course.symbol_attempts < SYMBOL_ATTEMPTS:
-        attempt = course.symbol_attempts + 1
-        action = Action(Rung.RESTART_SYMBOL, sickness, sickness.reason, attempt, SYMBOL_ATTEMPTS)
-        return _taken(replace(course, symbol_attempts=attempt), action, now_ms, terms)
-    reason = f"{course.service_attempts} service and {course.symbol_attempts} symbol restart(s) did not help: "
-    return _taken(course, Action(Rung.QUARANTINE, sickness, reason + sickness.reason), now_ms, terms)
+def _heal(
+    escalation: EscalationState, issue: HealthIssue, now_ms: int, policy: RecoveryPolicy
+) -> tuple[EscalationState, Action | None]:
+    if len(escalation.restarts_ms) >= policy.symbol_budget:
+        reason = f"{len(escalation.restarts_ms)} restarts within an hour did not last: {issue.reason}"
+        return _taken(escalation, Action(RecoveryStep.QUARANTINE, issue, reason), now_ms, policy)
+    if issue.service and escalation.service_attempts < SERVICE_ATTEMPTS and not escalation.symbol_attempts:
+        return _restart_service(escalation, issue, now_ms, policy)
+    if escalation.symbol_attempts < SYMBOL_ATTEMPTS:
+        attempt = escalation.symbol_attempts + 1
+        action = Action(RecoveryStep.RESTART_SYMBOL, issue, issue.reason, attempt, SYMBOL_ATTEMPTS)
+        return _taken(replace(escalation, symbol_attempts=attempt), action, now_ms, policy)
+    reason = f"{escalation.service_attempts} service and {escalation.symbol_attempts} symbol restart(s) did not help: "
+    return _taken(escalation, Action(RecoveryStep.QUARANTINE, issue, reason + issue.reason), now_ms, policy)
 
 
-def _reopen(course: Course, sickness: Sickness, now_ms: int, terms: LadderTerms) -> tuple[Course, Action | None]:
+def _reopen(
+    escalation: EscalationState, issue: HealthIssue, now_ms: int, policy: RecoveryPolicy
+) -> tuple[EscalationState, Action | None]:
     """Open the clients anew, ever more rarely, and tell a person once when three times did not help."""
-    if course.service_attempts >= SERVICE_ATTEMPTS and not course.is_told:
-        return _tell(course, sickness, now_ms, terms)
-    if len(course.restarts_ms) >= terms.symbol_budget:
-        return course, None
-    return _restart_service(course, sickness, now_ms, terms)
+    if escalation.service_attempts >= SERVICE_ATTEMPTS and not escalation.is_told:
+        return _tell(escalation, issue, now_ms, policy)
+    if len(escalation.restarts_ms) >= policy.symbol_budget:
+        return escalation, None
+    return _restart_service(escalation, issue, now_ms, policy)
 
 
 def _restart_service(
-    course: Course, sickness: Sickness, now_ms: int, terms: LadderTerms
-) -> tuple[Course, Action | None]:
-    attempt = course.service_attempts + 1
-    action = Action(Rung.RESTART_SERVICE, sickness, sickness.reason, attempt, SERVICE_ATTEMPTS)
-    return _taken(replace(course, service_attempts=attempt), action, now_ms, terms)
+    escalation: EscalationState, issue: HealthIssue, now_ms: int, policy: RecoveryPolicy
+) -> tuple[EscalationState, Action | None]:
+    attempt = escalation.service_attempts + 1
+    action = Action(RecoveryStep.RESTART_SERVICE, issue, issue.reason, attempt, SERVICE_ATTEMPTS)
+    return _taken(replace(escalation, service_attempts=attempt), action, now_ms, policy)
 
 
-def _tell(course: Course, sickness: Sickness, now_ms: int, terms: LadderTerms) -> tuple[Course, Action | None]:
-    if course.is_told:
-        return course, None
-    return _taken(replace(course, is_told=True), Action(Rung.TELL, sickness, sickness.reason), now_ms, terms)
+def _tell(
+    escalation: EscalationState, issue: HealthIssue, now_ms: int, policy: RecoveryPolicy
+) -> tuple[EscalationState, Action | None]:
+    if escalation.is_told:
+        return escalation, None
+    return _taken(replace(escalation, is_told=True), Action(RecoveryStep.NOTIFY, issue, issue.reason), now_ms, policy)
 
 
-def _taken(course: Course, action: Action, now_ms: int, terms: LadderTerms) -> tuple[Course, Action]:
-    wait_s = terms.interval_s * min(2**course.actions, LONGEST_WAIT_FACTOR)
-    is_restart = action.rung in (Rung.RESTART_SERVICE, Rung.RESTART_SYMBOL)
+def _taken(
+    escalation: EscalationState, action: Action, now_ms: int, policy: RecoveryPolicy
+) -> tuple[EscalationState, Action]:
+    wait_s = policy.interval_s * min(2**escalation.actions, LONGEST_WAIT_FACTOR)
+    is_restart = action.step in (RecoveryStep.RESTART_SERVICE, RecoveryStep.RESTART_SYMBOL)
     return (
         replace(
-            course,
-            actions=course.actions + 1,
+            escalation,
+            actions=escalation.actions + 1,
             acted_ms=now_ms,
             next_ms=now_ms + int(wait_s * 1000),
-            restarts_ms=(*course.restarts_ms, now_ms) if is_restart else course.restarts_ms,
+            restarts_ms=(*escalation.restarts_ms, now_ms) if is_restart else escalation.restarts_ms,
         ),
         action,
     )

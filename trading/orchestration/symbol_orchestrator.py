@@ -11,9 +11,9 @@ from typing import Any, TypedDict
 from trading.errors import Transient
 from trading.events.event import Event, EventType
 from trading.lifecycle import DesiredState, SymbolState, next_symbol_state, symbol_path
-from trading.orchestration.diagnosis import Observation, Sickness, diagnose
-from trading.orchestration.recovery_policy import Action, Course, LadderTerms, Rung, climb
-from trading.orchestration.symbol_port import Logger, ServiceHandle, Standing, SymbolComponents
+from trading.orchestration.diagnosis import HealthIssue, HealthSnapshot, diagnose
+from trading.orchestration.recovery_policy import Action, EscalationState, RecoveryPolicy, RecoveryStep, escalate
+from trading.orchestration.symbol_port import Logger, ServiceHandle, SymbolRecord, SymbolRuntime
 
 _SAVE_TRIES = 20
 
@@ -58,8 +58,8 @@ class SymbolOrchestrator:
 
     def __init__(
         self,
-        components: SymbolComponents,
-        terms: LadderTerms,
+        runtime: SymbolRuntime,
+        policy: RecoveryPolicy,
         logger: Logger,
         *,
         heals: bool = True,
@@ -70,8 +70,8 @@ class SymbolOrchestrator:
             logger: Takes a line for each step of the ladder.
             heals: Without it what is sick is told, and nothing is restarted.
         """
-        self._components = components
-        self._terms = terms
+        self._components = runtime
+        self._terms = policy
         self._heals = heals
         self._logger = logger
 
@@ -86,40 +86,40 @@ class SymbolOrchestrator:
 
     @property
     def state(self) -> SymbolState:
-        return self._components.standing().state
+        return self._components.record().state
 
     @property
     def desired(self) -> DesiredState:
         return self._components.desired()
 
-    def start(self, reason: str = "asked for") -> None:
+    def start(self, reason: str = "requested by operator") -> None:
         """Have it run, from the candle after the last one that it decided on."""
         self._components.start_services()
-        self._want(DesiredState.RUNNING, reason)
+        self._set_desired(DesiredState.RUNNING, reason)
 
-    def pause(self, reason: str = "asked for") -> None:
+    def pause(self, reason: str = "requested by operator") -> None:
         """Open nothing new. What is open stays protected, and exits go on."""
-        self._want(DesiredState.PAUSED, reason)
+        self._set_desired(DesiredState.PAUSED, reason)
 
-    def resume(self, reason: str = "asked for") -> None:
+    def resume(self, reason: str = "requested by operator") -> None:
         """Let it open positions again."""
-        self._want(DesiredState.RUNNING, reason)
+        self._set_desired(DesiredState.RUNNING, reason)
 
-    def stop(self, reason: str = "asked for") -> None:
+    def stop(self, reason: str = "requested by operator") -> None:
         """Do nothing more: only the orders that rest at the venue still protect what is open."""
-        self._want(DesiredState.STOPPED, reason)
+        self._set_desired(DesiredState.STOPPED, reason)
 
-    def restart(self, reason: str = "asked for") -> None:
+    def restart(self, reason: str = "requested by operator") -> None:
         """Begin anew: queued messages dropped, a step under way ended, services built, orders compared; then run."""
         why = f"restart: {reason}"
-        self._change(lambda standing: _by_way_of_error(standing.state), why, is_anew=True)
+        self._change(lambda record: _by_way_of_error(record.state), why, is_anew=True)
         self._components.restart_symbol(has_fresh_worker=False)
-        self._components.want(DesiredState.RUNNING, why)
+        self._components.set_desired(DesiredState.RUNNING, why)
 
-    def clear_quarantine(self, reason: str = "asked for") -> bool:
+    def clear_quarantine(self, reason: str = "requested by operator") -> bool:
         """Let it work again after a person has looked; return whether it was quarantined."""
         was_quarantined = self._components.clear_quarantine(reason)
-        if self._components.standing().state is SymbolState.QUARANTINED:
+        if self._components.record().state is SymbolState.QUARANTINED:
             self._change(lambda _: (SymbolState.RECOVERING,), f"quarantine cleared: {reason}", is_anew=True)
             self._components.restart_symbol(has_fresh_worker=False)
         return was_quarantined
@@ -130,12 +130,12 @@ class SymbolOrchestrator:
 
     def check_health(self) -> SymbolHealth:
         """Look at it, without doing anything about it."""
-        standing = self._components.standing()
-        seen = self._components.observe(standing)
-        found = _diagnose(seen, standing)
+        record = self._components.record()
+        seen = self._components.observe(record)
+        found = _diagnose(seen, record)
         statuses = [service.status for service in self.services]
         healthy = sum(status.is_healthy for status in statuses)
-        state = _state_now(seen, standing, found)
+        state = _state_now(seen, record, found)
         return {
             "symbol": self.symbol,
             "state": state.value,
@@ -143,16 +143,15 @@ class SymbolOrchestrator:
             "healthy_services": healthy,
             "total_services": len(statuses),
             "services": [status.as_dict() for status in statuses],
-            "uptime": max(0.0, (seen.now_ms - standing.since_ms) / 1000) if standing.since_ms else 0.0,
+            "uptime": max(0.0, (seen.now_ms - record.since_ms) / 1000) if record.since_ms else 0.0,
             "desired": seen.desired.value,
-            "reason": found[0].reason if found else standing.reason,
+            "reason": found[0].reason if found else record.reason,
             "sicknesses": [
-                {"kind": sickness.kind.value, "service": sickness.service, "reason": sickness.reason}
-                for sickness in found
+                {"kind": issue.kind.value, "service": issue.service, "reason": issue.reason} for issue in found
             ],
         }
 
-    def heal(self, account_restarts: int = 0) -> Action | None:
+    def recover(self, account_restarts: int = 0) -> Action | None:
         """Look at it, write down how it stands, and take the next step of the ladder where one is due.
 
         Args:
@@ -161,33 +160,33 @@ class SymbolOrchestrator:
         Returns:
             What was done, None for nothing.
         """
-        standing = self._looked_at(self._components.standing())
-        seen = self._components.observe(standing)
-        found = _diagnose(seen, standing)
-        course, action = standing.course, None
+        record = self._looked_at(self._components.record())
+        seen = self._components.observe(record)
+        found = _diagnose(seen, record)
+        escalation, action = record.course, None
         if self._heals:
-            course, action = climb(
-                course,
+            escalation, action = escalate(
+                escalation,
                 found,
                 now_ms=seen.now_ms,
                 progress_ms=seen.progress_ms,
-                terms=self._terms,
+                policy=self._terms,
                 account_restarts=account_restarts,
             )
-        following = replace(standing, course=course, queued=seen.queued)
+        following = replace(record, course=escalation, queued=seen.queued)
         state = _state_now(seen, following, found)
-        path = symbol_path(standing.state, state)
+        path = symbol_path(record.state, state)
         reason = action.reason if action else found[0].reason if found else ""
         following = _moved(following, path, reason, seen.now_ms)
         if not self._components.save(following):
             return None  # another check was faster, and acts
         if path:
-            self._publish(standing.state, path, reason)
+            self._publish(record.state, path, reason)
         if action is not None:
             self._take(action)
         return action
 
-    def _looked_at(self, kept: Standing) -> Standing:
+    def _looked_at(self, kept: SymbolRecord) -> SymbolRecord:
         """Return the standing with this look in it; after a time without any, the watch begins anew."""
         now_ms = self._components.now_ms()
         has_gap = now_ms - kept.looked_ms > WATCH_GAPS * self._terms.interval_s * 1000
@@ -195,55 +194,55 @@ class SymbolOrchestrator:
 
     def restarts_ms(self) -> Sequence[int]:
         """Return when it was restarted of late, services too."""
-        return self._components.standing().course.restarts_ms
+        return self._components.record().course.restarts_ms
 
     def _take(self, action: Action) -> None:
-        sickness = action.sickness
+        issue = action.issue
         self._logger.warning(
             "ladder symbol=%s rung=%s attempt=%s most=%s cause=%s service=%s reason=%s",
             self.symbol,
-            action.rung.value,
+            action.step.value,
             action.attempt,
             action.most,
-            sickness.kind.value if sickness else "",
-            sickness.service if sickness else "",
+            issue.kind.value if issue else "",
+            issue.service if issue else "",
             action.reason,
         )
-        match action.rung:
-            case Rung.RESTART_SERVICE:
+        match action.step:
+            case RecoveryStep.RESTART_SERVICE:
                 self._announce(EventType.SERVICE_STOPPED, action)
                 self._components.restart_services()
-            case Rung.RESTART_SYMBOL:
+            case RecoveryStep.RESTART_SYMBOL:
                 self._announce(EventType.SYMBOL_RESTARTED, action)
                 self._components.restart_symbol(has_fresh_worker=True)
-            case Rung.QUARANTINE:
-                assert sickness is not None
-                self._components.quarantine(sickness.kind.value, action.reason)
-                self._change(lambda standing: symbol_path(standing.state, SymbolState.QUARANTINED), action.reason)
-            case Rung.TELL:
-                assert sickness is not None
-                self._components.open_incident(sickness.kind.value, action.reason)
-            case Rung.RECOVERED:
+            case RecoveryStep.QUARANTINE:
+                assert issue is not None
+                self._components.quarantine(issue.kind.value, action.reason)
+                self._change(lambda record: symbol_path(record.state, SymbolState.QUARANTINED), action.reason)
+            case RecoveryStep.NOTIFY:
+                assert issue is not None
+                self._components.open_incident(issue.kind.value, action.reason)
+            case RecoveryStep.RECOVERED:
                 self._components.retract_incident(action.reason)
 
     def _announce(self, kind: EventType, action: Action) -> None:
-        sickness = action.sickness
+        issue = action.issue
         details: dict[str, Any] = {"attempt": action.attempt, "most": action.most}
-        if sickness is not None:
-            details |= {"cause": sickness.kind.value, "service": sickness.service}
+        if issue is not None:
+            details |= {"cause": issue.kind.value, "service": issue.service}
         reason = f"restart {action.attempt} of {action.most}: {action.reason}"
         self._components.publish([Event(type=kind, symbol=self.symbol, reason=reason, details=details)])
 
-    def _want(self, wanted: DesiredState, reason: str) -> None:
-        self._components.want(wanted, reason)
+    def _set_desired(self, wanted: DesiredState, reason: str) -> None:
+        self._components.set_desired(wanted, reason)
         self._change(
-            lambda standing: symbol_path(standing.state, _STATE_WANTED[wanted]) if standing.state in _CALM else (),
+            lambda record: symbol_path(record.state, _STATE_WANTED[wanted]) if record.state in _CALM else (),
             reason,
         )
 
     def _change(
         self,
-        path_from: Callable[[Standing], tuple[SymbolState, ...]],
+        path_from: Callable[[SymbolRecord], tuple[SymbolState, ...]],
         reason: str,
         *,
         is_anew: bool = False,
@@ -254,17 +253,17 @@ class SymbolOrchestrator:
             is_anew: What was tried before does not count any more.
         """
         for _ in range(_SAVE_TRIES):
-            standing = self._components.standing()
-            path = path_from(standing)
+            record = self._components.record()
+            path = path_from(record)
             now_ms = self._components.now_ms()
-            following = _moved(standing, path, reason, now_ms)
+            following = _moved(record, path, reason, now_ms)
             if is_anew:
-                following = replace(following, course=Course(acted_ms=now_ms))
-            if following == standing:
+                following = replace(following, course=EscalationState(acted_ms=now_ms))
+            if following == record:
                 return
             following = replace(following, watched_ms=now_ms)
             if self._components.save(following):
-                self._publish(standing.state, path, reason)
+                self._publish(record.state, path, reason)
                 return
         raise Transient("standing", f"{self.symbol}: others wrote {_SAVE_TRIES} times in between")
 
@@ -278,22 +277,22 @@ class SymbolOrchestrator:
         self._components.publish(events)
 
 
-def _diagnose(seen: Observation, standing: Standing) -> tuple[Sickness, ...]:
-    return diagnose(seen, queued_before=standing.queued, acted_ms=standing.course.acted_ms)
+def _diagnose(seen: HealthSnapshot, record: SymbolRecord) -> tuple[HealthIssue, ...]:
+    return diagnose(seen, queued_before=record.queued, acted_ms=record.course.acted_ms)
 
 
-def _state_now(seen: Observation, standing: Standing, found: Sequence[Sickness]) -> SymbolState:
+def _state_now(seen: HealthSnapshot, record: SymbolRecord, found: Sequence[HealthIssue]) -> SymbolState:
     if seen.quarantine:
         return SymbolState.QUARANTINED
     if seen.desired is DesiredState.STOPPED:
         return SymbolState.STOPPED
-    course = standing.course
+    escalation = record.course
     if found:
-        return SymbolState.RECOVERING if course.acted_ms == seen.now_ms else SymbolState.ERROR
-    if (seen.progress_ms or 0) <= course.acted_ms and course.acted_ms:
+        return SymbolState.RECOVERING if escalation.acted_ms == seen.now_ms else SymbolState.ERROR
+    if (seen.progress_ms or 0) <= escalation.acted_ms and escalation.acted_ms:
         return SymbolState.RECOVERING
     if seen.progress_ms is None and seen.desired is DesiredState.RUNNING:
-        return SymbolState.INITIALIZING if standing.state is SymbolState.STOPPED else standing.state
+        return SymbolState.INITIALIZING if record.state is SymbolState.STOPPED else record.state
     return _STATE_WANTED[seen.desired]
 
 
@@ -303,8 +302,8 @@ def _by_way_of_error(current: SymbolState) -> tuple[SymbolState, ...]:
     return (*first, SymbolState.RECOVERING)
 
 
-def _moved(standing: Standing, path: Sequence[SymbolState], reason: str, now_ms: int) -> Standing:
-    state = standing.state
+def _moved(record: SymbolRecord, path: Sequence[SymbolState], reason: str, now_ms: int) -> SymbolRecord:
+    state = record.state
     for step in path:
         state = next_symbol_state(state, step)
-    return replace(standing, state=state, reason=reason, since_ms=now_ms) if path else standing
+    return replace(record, state=state, reason=reason, since_ms=now_ms) if path else record

@@ -6,13 +6,13 @@ from typing import Any, Protocol
 
 from trading.events.event import Event
 from trading.lifecycle import DesiredState, PositionPolicy, SymbolState
-from trading.orchestration.diagnosis import Observation
-from trading.orchestration.recovery_policy import Course
+from trading.orchestration.diagnosis import HealthSnapshot
+from trading.orchestration.recovery_policy import EscalationState
 from trading.services.status import ServiceStatus
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class SymbolRecord:
     """How a symbol stands, as it was last written down.
 
     Attributes:
@@ -27,7 +27,7 @@ class Standing:
     state: SymbolState = SymbolState.INITIALIZING
     reason: str = ""
     since_ms: int = 0
-    course: Course = field(default_factory=Course)
+    course: EscalationState = field(default_factory=EscalationState)
     watched_ms: int = 0
     looked_ms: int = 0
     queued: int = 0
@@ -72,7 +72,7 @@ class ServiceHandle(Protocol):
         ...
 
 
-class SymbolComponents(Protocol):
+class SymbolRuntime(Protocol):
     """One symbol: what can be seen of it, and what can be done to it. Each method may raise Transient."""
 
     @property
@@ -87,19 +87,19 @@ class SymbolComponents(Protocol):
         """Return the wall clock, milliseconds since the epoch."""
         ...
 
-    def observe(self, standing: Standing) -> Observation: ...
+    def observe(self, record: SymbolRecord) -> HealthSnapshot: ...
 
-    def standing(self) -> Standing: ...
+    def record(self) -> SymbolRecord: ...
 
-    def save(self, standing: Standing) -> bool:
-        """Write `standing` down, unless another has written since its version was read; return whether it was."""
+    def save(self, record: SymbolRecord) -> bool:
+        """Write `record` down, unless another has written since its version was read; return whether it was."""
         ...
 
     def publish(self, events: Sequence[Event]) -> None: ...
 
     def desired(self) -> DesiredState: ...
 
-    def want(self, state: DesiredState, reason: str) -> None:
+    def set_desired(self, state: DesiredState, reason: str) -> None:
         """Write down what the user wants: from the return on no decision against it can be written."""
         ...
 

@@ -132,7 +132,7 @@ class Launch:
             ) as view:
                 while not self._signals.is_stop_requested:
                     self._supervisor.watch()
-                    if self._staff.look():
+                    if self._staff.refresh():
                         view.adopt(self._staff.system)
                     view.refresh()
                     self._signals.wait(WATCH_PAUSE_S)

@@ -87,7 +87,7 @@ class Staff:
         ) is None:
             raise Transient("redis", "another change of the configuration came in between; start again")
 
-    def look(self) -> bool:
+    def refresh(self) -> bool:
         """Follow what was applied, when it is time; return whether it is new."""
         began_s = time.monotonic()
         if began_s < self._next_look_s:
@@ -95,7 +95,7 @@ class Staff:
         is_new = False
         try:
             self._config.applied.note_launcher(Launcher(socket.gethostname(), os.getpid()))
-            is_new = self._config.look()
+            is_new = self._config.refresh()
             self._follow()
             self._speak()
         except (Transient, OperationalError, redis.RedisError):

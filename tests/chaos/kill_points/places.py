@@ -55,7 +55,7 @@ HOOKED = (
     ),
     Hooked("store", RedisSymbolStore, frozenset({"feed", "load", "window"})),
     Hooked("bus", RedisEventBus, frozenset({"recent", "follow"})),
-    Hooked("runtime", Runtime, frozenset({"known", "look", "pipeline"})),
+    Hooked("runtime", Runtime, frozenset({"known", "refresh", "pipeline"})),
     Hooked("liar", LyingVenue),
     Hooked("sends", SqlSends, frozenset({"age_s"})),
     # what it is only asked goes through the lying venue, and has its places there

@@ -16,7 +16,7 @@ from tests.fixtures.apps.feed_switch import FOLDER, Fault, switch_off, switch_on
 from tests.fixtures.apps.system import TradingSystem
 from tests.fixtures.books import MakeSystem, assert_venue_agrees, open_times, symbols_of
 from tests.fixtures.candle_files import generated_candles, write_candles
-from trading.market.feed_health import FeedTrouble, FeedTroubleKind, feed_trouble
+from trading.market.feed_health import FeedIssue, FeedTroubleKind, feed_issue
 
 FAILING, OTHER = "XAUUSD", "BTCUSD"
 MINUTE_MS = 60_000
@@ -75,11 +75,11 @@ class Market:
     def heal(self) -> None:
         switch_off(self._switches, FAILING)
 
-    def trouble(self, symbol: str) -> FeedTrouble | None:
+    def trouble(self, symbol: str) -> FeedIssue | None:
         """Return what is wrong with a feed, from what Redis holds alone."""
         client, namespace = self.system.stores().redis, self.system.settings.namespace
         status = client.hget(keys.service(namespace, symbol), "DataFetchingService")
-        return feed_trouble(
+        return feed_issue(
             self.system.stores().store.feed(symbol),
             self.system.config.symbols[symbol].feed_terms,
             now_ms=clock.now_ms(),

@@ -137,7 +137,7 @@ def test_pause_called_without_naming_the_app_is_in_the_ledger_and_its_answer_can
 
     running.system.wait_until(lambda: running.wanted()[0] is DesiredState.PAUSED, "paused in the ledger")
     answer = ast.literal_eval(running.celery("result", task_id))
-    assert answer == {"symbol": GOLD, "before": "running", "now": "paused", "reason": "asked for"}
+    assert answer == {"symbol": GOLD, "before": "running", "now": "paused", "reason": "requested by operator"}
     assert running.wanted(COIN)[0] is DesiredState.RUNNING
 
 

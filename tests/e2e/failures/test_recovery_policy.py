@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from kombu.transport.redis import Channel
 
-from adapters.redis.symbol_records import RedisStandings
+from adapters.redis.symbol_records import RedisSymbolRecords
 from adapters.sources.file import read_candles
 from tasks.engine.routing import PRIORITY_STEPS
 from tasks.engine.send_tick import send_tick
@@ -22,7 +22,7 @@ from tests.fixtures.servers.redis_server import RedisServer
 from tests.fixtures.strategies.moody import DIES, HANGS, RAISES, WELL
 from trading.events.event import Event, EventType
 from trading.orchestration.diagnosis import QUEUE_LIMIT
-from trading.orchestration.symbol_port import Standing
+from trading.orchestration.symbol_port import SymbolRecord
 
 SPEED = 60
 """A candle a second."""
@@ -64,8 +64,8 @@ class Ward:
     def course(self, symbol: str) -> list[str]:
         return [deed for _, deed, _ in self.deeds(symbol)]
 
-    def standing(self, symbol: str) -> Standing:
-        return RedisStandings(self.system.stores().redis, "trading").read(symbol)
+    def standing(self, symbol: str) -> SymbolRecord:
+        return RedisSymbolRecords(self.system.stores().redis, "trading").read(symbol)
 
     def units(self, symbol: str) -> float:
         return sum(one.units for one in self.system.stores().ledger.positions() if one.symbol == symbol)

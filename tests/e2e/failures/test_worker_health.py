@@ -19,7 +19,7 @@ from celery import Celery, Signature
 from adapters.clock import now_ms
 from adapters.redis import keys
 from adapters.redis.heartbeats import RunningStep, WorkerBeat, read_heartbeats
-from adapters.redis.task_failures import Trouble, TroubleKind, forget_troubles, read_troubles
+from adapters.redis.task_failures import TaskFailure, TaskFailureKind, forget_task_failures, read_task_failures
 from tasks.engine import revoke
 from tasks.engine.revoke import end_step, queue_lists, restart_worker
 from tasks.engine.stages import FIRST_STAGE, STAGES, TICK_LIFE_S
@@ -109,8 +109,8 @@ class Held:
         self.system.wait_until(is_told, "a strategy that runs")
         return found[0]
 
-    def troubles(self) -> list[Trouble]:
-        return read_troubles(self.redis, "trading", [GOLD])[GOLD]
+    def troubles(self) -> list[TaskFailure]:
+        return read_task_failures(self.redis, "trading", [GOLD])[GOLD]
 
     def status(self) -> dict[str, Any]:
         text: Any = self.redis.hget(keys.service("trading", GOLD), SERVICE)
@@ -153,7 +153,7 @@ def live(home: tuple[Held, ChildProcess, Celery]) -> tuple[Held, ChildProcess, C
     """The same worker, with nothing left of what other tests saw."""
     held, _, app = home
     held.until_it_decides(app)
-    forget_troubles(held.redis, "trading", GOLD)
+    forget_task_failures(held.redis, "trading", GOLD)
     return home
 
 
@@ -193,17 +193,17 @@ def test_step_that_is_deaf_is_killed_at_the_hard_limit_and_the_next_one_works_in
     with held.held(app, DEAF, soft_time_limit=1, time_limit=2):
         held.system.wait_until(lambda: bool(held.troubles()), "a trouble")
 
-    (trouble,) = held.troubles()
-    assert (trouble.kind, trouble.service, trouble.stage, trouble.count) == (TroubleKind.HUNG, SERVICE, STRATEGY, 1)
-    assert trouble.text == "TimeLimitExceeded: tasks.strategy still ran after 2 s; its process was killed"
+    (failure,) = held.troubles()
+    assert (failure.kind, failure.service, failure.stage, failure.count) == (TaskFailureKind.HUNG, SERVICE, STRATEGY, 1)
+    assert failure.text == "TimeLimitExceeded: tasks.strategy still ran after 2 s; its process was killed"
     status = held.status()
-    assert (status["state"], status["is_healthy"], status["last_error"]) == ("error", False, trouble.text)
+    assert (status["state"], status["is_healthy"], status["last_error"]) == ("error", False, failure.text)
     held.system.wait_until(lambda: not first.is_running(), "the end of the process")
-    assert not held.waits_somewhere(trouble.task_id)
+    assert not held.waits_somewhere(failure.task_id)
     held.until_it_decides(app)
     assert pool_child(worker).pid != first.pid
     held.system.wait_until(lambda: held.status()["state"] == "running", "a service that works")
-    assert held.troubles() == [trouble], "it stays until somebody has seen it"
+    assert held.troubles() == [failure], "it stays until somebody has seen it"
 
 
 def test_process_that_is_killed_in_a_step_is_written_down_and_the_step_runs_again(live: Live) -> None:
@@ -215,11 +215,11 @@ def test_process_that_is_killed_in_a_step_is_written_down_and_the_step_runs_agai
         first.send_signal(signal.SIGKILL)
         held.system.wait_until(lambda: bool(held.troubles()), "a trouble")
 
-        (trouble,) = held.troubles()
-        assert (trouble.kind, trouble.service, trouble.task_id) == (TroubleKind.LOST, SERVICE, step.task_id)
-        assert trouble.text.startswith("WorkerLostError: the process of tasks.strategy died")
-        assert "signal 9" in trouble.text
-        assert held.status()["last_error"] == trouble.text
+        (failure,) = held.troubles()
+        assert (failure.kind, failure.service, failure.task_id) == (TaskFailureKind.LOST, SERVICE, step.task_id)
+        assert failure.text.startswith("WorkerLostError: the process of tasks.strategy died")
+        assert "signal 9" in failure.text
+        assert held.status()["last_error"] == failure.text
     held.system.wait_until(lambda: held.system.cursor_ms(GOLD) > seen, "the same message is worked on again")
 
 
@@ -234,9 +234,9 @@ def test_step_that_is_ended_from_outside_is_not_delivered_again(live: Live, monk
         assert end_step(app, step.task_id, beat.node) is True
 
         held.system.wait_until(lambda: bool(held.troubles()), "a trouble")
-        (trouble,) = held.troubles()
-        assert (trouble.kind, trouble.task_id) == (TroubleKind.LOST, step.task_id)
-        assert "on request (signal 9)" in trouble.text
+        (failure,) = held.troubles()
+        assert (failure.kind, failure.task_id) == (TaskFailureKind.LOST, step.task_id)
+        assert "on request (signal 9)" in failure.text
         held.system.wait_until(lambda: held.running() == [], "a worker that rests")
         held.system.wait_until(lambda: not held.waits_somewhere(step.task_id), "its message is gone for good")
         assert end_step(app, step.task_id, beat.node) is False

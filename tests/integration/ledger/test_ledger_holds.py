@@ -70,7 +70,7 @@ def test_hold_of_an_older_ledger_is_still_released(older: Engine) -> None:
     rows = {
         "CHANGING": ("paused", "its configuration changes"),
         "REMOVED": ("stopped", "it was removed from the configuration"),
-        "PERSON": ("paused", "asked for"),
+        "PERSON": ("paused", "requested by operator"),
         "RUNNING": ("running", "its configuration changes"),
     }
     statement = sa.text(

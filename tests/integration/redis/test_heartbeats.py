@@ -23,14 +23,20 @@ from adapters.redis.heartbeats import (
     read_heartbeats,
     write_heartbeat,
 )
-from adapters.redis.task_failures import Trouble, TroubleKind, forget_troubles, note_trouble, read_troubles
+from adapters.redis.task_failures import (
+    TaskFailure,
+    TaskFailureKind,
+    forget_task_failures,
+    read_task_failures,
+    record_task_failure,
+)
 from tests.fixtures.servers.redis_server import WAIT_S, RedisServer
 from trading.errors import Transient
 from trading.services.status import ServiceStatus
 
 SPACE = "test"
 STEP = RunningStep("tick:1", "tasks.strategy", "XAUUSD", 1_000)
-HUNG = Trouble(TroubleKind.HUNG, "StrategyEvaluationService", "tasks.strategy", 1_000, "it hung", "tick:1")
+HUNG = TaskFailure(TaskFailureKind.HUNG, "StrategyEvaluationService", "tasks.strategy", 1_000, "it hung", "tick:1")
 
 
 def beat(node: str, **changes: Any) -> WorkerBeat:
@@ -101,9 +107,9 @@ def test_trouble_is_written_down_and_puts_its_service_into_error(client: redis.R
     client.hset(keys.service(SPACE, "XAUUSD"), HUNG.service, json.dumps(status))
     client.hset(keys.service(SPACE, "XAUUSD"), "DataFetchingService", "left alone")
 
-    note_trouble(client, SPACE, "XAUUSD", HUNG)
+    record_task_failure(client, SPACE, "XAUUSD", HUNG)
 
-    assert read_troubles(client, SPACE, ["BTCUSD", "XAUUSD"]) == {"BTCUSD": [], "XAUUSD": [HUNG]}
+    assert read_task_failures(client, SPACE, ["BTCUSD", "XAUUSD"]) == {"BTCUSD": [], "XAUUSD": [HUNG]}
     found: Any = client.hgetall(keys.service(SPACE, "XAUUSD"))
     assert found[b"DataFetchingService"] == b"left alone"
     written = json.loads(found[HUNG.service.encode()])
@@ -112,7 +118,7 @@ def test_trouble_is_written_down_and_puts_its_service_into_error(client: redis.R
 
 
 def test_trouble_of_a_service_that_never_reported_has_a_whole_status(client: redis.Redis) -> None:
-    note_trouble(client, SPACE, "XAUUSD", HUNG)
+    record_task_failure(client, SPACE, "XAUUSD", HUNG)
 
     text: Any = client.hget(keys.service(SPACE, "XAUUSD"), HUNG.service)
     status = json.loads(text)
@@ -124,11 +130,11 @@ def test_trouble_of_a_service_that_never_reported_has_a_whole_status(client: red
 
 
 def test_troubles_are_counted_for_each_service_until_they_are_forgotten(client: redis.Redis) -> None:
-    lost = replace(HUNG, kind=TroubleKind.LOST, at_ms=2_000, text="it died")
+    lost = replace(HUNG, kind=TaskFailureKind.LOST, at_ms=2_000, text="it died")
     other = replace(HUNG, service="DataFetchingService", stage="tasks.fetch", at_ms=1_500)
-    for trouble in (HUNG, lost, other):
-        note_trouble(client, SPACE, "XAUUSD", trouble)
+    for failure in (HUNG, lost, other):
+        record_task_failure(client, SPACE, "XAUUSD", failure)
 
-    assert read_troubles(client, SPACE, ["XAUUSD"])["XAUUSD"] == [other, replace(lost, count=2)]
-    forget_troubles(client, SPACE, "XAUUSD")
-    assert read_troubles(client, SPACE, ["XAUUSD"])["XAUUSD"] == []
+    assert read_task_failures(client, SPACE, ["XAUUSD"])["XAUUSD"] == [other, replace(lost, count=2)]
+    forget_task_failures(client, SPACE, "XAUUSD")
+    assert read_task_failures(client, SPACE, ["XAUUSD"])["XAUUSD"] == []

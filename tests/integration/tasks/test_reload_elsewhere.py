@@ -35,7 +35,7 @@ def test_process_whose_files_broke_keeps_what_it_has_and_follows_when_they_are_m
     assert "cannot be used" in elsewhere.config.trouble
 
     desk.path.write_text(good)
-    elsewhere.look()
+    elsewhere.refresh()
     desk.tick(here=elsewhere)
     assert elsewhere.system.symbols[GOLD].risk.units == 3
     assert elsewhere.config.trouble == ""
@@ -48,7 +48,7 @@ def test_change_after_a_loss_of_redis_is_followed_though_its_revision_was_there_
     for units in (2.0, 3.0):
         desk.edit(GOLD, risk={"sizing": "fixed_units", "units": units})
         answer = desk.reload()
-        elsewhere.look()
+        elsewhere.refresh()
         desk.tick(here=elsewhere)
         desk.here.stores.redis.flushdb()  # the server is this test's own
 

@@ -6,77 +6,79 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beat.schedule import Errand, Kind, Rhythm, Slots, tick_rhythm, timetable
+from beat.schedule import Interval, Kind, ScheduledMessage, Slots, tick_rhythm, timetable
 from configs.fetch_interval import PROMPT_S
 from tests.fakes import SYMBOL, planned, system_config
 
 NOW_S = 1_774_360_800.0
-TICK = Errand(Kind.TICK, SYMBOL)
-ERRANDS = st.sampled_from([Errand(Kind.TICK, name) for name in ("XAUUSD", "BTCUSD")] + [Errand(Kind.HEALTH)])
+TICK = ScheduledMessage(Kind.TICK, SYMBOL)
+ERRANDS = st.sampled_from(
+    [ScheduledMessage(Kind.TICK, name) for name in ("XAUUSD", "BTCUSD")] + [ScheduledMessage(Kind.HEALTH)]
+)
 RHYTHMS = st.one_of(
-    st.sampled_from([0.25, 0.5, 1.0, 2.5, 7.0, 30.0, 3_600.0]).map(Rhythm),
-    st.builds(Rhythm, st.sampled_from([60.0, 300.0, 3_600.0, 86_400.0]), st.sampled_from([0.0, 2.0, 59.5])),
+    st.sampled_from([0.25, 0.5, 1.0, 2.5, 7.0, 30.0, 3_600.0]).map(Interval),
+    st.builds(Interval, st.sampled_from([60.0, 300.0, 3_600.0, 86_400.0]), st.sampled_from([0.0, 2.0, 59.5])),
 )
 TIMETABLES = st.dictionaries(ERRANDS, RHYTHMS, min_size=1)
-Sent = list[tuple[Errand, int, Rhythm]]
+Sent = list[tuple[ScheduledMessage, int, Interval]]
 
 
 def wake(slots: Slots, now_s: float) -> Sent:
     """Send everything that is due, as beat does."""
     due = list(slots.due(now_s))
-    for errand, slot, _ in due:
-        slots.sent(errand, slot)
+    for message, slot, _ in due:
+        slots.sent(message, slot)
     return due
 
 
 def every(seconds: float) -> Slots:
-    return Slots({TICK: Rhythm(seconds)})
+    return Slots({TICK: Interval(seconds)})
 
 
 @given(TIMETABLES, st.lists(st.floats(0, 5_000), max_size=40))
 def test_slots_however_far_the_clock_goes_are_handed_out_at_most_once_and_only_when_they_have_come(
-    planned: dict[Errand, Rhythm], steps: list[float]
+    planned: dict[ScheduledMessage, Interval], steps: list[float]
 ) -> None:
-    slots, now_s, sent = Slots(planned), NOW_S, Counter[tuple[Errand, int]]()
+    slots, now_s, sent = Slots(planned), NOW_S, Counter[tuple[ScheduledMessage, int]]()
     for step in steps:
         now_s += step
         due = wake(slots, now_s)
-        assert all(slot == rhythm.slot(now_s) and rhythm == planned[errand] for errand, slot, rhythm in due)
-        sent.update((errand, slot) for errand, slot, _ in due)
+        assert all(slot == interval.slot(now_s) and interval == planned[message] for message, slot, interval in due)
+        sent.update((message, slot) for message, slot, _ in due)
 
     assert max(sent.values(), default=0) <= 1
 
 
 @given(TIMETABLES, st.lists(st.floats(1e-4, 0.2), min_size=30, max_size=30))
 def test_slots_woken_when_asked_to_miss_none_however_late_each_wake_up_is(
-    planned: dict[Errand, Rhythm], delays: list[float]
+    planned: dict[ScheduledMessage, Interval], delays: list[float]
 ) -> None:
     """Delays below the shortest interval never add up: the n-th slot is still the n-th."""
     slots, now_s = Slots(planned), NOW_S
-    first = {errand: rhythm.slot(NOW_S) for errand, rhythm in planned.items()}
-    seen: dict[Errand, list[int]] = {errand: [] for errand in planned}
+    first = {message: interval.slot(NOW_S) for message, interval in planned.items()}
+    seen: dict[ScheduledMessage, list[int]] = {message: [] for message in planned}
     for delay in delays:
-        for errand, slot, _ in wake(slots, now_s):
-            seen[errand].append(slot)
+        for message, slot, _ in wake(slots, now_s):
+            seen[message].append(slot)
         now_s += slots.wait_s(now_s, most=60.0) + delay
 
-    for errand, found in seen.items():
-        assert found == list(range(first[errand], first[errand] + len(found)))
-    shortest = min(planned, key=lambda errand: planned[errand].every_s)
+    for message, found in seen.items():
+        assert found == list(range(first[message], first[message] + len(found)))
+    shortest = min(planned, key=lambda message: planned[message].every_s)
     assert len(seen[shortest]) >= 2 or planned[shortest].every_s > 60.0
 
 
 @given(TIMETABLES, st.floats(10, 1e6))
 def test_slots_after_a_long_sleep_give_one_message_each_and_not_a_burst(
-    planned: dict[Errand, Rhythm], slept_s: float
+    planned: dict[ScheduledMessage, Interval], slept_s: float
 ) -> None:
     slots = Slots(planned)
     wake(slots, NOW_S)
 
     due = [*wake(slots, NOW_S + slept_s), *wake(slots, NOW_S + slept_s)]
 
-    assert Counter(errand for errand, _, _ in due) == Counter(
-        errand for errand, rhythm in planned.items() if rhythm.slot(NOW_S + slept_s) > rhythm.slot(NOW_S)
+    assert Counter(message for message, _, _ in due) == Counter(
+        message for message, interval in planned.items() if interval.slot(NOW_S + slept_s) > interval.slot(NOW_S)
     )
 
 
@@ -84,19 +86,19 @@ def test_slots_after_a_long_sleep_give_one_message_each_and_not_a_burst(
 def test_slots_with_an_offset_begin_so_long_after_each_boundary_of_utc(
     length_s: int, offset_s: float, later_s: float
 ) -> None:
-    rhythm, now_s = Rhythm(float(length_s), offset_s), NOW_S + later_s
+    interval, now_s = Interval(float(length_s), offset_s), NOW_S + later_s
 
-    slot = rhythm.slot(now_s)
+    slot = interval.slot(now_s)
 
-    assert rhythm.begins_s(slot) <= now_s < rhythm.begins_s(slot + 1)
-    assert (rhythm.begins_s(slot) - offset_s) % length_s == 0
-    assert Slots({TICK: rhythm}).wait_s(now_s, most=1.0) == 0.0
+    assert interval.begins_s(slot) <= now_s < interval.begins_s(slot + 1)
+    assert (interval.begins_s(slot) - offset_s) % length_s == 0
+    assert Slots({TICK: interval}).wait_s(now_s, most=1.0) == 0.0
 
 
 def test_slots_that_could_not_be_sent_are_due_again() -> None:
     slots = every(1.0)
 
-    assert list(slots.due(NOW_S)) == list(slots.due(NOW_S)) == [(TICK, int(NOW_S), Rhythm(1.0))]
+    assert list(slots.due(NOW_S)) == list(slots.due(NOW_S)) == [(TICK, int(NOW_S), Interval(1.0))]
 
 
 def test_slots_of_two_beats_with_one_clock_have_the_same_names() -> None:
@@ -106,7 +108,7 @@ def test_slots_of_two_beats_with_one_clock_have_the_same_names() -> None:
 
 
 def test_slot_of_the_whole_system_names_no_symbol() -> None:
-    assert Errand(Kind.HEALTH).message_id(7) == "health:7"
+    assert ScheduledMessage(Kind.HEALTH).message_id(7) == "health:7"
 
 
 @pytest.mark.parametrize("back_s", [5.0, 3_600.0, 86_400.0])
@@ -122,7 +124,7 @@ def test_slots_when_the_clock_is_put_back_go_on_at_once_with_one_tick_each(back_
 
 @given(TIMETABLES, TIMETABLES, st.floats(0, 100))
 def test_slots_of_another_timetable_keep_the_place_of_what_keeps_its_rhythm(
-    before: dict[Errand, Rhythm], after: dict[Errand, Rhythm], later_s: float
+    before: dict[ScheduledMessage, Interval], after: dict[ScheduledMessage, Interval], later_s: float
 ) -> None:
     slots, undisturbed = Slots(before), Slots(before)
     wake(slots, NOW_S)
@@ -130,23 +132,23 @@ def test_slots_of_another_timetable_keep_the_place_of_what_keeps_its_rhythm(
 
     slots.adopt(after)
 
-    due = {errand: slot for errand, slot, _ in wake(slots, NOW_S + later_s)}
-    kept = {errand for errand, rhythm in after.items() if before.get(errand) == rhythm}
-    expected = {errand: slot for errand, slot, _ in wake(undisturbed, NOW_S + later_s) if errand in kept}
-    assert {errand: slot for errand, slot in due.items() if errand in kept} == expected
+    due = {message: slot for message, slot, _ in wake(slots, NOW_S + later_s)}
+    kept = {message for message, interval in after.items() if before.get(message) == interval}
+    expected = {message: slot for message, slot, _ in wake(undisturbed, NOW_S + later_s) if message in kept}
+    assert {message: slot for message, slot in due.items() if message in kept} == expected
     assert due.keys() - kept == after.keys() - kept, "what is new or changed is due at once"
 
 
 @given(TIMETABLES, st.floats(0, 5_000), st.floats(0.1, 10))
 def test_wait_is_never_negative_nor_longer_than_allowed_nor_past_the_next_slot(
-    planned: dict[Errand, Rhythm], later_s: float, most: float
+    planned: dict[ScheduledMessage, Interval], later_s: float, most: float
 ) -> None:
     slots = Slots(planned)
     wake(slots, NOW_S)
     wait_s = slots.wait_s(NOW_S + later_s, most=most)
 
     assert 0.0 <= wait_s <= most
-    nearest = min(rhythm.begins_s(rhythm.slot(NOW_S) + 1) for rhythm in planned.values())
+    nearest = min(interval.begins_s(interval.slot(NOW_S) + 1) for interval in planned.values())
     assert NOW_S + later_s + wait_s <= max(nearest, NOW_S + later_s) + 1e-6
 
 
@@ -165,8 +167,8 @@ def test_ticks_of_a_played_market_follow_its_speed_whatever_the_alignment(
 ) -> None:
     system = system_config(planned({}), source=source(speed), services={"data_fetching": {"tick_alignment": alignment}})
 
-    assert tick_rhythm(system, SYMBOL) == Rhythm(expected)
-    assert Errand(Kind.AGAIN, SYMBOL) not in timetable(system)
+    assert tick_rhythm(system, SYMBOL) == Interval(expected)
+    assert ScheduledMessage(Kind.AGAIN, SYMBOL) not in timetable(system)
 
 
 @pytest.mark.parametrize(("timeframe", "length_s"), [("1m", 60), ("5m", 300), ("1h", 3_600), ("1d", 86_400)])
@@ -175,18 +177,23 @@ def test_ticks_aligned_to_the_close_come_at_each_boundary_and_its_offset_alone(t
     system = system_config(planned({}), source=source(1.0), timeframe=timeframe, services={"data_fetching": fetching})
     found = timetable(system)
 
-    assert found[TICK] == Rhythm(float(length_s), 1.5, life_s=20.0)
-    assert found[Errand(Kind.AGAIN, SYMBOL)] == Rhythm(20.0)
+    assert found[TICK] == Interval(float(length_s), 1.5, life_s=20.0)
+    assert found[ScheduledMessage(Kind.AGAIN, SYMBOL)] == Interval(20.0)
 
 
 def test_ticks_by_the_document_come_each_interval() -> None:
     system = system_config(planned({}), source=source(1.0))
 
-    assert timetable(system)[TICK] == Rhythm(30.0)
+    assert timetable(system)[TICK] == Interval(30.0)
 
 
 def test_timetable_begins_with_the_ticks_and_has_health_and_status_at_their_intervals() -> None:
     found = timetable(system_config(planned({})))
 
-    assert list(found) == [TICK, Errand(Kind.RECONCILE, SYMBOL), Errand(Kind.HEALTH), Errand(Kind.STATUS)]
-    assert [rhythm.every_s for rhythm in found.values()] == [30.0, 60.0, 60.0, 10.0]
+    assert list(found) == [
+        TICK,
+        ScheduledMessage(Kind.RECONCILE, SYMBOL),
+        ScheduledMessage(Kind.HEALTH),
+        ScheduledMessage(Kind.STATUS),
+    ]
+    assert [interval.every_s for interval in found.values()] == [30.0, 60.0, 60.0, 10.0]

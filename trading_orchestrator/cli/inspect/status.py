@@ -24,7 +24,7 @@ WATCH_PAUSE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class StatusView:
     """How the account and its symbols stand.
 
     Attributes:
@@ -58,41 +58,41 @@ def status(symbols: tuple[str, ...], watch: bool, as_json: bool) -> None:
         raise click.UsageError("--watch draws for people; leave out --json, or ask again and again without --watch")
     with Access() as access:
         names = [access.known(symbol) for symbol in symbols]
-        standing = _read(access, names)
+        record = _read(access, names)
         if as_json:
-            print_json(standing.as_dict())
+            print_json(record.as_dict())
         elif watch:
-            _watch(access, names, standing)
+            _watch(access, names, record)
         else:
             console = make_console()
-            console.show(view(standing, width=console.width))
+            console.show(view(record, width=console.width))
 
 
-def view(standing: Standing, *, width: int, trouble: str = "") -> RenderableType:
+def view(record: StatusView, *, width: int, trouble: str = "") -> RenderableType:
     """Draw the account, the symbols, and what was last decided for each."""
-    total = sum(row.realised + row.unrealised for row in standing.symbols)
+    total = sum(row.realised + row.unrealised for row in record.symbols)
     head = Text.assemble(
-        (standing.account, "bold"),
+        (record.account, "bold"),
         "  balance ",
-        (f"{standing.balance:,.2f}", "bold"),
+        (f"{record.balance:,.2f}", "bold"),
         "  P&L ",
         profit(total),
-        (f"  Redis {standing.redis}", "dim"),
+        (f"  Redis {record.redis}", "dim"),
     )
     parts: list[RenderableType] = [head]
     if trouble:
         parts.append(Text(f"not up to date: {trouble}", style="bold red"))
     for columns in (COLUMNS, LAST):
-        parts += [Text(), table(columns, standing.symbols, width=width)]
-    for symbol, what in standing.unconfigured.items():
+        parts += [Text(), table(columns, record.symbols, width=width)]
+    for symbol, what in record.unconfigured.items():
         parts.append(Text.assemble((f"\n{symbol}: {what}", "bold red"), f"; {LEFT_OPEN}"))
     return Group(*parts)
 
 
-def _read(access: Access, names: Sequence[str]) -> Standing:
+def _read(access: Access, names: Sequence[str]) -> StatusView:
     """Read how the named symbols stand, all of them without a name."""
     rows = read_status(access.redis, access.ledger, access.system, access.settings.namespace)
-    return Standing(
+    return StatusView(
         access.system.account.name,
         access.ledger.balance(),
         shown_address(resolve_redis_url(access.settings)),
@@ -101,17 +101,17 @@ def _read(access: Access, names: Sequence[str]) -> Standing:
     )
 
 
-def _watch(access: Access, names: Sequence[str], standing: Standing) -> None:
+def _watch(access: Access, names: Sequence[str], record: StatusView) -> None:
     console = make_console()
     trouble = ""
     try:
         with Live(console=console, auto_refresh=False) as live:
             while True:
-                live.update(view(standing, width=console.width, trouble=trouble), refresh=True)
+                live.update(view(record, width=console.width, trouble=trouble), refresh=True)
                 time.sleep(WATCH_PAUSE_S)
                 access.look_again()
                 try:
-                    standing, trouble = _read(access, names), ""
+                    record, trouble = _read(access, names), ""
                 except Transient as error:
                     trouble = str(error)
     except KeyboardInterrupt:

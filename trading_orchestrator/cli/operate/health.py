@@ -4,7 +4,7 @@ import click
 from rich.console import Group
 from rich.text import Text
 
-from tasks.orchestrators.factory import of_the_cluster
+from tasks.orchestrators.factory import connect_cluster
 from trading.orchestration.multi_symbol_orchestrator import SystemHealth
 from trading.orchestration.symbol_orchestrator import SymbolHealth
 from trading_orchestrator.cli.context import Access
@@ -24,7 +24,7 @@ def health(as_json: bool) -> None:
     Read from Redis and the ledger, so it works while no worker does. Exit code 1 when a symbol is not well.
     """
     with Access() as access:
-        found = of_the_cluster(access.settings).check_health()
+        found = connect_cluster(access.settings).check_health()
     if as_json:
         print_json(found)
     else:

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from trading.market.feed_health import (
     SILENT_CANDLES,
+    FeedIssue,
     FeedMemory,
     FeedTerms,
-    FeedTrouble,
     FeedTroubleKind,
     Shown,
-    feed_trouble,
+    feed_issue,
     market_now_ms,
 )
 from trading.market.sessions import Session
@@ -44,8 +44,8 @@ def answered(
 
 def trouble(
     memory: FeedMemory | None, terms: FeedTerms = ALWAYS, *, fetch: Mapping[str, Any] | None = None
-) -> FeedTrouble | None:
-    return feed_trouble(memory, terms, now_ms=WALL_MS, fetch=fetch)
+) -> FeedIssue | None:
+    return feed_issue(memory, terms, now_ms=WALL_MS, fetch=fetch)
 
 
 def kind(memory: FeedMemory | None, terms: FeedTerms = ALWAYS) -> str | None:
@@ -141,7 +141,7 @@ def test_feed_that_repeats_a_whole_answer_with_its_market_time_is_found_by_the_c
 
 
 def test_feed_that_nobody_asks_any_more_is_not_called_silent() -> None:
-    assert feed_trouble(answered(after_minutes=1), ALWAYS, now_ms=WALL_MS + 10**9) is None
+    assert feed_issue(answered(after_minutes=1), ALWAYS, now_ms=WALL_MS + 10**9) is None
 
 
 def test_feed_of_a_market_that_waits_for_its_reader_does_not_grow_old() -> None:
@@ -171,9 +171,9 @@ def test_feed_whose_service_fails_is_in_error_and_says_whether_waiting_heals_it(
     fetch = {"state": "error", "last_error": "Transient: exchange: no answer", "is_transient": is_transient}
     memory = answered(after_minutes=1)
 
-    found = feed_trouble(memory, ALWAYS, now_ms=WALL_MS + 10 * MINUTE_MS, fetch=fetch)
+    found = feed_issue(memory, ALWAYS, now_ms=WALL_MS + 10 * MINUTE_MS, fetch=fetch)
 
-    assert found == FeedTrouble(FeedTroubleKind.ERROR, "Transient: exchange: no answer", 10, is_transient)
+    assert found == FeedIssue(FeedTroubleKind.ERROR, "Transient: exchange: no answer", 10, is_transient)
     assert trouble(None, fetch=fetch) is not None
     assert trouble(memory, fetch={**fetch, "state": "running"}) is None
 

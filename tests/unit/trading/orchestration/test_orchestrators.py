@@ -12,15 +12,15 @@ from adapters.clock import LoopClock
 from trading.errors import Transient
 from trading.events.event import Event
 from trading.lifecycle import DesiredState, PositionPolicy, ServiceState, SymbolState
-from trading.orchestration.diagnosis import Observation
+from trading.orchestration.diagnosis import HealthSnapshot
 from trading.orchestration.multi_symbol_orchestrator import MultiSymbolTradingOrchestrator
-from trading.orchestration.recovery_policy import LadderTerms
+from trading.orchestration.recovery_policy import RecoveryPolicy
 from trading.orchestration.symbol_orchestrator import SymbolOrchestrator
-from trading.orchestration.symbol_port import Standing
+from trading.orchestration.symbol_port import SymbolRecord
 from trading.services.status import ErrorKind, ServiceStatus
 
 NAMES = ("DataFetchingService", "IndicatorCalculationService", "StrategyEvaluationService", "TradeExecutionService")
-TERMS = LadderTerms(interval_s=60)
+TERMS = RecoveryPolicy(interval_s=60)
 LOGGER = logging.getLogger(__name__)
 
 
@@ -51,7 +51,7 @@ class MemorySymbol:
     wanted: DesiredState = DesiredState.RUNNING
     progress_ms: int | None = None
     reported_ms: int = 0
-    kept: Standing = field(default_factory=Standing)
+    kept: SymbolRecord = field(default_factory=SymbolRecord)
     events: list[Event] = field(default_factory=list)
     deeds: list[str] = field(default_factory=list)
     quarantined: PositionPolicy | None = None
@@ -68,27 +68,27 @@ class MemorySymbol:
     def now_ms(self) -> int:
         return self.at_ms
 
-    def observe(self, standing: Standing) -> Observation:
+    def observe(self, record: SymbolRecord) -> HealthSnapshot:
         if self.is_away:
             raise Transient("redis", "away")
-        return Observation(
+        return HealthSnapshot(
             now_ms=self.at_ms,
             desired=self.wanted,
             services=[part.status for part in self.parts],
             reported_ms=self.reported_ms,
             progress_ms=self.progress_ms,
             stale_s=10_000,
-            began_ms=standing.began_ms,
+            began_ms=record.began_ms,
             quarantine=self.quarantined,
         )
 
-    def standing(self) -> Standing:
+    def record(self) -> SymbolRecord:
         return self.kept
 
-    def save(self, standing: Standing) -> bool:
-        if self.overtaken or standing.version != self.kept.version:
+    def save(self, record: SymbolRecord) -> bool:
+        if self.overtaken or record.version != self.kept.version:
             return False
-        self.kept = replace(standing, version=standing.version + 1)
+        self.kept = replace(record, version=record.version + 1)
         return True
 
     def publish(self, events: Sequence[Event]) -> None:
@@ -97,7 +97,7 @@ class MemorySymbol:
     def desired(self) -> DesiredState:
         return self.wanted
 
-    def want(self, state: DesiredState, reason: str) -> None:
+    def set_desired(self, state: DesiredState, reason: str) -> None:
         if self.is_away:
             raise Transient("ledger", "away")
         self.wanted = state
@@ -156,11 +156,11 @@ def test_strategy_that_always_raises_ends_in_quarantine_and_a_person_brings_it_b
     symbol = MemorySymbol()
     one = orchestrator(symbol)
     symbol.step()
-    one.heal()
+    one.recover()
     symbol.parts[2].error = "ValueError: no"
     for _ in range(40):
         symbol.step()
-        one.heal()
+        one.recover()
 
     assert symbol.deeds == [*["restart services"] * 3, "restart symbol and worker", "quarantine: step_failed"]
     assert one.state == SymbolState.QUARANTINED.value
@@ -173,7 +173,7 @@ def test_strategy_that_always_raises_ends_in_quarantine_and_a_person_brings_it_b
     assert symbol.deeds[-1] == "restart symbol"
     symbol.parts[2].error = ""
     symbol.step()
-    one.heal()
+    one.recover()
     assert one.state == SymbolState.RUNNING.value
 
 
@@ -183,12 +183,12 @@ def test_quarantine_that_is_cleared_begins_the_ladder_from_its_foot() -> None:
     symbol.parts[2].error = "ValueError: no"
     for _ in range(40):
         symbol.step()
-        one.heal()
+        one.recover()
     one.clear_quarantine()
     symbol.deeds.clear()
     for _ in range(40):
         symbol.step()
-        one.heal()
+        one.recover()
 
     assert symbol.deeds == [*["restart services"] * 3, "restart symbol and worker", "quarantine: step_failed"]
 
@@ -197,13 +197,13 @@ def test_restart_that_helps_is_told_and_the_state_goes_through_recovering() -> N
     symbol = MemorySymbol()
     one = orchestrator(symbol)
     symbol.step()
-    one.heal()
+    one.recover()
     symbol.parts[0].error = "ValueError: no"
     symbol.step()
-    one.heal()
+    one.recover()
     symbol.parts[0].error = ""
     symbol.step()
-    one.heal()
+    one.recover()
 
     assert told(symbol) == ["STARTED", "ERROR", "RECOVERING", "SERVICE_STOPPED", "STARTED"]
     assert symbol.deeds == ["restart services", "retract_incident"]
@@ -216,7 +216,7 @@ def test_without_auto_restart_what_is_sick_is_only_told() -> None:
     symbol.parts[0].error = "ValueError: no"
     for _ in range(10):
         symbol.step()
-        one.heal()
+        one.recover()
 
     assert symbol.deeds == []
     assert one.state == SymbolState.ERROR.value
@@ -229,7 +229,7 @@ def test_check_that_another_has_overtaken_does_nothing() -> None:
     symbol.step()
     symbol.overtaken = True
 
-    assert orchestrator(symbol).heal() is None
+    assert orchestrator(symbol).recover() is None
     assert symbol.deeds == []
     assert symbol.events == []
 
@@ -238,13 +238,13 @@ def test_silence_while_nobody_watched_is_no_sickness() -> None:
     symbol = MemorySymbol()
     one = orchestrator(symbol)
     symbol.step()
-    one.heal()
+    one.recover()
     symbol.at_ms += 8 * 3_600_000
-    one.heal()
+    one.recover()
     first = list(symbol.deeds)
     for _ in range(200):
         symbol.at_ms += 60_000
-        one.heal()
+        one.recover()
 
     assert first == [], "the system was away for the night"
     assert symbol.deeds[0] == "restart symbol and worker", "now it is up, and still nothing moves"
@@ -257,10 +257,10 @@ def test_symbol_asked_to_run_after_a_long_stop_is_given_time() -> None:
     one.stop()
     for _ in range(300):
         symbol.at_ms += 60_000
-        one.heal()
+        one.recover()
     one.start()
     symbol.at_ms += 60_000
-    one.heal()
+    one.recover()
 
     assert symbol.deeds == ["start"]
 
@@ -285,14 +285,14 @@ def test_pause_of_a_sick_symbol_is_kept_and_does_not_hide_the_sickness() -> None
     one = orchestrator(symbol)
     symbol.parts[0].error = "ValueError: no"
     symbol.step()
-    one.heal()
+    one.recover()
     one.pause()
 
     assert one.desired is DesiredState.PAUSED
     assert one.state.value in ("error", "recovering")
     symbol.parts[0].error = ""
     symbol.step()
-    one.heal()
+    one.recover()
     assert one.state == SymbolState.PAUSED.value
 
 
@@ -300,7 +300,7 @@ def test_health_of_a_symbol_has_the_keys_of_the_document() -> None:
     symbol = MemorySymbol()
     symbol.step()
     one = orchestrator(symbol)
-    one.heal()
+    one.recover()
     symbol.step(0.5)
     health = one.check_health()
 
@@ -340,7 +340,7 @@ def test_health_of_all_symbols_has_the_keys_of_the_document() -> None:
     all_of_them, symbols = many("XAUUSD", "BTCUSD")
     for symbol in symbols.values():
         symbol.step()
-    all_of_them.heal()
+    all_of_them.recover()
     symbols["BTCUSD"].parts[3].error = "ValueError: no"
     symbols["BTCUSD"].step()
     health = all_of_them.check_health()
@@ -405,7 +405,7 @@ def test_restarts_of_all_symbols_share_one_budget() -> None:
     for symbol in symbols.values():
         symbol.parts[1].error = "ValueError: no"
         symbol.step()
-    taken = all_of_them.heal()
+    taken = all_of_them.recover()
 
     assert sum("restart services" in symbol.deeds for symbol in symbols.values()) == 60
     assert sum("tell: step_failed" in symbol.deeds for symbol in symbols.values()) == 20

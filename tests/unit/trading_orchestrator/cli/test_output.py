@@ -7,7 +7,7 @@ import pytest
 from adapters.wiring.symbol_status import SymbolStatus
 from trading_orchestrator.cli.inspect.books import FILLS, ORDERS, POSITIONS
 from trading_orchestrator.cli.inspect.decisions import COLUMNS as DECISIONS
-from trading_orchestrator.cli.inspect.status import Standing, view
+from trading_orchestrator.cli.inspect.status import StatusView, view
 from trading_orchestrator.cli.output import Column, Output, table
 
 ORDER = {
@@ -89,7 +89,9 @@ def test_table_in_a_wide_terminal_shows_more() -> None:
 
 @pytest.mark.parametrize("width", [80, 160])
 def test_status_shows_account_symbol_and_what_was_last_said(width: int) -> None:
-    text = drawn(view(Standing("paper", 100_012.5, "127.0.0.1:6390", [GOLD]), width=width, trouble="no answer"), width)
+    text = drawn(
+        view(StatusView("paper", 100_012.5, "127.0.0.1:6390", [GOLD]), width=width, trouble="no answer"), width
+    )
 
     assert max(map(len, text.splitlines())) <= width
     for part in ("100,012.50", "+8.94", "stale", "-1.5 @ 2,649.00", "08:00", "07:59  sell 1.5", "not up to date"):
