@@ -96,11 +96,11 @@ def measure(terms: Terms, *, only: str, console: Console) -> tuple[list[Row], di
         server = RedisServer(Path(folder)).start()
         try:
             rig = Rig(Path(folder), server, rate=terms.rate)
-            wanted = [case for case in cases(rig) if only in case.title]
-            left_out = {case.title: why for case in wanted if (why := case.missing())}
-            to_play = [case for case in wanted if case.title not in left_out]
+            wanted = [context for context in cases(rig) if only in context.title]
+            left_out = {context.title: why for context in wanted if (why := context.missing())}
+            to_play = [context for context in wanted if context.title not in left_out]
             if not to_play:
-                titles = ", ".join(case.title for case in cases(rig))
+                titles = ", ".join(context.title for context in cases(rig))
                 raise NothingToPlay(f"--only {only!r}: no case that can be tried has that in its title: {titles}")
             console.print("starting; then each case lasts two phases")
             with rig.running():
@@ -113,7 +113,7 @@ def measure(terms: Terms, *, only: str, console: Console) -> tuple[list[Row], di
 
 def _play(rig: Rig, to_play: Sequence[Case], terms: Terms, console: Console) -> list[Span]:
     """Play quiet phases and cases by turns: what is after one case is before the next."""
-    spans = [Span(case) for case in to_play]
+    spans = [Span(context) for context in to_play]
     columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console) as progress:
         phases = 2 * len(spans) * terms.rounds + 1
@@ -136,13 +136,13 @@ def _play(rig: Rig, to_play: Sequence[Case], terms: Terms, console: Console) -> 
     return spans
 
 
-def _harmed(rig: Rig, case: Case, seconds: float, tick: Callable[[float], None]) -> Phase:
-    case.begin()
-    during = rig.let_pass(seconds, step=case.step, tick=tick)
+def _harmed(rig: Rig, context: Case, seconds: float, tick: Callable[[float], None]) -> Phase:
+    context.begin()
+    during = rig.let_pass(seconds, step=context.step, tick=tick)
     for _ in range(PATIENCE - 1):
-        if not case.is_over():
-            during = during.then(rig.let_pass(seconds, step=case.step))
-    case.end()
+        if not context.is_over():
+            during = during.then(rig.let_pass(seconds, step=context.step))
+    context.end()
     return during
 
 

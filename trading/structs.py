@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, structs
 from pydantic import BaseModel, ConfigDict
 
-__all__ = ["AllButLast", "Frozen", "replace"]
+__all__ = ["EqualIgnoringLastField", "Frozen", "replace"]
 
 
 class Frozen(BaseModel):
@@ -19,7 +19,7 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class AllButLast(Struct, frozen=True, eq=False):
+class EqualIgnoringLastField(Struct, frozen=True, eq=False):
     """A value whose last field says how it came about: two that differ in it alone are equal."""
 
     def __eq__(self, other: object) -> bool:

@@ -12,7 +12,7 @@ from trading.orders.intents import Mark
 from trading.orders.matching import Book, Resting
 from trading.orders.orders import ENDED_OTHERWISE, Leg, OrderRequest, OrderState, decided_id, protective_order_id
 from trading.portfolio.positions import Position
-from trading.risk.verdict import Planned, Verdict
+from trading.risk.verdict import PlannedOrder, RiskDecision
 from trading.structs import replace
 
 _AT_VENUE = "recorded"
@@ -86,9 +86,9 @@ def _plan(
         if row["open_ms"] >= begins.get(row["symbol"], row["open_ms"] + 1):
             continue
         rows = orders.get(row["id"], [])
-        planned = tuple(Planned(request_of_intent(one), one["risk"]) for one in rows)
+        planned = tuple(PlannedOrder(request_of_intent(one), one["risk"]) for one in rows)
         exit_rule = row["exit_rule"] or ""
-        verdict = Verdict(row["rule"], row["reason"], planned, breached=row["breached"], exit_rule=exit_rule)
+        verdict = RiskDecision(row["rule"], row["reason"], planned, breached=row["breached"], exit_rule=exit_rule)
         ledger.decide(
             row["symbol"],
             row["strategy"],

@@ -19,8 +19,8 @@ from trading.backtest.comparison import Run
 from trading.events.journal import Entry, candles_of
 from trading.events.messages import NewCandle
 from trading.lifecycle import DesiredState
-from trading.ports.ledger import Decided
-from trading.risk.verdict import LedgerView, Verdict
+from trading.ports.ledger import DecisionResult
+from trading.risk.verdict import AccountSnapshot, RiskDecision
 from trading.services.chain import End
 from trading.services.pipeline import SymbolPipeline
 from trading.structs import replace
@@ -47,24 +47,24 @@ class RecordedLedger(MemoryLedger):
         symbol: str,
         strategy: str,
         open_ms: int,
-        judge: Callable[[LedgerView], Verdict],
+        evaluate: Callable[[AccountSnapshot], RiskDecision],
         *,
         correlation_id: str,
         dry_run: bool = False,
-    ) -> Decided:
+    ) -> DecisionResult:
         known = _account_state(self._rulings.get((symbol, strategy, open_ms)))
         return super().decide(
             symbol,
             strategy,
             open_ms,
-            lambda view: judge(replace(view, **known)),
+            lambda view: evaluate(replace(view, **known)),
             correlation_id=correlation_id,
             dry_run=dry_run,
         )
 
 
 def _account_state(ruling: Row | None) -> dict[str, Any]:
-    """Return what a live decision saw that no candle shows, as fields of `LedgerView`."""
+    """Return what a live decision saw that no candle shows, as fields of `AccountSnapshot`."""
     if ruling is None:
         return {}
     known = {name: ruling[name] for name in ("halted", "quarantined") if ruling[name] is not None}

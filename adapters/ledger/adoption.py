@@ -18,7 +18,7 @@ from trading.errors import Rejected
 from trading.execution.adoption import EXPLAINED, Adjustment, Adoption, AdoptionWish, Holdings
 from trading.incidents.incident import Incident, IncidentKind
 from trading.orders.orders import Fill, OrderRequest, adoption_id
-from trading.risk.verdict import Planned, Verdict
+from trading.risk.verdict import PlannedOrder, RiskDecision
 
 _NEWEST_ADJUSTMENT = sa.select(sa.func.max(fills.c.adjustment)).where(mine(fills))
 _OPEN = sa.select(incidents).where(mine(incidents, "symbol"), IS_OPEN).order_by(incidents.c.id)
@@ -59,7 +59,7 @@ class LedgerAdoption(LedgerResolution):
             self._check_as_seen(connection, holdings)
             decision_ms = self._next_decision_ms(connection, key, holdings.last_open_ms)
             planned = [self._planned(one, decision_ms, holdings, strategy) for one in adoption.adjustments]
-            verdict = Verdict("adopted", f"{wish.words} (incident {identity})", tuple(planned))
+            verdict = RiskDecision("adopted", f"{wish.words} (incident {identity})", tuple(planned))
             decision = decision_row(verdict, decision_ms, f"adoption:{identity}", Origin.ADOPTION)
             orders = [row | _NEVER_SENT | {"note": wish.words} for row in intent_rows(planned)]
             self._plan(connection, key, decision, orders)
@@ -73,7 +73,7 @@ class LedgerAdoption(LedgerResolution):
         if {position.strategy: position.units for position in now} != holdings.our_units_by_strategy:
             raise Rejected("changed", f"a fill of {holdings.symbol} was written down meanwhile: look again, then ask")
 
-    def _planned(self, one: Adjustment, decision_ms: int, holdings: Holdings, strategy: str) -> Planned:
+    def _planned(self, one: Adjustment, decision_ms: int, holdings: Holdings, strategy: str) -> PlannedOrder:
         identity = adoption_id(self._account, holdings.symbol, strategy, decision_ms, one.leg)
         request = OrderRequest(
             identity,
@@ -87,7 +87,7 @@ class LedgerAdoption(LedgerResolution):
             one.stop_loss,
             one.take_profit,
         )
-        return Planned(request)
+        return PlannedOrder(request)
 
     def _book_adoption(self, connection: Connection, requests: Sequence[OrderRequest], holdings: Holdings) -> None:
         """Fill the orders of an adoption, behind all fills that are written down."""

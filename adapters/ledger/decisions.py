@@ -12,8 +12,8 @@ from adapters.ledger.queries.reads import mine
 from adapters.ledger.tables import Origin, decisions, intents
 from trading.execution.fill_booking import born
 from trading.orders.orders import Leg
-from trading.ports.ledger import Decided
-from trading.risk.verdict import Check, LedgerView, Planned, Verdict
+from trading.ports.ledger import DecisionResult
+from trading.risk.verdict import AccountSnapshot, Check, PlannedOrder, RiskDecision
 
 _NEW_DECISION = sa.insert(decisions).returning(decisions.c.id)
 _NEW_INTENT = sa.insert(intents)
@@ -39,16 +39,16 @@ class LedgerPlanning(LedgerOrders):
             connection.execute(_NEW_INTENT, [row | common for row in planned])
 
 
-def decided(verdict: Verdict, planned: Sequence[Planned]) -> Decided:
-    return Decided(verdict, tuple(born(order.request, place) for place, order in enumerate(planned)))
+def decided(verdict: RiskDecision, planned: Sequence[PlannedOrder]) -> DecisionResult:
+    return DecisionResult(verdict, tuple(born(order.request, place) for place, order in enumerate(planned)))
 
 
 def decision_row(
-    verdict: Verdict,
+    verdict: RiskDecision,
     open_ms: int,
     correlation_id: str,
     origin: Origin,
-    view: LedgerView | None = None,
+    view: AccountSnapshot | None = None,
     *,
     dry_run: bool = False,
 ) -> dict[str, Any]:
@@ -74,9 +74,9 @@ def decision_row(
     }
 
 
-def verdict_of(row: Any) -> Verdict:
+def verdict_of(row: Any) -> RiskDecision:
     """Return the verdict of a row, without its orders and checks."""
-    return Verdict(row.rule, row.reason, breached=row.breached, exit_rule=row.exit_rule or "")
+    return RiskDecision(row.rule, row.reason, breached=row.breached, exit_rule=row.exit_rule or "")
 
 
 def check_rows(checks: Sequence[Check]) -> list[dict[str, Any]]:
@@ -84,11 +84,11 @@ def check_rows(checks: Sequence[Check]) -> list[dict[str, Any]]:
     return [{"rule": one.rule, "is_met": one.is_met, "reason": one.reason} for one in checks]
 
 
-def intent_rows(planned: Sequence[Planned]) -> list[dict[str, Any]]:
+def intent_rows(planned: Sequence[PlannedOrder]) -> list[dict[str, Any]]:
     return [_intent_row(order, place) for place, order in enumerate(planned)]
 
 
-def _intent_row(planned: Planned, place: int) -> dict[str, Any]:
+def _intent_row(planned: PlannedOrder, place: int) -> dict[str, Any]:
     request, intent = planned.request, born(planned.request, place)
     is_entry = request.leg is Leg.ENTRY
     return {

@@ -16,7 +16,7 @@ from trading.incidents.incident import IncidentKind
 from trading.lifecycle import PositionPolicy
 from trading.orders.intents import Mark
 from trading.orders.orders import OrderState
-from trading.portfolio.drawdown import HighWater
+from trading.portfolio.drawdown import HighWaterMark
 
 _FOUND = sa.select(incidents).where(mine(incidents, "id"), IS_OPEN)
 _QUARANTINES = sa.select(incidents).where(
@@ -70,7 +70,7 @@ class LedgerResolution(LedgerPlanning):
             self._mark(connection, Mark(row["key"], OrderState.EXPIRED, reason=f"given up: {resolution}"))
         if row["kind"] == IncidentKind.MAX_DRAWDOWN:
             realised = connection.execute(REALISED, {"account": self._account}).scalar_one()
-            self._put_high_water(connection, HighWater(self._starting_balance + realised))
+            self._put_high_water(connection, HighWaterMark(self._starting_balance + realised))
         at_ms = wall_ms()
         connection.execute(_RESOLVE, {"identity": row["id"], "at_ms": at_ms, "said": resolution})
         return {**row, "resolved_at_ms": at_ms, "resolution": resolution}

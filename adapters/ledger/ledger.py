@@ -19,8 +19,8 @@ from adapters.ledger.tables import Origin, account_days, decisions, fences, inte
 from trading.lifecycle import DesiredState
 from trading.orders.orders import Leg, OrderState
 from trading.portfolio.positions import Position
-from trading.ports.ledger import Decided
-from trading.risk.verdict import LedgerView, Verdict
+from trading.ports.ledger import DecisionResult
+from trading.risk.verdict import AccountSnapshot, RiskDecision
 
 _PLACES = sa.union(
     sa.select(positions.c.symbol, positions.c.strategy).where(mine(positions), positions.c.units != 0),
@@ -79,20 +79,20 @@ class SqlLedger(LedgerStops):
         symbol: str,
         strategy: str,
         open_ms: int,
-        judge: Callable[[LedgerView], Verdict],
+        evaluate: Callable[[AccountSnapshot], RiskDecision],
         *,
         correlation_id: str,
         dry_run: bool = False,
-    ) -> Decided:
-        """Decide on one candle's signal, once; see `trading.ports.ledger.Ledger`. What `judge` raises undoes all of
+    ) -> DecisionResult:
+        """Decide on one candle's signal, once; see `trading.ports.ledger.Ledger`. What `evaluate` raises undoes all of
         it."""
         key = {"account": self._account, "symbol": symbol, "strategy": strategy}
         with self._writing() as connection:
             row = connection.execute(_VIEW, {**key, "day": day_of(open_ms)}).one()
             if row.fence is not None and row.fence >= open_ms:
-                return Decided(None, earlier=self._earlier(connection, {**key, "open_ms": open_ms}))
+                return DecisionResult(None, earlier=self._earlier(connection, {**key, "open_ms": open_ms}))
             view = self._view(connection, row, self._position(connection, symbol, strategy))
-            verdict = judge(view)
+            verdict = evaluate(view)
             planned = () if dry_run else verdict.planned
             decision = decision_row(verdict, open_ms, correlation_id, Origin.SIGNAL, view, dry_run=dry_run)
             self._plan(connection, key, decision, intent_rows(planned))
@@ -106,17 +106,17 @@ class SqlLedger(LedgerStops):
         symbol: str,
         strategy: str,
         after_ms: int,
-        judge: Callable[[LedgerView, int], Verdict],
+        evaluate: Callable[[AccountSnapshot, int], RiskDecision],
         *,
         correlation_id: str,
-    ) -> Decided:
+    ) -> DecisionResult:
         """Decide to close what a strategy holds, without a signal; see `trading.ports.ledger.Ledger`."""
         key = {"account": self._account, "symbol": symbol, "strategy": strategy}
         with self._writing() as connection:
             decision_ms = self._next_decision_ms(connection, key, after_ms)
             row = connection.execute(_VIEW, {**key, "day": day_of(decision_ms)}).one()
             view = self._view(connection, row, self._position(connection, symbol, strategy))
-            verdict = judge(view, decision_ms)
+            verdict = evaluate(view, decision_ms)
             if verdict.is_accepted:
                 decision = decision_row(verdict, decision_ms, correlation_id, Origin.FLATTEN, view)
                 self._plan(connection, key, decision, intent_rows(verdict.planned))
@@ -129,9 +129,9 @@ class SqlLedger(LedgerStops):
             row = {**key, "desired": state.value, "reason": reason, "changed_at_ms": wall_ms(), "held_by": ""}
             connection.execute(self._put_symbol, row)
 
-    def _view(self, connection: Connection, row: Any, position: Position) -> LedgerView:
+    def _view(self, connection: Connection, row: Any, position: Position) -> AccountSnapshot:
         high = high_water_of(row, self._starting_balance)
-        return LedgerView(
+        return AccountSnapshot(
             desired=desired_of(row),
             position=position,
             has_unsettled=bool(row.has_unsettled),
@@ -150,6 +150,6 @@ class SqlLedger(LedgerStops):
             trades_since=partial(trades_since, connection, self._account),
         )
 
-    def _earlier(self, connection: Connection, key: dict[str, Any]) -> Verdict | None:
+    def _earlier(self, connection: Connection, key: dict[str, Any]) -> RiskDecision | None:
         row = connection.execute(_EARLIER, key).one_or_none()
         return None if row is None else verdict_of(row)

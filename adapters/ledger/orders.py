@@ -23,7 +23,7 @@ from trading.errors import Broken
 from trading.execution.fill_booking import BookedOrder, Booking
 from trading.orders.intents import Mark
 from trading.orders.orders import Fill, Leg, OrderState, Side, decided_id
-from trading.portfolio.drawdown import HighWater
+from trading.portfolio.drawdown import HighWaterMark
 from trading.portfolio.positions import Position
 from trading.trading_state import permissions
 
@@ -229,10 +229,10 @@ class LedgerOrders(LedgerIncidents):
         balance = self._starting_balance + row.realised
         high = high_water_of(row, self._starting_balance)
         if row.peak_realised is None:
-            high = HighWater(max(self._starting_balance, balance - sum(moves)))
+            high = HighWaterMark(max(self._starting_balance, balance - sum(moves)))
         self._put_high_water(connection, high.through(balance, moves))
 
-    def _put_high_water(self, connection: Connection, high: HighWater) -> None:
+    def _put_high_water(self, connection: Connection, high: HighWaterMark) -> None:
         peak_realised = high.peak - self._starting_balance
         row = {"account": self._account, "peak_realised": peak_realised, "drawdown": high.drawdown}
         connection.execute(self._put_account, row)

@@ -18,7 +18,7 @@ from adapters.ledger.tables import Origin, decisions, fences, intents, positions
 from trading.orders.orders import Leg, Side
 from trading.portfolio.positions import Position, StopMove
 from trading.risk.stop_rules import EntryStop, why_not_moved
-from trading.risk.verdict import Verdict
+from trading.risk.verdict import RiskDecision
 from trading.structs import replace
 
 _OPENED = sa.and_(intents.c.leg == Leg.ENTRY.value, intents.c.risk_reserved.is_not(None), intents.c.filled_units > 0)
@@ -169,10 +169,10 @@ class LedgerStops(LedgerHolds):
 
     def written(
         self, symbol: str, strategies: Collection[str], since_ms: int
-    ) -> Mapping[tuple[str, int], StopMove | Verdict]:
+    ) -> Mapping[tuple[str, int], StopMove | RiskDecision]:
         """Return what is written down of candles from a time on; see `trading.ports.ledger.Ledger`."""
         wanted = {"account": self._account, "symbol": symbol, "strategies": sorted(strategies), "since_ms": since_ms}
-        found: dict[tuple[str, int], StopMove | Verdict] = {}
+        found: dict[tuple[str, int], StopMove | RiskDecision] = {}
         with self._reading.connect() as connection:
             for row in connection.execute(_DECIDED_SINCE, wanted):
                 found[row.strategy, row.open_ms] = verdict_of(row)

@@ -34,14 +34,14 @@ from trading.ports.candle_source import CandleSource
 from trading.ports.ledger import Ledger
 from trading.ports.symbol_store import SymbolStore
 from trading.ports.venue import Venue
-from trading.risk.rules import judge
+from trading.risk.rules import evaluate_signal
 from trading.risk.signal_filters import EntryRules
 from trading.services.batch_commit import BatchCommitter
 from trading.services.data_fetching import BATCH_LIMIT, DataFetchingService, FetchTerms
 from trading.services.indicator_calculation import IndicatorCalculationService, IndicatorTerms
 from trading.services.pipeline import SymbolPipeline
 from trading.services.strategy_evaluation import StrategyEvaluationService, StrategyTerms
-from trading.services.trade_execution import MOST_WATCHED, Judge, TradeExecutionService
+from trading.services.trade_execution import MOST_WATCHED, SignalEvaluator, TradeExecutionService
 from trading.strategies import PositionRule, Strategy, load_strategy
 from trading.strategies.indicator_sharing import SharedIndicators
 
@@ -159,13 +159,13 @@ def exit_rules_of(config: SymbolConfig, strategies: Mapping[str, Strategy]) -> d
     return {name: one for name, one in rules.items() if one}
 
 
-def judge_of(symbol: str, system: SystemConfig) -> Judge:
+def signal_evaluator(symbol: str, system: SystemConfig) -> SignalEvaluator:
     """Return the rules of a symbol, each signal judged by the risk settings of its own strategy."""
     config = system.symbols[symbol]
     lengths_ms = {name: timeframe_ms(one.timeframe) for name, one in system.symbols.items()}
     judges = {
         name: partial(
-            judge,
+            evaluate_signal,
             symbol=symbol,
             timeframe=config.timeframe,
             account=system.account,
@@ -282,7 +282,7 @@ def build_pipeline(
         ledger,
         store,
         committer,
-        judge_of(symbol, system),
+        signal_evaluator(symbol, system),
         bus,
         quoted_spread=(lambda: config.venue.spread) if _needs_spread(config) else None,
         is_alone=len(strategies) == 1,

@@ -16,9 +16,9 @@ from tests.racing.observer import sums_of_rows
 from trading.errors import Transient
 from trading.orders.intents import Mark
 from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, Side, protective_order_id
-from trading.ports.ledger import Decided
-from trading.risk.rules import RiskLimits, judge
-from trading.risk.verdict import LedgerView, Verdict
+from trading.ports.ledger import DecisionResult
+from trading.risk.rules import RiskLimits, evaluate_signal
+from trading.risk.verdict import AccountSnapshot, RiskDecision
 from trading.strategies.signal import Signal, SignalSide
 
 MINUTE_MS = 60_000
@@ -173,15 +173,17 @@ class Racer:
 
     def _decide(self, lane: Lane, side: SignalSide) -> None:
         signal = self._signal(lane, side)
-        verdict: list[Verdict] = []
+        verdict: list[RiskDecision] = []
 
-        def by_the_rules(view: LedgerView) -> Verdict:
+        def by_the_rules(view: AccountSnapshot) -> RiskDecision:
             verdict.append(
-                judge(view, signal, symbol=lane.symbol, timeframe="1m", account=self._contest.account, limits=LIMITS)
+                evaluate_signal(
+                    view, signal, symbol=lane.symbol, timeframe="1m", account=self._contest.account, limits=LIMITS
+                )
             )
             return verdict[-1]
 
-        decided: Decided = self._persist(
+        decided: DecisionResult = self._persist(
             lambda: self._ledger.decide(lane.symbol, STRATEGY, signal.open_ms, by_the_rules, correlation_id="race")
         )
         assert decided.verdict is not None, f"{lane.symbol} was decided before at {signal.open_ms}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from trading.incidents.descriptions import words_of
 from trading.orders.intents import Intent
-from trading.risk.verdict import LedgerView, Verdict
+from trading.risk.verdict import AccountSnapshot, RiskDecision
 from trading.strategies.signal import Signal, SignalSide
 from trading.structs import replace
 
@@ -23,7 +23,7 @@ class Flattened:
     """
 
     refused: str = ""
-    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    verdicts: Mapping[str, RiskDecision] = field(default_factory=dict)
     units: float = 0.0
     unsettled: Sequence[Intent] = ()
 
@@ -62,7 +62,9 @@ class Wish:
     price: float
     now_ms: int
 
-    def judged(self, judge: Callable[[LedgerView, Signal], Verdict], view: LedgerView, decision_ms: int) -> Verdict:
+    def evaluated(
+        self, evaluate: Callable[[AccountSnapshot, Signal], RiskDecision], view: AccountSnapshot, decision_ms: int
+    ) -> RiskDecision:
         """Have the rules judge it as a strategy's own wish to close.
 
         Args:
@@ -75,6 +77,6 @@ class Wish:
             price=self.price,
             reason=f"flatten: {self.reason}",
         )
-        verdict = judge(view, signal)
+        verdict = evaluate(view, signal)
         planned = tuple(replace(one, request=replace(one.request, decided_ms=self.now_ms)) for one in verdict.planned)
         return replace(verdict, planned=planned)

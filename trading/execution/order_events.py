@@ -8,11 +8,11 @@ from trading.incidents.descriptions import words_of_move
 from trading.incidents.incident import Incident
 from trading.orders.orders import Fill, Leg, OrderRequest, VenueOrder, protective_order_id
 from trading.portfolio.positions import Position, StopMove
-from trading.risk.verdict import Verdict
+from trading.risk.verdict import RiskDecision
 from trading.strategies.signal import Signal
 
 
-def of_verdict(signal: Signal, verdict: Verdict, symbol: str, correlation_id: str) -> Iterator[Event]:
+def of_verdict(signal: Signal, verdict: RiskDecision, symbol: str, correlation_id: str) -> Iterator[Event]:
     """Say what the ledger's rules refused; an accepted signal speaks through its orders, a refused entry has spoken."""
     details = {"rule": verdict.rule, "side": signal.side.value, "price": signal.price, "strategy": signal.strategy}
     if verdict.breached:

@@ -9,7 +9,7 @@ from trading.market.candles import CLOSE, Candles
 from trading.orders.orders import Side
 from trading.portfolio.positions import Position, StopMove
 from trading.ports.ledger import Ledger
-from trading.risk.verdict import Verdict
+from trading.risk.verdict import RiskDecision
 from trading.strategies import PositionView, StrategyFault
 from trading.strategies.errors import at_candle
 from trading.strategies.indicator_sharing import SharedIndicators
@@ -17,7 +17,7 @@ from trading.strategies.signal import Refusal, Signal, SignalSide
 from trading.trading_state import Processing, permissions
 
 Answer = RuleExit | RuleStop | Refusal
-Written = StopMove | Verdict
+Written = StopMove | RiskDecision
 """What was decided of a candle already, as the ledger has it."""
 
 
@@ -124,7 +124,7 @@ class ExitWatch:
             return None
         row = self._row(strategy, candle) if rules.hook is not None else None
         try:
-            return rules.judged(float(candle.values[-1, CLOSE]), row, _view(held))
+            return rules.evaluated(float(candle.values[-1, CLOSE]), row, _view(held))
         except StrategyFault as fault:
             raise fault.of(self._symbol, strategy, at_candle(open_ms)) from fault.__cause__
 

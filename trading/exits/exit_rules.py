@@ -199,7 +199,7 @@ class ExitRules:
         """Whether there is anything to ask."""
         return self.hook is not None or self.terms != ExitTerms()
 
-    def judged(
+    def evaluated(
         self, close: float, row: Mapping[str, float] | None, position: PositionView
     ) -> RuleExit | RuleStop | Refusal | None:
         """Ask, and return what is to be done: an exit, a stop as it is to rest, or why the hook's is none.

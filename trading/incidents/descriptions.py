@@ -8,7 +8,7 @@ from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import PositionPolicy
 from trading.orders.intents import Intent
 from trading.orders.orders import Fill, OpenOrder, OrderRequest, OrderState
-from trading.portfolio.drawdown import HighWater
+from trading.portfolio.drawdown import HighWaterMark
 from trading.portfolio.positions import Position, StopMove
 from trading.strategies.signal import Signal
 
@@ -93,7 +93,7 @@ def close_refused(symbol: str, position: Position, signal: Signal) -> Incident:
     return Incident(IncidentKind.CLOSE_REFUSED, symbol, signal.strategy, reason, details)
 
 
-def max_drawdown(symbol: str, high: HighWater, balance: float, limit: float) -> Incident:
+def max_drawdown(symbol: str, high: HighWaterMark, balance: float, limit: float) -> Incident:
     """Put into words that an account has lost too much; its symbol is the one whose entry found it."""
     reason = (
         f"the account fell {high.drawdown:.2%} below its peak of {high.peak:.2f}, the limit is {limit:.2%}, the "

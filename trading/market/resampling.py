@@ -14,7 +14,7 @@ Times = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 
-class Lack(StrEnum):
+class IncompleteReason(StrEnum):
     """Why a longer candle is not whole."""
 
     START = "start"
@@ -39,7 +39,7 @@ class Resampled:
     left_out: Times
     unused: int
     partial: Times
-    lacking: Mapping[Lack, Times]
+    lacking: Mapping[IncompleteReason, Times]
     at_edges: Times
 
 
@@ -71,7 +71,7 @@ def resample(
     whole = _merged(candles, opens, first)
     lacks, is_at_edge = _lacks(candles.open_ms, opens, length_ms, whole_ms, are_open)
     lacking = np.any(list(lacks.values()), axis=0)
-    reasons = {lack: opens[flags] for lack, flags in lacks.items()}
+    reasons = {reason: opens[flags] for reason, flags in lacks.items()}
     at_edges = opens[is_at_edge & ~lacking]
     if keep_partial:
         return Resampled(whole, opens[:0], 0, opens[lacking], reasons, at_edges)
@@ -81,24 +81,24 @@ def resample(
 
 def _lacks(
     open_ms: Times, opens: Times, length_ms: int, whole_ms: int, are_open: Hours | None
-) -> tuple[Mapping[Lack, Flags], Flags]:
+) -> tuple[Mapping[IncompleteReason, Flags], Flags]:
     """Return which longer candles lack shorter ones, each with one reason, and which lack some next to a break."""
-    lacks = {lack: np.zeros(len(opens), np.bool_) for lack in Lack}
+    lacks = {reason: np.zeros(len(opens), np.bool_) for reason in IncompleteReason}
     is_at_edge = np.zeros(len(opens), np.bool_)
     if not len(opens):
         return lacks, is_at_edge
     for gap in find_gaps(open_ms, length_ms=length_ms, are_open=are_open):
         if gap.kind in (GapKind.GAP, GapKind.EDGE):
             missing = missing_times(gap, length_ms=length_ms, are_open=are_open)
-            flags = lacks[Lack.HOLE] if gap.kind is GapKind.GAP else is_at_edge
+            flags = lacks[IncompleteReason.HOLE] if gap.kind is GapKind.GAP else is_at_edge
             flags |= np.isin(opens, missing // whole_ms * whole_ms)
     first, last = int(open_ms[0]), int(open_ms[-1])
     before = np.arange(first - length_ms, int(opens[0]) - 1, -length_ms, dtype=np.int64)
     after = np.arange(last + length_ms, int(opens[-1]) + whole_ms, length_ms, dtype=np.int64)
-    lacks[Lack.START][0] = _has_open(before, are_open)
-    lacks[Lack.END][-1] = _has_open(after, are_open)
-    lacks[Lack.HOLE] &= ~lacks[Lack.START]
-    lacks[Lack.END] &= ~(lacks[Lack.START] | lacks[Lack.HOLE])
+    lacks[IncompleteReason.START][0] = _has_open(before, are_open)
+    lacks[IncompleteReason.END][-1] = _has_open(after, are_open)
+    lacks[IncompleteReason.HOLE] &= ~lacks[IncompleteReason.START]
+    lacks[IncompleteReason.END] &= ~(lacks[IncompleteReason.START] | lacks[IncompleteReason.HOLE])
     return lacks, is_at_edge
 
 

@@ -3,10 +3,10 @@
 from msgspec import Struct
 
 from trading.orders.orders import OrderRequest, OrderState
-from trading.structs import AllButLast
+from trading.structs import EqualIgnoringLastField
 
 
-class Intent(AllButLast, frozen=True, eq=False):
+class Intent(EqualIgnoringLastField, frozen=True, eq=False):
     """An order that was decided on, and how it stands.
 
     Attributes:

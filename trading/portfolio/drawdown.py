@@ -6,7 +6,7 @@ from itertools import accumulate
 from msgspec import Struct
 
 
-class HighWater(Struct, frozen=True):
+class HighWaterMark(Struct, frozen=True):
     """How high the balance stood, and how deep it fell below that.
 
     Attributes:
@@ -17,13 +17,13 @@ class HighWater(Struct, frozen=True):
     peak: float
     drawdown: float = 0.0
 
-    def after(self, balance: float) -> "HighWater":
+    def after(self, balance: float) -> "HighWaterMark":
         """Return how it stands once the balance is another one."""
         peak = max(self.peak, balance)
         drawdown = max(self.drawdown, fall(peak, balance))
-        return self if (peak, drawdown) == (self.peak, self.drawdown) else HighWater(peak, drawdown)
+        return self if (peak, drawdown) == (self.peak, self.drawdown) else HighWaterMark(peak, drawdown)
 
-    def through(self, balance: float, moves: Sequence[float]) -> "HighWater":
+    def through(self, balance: float, moves: Sequence[float]) -> "HighWaterMark":
         """Return how it stands after `moves`, of which the last one led to `balance`."""
         high = self
         for one in accumulate(moves, initial=balance - sum(moves)):

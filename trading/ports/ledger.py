@@ -10,10 +10,10 @@ from trading.lifecycle import DesiredState, PositionPolicy
 from trading.orders.intents import Intent, Mark
 from trading.orders.orders import Fill, OrderState
 from trading.portfolio.positions import Position, StopMove
-from trading.risk.verdict import LedgerView, Verdict
+from trading.risk.verdict import AccountSnapshot, RiskDecision
 
 
-class Decided(Struct, frozen=True):
+class DecisionResult(Struct, frozen=True):
     """What the ledger answers to a decision.
 
     Attributes:
@@ -22,9 +22,9 @@ class Decided(Struct, frozen=True):
         earlier: What was decided before on this very candle, without its orders; None when a later one was.
     """
 
-    verdict: Verdict | None
+    verdict: RiskDecision | None
     intents: tuple[Intent, ...] = ()
-    earlier: Verdict | None = None
+    earlier: RiskDecision | None = None
 
 
 class Ledger(Protocol):
@@ -35,23 +35,23 @@ class Ledger(Protocol):
         symbol: str,
         strategy: str,
         open_ms: int,
-        judge: Callable[[LedgerView], Verdict],
+        evaluate: Callable[[AccountSnapshot], RiskDecision],
         *,
         correlation_id: str,
         dry_run: bool = False,
-    ) -> Decided:
+    ) -> DecisionResult:
         """Decide on one candle's signal, once.
 
         Under the account's lock: refuse when the fence of (symbol, strategy) is at or past `open_ms`; else read the
-        view, let `judge` decide, write the decision, its intents with what they reserve, and move the fence, or nothing
-        at all. The first intent is claimed with it (SUBMITTING), those that wait for it are PLANNED. With `dry_run` the
-        decision is written and no intent.
+        view, let `evaluate` decide, write the decision, its intents with what they reserve, and move the fence, or
+        nothing at all. The first intent is claimed with it (SUBMITTING), those that wait for it are PLANNED. With
+        `dry_run` the decision is written and no intent.
         """
         ...
 
     def written(
         self, symbol: str, strategies: Collection[str], since_ms: int
-    ) -> Mapping[tuple[str, int], StopMove | Verdict]:
+    ) -> Mapping[tuple[str, int], StopMove | RiskDecision]:
         """Return what is written down of candles that opened at `since_ms` or later, by strategy and open time.
 
         That is the move of a stop, else what was decided on a signal, without its orders.
@@ -63,14 +63,14 @@ class Ledger(Protocol):
         symbol: str,
         strategy: str,
         after_ms: int,
-        judge: Callable[[LedgerView, int], Verdict],
+        evaluate: Callable[[AccountSnapshot, int], RiskDecision],
         *,
         correlation_id: str,
-    ) -> Decided:
+    ) -> DecisionResult:
         """Decide to close what a strategy holds, without a signal: as `decide`, and the fence stays where it is.
 
         The decision is named by a time that no candle opens at, some milliseconds after `after_ms` and after the newest
-        decision; `judge` is given it. A refusal is not written down: it may be asked for again and again.
+        decision; `evaluate` is given it. A refusal is not written down: it may be asked for again and again.
 
         Args:
             after_ms: Open time of the last candle that is known, milliseconds since the epoch, UTC.

@@ -12,9 +12,9 @@ from trading.orders.orders import Side
 from trading.portfolio.drawdown import fall
 from trading.portfolio.positions import Position
 from trading.risk.limits import AccountLimits, RiskLimits
-from trading.risk.protections import Asked, Protection, when_known
-from trading.risk.sizing import Levels, levels_of, size
-from trading.risk.verdict import Check, LedgerView, Verdict
+from trading.risk.protections import EntryRequest, Protection, when_known
+from trading.risk.sizing import BracketPrices, levels_of, size
+from trading.risk.verdict import AccountSnapshot, Check, RiskDecision
 from trading.strategies.signal import Signal, SignalSide
 from trading.structs import replace
 from trading.tolerance import is_at_least, is_at_most, is_below
@@ -23,10 +23,10 @@ from trading.trading_state import describe
 T = TypeVar("T")
 
 
-class Case(Struct):
+class RiskContext(Struct):
     """One signal with what it is judged by, and the rules that it was asked so far; it lives for one judgement."""
 
-    view: LedgerView
+    view: AccountSnapshot
     signal: Signal
     symbol: str
     timeframe: str
@@ -44,10 +44,10 @@ class Case(Struct):
     def position(self) -> Position:
         return self.view.position
 
-    def ask(self, rule: str, reason: str, *, is_met: bool, breached: bool = False) -> Verdict | None:
+    def check(self, rule: str, reason: str, *, is_met: bool, breached: bool = False) -> RiskDecision | None:
         """Note that a rule was asked, and return its refusal."""
         self.checks.append(Check(rule, is_met, reason))
-        return None if is_met else Verdict(rule, reason, breached=breached)
+        return None if is_met else RiskDecision(rule, reason, breached=breached)
 
 
 class Entry(Struct):
@@ -58,34 +58,36 @@ class Entry(Struct):
         notional: Value at the price decided on, in quote currency.
     """
 
-    levels: Levels
+    levels: BracketPrices
     units: float
     risk: float
     notional: float
 
 
-def entry_of(case: Case) -> Entry | Verdict:
+def entry_of(context: RiskContext) -> Entry | RiskDecision:
     """Return the entry that a signal makes, or the refusal of the first rule that is against it."""
-    levels = levels_of(case.signal, case.limits.tick_size)
-    if refused := _first(_OF_LEVELS, case, levels):
+    prices = levels_of(context.signal, context.limits.tick_size)
+    if refused := _first(_OF_LEVELS, context, prices):
         return refused
-    units = size(case.signal, levels, case.limits, case.view.balance)
-    entry = Entry(levels, units, units * levels.stop_distance, units * levels.price)
-    return _first(_OF_ENTRY, case, entry) or _held_off(case) or entry
+    units = size(context.signal, prices, context.limits, context.view.balance)
+    entry = Entry(prices, units, units * prices.stop_distance, units * prices.price)
+    return _first(_OF_ENTRY, context, entry) or _held_off(context) or entry
 
 
-def _first(rules: Sequence[Callable[[Case, T], Verdict | None]], case: Case, what: T) -> Verdict | None:
+def _first(
+    rules: Sequence[Callable[[RiskContext, T], RiskDecision | None]], context: RiskContext, what: T
+) -> RiskDecision | None:
     for rule in rules:
-        if refused := rule(case, what):
+        if refused := rule(context, what):
             return refused
     return None
 
 
-def _no_latch(case: Case, _: Levels) -> Verdict | None:
+def _no_latch(context: RiskContext, _: BracketPrices) -> RiskDecision | None:
     """Hold that no drawdown was reached that nobody has cleared; one that is found now is told with the refusal."""
-    most, view = case.account.max_drawdown, case.view
+    most, view = context.account.max_drawdown, context.view
     if why := view.permissions.why_no_entries:
-        return case.ask(why.rule, describe(why, case.symbol), is_met=False, breached=True)
+        return context.check(why.rule, describe(why, context.symbol), is_met=False, breached=True)
     if not most:
         return None
     high = view.high_water
@@ -94,153 +96,157 @@ def _no_latch(case: Case, _: Levels) -> Verdict | None:
         f"the balance {view.balance:.2f} is {now:.2%} below its peak {high.peak:.2f}, "
         f"at most it was {high.drawdown:.2%}, the limit is {most:.2%}"
     )
-    refused = case.ask("max_drawdown", reason, is_met=is_below(high.drawdown, most), breached=True)
-    return refused and replace(refused, incident=descriptions.max_drawdown(case.symbol, high, view.balance, most))
+    refused = context.check("drawdown_latch", reason, is_met=is_below(high.drawdown, most), breached=True)
+    return refused and replace(refused, incident=descriptions.max_drawdown(context.symbol, high, view.balance, most))
 
 
-def _stop_in_ticks(case: Case, levels: Levels) -> Verdict | None:
-    tick, wanted = case.limits.tick_size, case.signal.stop_loss
+def _stop_in_ticks(context: RiskContext, prices: BracketPrices) -> RiskDecision | None:
+    tick, wanted = context.limits.tick_size, context.signal.stop_loss
     if tick is None or wanted is None:
         return None
-    reason = f"the stop {_in_ticks(wanted, levels.stop_loss, tick, levels)}"
-    return case.ask("stop_distance", reason, is_met=not levels.is_stop_gone)
+    reason = f"the stop {_in_ticks(wanted, prices.stop_loss, tick, prices)}"
+    return context.check("stop_distance", reason, is_met=not prices.is_stop_gone)
 
 
-def _target_in_ticks(case: Case, levels: Levels) -> Verdict | None:
-    tick, wanted = case.limits.tick_size, case.signal.take_profit
+def _target_in_ticks(context: RiskContext, prices: BracketPrices) -> RiskDecision | None:
+    tick, wanted = context.limits.tick_size, context.signal.take_profit
     if tick is None or wanted is None:
         return None
-    reason = f"the target {_in_ticks(wanted, levels.take_profit, tick, levels)}"
-    return case.ask("target_distance", reason, is_met=not levels.is_target_gone)
+    reason = f"the target {_in_ticks(wanted, prices.take_profit, tick, prices)}"
+    return context.check("target_distance", reason, is_met=not prices.is_target_gone)
 
 
-def _in_ticks(wanted: float, price: float | None, tick: float, levels: Levels) -> str:
+def _in_ticks(wanted: float, price: float | None, tick: float, prices: BracketPrices) -> str:
     return (
         f"{format_price(wanted)} is {format_price(price)} in ticks of {format_price(tick)}, the price "
-        f"is {format_price(levels.price)}"
+        f"is {format_price(prices.price)}"
     )
 
 
-def _stop_to_size_by(case: Case, levels: Levels) -> Verdict | None:
-    if case.signal.size_units is not None or case.limits.sizing != "risk_fraction":
+def _stop_to_size_by(context: RiskContext, prices: BracketPrices) -> RiskDecision | None:
+    if context.signal.size_units is not None or context.limits.sizing != "risk_fraction":
         return None
-    distance = levels.stop_distance
+    distance = prices.stop_distance
     found = f"it is {distance:g} away" if distance else "there is none"
-    reason = f"sizing by risk_fraction needs a stop away from the price {format_price(levels.price)}: {found}"
-    return case.ask("no_stop", reason, is_met=distance > 0)
+    reason = f"sizing by risk_fraction needs a stop away from the price {format_price(prices.price)}: {found}"
+    return context.check("no_stop", reason, is_met=distance > 0)
 
 
-def _reward_for_risk(case: Case, levels: Levels) -> Verdict | None:
-    least = case.limits.min_reward_risk
+def _reward_for_risk(context: RiskContext, prices: BracketPrices) -> RiskDecision | None:
+    least = context.limits.min_reward_risk
     if least is None:
         return None
-    stop, target = levels.stop_distance, levels.target_distance
+    stop, target = prices.stop_distance, prices.target_distance
     if not (stop and target):
         missing = "stop" if target else "target" if stop else "stop and no target"
-        return case.ask("min_reward_risk", f"there is no {missing}, {least:g} times the risk is needed", is_met=False)
+        return context.check(
+            "min_reward_risk", f"there is no {missing}, {least:g} times the risk is needed", is_met=False
+        )
     reason = f"{target:g} to the target are {target / stop:.2f} times {stop:g} to the stop, {least:g} times are needed"
-    return case.ask("min_reward_risk", reason, is_met=is_at_least(target, least * stop))
+    return context.check("min_reward_risk", reason, is_met=is_at_least(target, least * stop))
 
 
-def _narrow_spread(case: Case, _: Levels) -> Verdict | None:
-    most, spread = case.limits.max_spread, case.view.spread
+def _narrow_spread(context: RiskContext, _: BracketPrices) -> RiskDecision | None:
+    most, spread = context.limits.max_spread, context.view.spread
     if most is None:
         return None
     if spread is None:
-        return case.ask("max_spread", f"the venue tells no spread, allowed are {most:g}", is_met=False)
-    return case.ask("max_spread", f"the spread is {spread:g}, allowed are {most:g}", is_met=spread <= most)
+        return context.check("max_spread", f"the venue tells no spread, allowed are {most:g}", is_met=False)
+    return context.check("max_spread", f"the spread is {spread:g}, allowed are {most:g}", is_met=spread <= most)
 
 
-def _least_units(case: Case, entry: Entry) -> Verdict | None:
-    least = max(case.limits.min_units, case.limits.unit_step)
+def _least_units(context: RiskContext, entry: Entry) -> RiskDecision | None:
+    least = max(context.limits.min_units, context.limits.unit_step)
     reason = f"the size is {format_units(entry.units)} units, the smallest that is traded is {format_units(least)}"
-    return case.ask("below_min_units", reason, is_met=entry.units > 0 and entry.units >= case.limits.min_units)
+    return context.check("below_min_units", reason, is_met=entry.units > 0 and entry.units >= context.limits.min_units)
 
 
-def _least_notional(case: Case, entry: Entry) -> Verdict | None:
-    least = case.limits.min_notional
+def _least_notional(context: RiskContext, entry: Entry) -> RiskDecision | None:
+    least = context.limits.min_notional
     if not least:
         return None
     reason = (
         f"{format_units(entry.units)} units are worth {entry.notional:.2f}, the smallest that is traded is {least:.2f}"
     )
-    return case.ask("below_min_notional", reason, is_met=is_at_least(entry.notional, least))
+    return context.check("below_min_notional", reason, is_met=is_at_least(entry.notional, least))
 
 
-def _free_place(case: Case, _: Entry) -> Verdict | None:
-    most, count = case.account.max_open_positions, case.view.open_positions
+def _free_place(context: RiskContext, _: Entry) -> RiskDecision | None:
+    most, count = context.account.max_open_positions, context.view.open_positions
     if not most:
         return None
-    is_met = case.position.is_open or count < most  # a reversal keeps the place that it has
+    is_met = context.position.is_open or count < most  # a reversal keeps the place that it has
     reason = f"{count} of {most} positions are open or on their way"
-    return case.ask("max_open_positions", reason, is_met=is_met, breached=True)
+    return context.check("max_open_positions", reason, is_met=is_met, breached=True)
 
 
-def _symbol_notional(case: Case, entry: Entry) -> Verdict | None:
-    most = case.limits.max_notional
-    return _notional("max_symbol_notional", f"of {case.symbol} ", most, case.view.symbol_notional, case, entry)
+def _symbol_notional(context: RiskContext, entry: Entry) -> RiskDecision | None:
+    most = context.limits.max_notional
+    return _notional("max_symbol_notional", f"of {context.symbol} ", most, context.view.symbol_notional, context, entry)
 
 
-def _account_notional(case: Case, entry: Entry) -> Verdict | None:
-    return _notional("max_notional", "", case.account.max_notional, case.view.open_notional, case, entry)
+def _account_notional(context: RiskContext, entry: Entry) -> RiskDecision | None:
+    return _notional("max_notional", "", context.account.max_notional, context.view.open_notional, context, entry)
 
 
-def _notional(rule: str, whose: str, most: float | None, held: float, case: Case, entry: Entry) -> Verdict | None:
+def _notional(
+    rule: str, whose: str, most: float | None, held: float, context: RiskContext, entry: Entry
+) -> RiskDecision | None:
     if not most:
         return None
     reason = f"{held:.2f} {whose}are open or on their way and {entry.notional:.2f} this entry, the limit is {most:.2f}"
-    return case.ask(rule, reason, is_met=is_at_most(held + entry.notional, most), breached=True)
+    return context.check(rule, reason, is_met=is_at_most(held + entry.notional, most), breached=True)
 
 
-def _daily_loss(case: Case, entry: Entry) -> Verdict | None:
-    most, view = case.account.max_daily_loss, case.view
+def _daily_loss(context: RiskContext, entry: Entry) -> RiskDecision | None:
+    most, view = context.account.max_daily_loss, context.view
     if not most:
         return None
-    lost = max(0.0, -view.day_realised) + _loss_beyond_stop(case)
+    lost = max(0.0, -view.day_realised) + _loss_beyond_stop(context)
     is_met = is_at_most(lost + view.open_risk + entry.risk, most)
     reason = (
         f"{lost:.2f} lost today, {view.open_risk:.2f} at open stops and {entry.risk:.2f} of this entry, "
         f"the limit is {most:.2f}"
     )
-    return case.ask("max_daily_loss", reason, is_met=is_met, breached=True)
+    return context.check("max_daily_loss", reason, is_met=is_met, breached=True)
 
 
-def _room_for_drawdown(case: Case, entry: Entry) -> Verdict | None:
+def _room_for_drawdown(context: RiskContext, entry: Entry) -> RiskDecision | None:
     """Hold that the drawdown stays within its limit even if all stops are hit: so it is hardly ever reached."""
-    part, view = case.account.max_drawdown, case.view
+    part, view = context.account.max_drawdown, context.view
     if not part:
         return None
     peak = view.high_water.peak
-    most, lost = part * peak, peak - view.balance + _loss_beyond_stop(case)
+    most, lost = part * peak, peak - view.balance + _loss_beyond_stop(context)
     reason = (
         f"{lost:.2f} lost since the peak {peak:.2f}, {view.open_risk:.2f} at open stops and {entry.risk:.2f} of this "
         f"entry, the limit is {most:.2f}"
     )
     is_met = is_at_most(lost + view.open_risk + entry.risk, most)
-    return case.ask("max_drawdown", reason, is_met=is_met, breached=True)
+    return context.check("drawdown_headroom", reason, is_met=is_met, breached=True)
 
 
-def _loss_beyond_stop(case: Case) -> float:
+def _loss_beyond_stop(context: RiskContext) -> float:
     """Return what a reversal's exit would lose that the open risk does not hold: all of it without a stop.
 
     The risk of the position that is left counts until it is closed, so the sum is never too low.
     """
-    position = case.position
+    position = context.position
     at_stop = 0.0 if position.stop_loss is None else max(0.0, -position.unrealised(position.stop_loss))
-    return max(0.0, -position.unrealised(case.signal.price) - at_stop)
+    return max(0.0, -position.unrealised(context.signal.price) - at_stop)
 
 
-def _held_off(case: Case) -> Verdict | None:
+def _held_off(context: RiskContext) -> RiskDecision | None:
     """Ask the protections: last, because they read trades of the past."""
-    if not (case.account.protections or case.protections):
+    if not (context.account.protections or context.protections):
         return None
-    candle_ms = timeframe_ms(case.timeframe)
-    trades_since = when_known(case.view.trades_since, case.lengths_ms, candle_ms)
-    for whose, protections in ((None, case.account.protections), (case.symbol, case.protections)):
+    candle_ms = timeframe_ms(context.timeframe)
+    trades_since = when_known(context.view.trades_since, context.lengths_ms, candle_ms)
+    for whose, protections in ((None, context.account.protections), (context.symbol, context.protections)):
         for one in protections:
-            asked = Asked(case.symbol, case.side, case.signal.open_ms, candle_ms, whose)
-            is_met, reason = one.judged(asked, trades_since)
-            if refused := case.ask(one.rule, reason, is_met=is_met, breached=one.is_limit):
+            request = EntryRequest(context.symbol, context.side, context.signal.open_ms, candle_ms, whose)
+            is_met, reason = one.evaluated(request, trades_since)
+            if refused := context.check(one.rule, reason, is_met=is_met, breached=one.is_limit):
                 return refused
     return None
 

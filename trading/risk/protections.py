@@ -24,7 +24,7 @@ _Count = Annotated[int, Field(strict=True, ge=1)]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class EntryRequest:
     """An entry that protections are asked about.
 
     Attributes:
@@ -85,14 +85,17 @@ class CooldownPeriod(_Protection):
     def is_limit(self) -> bool:
         return False
 
-    def judged(self, asked: Asked, trades_since: TradesSince) -> tuple[bool, str]:
+    def evaluated(self, request: EntryRequest, trades_since: TradesSince) -> tuple[bool, str]:
         """Return whether it lets an entry pass, and why."""
-        stop_ms = self.stop_ms(asked.candle_ms)
-        trades = _known(asked, trades_since, asked.open_ms - stop_ms, asked.symbol)
+        stop_ms = self.stop_ms(request.candle_ms)
+        trades = _known(request, trades_since, request.open_ms - stop_ms, request.symbol)
         if not trades:
-            return True, f"no exit of {asked.symbol} within {_told(stop_ms, asked)}"
-        left_ms = trades[-1].closed_ms + stop_ms - asked.open_ms
-        return False, f"{asked.symbol} was closed {_ago(trades[-1], asked)}: no entry for {_told(left_ms, asked)} yet"
+            return True, f"no exit of {request.symbol} within {_told(stop_ms, request)}"
+        left_ms = trades[-1].closed_ms + stop_ms - request.open_ms
+        return (
+            False,
+            f"{request.symbol} was closed {_ago(trades[-1], request)}: no entry for {_told(left_ms, request)} yet",
+        )
 
 
 class _LookingBack(_Protection, ABC):
@@ -114,31 +117,31 @@ class _LookingBack(_Protection, ABC):
     def lookback_ms(self, candle_ms: int) -> int:
         return _length_ms(self.lookback_period_candles, self.lookback_period, candle_ms)
 
-    def judged(self, asked: Asked, trades_since: TradesSince) -> tuple[bool, str]:
+    def evaluated(self, request: EntryRequest, trades_since: TradesSince) -> tuple[bool, str]:
         """Return whether it lets an entry pass, and why.
 
         Each exit is a moment at which it could begin to hold; so the answer depends on the trades alone.
         """
-        stop_ms, back_ms = self.stop_ms(asked.candle_ms), self.lookback_ms(asked.candle_ms)
-        whose = self.whose(asked)
-        trades = _known(asked, trades_since, asked.open_ms - stop_ms - back_ms, whose)
-        counted = [one for one in trades if self.counts(one, asked)]
+        stop_ms, back_ms = self.stop_ms(request.candle_ms), self.lookback_ms(request.candle_ms)
+        whose = self.whose(request)
+        trades = _known(request, trades_since, request.open_ms - stop_ms - back_ms, whose)
+        counted = [one for one in trades if self.counts(one, request)]
         for at in range(len(counted) - 1, -1, -1):
             last = counted[at]
-            if asked.open_ms >= last.closed_ms + stop_ms:
+            if request.open_ms >= last.closed_ms + stop_ms:
                 break
             seen = [one for one in counted[: at + 1] if one.closed_ms > last.closed_ms - back_ms]
             if len(seen) >= self.trade_limit and self.strikes(seen):
-                left_ms = last.closed_ms + stop_ms - asked.open_ms
-                found = f"{self.words(seen)} of {whose or 'all symbols'} within {_told(back_ms, asked)}"
-                return False, f"{found}, the last {_ago(last, asked)}: no entry for {_told(left_ms, asked)} yet"
-        recent = [one for one in counted if one.closed_ms > asked.open_ms - back_ms]
-        return True, f"{self.words(recent)} of {whose or 'all symbols'} within {_told(back_ms, asked)}, {self.bound}"
+                left_ms = last.closed_ms + stop_ms - request.open_ms
+                found = f"{self.words(seen)} of {whose or 'all symbols'} within {_told(back_ms, request)}"
+                return False, f"{found}, the last {_ago(last, request)}: no entry for {_told(left_ms, request)} yet"
+        recent = [one for one in counted if one.closed_ms > request.open_ms - back_ms]
+        return True, f"{self.words(recent)} of {whose or 'all symbols'} within {_told(back_ms, request)}, {self.bound}"
 
-    def whose(self, asked: Asked) -> str | None:
-        return asked.whose
+    def whose(self, request: EntryRequest) -> str | None:
+        return request.whose
 
-    def counts(self, trade: ClosedTrade, asked: Asked) -> bool:
+    def counts(self, trade: ClosedTrade, request: EntryRequest) -> bool:
         return True
 
     @abstractmethod
@@ -176,12 +179,12 @@ class StoplossGuard(_LookingBack):
     def bound(self) -> str:
         return f"it takes {self.trade_limit}"
 
-    def whose(self, asked: Asked) -> str | None:
-        return asked.symbol if self.only_per_pair else asked.whose
+    def whose(self, request: EntryRequest) -> str | None:
+        return request.symbol if self.only_per_pair else request.whose
 
-    def counts(self, trade: ClosedTrade, asked: Asked) -> bool:
+    def counts(self, trade: ClosedTrade, request: EntryRequest) -> bool:
         is_counted = trade.is_stopped and trade.profit_ratio < self.required_profit
-        return is_counted and (not self.only_per_side or trade.side is asked.side)
+        return is_counted and (not self.only_per_side or trade.side is request.side)
 
     def strikes(self, seen: Sequence[ClosedTrade]) -> bool:
         return True
@@ -207,11 +210,11 @@ class LowProfitPairs(_LookingBack):
     def bound(self) -> str:
         return f"{self.required_profit:.2%} are needed after {self.trade_limit}"
 
-    def whose(self, asked: Asked) -> str | None:
-        return asked.symbol
+    def whose(self, request: EntryRequest) -> str | None:
+        return request.symbol
 
-    def counts(self, trade: ClosedTrade, asked: Asked) -> bool:
-        return not self.only_per_side or trade.side is asked.side
+    def counts(self, trade: ClosedTrade, request: EntryRequest) -> bool:
+        return not self.only_per_side or trade.side is request.side
 
     def strikes(self, seen: Sequence[ClosedTrade]) -> bool:
         return _profit(seen) < self.required_profit - FRACTION_TOLERANCE
@@ -274,9 +277,11 @@ def when_known(trades_since: TradesSince, lengths_ms: Mapping[str, int], candle_
     return since
 
 
-def _known(asked: Asked, trades_since: TradesSince, since_ms: int, symbol: str | None) -> list[ClosedTrade]:
+def _known(request: EntryRequest, trades_since: TradesSince, since_ms: int, symbol: str | None) -> list[ClosedTrade]:
     """Return the trades closed after `since_ms`, and not after the candle that is asked about."""
-    return in_order([one for one in trades_since(since_ms, symbol) if one.closed_ms < asked.open_ms + asked.candle_ms])
+    return in_order(
+        [one for one in trades_since(since_ms, symbol) if one.closed_ms < request.open_ms + request.candle_ms]
+    )
 
 
 def _profit(trades: Sequence[ClosedTrade]) -> float:
@@ -292,11 +297,11 @@ def _length_ms(candles: int | None, minutes: int | None, candle_ms: int) -> int:
     return candles * candle_ms if candles is not None else (minutes or 0) * _MINUTE_MS
 
 
-def _told(length_ms: int, asked: Asked) -> str:
-    candles = length_ms / asked.candle_ms
+def _told(length_ms: int, request: EntryRequest) -> str:
+    candles = length_ms / request.candle_ms
     return f"{candles:g} candle{'' if candles == 1 else 's'}"
 
 
-def _ago(trade: ClosedTrade, asked: Asked) -> str:
-    ago_ms = asked.open_ms - trade.closed_ms
-    return f"{_told(ago_ms, asked)} ago" if ago_ms > 0 else "in this candle"
+def _ago(trade: ClosedTrade, request: EntryRequest) -> str:
+    ago_ms = request.open_ms - trade.closed_ms
+    return f"{_told(ago_ms, request)} ago" if ago_ms > 0 else "in this candle"

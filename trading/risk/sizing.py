@@ -12,7 +12,7 @@ _EXACT = Context(prec=700)
 """Digits enough for any two floats, so that no size ends in an error of arithmetic."""
 
 
-class Levels(Struct):
+class BracketPrices(Struct):
     """Prices of an entry, in quote currency, rounded to the tick.
 
     Attributes:
@@ -43,27 +43,27 @@ class Levels(Struct):
         return self.take_profit is not None and (self.take_profit - self.price) * self.sign <= 0
 
 
-def levels_of(signal: Signal, tick_size: float | None) -> Levels:
+def levels_of(signal: Signal, tick_size: float | None) -> BracketPrices:
     """Return the prices of an entry: stop and target towards the entry, so never more risk than was asked for."""
     sign = -1 if signal.side is SignalSide.SELL else 1
     stop, target = signal.stop_loss, signal.take_profit
     if tick_size is not None:
         stop = None if stop is None else in_ticks(stop, tick_size, upwards=sign > 0)
         target = None if target is None else in_ticks(target, tick_size, upwards=sign < 0)
-    return Levels(signal.price, sign, stop, target)
+    return BracketPrices(signal.price, sign, stop, target)
 
 
-def size(signal: Signal, levels: Levels, limits: RiskLimits, balance: float) -> float:
+def size(signal: Signal, prices: BracketPrices, limits: RiskLimits, balance: float) -> float:
     """Return the units of an entry, rounded down to the step; 0.0 or less than the venue takes where there are none.
 
     Args:
-        levels: Has a stop away from the price where the size follows from the risk.
+        prices: Has a stop away from the price where the size follows from the risk.
         balance: Of the account, in quote currency.
     """
     if signal.size_units is not None:
         wanted = signal.size_units
     elif limits.sizing == "risk_fraction":
-        wanted = balance * (limits.risk_fraction or 0.0) / levels.stop_distance
+        wanted = balance * (limits.risk_fraction or 0.0) / prices.stop_distance
     elif limits.sizing == "fixed_notional":
         wanted = (limits.notional or 0.0) / signal.price
     else:

@@ -5,14 +5,14 @@ from msgspec import Struct
 from trading.incidents.incident import Incident
 from trading.lifecycle import DesiredState
 from trading.orders.orders import OrderRequest
-from trading.portfolio.drawdown import HighWater
+from trading.portfolio.drawdown import HighWaterMark
 from trading.portfolio.positions import Position
 from trading.portfolio.trades import TradesSince, no_trades
-from trading.structs import AllButLast
+from trading.structs import EqualIgnoringLastField
 from trading.trading_state import Permissions, permissions
 
 
-class LedgerView(AllButLast, frozen=True, eq=False):
+class AccountSnapshot(EqualIgnoringLastField, frozen=True, eq=False):
     """What a decision may depend on, read under the account's lock.
 
     Attributes:
@@ -58,12 +58,12 @@ class LedgerView(AllButLast, frozen=True, eq=False):
         return permissions(self.desired, halted=self.halted, quarantined=self.quarantined, latched=self.latched)
 
     @property
-    def high_water(self) -> HighWater:
+    def high_water(self) -> HighWaterMark:
         """How far the balance has fallen, this moment included."""
-        return HighWater(self.peak_balance, self.drawdown).after(self.balance)
+        return HighWaterMark(self.peak_balance, self.drawdown).after(self.balance)
 
 
-class Planned(Struct, frozen=True):
+class PlannedOrder(Struct, frozen=True):
     """An order to write down, and what it reserves of the account until it is settled.
 
     Attributes:
@@ -87,7 +87,7 @@ class Check(Struct, frozen=True):
     """One rule that was asked about a signal.
 
     Attributes:
-        rule: Name of the rule, as in `Verdict.rule` where it refused.
+        rule: Name of the rule, as in `RiskDecision.rule` where it refused.
         is_met: The rule had nothing against it.
         reason: Why, in words with the numbers.
     """
@@ -97,7 +97,7 @@ class Check(Struct, frozen=True):
     reason: str
 
 
-class Verdict(AllButLast, frozen=True, eq=False):
+class RiskDecision(EqualIgnoringLastField, frozen=True, eq=False):
     """What the rules say of a signal.
 
     Attributes:
@@ -111,7 +111,7 @@ class Verdict(AllButLast, frozen=True, eq=False):
 
     rule: str
     reason: str
-    planned: tuple[Planned, ...] = ()
+    planned: tuple[PlannedOrder, ...] = ()
     breached: bool = False
     incident: Incident | None = None
     exit_rule: str = ""

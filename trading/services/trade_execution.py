@@ -20,7 +20,7 @@ from trading.orders.orders import VenueOrder
 from trading.portfolio.positions import Position, StopMove
 from trading.ports.ledger import Ledger
 from trading.ports.symbol_store import SymbolStore
-from trading.risk.verdict import OK, Check, LedgerView, Verdict
+from trading.risk.verdict import OK, AccountSnapshot, Check, RiskDecision
 from trading.services.base import Service
 from trading.services.batch_commit import BatchCommitter
 from trading.services.chain import End, EndReason
@@ -29,7 +29,7 @@ from trading.strategies.signal import Refusal, Signal, SignalSide
 from trading.structs import replace
 from trading.trading_state import Cause, describe, permissions
 
-Judge = Callable[[LedgerView, Signal], Verdict]
+SignalEvaluator = Callable[[AccountSnapshot, Signal], RiskDecision]
 
 MOST_WATCHED = 100
 """Each candle may move a stop, which takes a few transactions: so many end well before the time limit of a step."""
@@ -53,7 +53,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         ledger: Ledger,
         store: SymbolStore,
         committer: BatchCommitter,
-        judge: Judge,
+        evaluate: SignalEvaluator,
         bus: LocalBus,
         *,
         is_dry_run: bool,
@@ -80,7 +80,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         self._ledger = ledger
         self._store = store
         self._committer = committer
-        self._judge = judge
+        self._evaluate = evaluate
         self._is_dry_run = is_dry_run
         self._quoted_spread = quoted_spread
         self._is_alone = is_alone
@@ -245,7 +245,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
     def _open_positions(self) -> list[Position]:
         return [one for one in self._ledger.positions() if one.symbol == self.symbol and one.is_open]
 
-    def _close(self, held: Position, reason: str, as_of_ms: int | None) -> Verdict:
+    def _close(self, held: Position, reason: str, as_of_ms: int | None) -> RiskDecision:
         """Have the ledger decide on an exit of a position, and send it."""
         self._store.expose(self.symbol)
         open_ms, price = self._last_candle() or (held.opened_ms, held.average_price)
@@ -254,7 +254,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
             self.symbol,
             held.strategy,
             open_ms,
-            lambda view, decision_ms: wish.judged(self._judge, view, decision_ms),
+            lambda view, decision_ms: wish.evaluated(self._evaluate, view, decision_ms),
             correlation_id=correlation_id(self.symbol, self._settlement.timeframe, open_ms),
         )
         if decided.intents:
@@ -322,7 +322,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
                 # said again in case that the venue, or those who listen, have not heard of it
                 again = RuleStop(answer.rule, answer.after, answer.reason)
                 return self._move_stop(message, strategy, open_ms, again) or decision_on(answer, self._name(strategy))
-            case Verdict():
+            case RiskDecision():
                 return self._decision_of_exit(strategy, answer)
 
     def _exit(self, message: SignalGenerated, strategy: str, candle: Candles, answer: RuleExit) -> CandleDecision:
@@ -335,8 +335,8 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         )
         self.exited.append(signal)
 
-        def judged(view: LedgerView) -> Verdict:
-            verdict = self._judge(view, signal)
+        def judged(view: AccountSnapshot) -> RiskDecision:
+            verdict = self._evaluate(view, signal)
             checks = (Check(EXIT_RULE, is_met=True, reason=answer.reason), *verdict.checks)
             return replace(verdict, exit_rule=answer.rule, checks=checks)
 
@@ -361,14 +361,14 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         return None if move is None else decision_on(move, self._name(strategy))
 
     def _decide(self, message: SignalGenerated, signal: Signal) -> CandleDecision:
-        return self._decided(message, signal, self._judge_of(signal), partial(self._decision, signal))
+        return self._decided(message, signal, self._evaluator_of(signal), partial(self._decision, signal))
 
     def _decided(
         self,
         message: SignalGenerated,
         signal: Signal,
-        judge: Callable[[LedgerView], Verdict],
-        decision_of: Callable[[Verdict], CandleDecision],
+        evaluate: Callable[[AccountSnapshot], RiskDecision],
+        decision_of: Callable[[RiskDecision], CandleDecision],
         *,
         is_news: bool = False,
     ) -> CandleDecision:
@@ -383,7 +383,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         self._forget_holdings()
         cause = correlation_id(self.symbol, message.timeframe, signal.open_ms)
         decided = self._ledger.decide(
-            self.symbol, signal.strategy, signal.open_ms, judge, correlation_id=cause, dry_run=self._is_dry_run
+            self.symbol, signal.strategy, signal.open_ms, evaluate, correlation_id=cause, dry_run=self._is_dry_run
         )
         verdict = decided.verdict
         if verdict is None:
@@ -402,20 +402,20 @@ class TradeExecutionService(Service[SignalGenerated, End]):
             self._settlement.book(Candles.empty(), seen_ms)
         return decision_of(verdict)
 
-    def _judge_of(self, signal: Signal) -> Callable[[LedgerView], Verdict]:
+    def _evaluator_of(self, signal: Signal) -> Callable[[AccountSnapshot], RiskDecision]:
         """Return what judges a signal under the account's lock; what it needs of the venue is asked for before."""
         if self._quoted_spread is None or signal.side is SignalSide.CLOSE:
-            return lambda view: self._judge(view, signal)
+            return lambda view: self._evaluate(view, signal)
         spread = self._quoted_spread()
-        return lambda view: self._judge(replace(view, spread=spread), signal)
+        return lambda view: self._evaluate(replace(view, spread=spread), signal)
 
-    def _decision(self, signal: Signal, verdict: Verdict) -> CandleDecision:
+    def _decision(self, signal: Signal, verdict: RiskDecision) -> CandleDecision:
         return self._judged(signal.strategy, verdict, _asked(signal))
 
-    def _decision_of_exit(self, strategy: str, verdict: Verdict) -> CandleDecision:
+    def _decision_of_exit(self, strategy: str, verdict: RiskDecision) -> CandleDecision:
         return self._judged(strategy, verdict, None)
 
-    def _judged(self, strategy: str, verdict: Verdict, asked: AskedSignal | None) -> CandleDecision:
+    def _judged(self, strategy: str, verdict: RiskDecision, asked: AskedSignal | None) -> CandleDecision:
         is_accepted = verdict.rule == OK
         return CandleDecision(
             DecisionKind.ACCEPTED if is_accepted else DecisionKind.REJECTED,

@@ -18,11 +18,11 @@ from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
 from trading.orders.intents import Intent, Mark
 from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, client_order_id, decided_id, protective_order_id
-from trading.portfolio.drawdown import HighWater
+from trading.portfolio.drawdown import HighWaterMark
 from trading.portfolio.positions import Position, StopMove
 from trading.portfolio.trades import ClosedTrade
-from trading.ports.ledger import Decided
-from trading.risk.verdict import LedgerView, Verdict
+from trading.ports.ledger import DecisionResult
+from trading.risk.verdict import AccountSnapshot, RiskDecision
 from trading.tolerance import is_at_most
 from trading.trading_state import permissions
 
@@ -42,7 +42,7 @@ class MemoryLedger(MemoryStops):
         self._protective: dict[str, BookedOrder] = {}
         self._days: dict[date, dict[str, float]] = {}
         self._booked: list[Booked] = []
-        self._high = HighWater(starting_balance)
+        self._high = HighWaterMark(starting_balance)
         self._moment_of: Callable[[Fill], Any] | None = None
         self._moved: list[tuple[Any, float]] = []
 
@@ -51,15 +51,15 @@ class MemoryLedger(MemoryStops):
         symbol: str,
         strategy: str,
         open_ms: int,
-        judge: Callable[[LedgerView], Verdict],
+        evaluate: Callable[[AccountSnapshot], RiskDecision],
         *,
         correlation_id: str,
         dry_run: bool = False,
-    ) -> Decided:
+    ) -> DecisionResult:
         at = self._of(symbol)
         if at.fences.get(strategy, -1) >= open_ms:
-            return Decided(None, earlier=self._earlier(symbol, strategy, open_ms))
-        verdict = judge(self._view(at, symbol, strategy, open_ms))
+            return DecisionResult(None, earlier=self._earlier(symbol, strategy, open_ms))
+        verdict = evaluate(self._view(at, symbol, strategy, open_ms))
         planned = () if dry_run else verdict.planned
         self._check_new([order.request.client_order_id for order in planned])
         at.fences[strategy] = open_ms
@@ -82,13 +82,13 @@ class MemoryLedger(MemoryStops):
             booked = planned_order(intent, order.risk, order.notional, correlation_id)
             sent = Sent(order.request, booked, number=len(self._sent))
             self._sent[order.request.client_order_id] = at.live[order.request.client_order_id] = sent
-        return Decided(verdict, tuple(intents))
+        return DecisionResult(verdict, tuple(intents))
 
     def written(
         self, symbol: str, strategies: Collection[str], since_ms: int
-    ) -> Mapping[tuple[str, int], StopMove | Verdict]:
+    ) -> Mapping[tuple[str, int], StopMove | RiskDecision]:
         at = self._of(symbol)
-        found: dict[tuple[str, int], StopMove | Verdict] = {}
+        found: dict[tuple[str, int], StopMove | RiskDecision] = {}
         for strategy in strategies:
             if at.fences.get(strategy, -1) >= since_ms:
                 times = [key[2] for key in self._decisions if key[:2] == (symbol, strategy) and key[2] >= since_ms]
@@ -218,7 +218,7 @@ class MemoryLedger(MemoryStops):
 
     def clear_drawdown(self) -> None:
         """Let symbols enter again, as a person who resolves the incident does; the balance is the highest anew."""
-        self._high = HighWater(self.balance())
+        self._high = HighWaterMark(self.balance())
         for at in self._symbols.values():
             at.incidents = [one for one in at.incidents if one.kind is not IncidentKind.MAX_DRAWDOWN]
 
@@ -242,10 +242,10 @@ class MemoryLedger(MemoryStops):
         symbol: str,
         strategy: str,
         after_ms: int,
-        judge: Callable[[LedgerView, int], Verdict],
+        evaluate: Callable[[AccountSnapshot, int], RiskDecision],
         *,
         correlation_id: str,
-    ) -> Decided:
+    ) -> DecisionResult:
         raise Broken(f"{strategy} on {symbol} cannot be flattened in a replay: nothing is set aside there")
 
     def clear_quarantine(self, symbol: str, *, reason: str) -> bool:
@@ -296,7 +296,7 @@ class MemoryLedger(MemoryStops):
                 rules[client_order_id(self._account, symbol, strategy, open_ms, Leg.EXIT)] = row["exit_rule"]
         return rules
 
-    def _view(self, at: SymbolBooks, symbol: str, strategy: str, open_ms: int) -> LedgerView:
+    def _view(self, at: SymbolBooks, symbol: str, strategy: str, open_ms: int) -> AccountSnapshot:
         has_unsettled = has_unsettled_exit = False
         places, risks, notionals, own = 0, [], [], []
         for one in self._symbols.values():
@@ -314,7 +314,7 @@ class MemoryLedger(MemoryStops):
                     has_unsettled_exit |= order.leg is Leg.EXIT and order.strategy == strategy
             places += len(owners)
         high = self._high_now()
-        return LedgerView(
+        return AccountSnapshot(
             desired=at.desired,
             position=position_of(at, symbol, strategy),
             has_unsettled=has_unsettled,
@@ -332,7 +332,7 @@ class MemoryLedger(MemoryStops):
             trades_since=self._trades_since,
         )
 
-    def _high_now(self) -> HighWater:
+    def _high_now(self) -> HighWaterMark:
         if not self._moved:
             return self._high
         return self._high.through(self.balance(), [realised for _, realised in sorted(self._moved)])
@@ -355,11 +355,11 @@ class MemoryLedger(MemoryStops):
         if taken := next((one for one in identities if one in self._sent), None):
             raise Broken(f"order {taken} was planned before, a duplicate id: no decision and no order is recorded")
 
-    def _earlier(self, symbol: str, strategy: str, open_ms: int) -> Verdict | None:
+    def _earlier(self, symbol: str, strategy: str, open_ms: int) -> RiskDecision | None:
         row = self._decisions.get((symbol, strategy, open_ms))
         if row is None:
             return None
-        return Verdict(row["rule"], row["reason"], breached=row["breached"], exit_rule=row["exit_rule"] or "")
+        return RiskDecision(row["rule"], row["reason"], breached=row["breached"], exit_rule=row["exit_rule"] or "")
 
     def _booking(self, at: SymbolBooks, symbol: str, fills: Sequence[Fill]) -> Booking:
         """Return what the fills may change: their orders, and every entry that holds a place in the account."""

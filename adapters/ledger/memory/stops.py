@@ -7,7 +7,7 @@ from itertools import takewhile
 from adapters.ledger.memory.symbol_books import SymbolBooks, position_of
 from trading.portfolio.positions import StopMove
 from trading.risk.stop_rules import EntryStop, why_not_moved
-from trading.risk.verdict import Verdict
+from trading.risk.verdict import RiskDecision
 
 
 class MemoryStops:
@@ -79,7 +79,7 @@ class MemoryStops:
 
     def moves_since(
         self, symbol: str, strategies: Collection[str], since_ms: int
-    ) -> dict[tuple[str, int], StopMove | Verdict]:
+    ) -> dict[tuple[str, int], StopMove | RiskDecision]:
         """Return the moves of candles that opened at `since_ms` or later, by strategy and open time."""
         at = self._of(symbol)
         return {

@@ -12,7 +12,7 @@ from adapters.ledger.queries.reads import FOLDED, REALISED, mine
 from adapters.ledger.rows import fill_of
 from adapters.ledger.tables import accounts, fills, positions
 from trading.orders.orders import Leg
-from trading.portfolio.drawdown import HighWater
+from trading.portfolio.drawdown import HighWaterMark
 from trading.portfolio.trades import ClosedTrade, TradeFold
 
 
@@ -74,7 +74,7 @@ def _folded(rows: Sequence[Any]) -> list[ClosedTrade]:
     return [trade for fill, realised in booked if (trade := fold.add(fill, realised)) is not None]
 
 
-def high_water_of(row: Any, starting_balance: float) -> HighWater:
+def high_water_of(row: Any, starting_balance: float) -> HighWaterMark:
     """Make it of a row with the columns of `HIGH_WATER`; of an account without one the balance is the highest known."""
     peak_realised = max(0.0, row.realised) if row.peak_realised is None else row.peak_realised
-    return HighWater(starting_balance + peak_realised, row.drawdown or 0.0)
+    return HighWaterMark(starting_balance + peak_realised, row.drawdown or 0.0)

@@ -28,33 +28,33 @@ from trading.lifecycle import DesiredState
 from trading.orders.intents import Intent, Mark
 from trading.orders.orders import Leg, OrderState, Side
 from trading.portfolio.positions import Position
-from trading.ports.ledger import Decided, Ledger
-from trading.risk.verdict import LedgerView, Planned, Verdict
+from trading.ports.ledger import DecisionResult, Ledger
+from trading.risk.verdict import AccountSnapshot, PlannedOrder, RiskDecision
 
 DRAWDOWN = Incident(IncidentKind.MAX_DRAWDOWN, SYMBOL, "account", "the account fell 3 %", {"drawdown": 0.03})
-BREACHED = Verdict("max_drawdown", "3 % of 2 %", breached=True, incident=DRAWDOWN)
+BREACHED = RiskDecision("max_drawdown", "3 % of 2 %", breached=True, incident=DRAWDOWN)
 
 
 class DecisionLogContract(LedgerPart):
     """The promises of `decide`, `written` and `fence`."""
 
     def test_decide_accepted_claims_the_first_intent_and_plans_the_others(self, ledger: Ledger) -> None:
-        leave = Planned(request_of(leg=Leg.EXIT, side=Side.SELL))
-        turn = Planned(request_of(side=Side.SELL), 20.0)
+        leave = PlannedOrder(request_of(leg=Leg.EXIT, side=Side.SELL))
+        turn = PlannedOrder(request_of(side=Side.SELL), 20.0)
 
         decided = plan(ledger, T0_MS, leave, turn)
 
         expected = (Intent(leave.request, OrderState.SUBMITTING, attempt=1), Intent(turn.request, OrderState.PLANNED))
-        assert decided == Decided(Verdict(OK.rule, OK.reason, (leave, turn)), expected)
+        assert decided == DecisionResult(RiskDecision(OK.rule, OK.reason, (leave, turn)), expected)
         assert tuple(ledger.unsettled(SYMBOL)) == expected
         assert list(ledger.unsettled(OTHER)) == []
 
     @pytest.mark.parametrize("late_minutes", [0, 1])
     def test_decide_candle_at_or_before_fence_writes_nothing(self, ledger: Ledger, late_minutes: int) -> None:
         enter(ledger, request_of())
-        asked: list[LedgerView] = []
+        asked: list[AccountSnapshot] = []
 
-        def judge(view: LedgerView) -> Verdict:
+        def judge(view: AccountSnapshot) -> RiskDecision:
             asked.append(view)
             return REFUSED
 
@@ -70,7 +70,7 @@ class DecisionLogContract(LedgerPart):
         decide(ledger, at(0), REFUSED)
         decide(ledger, at(1), OK)
 
-        assert decide(ledger, at(0), BREACHED) == Decided(None, earlier=REFUSED)
+        assert decide(ledger, at(0), BREACHED) == DecisionResult(None, earlier=REFUSED)
         assert ledger.fence(SYMBOL) == at(1)
 
     def test_decide_fence_is_of_symbol_and_strategy(self, ledger: Ledger) -> None:
@@ -82,9 +82,9 @@ class DecisionLogContract(LedgerPart):
         assert [ledger.fence(symbol) for symbol in (SYMBOL, OTHER, UNKNOWN_SYMBOL)] == [at(0), at(-1), None]
 
     def test_decide_refused_moves_fence_and_keeps_reason(self, ledger: Ledger) -> None:
-        verdict = Verdict("max_open_positions", "3 of 3", breached=True)
+        verdict = RiskDecision("max_open_positions", "3 of 3", breached=True)
 
-        assert decide(ledger, T0_MS, verdict) == Decided(verdict)
+        assert decide(ledger, T0_MS, verdict) == DecisionResult(verdict)
 
         assert ledger.fence(SYMBOL) == T0_MS
         assert ledger.written(SYMBOL, [STRATEGY], T0_MS) == {(STRATEGY, T0_MS): verdict}
@@ -103,7 +103,7 @@ class DecisionLogContract(LedgerPart):
         fresh = request_of(open_ms=at(1), leg=Leg.EXIT, side=Side.SELL)
 
         with pytest.raises(Exception, match=r"(?i)unique|duplicate"):
-            plan(ledger, at(1), Planned(fresh), Planned(used))
+            plan(ledger, at(1), PlannedOrder(fresh), PlannedOrder(used))
 
         assert ledger.fence(SYMBOL) == T0_MS
         assert ledger.written(SYMBOL, [STRATEGY], at(1)) == {}
@@ -113,9 +113,9 @@ class DecisionLogContract(LedgerPart):
         }
 
     def test_decide_dry_run_records_the_decision_and_no_intent(self, ledger: Ledger) -> None:
-        judge = accept(Planned(request_of(), 20.0))
+        evaluate = accept(PlannedOrder(request_of(), 20.0))
 
-        decided = ledger.decide(SYMBOL, STRATEGY, T0_MS, judge, correlation_id="c1", dry_run=True)
+        decided = ledger.decide(SYMBOL, STRATEGY, T0_MS, evaluate, correlation_id="c1", dry_run=True)
 
         assert decided.verdict is not None
         assert decided.verdict.is_accepted
@@ -126,7 +126,7 @@ class DecisionLogContract(LedgerPart):
         assert view_of(ledger).open_risk == 0.0
 
     def test_decide_with_an_incident_opens_it_with_the_decision(self, ledger: Ledger) -> None:
-        assert decide(ledger, T0_MS, BREACHED) == Decided(BREACHED)
+        assert decide(ledger, T0_MS, BREACHED) == DecisionResult(BREACHED)
         assert list(ledger.incidents_of(SYMBOL)) == [DRAWDOWN]
 
         assert decide(ledger, T0_MS, BREACHED).verdict is None
@@ -141,7 +141,7 @@ class DecisionLogContract(LedgerPart):
         view = view_of(ledger, UNKNOWN_SYMBOL, strategy=STRATEGY)
 
         flat = Position(UNKNOWN_SYMBOL, STRATEGY)
-        assert view == LedgerView(DesiredState.RUNNING, flat, False, 0, 0.0, 0.0, 10_000.0, peak_balance=10_000.0)
+        assert view == AccountSnapshot(DesiredState.RUNNING, flat, False, 0, 0.0, 0.0, 10_000.0, peak_balance=10_000.0)
         assert ledger.fence(UNKNOWN_SYMBOL) is None
 
     def test_decide_two_strategies_on_one_symbol_see_the_orders_of_each_other(self, ledger: Ledger) -> None:
@@ -155,12 +155,12 @@ class DecisionLogContract(LedgerPart):
 
     def test_written_candles_are_those_of_the_strategies_asked_for_from_a_time_on(self, ledger: Ledger) -> None:
         for minute in range(3):
-            decide(ledger, at(minute), Verdict("cooldown", f"{minute}"))
+            decide(ledger, at(minute), RiskDecision("cooldown", f"{minute}"))
         decide(ledger, at(2), OK, strategy=SECOND)
 
         assert ledger.written(SYMBOL, [STRATEGY], at(1)) == {
-            (STRATEGY, at(1)): Verdict("cooldown", "1"),
-            (STRATEGY, at(2)): Verdict("cooldown", "2"),
+            (STRATEGY, at(1)): RiskDecision("cooldown", "1"),
+            (STRATEGY, at(2)): RiskDecision("cooldown", "2"),
         }
         assert ledger.written(SYMBOL, [SECOND, "other"], at(0)) == {(SECOND, at(2)): OK}
         assert ledger.written(SYMBOL, [STRATEGY, SECOND], at(3)) == {}
@@ -172,14 +172,16 @@ class FlattenContract(LedgerPart):
     """The promises of `flatten`, of a ledger that can close a position without a signal."""
 
     @staticmethod
-    def _flatten(ledger: Ledger, after_ms: int, verdict: Verdict | None = None) -> tuple[Decided, list[int]]:
+    def _flatten(
+        ledger: Ledger, after_ms: int, verdict: RiskDecision | None = None
+    ) -> tuple[DecisionResult, list[int]]:
         """Ask to close, and return the answer with the times that the judge was given."""
         times: list[int] = []
 
-        def judge(view: LedgerView, decision_ms: int) -> Verdict:
+        def judge(view: AccountSnapshot, decision_ms: int) -> RiskDecision:
             times.append(decision_ms)
             leave = request_of(open_ms=decision_ms, leg=Leg.EXIT, side=Side.SELL, units=abs(view.position.units) or 1.0)
-            return verdict or Verdict(OK.rule, OK.reason, (Planned(leave),))
+            return verdict or RiskDecision(OK.rule, OK.reason, (PlannedOrder(leave),))
 
         return ledger.flatten(SYMBOL, STRATEGY, after_ms, judge, correlation_id="operator"), times
 
@@ -209,8 +211,8 @@ class FlattenContract(LedgerPart):
 
     def test_flatten_refused_records_nothing_and_may_be_asked_again(self, ledger: Ledger) -> None:
         opened(ledger)
-        assert self._flatten(ledger, at(3), REFUSED) == (Decided(REFUSED), [at(3) + 1])
-        assert self._flatten(ledger, at(3), REFUSED) == (Decided(REFUSED), [at(3) + 1])
+        assert self._flatten(ledger, at(3), REFUSED) == (DecisionResult(REFUSED), [at(3) + 1])
+        assert self._flatten(ledger, at(3), REFUSED) == (DecisionResult(REFUSED), [at(3) + 1])
         assert list(ledger.unsettled(SYMBOL)) == []
 
     def test_flatten_filled_ends_the_position_and_the_next_candle_is_decided(self, ledger: Ledger) -> None:

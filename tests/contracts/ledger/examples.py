@@ -7,10 +7,10 @@ import pytest
 from trading.orders.intents import Intent, Mark
 from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, Side, client_order_id, protective_order_id
 from trading.portfolio.positions import Position
-from trading.ports.ledger import Decided, Ledger
-from trading.risk.verdict import LedgerView, Planned, Verdict
+from trading.ports.ledger import DecisionResult, Ledger
+from trading.risk.verdict import AccountSnapshot, PlannedOrder, RiskDecision
 
-Judge = Callable[[LedgerView], Verdict]
+SignalEvaluator = Callable[[AccountSnapshot], RiskDecision]
 
 DAY_MS = 86_400_000
 T0_MS = 20_000 * DAY_MS
@@ -18,8 +18,8 @@ MINUTE_MS = 60_000
 BALANCE = 10_000.0
 SYMBOL, OTHER, UNKNOWN_SYMBOL = "XAUUSD", "BTCUSD", "EURUSD"
 STRATEGY, SECOND = "trend", "reversal"
-OK = Verdict("ok", "all rules agree")
-REFUSED = Verdict("cooldown", "the last exit is 2 candles old, 5 are asked for")
+OK = RiskDecision("ok", "all rules agree")
+REFUSED = RiskDecision("cooldown", "the last exit is 2 candles old, 5 are asked for")
 FINAL = [OrderState.FILLED, OrderState.CANCELED, OrderState.REJECTED, OrderState.EXPIRED]
 ENDED_EMPTY = [OrderState.CANCELED, OrderState.REJECTED, OrderState.EXPIRED]
 
@@ -43,11 +43,11 @@ def request_of(
     return OrderRequest(name, symbol, strategy, leg, side, units, 100.0, open_ms + MINUTE_MS, 90.0, 120.0)
 
 
-def accept(*planned: Planned) -> Judge:
-    return lambda _view: Verdict(OK.rule, OK.reason, planned)
+def accept(*planned: PlannedOrder) -> SignalEvaluator:
+    return lambda _view: RiskDecision(OK.rule, OK.reason, planned)
 
 
-def plan(ledger: Ledger, open_ms: int, *planned: Planned) -> Decided:
+def plan(ledger: Ledger, open_ms: int, *planned: PlannedOrder) -> DecisionResult:
     """Record a decision with these orders, all of one symbol and strategy."""
     first = planned[0].request
     return ledger.decide(first.symbol, first.strategy, open_ms, accept(*planned), correlation_id=f"c{open_ms}")
@@ -55,20 +55,22 @@ def plan(ledger: Ledger, open_ms: int, *planned: Planned) -> Decided:
 
 def enter(ledger: Ledger, request: OrderRequest, *, risk: float = 20.0) -> Intent:
     """Record a decision with `request` alone, and return its intent."""
-    (intent,) = plan(ledger, request.decided_ms - MINUTE_MS, Planned(request, risk)).intents
+    (intent,) = plan(ledger, request.decided_ms - MINUTE_MS, PlannedOrder(request, risk)).intents
     return intent
 
 
-def decide(ledger: Ledger, open_ms: int, verdict: Verdict = REFUSED, *, strategy: str = STRATEGY) -> Decided:
+def decide(
+    ledger: Ledger, open_ms: int, verdict: RiskDecision = REFUSED, *, strategy: str = STRATEGY
+) -> DecisionResult:
     """Record `verdict` for a candle of `SYMBOL`."""
     return ledger.decide(SYMBOL, strategy, open_ms, lambda _: verdict, correlation_id="c")
 
 
-def view_of(ledger: Ledger, symbol: str = OTHER, *, strategy: str = "probe", open_ms: int = T0_MS) -> LedgerView:
+def view_of(ledger: Ledger, symbol: str = OTHER, *, strategy: str = "probe", open_ms: int = T0_MS) -> AccountSnapshot:
     """Return what a decision would see, without making one."""
-    seen: list[LedgerView] = []
+    seen: list[AccountSnapshot] = []
 
-    def look(view: LedgerView) -> Verdict:
+    def look(view: AccountSnapshot) -> RiskDecision:
         seen.append(view)
         raise InterruptedError
 
@@ -131,7 +133,7 @@ def opened(
 def closed(ledger: Ledger, *, minute: int = 5, sequence: int = 2) -> None:
     """Exit the two units of `opened` at 100."""
     leave = request_of(open_ms=at(minute), leg=Leg.EXIT, side=Side.SELL)
-    plan(ledger, at(minute), Planned(leave))
+    plan(ledger, at(minute), PlannedOrder(leave))
     ledger.record_fills(SYMBOL, [fill_of(leave, sequence, market_ms=at(minute + 1))])
 
 
@@ -139,7 +141,7 @@ def reversal(ledger: Ledger, minute: int = 0) -> tuple[Intent, Intent]:
     """Plan an exit, and the entry the other way that waits for it."""
     leave = request_of(open_ms=at(minute), leg=Leg.EXIT, side=Side.SELL)
     turn = request_of(open_ms=at(minute), side=Side.SELL)
-    first, second = plan(ledger, at(minute), Planned(leave), Planned(turn, 20.0)).intents
+    first, second = plan(ledger, at(minute), PlannedOrder(leave), PlannedOrder(turn, 20.0)).intents
     return first, second
 
 

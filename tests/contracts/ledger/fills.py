@@ -33,7 +33,7 @@ from trading.orders.intents import Mark
 from trading.orders.orders import Fill, Leg, OrderState, Side
 from trading.portfolio.positions import Position
 from trading.ports.ledger import Ledger
-from trading.risk.verdict import Planned
+from trading.risk.verdict import PlannedOrder
 from trading.structs import replace
 
 _DEALS = st.lists(
@@ -129,7 +129,7 @@ class FillContract(LedgerPart):
         opened(ledger)
         leave = request_of(open_ms=at(5), leg=Leg.EXIT, side=Side.SELL)
         turn = request_of(open_ms=at(5), side=Side.SELL, units=1.0)
-        _, waiting = plan(ledger, at(5), Planned(leave), Planned(turn, 7.0)).intents
+        _, waiting = plan(ledger, at(5), PlannedOrder(leave), PlannedOrder(turn, 7.0)).intents
         planned = view_of(ledger)
         assert (planned.open_positions, planned.open_risk) == (1, 27.0)
         assert ledger.mark(Mark(leave.client_order_id, OrderState.FILLED), claim(waiting, 1))

@@ -31,7 +31,7 @@ from trading.orders.orders import Leg, OrderState, Side
 from trading.portfolio.positions import Position
 from trading.portfolio.trades import ClosedTrade
 from trading.ports.ledger import Ledger
-from trading.risk.verdict import LedgerView, Planned, Verdict
+from trading.risk.verdict import AccountSnapshot, PlannedOrder, RiskDecision
 
 LATCH = Incident(IncidentKind.MAX_DRAWDOWN, SYMBOL, "account", "the account fell 3 %", {"drawdown": 0.03})
 
@@ -168,10 +168,10 @@ class AccountViewContract(LedgerPart):
         ledger.record_fills(OTHER, [protective_fill(other, 4, leg=Leg.TAKE_PROFIT, price=120.0, market_ms=at(9))])
         seen: list[list[ClosedTrade]] = []
 
-        def read(view: LedgerView) -> Verdict:
+        def read(view: AccountSnapshot) -> RiskDecision:
             for since_ms, symbol in ((at(0), None), (at(5), None), (at(0), SYMBOL), (at(0), UNKNOWN_SYMBOL)):
                 seen.append(sorted(view.trades_since(since_ms, symbol), key=lambda one: one.closed_ms))
-            return Verdict("cooldown", "")
+            return RiskDecision("cooldown", "")
 
         ledger.decide(SYMBOL, STRATEGY, at(10), read, correlation_id="c")
 
@@ -189,12 +189,12 @@ class AccountViewContract(LedgerPart):
     @staticmethod
     def _enter_within(ledger: Ledger, symbol: str, *, limit: int) -> Sequence[Intent]:
         """Ask for an entry with a risk of 10.0, under a limit of positions and of 10.0 for each of them."""
-        planned = Planned(request_of(symbol), 10.0)
+        planned = PlannedOrder(request_of(symbol), 10.0)
 
-        def judge(view: LedgerView) -> Verdict:
+        def judge(view: AccountSnapshot) -> RiskDecision:
             if view.open_positions >= limit or view.open_risk + planned.risk > 10.0 * limit:
-                return Verdict("max_open_positions", f"{view.open_positions} of {limit}", breached=True)
-            return Verdict("ok", "", (planned,))
+                return RiskDecision("max_open_positions", f"{view.open_positions} of {limit}", breached=True)
+            return RiskDecision("ok", "", (planned,))
 
         return ledger.decide(symbol, STRATEGY, T0_MS, judge, correlation_id="c").intents
 
@@ -234,7 +234,7 @@ class DrawdownContract(LedgerPart):
         entry = opened(ledger)
         ledger.record_fills(SYMBOL, [protective_fill(entry, price=0.5)])
         assert view_of(ledger).drawdown > 0.0
-        decide(ledger, at(6), Verdict("max_drawdown", "", breached=True, incident=LATCH))
+        decide(ledger, at(6), RiskDecision("max_drawdown", "", breached=True, incident=LATCH))
         assert [view_of(ledger, symbol).latched for symbol in (SYMBOL, OTHER)] == [LATCH.reason, LATCH.reason]
         assert view_of(ledger, SYMBOL).halted is None
 

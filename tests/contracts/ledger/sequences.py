@@ -28,7 +28,7 @@ from trading.orders.orders import (
 )
 from trading.portfolio.positions import StopMove
 from trading.portfolio.trades import in_order
-from trading.risk.verdict import LedgerView, Planned, Verdict
+from trading.risk.verdict import AccountSnapshot, PlannedOrder, RiskDecision
 from trading.structs import replace
 
 _SYMBOLS, _STRATEGIES = st.sampled_from([SYMBOL, OTHER]), st.sampled_from([STRATEGY, SECOND])
@@ -95,11 +95,11 @@ class Driver:
     def _decide(self, owner: tuple[str, str], back: int, plan: str, is_dry: bool) -> Any:
         symbol, strategy = owner
         open_ms = at(self.minute - back)
-        planned = tuple(Planned(one, 20.0) for one in self._planned(symbol, strategy, open_ms, plan))
+        planned = tuple(PlannedOrder(one, 20.0) for one in self._planned(symbol, strategy, open_ms, plan))
         incident = self._incident_of(symbol, IncidentKind.MAX_DRAWDOWN, "account") if plan == "breach" else None
         seen: list[Any] = []
 
-        def judge(view: LedgerView) -> Verdict:
+        def judge(view: AccountSnapshot) -> RiskDecision:
             trades = in_order([*view.trades_since(at(self.minute - 15), None)])
             # not their profit: in SQL a trade whose exit filled in part before another entry begins with that entry
             named = [(one.symbol, one.strategy, one.side, one.leg, one.closed_ms) for one in trades]
@@ -107,7 +107,7 @@ class Driver:
             if plan == "raise":
                 raise InterruptedError
             rule = "ok" if planned else "cooldown"
-            return Verdict(rule, f"{plan} at {self.minute}", planned, incident is not None, incident)
+            return RiskDecision(rule, f"{plan} at {self.minute}", planned, incident is not None, incident)
 
         answer = self.subject.ledger.decide(symbol, strategy, open_ms, judge, correlation_id="c", dry_run=is_dry)
         self.orders += [intent.request for intent in answer.intents]
@@ -244,7 +244,7 @@ class Driver:
 _NUMBERS = (*("open_risk", "open_notional", "day_realised", "balance", "symbol_notional", "peak_balance", "drawdown"),)
 
 
-def _comparable(view: LedgerView) -> LedgerView:
+def _comparable(view: AccountSnapshot) -> AccountSnapshot:
     """Return a view whose sums are rounded: each ledger adds in an order of its own."""
     rounded = {name: round(getattr(view, name), 9) for name in _NUMBERS}
     return replace(view, position=_rounded(view.position), **rounded)

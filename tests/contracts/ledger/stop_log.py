@@ -26,7 +26,7 @@ from trading.orders.intents import Mark
 from trading.orders.orders import OrderState, Side
 from trading.portfolio.positions import StopMove
 from trading.ports.ledger import Ledger
-from trading.risk.verdict import Verdict
+from trading.risk.verdict import RiskDecision
 from trading.structs import replace
 
 HALT = Incident(IncidentKind.POSITION_MISMATCH, SYMBOL, "position", "2 here, 3 there", {"venue_units": 3.0})
@@ -268,7 +268,7 @@ class StopReadContract(LedgerPart):
         everything = ledger.written(SYMBOL, [STRATEGY, "other"], at(0))
 
         assert ledger.written(SYMBOL, [STRATEGY], at(3)) == {(STRATEGY, at(3)): second}
-        assert everything == {(STRATEGY, at(0)): Verdict(OK.rule, OK.reason), (STRATEGY, at(2)): first} | {
+        assert everything == {(STRATEGY, at(0)): RiskDecision(OK.rule, OK.reason), (STRATEGY, at(2)): first} | {
             (STRATEGY, at(3)): second
         }
         moves = [one for _, one in sorted(everything.items(), key=lambda item: item[0]) if isinstance(one, StopMove)]

@@ -23,15 +23,17 @@ from trading.incidents.incident import IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
 from trading.orders.intents import Mark
 from trading.orders.orders import Leg, OrderState, Side
-from trading.ports.ledger import Decided, Ledger
-from trading.risk.rules import AccountLimits, RiskLimits, judge
-from trading.risk.verdict import Verdict
+from trading.ports.ledger import DecisionResult, Ledger
+from trading.risk.rules import AccountLimits, RiskLimits, evaluate_signal
+from trading.risk.verdict import RiskDecision
 from trading.strategies.signal import Signal, SignalSide
 
 ACCOUNT = AccountLimits(name="main", starting_balance=10_000.0)
 
 
-def signal(ledger: Ledger, minute: int, side: SignalSide = SignalSide.BUY, *, strategy: str = "other") -> Decided:
+def signal(
+    ledger: Ledger, minute: int, side: SignalSide = SignalSide.BUY, *, strategy: str = "other"
+) -> DecisionResult:
     """Have the risk rules decide on a signal."""
     wanted = Signal(strategy=strategy, open_ms=at(minute), side=side, price=100.0, reason="asked for by a test")
     limits = RiskLimits(units=1.0)
@@ -39,12 +41,12 @@ def signal(ledger: Ledger, minute: int, side: SignalSide = SignalSide.BUY, *, st
         SYMBOL,
         strategy,
         at(minute),
-        lambda view: judge(view, wanted, symbol=SYMBOL, timeframe="1m", account=ACCOUNT, limits=limits),
+        lambda view: evaluate_signal(view, wanted, symbol=SYMBOL, timeframe="1m", account=ACCOUNT, limits=limits),
         correlation_id="c",
     )
 
 
-def rule(decided: Decided) -> str:
+def rule(decided: DecisionResult) -> str:
     assert decided.verdict is not None
     return decided.verdict.rule
 
@@ -184,4 +186,4 @@ class QuarantineAbsentContract(LedgerPart):
         assert ledger.quarantine(SYMBOL) is None
         assert not ledger.clear_quarantine(SYMBOL, reason="nothing to clear")
         assert view_of(ledger, SYMBOL).quarantined is None
-        assert decide(ledger, at(0), Verdict("ok", "")).verdict is not None
+        assert decide(ledger, at(0), RiskDecision("ok", "")).verdict is not None

@@ -45,7 +45,7 @@ def test_cleared_drawdown_is_cleared_in_the_replay_too_wherever_it_begins(
         system.stop()
 
     assert len(cleared) >= 2
-    refused = [row for row in decisions if row["rule"] == "max_drawdown"]
+    refused = [row for row in decisions if row["rule"] == "drawdown_latch"]
     assert any(row["reason"].startswith("a person must look first") for row in refused)
     assert [one.differences[:1] for one in compared] == [[]] * len(cuts)
     assert all(one.is_identical for one in compared)

@@ -27,7 +27,7 @@ from adapters.ledger.schema import migrate
 from tests.racing.deeds import DAY_MS, T0_MS, TRIES_A_DAY, Contest, Deed, Report
 from tests.racing.observer import Replay
 from tests.racing.racer import LIMITS, STRATEGY, Track, enter_track, race
-from trading.risk.rules import AccountLimits, judge
+from trading.risk.rules import AccountLimits, evaluate_signal
 from trading.strategies.signal import Signal, SignalSide
 
 RACERS = 4
@@ -105,7 +105,7 @@ def enter(ledger: SqlLedger, account: AccountLimits, symbol: str, *, price: floa
         symbol,
         STRATEGY,
         open_ms,
-        lambda view: judge(view, signal, symbol=symbol, timeframe="1m", account=account, limits=LIMITS),
+        lambda view: evaluate_signal(view, signal, symbol=symbol, timeframe="1m", account=account, limits=LIMITS),
         correlation_id="after",
     )
     return bool(decided.intents)

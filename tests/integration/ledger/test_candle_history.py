@@ -19,7 +19,7 @@ from trading.backtest.explanation import Explanation, OrderFate, Recorded, Rulin
 from trading.events.journal import Entry
 from trading.market.candles import Candles
 from trading.orders.orders import Fill, Leg, OrderState, Side
-from trading.risk.verdict import LedgerView, Planned, Verdict
+from trading.risk.verdict import AccountSnapshot, PlannedOrder, RiskDecision
 
 pytest_plugins = ("tests.fixtures.servers.databases",)
 
@@ -46,7 +46,7 @@ def turn(ledger: SqlLedger) -> None:
     sequences = itertools.count(10_000)
     for (open_ms, side), wanted in zip(sides.items(), legs, strict=True):
         orders = [request_of("XAUUSD", "turn", open_ms, leg, side, 0.7) for leg in wanted]
-        verdict = Verdict("ok", "all rules agree", tuple(Planned(one) for one in orders))
+        verdict = RiskDecision("ok", "all rules agree", tuple(PlannedOrder(one) for one in orders))
         ledger.decide("XAUUSD", "turn", open_ms, saying(verdict), correlation_id=f"turn-{open_ms}")
         for one in orders:
             place = next(sequences)
@@ -66,7 +66,7 @@ def turn(ledger: SqlLedger) -> None:
             ledger.record_fills("XAUUSD", [fill])
 
 
-def saying(verdict: Verdict) -> Callable[[LedgerView], Verdict]:
+def saying(verdict: RiskDecision) -> Callable[[AccountSnapshot], RiskDecision]:
     return lambda _view: verdict
 
 

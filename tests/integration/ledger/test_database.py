@@ -1,5 +1,6 @@
 """The engines and the migrations, on SQLite and on a real PostgreSQL."""
 
+import json
 import logging
 import multiprocessing
 import os
@@ -307,3 +308,30 @@ def test_migrate_of_a_ledger_from_before_published_at_ms_keeps_what_was_publishe
     with engine.connect() as connection:
         found = connection.execute(sa.select(incidents.c.key, incidents.c.published_at_ms)).all()
     assert sorted(tuple(row) for row in found) == [("published", 5), ("waiting", None)]
+
+
+def test_migrate_of_a_ledger_with_one_drawdown_rule_names_which_of_the_two_it_was(engine: Engine) -> None:
+    latch, headroom = "a person must look first: x", "5.00 lost since the peak 100.00, 0.00 at open stops"
+    config = alembic_config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0008")
+        for open_ms, reason in enumerate((latch, headroom)):
+            connection.execute(
+                sa.text(
+                    "INSERT INTO decisions (account, symbol, strategy, open_ms, outcome, rule, reason, breached, "
+                    "correlation_id, written_at_ms, checks) VALUES ('main', 'XAUUSD', 's', :open_ms, 'refused', "
+                    "'max_drawdown', :reason, true, 'c', 1, :checks)"
+                ),
+                {
+                    "open_ms": open_ms,
+                    "reason": reason,
+                    "checks": json.dumps([{"rule": "max_drawdown", "is_met": False, "reason": reason}]),
+                },
+            )
+    migrate(engine)
+
+    with engine.connect() as connection:
+        rows = connection.execute(sa.select(decisions.c.rule, decisions.c.checks).order_by(decisions.c.open_ms)).all()
+    assert [row.rule for row in rows] == ["drawdown_latch", "drawdown_headroom"]
+    assert [row.checks[0]["rule"] for row in rows] == ["drawdown_latch", "drawdown_headroom"]

@@ -16,7 +16,7 @@ from tests.contracts.ledger.examples import (
     MINUTE_MS,
     REFUSED,
     T0_MS,
-    Judge,
+    SignalEvaluator,
     accept,
     enter,
     fill_of,
@@ -29,8 +29,8 @@ from trading.lifecycle import DesiredState
 from trading.orders.intents import Mark
 from trading.orders.orders import Fill, Leg, OrderState, Side
 from trading.portfolio.positions import Position
-from trading.ports.ledger import Decided
-from trading.risk.verdict import LedgerView, Planned, Verdict
+from trading.ports.ledger import DecisionResult
+from trading.risk.verdict import AccountSnapshot, PlannedOrder, RiskDecision
 
 pytest_plugins = ("tests.fixtures.servers.databases",)
 
@@ -50,8 +50,8 @@ def stop_fill(symbol: str = "XAUUSD", sequence: int = 2, *, units: float = 2.0, 
 
 
 def test_decide_refused_moves_fence_and_keeps_reason(ledger: SqlLedger) -> None:
-    verdict = Verdict("max_open_positions", "3 of 3", breached=True)
-    assert ledger.decide("XAUUSD", "trend", T0_MS, lambda _: verdict, correlation_id="c1") == Decided(verdict)
+    verdict = RiskDecision("max_open_positions", "3 of 3", breached=True)
+    assert ledger.decide("XAUUSD", "trend", T0_MS, lambda _: verdict, correlation_id="c1") == DecisionResult(verdict)
     (decision,) = ledger.decisions("XAUUSD")
     assert decision["written_at_ms"] > T0_MS
     kept = {name: decision[name] for name in ("outcome", "rule", "reason", "breached", "correlation_id", "open_ms")}
@@ -67,8 +67,8 @@ def test_decide_refused_moves_fence_and_keeps_reason(ledger: SqlLedger) -> None:
 
 
 def test_decide_dry_run_is_a_row_of_its_own_kind(ledger: SqlLedger) -> None:
-    judge = accept(Planned(request_of(), 20.0))
-    ledger.decide("XAUUSD", "trend", T0_MS, judge, correlation_id="c1", dry_run=True)
+    evaluate = accept(PlannedOrder(request_of(), 20.0))
+    ledger.decide("XAUUSD", "trend", T0_MS, evaluate, correlation_id="c1", dry_run=True)
     assert (ledger.decisions()[0]["outcome"], ledger.orders()) == ("dry", [])
 
 
@@ -77,7 +77,7 @@ def test_accounts_in_one_database_do_not_see_each_other(engine: Engine, ledger: 
     ledger.record_fills("XAUUSD", [fill_of(request_of(), fee=1.0)])
     ledger.set_desired("XAUUSD", DesiredState.PAUSED, reason="mine")
     other = SqlLedger(engine, "other", 500.0)
-    assert view_of(other, "XAUUSD") == LedgerView(
+    assert view_of(other, "XAUUSD") == AccountSnapshot(
         DesiredState.RUNNING, Position("XAUUSD", "probe"), False, 0, 0.0, 0.0, 500.0, peak_balance=500.0
     )
     assert (other.positions(), other.fills(), other.orders(), other.decisions()) == ([], [], [], [])
@@ -155,13 +155,13 @@ def test_ledger_reopened_knows_everything(ledger_url: str, engine: Engine, ledge
 # races
 
 
-def limit_of(count: int, planned: Planned) -> Judge:
+def limit_of(count: int, planned: PlannedOrder) -> SignalEvaluator:
     """Judge by two account limits: open positions, and 10.0 of risk for each."""
 
-    def judge(view: LedgerView) -> Verdict:
+    def judge(view: AccountSnapshot) -> RiskDecision:
         if view.open_positions >= count or view.open_risk + planned.risk > 10.0 * count:
-            return Verdict("max_open_positions", f"{view.open_positions} of {count}", breached=True)
-        return Verdict("ok", "", (planned,))
+            return RiskDecision("max_open_positions", f"{view.open_positions} of {count}", breached=True)
+        return RiskDecision("ok", "", (planned,))
 
     return judge
 
@@ -172,8 +172,8 @@ def race(url: str, racer: int) -> int:
     ledger = SqlLedger(engine, "main", BALANCE)
 
     def ask(symbol: str) -> bool:
-        judge = limit_of(5, Planned(request_of(symbol), 10.0))
-        return bool(ledger.decide(symbol, "trend", T0_MS, judge, correlation_id=symbol).intents)
+        evaluate = limit_of(5, PlannedOrder(request_of(symbol), 10.0))
+        return bool(ledger.decide(symbol, "trend", T0_MS, evaluate, correlation_id=symbol).intents)
 
     with ThreadPoolExecutor(4) as pool:
         accepted = sum(pool.map(ask, [f"S{racer}-{number}" for number in range(10)]))
@@ -197,7 +197,7 @@ def test_decide_lock_not_given_in_time_is_transient(ledger_url: str, ledger: Sql
     impatient = SqlLedger(impatient_engine, "main", BALANCE)
     ledger.decide("XAUUSD", "trend", T0_MS - MINUTE_MS, lambda _: REFUSED, correlation_id="c0")
 
-    def judge_under_lock(_: LedgerView) -> Verdict:
+    def judge_under_lock(_: AccountSnapshot) -> RiskDecision:
         with pytest.raises(Transient, match=r"ledger: .*lock"):
             impatient.decide("BTCUSD", "trend", T0_MS, lambda _: REFUSED, correlation_id="c1")
         assert impatient.fence("XAUUSD") == T0_MS - MINUTE_MS  # reads do not wait
@@ -208,10 +208,10 @@ def test_decide_lock_not_given_in_time_is_transient(ledger_url: str, ledger: Sql
 
 
 def test_decide_same_candle_racing_is_decided_once(ledger: SqlLedger) -> None:
-    judge = accept(Planned(request_of(), 20.0))
+    evaluate = accept(PlannedOrder(request_of(), 20.0))
 
     def ask(_: int) -> bool:
-        return bool(ledger.decide("XAUUSD", "trend", T0_MS, judge, correlation_id="c").intents)
+        return bool(ledger.decide("XAUUSD", "trend", T0_MS, evaluate, correlation_id="c").intents)
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(ask, range(8))) == 1

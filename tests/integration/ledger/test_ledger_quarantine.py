@@ -15,8 +15,8 @@ from trading.incidents.incident import IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
 from trading.orders.intents import Mark
 from trading.orders.orders import OrderState
-from trading.risk.rules import AccountLimits, RiskLimits, judge
-from trading.risk.verdict import LedgerView, Verdict
+from trading.risk.rules import AccountLimits, RiskLimits, evaluate_signal
+from trading.risk.verdict import AccountSnapshot, RiskDecision
 from trading.strategies.signal import Signal, SignalSide
 
 pytest_plugins = ("tests.fixtures.servers.databases",)
@@ -34,12 +34,16 @@ def set_aside(ledger: SqlLedger, policy: PositionPolicy = "hold") -> bool:
     return ledger.set_quarantine("XAUUSD", policy, cause="no-progress", reason="no candle for an hour")
 
 
-def decide(ledger: SqlLedger, open_ms: int, side: SignalSide = SignalSide.BUY, *, strategy: str = "trend") -> Verdict:
+def decide(
+    ledger: SqlLedger, open_ms: int, side: SignalSide = SignalSide.BUY, *, strategy: str = "trend"
+) -> RiskDecision:
     """Have the real rules judge a signal."""
     signal = Signal(strategy=strategy, open_ms=open_ms, side=side, price=100.0, reason="asked for by a test")
 
-    def say(view: LedgerView) -> Verdict:
-        return judge(view, signal, symbol="XAUUSD", timeframe="1m", account=ACCOUNT, limits=RiskLimits(units=1.0))
+    def say(view: AccountSnapshot) -> RiskDecision:
+        return evaluate_signal(
+            view, signal, symbol="XAUUSD", timeframe="1m", account=ACCOUNT, limits=RiskLimits(units=1.0)
+        )
 
     decided = ledger.decide("XAUUSD", strategy, open_ms, say, correlation_id="c")
     assert decided.verdict is not None

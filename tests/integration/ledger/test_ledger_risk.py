@@ -16,11 +16,11 @@ from adapters.ledger.tables import accounts, decisions
 from trading.orders.intents import Mark
 from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, protective_order_id
 from trading.portfolio.trades import ClosedTrade, in_order
-from trading.ports.ledger import Decided
+from trading.ports.ledger import DecisionResult
 from trading.risk.limits import AccountLimits, RiskLimits
 from trading.risk.protections import CooldownPeriod, StoplossGuard
-from trading.risk.rules import judge
-from trading.risk.verdict import LedgerView, Verdict
+from trading.risk.rules import evaluate_signal
+from trading.risk.verdict import AccountSnapshot, RiskDecision
 from trading.strategies.signal import Signal, SignalSide
 from trading.structs import replace
 
@@ -71,18 +71,18 @@ class Trader:
     def __init__(self, ledger: AnyLedger, account: AccountLimits = ACCOUNT) -> None:
         self.ledger = ledger
         self.account = account
-        self.views: list[tuple[LedgerView, Sequence[ClosedTrade]]] = []
+        self.views: list[tuple[AccountSnapshot, Sequence[ClosedTrade]]] = []
         self.entries: dict[str, OrderRequest] = {}
         self._number = 0
 
-    def decide(self, symbol: str, signal: Signal) -> Decided:
-        def by_the_rules(view: LedgerView) -> Verdict:
+    def decide(self, symbol: str, signal: Signal) -> DecisionResult:
+        def by_the_rules(view: AccountSnapshot) -> RiskDecision:
             since_ms = signal.open_ms - 50 * MINUTE_MS
             trades = in_order([*view.trades_since(since_ms, None)])
             own = in_order([*view.trades_since(since_ms, symbol)])
             assert own == [one for one in trades if one.symbol == symbol]
             self.views.append((view, trades))
-            return judge(view, signal, symbol=symbol, timeframe="1m", account=self.account, limits=LIMITS)
+            return evaluate_signal(view, signal, symbol=symbol, timeframe="1m", account=self.account, limits=LIMITS)
 
         return self.ledger.decide(symbol, STRATEGY, signal.open_ms, by_the_rules, correlation_id="test")
 
@@ -113,14 +113,14 @@ class Trader:
             ],
         )
 
-    def send(self, decided: Decided, price: float) -> None:
+    def send(self, decided: DecisionResult, price: float) -> None:
         """Fill all orders of a decision, one after the other."""
         for place, intent in enumerate(decided.intents):
             if place:
                 assert self.ledger.mark(Mark(intent.request.client_order_id, OrderState.SUBMITTING, claims=1))
             self.fill(intent.request, price)
 
-    def lose(self, symbol: str, minute: int, loss: float) -> Decided:
+    def lose(self, symbol: str, minute: int, loss: float) -> DecisionResult:
         """Buy one unit at 100, and have its stop filled so that this much is lost before fees."""
         decided = self.decide(symbol, signal_of(minute, SignalSide.BUY))
         self.send(decided, 100.0)
@@ -195,7 +195,7 @@ def test_both_ledgers_give_the_same_view_for_the_same_history(ledger: SqlLedger,
 # a drawdown
 
 
-def latch(trader: Trader) -> Decided:
+def latch(trader: Trader) -> DecisionResult:
     """Lose more than 2 % of 10,000 by gaps below the stops, and ask for another entry."""
     trader.lose("XAUUSD", 0, 120.0)
     trader.lose("BTCUSD", 100, 90.0)
@@ -209,14 +209,14 @@ def test_a_drawdown_latches_all_symbols_until_a_person_resolves_it(ledger: SqlLe
     trader = Trader(ledger, FREE)
     found = latch(trader)
     assert found.verdict is not None
-    assert (found.verdict.rule, found.verdict.breached, found.intents) == ("max_drawdown", True, ())
+    assert (found.verdict.rule, found.verdict.breached, found.intents) == ("drawdown_latch", True, ())
     (incident,) = ledger.incidents()
     assert (incident["kind"], incident["symbol"], incident["halts"]) == ("max_drawdown", "EURUSD", False)
 
     other = Trader(SqlLedger(engine, "main", BALANCE), ACCOUNT.model_copy(update={"max_drawdown": None}))
     refused = other.decide("XAUUSD", signal_of(300, SignalSide.BUY))  # another process, without the key
     assert refused.verdict is not None
-    assert refused.verdict.rule == "max_drawdown"
+    assert refused.verdict.rule == "drawdown_latch"
     assert len(ledger.incidents()) == 1
     stranger = Trader(SqlLedger(engine, "other", BALANCE), FREE)
     assert stranger.decide("XAUUSD", signal_of(300, SignalSide.BUY)).intents
@@ -238,7 +238,7 @@ def test_a_fall_that_was_made_good_again_counts_all_the_same(ledger: SqlLedger) 
         assert trader.ledger.balance() > BALANCE
         refused = trader.decide("EURUSD", signal_of(300, SignalSide.BUY))
         assert refused.verdict is not None
-        assert refused.verdict.rule == "max_drawdown"
+        assert refused.verdict.rule == "drawdown_latch"
 
 
 def test_a_latched_account_exits_and_sends_no_entry_that_waited(ledger: SqlLedger) -> None:

@@ -20,7 +20,7 @@ from adapters.ledger.schema import migrate
 from trading.lifecycle import DesiredState
 from trading.orders.orders import Fill, Leg, OrderRequest, protective_order_id
 from trading.risk.limits import AccountLimits, RiskLimits
-from trading.risk.rules import judge
+from trading.risk.rules import evaluate_signal
 from trading.strategies.signal import Signal, SignalSide
 
 pytest_plugins = ("tests.fixtures.servers.databases",)
@@ -81,7 +81,7 @@ class Racer:
             symbol,
             strategy,
             signal.open_ms,
-            lambda view: judge(view, signal, symbol=symbol, timeframe="1m", account=ACCOUNT, limits=LIMITS),
+            lambda view: evaluate_signal(view, signal, symbol=symbol, timeframe="1m", account=ACCOUNT, limits=LIMITS),
             correlation_id="race",
         )
         assert decided.verdict is not None
@@ -155,10 +155,10 @@ def test_processes_racing_into_a_drawdown_all_stop_at_one_decision(url: str) -> 
     ledger = SqlLedger(engine, "main", BALANCE)
     (incident,) = ledger.incidents()
     rows = ledger.decisions(limit=TRIES * RACERS)[::-1]
-    first = next(at for at, row in enumerate(rows) if row["rule"] == "max_drawdown")
+    first = next(at for at, row in enumerate(rows) if row["rule"] == "drawdown_latch")
     assert incident["kind"] == "max_drawdown"
     assert {row["rule"] for row in rows[:first]} == {"ok"}
-    assert {row["rule"] for row in rows[first:]} == {"max_drawdown"}
+    assert {row["rule"] for row in rows[first:]} == {"drawdown_latch"}
     assert sum("ok" in one for one in rules) >= 2
     assert ledger.balance() <= BALANCE * 0.98
     engine.dispose()

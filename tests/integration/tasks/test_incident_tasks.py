@@ -18,7 +18,7 @@ from trading.market.candles import Candles
 from trading.orders.intents import Mark
 from trading.orders.orders import Leg, OrderRequest, OrderState, Side, client_order_id
 from trading.ports.venue import Venue
-from trading.risk.verdict import Planned, Verdict
+from trading.risk.verdict import PlannedOrder, RiskDecision
 from trading.services.chain import Wake
 
 SYMBOL = "XAUUSD"
@@ -108,7 +108,7 @@ def test_resolve_of_a_lost_order_asks_the_venue_once_more(system: TradingSystem,
         SYMBOL,
         STRATEGY,
         request.decided_ms - 60_000,
-        lambda _: Verdict("ok", "asked for by a test", (Planned(request, 1.0),)),
+        lambda _: RiskDecision("ok", "asked for by a test", (PlannedOrder(request, 1.0),)),
         correlation_id="c",
     )
     ledger.mark(Mark(request.client_order_id, OrderState.ACCEPTED, "v1"))

@@ -7,37 +7,37 @@ from trading.orders.intents import Intent
 from trading.orders.orders import OrderState
 from trading.portfolio.positions import Position
 from trading.ports.candle_source import Bars
-from trading.risk.verdict import OK, Check, LedgerView, Verdict
-from trading.structs import AllButLast, replace
+from trading.risk.verdict import OK, AccountSnapshot, Check, RiskDecision
+from trading.structs import EqualIgnoringLastField, replace
 
 CHECK = Check("paused", is_met=True, reason="it runs")
 
 
 def test_values_that_differ_in_how_they_came_about_alone_are_equal() -> None:
-    asked, plain = Verdict(OK, "buy", checks=(CHECK,)), Verdict(OK, "buy")
+    asked, plain = RiskDecision(OK, "buy", checks=(CHECK,)), RiskDecision(OK, "buy")
 
     assert asked == plain
     assert not asked != plain  # noqa: SIM202  # the other operator
     assert len({asked, plain}) == 1
 
 
-@pytest.mark.parametrize("other", [Verdict(OK, "sell"), Verdict("paused", "buy"), OK, None])
+@pytest.mark.parametrize("other", [RiskDecision(OK, "sell"), RiskDecision("paused", "buy"), OK, None])
 def test_values_that_differ_otherwise_are_not_equal(other: object) -> None:
-    verdict = Verdict(OK, "buy")
+    verdict = RiskDecision(OK, "buy")
 
     assert verdict != other
     assert not verdict == other  # noqa: SIM201  # the other operator
 
 
 @pytest.mark.parametrize(
-    ("kind", "last"), [(Verdict, "checks"), (LedgerView, "trades_since"), (Intent, "claimed_ago_s")]
+    ("kind", "last"), [(RiskDecision, "checks"), (AccountSnapshot, "trades_since"), (Intent, "claimed_ago_s")]
 )
-def test_field_that_is_not_compared_is_the_one_that_is_meant(kind: type[AllButLast], last: str) -> None:
+def test_field_that_is_not_compared_is_the_one_that_is_meant(kind: type[EqualIgnoringLastField], last: str) -> None:
     assert kind.__struct_fields__[-1] == last
 
 
 def test_values_of_two_kinds_are_not_equal() -> None:
-    assert Verdict(OK, "buy") != Intent(None, OrderState.PLANNED)  # type: ignore[arg-type]  # any other kind
+    assert RiskDecision(OK, "buy") != Intent(None, OrderState.PLANNED)  # type: ignore[arg-type]  # any other kind
 
 
 def test_replace_changes_a_copy_of_a_value_of_either_kind() -> None:

@@ -2,7 +2,7 @@
 
 from trading.market.gaps import Gap, GapKind, Hours, find_gaps, missing_times
 from trading.market.quality.checks import Market, examine
-from trading.market.quality.findings import Found, Place, Weight
+from trading.market.quality.findings import Found, Place, Severity
 from trading.market.quality.ordering import later_twins, out_of_order, timeframe_of, usual_spacing_ms
 from trading.market.quality.prices import VALUE_FAULTS, value_faults
 
@@ -14,7 +14,7 @@ __all__ = [
     "Hours",
     "Market",
     "Place",
-    "Weight",
+    "Severity",
     "examine",
     "find_gaps",
     "later_twins",

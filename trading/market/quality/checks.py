@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from trading.formatting import format_price
 from trading.market.candles import CLOSE, COLUMNS, HIGH, LOW, OPEN, VOLUME
 from trading.market.gaps import Gap, GapKind, Hours, find_gaps
-from trading.market.quality.findings import Found, Place, Weight, found
+from trading.market.quality.findings import Found, Place, Severity, found
 from trading.market.quality.ordering import later_twins, out_of_order
 from trading.market.quality.prices import value_faults
 
@@ -68,38 +68,42 @@ class _Look:
 
     def wrong(self) -> Iterator[Found]:
         for name, flags in value_faults(self._values).items():
-            yield self._rows(name, Weight.WRONG, flags, self._prices)
+            yield self._rows(name, Severity.WRONG, flags, self._prices)
         twins = later_twins(self._open_ms)
-        yield self._rows("duplicate", Weight.WRONG, twins != np.arange(len(twins)), lambda row: self._twin(row, twins))
-        yield self._rows("unsorted", Weight.WRONG, out_of_order(self._open_ms), lambda _: "after a later candle")
+        yield self._rows(
+            "duplicate", Severity.WRONG, twins != np.arange(len(twins)), lambda row: self._twin(row, twins)
+        )
+        yield self._rows("unsorted", Severity.WRONG, out_of_order(self._open_ms), lambda _: "after a later candle")
         grid_ms = min(self._market.length_ms, _HOUR_MS)
         off = self._open_ms % grid_ms
-        yield self._rows("off the grid", Weight.WRONG, off != 0, lambda row: f"{off[row] / 1000:g} s after a full bar")
+        yield self._rows(
+            "off the grid", Severity.WRONG, off != 0, lambda row: f"{off[row] / 1000:g} s after a full bar"
+        )
         yield self._unfinished()
-        yield self._of_kind(GapKind.GAP, Weight.WRONG)
+        yield self._of_kind(GapKind.GAP, Severity.WRONG)
         if self._market.are_open is not None and self._market.length_ms < _DAY_MS:
             closed = ~self._market.are_open(self._open_ms)
-            yield self._rows("outside hours", Weight.WRONG, closed, lambda _: "the market is closed then")
+            yield self._rows("outside hours", Severity.WRONG, closed, lambda _: "the market is closed then")
 
     def doubts(self) -> Iterator[Found]:
         yield self._time_zone()
         is_old = self._open_ms < _OLDEST_MS
-        yield self._rows("time unit", Weight.DOUBT, is_old, lambda _: "before 1980: seconds taken for milliseconds?")
+        yield self._rows("time unit", Severity.DOUBT, is_old, lambda _: "before 1980: seconds taken for milliseconds?")
         yield self._jumps()
         yield self._thin_end()
 
     def notes(self) -> Iterator[Found]:
         if self._market.are_open is not None:
-            yield self._of_kind(GapKind.EDGE, Weight.NOTE)
-        yield self._of_kind(GapKind.BREAK, Weight.NOTE)
-        yield self._of_kind(GapKind.WEEKEND, Weight.NOTE)
-        yield self._rows("no volume", Weight.NOTE, self._values[:, VOLUME] == 0, lambda _: "volume 0")
+            yield self._of_kind(GapKind.EDGE, Severity.NOTE)
+        yield self._of_kind(GapKind.BREAK, Severity.NOTE)
+        yield self._of_kind(GapKind.WEEKEND, Severity.NOTE)
+        yield self._rows("no volume", Severity.NOTE, self._values[:, VOLUME] == 0, lambda _: "volume 0")
         flat = self._values[:, HIGH] == self._values[:, LOW]
-        yield self._rows("flat", Weight.NOTE, flat, lambda row: f"all at {format_price(self._values[row, CLOSE])}")
+        yield self._rows("flat", Severity.NOTE, flat, lambda row: f"all at {format_price(self._values[row, CLOSE])}")
 
-    def _rows(self, check: str, weight: Weight, flags: Flags, text: Callable[[int], str]) -> Found:
+    def _rows(self, check: str, severity: Severity, flags: Flags, text: Callable[[int], str]) -> Found:
         rows = np.flatnonzero(flags)
-        return found(check, weight, len(rows), (self._place(row, text(row)) for row in rows.tolist()))
+        return found(check, severity, len(rows), (self._place(row, text(row)) for row in rows.tolist()))
 
     def _place(self, row: int, text: str) -> Place:
         return Place(int(self._open_ms[row]), text, row)
@@ -125,11 +129,11 @@ class _Look:
             else Place(int(self._times[at]), "ended after the file was written")
             for at in late.tolist()
         )
-        return found("unfinished", Weight.WRONG, len(late), texts)
+        return found("unfinished", Severity.WRONG, len(late), texts)
 
-    def _of_kind(self, kind: GapKind, weight: Weight) -> Found:
+    def _of_kind(self, kind: GapKind, severity: Severity) -> Found:
         gaps = [gap for gap in self._gaps if gap.kind is kind]
-        return found(kind.value, weight, len(gaps), (Place(gap.after_ms, self._hole(gap)) for gap in gaps))
+        return found(kind.value, severity, len(gaps), (Place(gap.after_ms, self._hole(gap)) for gap in gaps))
 
     def _hole(self, gap: Gap) -> str:
         length = _span(gap.until_ms - gap.after_ms - self._market.length_ms)
@@ -142,7 +146,7 @@ class _Look:
         is_doubtful = len(at_midnight) * 2 > len(begins) and self._trades_all_day()
         text = "the week begins here; gold and currencies begin on Sunday at 21:00 or 22:00 UTC: a broker's own time?"
         places = [Place(int(at), text) for at in at_midnight.tolist()] if is_doubtful else []
-        return found("time zone", Weight.DOUBT, len(places), places)
+        return found("time zone", Severity.DOUBT, len(places), places)
 
     def _trades_all_day(self) -> bool:
         _, counts = np.unique(self._times // _DAY_MS, return_counts=True)
@@ -158,7 +162,7 @@ class _Look:
         places = (
             Place(int(self._times[row + 1]), f"opens {moves[row]:+.1%} from the close before") for row in rows.tolist()
         )
-        return found("jump", Weight.DOUBT, len(rows), places)
+        return found("jump", Severity.DOUBT, len(rows), places)
 
     def _thin_end(self) -> Found:
         """Doubt that the last candle is whole when next to nothing was traded in it."""
@@ -166,7 +170,7 @@ class _Look:
         usual = float(np.median(volume[:-1])) if len(volume) > 1 else 0.0
         is_thin = volume[-1] < _THIN * usual
         text = f"volume {volume[-1]:g}, usual is {usual:g}: was the candle still open?"
-        return found("thin end", Weight.DOUBT, int(is_thin), [Place(int(self._times[-1]), text)] if is_thin else [])
+        return found("thin end", Severity.DOUBT, int(is_thin), [Place(int(self._times[-1]), text)] if is_thin else [])
 
 
 def _span(length_ms: int) -> str:

@@ -8,7 +8,7 @@ from itertools import islice
 _SHOWN = 5
 
 
-class Weight(StrEnum):
+class Severity(StrEnum):
     """How much a finding matters: `wrong` must be mended, `doubt` looked at, `note` is only told."""
 
     WRONG = "wrong"
@@ -40,15 +40,15 @@ class Found:
     """
 
     check: str
-    weight: Weight
+    severity: Severity
     count: int
     first: tuple[Place, ...] = ()
 
     @property
     def is_wrong(self) -> bool:
-        return self.count > 0 and self.weight is Weight.WRONG
+        return self.count > 0 and self.severity is Severity.WRONG
 
 
-def found(check: str, weight: Weight, count: int, places: Iterable[Place]) -> Found:
+def found(check: str, severity: Severity, count: int, places: Iterable[Place]) -> Found:
     """Make a finding that keeps the first few of `places`, which may be lazy."""
-    return Found(check, weight, count, tuple(islice(places, _SHOWN)))
+    return Found(check, severity, count, tuple(islice(places, _SHOWN)))

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from adapters.candle_files import NO_TIME, CandleFileError, RawCandles, Zone, read_raw
 from trading.formatting import format_minute
-from trading.market.quality import Found, Market, Place, Weight, examine, timeframe_of
+from trading.market.quality import Found, Market, Place, Severity, examine, timeframe_of
 from trading_orchestrator.cli.candles.files import (
     FILE,
     JSON,
@@ -26,8 +26,8 @@ from trading_orchestrator.cli.candles.files import (
 from trading_orchestrator.cli.exit_codes import ExitCode
 from trading_orchestrator.cli.output import Column, make_console, print_json, table
 
-STYLES = {Weight.WRONG: "bold red", Weight.DOUBT: "yellow", Weight.NOTE: ""}
-SHOWN = {Weight.WRONG: 3, Weight.DOUBT: 3, Weight.NOTE: 1}
+STYLES = {Severity.WRONG: "bold red", Severity.DOUBT: "yellow", Severity.NOTE: ""}
+SHOWN = {Severity.WRONG: 3, Severity.DOUBT: 3, Severity.NOTE: 1}
 
 
 @click.command()
@@ -86,7 +86,7 @@ def check(
 def _without_time(raw: RawCandles) -> Found:
     rows = (raw.open_ms == NO_TIME).nonzero()[0]
     first = tuple(Place(None, f"line {raw.lines[row]:,}: the time cannot be read") for row in rows[:5].tolist())
-    return Found("no time", Weight.WRONG, len(rows), first)
+    return Found("no time", Severity.WRONG, len(rows), first)
 
 
 def _as_dict(finding: Found, lines: Sequence[int]) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def _as_dict(finding: Found, lines: Sequence[int]) -> dict[str, Any]:
         {"line": None if place.row is None else lines[place.row], "open_ms": place.open_ms, "text": place.text}
         for place in finding.first
     ]
-    return {"check": finding.check, "weight": finding.weight.value, "count": finding.count, "first": first}
+    return {"check": finding.check, "weight": finding.severity.value, "count": finding.count, "first": first}
 
 
 def _tell(answer: dict[str, Any], findings: Sequence[Found], lines: Sequence[int]) -> None:
@@ -118,11 +118,11 @@ def _tell(answer: dict[str, Any], findings: Sequence[Found], lines: Sequence[int
 
 
 def _weight(finding: Found) -> Text:
-    return Text(finding.weight.value, style=STYLES[finding.weight]) if finding.count else Text("ok", style="green")
+    return Text(finding.severity.value, style=STYLES[finding.severity]) if finding.count else Text("ok", style="green")
 
 
 def _first(finding: Found, lines: Sequence[int]) -> Text:
-    return Text("\n".join(_place(place, lines) for place in finding.first[: SHOWN[finding.weight]]))
+    return Text("\n".join(_place(place, lines) for place in finding.first[: SHOWN[finding.severity]]))
 
 
 def _place(place: Place, lines: Sequence[int]) -> str:

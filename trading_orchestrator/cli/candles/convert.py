@@ -24,7 +24,7 @@ from adapters.candle_files import (
 from trading.formatting import format_minute
 from trading.market.candles import Candles
 from trading.market.quality import timeframe_of, usual_spacing_ms
-from trading.market.resampling import Lack, Resampled, resample
+from trading.market.resampling import IncompleteReason, Resampled, resample
 from trading_orchestrator.cli.candles.files import (
     FILE,
     JSON,
@@ -192,7 +192,8 @@ def _resampled(file: Path, out: Path, source: Candles, timeframe: str, to: str, 
         "unused": done.unused,
         "first_left_out_ms": done.left_out[:5].tolist(),
         "lacking": {
-            lack.value: {"count": len(times), "first_ms": times[:5].tolist()} for lack, times in done.lacking.items()
+            reason.value: {"count": len(times), "first_ms": times[:5].tolist()}
+            for reason, times in done.lacking.items()
         },
         "at_edges": {"count": len(done.at_edges), "first_ms": done.at_edges[:5].tolist()},
         "is_playable": is_playable(done.candles, to),
@@ -200,9 +201,9 @@ def _resampled(file: Path, out: Path, source: Candles, timeframe: str, to: str, 
 
 
 LACKS = {
-    Lack.START: "the file begins within it",
-    Lack.HOLE: "candles are missing while the market was open",
-    Lack.END: "the file ends within it",
+    IncompleteReason.START: "the file begins within it",
+    IncompleteReason.HOLE: "candles are missing while the market was open",
+    IncompleteReason.END: "the file ends within it",
 }
 
 
@@ -226,7 +227,7 @@ def _left_out_words(done: Resampled, to: str) -> str:
 
 
 def _lack_lines(done: Resampled) -> str:
-    return "\n".join(f"  {len(at):,} x {LACKS[lack]}: {_times(at)}" for lack, at in done.lacking.items() if len(at))
+    return "\n".join(f"  {len(at):,} x {LACKS[reason]}: {_times(at)}" for reason, at in done.lacking.items() if len(at))
 
 
 def _times(opens: NDArray[np.int64]) -> str:

@@ -20,7 +20,7 @@ from trading.market.candles import Candles
 from trading.orders.intents import Mark
 from trading.orders.matching import FillTerms
 from trading.orders.orders import Leg, OrderRequest, OrderState, Side, client_order_id
-from trading.risk.verdict import Planned, Verdict
+from trading.risk.verdict import PlannedOrder, RiskDecision
 from trading.structs import replace
 
 MINUTE_MS = 60_000
@@ -88,7 +88,7 @@ def test_ledger_in_memory_lets_claim_only_what_the_trading_state_allows(
     ledger = MemoryLedger("main", 1_000.0)
     orders = {leg: planned(leg) for leg in (Leg.ENTRY, Leg.EXIT)}
     for at, order in enumerate(orders.values()):
-        verdict = Verdict("ok", "test", (order,))
+        verdict = RiskDecision("ok", "test", (order,))
         ledger.decide(SYMBOL, "cross", at * MINUTE_MS, lambda _, said=verdict: said, correlation_id="test")  # type: ignore[misc]
     ledger.set_desired(SYMBOL, desired, reason="test")
     if kind is not None:
@@ -99,6 +99,6 @@ def test_ledger_in_memory_lets_claim_only_what_the_trading_state_allows(
     assert {leg for leg, mark in marks.items() if ledger.mark(mark)} == claimed
 
 
-def planned(leg: Leg) -> Planned:
+def planned(leg: Leg) -> PlannedOrder:
     identity = client_order_id("main", SYMBOL, "cross", 0, leg)
-    return Planned(OrderRequest(identity, SYMBOL, "cross", leg, Side.BUY, 1.0, 100.0, MINUTE_MS))
+    return PlannedOrder(OrderRequest(identity, SYMBOL, "cross", leg, Side.BUY, 1.0, 100.0, MINUTE_MS))

@@ -8,7 +8,7 @@ from trading.execution import order_events
 from trading.incidents.incident import Incident, IncidentKind
 from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, Side, VenueOrder
 from trading.portfolio.positions import Position, StopMove
-from trading.risk.verdict import Planned, Verdict
+from trading.risk.verdict import PlannedOrder, RiskDecision
 from trading.strategies.signal import Signal, SignalSide
 
 CAUSE = correlation_id(SYMBOL, "1m", START_MS)
@@ -58,20 +58,20 @@ def test_fill_tells_what_it_realised_after_fees() -> None:
 @pytest.mark.parametrize(
     ("verdict", "expected"),
     [
-        (Verdict("ok", "fine", (Planned(REQUEST),)), []),
-        (Verdict("paused", "no entries"), [EventType.SIGNAL_REJECTED]),
+        (RiskDecision("ok", "fine", (PlannedOrder(REQUEST),)), []),
+        (RiskDecision("paused", "no entries"), [EventType.SIGNAL_REJECTED]),
         (
-            Verdict("max_daily_loss", "too much", breached=True),
+            RiskDecision("max_daily_loss", "too much", breached=True),
             [EventType.RISK_LIMIT_BREACHED, EventType.SIGNAL_REJECTED],
         ),
         (
-            Verdict("max_daily_loss", "exit only", (Planned(REQUEST),), breached=True),
+            RiskDecision("max_daily_loss", "exit only", (PlannedOrder(REQUEST),), breached=True),
             [EventType.RISK_LIMIT_BREACHED],
         ),
     ],
     ids=["accepted", "refused", "breached", "breached-but-exits"],
 )
-def test_verdict_tells_refusals_and_breaches(verdict: Verdict, expected: list[EventType]) -> None:
+def test_verdict_tells_refusals_and_breaches(verdict: RiskDecision, expected: list[EventType]) -> None:
     events = list(order_events.of_verdict(SIGNAL, verdict, SYMBOL, CAUSE))
 
     assert [event.type for event in events] == expected

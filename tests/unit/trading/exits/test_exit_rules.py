@@ -40,7 +40,7 @@ def rules(terms: ExitTerms | None = None, answer: object = None, *, tick: float 
 
 
 def asked(one: ExitRules, close: float, position: PositionView) -> RuleExit | RuleStop | Refusal | None:
-    return one.judged(close, {"close": close}, position)
+    return one.evaluated(close, {"close": close}, position)
 
 
 def stop_of(answer: RuleExit | RuleStop | Refusal | None) -> float | None:
@@ -169,7 +169,7 @@ def test_rules_never_loosen_a_stop_and_never_lead_it_to_the_close_or_beyond(
 def test_hook_is_asked_with_its_row_and_names_itself() -> None:
     hook = Hook(MoveStop(99.0, "a level"))
 
-    found = ExitRules(ExitTerms(), hook).judged(101.0, {"close": 101.0, "level": 99.0}, held(stop=95.0))
+    found = ExitRules(ExitTerms(), hook).evaluated(101.0, {"close": 101.0, "level": 99.0}, held(stop=95.0))
 
     assert found == RuleStop("manage_position", 99.0, "manage_position: a level")
     assert hook.asked == [{"close": 101.0, "level": 99.0}]
@@ -178,7 +178,7 @@ def test_hook_is_asked_with_its_row_and_names_itself() -> None:
 def test_hook_without_a_row_of_indicators_is_not_asked_and_the_rules_are() -> None:
     one = rules(TRAILING, ExitNow("never"))
 
-    assert stop_of(one.judged(101.0, None, held())) == 99.0
+    assert stop_of(one.evaluated(101.0, None, held())) == 99.0
 
 
 def test_exit_goes_before_a_stop_and_the_tighter_stop_before_the_other() -> None:

@@ -10,7 +10,7 @@ from adapters.sources.file import read_candles
 from tests.fakes import START_MS, make_candles
 from tests.fixtures.apps.system import recorded
 from trading.market.candles import Candles, first_fault
-from trading.market.resampling import Lack, resample
+from trading.market.resampling import IncompleteReason, resample
 from trading.market.sessions import Session
 
 MINUTE_MS = 60_000
@@ -102,7 +102,7 @@ def test_minutes_missing_at_the_edge_of_a_session_take_nothing_from_a_longer_can
     whole = grouped.agg({"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"}).dropna()
     made = Candles.from_frame(whole)
     last = {"1h": "16 21", "4h": "16 20", "1d": "16 00"}[to]  # nothing says that the file does not end too early
-    assert hours(done.lacking[Lack.END]) == hours(done.left_out) == [last]
+    assert hours(done.lacking[IncompleteReason.END]) == hours(done.left_out) == [last]
     assert done.candles.open_ms.tolist() == made.open_ms[:-1].tolist()
     np.testing.assert_allclose(done.candles.values, made.values[:-1], rtol=1e-12)
     assert len(done.at_edges) == 4
@@ -114,10 +114,10 @@ def test_hole_within_a_session_and_the_ends_of_the_file_are_told_with_their_reas
 
     done = resample(candles, timeframe="1m", to="1h", are_open=GOLD.are_open if is_known else None)
 
-    assert {lack: hours(times) for lack, times in done.lacking.items()} == {
-        Lack.START: ["05 10"],
-        Lack.HOLE: ["14 12", "14 14"],
-        Lack.END: ["28 10"],
+    assert {reason: hours(times) for reason, times in done.lacking.items()} == {
+        IncompleteReason.START: ["05 10"],
+        IncompleteReason.HOLE: ["14 12", "14 14"],
+        IncompleteReason.END: ["28 10"],
     }
     assert (len(done.left_out), done.unused) == (4, 40 + 58 + 58 + 20)
 
@@ -127,7 +127,7 @@ def test_hole_of_one_minute_next_to_whole_minutes_is_no_edge() -> None:
 
     done = resample(candles, timeframe="1m", to="1d", are_open=GOLD.are_open)
 
-    assert hours(done.lacking[Lack.HOLE]) == ["14 00"]
+    assert hours(done.lacking[IncompleteReason.HOLE]) == ["14 00"]
 
 
 @pytest.mark.parametrize("to", ["1m", "5m", "7m"])

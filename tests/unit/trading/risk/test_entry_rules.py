@@ -11,13 +11,13 @@ from trading.portfolio.positions import Position
 from trading.portfolio.trades import ClosedTrade
 from trading.risk.limits import AccountLimits, RiskLimits
 from trading.risk.protections import CooldownPeriod
-from trading.risk.rules import judge
-from trading.risk.verdict import LedgerView, Verdict
+from trading.risk.rules import evaluate_signal
+from trading.risk.verdict import AccountSnapshot, RiskDecision
 from trading.strategies.signal import Refusal, Signal, SignalSide
 from trading.structs import replace
 
 OPEN_MS = 1_774_360_800_000
-VIEW = LedgerView(
+VIEW = AccountSnapshot(
     DesiredState.RUNNING,
     Position("XAUUSD", "ema"),
     has_unsettled=False,
@@ -47,9 +47,9 @@ def account_of(**limits: Any) -> AccountLimits:
 
 
 def judged(
-    signal: Signal = BUY, view: LedgerView = VIEW, account: AccountLimits | None = None, **limits: Any
-) -> Verdict:
-    return judge(
+    signal: Signal = BUY, view: AccountSnapshot = VIEW, account: AccountLimits | None = None, **limits: Any
+) -> RiskDecision:
+    return evaluate_signal(
         view,
         signal,
         symbol="XAUUSD",
@@ -59,7 +59,7 @@ def judged(
     )
 
 
-def told(verdict: Verdict, rule: str) -> str:
+def told(verdict: RiskDecision, rule: str) -> str:
     (reason,) = [check.reason for check in verdict.checks if check.rule == rule]
     return reason
 
@@ -121,7 +121,7 @@ def test_an_accepted_entry_lists_each_rule_in_the_order_in_which_it_was_asked() 
     ],
 )
 def test_a_refusal_is_the_last_check_and_the_only_one_not_met(
-    signal: Signal, view: LedgerView, rules: list[str]
+    signal: Signal, view: AccountSnapshot, rules: list[str]
 ) -> None:
     verdict = judged(signal, view)
     assert [check.rule for check in verdict.checks] == rules
@@ -263,7 +263,7 @@ def test_no_entry_may_lead_past_the_drawdown_if_all_stops_are_hit(balance: float
 def test_a_drawdown_that_was_reached_is_told_and_refuses(balance: float, drawdown: float) -> None:
     view = replace(VIEW, balance=balance, drawdown=drawdown)
     verdict = judged(view=view, account=account_of(max_drawdown=0.1))
-    assert (verdict.rule, verdict.breached, verdict.planned) == ("max_drawdown", True, ())
+    assert (verdict.rule, verdict.breached, verdict.planned) == ("drawdown_latch", True, ())
     assert verdict.incident is not None
     assert (verdict.incident.kind, verdict.incident.symbol) == (IncidentKind.MAX_DRAWDOWN, "XAUUSD")
     assert not verdict.incident.kind.halts
@@ -272,11 +272,11 @@ def test_a_drawdown_that_was_reached_is_told_and_refuses(balance: float, drawdow
 def test_a_latched_account_refuses_every_entry_without_telling_again_and_exits_go_on() -> None:
     latched = replace(VIEW, latched="the account fell 12 %")
     verdict = judged(view=latched)  # whatever the settings say now
-    assert (verdict.rule, verdict.breached, verdict.incident) == ("max_drawdown", True, None)
+    assert (verdict.rule, verdict.breached, verdict.incident) == ("drawdown_latch", True, None)
     assert verdict.reason == "a person must look first: the account fell 12 %"
     assert judged(CLOSE, replace(latched, position=LONG)).rule == "ok"
     reversal = judged(SELL, replace(latched, position=LONG))
-    assert (reversal.rule, [one.request.leg for one in reversal.planned]) == ("max_drawdown", [Leg.EXIT])
+    assert (reversal.rule, [one.request.leg for one in reversal.planned]) == ("drawdown_latch", [Leg.EXIT])
 
 
 def test_a_drawdown_found_by_a_reversal_is_told_with_its_exit() -> None:
@@ -301,7 +301,7 @@ def test_protections_of_account_and_symbol_are_asked_last() -> None:
         return [closed(OPEN_MS - 60_000)]
 
     view = replace(VIEW, trades_since=trades_since)
-    verdict = judge(
+    verdict = evaluate_signal(
         view,
         BUY,
         symbol="XAUUSD",

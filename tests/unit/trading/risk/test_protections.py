@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from trading.orders.orders import Fill, Leg, Side
 from trading.portfolio.trades import ClosedTrade, TradeFold
-from trading.risk.protections import Asked, Protection, when_known
+from trading.risk.protections import EntryRequest, Protection, when_known
 from trading.structs import replace
 
 MINUTE_MS = 60_000
@@ -31,13 +31,13 @@ def is_free(
     lengths_ms: Mapping[str, int] | None = None,
 ) -> bool:
     """Return whether XAUUSD may enter by the signal of the candle that opens at a minute."""
-    asked = Asked("XAUUSD", side, minute * MINUTE_MS, MINUTE_MS, "XAUUSD" if own else None)
+    request = EntryRequest("XAUUSD", side, minute * MINUTE_MS, MINUTE_MS, "XAUUSD" if own else None)
 
     def trades_since(since_ms: int, symbol: str | None) -> list[ClosedTrade]:
         return [one for one in trades if one.closed_ms > since_ms and symbol in (None, one.symbol)]
 
     known = when_known(trades_since, lengths_ms or {}, MINUTE_MS)
-    return ADAPTER.validate_python(settings).judged(asked, known)[0]
+    return ADAPTER.validate_python(settings).evaluated(request, known)[0]
 
 
 def free_minutes(settings: dict[str, Any], trades: Sequence[ClosedTrade], **how: Any) -> list[int]:
@@ -124,14 +124,14 @@ def test_a_trade_of_later_market_time_is_not_known_yet() -> None:
 
 
 def test_a_refusal_tells_the_numbers() -> None:
-    asked = Asked("XAUUSD", Side.BUY, 15 * MINUTE_MS, MINUTE_MS)
+    request = EntryRequest("XAUUSD", Side.BUY, 15 * MINUTE_MS, MINUTE_MS)
     trades = [trade(10), trade(14)]
     guard = ADAPTER.validate_python(GUARD)
-    assert guard.judged(asked, lambda *_: trades) == (
+    assert guard.evaluated(request, lambda *_: trades) == (
         False,
         "2 stop losses of all symbols within 5 candles, the last 1 candle ago: no entry for 3 candles yet",
     )
-    assert guard.judged(asked, lambda *_: trades[:1])[1] == (
+    assert guard.evaluated(request, lambda *_: trades[:1])[1] == (
         "0 stop losses of all symbols within 5 candles, it takes 2"
     )
     assert guard.is_limit

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from trading.lifecycle import DesiredState
 from trading.orders.orders import Leg, OrderRequest, Side, client_order_id
 from trading.portfolio.positions import Position
-from trading.risk.rules import AccountLimits, RiskLimits, judge, round_down
-from trading.risk.verdict import LedgerView, Verdict
+from trading.risk.rules import AccountLimits, RiskLimits, evaluate_signal, round_down
+from trading.risk.verdict import AccountSnapshot, RiskDecision
 from trading.strategies.signal import Refusal, Signal, SignalSide
 from trading.structs import replace
 
@@ -20,7 +20,7 @@ OPEN_MS = 1_774_360_800_000
 FLAT = Position("XAUUSD", "ema")
 LONG = Position("XAUUSD", "ema", units=2.0, average_price=100.0, stop_loss=95.0)
 SHORT = Position("XAUUSD", "ema", units=-2.0, average_price=100.0, stop_loss=105.0)
-VIEW = LedgerView(
+VIEW = AccountSnapshot(
     DesiredState.RUNNING, FLAT, has_unsettled=False, open_positions=0, open_risk=0.0, day_realised=0.0, balance=10_000.0
 )
 FREE = AccountLimits(name="main", starting_balance=10_000)
@@ -53,16 +53,16 @@ REFUSED = signal(entry_refused=Refusal(rule="max_signal_age", reason="too old"))
 
 
 def verdict_of(
-    one: Signal | None = None, view: LedgerView = VIEW, limits: RiskLimits = FIXED, account: AccountLimits = FREE
-) -> Verdict:
-    return judge(view, one or signal(), symbol="XAUUSD", timeframe="1m", account=account, limits=limits)
+    one: Signal | None = None, view: AccountSnapshot = VIEW, limits: RiskLimits = FIXED, account: AccountLimits = FREE
+) -> RiskDecision:
+    return evaluate_signal(view, one or signal(), symbol="XAUUSD", timeframe="1m", account=account, limits=limits)
 
 
-def legs(verdict: Verdict) -> list[tuple[Leg, Side, float]]:
+def legs(verdict: RiskDecision) -> list[tuple[Leg, Side, float]]:
     return [(one.request.leg, one.request.side, one.request.units) for one in verdict.planned]
 
 
-def held(position: Position, **changes: float) -> LedgerView:
+def held(position: Position, **changes: float) -> AccountSnapshot:
     return replace(VIEW, position=position, open_positions=1, **changes)  # type: ignore[arg-type]  # numbers only
 
 
@@ -112,7 +112,7 @@ LOSS_50 = AccountLimits(name="main", starting_balance=10_000, max_daily_loss=50)
     ],
 )
 def test_judge_of_state_and_position_gives_the_rule_and_the_legs(
-    one: Signal, view: LedgerView, rule: str, planned: list[tuple[Leg, Side, float]]
+    one: Signal, view: AccountSnapshot, rule: str, planned: list[tuple[Leg, Side, float]]
 ) -> None:
     verdict = verdict_of(one, view)
     assert (verdict.rule, legs(verdict), verdict.breached) == (rule, planned, False)
@@ -274,7 +274,7 @@ positions = st.builds(
     st.floats(0, 40),
 )
 views = st.builds(
-    LedgerView,
+    AccountSnapshot,
     desired=st.sampled_from([DesiredState.RUNNING] * 6 + list(DesiredState)),
     position=positions,
     has_unsettled=st.sampled_from([False] * 5 + [True]),
@@ -316,7 +316,7 @@ risk_limits = st.builds(lambda size, bound: RiskLimits.model_validate({**size, *
 
 @given(view=views, one=signals, account=accounts, limits=risk_limits)
 def test_judge_of_anything_never_passes_a_limit(
-    view: LedgerView, one: Signal, account: AccountLimits, limits: RiskLimits
+    view: AccountSnapshot, one: Signal, account: AccountLimits, limits: RiskLimits
 ) -> None:
     verdict = verdict_of(one, view, limits, account)
     if view.has_unsettled_exit or view.halted or view.desired is DesiredState.STOPPED:
@@ -358,7 +358,7 @@ def test_judge_of_an_entry_is_accepted_exactly_while_the_day_can_bear_its_loss(
 
 @given(view=views, one=signals, account=accounts, limits=risk_limits)
 def test_judge_of_anything_plans_an_entry_only_from_flat_or_after_an_exit(
-    view: LedgerView, one: Signal, account: AccountLimits, limits: RiskLimits
+    view: AccountSnapshot, one: Signal, account: AccountLimits, limits: RiskLimits
 ) -> None:
     verdict = verdict_of(one, view, limits, account)
     planned = [plan.request.leg for plan in verdict.planned]

@@ -5,7 +5,7 @@ from decimal import Decimal
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from trading.portfolio.drawdown import HighWater, fall
+from trading.portfolio.drawdown import HighWaterMark, fall
 from trading.risk.limits import RiskLimits
 from trading.risk.sizing import levels_of, round_down, round_up, size
 from trading.strategies.signal import Signal, SignalSide
@@ -42,16 +42,16 @@ def test_levels_are_never_farther_from_the_entry_than_asked(
     signal = Signal(
         strategy="s", open_ms=0, side=side, price=price, stop_loss=stop, take_profit=target, reason="because"
     )
-    levels = levels_of(signal, tick)
-    if stop is not None and not levels.is_stop_gone:
-        assert levels.stop_loss is not None
-        assert levels.stop_distance <= abs(price - stop)
-        assert (price - levels.stop_loss) * sign > 0
-        assert abs(levels.stop_loss - stop) < tick * (1 + 1e-6) + price * 1e-15
-    if target is not None and not levels.is_target_gone:
-        assert levels.take_profit is not None
-        assert levels.target_distance <= abs(target - price)
-        assert (levels.take_profit - price) * sign > 0
+    prices = levels_of(signal, tick)
+    if stop is not None and not prices.is_stop_gone:
+        assert prices.stop_loss is not None
+        assert prices.stop_distance <= abs(price - stop)
+        assert (price - prices.stop_loss) * sign > 0
+        assert abs(prices.stop_loss - stop) < tick * (1 + 1e-6) + price * 1e-15
+    if target is not None and not prices.is_target_gone:
+        assert prices.take_profit is not None
+        assert prices.target_distance <= abs(target - price)
+        assert (prices.take_profit - price) * sign > 0
 
 
 @given(
@@ -69,12 +69,12 @@ def test_risk_fraction_never_risks_more_than_that_part_of_the_balance(
     sign = 1 if side is SignalSide.BUY else -1
     stop = price * (1 - sign * distance)
     signal = Signal(strategy="s", open_ms=0, side=side, price=price, stop_loss=stop, reason="because")
-    levels = levels_of(signal, tick)
-    assume(not levels.is_stop_gone)
+    prices = levels_of(signal, tick)
+    assume(not prices.is_stop_gone)
     limits = RiskLimits(sizing="risk_fraction", risk_fraction=fraction, unit_step=step)
-    units = size(signal, levels, limits, balance)
+    units = size(signal, prices, limits, balance)
     assert units >= 0
-    assert units * levels.stop_distance <= max(0.0, balance) * fraction * (1 + 1e-12)
+    assert units * prices.stop_distance <= max(0.0, balance) * fraction * (1 + 1e-12)
     assert Decimal(str(units)) % Decimal(str(step)) == 0
 
 
@@ -91,7 +91,7 @@ def test_fixed_notional_never_buys_more_than_its_value_and_less_by_under_a_step(
 
 @given(moves=st.lists(st.floats(-100, 100), max_size=20), cut=st.integers(0, 20))
 def test_high_water_is_the_same_in_one_batch_and_in_two(moves: list[float], cut: int) -> None:
-    start = HighWater(1_000.0)
+    start = HighWaterMark(1_000.0)
     first, second = moves[:cut], moves[cut:]
     whole = start.through(1_000.0 + sum(moves), moves)
     halves = start.through(1_000.0 + sum(first), first).through(1_000.0 + sum(moves), second)
@@ -103,5 +103,5 @@ def test_high_water_is_the_same_in_one_batch_and_in_two(moves: list[float], cut:
 
 def test_nothing_to_lose_is_lost_wholly() -> None:
     assert fall(0.0, 0.0) == 1.0
-    assert HighWater(100.0).after(75.0) == HighWater(100.0, 0.25)
-    assert HighWater(100.0, 0.25).after(200.0) == HighWater(200.0, 0.25)
+    assert HighWaterMark(100.0).after(75.0) == HighWaterMark(100.0, 0.25)
+    assert HighWaterMark(100.0, 0.25).after(200.0) == HighWaterMark(200.0, 0.25)

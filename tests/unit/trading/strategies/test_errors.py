@@ -351,7 +351,7 @@ def test_hook_that_raises_tells_symbol_strategy_candle_and_what_its_row_has() ->
     position = PositionView(Side.BUY, 1.0, 100.0, at_place(0))
 
     with pytest.raises(StrategyFault) as caught:
-        ExitRules(ExitTerms(), HookRaises()).judged(100.0, {"open_ms": 0.0, "close": 100.0}, position)
+        ExitRules(ExitTerms(), HookRaises()).evaluated(100.0, {"open_ms": 0.0, "close": 100.0}, position)
 
     fault = caught.value.of("XAUUSD", "mine", "at the candle")
     assert isinstance(caught.value.__cause__, KeyError)

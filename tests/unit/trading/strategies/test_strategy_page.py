@@ -42,4 +42,4 @@ def test_page_has_every_check_of_candles_with_its_weight() -> None:
     candles = make_candles(5)
     findings = examine(candles.open_ms, candles.values, Market(60_000, Session().are_open, 2**45, 2**45))
 
-    assert {one.check: one.weight.value for one in findings} | {"no time": "wrong"} == told
+    assert {one.check: one.severity.value for one in findings} | {"no time": "wrong"} == told

@@ -18,7 +18,7 @@ from trading.market.quality import (
     GapKind,
     Hours,
     Market,
-    Weight,
+    Severity,
     examine,
     find_gaps,
     later_twins,
@@ -78,7 +78,7 @@ def test_sound_candles_have_no_finding_and_every_check_is_told() -> None:
 
     assert [one.check for one in findings if one.count] == []
     assert {"gap", "duplicate", "crossed", "unfinished", "time zone", *VALUE_FAULTS} <= {one.check for one in findings}
-    assert [one.weight for one in findings] == sorted((one.weight for one in findings), key=list(Weight).index)
+    assert [one.severity for one in findings] == sorted((one.severity for one in findings), key=list(Severity).index)
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_weeks_that_begin_at_a_servers_midnight_are_doubted_and_those_in_utc_are
     in_server_time = opens + 2 * 3_600_000
 
     assert "time zone" not in found(opens)
-    assert found(in_server_time)["time zone"].weight is Weight.DOUBT
+    assert found(in_server_time)["time zone"].severity is Severity.DOUBT
 
 
 def test_shares_whose_week_begins_at_midnight_in_utc_are_not_doubted() -> None:
@@ -260,7 +260,7 @@ def test_leap_of_the_price_is_doubted() -> None:
 
     jump = found(candles.open_ms, candles.values)["jump"]
 
-    assert (jump.weight, jump.count, jump.first[0].open_ms) == (Weight.DOUBT, 1, int(candles.open_ms[12]))
+    assert (jump.severity, jump.count, jump.first[0].open_ms) == (Severity.DOUBT, 1, int(candles.open_ms[12]))
 
 
 def test_last_candle_with_next_to_no_volume_is_doubted() -> None:
@@ -276,7 +276,7 @@ def test_flat_candles_and_those_without_volume_are_noted() -> None:
 
     findings = found(candles.open_ms, candles.values)
 
-    assert findings["flat"].weight is findings["no volume"].weight is Weight.NOTE
+    assert findings["flat"].severity is findings["no volume"].severity is Severity.NOTE
     assert findings["flat"].first[0].text == "all at 7"
 
 
