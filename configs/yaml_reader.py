@@ -97,8 +97,8 @@ def parse_yaml(text: str | bytes, *, shown_as: str) -> dict[str, Any]:
     try:
         content = yaml.load(text, _Loader)  # a SafeLoader
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f", line {mark.line + 1}" if mark else ""
+        update = error.problem_mark or error.context_mark
+        line = f", line {update.line + 1}" if update else ""
         raise ConfigError([f"{shown_as}{line}: {error.problem or error.context}"]) from None
     except yaml.YAMLError as error:
         raise ConfigError([f"{shown_as}: {' '.join(str(error).split())}"]) from None

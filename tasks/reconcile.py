@@ -16,8 +16,8 @@ from tasks.engine.stages import FLATTEN, RECONCILE, RESOLVE, step_options
 from tasks.engine.worker_context import Runtime, runtime
 from trading.errors import Rejected, Transient
 from trading.events.event import Event, EventType
-from trading.execution.adoption import AdoptionWish
-from trading.execution.reconciliation import Leave, Tell, told
+from trading.execution.adoption import AdoptionRequest
+from trading.execution.reconciliation import RaiseIncident, WaitForVenue, told
 from trading.incidents.incident import Incident, IncidentKind
 
 Answer = dict[str, Any]
@@ -36,10 +36,10 @@ def reconcile(symbol: str, reason: str = "requested by operator") -> Answer:
         return {"symbol": symbol, "reason": reason, "outcome": f"no answer: {trouble}", "actions": []}
     finally:
         here.report(pipeline)
-    news = {action.incident.key for action in actions if isinstance(action, Tell)}
+    news = {action.incident.key for action in actions if isinstance(action, RaiseIncident)}
     halting = [one for one in here.stores.ledger.incidents_of(symbol) if one.kind.halts and one.key not in news]
-    found = [told(action) for action in [*actions, *map(Tell, halting)]]
-    is_open = halting or any(isinstance(action, Leave | Tell) for action in actions)
+    found = [told(action) for action in [*actions, *map(RaiseIncident, halting)]]
+    is_open = halting or any(isinstance(action, WaitForVenue | RaiseIncident) for action in actions)
     return {"symbol": symbol, "reason": reason, "outcome": "not settled" if is_open else "agreed", "actions": found}
 
 
@@ -84,7 +84,7 @@ def resolve_incident(
         needed = f"incident {identity} is of {incident.symbol}: say symbol={incident.symbol}"
         raise Rejected("symbol", f"{needed}, so that it runs on the queue on which nothing else asks the venue")
     if adopt:
-        return _adopted(here, identity, incident.symbol, AdoptionWish(reason, by, strategy, price))
+        return _adopted(here, identity, incident.symbol, AdoptionRequest(reason, by, strategy, price))
     if symbol is not None and incident.kind is IncidentKind.ORDER_LOST:
         return _looked_for(here, identity, incident, reason)
     return _resolved(here, identity, reason)
@@ -97,11 +97,11 @@ def _resolved(here: Runtime, identity: int, reason: str, *, is_lost: bool = True
     return row
 
 
-def _adopted(here: Runtime, identity: int, symbol: str, wish: AdoptionWish) -> Answer | None:
+def _adopted(here: Runtime, identity: int, symbol: str, request: AdoptionRequest) -> Answer | None:
     pipeline = pipeline_of(here, here.known(symbol))
     configured = list(here.system.symbols[symbol].books)
     try:
-        done = adoption.adopt(identity, here.stores.ledger, pipeline, wish, configured=configured)
+        done = adoption.adopt(identity, here.stores.ledger, pipeline, request, configured=configured)
     finally:
         here.report(pipeline)
     if done is None:
@@ -109,9 +109,9 @@ def _adopted(here: Runtime, identity: int, symbol: str, wish: AdoptionWish) -> A
     booked, rows = done
     steps = [str(step) for step in booked.adjustments]
     details = {"strategy": booked.strategy, "adopted": steps, "incident": identity}
-    here.bus.publish([Event(type=EventType.POSITION_MODIFIED, symbol=symbol, reason=wish.words, details=details)])
+    here.bus.publish([Event(type=EventType.POSITION_MODIFIED, symbol=symbol, reason=request.words, details=details)])
     for row in rows:
-        _tell_resolved(here, row, wish.words)
+        _tell_resolved(here, row, request.words)
     [asked] = [row for row in rows if row["id"] == identity]
     return {**asked, "adopted": steps, "strategy": booked.strategy, "closed": [row["id"] for row in rows]}
 

@@ -24,7 +24,7 @@ from configs.symbols import SymbolConfig
 from trading.errors import Transient
 from trading.events.decisions import describe
 from trading.events.event import Event, EventType
-from trading.execution.validated_venue import CheckedVenue
+from trading.execution.validated_venue import ValidatedVenue
 from trading.indicators import Indicator
 from trading.lifecycle import DesiredState
 from trading.market.candles import COLUMNS, Candles
@@ -393,9 +393,9 @@ class Desk:
             SYMBOL,
             self.config,
             source=cast("CandleSource", self.source),
-            store=watch(cast("SymbolStore", self.store), "expose", "commit"),
+            store=watch(cast("SymbolStore", self.store), "mark_exposed", "commit"),
             ledger=watch(cast("Ledger", self.ledger), *WRITES),
-            venue=watch(CheckedVenue(venue), "submit", "sync", "move_stop"),
+            venue=watch(ValidatedVenue(venue), "submit", "sync", "move_stop"),
             now_s=lambda: 0.0,
             sleep_s=self._sleep,
         )

@@ -8,7 +8,7 @@ from adapters.ledger.queries.recorded_rows import RecordedBooks, Row
 from adapters.ledger.rows import fill_of, request_of_intent
 from adapters.venues.memory import MemoryVenue
 from trading.incidents.incident import Incident, IncidentKind
-from trading.orders.intents import Mark
+from trading.orders.intents import OrderUpdate
 from trading.orders.matching import Book, Resting
 from trading.orders.orders import ENDED_OTHERWISE, Leg, OrderRequest, OrderState, decided_id, protective_order_id
 from trading.portfolio.positions import Position
@@ -106,9 +106,9 @@ def _was_sent(ledger: MemoryLedger, row: Row, place: int, *, is_filled: bool) ->
     """Write down that an order was sent, and return whether it was still to be filled."""
     identity, state = row["client_order_id"], OrderState(row["state"])
     if place:
-        ledger.mark(Mark(identity, OrderState.SUBMITTING, claims=1))
+        ledger.mark(OrderUpdate(identity, OrderState.SUBMITTING, claims=1))
     has_ended = state in ENDED_OTHERWISE and not is_filled
-    ledger.mark(Mark(identity, state if has_ended else OrderState.ACCEPTED, row["venue_order_id"] or _AT_VENUE))
+    ledger.mark(OrderUpdate(identity, state if has_ended else OrderState.ACCEPTED, row["venue_order_id"] or _AT_VENUE))
     return not has_ended and not is_filled
 
 

@@ -15,7 +15,7 @@ from adapters.ledger.queries.reads import mine
 from adapters.ledger.rows import position_of
 from adapters.ledger.tables import Origin, fills, incidents
 from trading.errors import Rejected
-from trading.execution.adoption import EXPLAINED, Adjustment, Adoption, AdoptionWish, Holdings
+from trading.execution.adoption import EXPLAINED, Adjustment, Adoption, AdoptionRequest, Holdings
 from trading.incidents.incident import Incident, IncidentKind
 from trading.orders.orders import Fill, OrderRequest, adoption_id
 from trading.risk.verdict import PlannedOrder, RiskDecision
@@ -36,7 +36,7 @@ class LedgerAdoption(LedgerResolution):
         return None if row is None else Incident(IncidentKind(row.kind), row.symbol, row.key, row.reason, row.details)
 
     def adopt(
-        self, identity: int, adoption: Adoption, holdings: Holdings, wish: AdoptionWish
+        self, identity: int, adoption: Adoption, holdings: Holdings, request: AdoptionRequest
     ) -> Sequence[dict[str, Any]]:
         """Book an adoption, and close the incidents that it explains, in one transaction.
 
@@ -59,13 +59,13 @@ class LedgerAdoption(LedgerResolution):
             self._check_as_seen(connection, holdings)
             decision_ms = self._next_decision_ms(connection, key, holdings.last_open_ms)
             planned = [self._planned(one, decision_ms, holdings, strategy) for one in adoption.adjustments]
-            verdict = RiskDecision("adopted", f"{wish.words} (incident {identity})", tuple(planned))
+            verdict = RiskDecision("adopted", f"{request.words} (incident {identity})", tuple(planned))
             decision = decision_row(verdict, decision_ms, f"adoption:{identity}", Origin.ADOPTION)
-            orders = [row | _NEVER_SENT | {"note": wish.words} for row in intent_rows(planned)]
+            orders = [row | _NEVER_SENT | {"note": request.words} for row in intent_rows(planned)]
             self._plan(connection, key, decision, orders)
             self._book_adoption(connection, [order.request for order in planned], holdings)
             ended = [row for row in rows if row is asked or {asked["kind"], row["kind"]} <= EXPLAINED]
-            return [self._resolve(connection, row, wish.words) for row in ended]
+            return [self._resolve(connection, row, request.words) for row in ended]
 
     def _check_as_seen(self, connection: Connection, holdings: Holdings) -> None:
         chosen = {"account": self._account, "symbol": holdings.symbol}

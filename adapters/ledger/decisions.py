@@ -10,7 +10,7 @@ from adapters.clock import now_ms as wall_ms
 from adapters.ledger.orders import LedgerOrders
 from adapters.ledger.queries.reads import mine
 from adapters.ledger.tables import Origin, decisions, intents
-from trading.execution.fill_booking import born
+from trading.execution.fill_booking import initial_intent
 from trading.orders.orders import Leg
 from trading.ports.ledger import DecisionResult
 from trading.risk.verdict import AccountSnapshot, Check, PlannedOrder, RiskDecision
@@ -40,7 +40,7 @@ class LedgerPlanning(LedgerOrders):
 
 
 def decided(verdict: RiskDecision, planned: Sequence[PlannedOrder]) -> DecisionResult:
-    return DecisionResult(verdict, tuple(born(order.request, place) for place, order in enumerate(planned)))
+    return DecisionResult(verdict, tuple(initial_intent(order.request, place) for place, order in enumerate(planned)))
 
 
 def decision_row(
@@ -89,7 +89,7 @@ def intent_rows(planned: Sequence[PlannedOrder]) -> list[dict[str, Any]]:
 
 
 def _intent_row(planned: PlannedOrder, place: int) -> dict[str, Any]:
-    request, intent = planned.request, born(planned.request, place)
+    request, intent = planned.request, initial_intent(planned.request, place)
     is_entry = request.leg is Leg.ENTRY
     return {
         "client_order_id": request.client_order_id,

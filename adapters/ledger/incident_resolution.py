@@ -14,7 +14,7 @@ from adapters.ledger.tables import incidents
 from trading.incidents import descriptions
 from trading.incidents.incident import IncidentKind
 from trading.lifecycle import PositionPolicy
-from trading.orders.intents import Mark
+from trading.orders.intents import OrderUpdate
 from trading.orders.orders import OrderState
 from trading.portfolio.drawdown import HighWaterMark
 
@@ -67,7 +67,7 @@ class LedgerResolution(LedgerPlanning):
         self, connection: Connection, row: RowMapping, resolution: str, *, is_lost: bool = True
     ) -> dict[str, Any]:
         if row["kind"] == IncidentKind.ORDER_LOST and is_lost:
-            self._mark(connection, Mark(row["key"], OrderState.EXPIRED, reason=f"given up: {resolution}"))
+            self._mark(connection, OrderUpdate(row["key"], OrderState.EXPIRED, reason=f"given up: {resolution}"))
         if row["kind"] == IncidentKind.MAX_DRAWDOWN:
             realised = connection.execute(REALISED, {"account": self._account}).scalar_one()
             self._put_high_water(connection, HighWaterMark(self._starting_balance + realised))

@@ -21,7 +21,7 @@ from adapters.ledger.rows import order_of_intent, position_of
 from adapters.ledger.tables import intents, orders, positions
 from trading.errors import Broken
 from trading.execution.fill_booking import BookedOrder, Booking
-from trading.orders.intents import Mark
+from trading.orders.intents import OrderUpdate
 from trading.orders.orders import Fill, Leg, OrderState, Side, decided_id
 from trading.portfolio.drawdown import HighWaterMark
 from trading.portfolio.positions import Position
@@ -89,7 +89,7 @@ class LedgerOrders(LedgerIncidents):
         self._put_account = upsert(engine.dialect, tables.accounts)
         self._add_to_day = upsert(engine.dialect, tables.account_days, add=("realised",))
 
-    def mark(self, *marks: Mark) -> bool:
+    def mark(self, *updates: OrderUpdate) -> bool:
         """Write down how orders stand; see `trading.ports.ledger.Ledger`.
 
         Raises:
@@ -99,7 +99,7 @@ class LedgerOrders(LedgerIncidents):
             transaction = connection.begin()
             with transaction:
                 self._lock(connection)
-                is_written = all(self._mark(connection, mark) for mark in marks)
+                is_written = all(self._mark(connection, update) for update in updates)
                 if not is_written:
                     transaction.rollback()
         return is_written
@@ -131,14 +131,14 @@ class LedgerOrders(LedgerIncidents):
             self._note_balance(connection)
             return folded
 
-    def _mark(self, connection: Connection, mark: Mark) -> bool:
-        key = {"account": self._account, "client_order_id": mark.client_order_id}
+    def _mark(self, connection: Connection, update: OrderUpdate) -> bool:
+        key = {"account": self._account, "client_order_id": update.client_order_id}
         row = connection.execute(_INTENT, key).first()
         if row is None:
-            raise Broken(f"order {mark.client_order_id} was never planned: an order may only follow its intent")
+            raise Broken(f"order {update.client_order_id} was never planned: an order may only follow its intent")
         order = order_of_intent(row)
-        is_taken = order.take(
-            mark,
+        is_taken = order.apply(
+            update,
             lambda: self._position(connection, row.symbol, row.strategy),
             may_be_sent=lambda: self._may_be_sent(connection, row.symbol, order.leg),
             at_ms=wall_ms(),

@@ -77,7 +77,7 @@ class MemoryStore:
         )
         at.window, at.feed = [history], None
 
-    def expose(self, symbol: str) -> None:
+    def mark_exposed(self, symbol: str) -> None:
         if not self.load(symbol).has_exposure:
             self._change(symbol, has_exposure=True)
 
@@ -87,7 +87,7 @@ class MemoryStore:
     def set_quarantine(self, symbol: str, policy: PositionPolicy | None) -> None:
         self._change(symbol, quarantine=policy)
 
-    def note_fetch(self, symbol: str, shown: Shown) -> None:
+    def record_fetch(self, symbol: str, shown: Shown) -> None:
         at = self._of(symbol)
         if at.feed is None or at.feed.shown.market_ms != shown.market_ms:
             at.moved_ms = self.now_ms
@@ -97,7 +97,7 @@ class MemoryStore:
         at = self._of(symbol)
         return at.feed and replace(at.feed, cursor_ms=at.memory.cursor_ms or 0)
 
-    def renew(self, symbol: str) -> None:
+    def request_restart(self, symbol: str) -> None:
         self._change(symbol, generation=self.load(symbol).generation + 1)
 
     def commit(self, commit: Commit, events: Sequence[Event]) -> int:
@@ -118,7 +118,7 @@ class MemoryStore:
             )
         known_ms = at.feed.shown.market_ms if at.feed else 0
         if commit.shown is not None and (len(fresh) or commit.shown.market_ms >= known_ms):
-            self.note_fetch(commit.symbol, commit.shown)
+            self.record_fetch(commit.symbol, commit.shown)
         if self._keeps_events:
             self.events += events
         return len(fresh)

@@ -99,7 +99,7 @@ class RedisSymbolStore:
                 return False
         return True
 
-    def expose(self, symbol: str) -> None:
+    def mark_exposed(self, symbol: str) -> None:
         with talking_to_redis():
             self._client.hset(self._state(symbol), "exposure", "1")
 
@@ -111,11 +111,11 @@ class RedisSymbolStore:
         with talking_to_redis():
             self._client.hset(self._state(symbol), "quarantine", policy or "")
 
-    def renew(self, symbol: str) -> None:
+    def request_restart(self, symbol: str) -> None:
         with talking_to_redis():
             self._client.hincrby(self._state(symbol), "generation", 1)
 
-    def note_fetch(self, symbol: str, shown: Shown) -> None:
+    def record_fetch(self, symbol: str, shown: Shown) -> None:
         with talking_to_redis():
             self._note_fetch(keys=[self._state(symbol)], args=[self._now_ms(), *_told(shown)])
 

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from adapters.ledger.ledger import SqlLedger
-from trading.execution.adoption import Adoption, AdoptionWish, plan_adoption
+from trading.execution.adoption import Adoption, AdoptionRequest, plan_adoption
 from trading.services.pipeline import SymbolPipeline
 
 
 def adopt(
-    identity: int, ledger: SqlLedger, pipeline: SymbolPipeline, wish: AdoptionWish, *, configured: Sequence[str]
+    identity: int, ledger: SqlLedger, pipeline: SymbolPipeline, request: AdoptionRequest, *, configured: Sequence[str]
 ) -> tuple[Adoption, Sequence[dict[str, Any]]] | None:
     """Take over what the venue holds, and return what was booked and the incidents that ended with it.
 
@@ -30,6 +30,6 @@ def adopt(
         return None
     holdings = pipeline.holdings()
     known = ledger.incidents_of(incident.symbol)
-    adoption = plan_adoption(incident, known, holdings, wish, configured=configured)
-    closed = ledger.adopt(identity, adoption, holdings, wish)
+    adoption = plan_adoption(incident, known, holdings, request, configured=configured)
+    closed = ledger.adopt(identity, adoption, holdings, request)
     return (adoption, closed) if closed else None

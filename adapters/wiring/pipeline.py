@@ -25,7 +25,7 @@ from configs.symbols import SymbolConfig
 from trading.errors import Broken
 from trading.events.bus import LocalBus, Outbox
 from trading.execution.incident_publisher import IncidentPublisher
-from trading.execution.order_manager import Settlement, SettlementTerms
+from trading.execution.order_manager import OrderManager, SettlementTerms
 from trading.exits.exit_rules import ExitRules
 from trading.indicators.regime import RegimeRule
 from trading.market.candles import timeframe_ms
@@ -267,7 +267,7 @@ def build_pipeline(
     publisher = IncidentPublisher(symbol, ledger, bus, outbox)
     execute = TradeExecutionService(
         symbol,
-        Settlement(
+        OrderManager(
             symbol,
             config.timeframe,
             venue,

@@ -10,7 +10,7 @@ from adapters.venues.fault_injection.visibility import SqlSends
 from adapters.wiring.pipeline import open_paper_venue
 from configs.settings import Settings
 from configs.symbols import SymbolConfig
-from trading.execution.validated_venue import CheckedVenue
+from trading.execution.validated_venue import ValidatedVenue
 from trading.ports.venue import Venue
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ def open_venues(settings: Settings, symbols: Mapping[str, SymbolConfig]) -> Mapp
             venue = LyingVenue(paper, faults, sends=sends)
             told = faults.model_dump(exclude_defaults=True)
             logger.warning("venue_lies_on_purpose symbol=%s faults=%s: for tests, never with money", symbol, told)
-        venues[symbol] = CheckedVenue(venue, where=f"venue of {symbol}")
+        venues[symbol] = ValidatedVenue(venue, where=f"venue of {symbol}")
     return venues
 
 

@@ -120,7 +120,7 @@ class Runtime:
             if symbol not in now["symbols"]:
                 self._pipelines.pop(symbol, None)
             elif fingerprint(self.config.described(system), symbol) != fingerprint(now, symbol):
-                self.stores.store.renew(symbol)
+                self.stores.store.request_restart(symbol)
 
     def _admitted(self, symbol: str) -> SystemConfig:
         """Return the configuration to build a symbol of: the one from before where what is open forbids the new one."""

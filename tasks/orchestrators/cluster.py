@@ -67,7 +67,7 @@ class ClusterSymbol(SymbolAccess):
         self._wake("start")
 
     def restart_services(self) -> None:
-        self._stores.store.renew(self.symbol)
+        self._stores.store.request_restart(self.symbol)
         self._wake("restart")
 
     def restart_symbol(self, *, has_fresh_worker: bool) -> None:
@@ -78,7 +78,7 @@ class ClusterSymbol(SymbolAccess):
                 if step.symbol == self.symbol:
                     end_step(self._app, step.task_id, beat.node)
         forget_task_failures(self._stores.redis, self._namespace, self.symbol)
-        self._stores.store.renew(self.symbol)
+        self._stores.store.request_restart(self.symbol)
         renewed = [beat.node for beat in beats if has_fresh_worker and beat.is_supervised and self._is_alone_at(beat)]
         for node in renewed:
             restart_worker(self._app, node)

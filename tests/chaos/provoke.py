@@ -13,7 +13,7 @@ EVERY_S = 0.4
 RECONCILE = "tasks.reconcile"
 
 _AT_SEED = frozenset({"store.seed", "source.history"})
-_AT_REST = frozenset({"store.note_fetch"})
+_AT_REST = frozenset({"store.record_fetch"})
 _RENEWED = frozenset({*EVENTS, "runtime.rebuild", "runtime.report"})
 _ASKED = ("tasks.restart_symbol", "tasks.status")
 
@@ -36,7 +36,7 @@ class Provoker:
             return self._before_reconcile(method)
         if method in _AT_SEED:  # between two candles: what is decided is in the journal too
             return "fetch.task.run.before", lambda hit: self._system.forget(_symbol(hit))
-        if place.startswith("fetch.store.expose"):
+        if place.startswith("fetch.store.mark_exposed"):
             return "execute.message.publish.before", lambda hit: self._system.lie_in_redis(
                 _symbol(hit), "exposure", "0"
             )

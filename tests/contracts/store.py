@@ -85,7 +85,7 @@ class SymbolStoreContract:
 
     def test_seed_anew_replaces_the_window_and_keeps_journal_and_generation(self, kept: Kept) -> None:
         begin(kept.store)
-        kept.store.renew(SYMBOL)
+        kept.store.request_restart(SYMBOL)
         kept.store.commit(commit_of(10, 12), [])
         kept.store.seed(SYMBOL, TAPE[20:23], timeframe="1m", cursor_ms=at_place(22), desired=DesiredState.RUNNING)
 
@@ -146,7 +146,7 @@ class SymbolStoreContract:
     def test_expose_is_seen_at_once(self, kept: Kept) -> None:
         begin(kept.store)
         kept.store.commit(commit_of(10, 10, has_exposure=False), [])
-        kept.store.expose(SYMBOL)
+        kept.store.mark_exposed(SYMBOL)
 
         assert kept.store.load(SYMBOL).has_exposure
 
@@ -160,7 +160,7 @@ class SymbolStoreContract:
 
     def test_desired_said_before_the_beginning_is_no_beginning(self, kept: Kept) -> None:
         kept.store.set_desired(SYMBOL, DesiredState.PAUSED)
-        kept.store.expose(SYMBOL)
+        kept.store.mark_exposed(SYMBOL)
 
         assert kept.store.load(SYMBOL).cursor_ms is None
 
@@ -190,7 +190,7 @@ class SymbolStoreContract:
     def test_feed_after_an_answer_without_a_candle_is_what_it_showed(self, kept: Kept) -> None:
         begin(kept.store)
         shown = Shown(at_place(11) + 1, 0)
-        kept.store.note_fetch(SYMBOL, shown)
+        kept.store.record_fetch(SYMBOL, shown)
 
         assert kept.store.feed(SYMBOL) == FeedMemory(shown, kept.wall_ms, kept.wall_ms, at_place(9))
         assert kept.store.load(SYMBOL).cursor_ms == at_place(9)
@@ -201,9 +201,9 @@ class SymbolStoreContract:
         kept.store.commit(commit_of(10, 10, shown=stuck), [])
         for _ in range(3):
             kept.wall_ms += 1_000
-            kept.store.note_fetch(SYMBOL, stuck)
+            kept.store.record_fetch(SYMBOL, stuck)
         stood = kept.store.feed(SYMBOL)
-        kept.store.note_fetch(SYMBOL, Shown(at_place(11) + 1, at_place(10)))
+        kept.store.record_fetch(SYMBOL, Shown(at_place(11) + 1, at_place(10)))
         moved = kept.store.feed(SYMBOL)
 
         assert stood is not None
@@ -233,16 +233,16 @@ class SymbolStoreContract:
 
     def test_feed_of_a_symbol_that_begins_anew_is_not_known(self, kept: Kept) -> None:
         begin(kept.store)
-        kept.store.note_fetch(SYMBOL, Shown(at_place(11), at_place(10)))
+        kept.store.record_fetch(SYMBOL, Shown(at_place(11), at_place(10)))
         begin(kept.store)
 
         assert kept.store.feed(SYMBOL) is None
 
     def test_renew_grows_the_generation_even_before_the_beginning(self, kept: Kept) -> None:
-        kept.store.renew(SYMBOL)
+        kept.store.request_restart(SYMBOL)
         first = kept.store.load(SYMBOL).generation
         begin(kept.store)
-        kept.store.renew(SYMBOL)
+        kept.store.request_restart(SYMBOL)
 
         assert (first, kept.store.load(SYMBOL).generation) == (1, 2)
 

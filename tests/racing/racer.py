@@ -14,7 +14,7 @@ from adapters.ledger.ledger import SqlLedger
 from tests.racing.deeds import DAY_MS, T0_MS, TRIES_A_DAY, Contest, Deed, Report
 from tests.racing.observer import sums_of_rows
 from trading.errors import Transient
-from trading.orders.intents import Mark
+from trading.orders.intents import OrderUpdate
 from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, Side, protective_order_id
 from trading.ports.ledger import DecisionResult
 from trading.risk.rules import RiskLimits, evaluate_signal
@@ -151,22 +151,24 @@ class Racer:
         """Claim an order that the decision left PLANNED, and have it acknowledged now and then."""
         (intent,) = [one for one in self._ledger.unsettled(lane.symbol) if one.request == request]
         if intent.state is OrderState.PLANNED:
-            self._mark(lane, Mark(request.client_order_id, OrderState.SUBMITTING, claims=intent.attempt + 1))
+            self._mark(lane, OrderUpdate(request.client_order_id, OrderState.SUBMITTING, claims=intent.attempt + 1))
         if self._random.random() < 0.3:
             state = self._random.choice([OrderState.ACCEPTED, OrderState.UNKNOWN])
-            self._mark(lane, Mark(request.client_order_id, state, f"venue-{request.client_order_id}"))
+            self._mark(lane, OrderUpdate(request.client_order_id, state, f"venue-{request.client_order_id}"))
 
     def _end(self, lane: Lane, request: OrderRequest, state: OrderState) -> None:
         """End an order, and with a failed exit the entry that counted on it."""
         ended = [request] if request.leg is Leg.ENTRY else list(lane.waiting)
         for one in ended:
             final = state if one is request else OrderState.CANCELED
-            self._mark(lane, Mark(one.client_order_id, final, reason="the race wills it"), ended=one.client_order_id)
+            self._mark(
+                lane, OrderUpdate(one.client_order_id, final, reason="the race wills it"), ended=one.client_order_id
+            )
             lane.waiting.remove(one)
 
     def _wind_up(self, lane: Lane) -> None:
         for request in tuple(lane.waiting):
-            self._mark(lane, Mark(request.client_order_id, OrderState.CANCELED), ended=request.client_order_id)
+            self._mark(lane, OrderUpdate(request.client_order_id, OrderState.CANCELED), ended=request.client_order_id)
         lane.waiting.clear()
         if lane.units:
             self._protect(lane, Leg.TAKE_PROFIT)
@@ -246,8 +248,8 @@ class Racer:
         lane.units += fill.side.sign * fill.units
         self._tell(lane, "filled", fills=(fill,))
 
-    def _mark(self, lane: Lane, mark: Mark, *, ended: str = "") -> None:
-        self._persist(lambda: self._ledger.mark(mark))
+    def _mark(self, lane: Lane, update: OrderUpdate, *, ended: str = "") -> None:
+        self._persist(lambda: self._ledger.mark(update))
         self._tell(lane, "marked", ended=ended)
 
     def _tell(self, lane: Lane, kind: Literal["decided", "marked", "filled"], **what: Any) -> Deed:

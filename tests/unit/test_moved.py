@@ -6,7 +6,7 @@ import pytest
 
 SHOWN = [
     ("trading.candles", "Candles"),
-    ("trading.checked_venue", "CheckedVenue"),
+    ("trading.checked_venue", "ValidatedVenue"),
     ("trading.report", "report_of"),
     ("trading.strategies.ema_cross", "EmaCross"),
     ("adapters.replay", "replay"),

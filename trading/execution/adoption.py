@@ -48,7 +48,7 @@ class Holdings:
 
 
 @dataclass(frozen=True, slots=True)
-class AdoptionWish:
+class AdoptionRequest:
     """What a person asked for.
 
     Attributes:
@@ -94,7 +94,7 @@ def plan_adoption(
     incident: Incident,
     open_incidents: Sequence[Incident],
     holdings: Holdings,
-    wish: AdoptionWish,
+    request: AdoptionRequest,
     *,
     configured: Sequence[str],
 ) -> Adoption:
@@ -109,16 +109,16 @@ def plan_adoption(
         Rejected: It is not that kind of incident, the difference is another one than it says, or the wish leaves open
             what is meant.
     """
-    if wish.price is not None and not 0 < wish.price < math.inf:
-        raise Rejected("price", f"a price must be a positive number, not {wish.price}")
+    if request.price is not None and not 0 < request.price < math.inf:
+        raise Rejected("price", f"a price must be a positive number, not {request.price}")
     if incident.kind is IncidentKind.UNOWNED_POSITION:
-        return _owned(incident, holdings, wish)
+        return _owned(incident, holdings, request)
     if incident.kind not in ADOPTABLE:
         kinds = ", ".join(sorted(ADOPTABLE))
         raise Rejected("kind", f"there is nothing to adopt in {incident.kind.value}; adopted can be {kinds}")
     _check_unchanged(incident, open_incidents, holdings)
-    position = _chosen(holdings, wish.strategy, configured)
-    price = _price(holdings, wish, open_incidents)
+    position = _chosen(holdings, request.strategy, configured)
+    price = _price(holdings, request, open_incidents)
     return Adoption(position.strategy, tuple(_steps(position, holdings.their_units - holdings.our_units, price)))
 
 
@@ -163,9 +163,9 @@ def _chosen(holdings: Holdings, strategy: str | None, configured: Sequence[str])
     return by_name.get(name) or Position(holdings.symbol, name)
 
 
-def _price(holdings: Holdings, wish: AdoptionWish, open_incidents: Sequence[Incident]) -> float:
-    if wish.price is not None:
-        return wish.price
+def _price(holdings: Holdings, request: AdoptionRequest, open_incidents: Sequence[Incident]) -> float:
+    if request.price is not None:
+        return request.price
     sides = {position.units > 0 for position in holdings.theirs}
     if len(sides) == 1 and (value := sum(at.units * at.average_price for at in holdings.theirs)):
         return value / holdings.their_units
@@ -187,9 +187,9 @@ def _steps(position: Position, units: float, price: float) -> list[Adjustment]:
     return steps
 
 
-def _owned(incident: Incident, holdings: Holdings, wish: AdoptionWish) -> Adoption:
+def _owned(incident: Incident, holdings: Holdings, request: AdoptionRequest) -> Adoption:
     """End an unowned position in the books, and open it again at its own price: so it gets an entry, and no profit."""
-    if wish.price is not None:
+    if request.price is not None:
         raise Rejected("price", "an unowned position keeps its average price: leave the price out")
     if not is_close(holdings.our_units, holdings.their_units):
         raise Rejected(
@@ -201,7 +201,7 @@ def _owned(incident: Incident, holdings: Holdings, wish: AdoptionWish) -> Adopti
     position = next(
         (one for one in holdings.ours if str(one.opened_ms) == incident.key and is_close(one.units, units)), None
     )
-    if position is None or wish.strategy not in (None, position.strategy):
+    if position is None or request.strategy not in (None, position.strategy):
         held = (
             _list([f"{format_units(one.units)} by {one.strategy}" for one in holdings.ours if one.is_open]) or "nothing"
         )

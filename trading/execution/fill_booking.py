@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from trading.incidents import descriptions
 from trading.incidents.incident import Incident
-from trading.orders.intents import Intent, Mark
+from trading.orders.intents import Intent, OrderUpdate
 from trading.orders.orders import (
     ENDED_OTHERWISE,
     Fill,
@@ -89,8 +89,8 @@ class BookedOrder(Struct):
         self.attempt, self.claimed_at_ms = attempt, at_ms
         return True
 
-    def take(
-        self, mark: Mark, position: Callable[[], Position], *, may_be_sent: Callable[[], bool], at_ms: int
+    def apply(
+        self, update: OrderUpdate, position: Callable[[], Position], *, may_be_sent: Callable[[], bool], at_ms: int
     ) -> bool:
         """Take over a mark, and return whether it stands; see `trading.ports.ledger.Ledger.mark`.
 
@@ -100,14 +100,14 @@ class BookedOrder(Struct):
             at_ms: The wall clock.
         """
         was_final = self.state.is_final
-        if was_final and mark.state is OrderState.ACCEPTED and self.state is not OrderState.FILLED:
+        if was_final and update.state is OrderState.ACCEPTED and self.state is not OrderState.FILLED:
             return False
-        if mark.claims is not None:
-            if not may_be_sent() or not self.claim(mark.claims, at_ms):
+        if update.claims is not None:
+            if not may_be_sent() or not self.claim(update.claims, at_ms):
                 return False
         else:
-            self.mark(mark.state, mark.venue_order_id, mark.reason)
-        if mark.state is OrderState.UNKNOWN:
+            self.mark(update.state, update.venue_order_id, update.reason)
+        if update.state is OrderState.UNKNOWN:
             self.claimed_at_ms = at_ms  # until now the send was under way
         if not was_final:
             self.reserve(position())
@@ -215,6 +215,6 @@ def protected(position: Position, order: BookedOrder) -> Position:
     )
 
 
-def born(request: OrderRequest, place: int) -> Intent:
+def initial_intent(request: OrderRequest, place: int) -> Intent:
     """Return an intent as it is born: the first one of a decision is claimed by who decided."""
     return Intent(request, OrderState.PLANNED) if place else Intent(request, OrderState.SUBMITTING, attempt=1)

@@ -12,7 +12,7 @@ from trading.structs import replace
 
 
 @dataclass(frozen=True, slots=True)
-class Flattened:
+class FlattenResult:
     """What came of the wish.
 
     Attributes:
@@ -49,7 +49,7 @@ class Flattened:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class FlattenRequest:
     """The wish to close what one strategy holds.
 
     Attributes:

@@ -10,28 +10,28 @@ from trading.events.event import Event, correlation_id
 from trading.execution import order_events
 from trading.execution.incident_publisher import IncidentPublisher
 from trading.execution.reconciliation import (
+    AbandonOrder,
     Action,
-    Adopt,
-    Freshness,
-    Leave,
-    LeaveStop,
-    LedgerSide,
-    LetGo,
-    Send,
-    SendStop,
-    Tell,
-    VenueSide,
-    Withdraw,
+    CancelOrder,
+    LedgerSnapshot,
+    RaiseIncident,
+    ResendStop,
+    SignalAgeLimit,
+    SubmitOrder,
+    UpdateOrder,
+    VenueSnapshot,
+    WaitForStop,
+    WaitForVenue,
     is_booked,
     reconcile,
 )
-from trading.execution.retry_budget import Patience, PatienceTerms
+from trading.execution.retry_budget import PatienceTerms, RetryBudget
 from trading.execution.stop_orders import StopSender
 from trading.incidents import descriptions
 from trading.incidents.descriptions import words_of
 from trading.incidents.incident import Incident
 from trading.market.candles import Candles
-from trading.orders.intents import Intent, Mark
+from trading.orders.intents import Intent, OrderUpdate
 from trading.orders.orders import (
     ENDED_OTHERWISE,
     Fill,
@@ -67,7 +67,7 @@ class SettlementTerms:
     most_looks: int = 30
 
 
-class Settlement:
+class OrderManager:
     """The orders of one symbol, between the ledger and the venue.
 
     Attributes:
@@ -102,9 +102,9 @@ class Settlement:
         self._bus = bus
         self._terms = terms
         self._publisher = publisher
-        self._patience = Patience(terms.patience, sleep_s=sleep_s, now_s=now_s)
+        self._retry_budget = RetryBudget(terms.patience, sleep_s=sleep_s, now_s=now_s)
         self._is_dry_run = is_dry_run
-        self._stops = StopSender(symbol, venue, ledger, self._patience)
+        self._stops = StopSender(symbol, venue, ledger, self._retry_budget)
         self.reset()
 
     def reset(self) -> None:
@@ -116,7 +116,7 @@ class Settlement:
 
     def renew_patience(self) -> None:
         """Begin a message: what waiting for the venue may cost is counted anew."""
-        self._patience.renew(self._venue.terms.visibility_s)
+        self._retry_budget.renew(self._venue.terms.visibility_s)
 
     def book(self, candles: Candles, as_of_ms: int | None) -> bool:
         """Let the venue see `candles`, write down what it filled since we last asked, and return whether it did.
@@ -128,7 +128,7 @@ class Settlement:
                 sent = self._stops.send_all()
             for move in sent:
                 self._tell_if_refused(move)
-        newest = self._patience.ask(lambda: self._venue.sync(self.symbol, candles))
+        newest = self._retry_budget.ask(lambda: self._venue.sync(self.symbol, candles))
         if newest == self._booked_sequence:
             return False
         self._book_fills(newest)
@@ -202,14 +202,16 @@ class Settlement:
         Returns:
             What was done, and at the end what could not be settled.
         """
-        freshness = Freshness(as_of_ms, self._terms.max_signal_age_ms)
+        freshness = SignalAgeLimit(as_of_ms, self._terms.max_signal_age_ms)
         done: list[Action] = []
         sent: set[str] = set()
-        waits, waited_s = self._patience.waits(), 0.0
+        waits, waited_s = self._retry_budget.waits(), 0.0
         for _ in range(self._terms.most_looks):
             actions = self._look(freshness, no_entries)
             actions = [self._held_back(action, sent) for action in actions if not self._is_untouched(action)]
-            pressing = [action for action in actions if not isinstance(action, Leave | LeaveStop | Tell)]
+            pressing = [
+                action for action in actions if not isinstance(action, WaitForVenue | WaitForStop | RaiseIncident)
+            ]
             for action in pressing:
                 self._act(action)
             done += pressing
@@ -223,14 +225,17 @@ class Settlement:
                 break
             waited_s += wait_s
             sent.clear()
-        is_sure = self._patience.is_long(waited_s)
-        self.is_settled = is_sure and all(isinstance(action, Tell) for action in actions)
+        is_sure = self._retry_budget.is_long(waited_s)
+        self.is_settled = is_sure and all(isinstance(action, RaiseIncident) for action in actions)
         self._give_up(actions, is_sure=is_sure)
-        return [*done, *(action for action in actions if isinstance(action, Leave | LeaveStop | Tell))]
+        return [
+            *done,
+            *(action for action in actions if isinstance(action, WaitForVenue | WaitForStop | RaiseIncident)),
+        ]
 
     def find(self, client_order_id: str) -> VenueOrder | None:
         """Ask the venue for an order, None when it is sure that there is none."""
-        return self._patience.ask(lambda: self._venue.find(client_order_id))
+        return self._retry_budget.ask(lambda: self._venue.find(client_order_id))
 
     def held_at_venue(self) -> Sequence[VenuePosition]:
         """Write down what was filled, and return the venue's positions in the symbol.
@@ -238,10 +243,10 @@ class Settlement:
         Raises:
             Transient: The venue did not answer, or what it holds may be of an order whose outcome is not written down.
         """
-        self._book_fills(self._patience.ask(lambda: self._venue.sync(self.symbol, Candles.empty())))
+        self._book_fills(self._retry_budget.ask(lambda: self._venue.sync(self.symbol, Candles.empty())))
         for intent in self._ledger.unsettled(self.symbol):
             self._check_known(intent)
-        return [one for one in self._patience.ask(self._venue.positions) if one.symbol == self.symbol]
+        return [one for one in self._retry_budget.ask(self._venue.positions) if one.symbol == self.symbol]
 
     def _check_known(self, intent: Intent) -> None:
         if intent.state is OrderState.PLANNED:
@@ -253,21 +258,21 @@ class Settlement:
             raise Transient(f"venue of {self.symbol}", f"what became of {what} is not shown yet: ask again")
 
     def _is_untouched(self, action: Action) -> bool:
-        return self._is_dry_run and isinstance(action, Withdraw | SendStop | LeaveStop)
+        return self._is_dry_run and isinstance(action, CancelOrder | ResendStop | WaitForStop)
 
     def _held_back(self, action: Action, sent: set[str]) -> Action:
         """Leave what was sent in this round already for later, and an order that a dry run must not send."""
-        if isinstance(action, SendStop):
+        if isinstance(action, ResendStop):
             identity = f"{action.move.entry_id} {action.move.after}"
             if identity in sent:
-                return LeaveStop(action.move, "sent a moment ago, and not shown yet", action.naked)
+                return WaitForStop(action.move, "sent a moment ago, and not shown yet", action.naked)
             sent.add(identity)
-        if isinstance(action, Send):
+        if isinstance(action, SubmitOrder):
             identity = action.intent.request.client_order_id
             if self._is_dry_run:
-                return Leave(action.intent, "this is a dry run")
+                return WaitForVenue(action.intent, "this is a dry run")
             if identity in sent:
-                return Leave(action.intent, "sent a moment ago without an answer")
+                return WaitForVenue(action.intent, "sent a moment ago without an answer")
             sent.add(identity)
         return action
 
@@ -277,14 +282,14 @@ class Settlement:
         at_venue = self._units_at_venue()
         return at_venue is not None and is_close(held, at_venue)
 
-    def _look(self, freshness: Freshness, no_entries: str) -> list[Action]:
-        self._book_fills(self._patience.ask(lambda: self._venue.sync(self.symbol, Candles.empty())))
+    def _look(self, freshness: SignalAgeLimit, no_entries: str) -> list[Action]:
+        self._book_fills(self._retry_budget.ask(lambda: self._venue.sync(self.symbol, Candles.empty())))
         units, open_orders = self._units_at_venue(), self._open_orders()
         self._is_compared = units is not None and open_orders is not None
         intents = self._ledger.unsettled(self.symbol)
         positions = [position for position in self._ledger.positions() if position.symbol == self.symbol]
         whose = self._stops.whose(positions, open_orders)
-        ours = LedgerSide(
+        ours = LedgerSnapshot(
             self.symbol,
             intents,
             positions,
@@ -296,7 +301,7 @@ class Settlement:
             self._stops.unsent(positions, open_orders, whose),
             whose,
         )
-        theirs = VenueSide(self._answers(intents), units, open_orders, self._venue.terms.visibility_s)
+        theirs = VenueSnapshot(self._answers(intents), units, open_orders, self._venue.terms.visibility_s)
         return reconcile(ours, theirs, freshness)
 
     @contextmanager
@@ -310,12 +315,12 @@ class Settlement:
     def _units_at_venue(self) -> float | None:
         """Return the venue's net position in the symbol; None when it does not say."""
         with suppress(Transient):
-            return sum(one.units for one in self._patience.ask(self._venue.positions) if one.symbol == self.symbol)
+            return sum(one.units for one in self._retry_budget.ask(self._venue.positions) if one.symbol == self.symbol)
         return None
 
     def _open_orders(self) -> Sequence[OpenOrder] | None:
         with suppress(Transient):
-            return self._patience.ask(lambda: self._venue.open_orders(self.symbol))
+            return self._retry_budget.ask(lambda: self._venue.open_orders(self.symbol))
         return None
 
     def _answers(self, intents: Sequence[Intent]) -> dict[str, VenueOrder | None]:
@@ -330,34 +335,40 @@ class Settlement:
 
     def _act(self, action: Action) -> None:
         match action:
-            case Adopt(intent, order, state, dependents):
-                self._ledger.mark(Mark(order.client_order_id, state, order.venue_order_id), *_given_up(dependents))
+            case UpdateOrder(intent, order, state, dependents):
+                self._ledger.mark(
+                    OrderUpdate(order.client_order_id, state, order.venue_order_id), *_given_up(dependents)
+                )
                 if intent.state in _UNHEARD:
                     self._bus.publish(order_events.of_order(intent.request, order, self._cause(intent.request)))
                 self._tell_given_up(dependents)
-            case Send(intent, dependents):
-                claim = Mark(intent.request.client_order_id, OrderState.SUBMITTING, claims=intent.attempt + 1)
+            case SubmitOrder(intent, dependents):
+                claim = OrderUpdate(intent.request.client_order_id, OrderState.SUBMITTING, claims=intent.attempt + 1)
                 if self._ledger.mark(claim) and (sent := self._submit(intent, dependents)) is not None:
                     self._accepted(sent, ())
-            case LetGo(intent, state, reason, dependents):
-                self._ledger.mark(Mark(intent.request.client_order_id, state, reason=reason), *_given_up(dependents))
+            case AbandonOrder(intent, state, reason, dependents):
+                self._ledger.mark(
+                    OrderUpdate(intent.request.client_order_id, state, reason=reason), *_given_up(dependents)
+                )
                 self._bus.publish(order_events.of_cancel(intent.request, reason, self._cause(intent.request)))
                 self._tell_given_up(dependents)
-            case SendStop(move, _):
+            case ResendStop(move, _):
                 with suppress(Transient):  # the next look tells
                     self._tell_if_refused(self._stops.try_send(move))
-            case Withdraw(order, _):
+            case CancelOrder(order, _):
                 with suppress(Transient, Rejected):  # the next look tells
                     self._venue.cancel(order.client_order_id)
 
     def _give_up(self, actions: Sequence[Action], *, is_sure: bool) -> None:
         """Write down what could not be settled, and tell a person what is wrong if it was looked at for long enough."""
         for action in actions:
-            if isinstance(action, Leave) and action.intent.state is OrderState.SUBMITTING:
-                self._ledger.mark(Mark(action.intent.request.client_order_id, OrderState.UNKNOWN, reason=action.reason))
+            if isinstance(action, WaitForVenue) and action.intent.state is OrderState.SUBMITTING:
+                self._ledger.mark(
+                    OrderUpdate(action.intent.request.client_order_id, OrderState.UNKNOWN, reason=action.reason)
+                )
         if is_sure:
-            found = [action.incident for action in actions if isinstance(action, Tell)]
-            self._tell([*found, *(one.naked for one in actions if isinstance(one, LeaveStop) and one.naked)])
+            found = [action.incident for action in actions if isinstance(action, RaiseIncident)]
+            self._tell([*found, *(one.naked for one in actions if isinstance(one, WaitForStop) and one.naked)])
 
     def publish_incidents(self) -> None:
         """Tell a person what is written down and was not told yet."""
@@ -378,14 +389,16 @@ class Settlement:
             order = self._venue.submit(request)
         except Rejected as refusal:
             reason = f"the venue refused it: {refusal}"
-            self._ledger.mark(Mark(request.client_order_id, OrderState.REJECTED, reason=reason), *_given_up(dependents))
+            self._ledger.mark(
+                OrderUpdate(request.client_order_id, OrderState.REJECTED, reason=reason), *_given_up(dependents)
+            )
             self._bus.publish(order_events.of_failure(request, reason, cause))
             self._tell_given_up(dependents)
             return None
         except Transient as trouble:
             self.is_settled = False
             reason = f"outcome unknown: {trouble}"
-            self._ledger.mark(Mark(request.client_order_id, OrderState.UNKNOWN, reason=reason))
+            self._ledger.mark(OrderUpdate(request.client_order_id, OrderState.UNKNOWN, reason=reason))
             self._bus.publish(order_events.of_failure(request, reason, cause))
             return None
         self._bus.publish_lazily(lambda: [order_events.of_order(request, order, cause)])
@@ -398,14 +411,16 @@ class Settlement:
         """
         has_ended_unfilled = order.state in ENDED_OTHERWISE and not order.filled_units
         state = order.state if has_ended_unfilled else OrderState.ACCEPTED
-        marks = (
-            [Mark(order.client_order_id, state, order.venue_order_id)] if order.state is not OrderState.FILLED else []
+        updates = (
+            [OrderUpdate(order.client_order_id, state, order.venue_order_id)]
+            if order.state is not OrderState.FILLED
+            else []
         )
         if has_ended_unfilled:
-            marks += _given_up(following)
+            updates += _given_up(following)
         else:
-            marks += [Mark(one.request.client_order_id, OrderState.SUBMITTING, claims=1) for one in following]
-        is_written = not marks or self._ledger.mark(*marks)
+            updates += [OrderUpdate(one.request.client_order_id, OrderState.SUBMITTING, claims=1) for one in following]
+        is_written = not updates or self._ledger.mark(*updates)
         if not is_written or order.state in ENDED_OTHERWISE:
             self.is_settled = False
         if has_ended_unfilled:
@@ -424,9 +439,9 @@ class Settlement:
     def _book_fills(self, newest: int) -> None:
         """Write down the fills up to the venue's newest one, page by page; what it shows late is asked for again."""
         after = self._ledger.fills_from(self.symbol)
-        waits = self._patience.waits()
+        waits = self._retry_budget.waits()
         while True:
-            fills = self._patience.ask(lambda after=after: self._venue.fills(self.symbol, after=after))  # type: ignore[misc]
+            fills = self._retry_budget.ask(lambda after=after: self._venue.fills(self.symbol, after=after))  # type: ignore[misc]
             self._record(fills)
             seen = max((fill.sequence for fill in fills), default=0)
             if seen >= newest:
@@ -468,5 +483,5 @@ class Settlement:
         return correlation_id(self.symbol, self.timeframe, decided_open_ms(request.client_order_id))
 
 
-def _given_up(intents: Sequence[Intent]) -> list[Mark]:
-    return [Mark(one.request.client_order_id, OrderState.CANCELED, reason=_NOT_THROUGH) for one in intents]
+def _given_up(intents: Sequence[Intent]) -> list[OrderUpdate]:
+    return [OrderUpdate(one.request.client_order_id, OrderState.CANCELED, reason=_NOT_THROUGH) for one in intents]

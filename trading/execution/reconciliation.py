@@ -29,7 +29,7 @@ _RESTING = frozenset({OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED})
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerSide:
+class LedgerSnapshot:
     """What we have written down of a symbol.
 
     Attributes:
@@ -79,7 +79,7 @@ class LedgerSide:
 
 
 @dataclass(frozen=True, slots=True)
-class VenueSide:
+class VenueSnapshot:
     """What the venue answered.
 
     Attributes:
@@ -96,7 +96,7 @@ class VenueSide:
 
 
 @dataclass(frozen=True, slots=True)
-class Freshness:
+class SignalAgeLimit:
     """When an entry is too old to be sent.
 
     Attributes:
@@ -108,7 +108,7 @@ class Freshness:
 
 
 @dataclass(frozen=True, slots=True)
-class Adopt:
+class UpdateOrder:
     """Write down how the venue says that an order stands.
 
     Attributes:
@@ -122,7 +122,7 @@ class Adopt:
 
 
 @dataclass(frozen=True, slots=True)
-class Send:
+class SubmitOrder:
     """Claim an order and send it: nobody has, or the venue is sure that it has no such order.
 
     Attributes:
@@ -134,7 +134,7 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True)
-class LetGo:
+class AbandonOrder:
     """Give up an order that the venue does not have, and those of the same decision that counted on it."""
 
     intent: Intent
@@ -144,7 +144,7 @@ class LetGo:
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
+class WaitForVenue:
     """Nothing can be said of this order yet; the symbol opens nothing until something can."""
 
     intent: Intent
@@ -152,7 +152,7 @@ class Leave:
 
 
 @dataclass(frozen=True, slots=True)
-class Withdraw:
+class CancelOrder:
     """Cancel an order that rests at the venue although we gave it up."""
 
     order: OpenOrder
@@ -160,14 +160,14 @@ class Withdraw:
 
 
 @dataclass(frozen=True, slots=True)
-class Tell:
+class RaiseIncident:
     """Tell a person; what is wrong may pass, so it is looked at again before."""
 
     incident: Incident
 
 
 @dataclass(frozen=True, slots=True)
-class SendStop:
+class ResendStop:
     """Have the venue move a stop to where it is written down that it shall rest: nobody has, as far as is known.
 
     Attributes:
@@ -179,7 +179,7 @@ class SendStop:
 
 
 @dataclass(frozen=True, slots=True)
-class LeaveStop:
+class WaitForStop:
     """A stop is not where it shall rest, and nothing can be done about it now.
 
     Attributes:
@@ -191,17 +191,19 @@ class LeaveStop:
     naked: Incident | None = None
 
 
-Action = Adopt | Send | LetGo | Leave | Withdraw | SendStop | LeaveStop | Tell
+Action = (
+    UpdateOrder | SubmitOrder | AbandonOrder | WaitForVenue | CancelOrder | ResendStop | WaitForStop | RaiseIncident
+)
 
 
-def reconcile(ours: LedgerSide, theirs: VenueSide, freshness: Freshness) -> list[Action]:
+def reconcile(ours: LedgerSnapshot, theirs: VenueSnapshot, freshness: SignalAgeLimit) -> list[Action]:
     """Compare ledger and venue, and return what is to be done, in order; nothing when they agree.
 
     It never makes up an order, a fill or a position: what was found is adopted, what is missing is sent or let go, and
     what cannot be explained is told. At most one order is to be sent; what comes after it depends on its outcome.
     """
     settling = list(_settle(ours, theirs, freshness))
-    if any(isinstance(action, Adopt | Send | LetGo) for action in settling):
+    if any(isinstance(action, UpdateOrder | SubmitOrder | AbandonOrder) for action in settling):
         return settling  # the comparison would be of yesterday
     withdrawn = list(_withdraw(ours, theirs))
     if settling or withdrawn:
@@ -212,26 +214,26 @@ def reconcile(ours: LedgerSide, theirs: VenueSide, freshness: Freshness) -> list
 def told(action: Action) -> dict[str, str]:
     """Say in words what an action is about, JSON-safe."""
     match action:
-        case Adopt(intent, order, state):
+        case UpdateOrder(intent, order, state):
             found = (
                 f"the venue has {words_of(intent.request)}: {state.value}, {format_units(order.filled_units)} filled"
             )
-        case Send(intent):
+        case SubmitOrder(intent):
             found = f"the venue has no such order, so {words_of(intent.request)} is sent"
-        case LetGo(intent, _, reason) | Leave(intent, reason):
+        case AbandonOrder(intent, _, reason) | WaitForVenue(intent, reason):
             found = f"{words_of(intent.request)}: {reason}"
-        case Withdraw(resting, state):
+        case CancelOrder(resting, state):
             found = f"{resting.client_order_id} rests at the venue although it is {state.value}: cancelled there"
-        case SendStop(move, _):
+        case ResendStop(move, _):
             found = f"the venue does not have the stop where it shall rest, so {words_of_move(move)} is sent"
-        case LeaveStop(move, reason, _):
+        case WaitForStop(move, reason, _):
             found = f"{words_of_move(move)}: {reason}"
-        case Tell(incident):
+        case RaiseIncident(incident):
             found = incident.reason
     return {"action": type(action).__name__, "found": found}
 
 
-def _settle(ours: LedgerSide, theirs: VenueSide, freshness: Freshness) -> Iterator[Action]:
+def _settle(ours: LedgerSnapshot, theirs: VenueSnapshot, freshness: SignalAgeLimit) -> Iterator[Action]:
     given_up: set[str] = set()
     is_waiting = False
     for intent in ours.intents:
@@ -241,18 +243,18 @@ def _settle(ours: LedgerSide, theirs: VenueSide, freshness: Freshness) -> Iterat
         if action is None:
             continue
         dependents = _dependents(intent, ours.intents)
-        if isinstance(action, Send):
+        if isinstance(action, SubmitOrder):
             yield replace(action, dependents=dependents)
             return
-        if isinstance(action, LetGo) or (isinstance(action, Adopt) and action.state in ENDED_OTHERWISE):
+        if isinstance(action, AbandonOrder) or (isinstance(action, UpdateOrder) and action.state in ENDED_OTHERWISE):
             action = replace(action, dependents=dependents)
             given_up.update(one.request.client_order_id for one in dependents)
         yield action
-        if isinstance(action, Leave) and intent.claimed_ago_s > STUCK_AFTER_S:
+        if isinstance(action, WaitForVenue) and intent.claimed_ago_s > STUCK_AFTER_S:
             stuck = descriptions.stuck(ours.symbol, intent, action.reason)
             if not ours.is_reported(stuck):
-                yield Tell(stuck)
-        is_waiting = is_waiting or isinstance(action, Leave | Tell)
+                yield RaiseIncident(stuck)
+        is_waiting = is_waiting or isinstance(action, WaitForVenue | RaiseIncident)
 
 
 def _dependents(intent: Intent, intents: Sequence[Intent]) -> tuple[Intent, ...]:
@@ -272,21 +274,23 @@ def _decision(request: OrderRequest) -> tuple[str, int]:
 
 
 def _step(
-    intent: Intent, ours: LedgerSide, theirs: VenueSide, freshness: Freshness, *, is_waiting: bool
+    intent: Intent, ours: LedgerSnapshot, theirs: VenueSnapshot, freshness: SignalAgeLimit, *, is_waiting: bool
 ) -> Action | None:
     if intent.state is OrderState.PLANNED:
         return _send(intent, ours, freshness, is_waiting=is_waiting)
     identity = intent.request.client_order_id
     if identity not in theirs.answers:
-        return Leave(intent, "the venue does not answer")
+        return WaitForVenue(intent, "the venue does not answer")
     order = theirs.answers[identity]
     if order is not None:
         return _adopt(intent, order)
     if intent.claimed_ago_s < theirs.visibility_s:
-        return Leave(intent, f"not seen at the venue {intent.claimed_ago_s:.1f} s after its claim: too soon to tell")
+        return WaitForVenue(
+            intent, f"not seen at the venue {intent.claimed_ago_s:.1f} s after its claim: too soon to tell"
+        )
     if intent.state in _RESTING:
         lost = descriptions.order_lost(ours.symbol, intent)
-        return Leave(intent, lost.reason) if ours.is_reported(lost) else Tell(lost)
+        return WaitForVenue(intent, lost.reason) if ours.is_reported(lost) else RaiseIncident(lost)
     return _send(intent, ours, freshness, is_waiting=is_waiting)
 
 
@@ -299,10 +303,10 @@ def _adopt(intent: Intent, order: VenueOrder) -> Action | None:
     if state is OrderState.ACCEPTED and (intent.filled_units or intent.state is OrderState.PARTIALLY_FILLED):
         state = OrderState.PARTIALLY_FILLED
     if state is not intent.state:
-        return Adopt(intent, order, state)
+        return UpdateOrder(intent, order, state)
     if is_whole:
         return None
-    return Leave(
+    return WaitForVenue(
         intent,
         f"{format_units(_filled(intent, order))} units are filled, {format_units(intent.filled_units)} "
         "are written down",
@@ -318,74 +322,76 @@ def _filled(intent: Intent, order: VenueOrder) -> float:
     return order.filled_units or (intent.request.units if order.state is OrderState.FILLED else 0.0)
 
 
-def _send(intent: Intent, ours: LedgerSide, freshness: Freshness, *, is_waiting: bool) -> Action:
+def _send(intent: Intent, ours: LedgerSnapshot, freshness: SignalAgeLimit, *, is_waiting: bool) -> Action:
     request = intent.request
     if request.leg is Leg.ENTRY:
         return _send_entry(intent, ours, freshness, is_waiting=is_waiting)
     if ours.units * request.side.sign >= 0:
-        return LetGo(intent, OrderState.CANCELED, "never sent, and now there is nothing left to close")
+        return AbandonOrder(intent, OrderState.CANCELED, "never sent, and now there is nothing left to close")
     if why := ours.permissions(UNSENT_EXIT_ORDER).why_no_exits:
-        return Leave(intent, why.detail or describe_unsent(why))
-    return Send(intent)
+        return WaitForVenue(intent, why.detail or describe_unsent(why))
+    return SubmitOrder(intent)
 
 
-def _send_entry(intent: Intent, ours: LedgerSide, freshness: Freshness, *, is_waiting: bool) -> Action:
+def _send_entry(intent: Intent, ours: LedgerSnapshot, freshness: SignalAgeLimit, *, is_waiting: bool) -> Action:
     if (unwanted := _why_no_entry(ours)) is not None:
-        return LetGo(intent, OrderState.CANCELED, f"never sent, and now {unwanted}")
+        return AbandonOrder(intent, OrderState.CANCELED, f"never sent, and now {unwanted}")
     if freshness.as_of_ms is None:
-        return Leave(intent, "the time of the market is not known")
+        return WaitForVenue(intent, "the time of the market is not known")
     age_ms = freshness.as_of_ms - intent.request.decided_ms
     if age_ms > freshness.max_signal_age_ms:
-        return LetGo(intent, OrderState.EXPIRED, f"never sent, and now {age_ms / 1000:g} s too old to be an entry")
+        return AbandonOrder(
+            intent, OrderState.EXPIRED, f"never sent, and now {age_ms / 1000:g} s too old to be an entry"
+        )
     if is_waiting:
-        return Leave(intent, "an order before it is not settled")
-    return Send(intent)
+        return WaitForVenue(intent, "an order before it is not settled")
+    return SubmitOrder(intent)
 
 
-def _why_no_entry(ours: LedgerSide) -> str | None:
+def _why_no_entry(ours: LedgerSnapshot) -> str | None:
     why = ours.permissions(UNSENT_ENTRY_ORDER).why_no_entries
     return (ours.no_entries or None) if why is None else describe_unsent(why)
 
 
-def _withdraw(ours: LedgerSide, theirs: VenueSide) -> Iterator[Action]:
+def _withdraw(ours: LedgerSnapshot, theirs: VenueSnapshot) -> Iterator[Action]:
     for order in theirs.open_orders or ():
         state = ours.states.get(order.client_order_id)
         if state in ENDED_OTHERWISE and order.price is None:
-            yield Withdraw(order, state)
+            yield CancelOrder(order, state)
 
 
-def _compare(ours: LedgerSide, theirs: VenueSide) -> Iterator[Action]:
+def _compare(ours: LedgerSnapshot, theirs: VenueSnapshot) -> Iterator[Action]:
     for found in _differences(ours, theirs):
-        if not isinstance(found, Tell) or not ours.is_reported(found.incident):
+        if not isinstance(found, RaiseIncident) or not ours.is_reported(found.incident):
             yield found
 
 
-def _differences(ours: LedgerSide, theirs: VenueSide) -> Iterator[Action]:
+def _differences(ours: LedgerSnapshot, theirs: VenueSnapshot) -> Iterator[Action]:
     if theirs.units is not None and not is_close(ours.units, theirs.units):
-        yield Tell(descriptions.position_mismatch(ours.symbol, ours.units, theirs.units))
+        yield RaiseIncident(descriptions.position_mismatch(ours.symbol, ours.units, theirs.units))
         return
     if theirs.open_orders is None:
         return
     for order in theirs.open_orders:
         if order.client_order_id not in ours.states:
-            yield Tell(descriptions.foreign_order(ours.symbol, order))
+            yield RaiseIncident(descriptions.foreign_order(ours.symbol, order))
         elif order.price is not None and not any(order.side.sign * one.units < 0 for one in ours.positions):
-            yield Tell(descriptions.stray_stop(ours.symbol, ours.units, order))
+            yield RaiseIncident(descriptions.stray_stop(ours.symbol, ours.units, order))
     for position in ours.positions:
         if position.is_open and position.strategy not in ours.owners:
-            yield Tell(descriptions.unowned(position))
+            yield RaiseIncident(descriptions.unowned(position))
     for position in ours.positions:
         mine = of_strategy(position.strategy, theirs.open_orders, ours.whose)
         if position.is_open and not is_protected(position, mine):
             yield _protect(position, ours, mine)
 
 
-def _protect(position: Position, ours: LedgerSide, open_orders: Sequence[OpenOrder]) -> Action:
+def _protect(position: Position, ours: LedgerSnapshot, open_orders: Sequence[OpenOrder]) -> Action:
     """Say what is to be done about a stop that does not rest where it shall: told once, it is left to a person."""
     naked = descriptions.unprotected(position)
     move = unsent(position, open_orders, ours.moves)
     why = ours.permissions(UNSENT_EXIT_ORDER).why_no_stop_moves
     is_halted = why is not None and why.cause is Cause.INCIDENT
     if move is None or is_halted or ours.is_reported(naked):
-        return Tell(naked)
-    return SendStop(move, naked) if why is None else LeaveStop(move, describe_unsent(why))
+        return RaiseIncident(naked)
+    return ResendStop(move, naked) if why is None else WaitForStop(move, describe_unsent(why))

@@ -27,7 +27,7 @@ class PatienceTerms:
     deadline_s: float = 8.0
 
 
-class Patience:
+class RetryBudget:
     """What is left of it in the message that is worked on."""
 
     def __init__(self, terms: PatienceTerms, *, sleep_s: Callable[[float], None], now_s: Callable[[], float]) -> None:

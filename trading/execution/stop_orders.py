@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from trading.errors import Rejected, Transient
-from trading.execution.retry_budget import Patience
+from trading.execution.retry_budget import RetryBudget
 from trading.lifecycle import DesiredState
 from trading.orders.orders import Leg, OpenOrder, protective_order_id
 from trading.portfolio.positions import Position, StopMove
@@ -22,11 +22,11 @@ class StopSender:
         are_all_sent: What a process before this one wrote down has reached the venue.
     """
 
-    def __init__(self, symbol: str, venue: Venue, ledger: Ledger, patience: Patience) -> None:
+    def __init__(self, symbol: str, venue: Venue, ledger: Ledger, retry_budget: RetryBudget) -> None:
         self._symbol = symbol
         self._venue = venue
         self._ledger = ledger
-        self._patience = patience
+        self._retry_budget = retry_budget
         self._moved_ms: dict[str, int] = {}
         self.are_all_sent = False
 
@@ -42,7 +42,7 @@ class StopSender:
         sent: list[StopMove] = []
         moves = self._ledger.stop_moves(self._symbol)
         if moves and self._may_move():
-            resting = self._patience.ask(lambda: self._venue.open_orders(self._symbol))
+            resting = self._retry_budget.ask(lambda: self._venue.open_orders(self._symbol))
             held = [one for one in self._ledger.positions() if one.symbol == self._symbol and one.is_open]
             whose = self.whose(held, resting)
             for position in held:
@@ -109,7 +109,7 @@ class StopSender:
         return self._ledger.stop_moves(self._symbol)
 
     def _rest(self, move: StopMove) -> StopMove:
-        waits = self._patience.waits()
+        waits = self._retry_budget.waits()
         while True:
             try:
                 return self.try_send(move)
@@ -125,6 +125,6 @@ class StopSender:
         with suppress(Transient):
             return any(
                 order.client_order_id == identity and order.price is not None and is_close(order.price, move.after)
-                for order in self._patience.ask(lambda: self._venue.open_orders(self._symbol))
+                for order in self._retry_budget.ask(lambda: self._venue.open_orders(self._symbol))
             )
         return False

@@ -27,7 +27,7 @@ _TOLD_STATES = frozenset(OrderState) - {OrderState.PLANNED, OrderState.SUBMITTIN
 _UNFILLED_STATES = frozenset({OrderState.ACCEPTED, OrderState.REJECTED})
 
 
-class CheckedVenue:
+class ValidatedVenue:
     """Any venue, whose answers can be relied on; it implements `trading.ports.venue.Venue`.
 
     Every method raises `Transient` for an answer that makes no sense. Of an order that was sent, nothing more is known

@@ -23,7 +23,7 @@ class Intent(EqualIgnoringLastField, frozen=True, eq=False):
     claimed_ago_s: float = 0.0
 
 
-class Mark(Struct, frozen=True):
+class OrderUpdate(Struct, frozen=True):
     """How an order stands from now on.
 
     Attributes:

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from trading.incidents.incident import Incident
 from trading.lifecycle import DesiredState, PositionPolicy
-from trading.orders.intents import Intent, Mark
+from trading.orders.intents import Intent, OrderUpdate
 from trading.orders.orders import Fill, OrderState
 from trading.portfolio.positions import Position, StopMove
 from trading.risk.verdict import AccountSnapshot, RiskDecision
@@ -120,7 +120,7 @@ class Ledger(Protocol):
         """Return the moves of the symbol's open positions that were not refused, oldest first."""
         ...
 
-    def mark(self, *marks: Mark) -> bool:
+    def mark(self, *updates: OrderUpdate) -> bool:
         """Write down how orders stand, all of them or none.
 
         A final state releases what the order reserved; a mark of one that has ended changes nothing.

@@ -75,7 +75,7 @@ class SymbolStore(Protocol):
         """Begin, or begin anew, from history that is not to be decided on."""
         ...
 
-    def expose(self, symbol: str) -> None:
+    def mark_exposed(self, symbol: str) -> None:
         """Note that an order may soon be alive: said before it is written down."""
         ...
 
@@ -87,7 +87,7 @@ class SymbolStore(Protocol):
         """Show whether the ledger has the symbol set aside."""
         ...
 
-    def note_fetch(self, symbol: str, shown: Shown) -> None:
+    def record_fetch(self, symbol: str, shown: Shown) -> None:
         """Write down what an answer showed that brought nothing to decide on."""
         ...
 
@@ -95,7 +95,7 @@ class SymbolStore(Protocol):
         """Return what the last answers of the symbol's source showed; None before the first."""
         ...
 
-    def renew(self, symbol: str) -> None:
+    def request_restart(self, symbol: str) -> None:
         """Have the symbol's services begin anew at their next tick, wherever they run."""
         ...
 

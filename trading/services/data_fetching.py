@@ -112,7 +112,7 @@ class DataFetchingService(Service[Wake, NewCandle]):
         answer = self._new_candles(cursor_ms)
         self._told_fault = None
         if not len(answer.fresh):
-            self._store.note_fetch(self.symbol, answer.shown)
+            self._store.record_fetch(self.symbol, answer.shown)
             return End(EndReason.NO_NEW_CANDLE, self._why_none(answer.shown, cursor_ms), cursor_ms=cursor_ms)
         self._flag_gaps(cursor_ms, answer.fresh[: self._terms.batch_limit])
         return self._message(memory, cursor_ms, answer)
@@ -156,7 +156,7 @@ class DataFetchingService(Service[Wake, NewCandle]):
             self._store.set_quarantine(self.symbol, quarantine)
         has_exposure = memory.has_exposure or self._ledger.has_exposure(self.symbol)
         if has_exposure and not memory.has_exposure:
-            self._store.expose(self.symbol)
+            self._store.mark_exposed(self.symbol)
         return replace(memory, desired=desired, has_exposure=has_exposure, quarantine=quarantine)
 
     def _new_candles(self, cursor_ms: int) -> "_Answer":

@@ -6,7 +6,7 @@ from trading.events.bus import LocalBus, Outbox
 from trading.events.decisions import CandleDecision, DecisionKind
 from trading.events.messages import NewCandle, SignalGenerated
 from trading.execution.adoption import Holdings
-from trading.execution.flattening import Flattened
+from trading.execution.flattening import FlattenResult
 from trading.execution.reconciliation import Action
 from trading.services.base import Service
 from trading.services.chain import End, Wake
@@ -95,6 +95,6 @@ class SymbolPipeline:
         """Return what ledger and venue hold of the symbol, after fills were written down."""
         return self.execute.holdings(self.fetch.market_ms())
 
-    def flatten(self, reason: str) -> Flattened:
+    def flatten(self, reason: str) -> FlattenResult:
         """Close all that is open of the symbol, without a signal, and withdraw entries that are on their way."""
         return self.execute.flatten(reason, self.fetch.market_ms())

@@ -10,8 +10,8 @@ from trading.events.event import EventType, correlation_id, of_signal
 from trading.events.messages import SignalGenerated
 from trading.execution import order_events
 from trading.execution.adoption import Holdings
-from trading.execution.flattening import Flattened, Wish
-from trading.execution.order_manager import Settlement
+from trading.execution.flattening import FlattenRequest, FlattenResult
+from trading.execution.order_manager import OrderManager
 from trading.execution.reconciliation import Action
 from trading.exits.exit_evaluator import Answer, ExitWatch, Written
 from trading.exits.exit_rules import EXIT_RULE, HOOK, ExitRules, RuleExit, RuleStop, decision_on
@@ -49,7 +49,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
     def __init__(
         self,
         symbol: str,
-        settlement: Settlement,
+        order_manager: OrderManager,
         ledger: Ledger,
         store: SymbolStore,
         committer: BatchCommitter,
@@ -76,7 +76,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
             most_watched: Candles of one batch after which exit rules are asked; the rest of it comes again.
         """
         super().__init__(symbol, bus, now_s=now_s, is_enabled=is_enabled)
-        self._settlement = settlement
+        self._order_manager = order_manager
         self._ledger = ledger
         self._store = store
         self._committer = committer
@@ -91,7 +91,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
 
     def reset(self) -> None:
         """Ask ledger and venue again for what is remembered between candles."""
-        self._settlement.reset()
+        self._order_manager.reset()
         self._exits.reset()
         self._has_exposure: bool | None = None
 
@@ -104,8 +104,8 @@ class TradeExecutionService(Service[SignalGenerated, End]):
     def process(self, message: SignalGenerated) -> End:
         candles = message.candles
         decisions = list(message.decisions)
-        self._settlement.renew_patience()
-        if not self._settlement.is_settled:
+        self._order_manager.renew_patience()
+        if not self._order_manager.is_settled:
             self.reconcile(message.as_of_ms)
         self.exited = []
         if self._exits:
@@ -113,7 +113,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
             self._exits.begin(message)
         done, left = 0, self._most_watched
         for part, signals, done, is_watched in self._steps(message):
-            if self._settlement.book(part, message.seen_ms(part.last_open_ms)):
+            if self._order_manager.book(part, message.seen_ms(part.last_open_ms)):
                 self._forget_holdings()
             told = self._decide_all(message, signals, part if is_watched else None)
             if is_watched:
@@ -172,11 +172,11 @@ class TradeExecutionService(Service[SignalGenerated, End]):
             as_of_ms: Market time; None when the source did not tell.
         """
         self._has_exposure = None
-        self._settlement.renew_patience()
-        actions = self._settlement.settle(as_of_ms)
-        self._settlement.publish_incidents()
+        self._order_manager.renew_patience()
+        actions = self._order_manager.settle(as_of_ms)
+        self._order_manager.publish_incidents()
         if self._ledger.has_exposure(self.symbol):
-            self._store.expose(self.symbol)  # so that its candles reach the venue
+            self._store.mark_exposed(self.symbol)  # so that its candles reach the venue
         return actions
 
     def find(self, client_order_id: str) -> VenueOrder | None:
@@ -185,8 +185,8 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         Raises:
             Transient: It did not answer.
         """
-        self._settlement.reset()
-        return self._settlement.find(client_order_id)
+        self._order_manager.reset()
+        return self._order_manager.find(client_order_id)
 
     def holdings(self, as_of_ms: int | None) -> Holdings:
         """Return what ledger and venue hold of the symbol, after fills were written down.
@@ -198,9 +198,9 @@ class TradeExecutionService(Service[SignalGenerated, End]):
             Transient: The venue did not answer, or what it holds may be of an order whose outcome is not known yet.
         """
         self._has_exposure = None
-        self._store.expose(self.symbol)
-        self._settlement.reset()
-        theirs = self._settlement.held_at_venue()
+        self._store.mark_exposed(self.symbol)
+        self._order_manager.reset()
+        theirs = self._order_manager.held_at_venue()
         ours = [one for one in self._ledger.positions() if one.symbol == self.symbol]
         last = self._last_candle()
         open_ms = last[0] if last else max((position.opened_ms for position in ours), default=0)
@@ -208,7 +208,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
             raise Transient(f"source of {self.symbol}", "it does not tell the time of the market, and nothing is known")
         return Holdings(self.symbol, ours, theirs, open_ms, as_of_ms or self._closed_ms(open_ms))
 
-    def flatten(self, reason: str, as_of_ms: int | None) -> Flattened:
+    def flatten(self, reason: str, as_of_ms: int | None) -> FlattenResult:
         """Close all that is open of the symbol, without a signal, and withdraw entries that are on their way.
 
         An exit that is on its way is not sent again, so it may be asked for as often as one likes. It works while the
@@ -221,15 +221,15 @@ class TradeExecutionService(Service[SignalGenerated, End]):
             Transient: Ledger or venue did not answer; asked again, it goes on from there.
         """
         self._has_exposure = None
-        self._settlement.renew_patience()
+        self._order_manager.renew_patience()
         if self._is_dry_run or not self.is_enabled:
-            return Flattened("no order is sent: trade_execution is not enabled, or its execution_mode is dry")
-        self._settlement.withdraw_entries(as_of_ms, f"all is closed: {reason}")
+            return FlattenResult("no order is sent: trade_execution is not enabled, or its execution_mode is dry")
+        self._order_manager.withdraw_entries(as_of_ms, f"all is closed: {reason}")
         if refused := self._why_nothing_is_closed():
-            return Flattened(refused)
+            return FlattenResult(refused)
         verdicts = {held.strategy: self._close(held, reason, as_of_ms) for held in self._open_positions()}
         units = sum(position.units for position in self._open_positions())
-        return Flattened("", verdicts, units, self._ledger.unsettled(self.symbol))
+        return FlattenResult("", verdicts, units, self._ledger.unsettled(self.symbol))
 
     def _why_nothing_is_closed(self) -> str:
         halting = [incident.reason for incident in self._ledger.incidents_of(self.symbol) if incident.kind.halts]
@@ -247,24 +247,24 @@ class TradeExecutionService(Service[SignalGenerated, End]):
 
     def _close(self, held: Position, reason: str, as_of_ms: int | None) -> RiskDecision:
         """Have the ledger decide on an exit of a position, and send it."""
-        self._store.expose(self.symbol)
+        self._store.mark_exposed(self.symbol)
         open_ms, price = self._last_candle() or (held.opened_ms, held.average_price)
-        wish = Wish(held.strategy, reason, price, as_of_ms or self._closed_ms(open_ms))
+        request = FlattenRequest(held.strategy, reason, price, as_of_ms or self._closed_ms(open_ms))
         decided = self._ledger.flatten(
             self.symbol,
             held.strategy,
             open_ms,
-            lambda view, decision_ms: wish.evaluated(self._evaluate, view, decision_ms),
-            correlation_id=correlation_id(self.symbol, self._settlement.timeframe, open_ms),
+            lambda view, decision_ms: request.evaluated(self._evaluate, view, decision_ms),
+            correlation_id=correlation_id(self.symbol, self._order_manager.timeframe, open_ms),
         )
         if decided.intents:
-            self._settlement.send(decided.intents, as_of_ms)
-            self._settlement.book(Candles.empty(), as_of_ms)
+            self._order_manager.send(decided.intents, as_of_ms)
+            self._order_manager.book(Candles.empty(), as_of_ms)
         assert decided.verdict is not None  # no fence stands before it
         return decided.verdict
 
     def _closed_ms(self, open_ms: int) -> int:
-        return open_ms + timeframe_ms(self._settlement.timeframe)
+        return open_ms + timeframe_ms(self._order_manager.timeframe)
 
     def _last_candle(self) -> tuple[int, float] | None:
         """Return open time and close of the last candle decided; None where the store has lost it."""
@@ -356,7 +356,9 @@ class TradeExecutionService(Service[SignalGenerated, End]):
                 is_dry_run=True,
             )
         seen_ms = message.seen_ms(open_ms)
-        move = self._settlement.move_stop(strategy, open_ms, wanted.stop_loss, wanted.reason, seen_ms, rule=wanted.rule)
+        move = self._order_manager.move_stop(
+            strategy, open_ms, wanted.stop_loss, wanted.reason, seen_ms, rule=wanted.rule
+        )
         self._forget_holdings()
         return None if move is None else decision_on(move, self._name(strategy))
 
@@ -379,7 +381,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         Args:
             is_news: Nobody has told of the signal yet.
         """
-        self._store.expose(self.symbol)
+        self._store.mark_exposed(self.symbol)
         self._forget_holdings()
         cause = correlation_id(self.symbol, message.timeframe, signal.open_ms)
         decided = self._ledger.decide(
@@ -390,16 +392,16 @@ class TradeExecutionService(Service[SignalGenerated, End]):
             self._bus.publish(order_events.of_fence(signal, self.symbol, cause))
             return decision_of(decided.earlier) if decided.earlier else self._decided_before(signal)
         if verdict.rule == "unsettled":
-            self._settlement.is_settled = False  # ask the venue again, an order may have ended there unseen
+            self._order_manager.is_settled = False  # ask the venue again, an order may have ended there unseen
         if verdict.incident is not None:
-            self._settlement.publish_incidents()
+            self._order_manager.publish_incidents()
         if is_news:
             self._bus.publish_lazily(lambda: [of_signal(EventType.SIGNAL_GENERATED, self.symbol, signal, cause)])
         self._bus.publish_lazily(lambda: order_events.of_verdict(signal, verdict, self.symbol, cause))
         if decided.intents:
             seen_ms = message.seen_ms(signal.open_ms)
-            self._settlement.send(decided.intents, seen_ms)
-            self._settlement.book(Candles.empty(), seen_ms)
+            self._order_manager.send(decided.intents, seen_ms)
+            self._order_manager.book(Candles.empty(), seen_ms)
         return decision_of(verdict)
 
     def _evaluator_of(self, signal: Signal) -> Callable[[AccountSnapshot], RiskDecision]:

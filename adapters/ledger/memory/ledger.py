@@ -13,10 +13,10 @@ from adapters.ledger.memory.stops import MemoryStops
 from adapters.ledger.memory.symbol_books import Sent, SymbolBooks, planned_order, position_of
 from adapters.ledger.orders import Booked, day_of
 from trading.errors import Broken
-from trading.execution.fill_booking import BookedOrder, Booking, born
+from trading.execution.fill_booking import BookedOrder, Booking, initial_intent
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
-from trading.orders.intents import Intent, Mark
+from trading.orders.intents import Intent, OrderUpdate
 from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, client_order_id, decided_id, protective_order_id
 from trading.portfolio.drawdown import HighWaterMark
 from trading.portfolio.positions import Position, StopMove
@@ -77,7 +77,7 @@ class MemoryLedger(MemoryStops):
         }
         if verdict.incident is not None and not dry_run:
             self.open_incidents([verdict.incident])
-        intents = [born(order.request, place) for place, order in enumerate(planned)]
+        intents = [initial_intent(order.request, place) for place, order in enumerate(planned)]
         for order, intent in zip(planned, intents, strict=True):
             booked = planned_order(intent, order.risk, order.notional, correlation_id)
             sent = Sent(order.request, booked, number=len(self._sent))
@@ -96,25 +96,25 @@ class MemoryLedger(MemoryStops):
                 found |= {(strategy, open_ms): verdict for open_ms, verdict in verdicts if verdict is not None}
         return found | self.moves_since(symbol, strategies, since_ms)
 
-    def mark(self, *marks: Mark) -> bool:
+    def mark(self, *updates: OrderUpdate) -> bool:
         taken: dict[str, BookedOrder] = {}
-        for mark in marks:
-            sent = self._sent.get(mark.client_order_id)
+        for update in updates:
+            sent = self._sent.get(update.client_order_id)
             if sent is None:
-                raise Broken(f"order {mark.client_order_id} was never planned: an order may only follow its intent")
+                raise Broken(f"order {update.client_order_id} was never planned: an order may only follow its intent")
             request, at = sent.request, self._of(sent.request.symbol)
-            order = taken.get(mark.client_order_id, sent.order)
-            if order is sent.order and len(marks) > 1:
+            order = taken.get(update.client_order_id, sent.order)
+            if order is sent.order and len(updates) > 1:
                 order = copy(order)  # a mark that is refused changes none of them
-            is_taken = order.take(
-                mark,
+            is_taken = order.apply(
+                update,
                 lambda at=at, request=request: position_of(at, request.symbol, request.strategy),  # type: ignore[misc]
                 may_be_sent=lambda at=at, request=request: self._may_be_sent(at, request),  # type: ignore[misc]
                 at_ms=0,
             )
             if not is_taken:
                 return False
-            taken[mark.client_order_id] = order
+            taken[update.client_order_id] = order
         for identity, order in taken.items():
             sent = self._sent[identity]
             sent.order = order

@@ -25,7 +25,7 @@ from tests.contracts.ledger.subject import LedgerPart
 from trading.errors import Broken
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
-from trading.orders.intents import Intent, Mark
+from trading.orders.intents import Intent, OrderUpdate
 from trading.orders.orders import Leg, OrderState, Side
 from trading.portfolio.positions import Position
 from trading.ports.ledger import DecisionResult, Ledger
@@ -202,7 +202,7 @@ class FlattenContract(LedgerPart):
         opened(ledger)
         first, _ = self._flatten(ledger, at(3))
         identity = first.intents[0].request.client_order_id
-        ledger.mark(Mark(identity, OrderState.REJECTED))
+        ledger.mark(OrderUpdate(identity, OrderState.REJECTED))
 
         second, times = self._flatten(ledger, at(3))
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from trading.orders.intents import Intent, Mark
+from trading.orders.intents import Intent, OrderUpdate
 from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, Side, client_order_id, protective_order_id
 from trading.portfolio.positions import Position
 from trading.ports.ledger import DecisionResult, Ledger
@@ -145,9 +145,9 @@ def reversal(ledger: Ledger, minute: int = 0) -> tuple[Intent, Intent]:
     return first, second
 
 
-def claim(intent: Intent, number: int) -> Mark:
+def claim(intent: Intent, number: int) -> OrderUpdate:
     """Return the mark that claims attempt `number` to send an order."""
-    return Mark(intent.request.client_order_id, OrderState.SUBMITTING, claims=number)
+    return OrderUpdate(intent.request.client_order_id, OrderState.SUBMITTING, claims=number)
 
 
 def state_of(ledger: Ledger, request: OrderRequest) -> OrderState:

@@ -29,7 +29,7 @@ from tests.contracts.ledger.examples import (
 from tests.contracts.ledger.subject import LedgerPart, LedgerSubject
 from trading.errors import Broken
 from trading.incidents.incident import IncidentKind
-from trading.orders.intents import Mark
+from trading.orders.intents import OrderUpdate
 from trading.orders.orders import Fill, Leg, OrderState, Side
 from trading.portfolio.positions import Position
 from trading.ports.ledger import Ledger
@@ -132,8 +132,8 @@ class FillContract(LedgerPart):
         _, waiting = plan(ledger, at(5), PlannedOrder(leave), PlannedOrder(turn, 7.0)).intents
         planned = view_of(ledger)
         assert (planned.open_positions, planned.open_risk) == (1, 27.0)
-        assert ledger.mark(Mark(leave.client_order_id, OrderState.FILLED), claim(waiting, 1))
-        ledger.mark(Mark(turn.client_order_id, OrderState.FILLED))
+        assert ledger.mark(OrderUpdate(leave.client_order_id, OrderState.FILLED), claim(waiting, 1))
+        ledger.mark(OrderUpdate(turn.client_order_id, OrderState.FILLED))
 
         booked = ledger.record_fills(SYMBOL, [fill_of(leave, 2, price=110.0), fill_of(turn, 3, price=110.0)])
 
@@ -154,7 +154,7 @@ class FillContract(LedgerPart):
         self, ledger: Ledger
     ) -> None:
         request = enter(ledger, request_of()).request
-        ledger.mark(Mark(request.client_order_id, OrderState.CANCELED))
+        ledger.mark(OrderUpdate(request.client_order_id, OrderState.CANCELED))
         fill = fill_of(request, units=1.0)
 
         ledger.record_fills(SYMBOL, [fill])
@@ -170,7 +170,7 @@ class FillContract(LedgerPart):
         self, ledger: Ledger
     ) -> None:
         request = enter(ledger, request_of()).request
-        ledger.mark(Mark(request.client_order_id, OrderState.CANCELED))
+        ledger.mark(OrderUpdate(request.client_order_id, OrderState.CANCELED))
         ledger.record_fills(SYMBOL, [fill_of(request, 1, units=0.5), fill_of(request, 2, units=1.5)])
         ledger.record_fills(SYMBOL, [protective_fill(request, 3)])
 

@@ -15,7 +15,7 @@ from tests.contracts.ledger.examples import (
 )
 from tests.contracts.ledger.subject import LedgerPart, LedgerSubject
 from trading.incidents.incident import Incident, IncidentKind
-from trading.orders.intents import Mark
+from trading.orders.intents import OrderUpdate
 from trading.orders.orders import OrderState
 from trading.ports.ledger import Ledger
 from trading.structs import replace
@@ -98,7 +98,7 @@ class IncidentHistoryContract(LedgerPart):
         self, ledger: Ledger, subject: LedgerSubject
     ) -> None:
         request = enter(ledger, request_of()).request
-        ledger.mark(Mark(request.client_order_id, OrderState.ACCEPTED, "v1"))
+        ledger.mark(OrderUpdate(request.client_order_id, OrderState.ACCEPTED, "v1"))
         lost = Incident(IncidentKind.ORDER_LOST, SYMBOL, request.client_order_id, "gone")
         ledger.open_incidents([lost])
         subject.resolve(lost)
@@ -137,7 +137,7 @@ class IncidentPublishingContract(LedgerPart):
 
     def test_incident_of_a_late_fill_is_to_be_published(self, ledger: Ledger) -> None:
         request = enter(ledger, request_of()).request
-        ledger.mark(Mark(request.client_order_id, OrderState.EXPIRED))
+        ledger.mark(OrderUpdate(request.client_order_id, OrderState.EXPIRED))
         ledger.record_fills(SYMBOL, [fill_of(request)])
 
         assert [one.kind for one in ledger.unpublished(SYMBOL)] == [IncidentKind.LATE_FILL]

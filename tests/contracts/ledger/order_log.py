@@ -26,7 +26,7 @@ from tests.contracts.ledger.subject import LedgerPart
 from trading.errors import Broken
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
-from trading.orders.intents import Intent, Mark
+from trading.orders.intents import Intent, OrderUpdate
 from trading.orders.orders import Leg, OrderRequest, OrderState, Side, next_order_state, protective_order_id
 from trading.ports.ledger import Ledger
 
@@ -39,10 +39,10 @@ class ClaimContract(LedgerPart):
 
     def test_mark_claim_by_number_is_given_once_and_writes_nothing_else_when_it_is_not(self, ledger: Ledger) -> None:
         leave, turn = reversal(ledger)
-        accepted = Mark(leave.request.client_order_id, OrderState.ACCEPTED, "v1")
+        accepted = OrderUpdate(leave.request.client_order_id, OrderState.ACCEPTED, "v1")
 
         assert ledger.mark(accepted, claim(turn, 1))
-        assert not ledger.mark(Mark(leave.request.client_order_id, OrderState.CANCELED), claim(turn, 1))
+        assert not ledger.mark(OrderUpdate(leave.request.client_order_id, OrderState.CANCELED), claim(turn, 1))
         assert [one.state for one in ledger.unsettled(SYMBOL)] == [OrderState.ACCEPTED, OrderState.SUBMITTING]
         assert ledger.mark(claim(turn, 2))
         assert [one.attempt for one in ledger.unsettled(SYMBOL)] == [1, 2]
@@ -59,14 +59,14 @@ class ClaimContract(LedgerPart):
         self, ledger: Ledger, state: OrderState
     ) -> None:
         intent = enter(ledger, request_of())
-        ledger.mark(Mark(intent.request.client_order_id, state))
+        ledger.mark(OrderUpdate(intent.request.client_order_id, state))
 
         assert not ledger.mark(claim(intent, 2))
         assert state_of(ledger, intent.request) is state
 
     def test_mark_claim_of_an_unknown_order_begins_the_next_attempt(self, ledger: Ledger) -> None:
         intent = enter(ledger, request_of())
-        ledger.mark(Mark(intent.request.client_order_id, OrderState.UNKNOWN))
+        ledger.mark(OrderUpdate(intent.request.client_order_id, OrderState.UNKNOWN))
 
         assert ledger.mark(claim(intent, 2))
         assert list(ledger.unsettled(SYMBOL)) == [Intent(intent.request, OrderState.SUBMITTING, attempt=2)]
@@ -110,7 +110,7 @@ class ClaimContract(LedgerPart):
         ledger.set_desired(SYMBOL, DesiredState.STOPPED, reason="test")
         ledger.open_incidents([HALT])
 
-        assert ledger.mark(Mark(intent.request.client_order_id, OrderState.ACCEPTED, "v1"))
+        assert ledger.mark(OrderUpdate(intent.request.client_order_id, OrderState.ACCEPTED, "v1"))
         assert state_of(ledger, intent.request) is OrderState.ACCEPTED
 
 
@@ -127,10 +127,10 @@ class OrderStateContract(LedgerPart):
             expected = _state_after(before, after)
             if expected is None:
                 with pytest.raises(Broken, match=f"from {before} to {after}"):
-                    ledger.mark(Mark(request.client_order_id, after, "v9"))
+                    ledger.mark(OrderUpdate(request.client_order_id, after, "v9"))
                 assert (list(ledger.unsettled(SYMBOL)), view_of(ledger, SYMBOL)) == kept
             else:
-                ledger.mark(Mark(request.client_order_id, after))
+                ledger.mark(OrderUpdate(request.client_order_id, after))
                 assert state_of(ledger, request) is expected
 
     @staticmethod
@@ -142,7 +142,7 @@ class OrderStateContract(LedgerPart):
         if state is OrderState.PARTIALLY_FILLED:
             ledger.record_fills(SYMBOL, [fill_of(sent, minute + 1, units=0.5)])
         elif state is not OrderState.SUBMITTING:
-            ledger.mark(Mark(sent.client_order_id, state))
+            ledger.mark(OrderUpdate(sent.client_order_id, state))
         return sent
 
     def test_mark_illegal_undoes_what_came_with_it(self, ledger: Ledger) -> None:
@@ -150,8 +150,8 @@ class OrderStateContract(LedgerPart):
 
         with pytest.raises(Broken, match="from planned to accepted"):
             ledger.mark(
-                Mark(leave.request.client_order_id, OrderState.UNKNOWN),
-                Mark(turn.request.client_order_id, OrderState.ACCEPTED),
+                OrderUpdate(leave.request.client_order_id, OrderState.UNKNOWN),
+                OrderUpdate(turn.request.client_order_id, OrderState.ACCEPTED),
             )
 
         assert list(ledger.unsettled(SYMBOL)) == [leave, turn]
@@ -160,17 +160,17 @@ class OrderStateContract(LedgerPart):
         _, turn = reversal(ledger)
         identity = turn.request.client_order_id
 
-        assert ledger.mark(claim(turn, 1), Mark(identity, OrderState.ACCEPTED, "v1"))
+        assert ledger.mark(claim(turn, 1), OrderUpdate(identity, OrderState.ACCEPTED, "v1"))
 
         assert ledger.unsettled(SYMBOL)[1] == Intent(turn.request, OrderState.ACCEPTED, "v1", attempt=1)
 
     @pytest.mark.parametrize("end", ENDED_EMPTY)
     def test_mark_ended_without_fill_releases_reservation(self, ledger: Ledger, end: OrderState) -> None:
         request = enter(ledger, request_of()).request
-        ledger.mark(Mark(request.client_order_id, OrderState.UNKNOWN))
+        ledger.mark(OrderUpdate(request.client_order_id, OrderState.UNKNOWN))
         assert view_of(ledger).open_risk == 20.0
 
-        ledger.mark(Mark(request.client_order_id, end))
+        ledger.mark(OrderUpdate(request.client_order_id, end))
 
         view = view_of(ledger)
         assert (view.open_positions, view.open_risk, view.open_notional) == (0, 0.0, 0.0)
@@ -180,11 +180,11 @@ class OrderStateContract(LedgerPart):
     @pytest.mark.parametrize("end", FINAL)
     def test_mark_after_final_state_changes_nothing(self, ledger: Ledger, end: OrderState) -> None:
         request = enter(ledger, request_of()).request
-        ledger.mark(Mark(request.client_order_id, end, "v1"))
+        ledger.mark(OrderUpdate(request.client_order_id, end, "v1"))
         before = view_of(ledger, SYMBOL)
 
         for state in OrderState:
-            ledger.mark(Mark(request.client_order_id, state, "v2"))
+            ledger.mark(OrderUpdate(request.client_order_id, state, "v2"))
 
         assert state_of(ledger, request) is end
         assert view_of(ledger, SYMBOL) == before
@@ -192,16 +192,16 @@ class OrderStateContract(LedgerPart):
     @pytest.mark.parametrize("end", FINAL)
     def test_mark_accepted_of_an_order_that_was_given_up_is_refused(self, ledger: Ledger, end: OrderState) -> None:
         intent = enter(ledger, request_of())
-        ledger.mark(Mark(intent.request.client_order_id, end))
+        ledger.mark(OrderUpdate(intent.request.client_order_id, end))
 
-        is_recorded = ledger.mark(Mark(intent.request.client_order_id, OrderState.ACCEPTED, "v1"))
+        is_recorded = ledger.mark(OrderUpdate(intent.request.client_order_id, OrderState.ACCEPTED, "v1"))
 
         assert is_recorded is (end is OrderState.FILLED)
 
     def test_mark_accepted_after_first_fill_stays_partially_filled(self, ledger: Ledger) -> None:
         request = enter(ledger, request_of()).request
         ledger.record_fills(SYMBOL, [fill_of(request, units=0.5)])
-        ledger.mark(Mark(request.client_order_id, OrderState.ACCEPTED, "v1"))
+        ledger.mark(OrderUpdate(request.client_order_id, OrderState.ACCEPTED, "v1"))
 
         assert list(ledger.unsettled(SYMBOL)) == [
             Intent(request, OrderState.PARTIALLY_FILLED, "v1", attempt=1, filled_units=0.5)
@@ -212,7 +212,8 @@ class OrderStateContract(LedgerPart):
 
         with pytest.raises(Broken, match="never planned"):
             ledger.mark(
-                Mark(intent.request.client_order_id, OrderState.UNKNOWN), Mark("nobody-knows", OrderState.ACCEPTED)
+                OrderUpdate(intent.request.client_order_id, OrderState.UNKNOWN),
+                OrderUpdate("nobody-knows", OrderState.ACCEPTED),
             )
 
         assert list(ledger.unsettled(SYMBOL)) == [intent]
@@ -225,7 +226,7 @@ class OrderStateContract(LedgerPart):
         ledger.record_fills(SYMBOL, [fill_of(request, units=0.5)])
         assert view_of(ledger).open_risk == 20.0
 
-        ledger.mark(Mark(request.client_order_id, OrderState.CANCELED))
+        ledger.mark(OrderUpdate(request.client_order_id, OrderState.CANCELED))
         assert (view_of(ledger).open_positions, view_of(ledger).open_risk) == (1, 5.0)
         ledger.record_fills(SYMBOL, [protective_fill(request, units=0.5)])
         assert (view_of(ledger).open_positions, view_of(ledger).open_risk) == (0, 0.0)
@@ -236,9 +237,9 @@ class OrderReadContract(LedgerPart):
 
     def test_unsettled_orders_come_oldest_first_until_final(self, ledger: Ledger) -> None:
         first, second, third = (enter(ledger, request_of(open_ms=at(minute))).request for minute in range(3))
-        ledger.mark(Mark(second.client_order_id, OrderState.REJECTED))
-        ledger.mark(Mark(third.client_order_id, OrderState.UNKNOWN))
-        ledger.mark(Mark(first.client_order_id, OrderState.UNKNOWN))
+        ledger.mark(OrderUpdate(second.client_order_id, OrderState.REJECTED))
+        ledger.mark(OrderUpdate(third.client_order_id, OrderState.UNKNOWN))
+        ledger.mark(OrderUpdate(first.client_order_id, OrderState.UNKNOWN))
 
         assert list(ledger.unsettled(SYMBOL)) == [
             Intent(first, OrderState.UNKNOWN, attempt=1),
@@ -256,7 +257,7 @@ class OrderReadContract(LedgerPart):
     def test_unsettled_list_is_not_changed_by_a_later_mark(self, ledger: Ledger) -> None:
         intent = enter(ledger, request_of())
         before = ledger.unsettled(SYMBOL)
-        ledger.mark(Mark(intent.request.client_order_id, OrderState.ACCEPTED, "v1"))
+        ledger.mark(OrderUpdate(intent.request.client_order_id, OrderState.ACCEPTED, "v1"))
 
         assert list(before) == [intent]
 

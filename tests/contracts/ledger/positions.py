@@ -26,7 +26,7 @@ from tests.contracts.ledger.examples import (
 )
 from tests.contracts.ledger.subject import LedgerPart, LedgerSubject
 from trading.incidents.incident import Incident, IncidentKind
-from trading.orders.intents import Intent, Mark
+from trading.orders.intents import Intent, OrderUpdate
 from trading.orders.orders import Leg, OrderState, Side
 from trading.portfolio.positions import Position
 from trading.portfolio.trades import ClosedTrade
@@ -65,7 +65,7 @@ class PositionContract(LedgerPart):
         seen = [ledger.has_exposure(SYMBOL)]
         request = enter(ledger, request_of()).request
         seen.append(ledger.has_exposure(SYMBOL))
-        ledger.mark(Mark(request.client_order_id, OrderState.FILLED))
+        ledger.mark(OrderUpdate(request.client_order_id, OrderState.FILLED))
         seen.append(ledger.has_exposure(SYMBOL))
         ledger.record_fills(SYMBOL, [fill_of(request)])
         seen.append(ledger.has_exposure(SYMBOL))
@@ -77,7 +77,7 @@ class PositionContract(LedgerPart):
 
     def test_exposure_is_none_of_an_exit_that_ended_without_a_position(self, ledger: Ledger) -> None:
         leave = enter(ledger, request_of(leg=Leg.EXIT, side=Side.SELL)).request
-        ledger.mark(Mark(leave.client_order_id, OrderState.FILLED))
+        ledger.mark(OrderUpdate(leave.client_order_id, OrderState.FILLED))
 
         assert not ledger.has_exposure(SYMBOL)
 
@@ -87,7 +87,7 @@ class PositionContract(LedgerPart):
         enter(ledger, request_of(strategy="exits", leg=Leg.EXIT, side=Side.SELL))
         assert ledger.owners(SYMBOL) == {STRATEGY, SECOND}
 
-        ledger.mark(Mark(pending.client_order_id, OrderState.EXPIRED))
+        ledger.mark(OrderUpdate(pending.client_order_id, OrderState.EXPIRED))
         assert ledger.owners(SYMBOL) == {STRATEGY}
         closed(ledger)
         assert ledger.owners(SYMBOL) == frozenset()
@@ -117,9 +117,9 @@ class AccountViewContract(LedgerPart):
         identity = enter(ledger, request_of()).request.client_order_id
         assert view_of(ledger, SYMBOL, strategy=SECOND).has_unsettled
         assert not view_of(ledger, OTHER).has_unsettled
-        ledger.mark(Mark(identity, OrderState.UNKNOWN))
+        ledger.mark(OrderUpdate(identity, OrderState.UNKNOWN))
         assert view_of(ledger, SYMBOL).has_unsettled
-        ledger.mark(Mark(identity, OrderState.CANCELED))
+        ledger.mark(OrderUpdate(identity, OrderState.CANCELED))
         assert not view_of(ledger, SYMBOL).has_unsettled
 
     def test_view_unsettled_exit_is_of_its_strategy_only(self, ledger: Ledger) -> None:
@@ -130,7 +130,7 @@ class AccountViewContract(LedgerPart):
 
     def test_view_filled_without_recorded_fills_still_holds_its_place(self, ledger: Ledger) -> None:
         request = enter(ledger, request_of()).request
-        ledger.mark(Mark(request.client_order_id, OrderState.FILLED, "v1"))
+        ledger.mark(OrderUpdate(request.client_order_id, OrderState.FILLED, "v1"))
         between = view_of(ledger, SYMBOL)
         assert (between.has_unsettled, between.open_positions, between.open_risk) == (True, 1, 20.0)
         ledger.record_fills(SYMBOL, [fill_of(request)])

@@ -15,7 +15,7 @@ from tests.contracts.ledger.subject import LedgerSubject
 from trading.errors import Broken
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
-from trading.orders.intents import Mark
+from trading.orders.intents import OrderUpdate
 from trading.orders.orders import (
     PROTECTIVE_LEGS,
     Fill,
@@ -134,7 +134,9 @@ class Driver:
 
     def _mark(self, marks: list[tuple[int, OrderState]]) -> Any:
         chosen = [(self._order(back), state) for back, state in marks]
-        wanted = [Mark(one.client_order_id, state, f"v{self.minute}") for one, state in chosen if one is not None]
+        wanted = [
+            OrderUpdate(one.client_order_id, state, f"v{self.minute}") for one, state in chosen if one is not None
+        ]
         return self.subject.ledger.mark(*wanted)
 
     def _claim(self, back: int, more: int) -> Any:
@@ -144,7 +146,7 @@ class Driver:
         unsettled = self.subject.ledger.unsettled(order.symbol)
         attempts = [one.attempt for one in unsettled if one.request == order]
         number = (attempts[0] if attempts else 0) + more
-        return self.subject.ledger.mark(Mark(order.client_order_id, OrderState.SUBMITTING, claims=number))
+        return self.subject.ledger.mark(OrderUpdate(order.client_order_id, OrderState.SUBMITTING, claims=number))
 
     def _fill(self, back: int, leg: Leg, tenths: int, price: int) -> Any:
         order = self._order(back)

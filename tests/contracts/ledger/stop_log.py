@@ -22,7 +22,7 @@ from tests.contracts.ledger.examples import (
 from tests.contracts.ledger.subject import LedgerPart
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
-from trading.orders.intents import Mark
+from trading.orders.intents import OrderUpdate
 from trading.orders.orders import OrderState, Side
 from trading.portfolio.positions import StopMove
 from trading.ports.ledger import Ledger
@@ -213,7 +213,7 @@ class StopReadContract(LedgerPart):
     def test_rest_of_an_entry_that_fills_after_the_move_leaves_the_moved_stop(self, ledger: Ledger) -> None:
         entry = enter(ledger, request_of()).request
         ledger.record_fills(SYMBOL, [fill_of(entry, units=0.5)])
-        ledger.mark(Mark(entry.client_order_id, OrderState.ACCEPTED, "v1"))
+        ledger.mark(OrderUpdate(entry.client_order_id, OrderState.ACCEPTED, "v1"))
         moved(ledger, 95.0)
         ledger.record_fills(SYMBOL, [fill_of(entry, 2, units=1.5, market_ms=at(3))])
 

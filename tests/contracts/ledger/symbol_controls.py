@@ -21,7 +21,7 @@ from tests.contracts.ledger.subject import LedgerPart
 from trading.errors import Broken, Rejected
 from trading.incidents.incident import IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
-from trading.orders.intents import Mark
+from trading.orders.intents import OrderUpdate
 from trading.orders.orders import Leg, OrderState, Side
 from trading.ports.ledger import DecisionResult, Ledger
 from trading.risk.rules import AccountLimits, RiskLimits, evaluate_signal
@@ -84,7 +84,7 @@ class DesiredStateContract(LedgerPart):
 
         closing = signal(ledger, 1, SignalSide.CLOSE, strategy="trend")
         for intent in closing.intents:
-            ledger.mark(Mark(intent.request.client_order_id, OrderState.CANCELED))
+            ledger.mark(OrderUpdate(intent.request.client_order_id, OrderState.CANCELED))
 
         assert (rule(signal(ledger, 1)), rule(closing)) == (entry, exit_)
 
@@ -148,7 +148,7 @@ class QuarantineContract(LedgerPart):
         set_aside(ledger)
 
         closing = signal(ledger, 1, SignalSide.CLOSE, strategy="trend")
-        ledger.mark(Mark(closing.intents[0].request.client_order_id, OrderState.CANCELED))
+        ledger.mark(OrderUpdate(closing.intents[0].request.client_order_id, OrderState.CANCELED))
         turning = signal(ledger, 1, SignalSide.SELL, strategy=SECOND)
 
         assert [(rule(one), [intent.request.leg for intent in one.intents]) for one in (closing, turning)] == [

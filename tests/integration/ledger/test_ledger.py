@@ -26,7 +26,7 @@ from tests.contracts.ledger.examples import (
 from tests.fixtures.servers.databases import patient
 from trading.errors import Transient
 from trading.lifecycle import DesiredState
-from trading.orders.intents import Mark
+from trading.orders.intents import OrderUpdate
 from trading.orders.orders import Fill, Leg, OrderState, Side
 from trading.portfolio.positions import Position
 from trading.ports.ledger import DecisionResult
@@ -90,10 +90,10 @@ def test_accounts_in_one_database_do_not_see_each_other(engine: Engine, ledger: 
 @pytest.mark.parametrize("end", FINAL)
 def test_mark_after_final_state_changes_no_row(ledger: SqlLedger, end: OrderState) -> None:
     request = enter(ledger, request_of()).request
-    ledger.mark(Mark(request.client_order_id, end, "v1"))
+    ledger.mark(OrderUpdate(request.client_order_id, end, "v1"))
     before = ledger.orders()
     for state in OrderState:
-        ledger.mark(Mark(request.client_order_id, state, "v2"))
+        ledger.mark(OrderUpdate(request.client_order_id, state, "v2"))
     assert ledger.orders() == before
     assert (before[0]["state"], before[0]["venue_order_id"]) == (end, "v1")
 

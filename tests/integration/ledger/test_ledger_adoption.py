@@ -19,7 +19,7 @@ from adapters.wiring.adoption import adopt
 from tests.contracts.ledger.examples import BALANCE, T0_MS, enter, fill_of, request_of
 from tests.fakes import SYMBOL, Crash, Databases, Desk, Fuse, at_place, make_candles, planned, system_config
 from trading.errors import Rejected, Transient
-from trading.execution.adoption import Adjustment, Adoption, AdoptionWish, Holdings
+from trading.execution.adoption import Adjustment, Adoption, AdoptionRequest, Holdings
 from trading.incidents.descriptions import position_mismatch
 from trading.incidents.incident import IncidentKind
 from trading.orders.orders import Leg, OrderRequest, OrderState, Side, VenueOrder, VenuePosition, client_order_id
@@ -28,7 +28,7 @@ pytest_plugins = ("tests.fixtures.servers.databases",)
 
 SHOWN = 10
 STRATEGY = "tests.fakes:PlannedStrategy"
-WISH = AdoptionWish("bought one more in the web page", "ann")
+WISH = AdoptionRequest("bought one more in the web page", "ann")
 
 
 @pytest.fixture
@@ -63,9 +63,11 @@ def number_of(desk: Desk, kind: IncidentKind) -> int:
     return int(row["id"])
 
 
-def adopted(desk: Desk, kind: IncidentKind = IncidentKind.POSITION_MISMATCH, wish: AdoptionWish = WISH) -> list[int]:
+def adopted(
+    desk: Desk, kind: IncidentKind = IncidentKind.POSITION_MISMATCH, request: AdoptionRequest = WISH
+) -> list[int]:
     """Adopt the one incident of a kind, and return the numbers of those that were closed."""
-    done = adopt(number_of(desk, kind), desk.ledger, desk.pipeline, wish, configured=[STRATEGY])
+    done = adopt(number_of(desk, kind), desk.ledger, desk.pipeline, request, configured=[STRATEGY])
     assert done is not None
     return [row["id"] for row in done[1]]
 
@@ -142,7 +144,7 @@ def test_adoption_of_what_was_closed_by_hand_frees_its_place_and_realises_at_the
         adopted(desk)
     assert (adjustments(desk), len(kinds(desk))) == ([], 2)
     bought = desk.ledger.positions()[0].average_price
-    adopted(desk, wish=AdoptionWish("sold it myself", "ann", price=103.0))
+    adopted(desk, request=AdoptionRequest("sold it myself", "ann", price=103.0))
 
     [position] = desk.ledger.positions()
     assert position.units == 0.0

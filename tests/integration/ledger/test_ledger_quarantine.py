@@ -13,7 +13,7 @@ from adapters.ledger.ledger import SqlLedger
 from tests.contracts.ledger.examples import BALANCE, MINUTE_MS, T0_MS
 from trading.incidents.incident import IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
-from trading.orders.intents import Mark
+from trading.orders.intents import OrderUpdate
 from trading.orders.orders import OrderState
 from trading.risk.rules import AccountLimits, RiskLimits, evaluate_signal
 from trading.risk.verdict import AccountSnapshot, RiskDecision
@@ -84,7 +84,7 @@ def test_after_set_quarantine_has_returned_no_new_entry_appears_whoever_decides(
                 return
             verdict = decide(ledger, T0_MS + at * MINUTE_MS, strategy=f"s{number}")
             for order in verdict.planned:
-                ledger.mark(Mark(order.request.client_order_id, OrderState.CANCELED))
+                ledger.mark(OrderUpdate(order.request.client_order_id, OrderState.CANCELED))
             tries[number] += 1
 
     with ThreadPoolExecutor(4) as pool:

@@ -13,7 +13,7 @@ from adapters.ledger.audit.recompute import recompute
 from adapters.ledger.ledger import SqlLedger
 from adapters.ledger.memory import MemoryLedger
 from adapters.ledger.tables import accounts, decisions
-from trading.orders.intents import Mark
+from trading.orders.intents import OrderUpdate
 from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, protective_order_id
 from trading.portfolio.trades import ClosedTrade, in_order
 from trading.ports.ledger import DecisionResult
@@ -117,7 +117,7 @@ class Trader:
         """Fill all orders of a decision, one after the other."""
         for place, intent in enumerate(decided.intents):
             if place:
-                assert self.ledger.mark(Mark(intent.request.client_order_id, OrderState.SUBMITTING, claims=1))
+                assert self.ledger.mark(OrderUpdate(intent.request.client_order_id, OrderState.SUBMITTING, claims=1))
             self.fill(intent.request, price)
 
     def lose(self, symbol: str, minute: int, loss: float) -> DecisionResult:
@@ -249,8 +249,8 @@ def test_a_latched_account_exits_and_sends_no_entry_that_waited(ledger: SqlLedge
         leaving, entering = reversal.intents
         trader.lose("XAUUSD", 20, 250.0)
         trader.decide("EURUSD", signal_of(200, SignalSide.BUY))  # finds it
-        assert not trader.ledger.mark(Mark(entering.request.client_order_id, OrderState.SUBMITTING, claims=1))
-        trader.ledger.mark(Mark(entering.request.client_order_id, OrderState.CANCELED))
+        assert not trader.ledger.mark(OrderUpdate(entering.request.client_order_id, OrderState.SUBMITTING, claims=1))
+        trader.ledger.mark(OrderUpdate(entering.request.client_order_id, OrderState.CANCELED))
         trader.fill(leaving.request, 101.0)
         assert [one.units for one in trader.ledger.positions() if one.symbol == "BTCUSD"] == [0.0]
 

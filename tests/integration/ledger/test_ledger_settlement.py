@@ -21,7 +21,7 @@ from tests.contracts.ledger.examples import (
     view_of,
 )
 from trading.incidents.incident import Incident, IncidentKind
-from trading.orders.intents import Mark
+from trading.orders.intents import OrderUpdate
 from trading.orders.orders import Fill, Leg, OrderState, Side, protective_order_id
 from trading.structs import replace
 
@@ -137,7 +137,7 @@ def test_fill_of_an_order_that_was_given_up_opens_its_incident_with_the_fill_or_
     ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     identity = enter(ledger, ENTRY).request.client_order_id
-    ledger.mark(Mark(identity, OrderState.EXPIRED))
+    ledger.mark(OrderUpdate(identity, OrderState.EXPIRED))
     fill = fill_of(ENTRY, 1)
 
     def broken(*_: object) -> None:

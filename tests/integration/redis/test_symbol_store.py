@@ -127,9 +127,9 @@ def test_redis_that_died_is_transient_in_every_method(own_redis: RedisServer) ->
         lambda: store.load(SYMBOL),
         lambda: store.window(SYMBOL, 5, until_ms=at_place(9)),
         lambda: begin(store),
-        lambda: store.expose(SYMBOL),
-        lambda: store.renew(SYMBOL),
-        lambda: store.note_fetch(SYMBOL, Shown(at_place(9), at_place(8))),
+        lambda: store.mark_exposed(SYMBOL),
+        lambda: store.request_restart(SYMBOL),
+        lambda: store.record_fetch(SYMBOL, Shown(at_place(9), at_place(8))),
         lambda: store.feed(SYMBOL),
         lambda: store.commit(commit_of(10, 10), []),
     ):

@@ -15,7 +15,7 @@ from trading.events.event import Event, EventType
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
 from trading.market.candles import Candles
-from trading.orders.intents import Mark
+from trading.orders.intents import OrderUpdate
 from trading.orders.orders import Leg, OrderRequest, OrderState, Side, client_order_id
 from trading.ports.venue import Venue
 from trading.risk.verdict import PlannedOrder, RiskDecision
@@ -111,7 +111,7 @@ def test_resolve_of_a_lost_order_asks_the_venue_once_more(system: TradingSystem,
         lambda _: RiskDecision("ok", "asked for by a test", (PlannedOrder(request, 1.0),)),
         correlation_id="c",
     )
-    ledger.mark(Mark(request.client_order_id, OrderState.ACCEPTED, "v1"))
+    ledger.mark(OrderUpdate(request.client_order_id, OrderState.ACCEPTED, "v1"))
     if has_it:
         venue.submit(request)
     ledger.open_incidents([Incident(IncidentKind.ORDER_LOST, SYMBOL, request.client_order_id, "gone")])

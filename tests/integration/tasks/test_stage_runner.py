@@ -215,7 +215,7 @@ def test_stage_that_fails_reports_the_sick_service_and_the_next_success_that_it_
 def test_stage_of_a_symbol_that_was_restarted_builds_its_services_anew_and_works(stage: Stage) -> None:
     stage.run(whole_chain)
     before = stage.runtime.pipeline(SYMBOL)
-    stage.runtime.stores.store.renew(SYMBOL)
+    stage.runtime.stores.store.request_restart(SYMBOL)
 
     answer = stage.run(fetch())
 

@@ -29,7 +29,7 @@ from configs.symbols import SymbolConfig
 from tests.contracts.venue import OTHER, SYMBOL, VenueContract
 from tests.fixtures.candle_market import MINUTE_MS, CandleMarket
 from trading.errors import Rejected, Transient
-from trading.execution.validated_venue import CheckedVenue
+from trading.execution.validated_venue import ValidatedVenue
 from trading.market.candles import Candles
 from trading.orders.matching import FillTerms
 from trading.orders.orders import (
@@ -205,7 +205,7 @@ class TestLyingVenueContract(VenueContract):
         faults = {**LINE, "all": ALL_LINE, "none": NONE}[lies]
         paper = PaperVenue(engine, {SYMBOL: terms, OTHER: terms})
         lying = LyingVenue(paper, faults, now_s=clock, sleep_s=clock.sleep)
-        return LyingMarket(AskAgain(CheckedVenue(lying), clock.sleep), clock=clock)
+        return LyingMarket(AskAgain(ValidatedVenue(lying), clock.sleep), clock=clock)
 
 
 # --- faults of the line: calls
@@ -279,7 +279,7 @@ CALLS: dict[str, Callable[[Venue], object]] = {
 def test_faults_of_the_line_come_so_often_in_a_row_and_not_more(at_close: PaperVenue, call: str, most: int) -> None:
     at_close.submit(order(1, stop_loss=95.0))
     faults = ALL_LINE.model_copy(update={"most_in_a_row": most, "visibility_s": 0.0})
-    venue = CheckedVenue(LyingVenue(at_close, faults))
+    venue = ValidatedVenue(LyingVenue(at_close, faults))
     calls: dict[str, Callable[[Venue], object]] = {**CALLS, "clock_ms": lambda venue: venue.clock_ms()}
     ask = calls[call]
 
@@ -295,7 +295,7 @@ def test_malformed_answers_never_pass_the_check_and_are_never_believed(at_close:
     for seed in range(40):
         lying = LyingVenue(at_close, Faults(malformed_probability=1.0, seed=seed))
         lied = outcome(lambda lying=lying: ask(lying))  # type: ignore[misc]
-        venue = CheckedVenue(LyingVenue(at_close, Faults(malformed_probability=1.0, seed=seed)))
+        venue = ValidatedVenue(LyingVenue(at_close, Faults(malformed_probability=1.0, seed=seed)))
 
         assert lied != truth, "a lie that is no lie"
         with pytest.raises(Transient, match="malformed answer"):
@@ -303,7 +303,7 @@ def test_malformed_answers_never_pass_the_check_and_are_never_believed(at_close:
 
 
 def test_malformed_answer_to_an_order_comes_after_it_was_taken(paper: PaperVenue) -> None:
-    venue = CheckedVenue(LyingVenue(paper, Faults(malformed_probability=1.0)))
+    venue = ValidatedVenue(LyingVenue(paper, Faults(malformed_probability=1.0)))
     with pytest.raises(Transient, match="malformed"):
         venue.submit(order(1))
 
@@ -404,7 +404,7 @@ def test_duplicate_fills_are_told_twice_as_they_are(paper: PaperVenue, ten_fills
     venue = LyingVenue(paper, Faults(duplicate_fill_probability=1.0))
 
     assert list(venue.fills(SYMBOL, after=8)) == [ten_fills[8]] * 2 + [ten_fills[9]] * 2
-    assert list(CheckedVenue(venue).fills(SYMBOL, after=8)) == ten_fills[8:]
+    assert list(ValidatedVenue(venue).fills(SYMBOL, after=8)) == ten_fills[8:]
 
 
 def test_shuffled_fills_are_all_told_out_of_order(paper: PaperVenue, ten_fills: list[Fill]) -> None:
@@ -413,7 +413,7 @@ def test_shuffled_fills_are_all_told_out_of_order(paper: PaperVenue, ten_fills: 
 
     assert told != ten_fills
     assert sorted(told, key=lambda fill: fill.sequence) == ten_fills
-    assert list(CheckedVenue(venue).fills(SYMBOL, after=0)) == ten_fills
+    assert list(ValidatedVenue(venue).fills(SYMBOL, after=0)) == ten_fills
 
 
 @pytest.mark.parametrize("most", [1, 3])
@@ -458,7 +458,7 @@ def test_rejected_order_is_refused_each_time_by_everyone_and_is_not_there(paper:
 
 
 def test_order_taken_in_part_waits_and_then_is_canceled_with_what_was_filled(paper: PaperVenue) -> None:
-    venue = CheckedVenue(LyingVenue(paper, Faults(partial_order_probability=1.0)))
+    venue = ValidatedVenue(LyingVenue(paper, Faults(partial_order_probability=1.0)))
     request = order(1, stop_loss=95.0, take_profit=110.0)
     assert venue.submit(request).state is OrderState.ACCEPTED
     venue.sync(SYMBOL, flat(1))
@@ -563,7 +563,7 @@ def round_trips(engine: Engine) -> PaperVenue:
 
 
 def test_split_fills_add_up_bit_for_bit_and_keep_their_order(round_trips: PaperVenue) -> None:
-    venue = CheckedVenue(LyingVenue(round_trips, Faults(split_fill_probability=0.8, seed=1)))
+    venue = ValidatedVenue(LyingVenue(round_trips, Faults(split_fill_probability=0.8, seed=1)))
     told, counts = list(venue.fills(SYMBOL, after=0)), []
     for whole in round_trips.fills(SYMBOL, after=0):
         parts = [part for part in told if re.fullmatch(re.escape(whole.fill_id) + r"(\.\d)?", part.fill_id)]
@@ -603,7 +603,7 @@ def test_sync_without_fills_returns_0_when_fills_are_split(paper: PaperVenue) ->
 
 
 def test_reusable_id_of_an_order_that_ended_places_a_second_order(at_close: PaperVenue) -> None:
-    venue = CheckedVenue(LyingVenue(at_close, Faults(reusable_ids=True)))
+    venue = ValidatedVenue(LyingVenue(at_close, Faults(reusable_ids=True)))
     request = order(1, stop_loss=95.0)
     first, second = venue.submit(request), venue.submit(request)
 
@@ -735,7 +735,7 @@ def books(
     paper = PaperVenue(engine, {SYMBOL: terms})
 
     def opened() -> Venue:
-        return AskAgain(CheckedVenue(LyingVenue(paper, faults, now_s=clock, sleep_s=clock.sleep)), clock.sleep)
+        return AskAgain(ValidatedVenue(LyingVenue(paper, faults, now_s=clock, sleep_s=clock.sleep)), clock.sleep)
 
     venue, states = opened(), []
     for minute, side in enumerate(sides, start=1):
@@ -804,7 +804,7 @@ def test_open_venues_lie_where_it_is_configured_and_say_so(
 def test_open_venues_check_what_an_honest_venue_says(installation: Settings, caplog: pytest.LogCaptureFixture) -> None:
     opened = venues.open_venues(installation, symbols_with())
 
-    assert {name: type(venue) for name, venue in opened.items()} == {SYMBOL: CheckedVenue, OTHER: CheckedVenue}
+    assert {name: type(venue) for name, venue in opened.items()} == {SYMBOL: ValidatedVenue, OTHER: ValidatedVenue}
     assert opened[SYMBOL].terms == VenueTerms(0.0)
     assert caplog.records == []
 
@@ -864,7 +864,7 @@ def test_move_stop_that_is_not_answered_took_effect_or_did_not_and_gets_through_
     paper: PaperVenue, faults: Faults, rests: float
 ) -> None:
     liar, entry = lying_holder(paper, faults, Clock())
-    venue = CheckedVenue(liar)
+    venue = ValidatedVenue(liar)
     with pytest.raises(Transient):
         venue.move_stop(entry.client_order_id, 97.0, MINUTE_MS)
     assert stop_prices(paper) == [rests]

@@ -17,7 +17,7 @@ from trading.events.event import Event
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
 from trading.market.candles import Candles
-from trading.orders.intents import Mark
+from trading.orders.intents import OrderUpdate
 from trading.orders.matching import FillTerms
 from trading.orders.orders import Leg, OrderRequest, OrderState, Side, client_order_id
 from trading.risk.verdict import PlannedOrder, RiskDecision
@@ -94,9 +94,12 @@ def test_ledger_in_memory_lets_claim_only_what_the_trading_state_allows(
     if kind is not None:
         ledger.open_incidents([Incident(kind, SYMBOL, "test", "test")])
 
-    marks = {leg: Mark(order.request.client_order_id, OrderState.SUBMITTING, claims=2) for leg, order in orders.items()}
+    updates = {
+        leg: OrderUpdate(order.request.client_order_id, OrderState.SUBMITTING, claims=2)
+        for leg, order in orders.items()
+    }
 
-    assert {leg for leg, mark in marks.items() if ledger.mark(mark)} == claimed
+    assert {leg for leg, update in updates.items() if ledger.mark(update)} == claimed
 
 
 def planned(leg: Leg) -> PlannedOrder:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading.errors import Rejected
-from trading.execution.adoption import Adjustment, Adoption, AdoptionWish, Holdings, plan_adoption
+from trading.execution.adoption import Adjustment, Adoption, AdoptionRequest, Holdings, plan_adoption
 from trading.incidents.descriptions import foreign_fill, position_mismatch, unowned, unprotected
 from trading.incidents.incident import Incident
 from trading.orders.orders import Fill, Leg, Side, VenuePosition
@@ -19,7 +19,7 @@ T0_MS, MINUTE_MS = 1_774_360_800_000, 60_000
 LONG = Position("XAUUSD", "cross", 2.0, 100.0, T0_MS, stop_loss=95.0, take_profit=120.0)
 SHORT = Position("XAUUSD", "cross", -2.0, 100.0, T0_MS)
 FLAT = Position("XAUUSD", "cross")
-WISH = AdoptionWish("traded it myself", "ann")
+WISH = AdoptionRequest("traded it myself", "ann")
 BUY, SELL = Side.BUY, Side.SELL
 ENTRY, EXIT = Leg.ENTRY, Leg.EXIT
 
@@ -38,9 +38,11 @@ def by_hand(side: Side, units: float, price: float, *, fill_id: str = "web-1") -
     return foreign_fill(fill)
 
 
-def plan(both: Holdings, incident: Incident | None = None, *others: Incident, wish: AdoptionWish = WISH) -> Adoption:
+def plan(
+    both: Holdings, incident: Incident | None = None, *others: Incident, request: AdoptionRequest = WISH
+) -> Adoption:
     asked = incident or mismatch(both)
-    return plan_adoption(asked, [asked, *others], both, wish, configured=["cross"])
+    return plan_adoption(asked, [asked, *others], both, request, configured=["cross"])
 
 
 @pytest.mark.parametrize(
@@ -64,13 +66,13 @@ def test_adoption_of_what_was_closed_by_hand_needs_a_price_and_names_those_that_
     both = holdings([LONG])
     with pytest.raises(Rejected, match=r"give the price .*; what was seen: the venue filled sell 2 at 103"):
         plan(both, mismatch(both), by_hand(SELL, 2.0, 103.0))
-    assert plan(both, wish=replace(WISH, price=103.0)).adjustments == (Adjustment(EXIT, SELL, 2.0, 103.0),)
+    assert plan(both, request=replace(WISH, price=103.0)).adjustments == (Adjustment(EXIT, SELL, 2.0, 103.0),)
 
 
 @pytest.mark.parametrize("price", [0.0, -1.0, math.nan, math.inf])
 def test_adoption_at_a_price_that_cannot_be_is_refused(price: float) -> None:
     with pytest.raises(Rejected, match="positive number"):
-        plan(holdings([FLAT], (1.0, 100.0)), wish=replace(WISH, price=price))
+        plan(holdings([FLAT], (1.0, 100.0)), request=replace(WISH, price=price))
 
 
 def test_adoption_of_a_foreign_fill_is_that_of_all_of_them() -> None:
@@ -110,8 +112,8 @@ def test_adoption_for_one_of_several_strategies_needs_its_name() -> None:
     with pytest.raises(Rejected, match="name the one that is meant: cross, older"):
         plan(both)
     with pytest.raises(Rejected, match="no strategy 'nope'; known are cross, older"):
-        plan(both, wish=replace(WISH, strategy="nope"))
-    assert plan(both, wish=replace(WISH, strategy="older")).strategy == "older"
+        plan(both, request=replace(WISH, strategy="nope"))
+    assert plan(both, request=replace(WISH, strategy="older")).strategy == "older"
 
 
 def test_adoption_without_any_position_of_ours_is_the_configured_strategys() -> None:
@@ -144,10 +146,10 @@ def test_adoption_of_an_unowned_position_ends_it_and_opens_it_again_at_its_own_p
     ],
 )
 def test_adoption_of_an_unowned_position_that_is_another_one_is_refused(
-    both: Holdings, wish: AdoptionWish, why: str
+    both: Holdings, request: AdoptionRequest, why: str
 ) -> None:
     with pytest.raises(Rejected, match=why):
-        plan(both, unowned(SHORT), wish=wish)
+        plan(both, unowned(SHORT), request=request)
 
 
 units = st.integers(-50, 50).map(lambda number: number / 10)
@@ -159,7 +161,7 @@ def test_adoption_always_comes_to_what_the_venue_holds(held: float, theirs: floa
     both = holdings([position], (theirs, float(price))) if theirs else holdings([position])
     if abs(held - theirs) < 1e-6:
         return
-    adoption = plan(both, wish=replace(WISH, price=float(price)))
+    adoption = plan(both, request=replace(WISH, price=float(price)))
     for at, one in enumerate(adoption.adjustments):
         assert one.units > 0
         is_closing = position.units * one.side.sign < 0

@@ -15,7 +15,7 @@ from adapters.venues.fault_injection.venue import Faults
 from tests.fakes import SYMBOL, Crash, Databases, Desk, Fuse, at_place, make_candles, planned, system_config
 from trading.errors import Rejected, Transient
 from trading.events.event import EventType
-from trading.execution.flattening import Flattened
+from trading.execution.flattening import FlattenResult
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
 from trading.orders.orders import OrderState
@@ -100,8 +100,8 @@ def test_flatten_closes_what_is_open_and_its_stop_and_target_go(desk: Desk, data
     assert state == "filled"
     [decision] = [row for row in desk.ledger.decisions() if row["origin"] == "flatten"]
     assert "flatten: I have seen enough" in decision["reason"]
-    assert desk.pipeline.flatten("again").as_dict() == Flattened().as_dict()
-    assert Flattened().outcome == "flat"
+    assert desk.pipeline.flatten("again").as_dict() == FlattenResult().as_dict()
+    assert FlattenResult().outcome == "flat"
 
 
 def test_flatten_at_a_venue_that_fills_at_once_is_flat_when_it_returns(databases: Databases) -> None:

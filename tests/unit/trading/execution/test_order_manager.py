@@ -13,11 +13,11 @@ from adapters.venues.fault_injection.venue import Faults
 from tests.fakes import SYMBOL, Crash, Databases, Desk, Fuse, at_place, make_candles, planned, system_config
 from trading.errors import Rejected, Transient
 from trading.events.event import EventType
-from trading.execution.order_manager import Settlement
-from trading.execution.reconciliation import LetGo, Send, SendStop, Withdraw
+from trading.execution.order_manager import OrderManager
+from trading.execution.reconciliation import AbandonOrder, CancelOrder, ResendStop, SubmitOrder
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
-from trading.orders.intents import Mark
+from trading.orders.intents import OrderUpdate
 from trading.orders.orders import (
     Leg,
     OrderRequest,
@@ -172,7 +172,7 @@ def test_fill_that_came_late_is_told_whatever_the_worker_died_of(databases: Data
         desk.advance()
         desk.advance(show=1)
         [identity] = desk.venue.submitted
-        desk.ledger.mark(Mark(identity, OrderState.EXPIRED))
+        desk.ledger.mark(OrderUpdate(identity, OrderState.EXPIRED))
         desk.paper.sync(SYMBOL, desk.source.tape[: SHOWN + 2])
         desk.watch(fuse)
         try:
@@ -238,7 +238,7 @@ def test_reconcile_order_that_the_venue_took_and_lost_halts_and_ends_when_it_is_
     assert (row["kind"], row["halts"]) == ("order_lost", True)
     desk.ledger.resolve_incident(row["id"], "the venue confirms that it has none")
     assert desk.ledger.unsettled(SYMBOL) == []
-    assert [type(action) for action in desk.pipeline.reconcile()] == [Withdraw]  # it had it after all
+    assert [type(action) for action in desk.pipeline.reconcile()] == [CancelOrder]  # it had it after all
 
 
 def test_reconcile_order_that_we_gave_up_and_that_rests_at_the_venue_is_cancelled_there(databases: Databases) -> None:
@@ -247,7 +247,7 @@ def test_reconcile_order_that_we_gave_up_and_that_rests_at_the_venue_is_cancelle
     desk.advance(show=1)
     [identity] = desk.venue.submitted
     ended = desk.ledger.unsettled(SYMBOL)[0]
-    desk.ledger.mark(Mark(identity, OrderState.EXPIRED, reason="as if it had never been sent"))
+    desk.ledger.mark(OrderUpdate(identity, OrderState.EXPIRED, reason="as if it had never been sent"))
     desk.pipeline.reconcile()
 
     found = desk.paper.find(identity)
@@ -259,7 +259,7 @@ def test_book_fill_of_an_order_that_we_gave_up_is_written_down_and_told(database
     desk.advance()
     desk.advance(show=1)
     [identity] = desk.venue.submitted
-    desk.ledger.mark(Mark(identity, OrderState.EXPIRED))
+    desk.ledger.mark(OrderUpdate(identity, OrderState.EXPIRED))
     desk.advance(show=1)
 
     assert told(desk) == ["late_fill"]
@@ -276,8 +276,8 @@ def test_reconcile_without_the_markets_time_sends_no_entry(databases: Databases)
     desk.venue.silent = set()
     settlement = desk.pipeline.execute
 
-    assert not any(isinstance(action, Send) for action in settlement.reconcile(None))
-    assert any(isinstance(action, Send) for action in desk.pipeline.reconcile())
+    assert not any(isinstance(action, SubmitOrder) for action in settlement.reconcile(None))
+    assert any(isinstance(action, SubmitOrder) for action in desk.pipeline.reconcile())
 
 
 def test_reconcile_stopped_symbol_lets_go_of_an_entry_never_sent(databases: Databases) -> None:
@@ -288,7 +288,7 @@ def test_reconcile_stopped_symbol_lets_go_of_an_entry_never_sent(databases: Data
     desk.venue.silent = set()
     desk.want(DesiredState.STOPPED)
 
-    assert [type(action) for action in desk.pipeline.reconcile()] == [LetGo]
+    assert [type(action) for action in desk.pipeline.reconcile()] == [AbandonOrder]
 
 
 def test_send_order_that_another_process_claimed_meanwhile_is_not_sent(databases: Databases) -> None:
@@ -299,8 +299,8 @@ def test_send_order_that_another_process_claimed_meanwhile_is_not_sent(databases
     [intent] = desk.ledger.unsettled(SYMBOL)
     identity = intent.request.client_order_id
 
-    assert desk.ledger.mark(Mark(identity, OrderState.SUBMITTING, claims=intent.attempt + 1))
-    assert not desk.ledger.mark(Mark(identity, OrderState.SUBMITTING, claims=intent.attempt + 1))
+    assert desk.ledger.mark(OrderUpdate(identity, OrderState.SUBMITTING, claims=intent.attempt + 1))
+    assert not desk.ledger.mark(OrderUpdate(identity, OrderState.SUBMITTING, claims=intent.attempt + 1))
 
 
 def test_settle_sends_again_only_after_a_wait_and_ends_with_its_patience(databases: Databases) -> None:
@@ -341,7 +341,7 @@ def test_claim_of_an_entry_after_the_symbol_was_paused_is_refused_by_the_ledger(
     [intent] = desk.ledger.unsettled(SYMBOL)
     desk.want(desired)
 
-    claim = Mark(intent.request.client_order_id, OrderState.SUBMITTING, claims=intent.attempt + 1)
+    claim = OrderUpdate(intent.request.client_order_id, OrderState.SUBMITTING, claims=intent.attempt + 1)
     assert not desk.ledger.mark(claim)
 
 
@@ -358,7 +358,7 @@ def test_reconcile_that_finds_a_position_has_its_candles_reach_the_venue_again(d
     desk.advance()
     desk.advance(show=1)
     [identity] = desk.venue.submitted
-    desk.ledger.mark(Mark(identity, OrderState.EXPIRED))
+    desk.ledger.mark(OrderUpdate(identity, OrderState.EXPIRED))
     desk.paper.sync(SYMBOL, desk.source.tape[: SHOWN + 2])
     desk.store.lose_exposure(SYMBOL)
     desk.pipeline.reconcile()
@@ -475,8 +475,8 @@ def held_desk(databases: Databases, **options: Any) -> Desk:
     return desk
 
 
-def settlement_of(desk: Desk) -> Settlement:
-    return desk.pipeline.execute._settlement
+def settlement_of(desk: Desk) -> OrderManager:
+    return desk.pipeline.execute._order_manager
 
 
 def move(desk: Desk, stop_loss: float, *, place: int = SHOWN + 1) -> StopMove | None:
@@ -545,7 +545,7 @@ def test_stop_that_a_dead_process_wrote_down_is_moved_before_anything_else(datab
     assert (desk.ledger.positions()[0].stop_loss, resting(desk)) != (90.0, [90.0])
     desk.restart()
 
-    assert [type(action) for action in desk.pipeline.reconcile()] == [SendStop]
+    assert [type(action) for action in desk.pipeline.reconcile()] == [ResendStop]
     assert resting(desk) == [90.0]
     assert incidents(desk) == []
     moved = move(desk, 90.0)
@@ -560,8 +560,8 @@ def test_stop_that_a_dead_process_recorded_stays_while_an_incident_halts_the_sym
     desk.ledger.move_stop(SYMBOL, strategy, at_place(SHOWN + 1), 90.0, "test", correlation_id="test")
     desk.ledger.open_incidents([Incident(IncidentKind.POSITION_MISMATCH, SYMBOL, "x", "another hand")])
     desk.restart()
-    settlement = settlement_of(desk)
-    settlement.book(make_candles(60)[SHOWN + 2 : SHOWN + 3], None)
+    order_manager = settlement_of(desk)
+    order_manager.book(make_candles(60)[SHOWN + 2 : SHOWN + 3], None)
 
     assert resting(desk) == before != [90.0]
 
@@ -670,7 +670,7 @@ def test_books_with_a_trailing_stop_and_a_crash_at_any_write_are_the_same(
     wanted = trailed(trail(databases, whole_fuse, None, step))
     assert len(wanted["moves"]) >= 4
     assert [row["leg"] for row in wanted["fills"]].count("stop_loss") == 2
-    places = [at for at, name in enumerate(whole_fuse.calls, start=1) if name != "expose"]
+    places = [at for at, name in enumerate(whole_fuse.calls, start=1) if name != "mark_exposed"]
     assert {"move_stop"} <= set(whole_fuse.calls)
 
     for at in places:

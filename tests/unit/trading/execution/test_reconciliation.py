@@ -7,18 +7,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trading.execution.reconciliation import (
+    AbandonOrder,
     Action,
-    Adopt,
-    Freshness,
-    Leave,
-    LeaveStop,
-    LedgerSide,
-    LetGo,
-    Send,
-    SendStop,
-    Tell,
-    VenueSide,
-    Withdraw,
+    CancelOrder,
+    LedgerSnapshot,
+    RaiseIncident,
+    ResendStop,
+    SignalAgeLimit,
+    SubmitOrder,
+    UpdateOrder,
+    VenueSnapshot,
+    WaitForStop,
+    WaitForVenue,
     reconcile,
     told,
 )
@@ -39,8 +39,8 @@ from trading.portfolio.positions import Position, StopMove
 from trading.structs import replace
 
 T0_MS, MINUTE_MS = 1_774_360_800_000, 60_000
-FRESH = Freshness(T0_MS + 2 * MINUTE_MS, 3 * MINUTE_MS)
-STALE = Freshness(T0_MS + 20 * MINUTE_MS, 3 * MINUTE_MS)
+FRESH = SignalAgeLimit(T0_MS + 2 * MINUTE_MS, 3 * MINUTE_MS)
+STALE = SignalAgeLimit(T0_MS + 20 * MINUTE_MS, 3 * MINUTE_MS)
 LONG = Position("XAUUSD", "cross", 2.0, 100.0, T0_MS, stop_loss=95.0)
 FLAT = Position("XAUUSD", "cross")
 STOP = OpenOrder("XAUUSD-1774360800-s-0123456789", "v7", "XAUUSD", Side.SELL, 2.0, 95.0)
@@ -65,8 +65,8 @@ def intent(
     return Intent(request, state, None, attempt, filled_units, ago_s)
 
 
-def ledger(*intents: Intent, position: Position = FLAT, **fields: object) -> LedgerSide:
-    side = LedgerSide("XAUUSD", intents, [position], DesiredState.RUNNING, owners=frozenset({"cross"}))
+def ledger(*intents: Intent, position: Position = FLAT, **fields: object) -> LedgerSnapshot:
+    side = LedgerSnapshot("XAUUSD", intents, [position], DesiredState.RUNNING, owners=frozenset({"cross"}))
     return replace(side, **fields)  # type: ignore[arg-type]  # each test names the fields it changes
 
 
@@ -74,9 +74,9 @@ def order_of(one: Intent, state: OrderState, filled_units: float = 0.0) -> Venue
     return VenueOrder(one.request.client_order_id, "v1", state, filled_units)
 
 
-def venue(answers: Mapping[Intent, VenueOrder | None] | None = None, **fields: object) -> VenueSide:
+def venue(answers: Mapping[Intent, VenueOrder | None] | None = None, **fields: object) -> VenueSnapshot:
     by_id = {one.request.client_order_id: answer for one, answer in (answers or {}).items()}
-    return replace(VenueSide(by_id), **fields)  # type: ignore[arg-type]  # the same
+    return replace(VenueSnapshot(by_id), **fields)  # type: ignore[arg-type]  # the same
 
 
 EXIT = intent(Leg.EXIT, side=Side.SELL)
@@ -99,19 +99,19 @@ def test_reconcile_order_that_the_venue_has_is_adopted_and_its_end_waits_for_its
 ) -> None:
     one = intent(state=ours)
     order = order_of(one, answer, filled_units)
-    assert reconcile(ledger(one), venue({one: order}), FRESH) == [Adopt(one, order, state)]
+    assert reconcile(ledger(one), venue({one: order}), FRESH) == [UpdateOrder(one, order, state)]
 
 
 def test_reconcile_canceled_order_whose_fills_are_written_down_has_ended() -> None:
     one = intent(state=O.PARTIALLY_FILLED, filled_units=1.0)
     order = order_of(one, O.CANCELED, 1.0)
-    assert reconcile(ledger(one), venue({one: order}), FRESH) == [Adopt(one, order, O.CANCELED)]
+    assert reconcile(ledger(one), venue({one: order}), FRESH) == [UpdateOrder(one, order, O.CANCELED)]
 
 
 def test_reconcile_filled_order_whose_fills_are_not_seen_yet_is_left() -> None:
     one = intent(state=O.ACCEPTED)
     (action,) = reconcile(ledger(one), venue({one: order_of(one, O.FILLED, 2.0)}), FRESH)
-    assert isinstance(action, Leave)
+    assert isinstance(action, WaitForVenue)
     assert "2 units are filled, 0 are written down" in action.reason
 
 
@@ -120,36 +120,36 @@ def test_reconcile_order_that_the_venue_does_not_have_is_sent_while_fresh_and_le
     state: OrderState,
 ) -> None:
     one = intent(state=state)
-    assert reconcile(ledger(one), venue({one: None}), FRESH) == [Send(one)]
+    assert reconcile(ledger(one), venue({one: None}), FRESH) == [SubmitOrder(one)]
     (action,) = reconcile(ledger(one), venue({one: None}), STALE)
-    assert isinstance(action, LetGo)
+    assert isinstance(action, AbandonOrder)
     assert action.state is O.EXPIRED
 
 
 def test_reconcile_no_such_order_sooner_than_the_venue_shows_orders_proves_nothing() -> None:
     one = intent(ago_s=1.0)
     (action,) = reconcile(ledger(one), venue({one: None}, visibility_s=2.0), FRESH)
-    assert isinstance(action, Leave)
-    assert reconcile(ledger(intent(ago_s=2.0)), venue({one: None}, visibility_s=2.0), FRESH) == [Send(one)]
+    assert isinstance(action, WaitForVenue)
+    assert reconcile(ledger(intent(ago_s=2.0)), venue({one: None}, visibility_s=2.0), FRESH) == [SubmitOrder(one)]
 
 
 def test_reconcile_without_an_answer_leaves_the_order_and_compares_nothing() -> None:
     one = intent(state=O.UNKNOWN)
     (action,) = reconcile(ledger(one), venue(units=7.0, open_orders=[STOP]), FRESH)
-    assert isinstance(action, Leave)
+    assert isinstance(action, WaitForVenue)
 
 
 def test_reconcile_old_exit_is_sent_and_one_with_nothing_to_close_is_not() -> None:
-    assert reconcile(ledger(EXIT, position=LONG), venue({EXIT: None}), STALE) == [Send(EXIT)]
+    assert reconcile(ledger(EXIT, position=LONG), venue({EXIT: None}), STALE) == [SubmitOrder(EXIT)]
     (action,) = reconcile(ledger(EXIT), venue({EXIT: None}), FRESH)
-    assert isinstance(action, LetGo)
+    assert isinstance(action, AbandonOrder)
 
 
 @pytest.mark.parametrize("desired", [DesiredState.PAUSED, DesiredState.STOPPED])
 def test_reconcile_entry_that_is_not_wanted_any_more_is_let_go(desired: DesiredState) -> None:
     one = intent()
     (action,) = reconcile(ledger(one, desired=desired), venue({one: None}), FRESH)
-    assert isinstance(action, LetGo)
+    assert isinstance(action, AbandonOrder)
     assert (action.state, desired.value in action.reason) == (O.CANCELED, True)
 
 
@@ -157,52 +157,52 @@ def test_reconcile_quarantined_symbol_lets_go_of_an_entry_and_sends_an_exit() ->
     aside = [Incident(IncidentKind.QUARANTINED, "XAUUSD", "symbol", "XAUUSD was set aside", {"policy": "hold"})]
     one = intent()
     (action,) = reconcile(ledger(one, incidents=aside), venue({one: None}), FRESH)
-    assert isinstance(action, LetGo)
+    assert isinstance(action, AbandonOrder)
     assert (action.state, action.reason) == (O.CANCELED, "never sent, and now XAUUSD was set aside")
-    assert reconcile(ledger(EXIT, position=LONG, incidents=aside), venue({EXIT: None}), FRESH) == [Send(EXIT)]
+    assert reconcile(ledger(EXIT, position=LONG, incidents=aside), venue({EXIT: None}), FRESH) == [SubmitOrder(EXIT)]
 
 
 def test_reconcile_halted_symbol_sends_nothing() -> None:
     halted = [Incident(IncidentKind.POSITION_MISMATCH, "XAUUSD", "position", "3 units too many")]
     one = intent()
     (action,) = reconcile(ledger(one, incidents=halted), venue({one: None}), FRESH)
-    assert isinstance(action, LetGo)
+    assert isinstance(action, AbandonOrder)
     (action,) = reconcile(ledger(EXIT, position=LONG, incidents=halted), venue({EXIT: None}), FRESH)
-    assert isinstance(action, Leave)
+    assert isinstance(action, WaitForVenue)
 
 
 def test_reconcile_reversal_sends_its_exit_first_and_its_entry_when_that_was_taken() -> None:
     both = ledger(EXIT, ENTRY, position=LONG)
-    assert reconcile(both, venue({EXIT: None}), FRESH) == [Send(EXIT, (ENTRY,))]
+    assert reconcile(both, venue({EXIT: None}), FRESH) == [SubmitOrder(EXIT, (ENTRY,))]
     taken = replace(EXIT, state=O.ACCEPTED)
     after = ledger(taken, ENTRY, position=LONG)
-    assert reconcile(after, venue({taken: order_of(taken, O.ACCEPTED)}), FRESH) == [Send(ENTRY)]
+    assert reconcile(after, venue({taken: order_of(taken, O.ACCEPTED)}), FRESH) == [SubmitOrder(ENTRY)]
 
 
 def test_reconcile_reversal_whose_exit_did_not_go_through_gives_up_its_entry_with_it() -> None:
     order = order_of(EXIT, O.REJECTED)
     actions = reconcile(ledger(EXIT, ENTRY, position=LONG), venue({EXIT: order}), FRESH)
-    assert actions == [Adopt(EXIT, order, O.REJECTED, (ENTRY,))]
+    assert actions == [UpdateOrder(EXIT, order, O.REJECTED, (ENTRY,))]
 
 
 def test_reconcile_reversal_whose_exit_is_not_known_keeps_its_entry_waiting() -> None:
     actions = reconcile(ledger(EXIT, ENTRY, position=LONG), venue(), FRESH)
-    assert [type(action) for action in actions] == [Leave, Leave]
+    assert [type(action) for action in actions] == [WaitForVenue, WaitForVenue]
 
 
 def test_reconcile_order_that_the_venue_has_lost_is_told_once() -> None:
     one = intent(state=O.ACCEPTED)
     (action,) = reconcile(ledger(one), venue({one: None}), FRESH)
-    assert isinstance(action, Tell)
+    assert isinstance(action, RaiseIncident)
     assert action.incident.kind is IncidentKind.ORDER_LOST
     (again,) = reconcile(ledger(one, incidents=[action.incident]), venue({one: None}), FRESH)
-    assert isinstance(again, Leave)
+    assert isinstance(again, WaitForVenue)
 
 
 def test_reconcile_order_that_was_given_up_and_rests_at_the_venue_is_withdrawn() -> None:
     resting = OpenOrder(ENTRY.request.client_order_id, "v3", "XAUUSD", Side.SELL, 2.0)
     ours = ledger(states={resting.client_order_id: O.EXPIRED})
-    assert reconcile(ours, venue(units=0.0, open_orders=[resting]), FRESH) == [Withdraw(resting, O.EXPIRED)]
+    assert reconcile(ours, venue(units=0.0, open_orders=[resting]), FRESH) == [CancelOrder(resting, O.EXPIRED)]
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def test_reconcile_of_positions_and_resting_orders_tells_what_differs_and_tells_
     kind: IncidentKind | None,
 ) -> None:
     ours, theirs = ledger(position=position, states=states), venue(units=units, open_orders=open_orders)
-    incidents = [action.incident for action in reconcile(ours, theirs, FRESH) if isinstance(action, Tell)]
+    incidents = [action.incident for action in reconcile(ours, theirs, FRESH) if isinstance(action, RaiseIncident)]
     assert [incident.kind for incident in incidents] == ([kind] if kind else [])
     assert reconcile(replace(ours, incidents=incidents), theirs, FRESH) == []
 
@@ -236,7 +236,7 @@ def test_reconcile_of_positions_and_resting_orders_tells_what_differs_and_tells_
 def test_reconcile_open_position_that_no_entry_of_ours_opened_is_told() -> None:
     ours = ledger(position=replace(LONG, stop_loss=None), owners=frozenset())
     (action,) = reconcile(ours, venue(units=2.0, open_orders=[]), FRESH)
-    assert isinstance(action, Tell)
+    assert isinstance(action, RaiseIncident)
     assert action.incident.kind is IncidentKind.UNOWNED_POSITION
     assert action.incident.kind.halts
 
@@ -244,8 +244,8 @@ def test_reconcile_open_position_that_no_entry_of_ours_opened_is_told() -> None:
 def test_reconcile_order_of_which_nothing_is_known_for_long_is_told_once_and_still_waited_for() -> None:
     one = intent(state=O.UNKNOWN, ago_s=3_600.0)
     left, tell = reconcile(ledger(one), venue(), FRESH)
-    assert isinstance(left, Leave)
-    assert isinstance(tell, Tell)
+    assert isinstance(left, WaitForVenue)
+    assert isinstance(tell, RaiseIncident)
     assert "for 60 minutes nothing is known of the entry buy 2" in tell.incident.reason
     assert reconcile(ledger(one, incidents=[tell.incident]), venue(), FRESH) == [left]
 
@@ -276,7 +276,7 @@ def intents(draw: st.DrawFn) -> list[Intent]:
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> tuple[LedgerSide, VenueSide, Freshness]:
+def worlds(draw: st.DrawFn) -> tuple[LedgerSnapshot, VenueSnapshot, SignalAgeLimit]:
     ours = draw(intents())
     answers: dict[str, VenueOrder | None] = {}
     for one in ours:
@@ -285,7 +285,7 @@ def worlds(draw: st.DrawFn) -> tuple[LedgerSide, VenueSide, Freshness]:
             filled = draw(st.sampled_from([0.0, 0.5, 2.0]))
             answers[one.request.client_order_id] = None if kind == "none" else order_of(one, OrderState(kind), filled)
     halted = [Incident(IncidentKind.ORDER_LOST, "XAUUSD", "x", "look")] if draw(st.booleans()) else []
-    side = LedgerSide(
+    side = LedgerSnapshot(
         "XAUUSD",
         ours,
         [draw(st.sampled_from([FLAT, LONG, MOVED]))],
@@ -294,23 +294,23 @@ def worlds(draw: st.DrawFn) -> tuple[LedgerSide, VenueSide, Freshness]:
         states=draw(st.sampled_from([{}, {STOP.client_order_id: O.FILLED}])),
         moves=draw(st.sampled_from([(), (MOVE,), (replace(MOVE, before=None),)])),
     )
-    theirs = VenueSide(
+    theirs = VenueSnapshot(
         answers,
         draw(st.none() | st.sampled_from([-1.0, 0.0, 2.0])),
         draw(st.none() | st.just([STOP]) | st.just([])),
         draw(st.sampled_from([0.0, 2.0])),
     )
     as_of_ms = draw(st.none() | st.integers(0, 20).map(lambda minutes: T0_MS + minutes * MINUTE_MS))
-    return side, theirs, Freshness(as_of_ms, 3 * MINUTE_MS)
+    return side, theirs, SignalAgeLimit(as_of_ms, 3 * MINUTE_MS)
 
 
 def sends(actions: list[Action]) -> list[Intent]:
-    return [action.intent for action in actions if isinstance(action, Send)]
+    return [action.intent for action in actions if isinstance(action, SubmitOrder)]
 
 
 @given(worlds())
 def test_reconcile_of_anything_sends_one_order_at_most_and_only_what_the_venue_surely_does_not_have(
-    world: tuple[LedgerSide, VenueSide, Freshness],
+    world: tuple[LedgerSnapshot, VenueSnapshot, SignalAgeLimit],
 ) -> None:
     ours, theirs, freshness = world
     actions = reconcile(ours, theirs, freshness)
@@ -326,24 +326,24 @@ def test_reconcile_of_anything_sends_one_order_at_most_and_only_what_the_venue_s
             assert ours.desired is DesiredState.RUNNING
             assert freshness.as_of_ms is not None
             assert freshness.as_of_ms - one.request.decided_ms <= freshness.max_signal_age_ms
-            assert not any(isinstance(action, Leave | Tell) for action in actions)
+            assert not any(isinstance(action, WaitForVenue | RaiseIncident) for action in actions)
 
 
 @given(worlds())
 def test_reconcile_of_anything_speaks_of_each_order_once_at_most_and_gives_up_none_that_the_venue_has(
-    world: tuple[LedgerSide, VenueSide, Freshness],
+    world: tuple[LedgerSnapshot, VenueSnapshot, SignalAgeLimit],
 ) -> None:
     ours, theirs, freshness = world
     spoken: list[str] = []
     for action in reconcile(ours, theirs, freshness):
         assert told(action)["found"]
-        if isinstance(action, Tell | Withdraw | SendStop | LeaveStop):
+        if isinstance(action, RaiseIncident | CancelOrder | ResendStop | WaitForStop):
             continue
         mentioned = [action.intent, *getattr(action, "dependents", ())]
         spoken += [one.request.client_order_id for one in mentioned]
-        if isinstance(action, LetGo):
+        if isinstance(action, AbandonOrder):
             assert theirs.answers.get(action.intent.request.client_order_id) is None
-        if isinstance(action, Adopt):
+        if isinstance(action, UpdateOrder):
             assert theirs.answers[action.intent.request.client_order_id] == action.order
             assert next_order_state(action.intent.state, action.state) is action.state
             assert action.state is not O.FILLED or action.intent.filled_units >= action.order.filled_units
@@ -352,39 +352,41 @@ def test_reconcile_of_anything_speaks_of_each_order_once_at_most_and_gives_up_no
 
 @given(worlds())
 def test_reconcile_of_anything_compares_only_when_every_order_is_settled(
-    world: tuple[LedgerSide, VenueSide, Freshness],
+    world: tuple[LedgerSnapshot, VenueSnapshot, SignalAgeLimit],
 ) -> None:
     ours, theirs, freshness = world
     actions = reconcile(ours, theirs, freshness)
-    kinds = {action.incident.kind for action in actions if isinstance(action, Tell)}
+    kinds = {action.incident.kind for action in actions if isinstance(action, RaiseIncident)}
     if kinds - {IncidentKind.ORDER_LOST}:
-        assert all(isinstance(action, Tell | SendStop | LeaveStop) for action in actions)
+        assert all(isinstance(action, RaiseIncident | ResendStop | WaitForStop) for action in actions)
 
 
 @given(worlds())
 def test_reconcile_of_anything_sends_a_stop_only_where_a_move_says_so_and_nothing_else_is_wrong(
-    world: tuple[LedgerSide, VenueSide, Freshness],
+    world: tuple[LedgerSnapshot, VenueSnapshot, SignalAgeLimit],
 ) -> None:
     ours, theirs, freshness = world
     actions = reconcile(ours, theirs, freshness)
     for action in actions:
-        if isinstance(action, SendStop):
+        if isinstance(action, ResendStop):
             assert action.move in ours.moves
             assert action.move.after == ours.positions[0].stop_loss
             assert not ours.halted
             assert ours.desired is not DesiredState.STOPPED
             assert theirs.units in (None, ours.units)
-            assert not any(isinstance(other, Adopt | Send | LetGo | Leave) for other in actions)
+            assert not any(
+                isinstance(other, UpdateOrder | SubmitOrder | AbandonOrder | WaitForVenue) for other in actions
+            )
 
 
 @given(worlds())
 def test_reconcile_after_its_actions_were_carried_out_by_an_honest_venue_comes_to_rest(
-    world: tuple[LedgerSide, VenueSide, Freshness],
+    world: tuple[LedgerSnapshot, VenueSnapshot, SignalAgeLimit],
 ) -> None:
     ours, theirs, freshness = world
     for _ in range(12):
         actions = reconcile(ours, theirs, freshness)
-        pressing = [action for action in actions if isinstance(action, Adopt | Send | LetGo)]
+        pressing = [action for action in actions if isinstance(action, UpdateOrder | SubmitOrder | AbandonOrder)]
         if not pressing:
             return
         for action in pressing:
@@ -392,17 +394,19 @@ def test_reconcile_after_its_actions_were_carried_out_by_an_honest_venue_comes_t
     pytest.fail(f"it never ends: {actions}")
 
 
-def carried_out(action: Adopt | Send | LetGo, ours: LedgerSide, theirs: VenueSide) -> tuple[LedgerSide, VenueSide]:
+def carried_out(
+    action: UpdateOrder | SubmitOrder | AbandonOrder, ours: LedgerSnapshot, theirs: VenueSnapshot
+) -> tuple[LedgerSnapshot, VenueSnapshot]:
     """Do what an action asks for: the ledger takes over the state, and the venue accepts what is sent."""
-    state = O.ACCEPTED if isinstance(action, Send) else action.state
+    state = O.ACCEPTED if isinstance(action, SubmitOrder) else action.state
     identity = action.intent.request.client_order_id
-    gone = {one.request.client_order_id for one in action.dependents} if not isinstance(action, Send) else set()
+    gone = {one.request.client_order_id for one in action.dependents} if not isinstance(action, SubmitOrder) else set()
     left = [
         replace(one, state=state) if one.request.client_order_id == identity else one
         for one in ours.intents
         if one.request.client_order_id not in gone
     ]
-    if isinstance(action, Send):
+    if isinstance(action, SubmitOrder):
         theirs = replace(theirs, answers={**theirs.answers, identity: order_of(action.intent, O.ACCEPTED)})
     return replace(ours, intents=[one for one in left if not one.state.is_final]), theirs
 
@@ -413,13 +417,13 @@ AT_OLD_STOP = venue(units=2.0, open_orders=[STOP])
 OURS = {STOP.client_order_id: O.FILLED}
 
 
-def moved_ledger(**fields: object) -> LedgerSide:
+def moved_ledger(**fields: object) -> LedgerSnapshot:
     return ledger(position=MOVED, states=OURS, moves=[MOVE], **fields)
 
 
 def test_reconcile_stop_that_rests_where_it_was_before_its_move_is_sent_there_again() -> None:
     (action,) = reconcile(moved_ledger(), AT_OLD_STOP, FRESH)
-    assert isinstance(action, SendStop)
+    assert isinstance(action, ResendStop)
     assert action.move == MOVE
     assert told(action)["found"] == (
         "the venue does not have the stop where it shall rest, so the stop of cross from 95 to 97 is sent"
@@ -434,40 +438,40 @@ def test_reconcile_stop_that_was_moved_and_rests_there_needs_nothing() -> None:
 @pytest.mark.parametrize("open_orders", [[], [replace(STOP, price=93.0)], [replace(STOP, units=1.0)]])
 def test_reconcile_stop_that_no_move_explains_is_told(open_orders: list[OpenOrder]) -> None:
     (action,) = reconcile(moved_ledger(), venue(units=2.0, open_orders=open_orders), FRESH)
-    assert isinstance(action, Tell)
+    assert isinstance(action, RaiseIncident)
     assert action.incident.kind is IncidentKind.UNPROTECTED
 
 
 def test_reconcile_stop_with_a_refused_move_alone_is_told() -> None:
     (action,) = reconcile(ledger(position=MOVED, states=OURS), AT_OLD_STOP, FRESH)
-    assert isinstance(action, Tell)
+    assert isinstance(action, RaiseIncident)
 
 
 def test_reconcile_first_stop_that_was_never_placed_is_sent() -> None:
     placing = replace(MOVE, before=None)
     (action,) = reconcile(ledger(position=MOVED, moves=[placing]), venue(units=2.0, open_orders=[]), FRESH)
-    assert isinstance(action, SendStop)
+    assert isinstance(action, ResendStop)
     assert action.move == placing
 
 
 def test_reconcile_stop_is_not_sent_after_an_incident_about_it_or_while_the_symbol_is_halted() -> None:
     (first,) = reconcile(moved_ledger(), AT_OLD_STOP, FRESH)
-    assert isinstance(first, SendStop)
+    assert isinstance(first, ResendStop)
     assert reconcile(moved_ledger(incidents=[first.naked]), AT_OLD_STOP, FRESH) == []
     halting = Incident(IncidentKind.FOREIGN_FILL, "XAUUSD", "f1", "somebody traded by hand")
     (action,) = reconcile(moved_ledger(incidents=[halting]), AT_OLD_STOP, FRESH)
-    assert action == Tell(first.naked)
+    assert action == RaiseIncident(first.naked)
 
 
 def test_reconcile_stop_of_a_stopped_symbol_is_left_and_of_a_paused_one_is_sent() -> None:
     (left,) = reconcile(moved_ledger(desired=DesiredState.STOPPED), AT_OLD_STOP, FRESH)
-    assert left == LeaveStop(MOVE, "the symbol is stopped")
+    assert left == WaitForStop(MOVE, "the symbol is stopped")
     assert told(left)["found"] == "the stop of cross from 95 to 97: the symbol is stopped"
     (sent,) = reconcile(moved_ledger(desired=DesiredState.PAUSED), AT_OLD_STOP, FRESH)
-    assert isinstance(sent, SendStop)
+    assert isinstance(sent, ResendStop)
 
 
 def test_reconcile_stop_is_not_sent_while_ledger_and_venue_hold_something_else() -> None:
     (action,) = reconcile(moved_ledger(), venue(units=1.0, open_orders=[STOP]), FRESH)
-    assert isinstance(action, Tell)
+    assert isinstance(action, RaiseIncident)
     assert action.incident.kind is IncidentKind.POSITION_MISMATCH

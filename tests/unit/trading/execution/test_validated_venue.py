@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from trading.errors import Rejected, Transient
-from trading.execution.validated_venue import CheckedVenue
+from trading.execution.validated_venue import ValidatedVenue
 from trading.market.candles import Candles
 from trading.orders.orders import Fill, Leg, OpenOrder, OrderRequest, OrderState, Side, VenueOrder, VenuePosition
 from trading.ports.venue import VenueTerms
@@ -75,7 +75,7 @@ class Told:
         return self.now_ms
 
 
-CALLS: dict[str, Callable[[CheckedVenue], object]] = {
+CALLS: dict[str, Callable[[ValidatedVenue], object]] = {
     "submit": lambda venue: venue.submit(REQUEST),
     "cancel": lambda venue: venue.cancel(ID),
     "move_stop": lambda venue: venue.move_stop(ID, 95.0, 60_000),
@@ -91,7 +91,7 @@ CALLS: dict[str, Callable[[CheckedVenue], object]] = {
 
 def refused(told: Told, call: str) -> str:
     with pytest.raises(Transient) as caught:
-        CALLS[call](CheckedVenue(told, where="paper"))
+        CALLS[call](ValidatedVenue(told, where="paper"))
     assert caught.value.where == "paper"
     assert caught.value.reason.startswith(f"{call}: malformed answer: ")
     return caught.value.reason
@@ -99,7 +99,7 @@ def refused(told: Told, call: str) -> str:
 
 def test_answers_that_make_sense_pass_as_they_are() -> None:
     told = Told()
-    venue = CheckedVenue(told)
+    venue = ValidatedVenue(told)
 
     answers = {name: call(venue) for name, call in CALLS.items()}
 
@@ -119,7 +119,7 @@ def test_answers_that_make_sense_pass_as_they_are() -> None:
 
 
 def test_refusals_and_errors_pass_as_they_are() -> None:
-    venue = CheckedVenue(Told(order=None))
+    venue = ValidatedVenue(Told(order=None))
 
     assert venue.find(ID) is None
     with pytest.raises(Rejected, match="too few"):
@@ -129,7 +129,7 @@ def test_refusals_and_errors_pass_as_they_are() -> None:
 
 
 def test_empty_answers_pass() -> None:
-    venue = CheckedVenue(Told(newest=0, told_fills=(), held=(), resting=()))
+    venue = ValidatedVenue(Told(newest=0, told_fills=(), held=(), resting=()))
 
     assert venue.sync(SYMBOL, Candles.empty()) == 0
     assert [*venue.fills(SYMBOL, after=0), *venue.positions(), *venue.open_orders(SYMBOL)] == []
@@ -177,15 +177,15 @@ def test_order_that_makes_no_sense_is_refused(call: str, spoiled: dict[str, Any]
 def test_order_as_venues_tell_them_passes(state: OrderState, filled_units: float) -> None:
     told = replace(ORDER, state=state, filled_units=filled_units)
 
-    assert CheckedVenue(Told(order=told)).submit(REQUEST) is told
-    assert CheckedVenue(Told(order=told)).find(ID) is told
+    assert ValidatedVenue(Told(order=told)).submit(REQUEST) is told
+    assert ValidatedVenue(Told(order=told)).find(ID) is told
 
 
 def test_order_filled_by_more_than_was_sent_is_refused_where_that_is_known() -> None:
     told = Told(order=replace(ORDER, filled_units=2.1))
 
     assert "2.1 units" in refused(told, "submit")
-    assert CheckedVenue(told).find(ID) == told.order
+    assert ValidatedVenue(told).find(ID) == told.order
 
 
 # --- fills
@@ -221,19 +221,19 @@ def test_fill_that_makes_no_sense_is_refused_with_all_of_its_answer(spoiled: dic
 def test_fee_that_is_a_rebate_passes() -> None:
     rebate = replace(FILL, fee=-0.05)
 
-    assert CheckedVenue(Told(told_fills=(rebate,))).fills(SYMBOL, after=0) == [rebate]
+    assert ValidatedVenue(Told(told_fills=(rebate,))).fills(SYMBOL, after=0) == [rebate]
 
 
 def test_fills_in_any_order_and_told_twice_come_once_and_in_order() -> None:
     fills = [replace(FILL, sequence=number, fill_id=f"f{number}") for number in (3, 4, 11)]
     for told in permutations([*fills, replace(fills[0]), replace(fills[2])]):
-        assert CheckedVenue(Told(told_fills=told)).fills(SYMBOL, after=0) == fills
+        assert ValidatedVenue(Told(told_fills=told)).fills(SYMBOL, after=0) == fills
 
 
 def test_fills_not_after_the_number_asked_for_are_left_out() -> None:
     fills = [replace(FILL, sequence=number, fill_id=f"f{number}") for number in (3, 4, 11)]
 
-    assert CheckedVenue(Told(told_fills=fills)).fills(SYMBOL, after=4) == fills[2:]
+    assert ValidatedVenue(Told(told_fills=fills)).fills(SYMBOL, after=4) == fills[2:]
 
 
 @pytest.mark.parametrize("other", [{"units": 4.0}, {"price": 101.0}, {"sequence": 4}, {"side": Side.SELL}], ids=str)
@@ -261,17 +261,17 @@ def test_positions_told_twice_and_flat_ones_are_left_out() -> None:
     short = VenuePosition("BTCUSD", "cross", -1.0, 9.0)
     flat = VenuePosition("ETHUSD", "cross", 0.0, 0.0)
 
-    assert CheckedVenue(Told(held=(short, HELD, flat, HELD))).positions() == [short, HELD]
+    assert ValidatedVenue(Told(held=(short, HELD, flat, HELD))).positions() == [short, HELD]
 
 
 def test_two_positions_in_one_symbol_long_and_short_both_pass() -> None:
     other = replace(HELD, units=-3.0)
-    assert CheckedVenue(Told(held=(HELD, other))).positions() == [HELD, other]
+    assert ValidatedVenue(Told(held=(HELD, other))).positions() == [HELD, other]
 
 
 def test_fill_without_an_order_of_ours_passes() -> None:
     by_hand = replace(FILL, client_order_id="")
-    assert list(CheckedVenue(Told(told_fills=(by_hand,))).fills(SYMBOL, after=0)) == [by_hand]
+    assert list(ValidatedVenue(Told(told_fills=(by_hand,))).fills(SYMBOL, after=0)) == [by_hand]
 
 
 @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ def test_resting_order_that_makes_no_sense_is_refused(spoiled: dict[str, Any]) -
 def test_resting_orders_of_others_pass_and_those_told_twice_come_once() -> None:
     foreign = replace(OPEN, client_order_id="", venue_order_id="9", price=None)
 
-    assert CheckedVenue(Told(resting=(OPEN, foreign, OPEN))).open_orders(SYMBOL) == [OPEN, foreign]
+    assert ValidatedVenue(Told(resting=(OPEN, foreign, OPEN))).open_orders(SYMBOL) == [OPEN, foreign]
     assert "order '7'" in refused(Told(resting=(OPEN, replace(OPEN, units=1.0))), "open_orders")
 
 
@@ -321,7 +321,7 @@ def test_number_that_cannot_be_is_refused(call: str, told: Told) -> None:
 
 def test_move_stop_is_passed_on_and_answers_nothing() -> None:
     told = Told()
-    CheckedVenue(told).move_stop(ID, 95.0, 60_000)
+    ValidatedVenue(told).move_stop(ID, 95.0, 60_000)
     assert told.asked == [(ID, 95.0, 60_000)]
 
 
@@ -329,7 +329,7 @@ def test_move_stop_is_passed_on_and_answers_nothing() -> None:
 def test_move_stop_to_what_is_no_price_reaches_no_venue(price: float) -> None:
     told = Told()
     with pytest.raises(Rejected, match=f"a stop must be a positive price, not {price}"):
-        CheckedVenue(told).move_stop(ID, price, 60_000)
+        ValidatedVenue(told).move_stop(ID, price, 60_000)
     assert told.asked == []
 
 

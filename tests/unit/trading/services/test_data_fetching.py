@@ -191,7 +191,7 @@ def test_fetch_when_another_chain_was_faster_is_superseded(desk: Desk) -> None:
 
 
 def test_fetch_after_a_restart_was_asked_for_ends_until_the_services_are_new(desk: Desk) -> None:
-    desk.store.renew(SYMBOL)
+    desk.store.request_restart(SYMBOL)
 
     assert ended(desk, show=1).reason is EndReason.RESTARTED
     desk.restart()

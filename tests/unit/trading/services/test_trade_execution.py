@@ -432,7 +432,7 @@ def test_execution_cut_off_at_any_write_and_run_again_gives_the_same_books(
     expected = whole.books()
     writes = len(whole_fuse.calls)
     assert len(expected["fills"]) == 4
-    assert set(whole_fuse.calls) >= {"expose", "decide", "submit", "sync", "record_fills", "commit"}
+    assert set(whole_fuse.calls) >= {"mark_exposed", "decide", "submit", "sync", "record_fills", "commit"}
 
     for at in range(1, writes + 1):
         cut, crashes = run(Fuse(at, after=after))
