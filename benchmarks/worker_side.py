@@ -43,13 +43,13 @@ class OneCandleATick:
         self._source = source
 
     def newest(self, count: int, *, after_ms: int | None) -> Bars:
-        return replace(self._source.newest(count, after_ms=after_ms), more=False)
+        return replace(self._source.newest(count, after_ms=after_ms), has_more=False)
 
     def history(self, until_ms: int, *, count: int) -> Candles:
         return self._source.history(until_ms, count=count)
 
     def since(self, after_ms: int, *, limit: int) -> Bars:
-        return replace(self._source.since(after_ms, limit=limit), more=False)
+        return replace(self._source.since(after_ms, limit=limit), has_more=False)
 
     def close(self) -> None:
         self._source.close()

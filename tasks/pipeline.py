@@ -6,7 +6,7 @@ from tasks import app
 from tasks.engine.stage_runner import run_stage
 from tasks.engine.stages import step_options
 from trading.events.messages import IndicatorsUpdated, NewCandle, SignalGenerated
-from trading.services.chain import Wake
+from trading.services.chain import AdvanceSymbol
 
 LOGGED_CHARACTERS = 160
 """How much of a step's answer goes into the log and to Flower."""
@@ -15,7 +15,7 @@ LOGGED_CHARACTERS = 160
 @app.task(bind=True, resultrepr_maxsize=LOGGED_CHARACTERS, **step_options("tasks.fetch"))
 def fetch(self: Task, symbol: str, deadline_ms: int, expected_ms: int | None = None) -> str:
     """Get the candles that closed since the last one decided, checked, as NEW_CANDLE."""
-    return run_stage(self, symbol, deadline_ms, lambda to: to.begin(Wake(symbol, expected_ms)))
+    return run_stage(self, symbol, deadline_ms, lambda to: to.fetch_or_protect(AdvanceSymbol(symbol, expected_ms)))
 
 
 @app.task(bind=True, resultrepr_maxsize=LOGGED_CHARACTERS, **step_options("tasks.indicators"))

@@ -35,7 +35,7 @@ from trading.ports.ledger import Ledger
 from trading.ports.symbol_store import Commit, SymbolStore
 from trading.ports.venue import Venue, VenueTerms
 from trading.risk.rules import AccountLimits
-from trading.services.chain import End, Wake
+from trading.services.chain import AdvanceSymbol, ChainResult
 from trading.services.pipeline import SymbolPipeline
 from trading.strategies import Strategy
 from trading.strategies.signal import SignalSide
@@ -423,10 +423,10 @@ class Desk:
         self.ledger.set_desired(SYMBOL, state, reason="test")
         self.store.set_desired(SYMBOL, state)
 
-    def advance(self, *, show: int = 0) -> End:
+    def advance(self, *, show: int = 0) -> ChainResult:
         """Let `show` more candles close, and run a chain."""
         self.source.shown += show
-        return self.pipeline.advance(Wake(SYMBOL))
+        return self.pipeline.advance(AdvanceSymbol(SYMBOL))
 
     def play(self, until: int, *, step: int = 1) -> None:
         """Advance `step` candles at a time until `until` candles of the tape have closed."""

@@ -21,7 +21,7 @@ from trading.events.messages import NewCandle
 from trading.lifecycle import DesiredState
 from trading.ports.ledger import DecisionResult
 from trading.risk.verdict import AccountSnapshot, RiskDecision
-from trading.services.chain import End
+from trading.services.chain import ChainResult
 from trading.services.pipeline import SymbolPipeline
 from trading.structs import replace
 from trading.trading_state import Processing, permissions
@@ -134,23 +134,23 @@ def _unasked(track: Track) -> PlayedSource:
 
 def _step(pipeline: SymbolPipeline, store: MemoryStore, timeframe: str, entry: Entry) -> None:
     """Hand a recorded candle on as the first service did, and let the others decide."""
-    memory = store.load(pipeline.symbol)
+    snapshot = store.load(pipeline.symbol)
     fetched = NewCandle(
         symbol=pipeline.symbol,
         timeframe=timeframe,
-        after_ms=memory.cursor_ms or 0,
+        after_ms=snapshot.cursor_ms or 0,
         candles=candles_of([entry]),
         as_of_ms=entry.as_of_ms or 0,
         newest_ms=entry.open_ms,
         desired=entry.desired,
-        has_exposure=memory.has_exposure,
-        regime=memory.regime,
+        has_exposure=snapshot.has_exposure,
+        regime=snapshot.regime,
         quarantine=entry.quarantine,
     )
     if permissions(entry.desired, policy=entry.quarantine).processing is not Processing.FULL:
         pipeline.protect(fetched)
         return
     updated = pipeline.indicators.handle(fetched)
-    generated = updated if isinstance(updated, End) else pipeline.strategy.handle(updated)
-    if not isinstance(generated, End):
+    generated = updated if isinstance(updated, ChainResult) else pipeline.strategy.handle(updated)
+    if not isinstance(generated, ChainResult):
         pipeline.execute.handle(generated)

@@ -167,7 +167,7 @@ class LedgerStops(LedgerHolds):
             rows = connection.execute(_OF_OPEN_POSITIONS, {"account": self._account, "symbol": symbol}).all()
         return [move_of(row) for row in rows]
 
-    def written(
+    def decisions_since(
         self, symbol: str, strategies: Collection[str], since_ms: int
     ) -> Mapping[tuple[str, int], StopMove | RiskDecision]:
         """Return what is written down of candles from a time on; see `trading.ports.ledger.Ledger`."""

@@ -8,10 +8,10 @@ from trading.events.event import Event
 from trading.indicators.regime import Regime
 from trading.lifecycle import DesiredState, PositionPolicy
 from trading.market.candles import Candles
-from trading.market.feed_health import FeedMemory, Shown
-from trading.ports.symbol_store import Commit, SymbolMemory
+from trading.market.feed_health import FeedHistory, FeedSnapshot
+from trading.ports.symbol_store import Commit, SymbolSnapshot
 
-_NOTHING = SymbolMemory(None, DesiredState.RUNNING, has_exposure=True, regime=Regime.UNKNOWN, generation=0)
+_NOTHING = SymbolSnapshot(None, DesiredState.RUNNING, has_exposure=True, regime=Regime.UNKNOWN, generation=0)
 
 
 @dataclass(slots=True)
@@ -25,10 +25,10 @@ class Journal:
 
 @dataclass(slots=True)
 class _Symbol:
-    memory: SymbolMemory
+    memory: SymbolSnapshot
     window: list[Candles] = field(default_factory=list)
     journal: Journal = field(default_factory=Journal)
-    feed: FeedMemory | None = None
+    feed: FeedHistory | None = None
     moved_ms: int = 0
 
 
@@ -53,7 +53,7 @@ class MemoryStore:
         self._keeps_events = keeps_events
         self._symbols: dict[str, _Symbol] = {}
 
-    def load(self, symbol: str) -> SymbolMemory:
+    def load(self, symbol: str) -> SymbolSnapshot:
         at = self._of(symbol).memory
         return at if at.cursor_ms is not None else replace(_NOTHING, generation=at.generation)
 
@@ -87,13 +87,13 @@ class MemoryStore:
     def set_quarantine(self, symbol: str, policy: PositionPolicy | None) -> None:
         self._change(symbol, quarantine=policy)
 
-    def record_fetch(self, symbol: str, shown: Shown) -> None:
+    def record_fetch(self, symbol: str, snapshot: FeedSnapshot) -> None:
         at = self._of(symbol)
-        if at.feed is None or at.feed.shown.market_ms != shown.market_ms:
+        if at.feed is None or at.feed.snapshot.market_ms != snapshot.market_ms:
             at.moved_ms = self.now_ms
-        at.feed = FeedMemory(shown, self.now_ms, at.moved_ms, at.memory.cursor_ms or 0)
+        at.feed = FeedHistory(snapshot, self.now_ms, at.moved_ms, at.memory.cursor_ms or 0)
 
-    def feed(self, symbol: str) -> FeedMemory | None:
+    def feed(self, symbol: str) -> FeedHistory | None:
         at = self._of(symbol)
         return at.feed and replace(at.feed, cursor_ms=at.memory.cursor_ms or 0)
 
@@ -116,7 +116,7 @@ class MemoryStore:
             self._change(
                 commit.symbol, cursor_ms=fresh.last_open_ms, has_exposure=is_exposed, regime=commit.regimes[-1]
             )
-        known_ms = at.feed.shown.market_ms if at.feed else 0
+        known_ms = at.feed.snapshot.market_ms if at.feed else 0
         if commit.shown is not None and (len(fresh) or commit.shown.market_ms >= known_ms):
             self.record_fetch(commit.symbol, commit.shown)
         if self._keeps_events:

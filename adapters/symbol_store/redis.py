@@ -14,8 +14,8 @@ from trading.events.event import Event
 from trading.indicators.regime import Regime
 from trading.lifecycle import DesiredState, PositionPolicy
 from trading.market.candles import CLOSE, Candles
-from trading.market.feed_health import FeedMemory, Shown
-from trading.ports.symbol_store import Commit, SymbolMemory
+from trading.market.feed_health import FeedHistory, FeedSnapshot
+from trading.ports.symbol_store import Commit, SymbolSnapshot
 
 _PACKED = np.dtype([("open_ms", "<i8"), ("values", "<f8", 5)])
 _STATE_FIELDS = ("cursor_ms", "desired", "exposure", "regime", "generation", "timeframe", "quarantine")
@@ -52,14 +52,14 @@ class RedisSymbolStore:
         self._note_fetch = client.register_script((_LUA / "note_fetch.lua").read_text(encoding="utf-8"))
         self._seed = client.register_script((_LUA / "seed.lua").read_text(encoding="utf-8"))
 
-    def load(self, symbol: str) -> SymbolMemory:
+    def load(self, symbol: str) -> SymbolSnapshot:
         with talking_to_redis():
             fields = cast("list[bytes | None]", self._client.hmget(self._state(symbol), _STATE_FIELDS))
         cursor_ms, desired, exposure, regime, generation, timeframe, quarantine = fields
         age = int(generation or 0)
         if cursor_ms is None or desired is None or regime is None:
-            return SymbolMemory(None, DesiredState.RUNNING, True, Regime.UNKNOWN, age)
-        return SymbolMemory(
+            return SymbolSnapshot(None, DesiredState.RUNNING, True, Regime.UNKNOWN, age)
+        return SymbolSnapshot(
             int(cursor_ms),
             DesiredState(desired.decode()),
             exposure != b"0",
@@ -115,14 +115,14 @@ class RedisSymbolStore:
         with talking_to_redis():
             self._client.hincrby(self._state(symbol), "generation", 1)
 
-    def record_fetch(self, symbol: str, shown: Shown) -> None:
+    def record_fetch(self, symbol: str, snapshot: FeedSnapshot) -> None:
         with talking_to_redis():
-            self._note_fetch(keys=[self._state(symbol)], args=[self._now_ms(), *_told(shown)])
+            self._note_fetch(keys=[self._state(symbol)], args=[self._now_ms(), *_told(snapshot)])
 
-    def feed(self, symbol: str) -> FeedMemory | None:
+    def feed(self, symbol: str) -> FeedHistory | None:
         with talking_to_redis():
             values = cast("list[bytes | None]", self._client.hmget(self._state(symbol), FEED_FIELDS))
-        return feed_memory({name: value.decode() for name, value in zip(FEED_FIELDS, values, strict=True) if value})
+        return feed_history({name: value.decode() for name, value in zip(FEED_FIELDS, values, strict=True) if value})
 
     def commit(self, commit: Commit, events: Sequence[Event]) -> int:
         candles = commit.candles
@@ -168,7 +168,7 @@ class RedisSymbolStore:
         return keys.state(self._namespace, symbol)
 
 
-def feed_memory(state: Mapping[str, str]) -> FeedMemory | None:
+def feed_history(state: Mapping[str, str]) -> FeedHistory | None:
     """Return what a symbol's state hash tells of its feed; None before the first answer.
 
     Args:
@@ -177,12 +177,12 @@ def feed_memory(state: Mapping[str, str]) -> FeedMemory | None:
     if not state.get("market_ms") or "fetched_at_ms" not in state:
         return None
     market_ms, newest_ms, answered_ms = (int(state[name]) for name in ("market_ms", "newest_ms", "fetched_at_ms"))
-    shown = Shown(market_ms, newest_ms, is_over=state.get("is_over") == "1")
-    return FeedMemory(shown, answered_ms, int(state["moved_at_ms"]), int(state.get("cursor_ms", 0)))
+    snapshot = FeedSnapshot(market_ms, newest_ms, is_over=state.get("is_over") == "1")
+    return FeedHistory(snapshot, answered_ms, int(state["moved_at_ms"]), int(state.get("cursor_ms", 0)))
 
 
-def _told(shown: Shown | None) -> tuple[int | str, int | str, int | str]:
-    return ("", "", "") if shown is None else (shown.market_ms, shown.newest_ms, int(shown.is_over))
+def _told(snapshot: FeedSnapshot | None) -> tuple[int | str, int | str, int | str]:
+    return ("", "", "") if snapshot is None else (snapshot.market_ms, snapshot.newest_ms, int(snapshot.is_over))
 
 
 def _pack(candles: Candles) -> list[bytes]:

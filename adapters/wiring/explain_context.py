@@ -18,7 +18,7 @@ def terms_of(symbol: str, system: SystemConfig) -> list[Terms]:
             services.indicator_calculation.recent_rows_limit,
             services.strategy_evaluation.min_rows_required,
             deciding_digest(system, symbol),
-            is_alone=len(strategies) == 1,
+            is_only_strategy=len(strategies) == 1,
         )
         for name, strategy in strategies.items()
     ]

@@ -285,7 +285,7 @@ def build_pipeline(
         signal_evaluator(symbol, system),
         bus,
         quoted_spread=(lambda: config.venue.spread) if _needs_spread(config) else None,
-        is_alone=len(strategies) == 1,
+        is_only_strategy=len(strategies) == 1,
         exits=exit_rules_of(config, strategies),
         shared=shared,
         most_watched=replay_batch or MOST_WATCHED,

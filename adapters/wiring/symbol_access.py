@@ -8,7 +8,7 @@ from adapters import clock
 from adapters.redis import keys
 from adapters.redis.client import talking_to_redis
 from adapters.redis.symbol_records import RedisSymbolRecords
-from adapters.symbol_store.redis import feed_memory
+from adapters.symbol_store.redis import feed_history
 from adapters.wiring.pipeline import Stores
 from adapters.wiring.symbol_status import stale_after_s
 from configs.loading import SystemConfig
@@ -60,9 +60,9 @@ class SymbolAccess:
         state, services = self._read()
         now_ms = self.now_ms()
         fetched_ms = state.get("fetched_at_ms")
-        memory, terms = feed_memory(state), self.config.feed_terms
-        issue = feed_issue(memory, terms, now_ms=now_ms)
-        market_ms = now_ms if memory is None else market_now_ms(memory, terms, now_ms=now_ms)
+        history, terms = feed_history(state), self.config.feed_terms
+        issue = feed_issue(history, terms, now_ms=now_ms)
+        market_ms = now_ms if history is None else market_now_ms(history, terms, now_ms=now_ms)
         return HealthSnapshot(
             now_ms=now_ms,
             desired=self.desired(),

@@ -9,7 +9,7 @@ import redis
 from adapters.clock import now_ms
 from adapters.redis import keys
 from adapters.redis.client import talking_to_redis
-from adapters.symbol_store.redis import feed_memory
+from adapters.symbol_store.redis import feed_history
 from configs.fetch_interval import fetch_interval_s, longest_pause_s
 from configs.loading import SystemConfig
 from configs.services import DataFetchingConfig
@@ -186,7 +186,7 @@ def _status(
         said_ms=int(state["said_ms"]) if "said_ms" in state else None,
         error=next((service.last_error for service in sick if service.last_error), ""),
         halted=halted,
-        feed=str(feed_issue(feed_memory(state), config.feed_terms, now_ms=now_ms()) or ""),
+        feed=str(feed_issue(feed_history(state), config.feed_terms, now_ms=now_ms()) or ""),
     )
 
 

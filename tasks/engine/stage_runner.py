@@ -13,14 +13,14 @@ from tasks.engine.stages import DELIVERY_LIMIT, TICK_LIFE_S
 from tasks.engine.worker_context import Runtime, runtime
 from trading.events.event import Event, EventType
 from trading.events.messages import Message
-from trading.services.chain import End, EndReason
+from trading.services.chain import ChainOutcome, ChainResult
 from trading.services.pipeline import SymbolPipeline
 
 logger = logging.getLogger(__name__)
 Out = TypeVar("Out", bound=Message)
 
 
-def run_stage(task: Task, symbol: str, deadline_ms: int, work: Callable[[SymbolPipeline], Out | End]) -> str:
+def run_stage(task: Task, symbol: str, deadline_ms: int, work: Callable[[SymbolPipeline], Out | ChainResult]) -> str:
     """Run one step.
 
     Args:
@@ -33,7 +33,7 @@ def run_stage(task: Task, symbol: str, deadline_ms: int, work: Callable[[SymbolP
     here = runtime()
     refusal = _refusal(task, here, symbol, deadline_ms)
     outcome = refusal or work_on(here, symbol, work)
-    if isinstance(outcome, End):
+    if isinstance(outcome, ChainResult):
         task.request.chain = None
         _ended(task, here, symbol, outcome)
         return str(outcome)
@@ -41,13 +41,13 @@ def run_stage(task: Task, symbol: str, deadline_ms: int, work: Callable[[SymbolP
     return outcome.model_dump_json()
 
 
-def work_on(here: Runtime, symbol: str, work: Callable[[SymbolPipeline], Out | End]) -> Out | End:
+def work_on(here: Runtime, symbol: str, work: Callable[[SymbolPipeline], Out | ChainResult]) -> Out | ChainResult:
     """Have a symbol's services do some work, built anew where that was asked for; an error is written down first."""
     pipeline = pipeline_of(here, symbol)
     was_sick = not pipeline.is_healthy
     try:
         outcome = work(pipeline)
-        if isinstance(outcome, End) and outcome.reason is EndReason.RESTARTED:
+        if isinstance(outcome, ChainResult) and outcome.reason is ChainOutcome.RESTARTED:
             pipeline = pipeline_of(here, symbol, is_new=True)
             outcome = work(pipeline)
     except Exception:
@@ -69,9 +69,9 @@ def pipeline_of(here: Runtime, symbol: str, *, is_new: bool = False) -> SymbolPi
         raise
 
 
-def _refusal(task: Task, here: Runtime, symbol: str, deadline_ms: int) -> End | None:
+def _refusal(task: Task, here: Runtime, symbol: str, deadline_ms: int) -> ChainResult | None:
     if now_ms() > deadline_ms:
-        return End(EndReason.EXPIRED, "a newer tick takes over")
+        return ChainResult(ChainOutcome.EXPIRED, "a newer tick takes over")
     if not (task.request.delivery_info or {}).get("redelivered"):
         return None
     count = here.count_delivery(task.request.id)
@@ -80,10 +80,10 @@ def _refusal(task: Task, here: Runtime, symbol: str, deadline_ms: int) -> End | 
     reason = f"{task.name} was delivered {count} times and never finished: dropped"
     logger.error("delivery_limit symbol=%s task_id=%s reason=%s", symbol, task.request.id, reason)
     here.bus.publish([Event(type=EventType.SERVICE_ERROR, symbol=symbol, reason=reason)])
-    return End(EndReason.POISONED, reason)
+    return ChainResult(ChainOutcome.POISONED, reason)
 
 
-def _ended(task: Task, here: Runtime, symbol: str, end: End) -> None:
-    if end.more:
-        tick_id = f"more:{symbol}:{end.cursor_ms}"
-        send_tick(task.app, symbol, tick_id=tick_id, life_s=TICK_LIFE_S, expected_ms=end.cursor_ms)
+def _ended(task: Task, here: Runtime, symbol: str, result: ChainResult) -> None:
+    if result.has_more:
+        tick_id = f"more:{symbol}:{result.cursor_ms}"
+        send_tick(task.app, symbol, tick_id=tick_id, life_s=TICK_LIFE_S, expected_ms=result.cursor_ms)

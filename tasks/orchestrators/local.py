@@ -13,7 +13,7 @@ from tasks.engine.stage_runner import work_on
 from tasks.engine.worker_context import Runtime
 from trading.errors import Transient
 from trading.services.base import Service
-from trading.services.chain import End, Wake
+from trading.services.chain import AdvanceSymbol, ChainResult
 from trading.services.pipeline import SymbolPipeline
 
 logger = logging.getLogger("trading.orchestrator")
@@ -55,9 +55,9 @@ class LocalSymbol(SymbolAccess):
         interval_s = fetch_interval_s(self._system.services.data_fetching, self.config)
         self._due_s = self._now_s() + interval_s
         outcome = work_on(self._here, self.symbol, self._chain)
-        if outcome.more:
+        if outcome.has_more:
             self._due_s = 0.0
-        return outcome.more
+        return outcome.has_more
 
     def close(self) -> None:
         """Stop the services; what is wanted of the symbol stays as it is."""
@@ -66,5 +66,5 @@ class LocalSymbol(SymbolAccess):
             service.stop()
         self._here.report(pipeline)
 
-    def _chain(self, pipeline: SymbolPipeline) -> End:
-        return pipeline.advance(Wake(self.symbol))
+    def _chain(self, pipeline: SymbolPipeline) -> ChainResult:
+        return pipeline.advance(AdvanceSymbol(self.symbol))

@@ -47,7 +47,7 @@ def walk(source: CandleSource, *, count: int, after_ms: int | None = None) -> It
     while more:
         bars = source.newest(count, after_ms=cursor_ms)
         yield bars
-        cursor_ms, more = int(bars.candles.open_ms[-2]), bars.more
+        cursor_ms, more = int(bars.candles.open_ms[-2]), bars.has_more
 
 
 def check_forming(bars: Bars, truth: Candles) -> None:
@@ -127,7 +127,7 @@ class SourceContract:
         everything = stage.source.since(stage.after_ms, limit=10 * COUNT)
         closed = closed_part(everything, stage.bar_ms)
         for limit in range(1, len(closed)):
-            assert stage.source.since(stage.after_ms, limit=limit).more
+            assert stage.source.since(stage.after_ms, limit=limit).has_more
 
     def test_source_closed_at_any_time_answers_as_before(self, stage: Stage) -> None:
         before = stage.source.newest(COUNT, after_ms=stage.after_ms)

@@ -12,13 +12,13 @@ from trading.events.event import Event, EventType
 from trading.indicators.regime import Regime
 from trading.lifecycle import DesiredState
 from trading.market.candles import Candles
-from trading.market.feed_health import FeedMemory, Shown
-from trading.ports.symbol_store import Commit, SymbolMemory, SymbolStore
+from trading.market.feed_health import FeedHistory, FeedSnapshot
+from trading.ports.symbol_store import Commit, SymbolSnapshot, SymbolStore
 
 SYMBOL, OTHER = "XAUUSD", "BTCUSD"
 TAPE = make_candles(60)
 FILLED = Event(type=EventType.ORDER_FILLED, symbol=SYMBOL, market_ms=START_MS, details={"price": 1.5})
-NOTHING_KNOWN = SymbolMemory(None, DesiredState.RUNNING, has_exposure=True, regime=Regime.UNKNOWN, generation=0)
+NOTHING_KNOWN = SymbolSnapshot(None, DesiredState.RUNNING, has_exposure=True, regime=Regime.UNKNOWN, generation=0)
 
 
 class Kept(Protocol):
@@ -45,13 +45,13 @@ def commit_of(
     symbol: str = SYMBOL,
     text: str = "decided",
     has_exposure: bool | None = None,
-    shown: Shown | None = None,
+    snapshot: FeedSnapshot | None = None,
 ) -> Commit:
     """Return the commit of the candles at the places `first` to `last`, the last one included."""
     candles = TAPE[first : last + 1]
     kind = DecisionKind.ACCEPTED
     decisions = [(CandleDecision(kind, reason=f"{text} {place}"),) for place in range(first, last + 1)]
-    return Commit(symbol, "1m", 0, candles, decisions, [Regime.RANGING] * len(candles), has_exposure, shown)
+    return Commit(symbol, "1m", 0, candles, decisions, [Regime.RANGING] * len(candles), has_exposure, snapshot)
 
 
 def begin(store: SymbolStore, until: int = 9, *, symbol: str = SYMBOL) -> None:
@@ -74,7 +74,9 @@ class SymbolStoreContract:
     def test_seed_is_what_load_and_window_tell(self, kept: Kept) -> None:
         kept.store.seed(SYMBOL, TAPE[:5], timeframe="1m", cursor_ms=at_place(4), desired=DesiredState.PAUSED)
 
-        assert kept.store.load(SYMBOL) == SymbolMemory(at_place(4), DesiredState.PAUSED, True, Regime.UNKNOWN, 0, "1m")
+        assert kept.store.load(SYMBOL) == SymbolSnapshot(
+            at_place(4), DesiredState.PAUSED, True, Regime.UNKNOWN, 0, "1m"
+        )
         assert stored(kept.store) == TAPE[:5]
 
     def test_seed_without_history_is_a_beginning_too(self, kept: Kept) -> None:
@@ -91,7 +93,7 @@ class SymbolStoreContract:
 
         assert stored(kept.store) == TAPE[20:23]
         assert list(kept.journal(SYMBOL)) == [at_place(place) for place in (10, 11, 12)]
-        assert kept.store.load(SYMBOL) == SymbolMemory(
+        assert kept.store.load(SYMBOL) == SymbolSnapshot(
             at_place(22), DesiredState.RUNNING, True, Regime.UNKNOWN, 1, "1m"
         )
 
@@ -100,7 +102,7 @@ class SymbolStoreContract:
 
         assert kept.store.commit(commit_of(10, 12, has_exposure=False), [FILLED]) == 3
 
-        assert kept.store.load(SYMBOL) == SymbolMemory(
+        assert kept.store.load(SYMBOL) == SymbolSnapshot(
             at_place(12), DesiredState.RUNNING, False, Regime.RANGING, 0, "1m"
         )
         assert stored(kept.store) == TAPE[:13]
@@ -182,28 +184,28 @@ class SymbolStoreContract:
 
     def test_feed_after_a_commit_is_what_its_answer_showed(self, kept: Kept) -> None:
         begin(kept.store)
-        shown = Shown(at_place(40), at_place(38), is_over=True)
-        kept.store.commit(commit_of(10, 12, shown=shown), [])
+        snapshot = FeedSnapshot(at_place(40), at_place(38), is_over=True)
+        kept.store.commit(commit_of(10, 12, snapshot=snapshot), [])
 
-        assert kept.store.feed(SYMBOL) == FeedMemory(shown, kept.wall_ms, kept.wall_ms, at_place(12))
+        assert kept.store.feed(SYMBOL) == FeedHistory(snapshot, kept.wall_ms, kept.wall_ms, at_place(12))
 
     def test_feed_after_an_answer_without_a_candle_is_what_it_showed(self, kept: Kept) -> None:
         begin(kept.store)
-        shown = Shown(at_place(11) + 1, 0)
-        kept.store.record_fetch(SYMBOL, shown)
+        snapshot = FeedSnapshot(at_place(11) + 1, 0)
+        kept.store.record_fetch(SYMBOL, snapshot)
 
-        assert kept.store.feed(SYMBOL) == FeedMemory(shown, kept.wall_ms, kept.wall_ms, at_place(9))
+        assert kept.store.feed(SYMBOL) == FeedHistory(snapshot, kept.wall_ms, kept.wall_ms, at_place(9))
         assert kept.store.load(SYMBOL).cursor_ms == at_place(9)
 
     def test_feed_remembers_when_market_time_last_moved_on(self, kept: Kept) -> None:
         begin(kept.store)
-        begun_ms, stuck = kept.wall_ms, Shown(at_place(11), at_place(10))
-        kept.store.commit(commit_of(10, 10, shown=stuck), [])
+        begun_ms, stuck = kept.wall_ms, FeedSnapshot(at_place(11), at_place(10))
+        kept.store.commit(commit_of(10, 10, snapshot=stuck), [])
         for _ in range(3):
             kept.wall_ms += 1_000
             kept.store.record_fetch(SYMBOL, stuck)
         stood = kept.store.feed(SYMBOL)
-        kept.store.record_fetch(SYMBOL, Shown(at_place(11) + 1, at_place(10)))
+        kept.store.record_fetch(SYMBOL, FeedSnapshot(at_place(11) + 1, at_place(10)))
         moved = kept.store.feed(SYMBOL)
 
         assert stood is not None
@@ -213,27 +215,27 @@ class SymbolStoreContract:
 
     def test_feed_is_not_taken_back_by_a_commit_that_comes_again(self, kept: Kept) -> None:
         begin(kept.store)
-        old, new = Shown(at_place(12), at_place(11)), Shown(at_place(20), at_place(19))
-        kept.store.commit(commit_of(10, 11, shown=old), [])
-        kept.store.commit(commit_of(12, 19, shown=new), [])
+        old, new = FeedSnapshot(at_place(12), at_place(11)), FeedSnapshot(at_place(20), at_place(19))
+        kept.store.commit(commit_of(10, 11, snapshot=old), [])
+        kept.store.commit(commit_of(12, 19, snapshot=new), [])
         before = kept.store.feed(SYMBOL)
         kept.wall_ms += 5_000
-        kept.store.commit(commit_of(10, 11, shown=old), [])
+        kept.store.commit(commit_of(10, 11, snapshot=old), [])
 
         assert kept.store.feed(SYMBOL) == before
 
     def test_feed_of_a_candle_that_is_evaluated_again_is_the_newer_answer(self, kept: Kept) -> None:
         begin(kept.store)
-        kept.store.commit(commit_of(10, 10, shown=Shown(at_place(11), at_place(10))), [])
+        kept.store.commit(commit_of(10, 10, snapshot=FeedSnapshot(at_place(11), at_place(10))), [])
         kept.wall_ms += 500
-        again = Shown(at_place(11) + 30_000, at_place(10))
-        kept.store.commit(commit_of(10, 10, shown=again), [])
+        again = FeedSnapshot(at_place(11) + 30_000, at_place(10))
+        kept.store.commit(commit_of(10, 10, snapshot=again), [])
 
-        assert kept.store.feed(SYMBOL) == FeedMemory(again, kept.wall_ms, kept.wall_ms, at_place(10))
+        assert kept.store.feed(SYMBOL) == FeedHistory(again, kept.wall_ms, kept.wall_ms, at_place(10))
 
     def test_feed_of_a_symbol_that_begins_anew_is_not_known(self, kept: Kept) -> None:
         begin(kept.store)
-        kept.store.record_fetch(SYMBOL, Shown(at_place(11), at_place(10)))
+        kept.store.record_fetch(SYMBOL, FeedSnapshot(at_place(11), at_place(10)))
         begin(kept.store)
 
         assert kept.store.feed(SYMBOL) is None
@@ -274,7 +276,9 @@ class SymbolStoreContract:
         kept.store.commit(commit_of(10, 12), [])
         kept.store.set_desired(SYMBOL, DesiredState.STOPPED)
 
-        assert kept.store.load(OTHER) == SymbolMemory(at_place(3), DesiredState.RUNNING, True, Regime.UNKNOWN, 0, "1m")
+        assert kept.store.load(OTHER) == SymbolSnapshot(
+            at_place(3), DesiredState.RUNNING, True, Regime.UNKNOWN, 0, "1m"
+        )
         assert kept.journal(OTHER) == {}
         assert kept.store.window(OTHER, 99, until_ms=at_place(99)) == TAPE[:4]
 

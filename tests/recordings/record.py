@@ -30,7 +30,7 @@ from tests.recordings.market import ACCOUNT, FIRST_DAY_MS, MINUTES, RUNS, STRATE
 from tests.recordings.scripted import FAILS
 from trading.lifecycle import DesiredState, HeldBy
 from trading.orders.orders import Leg, OrderRequest, Side, client_order_id
-from trading.services.chain import End, Wake
+from trading.services.chain import AdvanceSymbol, ChainResult
 
 FOLDER = Path("/tmp/recording")
 """Error texts name the candle file by its whole path, so the recording is made in a folder that says nothing."""
@@ -56,12 +56,12 @@ class Run:
         self.orchestrators = orchestrator_of(self.here, app).orchestrators
         self.ledger = self.here.stores.ledger
 
-    def step(self, symbol: str) -> End | None:
+    def step(self, symbol: str) -> ChainResult | None:
         """Run a whole chain as the tasks do; None where it failed, which its status then says."""
         from tasks.engine.stage_runner import work_on
 
         try:
-            return work_on(self.here, symbol, lambda pipeline: pipeline.advance(Wake(symbol)))
+            return work_on(self.here, symbol, lambda pipeline: pipeline.advance(AdvanceSymbol(symbol)))
         except Exception as error:  # noqa: BLE001  # the failures are part of what is recorded
             logger.warning("failed symbol=%s reason=%s: %s", symbol, type(error).__name__, error)
             return None

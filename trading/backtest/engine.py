@@ -8,7 +8,7 @@ from typing import NamedTuple
 from trading.errors import Broken
 from trading.events.messages import SignalGenerated
 from trading.market.candles import timeframe_ms
-from trading.services.chain import End, EndReason, Wake
+from trading.services.chain import AdvanceSymbol, ChainOutcome, ChainResult
 from trading.services.pipeline import SymbolPipeline
 from trading.strategies.signal import Signal
 
@@ -98,16 +98,16 @@ class Feed:
 
     def _advance(self) -> SignalGenerated | None:
         """Run the first three services; None when they ended the chain, because nothing can come of it."""
-        fetched = self._pipeline.begin(Wake(self.symbol))
-        updated = fetched if isinstance(fetched, End) else self._pipeline.indicators.handle(fetched)
-        generated = updated if isinstance(updated, End) else self._pipeline.strategy.handle(updated)
+        fetched = self._pipeline.fetch_or_protect(AdvanceSymbol(self.symbol))
+        updated = fetched if isinstance(fetched, ChainResult) else self._pipeline.indicators.handle(fetched)
+        generated = updated if isinstance(updated, ChainResult) else self._pipeline.strategy.handle(updated)
         if isinstance(generated, SignalGenerated):
             return generated
-        if isinstance(fetched, End):
+        if isinstance(fetched, ChainResult):
             self._has_more = False
-            if fetched.reason is not EndReason.NO_NEW_CANDLE:
+            if fetched.reason is not ChainOutcome.NO_NEW_CANDLE:
                 raise Broken(f"the replay of {self.symbol} ended before the last candle: {fetched}")
-        elif generated.reason is EndReason.DISABLED:
+        elif generated.reason is ChainOutcome.DISABLED:
             raise Broken(f"the replay of {self.symbol} ended before the last candle: {generated}")
         else:
             self.candle_count += len(fetched.candles)

@@ -39,7 +39,7 @@ class Terms:
 
     Attributes:
         config: Short digest of it.
-        is_alone: The symbol has no other strategy.
+        is_only_strategy: The symbol has no other strategy.
     """
 
     strategy_name: str
@@ -48,7 +48,7 @@ class Terms:
     recent_rows_limit: int
     min_rows_required: int
     config: str = ""
-    is_alone: bool = True
+    is_only_strategy: bool = True
 
 
 @dataclass(frozen=True, slots=True)

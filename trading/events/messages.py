@@ -4,7 +4,16 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
-from pydantic import BeforeValidator, ConfigDict, Field, InstanceOf, PlainSerializer, PlainValidator, TypeAdapter
+from pydantic import (
+    AliasChoices,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    PlainSerializer,
+    PlainValidator,
+    TypeAdapter,
+)
 
 from trading.events.decisions import Decisions
 from trading.events.event import EventType, correlation_id
@@ -81,7 +90,7 @@ class Message(Frozen):
         is_replay: History: each candle counts as seen at its own close, whenever the source answered.
         desired: What the user wanted of the symbol when the chain began; the ledger asks again.
         has_exposure: An order or a position may be alive, so the candles must reach the venue.
-        more: The source holds further candles, so another wake-up is due when this chain ends.
+        has_more: The source holds further candles, so another wake-up is due when this chain ends.
         quarantine: The policy of a symbol that is set aside: then only its open position needs the candles.
     """
 
@@ -96,7 +105,7 @@ class Message(Frozen):
     is_replay: bool = False
     desired: DesiredState
     has_exposure: bool
-    more: bool = False
+    has_more: bool = Field(default=False, validation_alias=AliasChoices("has_more", "more"))  # "more" before 0.2
     quarantine: PositionPolicy | None = None
 
     @property

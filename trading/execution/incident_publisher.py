@@ -27,7 +27,7 @@ class IncidentPublisher:
             name = (incident.kind.value, incident.key)
             if name not in self._on_its_way:
                 self._on_its_way.add(name)
-                self._bus.publish(order_events.of_incident(incident))
+                self._bus.publish(order_events.incident_event(incident))
 
     def _note(self, events: Sequence[Event]) -> None:
         published = [_incident(event) for event in events if event.type is EventType.INCIDENT_OPENED]

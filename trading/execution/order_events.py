@@ -12,7 +12,7 @@ from trading.risk.verdict import RiskDecision
 from trading.strategies.signal import Signal
 
 
-def of_verdict(signal: Signal, verdict: RiskDecision, symbol: str, correlation_id: str) -> Iterator[Event]:
+def decision_events(signal: Signal, verdict: RiskDecision, symbol: str, correlation_id: str) -> Iterator[Event]:
     """Say what the ledger's rules refused; an accepted signal speaks through its orders, a refused entry has spoken."""
     details = {"rule": verdict.rule, "side": signal.side.value, "price": signal.price, "strategy": signal.strategy}
     if verdict.breached:
@@ -21,7 +21,7 @@ def of_verdict(signal: Signal, verdict: RiskDecision, symbol: str, correlation_i
         yield _event(EventType.SIGNAL_REJECTED, symbol, correlation_id, signal.open_ms, verdict.reason, details)
 
 
-def of_order(request: OrderRequest, order: VenueOrder, correlation_id: str) -> Event:
+def order_event(request: OrderRequest, order: VenueOrder, correlation_id: str) -> Event:
     reason = (
         f"{request.leg.value}: {request.side.value} {format_units(request.units)}, decided at "
         f"{format_price(request.reference_price)}"
@@ -38,30 +38,30 @@ def of_order(request: OrderRequest, order: VenueOrder, correlation_id: str) -> E
     return _event(EventType.ORDER_CREATED, request.symbol, correlation_id, request.decided_ms, reason, details)
 
 
-def of_failure(request: OrderRequest, reason: str, correlation_id: str) -> Event:
+def failure_event(request: OrderRequest, reason: str, correlation_id: str) -> Event:
     details = {"client_order_id": request.client_order_id, "leg": request.leg.value, "units": request.units}
     return _event(EventType.TRADE_FAILED, request.symbol, correlation_id, request.decided_ms, reason, details)
 
 
-def of_cancel(request: OrderRequest, reason: str, correlation_id: str) -> Event:
+def cancel_event(request: OrderRequest, reason: str, correlation_id: str) -> Event:
     details = {"client_order_id": request.client_order_id, "leg": request.leg.value, "units": request.units}
     return _event(EventType.ORDER_CANCELLED, request.symbol, correlation_id, request.decided_ms, reason, details)
 
 
-def of_incident(incident: Incident) -> Event:
+def incident_event(incident: Incident) -> Event:
     name = {"kind": incident.kind.value, "key": incident.key, "halts": incident.kind.halts}
     details = {**incident.details, **name}
     return _event(EventType.INCIDENT_OPENED, incident.symbol, "", 0, incident.reason, details)
 
 
-def of_fence(signal: Signal, symbol: str, correlation_id: str) -> Event:
+def fence_event(signal: Signal, symbol: str, correlation_id: str) -> Event:
     """Say that the ledger's fence refused a candle that was decided before: a repetition, or a process that slept."""
     details = {"rule": "fence", "side": signal.side.value, "price": signal.price, "strategy": signal.strategy}
     reason = "this candle, or a later one, was decided before"
     return _event(EventType.SIGNAL_REJECTED, symbol, correlation_id, signal.open_ms, reason, details)
 
 
-def of_move(move: StopMove, correlation_id: str) -> Event:
+def stop_move_event(move: StopMove, correlation_id: str) -> Event:
     """Say that a stop was moved, or that the venue refused it."""
     details = {
         "client_order_id": protective_order_id(move.entry_id, Leg.STOP_LOSS),
@@ -75,7 +75,7 @@ def of_move(move: StopMove, correlation_id: str) -> Event:
     return _event(kind, move.symbol, correlation_id, move.open_ms, reason, details)
 
 
-def of_fill(fill: Fill, before: Position, after: Position, correlation_id: str) -> Iterator[Event]:
+def fill_events(fill: Fill, before: Position, after: Position, correlation_id: str) -> Iterator[Event]:
     """Say what a fill did: to its order, to the position, and to the account."""
     realised = after.realised - before.realised
     details = {

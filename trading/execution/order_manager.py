@@ -177,7 +177,7 @@ class OrderManager:
             return move
         with self._unsettled_without_answer():
             move = self._stops.send(move)
-        self._bus.publish(order_events.of_move(move, cause))
+        self._bus.publish(order_events.stop_move_event(move, cause))
         if not self.is_settled or self._stops.is_overtaken(move):
             self.settle(as_of_ms)
         return move
@@ -340,7 +340,7 @@ class OrderManager:
                     OrderUpdate(order.client_order_id, state, order.venue_order_id), *_given_up(dependents)
                 )
                 if intent.state in _UNHEARD:
-                    self._bus.publish(order_events.of_order(intent.request, order, self._cause(intent.request)))
+                    self._bus.publish(order_events.order_event(intent.request, order, self._cause(intent.request)))
                 self._tell_given_up(dependents)
             case SubmitOrder(intent, dependents):
                 claim = OrderUpdate(intent.request.client_order_id, OrderState.SUBMITTING, claims=intent.attempt + 1)
@@ -350,7 +350,7 @@ class OrderManager:
                 self._ledger.mark(
                     OrderUpdate(intent.request.client_order_id, state, reason=reason), *_given_up(dependents)
                 )
-                self._bus.publish(order_events.of_cancel(intent.request, reason, self._cause(intent.request)))
+                self._bus.publish(order_events.cancel_event(intent.request, reason, self._cause(intent.request)))
                 self._tell_given_up(dependents)
             case ResendStop(move, _):
                 with suppress(Transient):  # the next look tells
@@ -392,16 +392,16 @@ class OrderManager:
             self._ledger.mark(
                 OrderUpdate(request.client_order_id, OrderState.REJECTED, reason=reason), *_given_up(dependents)
             )
-            self._bus.publish(order_events.of_failure(request, reason, cause))
+            self._bus.publish(order_events.failure_event(request, reason, cause))
             self._tell_given_up(dependents)
             return None
         except Transient as trouble:
             self.is_settled = False
             reason = f"outcome unknown: {trouble}"
             self._ledger.mark(OrderUpdate(request.client_order_id, OrderState.UNKNOWN, reason=reason))
-            self._bus.publish(order_events.of_failure(request, reason, cause))
+            self._bus.publish(order_events.failure_event(request, reason, cause))
             return None
-        self._bus.publish_lazily(lambda: [order_events.of_order(request, order, cause)])
+        self._bus.publish_lazily(lambda: [order_events.order_event(request, order, cause)])
         return order
 
     def _accepted(self, order: VenueOrder, following: Sequence[Intent]) -> bool:
@@ -430,11 +430,13 @@ class OrderManager:
     def _tell_if_refused(self, move: StopMove) -> None:
         """Tell of a move that was sent again; that it was made is told, or was, with its candle."""
         if move.refusal:
-            self._bus.publish(order_events.of_move(move, correlation_id(self.symbol, self.timeframe, move.open_ms)))
+            self._bus.publish(
+                order_events.stop_move_event(move, correlation_id(self.symbol, self.timeframe, move.open_ms))
+            )
 
     def _tell_given_up(self, intents: Sequence[Intent]) -> None:
         for one in intents:
-            self._bus.publish(order_events.of_failure(one.request, _NOT_THROUGH, self._cause(one.request)))
+            self._bus.publish(order_events.failure_event(one.request, _NOT_THROUGH, self._cause(one.request)))
 
     def _book_fills(self, newest: int) -> None:
         """Write down the fills up to the venue's newest one, page by page; what it shows late is asked for again."""
@@ -477,7 +479,7 @@ class OrderManager:
     def _fill_events(self, booked: Sequence[tuple[Fill, Position, Position]]) -> Iterator[Event]:
         for fill, before, after in booked:
             cause = correlation_id(self.symbol, self.timeframe, decided_open_ms(fill.client_order_id))
-            yield from order_events.of_fill(fill, before, after, cause)
+            yield from order_events.fill_events(fill, before, after, cause)
 
     def _cause(self, request: OrderRequest) -> str:
         return correlation_id(self.symbol, self.timeframe, decided_open_ms(request.client_order_id))

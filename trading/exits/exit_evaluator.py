@@ -144,7 +144,7 @@ class ExitWatch:
 
     def _recall(self, since_ms: int) -> None:
         """Read what the ledger has of candles that may come for the second time, from whichever process."""
-        self._written = dict(self._ledger.written(self._symbol, self._rules, since_ms))
+        self._written = dict(self._ledger.decisions_since(self._symbol, self._rules, since_ms))
         for strategy, open_ms in self._written:
             self._newest_ms[strategy] = max(open_ms, self._newest_ms.get(strategy, 0))
 

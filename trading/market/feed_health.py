@@ -25,7 +25,7 @@ _MOST_SLOTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class FeedSnapshot:
     """What an answer of a source showed of its market. Times are in milliseconds since the epoch, UTC.
 
     Attributes:
@@ -40,18 +40,18 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class FeedMemory:
+class FeedHistory:
     """What is remembered of a source's answers. Times are in milliseconds since the epoch, UTC.
 
     Attributes:
-        shown: By the last answer.
+        snapshot: By the last answer.
         answered_ms: Wall clock at the last answer.
         moved_ms: Wall clock at the first answer with this market time: a source that repeats an old answer whole
             repeats its market time too.
         cursor_ms: Open time of the last candle decided, 0 before the first.
     """
 
-    shown: Shown
+    snapshot: FeedSnapshot
     answered_ms: int
     moved_ms: int
     cursor_ms: int
@@ -103,7 +103,7 @@ class FeedIssue:
 
 
 def feed_issue(
-    memory: FeedMemory | None, terms: FeedTerms, *, now_ms: int, fetch: Mapping[str, Any] | None = None
+    history: FeedHistory | None, terms: FeedTerms, *, now_ms: int, fetch: Mapping[str, Any] | None = None
 ) -> FeedIssue | None:
     """Return what is wrong with a feed, None when nothing is.
 
@@ -111,27 +111,27 @@ def feed_issue(
     It is judged at the time of the last answer: of a source that nobody asks nothing is known.
 
     Args:
-        memory: None before the first answer.
+        history: None before the first answer.
         now_ms: The wall clock.
         fetch: Status of the service that asks the source, as `Service.get_status` gives it.
     """
     if fetch is not None and fetch.get("state") == ServiceState.ERROR:
-        missing = 0 if memory is None else _missing(memory, terms, now_ms)
+        missing = 0 if history is None else _missing(history, terms, now_ms)
         error = str(fetch.get("last_error") or "no reason given")
         return FeedIssue(FeedTroubleKind.ERROR, error, missing, is_transient=bool(fetch.get("is_transient")))
-    if memory is None:
+    if history is None:
         return None
-    missing = _missing(memory, terms, memory.answered_ms)
+    missing = _missing(history, terms, history.answered_ms)
     if missing <= SILENT_CANDLES or not _is_long(missing, terms):
         return None
-    newest = format_time(_newest_ms(memory))
+    newest = format_time(_newest_ms(history))
     since = f"{missing} candles of {terms.timeframe} are missing since the one of {newest}, and the market is open"
-    if memory.shown.newest_ms:
+    if history.snapshot.newest_ms:
         return FeedIssue(FeedTroubleKind.REPEATING, f"the source shows the same candle again: {since}", missing)
     return FeedIssue(FeedTroubleKind.SILENT, f"the source answers and shows no candle: {since}", missing)
 
 
-def market_now_ms(memory: FeedMemory, terms: FeedTerms, *, now_ms: int) -> int:
+def market_now_ms(history: FeedHistory, terms: FeedTerms, *, now_ms: int) -> int:
     """Return what time it is in the market now, without asking the source, in milliseconds since the epoch, UTC.
 
     Args:
@@ -139,25 +139,25 @@ def market_now_ms(memory: FeedMemory, terms: FeedTerms, *, now_ms: int) -> int:
     """
     if terms.is_realtime:
         return now_ms
-    if terms.speed is None or memory.shown.is_over:
-        return memory.shown.market_ms
-    return memory.shown.market_ms + int(max(0, now_ms - memory.moved_ms) * terms.speed)
+    if terms.speed is None or history.snapshot.is_over:
+        return history.snapshot.market_ms
+    return history.snapshot.market_ms + int(max(0, now_ms - history.moved_ms) * terms.speed)
 
 
-def _missing(memory: FeedMemory, terms: FeedTerms, now_ms: int) -> int:
+def _missing(history: FeedHistory, terms: FeedTerms, now_ms: int) -> int:
     """Count the candles that should have closed since the newest one, at `now_ms` by the wall clock."""
-    newest_ms = _newest_ms(memory)
-    market_ms = market_now_ms(memory, terms, now_ms=now_ms)
-    if memory.shown.is_over or not newest_ms or not terms.may_be_open(market_ms):
+    newest_ms = _newest_ms(history)
+    market_ms = market_now_ms(history, terms, now_ms=now_ms)
+    if history.snapshot.is_over or not newest_ms or not terms.may_be_open(market_ms):
         return 0
     length_ms = terms.timeframe_ms
     slots = range(newest_ms + length_ms, market_ms - length_ms + 1, length_ms)[-_MOST_SLOTS:]
     return sum(map(terms.may_be_open, slots))
 
 
-def _newest_ms(memory: FeedMemory) -> int:
+def _newest_ms(history: FeedHistory) -> int:
     """Return the open time of the newest candle that was ever seen, 0 for none."""
-    return max(memory.shown.newest_ms, memory.cursor_ms)
+    return max(history.snapshot.newest_ms, history.cursor_ms)
 
 
 def _is_long(missing: int, terms: FeedTerms) -> bool:

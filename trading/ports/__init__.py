@@ -12,7 +12,7 @@ __getattr__ = moved(
         "Decided": "trading.ports.ledger",
         "Ledger": "trading.ports.ledger",
         "SymbolStore": "trading.ports.symbol_store",
-        "SymbolMemory": "trading.ports.symbol_store",
+        "SymbolSnapshot": "trading.ports.symbol_store",
         "Commit": "trading.ports.symbol_store",
         "Intent": "trading.orders.intents",
         "Mark": "trading.orders.intents",

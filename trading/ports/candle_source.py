@@ -13,13 +13,13 @@ class Bars:
     Attributes:
         candles: Oldest first; the newest may still be forming.
         as_of_ms: Market time of the answer, milliseconds since the epoch, UTC.
-        more: The source could answer with newer closed candles at once.
+        has_more: The source could answer with newer closed candles at once.
         is_over: No candle will close in this market any more: a recording has come to its end.
     """
 
     candles: Candles
     as_of_ms: int
-    more: bool = False
+    has_more: bool = False
     is_over: bool = False
 
 

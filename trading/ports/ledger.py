@@ -49,7 +49,7 @@ class Ledger(Protocol):
         """
         ...
 
-    def written(
+    def decisions_since(
         self, symbol: str, strategies: Collection[str], since_ms: int
     ) -> Mapping[tuple[str, int], StopMove | RiskDecision]:
         """Return what is written down of candles that opened at `since_ms` or later, by strategy and open time.

@@ -9,11 +9,11 @@ from trading.events.event import Event
 from trading.indicators.regime import Regime
 from trading.lifecycle import DesiredState, PositionPolicy
 from trading.market.candles import Candles
-from trading.market.feed_health import FeedMemory, Shown
+from trading.market.feed_health import FeedHistory, FeedSnapshot
 
 
 @dataclass(frozen=True, slots=True)
-class SymbolMemory:
+class SymbolSnapshot:
     """What the fast store knows of a symbol; all of it can be rebuilt.
 
     Attributes:
@@ -56,7 +56,7 @@ class Commit:
     decisions: Sequence[Decisions]
     regimes: Sequence[Regime]
     has_exposure: bool | None = None
-    shown: Shown | None = None
+    shown: FeedSnapshot | None = None
     desired: DesiredState = DesiredState.RUNNING
     quarantine: PositionPolicy | None = None
     config: str = ""
@@ -65,7 +65,7 @@ class Commit:
 class SymbolStore(Protocol):
     """Cursor, candle window and journal of the symbols: fast, and rebuilt from source and ledger when lost."""
 
-    def load(self, symbol: str) -> SymbolMemory: ...
+    def load(self, symbol: str) -> SymbolSnapshot: ...
 
     def window(self, symbol: str, count: int, *, until_ms: int) -> Candles:
         """Return the newest `count` candles up to the one opened at `until_ms`; fewer where there are not as many."""
@@ -87,11 +87,11 @@ class SymbolStore(Protocol):
         """Show whether the ledger has the symbol set aside."""
         ...
 
-    def record_fetch(self, symbol: str, shown: Shown) -> None:
+    def record_fetch(self, symbol: str, snapshot: FeedSnapshot) -> None:
         """Write down what an answer showed that brought nothing to decide on."""
         ...
 
-    def feed(self, symbol: str) -> FeedMemory | None:
+    def feed(self, symbol: str) -> FeedHistory | None:
         """Return what the last answers of the symbol's source showed; None before the first."""
         ...
 

@@ -8,7 +8,7 @@ from trading.errors import Broken
 from trading.events.bus import LocalBus
 from trading.events.event import Event, EventType
 from trading.lifecycle import ServiceState, next_service_state
-from trading.services.chain import End, EndReason
+from trading.services.chain import ChainOutcome, ChainResult
 from trading.services.status import ErrorKind, ServiceStatus, describe_error, error_kind
 
 _MAY_WORK = (ServiceState.RUNNING, ServiceState.PAUSED, ServiceState.ERROR)
@@ -63,7 +63,7 @@ class Service(ABC, Generic[In, Out]):
         self._go(ServiceState.STOPPED)
         self._tell(EventType.SERVICE_STOPPED, "stopped")
 
-    def handle(self, message: In) -> Out | End:
+    def handle(self, message: In) -> Out | ChainResult:
         """Do this stage's work on one message, in any state a message may find the service in."""
         if not self.is_enabled:
             return self.pass_over(message)
@@ -86,12 +86,12 @@ class Service(ABC, Generic[In, Out]):
         return outcome
 
     @abstractmethod
-    def process(self, message: In) -> Out | End:
+    def process(self, message: In) -> Out | ChainResult:
         """Turn a message into the next stage's message, or end the chain."""
 
-    def pass_over(self, message: In) -> End:
+    def pass_over(self, message: In) -> ChainResult:
         """End the chain, because this service is not enabled; what was not decided stays to be decided later."""
-        return End(EndReason.DISABLED, f"{self.name} is not enabled")
+        return ChainResult(ChainOutcome.DISABLED, f"{self.name} is not enabled")
 
     def reset(self) -> None:
         """Drop what is kept between messages; a service that keeps nothing has nothing to do."""

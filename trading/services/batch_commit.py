@@ -7,7 +7,7 @@ from trading.events.decisions import Decisions
 from trading.events.messages import Message
 from trading.indicators.regime import Regime
 from trading.market.candles import Candles
-from trading.market.feed_health import Shown
+from trading.market.feed_health import FeedSnapshot
 from trading.ports.symbol_store import Commit, SymbolStore
 
 
@@ -47,7 +47,7 @@ class BatchCommitter:
             decisions,
             regimes,
             has_exposure,
-            Shown(message.as_of_ms, message.newest_ms, message.is_over),
+            FeedSnapshot(message.as_of_ms, message.newest_ms, message.is_over),
             message.desired,
             message.quarantine,
             self._config,

@@ -2,7 +2,7 @@
 
     fetch  --NEW_CANDLE-->  indicators  --INDICATORS_UPDATED-->  strategy  --SIGNAL_GENERATED-->  execute
 
-A stage returns the message for the next one, or an `End` that says why there is none.
+A stage returns the message for the next one, or an `ChainResult` that says why there is none.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from enum import StrEnum
 from trading.events.decisions import Decisions, describe
 
 
-class EndReason(StrEnum):
+class ChainOutcome(StrEnum):
     """Why a chain ended where it did."""
 
     NO_NEW_CANDLE = "no-new-candle"
@@ -30,18 +30,18 @@ class EndReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class ChainResult:
     """The end of a chain.
 
     Attributes:
-        more: The source holds further candles: wake the symbol again at once.
+        has_more: The source holds further candles: wake the symbol again at once.
         cursor_ms: Open time of the last candle decided.
         decisions: Those on that candle.
     """
 
-    reason: EndReason
+    reason: ChainOutcome
     detail: str = ""
-    more: bool = False
+    has_more: bool = False
     cursor_ms: int = 0
     decisions: Decisions = ()
 
@@ -51,7 +51,7 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
-class Wake:
+class AdvanceSymbol:
     """What starts a chain: "advance this symbol to now".
 
     Attributes:

@@ -11,12 +11,12 @@ from trading.events.bus import LocalBus
 from trading.events.event import Event, EventType, correlation_id
 from trading.events.messages import NewCandle
 from trading.market.candles import Candles, first_fault, timeframe_ms
-from trading.market.feed_health import Shown
+from trading.market.feed_health import FeedSnapshot
 from trading.ports.candle_source import Bars, CandleSource
 from trading.ports.ledger import Ledger
-from trading.ports.symbol_store import SymbolMemory, SymbolStore
+from trading.ports.symbol_store import SymbolSnapshot, SymbolStore
 from trading.services.base import Service
-from trading.services.chain import End, EndReason, Wake
+from trading.services.chain import AdvanceSymbol, ChainOutcome, ChainResult
 from trading.trading_state import Cause, Permissions, Processing, TradingState, permissions
 
 T = TypeVar("T")
@@ -57,7 +57,7 @@ class FetchTerms:
     place_of: Callable[[int], str] | None = None
 
 
-class DataFetchingService(Service[Wake, NewCandle]):
+class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
     """Asks the source, refuses what must not be used, and hands on what is new."""
 
     def __init__(
@@ -94,28 +94,28 @@ class DataFetchingService(Service[Wake, NewCandle]):
         self._told_fault: tuple[str, int] | None = None
         self._until_check = 0
 
-    def process(self, message: Wake) -> NewCandle | End:
-        memory = self._store.load(self.symbol)
-        if memory.cursor_ms is None or memory.timeframe != self._timeframe:
+    def process(self, message: AdvanceSymbol) -> NewCandle | ChainResult:
+        snapshot = self._store.load(self.symbol)
+        if snapshot.cursor_ms is None or snapshot.timeframe != self._timeframe:
             self._begin()
-            memory = self._store.load(self.symbol)
-        memory = self._checked(memory)
+            snapshot = self._store.load(self.symbol)
+        snapshot = self._checked(snapshot)
         if self._generation is None:
-            self._generation = memory.generation
-        if memory.generation != self._generation:
-            return End(EndReason.RESTARTED, "the services begin anew", cursor_ms=memory.cursor_ms or 0)
-        cursor_ms = memory.cursor_ms or 0
-        if ended := _end_unprocessed(memory, cursor_ms):
+            self._generation = snapshot.generation
+        if snapshot.generation != self._generation:
+            return ChainResult(ChainOutcome.RESTARTED, "the services begin anew", cursor_ms=snapshot.cursor_ms or 0)
+        cursor_ms = snapshot.cursor_ms or 0
+        if ended := _end_unprocessed(snapshot, cursor_ms):
             return ended
         if message.expected_ms is not None and message.expected_ms != cursor_ms:
-            return End(EndReason.SUPERSEDED, "another chain has moved on", cursor_ms=cursor_ms)
+            return ChainResult(ChainOutcome.SUPERSEDED, "another chain has moved on", cursor_ms=cursor_ms)
         answer = self._new_candles(cursor_ms)
         self._told_fault = None
         if not len(answer.fresh):
             self._store.record_fetch(self.symbol, answer.shown)
-            return End(EndReason.NO_NEW_CANDLE, self._why_none(answer.shown, cursor_ms), cursor_ms=cursor_ms)
+            return ChainResult(ChainOutcome.NO_NEW_CANDLE, self._why_none(answer.shown, cursor_ms), cursor_ms=cursor_ms)
         self._flag_gaps(cursor_ms, answer.fresh[: self._terms.batch_limit])
-        return self._message(memory, cursor_ms, answer)
+        return self._message(snapshot, cursor_ms, answer)
 
     def market_ms(self) -> int | None:
         """Return the time of the market by the source, milliseconds since the epoch, UTC; None when it does not say."""
@@ -125,11 +125,11 @@ class DataFetchingService(Service[Wake, NewCandle]):
         except Transient:
             return None
 
-    def _why_none(self, shown: Shown, cursor_ms: int) -> str:
-        if shown.market_ms >= cursor_ms:
+    def _why_none(self, snapshot: FeedSnapshot, cursor_ms: int) -> str:
+        if snapshot.market_ms >= cursor_ms:
             return ""
         return (
-            f"the market stands at {shown.market_ms}, before the last candle decided at {cursor_ms}: "
+            f"the market stands at {snapshot.market_ms}, before the last candle decided at {cursor_ms}: "
             "another market needs another account or TRADING__VAR_DIR"
         )
 
@@ -142,22 +142,22 @@ class DataFetchingService(Service[Wake, NewCandle]):
         super().stop()
         self._source.close()
 
-    def _checked(self, memory: SymbolMemory) -> SymbolMemory:
+    def _checked(self, snapshot: SymbolSnapshot) -> SymbolSnapshot:
         """Correct by the ledger what the store has lost or not heard: now and then, and while it says not to run."""
-        if self._until_check and _permissions(memory).state is TradingState.ACTIVE:
+        if self._until_check and _permissions(snapshot).state is TradingState.ACTIVE:
             self._until_check -= 1
-            return memory
+            return snapshot
         self._until_check = _CHECK_EVERY
         desired = self._ledger.desired(self.symbol)
-        if desired is not memory.desired:
+        if desired is not snapshot.desired:
             self._store.set_desired(self.symbol, desired)
         quarantine = self._ledger.quarantine(self.symbol)
-        if quarantine != memory.quarantine:
+        if quarantine != snapshot.quarantine:
             self._store.set_quarantine(self.symbol, quarantine)
-        has_exposure = memory.has_exposure or self._ledger.has_exposure(self.symbol)
-        if has_exposure and not memory.has_exposure:
+        has_exposure = snapshot.has_exposure or self._ledger.has_exposure(self.symbol)
+        if has_exposure and not snapshot.has_exposure:
             self._store.mark_exposed(self.symbol)
-        return replace(memory, desired=desired, has_exposure=has_exposure, quarantine=quarantine)
+        return replace(snapshot, desired=desired, has_exposure=has_exposure, quarantine=quarantine)
 
     def _new_candles(self, cursor_ms: int) -> "_Answer":
         bars = self._ask(lambda: self._source.newest(self._terms.nbr_bars, after_ms=cursor_ms or None))
@@ -169,7 +169,7 @@ class DataFetchingService(Service[Wake, NewCandle]):
         if not len(fresh) and self._terms.repeat_last:
             fresh = closed[-1:]
         fresh = self._refuse_bad(fresh if cursor_ms else fresh[-1:])
-        return _Answer(fresh, Shown(bars.as_of_ms, newest_ms, bars.is_over), bars.more)
+        return _Answer(fresh, FeedSnapshot(bars.as_of_ms, newest_ms, bars.is_over), bars.has_more)
 
     def _closed(self, bars: Bars) -> Candles:
         dropped = self._terms.candle_index - 1
@@ -272,7 +272,7 @@ class DataFetchingService(Service[Wake, NewCandle]):
             )
         )
 
-    def _message(self, memory: SymbolMemory, cursor_ms: int, answer: "_Answer") -> NewCandle:
+    def _message(self, snapshot: SymbolSnapshot, cursor_ms: int, answer: "_Answer") -> NewCandle:
         batch = answer.fresh[: self._terms.batch_limit]
         message = NewCandle(
             symbol=self.symbol,
@@ -283,11 +283,11 @@ class DataFetchingService(Service[Wake, NewCandle]):
             newest_ms=answer.shown.newest_ms,
             is_over=answer.shown.is_over,
             is_replay=self._terms.is_replay,
-            desired=memory.desired,
-            has_exposure=memory.has_exposure,
-            regime=memory.regime,
-            quarantine=memory.quarantine,
-            more=answer.more or len(answer.fresh) > len(batch),
+            desired=snapshot.desired,
+            has_exposure=snapshot.has_exposure,
+            regime=snapshot.regime,
+            quarantine=snapshot.quarantine,
+            has_more=answer.has_more or len(answer.fresh) > len(batch),
         )
         self._bus.publish(message)
         return message
@@ -298,19 +298,19 @@ class _Answer:
     """What came of asking the source: candles to decide on, what it showed of its market, and whether it has more."""
 
     fresh: Candles
-    shown: Shown
-    more: bool
+    shown: FeedSnapshot
+    has_more: bool
 
 
-def _permissions(memory: SymbolMemory) -> Permissions:
-    return permissions(memory.desired, policy=memory.quarantine, has_exposure=memory.has_exposure)
+def _permissions(snapshot: SymbolSnapshot) -> Permissions:
+    return permissions(snapshot.desired, policy=snapshot.quarantine, has_exposure=snapshot.has_exposure)
 
 
-def _end_unprocessed(memory: SymbolMemory, cursor_ms: int) -> End | None:
+def _end_unprocessed(snapshot: SymbolSnapshot, cursor_ms: int) -> ChainResult | None:
     """Return the end of a chain whose symbol is not processed now; None where it is."""
-    permitted = _permissions(memory)
+    permitted = _permissions(snapshot)
     if permitted.processing is not Processing.NOTHING:
         return None
     if permitted.restrictions[0].cause is Cause.STOPPED:
-        return End(EndReason.STOPPED, "start it with tasks.start_symbol", cursor_ms=cursor_ms)
-    return End(EndReason.QUARANTINED, "clear it with tasks.clear_quarantine", cursor_ms=cursor_ms)
+        return ChainResult(ChainOutcome.STOPPED, "start it with tasks.start_symbol", cursor_ms=cursor_ms)
+    return ChainResult(ChainOutcome.QUARANTINED, "clear it with tasks.clear_quarantine", cursor_ms=cursor_ms)

@@ -9,7 +9,7 @@ from trading.execution.adoption import Holdings
 from trading.execution.flattening import FlattenResult
 from trading.execution.reconciliation import Action
 from trading.services.base import Service
-from trading.services.chain import End, Wake
+from trading.services.chain import AdvanceSymbol, ChainResult
 from trading.services.data_fetching import DataFetchingService
 from trading.services.indicator_calculation import IndicatorCalculationService
 from trading.services.status import ServiceStatus
@@ -46,27 +46,27 @@ class SymbolPipeline:
     def statuses(self) -> list[ServiceStatus]:
         return [service.status for service in self.services]
 
-    def advance(self, wake: Wake) -> End:
+    def advance(self, command: AdvanceSymbol) -> ChainResult:
         """Run a whole chain, and return how it ended."""
-        fetched = self.begin(wake)
-        if isinstance(fetched, End):
+        fetched = self.fetch_or_protect(command)
+        if isinstance(fetched, ChainResult):
             return fetched
         updated = self.indicators.handle(fetched)
-        if isinstance(updated, End):
+        if isinstance(updated, ChainResult):
             return updated
         generated = self.strategy.handle(updated)
-        if isinstance(generated, End):
+        if isinstance(generated, ChainResult):
             return generated
         return self.execute.handle(generated)
 
-    def begin(self, wake: Wake) -> NewCandle | End:
+    def fetch_or_protect(self, command: AdvanceSymbol) -> NewCandle | ChainResult:
         """Run the first stage. Where the symbol is set aside with a position open, see to that, and end there.
 
         What made the symbol sick may be in the stages between, so they are left out: the venue sees the candles, and
         its fills are booked. A position that is to be flattened is closed.
         """
-        fetched = self.fetch.handle(wake)
-        if isinstance(fetched, End):
+        fetched = self.fetch.handle(command)
+        if isinstance(fetched, ChainResult):
             return fetched
         processing = permissions(fetched.desired, policy=fetched.quarantine).processing
         if processing is Processing.FULL:
@@ -76,7 +76,7 @@ class SymbolPipeline:
             self.flatten("quarantined")
         return ended
 
-    def protect(self, fetched: NewCandle) -> End:
+    def protect(self, fetched: NewCandle) -> ChainResult:
         """Show the venue the candles of a symbol that is set aside, and book its fills; nothing is decided."""
         count = len(fetched.candles)
         protected = SignalGenerated(

@@ -17,7 +17,7 @@ from trading.risk.signal_filters import EntryRules
 from trading.risk.signal_filters import refusal as entry_refusal
 from trading.services.base import Service
 from trading.services.batch_commit import BatchCommitter
-from trading.services.chain import End, EndReason
+from trading.services.chain import ChainOutcome, ChainResult
 from trading.strategies import PositionRule, Strategy, StrategyFault
 from trading.strategies.indicator_sharing import SharedIndicators
 from trading.strategies.invocation import signals_of
@@ -70,12 +70,14 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
         self._terms = terms
         self._is_managing = any(isinstance(one, PositionRule) for one in strategies.values())
 
-    def process(self, message: IndicatorsUpdated) -> SignalGenerated | End:
+    def process(self, message: IndicatorsUpdated) -> SignalGenerated | ChainResult:
         judged = self._judge_candles(message)
         if judged.signals or message.has_exposure:
             return self._hand_on(message, judged)
         self._committer.commit(message, message.candles, judged.decisions, message.regimes)
-        return End(judged.end, more=message.more, cursor_ms=message.last_open_ms, decisions=judged.decisions[-1])
+        return ChainResult(
+            judged.end, has_more=message.has_more, cursor_ms=message.last_open_ms, decisions=judged.decisions[-1]
+        )
 
     def _judge_candles(self, message: IndicatorsUpdated) -> "_Judged":
         rows, candles, required = message.rows, message.candles, self._terms.min_rows_required
@@ -95,8 +97,8 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
                 told.setdefault(at, []).append(validated)
         for at, of_candle in told.items():
             decisions[at] = tuple(map(self._decision, of_candle))
-        silent = EndReason.NO_SIGNAL if permissions(message.desired).entries else EndReason.PAUSED
-        return _Judged(EndReason.TOO_FEW_ROWS if row_counts[-1] < required else silent, decisions, signals)
+        silent = ChainOutcome.NO_SIGNAL if permissions(message.desired).entries else ChainOutcome.PAUSED
+        return _Judged(ChainOutcome.TOO_FEW_ROWS if row_counts[-1] < required else silent, decisions, signals)
 
     def _said(self, message: IndicatorsUpdated, rows: IndicatorRows) -> list[Signal]:
         """Ask each strategy, once for the whole batch, and return the signals: by candle, then in the order asked."""
@@ -110,16 +112,16 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
                 said += signals_of(strategy, frame, last=count, name=name)[0]
             except StrategyFault as fault:
                 raise fault.of(self.symbol, name) from fault.__cause__
-        return said if self._is_alone else sorted(said, key=attrgetter("open_ms"))
+        return said if self._is_only_strategy else sorted(said, key=attrgetter("open_ms"))
 
     def _decision(self, signal: Signal) -> CandleDecision:
-        name = "" if self._is_alone else signal.strategy
+        name = "" if self._is_only_strategy else signal.strategy
         return CandleDecision(
             DecisionKind.SIGNAL, name, signal=AskedSignal(signal.side.value, signal.price, signal.reason)
         )
 
     @property
-    def _is_alone(self) -> bool:
+    def _is_only_strategy(self) -> bool:
         return len(self._strategies) == 1
 
     def _validate(self, message: IndicatorsUpdated, signal: Signal, regime: Regime) -> Signal:
@@ -167,6 +169,6 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
 class _Judged:
     """What came of a batch: why a chain that ends with it ends, the decisions on each candle, the signals."""
 
-    end: EndReason
+    end: ChainOutcome
     decisions: list[Decisions]
     signals: list[Signal]

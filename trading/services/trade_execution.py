@@ -23,7 +23,7 @@ from trading.ports.symbol_store import SymbolStore
 from trading.risk.verdict import OK, AccountSnapshot, Check, RiskDecision
 from trading.services.base import Service
 from trading.services.batch_commit import BatchCommitter
-from trading.services.chain import End, EndReason
+from trading.services.chain import ChainOutcome, ChainResult
 from trading.strategies.indicator_sharing import SharedIndicators
 from trading.strategies.signal import Refusal, Signal, SignalSide
 from trading.structs import replace
@@ -35,7 +35,7 @@ MOST_WATCHED = 100
 """Each candle may move a stop, which takes a few transactions: so many end well before the time limit of a step."""
 
 
-class TradeExecutionService(Service[SignalGenerated, End]):
+class TradeExecutionService(Service[SignalGenerated, ChainResult]):
     """Shows the venue each candle, books its fills, turns signals into intents and intents into orders.
 
     The order is the same for a batch of one and of a thousand: the candles up to a signal's own, their fills, then the
@@ -60,7 +60,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         now_s: Callable[[], float],
         is_enabled: bool = True,
         quoted_spread: Callable[[], float] | None = None,
-        is_alone: bool = True,
+        is_only_strategy: bool = True,
         exits: Mapping[str, ExitRules] | None = None,
         shared: SharedIndicators | None = None,
         most_watched: int = MOST_WATCHED,
@@ -70,7 +70,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         Args:
             is_dry_run: Decide and write down, send nothing.
             quoted_spread: Asks the venue for ask minus bid, in quote currency; None where no rule needs it.
-            is_alone: The symbol has one strategy, which the journal need not name.
+            is_only_strategy: The symbol has one strategy, which the journal need not name.
             exits: By strategy, what is asked about its open position after each candle; None for nothing.
             shared: The columns of each strategy; needed where one has a hook among `exits`.
             most_watched: Candles of one batch after which exit rules are asked; the rest of it comes again.
@@ -83,7 +83,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         self._evaluate = evaluate
         self._is_dry_run = is_dry_run
         self._quoted_spread = quoted_spread
-        self._is_alone = is_alone
+        self._is_only_strategy = is_only_strategy
         self._exits = ExitWatch(symbol, exits or {}, ledger, shared)
         self._most_watched = most_watched
         self.exited: list[Signal] = []
@@ -95,13 +95,15 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         self._exits.reset()
         self._has_exposure: bool | None = None
 
-    def pass_over(self, message: SignalGenerated) -> End:
+    def pass_over(self, message: SignalGenerated) -> ChainResult:
         """Write the decisions down and act on none of them."""
         decisions = [not_executed(one) for one in message.decisions]
         self._committer.commit(message, message.candles, decisions, message.regimes)
-        return End(EndReason.DISABLED, more=message.more, cursor_ms=message.last_open_ms, decisions=decisions[-1])
+        return ChainResult(
+            ChainOutcome.DISABLED, has_more=message.has_more, cursor_ms=message.last_open_ms, decisions=decisions[-1]
+        )
 
-    def process(self, message: SignalGenerated) -> End:
+    def process(self, message: SignalGenerated) -> ChainResult:
         candles = message.candles
         decisions = list(message.decisions)
         self._order_manager.renew_patience()
@@ -125,16 +127,16 @@ class TradeExecutionService(Service[SignalGenerated, End]):
                 break
         return self._close_batch(message, candles[:done], decisions[:done])
 
-    def _close_batch(self, message: SignalGenerated, candles: Candles, decisions: Sequence[Decisions]) -> End:
+    def _close_batch(self, message: SignalGenerated, candles: Candles, decisions: Sequence[Decisions]) -> ChainResult:
         """Write down what came of the first candles of a batch, most often of all; the others come again."""
         if self._has_exposure is None:
             self._has_exposure = self._ledger.has_exposure(self.symbol)
         regimes = message.regimes[: len(candles)]
         self._committer.commit(message, candles, decisions, regimes, has_exposure=self._has_exposure)
         has_decided = bool(self.exited) or any(one.open_ms <= candles.last_open_ms for one in message.signals)
-        reason = EndReason.DECIDED if has_decided else EndReason.SETTLED
-        has_more = message.more or len(candles) < len(message.candles)
-        return End(reason, more=has_more, cursor_ms=candles.last_open_ms, decisions=decisions[-1])
+        reason = ChainOutcome.DECIDED if has_decided else ChainOutcome.SETTLED
+        has_more = message.has_more or len(candles) < len(message.candles)
+        return ChainResult(reason, has_more=has_more, cursor_ms=candles.last_open_ms, decisions=decisions[-1])
 
     def _steps(self, message: SignalGenerated) -> Iterator[tuple[Candles, Sequence[Signal], int, bool]]:
         """Yield (candles, signals of the last of them, how many of the batch are done then, is that one watched)."""
@@ -389,7 +391,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
         )
         verdict = decided.verdict
         if verdict is None:
-            self._bus.publish(order_events.of_fence(signal, self.symbol, cause))
+            self._bus.publish(order_events.fence_event(signal, self.symbol, cause))
             return decision_of(decided.earlier) if decided.earlier else self._decided_before(signal)
         if verdict.rule == "unsettled":
             self._order_manager.is_settled = False  # ask the venue again, an order may have ended there unseen
@@ -397,7 +399,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
             self._order_manager.publish_incidents()
         if is_news:
             self._bus.publish_lazily(lambda: [of_signal(EventType.SIGNAL_GENERATED, self.symbol, signal, cause)])
-        self._bus.publish_lazily(lambda: order_events.of_verdict(signal, verdict, self.symbol, cause))
+        self._bus.publish_lazily(lambda: order_events.decision_events(signal, verdict, self.symbol, cause))
         if decided.intents:
             seen_ms = message.seen_ms(signal.open_ms)
             self._order_manager.send(decided.intents, seen_ms)
@@ -434,7 +436,7 @@ class TradeExecutionService(Service[SignalGenerated, End]):
 
     def _name(self, strategy: str) -> str:
         """Return how the journal names a strategy: not at all where the symbol has no other."""
-        return "" if self._is_alone else strategy
+        return "" if self._is_only_strategy else strategy
 
 
 def _asked(signal: Signal) -> AskedSignal:

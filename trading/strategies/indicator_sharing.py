@@ -27,14 +27,14 @@ class SharedIndicators:
         self._strategies = strategies
         self._groups: dict[int, dict[str, Indicator]] = {}
         self._columns: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
-        is_alone = len(strategies) == 1
+        is_only_strategy = len(strategies) == 1
         for book, strategy in strategies.items():
             named, group = indicators_of(strategy), self._groups.setdefault(strategy.startup_candle_count, {})
             known = {indicator: column for column, indicator in group.items()}
-            own = [name if is_alone else known.get(one, f"{book}.{name}") for name, one in named.items()]
+            own = [name if is_only_strategy else known.get(one, f"{book}.{name}") for name, one in named.items()]
             group.update(zip(own, named.values(), strict=True))
             self._columns[book] = tuple(named), tuple(own)
-        self._is_alone = is_alone
+        self._is_only_strategy = is_only_strategy
         self.window = max(self._groups)
 
     def compute(self, candles: Candles, *, rows: int) -> IndicatorRows:
@@ -64,7 +64,7 @@ class SharedIndicators:
 
     def rows_of(self, book: str, rows: IndicatorRows) -> IndicatorRows:
         """Return what one strategy sees of the table: its own columns, by its own names."""
-        if self._is_alone:
+        if self._is_only_strategy:
             return rows
         names, own = self._columns[book]
         places = [0, *(1 + rows.columns.index(column) for column in own)]

@@ -89,8 +89,8 @@ def _without_like_intent(table: sa.Table) -> sa.Select[Any]:
     columns = [table.c[name] for name in _OWNER]
     is_like = sa.and_(*(intents.c[name] == table.c[name] for name in _OWNER))
     joined = table.outerjoin(intents, intents.c.client_order_id == table.c.client_order_id)
-    is_alone = sa.or_(intents.c.client_order_id.is_(None), sa.not_(is_like))
-    return sa.select(*columns).distinct().select_from(joined).where(is_alone)
+    is_only_strategy = sa.or_(intents.c.client_order_id.is_(None), sa.not_(is_like))
+    return sa.select(*columns).distinct().select_from(joined).where(is_only_strategy)
 
 
 def _owned(what: str, row: Any, known: dict[tuple[str, str], Any], findings: Findings) -> None:

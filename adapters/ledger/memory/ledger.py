@@ -84,7 +84,7 @@ class MemoryLedger(MemoryStops):
             self._sent[order.request.client_order_id] = at.live[order.request.client_order_id] = sent
         return DecisionResult(verdict, tuple(intents))
 
-    def written(
+    def decisions_since(
         self, symbol: str, strategies: Collection[str], since_ms: int
     ) -> Mapping[tuple[str, int], StopMove | RiskDecision]:
         at = self._of(symbol)

@@ -11,7 +11,7 @@ from tests.chaos.comparison.books import Books, read_books
 from tests.fixtures.apps.system import TradingSystem
 from tests.fixtures.servers.redis_server import RedisServer
 from trading.errors import Transient
-from trading.services.chain import Wake
+from trading.services.chain import AdvanceSymbol
 
 MOST_TRIES = 200
 ROOM_BYTES = 1_000_000_000
@@ -62,7 +62,7 @@ class Reference:
         before = self._cursors[name]
         for _ in range(MOST_TRIES):
             try:
-                self._pipelines[name].advance(Wake(name))
+                self._pipelines[name].advance(AdvanceSymbol(name))
             except Transient:
                 continue
             self._cursors[name] = self.system.cursor_ms(name)

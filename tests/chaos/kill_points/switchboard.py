@@ -16,7 +16,7 @@ class Switchboard:
     """The page, opened by both sides; children that are forked later see the same memory."""
 
     def __init__(self, memory: mmap.mmap) -> None:
-        self._memory = memory
+        self._history = memory
 
     @classmethod
     def make(cls, path: Path) -> Self:
@@ -36,11 +36,11 @@ class Switchboard:
         room = SIZE - _TEXT
         if len(text) > room:
             raise ValueError(f"{len(text)} bytes of places do not fit into {room}")
-        self._memory[_TEXT:] = text.ljust(room, b"\0")
+        self._history[_TEXT:] = text.ljust(room, b"\0")
 
     def is_armed(self, place: bytes) -> bool:
         """Return whether a place is armed, given as `encoded` makes it. A half-written page is read as not armed."""
-        return self._memory.find(place, _TEXT) >= 0
+        return self._history.find(place, _TEXT) >= 0
 
     @staticmethod
     def encoded(place: str) -> bytes:
@@ -49,17 +49,17 @@ class Switchboard:
     @property
     def is_gate_closed(self) -> bool:
         """Whether symbols shall wait at the beginning of their next candle."""
-        return self._memory[_GATE] != 0
+        return self._history[_GATE] != 0
 
     @is_gate_closed.setter
     def is_gate_closed(self, value: bool) -> None:
-        self._memory[_GATE] = int(value)
+        self._history[_GATE] = int(value)
 
     @property
     def is_market_still(self) -> bool:
         """Whether the played markets shall show nothing newer than the cursor."""
-        return self._memory[_STILL] != 0
+        return self._history[_STILL] != 0
 
     @is_market_still.setter
     def is_market_still(self, value: bool) -> None:
-        self._memory[_STILL] = int(value)
+        self._history[_STILL] = int(value)

@@ -63,7 +63,7 @@ class DecisionLogContract(LedgerPart):
         assert (again.verdict, again.intents) == (None, ())
         assert again.earlier == (None if late_minutes else OK)
         assert asked == []
-        assert ledger.written(SYMBOL, [STRATEGY], at(-10)) == {(STRATEGY, T0_MS): OK}
+        assert ledger.decisions_since(SYMBOL, [STRATEGY], at(-10)) == {(STRATEGY, T0_MS): OK}
         assert len(ledger.unsettled(SYMBOL)) == 1
 
     def test_decide_earlier_candle_that_was_decided_then_returns_that_decision(self, ledger: Ledger) -> None:
@@ -87,7 +87,7 @@ class DecisionLogContract(LedgerPart):
         assert decide(ledger, T0_MS, verdict) == DecisionResult(verdict)
 
         assert ledger.fence(SYMBOL) == T0_MS
-        assert ledger.written(SYMBOL, [STRATEGY], T0_MS) == {(STRATEGY, T0_MS): verdict}
+        assert ledger.decisions_since(SYMBOL, [STRATEGY], T0_MS) == {(STRATEGY, T0_MS): verdict}
         assert decide(ledger, T0_MS).earlier == verdict
         assert not ledger.has_exposure(SYMBOL)
 
@@ -95,7 +95,7 @@ class DecisionLogContract(LedgerPart):
         view_of(ledger, SYMBOL, strategy=STRATEGY)
 
         assert ledger.fence(SYMBOL) is None
-        assert ledger.written(SYMBOL, [STRATEGY], 0) == {}
+        assert ledger.decisions_since(SYMBOL, [STRATEGY], 0) == {}
         assert decide(ledger, T0_MS).verdict == REFUSED
 
     def test_decide_order_id_that_is_taken_writes_nothing(self, ledger: Ledger) -> None:
@@ -106,7 +106,7 @@ class DecisionLogContract(LedgerPart):
             plan(ledger, at(1), PlannedOrder(fresh), PlannedOrder(used))
 
         assert ledger.fence(SYMBOL) == T0_MS
-        assert ledger.written(SYMBOL, [STRATEGY], at(1)) == {}
+        assert ledger.decisions_since(SYMBOL, [STRATEGY], at(1)) == {}
         assert list(ledger.unsettled(SYMBOL)) == []
         assert ledger.order_states([used.client_order_id, fresh.client_order_id]) == {
             used.client_order_id: OrderState.FILLED
@@ -121,7 +121,7 @@ class DecisionLogContract(LedgerPart):
         assert decided.verdict.is_accepted
         assert decided.intents == ()
         assert ledger.fence(SYMBOL) == T0_MS
-        assert ledger.written(SYMBOL, [STRATEGY], T0_MS) == {(STRATEGY, T0_MS): OK}
+        assert ledger.decisions_since(SYMBOL, [STRATEGY], T0_MS) == {(STRATEGY, T0_MS): OK}
         assert not ledger.has_exposure(SYMBOL)
         assert view_of(ledger).open_risk == 0.0
 
@@ -151,21 +151,21 @@ class DecisionLogContract(LedgerPart):
         enter(ledger, request_of(strategy=SECOND))
 
         assert [one.request.strategy for one in ledger.unsettled(SYMBOL)] == [STRATEGY, SECOND]
-        assert ledger.written(SYMBOL, [STRATEGY, SECOND], T0_MS).keys() == {(STRATEGY, T0_MS), (SECOND, T0_MS)}
+        assert ledger.decisions_since(SYMBOL, [STRATEGY, SECOND], T0_MS).keys() == {(STRATEGY, T0_MS), (SECOND, T0_MS)}
 
     def test_written_candles_are_those_of_the_strategies_asked_for_from_a_time_on(self, ledger: Ledger) -> None:
         for minute in range(3):
             decide(ledger, at(minute), RiskDecision("cooldown", f"{minute}"))
         decide(ledger, at(2), OK, strategy=SECOND)
 
-        assert ledger.written(SYMBOL, [STRATEGY], at(1)) == {
+        assert ledger.decisions_since(SYMBOL, [STRATEGY], at(1)) == {
             (STRATEGY, at(1)): RiskDecision("cooldown", "1"),
             (STRATEGY, at(2)): RiskDecision("cooldown", "2"),
         }
-        assert ledger.written(SYMBOL, [SECOND, "other"], at(0)) == {(SECOND, at(2)): OK}
-        assert ledger.written(SYMBOL, [STRATEGY, SECOND], at(3)) == {}
-        assert ledger.written(SYMBOL, [], at(0)) == {}
-        assert ledger.written(OTHER, [STRATEGY], at(0)) == {}
+        assert ledger.decisions_since(SYMBOL, [SECOND, "other"], at(0)) == {(SECOND, at(2)): OK}
+        assert ledger.decisions_since(SYMBOL, [STRATEGY, SECOND], at(3)) == {}
+        assert ledger.decisions_since(SYMBOL, [], at(0)) == {}
+        assert ledger.decisions_since(OTHER, [STRATEGY], at(0)) == {}
 
 
 class FlattenContract(LedgerPart):
@@ -196,7 +196,7 @@ class FlattenContract(LedgerPart):
         assert times == [T0_MS + 1]
         assert ledger.fence(SYMBOL) == T0_MS
         assert list(ledger.unsettled(SYMBOL)) == list(decided.intents)
-        assert ledger.written(SYMBOL, [STRATEGY], T0_MS).keys() == {(STRATEGY, T0_MS)}
+        assert ledger.decisions_since(SYMBOL, [STRATEGY], T0_MS).keys() == {(STRATEGY, T0_MS)}
 
     def test_flatten_again_is_another_decision_with_another_order(self, ledger: Ledger) -> None:
         opened(ledger)

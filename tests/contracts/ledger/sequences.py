@@ -228,7 +228,7 @@ class Driver:
             "overfilled": dict(ledger.overfilled(ids)),
         }
         for symbol in (SYMBOL, OTHER):
-            recorded = ledger.written(symbol, [STRATEGY, SECOND], at(self.minute - 8))
+            recorded = ledger.decisions_since(symbol, [STRATEGY, SECOND], at(self.minute - 8))
             found[symbol] = {
                 "unsettled": list(ledger.unsettled(symbol)),
                 "exposure": ledger.has_exposure(symbol),

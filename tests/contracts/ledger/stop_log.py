@@ -265,13 +265,13 @@ class StopReadContract(LedgerPart):
         opened(ledger)
         first, second = moved(ledger, 95.0), moved(ledger, 96.0, minute=3)
 
-        everything = ledger.written(SYMBOL, [STRATEGY, "other"], at(0))
+        everything = ledger.decisions_since(SYMBOL, [STRATEGY, "other"], at(0))
 
-        assert ledger.written(SYMBOL, [STRATEGY], at(3)) == {(STRATEGY, at(3)): second}
+        assert ledger.decisions_since(SYMBOL, [STRATEGY], at(3)) == {(STRATEGY, at(3)): second}
         assert everything == {(STRATEGY, at(0)): RiskDecision(OK.rule, OK.reason), (STRATEGY, at(2)): first} | {
             (STRATEGY, at(3)): second
         }
         moves = [one for _, one in sorted(everything.items(), key=lambda item: item[0]) if isinstance(one, StopMove)]
         assert [move.is_current for move in moves] == [False, True]
-        assert ledger.written(SYMBOL, ["other"], at(0)) == {}
-        assert ledger.written(SYMBOL, [STRATEGY], at(4)) == {}
+        assert ledger.decisions_since(SYMBOL, ["other"], at(0)) == {}
+        assert ledger.decisions_since(SYMBOL, [STRATEGY], at(4)) == {}

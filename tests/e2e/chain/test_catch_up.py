@@ -21,7 +21,7 @@ from tests.fixtures.apps.system import TradingSystem
 from tests.fixtures.books import MakeSystem, assert_same, books, open_times, reference, symbols_of
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.servers.redis_server import RedisServer
-from trading.services.chain import Wake
+from trading.services.chain import AdvanceSymbol
 
 SYMBOL = "XAUUSD"
 MINUTE_MS = 60_000
@@ -94,7 +94,7 @@ def run_in_one_process(system: TradingSystem, times: list[int], places: Iterable
     pipeline = system.pipeline(SYMBOL)
     for place in places:
         put_market(system, times[place])
-        while pipeline.advance(Wake(SYMBOL)).more:
+        while pipeline.advance(AdvanceSymbol(SYMBOL)).has_more:
             pass
 
 

@@ -11,7 +11,7 @@ from tests.fixtures.apps.running import ROOT
 from tests.fixtures.candle_files import generated_candles
 from tests.fixtures.readme import README, blocks, own_strategy
 from trading.indicators import compute
-from trading.services.chain import EndReason
+from trading.services.chain import ChainOutcome
 from trading.strategies import SHIPPED, load_strategy
 
 
@@ -41,7 +41,7 @@ def test_readme_names_the_strategies_the_control_tasks_and_the_ends_that_there_a
     assert shipped
     assert ends
     assert set(re.findall(r"`(\w+)`", shipped[1])) == set(SHIPPED)
-    assert set(re.findall(r"`([\w-]+)`", ends[1])) <= set(EndReason)
+    assert set(re.findall(r"`([\w-]+)`", ends[1])) <= set(ChainOutcome)
     control_tasks = {name for name in app.tasks if name.startswith("tasks.") and hasattr(control, name[6:])}
     named = set(re.findall(r"(?:`|tasks\.)(\w+_symbol|\w+_all|status|clear_quarantine)\b", README))
     assert {f"tasks.{name}" for name in named} == control_tasks

@@ -17,7 +17,7 @@ from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.servers.redis_server import RedisServer
 from tests.integration.ledger.test_ledger_backup import look, rows_of, silent
 from trading.backtest.comparison import compare
-from trading.services.chain import Wake
+from trading.services.chain import AdvanceSymbol
 
 GOLD = "XAUUSD"
 CANDLES = 150
@@ -41,7 +41,7 @@ def test_run_of_several_strategies_is_restored_with_its_checks_and_replayed_out_
     try:
         pipeline = system.pipeline(GOLD)
         for _ in range(CANDLES):
-            pipeline.advance(Wake(GOLD))
+            pipeline.advance(AdvanceSymbol(GOLD))
         migrate(restored)
 
         restore(backup(lived, LEDGER, tmp_path / "copy.sqlite3", silent).file, restored, LEDGER, silent)

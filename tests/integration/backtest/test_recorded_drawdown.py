@@ -11,7 +11,7 @@ from tests.fixtures.apps.system import TradingSystem, file_symbol
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.servers.redis_server import RedisServer
 from trading.incidents.incident import IncidentKind
-from trading.services.chain import Wake
+from trading.services.chain import AdvanceSymbol
 
 GOLD = "XAUUSD"
 CANDLES = 500
@@ -57,7 +57,7 @@ def live_with_a_person(system: TradingSystem) -> tuple[list[int], list[int]]:
     opened: list[int] = []
     cleared: list[int] = []
     for place in range(CANDLES):
-        pipeline.advance(Wake(GOLD))
+        pipeline.advance(AdvanceSymbol(GOLD))
         found = [row for row in ledger.incidents() if row["kind"] == IncidentKind.MAX_DRAWDOWN]
         if found and len(opened) == len(cleared):
             opened.append(place)

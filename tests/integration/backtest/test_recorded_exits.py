@@ -13,7 +13,7 @@ from tests.fixtures.apps.system import TradingSystem, file_symbol
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.servers.redis_server import RedisServer
 from tests.fixtures.strategies.exits import WILFUL
-from trading.services.chain import Wake
+from trading.services.chain import AdvanceSymbol
 from trading_orchestrator.cli.app import trading
 
 GOLD = "XAUUSD"
@@ -42,7 +42,7 @@ def test_recording_cut_around_the_candle_that_moved_a_stop_is_replayed_as_it_was
     try:
         pipeline = system.pipeline(GOLD)
         for _ in range(CANDLES):
-            pipeline.advance(Wake(GOLD))
+            pipeline.advance(AdvanceSymbol(GOLD))
         moved = [open_ms for open_ms, text in system.journal(GOLD).items() if text.startswith(places)]
         entered = [row["market_ms"] for row in system.stores().ledger.fills(limit=10**9) if row["leg"] == "entry"]
         held = [open_ms for open_ms in moved if not any(open_ms - MINUTE_MS <= at <= open_ms for at in entered)]

@@ -17,7 +17,7 @@ from tests.fixtures.apps.system import ROOT, TradingSystem, file_symbol
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.servers.redis_server import RedisServer
 from trading.events.event import Event, EventType
-from trading.services.chain import Wake
+from trading.services.chain import AdvanceSymbol
 from trading_orchestrator.cli.app import trading
 from trading_orchestrator.cli.exit_codes import ExitCode
 
@@ -37,7 +37,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingSystem]:
     system = TradingSystem(folder / "system", server, {"XAUUSD": file_symbol(path), "BTCUSD": file_symbol(path)})
     pipeline = system.pipeline("XAUUSD")
     for _ in range(CANDLES):
-        pipeline.advance(Wake("XAUUSD"))
+        pipeline.advance(AdvanceSymbol("XAUUSD"))
     yield system
     system.stop()
     server.stop()

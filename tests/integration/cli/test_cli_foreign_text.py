@@ -17,7 +17,7 @@ from tests.fixtures.strategies.bracketed import BRACKETED, FAILING, FOREIGN
 from trading.events.event import Event, EventType
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import ServiceState
-from trading.services.chain import Wake
+from trading.services.chain import AdvanceSymbol
 from trading_orchestrator.cli.app import trading
 from trading_orchestrator.cli.exit_codes import ExitCode
 
@@ -41,7 +41,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingSystem]:
     made = TradingSystem(folder / "system", server, symbols, account=account)
     pipeline = made.pipeline(GOLD)
     for _ in range(CANDLES):
-        pipeline.advance(Wake(GOLD))
+        pipeline.advance(AdvanceSymbol(GOLD))
     _tell_foreign_things(made)
     yield made
     made.stop()

@@ -14,7 +14,7 @@ from configs.snapshot import content_of
 from tests.fixtures.apps.system import TradingSystem, file_symbol
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.servers.redis_server import RedisServer
-from trading.services.chain import Wake
+from trading.services.chain import AdvanceSymbol
 from trading_orchestrator.cli.app import trading
 from trading_orchestrator.cli.exit_codes import ExitCode
 
@@ -41,7 +41,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingSystem]:
     )
     pipeline = system.pipeline(GOLD)
     for _ in range(CANDLES):
-        pipeline.advance(Wake(GOLD))
+        pipeline.advance(AdvanceSymbol(GOLD))
         if len(system.stores().ledger.exposure(GOLD).positions) == len(BOTH):
             break
     yield system

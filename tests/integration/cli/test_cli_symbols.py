@@ -16,7 +16,7 @@ from adapters.redis.applied_config import AppliedConfig
 from configs.snapshot import content_of
 from tests.fixtures.apps.system import ROOT, TradingSystem, file_symbol
 from tests.fixtures.candle_files import generated_candles, write_candles
-from trading.services.chain import Wake
+from trading.services.chain import AdvanceSymbol
 from trading_orchestrator.cli.app import trading
 from trading_orchestrator.cli.exit_codes import ExitCode
 
@@ -137,7 +137,7 @@ def held(make_system: Callable[..., TradingSystem], tmp_path: Path) -> TradingSy
     system = make_system({"XAUUSD": file_symbol(path), "BTCUSD": file_symbol(path)})
     pipeline = system.pipeline("XAUUSD")
     while not system.stores().ledger.exposure("XAUUSD").units:
-        pipeline.advance(Wake("XAUUSD"))
+        pipeline.advance(AdvanceSymbol("XAUUSD"))
     return system
 
 

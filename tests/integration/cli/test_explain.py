@@ -25,7 +25,7 @@ from trading.events.journal import Entry
 from trading.lifecycle import DesiredState, PositionPolicy
 from trading.market.candles import Candles
 from trading.risk.signal_filters import ENTRY_RULES
-from trading.services.chain import EndReason, Wake
+from trading.services.chain import AdvanceSymbol, ChainOutcome
 from trading_orchestrator.cli.app import trading
 
 MINUTE_MS = 60_000
@@ -62,7 +62,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingSystem]:
             system.stores().ledger.set_desired(GOLD, wanted, reason="news")
             system.stores().store.set_desired(GOLD, wanted)
         for name, pipeline in pipelines.items():
-            pipeline.advance(Wake(name))
+            pipeline.advance(AdvanceSymbol(name))
     yield system
     system.stop()
     server.stop()
@@ -285,10 +285,10 @@ def test_run_in_which_a_person_closed_a_position_is_compared_up_to_there_and_aga
         pipeline = system.pipeline(GOLD)
         ledger = system.stores().ledger
         while len(ledger.fills(GOLD)) < 6 or not any(one.is_open for one in ledger.positions()):
-            pipeline.advance(Wake(GOLD))
+            pipeline.advance(AdvanceSymbol(GOLD))
         flat = pipeline.flatten("news")
         for _ in range(60):
-            pipeline.advance(Wake(GOLD))
+            pipeline.advance(AdvanceSymbol(GOLD))
         asked = decided(system, lambda one: one["origin"] == "flatten")
         place = next(at for at, one in enumerate(entries(system)) if one.open_ms > asked["open_ms"])
 
@@ -315,17 +315,17 @@ def test_run_in_which_a_symbol_was_set_aside_is_replayed_with_what_its_policy_di
     try:
         pipeline, ledger = system.pipeline(GOLD), system.stores().ledger
         while len(ledger.fills(GOLD)) < 6 or not any(one.is_open for one in ledger.positions()):
-            pipeline.advance(Wake(GOLD))
+            pipeline.advance(AdvanceSymbol(GOLD))
         began = len(entries(system))
         ledger.set_quarantine(GOLD, policy, cause="no-progress", reason="it hung")
         system.stores().store.set_quarantine(GOLD, policy)
-        while pipeline.advance(Wake(GOLD)).reason is not EndReason.QUARANTINED:
+        while pipeline.advance(AdvanceSymbol(GOLD)).reason is not ChainOutcome.QUARANTINED:
             assert len(entries(system)) < CANDLES - 100, "the position was never closed: the test shows nothing"
         ended = len(entries(system))
         ledger.clear_quarantine(GOLD, reason="mended")
         system.stores().store.set_quarantine(GOLD, None)
         for _ in range(60):
-            pipeline.advance(Wake(GOLD))
+            pipeline.advance(AdvanceSymbol(GOLD))
 
         _, whole = recorded_again(system)
         _, again = recorded_again(system, from_ms=entries(system)[ended + 1].open_ms)

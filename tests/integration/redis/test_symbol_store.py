@@ -19,7 +19,7 @@ from tests.fixtures.servers.redis_server import RedisServer
 from trading.errors import Transient
 from trading.events.decisions import NO_SIGNAL, decode, describe
 from trading.events.event import Event
-from trading.market.feed_health import Shown
+from trading.market.feed_health import FeedSnapshot
 
 NAMESPACE = "contract"
 LIMIT = 30
@@ -129,7 +129,7 @@ def test_redis_that_died_is_transient_in_every_method(own_redis: RedisServer) ->
         lambda: begin(store),
         lambda: store.mark_exposed(SYMBOL),
         lambda: store.request_restart(SYMBOL),
-        lambda: store.record_fetch(SYMBOL, Shown(at_place(9), at_place(8))),
+        lambda: store.record_fetch(SYMBOL, FeedSnapshot(at_place(9), at_place(8))),
         lambda: store.feed(SYMBOL),
         lambda: store.commit(commit_of(10, 10), []),
     ):

@@ -19,7 +19,7 @@ from trading.orders.intents import OrderUpdate
 from trading.orders.orders import Leg, OrderRequest, OrderState, Side, client_order_id
 from trading.ports.venue import Venue
 from trading.risk.verdict import PlannedOrder, RiskDecision
-from trading.services.chain import Wake
+from trading.services.chain import AdvanceSymbol
 
 SYMBOL = "XAUUSD"
 STRATEGY = "sma_cross"
@@ -36,7 +36,7 @@ def system(make_system: Callable[..., TradingSystem], tmp_path: Path) -> Iterato
     with system.as_environment():
         pipeline = worker_context.runtime().pipeline(SYMBOL)
         for _ in range(10):
-            pipeline.advance(Wake(SYMBOL))
+            pipeline.advance(AdvanceSymbol(SYMBOL))
         yield system
     worker_context._runtime_of.cache_clear()
 

@@ -10,7 +10,7 @@ from adapters.redis import keys
 from tests.fixtures.apps.reloading import COIN, GOLD, OTHER, Desk, opened_desk
 from tests.fixtures.apps.system import TradingSystem
 from trading.lifecycle import DesiredState
-from trading.services.chain import EndReason
+from trading.services.chain import ChainOutcome
 
 
 @pytest.fixture
@@ -69,13 +69,13 @@ def test_parameters_that_look_back_further_find_their_window_filled_at_the_next_
     desk.edit(GOLD, strategy={"name": "ema_cross", "params": {"fast": 2, "slow": 12, "atr_period": 2}})
     desk.here.stores.redis.ltrim(keys.window(desk.system.settings.namespace, GOLD), -20, -1)  # a symbol begun lately
     desk.reload()
-    end = desk.tick()
+    result = desk.tick()
 
     needed = desk.here.pipeline(GOLD).indicators.history_count
     assert needed > 20
     assert len(store.window(GOLD, needed, until_ms=desk.system.cursor_ms(GOLD))) == min(needed, 41)
     assert desk.system.cursor_ms(GOLD) == cursor_ms + 60_000
-    assert end.reason not in (EndReason.TOO_FEW_ROWS, EndReason.RESTARTED)
+    assert result.reason not in (ChainOutcome.TOO_FEW_ROWS, ChainOutcome.RESTARTED)
 
 
 @pytest.mark.parametrize("part", [{"timeframe": "5m"}, {"strategy": OTHER}])

@@ -12,7 +12,7 @@ from tests.fixtures.candle_files import generated_candles, write_candles
 from trading.errors import UnknownSymbol
 from trading.lifecycle import DesiredState
 from trading.market.candles import VOLUME
-from trading.services.chain import EndReason
+from trading.services.chain import ChainOutcome
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_symbol_removed_is_refused_while_a_position_is_open_and_stops_when_none_
     assert desk.desired() is DesiredState.STOPPED
     with pytest.raises(UnknownSymbol, match=f"known are: {COIN}"):
         desk.here.known(GOLD)
-    assert desk.tick(COIN, elsewhere).reason is not EndReason.RESTARTED
+    assert desk.tick(COIN, elsewhere).reason is not ChainOutcome.RESTARTED
 
 
 def test_symbol_that_comes_back_runs_again_where_only_its_removal_had_stopped_it(desk: Desk) -> None:

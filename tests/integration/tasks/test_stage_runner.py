@@ -23,7 +23,7 @@ from tests.fixtures.candle_files import generated_candles, write_candles
 from trading.errors import Transient, UnknownSymbol
 from trading.events.event import EventType
 from trading.events.messages import NewCandle
-from trading.services.chain import End, EndReason, Wake
+from trading.services.chain import AdvanceSymbol, ChainOutcome, ChainResult
 from trading.services.pipeline import SymbolPipeline
 
 SYMBOL = "XAUUSD"
@@ -93,19 +93,19 @@ def stage(make_system: Callable[..., TradingSystem], tmp_path: Path) -> Iterator
 
 
 def fetch(expected_ms: int | None = None) -> Work:
-    return lambda to: to.fetch.handle(Wake(SYMBOL, expected_ms))
+    return lambda to: to.fetch.handle(AdvanceSymbol(SYMBOL, expected_ms))
 
 
-def whole_chain(to: SymbolPipeline) -> End:
-    return to.advance(Wake(SYMBOL))
+def whole_chain(to: SymbolPipeline) -> ChainResult:
+    return to.advance(AdvanceSymbol(SYMBOL))
 
 
-def never(_: SymbolPipeline) -> End:
+def never(_: SymbolPipeline) -> ChainResult:
     raise AssertionError("the step worked")
 
 
-def end(reason: EndReason, **fields: Any) -> Work:
-    return lambda _: End(reason, **fields)
+def end(reason: ChainOutcome, **fields: Any) -> Work:
+    return lambda _: ChainResult(reason, **fields)
 
 
 def test_stage_past_its_deadline_ends_with_that_reason_and_does_nothing(stage: Stage) -> None:
@@ -130,9 +130,9 @@ def test_stage_that_hands_on_leaves_the_rest_of_the_chain(stage: Stage) -> None:
     assert [step["task"] for step in chain] == list(STAGES[1:])
 
 
-@pytest.mark.parametrize("reason", list(EndReason))
-def test_stage_that_ends_early_drops_the_rest_of_the_chain_and_says_why(stage: Stage, reason: EndReason) -> None:
-    if reason is EndReason.RESTARTED:
+@pytest.mark.parametrize("reason", list(ChainOutcome))
+def test_stage_that_ends_early_drops_the_rest_of_the_chain_and_says_why(stage: Stage, reason: ChainOutcome) -> None:
+    if reason is ChainOutcome.RESTARTED:
         stage.run(fetch())
     with stage.delivery():
         answer = run_stage(stage.task, SYMBOL, FOREVER_MS, end(reason, detail="because"))
@@ -162,7 +162,7 @@ def test_stage_delivered_for_the_first_time_is_not_counted(stage: Stage) -> None
 
 
 def test_stage_that_ends_with_more_to_come_sends_a_tick_with_the_cursor_that_it_saw(stage: Stage) -> None:
-    stage.run(end(EndReason.NO_SIGNAL, more=True, cursor_ms=1_774_360_800_000))
+    stage.run(end(ChainOutcome.NO_SIGNAL, more=True, cursor_ms=1_774_360_800_000))
 
     message = stage.follow_up()
     assert message is not None

@@ -16,7 +16,7 @@ from tests.fixtures.apps.system import TradingSystem, file_symbol
 from tests.fixtures.candle_files import generated_candles, write_candles
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
-from trading.services.chain import Wake
+from trading.services.chain import AdvanceSymbol
 from worker.log_format import HumanFormatter, JsonFormatter
 
 TRADED, UNSEEN = "XAUUSD", "XPTUSD"
@@ -31,7 +31,7 @@ def system(make_system: Callable[..., TradingSystem], tmp_path: Path) -> Iterato
     runtime_module._runtime_of.cache_clear()
     with system.as_environment():
         while not any(position.is_open and position.realised for position in system.stores().ledger.positions()):
-            runtime_module.runtime().pipeline(TRADED).advance(Wake(TRADED))
+            runtime_module.runtime().pipeline(TRADED).advance(AdvanceSymbol(TRADED))
         yield system
     runtime_module._runtime_of.cache_clear()
 

@@ -87,7 +87,9 @@ def _recorded(
 ) -> Recorded:
     """Return what is known of a candle and of one strategy; all there is where the symbol has no other."""
     asked = {row["id"]: row for row in books.decisions if row["correlation_id"] == entry.correlation_id}
-    decided = {key: row for key, row in asked.items() if terms.is_alone or row["strategy"] == terms.strategy_name}
+    decided = {
+        key: row for key, row in asked.items() if terms.is_only_strategy or row["strategy"] == terms.strategy_name
+    }
     signaled = next((row for row in decided.values() if row["open_ms"] == entry.open_ms), None)
     own = [row["client_order_id"] for row in books.intents if row["decision_id"] in decided]
     return Recorded(

@@ -22,7 +22,7 @@ from tests.fixtures.apps.system import recorded
 from tests.fixtures.candle_files import write_candles
 from trading.errors import BadCandle
 from trading.market.candles import CLOSE, OPEN, Candles
-from trading.services.chain import Wake
+from trading.services.chain import AdvanceSymbol
 
 START_MS = 1_750_000_020_000
 BAR_MS = 60_000
@@ -123,7 +123,7 @@ def test_recorded_file_read_by_the_clock_gives_each_candle_once_and_no_look_ahea
         bars = source.since(cursor_ms, limit=500)
         closed = closed_part(bars, BAR_MS)
         check_forming(bars, truth)
-        assert not bars.more
+        assert not bars.has_more
         assert bars.candles.last_open_ms > bars.as_of_ms - BAR_MS
         if len(closed):
             seen, cursor_ms = seen.then(closed), closed.last_open_ms
@@ -137,7 +137,7 @@ def test_walk_from_nothing_begins_with_the_first_candle_closed_and_the_second_fo
     assert bars.candles.open_ms.tolist() == CANDLES.open_ms[:2].tolist()
     assert bars.candles.values[0].tolist() == CANDLES.values[0].tolist()
     assert bars.as_of_ms == CANDLES.open_ms[1]
-    assert bars.more
+    assert bars.has_more
 
 
 def test_newest_at_the_end_of_the_file_repeats_it_and_has_no_more() -> None:
@@ -148,7 +148,7 @@ def test_newest_at_the_end_of_the_file_repeats_it_and_has_no_more() -> None:
         assert bars.candles[:-1] == CANDLES[-2:]
         assert bars.candles.last_open_ms == bars.as_of_ms == last_ms + BAR_MS
         assert bars.candles.values[-1].tolist() == [CANDLES.values[-1, CLOSE]] * 4 + [0.0]
-        assert not bars.more
+        assert not bars.has_more
 
 
 def test_recording_is_over_with_its_last_candle_and_not_before() -> None:
@@ -185,7 +185,7 @@ def test_recording_cut_by_the_limit_is_over_where_the_market_is() -> None:
 
     bars = source.since(START_MS, limit=3)
 
-    assert (len(bars.candles), bars.more, bars.is_over) == (3, True, True)
+    assert (len(bars.candles), bars.has_more, bars.is_over) == (3, True, True)
 
 
 def test_newest_within_a_break_shows_a_flat_bar_in_the_current_slot() -> None:
@@ -264,7 +264,7 @@ def test_source_with_a_clock_shows_what_had_closed_and_what_had_begun(
         assert len(newest.candles) == min(count, len(shut) + 1)
         expected = [at for at in [*shut, newest.candles.last_open_ms] if at > cursor_ms]
         assert since.candles.open_ms.tolist() == expected[:count]
-        assert since.more == (sum(at > cursor_ms for at in shut) > count)
+        assert since.has_more == (sum(at > cursor_ms for at in shut) > count)
 
 
 @given(slots, st.integers(1, 7), st.integers(2, 12))
@@ -478,9 +478,9 @@ def test_bad_candle_of_a_file_that_is_played_live_is_told_with_its_line(tmp_path
         ledger=MemoryLedger("test", 1_000.0),
         venue=MemoryVenue({SYMBOL: terms}),
     )
-    pipeline.advance(Wake(SYMBOL))
+    pipeline.advance(AdvanceSymbol(SYMBOL))
     with pytest.raises(BadCandle) as raised:
-        pipeline.advance(Wake(SYMBOL))
+        pipeline.advance(AdvanceSymbol(SYMBOL))
 
     said = str(raised.value)
     assert said.startswith(f"{SYMBOL} candle of 2025-06-15 16:04 UTC: high is below another price (open ")

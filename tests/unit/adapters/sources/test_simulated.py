@@ -134,7 +134,7 @@ def test_simulated_first_tick_has_history_and_begins_at_the_start_price() -> Non
     assert len(bars.candles) == 300
     assert bars.candles.open_ms[-2] == START_MS
     assert bars.candles.values[-2, OPEN] == 100_000.0
-    assert bars.more
+    assert bars.has_more
 
 
 def test_simulated_start_off_the_grid_is_moved_back_to_it() -> None:
@@ -183,7 +183,7 @@ def test_simulated_market_that_ends_stops_there() -> None:
 
     assert len(answers) == 100
     assert closed_part(answers[-1], BAR_MS).last_open_ms == end_ms - BAR_MS
-    assert not source.newest(3, after_ms=end_ms - BAR_MS).more
+    assert not source.newest(3, after_ms=end_ms - BAR_MS).has_more
 
 
 def test_simulated_market_that_never_opens_has_no_bars() -> None:

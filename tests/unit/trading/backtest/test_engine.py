@@ -79,14 +79,14 @@ ACCOUNTS: list[dict[str, Any]] = [
 
 
 @st.composite
-def configs(draw: st.DrawFn, *, is_alone: bool = True) -> SystemConfig:
+def configs(draw: st.DrawFn, *, is_only_strategy: bool = True) -> SystemConfig:
     several = {
         "left": draw(strategies()),
         "right": draw(strategies()) | {"risk": draw(st.sampled_from(RISKS)), "exits": draw(st.sampled_from(EXITS))},
     }
     return system_config(
-        draw(strategies()) if is_alone else None,
-        strategies={} if is_alone else several,
+        draw(strategies()) if is_only_strategy else None,
+        strategies={} if is_only_strategy else several,
         services={"indicator_calculation": {"track_regime_changes": draw(st.booleans())}},
         account=draw(st.sampled_from(ACCOUNTS)),
         venue={
@@ -124,7 +124,10 @@ def test_replay_in_batches_is_what_the_services_do_candle_by_candle_on_sql(
 
 @settings(max_examples=10, deadline=None)
 @given(
-    config=configs(is_alone=False), seed=st.integers(0, 100_000), count=st.integers(1, 120), batch=st.integers(2, 150)
+    config=configs(is_only_strategy=False),
+    seed=st.integers(0, 100_000),
+    count=st.integers(1, 120),
+    batch=st.integers(2, 150),
 )
 def test_two_strategies_on_one_symbol_in_batches_are_what_they_are_candle_by_candle_and_on_sql(
     databases: Databases, config: SystemConfig, seed: int, count: int, batch: int

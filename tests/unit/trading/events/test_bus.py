@@ -124,6 +124,6 @@ def test_chronicle_commits_candles_decisions_and_regimes_together() -> None:
 
     committer.commit(MESSAGE, CANDLES, decisions, [Regime.RANGING] * 3, has_exposure=False)
 
-    memory = store.load(SYMBOL)
-    assert (memory.cursor_ms, memory.has_exposure, memory.regime) == (CANDLES.last_open_ms, False, Regime.RANGING)
+    snapshot = store.load(SYMBOL)
+    assert (snapshot.cursor_ms, snapshot.has_exposure, snapshot.regime) == (CANDLES.last_open_ms, False, Regime.RANGING)
     assert store.journal(SYMBOL).decisions == decisions

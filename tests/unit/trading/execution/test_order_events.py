@@ -23,7 +23,7 @@ def fill(leg: Leg, side: Side, units: float = 2.0, price: float = 101.0) -> Fill
 
 
 def events_of(one: Fill, before: Position) -> list[Event]:
-    return list(order_events.of_fill(one, before, before.after(one), CAUSE))
+    return list(order_events.fill_events(one, before, before.after(one), CAUSE))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_fill_tells_what_it_realised_after_fees() -> None:
     ids=["accepted", "refused", "breached", "breached-but-exits"],
 )
 def test_verdict_tells_refusals_and_breaches(verdict: RiskDecision, expected: list[EventType]) -> None:
-    events = list(order_events.of_verdict(SIGNAL, verdict, SYMBOL, CAUSE))
+    events = list(order_events.decision_events(SIGNAL, verdict, SYMBOL, CAUSE))
 
     assert [event.type for event in events] == expected
     assert all(event.details["rule"] == verdict.rule and event.reason == verdict.reason for event in events)
@@ -80,9 +80,9 @@ def test_verdict_tells_refusals_and_breaches(verdict: RiskDecision, expected: li
 
 def test_order_and_its_troubles_name_order_and_cause() -> None:
     events = [
-        order_events.of_order(REQUEST, VenueOrder(REQUEST.client_order_id, "paper-1", OrderState.ACCEPTED), CAUSE),
-        order_events.of_failure(REQUEST, "the venue refused it", CAUSE),
-        order_events.of_cancel(REQUEST, "never sent, and now 90 s too old", CAUSE),
+        order_events.order_event(REQUEST, VenueOrder(REQUEST.client_order_id, "paper-1", OrderState.ACCEPTED), CAUSE),
+        order_events.failure_event(REQUEST, "the venue refused it", CAUSE),
+        order_events.cancel_event(REQUEST, "never sent, and now 90 s too old", CAUSE),
     ]
 
     assert [event.type for event in events] == [
@@ -101,12 +101,12 @@ def test_order_and_its_troubles_name_order_and_cause() -> None:
 def test_stop_that_was_moved_is_told_with_all_digits_of_its_prices(before: float | None, told: str) -> None:
     move = StopMove(SYMBOL, "ema", START_MS, REQUEST.client_order_id, before, 104_321.37, "up")
 
-    assert order_events.of_move(move, CAUSE).reason == f"the stop of ema {told}"
+    assert order_events.stop_move_event(move, CAUSE).reason == f"the stop of ema {told}"
 
 
 def test_incident_names_itself_so_that_it_can_be_noted_as_told() -> None:
     incident = Incident(IncidentKind.STUCK, SYMBOL, "order-7", "no answer for ten minutes", {"key": "of no use"})
-    event = order_events.of_incident(incident)
+    event = order_events.incident_event(incident)
 
     assert (event.type, event.symbol, event.reason) == (EventType.INCIDENT_OPENED, SYMBOL, incident.reason)
     assert event.details == {"kind": "stuck", "key": "order-7", "halts": False}

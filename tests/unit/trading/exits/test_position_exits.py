@@ -410,11 +410,11 @@ def test_process_that_saw_the_position_end_asks_about_the_next_one_of_another_pr
     databases: Databases, step: int
 ) -> None:
     journals = []
-    for is_alone in (True, False):
+    for is_only_strategy in (True, False):
         desk = make_desk(databases, {SHOWN: BUY, SHOWN + 2: CLOSE_IT, SHOWN + 5: BUY})
         desk.play(SHOWN + 5)
         older = desk.pipeline
-        if not is_alone:
+        if not is_only_strategy:
             desk.restart()
         desk.advance(show=1)
         desk.pipeline = older
@@ -452,7 +452,7 @@ def test_long_batch_with_an_open_position_is_closed_in_parts(databases: Database
 
     ends = [desk.advance(show=MOST_WATCHED + 20), desk.advance()]
 
-    assert [(place_of(end.cursor_ms), end.more) for end in ends] == [
+    assert [(place_of(result.cursor_ms), result.has_more) for result in ends] == [
         (SHOWN + MOST_WATCHED, True),
         (SHOWN + MOST_WATCHED + 20, False),
     ]

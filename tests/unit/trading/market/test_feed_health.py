@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from trading.market.feed_health import (
     SILENT_CANDLES,
+    FeedHistory,
     FeedIssue,
-    FeedMemory,
+    FeedSnapshot,
     FeedTerms,
     FeedTroubleKind,
-    Shown,
     feed_issue,
     market_now_ms,
 )
@@ -36,20 +36,20 @@ def ms(text: str) -> int:
 
 def answered(
     *, after_minutes: float, newest_ms: int = MONDAY_MS, shows: bool = True, is_over: bool = False
-) -> FeedMemory:
+) -> FeedHistory:
     """Return the memory of an answer so long after the newest candle opened; `shows` says whether it has that one."""
-    shown = Shown(newest_ms + int(after_minutes * MINUTE_MS), newest_ms if shows else 0, is_over)
-    return FeedMemory(shown, WALL_MS, WALL_MS, newest_ms)
+    snapshot = FeedSnapshot(newest_ms + int(after_minutes * MINUTE_MS), newest_ms if shows else 0, is_over)
+    return FeedHistory(snapshot, WALL_MS, WALL_MS, newest_ms)
 
 
 def trouble(
-    memory: FeedMemory | None, terms: FeedTerms = ALWAYS, *, fetch: Mapping[str, Any] | None = None
+    history: FeedHistory | None, terms: FeedTerms = ALWAYS, *, fetch: Mapping[str, Any] | None = None
 ) -> FeedIssue | None:
-    return feed_issue(memory, terms, now_ms=WALL_MS, fetch=fetch)
+    return feed_issue(history, terms, now_ms=WALL_MS, fetch=fetch)
 
 
-def kind(memory: FeedMemory | None, terms: FeedTerms = ALWAYS) -> str | None:
-    found = trouble(memory, terms)
+def kind(history: FeedHistory | None, terms: FeedTerms = ALWAYS) -> str | None:
+    found = trouble(history, terms)
     return None if found is None else found.kind
 
 
@@ -76,7 +76,7 @@ def test_feed_that_shows_no_candle_is_silent_and_says_how_many_are_missing_since
 
 
 def test_feed_before_its_first_answer_or_its_first_candle_is_not_sick() -> None:
-    nothing = FeedMemory(Shown(MONDAY_MS, 0), WALL_MS, WALL_MS, 0)
+    nothing = FeedHistory(FeedSnapshot(MONDAY_MS, 0), WALL_MS, WALL_MS, 0)
 
     assert trouble(None) is None
     assert trouble(replace(nothing, answered_ms=WALL_MS + 10**9)) is None
@@ -96,9 +96,9 @@ def test_feed_before_its_first_answer_or_its_first_candle_is_not_sick() -> None:
 )
 def test_feed_is_sick_by_the_candles_of_open_hours_alone(newest: str, market: str, missing: int) -> None:
     terms = replace(ALWAYS, may_be_open=GOLD.may_be_open)
-    memory = FeedMemory(Shown(ms(market), ms(newest)), WALL_MS, WALL_MS, ms(newest))
+    history = FeedHistory(FeedSnapshot(ms(market), ms(newest)), WALL_MS, WALL_MS, ms(newest))
 
-    found = trouble(memory, terms)
+    found = trouble(history, terms)
 
     assert (found.missing if found else 0) == missing
 
@@ -108,7 +108,7 @@ def test_feed_of_a_holiday_is_well_by_a_calendar_and_sick_by_the_week() -> None:
     by_week = Session(
         kind="weekly", timezone="America/New_York", opens="mon 09:30", closes="fri 16:00", daily_break="16:00-09:30"
     )
-    thanksgiving = FeedMemory(Shown(ms("2025-11-27T18:00"), ms("2025-11-26T20:59")), WALL_MS, WALL_MS, 0)
+    thanksgiving = FeedHistory(FeedSnapshot(ms("2025-11-27T18:00"), ms("2025-11-26T20:59")), WALL_MS, WALL_MS, 0)
 
     assert kind(thanksgiving, replace(ALWAYS, may_be_open=by_calendar.may_be_open)) is None
     assert kind(thanksgiving, replace(ALWAYS, may_be_open=by_week.may_be_open)) == "repeating"
@@ -119,14 +119,14 @@ def test_feed_of_a_recording_at_its_end_is_not_sick_however_long_it_lasts() -> N
 
 
 def test_feed_is_judged_by_the_newest_candle_that_was_ever_seen() -> None:
-    behind = FeedMemory(Shown(MONDAY_MS + 10 * MINUTE_MS, 0), WALL_MS, WALL_MS, MONDAY_MS + 8 * MINUTE_MS)
+    behind = FeedHistory(FeedSnapshot(MONDAY_MS + 10 * MINUTE_MS, 0), WALL_MS, WALL_MS, MONDAY_MS + 8 * MINUTE_MS)
 
     assert trouble(behind) is None
 
 
 def test_feed_whose_reader_catches_up_is_judged_by_what_the_source_shows() -> None:
     newest_ms = MONDAY_MS + 599 * MINUTE_MS
-    behind = FeedMemory(Shown(newest_ms + MINUTE_MS, newest_ms), WALL_MS, WALL_MS, MONDAY_MS)
+    behind = FeedHistory(FeedSnapshot(newest_ms + MINUTE_MS, newest_ms), WALL_MS, WALL_MS, MONDAY_MS)
 
     assert trouble(behind) is None
 
@@ -160,33 +160,33 @@ def test_feed_of_a_fast_market_is_sick_after_seconds_of_real_time(speed: float |
 
 def test_feed_of_the_worlds_own_market_is_judged_by_the_wall_clock() -> None:
     terms = replace(ALWAYS, is_realtime=True)
-    late = FeedMemory(Shown(WALL_MS - 600_000, WALL_MS - 660_000), WALL_MS, WALL_MS, 0)
+    late = FeedHistory(FeedSnapshot(WALL_MS - 600_000, WALL_MS - 660_000), WALL_MS, WALL_MS, 0)
 
     assert kind(late, terms) == "repeating"
-    assert kind(replace(late, shown=Shown(WALL_MS, WALL_MS - 90_000)), terms) is None
+    assert kind(replace(late, snapshot=FeedSnapshot(WALL_MS, WALL_MS - 90_000)), terms) is None
 
 
 @pytest.mark.parametrize("is_transient", [True, False])
 def test_feed_whose_service_fails_is_in_error_and_says_whether_waiting_heals_it(is_transient: bool) -> None:
     fetch = {"state": "error", "last_error": "Transient: exchange: no answer", "is_transient": is_transient}
-    memory = answered(after_minutes=1)
+    history = answered(after_minutes=1)
 
-    found = feed_issue(memory, ALWAYS, now_ms=WALL_MS + 10 * MINUTE_MS, fetch=fetch)
+    found = feed_issue(history, ALWAYS, now_ms=WALL_MS + 10 * MINUTE_MS, fetch=fetch)
 
     assert found == FeedIssue(FeedTroubleKind.ERROR, "Transient: exchange: no answer", 10, is_transient)
     assert trouble(None, fetch=fetch) is not None
-    assert trouble(memory, fetch={**fetch, "state": "running"}) is None
+    assert trouble(history, fetch={**fetch, "state": "running"}) is None
 
 
 def test_market_time_goes_on_at_its_speed_from_the_answer_that_showed_it_first() -> None:
-    memory = replace(answered(after_minutes=1), answered_ms=WALL_MS + 9_000)
-    at_ms = memory.shown.market_ms
+    history = replace(answered(after_minutes=1), answered_ms=WALL_MS + 9_000)
+    at_ms = history.snapshot.market_ms
 
-    assert market_now_ms(memory, replace(ALWAYS, speed=60.0), now_ms=WALL_MS + 10_000) == at_ms + 600_000
-    assert market_now_ms(memory, ALWAYS, now_ms=WALL_MS - 5_000) == at_ms, "another host's clock is behind"
-    assert market_now_ms(memory, replace(ALWAYS, speed=None), now_ms=WALL_MS + 10_000) == at_ms
-    assert market_now_ms(memory, replace(ALWAYS, is_realtime=True), now_ms=WALL_MS + 10_000) == WALL_MS + 10_000
-    over = replace(memory, shown=replace(memory.shown, is_over=True))
+    assert market_now_ms(history, replace(ALWAYS, speed=60.0), now_ms=WALL_MS + 10_000) == at_ms + 600_000
+    assert market_now_ms(history, ALWAYS, now_ms=WALL_MS - 5_000) == at_ms, "another host's clock is behind"
+    assert market_now_ms(history, replace(ALWAYS, speed=None), now_ms=WALL_MS + 10_000) == at_ms
+    assert market_now_ms(history, replace(ALWAYS, is_realtime=True), now_ms=WALL_MS + 10_000) == WALL_MS + 10_000
+    over = replace(history, snapshot=replace(history.snapshot, is_over=True))
     assert market_now_ms(over, ALWAYS, now_ms=WALL_MS + 10_000) == at_ms
 
 
@@ -196,18 +196,18 @@ def test_feed_that_shows_each_candle_as_it_closes_is_never_sick(minute: int, lat
     newest_ms = next(
         at_ms for at_ms in range(market_ms - market_ms % MINUTE_MS - MINUTE_MS, 0, -MINUTE_MS) if GOLD.is_open(at_ms)
     )
-    memory = FeedMemory(Shown(market_ms, newest_ms), WALL_MS, WALL_MS, 0)
+    history = FeedHistory(FeedSnapshot(market_ms, newest_ms), WALL_MS, WALL_MS, 0)
 
-    assert trouble(memory, replace(ALWAYS, may_be_open=GOLD.may_be_open)) is None
+    assert trouble(history, replace(ALWAYS, may_be_open=GOLD.may_be_open)) is None
 
 
 @given(st.integers(1, 3 * 1440))
 def test_feed_is_sick_exactly_when_too_many_candles_of_open_hours_are_missing(minutes: int) -> None:
     newest_ms = ms("2026-03-06T12:00")
-    shown = Shown(newest_ms + (minutes + 1) * MINUTE_MS, newest_ms)
+    snapshot = FeedSnapshot(newest_ms + (minutes + 1) * MINUTE_MS, newest_ms)
     missing = sum(GOLD.is_open(newest_ms + (at + 1) * MINUTE_MS) for at in range(minutes))
 
-    found = trouble(FeedMemory(shown, WALL_MS, WALL_MS, 0), replace(ALWAYS, may_be_open=GOLD.may_be_open))
+    found = trouble(FeedHistory(snapshot, WALL_MS, WALL_MS, 0), replace(ALWAYS, may_be_open=GOLD.may_be_open))
 
-    assert (found is not None) == (missing > SILENT_CANDLES and GOLD.is_open(shown.market_ms))
+    assert (found is not None) == (missing > SILENT_CANDLES and GOLD.is_open(snapshot.market_ms))
     assert found is None or found.missing == missing

@@ -9,7 +9,7 @@ from trading.errors import BadCandle, Transient
 from trading.events.messages import NewCandle
 from trading.lifecycle import DesiredState
 from trading.market.candles import Candles
-from trading.services.chain import EndReason
+from trading.services.chain import ChainOutcome
 
 
 @pytest.fixture
@@ -23,13 +23,13 @@ def test_fetch_new_candle_hands_it_on_with_what_the_next_stage_needs(desk: Desk)
     assert message.candles == desk.source.tape[SHOWN : SHOWN + 1]
     assert message.after_ms == at_place(SHOWN - 1)
     assert message.as_of_ms == desk.source.as_of_ms
-    assert (message.desired, message.more) == (DesiredState.RUNNING, False)
+    assert (message.desired, message.has_more) == (DesiredState.RUNNING, False)
 
 
 def test_fetch_without_a_new_candle_ends_and_says_so(desk: Desk) -> None:
-    end = ended(desk)
+    result = ended(desk)
 
-    assert (end.reason, end.cursor_ms) == (EndReason.NO_NEW_CANDLE, at_place(SHOWN - 1))
+    assert (result.reason, result.cursor_ms) == (ChainOutcome.NO_NEW_CANDLE, at_place(SHOWN - 1))
 
 
 def test_fetch_unfinished_bar_is_never_handed_on_while_the_tape_moves(databases: Databases) -> None:
@@ -71,7 +71,7 @@ def test_fetch_more_than_a_batch_hands_on_the_oldest_and_asks_for_another_wake_u
     message = fetched(desk, show=600)
 
     assert places(message) == list(range(10, 510))
-    assert message.more
+    assert message.has_more
 
 
 def test_fetch_source_down_for_a_moment_tries_again_with_growing_waits(desk: Desk) -> None:
@@ -133,7 +133,7 @@ def test_fetch_bad_candle_is_refused_and_told_and_taken_once_when_the_source_hea
 
     desk.source.tape = good
     desk.advance()
-    assert desk.advance().reason is EndReason.NO_NEW_CANDLE
+    assert desk.advance().reason is ChainOutcome.NO_NEW_CANDLE
     assert list(desk.journal) == [SHOWN - 1, SHOWN]
 
 
@@ -175,7 +175,7 @@ def test_fetch_of_a_stopped_symbol_ends_without_asking_the_source(desk: Desk) ->
     desk.want(DesiredState.STOPPED)
     asked = len(desk.source.asked)
 
-    assert ended(desk, show=1).reason is EndReason.STOPPED
+    assert ended(desk, show=1).reason is ChainOutcome.STOPPED
     assert len(desk.source.asked) == asked
 
 
@@ -186,14 +186,14 @@ def test_fetch_of_a_paused_symbol_goes_on(desk: Desk) -> None:
 
 
 def test_fetch_when_another_chain_was_faster_is_superseded(desk: Desk) -> None:
-    assert ended(desk, show=1, expected_ms=at_place(SHOWN - 2)).reason is EndReason.SUPERSEDED
+    assert ended(desk, show=1, expected_ms=at_place(SHOWN - 2)).reason is ChainOutcome.SUPERSEDED
     assert isinstance(fetch(desk, expected_ms=at_place(SHOWN - 1)), NewCandle)
 
 
 def test_fetch_after_a_restart_was_asked_for_ends_until_the_services_are_new(desk: Desk) -> None:
     desk.store.request_restart(SYMBOL)
 
-    assert ended(desk, show=1).reason is EndReason.RESTARTED
+    assert ended(desk, show=1).reason is ChainOutcome.RESTARTED
     desk.restart()
     assert places(fetched(desk)) == [SHOWN]
 
@@ -201,7 +201,7 @@ def test_fetch_after_a_restart_was_asked_for_ends_until_the_services_are_new(des
 def test_fetch_that_is_not_enabled_ends_and_asks_nothing(databases: Databases) -> None:
     desk = make_desk(databases, fetching={"enabled": False})
 
-    assert ended(desk).reason is EndReason.DISABLED
+    assert ended(desk).reason is ChainOutcome.DISABLED
     assert desk.source.asked == []
 
 

@@ -11,8 +11,8 @@ from trading.errors import BadCandle, Transient
 from trading.events.event import EventType
 from trading.lifecycle import ServiceState
 from trading.market.candles import Candles
-from trading.market.feed_health import FeedMemory, Shown
-from trading.services.chain import EndReason
+from trading.market.feed_health import FeedHistory, FeedSnapshot
+from trading.services.chain import ChainOutcome
 
 
 @pytest.fixture
@@ -20,23 +20,23 @@ def desk(databases: Databases) -> Desk:
     return begun_desk(databases)
 
 
-def memory_of(desk: Desk) -> FeedMemory:
-    memory = desk.store.feed(SYMBOL)
-    assert memory is not None, "no answer was noted"
-    return memory
+def memory_of(desk: Desk) -> FeedHistory:
+    history = desk.store.feed(SYMBOL)
+    assert history is not None, "no answer was noted"
+    return history
 
 
 def test_fetch_without_a_new_candle_notes_market_time_and_newest_candle(desk: Desk) -> None:
     desk.source.now_ms = at_place(SHOWN) + 44_000
     ended(desk)
 
-    assert memory_of(desk).shown == Shown(at_place(SHOWN) + 44_000, at_place(SHOWN - 1))
+    assert memory_of(desk).snapshot == FeedSnapshot(at_place(SHOWN) + 44_000, at_place(SHOWN - 1))
 
 
 def test_fetch_that_is_decided_notes_market_time_and_newest_candle(desk: Desk) -> None:
     desk.advance(show=1)
 
-    assert memory_of(desk).shown == Shown(desk.source.as_of_ms, at_place(SHOWN))
+    assert memory_of(desk).snapshot == FeedSnapshot(desk.source.as_of_ms, at_place(SHOWN))
     assert memory_of(desk).cursor_ms == at_place(SHOWN)
 
 
@@ -47,15 +47,15 @@ def test_fetch_that_catches_up_notes_the_newest_candle_of_the_source_not_of_its_
     desk.advance(show=600)
 
     assert desk.cursor == 509
-    assert memory_of(desk).shown.newest_ms == at_place(609)
+    assert memory_of(desk).snapshot.newest_ms == at_place(609)
 
 
 def test_fetch_of_a_source_that_shows_nothing_notes_that(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(desk.source, "_bars", Candles.empty)
     desk.source.now_ms = at_place(SHOWN + 10)
 
-    assert ended(desk).reason is EndReason.NO_NEW_CANDLE
-    assert memory_of(desk).shown == Shown(at_place(SHOWN + 10), 0)
+    assert ended(desk).reason is ChainOutcome.NO_NEW_CANDLE
+    assert memory_of(desk).snapshot == FeedSnapshot(at_place(SHOWN + 10), 0)
 
 
 @pytest.mark.parametrize("show", [0, 1])
@@ -67,7 +67,7 @@ def test_fetch_of_a_recording_at_its_end_notes_that_it_is_over(
 
     desk.advance(show=show)
 
-    assert memory_of(desk).shown.is_over
+    assert memory_of(desk).snapshot.is_over
 
 
 def test_fetch_that_fails_notes_nothing(desk: Desk) -> None:
@@ -88,7 +88,7 @@ def test_fetch_every_tick_notes_each_answer(databases: Databases) -> None:
     desk.source.now_ms = at_place(SHOWN) + 50_000
     desk.advance()
 
-    assert memory_of(desk).shown == Shown(at_place(SHOWN) + 50_000, at_place(SHOWN - 1))
+    assert memory_of(desk).snapshot == FeedSnapshot(at_place(SHOWN) + 50_000, at_place(SHOWN - 1))
 
 
 def test_fetch_after_an_error_has_the_source_open_its_connections_anew(desk: Desk) -> None:

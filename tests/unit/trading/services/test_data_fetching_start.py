@@ -10,7 +10,7 @@ from tests.fixtures.fetching import NO_ANSWER, SHOWN, begun_desk, ended, failure
 from trading.errors import BadCandle, Transient
 from trading.lifecycle import DesiredState
 from trading.market.candles import Candles
-from trading.services.chain import EndReason
+from trading.services.chain import ChainOutcome
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_fetch_first_start_before_any_candle_has_closed_waits_for_it(databases: 
     desk = make_desk(databases, shown=1)
     desk.source.now_ms = at_place(0) + 1_000
 
-    assert ended(desk).reason is EndReason.NO_NEW_CANDLE
+    assert ended(desk).reason is ChainOutcome.NO_NEW_CANDLE
     desk.source.now_ms = at_place(1) + 1_000
     assert places(fetched(desk)) == [0]
 
@@ -126,8 +126,8 @@ def test_fetch_store_that_lost_a_pause_or_an_exposure_is_corrected_by_the_ledger
     message = fetched(desk, show=1)
 
     assert (message.desired, message.has_exposure) == (DesiredState.PAUSED, True)
-    memory = desk.store.load(SYMBOL)
-    assert (memory.desired, memory.has_exposure) == (DesiredState.PAUSED, True)
+    snapshot = desk.store.load(SYMBOL)
+    assert (snapshot.desired, snapshot.has_exposure) == (DesiredState.PAUSED, True)
 
 
 def test_fetch_of_a_symbol_whose_timeframe_was_changed_begins_anew(desk: Desk) -> None:

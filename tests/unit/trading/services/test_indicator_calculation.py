@@ -10,7 +10,7 @@ from trading.events.messages import IndicatorsUpdated, NewCandle
 from trading.indicators import compute
 from trading.indicators.regime import Regime
 from trading.market.candles import Candles
-from trading.services.chain import EndReason, Wake
+from trading.services.chain import AdvanceSymbol, ChainOutcome
 from trading.strategies import load_strategy
 
 EMA = {"name": "ema_cross", "params": {"fast": 3, "slow": 7}}
@@ -35,7 +35,7 @@ def desk(databases: Databases) -> Desk:
 def updated(desk: Desk, *, show: int) -> IndicatorsUpdated:
     """Let candles close, and run the first two stages."""
     desk.source.shown += show
-    new = desk.pipeline.fetch.handle(Wake(SYMBOL))
+    new = desk.pipeline.fetch.handle(AdvanceSymbol(SYMBOL))
     assert isinstance(new, NewCandle)
     answer = desk.pipeline.indicators.handle(new)
     assert isinstance(answer, IndicatorsUpdated)
@@ -110,7 +110,7 @@ def test_indicators_that_are_not_enabled_end_the_chain_and_decide_nothing(databa
     config = system_config(EMA, services={"indicator_calculation": {"enabled": False}})
     desk = Desk(databases, config, make_candles(SHOWN), shown=SHOWN)
 
-    assert desk.advance().reason is EndReason.DISABLED
+    assert desk.advance().reason is ChainOutcome.DISABLED
     assert desk.journal == {}
 
 

@@ -11,7 +11,7 @@ from tests.fakes import SYMBOL, Databases, Desk, at_place, planned, system_confi
 from tests.fixtures.candle_files import generated_candles
 from trading.events.event import Event, EventType
 from trading.lifecycle import DesiredState
-from trading.services.chain import EndReason
+from trading.services.chain import ChainOutcome
 from trading.services.pipeline import SymbolPipeline
 
 FIRST, LAST = 400, 460
@@ -100,7 +100,7 @@ def test_pipeline_stopped_and_started_again_catches_up_without_stale_entries(dat
     desk.play(408)
     desk.want(DesiredState.STOPPED)
     for _ in range(3):
-        assert desk.advance(show=4).reason is EndReason.STOPPED
+        assert desk.advance(show=4).reason is ChainOutcome.STOPPED
     desk.want(DesiredState.RUNNING)
     desk.play(435)
 

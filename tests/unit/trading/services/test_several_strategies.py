@@ -7,7 +7,7 @@ import pytest
 from tests.fakes import SYMBOL, Crash, Databases, Desk, Fuse, make_candles, planned, system_config
 from trading.events.event import EventType
 from trading.incidents.incident import IncidentKind
-from trading.services.chain import EndReason
+from trading.services.chain import ChainOutcome
 
 SHOWN = 10
 BUY, SELL, CLOSE = "buy", "sell", "close"
@@ -49,9 +49,9 @@ def incidents(desk: Desk) -> list[IncidentKind]:
 def test_two_signals_of_one_candle_open_a_position_each_in_the_order_of_the_configuration(databases: Databases) -> None:
     desk = make_desk(databases, {"zeta": {SHOWN: BUY}, "alpha": {SHOWN: SELL}})
 
-    end = desk.advance(show=1)
+    result = desk.advance(show=1)
 
-    assert end.reason is EndReason.DECIDED
+    assert result.reason is ChainOutcome.DECIDED
     assert held(desk) == {"zeta": 2.0, "alpha": -2.0}
     assert decided(desk) == [("zeta", "ok"), ("alpha", "ok")]
     first, second = desk.journal[SHOWN].split(" | ")

@@ -8,7 +8,7 @@ from tests.fakes import PLANNED_STRATEGY, Databases, Desk, at_place, make_candle
 from trading.errors import Transient
 from trading.events.event import EventType, correlation_id
 from trading.lifecycle import DesiredState
-from trading.services.chain import EndReason
+from trading.services.chain import ChainOutcome
 
 SHOWN = 20
 BUY, SELL, CLOSE = "buy", "sell", "close"
@@ -34,28 +34,28 @@ def settle(desk: Desk) -> None:
 def test_strategy_with_too_few_rows_is_not_asked_and_the_chain_ends_there(databases: Databases) -> None:
     desk = make_desk(databases, {0: BUY, 1: BUY, 2: BUY}, shown=1)
     desk.advance(show=1)
-    end = desk.advance(show=1)
+    result = desk.advance(show=1)
 
     assert desk.journal[0] == "too few rows: 1 of 3"
     assert desk.journal[1] == "too few rows: 2 of 3"
-    assert end.reason is EndReason.DECIDED
+    assert result.reason is ChainOutcome.DECIDED
     assert [event.market_ms for event in desk.events_of(EventType.SIGNAL_GENERATED)] == [at_place(2)]
 
 
 def test_strategy_with_too_few_rows_and_nothing_open_ends_with_that_reason(databases: Databases) -> None:
     services = {"strategy_evaluation": {"min_rows_required": 6}}
     desk = make_desk(databases, {}, shown=2, services=services)
-    end = desk.advance(show=1)
+    result = desk.advance(show=1)
 
-    assert str(end) == "too-few-rows: too few rows: 3 of 6"
+    assert str(result) == "too-few-rows: too few rows: 3 of 6"
 
 
 def test_strategy_that_says_nothing_ends_the_chain_and_moves_the_cursor(databases: Databases) -> None:
     desk = make_desk(databases, {})
     settle(desk)
-    end = desk.advance(show=1)
+    result = desk.advance(show=1)
 
-    assert end.reason is EndReason.NO_SIGNAL
+    assert result.reason is ChainOutcome.NO_SIGNAL
     assert desk.cursor == SHOWN + 1
     assert desk.journal[SHOWN + 1] == "no signal"
     assert told(desk) == []
@@ -64,9 +64,9 @@ def test_strategy_that_says_nothing_ends_the_chain_and_moves_the_cursor(database
 def test_strategy_signal_is_told_validated_and_handed_on(databases: Databases) -> None:
     desk = make_desk(databases, {SHOWN + 1: BUY})
     settle(desk)
-    end = desk.advance(show=1)
+    result = desk.advance(show=1)
 
-    assert end.reason is EndReason.DECIDED
+    assert result.reason is ChainOutcome.DECIDED
     assert told(desk) == [(EventType.SIGNAL_GENERATED, ""), (EventType.SIGNAL_VALIDATED, "")]
     [event] = desk.events_of(EventType.SIGNAL_VALIDATED)
     assert event.correlation_id == correlation_id("XAUUSD", "1m", at_place(SHOWN + 1))
@@ -79,9 +79,9 @@ def test_entry_while_paused_is_refused_and_written_down(databases: Databases, si
     desk = make_desk(databases, {SHOWN + 1: side})
     settle(desk)
     desk.want(DesiredState.PAUSED)
-    end = desk.advance(show=1)
+    result = desk.advance(show=1)
 
-    assert end.reason is EndReason.DECIDED
+    assert result.reason is ChainOutcome.DECIDED
     assert told(desk)[-1] == (EventType.SIGNAL_REJECTED, "paused")
     assert [(row["outcome"], row["rule"]) for row in desk.ledger.decisions()] == [("refused", "paused")]
     assert "refused by paused" in desk.journal[SHOWN + 1]
@@ -114,9 +114,9 @@ def test_entry_from_an_old_candle_is_refused_and_an_exit_from_one_is_not(databas
 def test_entry_in_a_regime_that_is_not_allowed_is_refused(databases: Databases) -> None:
     desk = make_desk(databases, {SHOWN + 1: BUY}, allowed_regimes=["ranging"])
     settle(desk)
-    end = desk.advance(show=1)
+    result = desk.advance(show=1)
 
-    assert end.reason is EndReason.DECIDED
+    assert result.reason is ChainOutcome.DECIDED
     assert told(desk)[-1] == (EventType.SIGNAL_REJECTED, "regime")
 
 
@@ -141,7 +141,7 @@ def test_silent_candle_while_paused_ends_the_chain_as_paused(databases: Database
     settle(desk)
     desk.want(DesiredState.PAUSED)
 
-    assert desk.advance(show=1).reason is EndReason.PAUSED
+    assert desk.advance(show=1).reason is ChainOutcome.PAUSED
 
 
 def test_entry_outside_the_session_is_refused(databases: Databases) -> None:
@@ -158,9 +158,9 @@ def test_entry_outside_the_session_is_refused(databases: Databases) -> None:
 def test_strategy_without_a_signal_hands_the_candle_on_while_something_is_open(databases: Databases) -> None:
     desk = make_desk(databases, {SHOWN: BUY})
     desk.play(SHOWN + 2)
-    end = desk.advance(show=1)
+    result = desk.advance(show=1)
 
-    assert end.reason is EndReason.SETTLED
+    assert result.reason is ChainOutcome.SETTLED
 
 
 def test_strategy_whose_decisions_cannot_be_written_is_sick_and_the_candle_comes_again(databases: Databases) -> None:
@@ -171,16 +171,16 @@ def test_strategy_whose_decisions_cannot_be_written_is_sick_and_the_candle_comes
     with pytest.raises(Transient):
         desk.advance(show=1)
     sick = desk.pipeline.strategy.get_status()
-    end = desk.advance()
+    result = desk.advance()
 
     assert (sick["state"], sick["error_count"]) == ("error", 1)
     assert desk.pipeline.strategy.get_status()["state"] == "running"
-    assert end.reason is EndReason.NO_SIGNAL
+    assert result.reason is ChainOutcome.NO_SIGNAL
     assert desk.cursor == SHOWN + 1
 
 
 def test_strategy_that_is_not_enabled_ends_the_chain(databases: Databases) -> None:
     desk = make_desk(databases, {SHOWN: BUY}, services={"strategy_evaluation": {"enabled": False}})
 
-    assert desk.advance(show=1).reason is EndReason.DISABLED
+    assert desk.advance(show=1).reason is ChainOutcome.DISABLED
     assert desk.orders() == []

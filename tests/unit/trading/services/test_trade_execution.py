@@ -11,7 +11,7 @@ from trading.execution.retry_budget import PatienceTerms
 from trading.incidents.incident import IncidentKind
 from trading.lifecycle import DesiredState
 from trading.orders.orders import Leg, OrderRequest, OrderState, Side, client_order_id
-from trading.services.chain import EndReason
+from trading.services.chain import ChainOutcome
 
 SHOWN = 10
 BUY, SELL, CLOSE = "buy", "sell", "close"
@@ -128,9 +128,9 @@ def test_execution_without_any_answer_is_unknown_then_settled_and_never_a_second
     desk: Desk, *, after: bool
 ) -> None:
     deafen(desk, after=after)
-    end = desk.advance(show=1)
+    result = desk.advance(show=1)
 
-    assert end.reason is EndReason.DECIDED
+    assert result.reason is ChainOutcome.DECIDED
     assert sent(desk) == [("entry", "unknown")]
     assert told(desk, EventType.TRADE_FAILED)[0].startswith("outcome unknown")
     assert desk.store.load(SYMBOL).has_exposure
@@ -329,9 +329,9 @@ def test_execution_dry_run_writes_decisions_down_and_sends_nothing(databases: Da
 def test_execution_that_is_not_enabled_writes_the_decision_down_and_sends_nothing(databases: Databases) -> None:
     desk = make_desk(databases, {SHOWN: BUY}, services={"trade_execution": {"enabled": False}})
     desk.advance()
-    end = desk.advance(show=1)
+    result = desk.advance(show=1)
 
-    assert end.reason is EndReason.DISABLED
+    assert result.reason is ChainOutcome.DISABLED
     assert "not enabled" in desk.journal[SHOWN]
     assert (sent(desk), desk.venue.submitted, desk.ledger.decisions()) == ([], [], [])
 
@@ -366,9 +366,9 @@ def test_execution_of_the_same_candle_twice_decides_once(desk: Desk) -> None:
         cursor_ms=at_place(SHOWN - 1),
         desired=DesiredState.RUNNING,
     )
-    end = desk.advance()
+    result = desk.advance()
 
-    assert end.reason is EndReason.DECIDED
+    assert result.reason is ChainOutcome.DECIDED
     assert (desk.books(), desk.journal) == (books, journal)
     assert len(desk.venue.submitted) == 1
 
