@@ -3,7 +3,7 @@
 import pandas as pd
 
 from trading.indicators import Indicator, atr, ema
-from trading.strategies import Signals, Strategy
+from trading.strategies import SignalBuilder, Strategy
 
 _MINUTE_MS = 60_000
 
@@ -14,9 +14,9 @@ class Hold(Strategy):
     def indicators(self) -> dict[str, Indicator]:
         return {"fast": ema(20), "slow": ema(50), "atr": atr(14)}
 
-    def signals(self, rows: pd.DataFrame) -> Signals:
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
         minutes = rows.index.to_numpy() // _MINUTE_MS
-        return Signals(len(rows)).buy(minutes % 1_440 == 420, reason="07:00")
+        return SignalBuilder(len(rows)).buy(minutes % 1_440 == 420, reason="07:00")
 
 
 class Flip(Strategy):
@@ -25,6 +25,6 @@ class Flip(Strategy):
     def indicators(self) -> dict[str, Indicator]:
         return {"fast": ema(20), "slow": ema(50), "atr": atr(14)}
 
-    def signals(self, rows: pd.DataFrame) -> Signals:
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
         is_even = rows.index.to_numpy() // _MINUTE_MS % 2 == 0
-        return Signals(len(rows)).buy(is_even, reason="even minute").sell(~is_even, reason="odd minute")
+        return SignalBuilder(len(rows)).buy(is_even, reason="even minute").sell(~is_even, reason="odd minute")

@@ -39,7 +39,7 @@ from trading.services.chain import AdvanceSymbol, ChainResult
 from trading.services.pipeline import SymbolPipeline
 from trading.strategies import Strategy
 from trading.strategies.signal import SignalSide
-from trading.strategies.signal_builder import Signals
+from trading.strategies.signal_builder import SignalBuilder
 
 SYMBOL = "XAUUSD"
 START_MS = int(pd.Timestamp("2026-03-02T00:00Z").timestamp() * 1000)
@@ -72,14 +72,14 @@ class PlannedStrategy(Strategy):
     def indicators(self) -> Mapping[str, Indicator]:
         return {}
 
-    def signals(self, rows: pd.DataFrame) -> Signals:
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
         open_ms, close = rows.index.to_numpy(), rows["close"].to_numpy()
         stop, target = self.stop_distance or np.nan, self.target_distance or np.nan
 
         def at(side: SignalSide) -> Any:
             return np.isin(open_ms, [planned for planned, what in self.plan.items() if what is side])
 
-        said = Signals(len(rows))
+        said = SignalBuilder(len(rows))
         said.buy(at(SignalSide.BUY), reason="planned", stop_loss=close - stop, take_profit=close + target)
         said.sell(at(SignalSide.SELL), reason="planned", stop_loss=close + stop, take_profit=close - target)
         return said.close(at(SignalSide.CLOSE), reason="planned")

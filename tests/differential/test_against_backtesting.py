@@ -17,7 +17,7 @@ from tests.fakes import SYMBOL, at_place, planned, system_config
 from trading.market.candles import Candles
 from trading.orders.matching import FillTerms
 from trading.strategies.builtin.cross import EmaCross
-from trading.strategies.signal_builder import Signals, crossed_above, crossed_below
+from trading.strategies.signal_builder import SignalBuilder, crossed_above, crossed_below
 from trading.structs import replace
 
 with warnings.catch_warnings():
@@ -34,9 +34,9 @@ class LongOnly(EmaCross):
     fast: int = Field(default=10, ge=2)
     slow: int = Field(default=30, ge=3)
 
-    def signals(self, rows: pd.DataFrame) -> Signals:
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
         fast, slow = rows["fast"].to_numpy(), rows["slow"].to_numpy()
-        said = Signals(len(rows)).buy(crossed_above(fast, slow), reason="above")
+        said = SignalBuilder(len(rows)).buy(crossed_above(fast, slow), reason="above")
         return said.close(crossed_below(fast, slow), reason="below")
 
 

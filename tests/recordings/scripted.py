@@ -11,7 +11,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from trading.indicators import Indicator, sma
-from trading.strategies import ExitNow, MoveStop, PositionView, Signals, Strategy
+from trading.strategies import ExitNow, MoveStop, PositionView, SignalBuilder, Strategy
 
 MINUTE_MS = 60_000
 DAY_MINUTES = 1_440
@@ -50,9 +50,9 @@ class Scripted(Strategy):
     def indicators(self) -> dict[str, Indicator]:
         return {"average": sma(3)}
 
-    def signals(self, rows: pd.DataFrame) -> Signals:
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
         minutes = rows.index.to_numpy() // MINUTE_MS % DAY_MINUTES
-        found = Signals(len(rows))
+        found = SignalBuilder(len(rows))
         for line in self.script:
             where = minutes == line.minute
             match line.act:

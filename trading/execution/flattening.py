@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from trading.incidents.descriptions import words_of
+from trading.incidents.descriptions import describe_order
 from trading.orders.intents import Intent
 from trading.risk.verdict import AccountSnapshot, RiskDecision
 from trading.strategies.signal import Signal, SignalSide
@@ -44,7 +44,7 @@ class FlattenResult:
             "refused": self.refused,
             "positions": said,
             "units": self.units,
-            "unsettled": [f"{words_of(one.request)}: {one.state.value}" for one in self.unsettled],
+            "unsettled": [f"{describe_order(one.request)}: {one.state.value}" for one in self.unsettled],
         }
 
 

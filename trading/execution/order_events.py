@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from trading.events.event import Event, EventType
 from trading.formatting import format_price, format_units
-from trading.incidents.descriptions import words_of_move
+from trading.incidents.descriptions import describe_stop_move
 from trading.incidents.incident import Incident
 from trading.orders.orders import Fill, Leg, OrderRequest, VenueOrder, protective_order_id
 from trading.portfolio.positions import Position, StopMove
@@ -71,7 +71,7 @@ def stop_move_event(move: StopMove, correlation_id: str) -> Event:
         "stop_loss_before": move.before,
     }
     kind = EventType.TRADE_FAILED if move.refusal else EventType.POSITION_MODIFIED
-    reason = f"{words_of_move(move)}: {move.refusal or move.reason}"
+    reason = f"{describe_stop_move(move)}: {move.refusal or move.reason}"
     return _event(kind, move.symbol, correlation_id, move.open_ms, reason, details)
 
 

@@ -28,7 +28,7 @@ from trading.execution.reconciliation import (
 from trading.execution.retry_budget import PatienceTerms, RetryBudget
 from trading.execution.stop_orders import StopSender
 from trading.incidents import descriptions
-from trading.incidents.descriptions import words_of
+from trading.incidents.descriptions import describe_order
 from trading.incidents.incident import Incident
 from trading.market.candles import Candles
 from trading.orders.intents import Intent, OrderUpdate
@@ -254,7 +254,7 @@ class OrderManager:
         order = self.find(intent.request.client_order_id)
         is_too_soon = order is None and intent.claimed_ago_s < self._venue.terms.visibility_s
         if is_too_soon or (order is not None and not is_booked(intent, order)):
-            what = words_of(intent.request)
+            what = describe_order(intent.request)
             raise Transient(f"venue of {self.symbol}", f"what became of {what} is not shown yet: ask again")
 
     def _is_untouched(self, action: Action) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from trading.formatting import format_units
 from trading.incidents import descriptions
-from trading.incidents.descriptions import words_of, words_of_move
+from trading.incidents.descriptions import describe_order, describe_stop_move
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
 from trading.orders.intents import Intent
@@ -216,18 +216,19 @@ def told(action: Action) -> dict[str, str]:
     match action:
         case UpdateOrder(intent, order, state):
             found = (
-                f"the venue has {words_of(intent.request)}: {state.value}, {format_units(order.filled_units)} filled"
+                f"the venue has {describe_order(intent.request)}: {state.value}, "
+                f"{format_units(order.filled_units)} filled"
             )
         case SubmitOrder(intent):
-            found = f"the venue has no such order, so {words_of(intent.request)} is sent"
+            found = f"the venue has no such order, so {describe_order(intent.request)} is sent"
         case AbandonOrder(intent, _, reason) | WaitForVenue(intent, reason):
-            found = f"{words_of(intent.request)}: {reason}"
+            found = f"{describe_order(intent.request)}: {reason}"
         case CancelOrder(resting, state):
             found = f"{resting.client_order_id} rests at the venue although it is {state.value}: cancelled there"
         case ResendStop(move, _):
-            found = f"the venue does not have the stop where it shall rest, so {words_of_move(move)} is sent"
+            found = f"the venue does not have the stop where it shall rest, so {describe_stop_move(move)} is sent"
         case WaitForStop(move, reason, _):
-            found = f"{words_of_move(move)}: {reason}"
+            found = f"{describe_stop_move(move)}: {reason}"
         case RaiseIncident(incident):
             found = incident.reason
     return {"action": type(action).__name__, "found": found}

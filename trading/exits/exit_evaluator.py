@@ -21,7 +21,7 @@ Written = StopMove | RiskDecision
 """What was decided of a candle already, as the ledger has it."""
 
 
-class ExitWatch:
+class ExitEvaluator:
     """The exit rules of one symbol's strategies.
 
     A candle may come again, when a process died before its batch was closed. What came of it then stands in the ledger

@@ -21,7 +21,9 @@ def position_mismatch(symbol: str, ledger_units: float, venue_units: float) -> I
 
 def order_lost(symbol: str, intent: Intent) -> Incident:
     request = intent.request
-    reason = f"the venue took {words_of(request)} ({request.client_order_id}) and now says that there is no such order"
+    reason = (
+        f"the venue took {describe_order(request)} ({request.client_order_id}) and now says that there is no such order"
+    )
     details = {"client_order_id": request.client_order_id, "state": intent.state.value}
     return Incident(IncidentKind.ORDER_LOST, symbol, request.client_order_id, reason, details)
 
@@ -52,7 +54,7 @@ def unowned(position: Position) -> Incident:
 def stuck(symbol: str, intent: Intent, why: str) -> Incident:
     request = intent.request
     reason = (
-        f"for {intent.claimed_ago_s / 60:.0f} minutes nothing is known of {words_of(request)} "
+        f"for {intent.claimed_ago_s / 60:.0f} minutes nothing is known of {describe_order(request)} "
         f"({request.client_order_id}): {why}"
     )
     details = {"client_order_id": request.client_order_id, "state": intent.state.value}
@@ -103,11 +105,11 @@ def max_drawdown(symbol: str, high: HighWaterMark, balance: float, limit: float)
     return Incident(IncidentKind.MAX_DRAWDOWN, symbol, "account", reason, details)
 
 
-def words_of(request: OrderRequest) -> str:
+def describe_order(request: OrderRequest) -> str:
     return f"the {request.leg.value} {request.side.value} {format_units(request.units)}"
 
 
-def words_of_move(move: StopMove) -> str:
+def describe_stop_move(move: StopMove) -> str:
     return f"the stop of {move.strategy} from {format_price(move.before)} to {format_price(move.after)}"
 
 

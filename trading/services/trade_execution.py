@@ -13,7 +13,7 @@ from trading.execution.adoption import Holdings
 from trading.execution.flattening import FlattenRequest, FlattenResult
 from trading.execution.order_manager import OrderManager
 from trading.execution.reconciliation import Action
-from trading.exits.exit_evaluator import Answer, ExitWatch, Written
+from trading.exits.exit_evaluator import Answer, ExitEvaluator, Written
 from trading.exits.exit_rules import EXIT_RULE, HOOK, ExitRules, RuleExit, RuleStop, decision_on
 from trading.market.candles import CLOSE, Candles, timeframe_ms
 from trading.orders.orders import VenueOrder
@@ -84,7 +84,7 @@ class TradeExecutionService(Service[SignalGenerated, ChainResult]):
         self._is_dry_run = is_dry_run
         self._quoted_spread = quoted_spread
         self._is_only_strategy = is_only_strategy
-        self._exits = ExitWatch(symbol, exits or {}, ledger, shared)
+        self._exits = ExitEvaluator(symbol, exits or {}, ledger, shared)
         self._most_watched = most_watched
         self.exited: list[Signal] = []
         self.reset()

@@ -3,7 +3,7 @@
 from trading.strategies.errors import StrategyFault
 from trading.strategies.position_exits import ExitNow, MoveStop, PositionRule, PositionView
 from trading.strategies.registry import SHIPPED, load_strategy
-from trading.strategies.signal_builder import Signals, crossed_above, crossed_below, previous
+from trading.strategies.signal_builder import SignalBuilder, Signals, crossed_above, crossed_below, previous
 from trading.strategies.strategy import AtrStrategy, Strategy, columns
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "MoveStop",
     "PositionRule",
     "PositionView",
+    "SignalBuilder",
     "Signals",
     "Strategy",
     "StrategyFault",

@@ -88,7 +88,7 @@ def raised(
     there = ", ".join(names) if isinstance(error, KeyError) else ""
     lines = own_lines(error) or _definition(method)
     return StrategyFault(
-        class_path(strategy), place, f"{told(error)}; a row has: {there}" if there else told(error), lines
+        class_path(strategy), place, f"{describe(error)}; a row has: {there}" if there else describe(error), lines
     )
 
 
@@ -108,7 +108,7 @@ def is_its_own(error: BaseException) -> bool:
     return isinstance(error, SystemExit) and _is_raised_in_own_code(error)
 
 
-def told(error: BaseException) -> str:
+def describe(error: BaseException) -> str:
     """Return an error on one line."""
     if isinstance(error, ValidationError):
         faults = [f"{'.'.join(map(str, one['loc'])) or error.title}: {one['msg']}" for one in error.errors()]

@@ -14,7 +14,7 @@ from trading.indicators import Indicator
 from trading.market.candles import COLUMNS
 from trading.strategies.errors import answered, at_candle, brief, from_candle, is_its_own, raised
 from trading.strategies.signal import Signal
-from trading.strategies.signal_builder import Signals, UnusableSignals
+from trading.strategies.signal_builder import SignalBuilder, UnusableSignals
 from trading.strategies.strategy import Strategy
 
 RESERVED = ("open_ms", *COLUMNS)
@@ -79,7 +79,7 @@ def indicators_of(strategy: Strategy) -> Mapping[str, Indicator]:
     return found  # type: ignore[return-value]  # seen above
 
 
-def signals_of(strategy: Strategy, rows: pd.DataFrame, *, last: int, name: str) -> tuple[list[Signal], Signals]:
+def signals_of(strategy: Strategy, rows: pd.DataFrame, *, last: int, name: str) -> tuple[list[Signal], SignalBuilder]:
     """Ask for the signals of the last rows, oldest first, and return them with the whole answer.
 
     Args:
@@ -93,7 +93,7 @@ def signals_of(strategy: Strategy, rows: pd.DataFrame, *, last: int, name: str) 
     close = rows["close"].to_numpy(copy=True)
     try:
         said: object = ask(rows)
-        if isinstance(said, Signals):
+        if isinstance(said, SignalBuilder):
             if rows.index is not open_ms and not rows.index.equals(open_ms):
                 raise Broken("it changed the index of its rows; change a copy of them, rows.copy()")
             if "close" not in rows.columns or not np.array_equal(rows["close"].to_numpy(), close):

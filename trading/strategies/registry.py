@@ -9,7 +9,7 @@ from typing import Any
 from trading.strategies.builtin.cross import EmaCross, MacdCross, SmaCross
 from trading.strategies.builtin.donchian_breakout import DonchianBreakout
 from trading.strategies.builtin.rsi_reversion import RsiReversion
-from trading.strategies.errors import is_its_own, own_lines, told
+from trading.strategies.errors import describe, is_its_own, own_lines
 from trading.strategies.invocation import made
 from trading.strategies.strategy import Strategy
 
@@ -78,7 +78,7 @@ def _unimportable(name: str, here: str, error: BaseException) -> ValueError:
     lines = own_lines(error)
     if not lines:
         return _unusable(name, f"cannot be imported from {here} or the Python path: {error}")
-    return ValueError(f"strategy {name!r} cannot be imported: {'; '.join([told(error), *lines])}")
+    return ValueError(f"strategy {name!r} cannot be imported: {'; '.join([describe(error), *lines])}")
 
 
 def _unusable(name: str, fault: str) -> ValueError:

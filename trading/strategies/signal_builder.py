@@ -29,7 +29,7 @@ class UnusableSignals(Broken):
         self.row = row
 
 
-class Signals:
+class SignalBuilder:
     """Collects what a strategy asks for, at most one thing for each row.
 
     The first reason given for a row stays, and an entry goes before a close whichever was said first.
@@ -197,6 +197,10 @@ class Signals:
         if name not in self._values:
             self._values[name] = np.full(len(self), np.nan)
         return self._values[name]
+
+
+Signals = SignalBuilder
+"""The name before 0.2; strategies may go on to use it."""
 
 
 def _words(reason: object) -> str | None:

@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from trading.indicators import Floats, Indicator
-from trading.strategies.signal_builder import Signals
+from trading.strategies.signal_builder import SignalBuilder
 
 
 class Strategy(BaseModel):
@@ -25,7 +25,7 @@ class Strategy(BaseModel):
         """Return the indicators it needs, by the name of their column."""
 
     @abstractmethod
-    def signals(self, rows: pd.DataFrame) -> Signals:
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
         """Return what to do after each row.
 
         Args:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from trading.indicators import Indicator, atr
-from trading.strategies.signal_builder import Signals
+from trading.strategies.signal_builder import SignalBuilder
 from trading.strategies.strategy import AtrStrategy, columns
 
 
@@ -20,7 +20,7 @@ class Restless(AtrStrategy):
     def indicators(self) -> Mapping[str, Indicator]:
         return {"atr": atr(self.atr_period)}
 
-    def signals(self, rows: pd.DataFrame) -> Signals:
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
         close, true_range = columns(rows, "close", "atr")
         step = np.diff(close, prepend=close[:1])
         before = np.concatenate((np.zeros(1), step[:-1]))
@@ -28,7 +28,7 @@ class Restless(AtrStrategy):
         falls = (step < 0) & (before < 0)
         rests = np.abs(step) < 0.15 * true_range
         return (
-            Signals(len(rows))
+            SignalBuilder(len(rows))
             .buy(rises, reason="two rises", **self.long_exits(close, true_range))
             .sell(falls, reason="two falls", **self.short_exits(close, true_range))
             .close(rests, reason="hardly moved")

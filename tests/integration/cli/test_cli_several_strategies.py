@@ -49,14 +49,14 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingSystem]:
     server.stop()
 
 
-def told(system: TradingSystem, *arguments: str) -> Any:
+def describe(system: TradingSystem, *arguments: str) -> Any:
     result = CliRunner().invoke(trading, [*arguments, "--json"], env=dict(system.environment))
     assert result.exit_code == ExitCode.OK, result.output
     return json.loads(result.stdout)
 
 
 def last_signal(system: TradingSystem) -> list[dict[str, Any]]:
-    rows = [row for row in told(system, "decisions", GOLD, "-n", "50") if row["outcome"]]
+    rows = [row for row in describe(system, "decisions", GOLD, "-n", "50") if row["outcome"]]
     return [row for row in rows if row["open_ms"] == rows[-1]["open_ms"]]
 
 
@@ -68,22 +68,22 @@ def test_decisions_have_a_row_for_each_strategy_that_spoke(played: TradingSystem
 
 
 def test_positions_and_status_name_the_strategies(played: TradingSystem) -> None:
-    held = {row["strategy"]: abs(row["units"]) for row in told(played, "positions")}
+    held = {row["strategy"]: abs(row["units"]) for row in describe(played, "positions")}
     assert held == {"cross": 1.0, "twin": 3.0}
-    assert [row["strategy"] for row in told(played, "status")["symbols"]] == ["cross, twin"]
+    assert [row["strategy"] for row in describe(played, "status")["symbols"]] == ["cross, twin"]
 
 
 def test_explain_tells_of_each_strategy_its_own_orders(played: TradingSystem) -> None:
     open_ms = last_signal(played)[0]["open_ms"]
     when = datetime.fromtimestamp(open_ms / 1000, UTC).isoformat()
-    first, second = told(played, "explain", GOLD, when)
+    first, second = describe(played, "explain", GOLD, when)
 
     assert (first["strategy"], second["strategy"]) == ("cross", "twin")
     for one in (first, second):
         assert one["headline"].startswith("traded")
         assert {order["request"]["strategy"] for order in one["orders"]} == {one["strategy"]}
         assert not one["notes"]
-    assert told(played, "explain", GOLD, when, "--strategy", "twin") == second
+    assert describe(played, "explain", GOLD, when, "--strategy", "twin") == second
 
 
 def test_explain_of_a_strategy_that_is_not_there_names_those_that_are(played: TradingSystem) -> None:
@@ -95,11 +95,11 @@ def test_explain_of_a_strategy_that_is_not_there_names_those_that_are(played: Tr
 
 
 def test_check_strategy_tries_each_or_the_one_that_is_named(played: TradingSystem) -> None:
-    assert [one["strategy"] for one in told(played, "check-strategy", "--symbol", GOLD, "-n", "30")] == [
+    assert [one["strategy"] for one in describe(played, "check-strategy", "--symbol", GOLD, "-n", "30")] == [
         "cross",
         "twin",
     ]
-    assert told(played, "check-strategy", "twin", "--symbol", GOLD, "-n", "30", "fast=4")["params"]["fast"] == 4
+    assert describe(played, "check-strategy", "twin", "--symbol", GOLD, "-n", "30", "fast=4")["params"]["fast"] == 4
 
 
 def test_strategy_that_holds_a_position_cannot_be_taken_out_and_another_can_come(played: TradingSystem) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import Field, model_validator
 
 from trading.indicators import Indicator, atr, ema, macd, sma
-from trading.strategies.signal_builder import Signals, crossed_above, crossed_below
+from trading.strategies.signal_builder import SignalBuilder, crossed_above, crossed_below
 from trading.strategies.strategy import AtrStrategy, columns
 
 
@@ -24,7 +24,7 @@ class CrossStrategy(AtrStrategy):
             raise ValueError(f"fast is {self.fast} and slow is {self.slow}: fast must be below slow")
         return self
 
-    def crosses(self, rows: pd.DataFrame, line: str, other: str, *, reason: str) -> Signals:
+    def crosses(self, rows: pd.DataFrame, line: str, other: str, *, reason: str) -> SignalBuilder:
         """Buy where column `line` crosses above column `other`, sell where it crosses below.
 
         Args:
@@ -33,7 +33,7 @@ class CrossStrategy(AtrStrategy):
         close, moving, still, true_range = columns(rows, "close", line, other, "atr")
         above, below = (reason.format(way=way) for way in ("above", "below"))
         return (
-            Signals(len(rows))
+            SignalBuilder(len(rows))
             .buy(crossed_above(moving, still), reason=above, **self.long_exits(close, true_range))
             .sell(crossed_below(moving, still), reason=below, **self.short_exits(close, true_range))
         )
@@ -49,7 +49,7 @@ class AverageCross(CrossStrategy):
     def indicators(self) -> Mapping[str, Indicator]:
         return {"fast": self.average(self.fast), "slow": self.average(self.slow), "atr": atr(self.atr_period)}
 
-    def signals(self, rows: pd.DataFrame) -> Signals:
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
         name = self.average(self.fast).function
         return self.crosses(rows, "fast", "slow", reason=f"{name} {self.fast} crossed {{way}} {name} {self.slow}")
 
@@ -79,6 +79,6 @@ class MacdCross(CrossStrategy):
         periods = (self.fast, self.slow, self.signal)
         return {"macd": macd(*periods), "signal": macd(*periods, output="signal"), "atr": atr(self.atr_period)}
 
-    def signals(self, rows: pd.DataFrame) -> Signals:
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
         name = f"MACD {self.fast}/{self.slow}"
         return self.crosses(rows, "macd", "signal", reason=f"{name} crossed {{way}} its signal line {self.signal}")

@@ -6,7 +6,7 @@ import pandas as pd
 from pydantic import Field
 
 from trading.indicators import Indicator, atr, highest, lowest
-from trading.strategies.signal_builder import Signals, crossed_above, crossed_below, previous
+from trading.strategies.signal_builder import SignalBuilder, crossed_above, crossed_below, previous
 from trading.strategies.strategy import AtrStrategy, columns
 
 
@@ -21,13 +21,13 @@ class DonchianBreakout(AtrStrategy):
     def indicators(self) -> Mapping[str, Indicator]:
         return {"highest": highest(self.period), "lowest": lowest(self.period), "atr": atr(self.atr_period)}
 
-    def signals(self, rows: pd.DataFrame) -> Signals:
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
         close, high, low, atr = columns(rows, "close", "highest", "lowest", "atr")
         up, down = crossed_above(close, previous(high)), crossed_below(close, previous(low))
         above = f"close above the highest high of {self.period} bars"
         below = f"close below the lowest low of {self.period} bars"
         return (
-            Signals(len(rows))
+            SignalBuilder(len(rows))
             .buy(up, reason=above, **self.long_exits(close, atr))
             .sell(down, reason=below, **self.short_exits(close, atr))
         )

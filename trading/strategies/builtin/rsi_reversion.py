@@ -6,7 +6,7 @@ import pandas as pd
 from pydantic import Field
 
 from trading.indicators import Indicator, atr, rsi
-from trading.strategies.signal_builder import Signals, crossed_above, crossed_below
+from trading.strategies.signal_builder import SignalBuilder, crossed_above, crossed_below
 from trading.strategies.strategy import AtrStrategy, columns
 
 
@@ -20,13 +20,13 @@ class RsiReversion(AtrStrategy):
     def indicators(self) -> Mapping[str, Indicator]:
         return {"rsi": rsi(self.period), "atr": atr(self.atr_period)}
 
-    def signals(self, rows: pd.DataFrame) -> Signals:
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
         close, rsi, atr = columns(rows, "close", "rsi", "atr")
         up, down = crossed_above(rsi, self.oversold), crossed_below(rsi, self.overbought)
         middle = crossed_above(rsi, 50.0) | crossed_below(rsi, 50.0)
         name = f"RSI {self.period}"
         return (
-            Signals(len(rows))
+            SignalBuilder(len(rows))
             .buy(up, reason=f"{name} crossed above {self.oversold:g}", **self.long_exits(close, atr))
             .sell(down, reason=f"{name} crossed below {self.overbought:g}", **self.short_exits(close, atr))
             .close(middle, reason=f"{name} crossed 50")

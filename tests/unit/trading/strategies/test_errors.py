@@ -20,7 +20,7 @@ from trading.events.event import EventType
 from trading.exits.exit_rules import ExitRules, ExitTerms
 from trading.indicators import Indicator, ema, sma
 from trading.orders.orders import Side
-from trading.strategies import ExitNow, MoveStop, PositionView, Signals, Strategy, StrategyFault, load_strategy
+from trading.strategies import ExitNow, MoveStop, PositionView, SignalBuilder, Strategy, StrategyFault, load_strategy
 from trading.strategies.errors import is_its_own
 from trading.strategies.invocation import RESERVED, made, signals_of
 
@@ -38,29 +38,29 @@ class Says(Strategy):
     def indicators(self) -> Mapping[str, Indicator]:
         return {}
 
-    def signals(self, rows: pd.DataFrame) -> Signals:
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
         return self.answer(rows) if callable(self.answer) else self.answer  # type: ignore[no-any-return]
 
 
 class Raises(Says):
-    def signals(self, rows: pd.DataFrame) -> Signals:
-        return Signals(len(rows)).buy((rows["nope"] > 3).to_numpy(), reason="never")
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
+        return SignalBuilder(len(rows)).buy((rows["nope"] > 3).to_numpy(), reason="never")
 
 
 class Quits(Says):
-    def signals(self, rows: pd.DataFrame) -> Signals:
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
         sys.exit(0)
 
 
 class Exits(Says):
-    def signals(self, rows: pd.DataFrame) -> Signals:
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
         exit()  # noqa: PLR1722  # as a user may write it
 
 
 class Parses(Says):
-    def signals(self, rows: pd.DataFrame) -> Signals:
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
         ArgumentParser().parse_args(["--nope"])
-        return Signals(len(rows))
+        return SignalBuilder(len(rows))
 
 
 class Mute(Exception):
@@ -106,8 +106,8 @@ def third(count: int) -> Any:
     return np.arange(count) == 2
 
 
-def entry(**given: Any) -> Callable[[pd.DataFrame], Signals]:
-    return lambda shown: Signals(len(shown)).buy(third(len(shown)), **{"reason": "in", **given})
+def entry(**given: Any) -> Callable[[pd.DataFrame], SignalBuilder]:
+    return lambda shown: SignalBuilder(len(shown)).buy(third(len(shown)), **{"reason": "in", **given})
 
 
 # what raises
@@ -144,7 +144,7 @@ def test_code_that_ends_the_process_is_told_as_a_fault(kind: type[Says], fault: 
 
 
 def test_error_that_cannot_tell_itself_is_named() -> None:
-    def mute(_: pd.DataFrame) -> Signals:
+    def mute(_: pd.DataFrame) -> SignalBuilder:
         raise Mute
 
     assert fault_of(Says(answer=mute)).fault == "Mute"
@@ -152,7 +152,7 @@ def test_error_that_cannot_tell_itself_is_named() -> None:
 
 @pytest.mark.parametrize("error", [Transient("venue", "no answer"), Interrupted("8 s"), MemoryError()])
 def test_error_of_the_outside_that_hits_a_strategy_passes_as_it_is(error: Exception) -> None:
-    def interrupted(_: pd.DataFrame) -> Signals:
+    def interrupted(_: pd.DataFrame) -> SignalBuilder:
         raise error
 
     with pytest.raises(type(error)) as caught:
@@ -173,9 +173,9 @@ def test_exit_that_does_not_come_from_the_strategy_is_not_its_own() -> None:
     [
         (None, "answered None; allowed: Signals(len(rows))"),
         (pd.DataFrame({"buy": range(100)}), "answered a DataFrame; allowed: Signals(len(rows))"),
-        (Signals(3), "answered for 3 rows, and was given 6"),
-        (lambda shown: Signals(len(shown)).buy(True, reason="in"), "`where` has shape (), and there are 6 rows"),  # type: ignore[arg-type]
-        (lambda shown: Signals(len(shown)).buy((x > 0 for x in [1]), reason="in"), "`where` is a generator"),  # type: ignore[arg-type]
+        (SignalBuilder(3), "answered for 3 rows, and was given 6"),
+        (lambda shown: SignalBuilder(len(shown)).buy(True, reason="in"), "`where` has shape (), and there are 6 rows"),  # type: ignore[arg-type]
+        (lambda shown: SignalBuilder(len(shown)).buy((x > 0 for x in [1]), reason="in"), "`where` is a generator"),  # type: ignore[arg-type]
         (entry(reason=float("nan")), "`reason` is nan; allowed is one text"),
         (entry(size_units="5"), "size_units holds <U1, such as '5'; allowed are numbers"),
         (entry(size_units=np.array(["5"] * ROWS, object)), "size_units holds what is no number: row 0 is '5'"),
@@ -213,17 +213,17 @@ def test_prices_may_be_objects_with_none_among_them() -> None:
     assert signal.stop_loss == 99.5
 
 
-def change_index(shown: pd.DataFrame) -> Signals:
+def change_index(shown: pd.DataFrame) -> SignalBuilder:
     shown.index = pd.to_datetime(shown.index, unit="ms")
     return entry()(shown)
 
 
-def change_close(shown: pd.DataFrame) -> Signals:
+def change_close(shown: pd.DataFrame) -> SignalBuilder:
     shown["close"] = np.nan
     return entry()(shown)
 
 
-def smooth_close(shown: pd.DataFrame) -> Signals:
+def smooth_close(shown: pd.DataFrame) -> SignalBuilder:
     shown["close"] = shown["close"].ewm(span=3).mean()
     return entry()(shown)
 

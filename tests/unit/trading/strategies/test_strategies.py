@@ -17,7 +17,7 @@ from trading.errors import Broken
 from trading.indicators import compute
 from trading.market.candles import Candles
 from trading.orders.orders import Side
-from trading.strategies import SHIPPED, Signals, Strategy, crossed_above, crossed_below, load_strategy, previous
+from trading.strategies import SHIPPED, SignalBuilder, Strategy, crossed_above, crossed_below, load_strategy, previous
 from trading.strategies.builtin.cross import EmaCross
 from trading.strategies.position_exits import ExitNow, MoveStop, PositionRule, PositionView
 from trading.strategies.signal import Signal, SignalSide
@@ -221,25 +221,27 @@ def test_previous_has_no_first_value() -> None:
 
 def test_signals_last_gives_the_last_rows_only() -> None:
     rows = frame(close=[1, 2, 3])
-    signals = Signals(3).buy(flags(1, 0, 1), reason="up")
+    signals = SignalBuilder(3).buy(flags(1, 0, 1), reason="up")
     assert [one.open_ms for one in signals.last(2, rows=rows, strategy="s")] == [120_000]
     assert [one.open_ms for one in signals.last(9, rows=rows, strategy="s")] == [0, 120_000]
 
 
 def test_signals_of_a_row_that_is_buy_and_sell_are_broken() -> None:
     with pytest.raises(Broken, match="both a buy and a sell: down"):
-        Signals(2).buy(flags(0, 1), reason="up").sell(flags(1, 1), reason="down")
+        SignalBuilder(2).buy(flags(0, 1), reason="up").sell(flags(1, 1), reason="down")
 
 
 def test_signals_said_twice_keep_the_first_reason() -> None:
-    signals = Signals(1).buy(flags(1), reason="first", stop_loss=1.0).buy(flags(1), reason="second", stop_loss=2.0)
+    signals = (
+        SignalBuilder(1).buy(flags(1), reason="first", stop_loss=1.0).buy(flags(1), reason="second", stop_loss=2.0)
+    )
     (signal,) = signals.last(1, rows=frame(close=[3]), strategy="s")
     assert (signal.reason, signal.stop_loss) == ("first", 1.0)
 
 
 @pytest.mark.parametrize("is_close_first", [True, False])
 def test_signals_of_an_entry_and_a_close_enter(is_close_first: bool) -> None:
-    signals = Signals(1)
+    signals = SignalBuilder(1)
     if is_close_first:
         signals.close(flags(1), reason="out").sell(flags(1), reason="in")
     else:
@@ -250,16 +252,16 @@ def test_signals_of_an_entry_and_a_close_enter(is_close_first: bool) -> None:
 
 @pytest.mark.parametrize("price", [NAN, 0.0, -5.0])
 def test_signals_with_a_price_that_cannot_be_reached_have_none(price: float) -> None:
-    signals = Signals(1).buy(flags(1), reason="in", stop_loss=price, take_profit=np.array([9.0]))
+    signals = SignalBuilder(1).buy(flags(1), reason="in", stop_loss=price, take_profit=np.array([9.0]))
     (signal,) = signals.last(1, rows=frame(close=[3]), strategy="s")
     assert (signal.stop_loss, signal.take_profit) == (None, 9.0)
 
 
 def test_signals_with_a_size_hand_it_on_and_refuse_none_at_all() -> None:
-    (signal,) = Signals(1).buy(flags(1), reason="in", size_units=0.5).last(1, rows=frame(close=[3]), strategy="s")
+    (signal,) = SignalBuilder(1).buy(flags(1), reason="in", size_units=0.5).last(1, rows=frame(close=[3]), strategy="s")
     assert signal.size_units == 0.5
     with pytest.raises(Broken, match="size is not above zero"):
-        Signals(1).buy(flags(1), reason="in", size_units=0.0)
+        SignalBuilder(1).buy(flags(1), reason="in", size_units=0.0)
 
 
 @pytest.mark.parametrize(
@@ -272,12 +274,12 @@ def test_signals_with_a_size_hand_it_on_and_refuse_none_at_all() -> None:
 )
 def test_signals_where_something_else_than_a_boolean_stands_are_broken(where: Any, found: str) -> None:
     with pytest.raises(Broken, match=found):
-        Signals(2).buy(where, reason="in")
+        SignalBuilder(2).buy(where, reason="in")
 
 
 def test_signals_tell_which_prices_of_entries_are_none() -> None:
     signals = (
-        Signals(4)
+        SignalBuilder(4)
         .buy(flags(1, 0, 1, 0), reason="in", stop_loss=np.array([NAN, NAN, 5.0, NAN]), take_profit=None)
         .sell(flags(0, 1, 0, 0), reason="in", take_profit=-1.0, size_units=2.0)
         .close(flags(0, 0, 0, 1), reason="out")
@@ -291,9 +293,9 @@ def test_signals_tell_which_prices_of_entries_are_none() -> None:
 
 def test_signals_for_another_number_of_rows_are_broken() -> None:
     with pytest.raises(Broken, match="answered for 2 rows, and was given 3"):
-        Signals(2).last(1, rows=frame(close=[1, 2, 3]), strategy="s")
+        SignalBuilder(2).last(1, rows=frame(close=[1, 2, 3]), strategy="s")
     with pytest.raises(Broken, match=r"shape \(3,\), and there are 2 rows"):
-        Signals(2).close(flags(0, 0, 1), reason="out")
+        SignalBuilder(2).close(flags(0, 0, 1), reason="out")
 
 
 @pytest.mark.parametrize("name", sorted(SHIPPED))

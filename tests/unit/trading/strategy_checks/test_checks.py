@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from trading.indicators import Indicator, atr, ema, sma
 from trading.market.candles import first_fault
-from trading.strategies import SHIPPED, Signals, Strategy, crossed_above, crossed_below, load_strategy
+from trading.strategies import SHIPPED, SignalBuilder, Strategy, crossed_above, crossed_below, load_strategy
 from trading.strategy_checks import KINDS, CheckName, Report, candles_needed, examine, made_up
 
 ROWS = 90
@@ -24,84 +24,90 @@ class Honest(Strategy):
     def indicators(self) -> Mapping[str, Indicator]:
         return {"fast": sma(3), "slow": sma(8), "atr": atr(5)}
 
-    def signals(self, rows: pd.DataFrame) -> Signals:
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
         fast, slow = rows["fast"].to_numpy(), rows["slow"].to_numpy()
         up, down = crossed_above(fast, slow), crossed_below(fast, slow)
-        return Signals(len(rows)).buy(up, reason="up").sell(down, reason="down")
+        return SignalBuilder(len(rows)).buy(up, reason="up").sell(down, reason="down")
 
 
 class KnowsTheNextClose(Honest):
-    def signals(self, rows: pd.DataFrame) -> Signals:
-        return Signals(len(rows)).buy((rows["close"].shift(-1) > rows["close"] * 1.001).to_numpy(), reason="rises")
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
+        return SignalBuilder(len(rows)).buy(
+            (rows["close"].shift(-1) > rows["close"] * 1.001).to_numpy(), reason="rises"
+        )
 
 
 class CentredRolling(Honest):
-    def signals(self, rows: pd.DataFrame) -> Signals:
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
         middle = rows["close"].rolling(3, center=True).mean()
-        return Signals(len(rows)).buy((rows["close"] < middle * 0.9995).to_numpy(), reason="below the middle")
+        return SignalBuilder(len(rows)).buy((rows["close"] < middle * 0.9995).to_numpy(), reason="below the middle")
 
 
 class NormalisedOverAll(Honest):
-    def signals(self, rows: pd.DataFrame) -> Signals:
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
         close = rows["close"]
         score = (close - close.mean()) / close.std()
-        return Signals(len(rows)).sell((score > 1.0).to_numpy(), reason="far above the mean")
+        return SignalBuilder(len(rows)).sell((score > 1.0).to_numpy(), reason="far above the mean")
 
 
 class LevelOfTheFuture(Honest):
     """Its signals are honest, its stop is the lowest close of the whole series."""
 
-    def signals(self, rows: pd.DataFrame) -> Signals:
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
         up = crossed_above(rows["fast"].to_numpy(), rows["slow"].to_numpy())
-        return Signals(len(rows)).buy(up, stop_loss=rows["close"].min() * 0.99, reason="up")
+        return SignalBuilder(len(rows)).buy(up, stop_loss=rows["close"].min() * 0.99, reason="up")
 
 
 class ExpandingMean(Honest):
-    def signals(self, rows: pd.DataFrame) -> Signals:
-        return Signals(len(rows)).buy((rows["close"] < rows["close"].expanding().mean()).to_numpy(), reason="cheap")
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
+        return SignalBuilder(len(rows)).buy(
+            (rows["close"] < rows["close"].expanding().mean()).to_numpy(), reason="cheap"
+        )
 
 
 class LooksTenRowsBack(Honest):
-    def signals(self, rows: pd.DataFrame) -> Signals:
-        return Signals(len(rows)).buy((rows["close"] > rows["close"].rolling(10).max().shift(1)).to_numpy(), reason="!")
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
+        return SignalBuilder(len(rows)).buy(
+            (rows["close"] > rows["close"].rolling(10).max().shift(1)).to_numpy(), reason="!"
+        )
 
 
 class CountsItsRows(Honest):
-    def signals(self, rows: pd.DataFrame) -> Signals:
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
         up = crossed_above(rows["fast"].to_numpy(), rows["slow"].to_numpy())
-        return Signals(len(rows)).buy(up, reason=f"seen in {len(rows)} rows")
+        return SignalBuilder(len(rows)).buy(up, reason=f"seen in {len(rows)} rows")
 
 
 class Indexes(Honest):
-    def signals(self, rows: pd.DataFrame) -> Signals:
-        return Signals(len(rows)).buy(np.full(len(rows), rows["close"].iloc[-20] > 0), reason="always")
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
+        return SignalBuilder(len(rows)).buy(np.full(len(rows), rows["close"].iloc[-20] > 0), reason="always")
 
 
 class NeedsThreeRows(Honest):
-    def signals(self, rows: pd.DataFrame) -> Signals:
-        return Signals(len(rows)).buy(np.full(len(rows), rows["close"].iloc[-3] < 0), reason="never")
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
+        return SignalBuilder(len(rows)).buy(np.full(len(rows), rows["close"].iloc[-3] < 0), reason="never")
 
 
 class Random(Honest):
-    def signals(self, rows: pd.DataFrame) -> Signals:
-        return Signals(len(rows)).buy(NOISE.random(len(rows)) < 0.1, reason="a feeling")
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
+        return SignalBuilder(len(rows)).buy(NOISE.random(len(rows)) < 0.1, reason="a feeling")
 
 
 class Remembers(Honest):
-    def signals(self, rows: pd.DataFrame) -> Signals:
-        return Signals(len(rows)).buy(np.full(len(rows), next(CALLS) % 2 == 0), reason="every other time")
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
+        return SignalBuilder(len(rows)).buy(np.full(len(rows), next(CALLS) % 2 == 0), reason="every other time")
 
 
 class ChangesAColumn(Honest):
-    def signals(self, rows: pd.DataFrame) -> Signals:
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
         rows["fast"] -= rows["slow"]
-        return Signals(len(rows)).buy((rows["fast"] > 0).to_numpy(), reason="above")
+        return SignalBuilder(len(rows)).buy((rows["fast"] > 0).to_numpy(), reason="above")
 
 
 class AddsAColumn(Honest):
-    def signals(self, rows: pd.DataFrame) -> Signals:
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
         rows["distance"] = rows["fast"] - rows["slow"]
-        return Signals(len(rows)).buy((rows["distance"] > 0).to_numpy(), reason="above")
+        return SignalBuilder(len(rows)).buy((rows["distance"] > 0).to_numpy(), reason="above")
 
 
 class ShortWarmUp(Honest):
@@ -125,27 +131,29 @@ class SquareRootOfLoss(Honest):
 
 
 class StopThatIsNaN(Honest):
-    def signals(self, rows: pd.DataFrame) -> Signals:
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
         up = crossed_above(rows["fast"].to_numpy(), rows["slow"].to_numpy())
-        return Signals(len(rows)).buy(up, stop_loss=rows["close"].shift(3).rolling(2).min().to_numpy(), reason="up")
+        return SignalBuilder(len(rows)).buy(
+            up, stop_loss=rows["close"].shift(3).rolling(2).min().to_numpy(), reason="up"
+        )
 
 
 class FlagsThatAreNaN(Honest):
-    def signals(self, rows: pd.DataFrame) -> Signals:
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
         above = (rows["fast"] > rows["slow"]).shift(1)
-        return Signals(len(rows)).buy(above.to_numpy(), reason="above before")
+        return SignalBuilder(len(rows)).buy(above.to_numpy(), reason="above before")
 
 
 class StopOnTheWrongSide(Honest):
-    def signals(self, rows: pd.DataFrame) -> Signals:
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
         close, fast, slow, atr_now = (rows[name].to_numpy() for name in ("close", "fast", "slow", "atr"))
-        return Signals(len(rows)).sell(crossed_below(fast, slow), stop_loss=close - 2 * atr_now, reason="down")
+        return SignalBuilder(len(rows)).sell(crossed_below(fast, slow), stop_loss=close - 2 * atr_now, reason="down")
 
 
 class TargetOnTheWrongSide(Honest):
-    def signals(self, rows: pd.DataFrame) -> Signals:
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
         close, fast, slow, atr_now = (rows[name].to_numpy() for name in ("close", "fast", "slow", "atr"))
-        return Signals(len(rows)).buy(crossed_above(fast, slow), take_profit=close - atr_now, reason="up")
+        return SignalBuilder(len(rows)).buy(crossed_above(fast, slow), take_profit=close - atr_now, reason="up")
 
 
 class ChangesItsIndicators(Honest):
