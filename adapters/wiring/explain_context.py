@@ -3,15 +3,15 @@
 from adapters.wiring.pipeline import entry_rules_of, strategies_of
 from configs.loading import SystemConfig
 from configs.snapshot import deciding_digest
-from trading.backtest.explanation import Terms
+from trading.backtest.explanation import ExplainContext
 
 
-def terms_of(symbol: str, system: SystemConfig) -> list[Terms]:
+def terms_of(symbol: str, system: SystemConfig) -> list[ExplainContext]:
     """Return what a symbol is decided by, as `system` has it: for each of its strategies, in their order."""
     config, services = system.symbols[symbol], system.services
     strategies = strategies_of(config)
     return [
-        Terms(
+        ExplainContext(
             name,
             strategy,
             entry_rules_of(config),

@@ -40,20 +40,20 @@ LASTING = frozenset({"quarantined", "stopped"})
 SECTIONS = ("orders", "fills", "positions", "decisions", "events", "incidents", "status", "health", "explain", "replay")
 
 
-def answers(recorded: Recorded, symbols: Sequence[str]) -> dict[str, Json]:
+def answers(record: Recorded, symbols: Sequence[str]) -> dict[str, Json]:
     """Ask a recording everything, and return by section and symbol what the answers mean."""
     many = ("-n", "100000")
     return {
-        "orders": {one: picked(recorded.ask("orders", one, *many), ORDER_ROW) for one in symbols},
-        "fills": {one: picked(recorded.ask("fills", one, *many), f"{FILL} realised") for one in symbols},
-        "positions": {one: picked(recorded.ask("positions", one, "--flat"), POSITION) for one in symbols},
-        "decisions": {one: decisions(recorded.ask("decisions", one, *many)) for one in symbols},
-        "events": {one: picked(recorded.ask_lines("events", "--symbol", one, *many), EVENT) for one in symbols},
-        "incidents": {one: picked(recorded.ask("incidents", one, "--all", *many), INCIDENT) for one in symbols},
-        "status": {row["symbol"]: status(row) for row in recorded.ask("status")["symbols"]},
-        "health": {name: health(row) for name, row in _health(recorded).items()},
-        "explain": {one: [explained(recorded, one, at_ms) for at_ms in _candles(recorded, one)] for one in symbols},
-        "replay": {one: replayed(recorded.ask("replay", "--journal", one, exit_codes=(0, 1))) for one in symbols[:1]},
+        "orders": {one: picked(record.ask("orders", one, *many), ORDER_ROW) for one in symbols},
+        "fills": {one: picked(record.ask("fills", one, *many), f"{FILL} realised") for one in symbols},
+        "positions": {one: picked(record.ask("positions", one, "--flat"), POSITION) for one in symbols},
+        "decisions": {one: decisions(record.ask("decisions", one, *many)) for one in symbols},
+        "events": {one: picked(record.ask_lines("events", "--symbol", one, *many), EVENT) for one in symbols},
+        "incidents": {one: picked(record.ask("incidents", one, "--all", *many), INCIDENT) for one in symbols},
+        "status": {row["symbol"]: status(row) for row in record.ask("status")["symbols"]},
+        "health": {name: health(row) for name, row in _health(record).items()},
+        "explain": {one: [explained(record, one, at_ms) for at_ms in _candles(record, one)] for one in symbols},
+        "replay": {one: replayed(record.ask("replay", "--journal", one, exit_codes=(0, 1))) for one in symbols[:1]},
     }
 
 
@@ -88,9 +88,9 @@ def health(row: Row) -> Row:
     }
 
 
-def explained(recorded: Recorded, symbol: str, open_ms: int) -> list[Row]:
+def explained(record: Recorded, symbol: str, open_ms: int) -> list[Row]:
     """Explain a candle, for each strategy of its symbol."""
-    found = recorded.ask("explain", symbol, instant(open_ms))
+    found = record.ask("explain", symbol, instant(open_ms))
     return [_explanation(one) for one in (found if isinstance(found, list) else [found])]
 
 
@@ -132,13 +132,13 @@ def _explanation(found: Row) -> Row:
     }
 
 
-def _health(recorded: Recorded) -> Mapping[str, Row]:
-    found: Mapping[str, Row] = recorded.ask("health", exit_codes=(0, 1))["symbols"]
+def _health(record: Recorded) -> Mapping[str, Row]:
+    found: Mapping[str, Row] = record.ask("health", exit_codes=(0, 1))["symbols"]
     return found
 
 
-def _candles(recorded: Recorded, symbol: str) -> list[int]:
+def _candles(record: Recorded, symbol: str) -> list[int]:
     """Return the candles to be explained: each of which something was said, and the first and the last one."""
-    rows = recorded.ask("decisions", symbol, "-n", str(2 * MINUTES))
+    rows = record.ask("decisions", symbol, "-n", str(2 * MINUTES))
     said = {row["open_ms"] for row in rows if row["decision"] != "no signal" and "too few" not in row["decision"]}
     return sorted(said | {rows[0]["open_ms"], rows[-1]["open_ms"]})

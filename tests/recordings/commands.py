@@ -53,7 +53,7 @@ def opened(recording: Path, folder: Path) -> Iterator[Recorded]:
         archive.extractall(server.plan.folder, filter="data")
     server.start()
     try:
-        recorded = Recorded(
+        record = Recorded(
             {
                 "TRADING__REDIS_URL": server.url,
                 "TRADING__VAR_DIR": str(var),
@@ -61,8 +61,8 @@ def opened(recording: Path, folder: Path) -> Iterator[Recorded]:
                 "COLUMNS": "200",
             }
         )
-        recorded.run("ledger", "migrate")
-        yield recorded
+        record.run("ledger", "migrate")
+        yield record
     finally:
         server.stop()
 

@@ -34,7 +34,7 @@ from trading.trading_state import permissions
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class ExplainContext:
     """What a symbol is decided by, as configured now.
 
     Attributes:
@@ -52,7 +52,7 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class Ruling:
+class RiskDecisionRecord:
     """What the rules said of a signal: outcome `accepted`, `refused` or `dry`, and the rule that decided."""
 
     outcome: str
@@ -62,7 +62,7 @@ class Ruling:
 
 
 @dataclass(frozen=True, slots=True)
-class OrderFate:
+class OrderOutcome:
     """An order that was decided on, and how it stands; `note` says why."""
 
     request: OrderRequest
@@ -74,7 +74,7 @@ class OrderFate:
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class EventRecord:
     """An event: wall clock in milliseconds since the epoch, type, and why."""
 
     at_ms: int
@@ -83,7 +83,7 @@ class Happening:
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class CandleRecord:
     """What is still known of a candle.
 
     Attributes:
@@ -100,11 +100,11 @@ class Recorded:
     timeframe: str
     entry: Entry
     candles: Candles
-    ruling: Ruling | None = None
+    ruling: RiskDecisionRecord | None = None
     own: Collection[str] = ()
-    orders: Sequence[OrderFate] = ()
+    orders: Sequence[OrderOutcome] = ()
     fills: Sequence[Fill] = ()
-    events: Sequence[Happening] | None = None
+    events: Sequence[EventRecord] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,49 +150,54 @@ class Explanation:
     values: Sequence[Value]
     said: str
     signal: Signal | None
-    ruling: Ruling | None
+    ruling: RiskDecisionRecord | None
     checks: Sequence[Check]
-    orders: Sequence[OrderFate]
+    orders: Sequence[OrderOutcome]
     protective: Sequence[Protective]
     fills: Sequence[Fill]
     trades: Sequence[Trade]
-    events: Sequence[Happening] | None
+    events: Sequence[EventRecord] | None
     notes: Sequence[str] = field(default=())
 
 
-def explain(recorded: Recorded, terms: Terms) -> Explanation:
+def explain(record: CandleRecord, context: ExplainContext) -> Explanation:
     """Explain a candle by what is recorded of it and of one strategy."""
-    entry, notes = recorded.entry, _conditions(recorded, terms)
-    rows, lost = _rows(recorded, terms)
-    signal = _signal(rows, terms) if rows is not None else None
-    orders = [one for one in recorded.orders if one.request.client_order_id in recorded.own]
-    trades = _trades(recorded)
-    mine = [one for one in trades if {one.entry_order_id, one.exit_order_id} & set(recorded.own)]
-    protective = [leg for one in orders for leg in _protective(one, trades, recorded.fills)]
-    ids = set(recorded.own) | {one.client_order_id for one in protective}
-    fills = [fill for fill in recorded.fills if fill.client_order_id in ids]
+    entry, notes = record.entry, _conditions(record, context)
+    rows, lost = _rows(record, context)
+    signal = _signal(rows, context) if rows is not None else None
+    orders = [one for one in record.orders if one.request.client_order_id in record.own]
+    trades = _trades(record)
+    mine = [one for one in trades if {one.entry_order_id, one.exit_order_id} & set(record.own)]
+    protective = [leg for one in orders for leg in _protective(one, trades, record.fills)]
+    ids = set(record.own) | {one.client_order_id for one in protective}
+    fills = [fill for fill in record.fills if fill.client_order_id in ids]
     return Explanation(
-        recorded.symbol,
-        recorded.timeframe,
-        terms.strategy_name,
+        record.symbol,
+        record.timeframe,
+        context.strategy_name,
         entry,
-        _headline(recorded, orders, fills, mine),
-        _values(rows, terms),
-        _said(entry, signal, recorded.ruling),
+        _headline(record, orders, fills, mine),
+        _values(rows, context),
+        _said(entry, signal, record.ruling),
         signal,
-        recorded.ruling,
-        _checks(recorded, signal, terms),
+        record.ruling,
+        _checks(record, signal, context),
         orders,
         protective,
         fills,
         mine,
-        recorded.events,
-        [*notes, *lost, *_contradictions(entry, signal, terms)],
+        record.events,
+        [*notes, *lost, *_contradictions(entry, signal, context)],
     )
 
 
 def of_strategy(
-    entry: Entry, strategy: str, ruling: Ruling | None, *, has_signals: bool, strategies: Collection[str]
+    entry: Entry,
+    strategy: str,
+    risk_decision: RiskDecisionRecord | None,
+    *,
+    has_signals: bool,
+    strategies: Collection[str],
 ) -> Entry:
     """Return what the journal has of a candle as one of several strategies has to do with it.
 
@@ -202,8 +207,8 @@ def of_strategy(
     """
     if len(strategies) == 1:
         return entry
-    if ruling is not None:
-        return replace(entry, decisions=decisions_of(ruling.rule, ruling.reason))
+    if risk_decision is not None:
+        return replace(entry, decisions=decisions_of(risk_decision.rule, risk_decision.reason))
     own = tuple(msgspec.structs.replace(one, strategy="") for one in entry.decisions if one.strategy == strategy)
     is_told = has_signals or any(one.strategy in strategies for one in entry.decisions)
     return replace(entry, decisions=own or NO_SIGNAL) if is_told else entry
@@ -215,41 +220,41 @@ def decisions_of(rule: str, reason: str) -> Decisions:
     return (CandleDecision(kind, rule="" if rule == OK else rule, reason=reason),)
 
 
-def _conditions(recorded: Recorded, terms: Terms) -> list[str]:
-    entry = recorded.entry
-    if not entry.config or entry.config == terms.config:
+def _conditions(record: CandleRecord, context: ExplainContext) -> list[str]:
+    entry = record.entry
+    if not entry.config or entry.config == context.config:
         return []
     return [
-        f"decided with another configuration ({entry.config}) than the one in force ({terms.config}): values, signal "
+        f"decided with another configuration ({entry.config}) than the one in force ({context.config}): values, signal "
         "and entry rules are those of the one in force"
     ]
 
 
-def _rows(recorded: Recorded, terms: Terms) -> tuple[IndicatorRows | None, list[str]]:
+def _rows(record: CandleRecord, context: ExplainContext) -> tuple[IndicatorRows | None, list[str]]:
     """Work the indicators out anew; a line says so where their window is not all there."""
-    needed, candles = terms.strategy.startup_candle_count, recorded.candles
-    if not len(candles) or candles.last_open_ms != recorded.entry.open_ms:
+    needed, candles = context.strategy.startup_candle_count, record.candles
+    if not len(candles) or candles.last_open_ms != record.entry.open_ms:
         return None, ["no indicator values: the candle was decided before candles were recorded"]
     if len(candles) < needed:
         found = f"their window is {needed} candles, and {len(candles)} are recorded up to this one"
         return None, [f"no indicator values: {found}"]
     try:
-        rows = compute(candles, terms.strategy.indicators(), window=needed, rows=terms.recent_rows_limit)
+        rows = compute(candles, context.strategy.indicators(), window=needed, rows=context.recent_rows_limit)
     except Broken as error:
         return None, [f"no indicator values: {error}"]
-    short = f"{len(rows)} of {terms.min_rows_required} rows of indicators are whole: the strategy was not asked anew"
-    return rows, [short] if len(rows) < terms.min_rows_required else []
+    short = f"{len(rows)} of {context.min_rows_required} rows of indicators are whole: the strategy was not asked anew"
+    return rows, [short] if len(rows) < context.min_rows_required else []
 
 
-def _signal(rows: IndicatorRows, terms: Terms) -> Signal | None:
-    if len(rows) < terms.min_rows_required:
+def _signal(rows: IndicatorRows, context: ExplainContext) -> Signal | None:
+    if len(rows) < context.min_rows_required:
         return None
-    said, _ = signals_of(terms.strategy, rows.frame(), last=1, name=terms.strategy_name)
+    said, _ = signals_of(context.strategy, rows.frame(), last=1, name=context.strategy_name)
     return next(iter(said), None)
 
 
-def _values(rows: IndicatorRows | None, terms: Terms) -> list[Value]:
-    named: Mapping[str, object] = terms.strategy.indicators()
+def _values(rows: IndicatorRows | None, context: ExplainContext) -> list[Value]:
+    named: Mapping[str, object] = context.strategy.indicators()
     table = rows.values.tolist() if rows is not None else []
     now, before = (table[-1] if table else None), (table[-2] if len(table) > 1 else None)
     return [
@@ -258,58 +263,58 @@ def _values(rows: IndicatorRows | None, terms: Terms) -> list[Value]:
     ]
 
 
-def _said(entry: Entry, signal: Signal | None, ruling: Ruling | None) -> str:
+def _said(entry: Entry, signal: Signal | None, risk_decision: RiskDecisionRecord | None) -> str:
     if signal is not None:
         prices = ((" stop", signal.stop_loss), (" target", signal.take_profit), (" size", signal.size_units))
         told = ",".join(f"{name} {format_price(value)}" for name, value in prices if value is not None)
         return f"{signal.side.value} at {format_price(signal.price)}: {signal.reason}{f';{told}' if told else ''}"
-    if ruling is not None:
+    if risk_decision is not None:
         return describe(entry.decisions)
     is_silent = has_no_signal(entry.decisions) or is_of_stops(entry.decisions)
     return "nothing" if is_silent else f"was not asked: {describe(entry.decisions)}"
 
 
-def _checks(recorded: Recorded, signal: Signal | None, terms: Terms) -> list[Check]:
+def _checks(record: CandleRecord, signal: Signal | None, context: ExplainContext) -> list[Check]:
     """Return the entry rules, asked anew with what was recorded, then the risk rules as they answered."""
-    entry, ruling = recorded.entry, recorded.ruling
+    entry, risk_decision = record.entry, record.ruling
     asked: list[Check] = []
-    if ruling is not None and signal is not None:
+    if risk_decision is not None and signal is not None:
         may_enter = permissions(entry.desired).entries
         asked.append(Check("paused", may_enter, f"the symbol was {entry.desired.value} when the candle was fetched"))
         if entry.as_of_ms is not None:
             asked += checks(
                 signal,
-                terms.entry_rules,
-                timeframe=recorded.timeframe,
+                context.entry_rules,
+                timeframe=record.timeframe,
                 as_of_ms=entry.as_of_ms,
                 regime=Regime(entry.regime),
             )
-    told = list(ruling.checks) if ruling else []
-    if ruling is not None and not told:  # decided before rules were written down one by one
-        told.append(Check(ruling.rule, ruling.rule == OK, ruling.reason))
+    told = list(risk_decision.checks) if risk_decision else []
+    if risk_decision is not None and not told:  # decided before rules were written down one by one
+        told.append(Check(risk_decision.rule, risk_decision.rule == OK, risk_decision.reason))
     return asked + [one for one in told if one not in asked]
 
 
-def _contradictions(entry: Entry, signal: Signal | None, terms: Terms) -> list[str]:
+def _contradictions(entry: Entry, signal: Signal | None, context: ExplainContext) -> list[str]:
     if signal is not None and has_no_signal(entry.decisions):
         return [f"worked out anew the strategy says: {signal.side.value}: {signal.reason}"]
     return []
 
 
-def _trades(recorded: Recorded) -> list[Trade]:
+def _trades(record: CandleRecord) -> list[Trade]:
     """Fold fills into trades; each begins with nothing realised, so its profit does not depend on those before it."""
     held: dict[tuple[str, str], Position] = {}
     booked: list[Booked] = []
-    for fill in recorded.fills:
+    for fill in record.fills:
         key = (fill.symbol, fill.strategy)
         before = held.get(key)
         before = before if before is not None and before.is_open else Position(*key)
         held[key] = before.after(fill)
         booked.append((fill, before, held[key]))
-    return trades_of(booked, [one.request for one in recorded.orders])
+    return trades_of(booked, [one.request for one in record.orders])
 
 
-def _protective(order: OrderFate, trades: Sequence[Trade], fills: Sequence[Fill]) -> list[Protective]:
+def _protective(order: OrderOutcome, trades: Sequence[Trade], fills: Sequence[Fill]) -> list[Protective]:
     """Return the stop and the target that a filled entry brought, and how they stand."""
     request = order.request
     if request.leg is not Leg.ENTRY or not order.filled_units:
@@ -327,28 +332,28 @@ def _protective(order: OrderFate, trades: Sequence[Trade], fills: Sequence[Fill]
 
 
 def _headline(
-    recorded: Recorded, orders: Sequence[OrderFate], fills: Sequence[Fill], trades: Sequence[Trade]
+    record: CandleRecord, orders: Sequence[OrderOutcome], fills: Sequence[Fill], trades: Sequence[Trade]
 ) -> Headline:
-    ruling = recorded.ruling
+    risk_decision = record.ruling
     if not orders:
-        return _without_orders(recorded.entry, ruling)
+        return _without_orders(record.entry, risk_decision)
     done = [fill for fill in fills if fill.leg not in PROTECTIVE_LEGS]
     if not done:
         unfilled = [UnfilledOrder(one.request.leg, one.state, one.note) for one in orders]
         return Headline(HeadlineKind.NOT_FILLED, unfilled=unfilled)
     return Headline(
-        HeadlineKind.CLOSED if ruling is None else HeadlineKind.TRADED,
-        rule="" if ruling is None or ruling.rule == OK else ruling.rule,
+        HeadlineKind.CLOSED if risk_decision is None else HeadlineKind.TRADED,
+        rule="" if risk_decision is None or risk_decision.rule == OK else risk_decision.rule,
         fills=done,
-        opened=next((one for one in trades if one.entry_order_id in recorded.own), None),
+        opened=next((one for one in trades if one.entry_order_id in record.own), None),
         closed=next(iter(trades), None),
     )
 
 
-def _without_orders(entry: Entry, ruling: Ruling | None) -> Headline:
-    if ruling is not None:
-        kind = HeadlineKind.DRY_RUN if ruling.outcome == "dry" else HeadlineKind.REJECTED
-        return Headline(kind, rule=ruling.rule, reason=ruling.reason)
+def _without_orders(entry: Entry, risk_decision: RiskDecisionRecord | None) -> Headline:
+    if risk_decision is not None:
+        kind = HeadlineKind.DRY_RUN if risk_decision.outcome == "dry" else HeadlineKind.REJECTED
+        return Headline(kind, rule=risk_decision.rule, reason=risk_decision.reason)
     if entry.quarantine is not None:
         return Headline(HeadlineKind.QUARANTINED, policy=entry.quarantine)
     return Headline(HeadlineKind.NO_DECISION, decisions=entry.decisions, desired=entry.desired)

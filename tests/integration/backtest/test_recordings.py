@@ -56,8 +56,8 @@ def compared(
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """Give what the version that wrote a recording answered of it, and what this one does."""
     expected = expected_of(request.param)
-    with opened(RECORDINGS / request.param, tmp_path_factory.mktemp("recording")) as recorded:
-        yield expected, answers(recorded, list(expected["orders"]))
+    with opened(RECORDINGS / request.param, tmp_path_factory.mktemp("recording")) as record:
+        yield expected, answers(record, list(expected["orders"]))
 
 
 @pytest.mark.parametrize("section", SECTIONS)

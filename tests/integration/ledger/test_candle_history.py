@@ -15,7 +15,14 @@ from adapters.ledger.schema import migrate
 from adapters.wiring.explain_context import terms_of
 from tests.fakes import system_config
 from tests.fixtures.trades import ACCOUNT, MINUTE_MS, STRATEGY, SYMBOLS, T0_MS, TRADES, play, request_of
-from trading.backtest.explanation import Explanation, OrderFate, Recorded, Ruling, decisions_of, explain
+from trading.backtest.explanation import (
+    CandleRecord,
+    Explanation,
+    OrderOutcome,
+    RiskDecisionRecord,
+    decisions_of,
+    explain,
+)
 from trading.events.journal import Entry
 from trading.market.candles import Candles
 from trading.orders.orders import Fill, Leg, OrderState, Side
@@ -81,14 +88,17 @@ def explained(books: CandleBooks, decision: Row) -> Explanation:
         decision["open_ms"], decisions_of(decision["rule"], decision["reason"]), "ranging", decision["correlation_id"]
     )
     return explain(
-        Recorded(
+        CandleRecord(
             decision["symbol"],
             "1m",
             entry,
             Candles.empty(),
-            Ruling(decision["outcome"], decision["rule"], decision["reason"]),
+            RiskDecisionRecord(decision["outcome"], decision["rule"], decision["reason"]),
             [row["client_order_id"] for row in books.intents if row["decision_id"] == decision["id"]],
-            [OrderFate(request_of_intent(row), OrderState(row["state"]), row["filled_units"]) for row in books.intents],
+            [
+                OrderOutcome(request_of_intent(row), OrderState(row["state"]), row["filled_units"])
+                for row in books.intents
+            ],
             [fill_of(row) for row in books.fills],
         ),
         TERMS,

@@ -5,7 +5,15 @@ from pathlib import Path
 from adapters.backtest.backtest import replay
 from adapters.wiring.explain_context import terms_of
 from trading.backtest import Decision, Order, Replay
-from trading.backtest.explanation import Explanation, OrderFate, Recorded, Ruling, explain, holds, of_strategy
+from trading.backtest.explanation import (
+    CandleRecord,
+    Explanation,
+    OrderOutcome,
+    RiskDecisionRecord,
+    explain,
+    holds,
+    of_strategy,
+)
 from trading.events.event import correlation_id
 from trading.events.journal import Entry
 from trading.formatting import format_minute
@@ -45,19 +53,19 @@ def explain_replay(symbol: str, at_ms: int, file: Path, settings: tuple[str, ...
     decided_ms = open_ms + timeframe_ms(timeframe)
     entry = _entry(result, symbol, place)
     found = []
-    for terms in terms_of(symbol, system):
-        ruling, name = rulings.get(terms.strategy_name), terms.strategy_name
-        known = Recorded(
+    for context in terms_of(symbol, system):
+        risk_decision, name = rulings.get(context.strategy_name), context.strategy_name
+        known = CandleRecord(
             symbol,
             timeframe,
-            of_strategy(entry, name, ruling, has_signals=bool(rulings), strategies=system.symbols[symbol].books),
+            of_strategy(entry, name, risk_decision, has_signals=bool(rulings), strategies=system.symbols[symbol].books),
             one[: place + 1],
-            ruling,
+            risk_decision,
             [order.client_order_id for order in decided if (order.decided_ms, order.strategy) == (decided_ms, name)],
             [_fate(order) for order in decided],
             result.fills,
         )
-        found.append(explain(known, terms))
+        found.append(explain(known, context))
     return found
 
 
@@ -76,12 +84,12 @@ def _entry(result: Replay, symbol: str, place: int) -> Entry:
     )
 
 
-def _ruling(row: Decision) -> Ruling:
+def _ruling(row: Decision) -> RiskDecisionRecord:
     checks = tuple(Check(one["rule"], one["is_met"], one["reason"]) for one in row.checks)
-    return Ruling(row.outcome, row.rule, row.reason, checks)
+    return RiskDecisionRecord(row.outcome, row.rule, row.reason, checks)
 
 
-def _fate(order: Order) -> OrderFate:
+def _fate(order: Order) -> OrderOutcome:
     request = OrderRequest(
         order.client_order_id,
         order.symbol,
@@ -94,4 +102,4 @@ def _fate(order: Order) -> OrderFate:
         order.stop_loss,
         order.take_profit,
     )
-    return OrderFate(request, order.state, order.filled_units)
+    return OrderOutcome(request, order.state, order.filled_units)

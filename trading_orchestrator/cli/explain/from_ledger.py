@@ -13,12 +13,12 @@ from adapters.symbol_store.journal import JournalReader
 from adapters.wiring.explain_context import terms_of
 from configs.loading import SystemConfig
 from trading.backtest.explanation import (
+    CandleRecord,
+    EventRecord,
+    ExplainContext,
     Explanation,
-    Happening,
-    OrderFate,
-    Recorded,
-    Ruling,
-    Terms,
+    OrderOutcome,
+    RiskDecisionRecord,
     decisions_of,
     explain,
     holds,
@@ -70,32 +70,32 @@ def explain_live(access: Access, symbol: str, at_ms: int) -> list[Explanation]:
     )
     found = []
     strategies = access.system.symbols[symbol].books
-    for terms in terms_of(symbol, access.system):
-        found.append(explain(_recorded(terms, strategies, symbol, timeframe, entry, candles, books), terms))
+    for context in terms_of(symbol, access.system):
+        found.append(explain(_recorded(context, strategies, symbol, timeframe, entry, candles, books), context))
     events = _events(access, entry.correlation_id, *_told_within(journal, entry, books, found))
     return [replace(one, events=events) for one in found]
 
 
 def _recorded(
-    terms: Terms,
+    context: ExplainContext,
     strategies: Collection[str],
     symbol: str,
     timeframe: str,
     entry: Entry,
     candles: Candles,
     books: CandleBooks,
-) -> Recorded:
+) -> CandleRecord:
     """Return what is known of a candle and of one strategy; all there is where the symbol has no other."""
     asked = {row["id"]: row for row in books.decisions if row["correlation_id"] == entry.correlation_id}
     decided = {
-        key: row for key, row in asked.items() if terms.is_only_strategy or row["strategy"] == terms.strategy_name
+        key: row for key, row in asked.items() if context.is_only_strategy or row["strategy"] == context.strategy_name
     }
     signaled = next((row for row in decided.values() if row["open_ms"] == entry.open_ms), None)
     own = [row["client_order_id"] for row in books.intents if row["decision_id"] in decided]
-    return Recorded(
+    return CandleRecord(
         symbol,
         timeframe,
-        of_strategy(entry, terms.strategy_name, _ruling(signaled), has_signals=bool(asked), strategies=strategies),
+        of_strategy(entry, context.strategy_name, _ruling(signaled), has_signals=bool(asked), strategies=strategies),
         candles,
         _ruling(signaled),
         own,
@@ -113,16 +113,16 @@ def _candles(access: Access, symbol: str, entries: list[Entry]) -> Candles:
     return window.until(int(journaled.open_ms[0]) - 1).then(journaled)
 
 
-def _ruling(row: Mapping[str, Any] | None) -> Ruling | None:
+def _ruling(row: Mapping[str, Any] | None) -> RiskDecisionRecord | None:
     if row is None:
         return None
     told = tuple(Check(one["rule"], one["is_met"], one["reason"]) for one in row.get("checks") or ())
-    return Ruling(row["outcome"], row["rule"], row["reason"], told)
+    return RiskDecisionRecord(row["outcome"], row["rule"], row["reason"], told)
 
 
-def _fate(row: Mapping[str, Any]) -> OrderFate:
+def _fate(row: Mapping[str, Any]) -> OrderOutcome:
     state = OrderState(row["state"])
-    return OrderFate(
+    return OrderOutcome(
         request_of_intent(row), state, row["filled_units"], row["note"], row["venue_order_id"], row["attempt"]
     )
 
@@ -147,7 +147,7 @@ def _told_within(
     return since_ms, later.at_ms + _AFTER_MS if later and later.at_ms else None
 
 
-def _events(access: Access, cause: str, since_ms: int | None, until_ms: int | None) -> list[Happening]:
+def _events(access: Access, cause: str, since_ms: int | None, until_ms: int | None) -> list[EventRecord]:
     """Return the events of a candle that are still in the stream."""
     first = "-" if since_ms is None else f"{since_ms}-0"
     last = "+" if until_ms is None else f"{until_ms}"
@@ -158,7 +158,7 @@ def _events(access: Access, cause: str, since_ms: int | None, until_ms: int | No
     for _, fields in cast("list[tuple[bytes, dict[bytes, bytes]]]", answer):
         if wanted in fields[b"event"]:
             event = Event.model_validate_json(fields[b"event"])
-            found.append(Happening(int(fields[b"at_ms"]), event.type.value, event.reason))
+            found.append(EventRecord(int(fields[b"at_ms"]), event.type.value, event.reason))
     return found
 
 

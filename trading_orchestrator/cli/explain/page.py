@@ -6,7 +6,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from trading.backtest.explanation import Explanation, OrderFate, Protective
+from trading.backtest.explanation import Explanation, OrderOutcome, Protective
 from trading.backtest.headline import HeadlineKind
 from trading.backtest.result import Trade
 from trading.events.decisions import describe, is_of_stops
@@ -87,15 +87,15 @@ def _check(rule: str, reason: str, *, is_met: bool) -> Text:
 
 
 def _decision(found: Explanation) -> str:
-    ruling = found.ruling
-    if ruling is None:
+    risk_decision = found.ruling
+    if risk_decision is None:
         told = describe(found.entry.decisions)
         return told if is_of_stops(found.entry.decisions) else f"{told}: the rules were not asked"
-    by = "" if ruling.rule == "ok" else f" by {ruling.rule}"
-    return f"{ruling.outcome}{by}: {ruling.reason}"
+    by = "" if risk_decision.rule == "ok" else f" by {risk_decision.rule}"
+    return f"{risk_decision.outcome}{by}: {risk_decision.reason}"
 
 
-def _order(order: OrderFate, protective: Sequence[Protective], fills: Sequence[Fill]) -> Iterator[Text]:
+def _order(order: OrderOutcome, protective: Sequence[Protective], fills: Sequence[Fill]) -> Iterator[Text]:
     request = order.request
     state = (order.state.value, STATE_STYLES.get(order.state.value, "yellow"))
     note = f", {order.note}" if order.note else ""

@@ -2,14 +2,14 @@
 
 import pytest
 
-from trading.backtest.explanation import Ruling, of_strategy
+from trading.backtest.explanation import RiskDecisionRecord, of_strategy
 from trading.events.decisions import describe
 from trading.events.journal import Entry
 from trading.events.legacy_text import read_decisions
 
 SILENT = "no signal"
 BOTH = ("follow", "fade")
-RULING = Ruling("accepted", "ok", "buy 1 units")
+RULING = RiskDecisionRecord("accepted", "ok", "buy 1 units")
 
 
 def entry(decision: str) -> Entry:
