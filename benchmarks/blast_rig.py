@@ -20,7 +20,7 @@ from tests.fixtures.apps.system import TradingSystem, file_symbol, is_watchdog
 from tests.fixtures.candle_files import START_MS, generated_candles, write_candles
 from tests.fixtures.servers.redis_server import RedisServer
 from trading_orchestrator.launcher import process_specs
-from trading_orchestrator.launcher.assignment import first_crews
+from trading_orchestrator.launcher.assignment import first_assignments
 from trading_orchestrator.launcher.child_process import ChildProcess
 from trading_orchestrator.launcher.supervisor import Supervisor
 
@@ -181,7 +181,7 @@ class Rig:
     def _start(self) -> None:
         """Start all processes while the markets stand still, then the markets."""
         self._set_market_clocks(time.time() + FAR_S)
-        for spec in process_specs.crew_processes(self.system.settings, first_crews(self.symbols, 1)):
+        for spec in process_specs.crew_processes(self.system.settings, first_assignments(self.symbols, 1)):
             if spec.name == f"worker-{SICK}":
                 self.sick = self.supervisor.add(replace(spec, argv=(*spec.argv, "-I", "benchmarks.blast_side")))
             else:

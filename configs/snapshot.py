@@ -97,7 +97,7 @@ def _digest(node: Any) -> str:
 DIGEST_LENGTH = 8
 
 _NOT_DECIDING = {"source", "on_quarantine"}
-"""Where the candles come from, and what becomes of a position whose symbol is set aside."""
+"""Where the candles come from, and what becomes of a position whose symbol is quarantined."""
 
 
 def deciding_digest(system: SystemConfig, symbol: str) -> str:

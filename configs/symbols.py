@@ -210,7 +210,8 @@ class SymbolConfig(ConfigModel):
     )
     on_quarantine: PositionPolicy = Field(
         default="hold",
-        description="What becomes of an open position when restarts do not help and the symbol is set aside. hold: its "
+        description="What becomes of an open position when restarts do not help and the symbol is quarantined. "
+        "hold: its "
         "stop and target at the venue protect it, and fills are booked; flatten: it is closed at the market; alert: "
         "nothing is done.",
     )

@@ -53,7 +53,7 @@ def restart_symbol(symbol: str, reason: str = "requested by operator") -> Answer
 
 @app.task(name="tasks.clear_quarantine", **CONTROLLING)
 def clear_quarantine(symbol: str, reason: str = "requested by operator") -> Answer:
-    """Let a symbol work again that was set aside, after a person has looked; what it missed is caught up."""
+    """Let a symbol work again that was quarantined, after a person has looked; what it missed is caught up."""
     one = _orchestrator(symbol)
     was_quarantined = one.clear_quarantine(reason)
     return {"symbol": symbol, "was_quarantined": was_quarantined, "state": one.state.value, "reason": reason}

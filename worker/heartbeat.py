@@ -26,7 +26,7 @@ END_S = 3.0
 """The last write may take as long: a second for connecting, one for the answer, and some."""
 
 
-class Scribe:
+class HeartbeatWriter:
     """Writes the newest heartbeat of a node, in a thread of its own; older ones that wait are passed over."""
 
     def __init__(self, url: str, namespace: str, node: str) -> None:
@@ -77,15 +77,15 @@ class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
         self._timers: list[Any] = []
-        self._scribe: Scribe | None = None
+        self._writer: HeartbeatWriter | None = None
         self._told = ""
 
     def start(self, worker: Any) -> None:
         settings = load_settings()
         self._is_supervised = settings.supervised
         self._started_ms = now_ms()
-        self._scribe = Scribe(resolve_redis_url(settings), settings.namespace, worker.hostname)
-        self._scribe.start()
+        self._writer = HeartbeatWriter(resolve_redis_url(settings), settings.namespace, worker.hostname)
+        self._writer.start()
         self._timers = [
             worker.timer.call_after(0, self._beat, (worker,)),
             worker.timer.call_repeatedly(BEAT_S, self._beat, (worker,)),
@@ -94,14 +94,14 @@ class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships 
     def stop(self, worker: Any) -> None:
         for timer in self._timers:
             timer.cancel()
-        if self._scribe is not None:
-            self._scribe.stop()
+        if self._writer is not None:
+            self._writer.stop()
 
     terminate = stop
 
     def _beat(self, worker: Any) -> None:
-        assert self._scribe is not None
-        self._scribe.write(
+        assert self._writer is not None
+        self._writer.write(
             WorkerBeat(
                 node=worker.hostname,
                 host=socket.gethostname(),
@@ -113,7 +113,7 @@ class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships 
                 running=tuple(running_step(request) for request in tuple(active_requests)),
             )
         )
-        if (trouble := self._scribe.trouble) != self._told:
+        if (trouble := self._writer.trouble) != self._told:
             self._told = trouble
             logger.warning("heartbeat_%s", f"unwritten reason={trouble}" if trouble else "written again")
 

@@ -27,7 +27,7 @@ from worker import remote_control
 from worker.heartbeat import Heartbeat
 from worker.log_format import format_as_set
 from worker.startup_checks import RedisFitness, check_before_start
-from worker.watchdog.feeder import Guard, let_go_in_pool_process
+from worker.watchdog.feeder import WatchdogStep, let_go_in_pool_process
 
 __all__ = ["remote_control"]  # importing them makes their commands known
 
@@ -50,7 +50,7 @@ after_setup_logger.connect(format_as_set)
 after_setup_task_logger.connect(format_as_set)
 logging.getLogger("alembic").setLevel(logging.WARNING)  # each look at the schema would be two lines
 app.steps["consumer"].add(RedisFitness)
-app.steps["worker"].update({Guard, Heartbeat})
+app.steps["worker"].update({WatchdogStep, Heartbeat})
 worker_process_init.connect(let_go_in_pool_process)
 
 

@@ -1,4 +1,6 @@
-"""What a person, or a policy, says to the state of a symbol: incidents resolved, symbols set aside and let go again."""
+"""What a person, or a policy, says to the state of a symbol: incidents resolved, symbols quarantined and let go
+again.
+"""
 
 from typing import Any, cast
 

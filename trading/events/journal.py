@@ -22,7 +22,7 @@ class Entry:
         as_of_ms: Market time at which the source showed the candle: how old its signal was.
         at_ms: Wall clock of the commit.
         desired: What the user wanted of the symbol when the candle was fetched.
-        quarantine: The policy of a symbol that was set aside; None for one that was not.
+        quarantine: The policy of a symbol that was quarantined; None for one that was not.
         config: Short digest of the configuration that decided; empty in an old entry.
     """
 

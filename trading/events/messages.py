@@ -91,7 +91,7 @@ class Message(Frozen):
         desired: What the user wanted of the symbol when the chain began; the ledger asks again.
         has_exposure: An order or a position may be alive, so the candles must reach the venue.
         has_more: The source holds further candles, so another wake-up is due when this chain ends.
-        quarantine: The policy of a symbol that is set aside: then only its open position needs the candles.
+        quarantine: The policy of a symbol that is quarantined: then only its open position needs the candles.
     """
 
     type: EventType

@@ -63,7 +63,7 @@ class LedgerSnapshot:
 
     @property
     def quarantined(self) -> str | None:
-        """Why the symbol was set aside; None where it was not."""
+        """Why the symbol was quarantined; None where it was not."""
         return next((one.reason for one in self.incidents if one.kind is IncidentKind.QUARANTINED), None)
 
     def permissions(self, order: Sequence[Cause]) -> Permissions:

@@ -63,7 +63,7 @@ class ExitEvaluator:
         self._positions: Mapping[str, Position] | None = None
 
     def begin(self, message: SignalGenerated) -> None:
-        """Begin a batch. Nothing is asked of candles that were decided before, nor while the symbol is set aside."""
+        """Begin a batch. Nothing is asked of candles that were decided before, nor while the symbol is quarantined."""
         if not self._rules:
             return
         self.forget()

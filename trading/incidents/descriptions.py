@@ -71,7 +71,7 @@ def unprotected(position: Position) -> Incident:
 
 
 def quarantined(symbol: str, policy: PositionPolicy, cause: str, why: str) -> Incident:
-    """Put into words that a symbol was set aside.
+    """Put into words that a symbol was quarantined.
 
     Raises:
         Rejected: There is no such policy.
@@ -79,7 +79,7 @@ def quarantined(symbol: str, policy: PositionPolicy, cause: str, why: str) -> In
     allowed = get_args(PositionPolicy)
     if policy not in allowed:
         raise Rejected("policy", f"policy {policy!r} of a quarantine: allowed are {', '.join(allowed)}")
-    reason = f"{symbol} was set aside: {why}; policy for its position: {policy}"
+    reason = f"{symbol} was quarantined: {why}; policy for its position: {policy}"
     return Incident(IncidentKind.QUARANTINED, symbol, "symbol", reason, {"policy": policy, "cause": cause})
 
 

@@ -124,7 +124,7 @@ class SymbolRuntime(Protocol):
         ...
 
     def clear_quarantine(self, reason: str) -> bool:
-        """Let the symbol work again; return whether it was set aside."""
+        """Let the symbol work again; return whether it was quarantined."""
         ...
 
     def open_incident(self, kind: str, reason: str) -> None:

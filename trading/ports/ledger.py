@@ -185,7 +185,7 @@ class Ledger(Protocol):
         ...
 
     def quarantine(self, symbol: str) -> PositionPolicy | None:
-        """Return what becomes of the position of a symbol that is set aside; None for one that is not."""
+        """Return what becomes of the position of a symbol that is quarantined; None for one that is not."""
         ...
 
     def set_quarantine(self, symbol: str, policy: PositionPolicy, *, cause: str, reason: str) -> bool:
@@ -196,7 +196,7 @@ class Ledger(Protocol):
             reason: What was found, for a person.
 
         Returns:
-            False, and nothing is written, when it is set aside already.
+            False, and nothing is written, when it is quarantined already.
 
         Raises:
             Rejected: There is no such policy.
@@ -204,7 +204,7 @@ class Ledger(Protocol):
         ...
 
     def clear_quarantine(self, symbol: str, *, reason: str) -> bool:
-        """Let a symbol that was set aside work again; False when it was not."""
+        """Let a symbol that was quarantined work again; False when it was not."""
         ...
 
     def has_exposure(self, symbol: str) -> bool:

@@ -22,7 +22,7 @@ class SymbolSnapshot:
         regime: Of the last candle decided.
         generation: Grows each time the symbol's services shall begin anew.
         timeframe: Of the stored candles.
-        quarantine: The policy of a symbol that is set aside; None for one that is not.
+        quarantine: The policy of a symbol that is quarantined; None for one that is not.
     """
 
     cursor_ms: int | None
@@ -45,7 +45,7 @@ class Commit:
         has_exposure: None leaves what the store knows.
         shown: What the answer that the batch came of showed of its market; None leaves what the store knows.
         desired: What the user wanted of the symbol when the batch was fetched.
-        quarantine: The policy of a symbol that was set aside; None for one that was not.
+        quarantine: The policy of a symbol that was quarantined; None for one that was not.
         config: Short digest of the configuration that decided.
     """
 
@@ -84,7 +84,7 @@ class SymbolStore(Protocol):
         ...
 
     def set_quarantine(self, symbol: str, policy: PositionPolicy | None) -> None:
-        """Show whether the ledger has the symbol set aside."""
+        """Show whether the ledger has the symbol quarantined."""
         ...
 
     def record_fetch(self, symbol: str, snapshot: FeedSnapshot) -> None:

@@ -25,7 +25,7 @@ class AccountSnapshot(EqualIgnoringLastField, frozen=True, eq=False):
         open_notional: Value of all entries that are open or on their way, at the prices decided on, in quote currency.
         day_realised: Profit realised on the signal's UTC market day, in quote currency; negative is a loss.
         balance: Starting balance plus all realised profit, in quote currency.
-        quarantined: Why the symbol was set aside; None where it was not.
+        quarantined: Why the symbol was quarantined; None where it was not.
         symbol_notional: That part of `open_notional` which is of the signal's symbol.
         peak_balance: Highest balance since a drawdown was cleared, in quote currency; 0.0 where none is known.
         drawdown: Deepest fall of the balance since then, as a fraction of the peak that it fell from.

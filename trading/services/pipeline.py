@@ -60,7 +60,7 @@ class SymbolPipeline:
         return self.execute.handle(generated)
 
     def fetch_or_protect(self, command: AdvanceSymbol) -> NewCandle | ChainResult:
-        """Run the first stage. Where the symbol is set aside with a position open, see to that, and end there.
+        """Run the first stage. Where the symbol is quarantined with a position open, see to that, and end there.
 
         What made the symbol sick may be in the stages between, so they are left out: the venue sees the candles, and
         its fills are booked. A position that is to be flattened is closed.
@@ -77,7 +77,7 @@ class SymbolPipeline:
         return ended
 
     def protect(self, fetched: NewCandle) -> ChainResult:
-        """Show the venue the candles of a symbol that is set aside, and book its fills; nothing is decided."""
+        """Show the venue the candles of a symbol that is quarantined, and book its fills; nothing is decided."""
         count = len(fetched.candles)
         protected = SignalGenerated(
             **fetched.carried(),

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 import click
 
-VERBS = {
+COMMANDS = {
     "up": ("trading_orchestrator.cli.operate.up:up", "Start everything: Redis, workers, beat, Flower."),
     "status": ("trading_orchestrator.cli.inspect.status:status", "Show how symbols stand: all, or those named."),
     "health": (
@@ -35,7 +35,7 @@ VERBS = {
     "restart": ("trading_orchestrator.cli.operate.control:restart", "Build the services of symbols anew."),
     "clear-quarantine": (
         "trading_orchestrator.cli.operate.health:clear_quarantine",
-        "Let a symbol work again that was set aside.",
+        "Let a symbol work again that was quarantined.",
     ),
     "reconcile": (
         "trading_orchestrator.cli.operate.reconcile:reconcile",
@@ -73,36 +73,36 @@ VERBS = {
 """Each verb in the order of the help: where it is, and the first line of its own help, so that nothing is imported."""
 
 
-class Verbs(click.Group):
+class Commands(click.Group):
     """A group that imports a verb when it is called, and says in one message what kept it from working."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name.startswith("-"):
             return None  # click says what is wrong with an option
-        if cmd_name not in VERBS:
+        if cmd_name not in COMMANDS:
             self._refuse(ctx, cmd_name)
-        module, name = VERBS[cmd_name][0].split(":")
+        module, name = COMMANDS[cmd_name][0].split(":")
         command: click.Command = getattr(import_module(module), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in VERBS.items()])
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         with import_module("trading_orchestrator.cli.exit_codes").telling_faults():
             return super().invoke(ctx)
 
     def _refuse(self, ctx: click.Context, cmd_name: str) -> NoReturn:
-        near = difflib.get_close_matches(cmd_name, VERBS, n=1)
+        near = difflib.get_close_matches(cmd_name, COMMANDS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        ctx.fail(f"There is no verb {cmd_name!r}.{hint} Verbs: {', '.join(VERBS)}.")
+        ctx.fail(f"There is no verb {cmd_name!r}.{hint} Verbs: {', '.join(COMMANDS)}.")
 
 
-@click.group(cls=Verbs, subcommand_metavar="VERB [ARGUMENT]...")
+@click.group(cls=Commands, subcommand_metavar="VERB [ARGUMENT]...")
 def trading() -> None:
     """Run the trading system, look at it, and control it.
 

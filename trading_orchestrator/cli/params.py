@@ -65,7 +65,7 @@ class Whole(click.IntRange):
         super().__init__(min=least, max=MOST)
 
 
-class Verb(click.Group):
+class CommandGroup(click.Group):
     """A group that names what it has when it is asked for something else."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
-class Crew:
+class WorkerAssignment:
     """The symbols of one worker.
 
     Attributes:
@@ -21,21 +21,21 @@ class Plan:
     """What to do so that every symbol has a worker, and no other symbol has one.
 
     Attributes:
-        crews: As they are then.
+        assignments: As they are then.
         started: Crews that need a worker.
         ended: Crews whose worker has nothing left to serve.
         joined: (crew, symbol) that a worker shall take on.
         left: (crew, symbol) that a worker shall let go.
     """
 
-    crews: tuple[Crew, ...]
-    started: tuple[Crew, ...] = ()
-    ended: tuple[Crew, ...] = ()
-    joined: tuple[tuple[Crew, str], ...] = ()
-    left: tuple[tuple[Crew, str], ...] = ()
+    assignments: tuple[WorkerAssignment, ...]
+    started: tuple[WorkerAssignment, ...] = ()
+    ended: tuple[WorkerAssignment, ...] = ()
+    joined: tuple[tuple[WorkerAssignment, str], ...] = ()
+    left: tuple[tuple[WorkerAssignment, str], ...] = ()
 
 
-def first_crews(symbols: Sequence[str], symbols_per_worker: int) -> tuple[Crew, ...]:
+def first_assignments(symbols: Sequence[str], symbols_per_worker: int) -> tuple[WorkerAssignment, ...]:
     """Return the crews of a start, in the order of the symbols.
 
     Raises:
@@ -44,33 +44,38 @@ def first_crews(symbols: Sequence[str], symbols_per_worker: int) -> tuple[Crew, 
     if symbols_per_worker < 1:
         raise ValueError(f"symbols_per_worker is {symbols_per_worker}; allowed: 1 or more")
     groups = [tuple(symbols[at : at + symbols_per_worker]) for at in range(0, len(symbols), symbols_per_worker)]
-    return tuple(Crew(group[0] if len(group) == 1 else f"{group[0]}+{len(group) - 1}", group) for group in groups)
+    return tuple(
+        WorkerAssignment(group[0] if len(group) == 1 else f"{group[0]}+{len(group) - 1}", group) for group in groups
+    )
 
 
-def plan(crews: Sequence[Crew], symbols: Sequence[str], symbols_per_worker: int) -> Plan:
+def plan(assignments: Sequence[WorkerAssignment], symbols: Sequence[str], symbols_per_worker: int) -> Plan:
     """Return what to do: a symbol that stays is never moved, a new one goes where there is room, or to a new worker."""
-    left = [(crew, name) for crew in crews for name in crew.symbols if name not in symbols]
-    kept = {crew.name: replace(crew, symbols=tuple(one for one in crew.symbols if one in symbols)) for crew in crews}
-    ended = tuple(crew for crew in crews if not kept[crew.name].symbols)
-    served = {name for crew in kept.values() for name in crew.symbols}
+    left = [(assignment, name) for assignment in assignments for name in assignment.symbols if name not in symbols]
+    kept = {
+        assignment.name: replace(assignment, symbols=tuple(one for one in assignment.symbols if one in symbols))
+        for assignment in assignments
+    }
+    ended = tuple(assignment for assignment in assignments if not kept[assignment.name].symbols)
+    served = {name for assignment in kept.values() for name in assignment.symbols}
     started: set[str] = set()
-    for crew in ended:
-        del kept[crew.name]
+    for assignment in ended:
+        del kept[assignment.name]
     joined: list[tuple[str, str]] = []
     for symbol in (name for name in symbols if name not in served):
-        roomy = next((crew for crew in kept.values() if len(crew.symbols) < symbols_per_worker), None)
+        roomy = next((assignment for assignment in kept.values() if len(assignment.symbols) < symbols_per_worker), None)
         if roomy is None:
-            roomy = Crew(_free_name(symbol, {*kept, *(crew.name for crew in crews)}), ())
+            roomy = WorkerAssignment(_free_name(symbol, {*kept, *(assignment.name for assignment in assignments)}), ())
             started.add(roomy.name)
         elif roomy.name not in started:
             joined.append((roomy.name, symbol))
         kept[roomy.name] = replace(roomy, symbols=(*roomy.symbols, symbol))
     return Plan(
         tuple(kept.values()),
-        tuple(crew for crew in kept.values() if crew.name in started),
+        tuple(assignment for assignment in kept.values() if assignment.name in started),
         ended,
         tuple((kept[name], symbol) for name, symbol in joined),
-        tuple((kept[crew.name], symbol) for crew, symbol in left if crew.name in kept),
+        tuple((kept[assignment.name], symbol) for assignment, symbol in left if assignment.name in kept),
     )
 
 

@@ -27,7 +27,7 @@ from trading_orchestrator.launcher.lock import launch_lock
 from trading_orchestrator.launcher.stop_signals import StopSignals
 from trading_orchestrator.launcher.supervisor import Supervisor
 from trading_orchestrator.launcher.var_files import short_path, write_private
-from trading_orchestrator.launcher.worker_pool import Staff
+from trading_orchestrator.launcher.worker_pool import WorkerPool
 from worker.checks.check import Health
 
 WATCH_PAUSE_S = 0.2
@@ -85,7 +85,7 @@ class Launch:
         self._flower_url: str | None = None
         self._redis_title = ""
         self._owns_redis = False
-        self._staff: Staff  # from the moment at which there is a Redis
+        self._pool: WorkerPool  # from the moment at which there is a Redis
 
     def start(self, *, symbols_per_worker: int, flower: bool) -> None:
         """Start everything, each step on a line; a stop asked for in between ends the start.
@@ -98,7 +98,7 @@ class Launch:
         self._settings = self._settings.model_copy(update={"redis_url": SecretStr(url), "supervised": True})
         self._migrate()
         self._check()
-        self._staff = Staff(
+        self._pool = WorkerPool(
             self._settings,
             self._system,
             self._supervisor,
@@ -132,14 +132,14 @@ class Launch:
             ) as view:
                 while not self._signals.is_stop_requested:
                     self._supervisor.watch()
-                    if self._staff.refresh():
-                        view.adopt(self._staff.system)
+                    if self._pool.refresh():
+                        view.adopt(self._pool.system)
                     view.refresh()
                     self._signals.wait(WATCH_PAUSE_S)
                 if self._signals.last is signal.SIGHUP:
                     self._console.quiet = True  # the terminal is gone, and a write to it would end the clean stop
         finally:
-            self._staff.close()
+            self._pool.close()
             client.close()
             engine.dispose()
 
@@ -243,10 +243,10 @@ class Launch:
             Broken: Something is open that forbids what was changed.
         """
         with closing(open_ledger(self._settings, self._system)) as ledger:
-            self._staff.put_in_force(ledger)
+            self._pool.put_in_force(ledger)
 
     def _start_fleet(self) -> None:
-        workers = self._staff.specs()
+        workers = self._pool.specs()
         specs = [*workers, process_specs.beat_process(self._settings)]
         if self._flower_url:
             specs.append(process_specs.flower_process(self._settings))

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from configs.settings import PREFIX, Settings, project_root
 from tasks.engine.routing import CONTROL_QUEUE
 from trading.errors import Broken
-from trading_orchestrator.launcher.assignment import Crew
+from trading_orchestrator.launcher.assignment import WorkerAssignment
 from trading_orchestrator.launcher.child_process import CELERY_WORKER, ProcessSpec
 from trading_orchestrator.launcher.embedded_redis import RedisPlan
 from trading_orchestrator.launcher.var_files import kept_password
@@ -21,9 +21,12 @@ def redis_process(plan: RedisPlan) -> ProcessSpec:
     return ProcessSpec("redis", plan.argv, stop_rank=REDIS_STOPS)
 
 
-def crew_processes(settings: Settings, crews: Sequence[Crew]) -> list[ProcessSpec]:
+def crew_processes(settings: Settings, assignments: Sequence[WorkerAssignment]) -> list[ProcessSpec]:
     """Return the workers of the crews, in their order, and the one of the control queue."""
-    return [worker_process(settings, crew) for crew in [*crews, Crew(CONTROL_QUEUE, (CONTROL_QUEUE,))]]
+    return [
+        worker_process(settings, assignment)
+        for assignment in [*assignments, WorkerAssignment(CONTROL_QUEUE, (CONTROL_QUEUE,))]
+    ]
 
 
 def beat_process(settings: Settings) -> ProcessSpec:
@@ -64,22 +67,22 @@ def environment(settings: Settings) -> dict[str, str]:
     return {f"{PREFIX}{name.upper()}": _variable(value) for name, value in values.items() if value is not None}
 
 
-def worker_process(settings: Settings, crew: Crew) -> ProcessSpec:
+def worker_process(settings: Settings, assignment: WorkerAssignment) -> ProcessSpec:
     """Return the worker of a crew: it consumes the queues of the crew's symbols."""
     arguments = (
         "-Q",
-        ",".join(crew.symbols),
+        ",".join(assignment.symbols),
         "-c",
         "1",
         "-P",
         "prefork",
         "-n",
-        f"{crew.name}@%h",
+        f"{assignment.name}@%h",
         "--loglevel",
         settings.log_level,
     )
     return ProcessSpec(
-        worker_name(crew),
+        worker_name(assignment),
         _celery("worker", *arguments),
         environment(settings),
         project_root(),
@@ -88,9 +91,9 @@ def worker_process(settings: Settings, crew: Crew) -> ProcessSpec:
     )
 
 
-def worker_name(crew: Crew) -> str:
+def worker_name(assignment: WorkerAssignment) -> str:
     """Return what the supervisor calls the worker of a crew."""
-    return f"worker-{crew.name}"
+    return f"worker-{assignment.name}"
 
 
 def _celery(*arguments: str) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from configs.diff import compare
 from configs.loading import SystemConfig
 from configs.settings import Settings
 from trading.errors import Broken, Transient
-from trading_orchestrator.launcher.assignment import Crew, first_crews, plan
+from trading_orchestrator.launcher.assignment import WorkerAssignment, first_assignments, plan
 from trading_orchestrator.launcher.child_process import ProcessSpec
 from trading_orchestrator.launcher.process_specs import crew_processes, worker_name, worker_process
 from trading_orchestrator.launcher.supervisor import Supervisor
@@ -31,7 +31,7 @@ _REPLY_S = 1.0
 _JOIN, _LEAVE = "add_consumer", "cancel_consumer"
 
 
-class Staff:
+class WorkerPool:
     """Starts a worker for each new symbol, or has one with room serve it too; ends the one of a symbol that is gone."""
 
     def __init__(
@@ -50,7 +50,7 @@ class Staff:
         self._symbols_per_worker = symbols_per_worker
         self._client: redis.Redis = connect(redis_url)
         self._config = ConfigFollower(settings, system, self._client)
-        self._crews = first_crews(list(system.symbols), symbols_per_worker)
+        self._assignments = first_assignments(list(system.symbols), symbols_per_worker)
         self._app = Celery("launcher", broker=redis_url, set_as_current=False)
         self._app.conf.broker_transport_options = {"socket_timeout": 5, "socket_connect_timeout": 3}
         self._unheard: dict[tuple[str, str], str] = {}
@@ -64,7 +64,7 @@ class Staff:
 
     def specs(self) -> list[ProcessSpec]:
         """Return the workers of the symbols, in their order, and the one of the control queue."""
-        return crew_processes(self._settings, self._crews)
+        return crew_processes(self._settings, self._assignments)
 
     def put_in_force(self, ledger: SqlLedger) -> None:
         """Write down that from now on the configuration of this start is in force, unless what is open forbids it.
@@ -114,32 +114,32 @@ class Staff:
 
     def _follow(self) -> None:
         """Start and end workers, and note what those that stay shall be told."""
-        own = {worker_name(crew) for crew in self._crews}
+        own = {worker_name(assignment) for assignment in self._assignments}
         others = {status.name for status in self._supervisor.statuses()} - own
         # a symbol that is there again waits until its worker of before has gone
-        symbols = [name for name in self.system.symbols if worker_name(Crew(name, ())) not in others]
-        planned = plan(self._crews, symbols, self._symbols_per_worker)
-        self._crews = planned.crews
-        for crew, symbol in planned.left:
-            self._tell(crew, symbol, _LEAVE)
-        for crew in planned.ended:
-            self._report(f"{worker_name(crew)} ends: {', '.join(crew.symbols)} removed")
-            self._supervisor.retire(worker_name(crew))
-        for crew, symbol in planned.joined:
-            self._tell(crew, symbol, _JOIN)
-        for crew in planned.started:
-            self._supervisor.add(worker_process(self._settings, crew))
-            self._report(f"{worker_name(crew)} starts for {', '.join(crew.symbols)}")
+        symbols = [name for name in self.system.symbols if worker_name(WorkerAssignment(name, ())) not in others]
+        planned = plan(self._assignments, symbols, self._symbols_per_worker)
+        self._assignments = planned.assignments
+        for assignment, symbol in planned.left:
+            self._tell(assignment, symbol, _LEAVE)
+        for assignment in planned.ended:
+            self._report(f"{worker_name(assignment)} ends: {', '.join(assignment.symbols)} removed")
+            self._supervisor.retire(worker_name(assignment))
+        for assignment, symbol in planned.joined:
+            self._tell(assignment, symbol, _JOIN)
+        for assignment in planned.started:
+            self._supervisor.add(worker_process(self._settings, assignment))
+            self._report(f"{worker_name(assignment)} starts for {', '.join(assignment.symbols)}")
 
-    def _tell(self, crew: Crew, symbol: str, command: str) -> None:
+    def _tell(self, assignment: WorkerAssignment, symbol: str, command: str) -> None:
         """Have a worker take on or let go a symbol: now, and whenever it starts again."""
-        self._supervisor.replace(worker_process(self._settings, crew))
-        self._unheard[(crew.name, symbol)] = command
+        self._supervisor.replace(worker_process(self._settings, assignment))
+        self._unheard[(assignment.name, symbol)] = command
 
     def _speak(self) -> None:
         """Say to workers what they have not heard yet; one that is just starting is told again at the next look."""
         for (name, symbol), command in list(self._unheard.items()):
-            if name not in {crew.name for crew in self._crews}:
+            if name not in {assignment.name for assignment in self._assignments}:
                 del self._unheard[(name, symbol)]
             elif self._is_heard(name, command, symbol):
                 verb = "serves" if command == _JOIN else "serves no longer"

@@ -86,7 +86,7 @@ class Watchdog:
         return self._process.stdin.fileno()
 
 
-class Guard(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
+class WatchdogStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
     """Has a watchdog look at the event loop of this worker, from the start of the pool to the end of the process."""
 
     requires = ("celery.worker.components:Pool",)
@@ -104,25 +104,25 @@ class Guard(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no t
             logger.warning("watchdog_not_started reason=the worker is process 1 of its container: run it with --init")
             return
         queues = tuple(worker.app.amqp.queues.consume_from)
-        Guard.watchdog = Watchdog(settings.worker_stuck_after_s, last_words(settings, worker.hostname, queues))
-        Guard.watchdog.start()
-        self._timer = worker.timer.call_repeatedly(FEED_S, Guard.watchdog.feed)
-        _feed_while_connecting(Guard.watchdog)
+        WatchdogStep.watchdog = Watchdog(settings.worker_stuck_after_s, last_words(settings, worker.hostname, queues))
+        WatchdogStep.watchdog.start()
+        self._timer = worker.timer.call_repeatedly(FEED_S, WatchdogStep.watchdog.feed)
+        _feed_while_connecting(WatchdogStep.watchdog)
 
     def stop(self, worker: Any) -> None:
         """Feed it no more: from here on Celery's timers run in a thread of their own, whatever hangs."""
         if self._timer is not None:
             self._timer.cancel()
-        if Guard.watchdog is not None:
-            Guard.watchdog.feed(max(STOP_PATIENCE_S, load_settings().worker_stuck_after_s))
+        if WatchdogStep.watchdog is not None:
+            WatchdogStep.watchdog.feed(max(STOP_PATIENCE_S, load_settings().worker_stuck_after_s))
 
     terminate = stop
 
 
 def let_go_in_pool_process(**_: Any) -> None:
     """Have a pool process that was just forked keep no end of the watchdog's pipe."""
-    if Guard.watchdog is not None:
-        Guard.watchdog.let_go()
+    if WatchdogStep.watchdog is not None:
+        WatchdogStep.watchdog.let_go()
 
 
 def _feed_while_connecting(fed: Watchdog) -> None:

@@ -235,7 +235,7 @@ class MemoryLedger(MemoryStops):
         return None
 
     def set_quarantine(self, symbol: str, policy: PositionPolicy, *, cause: str, reason: str) -> bool:
-        raise Broken(f"{symbol} cannot be set aside in a replay: nobody is there to look ({cause}: {reason})")
+        raise Broken(f"{symbol} cannot be quarantined in a replay: nobody is there to look ({cause}: {reason})")
 
     def flatten(
         self,
@@ -246,7 +246,7 @@ class MemoryLedger(MemoryStops):
         *,
         correlation_id: str,
     ) -> DecisionResult:
-        raise Broken(f"{strategy} on {symbol} cannot be flattened in a replay: nothing is set aside there")
+        raise Broken(f"{strategy} on {symbol} cannot be flattened in a replay: nothing is quarantined there")
 
     def clear_quarantine(self, symbol: str, *, reason: str) -> bool:
         return False

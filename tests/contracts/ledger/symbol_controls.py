@@ -180,7 +180,7 @@ class QuarantineAbsentContract(LedgerPart):
     """A backtest has no operator who could clear a quarantine: to set one is an error."""
 
     def test_set_quarantine_is_refused_loudly(self, ledger: Ledger) -> None:
-        with pytest.raises(Broken, match="cannot be set aside"):
+        with pytest.raises(Broken, match="cannot be quarantined"):
             set_aside(ledger)
 
         assert ledger.quarantine(SYMBOL) is None

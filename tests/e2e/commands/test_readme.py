@@ -175,7 +175,7 @@ def _health(here: Product, command: str) -> None:
 @shows('celery -A tasks trading clear-quarantine XAUUSD --reason "mended the strategy"')
 def _clear_quarantine(here: Product, command: str) -> None:
     here.until_decided()
-    here.stores.ledger.set_quarantine("XAUUSD", "hold", cause="test", reason="set aside by the test")
+    here.stores.ledger.set_quarantine("XAUUSD", "hold", cause="test", reason="quarantined by the test")
     assert "quarantine cleared" in here.checkout.run(command)
     assert here.stores.ledger.quarantine("XAUUSD") is None
 

@@ -343,7 +343,7 @@ def test_run_in_which_a_symbol_was_set_aside_is_replayed_with_what_its_policy_di
     assert again.left_out == []
     if policy == "hold":
         assert aside.is_identical
-        assert page["headline"] == "no trade: the symbol was set aside (hold)"
+        assert page["headline"] == "no trade: the symbol was quarantined (hold)"
         assert whole.left_out == []
         assert len(found.recording.tracks[GOLD].entries) == ended
     else:

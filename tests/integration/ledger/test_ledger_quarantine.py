@@ -1,4 +1,4 @@
-"""A symbol that is set aside, in the ledger, on SQLite and on a real PostgreSQL: it opens nothing, and closes."""
+"""A symbol that is quarantined, in the ledger, on SQLite and on a real PostgreSQL: it opens nothing, and closes."""
 
 import threading
 import time
@@ -75,7 +75,7 @@ def test_resolve_incident_of_a_quarantine_ends_it(ledger: SqlLedger) -> None:
 
 
 def test_after_set_quarantine_has_returned_no_new_entry_appears_whoever_decides(ledger: SqlLedger) -> None:
-    """Four threads ask for entries, each for a strategy of its own, while the symbol is set aside."""
+    """Four threads ask for entries, each for a strategy of its own, while the symbol is quarantined."""
     tries, is_over = [0, 0, 0, 0], threading.Event()
 
     def ask(number: int) -> None:

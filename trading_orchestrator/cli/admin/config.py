@@ -14,12 +14,12 @@ from configs.loading import SystemConfig, load_system
 from configs.settings import Settings, load_settings, resolve_redis_url
 from trading_orchestrator.cli.exit_codes import ExitCode, fault_lines
 from trading_orchestrator.cli.output import print_json
-from trading_orchestrator.cli.params import Verb
+from trading_orchestrator.cli.params import CommandGroup
 
 MASK = "***"
 
 
-@click.group(cls=Verb)
+@click.group(cls=CommandGroup)
 def config() -> None:
     """Show and check the configuration."""
 

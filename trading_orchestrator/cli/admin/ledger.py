@@ -17,7 +17,7 @@ from trading_orchestrator.cli.admin.ledger_verify import verify
 from trading_orchestrator.cli.context import MIGRATE, Access, ledger_revision, shown_ledger
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
 from trading_orchestrator.cli.output import print_json, progress_bar
-from trading_orchestrator.cli.params import Verb
+from trading_orchestrator.cli.params import CommandGroup
 from worker.checks.machine import sqlite_file
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ def _named(_ctx: click.Context, _option: click.Parameter, path: Path | None) -> 
 FILE = click.argument("file", type=click.Path(path_type=Path, dir_okay=False), callback=_named)
 
 
-@click.group(cls=Verb)
+@click.group(cls=CommandGroup)
 def ledger() -> None:
     """Migrate, copy and check the ledger, or say how it stands."""
 

@@ -13,7 +13,7 @@ from trading_orchestrator.cli.admin.symbols_change import change_file, put_in_fo
 from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.operate.control import TIMEOUT
 from trading_orchestrator.cli.output import make_console, print_json
-from trading_orchestrator.cli.params import Verb
+from trading_orchestrator.cli.params import CommandGroup
 
 _Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 SET: _Option = click.option(
@@ -26,7 +26,7 @@ AS_JSON: _Option = click.option("--json", "as_json", is_flag=True, help="Print a
 Value = tuple[list[str], str]
 
 
-@click.group(cls=Verb)
+@click.group(cls=CommandGroup)
 def symbols() -> None:
     """List symbols; add, change and remove them while everything runs.
 

@@ -4,10 +4,10 @@ import click
 
 from trading_orchestrator.cli.candles.check import check
 from trading_orchestrator.cli.candles.convert import convert_file, resample_file
-from trading_orchestrator.cli.params import Verb
+from trading_orchestrator.cli.params import CommandGroup
 
 
-@click.group(cls=Verb)
+@click.group(cls=CommandGroup)
 def candles() -> None:
     """Check, convert and resample files of candles.
 

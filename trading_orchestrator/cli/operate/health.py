@@ -39,9 +39,9 @@ def health(as_json: bool) -> None:
 @TIMEOUT
 @JSON
 def clear_quarantine(symbol: str, reason: str, timeout_s: float, as_json: bool) -> None:
-    """Let a symbol work again that was set aside.
+    """Let a symbol work again that was quarantined.
 
-    It begins anew, is compared with its venue, and catches up. Exit code 1 when it was not set aside.
+    It begins anew, is compared with its venue, and catches up. Exit code 1 when it was not quarantined.
     """
     if not reason.strip():
         raise click.UsageError("--reason is empty: say what was found and done")
@@ -51,7 +51,7 @@ def clear_quarantine(symbol: str, reason: str, timeout_s: float, as_json: bool) 
     request = Request(symbol, "tasks.clear_quarantine", {"symbol": symbol, "reason": reason})
     (answer,) = ask([request], timeout_s=timeout_s)
     if not answer["was_quarantined"]:
-        raise Failed(ExitCode.NO, f"{symbol} is not set aside, it is {answer['state']}")
+        raise Failed(ExitCode.NO, f"{symbol} is not quarantined, it is {answer['state']}")
     if as_json:
         print_json(answer)
     else:

@@ -154,11 +154,11 @@ def test_reconcile_entry_that_is_not_wanted_any_more_is_let_go(desired: DesiredS
 
 
 def test_reconcile_quarantined_symbol_lets_go_of_an_entry_and_sends_an_exit() -> None:
-    aside = [Incident(IncidentKind.QUARANTINED, "XAUUSD", "symbol", "XAUUSD was set aside", {"policy": "hold"})]
+    aside = [Incident(IncidentKind.QUARANTINED, "XAUUSD", "symbol", "XAUUSD was quarantined", {"policy": "hold"})]
     one = intent()
     (action,) = reconcile(ledger(one, incidents=aside), venue({one: None}), FRESH)
     assert isinstance(action, AbandonOrder)
-    assert (action.state, action.reason) == (O.CANCELED, "never sent, and now XAUUSD was set aside")
+    assert (action.state, action.reason) == (O.CANCELED, "never sent, and now XAUUSD was quarantined")
     assert reconcile(ledger(EXIT, position=LONG, incidents=aside), venue({EXIT: None}), FRESH) == [SubmitOrder(EXIT)]
 
 

@@ -69,7 +69,7 @@ def held(position: Position, **changes: float) -> AccountSnapshot:
 ENTRY = [(Leg.ENTRY, Side.BUY, 1.0)]
 EXIT_LONG, EXIT_SHORT = (Leg.EXIT, Side.SELL, 2.0), (Leg.EXIT, Side.BUY, 2.0)
 PAUSED, STOPPED = replace(VIEW, desired=DesiredState.PAUSED), replace(VIEW, desired=DesiredState.STOPPED)
-SET_ASIDE = replace(VIEW, quarantined="XAUUSD was set aside: no candles for an hour")
+SET_ASIDE = replace(VIEW, quarantined="XAUUSD was quarantined: no candles for an hour")
 TWO_AT_MOST = AccountLimits(name="main", starting_balance=10_000, max_open_positions=2)
 LOSS_50 = AccountLimits(name="main", starting_balance=10_000, max_daily_loss=50)
 
@@ -83,8 +83,8 @@ LOSS_50 = AccountLimits(name="main", starting_balance=10_000, max_daily_loss=50)
         (signal(), PAUSED, "paused", []),
         (signal(), SET_ASIDE, "quarantined", []),
         (signal(), replace(SET_ASIDE, desired=DesiredState.PAUSED), "paused", []),
-        (signal(), replace(held(SHORT), quarantined="set aside"), "quarantined", [EXIT_SHORT]),
-        (CLOSE, replace(held(LONG), quarantined="set aside"), "ok", [EXIT_LONG]),
+        (signal(), replace(held(SHORT), quarantined="quarantined"), "quarantined", [EXIT_SHORT]),
+        (CLOSE, replace(held(LONG), quarantined="quarantined"), "ok", [EXIT_LONG]),
         (signal(), STOPPED, "stopped", []),
         (signal(), replace(VIEW, has_unsettled=True), "unsettled", []),
         (signal(), replace(PAUSED, has_unsettled=True), "paused", []),

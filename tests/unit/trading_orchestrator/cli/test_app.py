@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from configs.errors import ConfigError
 from trading.errors import BadCandle, Rejected, Transient, UnknownSymbol
-from trading_orchestrator.cli.app import VERBS, trading
+from trading_orchestrator.cli.app import COMMANDS, trading
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed, telling_faults
 
 ROOT = Path(__file__).parents[4]
@@ -34,20 +34,20 @@ def test_entry_point_imports_nothing_heavy() -> None:
     assert answer.stdout == "[]\n"
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", COMMANDS)
 def test_verb_in_the_overview_says_what_its_own_help_says_first(verb: str) -> None:
     command = trading.get_command(click.Context(trading), verb)
 
     assert command is not None
     assert command.name == verb
-    assert (command.help or "").split("\n\n")[0].strip() == VERBS[verb][1]
+    assert (command.help or "").split("\n\n")[0].strip() == COMMANDS[verb][1]
 
 
 def test_help_and_document_name_every_verb_and_exit_code() -> None:
     document = (ROOT / "docs" / "reference" / "command-line.md").read_text(encoding="utf-8")
     overview = run("--help").output
 
-    for verb in VERBS:
+    for verb in COMMANDS:
         assert re.search(rf"^  {verb} ", overview, re.MULTILINE)
         assert f"`{verb}" in document
     for code in ExitCode:
@@ -60,7 +60,7 @@ def test_misspelt_verb_is_a_usage_error_that_names_the_nearest() -> None:
 
     assert result.exit_code == ExitCode.USAGE
     assert "Did you mean 'status'?" in result.stderr
-    assert all(verb in result.stderr for verb in VERBS)
+    assert all(verb in result.stderr for verb in COMMANDS)
 
 
 @pytest.mark.parametrize(

@@ -4,24 +4,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading_orchestrator.launcher.assignment import Crew, Plan, first_crews, plan
+from trading_orchestrator.launcher.assignment import Plan, WorkerAssignment, first_assignments, plan
 
 SYMBOLS = st.lists(st.sampled_from([f"S{at}" for at in range(9)]), unique=True)
 
 
-def crews(*parts: str) -> tuple[Crew, ...]:
+def crews(*parts: str) -> tuple[WorkerAssignment, ...]:
     """Return crews from `name=A,B`."""
     pairs = [part.split("=") for part in parts]
-    return tuple(Crew(name, tuple(symbols.split(","))) for name, symbols in pairs)
+    return tuple(WorkerAssignment(name, tuple(symbols.split(","))) for name, symbols in pairs)
 
 
 def test_crews_of_a_start_keep_the_order_and_are_named_after_their_first_symbol() -> None:
-    assert first_crews(["A", "B", "C"], 2) == crews("A+1=A,B", "C=C")
+    assert first_assignments(["A", "B", "C"], 2) == crews("A+1=A,B", "C=C")
 
 
 def test_fewer_than_one_symbol_per_worker_is_refused() -> None:
     with pytest.raises(ValueError, match="symbols_per_worker is 0"):
-        first_crews(["A"], 0)
+        first_assignments(["A"], 0)
 
 
 def test_symbol_that_comes_gets_a_worker_of_its_own_where_each_has_one() -> None:
@@ -39,7 +39,7 @@ def test_symbol_that_comes_joins_the_first_worker_with_room() -> None:
 def test_symbols_that_come_together_share_a_new_worker_that_is_told_of_none_of_them() -> None:
     planned = plan(crews("A=A"), ["A", "B", "C", "D"], 2)
 
-    assert planned.crews == crews("A=A,B", "C=C,D")
+    assert planned.assignments == crews("A=A,B", "C=C,D")
     assert planned.started == crews("C=C,D")
     assert [symbol for _, symbol in planned.joined] == ["B"]
 
@@ -59,15 +59,15 @@ def test_symbol_that_comes_back_does_not_take_the_name_of_a_worker_that_serves_o
 def test_after_any_changes_each_symbol_has_one_worker_and_those_that_stayed_were_not_moved(
     before: list[str], steps: list[list[str]], share: int
 ) -> None:
-    now = first_crews(before, share)
+    now = first_assignments(before, share)
     for wanted in steps:
         planned = plan(now, wanted, share)
-        served = [symbol for crew in planned.crews for symbol in crew.symbols]
+        served = [symbol for assignment in planned.assignments for symbol in assignment.symbols]
         assert sorted(served) == sorted(wanted)
-        assert all(1 <= len(crew.symbols) <= share for crew in planned.crews)
-        names = [crew.name for crew in (*planned.crews, *planned.ended)]
+        assert all(1 <= len(assignment.symbols) <= share for assignment in planned.assignments)
+        names = [assignment.name for assignment in (*planned.assignments, *planned.ended)]
         assert len(set(names)) == len(names)
-        was = {symbol: crew.name for crew in now for symbol in crew.symbols}
-        is_now = {symbol: crew.name for crew in planned.crews for symbol in crew.symbols}
+        was = {symbol: assignment.name for assignment in now for symbol in assignment.symbols}
+        is_now = {symbol: assignment.name for assignment in planned.assignments for symbol in assignment.symbols}
         assert all(is_now[symbol] == was[symbol] for symbol in wanted if symbol in was)
-        now = planned.crews
+        now = planned.assignments
