@@ -15,7 +15,7 @@ from adapters.ledger.ledger import SqlLedger
 from adapters.ledger.schema import migrate
 from adapters.symbol_store.memory import MemoryStore
 from adapters.venues import paper_books
-from adapters.venues.fault_injection.venue import Faults, LyingVenue
+from adapters.venues.fault_injection.venue import FaultInjectingVenue, Faults
 from adapters.venues.paper import PaperVenue
 from adapters.wiring.pipeline import build_pipeline
 from configs.loading import SystemConfig
@@ -388,7 +388,7 @@ class Desk:
         watch = self._fuse.watch
         venue: Venue = self.venue
         if self._faults is not None:
-            venue = LyingVenue(venue, self._faults, now_s=lambda: self._lied_s, sleep_s=self._sleep)
+            venue = FaultInjectingVenue(venue, self._faults, now_s=lambda: self._lied_s, sleep_s=self._sleep)
         self.pipeline: SymbolPipeline = build_pipeline(
             SYMBOL,
             self.config,

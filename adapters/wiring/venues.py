@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from adapters import clock
 from adapters.database import create_engine
-from adapters.venues.fault_injection.venue import LyingVenue
+from adapters.venues.fault_injection.venue import FaultInjectingVenue
 from adapters.venues.fault_injection.visibility import SqlSends
 from adapters.wiring.pipeline import open_paper_venue
 from configs.settings import Settings
@@ -30,7 +30,7 @@ def open_venues(settings: Settings, symbols: Mapping[str, SymbolConfig]) -> Mapp
         faults = config.venue.faults
         if faults is not None:
             sends = sends or SqlSends(create_engine(settings.paper_url.get_secret_value(), where="paper"))
-            venue = LyingVenue(paper, faults, sends=sends)
+            venue = FaultInjectingVenue(paper, faults, sends=sends)
             told = faults.model_dump(exclude_defaults=True)
             logger.warning("venue_lies_on_purpose symbol=%s faults=%s: for tests, never with money", symbol, told)
         venues[symbol] = ValidatedVenue(venue, where=f"venue of {symbol}")

@@ -6,7 +6,7 @@ import pytest
 
 from adapters.ledger.ledger import SqlLedger
 from adapters.symbol_store.redis import RedisSymbolStore
-from adapters.venues.fault_injection.venue import LyingVenue
+from adapters.venues.fault_injection.venue import FaultInjectingVenue
 from tests.chaos.kill_points.places import HOOKED, LISTED, hooked_methods
 from trading.ports.candle_source import CandleSource
 from trading.ports.ledger import Ledger
@@ -35,7 +35,7 @@ def test_each_method_of_a_store_is_a_place_or_a_known_read(port: type, owner: ty
 
 
 def test_each_call_of_the_venue_is_a_place() -> None:
-    assert methods_of(Venue) <= set(hooked_methods()[LyingVenue])
+    assert methods_of(Venue) <= set(hooked_methods()[FaultInjectingVenue])
 
 
 def test_each_question_to_the_source_is_a_place() -> None:

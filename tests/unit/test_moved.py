@@ -11,7 +11,7 @@ SHOWN = [
     ("trading.strategies.ema_cross", "EmaCross"),
     ("adapters.replay", "replay"),
     ("adapters.lying", "Faults"),
-    ("adapters.lying", "LyingVenue"),
+    ("adapters.lying", "FaultInjectingVenue"),
     ("configs.load", "load_system"),
     ("trading.ports", "Venue"),
     ("trading.ports", "Intent"),

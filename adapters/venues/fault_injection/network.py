@@ -18,7 +18,7 @@ _EFFECTIVE = (SUBMIT, CANCEL, SYNC, MOVE_STOP)
 """Methods that change something at the venue: an error may come before or after it did."""
 
 
-class Line:
+class FaultyConnection:
     """Breaks calls, and garbles what fills are told, as `Faults` says.
 
     A fault is drawn from the seed, its kind, the method, the id and how often that was asked in this process.

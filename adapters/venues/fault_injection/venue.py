@@ -1,6 +1,6 @@
 """A venue that lies: real orders at any venue, told about the way that real exchanges sometimes do.
 
-    LyingVenue
+    FaultInjectingVenue
     ├── Line      faults of the line: each call may fail, be garbled or told late; asking again gets through
     ├── Outcomes  faults of outcome: rejected, taken in part, filled in parts; the same each time, from ids alone
     └── Sends     when orders were sent, so that they can be shown late
@@ -12,20 +12,21 @@ import time
 from collections.abc import Callable, Sequence
 
 from adapters.venues.fault_injection import malformed as nonsense
-from adapters.venues.fault_injection.network import CANCEL, MOVE_STOP, SUBMIT, SYNC, WHERE, Line
+from adapters.venues.fault_injection.network import CANCEL, MOVE_STOP, SUBMIT, SYNC, WHERE, FaultyConnection
 from adapters.venues.fault_injection.outcomes import Numbering, Outcomes, renamed
 from adapters.venues.fault_injection.visibility import MemorySends, Sends, ShownStops
 from configs.fault_injection import Faults
 from trading.errors import Rejected
+from trading.former_names import former_names
 from trading.market.candles import Candles
 from trading.orders.orders import Fill, Leg, OpenOrder, OrderRequest, VenueOrder, VenuePosition, protective_order_id
 from trading.ports.venue import Venue, VenueTerms
 from trading.structs import replace
 
-__all__ = ["Faults", "LyingVenue"]
+__all__ = ["FaultInjectingVenue", "Faults"]
 
 
-class LyingVenue:
+class FaultInjectingVenue:
     """Wraps a venue for the use of one symbol, by one thread; it implements `trading.ports.venue.Venue`."""
 
     def __init__(
@@ -48,7 +49,7 @@ class LyingVenue:
         """
         self._inner = inner
         self._faults = faults
-        self._line = Line(faults, sleep_s)
+        self._connection = FaultyConnection(faults, sleep_s)
         self._outcomes = Outcomes(faults)
         self._numbering = Numbering(faults)
         self._sends = MemorySends(now_s) if sends is None else sends
@@ -62,33 +63,33 @@ class LyingVenue:
 
     def submit(self, request: OrderRequest) -> VenueOrder:
         identity = request.client_order_id
-        return self._line.call(SUBMIT, identity, lambda: self._submit(request), nonsense.of_order)
+        return self._connection.call(SUBMIT, identity, lambda: self._submit(request), nonsense.of_order)
 
     def cancel(self, client_order_id: str) -> VenueOrder:
-        return self._line.call(CANCEL, client_order_id, lambda: self._cancel(client_order_id), nonsense.of_order)
+        return self._connection.call(CANCEL, client_order_id, lambda: self._cancel(client_order_id), nonsense.of_order)
 
     def move_stop(self, entry_id: str, stop_loss: float, open_ms: int) -> None:
         ask = lambda: self._move_stop(entry_id, stop_loss, open_ms)  # noqa: E731
-        return self._line.call(MOVE_STOP, entry_id, ask, nonsense.of_nothing)
+        return self._connection.call(MOVE_STOP, entry_id, ask, nonsense.of_nothing)
 
     def find(self, client_order_id: str) -> VenueOrder | None:
-        return self._line.call("find", client_order_id, lambda: self._find(client_order_id), nonsense.of_found)
+        return self._connection.call("find", client_order_id, lambda: self._find(client_order_id), nonsense.of_found)
 
     def sync(self, symbol: str, candles: Candles) -> int:
-        newest = self._line.call(SYNC, symbol, lambda: self._inner.sync(symbol, candles), nonsense.of_number)
+        newest = self._connection.call(SYNC, symbol, lambda: self._inner.sync(symbol, candles), nonsense.of_number)
         return newest if newest < 0 else self._numbering.outer(newest)
 
     def fills(self, symbol: str, *, after: int) -> Sequence[Fill]:
-        return self._line.call("fills", symbol, lambda: self._fills(symbol, after), nonsense.of_fills)
+        return self._connection.call("fills", symbol, lambda: self._fills(symbol, after), nonsense.of_fills)
 
     def positions(self) -> Sequence[VenuePosition]:
-        return self._line.call("positions", "all", self._inner.positions, nonsense.of_positions)
+        return self._connection.call("positions", "all", self._inner.positions, nonsense.of_positions)
 
     def open_orders(self, symbol: str) -> Sequence[OpenOrder]:
-        return self._line.call("open_orders", symbol, lambda: self._open_orders(symbol), nonsense.of_open_orders)
+        return self._connection.call("open_orders", symbol, lambda: self._open_orders(symbol), nonsense.of_open_orders)
 
     def clock_ms(self) -> int:
-        return self._line.call("clock_ms", "all", self._clock_ms, nonsense.of_number)
+        return self._connection.call("clock_ms", "all", self._clock_ms, nonsense.of_number)
 
     def _submit(self, request: OrderRequest) -> VenueOrder:
         """Have the inner venue take the order, or what shall be taken of it; one that it has is told again."""
@@ -143,7 +144,7 @@ class LyingVenue:
             for part in self._outcomes.parts(self._renumbered(fill))
             if part.sequence > after
         ]
-        return self._line.garble(fills)
+        return self._connection.garble(fills)
 
     def _renumbered(self, fill: Fill) -> Fill:
         order_id = self._outcomes.first_id(fill.client_order_id)
@@ -164,3 +165,6 @@ class LyingVenue:
 
     def _clock_ms(self) -> int:
         return self._inner.clock_ms() + self._faults.clock_offset_ms
+
+
+__getattr__ = former_names(__name__, {"LyingVenue": "FaultInjectingVenue"})

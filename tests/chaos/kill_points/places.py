@@ -10,7 +10,7 @@ from adapters.redis.event_bus import RedisEventBus
 from adapters.redis.leader_lease import Leadership
 from adapters.sources.playback import PlayedSource
 from adapters.symbol_store.redis import RedisSymbolStore
-from adapters.venues.fault_injection.venue import LyingVenue
+from adapters.venues.fault_injection.venue import FaultInjectingVenue
 from adapters.venues.fault_injection.visibility import SqlSends
 from adapters.venues.paper import PaperVenue
 from tasks.engine.stages import STAGES
@@ -56,7 +56,7 @@ HOOKED = (
     Hooked("store", RedisSymbolStore, frozenset({"feed", "load", "window"})),
     Hooked("bus", RedisEventBus, frozenset({"recent", "follow"})),
     Hooked("runtime", Runtime, frozenset({"known", "refresh", "pipeline"})),
-    Hooked("liar", LyingVenue),
+    Hooked("liar", FaultInjectingVenue),
     Hooked("sends", SqlSends, frozenset({"age_s"})),
     # what it is only asked goes through the lying venue, and has its places there
     Hooked(

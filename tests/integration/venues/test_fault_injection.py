@@ -19,7 +19,7 @@ from sqlalchemy.engine import Engine
 
 from adapters.database import create_engine
 from adapters.venues.fault_injection.outcomes import Numbering, cut
-from adapters.venues.fault_injection.venue import Faults, LyingVenue
+from adapters.venues.fault_injection.venue import FaultInjectingVenue, Faults
 from adapters.venues.fault_injection.visibility import SqlSends
 from adapters.venues.paper import PaperVenue
 from adapters.wiring import pipeline, venues
@@ -204,7 +204,7 @@ class TestLyingVenueContract(VenueContract):
         terms, clock = replace(TERMS, fill_at=fill_at), Clock()
         faults = {**LINE, "all": ALL_LINE, "none": NONE}[lies]
         paper = PaperVenue(engine, {SYMBOL: terms, OTHER: terms})
-        lying = LyingVenue(paper, faults, now_s=clock, sleep_s=clock.sleep)
+        lying = FaultInjectingVenue(paper, faults, now_s=clock, sleep_s=clock.sleep)
         return LyingMarket(AskAgain(ValidatedVenue(lying), clock.sleep), clock=clock)
 
 
@@ -214,7 +214,7 @@ class TestLyingVenueContract(VenueContract):
 def test_timeout_before_leaves_no_order_and_asking_again_places_one(paper: PaperVenue) -> None:
     clock = Clock()
     faults = Faults(timeout_before_probability=1.0, timeout_s=3.0)
-    venue = LyingVenue(paper, faults, now_s=clock, sleep_s=clock.sleep)
+    venue = FaultInjectingVenue(paper, faults, now_s=clock, sleep_s=clock.sleep)
     for _ in range(MOST):
         with pytest.raises(Transient, match="no answer within 3 s"):
             venue.submit(order(1))
@@ -225,7 +225,7 @@ def test_timeout_before_leaves_no_order_and_asking_again_places_one(paper: Paper
 
 
 def test_timeout_after_has_placed_the_order_and_asking_again_returns_it(paper: PaperVenue) -> None:
-    venue = LyingVenue(paper, Faults(timeout_after_probability=1.0))
+    venue = FaultInjectingVenue(paper, Faults(timeout_after_probability=1.0))
     with pytest.raises(Transient, match="no answer"):
         venue.submit(order(1))
     first = paper.find(order(1).client_order_id)
@@ -237,7 +237,7 @@ def test_timeout_after_has_placed_the_order_and_asking_again_returns_it(paper: P
 
 
 def test_server_error_may_come_before_or_after_the_order_was_taken(paper: PaperVenue) -> None:
-    venue = LyingVenue(paper, Faults(server_error_probability=1.0))
+    venue = FaultInjectingVenue(paper, Faults(server_error_probability=1.0))
     taken = []
     for minute in range(1, 31):
         with pytest.raises(Transient, match="503"):
@@ -248,7 +248,7 @@ def test_server_error_may_come_before_or_after_the_order_was_taken(paper: PaperV
 
 
 def test_rate_limit_says_when_to_come_back_and_does_nothing(paper: PaperVenue) -> None:
-    venue = LyingVenue(paper, Faults(rate_limit_probability=1.0, retry_after_s=2.5))
+    venue = FaultInjectingVenue(paper, Faults(rate_limit_probability=1.0, retry_after_s=2.5))
     with pytest.raises(Transient, match=r"429 .* 2\.5 s"):
         venue.submit(order(1))
     assert paper.find(order(1).client_order_id) is None
@@ -279,7 +279,7 @@ CALLS: dict[str, Callable[[Venue], object]] = {
 def test_faults_of_the_line_come_so_often_in_a_row_and_not_more(at_close: PaperVenue, call: str, most: int) -> None:
     at_close.submit(order(1, stop_loss=95.0))
     faults = ALL_LINE.model_copy(update={"most_in_a_row": most, "visibility_s": 0.0})
-    venue = ValidatedVenue(LyingVenue(at_close, faults))
+    venue = ValidatedVenue(FaultInjectingVenue(at_close, faults))
     calls: dict[str, Callable[[Venue], object]] = {**CALLS, "clock_ms": lambda venue: venue.clock_ms()}
     ask = calls[call]
 
@@ -293,9 +293,9 @@ def test_malformed_answers_never_pass_the_check_and_are_never_believed(at_close:
     at_close.submit(order(1, stop_loss=95.0))
     truth, ask = CALLS[call](at_close), CALLS[call]
     for seed in range(40):
-        lying = LyingVenue(at_close, Faults(malformed_probability=1.0, seed=seed))
+        lying = FaultInjectingVenue(at_close, Faults(malformed_probability=1.0, seed=seed))
         lied = outcome(lambda lying=lying: ask(lying))  # type: ignore[misc]
-        venue = ValidatedVenue(LyingVenue(at_close, Faults(malformed_probability=1.0, seed=seed)))
+        venue = ValidatedVenue(FaultInjectingVenue(at_close, Faults(malformed_probability=1.0, seed=seed)))
 
         assert lied != truth, "a lie that is no lie"
         with pytest.raises(Transient, match="malformed answer"):
@@ -303,7 +303,7 @@ def test_malformed_answers_never_pass_the_check_and_are_never_believed(at_close:
 
 
 def test_malformed_answer_to_an_order_comes_after_it_was_taken(paper: PaperVenue) -> None:
-    venue = ValidatedVenue(LyingVenue(paper, Faults(malformed_probability=1.0)))
+    venue = ValidatedVenue(FaultInjectingVenue(paper, Faults(malformed_probability=1.0)))
     with pytest.raises(Transient, match="malformed"):
         venue.submit(order(1))
 
@@ -311,7 +311,7 @@ def test_malformed_answer_to_an_order_comes_after_it_was_taken(paper: PaperVenue
 
 
 def test_cancel_race_leaves_some_orders_to_fill(paper: PaperVenue) -> None:
-    venue = LyingVenue(paper, Faults(cancel_race_probability=1.0))
+    venue = FaultInjectingVenue(paper, Faults(cancel_race_probability=1.0))
     states = []
     for minute in range(1, 31):
         request = order(minute)
@@ -329,8 +329,8 @@ def test_cancel_race_leaves_some_orders_to_fill(paper: PaperVenue) -> None:
 
 
 def test_clock_that_is_off_tells_by_how_much(paper: PaperVenue) -> None:
-    ahead = LyingVenue(paper, Faults(clock_offset_ms=90_000)).clock_ms() - paper.clock_ms()
-    behind = LyingVenue(paper, Faults(clock_offset_ms=-90_000)).clock_ms() - paper.clock_ms()
+    ahead = FaultInjectingVenue(paper, Faults(clock_offset_ms=90_000)).clock_ms() - paper.clock_ms()
+    behind = FaultInjectingVenue(paper, Faults(clock_offset_ms=-90_000)).clock_ms() - paper.clock_ms()
 
     assert ahead == pytest.approx(90_000, abs=5_000)
     assert behind == pytest.approx(-90_000, abs=5_000)
@@ -341,7 +341,7 @@ def test_clock_that_is_off_tells_by_how_much(paper: PaperVenue) -> None:
 
 def test_order_taken_is_not_shown_until_its_own_delay_has_passed(paper: PaperVenue) -> None:
     clock, delays = Clock(), []
-    venue = LyingVenue(paper, Faults(visibility_s=10.0), now_s=clock)
+    venue = FaultInjectingVenue(paper, Faults(visibility_s=10.0), now_s=clock)
     for minute in range(1, 11):
         request = order(minute)
         told = venue.submit(request)
@@ -359,7 +359,7 @@ def test_order_taken_is_not_shown_until_its_own_delay_has_passed(paper: PaperVen
 
 
 def test_order_not_shown_yet_sent_again_is_the_same_and_its_fill_is_told(paper: PaperVenue) -> None:
-    venue = LyingVenue(paper, Faults(visibility_s=10.0), now_s=Clock())
+    venue = FaultInjectingVenue(paper, Faults(visibility_s=10.0), now_s=Clock())
     first = venue.submit(order(1))
 
     assert venue.find(order(1).client_order_id) is None
@@ -372,10 +372,10 @@ def test_order_of_a_killed_process_is_not_shown_to_the_next_one_either(paper: Pa
     """The send is noted in the database before the order is taken, so a restart does not cut the delay short."""
     now_ms, faults = [1_000_000], Faults(visibility_s=10.0)
     first, second = (create_engine(database_url, where="paper") for _ in range(2))
-    sender = LyingVenue(paper, faults, sends=SqlSends(first, lambda: now_ms[0]))
+    sender = FaultInjectingVenue(paper, faults, sends=SqlSends(first, lambda: now_ms[0]))
     told = sender.submit(order(1))
     sender.submit(order(1))  # sent again later, it is not hidden any longer
-    follower = LyingVenue(paper, faults, sends=SqlSends(second, lambda: now_ms[0]))
+    follower = FaultInjectingVenue(paper, faults, sends=SqlSends(second, lambda: now_ms[0]))
 
     shown = []
     for _ in range(101):
@@ -401,14 +401,14 @@ def ten_fills(paper: PaperVenue) -> list[Fill]:
 
 
 def test_duplicate_fills_are_told_twice_as_they_are(paper: PaperVenue, ten_fills: list[Fill]) -> None:
-    venue = LyingVenue(paper, Faults(duplicate_fill_probability=1.0))
+    venue = FaultInjectingVenue(paper, Faults(duplicate_fill_probability=1.0))
 
     assert list(venue.fills(SYMBOL, after=8)) == [ten_fills[8]] * 2 + [ten_fills[9]] * 2
     assert list(ValidatedVenue(venue).fills(SYMBOL, after=8)) == ten_fills[8:]
 
 
 def test_shuffled_fills_are_all_told_out_of_order(paper: PaperVenue, ten_fills: list[Fill]) -> None:
-    venue = LyingVenue(paper, Faults(shuffled_fills_probability=1.0))
+    venue = FaultInjectingVenue(paper, Faults(shuffled_fills_probability=1.0))
     told = list(venue.fills(SYMBOL, after=0))
 
     assert told != ten_fills
@@ -418,7 +418,7 @@ def test_shuffled_fills_are_all_told_out_of_order(paper: PaperVenue, ten_fills: 
 
 @pytest.mark.parametrize("most", [1, 3])
 def test_late_fills_turn_up_after_later_ones_were_told(paper: PaperVenue, ten_fills: list[Fill], most: int) -> None:
-    venue = LyingVenue(paper, Faults(late_fill_probability=1.0, most_in_a_row=most))
+    venue = FaultInjectingVenue(paper, Faults(late_fill_probability=1.0, most_in_a_row=most))
 
     answers = [list(venue.fills(SYMBOL, after=0)) for _ in range(most + 1)]
 
@@ -426,7 +426,7 @@ def test_late_fills_turn_up_after_later_ones_were_told(paper: PaperVenue, ten_fi
 
 
 def test_late_fills_at_some_probability_each_turn_up_in_time(paper: PaperVenue, ten_fills: list[Fill]) -> None:
-    venue = LyingVenue(paper, Faults(late_fill_probability=0.5, most_in_a_row=3))
+    venue = FaultInjectingVenue(paper, Faults(late_fill_probability=0.5, most_in_a_row=3))
     missing = [len(ten_fills) - len(venue.fills(SYMBOL, after=0)) for _ in range(12)]
 
     assert 0 < missing[0] < 9
@@ -439,7 +439,7 @@ def test_late_fills_at_some_probability_each_turn_up_in_time(paper: PaperVenue, 
 
 def test_rejected_order_is_refused_each_time_by_everyone_and_is_not_there(paper: PaperVenue) -> None:
     faults = Faults(rejection_probability=0.5, seed=3)
-    by_first, by_second = LyingVenue(paper, faults), LyingVenue(paper, faults)
+    by_first, by_second = FaultInjectingVenue(paper, faults), FaultInjectingVenue(paper, faults)
     refused = {minute for minute in range(1, 41) if sent(by_first, order(minute)).startswith("Rejected")}
 
     assert 10 < len(refused) < 30
@@ -458,7 +458,7 @@ def test_rejected_order_is_refused_each_time_by_everyone_and_is_not_there(paper:
 
 
 def test_order_taken_in_part_waits_and_then_is_canceled_with_what_was_filled(paper: PaperVenue) -> None:
-    venue = ValidatedVenue(LyingVenue(paper, Faults(partial_order_probability=1.0)))
+    venue = ValidatedVenue(FaultInjectingVenue(paper, Faults(partial_order_probability=1.0)))
     request = order(1, stop_loss=95.0, take_profit=110.0)
     assert venue.submit(request).state is OrderState.ACCEPTED
     venue.sync(SYMBOL, flat(1))
@@ -474,7 +474,7 @@ def test_order_taken_in_part_waits_and_then_is_canceled_with_what_was_filled(pap
 
 
 def test_protective_order_of_a_part_closes_that_part_and_counts_as_filled(paper: PaperVenue) -> None:
-    venue = LyingVenue(paper, Faults(partial_order_probability=1.0))
+    venue = FaultInjectingVenue(paper, Faults(partial_order_probability=1.0))
     request = order(1, stop_loss=95.0, take_profit=110.0)
     venue.submit(request)
     venue.sync(SYMBOL, flat(1))
@@ -490,7 +490,7 @@ def test_protective_order_of_a_part_closes_that_part_and_counts_as_filled(paper:
 
 
 def test_exit_taken_in_part_leaves_a_position_that_stays_protected(paper: PaperVenue) -> None:
-    venue = LyingVenue(paper, Faults(partial_order_probability=1.0))
+    venue = FaultInjectingVenue(paper, Faults(partial_order_probability=1.0))
     paper.submit(order(1, stop_loss=95.0, take_profit=110.0))
     venue.sync(SYMBOL, flat(1))
     leaving = order(2, Side.SELL, leg=Leg.EXIT)
@@ -510,7 +510,9 @@ def test_part_taken_depends_on_seed_and_id_alone(tmp_path: Path) -> None:
     def parts(minutes: Sequence[int], seed: int) -> list[float]:
         url = f"sqlite:///{tmp_path}/{seed}-{minutes[0]}.db"
         engine = create_engine(url, where="paper")
-        venue = LyingVenue(PaperVenue(engine, {SYMBOL: AT_CLOSE}), Faults(partial_order_probability=0.5, seed=seed))
+        venue = FaultInjectingVenue(
+            PaperVenue(engine, {SYMBOL: AT_CLOSE}), Faults(partial_order_probability=0.5, seed=seed)
+        )
         filled = [venue.submit(order(minute)).filled_units for minute in minutes]
         engine.dispose()
         return filled
@@ -563,7 +565,7 @@ def round_trips(engine: Engine) -> PaperVenue:
 
 
 def test_split_fills_add_up_bit_for_bit_and_keep_their_order(round_trips: PaperVenue) -> None:
-    venue = ValidatedVenue(LyingVenue(round_trips, Faults(split_fill_probability=0.8, seed=1)))
+    venue = ValidatedVenue(FaultInjectingVenue(round_trips, Faults(split_fill_probability=0.8, seed=1)))
     told, counts = list(venue.fills(SYMBOL, after=0)), []
     for whole in round_trips.fills(SYMBOL, after=0):
         parts = [part for part in told if re.fullmatch(re.escape(whole.fill_id) + r"(\.\d)?", part.fill_id)]
@@ -587,7 +589,7 @@ def test_split_fills_add_up_bit_for_bit_and_keep_their_order(round_trips: PaperV
 
 
 def test_split_fills_after_each_number_are_the_rest(round_trips: PaperVenue) -> None:
-    venue = LyingVenue(round_trips, Faults(split_fill_probability=0.8, seed=1))
+    venue = FaultInjectingVenue(round_trips, Faults(split_fill_probability=0.8, seed=1))
     told = list(venue.fills(SYMBOL, after=0))
 
     assert venue.sync(SYMBOL, Candles.empty()) == told[-1].sequence
@@ -596,14 +598,14 @@ def test_split_fills_after_each_number_are_the_rest(round_trips: PaperVenue) -> 
 
 
 def test_sync_without_fills_returns_0_when_fills_are_split(paper: PaperVenue) -> None:
-    assert LyingVenue(paper, Faults(split_fill_probability=1.0)).sync(SYMBOL, flat(1)) == 0
+    assert FaultInjectingVenue(paper, Faults(split_fill_probability=1.0)).sync(SYMBOL, flat(1)) == 0
 
 
 # --- ids that can be taken again
 
 
 def test_reusable_id_of_an_order_that_ended_places_a_second_order(at_close: PaperVenue) -> None:
-    venue = ValidatedVenue(LyingVenue(at_close, Faults(reusable_ids=True)))
+    venue = ValidatedVenue(FaultInjectingVenue(at_close, Faults(reusable_ids=True)))
     request = order(1, stop_loss=95.0)
     first, second = venue.submit(request), venue.submit(request)
 
@@ -620,19 +622,19 @@ def test_reusable_id_of_an_order_that_ended_places_a_second_order(at_close: Pape
 
 def test_reusable_id_of_an_order_that_waits_is_that_order(paper: PaperVenue) -> None:
     faults = Faults(reusable_ids=True)
-    first = LyingVenue(paper, faults).submit(order(1))
-    assert LyingVenue(paper, faults).submit(order(1)) == first
+    first = FaultInjectingVenue(paper, faults).submit(order(1))
+    assert FaultInjectingVenue(paper, faults).submit(order(1)) == first
     paper.sync(SYMBOL, flat(1))
 
-    second = LyingVenue(paper, faults).submit(order(1))
+    second = FaultInjectingVenue(paper, faults).submit(order(1))
     assert second.venue_order_id != first.venue_order_id
-    assert LyingVenue(paper, faults).submit(order(1)) == second, "alive in another process too"
-    told = LyingVenue(paper, faults).cancel(order(1).client_order_id)
+    assert FaultInjectingVenue(paper, faults).submit(order(1)) == second, "alive in another process too"
+    told = FaultInjectingVenue(paper, faults).cancel(order(1).client_order_id)
     assert told == replace(second, state=OrderState.CANCELED)
 
 
 def test_id_that_is_not_reusable_stays_one_order(at_close: PaperVenue) -> None:
-    venue = LyingVenue(at_close, NONE)
+    venue = FaultInjectingVenue(at_close, NONE)
 
     assert venue.submit(order(1)) == venue.submit(order(1))
     assert [at.units for at in at_close.positions()] == [2.0]
@@ -640,7 +642,7 @@ def test_id_that_is_not_reusable_stays_one_order(at_close: PaperVenue) -> None:
 
 def test_resend_after_a_timeout_without_asking_doubles_the_position(at_close: PaperVenue) -> None:
     """What no caller may do: the wrapper must be able to show it."""
-    venue = LyingVenue(at_close, Faults(reusable_ids=True, timeout_after_probability=1.0))
+    venue = FaultInjectingVenue(at_close, Faults(reusable_ids=True, timeout_after_probability=1.0))
     answer(lambda: venue.submit(order(1)))
 
     assert [at.units for at in at_close.positions()] == [6.0]
@@ -664,7 +666,7 @@ def transcript(url: str, faults: Faults | None) -> list[str]:
     engine, clock = create_engine(url, where="paper"), Clock()
     venue: Venue = PaperVenue(engine, {SYMBOL: TERMS})
     if faults is not None:
-        venue = LyingVenue(venue, faults, now_s=clock, sleep_s=clock.sleep)
+        venue = FaultInjectingVenue(venue, faults, now_s=clock, sleep_s=clock.sleep)
     said: list[object] = [venue.terms]
     for minute in range(1, 13):
         for ask in asked_at(minute, venue):
@@ -735,7 +737,9 @@ def books(
     paper = PaperVenue(engine, {SYMBOL: terms})
 
     def opened() -> Venue:
-        return AskAgain(ValidatedVenue(LyingVenue(paper, faults, now_s=clock, sleep_s=clock.sleep)), clock.sleep)
+        return AskAgain(
+            ValidatedVenue(FaultInjectingVenue(paper, faults, now_s=clock, sleep_s=clock.sleep)), clock.sleep
+        )
 
     venue, states = opened(), []
     for minute, side in enumerate(sides, start=1):
@@ -838,9 +842,9 @@ def test_document_example_of_the_configuration_names_every_lie() -> None:
 # --- stops that are moved
 
 
-def lying_holder(paper: PaperVenue, faults: Faults, clock: Clock) -> tuple[LyingVenue, OrderRequest]:
+def lying_holder(paper: PaperVenue, faults: Faults, clock: Clock) -> tuple[FaultInjectingVenue, OrderRequest]:
     """Return a venue that lies and holds 2 units with a stop at 95, and their entry."""
-    venue = LyingVenue(paper, faults, now_s=clock, sleep_s=clock.sleep)
+    venue = FaultInjectingVenue(paper, faults, now_s=clock, sleep_s=clock.sleep)
     entry = order(1, stop_loss=95.0, take_profit=120.0)
     paper.submit(entry)
     paper.sync(SYMBOL, flat(1))
