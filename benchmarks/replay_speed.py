@@ -23,13 +23,13 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from adapters.backtest.backtest import replay
+from adapters.backtest.backtest import run_backtest
 from adapters.sources.file import read_candles
 from configs.loading import SystemConfig
-from tests.differential.engine import backtest, our_trades, run, spoken, their_trades
+from tests.differential.engine import our_trades, run, spoken, their_backtest, their_trades
 from tests.fakes import SYMBOL, system_config
 from tests.fixtures.candle_files import generated_candles
-from trading.backtest import Replay
+from trading.backtest import BacktestRun
 from trading.market.candles import Candles
 from trading.orders.matching import FillTerms
 from trading.structs import replace
@@ -129,19 +129,19 @@ def _speed(name: str, candles: Candles, rounds: int, console: Console) -> Speed:
     with_regimes = _system(name, is_free=True, has_regimes=True)
     units = int(MARKETS[name]["units"])
     said = spoken(system, SYMBOL, candles)
-    engine = backtest(candles, said, FillTerms(), units=units, on_opposite_signal="reverse")
-    trades = _agreed(replay(system, {SYMBOL: candles}), run(engine))
+    engine = their_backtest(candles, said, FillTerms(), units=units, on_opposite_signal="reverse")
+    trades = _agreed(run_backtest(system, {SYMBOL: candles}), run(engine))
     ours, regimes, theirs = [], [], []
     for _ in track(range(rounds), f"{name}, in turns", console=console):
-        ours.append(_timed(lambda: replay(system, {SYMBOL: candles})))
+        ours.append(_timed(lambda: run_backtest(system, {SYMBOL: candles})))
         theirs.append(_timed(lambda: run(engine)))
-        regimes.append(_timed(lambda: replay(with_regimes, {SYMBOL: candles})))
+        regimes.append(_timed(lambda: run_backtest(with_regimes, {SYMBOL: candles})))
     ratio = median(other / one for one, other in zip(ours, theirs, strict=True))
     count = len(candles)
     return Speed(name, count, trades, rounds, count / min(ours), count / min(regimes), count / min(theirs), ratio)
 
 
-def _agreed(result: Replay, statistics: Any) -> int:
+def _agreed(result: BacktestRun, statistics: Any) -> int:
     """Return the number of closed trades, which are the same in both engines.
 
     Raises:
@@ -162,7 +162,7 @@ def _timed(work: Callable[[], object]) -> float:
 
 
 def _outcome(name: str, candles: Candles) -> Outcome:
-    result = replay(_system(name, is_free=False), {SYMBOL: candles}, close_at_end=True)
+    result = run_backtest(_system(name, is_free=False), {SYMBOL: candles}, close_at_end=True)
     return Outcome(
         name,
         _day(candles.open_ms[0]),

@@ -10,13 +10,13 @@ import pandas as pd
 from msgspec import structs
 from pydantic import Field
 
-from adapters.backtest.backtest import replay
+from adapters.backtest.backtest import run_backtest
 from adapters.sources import SimulatedSource
 from adapters.sources.file import read_candles, read_unspaced
 from configs.loading import SystemConfig
 from configs.services import ConfigModel, OrchestratorConfig, ServicesConfig
 from configs.symbols import BookConfig, FileSource, PaperVenue, SymbolConfig
-from trading.backtest import Decision, Order, Replay, Trade
+from trading.backtest import BacktestRun, Decision, Order, Trade
 from trading.backtest.report import Report, Statistics, report_of
 from trading.backtest.result import Equity
 from trading.exits.exit_rules import ExitTerms
@@ -66,7 +66,7 @@ class BacktestResult:
         system: The configuration that `backtest` made of its arguments.
     """
 
-    def __init__(self, result: Replay, system: SystemConfig, periods_per_year: float | None) -> None:
+    def __init__(self, result: BacktestRun, system: SystemConfig, periods_per_year: float | None) -> None:
         self._result = result
         self._periods_per_year = periods_per_year
         self.system = system
@@ -235,7 +235,7 @@ def backtest(
             for name, (length, _) in read.items()
         },
     )
-    result = replay(
+    result = run_backtest(
         system,
         {name: one for name, (_, one) in read.items()},
         strategies={name: {books[name]: one} for name, one in strategies.items()},

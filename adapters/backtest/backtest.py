@@ -14,7 +14,7 @@ from adapters.symbol_store.memory import MemoryStore
 from adapters.venues.memory import MemoryVenue
 from adapters.wiring.pipeline import build_pipeline, fill_terms
 from configs.loading import SystemConfig
-from trading.backtest import Decision, Feed, Order, Replay, play
+from trading.backtest import BacktestRun, Decision, Feed, Order, play
 from trading.backtest.result import Booked, Journal, equity_of, trades_of
 from trading.errors import UnknownSymbol
 from trading.lifecycle import DesiredState
@@ -29,7 +29,7 @@ BATCH = 16_384
 """Candles that go through the services together: enough for NumPy, few enough for a progress bar to move."""
 
 
-def replay(
+def run_backtest(
     system: SystemConfig,
     candles: Mapping[str, Candles],
     *,
@@ -39,7 +39,7 @@ def replay(
     close_at_end: bool = False,
     batch: int = BATCH,
     on_progress: Callable[[int], None] = lambda _: None,
-) -> Replay:
+) -> BacktestRun:
     """Replay candles as if they were lived: each is decided on at its close, symbols merged by time.
 
     Strategy, rules, limits and fill terms are those that `system` gives; sources and the kind of venue play no part.
@@ -139,11 +139,11 @@ def _result(
     store: MemoryStore,
     *,
     close_at_end: bool,
-) -> Replay:
+) -> BacktestRun:
     ended = _close_out(system, candles, ledger, venue) if close_at_end else []
     booked = _in_order([*ledger.fills(), *ended], candles, lengths_ms)
     requests = [request for request, _ in ledger.orders()]
-    return Replay(
+    return BacktestRun(
         account=system.account.name,
         starting_balance=system.account.starting_balance,
         candles=candles,

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from configs.loading import SystemConfig
-from trading.backtest import Replay
+from trading.backtest import BacktestRun
 from trading.indicators import compute
 from trading.market.candles import Candles
 from trading.orders.matching import FillTerms
@@ -71,7 +71,7 @@ def spoken(system: SystemConfig, symbol: str, candles: Candles) -> Spoken:
     return Spoken(sides, stops, targets)
 
 
-def backtest(
+def their_backtest(
     candles: Candles,
     said: Spoken,
     terms: FillTerms,
@@ -144,7 +144,7 @@ def their_trades(statistics: Any) -> list[Traded]:
     return sorted(trades, key=lambda trade: (trade.entry_ms, trade.exit_ms))
 
 
-def our_trades(result: Replay, symbol: str) -> list[Traded]:
+def our_trades(result: BacktestRun, symbol: str) -> list[Traded]:
     """Return the closed trades of a replay, in the order of their entries."""
     open_ms = result.candles[symbol].open_ms
 

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from pydantic import Field
 
-from adapters.backtest.backtest import replay
+from adapters.backtest.backtest import run_backtest
 from configs.loading import SystemConfig
-from tests.differential.engine import Spoken, Traded, backtest, our_trades, run, spoken, their_trades
+from tests.differential.engine import Spoken, Traded, our_trades, run, spoken, their_backtest, their_trades
 from tests.fakes import SYMBOL, at_place, planned, system_config
 from trading.market.candles import Candles
 from trading.orders.matching import FillTerms
@@ -104,8 +104,8 @@ def both(candles: Candles, system: SystemConfig, said: Spoken | None = None) -> 
     config = system.symbols[SYMBOL]
     terms = FillTerms(fill_at=config.venue.fill_at, commission_bps=config.venue.commission_bps)
     said = said or spoken(system, SYMBOL, candles)
-    engine = backtest(candles, said, terms, units=UNITS, on_opposite_signal=config.risk.on_opposite_signal)
-    return our_trades(replay(system, {SYMBOL: candles}), SYMBOL), their_trades(run(engine))
+    engine = their_backtest(candles, said, terms, units=UNITS, on_opposite_signal=config.risk.on_opposite_signal)
+    return our_trades(run_backtest(system, {SYMBOL: candles}), SYMBOL), their_trades(run(engine))
 
 
 @pytest.mark.parametrize("data", sorted(FRAMES))
@@ -149,8 +149,8 @@ def test_what_is_open_at_the_end_is_closed_at_the_last_close_here_and_at_the_las
     candles = few((100.0, 101.0, 99.0, 100.7))[:5]
     system, said = bought_at_two(candles, stop=50.0, target=50.0)
 
-    (ours,) = our_trades(replay(system, {SYMBOL: candles}, close_at_end=True), SYMBOL)
-    engine = backtest(candles, said, FillTerms(), units=UNITS, on_opposite_signal="reverse", finalize_trades=True)
+    (ours,) = our_trades(run_backtest(system, {SYMBOL: candles}, close_at_end=True), SYMBOL)
+    engine = their_backtest(candles, said, FillTerms(), units=UNITS, on_opposite_signal="reverse", finalize_trades=True)
     (theirs,) = their_trades(run(engine))
 
     assert (ours.entry_ms, ours.exit_ms) == (theirs.entry_ms, theirs.exit_ms)

@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from adapters.backtest.backtest import replay
+from adapters.backtest.backtest import run_backtest
 from tests.differential.test_against_backtesting import FRAMES, SETUPS, candles_of, system_of
 from tests.fakes import SYMBOL
-from trading.backtest import Replay
+from trading.backtest import BacktestRun
 from trading.backtest.report import Statistics, statistics_of
 from trading.backtest.report.statistics import trade_return
 
@@ -29,28 +29,28 @@ CASES = [(name, data) for name in sorted(SETUPS)[::2] for data in sorted(FRAMES)
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: f"{case[1]}: {case[0]}")
-def both(request: pytest.FixtureRequest) -> tuple[Replay, Statistics, Any]:
+def both(request: pytest.FixtureRequest) -> tuple[BacktestRun, Statistics, Any]:
     """Return a replay, our statistics of it, and theirs."""
     name, data = request.param
     candles, timeframe = candles_of(data)
     system = system_of(SETUPS[name], timeframe)
     # A small account, so that the metrics are not all close to zero.
     account = system.account.model_copy(update={"starting_balance": 5_000.0 if data == "GOOG" else 5.0})
-    result = replay(system.model_copy(update={"account": account}), {SYMBOL: candles}, close_at_end=True)
+    result = run_backtest(system.model_copy(update={"account": account}), {SYMBOL: candles}, close_at_end=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs = compute_stats(trades_frame(result), result.equity.equity, ohlc(result), None)
     return result, statistics_of(result, periods_per_year=252), theirs
 
 
-def ohlc(result: Replay) -> pd.DataFrame:
+def ohlc(result: BacktestRun) -> pd.DataFrame:
     frame = result.candles[SYMBOL].frame()
     frame.columns = pd.Index(["Open", "High", "Low", "Close", "Volume"])
     frame.index = pd.DatetimeIndex(frame.index).tz_localize(None)
     return frame
 
 
-def trades_frame(result: Replay) -> pd.DataFrame:
+def trades_frame(result: BacktestRun) -> pd.DataFrame:
     """Return our closed trades as the table that backtesting.py makes of its own."""
     open_ms = result.candles[SYMBOL].open_ms
     rows = [
@@ -90,14 +90,14 @@ def trades_frame(result: Replay) -> pd.DataFrame:
     ],
 )
 def test_metric_is_that_of_backtesting_py(
-    both: tuple[Replay, Statistics, Any], theirs_name: str, ours_name: str, scale: int
+    both: tuple[BacktestRun, Statistics, Any], theirs_name: str, ours_name: str, scale: int
 ) -> None:
     _, ours, theirs = both
 
     assert getattr(ours, ours_name) * scale == pytest.approx(float(theirs[theirs_name]), rel=1e-9, abs=1e-12)
 
 
-def test_drawdown_is_that_of_backtesting_py(both: tuple[Replay, Statistics, Any]) -> None:
+def test_drawdown_is_that_of_backtesting_py(both: tuple[BacktestRun, Statistics, Any]) -> None:
     result, ours, theirs = both
     candle_s = float((result.candles[SYMBOL].open_ms[1:] - result.candles[SYMBOL].open_ms[:-1]).min()) / 1000
 
@@ -107,7 +107,7 @@ def test_drawdown_is_that_of_backtesting_py(both: tuple[Replay, Statistics, Any]
     assert ours.drawdown.longest_s == pytest.approx(longest_s, abs=candle_s)
 
 
-def test_cagr_is_that_of_backtesting_py_over_the_same_time(both: tuple[Replay, Statistics, Any]) -> None:
+def test_cagr_is_that_of_backtesting_py_over_the_same_time(both: tuple[BacktestRun, Statistics, Any]) -> None:
     _, ours, theirs = both
     their_years = (theirs["Duration"].days + theirs["Duration"].seconds / 86400) / 365.25
     our_years = (ours.end_ms - ours.start_ms) / 86_400_000 / 365.25  # with the last candle's own length
@@ -118,7 +118,7 @@ def test_cagr_is_that_of_backtesting_py_over_the_same_time(both: tuple[Replay, S
     assert ours.cagr == pytest.approx(expected, rel=1e-9)
 
 
-def test_durations_are_those_of_backtesting_py_to_its_rounding(both: tuple[Replay, Statistics, Any]) -> None:
+def test_durations_are_those_of_backtesting_py_to_its_rounding(both: tuple[BacktestRun, Statistics, Any]) -> None:
     result, ours, theirs = both
     candle_s = float((result.candles[SYMBOL].open_ms[1:] - result.candles[SYMBOL].open_ms[:-1]).min()) / 1000
 
@@ -131,14 +131,14 @@ def test_durations_are_those_of_backtesting_py_to_its_rounding(both: tuple[Repla
 
 
 def test_factor_is_that_of_backtesting_py_but_where_weeks_begin_on_sunday_evening(
-    both: tuple[Replay, Statistics, Any],
+    both: tuple[BacktestRun, Statistics, Any],
 ) -> None:
     weekdays = pd.DatetimeIndex(both[0].candles[SYMBOL].frame().index).day_of_week
 
     assert statistics_of(both[0]).periods_per_year == (304 if (weekdays == 6).any() else 252)
 
 
-def test_money_metrics_are_those_of_quantstats_formulas(both: tuple[Replay, Statistics, Any]) -> None:
+def test_money_metrics_are_those_of_quantstats_formulas(both: tuple[BacktestRun, Statistics, Any]) -> None:
     result, ours, _ = both
     profits = pd.Series([trade.profit for trade in result.trades])
     returns = pd.Series([trade_return(trade) for trade in result.trades])
@@ -157,13 +157,13 @@ def count_consecutive(is_in: "pd.Series[bool]") -> int:
     return int(counted.max())
 
 
-def daily_returns_of(result: Replay) -> "pd.Series[float]":
+def daily_returns_of(result: BacktestRun) -> "pd.Series[float]":
     at = [datetime.fromtimestamp(ms / 1000 - 1, UTC) for ms in result.equity.close_ms.tolist()]
     equity = pd.Series(result.equity.equity, index=pd.DatetimeIndex(at))
     return equity.resample("D").last().dropna().pct_change().dropna()
 
 
-def test_daily_volatility_and_sharpe_are_those_of_quantstats(both: tuple[Replay, Statistics, Any]) -> None:
+def test_daily_volatility_and_sharpe_are_those_of_quantstats(both: tuple[BacktestRun, Statistics, Any]) -> None:
     result, ours, _ = both
     daily = daily_returns_of(result)
 
@@ -173,7 +173,7 @@ def test_daily_volatility_and_sharpe_are_those_of_quantstats(both: tuple[Replay,
     )  # quantstats.stats.sharpe
 
 
-def test_downside_deviation_is_that_of_quantstats(both: tuple[Replay, Statistics, Any]) -> None:
+def test_downside_deviation_is_that_of_quantstats(both: tuple[BacktestRun, Statistics, Any]) -> None:
     result, ours, _ = both
     daily = daily_returns_of(result)
     downside = math.sqrt((daily[daily < 0] ** 2).sum() / len(daily))  # quantstats.stats.sortino

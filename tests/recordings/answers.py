@@ -53,7 +53,7 @@ def answers(record: Recorded, symbols: Sequence[str]) -> dict[str, Json]:
         "status": {row["symbol"]: status(row) for row in record.ask("status")["symbols"]},
         "health": {name: health(row) for name, row in _health(record).items()},
         "explain": {one: [explained(record, one, at_ms) for at_ms in _candles(record, one)] for one in symbols},
-        "replay": {one: replayed(record.ask("replay", "--journal", one, exit_codes=(0, 1))) for one in symbols[:1]},
+        "replay": {one: replayed(record.ask("replay", one, exit_codes=(0, 1))) for one in symbols[:1]},
     }
 
 

@@ -151,7 +151,7 @@ class Journal:
 
 
 @dataclass(frozen=True, eq=False)
-class Replay:
+class BacktestRun:
     """All that a replay came to; orders and decisions are put together when they are first asked for.
 
     Attributes:

@@ -193,7 +193,7 @@ def _reconcile(here: Product, command: str) -> None:
     assert "agreed" in here.checkout.run(command)
 
 
-@shows("celery -A tasks trading replay --symbol XAUUSD --candles mine/gold.csv.gz --report mine/gold.html")
+@shows("celery -A tasks trading backtest --symbol XAUUSD --candles mine/gold.csv.gz --report mine/gold.html")
 def _replay(here: Product, command: str) -> None:
     shown, answer = here.read(command)
     told = json.loads(answer)

@@ -108,10 +108,10 @@ CASES: dict[str, Case] = {
         lambda _: ["incidents", "--all"],
         [f"key {FOREIGN}", f"position_mismatch {FOREIGN}", f"late_fill {FOREIGN}", f"resolution {FOREIGN}"],
     ),
-    "replay": (lambda _: ["replay", "--symbol", GOLD], [f"account {ACCOUNT}: 100,000.00 at the beginning"]),
-    "replay of the journal": (lambda _: ["replay", "--journal", GOLD], [f"identical: {CANDLES} candles"]),
+    "replay": (lambda _: ["backtest", "--symbol", GOLD], [f"account {ACCOUNT}: 100,000.00 at the beginning"]),
+    "replay of the journal": (lambda _: ["replay", GOLD], [f"identical: {CANDLES} candles"]),
     "config show": (lambda _: ["config", "show"], [ACCOUNT, IN_PATH]),
-    "config fault": (lambda _: ["replay", "--symbol", GOLD, "--set", f"exits={FOREIGN!r}"], [FOREIGN]),
+    "config fault": (lambda _: ["backtest", "--symbol", GOLD, "--set", f"exits={FOREIGN!r}"], [FOREIGN]),
     "unknown verb": (lambda _: [FOREIGN], [FOREIGN]),
     "unknown symbol": (lambda _: ["decisions", FOREIGN], [FOREIGN]),
     "doctor": (lambda _: ["doctor"], [f"{FOLDER}/system/var"]),
@@ -142,6 +142,6 @@ def test_paths_are_shown_where_a_file_cannot_be_read(system: TradingSystem, tmp_
     for arguments in (
         ["candles", "check", str(wrong)],
         ["ledger", "verify", str(wrong)],
-        ["replay", "--symbol", GOLD, "--candles", str(wrong)],
+        ["backtest", "--symbol", GOLD, "--candles", str(wrong)],
     ):
         assert wrong.name in verb(system, *arguments).output

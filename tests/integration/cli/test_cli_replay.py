@@ -1,4 +1,4 @@
-"""`trading replay` as a user types it."""
+"""`trading backtest` as a user types it."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,9 @@ def configs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(configs: Path, *arguments: str) -> Result:
     environment = {"TRADING__CONFIG_DIR": str(configs), "COLUMNS": "200"}
-    return CliRunner().invoke(trading, ["replay", *arguments], env=environment)
+    return CliRunner().invoke(
+        trading, ["replay" if "--journal" in arguments else "backtest", *arguments], env=environment
+    )
 
 
 def answer(configs: Path, *arguments: str) -> Any:
@@ -147,9 +149,9 @@ def test_table_names_trades_and_what_refused(configs: Path) -> None:
         (["--symbol", "XAUUSD", "--set", "units"], ExitCode.USAGE, "allowed is KEY=VALUE"),
         (["--symbol", "XAUUSD", "--set", "risk.unitz=1"], ExitCode.USAGE, "--set risk.unitz: symbols.XAUUSD.risk"),
         (["--symbol", "XAUUSD", "--set", "timeframe=5m"], ExitCode.NO, "most candles are 60 s apart"),
-        (["--journal", "XAUUSD", "--symbol", "XAUUSD"], ExitCode.USAGE, "--symbol with --journal: it takes its"),
-        (["--journal", "XAUUSD", "--close-at-end"], ExitCode.USAGE, "--close-at-end with --journal"),
-        (["--journal", "XAUUSD", "--periods-per-year", "365"], ExitCode.USAGE, "--periods-per-year with --journal"),
+        (["--journal", "XAUUSD", "--symbol", "XAUUSD"], ExitCode.USAGE, "--symbol with a replay: it takes its"),
+        (["--journal", "XAUUSD", "--close-at-end"], ExitCode.USAGE, "--close-at-end with a replay"),
+        (["--journal", "XAUUSD", "--periods-per-year", "365"], ExitCode.USAGE, "--periods-per-year with a replay"),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else None,
 )
@@ -200,3 +202,17 @@ def test_candles_missing_within_sessions_are_told(configs: Path, tmp_path: Path)
     told = "XAUUSD: 43 candles are missing within its sessions, in 2 holes, the first after 2026-03-02 01:39 UTC"
     assert told in shown
     assert "missing" not in run(configs, "--symbol", "XAUUSD").stdout
+
+
+def test_replay_of_candles_is_a_backtest_with_a_warning(configs: Path) -> None:
+    environment = {"TRADING__CONFIG_DIR": str(configs)}
+    result = CliRunner().invoke(trading, ["replay", "--symbol", "XAUUSD", "--json"], env=environment)
+
+    assert json.loads(result.stdout) == answer(configs, "--symbol", "XAUUSD")
+    assert "replay --symbol SYMBOL is now backtest --symbol SYMBOL" in result.stderr
+
+
+def test_replay_without_a_symbol_is_wrong_usage_that_names_the_backtest(configs: Path) -> None:
+    result = CliRunner().invoke(trading, ["replay"], env={"TRADING__CONFIG_DIR": str(configs)})
+
+    assert (result.exit_code, "trading backtest" in result.stderr) == (ExitCode.USAGE, True), result.output

@@ -1,4 +1,4 @@
-"""`trading explain` and `trading replay --journal` on what a real system recorded, and on replays of its candles."""
+"""`trading explain` and `trading replay` on what a real system recorded, and on replays of its candles."""
 
 import json
 import re
@@ -227,7 +227,7 @@ def test_entries_from_before_inputs_were_recorded_stay_readable(played: TradingS
 
 
 def test_journal_replayed_is_identical_pauses_and_account_limits_included(played: TradingSystem) -> None:
-    answer = verb(played, "replay", "--journal", GOLD)
+    answer = verb(played, "replay", GOLD)
 
     assert answer.exit_code == 0, answer.output
     assert "identical: 630 candles" in answer.stdout
@@ -246,13 +246,13 @@ def test_journal_replayed_from_the_middle_begins_with_what_the_ledger_held(playe
 
 
 def test_another_parameter_shows_the_first_difference_with_both_sides(played: TradingSystem) -> None:
-    answer = verb(played, "replay", "--journal", GOLD, "--set", "risk.units=2")
+    answer = verb(played, "replay", GOLD, "--set", "risk.units=2")
 
     assert answer.exit_code == 1
     assert "differences in" in answer.stdout
     assert "only in the" in answer.stdout or "live run" in answer.stdout
     assert "decided with another configuration" in answer.stdout
-    told = json.loads(verb(played, "replay", "--journal", GOLD, "--set", "risk.units=2", "--json").stdout)
+    told = json.loads(verb(played, "replay", GOLD, "--set", "risk.units=2", "--json").stdout)
     assert told["is_identical"] is False
     assert told["difference_count"] > 0
     assert told["first_difference"]["recorded"] != told["first_difference"]["replayed"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import expect
 
-from adapters.backtest.backtest import replay
+from adapters.backtest.backtest import run_backtest
 from configs.loading import SystemConfig
 from tests.fakes import SYMBOL, system_config
 from tests.fixtures.candle_files import generated_candles
@@ -32,7 +32,7 @@ def write_page(folder: Path, count: int, *, daily: bool = False) -> tuple[Path, 
     candles = generated_candles(SYMBOL, count)
     if daily:
         candles = cut_after_a_late_entry(Candles(DAILY_MS + np.arange(count) * DAY_MS, candles.values), system)
-    result = replay(system, {SYMBOL: candles}, close_at_end=True)
+    result = run_backtest(system, {SYMBOL: candles}, close_at_end=True)
     making = Making(datetime(2026, 3, 2, tzinfo=UTC), "trading replay", "account: <b>test</b>", ["at the open"], {})
     path = folder / "report.html"
     path.write_text(page_of(result, report_of(result), making), encoding="utf-8")
@@ -41,7 +41,7 @@ def write_page(folder: Path, count: int, *, daily: bool = False) -> tuple[Path, 
 
 def cut_after_a_late_entry(candles: Candles, system: SystemConfig) -> Candles:
     """Let candles end with a trade that was entered late in 30 days that the page draws as one bar."""
-    trades = replay(system, {SYMBOL: candles}).trades
+    trades = run_backtest(system, {SYMBOL: candles}).trades
     late_ms = next(one.entry_ms for one in reversed(trades) if one.entry_ms % MONTH_MS > 2 * DAY_MS)
     return candles.until(late_ms)
 

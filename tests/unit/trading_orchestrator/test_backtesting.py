@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import trading_orchestrator as to
-from adapters.backtest.backtest import replay
+from adapters.backtest.backtest import run_backtest
 from configs.loading import load_system
 from tests.fixtures.candle_files import write_candles
 
@@ -37,7 +37,7 @@ def test_backtest_from_python_gives_the_trades_of_the_same_configuration_files(t
     write_candles(tmp_path / "gold.csv", to.Candles.from_frame(CANDLES))
     (tmp_path / "services.yaml").write_text(SERVICES, encoding="utf-8")
     (tmp_path / "symbols.yaml").write_text(SYMBOLS, encoding="utf-8")
-    from_files = replay(load_system(tmp_path, {}), {"XAUUSD": to.Candles.from_frame(CANDLES)})
+    from_files = run_backtest(load_system(tmp_path, {}), {"XAUUSD": to.Candles.from_frame(CANDLES)})
 
     result = to.backtest(
         CROSS,

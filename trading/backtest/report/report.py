@@ -14,7 +14,7 @@ from trading.backtest.report.tables import (
     months_of,
     refusals_of,
 )
-from trading.backtest.result import Replay
+from trading.backtest.result import BacktestRun
 from trading.orders.orders import Side
 
 
@@ -49,7 +49,7 @@ class Report:
     market: Sequence[MarketChange]
 
 
-def report_of(result: Replay, *, periods_per_year: float | None = None) -> Report:
+def report_of(result: BacktestRun, *, periods_per_year: float | None = None) -> Report:
     """Compute metrics and tables.
 
     Args:

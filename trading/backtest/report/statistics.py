@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trading.backtest.report.drawdown import Drawdown, drawdown_of
-from trading.backtest.result import Equity, Floats, Replay, Times, Trade
+from trading.backtest.result import BacktestRun, Equity, Floats, Times, Trade
 from trading.market.candles import timeframe_ms
 
 DAY_MS = 86_400_000
@@ -126,7 +126,7 @@ class Statistics:
     exposure: float
 
 
-def statistics_of(result: Replay, *, periods_per_year: float | None = None) -> Statistics:
+def statistics_of(result: BacktestRun, *, periods_per_year: float | None = None) -> Statistics:
     """Compute all metrics.
 
     Args:
@@ -204,7 +204,7 @@ def with_start(equity: Equity, start_ms: int, starting_balance: float) -> tuple[
     return np.append(start_ms, equity.close_ms), np.append(starting_balance, equity.equity)
 
 
-def periods_of(result: Replay) -> float:
+def periods_of(result: BacktestRun) -> float:
     """Return the daily returns of a year, fewer for candles beyond a day; docs/reference/report.md has the rule."""
     step_ms = min(timeframe_ms(timeframe) for timeframe in result.timeframes.values())
     if step_ms > DAY_MS:

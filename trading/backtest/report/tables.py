@@ -10,7 +10,7 @@ import numpy as np
 
 from trading.backtest.report.drawdown import depths
 from trading.backtest.report.statistics import profit_factor, with_start
-from trading.backtest.result import Floats, Replay, Trade
+from trading.backtest.result import BacktestRun, Floats, Trade
 from trading.market.candles import CLOSE
 
 
@@ -102,7 +102,7 @@ def groups_of(trades: Iterable[Trade], name: Callable[[Trade], str]) -> list[Gro
     return sorted(groups, key=lambda group: (-group.profit, group.name))
 
 
-def months_of(result: Replay) -> list[Month]:
+def months_of(result: BacktestRun) -> list[Month]:
     """Return each month that has candles, oldest first."""
     start_ms = min(int(candles.open_ms[0]) for candles in result.candles.values())
     at_ms, worth = with_start(result.equity, start_ms, result.starting_balance)
@@ -122,13 +122,13 @@ def months_of(result: Replay) -> list[Month]:
     ]
 
 
-def refusals_of(result: Replay) -> list[Refusal]:
+def refusals_of(result: BacktestRun) -> list[Refusal]:
     """Return which rules refused how many signals, the busiest first."""
     counts = Counter((one.rule, one.symbol) for one in result.decisions if one.outcome == "refused")
     return [Refusal(rule, symbol, count) for (rule, symbol), count in counts.most_common()]
 
 
-def market_of(result: Replay) -> list[MarketChange]:
+def market_of(result: BacktestRun) -> list[MarketChange]:
     """Return what each symbol did, and their mean where there are several."""
     rows = []
     for symbol, candles in result.candles.items():

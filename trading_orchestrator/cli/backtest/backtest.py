@@ -1,13 +1,16 @@
-"""`trading replay`: recorded candles through the same services, in this process, without Redis and without a ledger."""
+"""`trading backtest`: recorded candles through the same services, in this process, without Redis and without a
+ledger.
+"""
 
 import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
-from adapters.backtest.backtest import replay as run_replay
+from adapters.backtest.backtest import backtest as run_backtest
 from adapters.sources.file import read_candles
 from configs.errors import ConfigError
 from configs.loading import SystemConfig, load_system
@@ -38,13 +41,6 @@ MOST_PERIODS = 366
     metavar="FILE",
     help="Its candles, one FILE for each --symbol in the same order; left out, the file that its source plays.",
 )
-@click.option(
-    "--journal",
-    "journaled",
-    multiple=True,
-    metavar="SYMBOL",
-    help="Replay what a live run recorded of this symbol and of those that share its account, and compare.",
-)
 @click.option("--from", "from_ms", callback=instant, metavar="TIME", help="First candle decided on; UTC.")
 @click.option("--to", "to_ms", callback=instant, metavar="TIME", help="Candles from here on are left out; UTC.")
 @click.option(
@@ -70,10 +66,9 @@ MOST_PERIODS = 366
     help="Annualise by so many days; left out, 252, 304 where weeks begin on Sunday evening, 365 with weekends.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all of it.")
-def replay(
+def backtest(
     symbols: tuple[str, ...],
     files: tuple[Path, ...],
-    journaled: tuple[str, ...],
     from_ms: int | None,
     to_ms: int | None,
     settings: tuple[str, ...],
@@ -82,38 +77,24 @@ def replay(
     periods_per_year: float | None,
     as_json: bool,
 ) -> None:
-    """Replay recorded candles as if they were lived.
+    """Run a backtest on recorded candles.
 
     The same services, rules, limits and fill rules as live, in one process: nothing is sent, and neither Redis nor the
     ledger is touched. Several symbols are merged by time and share the account; where their candles close at the same
     time, the one named first is decided on first.
 
-    With --journal the recorded inputs of a live run are replayed, and the first difference is printed, or "identical".
-
     A KEY of --set belongs to each --symbol, or begins with account, services or symbols.NAME.
     """
     in_order(from_ms, to_ms)
-    if journaled:
-        _refuse_with_journal(
-            {
-                "--symbol": symbols,
-                "--candles": files,
-                "--close-at-end": close_at_end,
-                "--report": page,
-                "--periods-per-year": periods_per_year,
-            }
-        )
-        replay_journal(configured(journaled, settings), journaled, from_ms=from_ms, to_ms=to_ms, as_json=as_json)
-        return
     if not symbols:
-        raise click.UsageError("Missing option '--symbol': name a symbol, or give --journal SYMBOL")
+        raise click.UsageError("Missing option '--symbol': name a symbol")
     system = configured(symbols, settings)
     candles = recorded(system, symbols, files)
-    with telling_bad_candles(played(system, symbols, files)), progress_bar("replaying") as bar:
+    with telling_bad_candles(played(system, symbols, files)), progress_bar("backtest") as bar:
         whole = sum(len(one) for one in candles.values())
         begun_s = time.perf_counter()
         try:
-            result = run_replay(
+            result = run_backtest(
                 system,
                 candles,
                 from_ms=from_ms,
@@ -139,12 +120,72 @@ def replay(
             click.echo(f"report: {page}")
 
 
+@click.command()
+@click.argument("names", nargs=-1, metavar="SYMBOL...")
+@click.option("--from", "from_ms", callback=instant, metavar="TIME", help="First candle replayed; UTC.")
+@click.option("--to", "to_ms", callback=instant, metavar="TIME", help="Candles from here on are left out; UTC.")
+@click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Another value than the configured one, such as strategy.params.fast=20 or account.max_daily_loss=500.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all of it.")
+@click.option("--journal", "journaled", multiple=True, hidden=True)
+@click.option("--symbol", "symbols", multiple=True, hidden=True)
+@click.option(
+    "--candles", "files", multiple=True, type=click.Path(path_type=Path, dir_okay=False, exists=True), hidden=True
+)
+@click.option("--close-at-end", is_flag=True, hidden=True)
+@click.option("--report", "page", type=click.Path(path_type=Path, dir_okay=False), callback=writable, hidden=True)
+@click.option("--periods-per-year", type=Finite(min=0, min_open=True, max=MOST_PERIODS), hidden=True)
+@click.pass_context
+def replay(
+    ctx: click.Context,
+    /,
+    names: tuple[str, ...],
+    from_ms: int | None,
+    to_ms: int | None,
+    settings: tuple[str, ...],
+    as_json: bool,
+    journaled: tuple[str, ...],
+    **of_backtest: Any,
+) -> None:
+    """Replay what a live run recorded, and compare.
+
+    The recorded inputs of each SYMBOL, and of the symbols that share its account, go through the same services again.
+    The first difference is printed, or "identical".
+
+    A KEY of --set belongs to each SYMBOL, or begins with account, services or symbols.NAME.
+    """
+    in_order(from_ms, to_ms)
+    if chosen := (*names, *journaled):
+        if journaled:
+            _warn_renamed("replay --journal SYMBOL", "replay SYMBOL")
+        _refuse_with_journal({f"--{name.replace('_', '-')}": value for name, value in of_backtest.items()})
+        replay_journal(configured(chosen, settings), chosen, from_ms=from_ms, to_ms=to_ms, as_json=as_json)
+    elif of_backtest["symbols"]:
+        _warn_renamed("replay --symbol SYMBOL", "backtest --symbol SYMBOL")
+        ctx.invoke(backtest, from_ms=from_ms, to_ms=to_ms, settings=settings, as_json=as_json, **of_backtest)
+    else:
+        raise click.UsageError("Missing argument 'SYMBOL...': name a symbol; candles are run by `trading backtest`")
+
+
+def _warn_renamed(former: str, now: str) -> None:
+    click.echo(f"warning: {former} is now {now}; the former spelling is removed in the next release", err=True)
+
+
 def _refuse_with_journal(given: Mapping[str, object]) -> None:
     """Refuse what a comparison with the live run cannot heed."""
+    given = {
+        {"--files": "--candles", "--page": "--report", "--symbols": "--symbol"}.get(name, name): value
+        for name, value in given.items()
+    }
     clash = ", ".join(name for name, value in given.items() if value)
     if clash:
         raise click.UsageError(
-            f"{clash} with --journal: it takes its candles from the live run and compares; --from, --to, --set and "
+            f"{clash} with a replay: it takes its candles from the live run and compares; --from, --to, --set and "
             "--json go with it"
         )
 

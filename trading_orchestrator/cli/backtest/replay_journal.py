@@ -1,4 +1,4 @@
-"""`trading replay --journal`: what a live run recorded, replayed, and the first thing in which the two differ."""
+"""`trading replay`: what a live run recorded, replayed, and the first thing in which the two differ."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict

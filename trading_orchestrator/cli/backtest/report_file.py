@@ -1,4 +1,4 @@
-"""`trading replay --report`: the page, with what it was made with."""
+"""`trading backtest --report`: the page, with what it was made with."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ import yaml
 
 from adapters.wiring.pipeline import fill_terms
 from configs.loading import SystemConfig
-from trading.backtest import Replay
+from trading.backtest import BacktestRun
 from trading.backtest.report import Report
 from trading.orders.matching import FillTerms
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
@@ -53,7 +53,7 @@ def writable(_ctx: click.Context, _option: click.Parameter, path: Path | None) -
     return path
 
 
-def write_page(path: Path, result: Replay, report: Report, system: SystemConfig) -> None:
+def write_page(path: Path, result: BacktestRun, report: Report, system: SystemConfig) -> None:
     """Write the page; a file that is there is replaced, as a whole.
 
     Raises:
@@ -69,7 +69,7 @@ def write_page(path: Path, result: Replay, report: Report, system: SystemConfig)
         raise Failed(ExitCode.NO, f"--report {path}: {error.strerror}; name another file") from error
 
 
-def making_of(result: Replay, system: SystemConfig, command: str) -> Making:
+def making_of(result: BacktestRun, system: SystemConfig, command: str) -> Making:
     """Return how a page was made: when, by which command, with which configuration and versions."""
     fills = [_told(symbol, fill_terms(system.symbols[symbol].venue, symbol)) for symbol in result.candles]
     return Making(
@@ -92,7 +92,7 @@ def _told(symbol: str, terms: FillTerms) -> str:
     )
 
 
-def _settings(result: Replay, system: SystemConfig) -> str:
+def _settings(result: BacktestRun, system: SystemConfig) -> str:
     """Return what was in force, defaults too, as `symbols.yaml` would say it; sources play no part in a replay."""
     symbols = {
         symbol: system.symbols[symbol].model_dump(mode="json", exclude={"source"}, exclude_none=True)

@@ -1,4 +1,4 @@
-"""What `trading replay` prints: a summary for people, everything for programs."""
+"""What `trading backtest` prints: a summary for people, everything for programs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,7 +11,7 @@ from rich.columns import Columns
 from rich.table import Table
 from rich.text import Text
 
-from trading.backtest import Replay, Trade
+from trading.backtest import BacktestRun, Trade
 from trading.backtest.report import Report
 from trading.backtest.report.tables import Group
 from trading.backtest.result import Floats
@@ -44,7 +44,7 @@ class Row:
     profit: float
 
 
-def as_dict(result: Replay, report: Report, missing: Mapping[str, Missing]) -> dict[str, Any]:
+def as_dict(result: BacktestRun, report: Report, missing: Mapping[str, Missing]) -> dict[str, Any]:
     """Return a replay JSON-safe, as its values name things; arrays become lists."""
     whole = asdict(report)
     return {
@@ -70,7 +70,7 @@ def as_dict(result: Replay, report: Report, missing: Mapping[str, Missing]) -> d
     }
 
 
-def show(result: Replay, report: Report, missing: Mapping[str, Missing], took_s: float) -> None:
+def show(result: BacktestRun, report: Report, missing: Mapping[str, Missing], took_s: float) -> None:
     """Print what a replay came to, which candles are missing by symbol, and how long it took."""
     console = make_console()
     count = sum(len(candles) for candles in result.candles.values())
@@ -146,12 +146,12 @@ def _drawn(section: Section) -> Table:
     return drawn
 
 
-def _rows(result: Replay) -> list[Row]:
+def _rows(result: BacktestRun) -> list[Row]:
     rows = [_row(result, symbol, [symbol]) for symbol in result.candles]
     return rows if len(rows) == 1 else [*rows, _row(result, "all", result.candles)]
 
 
-def _row(result: Replay, name: str, symbols: Iterable[str]) -> Row:
+def _row(result: BacktestRun, name: str, symbols: Iterable[str]) -> Row:
     chosen = set(symbols)
     trades: list[Trade] = [trade for trade in result.trades if trade.symbol in chosen]
     decisions = [one for one in result.decisions if one.symbol in chosen]

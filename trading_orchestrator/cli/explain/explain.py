@@ -10,7 +10,7 @@ from msgspec import to_builtins
 from trading.backtest.explanation import Explanation
 from trading.events.decisions import describe
 from trading_orchestrator.cli.context import Access
-from trading_orchestrator.cli.explain.from_backtest import explain_replay
+from trading_orchestrator.cli.explain.from_backtest import explain_backtest
 from trading_orchestrator.cli.explain.from_ledger import explain_live
 from trading_orchestrator.cli.explain.page import show
 from trading_orchestrator.cli.output import print_json
@@ -32,7 +32,7 @@ from trading_orchestrator.cli.params import instant
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="With --candles: another value than the configured one, as in `trading replay`.",
+    help="With --candles: another value than the configured one, as in `trading backtest`.",
 )
 @click.option("--strategy", metavar="NAME", help="One strategy of several; all of them when left out.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, a list of them for several strategies.")
@@ -50,7 +50,7 @@ def explain(
     if settings and file is None:
         raise click.UsageError("--set goes with --candles: a live run was decided by what was configured then")
     if file is not None:
-        found = explain_replay(symbol, at_ms, file, settings)
+        found = explain_backtest(symbol, at_ms, file, settings)
     else:
         with Access() as access:
             found = explain_live(access, symbol, at_ms)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from adapters.backtest.backtest import replay
+from adapters.backtest.backtest import run_backtest
 from adapters.wiring.explain_context import terms_of
-from trading.backtest import Decision, Order, Replay
+from trading.backtest import BacktestRun, Decision, Order
 from trading.backtest.explanation import (
     CandleRecord,
     Explanation,
@@ -25,7 +25,7 @@ from trading_orchestrator.cli.candles.gaps import telling_bad_candles
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
 
 
-def explain_replay(symbol: str, at_ms: int, file: Path, settings: tuple[str, ...]) -> list[Explanation]:
+def explain_backtest(symbol: str, at_ms: int, file: Path, settings: tuple[str, ...]) -> list[Explanation]:
     """Replay a file, and explain the candle that holds a time, for each strategy of its symbol.
 
     The whole of it is replayed, because what became of a position comes after its candle.
@@ -46,7 +46,7 @@ def explain_replay(symbol: str, at_ms: int, file: Path, settings: tuple[str, ...
             ExitCode.NO, f"no candle of {symbol} at {format_minute(at_ms)} UTC in {file}, which has {span}{why}"
         )
     with telling_bad_candles({symbol: file}):
-        result = replay(system, candles)
+        result = run_backtest(system, candles)
     open_ms = int(one.open_ms[place])
     rulings = {row.strategy: _ruling(row) for row in result.decisions if row.open_ms == open_ms}
     decided = [order for order in result.orders if order.leg not in PROTECTIVE_LEGS]
@@ -69,7 +69,7 @@ def explain_replay(symbol: str, at_ms: int, file: Path, settings: tuple[str, ...
     return found
 
 
-def _entry(result: Replay, symbol: str, place: int) -> Entry:
+def _entry(result: BacktestRun, symbol: str, place: int) -> Entry:
     journal, timeframe = result.journals[symbol], result.timeframes[symbol]
     open_ms, values = int(journal.open_ms[place]), result.candles[symbol].values[place].tolist()
     return Entry(

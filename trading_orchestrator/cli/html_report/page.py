@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from trading.backtest import Replay, Trade
+from trading.backtest import BacktestRun, Trade
 from trading.backtest.report import Report
 from trading.backtest.report.downsampling import thinned
 from trading.backtest.report.drawdown import depths
@@ -55,7 +55,7 @@ class Making:
     versions: Mapping[str, str]
 
 
-def page_of(result: Replay, report: Report, making: Making) -> str:
+def page_of(result: BacktestRun, report: Report, making: Making) -> str:
     """Return the HTML of a report."""
     here = files("trading_orchestrator.cli.html_report")
     library = files("litecharts").joinpath("js/lightweight-charts.js").read_text(encoding="utf-8")
@@ -81,7 +81,7 @@ def page_of(result: Replay, report: Report, making: Making) -> str:
     )
 
 
-def _span(result: Replay) -> str:
+def _span(result: BacktestRun) -> str:
     spans = [
         f"{symbol} {result.timeframes[symbol]}: {len(candles):,} candles, {format_minute(int(candles.open_ms[0]))} to "
         f"{format_minute(candles.last_open_ms)} UTC"
@@ -90,7 +90,7 @@ def _span(result: Replay) -> str:
     return f"account {result.account} · " + " · ".join(spans)
 
 
-def _content(result: Replay) -> dict[str, Any]:
+def _content(result: BacktestRun) -> dict[str, Any]:
     """Return what the script draws."""
     symbols = list(result.candles)
     start_ms = min(int(candles.open_ms[0]) for candles in result.candles.values())

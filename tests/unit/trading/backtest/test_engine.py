@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.backtest.backtest import replay
+from adapters.backtest.backtest import run_backtest
 from configs.loading import SystemConfig
 from tests.fakes import MINUTE_MS, START_MS, SYMBOL, Databases, Desk, at_place, planned, system_config
 from tests.fixtures.strategies.exits import WILFUL
-from trading.backtest import Replay
+from trading.backtest import BacktestRun
 from trading.backtest.result import END
 from trading.errors import BadCandle, UnknownSymbol
 from trading.events.decisions import describe, has_too_few_rows
@@ -101,7 +101,7 @@ def configs(draw: st.DrawFn, *, is_only_strategy: bool = True) -> SystemConfig:
     )
 
 
-def told(result: Replay) -> dict[str, Any]:
+def told(result: BacktestRun) -> dict[str, Any]:
     """Return all that a replay came to, to be compared."""
     return {
         "decisions": list(result.decisions),
@@ -133,7 +133,9 @@ def test_two_strategies_on_one_symbol_in_batches_are_what_they_are_candle_by_can
     databases: Databases, config: SystemConfig, seed: int, count: int, batch: int
 ) -> None:
     tape = wild_candles(seed, count + 1)
-    assert told(replay(config, {SYMBOL: tape}, batch=1)) == told(replay(config, {SYMBOL: tape}, batch=batch))
+    assert told(run_backtest(config, {SYMBOL: tape}, batch=1)) == told(
+        run_backtest(config, {SYMBOL: tape}, batch=batch)
+    )
     assert_as_on_sql(databases, config, seed, count, batch)
 
 
@@ -142,7 +144,7 @@ def assert_as_on_sql(databases: Databases, config: SystemConfig, seed: int, coun
     desk = Desk(databases, config, tape, shown=0)
     desk.play(count)  # the last one shows that the one before has closed
 
-    found = replay(config, {SYMBOL: tape[:count]}, batch=batch)
+    found = run_backtest(config, {SYMBOL: tape[:count]}, batch=batch)
 
     books = desk.books()
     decided = {
@@ -181,8 +183,8 @@ def test_two_symbols_in_batches_are_what_they_are_candle_by_candle(
     system = config.model_copy(update={"symbols": {SYMBOL: config.symbols[SYMBOL], OTHER: other.symbols[SYMBOL]}})
     tapes = {SYMBOL: wild_candles(seed, counts[0]), OTHER: wild_candles(seed + 1, counts[1], start=seed % 50)}
 
-    one_by_one = replay(system, tapes, batch=1)
-    together = replay(system, tapes, batch=batch)
+    one_by_one = run_backtest(system, tapes, batch=1)
+    together = run_backtest(system, tapes, batch=batch)
 
     assert told(together) == told(one_by_one)
 
@@ -207,11 +209,11 @@ def test_drawdown_of_three_symbols_in_batches_is_what_it_is_candle_by_candle(
     tapes = {SYMBOL: wild_candles(seed, 250), OTHER: wild_candles(seed + 1, 300)}
     tapes["ETHUSD"] = Candles(START_MS + (fives.open_ms - START_MS) * 5, fives.values)
 
-    together = replay(system, tapes, batch=batch)
+    together = run_backtest(system, tapes, batch=batch)
 
     closed_ms = [one.open_ms + timeframe_ms(together.timeframes[one.symbol]) for one in together.decisions]
     assert closed_ms == sorted(closed_ms)
-    assert told(together) == told(replay(system, tapes, batch=1))
+    assert told(together) == told(run_backtest(system, tapes, batch=1))
 
 
 @settings(max_examples=30, deadline=None)
@@ -221,7 +223,7 @@ def test_what_was_decided_does_not_change_when_later_candles_are_appended(
 ) -> None:
     tape = wild_candles(seed, count + later)
 
-    before, after = replay(config, {SYMBOL: tape[:count]}), replay(config, {SYMBOL: tape})
+    before, after = run_backtest(config, {SYMBOL: tape[:count]}), run_backtest(config, {SYMBOL: tape})
 
     assert list(after.decisions)[: len(before.decisions)] == list(before.decisions)
     assert list(after.fills)[: len(before.fills)] == list(before.fills)
@@ -230,7 +232,7 @@ def test_what_was_decided_does_not_change_when_later_candles_are_appended(
 @settings(max_examples=40, deadline=None)
 @given(config=configs(), seed=st.integers(0, 100_000), count=st.integers(30, 300), is_closed=st.booleans())
 def test_cash_and_positions_are_conserved(config: SystemConfig, seed: int, count: int, is_closed: bool) -> None:
-    found = replay(config, {SYMBOL: wild_candles(seed, count)}, close_at_end=is_closed)
+    found = run_backtest(config, {SYMBOL: wild_candles(seed, count)}, close_at_end=is_closed)
 
     cash = sum(-fill.side.sign * fill.units * fill.price - fill.fee for fill in found.fills)
     held = sum(position.units for position in found.positions)
@@ -252,7 +254,7 @@ def plan(**changes: Any) -> SystemConfig:
 def test_reversal_gives_two_trades_and_names_them() -> None:
     tape = wild_candles(1, 12, holes=0.0, calm=0.1)
 
-    found = replay(plan(), {SYMBOL: tape}, close_at_end=True)
+    found = run_backtest(plan(), {SYMBOL: tape}, close_at_end=True)
 
     first, second = found.trades
     assert (first.exit_reason, second.exit_reason) == ("reversal", END)
@@ -264,7 +266,7 @@ def test_reversal_gives_two_trades_and_names_them() -> None:
 
 
 def test_position_left_open_at_the_end_is_a_trade_without_an_exit() -> None:
-    found = replay(plan(), {SYMBOL: wild_candles(1, 12, holes=0.0, calm=0.1)})
+    found = run_backtest(plan(), {SYMBOL: wild_candles(1, 12, holes=0.0, calm=0.1)})
 
     assert [trade.exit_ms is None for trade in found.trades] == [False, True]
     assert found.positions[0].units == -2.0
@@ -275,7 +277,10 @@ def test_candles_before_the_beginning_are_history_and_nothing_is_decided_on_them
     config = system_config({"name": "ema_cross", "params": {"fast": 3, "slow": 7, "atr_period": 3}})
     begin_ms, end_ms = int(tape.open_ms[200]), int(tape.open_ms[300])
 
-    whole, part = replay(config, {SYMBOL: tape}), replay(config, {SYMBOL: tape}, from_ms=begin_ms, to_ms=end_ms)
+    whole, part = (
+        run_backtest(config, {SYMBOL: tape}),
+        run_backtest(config, {SYMBOL: tape}, from_ms=begin_ms, to_ms=end_ms),
+    )
 
     assert part.journals[SYMBOL].open_ms.tolist() == tape.open_ms[200:300].tolist()
     assert not any(map(has_too_few_rows, part.journals[SYMBOL].decisions))
@@ -286,12 +291,12 @@ def test_candles_before_the_beginning_are_history_and_nothing_is_decided_on_them
 
 def test_symbol_that_is_not_configured_is_refused() -> None:
     with pytest.raises(UnknownSymbol, match="XAGUSD"):
-        replay(plan(), {"XAGUSD": wild_candles(1, 10)})
+        run_backtest(plan(), {"XAGUSD": wild_candles(1, 10)})
 
 
 def test_period_without_candles_is_refused_and_tells_what_there_is() -> None:
     with pytest.raises(ValueError, match=r"no candle of XAUUSD to replay: there are 10 from 2026-03-02T00:00"):
-        replay(plan(), {SYMBOL: wild_candles(1, 10, holes=0.0)}, from_ms=at_place(5_000))
+        run_backtest(plan(), {SYMBOL: wild_candles(1, 10, holes=0.0)}, from_ms=at_place(5_000))
 
 
 def test_corrupt_candle_ends_the_replay_with_its_fault() -> None:
@@ -299,12 +304,12 @@ def test_corrupt_candle_ends_the_replay_with_its_fault() -> None:
     tape.values[30, 1] = 0.1
 
     with pytest.raises(BadCandle, match="high is below another price"):
-        replay(plan(), {SYMBOL: tape})
+        run_backtest(plan(), {SYMBOL: tape})
 
 
 def test_progress_is_told_until_all_candles_are_done() -> None:
     seen: list[int] = []
 
-    replay(plan(), {SYMBOL: wild_candles(1, 50)}, batch=10, on_progress=seen.append)
+    run_backtest(plan(), {SYMBOL: wild_candles(1, 50)}, batch=10, on_progress=seen.append)
 
     assert seen == [10, 20, 30, 40, 50]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters.backtest.backtest import replay
+from adapters.backtest.backtest import run_backtest
 from tests.fakes import SYMBOL, make_candles, system_config
 from trading.events.decisions import DecisionKind, describe
 from trading.strategies import PositionRule, load_strategy
@@ -81,7 +81,7 @@ def test_hook_of_the_page_in_a_replay_moves_stops_and_ends_what_goes_nowhere(hoo
     config = system_config({"name": f"{hook}:Patient", "params": params}, venue={"kind": "paper", "fill_at": "close"})
     tape = make_candles(600, seed=2)
 
-    found = replay(config, {SYMBOL: tape})
+    found = run_backtest(config, {SYMBOL: tape})
 
     journal = found.journals[SYMBOL].decisions
     texts = [describe(made) for made in journal]
@@ -92,6 +92,6 @@ def test_hook_of_the_page_in_a_replay_moves_stops_and_ends_what_goes_nowhere(hoo
     assert {one.said for one in found.decisions if one.reason in ended} == {
         "manage_position: less than one ATR made in 8 minutes"
     }
-    assert journal == replay(config, {SYMBOL: tape}, batch=1).journals[SYMBOL].decisions
+    assert journal == run_backtest(config, {SYMBOL: tape}, batch=1).journals[SYMBOL].decisions
     moves = [one for made in journal for one in made if one.kind is DecisionKind.STOP_MOVED]
     assert np.isfinite([one.stop_after or np.nan for one in moves]).all()

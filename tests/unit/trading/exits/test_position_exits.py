@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.backtest.backtest import replay
+from adapters.backtest.backtest import run_backtest
 from configs.loading import SystemConfig
 from tests.fakes import (
     SYMBOL,
@@ -367,7 +367,7 @@ def test_trade_tells_the_rule_that_ended_it_or_had_moved_the_stop_that_was_hit(b
     strategy = {"name": WILFUL, "params": {"fast": 3, "slow": 8, "atr_period": 2}}
     config = system_config(strategy, exits={"trailing_stop": {"distance": 0.8}})
 
-    trades = replay(config, {SYMBOL: make_candles(600, seed=3)}, batch=batch).trades
+    trades = run_backtest(config, {SYMBOL: make_candles(600, seed=3)}, batch=batch).trades
 
     legs = {(trade.exit_reason, (trade.exit_order_id or "--").split("-")[2]) for trade in trades}
     assert legs >= {("trailing_stop", "s"), ("manage_position", "s"), ("manage_position", "x")}
@@ -483,7 +483,7 @@ def test_trailing_stop_is_what_a_naive_walk_over_the_candles_makes_of_it(
         planned({SHOWN: side}, **params), venue=AT_CLOSE, exits={"trailing_stop": {"distance": distance}}
     )
 
-    found = replay(config, {SYMBOL: tape}, batch=batch)
+    found = run_backtest(config, {SYMBOL: tape}, batch=batch)
 
     moves, left = walked(tape, SHOWN, 1 if side == BUY else -1, distance, first)
     journal = found.journals[SYMBOL]

@@ -11,7 +11,7 @@ from trading_orchestrator.cli.exit_codes import ExitCode
 
 ROOT = Path(__file__).parents[4]
 FLOATS = [
-    ("replay", "--symbol", "XAUUSD", "--periods-per-year"),
+    ("backtest", "--symbol", "XAUUSD", "--periods-per-year"),
     ("pause", "--all", "--timeout"),
     ("clear-quarantine", "XAUUSD", "--reason", "seen", "--timeout"),
     ("reconcile", "--timeout"),
@@ -106,7 +106,7 @@ def test_verb_that_a_group_does_not_have_is_told_with_those_it_has(group: str, k
     ],
 )
 def test_setting_that_is_none_says_where_one_is(setting: str, told: str) -> None:
-    assert told in refused("replay", "--symbol", "XAUUSD", "--set", setting)
+    assert told in refused("backtest", "--symbol", "XAUUSD", "--set", setting)
 
 
 @pytest.mark.parametrize(
@@ -126,10 +126,10 @@ def test_report_never_takes_the_place_of_what_is_no_plain_file(tmp_path: Path) -
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
 
-    assert "is no plain file" in refused("replay", "--symbol", "XAUUSD", "--report", str(pipe))
+    assert "is no plain file" in refused("backtest", "--symbol", "XAUUSD", "--report", str(pipe))
     assert pipe.is_fifo()
-    assert "the name is empty" in refused("replay", "--symbol", "XAUUSD", "--report", "")
-    assert "the name is too long" in refused("replay", "--symbol", "XAUUSD", "--report", "x" * 250)
+    assert "the name is empty" in refused("backtest", "--symbol", "XAUUSD", "--report", "")
+    assert "the name is too long" in refused("backtest", "--symbol", "XAUUSD", "--report", "x" * 250)
 
 
 def test_symbol_from_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:

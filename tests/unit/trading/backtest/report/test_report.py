@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.backtest.backtest import replay
+from adapters.backtest.backtest import run_backtest
 from tests.fakes import MINUTE_MS, START_MS, SYMBOL, at_place, make_candles, planned, system_config
 from tests.unit.trading.backtest.test_engine import strategies, wild_candles
-from trading.backtest import Decision, Replay, Trade
+from trading.backtest import BacktestRun, Decision, Trade
 from trading.backtest.report import drawdown_of, report_of, statistics_of
 from trading.backtest.report.downsampling import joined, thinned
 from trading.backtest.report.drawdown import Drawdown, depths
@@ -34,7 +34,7 @@ def trade_of(profit: float, *, entry: int = 0, held: int = 2, reason: str | None
     return replace(made, **closed, **changes)
 
 
-def replay_of(
+def backtest_of(
     equity: Sequence[float],
     trades: Sequence[Trade] = (),
     *,
@@ -42,7 +42,7 @@ def replay_of(
     step_ms: int = MINUTE_MS,
     decisions: Sequence[Decision] = (),
     closes: Mapping[str, tuple[float, float]] | None = None,
-) -> Replay:
+) -> BacktestRun:
     """Return a replay whose account was worth this at the close of its candles, made by hand."""
     open_ms = MONDAY_MS + np.arange(len(equity), dtype=np.int64) * step_ms
     candles = {}
@@ -50,7 +50,7 @@ def replay_of(
         price = np.linspace(first, last, len(equity))
         candles[symbol] = Candles(open_ms, np.column_stack([price] * 4 + [price * 0]))
     worth = np.array(equity, np.float64)
-    return Replay(
+    return BacktestRun(
         account="test",
         starting_balance=BALANCE,
         candles=candles,
@@ -67,7 +67,7 @@ def replay_of(
 
 def test_metrics_of_a_week_by_hand() -> None:
     daily = [100.0, 102.0, 99.96, 104.958, 103.90842]  # +2 %, -2 %, +5 %, -1 %
-    found = statistics_of(replay_of(daily, timeframe="1d", step_ms=DAY_MS))
+    found = statistics_of(backtest_of(daily, timeframe="1d", step_ms=DAY_MS))
 
     growth = (1.02 * 0.98 * 1.05 * 0.99) ** 0.25
     deviations = [value - 0.01 for value in (0.02, -0.02, 0.05, -0.01)]
@@ -89,7 +89,7 @@ def test_metrics_of_a_week_by_hand() -> None:
 
 def test_trade_metrics_by_hand() -> None:
     trades = [trade_of(profit, entry=3 * place) for place, profit in enumerate((4.0, 2.0, -1.0, -2.0, -3.0, 0.0, 6.0))]
-    found = statistics_of(replay_of([BALANCE] * 30, [*trades, trade_of(-0.5, entry=24, reason=None)]))
+    found = statistics_of(backtest_of([BALANCE] * 30, [*trades, trade_of(-0.5, entry=24, reason=None)]))
 
     assert (found.trade_count, found.open_count, found.win_count, found.loss_count) == (7, 1, 3, 3)
     assert (found.consecutive_wins, found.consecutive_losses) == (2, 3)
@@ -121,14 +121,14 @@ def test_drawdown_that_has_not_ended_lasts_to_the_end() -> None:
 
 
 def test_loss_before_the_first_close_counts_from_the_starting_balance() -> None:
-    found = statistics_of(replay_of([98.0, 99.0]))
+    found = statistics_of(backtest_of([98.0, 99.0]))
 
     assert (found.drawdown.amount, found.drawdown.peak_ms) == (-2.0, MONDAY_MS)
     assert found.total_return == pytest.approx(-0.01)
 
 
 def test_without_trades_nothing_is_invented() -> None:
-    found = statistics_of(replay_of([BALANCE] * 5))
+    found = statistics_of(backtest_of([BALANCE] * 5))
 
     undefined = {name for name, value in asdict(found).items() if value is None}
     assert undefined == {
@@ -142,14 +142,14 @@ def test_without_trades_nothing_is_invented() -> None:
 
 
 def test_flat_equity_over_days_has_no_ratio() -> None:
-    found = statistics_of(replay_of([BALANCE] * 5, timeframe="1d", step_ms=DAY_MS))
+    found = statistics_of(backtest_of([BALANCE] * 5, timeframe="1d", step_ms=DAY_MS))
 
     assert (found.annual_return, found.volatility) == (0.0, 0.0)
     assert (found.sharpe, found.sortino, found.calmar) == (None, None, None)
 
 
 def test_lost_account_has_no_annual_return() -> None:
-    found = statistics_of(replay_of([100.0, 50.0, -10.0, -5.0], timeframe="1d", step_ms=DAY_MS))
+    found = statistics_of(backtest_of([100.0, 50.0, -10.0, -5.0], timeframe="1d", step_ms=DAY_MS))
 
     assert (found.annual_return, found.cagr, found.sharpe, found.daily_sharpe) == (None, None, None, None)
     assert found.lost_ms == found.start_ms + 3 * DAY_MS
@@ -157,7 +157,7 @@ def test_lost_account_has_no_annual_return() -> None:
 
 
 def test_account_of_which_dust_is_left_has_no_annual_figures() -> None:
-    found = statistics_of(replay_of([100.0, 50.0, 0.09, 1e-7, 2e-7, 1e-7], timeframe="1d", step_ms=DAY_MS))
+    found = statistics_of(backtest_of([100.0, 50.0, 0.09, 1e-7, 2e-7, 1e-7], timeframe="1d", step_ms=DAY_MS))
 
     assert found.lost_ms == found.start_ms + 3 * DAY_MS
     assert (found.annual_return, found.cagr, found.volatility, found.sharpe, found.calmar) == (None,) * 5
@@ -167,7 +167,7 @@ def test_account_of_which_dust_is_left_has_no_annual_figures() -> None:
 def test_heavy_losses_leave_the_daily_figures_as_they_are() -> None:
     """Compounded over a year nothing is left to vary: that volatility says nothing of the risk that was run."""
     days = [100.0 * 0.95**day * (1.02 if day % 2 else 1.0) for day in range(60)]
-    found = statistics_of(replay_of(days, timeframe="1d", step_ms=DAY_MS))
+    found = statistics_of(backtest_of(days, timeframe="1d", step_ms=DAY_MS))
 
     assert found.volatility is not None
     assert found.daily_volatility is not None
@@ -187,7 +187,7 @@ def test_heavy_losses_leave_the_daily_figures_as_they_are() -> None:
     ids=["with weekends", "weekdays", "one weekday", "weeks", "months"],
 )
 def test_factor_follows_the_candles(days: int, timeframe: str, step_ms: int, factor: int) -> None:
-    made = replay_of([BALANCE] * days, timeframe=timeframe, step_ms=step_ms)
+    made = backtest_of([BALANCE] * days, timeframe=timeframe, step_ms=step_ms)
 
     assert statistics_of(made).periods_per_year == factor
     assert statistics_of(made, periods_per_year=260).periods_per_year == 260
@@ -196,7 +196,7 @@ def test_factor_follows_the_candles(days: int, timeframe: str, step_ms: int, fac
 @pytest.mark.parametrize("factor", [0.0, -1.0, math.nan, math.inf])
 def test_factor_that_is_not_positive_is_refused(factor: float) -> None:
     with pytest.raises(ValueError, match="allowed is a positive number"):
-        statistics_of(replay_of([BALANCE]), periods_per_year=factor)
+        statistics_of(backtest_of([BALANCE]), periods_per_year=factor)
 
 
 def test_tables_of_a_replay_by_hand() -> None:
@@ -207,7 +207,7 @@ def test_tables_of_a_replay_by_hand() -> None:
     decisions = [refused("b"), refused("a"), refused("b"), replace(refused("ok"), outcome="accepted")]
     closes = {SYMBOL: (100.0, 110.0), "BTCUSD": (200.0, 180.0)}
 
-    found = report_of(replay_of([BALANCE] * 10, trades, decisions=decisions, closes=closes))
+    found = report_of(backtest_of([BALANCE] * 10, trades, decisions=decisions, closes=closes))
 
     assert [(row.rule, row.signals) for row in found.refusals] == [("b", 2), ("a", 1)]
     assert (found.signals, found.accepted, found.refused) == (4, 1, 3)
@@ -222,7 +222,7 @@ def test_tables_of_a_replay_by_hand() -> None:
 
 def test_months_chain_to_the_whole() -> None:
     worth = BALANCE + np.cumsum(np.random.default_rng(1).normal(0, 1, 100))
-    found = report_of(replay_of(worth.tolist(), timeframe="1d", step_ms=DAY_MS))
+    found = report_of(backtest_of(worth.tolist(), timeframe="1d", step_ms=DAY_MS))
 
     assert [row.month for row in found.months] == ["2026-03", "2026-04", "2026-05", "2026-06"]
     whole = math.prod(1 + (row.change or 0.0) for row in found.months)
@@ -249,7 +249,7 @@ def test_trades_that_overlap_are_exposure_once() -> None:
 @given(seed=st.integers(0, 10**6), strategy=strategies(), count=st.integers(60, 400), closes=st.booleans())
 def test_whatever_is_replayed_its_tables_add_up(seed: int, strategy: dict[str, Any], count: int, closes: bool) -> None:
     system = system_config(strategy, venue={"kind": "paper", "spread": 0.1, "commission_bps": 1.0})
-    result = replay(system, {SYMBOL: wild_candles(seed, count)}, close_at_end=closes)
+    result = run_backtest(system, {SYMBOL: wild_candles(seed, count)}, close_at_end=closes)
 
     found = report_of(result)
 
@@ -318,7 +318,7 @@ def test_planned_trade_is_counted_as_it_was() -> None:
     system = system_config(planned({3: "buy", 8: "close"}))
     candles = make_candles(30)
 
-    found = statistics_of(replay(system, {SYMBOL: candles}))
+    found = statistics_of(run_backtest(system, {SYMBOL: candles}))
 
     change = candles.values[9, 0] - candles.values[4, 0]
     assert found.trade_count == 1

@@ -60,7 +60,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return run
 
 
-REPLAY = ("replay", "--symbol", "XAUUSD")
+REPLAY = ("backtest", "--symbol", "XAUUSD")
 CHECK = ("check-strategy", "--symbol", "XAUUSD")
 
 

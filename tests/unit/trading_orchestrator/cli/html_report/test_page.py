@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from adapters.backtest.backtest import replay
+from adapters.backtest.backtest import run_backtest
 from tests.fakes import SYMBOL, make_candles, planned, system_config
 from trading.backtest.report import report_of
 from trading.formatting import format_money, format_profit
@@ -28,7 +28,7 @@ MAKING = Making(datetime(2026, 3, 2, tzinfo=UTC), HOSTILE, f"name: {HOSTILE}", [
 
 def page(count: int = 60, plan: dict[int, str] | None = None) -> str:
     system = system_config(planned({3: "buy", 20: "sell", 40: "close"} if plan is None else plan))
-    result = replay(system, {SYMBOL: make_candles(count)})
+    result = run_backtest(system, {SYMBOL: make_candles(count)})
     hostile = replace(result, trades=[replace(trade, strategy=HOSTILE) for trade in result.trades])
     return page_of(hostile, report_of(hostile), MAKING)
 
@@ -74,7 +74,7 @@ def test_page_loads_nothing_and_runs_its_own_scripts_alone() -> None:
 
 def test_trades_reach_the_page_in_the_order_that_the_script_reads() -> None:
     system = system_config(planned({3: "buy"}, stop_distance=50.0, target_distance=60.0))
-    result = replay(system, {SYMBOL: make_candles(60)}, close_at_end=True)
+    result = run_backtest(system, {SYMBOL: make_candles(60)}, close_at_end=True)
     (trade,) = result.trades
 
     (row,) = content(page_of(result, report_of(result), MAKING))["trades"]
@@ -144,7 +144,7 @@ def test_signs_and_what_is_not_defined_are_told() -> None:
 
 def test_every_section_names_the_factor_once() -> None:
     system = system_config(planned({3: "buy", 20: "close"}))
-    result = replay(system, {SYMBOL: make_candles(60)})
+    result = run_backtest(system, {SYMBOL: make_candles(60)})
 
     metrics = {
         one.name: one.text for part in sections_of(report_of(result, periods_per_year=260)) for one in part.metrics
