@@ -2,4 +2,4 @@
 
 from trading.moved import moved
 
-__getattr__ = moved(__name__, "adapters.venues.fault_injection.venue")
+__getattr__ = moved(__name__, "adapters.venues.fault_injection.venue", renamed={"LyingVenue": "FaultInjectingVenue"})

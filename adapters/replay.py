@@ -2,4 +2,4 @@
 
 from trading.moved import moved
 
-__getattr__ = moved(__name__, "adapters.backtest.backtest")
+__getattr__ = moved(__name__, "adapters.backtest.backtest", renamed={"replay": "run_backtest"})

@@ -1,25 +1,31 @@
-"""Import paths that moved: each works for one release, with a DeprecationWarning."""
+"""Names and import paths of an earlier version: each works for one release, with a DeprecationWarning."""
 
 import importlib
 import warnings
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 
-def moved(old: str, new: str | Mapping[str, str]) -> Callable[[str], Any]:
-    """Return a module's `__getattr__` that finds its names at their new place.
+
+def moved(old: str, new: str | Mapping[str, str], *, renamed: Mapping[str, str] = _NONE) -> Callable[[str], Any]:
+    """Return the `__getattr__` of a module whose names have moved.
 
     Args:
-        old: The module that moved, its `__name__`.
+        old: The module that asks, its `__name__`.
         new: The module that holds the names now; or, by name, the module of each.
+        renamed: Present name by former name; with `new` equal to `old` these alone are found.
     """
 
     def find(name: str) -> Any:
-        home = None if name.startswith("__") else new if isinstance(new, str) else new.get(name)
-        found = None if home is None else getattr(importlib.import_module(home), name, None)
+        home = new if isinstance(new, str) else new.get(name, "")
+        present = renamed.get(name, name)
+        is_known = bool(home) and (home != old or name in renamed) and not name.startswith("__")
+        found = getattr(importlib.import_module(home), present, None) if is_known else None
         if found is None:
             raise AttributeError(f"module {old!r} has no attribute {name!r}", name=name)
-        message = f"{old}.{name} moved: import it from {home}. The old path works for one release more."
+        message = f"{old}.{name} is now {home}.{present}. The former name works for one release more."
         warnings.warn(message, DeprecationWarning, stacklevel=2)
         return found
 

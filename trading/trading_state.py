@@ -43,7 +43,7 @@ class Cause(StrEnum):
     INCIDENT = "halted"
     PAUSED = "paused"
     QUARANTINED = "quarantined"
-    DRAWDOWN = "max_drawdown"
+    DRAWDOWN = "drawdown_latch"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,4 +2,8 @@
 
 from trading.moved import moved
 
-__getattr__ = moved(__name__, "tasks.orchestrators.factory")
+__getattr__ = moved(
+    __name__,
+    "tasks.orchestrators.factory",
+    renamed={"of_the_cluster": "connect_cluster", "in_this_process": "connect_local"},
+)

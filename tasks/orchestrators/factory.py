@@ -11,7 +11,7 @@ from tasks import app as our_app
 from tasks.engine.worker_context import Runtime
 from tasks.orchestrators.cluster import ClusterSymbol
 from tasks.orchestrators.local import LocalSymbol
-from trading.former_names import former_names
+from trading.moved import moved
 from trading.orchestration.multi_symbol_orchestrator import MultiSymbolTradingOrchestrator, symbol_orchestrator
 from trading.orchestration.symbol_orchestrator import SymbolOrchestrator
 from trading.orchestration.symbol_port import SymbolRuntime
@@ -65,4 +65,6 @@ def _runtime(settings: Settings | None) -> Runtime:
     return Runtime(settings, load_system(settings.config_dir))
 
 
-__getattr__ = former_names(__name__, {"of_the_cluster": "connect_cluster", "in_this_process": "connect_local"})
+__getattr__ = moved(
+    __name__, __name__, renamed={"of_the_cluster": "connect_cluster", "in_this_process": "connect_local"}
+)

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("trading", "configs", "adapters", "tasks", "worker", "beat", "trading_orchestrator", "tests", "benchmarks")
-READERS_OF_OLD_DATA = ("/migrations/", "former_names")
+READERS_OF_OLD_DATA = ("/migrations/",)
 
 REPLACED = {
     "Adopt": "UpdateOrder",

@@ -23,6 +23,7 @@ PROSE_NAMES = {"reason", "headline", "decision", "said", "told", "words", "note"
 READERS_OF_OLD_TEXT = {
     "trading/events/legacy_text.py",
     "adapters/ledger/migrations/versions/0007_structured_decisions.py",
+    "adapters/ledger/migrations/versions/0009_drawdown_rules.py",
 }
 """Modules that read what version 0.1.0 stored; no other may."""
 

@@ -16,6 +16,8 @@ _BEGIN = rf"(?=(?:{_DRY_RUN})?(?:(?:buy|sell|close) |stop \S+ -> |the stop stays
 _NAMED = re.compile(_NAME + _BEGIN)
 _BETWEEN = re.compile(rf" \| (?={_NAME}{_BEGIN})")
 _REJECTED = re.compile(r" -> refused by (\w+): ")
+_DRAWDOWN = " -> refused by max_drawdown: "
+_HEADROOM = " lost since the peak "
 _KINDS = (
     (re.compile(r"stop \S+ -> "), DecisionKind.STOP_MOVED),
     (re.compile(r"the stop stays at "), DecisionKind.STOP_KEPT),
@@ -56,6 +58,7 @@ def _split(part: str) -> tuple[str, str]:
 
 
 def _decision(strategy: str, text: str) -> CandleDecision:
+    text = _with_present_rule(text)
     words = text.removeprefix(_DRY_RUN)
     kind = next((kind for pattern, kind in _KINDS if pattern.match(words)), DecisionKind.UNKNOWN)
     rejected = _REJECTED.search(words) if kind is DecisionKind.REJECTED else None
@@ -66,3 +69,9 @@ def _decision(strategy: str, text: str) -> CandleDecision:
         is_dry_run=text.startswith(_DRY_RUN),
         text=text,
     )
+
+
+def _with_present_rule(text: str) -> str:
+    """Name the drawdown rule that rejected: both had one id."""
+    rule = "drawdown_headroom" if _HEADROOM in text else "drawdown_latch"
+    return text.replace(_DRAWDOWN, f" -> refused by {rule}: ")

@@ -17,8 +17,8 @@ from adapters.venues.fault_injection.outcomes import Numbering, Outcomes, rename
 from adapters.venues.fault_injection.visibility import MemorySends, Sends, ShownStops
 from configs.fault_injection import Faults
 from trading.errors import Rejected
-from trading.former_names import former_names
 from trading.market.candles import Candles
+from trading.moved import moved
 from trading.orders.orders import Fill, Leg, OpenOrder, OrderRequest, VenueOrder, VenuePosition, protective_order_id
 from trading.ports.venue import Venue, VenueTerms
 from trading.structs import replace
@@ -167,4 +167,4 @@ class FaultInjectingVenue:
         return self._inner.clock_ms() + self._faults.clock_offset_ms
 
 
-__getattr__ = former_names(__name__, {"LyingVenue": "FaultInjectingVenue"})
+__getattr__ = moved(__name__, __name__, renamed={"LyingVenue": "FaultInjectingVenue"})

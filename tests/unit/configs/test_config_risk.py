@@ -33,7 +33,7 @@ def test_the_page_names_each_rule_that_the_code_knows() -> None:
     code = "\n".join(
         (ROOT / "trading" / "risk" / name).read_text() for name in ("rules.py", "entry_rules.py", "protections.py")
     )
-    rules = set(re.findall(r'(?:ask|_refused|_notional)\(\s*(?:case, )?"(\w+)"', code)) | set(
+    rules = set(re.findall(r'(?:check|_refused|_notional)\(\s*(?:context, )?"(\w+)"', code)) | set(
         re.findall(r'return "(\w+)"', code)
     )
     assert len(rules) > 20

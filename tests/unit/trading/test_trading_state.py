@@ -32,7 +32,7 @@ POLICIES: tuple[PositionPolicy, ...] = get_args(PositionPolicy)
 # it, policy of its quarantine and whether a drawdown is latched. Letters: n entries, x exits, m stop moves.
 TABLE = {
     (RUNNING, False, None, False): (ACTIVE, "nxm", FULL, ""),
-    (RUNNING, False, None, True): (REDUCING, "xm", FULL, "max_drawdown"),
+    (RUNNING, False, None, True): (REDUCING, "xm", FULL, "drawdown_latch"),
     (RUNNING, False, "hold", False): (REDUCING, "xm", PROTECT, "quarantined"),
     (RUNNING, False, "hold", True): (REDUCING, "xm", PROTECT, "quarantined"),
     (RUNNING, False, "flatten", False): (REDUCING, "xm", FLATTEN, "quarantined"),

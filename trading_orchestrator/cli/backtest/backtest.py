@@ -1,6 +1,4 @@
-"""`trading backtest`: recorded candles through the same services, in this process, without Redis and without a
-ledger.
-"""
+"""`trading backtest` on recorded candles, and `trading replay` of a recorded live run."""
 
 import os
 import time
@@ -10,7 +8,7 @@ from typing import Any
 
 import click
 
-from adapters.backtest.backtest import backtest as run_backtest
+from adapters.backtest.backtest import run_backtest
 from adapters.sources.file import read_candles
 from configs.errors import ConfigError
 from configs.loading import SystemConfig, load_system

@@ -132,7 +132,7 @@ def test_adoption_of_an_unowned_position_ends_it_and_opens_it_again_at_its_own_p
 
 
 @pytest.mark.parametrize(
-    ("both", "wish", "why"),
+    ("both", "wanted", "why"),
     [
         (holdings([SHORT], (-3.0, 90.0)), WISH, "the venue -3: reconcile, and adopt that difference first"),
         (
@@ -146,10 +146,10 @@ def test_adoption_of_an_unowned_position_ends_it_and_opens_it_again_at_its_own_p
     ],
 )
 def test_adoption_of_an_unowned_position_that_is_another_one_is_refused(
-    both: Holdings, request: AdoptionRequest, why: str
+    both: Holdings, wanted: AdoptionRequest, why: str
 ) -> None:
     with pytest.raises(Rejected, match=why):
-        plan(both, unowned(SHORT), request=request)
+        plan(both, unowned(SHORT), request=wanted)
 
 
 units = st.integers(-50, 50).map(lambda number: number / 10)

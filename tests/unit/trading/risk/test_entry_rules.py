@@ -85,7 +85,7 @@ def test_an_accepted_entry_lists_each_rule_in_the_order_in_which_it_was_asked() 
     assert [check.rule for check in verdict.checks] == [
         "stopped",
         "entry_rules",
-        "max_drawdown",
+        "drawdown_latch",
         "stop_distance",
         "target_distance",
         "min_reward_risk",
@@ -96,7 +96,7 @@ def test_an_accepted_entry_lists_each_rule_in_the_order_in_which_it_was_asked() 
         "max_symbol_notional",
         "max_notional",
         "max_daily_loss",
-        "max_drawdown",
+        "drawdown_headroom",
         "cooldown_period",
     ]
     assert told(verdict, "max_open_positions") == "2 of 3 positions are open or on their way"
@@ -245,9 +245,9 @@ def test_the_value_of_a_symbol_is_limited_whatever_others_hold(held: float, rule
     ("balance", "open_risk", "rule"),
     [
         (10_000.0, 995.0, "ok"),  # 995 at stops and 5 of this entry are a tenth
-        (10_000.0, 995.01, "max_drawdown"),
+        (10_000.0, 995.01, "drawdown_headroom"),
         (9_500.0, 495.0, "ok"),
-        (9_500.0, 495.01, "max_drawdown"),
+        (9_500.0, 495.01, "drawdown_headroom"),
         (11_000.0, 1_095.0, "ok"),  # a new peak gives more room
     ],
 )

@@ -123,7 +123,7 @@ def test_error_of_its_own_code_tells_strategy_place_candle_and_its_own_line_alon
         "a row has: open_ms (the index), close"
     )
     (told,) = fault.lines
-    assert f'test_errors.py, line {line}, in signals: return Signals(len(rows)).buy((rows["nope"] > 3)' in told
+    assert f'test_errors.py, line {line}, in signals: return SignalBuilder(len(rows)).buy((rows["nope"] > 3)' in told
 
 
 def test_fault_is_whole_after_a_journey_between_processes() -> None:
