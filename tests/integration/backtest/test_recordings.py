@@ -6,6 +6,7 @@ exactly. Sentences that a command makes when it is asked may change, and answers
 
 import gzip
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -68,15 +69,25 @@ def test_recording_of_an_earlier_version_read_by_this_one_gives_the_answers_of_t
 
     assert found[section].keys() == expected[section].keys()
     for symbol, answer in expected[section].items():
-        if section == "explain":
-            assert _as_of_0_1_0(found[section][symbol]) == _as_of_0_1_0(answer), f"{section} of {symbol}"
-        else:
-            assert found[section][symbol] == answer, f"{section} of {symbol}"
+        assert _as_of_0_1_0(found[section][symbol]) == _as_of_0_1_0(answer), f"{section} of {symbol}"
 
 
-def _as_of_0_1_0(explained: list[list[dict[str, Any]]]) -> list[list[dict[str, Any]]]:
-    """Return explanations without `entry_hours` as a met rule, which 0.1.0 left out, and with it last where unmet."""
-    return [[page | {"checks": _checks_of_0_1_0(page["checks"])} for page in pages] for pages in explained]
+def _as_of_0_1_0(answer: Any) -> Any:
+    """Return an answer with what changed since on purpose as 0.1.0 had it.
+
+    Both drawdown rules had the id `max_drawdown`; `entry_hours` was left out as a met rule, and stood last as an unmet.
+    """
+    match answer:
+        case str():
+            return re.sub("drawdown_(latch|headroom)", "max_drawdown", answer)
+        case list():
+            return [_as_of_0_1_0(one) for one in answer]
+        case dict():
+            return {
+                name: _checks_of_0_1_0(_as_of_0_1_0(value)) if name == "checks" else _as_of_0_1_0(value)
+                for name, value in answer.items()
+            }
+    return answer
 
 
 def _checks_of_0_1_0(checks: list[dict[str, Any]]) -> list[dict[str, Any]]:
