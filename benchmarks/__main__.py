@@ -8,7 +8,6 @@ import json
 import os
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.chain_cost import CHAINS, GOAL, Cost, measure
+from trading.structs import asdict
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "cost.md"
 

@@ -9,7 +9,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,7 @@ from benchmarks.blast_page import PAGE, page, table
 from benchmarks.blast_rig import Phase, Rig
 from benchmarks.blast_row import Figures, Row, Terms
 from tests.fixtures.servers.redis_server import RedisServer
+from trading.structs import asdict
 
 WARM_UP_S = 5.0
 LAST_WORDS_S = 2.0

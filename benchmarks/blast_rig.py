@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from tasks.engine.routing import PATIENT
 from tests.fixtures.apps.system import TradingSystem, file_symbol, is_watchdog
 from tests.fixtures.candle_files import START_MS, generated_candles, write_candles
 from tests.fixtures.servers.redis_server import RedisServer
+from trading.structs import replace
 from trading_orchestrator.launcher import process_specs
 from trading_orchestrator.launcher.assignment import first_assignments
 from trading_orchestrator.launcher.child_process import ChildProcess

@@ -12,7 +12,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -32,7 +32,7 @@ from tests.fixtures.candle_files import generated_candles
 from trading.backtest import BacktestRun
 from trading.market.candles import Candles
 from trading.orders.matching import FillTerms
-from trading.structs import replace
+from trading.structs import asdict, replace
 
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "backtest.md"
 RECORDED = Path(os.environ.get("TRADING_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")

@@ -1,6 +1,5 @@
 """What the benchmark adds to a worker: Celery's own no-op chain, a market of one candle a tick, a bell at the end."""
 
-from dataclasses import replace
 from typing import Any
 
 from celery.signals import task_success
@@ -14,6 +13,7 @@ from tasks import app
 from tasks.engine.stages import RECONCILE
 from trading.market.candles import Candles
 from trading.ports.candle_source import Bars, CandleSource
+from trading.structs import replace
 
 _client = connect(resolve_redis_url(load_settings()))
 _open_source = pipeline.open_source

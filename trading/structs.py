@@ -5,6 +5,7 @@ dataclass to make; the others are dataclasses.
 """
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, structs
@@ -43,3 +44,17 @@ else:
         """Return a copy of a value of either kind with some of its fields changed."""
         is_struct = isinstance(value, Struct)
         return structs.replace(value, **changes) if is_struct else dataclasses.replace(value, **changes)
+
+
+def asdict(value: Any) -> dict[str, Any]:
+    """Return a value of either kind as a dictionary, with the values of these kinds inside it as dictionaries too."""
+    names = value.__struct_fields__ if isinstance(value, Struct) else [one.name for one in dataclasses.fields(value)]
+    return {name: _plain(getattr(value, name)) for name in names}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Struct) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
+        return asdict(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return type(value)(map(_plain, value)) if type(value) in (list, tuple) else value

@@ -4,9 +4,10 @@ Each place that fetches, decides, sends or moves a stop asks `permissions`; none
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from trading.lifecycle import DesiredState, PositionPolicy
 
@@ -46,8 +47,7 @@ class Cause(StrEnum):
     DRAWDOWN = "drawdown_latch"
 
 
-@dataclass(frozen=True, slots=True)
-class Restriction:
+class Restriction(Struct, frozen=True):
     """One cause that applies.
 
     Attributes:
@@ -64,8 +64,7 @@ class Restriction:
         return self.cause.value
 
 
-@dataclass(frozen=True, slots=True)
-class Permissions:
+class Permissions(Struct, frozen=True):
     """What a symbol may do now.
 
     Attributes:

@@ -9,7 +9,7 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -21,6 +21,7 @@ from adapters.ledger import tables
 from adapters.ledger.schema import head_revision, migrate, schema_revision
 from adapters.venues import paper_books
 from trading.errors import Broken, Rejected, Transient
+from trading.structs import replace
 
 PAGES_A_STEP = 256
 Progress = Callable[[int, int], None]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import cast
 
 import redis
@@ -10,6 +10,7 @@ import redis
 from adapters.redis import keys
 from adapters.redis.client import talking_to_redis
 from configs.snapshot import Content, fingerprint, fingerprint_of_all, market_of
+from trading.structs import asdict
 
 _LAUNCHER_S = 5
 

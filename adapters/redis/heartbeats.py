@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, cast
 
 import redis
@@ -11,6 +11,7 @@ import redis
 from adapters.clock import now_ms as wall_ms
 from adapters.redis import keys
 from adapters.redis.client import talking_to_redis
+from trading.structs import asdict
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,5 @@
 """How each symbol stands, in Redis: written by whoever saw the newest version, refused to all others."""
 
-from dataclasses import replace
 from typing import cast
 
 import redis
@@ -9,6 +8,7 @@ from pydantic import TypeAdapter
 from adapters.redis import keys
 from adapters.redis.client import talking_to_redis
 from trading.orchestration.symbol_port import SymbolRecord
+from trading.structs import replace
 
 _RECORD = TypeAdapter(SymbolRecord)
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
 
@@ -11,6 +11,7 @@ import redis
 from adapters.redis import keys
 from adapters.redis.client import talking_to_redis
 from trading.services.status import ErrorKind, ServiceStatus
+from trading.structs import asdict
 
 
 class TaskFailureKind(StrEnum):

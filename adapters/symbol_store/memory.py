@@ -1,7 +1,7 @@
 """The symbol store in memory: cursor, candle window and journal, which end with the process."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from trading.events.decisions import Decisions
 from trading.events.event import Event
@@ -10,6 +10,7 @@ from trading.lifecycle import DesiredState, PositionPolicy
 from trading.market.candles import Candles
 from trading.market.feed_health import FeedHistory, FeedSnapshot
 from trading.ports.symbol_store import Commit, SymbolSnapshot
+from trading.structs import replace
 
 _NOTHING = SymbolSnapshot(None, DesiredState.RUNNING, has_exposure=True, regime=Regime.UNKNOWN, generation=0)
 

@@ -1,7 +1,7 @@
 """How each symbol stands, read from Redis and the ledger: for the live table, `trading status` and `tasks.status`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import redis
@@ -19,6 +19,7 @@ from trading.lifecycle import DesiredState, ServiceState, SymbolState
 from trading.market.feed_health import feed_issue
 from trading.portfolio.positions import Position
 from trading.services.status import ServiceStatus
+from trading.structs import asdict
 
 FILLS_COUNTED = 1_000
 INCIDENTS_READ = 1_000

@@ -10,11 +10,13 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache, wraps
 from typing import Any, TypeVar
 
 from celery import Task, current_app, signals
+
+from trading.structs import replace
 
 R = TypeVar("R")
 T = TypeVar("T")

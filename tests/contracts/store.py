@@ -1,6 +1,5 @@
 """What every symbol store must do, wherever it keeps things: subclass `SymbolStoreContract`, give it `kept`."""
 
-from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +13,7 @@ from trading.lifecycle import DesiredState
 from trading.market.candles import Candles
 from trading.market.feed_health import FeedHistory, FeedSnapshot
 from trading.ports.symbol_store import Commit, SymbolSnapshot, SymbolStore
+from trading.structs import replace
 
 SYMBOL, OTHER = "XAUUSD", "BTCUSD"
 TAPE = make_candles(60)

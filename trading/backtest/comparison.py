@@ -1,8 +1,9 @@
 """What a run came to, row by row, and the first thing in which two runs differ."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 Row = Mapping[str, Any]
 Rows = Mapping[Any, Row]
@@ -11,8 +12,7 @@ PARTS = ("candles", "decisions", "orders", "fills", "positions")
 """What is compared, in the order in which one leads to the next."""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """What a run came to; each row has `symbol` and `market_ms`, by which differences are put in order.
 
     Attributes:
@@ -30,8 +30,7 @@ class Run:
     positions: Rows
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """One row in which two runs differ.
 
     Attributes:
@@ -51,8 +50,7 @@ class Difference:
     columns: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """What came of comparing a live run with its replay.
 
     Attributes:

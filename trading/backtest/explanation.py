@@ -1,9 +1,9 @@
 """Why a candle led to a trade or to none: one value for live runs and replays, made of what was recorded of it."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
 import msgspec
+from msgspec import Struct, field
 
 from trading.backtest.headline import Headline, HeadlineKind, UnfilledOrder
 from trading.backtest.result import Booked, Trade, trades_of
@@ -30,11 +30,11 @@ from trading.risk.verdict import OK, Check
 from trading.strategies import Strategy
 from trading.strategies.invocation import signals_of
 from trading.strategies.signal import Signal
+from trading.structs import replace
 from trading.trading_state import permissions
 
 
-@dataclass(frozen=True, slots=True)
-class ExplainContext:
+class ExplainContext(Struct, frozen=True):
     """What a symbol is decided by, as configured now.
 
     Attributes:
@@ -51,8 +51,7 @@ class ExplainContext:
     is_only_strategy: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class RiskDecisionRecord:
+class RiskDecisionRecord(Struct, frozen=True):
     """What the rules said of a signal: outcome `accepted`, `refused` or `dry`, and the rule that decided."""
 
     outcome: str
@@ -61,8 +60,7 @@ class RiskDecisionRecord:
     checks: tuple[Check, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class OrderOutcome:
+class OrderOutcome(Struct, frozen=True):
     """An order that was decided on, and how it stands; `note` says why."""
 
     request: OrderRequest
@@ -73,8 +71,7 @@ class OrderOutcome:
     attempt: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EventRecord:
+class EventRecord(Struct, frozen=True):
     """An event: wall clock in milliseconds since the epoch, type, and why."""
 
     at_ms: int
@@ -82,8 +79,7 @@ class EventRecord:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class CandleRecord:
+class CandleRecord(Struct, frozen=True):
     """What is still known of a candle.
 
     Attributes:
@@ -107,8 +103,7 @@ class CandleRecord:
     events: Sequence[EventRecord] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Struct, frozen=True):
     """An indicator at the candle and at the one before it; None where it has no whole window."""
 
     name: str
@@ -117,8 +112,7 @@ class Value:
     before: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Protective:
+class Protective(Struct, frozen=True):
     """A stop or target that an entry brought; state `resting`, `filled` or `canceled`."""
 
     client_order_id: str
@@ -127,8 +121,7 @@ class Protective:
     state: str
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Struct, frozen=True):
     """Why a candle led to what it led to.
 
     Attributes:

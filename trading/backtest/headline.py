@@ -1,8 +1,9 @@
 """The one line that answers what became of a candle: a value, and the text of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from trading.backtest.result import Trade
 from trading.events.decisions import Decisions, describe, has_no_signal
@@ -23,8 +24,7 @@ class HeadlineKind(StrEnum):
     NO_DECISION = "no_decision"
 
 
-@dataclass(frozen=True, slots=True)
-class UnfilledOrder:
+class UnfilledOrder(Struct, frozen=True):
     """An order of which nothing is filled; `note` says why."""
 
     leg: Leg
@@ -32,8 +32,7 @@ class UnfilledOrder:
     note: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Headline:
+class Headline(Struct, frozen=True):
     """What became of a candle.
 
     Attributes:

@@ -117,8 +117,7 @@ class Trade(Struct, frozen=True):
     take_profit: float | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Equity:
+class Equity(Struct, frozen=True, eq=False):
     """The account at the close of each candle of any symbol; arrays of one length.
 
     Attributes:
@@ -134,8 +133,7 @@ class Equity:
     exposure: Floats
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Journal:
+class Journal(Struct, frozen=True, eq=False):
     """What was decided on each candle of one symbol, oldest first; all of one length.
 
     Attributes:

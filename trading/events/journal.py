@@ -1,15 +1,15 @@
 """The journal of a symbol as values: one entry for each candle decided, with all that the decision came of."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from trading.events.decisions import Decisions
 from trading.lifecycle import DesiredState, PositionPolicy
 from trading.market.candles import Candles
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """What was decided on one candle, and by what.
 
     Entries from before inputs were recorded have no candle, no times and no digest.

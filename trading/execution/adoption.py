@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from trading.errors import Rejected
 from trading.formatting import format_price, format_units
@@ -17,8 +18,7 @@ EXPLAINED = frozenset({IncidentKind.POSITION_MISMATCH, IncidentKind.FOREIGN_FILL
 ADOPTABLE = EXPLAINED | {IncidentKind.UNOWNED_POSITION}
 
 
-@dataclass(frozen=True, slots=True)
-class Holdings:
+class Holdings(Struct, frozen=True):
     """What both sides hold of one symbol at one moment.
 
     Attributes:
@@ -47,8 +47,7 @@ class Holdings:
         return {position.strategy: position.units for position in self.ours}
 
 
-@dataclass(frozen=True, slots=True)
-class AdoptionRequest:
+class AdoptionRequest(Struct, frozen=True):
     """What a person asked for.
 
     Attributes:
@@ -67,8 +66,7 @@ class AdoptionRequest:
         return f"adopted by {self.by}: {self.reason}"
 
 
-@dataclass(frozen=True, slots=True)
-class Adjustment:
+class Adjustment(Struct, frozen=True):
     """One row to book as if it had been traded: `units` positive, `price` in quote currency."""
 
     leg: Leg
@@ -82,8 +80,7 @@ class Adjustment:
         return f"{self.leg.value}: {self.side.value} {format_units(self.units)} at {format_price(self.price)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Adoption:
+class Adoption(Struct, frozen=True):
     """What makes the ledger's position of one strategy what the venue holds."""
 
     strategy: str

@@ -1,8 +1,9 @@
 """Closing all that is open of a symbol without a signal: what a person, or the policy of a quarantine, asked for."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
 
 from trading.incidents.descriptions import describe_order
 from trading.orders.intents import Intent
@@ -11,8 +12,7 @@ from trading.strategies.signal import Signal, SignalSide
 from trading.structs import replace
 
 
-@dataclass(frozen=True, slots=True)
-class FlattenResult:
+class FlattenResult(Struct, frozen=True):
     """What came of the wish.
 
     Attributes:
@@ -48,8 +48,7 @@ class FlattenResult:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class FlattenRequest:
+class FlattenRequest(Struct, frozen=True):
     """The wish to close what one strategy holds.
 
     Attributes:

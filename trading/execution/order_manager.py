@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from trading.errors import Rejected, Transient
 from trading.events.bus import LocalBus
@@ -52,8 +53,7 @@ _UNHEARD = frozenset({OrderState.SUBMITTING, OrderState.UNKNOWN})
 _NOT_THROUGH = "not sent, because the order before it did not go through"
 
 
-@dataclass(frozen=True, slots=True)
-class SettlementTerms:
+class SettlementTerms(Struct, frozen=True):
     """How long to try.
 
     Attributes:

@@ -1,7 +1,8 @@
 """What to do about orders whose outcome is not known, and where ledger and venue differ: one pure function."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+
+from msgspec import Struct, field
 
 from trading.formatting import format_units
 from trading.incidents import descriptions
@@ -12,6 +13,7 @@ from trading.orders.intents import Intent
 from trading.orders.orders import ENDED_OTHERWISE, Leg, OpenOrder, OrderRequest, OrderState, VenueOrder, decided_open_ms
 from trading.portfolio.positions import Position, StopMove
 from trading.risk.stop_rules import is_protected, of_strategy, unsent
+from trading.structs import replace
 from trading.tolerance import is_at_least, is_close
 from trading.trading_state import (
     UNSENT_ENTRY_ORDER,
@@ -28,8 +30,7 @@ STUCK_AFTER_S = 600.0
 _RESTING = frozenset({OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED})
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerSnapshot:
+class LedgerSnapshot(Struct, frozen=True):
     """What we have written down of a symbol.
 
     Attributes:
@@ -78,8 +79,7 @@ class LedgerSnapshot:
         return sum(position.units for position in self.positions)
 
 
-@dataclass(frozen=True, slots=True)
-class VenueSnapshot:
+class VenueSnapshot(Struct, frozen=True):
     """What the venue answered.
 
     Attributes:
@@ -95,8 +95,7 @@ class VenueSnapshot:
     visibility_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class SignalAgeLimit:
+class SignalAgeLimit(Struct, frozen=True):
     """When an entry is too old to be sent.
 
     Attributes:
@@ -107,8 +106,7 @@ class SignalAgeLimit:
     max_signal_age_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class UpdateOrder:
+class UpdateOrder(Struct, frozen=True):
     """Write down how the venue says that an order stands.
 
     Attributes:
@@ -121,8 +119,7 @@ class UpdateOrder:
     dependents: tuple[Intent, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SubmitOrder:
+class SubmitOrder(Struct, frozen=True):
     """Claim an order and send it: nobody has, or the venue is sure that it has no such order.
 
     Attributes:
@@ -133,8 +130,7 @@ class SubmitOrder:
     dependents: tuple[Intent, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class AbandonOrder:
+class AbandonOrder(Struct, frozen=True):
     """Give up an order that the venue does not have, and those of the same decision that counted on it."""
 
     intent: Intent
@@ -143,31 +139,27 @@ class AbandonOrder:
     dependents: tuple[Intent, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class WaitForVenue:
+class WaitForVenue(Struct, frozen=True):
     """Nothing can be said of this order yet; the symbol opens nothing until something can."""
 
     intent: Intent
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class CancelOrder:
+class CancelOrder(Struct, frozen=True):
     """Cancel an order that rests at the venue although we gave it up."""
 
     order: OpenOrder
     state: OrderState
 
 
-@dataclass(frozen=True, slots=True)
-class RaiseIncident:
+class RaiseIncident(Struct, frozen=True):
     """Tell a person; what is wrong may pass, so it is looked at again before."""
 
     incident: Incident
 
 
-@dataclass(frozen=True, slots=True)
-class ResendStop:
+class ResendStop(Struct, frozen=True):
     """Have the venue move a stop to where it is written down that it shall rest: nobody has, as far as is known.
 
     Attributes:
@@ -178,8 +170,7 @@ class ResendStop:
     naked: Incident
 
 
-@dataclass(frozen=True, slots=True)
-class WaitForStop:
+class WaitForStop(Struct, frozen=True):
     """A stop is not where it shall rest, and nothing can be done about it now.
 
     Attributes:

@@ -1,8 +1,9 @@
 """How long one message waits for a venue: for an answer, and for the venue to make up its mind."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TypeVar
+
+from msgspec import Struct
 
 from trading.errors import Transient
 
@@ -12,8 +13,7 @@ _FIRST_WAIT_S = 0.02
 _LONGEST_WAIT_S = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class PatienceTerms:
+class PatienceTerms(Struct, frozen=True):
     """How long.
 
     Attributes:

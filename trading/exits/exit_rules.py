@@ -6,9 +6,9 @@ low of the same candle may come before it. A stop that is moved acts from the ne
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Annotated, Self
 
+from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from trading.events.decisions import CandleDecision, DecisionKind
@@ -21,6 +21,7 @@ from trading.risk.sizing import in_ticks
 from trading.strategies.errors import answered, brief, is_its_own, raised
 from trading.strategies.position_exits import ExitNow, MoveStop, PositionRule, PositionView
 from trading.strategies.signal import Refusal
+from trading.structs import replace
 
 HOOK = "manage_position"
 TRAILING_STOP = "trailing_stop"
@@ -30,8 +31,7 @@ EXIT_RULE = "exit_rule"
 """The check that says which rule asked for an exit, the first of its decision."""
 
 
-@dataclass(frozen=True, slots=True)
-class RuleExit:
+class RuleExit(Struct, frozen=True):
     """An exit rule ends the position.
 
     Attributes:
@@ -43,8 +43,7 @@ class RuleExit:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class RuleStop:
+class RuleStop(Struct, frozen=True):
     """An exit rule moves the stop of the position.
 
     Attributes:
@@ -180,8 +179,7 @@ class ExitTerms(_Terms):
         return [one for one in said if one.stop_loss > 0]
 
 
-@dataclass(frozen=True, slots=True)
-class ExitRules:
+class ExitRules(Struct, frozen=True):
     """What is asked about the open position of one strategy.
 
     Attributes:

@@ -1,9 +1,10 @@
 """What a person must hear of: ledger and venue do not agree, or something happened that we did not decide."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct, field
 
 
 class IncidentKind(StrEnum):
@@ -41,8 +42,7 @@ _HALTING = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Incident:
+class Incident(Struct, frozen=True):
     """One thing that is wrong with a symbol.
 
     Attributes:

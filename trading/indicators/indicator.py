@@ -7,13 +7,13 @@ that end there. So it depends on those candles alone: one candle or a whole hist
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
 import talib
+from msgspec import Struct
 from numpy.typing import NDArray
 from talib import abstract
 
@@ -77,8 +77,7 @@ class NotFinite(Broken):
         self.value = value
 
 
-@dataclass(frozen=True, slots=True)
-class Indicator:
+class Indicator(Struct, frozen=True):
     """A TA-Lib function, its parameters, and which of its outputs is meant.
 
     Attributes:
@@ -221,8 +220,7 @@ def compute(candles: Candles, indicators: Mapping[str, Indicator], *, window: in
     return result
 
 
-@dataclass(frozen=True, slots=True)
-class _Call:
+class _Call(Struct, frozen=True):
     """One function, shared by the indicators that read its outputs.
 
     Attributes:
@@ -236,8 +234,7 @@ class _Call:
     reads: tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
+class _Plan(Struct, frozen=True):
     """How to compute a set of indicators; `columns` are the candle columns that the calls read."""
 
     calls: tuple[_Call, ...]
@@ -298,8 +295,7 @@ def raw_function(name: str) -> Callable[..., Any]:
     return getattr(function, "__wrapped__", function)  # type: ignore[no-any-return]  # TA-Lib ships no types
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
+class _Shape(Struct, frozen=True):
     """Inputs (None is the one price series), parameters with their defaults, and outputs of a TA-Lib function."""
 
     inputs: tuple[str | None, ...]

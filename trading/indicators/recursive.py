@@ -11,11 +11,11 @@ in one step.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -32,8 +32,7 @@ _ZERO = 1e-14
 """Below this a divisor counts as zero, as in TA-Lib."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recursion:
+class Recursion(Struct, frozen=True):
     """One function.
 
     Attributes:

@@ -1,18 +1,17 @@
 """Rows of indicator values: what the second stage hands to the third, and a strategy reads."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import pandas as pd
+from msgspec import Struct
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class IndicatorRows:
+class IndicatorRows(Struct, frozen=True, eq=False):
     """Close and indicator values of a run of candles.
 
     Attributes:
@@ -63,6 +62,8 @@ class IndicatorRows:
         """Make it of the lists that `rows` returns."""
         table = np.array(list(rows), np.float64).reshape(-1, 2 + len(columns))
         return cls(tuple(columns), table[:, 0].astype(np.int64), np.ascontiguousarray(table[:, 1:]))
+
+    __ne__ = object.__ne__  # the opposite of __eq__, where a Struct has its own
 
 
 @lru_cache(maxsize=64)

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Self
 
 import numpy as np
 import pandas as pd
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from trading.errors import BadCandle
@@ -33,8 +33,7 @@ def timeframe_ms(timeframe: str) -> int:
     return int(count) * _UNIT_MS[unit]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Candles:
+class Candles(Struct, frozen=True, eq=False):
     """Bars in ascending order of their open time.
 
     Attributes:
@@ -105,6 +104,8 @@ class Candles:
             raise ValueError("the index is naive: give it a time zone, such as frame.tz_localize('UTC')")
         open_ms = index.tz_convert("UTC").as_unit("ms").asi8
         return cls(open_ms.copy(), np.ascontiguousarray(frame[list(COLUMNS)].to_numpy(np.float64)))
+
+    __ne__ = object.__ne__  # the opposite of __eq__, where a Struct has its own
 
 
 def first_fault(candles: Candles, *, timeframe: str) -> BadCandle | None:

@@ -5,9 +5,10 @@ candles that are missing, which are those that the market should have made since
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct
 
 from trading.formatting import format_time
 from trading.lifecycle import ServiceState
@@ -24,8 +25,7 @@ _MOST_SLOTS = 10_000
 """A week of minutes: a feed whose newest candle is older is judged by the last week alone."""
 
 
-@dataclass(frozen=True, slots=True)
-class FeedSnapshot:
+class FeedSnapshot(Struct, frozen=True):
     """What an answer of a source showed of its market. Times are in milliseconds since the epoch, UTC.
 
     Attributes:
@@ -39,8 +39,7 @@ class FeedSnapshot:
     is_over: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class FeedHistory:
+class FeedHistory(Struct, frozen=True):
     """What is remembered of a source's answers. Times are in milliseconds since the epoch, UTC.
 
     Attributes:
@@ -57,8 +56,7 @@ class FeedHistory:
     cursor_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class FeedTerms:
+class FeedTerms(Struct, frozen=True):
     """What a feed is.
 
     Attributes:
@@ -83,8 +81,7 @@ class FeedTroubleKind(StrEnum):
     REPEATING = "repeating"
 
 
-@dataclass(frozen=True, slots=True)
-class FeedIssue:
+class FeedIssue(Struct, frozen=True):
     """One thing that is wrong with a feed.
 
     Attributes:

@@ -3,13 +3,15 @@
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 from statistics import median
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
+
+from trading.structs import replace
 
 Times = NDArray[np.int64]
 Hours = Callable[[Times], NDArray[np.bool_]]
@@ -39,8 +41,7 @@ class GapKind(StrEnum):
     WEEKEND = "weekend"
 
 
-@dataclass(frozen=True, slots=True)
-class Gap:
+class Gap(Struct, frozen=True):
     """A hole between two neighbours.
 
     Attributes:

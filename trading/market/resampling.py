@@ -1,10 +1,10 @@
 """Longer candles made of shorter ones."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from trading.market.candles import CLOSE, HIGH, LOW, OPEN, VOLUME, Candles, timeframe_ms
@@ -22,8 +22,7 @@ class IncompleteReason(StrEnum):
     END = "end"
 
 
-@dataclass(frozen=True, slots=True)
-class Resampled:
+class Resampled(Struct, frozen=True):
     """What came of it.
 
     Attributes:

@@ -6,8 +6,9 @@ clients are opened anew now and then, and it never leads to a quarantine.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from trading.lifecycle import DesiredState, PositionPolicy, ServiceState
 from trading.services.status import ErrorKind, ServiceStatus
@@ -38,8 +39,7 @@ class HealthIssueKind(StrEnum):
         return self in (HealthIssueKind.WORKER_STUCK, HealthIssueKind.NO_CONSUMER)
 
 
-@dataclass(frozen=True, slots=True)
-class HealthIssue:
+class HealthIssue(Struct, frozen=True):
     """One thing that is wrong.
 
     Attributes:
@@ -52,8 +52,7 @@ class HealthIssue:
     service: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerHeartbeat:
+class WorkerHeartbeat(Struct, frozen=True):
     """A worker that says it consumes the symbol's queue.
 
     Attributes:
@@ -66,8 +65,7 @@ class WorkerHeartbeat:
     up_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class TaskFailure:
+class TaskFailure(Struct, frozen=True):
     """A step that could not tell of its end itself: it hung until its process was killed, or its process died."""
 
     service: str
@@ -76,8 +74,7 @@ class TaskFailure:
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class HealthSnapshot:
+class HealthSnapshot(Struct, frozen=True):
     """What was seen of a symbol at one moment. Times are of the wall clock, milliseconds since the epoch, UTC.
 
     Attributes:

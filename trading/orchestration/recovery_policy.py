@@ -12,10 +12,13 @@ taken too often, for one symbol or for all of them, is not taken again: no storm
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
+from msgspec import Struct
+
 from trading.orchestration.diagnosis import HealthIssue, HealthIssueKind
+from trading.structs import replace
 
 SERVICE_ATTEMPTS = 3
 SYMBOL_ATTEMPTS = 1
@@ -33,8 +36,7 @@ class RecoveryStep(StrEnum):
     RECOVERED = "recovered"
 
 
-@dataclass(frozen=True, slots=True)
-class RecoveryPolicy:
+class RecoveryPolicy(Struct, frozen=True):
     """How fast the ladder is climbed.
 
     Attributes:
@@ -74,8 +76,7 @@ class EscalationState:
     restarts_ms: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(Struct, frozen=True):
     """One thing to do, and why.
 
     Attributes:

@@ -5,7 +5,6 @@ write that another has overtaken does nothing: of two health checks at the same 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, TypedDict
 
 from trading.errors import Transient
@@ -14,6 +13,7 @@ from trading.lifecycle import DesiredState, SymbolState, next_symbol_state, symb
 from trading.orchestration.diagnosis import HealthIssue, HealthSnapshot, diagnose
 from trading.orchestration.recovery_policy import Action, EscalationState, RecoveryPolicy, RecoveryStep, escalate
 from trading.orchestration.symbol_port import Logger, ServiceHandle, SymbolRecord, SymbolRuntime
+from trading.structs import replace
 
 _SAVE_TRIES = 20
 

@@ -11,7 +11,6 @@ at a candle's close rests there for the candles after it.
 """
 
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -39,8 +38,7 @@ class Bar(Struct, frozen=True):
     close: float
 
 
-@dataclass(frozen=True, slots=True)
-class FillTerms:
+class FillTerms(Struct, frozen=True):
     """What a fill costs, and when a market order fills.
 
     Attributes:

@@ -1,13 +1,13 @@
 """Where the candles of a symbol come from."""
 
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from trading.market.candles import Candles
 
 
-@dataclass(frozen=True, slots=True)
-class Bars:
+class Bars(Struct, frozen=True):
     """What a source answered.
 
     Attributes:

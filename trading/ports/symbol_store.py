@@ -1,8 +1,9 @@
 """Cursor, candle window and journal of the symbols."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from trading.events.decisions import Decisions
 from trading.events.event import Event
@@ -12,8 +13,7 @@ from trading.market.candles import Candles
 from trading.market.feed_health import FeedHistory, FeedSnapshot
 
 
-@dataclass(frozen=True, slots=True)
-class SymbolSnapshot:
+class SymbolSnapshot(Struct, frozen=True):
     """What the fast store knows of a symbol; all of it can be rebuilt.
 
     Attributes:
@@ -34,8 +34,7 @@ class SymbolSnapshot:
     quarantine: PositionPolicy | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Commit:
+class Commit(Struct, frozen=True):
     """The end of a batch: what was decided for each of its candles.
 
     Attributes:

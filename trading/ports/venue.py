@@ -1,15 +1,15 @@
 """Where the orders of a symbol go."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from trading.market.candles import Candles
 from trading.orders.orders import Fill, OpenOrder, OrderRequest, VenueOrder, VenuePosition
 
 
-@dataclass(frozen=True, slots=True)
-class VenueTerms:
+class VenueTerms(Struct, frozen=True):
     """What a venue promises.
 
     Attributes:

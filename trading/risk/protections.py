@@ -8,10 +8,10 @@ that is asked about counts as closed with the last of those within it: before th
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Annotated, Literal, Self
 
+from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from trading.orders.orders import Side
@@ -23,8 +23,7 @@ _MINUTE_MS = 60_000
 _Count = Annotated[int, Field(strict=True, ge=1)]
 
 
-@dataclass(frozen=True, slots=True)
-class EntryRequest:
+class EntryRequest(Struct, frozen=True):
     """An entry that protections are asked about.
 
     Attributes:

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from trading.formatting import format_price
 from trading.lifecycle import DesiredState
@@ -12,8 +13,7 @@ from trading.tolerance import is_close
 from trading.trading_state import describe, permissions
 
 
-@dataclass(frozen=True, slots=True)
-class EntryStop:
+class EntryStop(Struct, frozen=True):
     """The entry that opened a position, and the stop that it came with: so much risk was judged; None for none."""
 
     entry_id: str

@@ -5,8 +5,9 @@
 A stage returns the message for the next one, or an `ChainResult` that says why there is none.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from trading.events.decisions import Decisions, describe
 
@@ -29,8 +30,7 @@ class ChainOutcome(StrEnum):
     DECIDED = "decided"
 
 
-@dataclass(frozen=True, slots=True)
-class ChainResult:
+class ChainResult(Struct, frozen=True):
     """The end of a chain.
 
     Attributes:
@@ -50,8 +50,7 @@ class ChainResult:
         return f"{self.reason}: {detail}" if detail else str(self.reason)
 
 
-@dataclass(frozen=True, slots=True)
-class AdvanceSymbol:
+class AdvanceSymbol(Struct, frozen=True):
     """What starts a chain: "advance this symbol to now".
 
     Attributes:

@@ -1,10 +1,10 @@
 """First stage: new closed candles, each once, in order, and none that is corrupt."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
+from msgspec import Struct
 
 from trading.errors import BadCandle, Transient
 from trading.events.bus import LocalBus
@@ -17,6 +17,7 @@ from trading.ports.ledger import Ledger
 from trading.ports.symbol_store import SymbolSnapshot, SymbolStore
 from trading.services.base import Service
 from trading.services.chain import AdvanceSymbol, ChainOutcome, ChainResult
+from trading.structs import replace
 from trading.trading_state import Cause, Permissions, Processing, TradingState, permissions
 
 T = TypeVar("T")
@@ -30,8 +31,7 @@ BATCH_LIMIT = 500
 """Candles in one message: what a symbol that was away catches up with at a time."""
 
 
-@dataclass(frozen=True, slots=True)
-class FetchTerms:
+class FetchTerms(Struct, frozen=True):
     """How to ask a source.
 
     Attributes:
@@ -293,8 +293,7 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
         return message
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(Struct, frozen=True):
     """What came of asking the source: candles to decide on, what it showed of its market, and whether it has more."""
 
     fresh: Candles

@@ -1,7 +1,8 @@
 """Second stage: indicator values and the market regime at each new candle."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from trading.events.bus import LocalBus
 from trading.events.event import Event, EventType, correlation_id
@@ -15,8 +16,7 @@ from trading.strategies import StrategyFault
 from trading.strategies.indicator_sharing import SharedIndicators
 
 
-@dataclass(frozen=True, slots=True)
-class IndicatorTerms:
+class IndicatorTerms(Struct, frozen=True):
     """What to compute.
 
     Attributes:

@@ -1,6 +1,6 @@
 """The four stages of one symbol in one process: what the Celery chain does, as a plain function call."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from trading.events.bus import LocalBus, Outbox
 from trading.events.decisions import CandleDecision, DecisionKind
@@ -18,8 +18,7 @@ from trading.services.trade_execution import TradeExecutionService
 from trading.trading_state import Processing, permissions
 
 
-@dataclass(frozen=True, slots=True)
-class SymbolPipeline:
+class SymbolPipeline(Struct, frozen=True):
     """The services of one symbol, wired to one local bus."""
 
     symbol: str

@@ -1,10 +1,10 @@
 """Third stage: what the strategies say of each new candle, and whether it may be said."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from operator import attrgetter
 
 import numpy as np
+from msgspec import Struct
 
 from trading.errors import Rejected
 from trading.events.bus import LocalBus
@@ -25,8 +25,7 @@ from trading.strategies.signal import Refusal, Signal, SignalSide
 from trading.trading_state import permissions
 
 
-@dataclass(frozen=True, slots=True)
-class StrategyTerms:
+class StrategyTerms(Struct, frozen=True):
     """When to ask the strategies.
 
     Attributes:
@@ -165,8 +164,7 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
             )
 
 
-@dataclass(frozen=True, slots=True)
-class _Judged:
+class _Judged(Struct, frozen=True):
     """What came of a batch: why a chain that ends with it ends, the decisions on each candle, the signals."""
 
     end: ChainOutcome

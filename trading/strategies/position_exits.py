@@ -5,14 +5,14 @@ is asked once for each candle while a position is open.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
+
+from msgspec import Struct
 
 from trading.orders.orders import Side
 
 
-@dataclass(frozen=True, slots=True)
-class PositionView:
+class PositionView(Struct, frozen=True):
     """What a rule may know of the position.
 
     Attributes:
@@ -32,15 +32,13 @@ class PositionView:
     take_profit: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ExitNow:
+class ExitNow(Struct, frozen=True):
     """End the position."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class MoveStop:
+class MoveStop(Struct, frozen=True):
     """Let the stop rest at another price, in quote currency."""
 
     stop_loss: float

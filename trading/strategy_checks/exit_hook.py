@@ -1,7 +1,8 @@
 """Try what a strategy decides by its open position: on long and short ones, with and without a stop."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from trading.exits.exit_rules import HOOK, hook_row
 from trading.indicators.rows import IndicatorRows
@@ -21,8 +22,7 @@ _STOP = 0.01
 """Fraction of the entry price by which its stop is away."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Answered:
+class _Answered(Struct, frozen=True):
     """What it said of one row and position; `fault` is the error it ended with, `row` the row after the call."""
 
     said: object

@@ -1,8 +1,9 @@
 """What a trial of a strategy found."""
 
 from collections import Counter
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 _KEPT = 3
 """Findings kept of each check and column: the first ones; the others are counted."""
@@ -27,8 +28,7 @@ _UNTRIED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One thing that is wrong at one candle.
 
     Attributes:
@@ -46,8 +46,7 @@ class Finding:
     found: str
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
+class Looked(Struct, frozen=True):
     """One series: how many candles the strategy was asked about, and what it said of them."""
 
     series: str
@@ -57,8 +56,7 @@ class Looked:
     closes: int
 
 
-@dataclass(slots=True)
-class Report:
+class Report(Struct):
     """What was looked at and found.
 
     Attributes:

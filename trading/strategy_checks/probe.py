@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import pandas as pd
+from msgspec import Struct, field
 
 from trading.formatting import format_price
 from trading.indicators.rows import IndicatorRows
@@ -18,8 +18,7 @@ _NAME = "checked"
 NOTHING = "nothing"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Struct, frozen=True):
     """What a strategy said of some rows.
 
     Attributes:

@@ -1,9 +1,9 @@
 """Candles to try a strategy on, made by a seed: the kinds of market in which faults show."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from trading.market.candles import Candles
@@ -19,8 +19,7 @@ _LONGEST_HOLE_BARS = 60
 _WEEKEND_BARS = 2_880
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Series:
+class Series(Struct, frozen=True, eq=False):
     """Candles with a name for messages.
 
     Attributes:
@@ -33,8 +32,7 @@ class Series:
     has_flats: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Path:
+class _Path(Struct, frozen=True):
     """Moves of the bars as logarithmic returns, how far a wick reaches, and which slots of the grid have a bar."""
 
     moves: Floats

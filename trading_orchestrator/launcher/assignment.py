@@ -1,7 +1,9 @@
 """Which worker serves which symbols, while symbols come and go: planned here, carried out by the launcher."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from trading.structs import replace
 
 
 @dataclass(frozen=True, slots=True)

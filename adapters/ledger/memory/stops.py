@@ -1,13 +1,13 @@
 """Stops that are to rest elsewhere than their entry said, in memory; see `adapters.ledger.stops`."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from itertools import takewhile
 
 from adapters.ledger.memory.symbol_books import SymbolBooks, position_of
 from trading.portfolio.positions import StopMove
 from trading.risk.stop_rules import EntryStop, why_not_moved
 from trading.risk.verdict import RiskDecision
+from trading.structs import replace
 
 
 class MemoryStops:

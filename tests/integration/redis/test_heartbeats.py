@@ -6,7 +6,6 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -33,6 +32,7 @@ from adapters.redis.task_failures import (
 from tests.fixtures.servers.redis_server import WAIT_S, RedisServer
 from trading.errors import Transient
 from trading.services.status import ServiceStatus
+from trading.structs import replace
 
 SPACE = "test"
 STEP = RunningStep("tick:1", "tasks.strategy", "XAUUSD", 1_000)

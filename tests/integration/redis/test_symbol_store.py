@@ -1,7 +1,7 @@
 """The symbol store in Redis: the contract, and what only Redis can show."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from trading.errors import Transient
 from trading.events.decisions import NO_SIGNAL, decode, describe
 from trading.events.event import Event
 from trading.market.feed_health import FeedSnapshot
+from trading.structs import replace
 
 NAMESPACE = "contract"
 LIMIT = 30

@@ -1,14 +1,12 @@
 """Drawdown: how far the account is below the most that it was worth before."""
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from trading.backtest.result import Floats, Times
 
 
-@dataclass(frozen=True, slots=True)
-class Drawdown:
+class Drawdown(Struct, frozen=True):
     """The deepest fall of the account, and the longest time below a peak; they may be two different falls.
 
     Attributes:

@@ -1,7 +1,8 @@
 """The report of a replay: its metrics and its tables together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from trading.backtest.report.statistics import Statistics, statistics_of
 from trading.backtest.report.tables import (
@@ -18,8 +19,7 @@ from trading.backtest.result import BacktestRun
 from trading.orders.orders import Side
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """All that is told of a replay beside its trades.
 
     Attributes:

@@ -7,9 +7,9 @@ quantstats take them. Annualised values are compounded, as in backtesting.py, an
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from trading.backtest.report.drawdown import Drawdown, drawdown_of
@@ -28,8 +28,7 @@ _LOST = 0.001
 _SUNDAY = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Statistics:
+class Statistics(Struct, frozen=True):
     """What a replay came to. Fractions: 0.1 is 10 %. Money is in quote currency. None where it is not defined.
 
     Attributes:

@@ -3,10 +3,10 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
+from msgspec import Struct
 
 from trading.backtest.report.drawdown import depths
 from trading.backtest.report.statistics import profit_factor, with_start
@@ -14,8 +14,7 @@ from trading.backtest.result import BacktestRun, Floats, Trade
 from trading.market.candles import CLOSE
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(Struct, frozen=True):
     """Closed trades that have one thing in common; money in quote currency, None where it is not defined.
 
     Attributes:
@@ -45,8 +44,7 @@ class Group:
     average_duration_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class Month:
+class Month(Struct, frozen=True):
     """One UTC month of the account.
 
     Attributes:
@@ -66,8 +64,7 @@ class Month:
     deepest: float
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(Struct, frozen=True):
     """How often a rule refused a signal of a symbol."""
 
     rule: str
@@ -75,8 +72,7 @@ class Refusal:
     signals: int
 
 
-@dataclass(frozen=True, slots=True)
-class MarketChange:
+class MarketChange(Struct, frozen=True):
     """What buying at the first close and holding would have come to, before costs.
 
     Attributes:

@@ -1,9 +1,9 @@
 """Look at a run of candles as it stands in a file: every kind of finding, those of which there is none too."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from trading.formatting import format_price
@@ -29,8 +29,7 @@ _THIN = 0.05
 _THIN_OF = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Market:
+class Market(Struct, frozen=True):
     """What is known of the candles beside themselves.
 
     Attributes:

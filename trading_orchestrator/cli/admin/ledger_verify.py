@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from adapters.backup.snapshot import read_file, snapshot
 from adapters.ledger.audit.invariants import check_rules
 from adapters.ledger.audit.recompute import Findings, recompute, rows_to_look_at
 from adapters.ledger.schema import head_revision
+from trading.structs import asdict
 from trading_orchestrator.cli.context import Access, shown_ledger
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
 from trading_orchestrator.cli.output import Column, make_console, print_json, progress_bar, table

@@ -1,7 +1,7 @@
 """What `trading symbols list` shows: the file, what was applied of it, and who serves it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -13,6 +13,7 @@ from configs.snapshot import Content, content_of, fingerprint
 from configs.symbols import SymbolConfig
 from tasks.reload import WorkerFiles, ask_workers
 from trading.errors import Transient
+from trading.structs import asdict
 from trading_orchestrator.cli.admin.symbols_change import RELOAD
 from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.operate.control import need_redis

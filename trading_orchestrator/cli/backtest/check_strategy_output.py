@@ -1,7 +1,6 @@
 """What `trading check-strategy` prints: each check with what was found, and what to do about it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import click
@@ -9,6 +8,7 @@ from rich.text import Text
 
 from trading.formatting import format_minute
 from trading.strategy_checks import CheckName, Finding, Report
+from trading.structs import asdict
 from trading_orchestrator.cli.output import Column, make_console, table
 
 COLUMNS_SHOWN = 3

@@ -1,7 +1,6 @@
 """`trading replay`: what a live run recorded, replayed, and the first thing in which the two differ."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 import click
@@ -12,6 +11,7 @@ from adapters.backtest.replay_journal import replay_recorded
 from configs.loading import SystemConfig
 from trading.backtest.comparison import Comparison, Difference, compare
 from trading.formatting import format_minute
+from trading.structs import asdict
 from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
 from trading_orchestrator.cli.output import Column, make_console, print_json, progress_bar, table

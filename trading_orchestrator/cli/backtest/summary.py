@@ -1,7 +1,7 @@
 """What `trading backtest` prints: a summary for people, everything for programs."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from trading.backtest.report.tables import Group
 from trading.backtest.result import Floats
 from trading.events.decisions import has_too_few_rows
 from trading.formatting import format_minute
+from trading.structs import asdict
 from trading_orchestrator.cli.candles.gaps import Missing, missing_words
 from trading_orchestrator.cli.html_report.formatting import percent, ratio
 from trading_orchestrator.cli.html_report.metrics import Section, caveat, sections_of

@@ -1,7 +1,6 @@
 """`trading candles convert` and `resample`: files of candles made of others."""
 
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from trading.formatting import format_minute
 from trading.market.candles import Candles
 from trading.market.quality import timeframe_of, usual_spacing_ms
 from trading.market.resampling import IncompleteReason, Resampled, resample
+from trading.structs import asdict
 from trading_orchestrator.cli.candles.files import (
     FILE,
     JSON,

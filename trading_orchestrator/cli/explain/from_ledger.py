@@ -1,7 +1,6 @@
 """What journal, ledger and events still know of one candle."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, cast
 
 from adapters.backtest.read_recording import lookback_of, window_of
@@ -31,6 +30,7 @@ from trading.indicators.regime import Regime
 from trading.market.candles import Candles, timeframe_ms
 from trading.orders.orders import OrderState
 from trading.risk.verdict import Check
+from trading.structs import replace
 from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
 

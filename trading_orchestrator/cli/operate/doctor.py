@@ -1,11 +1,10 @@
 """`trading doctor`: is everything there that the system stands on."""
 
-from dataclasses import asdict
-
 import click
 from rich.text import Text
 
 from configs.settings import load_settings
+from trading.structs import asdict
 from trading_orchestrator.cli.exit_codes import ExitCode
 from trading_orchestrator.cli.output import Column, make_console, print_json, table
 from trading_orchestrator.launcher.doctor import examine

@@ -1,6 +1,5 @@
 """Replay: a batch of all is what a batch of one is, in SQL as in memory, for any candles, strategy and terms."""
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from trading.events.decisions import describe, has_too_few_rows
 from trading.market.candles import Candles, timeframe_ms
 from trading.orders.orders import PROTECTIVE_LEGS, OrderState
 from trading.portfolio.positions import Position
+from trading.structs import asdict
 
 OTHER = "BTCUSD"
 

@@ -1,7 +1,6 @@
 """What is wrong with a feed, told without asking it: what is missing counts, and only while the market is open."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +19,7 @@ from trading.market.feed_health import (
     market_now_ms,
 )
 from trading.market.sessions import Session
+from trading.structs import replace
 
 MINUTE_MS = 60_000
 MONDAY_MS = int(datetime.fromisoformat("2026-03-02T12:00+00:00").timestamp() * 1000)

@@ -1,6 +1,5 @@
 """What is seen of a symbol, and what is told from it."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +7,7 @@ import pytest
 from trading.lifecycle import DesiredState, ServiceState
 from trading.orchestration.diagnosis import HealthIssueKind, HealthSnapshot, TaskFailure, WorkerHeartbeat, diagnose
 from trading.services.status import ErrorKind, ServiceStatus
+from trading.structs import replace
 
 NOW_MS = 1_774_360_800_000
 WORKER = WorkerHeartbeat("XAUUSD@here", age_s=1.0, up_s=3_000.0)

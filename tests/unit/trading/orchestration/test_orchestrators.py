@@ -3,7 +3,7 @@
 import logging
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from trading.orchestration.recovery_policy import RecoveryPolicy
 from trading.orchestration.symbol_orchestrator import SymbolOrchestrator
 from trading.orchestration.symbol_port import SymbolRecord
 from trading.services.status import ErrorKind, ServiceStatus
+from trading.structs import replace
 
 NAMES = ("DataFetchingService", "IndicatorCalculationService", "StrategyEvaluationService", "TradeExecutionService")
 TERMS = RecoveryPolicy(interval_s=60)

@@ -1,7 +1,5 @@
 """First stage: what it notes of its source, and how it fails and heals."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -13,6 +11,7 @@ from trading.lifecycle import ServiceState
 from trading.market.candles import Candles
 from trading.market.feed_health import FeedHistory, FeedSnapshot
 from trading.services.chain import ChainOutcome
+from trading.structs import replace
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """First stage: where a symbol begins, and where it goes on when its store was lost."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -11,6 +9,7 @@ from trading.errors import BadCandle, Transient
 from trading.lifecycle import DesiredState
 from trading.market.candles import Candles
 from trading.services.chain import ChainOutcome
+from trading.structs import replace
 
 
 @pytest.fixture

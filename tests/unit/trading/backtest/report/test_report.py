@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from trading.backtest.report.statistics import DAY_MS, exposure_of, profit_facto
 from trading.backtest.result import Equity
 from trading.market.candles import Candles
 from trading.orders.orders import Side
-from trading.structs import replace
+from trading.structs import asdict, replace
 
 MONDAY_MS = START_MS
 BALANCE = 100.0
