@@ -1,13 +1,13 @@
 """Celery's configuration, found by every `celery` command that is run from this folder, with `-A tasks` or without."""
 
 from configs.settings import load_settings, resolve_redis_url
-from tasks.engine import redis_transport
+from tasks.engine.celery_patches import register_transport
 from tasks.engine.routing import CONTROL_QUEUE, PRIORITY_STEPS, route
 from tasks.engine.stages import HARD_LIMIT_S, SOFT_LIMIT_S
 
 _settings = load_settings()
 
-redis_transport.register()
+register_transport()
 broker_url = resolve_redis_url(_settings)
 result_backend = broker_url
 imports = (
@@ -44,7 +44,7 @@ broker_pool_acquire_timeout = 10.0
 task_publish_retry_policy = {"max_retries": 30, "interval_start": 0, "interval_step": 0.2, "interval_max": 1.0}
 
 task_acks_late = True
-task_reject_on_worker_lost = True  # bounded by tasks.engine.stage_runner, Redis itself knows no limit
+task_reject_on_worker_lost = True  # bounded by tasks.engine.step_wrappers, Redis itself knows no limit
 worker_prefetch_multiplier = 1
 worker_concurrency = 1
 worker_pool = "prefork"

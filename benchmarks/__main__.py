@@ -64,7 +64,7 @@ Written by `make bench ARGS=--write` on {datetime.now(UTC):%Y-%m-%d} (UTC): Pyth
 {versions}; {platform.machine()}, {os.cpu_count()} cores, task events {"on" if events else "off"}.
 
 Two prefork workers with one slot each and the same settings: one on kombu's own Redis transport, as Celery comes, for
-the first row, one on ours (`tasks/engine/redis_transport.py`) for all others. The chains are sent one at a time and in
+the first row, one on ours (`tasks/engine/celery_patches.py`) for all others. The chains are sent one at a time and in
 turns, {costs[0].count} of each. Time runs from publishing the tick to the success of the last step. Milliseconds
 differ from machine to machine; the ratios to Celery's own chain, measured in the same run, are what to look at.
 

@@ -4,7 +4,7 @@ DONE = "benchmark:done"
 STOCK_QUEUE, KEPT_QUEUE = "STOCK", "KEPT"
 """Where no-op chains run.
 
-On a worker with kombu's own transport, and on the one with ours, `tasks.engine.redis_transport`.
+On a worker with kombu's own transport, and on the one with ours, `tasks.engine.celery_patches`.
 """
 NOOP_STAGES = ("benchmark.fetch", "benchmark.indicators", "benchmark.strategy", "benchmark.execute")
 

@@ -11,8 +11,8 @@ from typing import Any
 from adapters.wiring import adoption
 from tasks import app
 from tasks.engine.redelivery import ANSWERING, CONTROLLING
-from tasks.engine.stage_runner import pipeline_of
 from tasks.engine.stages import FLATTEN, RECONCILE, RESOLVE, step_options
+from tasks.engine.step_wrappers import pipeline_of
 from tasks.engine.worker_context import Runtime, runtime
 from trading.errors import Rejected, Transient
 from trading.events.event import Event, EventType

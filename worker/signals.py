@@ -1,11 +1,9 @@
-"""What a plain `celery -A tasks worker -Q XAUUSD` needs of us: a name, an ear for control, logs, checks."""
+"""Celery worker signal handlers: node name, control queue, log format, start-up checks, first reconciliation."""
 
 import logging
 from collections.abc import Mapping
 from typing import Any
 
-import billiard.pool
-from celery.concurrency.asynpool import AsynPool
 from celery.signals import (
     after_setup_logger,
     after_setup_task_logger,
@@ -20,9 +18,9 @@ from kombu.exceptions import OperationalError
 from configs.loading import load_system
 from configs.settings import load_settings
 from tasks import app
+from tasks.engine.celery_patches import apply_patches
 from tasks.engine.routing import CONTROL_QUEUE
 from tasks.engine.stages import RECONCILE, RECONCILE_LIFE_S
-from tasks.engine.task_failures import raise_soft_limit
 from worker import remote_control
 from worker.heartbeat import Heartbeat
 from worker.log_format import format_as_set
@@ -33,19 +31,7 @@ __all__ = ["remote_control"]  # importing them makes their commands known
 
 logger = logging.getLogger(__name__)
 
-POOL_LOOK_S = 0.2
-"""Seconds between two looks at whether the pool's processes are alive."""
-
-# When it ends, a pool process waits for its last result to be counted, and may do so in vain: 1 s of it is enough.
-billiard.pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = 10
-
-# The pipe of a pool process that dies closes just before the process can be waited for: Celery looks once, too early,
-# and then only every 5 s. Its own timer at a quicker pace replaces a dead one at once.
-AsynPool.timers = property(lambda pool: {pool.maintain_pool: POOL_LOOK_S})
-
-# Celery's own exception for a step that takes too long does not say which one, nor how long.
-billiard.pool.soft_timeout_sighandler = raise_soft_limit
-
+apply_patches()
 after_setup_logger.connect(format_as_set)
 after_setup_task_logger.connect(format_as_set)
 logging.getLogger("alembic").setLevel(logging.WARNING)  # each look at the schema would be two lines
@@ -66,19 +52,19 @@ def name_by_queues(instance: Any, options: Mapping[str, Any] | None = None, **_:
 
 @celeryd_after_setup.connect
 def listen_to_control(instance: Any, **_: Any) -> None:
-    """Have every worker consume the control queue too, so that control works with any one worker."""
+    """Add the control queue to every worker, so that control works with any one worker."""
     instance.app.amqp.queues.select_add(CONTROL_QUEUE)
 
 
 @celeryd_after_setup.connect
 def check_fitness(instance: Any, **_: Any) -> None:
-    """End a worker whose orders would not be safe; logging is set up by now, and nothing is forked yet."""
+    """Stop a worker whose orders would not be safe; logging is set up by now, and nothing is forked yet."""
     check_before_start(instance.app.amqp.queues.consume_from)
 
 
 @worker_ready.connect
 def reconcile_own_symbols(sender: Any, **_: Any) -> None:
-    """Have the symbols of this worker compared with their venue: whatever ended the last worker may have cut a send."""
+    """Compare the symbols of this worker with their venue: the last worker may have died during a send."""
     queues = sender.app.amqp.queues.consume_from
     for symbol in load_system(load_settings().config_dir).symbols:
         if symbol not in queues:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from adapters.wiring.symbol_access import SymbolAccess
 from configs.fetch_interval import fetch_interval_s
-from tasks.engine.stage_runner import work_on
+from tasks.engine.step_wrappers import ServiceCall, run_work
 from tasks.engine.worker_context import Runtime
 from trading.errors import Transient
 from trading.services.base import Service
@@ -54,7 +54,7 @@ class LocalSymbol(SymbolAccess):
             return False
         interval_s = fetch_interval_s(self._system.services.data_fetching, self.config)
         self._due_s = self._now_s() + interval_s
-        outcome = work_on(self._here, self.symbol, self._chain)
+        outcome = run_work(ServiceCall(self._here, self.symbol, self._chain))
         if outcome.has_more:
             self._due_s = 0.0
         return outcome.has_more

@@ -58,10 +58,11 @@ class Run:
 
     def step(self, symbol: str) -> ChainResult | None:
         """Run a whole chain as the tasks do; None where it failed, which its status then says."""
-        from tasks.engine.stage_runner import work_on
+        from tasks.engine.step_wrappers import ServiceCall, run_work
 
         try:
-            return work_on(self.here, symbol, lambda pipeline: pipeline.advance(AdvanceSymbol(symbol)))
+            outcome = run_work(ServiceCall(self.here, symbol, lambda pipeline: pipeline.advance(AdvanceSymbol(symbol))))
+            return outcome if isinstance(outcome, ChainResult) else None
         except Exception as error:  # noqa: BLE001  # the failures are part of what is recorded
             logger.warning("failed symbol=%s reason=%s: %s", symbol, type(error).__name__, error)
             return None

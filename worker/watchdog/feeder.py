@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from celery import bootsteps
-from celery.worker.consumer import consumer as celery_consumer
 
 from configs.settings import Settings, load_settings
+from tasks.engine.celery_patches import call_while_connecting
 from tasks.engine.routing import CONTROL_QUEUE
 from worker.watchdog import die_with_parent, watchdog
 
@@ -107,7 +107,7 @@ class WatchdogStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery shi
         WatchdogStep.watchdog = Watchdog(settings.worker_stuck_after_s, last_words(settings, worker.hostname, queues))
         WatchdogStep.watchdog.start()
         self._timer = worker.timer.call_repeatedly(FEED_S, WatchdogStep.watchdog.feed)
-        _feed_while_connecting(WatchdogStep.watchdog)
+        call_while_connecting(WatchdogStep.watchdog.feed)
 
     def stop(self, worker: Any) -> None:
         """Feed it no more: from here on Celery's timers run in a thread of their own, whatever hangs."""
@@ -123,17 +123,6 @@ def let_go_in_pool_process(**_: Any) -> None:
     """Have a pool process that was just forked keep no end of the watchdog's pipe."""
     if WatchdogStep.watchdog is not None:
         WatchdogStep.watchdog.let_go()
-
-
-def _feed_while_connecting(fed: Watchdog) -> None:
-    """Feed while Redis is away too: the event loop rests then, and Celery looks once a second whether it is to stop."""
-    look = celery_consumer.maybe_shutdown
-
-    def feed_and_look() -> None:
-        fed.feed()
-        look()
-
-    celery_consumer.maybe_shutdown = feed_and_look
 
 
 def last_words(settings: Settings, node: str, queues: Sequence[str]) -> str:

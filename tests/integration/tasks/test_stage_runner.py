@@ -162,7 +162,7 @@ def test_stage_delivered_for_the_first_time_is_not_counted(stage: Stage) -> None
 
 
 def test_stage_that_ends_with_more_to_come_sends_a_tick_with_the_cursor_that_it_saw(stage: Stage) -> None:
-    stage.run(end(ChainOutcome.NO_SIGNAL, more=True, cursor_ms=1_774_360_800_000))
+    stage.run(end(ChainOutcome.NO_SIGNAL, has_more=True, cursor_ms=1_774_360_800_000))
 
     message = stage.follow_up()
     assert message is not None

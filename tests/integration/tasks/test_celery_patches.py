@@ -12,7 +12,7 @@ from kombu.entity import Queue
 from kombu.transport import redis as kombu_redis
 
 from tasks import app
-from tasks.engine import redis_transport
+from tasks.engine import celery_patches
 from tests.fixtures.servers.redis_server import RedisServer
 
 LIMIT_S = 60
@@ -20,7 +20,7 @@ LIMIT_S = 60
 
 @pytest.fixture
 def connection(own_redis: RedisServer) -> Iterator[Connection]:
-    redis_transport.register()
+    celery_patches.register_transport()
     with Connection(own_redis.url, transport_options={"socket_timeout": LIMIT_S}) as connection:
         yield connection
 
@@ -54,9 +54,9 @@ def send_and_receive(connection: Connection, text: str) -> None:
 def test_broker_address_of_the_app_opens_our_transport() -> None:
     for scheme in ("redis", "rediss"):
         with Connection(f"{scheme}://nowhere.invalid") as connection:
-            assert type(connection.transport) is redis_transport.Transport
+            assert type(connection.transport) is celery_patches.Transport
     with app.connection_for_write() as connection:
-        assert type(connection.transport) is redis_transport.Transport
+        assert type(connection.transport) is celery_patches.Transport
 
 
 def test_channel_makes_one_client_where_kombu_makes_one_for_each_operation(
@@ -67,7 +67,7 @@ def test_channel_makes_one_client_where_kombu_makes_one_for_each_operation(
         send_and_receive(connection, f"message {number}")
     with_ours = len(made)
 
-    monkeypatch.setattr(redis_transport.Channel, "_create_client", kombu_redis.Channel._create_client)
+    monkeypatch.setattr(celery_patches.Channel, "_create_client", kombu_redis.Channel._create_client)
     send_and_receive(connection, "one more")
 
     assert with_ours <= 2, "one for commands, one that waits"

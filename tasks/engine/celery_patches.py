@@ -1,0 +1,174 @@
+"""Every change to Celery, kombu and billiard, in one place.
+
+Each patch names the library version that it was checked with; on another minor version it is left out, with a warning,
+and the library's own behaviour holds. `tests/unit/tasks/engine/test_celery_patches.py` fails for a patch that the
+installed library no longer needs.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
+from typing import Any
+
+import redis
+from kombu.transport import redis as kombu_redis
+
+logger = logging.getLogger(__name__)
+
+POOL_CHECK_S = 0.2
+"""Seconds between two checks whether the pool's processes are alive."""
+
+LAST_RESULT_TRIES = 10
+"""Tries of 0.1 s that a pool process that ends waits for its last result to be counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """One attribute of a library that gets another value.
+
+    Attributes:
+        library: Name of its distribution.
+        checked: Minor version that the patch was checked with, such as `4.3`.
+        path: Module, a colon, and the attribute in it, such as `billiard.pool:Pool.join`.
+        value: Makes the new value of the original one.
+        why: Behaviour of the library without it.
+    """
+
+    library: str
+    checked: str
+    path: str
+    value: Callable[[Any], Any]
+    why: str
+
+    @property
+    def fits(self) -> bool:
+        """Whether the installed library has the minor version that the patch was checked with."""
+        return version(self.library).startswith(f"{self.checked}.")
+
+    def target(self) -> tuple[Any, str]:
+        """Return the object that has the attribute, and the name of the attribute."""
+        module, _, dotted = self.path.partition(":")
+        *owners, name = dotted.split(".")
+        found: Any = import_module(module)
+        for owner in owners:
+            found = getattr(found, owner)
+        return found, name
+
+    def apply(self) -> bool:
+        """Set the attribute, and return whether that was done."""
+        if not self.fits:
+            logger.warning(
+                "patch_left_out path=%s library=%s installed=%s checked=%s",
+                self.path,
+                self.library,
+                version(self.library),
+                self.checked,
+            )
+            return False
+        owner, name = self.target()
+        setattr(owner, name, self.value(getattr(owner, name)))
+        return True
+
+
+WORKER_PATCHES = (
+    Patch(
+        "billiard",
+        "4.3",
+        "billiard.pool:GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT",
+        lambda _: LAST_RESULT_TRIES,
+        "a pool process that ends waits up to 30 s for its last result to be counted, sometimes in vain",
+    ),
+    Patch(
+        "celery",
+        "5.7",
+        "celery.concurrency.asynpool:AsynPool.timers",
+        lambda _: property(lambda pool: {pool.maintain_pool: POOL_CHECK_S}),
+        "a dead pool process is replaced after 5 s: its pipe closes before the process can be waited for, so the "
+        "check at that moment finds nothing, and the next one is the timer's",
+    ),
+    Patch(
+        "billiard",
+        "4.3",
+        "billiard.pool:soft_timeout_sighandler",
+        lambda _: import_module("tasks.engine.task_failures").raise_soft_limit,  # which a client has no need to import
+        "the exception of a step that exceeds its soft time limit names neither the step nor the limit",
+    ),
+)
+"""Applied when a worker starts."""
+
+
+def apply_patches(patches: Sequence[Patch] = WORKER_PATCHES) -> None:
+    """Apply patches; each once in a process."""
+    for patch in patches:
+        patch.apply()
+
+
+def call_while_connecting(callback: Callable[[], None]) -> bool:
+    """Call `callback` once a second while a worker's consumer waits for a broker that is away.
+
+    The event loop and its timers rest then; the consumer only checks once a second whether it is to stop, and that
+    check has no hook.
+    """
+    return _while_connecting(callback).apply()
+
+
+def _while_connecting(callback: Callable[[], None]) -> Patch:
+    def with_callback(check: Callable[[], None]) -> Callable[[], None]:
+        def call_and_check() -> None:
+            callback()
+            check()
+
+        return call_and_check
+
+    path = "celery.worker.consumer.consumer:maybe_shutdown"
+    return Patch("celery", "5.7", path, with_callback, "nothing is called while the consumer waits for its broker")
+
+
+class Channel(kombu_redis.Channel):
+    """A Redis channel that keeps its client as long as it keeps its pool, which a fork and a lost connection end.
+
+    Without it kombu makes a client for each operation. A `redis.Redis` is a connection pool and a table of some hundred
+    callbacks; building the table took 0.3 ms with redis-py 8.1, and the four steps of a chain do it some eighteen
+    times. A client holds no connection of its own and serves many threads, so it is safe to keep.
+    """
+
+    _kept: redis.Redis | None = None
+
+    def _create_client(self, asynchronous: bool = False) -> redis.Redis:
+        kept = self._kept
+        if asynchronous:  # kombu makes it once itself: it comes to own a connection
+            return self._new_client(asynchronous=True)
+        if kept is None or kept.connection_pool is not self.pool:
+            kept = self._kept = self._new_client(asynchronous=False)
+        return kept
+
+    def _new_client(self, *, asynchronous: bool) -> redis.Redis:
+        client: redis.Redis = super()._create_client(asynchronous)  # type: ignore[no-untyped-call]
+        return client
+
+
+class Transport(kombu_redis.Transport):
+    """The transport of `redis://` and `rediss://` after `register_transport`."""
+
+    Channel = Channel
+
+
+def _with_transport(aliases: dict[str, Any]) -> dict[str, Any]:
+    aliases.update(dict.fromkeys(("redis", "rediss"), f"{__name__}:{Transport.__qualname__}"))
+    return aliases  # the same dictionary: kombu has it by other names too
+
+
+TRANSPORT = Patch(
+    "kombu",
+    "5.7",
+    "kombu.transport:TRANSPORT_ALIASES",
+    _with_transport,
+    "a Redis channel makes a client for each operation",
+)
+
+
+def register_transport() -> None:
+    """Have broker addresses of Redis open `Transport` in this process."""
+    TRANSPORT.apply()

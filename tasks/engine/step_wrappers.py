@@ -1,0 +1,187 @@
+"""Everything that wraps a pipeline step, in order, outermost first.
+
+| process | wrapper                                                           | registered by                    |
+|---------|-------------------------------------------------------------------|----------------------------------|
+| main    | `StepRequest`: records a killed step or a lost process            | `stages.step_options`, `Request` |
+| main    | `LoggedRequest`: symbol and candle in Celery's own log lines      | `tasks.app`, `task_cls`          |
+| pool    | `log_context`: symbol and candle in each log line of the step     | Celery's prerun, postrun signals |
+| pool    | `DELIVERY_WRAPPERS`: the chain and this delivery                  | this module                      |
+| pool    | `SERVICE_WRAPPERS`: the services of the symbol                    | this module                      |
+| pool    | the service of the step                                           | `tasks.pipeline`                 |
+
+A wrapper gets the call and the next wrapper, as a middleware does; it may answer without the next one. To add one,
+write the function and put it into a list.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial, reduce
+from typing import Generic, TypeVar
+
+from celery import Task
+
+from adapters.clock import now_ms
+from tasks.engine.log_context import name_candle
+from tasks.engine.send_tick import send_tick
+from tasks.engine.stages import DELIVERY_LIMIT, TICK_LIFE_S
+from tasks.engine.worker_context import Runtime
+from trading.events.event import Event, EventType
+from trading.events.messages import Message
+from trading.services.chain import ChainOutcome, ChainResult
+from trading.services.pipeline import SymbolPipeline
+
+logger = logging.getLogger(__name__)
+
+Outcome = Message | ChainResult
+"""The message for the next step, or why the chain ends."""
+
+Work = Callable[[SymbolPipeline], Outcome]
+C = TypeVar("C", bound="ServiceCall")
+Next = Callable[[C], Outcome]
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceCall:
+    """Work for the services of a symbol.
+
+    Attributes:
+        here: Configuration, stores and pipelines of this process.
+        work: Calls the service.
+    """
+
+    here: Runtime
+    symbol: str
+    work: Work
+
+    def pipeline(self, *, is_new: bool = False) -> SymbolPipeline:
+        return pipeline_of(self.here, self.symbol, is_new=is_new)
+
+
+@dataclass(frozen=True, slots=True)
+class StepCall(ServiceCall):
+    """A delivered step.
+
+    Attributes:
+        task: With the request of this delivery.
+        deadline_ms: Wall-clock time after which a newer tick takes over.
+    """
+
+    task: Task
+    deadline_ms: int
+
+
+class Wrapped(Generic[C]):
+    """A call inside its wrappers, the first one outermost."""
+
+    def __init__(self, wrappers: Sequence[Callable[[C, Next[C]], Outcome]], innermost: Next[C]) -> None:
+        self.run: Next[C] = reduce(lambda run, wrapper: partial(_through, wrapper, run), reversed(wrappers), innermost)
+
+
+def _through(wrapper: Callable[[C, Next[C]], Outcome], run: Next[C], call: C) -> Outcome:
+    return wrapper(call, run)
+
+
+def end_chain(call: StepCall, run: Next[StepCall]) -> Outcome:
+    """End the chain where there is no next message; wake the symbol again where its source has more candles."""
+    outcome = run(call)
+    if isinstance(outcome, ChainResult):
+        call.task.request.chain = None
+        if outcome.has_more:
+            tick_id = f"more:{call.symbol}:{outcome.cursor_ms}"
+            send_tick(call.task.app, call.symbol, tick_id=tick_id, life_s=TICK_LIFE_S, expected_ms=outcome.cursor_ms)
+    return outcome
+
+
+def name_candle_of_step(call: StepCall, run: Next[StepCall]) -> Outcome:
+    """Name the candle in the log lines of this step and in a header of the next one."""
+    outcome = run(call)
+    if isinstance(outcome, Message):
+        name_candle(call.task, outcome.correlation_id)
+    return outcome
+
+
+def drop_expired(call: StepCall, run: Next[StepCall]) -> Outcome:
+    """Drop a step that is past its deadline: a newer tick does its work."""
+    if now_ms() > call.deadline_ms:
+        return ChainResult(ChainOutcome.EXPIRED, "a newer tick takes over")
+    return run(call)
+
+
+def limit_redeliveries(call: StepCall, run: Next[StepCall]) -> Outcome:
+    """Drop a message that killed its worker `DELIVERY_LIMIT` times: Redis itself has no such limit."""
+    request = call.task.request
+    if not (request.delivery_info or {}).get("redelivered"):
+        return run(call)
+    count = call.here.count_delivery(request.id)
+    if count <= DELIVERY_LIMIT:
+        return run(call)
+    reason = f"{call.task.name} was delivered {count} times and never finished: dropped"
+    logger.error("delivery_limit symbol=%s task_id=%s reason=%s", call.symbol, request.id, reason)
+    call.here.bus.publish([Event(type=EventType.SERVICE_ERROR, symbol=call.symbol, reason=reason)])
+    return ChainResult(ChainOutcome.POISONED, reason)
+
+
+def store_statuses(call: C, run: Next[C]) -> Outcome:
+    """Store the statuses of the services after an error, and after the first success that follows one."""
+    was_healthy = call.pipeline().is_healthy
+    try:
+        outcome = run(call)
+    except Exception:
+        call.here.report(call.pipeline())
+        raise
+    if not was_healthy:
+        call.here.report(call.pipeline())
+    return outcome
+
+
+def publish_events(call: C, run: Next[C]) -> Outcome:
+    """Publish the events that no commit has published."""
+    outcome = run(call)
+    pipeline = call.pipeline()
+    if pipeline.outbox.waiting():
+        call.here.flush(pipeline)
+    return outcome
+
+
+def rebuild_services(call: C, run: Next[C]) -> Outcome:
+    """Build the services anew where a restart was requested, and run the step again."""
+    outcome = run(call)
+    if isinstance(outcome, ChainResult) and outcome.reason is ChainOutcome.RESTARTED:
+        call.pipeline(is_new=True)
+        outcome = run(call)
+    return outcome
+
+
+def run_service(call: ServiceCall) -> Outcome:
+    """Run the step's service: innermost."""
+    return call.work(call.pipeline())
+
+
+def pipeline_of(here: Runtime, symbol: str, *, is_new: bool = False) -> SymbolPipeline:
+    """Return the services of a symbol; store a status that says so where they cannot be built."""
+    try:
+        return here.rebuild(symbol) if is_new else here.pipeline(symbol)
+    except Exception as error:
+        here.report_unbuilt(symbol, error)
+        raise
+
+
+DELIVERY_WRAPPERS = (end_chain, name_candle_of_step, drop_expired, limit_redeliveries)
+"""They need the task of a delivery."""
+
+SERVICE_WRAPPERS = (store_statuses, publish_events, rebuild_services)
+"""They serve a process without Celery too, see `tasks.orchestrators.local`."""
+
+_STEP: Wrapped[StepCall] = Wrapped((*DELIVERY_WRAPPERS, *SERVICE_WRAPPERS), run_service)
+_SERVICE: Wrapped[ServiceCall] = Wrapped(SERVICE_WRAPPERS, run_service)
+
+
+def run_step(call: StepCall) -> Outcome:
+    """Run a delivered step inside all wrappers."""
+    return _STEP.run(call)
+
+
+def run_work(call: ServiceCall) -> Outcome:
+    """Run work for a symbol's services inside the wrappers that need no delivery."""
+    return _SERVICE.run(call)
