@@ -9,7 +9,7 @@ import pytest
 from tasks import app, control
 from tests.fixtures.apps.running import ROOT
 from tests.fixtures.candle_files import generated_candles
-from tests.fixtures.readme import README, blocks, own_strategy
+from tests.fixtures.readme import README, blocks, own_code, own_strategy
 from trading.indicators import compute
 from trading.services.chain import ChainOutcome
 from trading.strategies import SHIPPED, load_strategy
@@ -18,7 +18,7 @@ from trading.strategies import SHIPPED, load_strategy
 def test_strategy_of_the_readme_over_candles_buys_with_a_stop_and_closes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "my_strategies.py").write_text(blocks("python")[0], encoding="utf-8")
+    (tmp_path / "my_strategies.py").write_text(own_code(), encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "my_strategies", raising=False)
     named = own_strategy()["strategy"]
@@ -35,9 +35,19 @@ def test_strategy_of_the_readme_over_candles_buys_with_a_stop_and_closes(
     assert {signal.side for signal in said} == {"buy", "close"}
 
 
+def test_backtest_of_the_readme_prints_its_metrics_and_writes_a_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    exec(compile(blocks("python")[0], "README.md", "exec", dont_inherit=True), {"__name__": "readme"})
+
+    assert "total return" in capsys.readouterr().out
+    assert (tmp_path / "report.html").is_file()
+
+
 def test_readme_names_the_strategies_the_control_tasks_and_the_ends_that_there_are() -> None:
     shipped = re.search(r"Shipped: (.*?)\. Any", README, flags=re.DOTALL)
-    ends = re.search(r"says why: (.*?)\. You", README, flags=re.DOTALL)
+    ends = re.search(r"records why: (.*?)\. The", README, flags=re.DOTALL)
     assert shipped
     assert ends
     assert set(re.findall(r"`(\w+)`", shipped[1])) == set(SHIPPED)

@@ -22,6 +22,7 @@ from tests.fixtures.readme import (
     blocks,
     inline_commands,
     listening,
+    own_code,
     own_strategy,
     page,
     typed_commands,
@@ -172,7 +173,7 @@ def _health(here: Product, command: str) -> None:
     here.terminal.until(is_well, "system of which all is well")  # on a busy machine a feed is silent now and then
 
 
-@shows('celery -A tasks trading clear-quarantine XAUUSD --reason "mended the strategy"')
+@shows('celery -A tasks trading clear-quarantine XAUUSD --reason "fixed the strategy"')
 def _clear_quarantine(here: Product, command: str) -> None:
     here.until_decided()
     here.stores.ledger.set_quarantine("XAUUSD", "hold", cause="test", reason="quarantined by the test")
@@ -343,7 +344,7 @@ def mine(product: Product) -> Path:
     """The folder of one's own that the README describes: copied configuration, own candles, the strategy it shows."""
     root = product.checkout.root
     product.checkout.run("cp -r configs mine")
-    (root / "my_strategies.py").write_text(blocks("python")[0], encoding="utf-8")
+    (root / "my_strategies.py").write_text(own_code(), encoding="utf-8")
     write_candles(root / "mine" / "gold.csv.gz", generated_candles("XAUUSD", OWN_CANDLES))
     file = root / "mine" / "symbols.yaml"
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
