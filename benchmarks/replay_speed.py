@@ -183,7 +183,7 @@ def _day(open_ms: float) -> str:
 
 def _table(speeds: Sequence[Speed]) -> Table:
     table = Table(title=f"Candles a second on one core (goal: {GOAL:,} on XAUUSD)")
-    for heading in ("market", "candles", "trades", "replay", "with regimes", "backtesting.py", "ratio"):
+    for heading in ("market", "candles", "trades", "backtest", "with regimes", "backtesting.py", "ratio"):
         table.add_column(heading, justify="left" if heading == "market" else "right")
     for one in speeds:
         table.add_row(*_cells(one))
@@ -220,14 +220,15 @@ def _figures(speeds: Sequence[Speed], outcomes: Sequence[Outcome]) -> str:
 Written on {datetime.now(UTC):%Y-%m-%d} (UTC): Python {platform.python_version()}, {versions}; {platform.machine()},
 {os.cpu_count()} cores.
 
-Speed: EMA 20/50, stop 2 ATR and target 3 ATR away, no costs; the fastest of {speeds[0].rounds} rounds in processor
-time of one core, and the median of the ratio replay to backtesting.py. The closed trades of both are the same.
+Setup: EMA 20/50, stop 2 ATR and target 3 ATR away, no costs. The table shows the fastest of {speeds[0].rounds}
+rounds in processor time of one core, and the median of the ratio of this engine to backtesting.py. The closed trades of
+both are the same.
 
-| market | candles | trades | replay, candles/s | with regimes | backtesting.py | ratio |
+| market | candles | trades | backtest, candles/s | with regimes | backtesting.py | ratio |
 |---|---:|---:|---:|---:|---:|---:|
 {fast}
 
-What the same strategy comes to, costs paid, beginning with 100,000: {costs}.
+Result of the same strategy after costs, starting with 100,000: {costs}.
 
 | market | days | candles | signals | trades | won | fees | profit | lowest equity |
 |---|---|---:|---:|---:|---:|---:|---:|---:|
