@@ -43,8 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _table(costs: Sequence[Cost]) -> Table:
     table = Table(title=f"A whole chain, {costs[0].count} of each kind in turns (goal: {GOAL}x)")
-    for heading in ("chain", "what", "p50 ms", "p99 ms", "p50 ratio", "p99 ratio"):
-        table.add_column(heading, justify="left" if heading in ("chain", "what") else "right")
+    for heading in ("chain", "content", "p50 ms", "p99 ms", "p50 ratio", "p99 ratio"):
+        table.add_column(heading, justify="left" if heading in ("chain", "content") else "right")
     for cost in costs:
         figures = f"{cost.p50_ms:.2f}", f"{cost.p99_ms:.2f}", f"{cost.p50_ratio:.2f}x", f"{cost.p99_ratio:.2f}x"
         table.add_row(cost.chain, CHAINS[cost.chain], *figures)
@@ -58,17 +58,18 @@ def _page(costs: Sequence[Cost], *, events: bool) -> str:
         for cost in costs
     )
     versions = ", ".join(f"{name} {version(name)}" for name in ("celery", "kombu", "redis", "pandas", "TA-Lib"))
-    return f"""# What a chain costs
+    return f"""# Cost of a chain
 
 Written by `make bench ARGS=--write` on {datetime.now(UTC):%Y-%m-%d} (UTC): Python {platform.python_version()},
 {versions}; {platform.machine()}, {os.cpu_count()} cores, task events {"on" if events else "off"}.
 
-Two prefork workers with one slot each and the same settings: one on kombu's own Redis transport, as Celery comes, for
-the first row, one on ours (`tasks/engine/celery_patches.py`) for all others. The chains are sent one at a time and in
-turns, {costs[0].count} of each. Time runs from publishing the tick to the success of the last step. Milliseconds
-differ from machine to machine; the ratios to Celery's own chain, measured in the same run, are what to look at.
+Two prefork workers with one slot each and the same settings ran the chains: the first row on kombu's own Redis
+transport, as Celery installs it, the other rows on this project's transport (`tasks/engine/celery_patches.py`). The
+chains were sent one at a time, alternating, {costs[0].count} of each. The time runs from the publication of the tick to
+the success of the last step. Milliseconds differ between machines; compare the ratios to Celery's own chain of the same
+run.
 
-| chain | what | p50 ms | p99 ms | p50 ratio | p99 ratio |
+| chain | content | p50 ms | p99 ms | p50 ratio | p99 ratio |
 |---|---|---:|---:|---:|---:|
 {rows}
 """

@@ -16,7 +16,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from benchmarks.blast_cases import Case, cases
+from benchmarks.blast_cases import Case, cases, joined
 from benchmarks.blast_page import PAGE, page, table
 from benchmarks.blast_rig import Phase, Rig
 from benchmarks.blast_row import Figures, Row, Terms
@@ -149,7 +149,7 @@ def _harmed(rig: Rig, context: Case, seconds: float, tick: Callable[[float], Non
 
 def _row(rig: Rig, span: Span) -> Row:
     before, during, after = (_figures(rig, phases) for phases in (span.before, span.during, span.after))
-    told = ", then ".join(told for told in span.told if told)
+    told = joined([told for told in span.told if told])
     return Row(span.case.title, span.case.kind, before, during, after, told)
 
 

@@ -1,4 +1,4 @@
-"""What happens to the sick symbol, or beside all of them, while the others are timed."""
+"""The faults of one symbol, and the load beside all symbols, while the latency of the other symbols is measured."""
 
 import json
 import subprocess
@@ -27,6 +27,8 @@ FLOOD_LIFE_S = 3_600.0
 SCRATCH_DATABASE = 9
 ROOM_BYTES = 3 * HELD_BYTES // 2
 SAMPLE_S = 0.5
+DONE = {"hang": "hung", "spin": "looped", "log": "logged", "hold": "allocated memory"}
+"""The past tense of each way to misbehave."""
 
 _BURN = """
 import sys, time
@@ -40,44 +42,44 @@ while True:
 
 
 class Case:
-    """Nothing happens: what the figures of two quiet stretches differ by."""
+    """No fault: the difference between two quiet phases."""
 
-    title = "nothing happens"
+    title = "no fault"
     kind = Kind.NOBODY
 
     def __init__(self, rig: Rig) -> None:
         self.rig = rig
 
     def missing(self) -> str | None:
-        """Say why it cannot be tried here; None when it can."""
+        """Return why it cannot run here; None if it can."""
         return None
 
     def begin(self) -> None:
-        """Start it."""
+        """Start the fault."""
 
     def step(self) -> None:
-        """Go on with it; called about ten times a second."""
+        """Continue the fault; called about ten times a second."""
 
     def is_over(self) -> bool:
-        """Return whether it has spent itself; asked when its time is up."""
+        """Return whether the fault has ended; called at the end of a phase."""
         return True
 
     def end(self) -> None:
-        """Stop it."""
+        """Stop the fault."""
 
     def told(self) -> str:
-        """Say what it came to."""
+        """Describe the result of one round."""
         return ""
 
 
 class Harm(Case):
-    """Something happens to the sick symbol, or by it."""
+    """A fault of the symbol under test."""
 
     kind = Kind.SYMBOL
 
 
 class KilledProcess(Harm):
-    title = "its pool process killed, each half second"
+    title = "its pool process killed every half second"
 
     def begin(self) -> None:
         self.kills, self._next_s = 0, 0.0
@@ -89,11 +91,11 @@ class KilledProcess(Harm):
             self._next_s = time.monotonic() + KILL_EVERY_S
 
     def told(self) -> str:
-        return f"{self.kills} kills"
+        return counted(self.kills, "kill")
 
 
 class KilledWorker(Harm):
-    title = "its worker killed as often as it comes back"
+    title = "its worker killed after each restart"
 
     def begin(self) -> None:
         self.kills, self._up_since_s = 0, 0.0
@@ -108,15 +110,16 @@ class KilledWorker(Harm):
             self._up_since_s = time.monotonic()
 
     def told(self) -> str:
-        return f"{self.kills} kills; the supervisor waits longer each time"
+        return f"{counted(self.kills, 'kill')} with growing restart delays of the supervisor"
 
 
 class Misbehaving(Harm):
-    """Its own code does something wrong in one of the four steps."""
+    """Its own code misbehaves in one of the four steps."""
 
     def __init__(self, rig: Rig, what: str, stage: str, title: str) -> None:
         super().__init__(rig)
         self.title = title
+        self._done = DONE[what]
         self._order = f"{what}:{STEPS[stage].service}"
 
     def begin(self) -> None:
@@ -127,11 +130,11 @@ class Misbehaving(Harm):
         self.count = self.rig.misdeeds()
 
     def told(self) -> str:
-        return f"{self.count} steps began to"
+        return f"{counted(self.count, 'step')} {self._done}"
 
 
 class Logging(Misbehaving):
-    """Lines without end; what they take of the disk is looked at."""
+    """Endless log lines; the size of the log files is measured."""
 
     def begin(self) -> None:
         self.largest_bytes = 0
@@ -142,11 +145,11 @@ class Logging(Misbehaving):
         self.largest_bytes = max(self.largest_bytes, sum(_size(file) for file in files))
 
     def told(self) -> str:
-        return f"{super().told()}; its two log files took {self.largest_bytes / 1e6:.0f} MB together at most"
+        return f"{super().told()}, at most {self.largest_bytes / 1e6:.0f} MB in its two log files"
 
 
 class Holding(Misbehaving):
-    """Memory that is never given back by the code itself."""
+    """Memory that the code never frees."""
 
     def missing(self) -> str | None:
         free = psutil.virtual_memory().available
@@ -169,8 +172,8 @@ class Holding(Misbehaving):
 
     def told(self) -> str:
         most, left = (f"{count / 2**30:.1f} GiB" for count in (self.most_bytes, self.left_bytes))
-        seen = f"{most} resident at most, {left} at the end, {len(self.processes)} pool processes seen"
-        return f"{super().told()}; {seen}"
+        seen = counted(len(self.processes), "pool process", "pool processes")
+        return f"{super().told()}, at most {most} resident, {left} at the end, {seen} used"
 
     def _resident(self) -> int:
         process = self.rig.pool_process()
@@ -204,17 +207,17 @@ class Flooded(Harm):
         self.rig.client.delete(PATIENT_QUEUE)
 
     def told(self) -> str:
-        return f"worked off in {self._drained_s:.0f} s" if self._drained_s else "not worked off in the time given"
+        return f"processed in {self._drained_s:.0f} s" if self._drained_s else "not processed within the time limit"
 
 
 class Stranger(Case):
-    """Another program on the machine that calculates: no part of the system, so nothing that isolation could help."""
+    """Another program that uses the processor: no part of the system, so isolation cannot help."""
 
     kind = Kind.STRANGER
 
     def __init__(self, rig: Rig, cores: float) -> None:
         super().__init__(rig)
-        self.title = f"a stranger keeps {cores:g} {'core' if cores <= 1 else 'cores'} busy"
+        self.title = f"another program uses {cores:g} {'core' if cores <= 1 else 'cores'}"
         whole, part = divmod(cores, 1.0)
         self._shares = [1.0] * int(whole) + ([part] if part else [])
 
@@ -228,7 +231,7 @@ class Stranger(Case):
 
 
 def cases(rig: Rig) -> Sequence[Case]:
-    """Return all cases in the order in which they are played; the strangers last."""
+    """Return all cases in the order in which they run; the other programs last."""
     fetch, indicators, strategy, execute = STAGES
     hangs = [Misbehaving(rig, "hang", stage, f"hung in {stage}") for stage in (fetch, indicators, strategy, execute)]
     return [
@@ -238,8 +241,8 @@ def cases(rig: Rig) -> Sequence[Case]:
         *hangs,
         Misbehaving(rig, "spin", strategy, "an endless loop in its strategy"),
         Flooded(rig),
-        Logging(rig, "log", strategy, "log lines without end from its strategy"),
-        Holding(rig, "hold", strategy, f"its strategy takes {HELD_BYTES / 2**30:.0f} GiB and keeps them"),
+        Logging(rig, "log", strategy, "endless log lines from its strategy"),
+        Holding(rig, "hold", strategy, f"its strategy allocates {HELD_BYTES / 2**30:.0f} GiB and keeps it"),
         Stranger(rig, 0.5),
         Stranger(rig, 1.0),
         Stranger(rig, 2.0),
@@ -264,6 +267,18 @@ def _copy(message: dict[str, Any], at: int) -> str:
     message["headers"]["id"] = message["headers"]["root_id"] = message["properties"]["correlation_id"] = f"flood:{at}"
     message["properties"]["delivery_tag"] = str(uuid.uuid4())
     return json.dumps(message)
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return a count with its noun."""
+    return f"{count} {one if count == 1 else many or f'{one}s'}"
+
+
+def joined(rounds: Sequence[str]) -> str:
+    """Return the results of all rounds in one text; equal ones once."""
+    if len(set(rounds)) <= 1:
+        return "".join(rounds[:1]) + (" in each round" if len(rounds) > 1 else "")
+    return "; ".join(f"round {number}: {text}" for number, text in enumerate(rounds, start=1))
 
 
 def _size(path: Path) -> int:

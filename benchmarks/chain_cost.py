@@ -36,7 +36,7 @@ SCENARIOS = {
 STOCK, KEPT = "no-op", "no-op, ours"
 CHAINS = {
     STOCK: "Celery's four no-op steps, kombu's transport",
-    KEPT: "the same, on our transport",
+    KEPT: "the same steps, this project's transport",
     **{name: told for name, (told, _, _) in SCENARIOS.items()},
 }
 SIDE = "benchmarks.worker_side"
