@@ -1,7 +1,7 @@
-"""Closed trades and the height of the balance, as the ledger's rows tell them under the account's lock."""
+"""Closed trades and the high-water mark of the balance, computed from rows that are read under the account's lock."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,13 +11,14 @@ from sqlalchemy.engine import Connection
 from adapters.ledger.queries.reads import FOLDED, REALISED, mine
 from adapters.ledger.rows import fill_of
 from adapters.ledger.tables import accounts, fills, positions
-from trading.orders.orders import Leg
+from trading.orders.orders import Leg, Side
 from trading.portfolio.drawdown import HighWaterMark
 from trading.portfolio.trades import ClosedTrade, TradeFold
+from trading.tolerance import is_zero
 
 
 def _newest(alias: str, *conditions: Callable[[sa.FromClause], sa.ColumnElement[bool]]) -> sa.ScalarSelect[int]:
-    """Choose the sequence number of the newest fill of a row of `positions` that fulfils conditions."""
+    """Select the sequence number of the newest fill of a row of `positions` that meets all conditions."""
     fill = fills.alias(alias)
     is_own = (fill.c[name] == positions.c[name] for name in ("account", "symbol", "strategy"))
     chosen = sa.select(fill.c.sequence).where(*is_own, *(one(fill) for one in conditions))
@@ -47,6 +48,19 @@ _SINCE = (
     .order_by(*FOLDED)
 )
 _SINCE_OF_SYMBOL = _SINCE.where(positions.c.symbol == bindparam("symbol"))
+_FILLS_A_PAGE = 64
+_EARLIER = (
+    sa.select(fills)
+    .where(
+        mine(fills, "symbol", "strategy"),
+        sa.or_(
+            fills.c.sequence < bindparam("before"),
+            sa.and_(fills.c.sequence == bindparam("before"), fills.c.adjustment < bindparam("before_adjustment")),
+        ),
+    )
+    .order_by(*(column.desc() for column in FOLDED))
+    .limit(_FILLS_A_PAGE)
+)
 HIGH_WATER = (
     sa.select(accounts.c.peak_realised).where(mine(accounts)).scalar_subquery().label("peak_realised"),
     sa.select(accounts.c.drawdown).where(mine(accounts)).scalar_subquery().label("drawdown"),
@@ -57,24 +71,56 @@ HIGH_WATER = (
 def trades_since(connection: Connection, account: str, since_ms: int, symbol: str | None) -> Sequence[ClosedTrade]:
     """Return the trades that were closed after `since_ms`, of one symbol or of all.
 
-    Of each strategy the fills are read from its last trade that had begun by then, so that each trade has all of them.
+    One statement reads each strategy's fills from its last trade that had begun by then. Where a trade had a partial
+    exit before another entry, those fills begin in the middle of it: then the earlier ones are read too.
     """
     chosen = _SINCE if symbol is None else _SINCE_OF_SYMBOL
     rows = connection.execute(chosen, {"account": account, "since_ms": since_ms, "symbol": symbol}).all()
     by_owner: dict[tuple[str, str], list[Any]] = defaultdict(list)
     for row in rows:
         by_owner[row.symbol, row.strategy].append(row)
-    trades = [one for own in by_owner.values() for one in _folded(own)]
+    trades = [one for own in by_owner.values() for one in _folded(*_whole(connection, own))]
     return [one for one in trades if one.closed_ms > since_ms]
 
 
-def _folded(rows: Sequence[Any]) -> list[ClosedTrade]:
-    booked = [(fill_of(row._mapping), row.realised) for row in rows]
-    fold = TradeFold(rows[0].held - sum(fill.side.sign * fill.units for fill, _ in booked))
-    return [trade for fill, realised in booked if (trade := fold.add(fill, realised)) is not None]
+def _folded(units: float, rows: Iterable[Any]) -> list[ClosedTrade]:
+    fold = TradeFold(units)
+    return [trade for row in rows if (trade := fold.add(fill_of(row._mapping), row.realised)) is not None]
+
+
+def _whole(connection: Connection, rows: Sequence[Any]) -> tuple[float, Sequence[Any]]:
+    """Return the units held before the first trade of `rows`, and `rows` with the fills of it that precede them."""
+    held = rows[0].held - sum(_signed(row) for row in rows)
+    earlier: list[Any] = []
+    before = _before(connection, rows[0])
+    while not is_zero(held) and (row := next(before, None)) is not None:
+        after, held = held, held - _signed(row)
+        if after * held < 0 and not is_zero(held):
+            return after, [*reversed(earlier), *rows]  # this fill closed a trade and opened the one that follows
+        earlier.append(row)
+    return held, [*reversed(earlier), *rows]
+
+
+def _before(connection: Connection, row: Any) -> Iterator[Any]:
+    """Yield the fills of the same position before a fill, newest first."""
+    page: Sequence[Any] = [row]
+    while page:
+        last = page[-1]
+        key = {"account": last.account, "symbol": last.symbol, "strategy": last.strategy}
+        page = connection.execute(
+            _EARLIER, {**key, "before": last.sequence, "before_adjustment": last.adjustment}
+        ).all()
+        yield from page
+
+
+def _signed(row: Any) -> float:
+    return Side(row.side).sign * float(row.units)
 
 
 def high_water_of(row: Any, starting_balance: float) -> HighWaterMark:
-    """Make it of a row with the columns of `HIGH_WATER`; of an account without one the balance is the highest known."""
+    """Return the high-water mark of a row with the columns of `HIGH_WATER`.
+
+    An account without one has the balance as its peak, at least the starting balance.
+    """
     peak_realised = max(0.0, row.realised) if row.peak_realised is None else row.peak_realised
     return HighWaterMark(starting_balance + peak_realised, row.drawdown or 0.0)

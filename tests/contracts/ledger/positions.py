@@ -32,6 +32,7 @@ from trading.portfolio.positions import Position
 from trading.portfolio.trades import ClosedTrade
 from trading.ports.ledger import Ledger
 from trading.risk.verdict import AccountSnapshot, PlannedOrder, RiskDecision
+from trading.structs import replace
 
 LATCH = Incident(IncidentKind.MAX_DRAWDOWN, SYMBOL, "account", "the account fell 3 %", {"drawdown": 0.03})
 
@@ -178,6 +179,42 @@ class AccountViewContract(LedgerPart):
         stopped = ClosedTrade(SYMBOL, STRATEGY, Side.BUY, Leg.STOP_LOSS, at(5), -20.5, 200.0)
         gained = ClosedTrade(OTHER, STRATEGY, Side.BUY, Leg.TAKE_PROFIT, at(9), 40.0, 200.0)
         assert seen == [[stopped, gained], [gained], [stopped], []]
+
+    @pytest.mark.parametrize(
+        ("exit_units", "again", "close_units", "expected"),
+        [
+            # 1 of 2 units is sold at 90, 2 more are bought at 100, and 3 are sold at 80
+            (1.0, Side.BUY, 3.0, ClosedTrade(SYMBOL, STRATEGY, Side.BUY, Leg.STOP_LOSS, at(9), -71.0, 400.0)),
+            # 3 of 2 units are sold at 90: 1 is short; 2 more are sold short at 100, and 3 are bought at 80
+            (3.0, Side.SELL, 3.0, ClosedTrade(SYMBOL, STRATEGY, Side.SELL, Leg.STOP_LOSS, at(9), 49.5, 290.0)),
+        ],
+        ids=["in part", "beyond the position"],
+    )
+    @pytest.mark.parametrize("entries", [1, 70])
+    def test_view_trade_of_an_exit_before_another_entry_has_all_of_its_fills(
+        self, ledger: Ledger, exit_units: float, again: Side, close_units: float, expected: ClosedTrade, entries: int
+    ) -> None:
+        first = request_of()
+        enter(ledger, first)
+        bought = [fill_of(first, number, units=2.0 / entries) for number in range(1, entries + 1)]
+        partial = protective_fill(first, entries + 1, units=exit_units, fee=0.5, market_ms=at(3))
+        ledger.record_fills(SYMBOL, [*bought, partial])
+        second = request_of(open_ms=at(4), side=again)
+        enter(ledger, second)
+        ledger.record_fills(SYMBOL, [fill_of(second, entries + 2, market_ms=at(5))])
+        last = protective_fill(second, entries + 3, units=close_units, price=80.0, fee=0.5, market_ms=at(9))
+        ledger.record_fills(SYMBOL, [last])
+        seen: list[ClosedTrade] = []
+
+        def read(view: AccountSnapshot) -> RiskDecision:
+            seen.extend(view.trades_since(at(7), SYMBOL))
+            return RiskDecision("cooldown", "")
+
+        ledger.decide(SYMBOL, STRATEGY, at(10), read, correlation_id="c")
+
+        (trade,) = seen
+        assert (trade.profit, trade.cost) == pytest.approx((expected.profit, expected.cost))
+        assert replace(trade, profit=expected.profit, cost=expected.cost) == expected
 
     def test_decide_within_an_account_limit_stops_at_the_limit(self, ledger: Ledger) -> None:
         accepted = [bool(self._enter_within(ledger, f"S{number}", limit=5)) for number in range(8)]

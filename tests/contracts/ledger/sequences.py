@@ -27,7 +27,7 @@ from trading.orders.orders import (
     protective_order_id,
 )
 from trading.portfolio.positions import StopMove
-from trading.portfolio.trades import in_order
+from trading.portfolio.trades import ClosedTrade, in_order
 from trading.risk.verdict import AccountSnapshot, PlannedOrder, RiskDecision
 from trading.structs import replace
 
@@ -101,9 +101,7 @@ class Driver:
 
         def judge(view: AccountSnapshot) -> RiskDecision:
             trades = in_order([*view.trades_since(at(self.minute - 15), None)])
-            # not their profit: in SQL a trade whose exit filled in part before another entry begins with that entry
-            named = [(one.symbol, one.strategy, one.side, one.leg, one.closed_ms) for one in trades]
-            seen.extend((_comparable(view), named))
+            seen.extend((_comparable(view), [_rounded_trade(one) for one in trades]))
             if plan == "raise":
                 raise InterruptedError
             rule = "ok" if planned else "cooldown"
@@ -254,6 +252,10 @@ def _comparable(view: AccountSnapshot) -> AccountSnapshot:
 
 def _rounded(position: Any) -> Any:
     return replace(position, realised=round(position.realised, 9))
+
+
+def _rounded_trade(trade: ClosedTrade) -> ClosedTrade:
+    return replace(trade, profit=round(trade.profit, 9), cost=round(trade.cost, 9))
 
 
 def _booked(booked: Any) -> Any:
