@@ -8,13 +8,13 @@ from trading.events.bus import LocalBus, Outbox
 from trading.events.event import Event, EventType
 from trading.execution import order_events
 from trading.incidents.incident import Incident, IncidentKind
-from trading.ports.ledger import Ledger
+from trading.ports.ledger import IncidentLog
 
 
 class IncidentPublisher:
     """Publishes what the ledger says is not told yet, and has the ledger note what has left the worker."""
 
-    def __init__(self, symbol: str, ledger: Ledger, bus: LocalBus, outbox: Outbox) -> None:
+    def __init__(self, symbol: str, ledger: IncidentLog, bus: LocalBus, outbox: Outbox) -> None:
         self._symbol = symbol
         self._ledger = ledger
         self._bus = bus

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Protocol
 
 from msgspec import Struct, field
 
@@ -27,7 +28,7 @@ from trading.execution.reconciliation import (
     reconcile,
 )
 from trading.execution.retry_budget import PatienceTerms, RetryBudget
-from trading.execution.stop_orders import StopSender
+from trading.execution.stop_orders import StopLedger, StopSender
 from trading.incidents import descriptions
 from trading.incidents.descriptions import describe_order
 from trading.incidents.incident import Incident
@@ -45,7 +46,7 @@ from trading.orders.orders import (
     decided_open_ms,
 )
 from trading.portfolio.positions import Position, StopMove
-from trading.ports.ledger import Ledger
+from trading.ports.ledger import SymbolControls
 from trading.ports.venue import Venue
 from trading.tolerance import is_close
 
@@ -67,6 +68,10 @@ class SettlementTerms(Struct, frozen=True):
     most_looks: int = 30
 
 
+class OrderLedger(StopLedger, SymbolControls, Protocol):
+    """The parts of the ledger that settling orders needs; all but its decisions."""
+
+
 class OrderManager:
     """The orders of one symbol, between the ledger and the venue.
 
@@ -79,7 +84,7 @@ class OrderManager:
         symbol: str,
         timeframe: str,
         venue: Venue,
-        ledger: Ledger,
+        ledger: OrderLedger,
         bus: LocalBus,
         terms: SettlementTerms,
         publisher: IncidentPublisher,

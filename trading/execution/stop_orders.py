@@ -2,17 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Protocol
 
 from trading.errors import Rejected, Transient
 from trading.execution.retry_budget import RetryBudget
 from trading.lifecycle import DesiredState
 from trading.orders.orders import Leg, OpenOrder, protective_order_id
 from trading.portfolio.positions import Position, StopMove
-from trading.ports.ledger import Ledger
+from trading.ports.ledger import IncidentLog, OrderLog, Positions, StopLog
 from trading.ports.venue import Venue
 from trading.risk.stop_rules import is_protected, of_strategy, unsent
 from trading.tolerance import is_close
 from trading.trading_state import permissions
+
+
+class StopLedger(StopLog, OrderLog, IncidentLog, Positions, Protocol):
+    """The parts of the ledger that sending a stop needs."""
 
 
 class StopSender:
@@ -22,7 +27,7 @@ class StopSender:
         are_all_sent: What a process before this one wrote down has reached the venue.
     """
 
-    def __init__(self, symbol: str, venue: Venue, ledger: Ledger, retry_budget: RetryBudget) -> None:
+    def __init__(self, symbol: str, venue: Venue, ledger: StopLedger, retry_budget: RetryBudget) -> None:
         self._symbol = symbol
         self._venue = venue
         self._ledger = ledger

@@ -1,6 +1,7 @@
 """Asking exit rules after each candle, and remembering what was answered before a process died in the middle."""
 
 from collections.abc import Collection, Iterator, Mapping
+from typing import Protocol
 
 from trading.events.messages import SignalGenerated
 from trading.exits.exit_rules import ExitRules, RuleExit, RuleStop, hook_row
@@ -8,7 +9,7 @@ from trading.indicators.rows import IndicatorRows
 from trading.market.candles import CLOSE, Candles
 from trading.orders.orders import Side
 from trading.portfolio.positions import Position, StopMove
-from trading.ports.ledger import Ledger
+from trading.ports.ledger import DecisionLog, Positions
 from trading.risk.verdict import RiskDecision
 from trading.strategies import PositionView, StrategyFault
 from trading.strategies.errors import at_candle
@@ -21,6 +22,10 @@ Written = StopMove | RiskDecision
 """What was decided of a candle already, as the ledger has it."""
 
 
+class ExitLedger(DecisionLog, Positions, Protocol):
+    """The parts of the ledger that exit rules read."""
+
+
 class ExitEvaluator:
     """The exit rules of one symbol's strategies.
 
@@ -30,7 +35,7 @@ class ExitEvaluator:
     """
 
     def __init__(
-        self, symbol: str, rules: Mapping[str, ExitRules], ledger: Ledger, shared: SharedIndicators | None = None
+        self, symbol: str, rules: Mapping[str, ExitRules], ledger: ExitLedger, shared: SharedIndicators | None = None
     ) -> None:
         """Make it.
 

@@ -1,4 +1,22 @@
-"""The ledger: every decision, order, fill and incident."""
+"""The ledger: every decision, order, fill, stop move and incident of one account.
+
+The port is cut by subject, and a consumer names only the parts that it uses:
+
+| part | subject | consumers in trading/ |
+|---|---|---|
+| `DecisionLog` | decisions, their fence | TradeExecutionService, ExitEvaluator, DataFetchingService |
+| `OrderLog` | order states, fills | OrderManager, StopSender, TradeExecutionService |
+| `StopLog` | moves of stops | OrderManager, StopSender |
+| `IncidentLog` | incidents | IncidentPublisher, OrderManager, StopSender, TradeExecutionService |
+| `SymbolControls` | desired state, quarantine | DataFetchingService, OrderManager, TradeExecutionService |
+| `Positions` | positions, exposure | all of these but IncidentPublisher |
+
+A consumer of several parts declares a protocol beside itself that inherits from them. `Ledger` is all of them:
+`adapters.ledger.ledger.SqlLedger` and `adapters.ledger.memory.MemoryLedger` implement it.
+
+Each method is one transaction. An implementation on a database raises `Transient` where the database does not answer or
+its lock is not free in time; each call is safe to repeat.
+"""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
@@ -14,12 +32,12 @@ from trading.risk.verdict import AccountSnapshot, RiskDecision
 
 
 class DecisionResult(Struct, frozen=True):
-    """What the ledger answers to a decision.
+    """The ledger's answer to a decision.
 
     Attributes:
-        verdict: None when this candle, or a later one, was decided before: nothing was written.
-        intents: The orders that were written down with it, in the order in which they are to be sent.
-        earlier: What was decided before on this very candle, without its orders; None when a later one was.
+        verdict: None when this candle, or a later one, was decided before: nothing is recorded.
+        intents: The orders that were recorded with it, in the order in which they are to be sent.
+        earlier: The earlier decision on this same candle, without its orders; None when a later candle was decided.
     """
 
     verdict: RiskDecision | None
@@ -27,8 +45,8 @@ class DecisionResult(Struct, frozen=True):
     earlier: RiskDecision | None = None
 
 
-class Ledger(Protocol):
-    """What must never be lost. Each method is one transaction."""
+class DecisionLog(Protocol):
+    """Decisions on candles, each made once under the account's lock."""
 
     def decide(
         self,
@@ -42,19 +60,10 @@ class Ledger(Protocol):
     ) -> DecisionResult:
         """Decide on one candle's signal, once.
 
-        Under the account's lock: refuse when the fence of (symbol, strategy) is at or past `open_ms`; else read the
-        view, let `evaluate` decide, write the decision, its intents with what they reserve, and move the fence, or
-        nothing at all. The first intent is claimed with it (SUBMITTING), those that wait for it are PLANNED. With
-        `dry_run` the decision is written and no intent.
-        """
-        ...
-
-    def decisions_since(
-        self, symbol: str, strategies: Collection[str], since_ms: int
-    ) -> Mapping[tuple[str, int], StopMove | RiskDecision]:
-        """Return what is written down of candles that opened at `since_ms` or later, by strategy and open time.
-
-        That is the move of a stop, else what was decided on a signal, without its orders.
+        Under the account's lock: reject when the fence of (symbol, strategy) is at or past `open_ms`; else read the
+        account, call `evaluate`, record the decision and its intents with the risk that they reserve, and move the
+        fence, all of it or nothing. The first intent is claimed at once (SUBMITTING), those that wait for it are
+        PLANNED. With `dry_run` the decision is recorded without intents.
         """
         ...
 
@@ -67,15 +76,80 @@ class Ledger(Protocol):
         *,
         correlation_id: str,
     ) -> DecisionResult:
-        """Decide to close what a strategy holds, without a signal: as `decide`, and the fence stays where it is.
+        """Decide to close a strategy's position without a signal: as `decide`, but the fence stays where it is.
 
-        The decision is named by a time that no candle opens at, some milliseconds after `after_ms` and after the newest
-        decision; `evaluate` is given it. A refusal is not written down: it may be asked for again and again.
+        The decision is named by a time at which no candle opens, some milliseconds after `after_ms` and after the
+        newest decision; `evaluate` receives it. A rejection is not recorded, so that the call can be repeated.
 
         Args:
-            after_ms: Open time of the last candle that is known, milliseconds since the epoch, UTC.
+            after_ms: Open time of the last known candle, milliseconds since the epoch, UTC.
         """
         ...
+
+    def decisions_since(
+        self, symbol: str, strategies: Collection[str], since_ms: int
+    ) -> Mapping[tuple[str, int], StopMove | RiskDecision]:
+        """Return the records of candles that opened at `since_ms` or later, by strategy and open time.
+
+        A record is the move of a stop, else the decision on a signal, without its orders.
+        """
+        ...
+
+    def fence(self, symbol: str) -> int | None:
+        """Return the open time of the newest candle decided on, None before the first."""
+        ...
+
+
+class OrderLog(Protocol):
+    """States of orders, and the fills that make positions."""
+
+    def mark(self, *updates: OrderUpdate) -> bool:
+        """Record new states of orders, all of them or none.
+
+        A final state releases the risk that the order reserved; an update of an order that has ended changes nothing.
+
+        Returns:
+            False, and nothing is recorded, when another process has claimed an order that an update claims, or when an
+            update accepts an order that was abandoned meanwhile.
+        """
+        ...
+
+    def unsettled(self, symbol: str) -> Sequence[Intent]:
+        """Return the symbol's intents in a state that is not final, oldest first."""
+        ...
+
+    def record_fills(self, symbol: str, fills: Sequence[Fill]) -> Sequence[tuple[Fill, Position, Position]]:
+        """Record fills and the positions that they make; known fills are skipped.
+
+        Positions result from the fills in the order of their sequence numbers, in whichever order they arrive.
+
+        Returns:
+            (fill, position before, position after) for each new fill.
+        """
+        ...
+
+    def fills_from(self, symbol: str) -> int:
+        """Return the sequence number after which fills of the symbol may be missing, 0 for none.
+
+        It lies some fills before the newest one: a venue may report a fill later than the one that followed it.
+        """
+        ...
+
+    def order_states(self, client_order_ids: Collection[str]) -> Mapping[str, OrderState]:
+        """Return the states of our orders among these; a protective order has the state of its entry."""
+        ...
+
+    def order_strategies(self, client_order_ids: Collection[str]) -> Mapping[str, str]:
+        """Return the strategies of our orders, and of the protective orders of our entries; others are left out."""
+        ...
+
+    def overfilled(self, client_order_ids: Collection[str]) -> Mapping[str, tuple[float, float]]:
+        """Return our orders that were filled beyond their size: (units ordered, units filled)."""
+        ...
+
+
+class StopLog(Protocol):
+    """Moves of stops, each recorded before the venue receives it."""
 
     def move_stop(
         self,
@@ -88,115 +162,82 @@ class Ledger(Protocol):
         correlation_id: str,
         rule: str = "",
     ) -> StopMove | None:
-        """Write down that the stop of a position is to rest elsewhere, and why, once for each candle.
+        """Record a new stop price of a position with its reason, once for each candle.
 
-        Under the account's lock: a candle that has its move gets that one again, as it was; else the stop of the
-        position is changed, with the move beside it. Where our rules forbid it (`trading.risk.stop_rules`: a symbol
-        that is stopped or halted, a stop beyond the one that the entry came with), the move is written down as
-        refused, and the stop stays.
+        Under the account's lock: a candle that has its move returns that move unchanged; else the position's stop is
+        changed and the move recorded. Where the rules of `trading.risk.stop_rules` forbid it (the symbol is stopped or
+        halted, the stop lies beyond that of the entry), the move is recorded as refused, and the stop stays.
 
         Args:
-            rule: Id of the exit rule that asks for it; empty where none does.
+            rule: Id of the exit rule that requests it; empty where none does.
 
         Returns:
-            The move; None, and nothing is written, where nothing is open, where the stop is to rest there already, and
-            where a later candle was decided on or moved it.
+            The move; None, and nothing is recorded, where no position is open, where the stop has that price already,
+            and where a later candle was decided on or moved the stop.
         """
         ...
 
     def refuse_stop(self, move: StopMove, reason: str) -> StopMove:
-        """Write down that the venue refused a move, and return it so: the stop is to rest where it did before.
+        """Record that the venue refused a move, and return it as refused: the stop has its earlier price again.
 
-        One that is not current any more stays as it is, and comes back so: others have carried it out meanwhile, or
-        it ended with its position.
+        A move that is no longer current is returned unchanged: another process has sent it meanwhile, or its position
+        is closed.
         """
         ...
 
     def stop_move(self, symbol: str, strategy: str, open_ms: int) -> StopMove | None:
-        """Return what was written down of a candle; None when nothing was."""
+        """Return the recorded move of a candle; None when there is none."""
         ...
 
     def stop_moves(self, symbol: str) -> Sequence[StopMove]:
         """Return the moves of the symbol's open positions that were not refused, oldest first."""
         ...
 
-    def mark(self, *updates: OrderUpdate) -> bool:
-        """Write down how orders stand, all of them or none.
 
-        A final state releases what the order reserved; a mark of one that has ended changes nothing.
-
-        Returns:
-            False, and nothing is written, when somebody else has claimed an order that a mark claims, or when an order
-            that a mark says was taken has been given up meanwhile.
-        """
-        ...
-
-    def unsettled(self, symbol: str) -> Sequence[Intent]:
-        """Return the symbol's intents in a state that is not final, oldest first."""
-        ...
-
-    def record_fills(self, symbol: str, fills: Sequence[Fill]) -> Sequence[tuple[Fill, Position, Position]]:
-        """Write down fills and what they do; those known already are passed over.
-
-        Positions are what the fills make of them in the order of their sequence numbers, whenever they arrive.
-
-        Returns:
-            (fill, position before, position after) for each fill that was new.
-        """
-        ...
-
-    def fills_from(self, symbol: str) -> int:
-        """Return the sequence number after which fills of the symbol may be missing, 0 for none.
-
-        It lies some fills before the newest one: a venue may show a fill later than the one that followed it.
-        """
-        ...
-
-    def order_states(self, client_order_ids: Collection[str]) -> Mapping[str, OrderState]:
-        """Return how the orders stand that are ours; a protective order stands as its entry does."""
-        ...
-
-    def order_strategies(self, client_order_ids: Collection[str]) -> Mapping[str, str]:
-        """Return whose each order is that we decided on, or protects what such an order opened; others are left out."""
-        ...
-
-    def owners(self, symbol: str) -> frozenset[str]:
-        """Return the strategies with an entry of the symbol that holds a place in the account."""
-        ...
-
-    def overfilled(self, client_order_ids: Collection[str]) -> Mapping[str, tuple[float, float]]:
-        """Return those of our orders that were filled beyond their size: (units ordered, units filled)."""
-        ...
+class IncidentLog(Protocol):
+    """Conditions that need an operator, each published at least once."""
 
     def open_incidents(self, incidents: Sequence[Incident]) -> Sequence[Incident]:
-        """Write down what a person must hear of, and return those that were not told before."""
+        """Record incidents, and return the new ones: those that are not open already."""
         ...
 
     def incidents_of(self, symbol: str) -> Sequence[Incident]:
-        """Return the symbol's incidents that nobody has resolved."""
+        """Return the symbol's open incidents."""
         ...
 
     def unpublished(self, symbol: str) -> Sequence[Incident]:
-        """Return those of them whose event has not left the worker, as far as is known."""
+        """Return the symbol's open incidents whose event is not known to have left the worker."""
         ...
 
     def mark_published(self, incidents: Sequence[Incident]) -> None:
-        """Write down that the events of incidents have left the worker."""
+        """Record that the events of incidents have left the worker."""
+        ...
+
+
+class SymbolControls(Protocol):
+    """The state in which a user, or a policy, wants a symbol."""
+
+    def desired(self, symbol: str) -> DesiredState:
+        """Return the desired state of the symbol; RUNNING where none was set."""
+        ...
+
+    def set_desired(self, symbol: str, state: DesiredState, *, reason: str) -> None:
+        """Record the desired state. After the return no decision that it forbids can be recorded."""
         ...
 
     def quarantine(self, symbol: str) -> PositionPolicy | None:
-        """Return what becomes of the position of a symbol that is quarantined; None for one that is not."""
+        """Return the position policy of a quarantined symbol; None for one that is not quarantined."""
         ...
 
     def set_quarantine(self, symbol: str, policy: PositionPolicy, *, cause: str, reason: str) -> bool:
-        """Set a symbol aside: after the return no entry of it can be decided or claimed. Exits go on.
+        """Quarantine a symbol: after the return none of its entries can be decided or claimed. Exits continue.
 
         Args:
             cause: A short name, for programs.
-            reason: What was found, for a person.
+            reason: The findings, for a person.
 
         Returns:
-            False, and nothing is written, when it is quarantined already.
+            False, and nothing is recorded, when it is quarantined already.
 
         Raises:
             Rejected: There is no such policy.
@@ -204,25 +245,25 @@ class Ledger(Protocol):
         ...
 
     def clear_quarantine(self, symbol: str, *, reason: str) -> bool:
-        """Let a symbol that was quarantined work again; False when it was not."""
+        """End the quarantine of a symbol; False when it was not quarantined."""
+        ...
+
+
+class Positions(Protocol):
+    """Positions, and the places that strategies hold in the account."""
+
+    def positions(self) -> Sequence[Position]:
+        """Return the position of each (symbol, strategy) that ever had a fill, flat ones too."""
         ...
 
     def has_exposure(self, symbol: str) -> bool:
         """Return whether the symbol has an open position or an order that is not final."""
         ...
 
-    def fence(self, symbol: str) -> int | None:
-        """Return the open time of the newest candle decided on, None before the first."""
+    def owners(self, symbol: str) -> frozenset[str]:
+        """Return the strategies with an entry of the symbol that holds a place in the account."""
         ...
 
-    def desired(self, symbol: str) -> DesiredState:
-        """Return what the user wants of the symbol; RUNNING where nothing was said."""
-        ...
 
-    def set_desired(self, symbol: str, state: DesiredState, *, reason: str) -> None:
-        """Write down what the user wants. After the return no decision that it forbids can be written."""
-        ...
-
-    def positions(self) -> Sequence[Position]:
-        """Return the position of each (symbol, strategy) that ever had a fill, flat ones too."""
-        ...
+class Ledger(DecisionLog, OrderLog, StopLog, IncidentLog, SymbolControls, Positions, Protocol):
+    """All parts, of one account. The wiring passes it on; a service declares the parts that it uses."""

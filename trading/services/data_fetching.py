@@ -1,7 +1,7 @@
 """First stage: new closed candles, each once, in order, and none that is corrupt."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from msgspec import Struct
@@ -13,7 +13,7 @@ from trading.events.messages import NewCandle
 from trading.market.candles import Candles, first_fault, timeframe_ms
 from trading.market.feed_health import FeedSnapshot
 from trading.ports.candle_source import Bars, CandleSource
-from trading.ports.ledger import Ledger
+from trading.ports.ledger import DecisionLog, Positions, SymbolControls
 from trading.ports.symbol_store import SymbolSnapshot, SymbolStore
 from trading.services.base import Service
 from trading.services.chain import AdvanceSymbol, ChainOutcome, ChainResult
@@ -57,6 +57,10 @@ class FetchTerms(Struct, frozen=True):
     place_of: Callable[[int], str] | None = None
 
 
+class FetchLedger(DecisionLog, SymbolControls, Positions, Protocol):
+    """The parts of the ledger that correct the symbol store."""
+
+
 class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
     """Asks the source, refuses what must not be used, and hands on what is new."""
 
@@ -66,7 +70,7 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
         timeframe: str,
         source: CandleSource,
         store: SymbolStore,
-        ledger: Ledger,
+        ledger: FetchLedger,
         terms: FetchTerms,
         bus: LocalBus,
         *,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import Protocol
 
 from trading.errors import Transient
 from trading.events.bus import LocalBus
@@ -18,7 +19,7 @@ from trading.exits.exit_rules import EXIT_RULE, HOOK, ExitRules, RuleExit, RuleS
 from trading.market.candles import CLOSE, Candles, timeframe_ms
 from trading.orders.orders import VenueOrder
 from trading.portfolio.positions import Position, StopMove
-from trading.ports.ledger import Ledger
+from trading.ports.ledger import DecisionLog, IncidentLog, OrderLog, Positions, SymbolControls
 from trading.ports.symbol_store import SymbolStore
 from trading.risk.verdict import OK, AccountSnapshot, Check, RiskDecision
 from trading.services.base import Service
@@ -33,6 +34,10 @@ SignalEvaluator = Callable[[AccountSnapshot, Signal], RiskDecision]
 
 MOST_WATCHED = 100
 """Each candle may move a stop, which takes a few transactions: so many end well before the time limit of a step."""
+
+
+class ExecutionLedger(DecisionLog, OrderLog, IncidentLog, SymbolControls, Positions, Protocol):
+    """The parts of the ledger that decisions and their execution need."""
 
 
 class TradeExecutionService(Service[SignalGenerated, ChainResult]):
@@ -50,7 +55,7 @@ class TradeExecutionService(Service[SignalGenerated, ChainResult]):
         self,
         symbol: str,
         order_manager: OrderManager,
-        ledger: Ledger,
+        ledger: ExecutionLedger,
         store: SymbolStore,
         committer: BatchCommitter,
         evaluate: SignalEvaluator,
