@@ -15,8 +15,9 @@ from adapters.venues.memory import MemoryVenue
 from adapters.wiring.pipeline import build_pipeline, fill_terms
 from configs.loading import SystemConfig
 from trading.backtest import BacktestRun, Decision, Feed, Order, play
-from trading.backtest.result import Booked, Journal, equity_of, trades_of
+from trading.backtest.result import Journal, equity_of, trades_of
 from trading.errors import UnknownSymbol
+from trading.execution.fill_booking import Booked
 from trading.lifecycle import DesiredState
 from trading.market.candles import CLOSE, Candles, timeframe_ms
 from trading.orders.orders import Fill

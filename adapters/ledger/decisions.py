@@ -1,15 +1,16 @@
-"""Decisions and the orders that they plan, as rows."""
+"""Decisions, each made once under the account's lock, and the orders that they plan."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection
 
 from adapters.clock import now_ms as wall_ms
-from adapters.ledger.orders import LedgerOrders
+from adapters.ledger import incidents
+from adapters.ledger.queries.account_snapshot import account_row, snapshot_of
 from adapters.ledger.queries.reads import mine
 from adapters.ledger.tables import Origin, decisions, intents
+from adapters.ledger.transaction import Transaction
 from trading.execution.fill_booking import initial_intent
 from trading.orders.orders import Leg
 from trading.ports.ledger import DecisionResult
@@ -18,28 +19,79 @@ from trading.risk.verdict import AccountSnapshot, Check, PlannedOrder, RiskDecis
 _NEW_DECISION = sa.insert(decisions).returning(decisions.c.id)
 _NEW_INTENT = sa.insert(intents)
 _NEWEST = sa.select(sa.func.max(decisions.c.open_ms)).where(mine(decisions, "symbol", "strategy"))
+_EARLIER = sa.select(decisions.c.rule, decisions.c.reason, decisions.c.breached, decisions.c.exit_rule).where(
+    mine(decisions, "symbol", "strategy", "open_ms")
+)
 
 
-class LedgerPlanning(LedgerOrders):
-    """Writes decisions, under the account's lock."""
+def decide(
+    tx: Transaction,
+    symbol: str,
+    strategy: str,
+    open_ms: int,
+    evaluate: Callable[[AccountSnapshot], RiskDecision],
+    *,
+    correlation_id: str,
+    dry_run: bool,
+) -> DecisionResult:
+    """Decide on one candle's signal, once; an error of `evaluate` undoes the transaction."""
+    row = account_row(tx, symbol, strategy, open_ms)
+    if row.fence is not None and row.fence >= open_ms:
+        return DecisionResult(None, earlier=_earlier(tx, symbol, strategy, open_ms))
+    snapshot = snapshot_of(tx, row, symbol, strategy)
+    verdict = evaluate(snapshot)
+    planned = () if dry_run else verdict.planned
+    decision = decision_row(verdict, open_ms, correlation_id, Origin.SIGNAL, snapshot, dry_run=dry_run)
+    record_decision(tx, symbol, strategy, decision, intent_rows(planned))
+    fence = {"account": tx.account, "symbol": symbol, "strategy": strategy, "open_ms": open_ms}
+    tx.write(tx.upserts.fences, fence)
+    if verdict.incident is not None and not dry_run:
+        incidents.open_incidents(tx, [verdict.incident])
+    return _result(verdict, planned)
 
-    def _next_decision_ms(self, connection: Connection, key: dict[str, Any], after_ms: int) -> int:
-        """Return a time for a decision without a candle: no candle opens in the milliseconds after another one."""
-        newest_ms: int | None = connection.execute(_NEWEST, key).scalar()
-        return max(after_ms, newest_ms or 0) + 1
 
-    def _plan(
-        self, connection: Connection, key: dict[str, Any], decision: dict[str, Any], planned: Sequence[dict[str, Any]]
-    ) -> None:
-        """Write a decision of (symbol, strategy), and the orders that it plans."""
-        decision_id = connection.execute(_NEW_DECISION, key | decision).scalar_one()
-        if planned:
-            cause = decision["correlation_id"]
-            common = {"account": self._account, "decision_id": decision_id, "correlation_id": cause}
-            connection.execute(_NEW_INTENT, [row | common for row in planned])
+def flatten(
+    tx: Transaction,
+    symbol: str,
+    strategy: str,
+    after_ms: int,
+    evaluate: Callable[[AccountSnapshot, int], RiskDecision],
+    *,
+    correlation_id: str,
+) -> DecisionResult:
+    """Decide to close a strategy's position without a signal; a rejection is not recorded."""
+    decision_ms = next_decision_ms(tx, symbol, strategy, after_ms)
+    snapshot = snapshot_of(tx, account_row(tx, symbol, strategy, decision_ms), symbol, strategy)
+    verdict = evaluate(snapshot, decision_ms)
+    if verdict.is_accepted:
+        decision = decision_row(verdict, decision_ms, correlation_id, Origin.FLATTEN, snapshot)
+        record_decision(tx, symbol, strategy, decision, intent_rows(verdict.planned))
+    return _result(verdict, verdict.planned)
 
 
-def decided(verdict: RiskDecision, planned: Sequence[PlannedOrder]) -> DecisionResult:
+def next_decision_ms(tx: Transaction, symbol: str, strategy: str, after_ms: int) -> int:
+    """Return a time for a decision without a candle: no candle opens in the milliseconds after another one."""
+    newest_ms: int | None = tx.execute(_NEWEST, symbol=symbol, strategy=strategy).scalar()
+    return max(after_ms, newest_ms or 0) + 1
+
+
+def record_decision(
+    tx: Transaction, symbol: str, strategy: str, decision: dict[str, Any], planned: Sequence[dict[str, Any]]
+) -> None:
+    """Record a decision, and the orders that it plans."""
+    decision_id = tx.execute(_NEW_DECISION, symbol=symbol, strategy=strategy, **decision).scalar_one()
+    if planned:
+        cause = decision["correlation_id"]
+        common = {"account": tx.account, "decision_id": decision_id, "correlation_id": cause}
+        tx.write(_NEW_INTENT, [row | common for row in planned])
+
+
+def _earlier(tx: Transaction, symbol: str, strategy: str, open_ms: int) -> RiskDecision | None:
+    row = tx.execute(_EARLIER, symbol=symbol, strategy=strategy, open_ms=open_ms).one_or_none()
+    return None if row is None else verdict_of(row)
+
+
+def _result(verdict: RiskDecision, planned: Sequence[PlannedOrder]) -> DecisionResult:
     return DecisionResult(verdict, tuple(initial_intent(order.request, place) for place, order in enumerate(planned)))
 
 
@@ -55,7 +107,7 @@ def decision_row(
     """Return a decision as a row.
 
     Args:
-        view: The account as the decision saw it; None where it depended on nothing.
+        view: The account as the decision saw it; None where the decision did not depend on it.
     """
     return {
         "open_ms": open_ms,
@@ -80,7 +132,7 @@ def verdict_of(row: Any) -> RiskDecision:
 
 
 def check_rows(checks: Sequence[Check]) -> list[dict[str, Any]]:
-    """Return the rules that were asked, JSON-safe."""
+    """Return the results of the rules, JSON-safe."""
     return [{"rule": one.rule, "is_met": one.is_met, "reason": one.reason} for one in checks]
 
 

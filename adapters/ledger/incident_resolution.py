@@ -1,19 +1,17 @@
-"""What a person, or a policy, says to the state of a symbol: incidents resolved, symbols quarantined and let go
-again.
-"""
+"""Resolution of incidents, and the quarantine of a symbol, which is an incident too."""
 
 from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
-from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy.engine import RowMapping
 
 from adapters.clock import now_ms as wall_ms
-from adapters.ledger.decisions import LedgerPlanning
-from adapters.ledger.incidents import IS_OPEN
-from adapters.ledger.queries.reads import REALISED, mine
+from adapters.ledger.fills import write_high_water
+from adapters.ledger.orders import mark
+from adapters.ledger.queries.reads import IS_OPEN, balance, mine
 from adapters.ledger.tables import incidents
-from trading.incidents import descriptions
+from adapters.ledger.transaction import Reader, Transaction
 from trading.incidents.incident import IncidentKind
 from trading.lifecycle import PositionPolicy
 from trading.orders.intents import OrderUpdate
@@ -31,48 +29,33 @@ _RESOLVE = (
 )
 
 
-class LedgerResolution(LedgerPlanning):
-    """Resolves incidents; opens and ends quarantines."""
+def resolve_by_number(tx: Transaction, identity: int, resolution: str, *, is_lost: bool) -> dict[str, Any] | None:
+    """Resolve an incident, and return it; None when no open one has this number."""
+    row = tx.execute(_FOUND, id=identity).mappings().one_or_none()
+    return None if row is None else resolve(tx, row, resolution, is_lost=is_lost)
 
-    def resolve_incident(self, identity: int, resolution: str, *, is_lost: bool = True) -> dict[str, Any] | None:
-        """Close an incident, and return it; None when no open one has this number.
 
-        An order that the venue lost ends with it as EXPIRED: nobody will ask for it again. A quarantine ends with it.
-        After a drawdown the balance of this moment is the highest anew.
+def resolve(tx: Transaction, row: RowMapping, resolution: str, *, is_lost: bool = True) -> dict[str, Any]:
+    """Resolve the open incident of a row, with its effect on orders and on the high-water mark.
 
-        Args:
-            is_lost: Of a lost order: the venue still has none.
-        """
-        with self._writing() as connection:
-            row = connection.execute(_FOUND, {"account": self._account, "id": identity}).mappings().one_or_none()
-            return None if row is None else self._resolve(connection, row, resolution, is_lost=is_lost)
+    Args:
+        is_lost: Of a lost order: the venue still has none.
+    """
+    if row["kind"] == IncidentKind.ORDER_LOST and is_lost:
+        mark(tx, OrderUpdate(row["key"], OrderState.EXPIRED, reason=f"given up: {resolution}"))
+    if row["kind"] == IncidentKind.MAX_DRAWDOWN:
+        write_high_water(tx, HighWaterMark(balance(tx)))
+    at_ms = wall_ms()
+    tx.write(_RESOLVE, {"identity": row["id"], "at_ms": at_ms, "said": resolution})
+    return {**row, "resolved_at_ms": at_ms, "resolution": resolution}
 
-    def quarantine(self, symbol: str) -> PositionPolicy | None:
-        with self._reading.connect() as connection:
-            row = connection.execute(_QUARANTINES, {"account": self._account, "symbol": symbol}).first()
-        return None if row is None else cast("PositionPolicy", row.details["policy"])
 
-    def set_quarantine(self, symbol: str, policy: PositionPolicy, *, cause: str, reason: str) -> bool:
-        """Set a symbol aside; see `trading.ports.ledger.Ledger`."""
-        incident = descriptions.quarantined(symbol, policy, cause, reason)
-        with self._writing() as connection:
-            return bool(self._open(connection, [incident]))
+def quarantine(reader: Reader, symbol: str) -> PositionPolicy | None:
+    row = reader.execute(_QUARANTINES, symbol=symbol).first()
+    return None if row is None else cast("PositionPolicy", row.details["policy"])
 
-    def clear_quarantine(self, symbol: str, *, reason: str) -> bool:
-        """Let a symbol work again; see `trading.ports.ledger.Ledger`."""
-        with self._writing() as connection:
-            chosen = {"account": self._account, "symbol": symbol}
-            row = connection.execute(_QUARANTINES, chosen).mappings().one_or_none()
-            return row is not None and bool(self._resolve(connection, row, reason))
 
-    def _resolve(
-        self, connection: Connection, row: RowMapping, resolution: str, *, is_lost: bool = True
-    ) -> dict[str, Any]:
-        if row["kind"] == IncidentKind.ORDER_LOST and is_lost:
-            self._mark(connection, OrderUpdate(row["key"], OrderState.EXPIRED, reason=f"given up: {resolution}"))
-        if row["kind"] == IncidentKind.MAX_DRAWDOWN:
-            realised = connection.execute(REALISED, {"account": self._account}).scalar_one()
-            self._put_high_water(connection, HighWaterMark(self._starting_balance + realised))
-        at_ms = wall_ms()
-        connection.execute(_RESOLVE, {"identity": row["id"], "at_ms": at_ms, "said": resolution})
-        return {**row, "resolved_at_ms": at_ms, "resolution": resolution}
+def clear_quarantine(tx: Transaction, symbol: str, reason: str) -> bool:
+    """End the quarantine of a symbol; False when it was not quarantined."""
+    row = tx.execute(_QUARANTINES, symbol=symbol).mappings().one_or_none()
+    return row is not None and bool(resolve(tx, row, reason))

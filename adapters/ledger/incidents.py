@@ -1,19 +1,16 @@
-"""The ledger's incidents: what a person must hear of, told once, kept until somebody has resolved it."""
+"""Incidents: opened once, published, and kept until an operator resolves them."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
-from sqlalchemy.engine import Connection
 
 from adapters.clock import now_ms as wall_ms
-from adapters.ledger.queries.reads import mine
+from adapters.ledger.queries.reads import IS_OPEN, mine, newest
 from adapters.ledger.tables import incidents
-from adapters.ledger.transaction import LedgerWriting
+from adapters.ledger.transaction import Reader, Transaction
 from trading.incidents.incident import Incident, IncidentKind
-
-IS_OPEN = incidents.c.resolved_at_ms.is_(None)
 
 _KEYS: sa.BindParameter[Sequence[str]] = bindparam("keys", expanding=True)
 _KEYS_A_QUERY = 500
@@ -21,8 +18,9 @@ _ALIKE = sa.select(incidents.c.symbol, incidents.c.kind, incidents.c.key, IS_OPE
     mine(incidents), incidents.c.key.in_(_KEYS)
 )
 _OPEN_OF_SYMBOL = sa.select(incidents).where(mine(incidents, "symbol"), IS_OPEN).order_by(incidents.c.id)
+_BY_NUMBER = sa.select(incidents).where(mine(incidents, "id"), IS_OPEN)
 _UNPUBLISHED = _OPEN_OF_SYMBOL.where(incidents.c.published_at_ms.is_(None))
-_TOLD = (
+_PUBLISHED = (
     sa.update(incidents)
     .where(
         incidents.c.account == bindparam("of_account"),
@@ -45,89 +43,86 @@ _CLOSED_SINCE = (
     .values(resolved_at_ms=bindparam("at_ms"), resolution="the position was closed since")
 )
 _OF_FILLS = frozenset({IncidentKind.FOREIGN_FILL, IncidentKind.LATE_FILL, IncidentKind.OVERFILLED})
-"""Told once for ever: the fills stay among those that the venue shows."""
+"""Opened once for ever: the venue keeps reporting the fill."""
 
 
-class LedgerIncidents(LedgerWriting):
-    """Opens and shows incidents."""
+def news(reader: Reader, found: Sequence[Incident]) -> list[Incident]:
+    """Return the incidents that are not open, and if they are of a fill never were."""
+    known = set(_known(reader, found))
+    new = []
+    for incident in found:
+        name = _name(incident)
+        if name not in known:
+            known.add(name)
+            new.append(incident)
+    return new
 
-    def open_incidents(self, incidents_: Sequence[Incident]) -> Sequence[Incident]:
-        """Write down what a person must hear of; see `trading.ports.ledger.Ledger`."""
-        with self._reading.connect() as connection:
-            if not self._news(connection, incidents_):
-                return []
-        with self._writing() as connection:
-            return self._open(connection, incidents_)
 
-    def incidents_of(self, symbol: str) -> Sequence[Incident]:
-        return self._incidents(_OPEN_OF_SYMBOL, symbol)
+def open_incidents(tx: Transaction, found: Sequence[Incident]) -> Sequence[Incident]:
+    """Record the incidents that are new, and return them."""
+    new = news(tx, found)
+    if new:
+        tx.write(sa.insert(incidents), [_row(tx.account, incident) for incident in new])
+    return new
 
-    def unpublished(self, symbol: str) -> Sequence[Incident]:
-        return self._incidents(_UNPUBLISHED, symbol)
 
-    def mark_published(self, incidents_: Sequence[Incident]) -> None:
-        """Write down that the events of incidents have left the worker; see `trading.ports.ledger.Ledger`."""
-        if not incidents_:
-            return
-        with self._writing() as connection:
-            connection.execute(_TOLD, [self._told_row(incident) for incident in incidents_])
+def open_of(reader: Reader, symbol: str) -> Sequence[Incident]:
+    return [incident_of(row) for row in reader.execute(_OPEN_OF_SYMBOL, symbol=symbol).all()]
 
-    def incidents(self, symbol: str | None = None, *, only_open: bool = True, limit: int = 100) -> list[dict[str, Any]]:
-        """Return the newest incidents first, as plain dictionaries."""
-        chosen = sa.select(incidents).where(mine(incidents)).order_by(incidents.c.id.desc())
-        return self._newest(chosen.where(IS_OPEN) if only_open else chosen, incidents.c.symbol, symbol, limit)
 
-    def _incidents(self, statement: sa.Select[Any], symbol: str) -> Sequence[Incident]:
-        with self._reading.connect() as connection:
-            rows = connection.execute(statement, {"account": self._account, "symbol": symbol}).all()
-        return [Incident(IncidentKind(row.kind), row.symbol, row.key, row.reason, row.details) for row in rows]
+def unpublished(reader: Reader, symbol: str) -> Sequence[Incident]:
+    return [incident_of(row) for row in reader.execute(_UNPUBLISHED, symbol=symbol).all()]
 
-    def _open(self, connection: Connection, incidents_: Sequence[Incident]) -> Sequence[Incident]:
-        """Write down those that are news, under the account's lock, and return them."""
-        news = self._news(connection, incidents_)
-        if news:
-            connection.execute(sa.insert(incidents), [self._row(incident) for incident in news])
-        return news
 
-    def _close_refused_no_more(self, connection: Connection, symbol: str, strategies: Sequence[str]) -> None:
-        """Resolve that a close was refused to strategies, whose positions have been closed since."""
-        where = {"of_account": self._account, "of_symbol": symbol, "keys": list(strategies), "at_ms": wall_ms()}
-        connection.execute(_CLOSED_SINCE, where)
+def mark_published(tx: Transaction, published: Sequence[Incident]) -> None:
+    tx.write(_PUBLISHED, [_published_row(tx.account, incident) for incident in published])
 
-    def _news(self, connection: Connection, incidents_: Sequence[Incident]) -> list[Incident]:
-        """Return those that are not open, and if they are of a fill never were."""
-        known = set(self._known(connection, incidents_))
-        news = []
-        for incident in incidents_:
-            name = _name(incident)
-            if name not in known:
-                known.add(name)
-                news.append(incident)
-        return news
 
-    def _known(self, connection: Connection, incidents_: Sequence[Incident]) -> Iterator[tuple[str, str, str]]:
-        keys = sorted({incident.key for incident in incidents_})
-        for first in range(0, len(keys), _KEYS_A_QUERY):
-            chosen = {"account": self._account, "keys": keys[first : first + _KEYS_A_QUERY]}
-            for row in connection.execute(_ALIKE, chosen):
-                if row.is_open or row.kind in _OF_FILLS:
-                    yield row.symbol, row.kind, row.key
+def newest_incidents(reader: Reader, symbol: str | None, limit: int, *, only_open: bool) -> list[dict[str, Any]]:
+    chosen = sa.select(incidents).where(mine(incidents)).order_by(incidents.c.id.desc())
+    return newest(reader, chosen.where(IS_OPEN) if only_open else chosen, incidents.c.symbol, symbol, limit)
 
-    def _row(self, incident: Incident) -> dict[str, Any]:
-        return {
-            "account": self._account,
-            "symbol": incident.symbol,
-            "kind": incident.kind.value,
-            "key": incident.key,
-            "halts": incident.kind.halts,
-            "reason": incident.reason,
-            "details": dict(incident.details),
-            "opened_at_ms": wall_ms(),
-        }
 
-    def _told_row(self, incident: Incident) -> dict[str, Any]:
-        symbol, kind, key = _name(incident)
-        return {"of_account": self._account, "of_symbol": symbol, "of_kind": kind, "of_key": key, "at_ms": wall_ms()}
+def by_number(reader: Reader, identity: int) -> Incident | None:
+    """Return an open incident by its number."""
+    row = reader.execute(_BY_NUMBER, id=identity).one_or_none()
+    return None if row is None else incident_of(row)
+
+
+def resolve_refused_closes(tx: Transaction, symbol: str, strategies: Sequence[str]) -> None:
+    """Resolve the refused closes of strategies whose positions have been closed since."""
+    where = {"of_account": tx.account, "of_symbol": symbol, "keys": list(strategies), "at_ms": wall_ms()}
+    tx.write(_CLOSED_SINCE, where)
+
+
+def incident_of(row: Any) -> Incident:
+    return Incident(IncidentKind(row.kind), row.symbol, row.key, row.reason, row.details)
+
+
+def _known(reader: Reader, found: Sequence[Incident]) -> Iterator[tuple[str, str, str]]:
+    keys = sorted({incident.key for incident in found})
+    for first in range(0, len(keys), _KEYS_A_QUERY):
+        for row in reader.execute(_ALIKE, keys=keys[first : first + _KEYS_A_QUERY]):
+            if row.is_open or row.kind in _OF_FILLS:
+                yield row.symbol, row.kind, row.key
+
+
+def _row(account: str, incident: Incident) -> dict[str, Any]:
+    return {
+        "account": account,
+        "symbol": incident.symbol,
+        "kind": incident.kind.value,
+        "key": incident.key,
+        "halts": incident.kind.halts,
+        "reason": incident.reason,
+        "details": dict(incident.details),
+        "opened_at_ms": wall_ms(),
+    }
+
+
+def _published_row(account: str, incident: Incident) -> dict[str, Any]:
+    symbol, kind, key = _name(incident)
+    return {"of_account": account, "of_symbol": symbol, "of_kind": kind, "of_key": key, "at_ms": wall_ms()}
 
 
 def _name(incident: Incident) -> tuple[str, str, str]:

@@ -1,78 +1,56 @@
-"""The ledger in SQL: what must never be lost of one account, on SQLite or PostgreSQL."""
+"""The ledger of one account in SQL, on SQLite or PostgreSQL.
 
-from collections.abc import Callable
-from functools import partial
+`SqlLedger` opens one transaction for each call, and the parts work on it. Each part imports only those before it:
+
+    transaction, rows, queries -> incidents, desired_states -> orders -> fills -> stops
+                                                   incidents -> decisions
+                                               orders, fills -> incident_resolution
+                decisions, fills, incident_resolution -> adoption
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-import sqlalchemy as sa
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Engine
 
-from adapters.clock import now_ms as wall_ms
-from adapters.database import upsert
-from adapters.ledger.decisions import decided, decision_row, intent_rows, verdict_of
-from adapters.ledger.orders import day_of
-from adapters.ledger.queries.reads import mine
-from adapters.ledger.queries.trades import HIGH_WATER, high_water_of, trades_since
-from adapters.ledger.restrictions import DESIRED, HALTED, LATCHED, QUARANTINED, desired_of
-from adapters.ledger.stops import LedgerStops
-from adapters.ledger.tables import Origin, account_days, decisions, fences, intents, positions, symbols
-from trading.lifecycle import DesiredState
-from trading.orders.orders import Leg, OrderState
-from trading.portfolio.positions import Position
+from adapters.ledger import adoption, decisions, desired_states, fills, incident_resolution, incidents, orders, stops
+from adapters.ledger.queries import reads
+from adapters.ledger.transaction import AccountDatabase
+from configs.diff import Exposure
+from trading.errors import Broken
+from trading.execution.adoption import Adoption, AdoptionRequest, Holdings
+from trading.execution.fill_booking import Booked
+from trading.incidents import descriptions
+from trading.incidents.incident import Incident
+from trading.lifecycle import DesiredState, HeldBy, PositionPolicy
+from trading.orders.intents import Intent, OrderUpdate
+from trading.orders.orders import Fill, OrderState
+from trading.portfolio.positions import Position, StopMove
 from trading.ports.ledger import DecisionResult
 from trading.risk.verdict import AccountSnapshot, RiskDecision
 
-_PLACES = sa.union(
-    sa.select(positions.c.symbol, positions.c.strategy).where(mine(positions), positions.c.units != 0),
-    sa.select(intents.c.symbol, intents.c.strategy).where(mine(intents), intents.c.risk_reserved.is_not(None)),
-).subquery("places")
-_IS_UNSETTLED = sa.or_(
-    sa.not_(intents.c.is_final),
-    # filled by the venue's word, but no fill is written down yet: the position is not what it seems
-    sa.and_(intents.c.state == OrderState.FILLED.value, intents.c.filled_units == 0),
-)
-_VIEW = sa.select(
-    sa.select(fences.c.open_ms).where(mine(fences, "symbol", "strategy")).scalar_subquery().label("fence"),
-    DESIRED,
-    sa.exists().where(mine(intents, "symbol"), _IS_UNSETTLED).label("has_unsettled"),
-    sa.exists()
-    .where(mine(intents, "symbol", "strategy"), _IS_UNSETTLED, intents.c.leg == Leg.EXIT.value)
-    .label("has_unsettled_exit"),
-    HALTED,
-    QUARANTINED,
-    sa.select(sa.func.count()).select_from(_PLACES).scalar_subquery().label("open_positions"),
-    sa.select(sa.func.sum(intents.c.risk_reserved))
-    .where(mine(intents), intents.c.risk_reserved.is_not(None))
-    .scalar_subquery()
-    .label("open_risk"),
-    sa.select(sa.func.sum(intents.c.notional_reserved))
-    .where(mine(intents), intents.c.risk_reserved.is_not(None))
-    .scalar_subquery()
-    .label("open_notional"),
-    sa.select(account_days.c.realised).where(mine(account_days, "day")).scalar_subquery().label("day_realised"),
-    sa.select(sa.func.sum(intents.c.notional_reserved))
-    .where(mine(intents, "symbol"), intents.c.risk_reserved.is_not(None))
-    .scalar_subquery()
-    .label("symbol_notional"),
-    LATCHED,
-    *HIGH_WATER,
-)
-_EARLIER = sa.select(decisions.c.rule, decisions.c.reason, decisions.c.breached, decisions.c.exit_rule).where(
-    mine(decisions, "symbol", "strategy", "open_ms")
-)
 
+class SqlLedger:
+    """`trading.ports.ledger.Ledger` in SQL, with reads and operator actions beside it.
 
-class SqlLedger(LedgerStops):
-    """`trading.ports.ledger.Ledger` on SQLite or PostgreSQL.
-
-    Every method may raise `Transient`: the lock was not given in time, or the connection was lost. A lost answer to a
+    Each method may raise `Transient`: the lock was not free in time, or the connection was lost. A lost answer to a
     commit is harmless: the fence, the fill ids and the final states make each call safe to repeat.
+
+    Args:
+        engine: Of this process, from `adapters.database.create_engine`; its schema must be migrated.
+        account_name: Several accounts may share a database.
+        starting_balance: In quote currency.
     """
 
     def __init__(self, engine: Engine, account_name: str, starting_balance: float) -> None:
-        super().__init__(engine, account_name, starting_balance)
-        self._put_fence = upsert(engine.dialect, fences)
-        self._put_symbol = upsert(engine.dialect, symbols)
+        self._engine = engine
+        self._database = AccountDatabase(engine, account_name, starting_balance)
+
+    def close(self) -> None:
+        """Close the connections; the next call opens one again."""
+        self._engine.dispose()
+
+    # decisions
 
     def decide(
         self,
@@ -84,22 +62,10 @@ class SqlLedger(LedgerStops):
         correlation_id: str,
         dry_run: bool = False,
     ) -> DecisionResult:
-        """Decide on one candle's signal, once; see `trading.ports.ledger.Ledger`. What `evaluate` raises undoes all of
-        it."""
-        key = {"account": self._account, "symbol": symbol, "strategy": strategy}
-        with self._writing() as connection:
-            row = connection.execute(_VIEW, {**key, "day": day_of(open_ms)}).one()
-            if row.fence is not None and row.fence >= open_ms:
-                return DecisionResult(None, earlier=self._earlier(connection, {**key, "open_ms": open_ms}))
-            view = self._view(connection, row, self._position(connection, symbol, strategy))
-            verdict = evaluate(view)
-            planned = () if dry_run else verdict.planned
-            decision = decision_row(verdict, open_ms, correlation_id, Origin.SIGNAL, view, dry_run=dry_run)
-            self._plan(connection, key, decision, intent_rows(planned))
-            connection.execute(self._put_fence, {**key, "open_ms": open_ms})
-            if verdict.incident is not None and not dry_run:
-                self._open(connection, [verdict.incident])
-        return decided(verdict, planned)
+        with self._database.transaction() as tx:
+            return decisions.decide(
+                tx, symbol, strategy, open_ms, evaluate, correlation_id=correlation_id, dry_run=dry_run
+            )
 
     def flatten(
         self,
@@ -110,46 +76,253 @@ class SqlLedger(LedgerStops):
         *,
         correlation_id: str,
     ) -> DecisionResult:
-        """Decide to close what a strategy holds, without a signal; see `trading.ports.ledger.Ledger`."""
-        key = {"account": self._account, "symbol": symbol, "strategy": strategy}
-        with self._writing() as connection:
-            decision_ms = self._next_decision_ms(connection, key, after_ms)
-            row = connection.execute(_VIEW, {**key, "day": day_of(decision_ms)}).one()
-            view = self._view(connection, row, self._position(connection, symbol, strategy))
-            verdict = evaluate(view, decision_ms)
-            if verdict.is_accepted:
-                decision = decision_row(verdict, decision_ms, correlation_id, Origin.FLATTEN, view)
-                self._plan(connection, key, decision, intent_rows(verdict.planned))
-        return decided(verdict, verdict.planned)
+        with self._database.transaction() as tx:
+            return decisions.flatten(tx, symbol, strategy, after_ms, evaluate, correlation_id=correlation_id)
+
+    def decisions_since(
+        self, symbol: str, strategies: Collection[str], since_ms: int
+    ) -> Mapping[tuple[str, int], StopMove | RiskDecision]:
+        with self._database.reader() as reader:
+            return stops.decisions_since(reader, symbol, strategies, since_ms)
+
+    def fence(self, symbol: str) -> int | None:
+        with self._database.reader() as reader:
+            return reads.fence(reader, symbol)
+
+    # orders
+
+    def mark(self, *updates: OrderUpdate) -> bool:
+        """Record new states of orders, all of them or none; see `trading.ports.ledger.OrderLog`.
+
+        Raises:
+            Broken: No intent has this id, or its state cannot follow the present one.
+        """
+        with self._database.transaction() as tx:
+            are_recorded = all(orders.mark(tx, update) for update in updates)
+            if not are_recorded:
+                tx.rollback()
+        return are_recorded
+
+    def unsettled(self, symbol: str) -> Sequence[Intent]:
+        with self._database.reader() as reader:
+            return reads.unsettled(reader, symbol)
+
+    def record_fills(self, symbol: str, fills_: Sequence[Fill]) -> Sequence[Booked]:
+        """Record fills and the positions that they make; see `trading.ports.ledger.OrderLog`.
+
+        Raises:
+            Broken: A fill belongs to another symbol.
+        """
+        if stray := next((fill for fill in fills_ if fill.symbol != symbol), None):
+            raise Broken(f"fill {stray.fill_id} is of {stray.symbol}, but was handed in for {symbol}")
+        if not fills_:
+            return []
+        with self._database.transaction() as tx:
+            return fills.record_fills(tx, symbol, fills_)
+
+    def fills_from(self, symbol: str) -> int:
+        with self._database.reader() as reader:
+            return reads.fills_from(reader, symbol)
+
+    def order_states(self, client_order_ids: Collection[str]) -> Mapping[str, OrderState]:
+        return {name: OrderState(row.state) for name, row in self._decided_rows(client_order_ids).items()}
+
+    def order_strategies(self, client_order_ids: Collection[str]) -> Mapping[str, str]:
+        return {name: row.strategy for name, row in self._decided_rows(client_order_ids).items()}
+
+    def overfilled(self, client_order_ids: Collection[str]) -> Mapping[str, tuple[float, float]]:
+        if not client_order_ids:
+            return {}
+        with self._database.reader() as reader:
+            return reads.overfilled(reader, client_order_ids)
+
+    # stops
+
+    def move_stop(
+        self,
+        symbol: str,
+        strategy: str,
+        open_ms: int,
+        stop_loss: float,
+        reason: str,
+        *,
+        correlation_id: str,
+        rule: str = "",
+    ) -> StopMove | None:
+        with self._database.transaction() as tx:
+            return stops.move_stop(
+                tx, symbol, strategy, open_ms, stop_loss, reason, correlation_id=correlation_id, rule=rule
+            )
+
+    def refuse_stop(self, move: StopMove, reason: str) -> StopMove:
+        with self._database.transaction() as tx:
+            return stops.refuse_stop(tx, move, reason)
+
+    def stop_move(self, symbol: str, strategy: str, open_ms: int) -> StopMove | None:
+        with self._database.reader() as reader:
+            return stops.move_of_candle(reader, symbol, strategy, open_ms)
+
+    def stop_moves(self, symbol: str) -> Sequence[StopMove]:
+        with self._database.reader() as reader:
+            return stops.moves_of_open_positions(reader, symbol)
+
+    # incidents
+
+    def open_incidents(self, found: Sequence[Incident]) -> Sequence[Incident]:
+        with self._database.reader() as reader:
+            if not incidents.news(reader, found):
+                return []
+        with self._database.transaction() as tx:
+            return incidents.open_incidents(tx, found)
+
+    def incidents_of(self, symbol: str) -> Sequence[Incident]:
+        with self._database.reader() as reader:
+            return incidents.open_of(reader, symbol)
+
+    def unpublished(self, symbol: str) -> Sequence[Incident]:
+        with self._database.reader() as reader:
+            return incidents.unpublished(reader, symbol)
+
+    def mark_published(self, published: Sequence[Incident]) -> None:
+        if not published:
+            return
+        with self._database.transaction() as tx:
+            incidents.mark_published(tx, published)
+
+    # symbol controls
+
+    def desired(self, symbol: str) -> DesiredState:
+        with self._database.reader() as reader:
+            return reads.desired(reader, symbol)
 
     def set_desired(self, symbol: str, state: DesiredState, *, reason: str) -> None:
-        """Write down what the user wants; see `trading.ports.ledger.Ledger`."""
-        key = {"account": self._account, "symbol": symbol}
-        with self._writing() as connection:
-            row = {**key, "desired": state.value, "reason": reason, "changed_at_ms": wall_ms(), "held_by": ""}
-            connection.execute(self._put_symbol, row)
+        with self._database.transaction() as tx:
+            desired_states.set_desired(tx, symbol, state, reason)
 
-    def _view(self, connection: Connection, row: Any, position: Position) -> AccountSnapshot:
-        high = high_water_of(row, self._starting_balance)
-        return AccountSnapshot(
-            desired=desired_of(row),
-            position=position,
-            has_unsettled=bool(row.has_unsettled),
-            has_unsettled_exit=bool(row.has_unsettled_exit),
-            halted=row.halted,
-            quarantined=row.quarantined,
-            open_positions=row.open_positions,
-            open_risk=row.open_risk or 0.0,
-            open_notional=row.open_notional or 0.0,
-            day_realised=row.day_realised or 0.0,
-            balance=self._starting_balance + row.realised,
-            symbol_notional=row.symbol_notional or 0.0,
-            peak_balance=high.peak,
-            drawdown=high.drawdown,
-            latched=row.latched,
-            trades_since=partial(trades_since, connection, self._account),
-        )
+    def quarantine(self, symbol: str) -> PositionPolicy | None:
+        with self._database.reader() as reader:
+            return incident_resolution.quarantine(reader, symbol)
 
-    def _earlier(self, connection: Connection, key: dict[str, Any]) -> RiskDecision | None:
-        row = connection.execute(_EARLIER, key).one_or_none()
-        return None if row is None else verdict_of(row)
+    def set_quarantine(self, symbol: str, policy: PositionPolicy, *, cause: str, reason: str) -> bool:
+        incident = descriptions.quarantined(symbol, policy, cause, reason)
+        with self._database.transaction() as tx:
+            return bool(incidents.open_incidents(tx, [incident]))
+
+    def clear_quarantine(self, symbol: str, *, reason: str) -> bool:
+        with self._database.transaction() as tx:
+            return incident_resolution.clear_quarantine(tx, symbol, reason)
+
+    # positions
+
+    def positions(self) -> Sequence[Position]:
+        with self._database.reader() as reader:
+            return reads.all_positions(reader)
+
+    def has_exposure(self, symbol: str) -> bool:
+        with self._database.reader() as reader:
+            return reads.has_exposure(reader, symbol)
+
+    def owners(self, symbol: str) -> frozenset[str]:
+        with self._database.reader() as reader:
+            return reads.owners(reader, symbol)
+
+    # operator actions
+
+    def hold(self, symbol: str, state: DesiredState, *, held_by: HeldBy, reason: str) -> bool:
+        """Keep a running symbol from opening positions, and return whether it ran.
+
+        After the return no decision that opens a position can be recorded. A symbol that a user paused or stopped stays
+        as it is.
+        """
+        with self._database.transaction() as tx:
+            return desired_states.hold(tx, symbol, state, held_by, reason)
+
+    def release(self, symbol: str, *, held_by: HeldBy, reason: str) -> bool:
+        """Let a held symbol run again, and return whether it does; False where a user or another change holds it."""
+        with self._database.transaction() as tx:
+            return desired_states.release(tx, symbol, held_by, reason)
+
+    def resolve_incident(self, identity: int, resolution: str, *, is_lost: bool = True) -> dict[str, Any] | None:
+        """Resolve an incident, and return it; None when no open one has this number.
+
+        An order that the venue lost ends with it as EXPIRED. A quarantine ends with it. After a drawdown the present
+        balance is the new peak.
+
+        Args:
+            is_lost: Of a lost order: the venue still has none.
+        """
+        with self._database.transaction() as tx:
+            return incident_resolution.resolve_by_number(tx, identity, resolution, is_lost=is_lost)
+
+    def adopt(
+        self, identity: int, adopted: Adoption, holdings: Holdings, request: AdoptionRequest
+    ) -> Sequence[dict[str, Any]]:
+        """Book an adoption, and resolve the incidents that it explains.
+
+        Its rows are fills with a number in `adjustment`, of intents that were never sent, of a decision with the origin
+        ADOPTION. They come after all known fills, and have the market time `holdings.market_ms`.
+
+        Returns:
+            The resolved incidents; none, and nothing is booked, when no open one has this number.
+
+        Raises:
+            Rejected: The ledger's positions differ from `holdings`.
+        """
+        with self._database.transaction() as tx:
+            return adoption.adopt(tx, identity, adopted, holdings, request)
+
+    # reads for reports and commands
+
+    def balance(self) -> float:
+        """Return the starting balance plus all realised profit, in quote currency."""
+        with self._database.reader() as reader:
+            return reads.balance(reader)
+
+    def exposure(self, symbol: str) -> Exposure:
+        """Return the open positions and orders of a symbol."""
+        held = {one.strategy: one.units for one in self.positions() if one.symbol == symbol and one.is_open}
+        unsettled = self.unsettled(symbol)
+        pending = frozenset(intent.request.strategy for intent in unsettled) | self.owners(symbol)
+        return Exposure(sum(held.values()), len(unsettled), self.has_exposure(symbol), held, pending)
+
+    def exposures(self) -> Mapping[str, tuple[float, int]]:
+        """Return the exposure of each symbol that has any: net units, and orders that are not settled."""
+        with self._database.reader() as reader:
+            return reads.exposures(reader)
+
+    def incident(self, identity: int) -> Incident | None:
+        """Return an open incident by its number."""
+        with self._database.reader() as reader:
+            return incidents.by_number(reader, identity)
+
+    def incidents(self, symbol: str | None = None, *, only_open: bool = True, limit: int = 100) -> list[dict[str, Any]]:
+        """Return the newest incidents first, as plain dictionaries."""
+        with self._database.reader() as reader:
+            return incidents.newest_incidents(reader, symbol, limit, only_open=only_open)
+
+    def orders(self, symbol: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        """Return the newest orders first, those never sent and protective ones included, as plain dictionaries.
+
+        `units`, `reference_price` and `correlation_id` are None for a protective order: the venue made it.
+        """
+        with self._database.reader() as reader:
+            return reads.newest_orders(reader, symbol, limit)
+
+    def fills(self, symbol: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        """Return the newest fills first, as plain dictionaries."""
+        with self._database.reader() as reader:
+            return reads.newest_fills(reader, symbol, limit)
+
+    def decisions(self, symbol: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
+        """Return the newest decisions first, rejections included, as plain dictionaries.
+
+        `checks` lists the evaluated rules: {"rule", "is_met", "reason"}; empty where they were not recorded.
+        """
+        with self._database.reader() as reader:
+            return reads.newest_decisions(reader, symbol, limit)
+
+    def _decided_rows(self, client_order_ids: Collection[str]) -> Mapping[str, Any]:
+        if not client_order_ids:
+            return {}
+        with self._database.reader() as reader:
+            return reads.decided_rows(reader, client_order_ids)

@@ -1,4 +1,4 @@
-"""Positions anew, as a fold over all fills in the order of their sequence: for a fill that came after a later one."""
+"""Positions recomputed from all fills in the order of their sequence, after a fill arrived behind a later one."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection
 from adapters.ledger.queries.reads import FOLDED, mine
 from adapters.ledger.rows import fill_of
 from adapters.ledger.tables import fills, intents, orders, stop_moves
+from adapters.ledger.transaction import Transaction
 from trading.orders.orders import Fill, Leg, OrderState
 from trading.portfolio.positions import Position
 from trading.structs import replace
@@ -27,7 +28,7 @@ MOVED_STOP = (
     .scalar_subquery()
     .label("moved_stop")
 )
-"""Where the stop of an entry is to rest; null where it was never moved."""
+"""The moved stop price of an entry; null where its stop was never moved."""
 _MOVES = (
     sa.select(stop_moves.c.entry_id, stop_moves.c.open_ms, stop_moves.c.price_after)
     .where(mine(stop_moves, "symbol", "strategy"), stop_moves.c.refusal.is_(None))
@@ -53,7 +54,7 @@ _STATE = (
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One fill, the position before and after it, and what is written down as realised by it."""
+    """One fill, the position before and after it, and the realised profit that its row has."""
 
     fill: Fill
     before: Position
@@ -66,9 +67,9 @@ class Step:
 
 
 def fold(connection: Connection, account: str, symbol: str, strategy: str) -> Iterator[Step]:
-    """Yield each fill of a strategy on a symbol in the order of sequence, with what it does to the position.
+    """Yield each fill of a strategy on a symbol in the order of sequence, with the position that it makes.
 
-    The stop after an entry's fill is where it is to rest now: a fill that came after it was moved left it there.
+    The stop after an entry's fill is its present one: a fill that came after the stop was moved left it there.
     """
     key = {"account": account, "symbol": symbol, "strategy": strategy}
     moved = {row.entry_id: row.price_after for row in connection.execute(_MOVES, key)}
@@ -84,24 +85,24 @@ def fold(connection: Connection, account: str, symbol: str, strategy: str) -> It
             position = after
 
 
-def refold(connection: Connection, account: str, symbol: str, strategy: str) -> Mapping[str, Step]:
-    """Correct what fills are said to have realised and how protective orders ended, and return all steps by fill id.
+def refold(tx: Transaction, symbol: str, strategy: str) -> Mapping[str, Step]:
+    """Correct the realised profits of fills and the states of protective orders, and return all steps by fill id.
 
-    The position itself is for the caller to write: it is the one after the last step.
+    The caller writes the position: it is the one after the last step.
     """
-    steps = {step.fill.fill_id: step for step in fold(connection, account, symbol, strategy)}
+    steps = {step.fill.fill_id: step for step in fold(tx.connection, tx.account, symbol, strategy)}
     wrong = [step for step in steps.values() if step.realised != step.stored_realised]
     if wrong:
-        rows = [{"of_account": account, "of_fill": one.fill.fill_id, "new_realised": one.realised} for one in wrong]
-        connection.execute(_REALISED, rows)
+        rows = [{"of_account": tx.account, "of_fill": one.fill.fill_id, "new_realised": one.realised} for one in wrong]
+        tx.write(_REALISED, rows)
     ends = {step.fill.client_order_id: step for step in steps.values() if step.fill.leg not in (Leg.ENTRY, Leg.EXIT)}
     if ends:
-        connection.execute(_STATE, [_ended(account, step) for step in ends.values()])
+        tx.write(_STATE, [_ended(tx.account, step) for step in ends.values()])
     return steps
 
 
 def openers(steps: Iterable[Step]) -> set[str]:
-    """Return the ids of the entries that made the position which is open after the last step."""
+    """Return the ids of the entries of the position that is open after the last step."""
     ids: set[str] = set()
     for step in steps:
         if not step.after.is_open or step.after.units * step.before.units < 0:

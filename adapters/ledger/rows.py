@@ -1,4 +1,4 @@
-"""From rows of the ledger's tables to the values of `trading/`, and nothing else."""
+"""Values of `trading/` from rows of the ledger's tables."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ _FILL, _REQUEST = Fill.__struct_fields__, OrderRequest.__struct_fields__
 
 
 def position_of(row: Any) -> Position:
-    """Make a position of a row of the table `positions`."""
+    """Return the position of a row of the table `positions`."""
     return Position(
         row.symbol,
         row.strategy,
@@ -28,20 +28,20 @@ def position_of(row: Any) -> Position:
 
 
 def request_of_intent(row: Mapping[Any, Any]) -> OrderRequest:
-    """Make the order that a row of the table `intents` asks for."""
+    """Return the order request of a row of the table `intents`."""
     return OrderRequest(**{name: row[name] for name in _REQUEST} | {"leg": Leg(row["leg"]), "side": Side(row["side"])})
 
 
 def intent_of(row: Any) -> Intent:
-    """Make an intent of a row of the table `intents`."""
-    claimed_ms = row.claimed_at_ms or 0  # one that was sent before there were claims was sent long ago
+    """Return the intent of a row of the table `intents`."""
+    claimed_ms = row.claimed_at_ms or 0  # null: it was sent by a version without claims, long ago
     ago_s = max(0.0, (wall_ms() - claimed_ms) / 1000) if row.attempt else 0.0
     state = OrderState(row.state)
     return Intent(request_of_intent(row._mapping), state, row.venue_order_id, row.attempt, row.filled_units, ago_s)
 
 
 def order_of_intent(row: Any) -> BookedOrder:
-    """Make an order of a row of the table `intents` with `MOVED_STOP`: its stop is where that is to rest now."""
+    """Return the order of a row of the table `intents` with `MOVED_STOP`; its stop is the present one."""
     return BookedOrder(
         client_order_id=row.client_order_id,
         strategy=row.strategy,
@@ -66,12 +66,12 @@ def order_of_intent(row: Any) -> BookedOrder:
 
 
 def fill_of(row: Mapping[Any, Any]) -> Fill:
-    """Make a fill of a row of the table `fills`."""
+    """Return the fill of a row of the table `fills`."""
     return Fill(**{name: row[name] for name in _FILL} | {"leg": Leg(row["leg"]), "side": Side(row["side"])})
 
 
 def move_of(row: Any) -> StopMove:
-    """Make a move of a stop of a row of the table `stop_moves`."""
+    """Return the stop move of a row of the table `stop_moves`."""
     return StopMove(
         row.symbol,
         row.strategy,

@@ -1,20 +1,21 @@
-"""Stops that are to rest elsewhere than their entry said: the position is changed with the reason beside it."""
+"""Moves of stops: the position's stop is changed, and the move is recorded with its reason."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
-from sqlalchemy.engine import Connection
 
 from adapters.clock import now_ms as wall_ms
 from adapters.ledger.decisions import verdict_of
-from adapters.ledger.desired_states import LedgerHolds
-from adapters.ledger.orders import INTENTS_TOUCHED
+from adapters.ledger.fills import INTENTS_TOUCHED, write_position
+from adapters.ledger.orders import write_order
+from adapters.ledger.queries import reads
 from adapters.ledger.queries.reads import mine
-from adapters.ledger.restrictions import DESIRED, HALTED, desired_of
+from adapters.ledger.queries.restrictions import DESIRED, HALTED, desired_of
 from adapters.ledger.rows import move_of, order_of_intent
 from adapters.ledger.tables import Origin, decisions, fences, intents, positions, stop_moves
+from adapters.ledger.transaction import Reader, Transaction
 from trading.orders.orders import Leg, Side
 from trading.portfolio.positions import Position, StopMove
 from trading.risk.stop_rules import EntryStop, why_not_moved
@@ -29,7 +30,7 @@ _OPENER = (
         mine(intents, "symbol", "strategy"),
         _OPENED,
         intents.c.side == bindparam("side"),
-        decisions.c.origin != Origin.ADOPTION.value,  # under what was adopted no order of ours rests
+        decisions.c.origin != Origin.ADOPTION.value,  # an adopted position has no resting order of ours
     )
     .order_by(intents.c.decision_id.desc(), intents.c.sequence.desc())
     .limit(1)
@@ -98,121 +99,115 @@ _REFUSE = (
 )
 
 
-class LedgerStops(LedgerHolds):
-    """Moves stops, under the account's lock."""
+def move_stop(
+    tx: Transaction,
+    symbol: str,
+    strategy: str,
+    open_ms: int,
+    stop_loss: float,
+    reason: str,
+    *,
+    correlation_id: str,
+    rule: str,
+) -> StopMove | None:
+    """Record a new stop price of a position, once for each candle; None where there is nothing to move."""
+    key = {"symbol": symbol, "strategy": strategy}
+    earlier = tx.execute(_MOVE, **key, open_ms=open_ms).one_or_none()
+    if earlier is not None:
+        return _as_now(tx, earlier)
+    position = reads.position(tx, symbol, strategy)
+    at = tx.execute(_RECORD, **key).one()
+    is_past = max(at.fence_ms or 0, at.moved_ms or 0) > open_ms
+    if not position.is_open or position.stop_loss == stop_loss or is_past:
+        return None
+    entry = _opener(tx, position)
+    refusal = why_not_moved(position, stop_loss, entry, desired=desired_of(at), halted=at.halted)
+    entry_id = entry.entry_id if entry else ""
+    row = {
+        "open_ms": open_ms,
+        "entry_id": entry_id,
+        "price_before": position.stop_loss,
+        "price_after": stop_loss,
+        "rule": rule or None,
+        "reason": reason,
+        "refusal": refusal or None,
+        "correlation_id": correlation_id,
+        "written_at_ms": wall_ms(),
+    }
+    tx.write(_NEW, {"account": tx.account} | key | row)
+    if not refusal:
+        _change_stop(tx, position, stop_loss)
+    before = position.stop_loss
+    return StopMove(symbol, strategy, open_ms, entry_id, before, stop_loss, reason, refusal, not refusal, rule)
 
-    def move_stop(
-        self,
-        symbol: str,
-        strategy: str,
-        open_ms: int,
-        stop_loss: float,
-        reason: str,
-        *,
-        correlation_id: str,
-        rule: str = "",
-    ) -> StopMove | None:
-        """Write down that a stop is to rest elsewhere; see `trading.ports.ledger.Ledger`."""
-        key = {"account": self._account, "symbol": symbol, "strategy": strategy}
-        with self._writing() as connection:
-            earlier = connection.execute(_MOVE, {**key, "open_ms": open_ms}).one_or_none()
-            if earlier is not None:
-                return self._as_now(connection, earlier)
-            position = self._position(connection, symbol, strategy)
-            at = connection.execute(_RECORD, key).one()
-            is_past = max(at.fence_ms or 0, at.moved_ms or 0) > open_ms
-            if not position.is_open or position.stop_loss == stop_loss or is_past:
-                return None
-            entry = self._opener(connection, position)
-            refusal = why_not_moved(position, stop_loss, entry, desired=desired_of(at), halted=at.halted)
-            entry_id = entry.entry_id if entry else ""
-            row = {
-                "open_ms": open_ms,
-                "entry_id": entry_id,
-                "price_before": position.stop_loss,
-                "price_after": stop_loss,
-                "rule": rule or None,
-                "reason": reason,
-                "refusal": refusal or None,
-                "correlation_id": correlation_id,
-                "written_at_ms": wall_ms(),
-            }
-            connection.execute(_NEW, key | row)
-            if not refusal:
-                self._rest(connection, position, stop_loss)
-            before = position.stop_loss
-            return StopMove(symbol, strategy, open_ms, entry_id, before, stop_loss, reason, refusal, not refusal, rule)
 
-    def refuse_stop(self, move: StopMove, reason: str) -> StopMove:
-        """Write down that the venue refused a move; see `trading.ports.ledger.Ledger`."""
-        key = {"account": self._account, "symbol": move.symbol, "strategy": move.strategy, "open_ms": move.open_ms}
-        with self._writing() as connection:
-            now = self._as_now(connection, connection.execute(_MOVE, key).one())
-            if not now.is_current:
-                return now
-            self._rest(connection, self._position(connection, move.symbol, move.strategy), move.before)
-            connection.execute(_REFUSE, self._refusing(move, reason))
-        return replace(move, refusal=reason, is_current=False)
+def refuse_stop(tx: Transaction, move: StopMove, reason: str) -> StopMove:
+    """Record that the venue refused a move; one that is no longer current is returned as it is."""
+    key = {"symbol": move.symbol, "strategy": move.strategy, "open_ms": move.open_ms}
+    now = _as_now(tx, tx.execute(_MOVE, **key).one())
+    if not now.is_current:
+        return now
+    _change_stop(tx, reads.position(tx, move.symbol, move.strategy), move.before)
+    tx.write(_REFUSE, _refusal(tx.account, move, reason))
+    return replace(move, refusal=reason, is_current=False)
 
-    def stop_move(self, symbol: str, strategy: str, open_ms: int) -> StopMove | None:
-        """Return what was written down of a candle; see `trading.ports.ledger.Ledger`."""
-        key = {"account": self._account, "symbol": symbol, "strategy": strategy, "open_ms": open_ms}
-        with self._reading.connect() as connection:
-            row = connection.execute(_MOVE, key).one_or_none()
-            return None if row is None else self._as_now(connection, row)
 
-    def stop_moves(self, symbol: str) -> Sequence[StopMove]:
-        """Return the moves of open positions that were not refused; see `trading.ports.ledger.Ledger`."""
-        with self._reading.connect() as connection:
-            rows = connection.execute(_OF_OPEN_POSITIONS, {"account": self._account, "symbol": symbol}).all()
-        return [move_of(row) for row in rows]
+def move_of_candle(reader: Reader, symbol: str, strategy: str, open_ms: int) -> StopMove | None:
+    row = reader.execute(_MOVE, symbol=symbol, strategy=strategy, open_ms=open_ms).one_or_none()
+    return None if row is None else _as_now(reader, row)
 
-    def decisions_since(
-        self, symbol: str, strategies: Collection[str], since_ms: int
-    ) -> Mapping[tuple[str, int], StopMove | RiskDecision]:
-        """Return what is written down of candles from a time on; see `trading.ports.ledger.Ledger`."""
-        wanted = {"account": self._account, "symbol": symbol, "strategies": sorted(strategies), "since_ms": since_ms}
-        found: dict[tuple[str, int], StopMove | RiskDecision] = {}
-        with self._reading.connect() as connection:
-            for row in connection.execute(_DECIDED_SINCE, wanted):
-                found[row.strategy, row.open_ms] = verdict_of(row)
-            moves = connection.execute(_MOVES_SINCE, wanted).all()
-            newest = {row.strategy: row.open_ms for row in moves if row.refusal is None}
-            for row in moves:
-                is_newest = newest.get(row.strategy) == row.open_ms
-                move = self._as_now(connection, row) if is_newest else replace(move_of(row), is_current=False)
-                found[row.strategy, row.open_ms] = move
-        return found
 
-    def _as_now(self, connection: Connection, row: Any) -> StopMove:
-        """Return a move as it was written down, and whether the stop is to rest there still."""
-        key = {"account": self._account, "symbol": row.symbol, "strategy": row.strategy}
-        move = move_of(row)
-        is_newest = connection.execute(_NEWEST, key).scalar() == move.open_ms
-        entry = self._opener(connection, self._position(connection, move.symbol, move.strategy)) if is_newest else None
-        return replace(move, is_current=entry is not None and entry.entry_id == move.entry_id)
+def moves_of_open_positions(reader: Reader, symbol: str) -> Sequence[StopMove]:
+    return [move_of(row) for row in reader.execute(_OF_OPEN_POSITIONS, symbol=symbol).all()]
 
-    def _opener(self, connection: Connection, position: Position) -> EntryStop | None:
-        """Return the entry that opened a position; None when nothing is open, or no order of ours opened it."""
-        if not position.is_open:
-            return None
-        side = Side.BUY if position.units > 0 else Side.SELL
-        key = {"account": self._account, "symbol": position.symbol, "strategy": position.strategy, "side": side.value}
-        row = connection.execute(_OPENER, key).one_or_none()
-        return None if row is None else EntryStop(row.client_order_id, row.stop_loss)
 
-    def _rest(self, connection: Connection, position: Position, stop_loss: float | None) -> None:
-        """Have the stop of a position rest elsewhere, and its entries hold of the account what they may lose there."""
-        moved = replace(position, stop_loss=stop_loss)
-        connection.execute(self._put_position, [self._position_row(moved)])
-        key = {"account": self._account, "symbol": position.symbol, "filled": []}
-        for row in connection.execute(INTENTS_TOUCHED, key).all():
-            if row.strategy == position.strategy:
-                order = order_of_intent(row)
-                order.reserve(moved)
-                if order.risk_reserved != row.risk_reserved:
-                    self._write_order(connection, position.symbol, order)
+def decisions_since(
+    reader: Reader, symbol: str, strategies: Collection[str], since_ms: int
+) -> Mapping[tuple[str, int], StopMove | RiskDecision]:
+    """Return the move of a stop, else the decision, of each candle from a time on, by strategy and open time."""
+    wanted = {"symbol": symbol, "strategies": sorted(strategies), "since_ms": since_ms}
+    found: dict[tuple[str, int], StopMove | RiskDecision] = {}
+    for row in reader.execute(_DECIDED_SINCE, **wanted):
+        found[row.strategy, row.open_ms] = verdict_of(row)
+    moves = reader.execute(_MOVES_SINCE, **wanted).all()
+    newest = {row.strategy: row.open_ms for row in moves if row.refusal is None}
+    for row in moves:
+        is_newest = newest.get(row.strategy) == row.open_ms
+        move = _as_now(reader, row) if is_newest else replace(move_of(row), is_current=False)
+        found[row.strategy, row.open_ms] = move
+    return found
 
-    def _refusing(self, move: StopMove, reason: str) -> dict[str, Any]:
-        key = {"of_account": self._account, "of_symbol": move.symbol, "of_strategy": move.strategy}
-        return {**key, "of_candle": move.open_ms, "said": reason}
+
+def _as_now(reader: Reader, row: Any) -> StopMove:
+    """Return a recorded move, and whether it is still the position's present one."""
+    move = move_of(row)
+    is_newest = reader.execute(_NEWEST, symbol=move.symbol, strategy=move.strategy).scalar() == move.open_ms
+    entry = _opener(reader, reads.position(reader, move.symbol, move.strategy)) if is_newest else None
+    return replace(move, is_current=entry is not None and entry.entry_id == move.entry_id)
+
+
+def _opener(reader: Reader, position: Position) -> EntryStop | None:
+    """Return the entry that opened a position; None when it is flat, or when no order of ours opened it."""
+    if not position.is_open:
+        return None
+    side = Side.BUY if position.units > 0 else Side.SELL
+    key = {"symbol": position.symbol, "strategy": position.strategy, "side": side.value}
+    row = reader.execute(_OPENER, **key).one_or_none()
+    return None if row is None else EntryStop(row.client_order_id, row.stop_loss)
+
+
+def _change_stop(tx: Transaction, position: Position, stop_loss: float | None) -> None:
+    """Change the stop of a position, and the risk that its entries reserve."""
+    moved = replace(position, stop_loss=stop_loss)
+    write_position(tx, moved)
+    for row in tx.execute(INTENTS_TOUCHED, symbol=position.symbol, filled=[]).all():
+        if row.strategy == position.strategy:
+            order = order_of_intent(row)
+            order.reserve(moved)
+            if order.risk_reserved != row.risk_reserved:
+                write_order(tx, position.symbol, order)
+
+
+def _refusal(account: str, move: StopMove, reason: str) -> dict[str, Any]:
+    key = {"of_account": account, "of_symbol": move.symbol, "of_strategy": move.strategy}
+    return {**key, "of_candle": move.open_ms, "said": reason}

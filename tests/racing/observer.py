@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
 from adapters.database import read_only
-from adapters.ledger.orders import day_of
 from adapters.ledger.tables import metadata
 from tests.racing.deeds import DAY_MS, T0_MS, Deed, Sums
+from trading.execution.fill_booking import day_of
 from trading.orders.orders import Fill, Leg, OrderRequest
 
 _SUMS = sa.text("""

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct, field
 
 from trading.backtest.headline import Headline, HeadlineKind, UnfilledOrder
-from trading.backtest.result import Booked, Trade, trades_of
+from trading.backtest.result import Trade, trades_of
 from trading.errors import Broken
 from trading.events.decisions import (
     NO_SIGNAL,
@@ -18,6 +18,7 @@ from trading.events.decisions import (
     is_of_stops,
 )
 from trading.events.journal import Entry
+from trading.execution.fill_booking import Booked
 from trading.formatting import format_price
 from trading.indicators import compute
 from trading.indicators.regime import Regime

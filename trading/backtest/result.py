@@ -14,15 +14,13 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from trading.events.decisions import Decisions
+from trading.execution.fill_booking import Booked
 from trading.market.candles import CLOSE, Candles
 from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, Side
 from trading.portfolio.positions import Position
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.int64]
-
-Booked = tuple[Fill, Position, Position]
-"""A fill, and the position before and after it."""
 
 END = "end"
 """Exit reason of a position that was closed because the candles ended."""

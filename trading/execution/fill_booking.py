@@ -1,6 +1,8 @@
 """What fills do to the orders and positions of one symbol: worked out in memory, written by the ledger at once."""
 
 from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -20,7 +22,22 @@ from trading.orders.orders import (
 from trading.portfolio.positions import Position
 from trading.tolerance import is_at_least
 
+_DAY_MS = 86_400_000
+
+Booked = tuple[Fill, Position, Position]
+"""A fill, and the position before and after it."""
+
 _MAY_BE_SENT = frozenset({OrderState.PLANNED, OrderState.SUBMITTING, OrderState.UNKNOWN})
+
+
+def day_of(market_ms: int) -> date:
+    """Return the UTC market day to which the profit of a fill counts."""
+    return _day(market_ms // _DAY_MS)
+
+
+@lru_cache(maxsize=4096)
+def _day(number: int) -> date:
+    return datetime.fromtimestamp(number * _DAY_MS // 1000, UTC).date()
 
 
 class BookedOrder(Struct):

@@ -15,10 +15,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from adapters.ledger.orders import day_of
 from adapters.ledger.queries.reads import FOLDED, mine
 from adapters.ledger.rows import fill_of
 from adapters.ledger.tables import account_days, accounts, fills, intents, orders, positions
+from trading.execution.fill_booking import day_of
 from trading.portfolio.positions import Position
 from trading.tolerance import TOLERANCE
 

@@ -11,9 +11,8 @@ from typing import Any
 from adapters.ledger.decisions import check_rows
 from adapters.ledger.memory.stops import MemoryStops
 from adapters.ledger.memory.symbol_books import Sent, SymbolBooks, planned_order, position_of
-from adapters.ledger.orders import Booked, day_of
 from trading.errors import Broken
-from trading.execution.fill_booking import BookedOrder, Booking, initial_intent
+from trading.execution.fill_booking import Booked, BookedOrder, Booking, day_of, initial_intent
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
 from trading.orders.intents import Intent, OrderUpdate

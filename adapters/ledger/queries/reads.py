@@ -1,18 +1,17 @@
-"""The reading half of the ledger: one statement for each question, none of which waits for a writer."""
+"""Reads of the ledger: one statement for each, none of which waits for a writer."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
-from sqlalchemy.engine import Engine
 
-from adapters.database import read_only
 from adapters.ledger.rows import intent_of, position_of
-from adapters.ledger.tables import decisions, fences, fills, intents, orders, positions, symbols
+from adapters.ledger.tables import decisions, fences, fills, incidents, intents, orders, positions, symbols
+from adapters.ledger.transaction import Reader
 from trading.lifecycle import DesiredState
 from trading.orders.intents import Intent
-from trading.orders.orders import OrderState, decided_id
+from trading.orders.orders import decided_id
 from trading.portfolio.positions import Position
 from trading.tolerance import TOLERANCE
 
@@ -24,11 +23,14 @@ def mine(table: sa.Table, *names: str) -> sa.ColumnElement[bool]:
 
 IS_LIVE = sa.or_(sa.not_(intents.c.is_final), intents.c.risk_reserved.is_not(None))
 """An intent that is not settled, or an entry that still holds a place in the account."""
+IS_OPEN = incidents.c.resolved_at_ms.is_(None)
+"""An incident that nobody has resolved."""
 POSITIONS = sa.select(positions).where(mine(positions))
+_POSITION = sa.select(positions).where(mine(positions, "symbol", "strategy"))
 REALISED = sa.select(sa.func.coalesce(sa.func.sum(positions.c.realised), 0.0)).where(mine(positions))
 
 FOLDED = (fills.c.sequence, fills.c.adjustment)
-"""The order in which fills make a position; what a person adopted comes after the fills that were known then."""
+"""The order in which fills make a position; an adoption comes after the fills that were known then."""
 
 _UNSETTLED = (
     sa.select(intents)
@@ -36,7 +38,7 @@ _UNSETTLED = (
     .order_by(intents.c.decision_id, intents.c.sequence)
 )
 _FILLS_LOOKED_BACK = 16
-"""So many fills of a symbol are asked for again, because a venue may show one later than those that followed it."""
+"""Fills of a symbol that are requested again, because a venue may report one later than those that followed it."""
 _FILLS_FROM = (
     sa.select(fills.c.sequence)
     .where(mine(fills, "symbol"), fills.c.adjustment == 0)
@@ -110,121 +112,91 @@ _OVERFILLED = sa.select(intents.c.client_order_id, intents.c.units, intents.c.fi
 )
 
 
-class LedgerReads:
-    """What the ledger of one account knows.
+def unsettled(reader: Reader, symbol: str) -> Sequence[Intent]:
+    return [intent_of(row) for row in reader.execute(_UNSETTLED, symbol=symbol).all()]
 
-    Args:
-        engine: Of this process, from `adapters.database.create_engine`; its schema must be migrated.
-        account_name: Whose rows these are: several accounts may share a database.
-        starting_balance: In quote currency.
-    """
 
-    def __init__(self, engine: Engine, account_name: str, starting_balance: float) -> None:
-        self._engine = engine
-        self._reading = read_only(engine)
-        self._account = account_name
-        self._starting_balance = starting_balance
+def fills_from(reader: Reader, symbol: str) -> int:
+    return reader.execute(_FILLS_FROM, symbol=symbol).scalar() or 0
 
-    def close(self) -> None:
-        """Close the connections; the next call opens one again."""
-        self._engine.dispose()
 
-    def unsettled(self, symbol: str) -> Sequence[Intent]:
-        with self._reading.connect() as connection:
-            rows = connection.execute(_UNSETTLED, {"account": self._account, "symbol": symbol}).all()
-        return [intent_of(row) for row in rows]
+def decided_rows(reader: Reader, client_order_ids: Collection[str]) -> dict[str, Any]:
+    """Return state and strategy of those orders that we decided on; of a protective order those of its entry."""
+    if not client_order_ids:
+        return {}
+    decided = {identity: decided_id(identity) for identity in client_order_ids}
+    rows = reader.execute(_STATES, ids=sorted(set(decided.values()))).all()
+    known = {row.client_order_id: row for row in rows}
+    return {identity: known[of] for identity, of in decided.items() if of in known}
 
-    def fills_from(self, symbol: str) -> int:
-        return self._scalar(_FILLS_FROM, symbol) or 0
 
-    def order_states(self, client_order_ids: Collection[str]) -> Mapping[str, OrderState]:
-        return {identity: OrderState(row.state) for identity, row in self._decided_rows(client_order_ids).items()}
+def has_exposure(reader: Reader, symbol: str) -> bool:
+    return bool(reader.execute(_HAS_EXPOSURE, symbol=symbol).scalar())
 
-    def order_strategies(self, client_order_ids: Collection[str]) -> Mapping[str, str]:
-        return {identity: row.strategy for identity, row in self._decided_rows(client_order_ids).items()}
 
-    def _decided_rows(self, client_order_ids: Collection[str]) -> dict[str, Any]:
-        """Return what is written down of the orders that we decided on; of a protective order that of its entry."""
-        if not client_order_ids:
-            return {}
-        decided = {identity: decided_id(identity) for identity in client_order_ids}
-        with self._reading.connect() as connection:
-            rows = connection.execute(_STATES, {"account": self._account, "ids": sorted(set(decided.values()))}).all()
-        known = {row.client_order_id: row for row in rows}
-        return {identity: known[of] for identity, of in decided.items() if of in known}
+def fence(reader: Reader, symbol: str) -> int | None:
+    open_ms: int | None = reader.execute(_FENCE, symbol=symbol).scalar()
+    return open_ms
 
-    def has_exposure(self, symbol: str) -> bool:
-        return bool(self._scalar(_HAS_EXPOSURE, symbol))
 
-    def fence(self, symbol: str) -> int | None:
-        open_ms: int | None = self._scalar(_FENCE, symbol)
-        return open_ms
+def desired(reader: Reader, symbol: str) -> DesiredState:
+    return DesiredState(reader.execute(_DESIRED, symbol=symbol).scalar() or DesiredState.RUNNING)
 
-    def desired(self, symbol: str) -> DesiredState:
-        return DesiredState(self._scalar(_DESIRED, symbol) or DesiredState.RUNNING)
 
-    def positions(self) -> Sequence[Position]:
-        with self._reading.connect() as connection:
-            rows = connection.execute(POSITIONS, {"account": self._account}).all()
-        return [position_of(row) for row in rows]
+def all_positions(reader: Reader) -> Sequence[Position]:
+    return [position_of(row) for row in reader.execute(POSITIONS).all()]
 
-    def balance(self) -> float:
-        """Return the starting balance plus all realised profit, in quote currency."""
-        return self._starting_balance + float(self._scalar(REALISED))
 
-    def orders(self, symbol: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
-        """Return the newest orders first, those never sent and protective ones included, as plain dictionaries.
+def position(reader: Reader, symbol: str, strategy: str) -> Position:
+    """Return the position of a strategy; a flat one where there was never a fill."""
+    row = reader.execute(_POSITION, symbol=symbol, strategy=strategy).one_or_none()
+    return Position(symbol, strategy) if row is None else position_of(row)
 
-        `units`, `reference_price` and `correlation_id` are None for a protective order: the venue made it.
-        """
-        chosen = sa.select(_ORDERS).order_by(_ORDERS.c.market_ms.desc(), _ORDERS.c.client_order_id.desc())
-        return self._newest(chosen, _ORDERS.c.symbol, symbol, limit)
 
-    def fills(self, symbol: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
-        """Return the newest fills first, as plain dictionaries."""
-        chosen = sa.select(fills).where(mine(fills)).order_by(*(column.desc() for column in FOLDED))
-        return self._newest(chosen, fills.c.symbol, symbol, limit)
+def balance(reader: Reader) -> float:
+    """Return the starting balance plus all realised profit, in quote currency."""
+    return reader.starting_balance + float(reader.execute(REALISED).scalar_one())
 
-    def decisions(self, symbol: str | None = None, limit: int = 100) -> list[dict[str, Any]]:
-        """Return the newest decisions first, the refused ones too, as plain dictionaries.
 
-        `checks` lists the rules that were asked: {"rule", "is_met", "reason"}; empty where they were not written down.
-        """
-        chosen = sa.select(decisions).where(mine(decisions)).order_by(decisions.c.id.desc())
-        rows = self._newest(chosen, decisions.c.symbol, symbol, limit)
-        return [row | {"checks": row["checks"] or []} for row in rows]
+def owners(reader: Reader, symbol: str) -> frozenset[str]:
+    return frozenset(reader.execute(_OWNERS, symbol=symbol).scalars())
 
-    def exposures(self) -> Mapping[str, tuple[float, int]]:
-        """Return what is open of each symbol that has something open: net units, and orders that are not settled."""
-        with self._reading.connect() as connection:
-            units = {row.symbol: row.units for row in connection.execute(_OPEN_UNITS, {"account": self._account})}
-            orders = {
-                row.symbol: row.number for row in connection.execute(_UNSETTLED_NUMBER, {"account": self._account})
-            }
-        return {name: (units.get(name, 0.0), orders.get(name, 0)) for name in sorted(units.keys() | orders.keys())}
 
-    def owners(self, symbol: str) -> frozenset[str]:
-        with self._reading.connect() as connection:
-            rows = connection.execute(_OWNERS, {"account": self._account, "symbol": symbol})
-            return frozenset(rows.scalars())
+def overfilled(reader: Reader, client_order_ids: Collection[str]) -> Mapping[str, tuple[float, float]]:
+    if not client_order_ids:
+        return {}
+    rows = reader.execute(_OVERFILLED, ids=sorted(client_order_ids)).all()
+    return {row.client_order_id: (row.units, row.filled_units) for row in rows}
 
-    def overfilled(self, client_order_ids: Collection[str]) -> Mapping[str, tuple[float, float]]:
-        if not client_order_ids:
-            return {}
-        with self._reading.connect() as connection:
-            parameters = {"account": self._account, "ids": sorted(client_order_ids)}
-            rows = connection.execute(_OVERFILLED, parameters).all()
-        return {row.client_order_id: (row.units, row.filled_units) for row in rows}
 
-    def _scalar(self, statement: sa.Select[Any], symbol: str | None = None) -> Any:
-        with self._reading.connect() as connection:
-            return connection.execute(statement, {"account": self._account, "symbol": symbol}).scalar()
+def exposures(reader: Reader) -> Mapping[str, tuple[float, int]]:
+    """Return the exposure of each symbol that has any: net units, and orders that are not settled."""
+    units = {row.symbol: row.units for row in reader.execute(_OPEN_UNITS)}
+    unsettled_orders = {row.symbol: row.number for row in reader.execute(_UNSETTLED_NUMBER)}
+    names = sorted(units.keys() | unsettled_orders.keys())
+    return {name: (units.get(name, 0.0), unsettled_orders.get(name, 0)) for name in names}
 
-    def _newest(
-        self, chosen: sa.Select[Any], column: sa.ColumnElement[str], symbol: str | None, limit: int
-    ) -> list[dict[str, Any]]:
-        if symbol is not None:
-            chosen = chosen.where(column == symbol)
-        with self._reading.connect() as connection:
-            rows = connection.execute(chosen.limit(limit), {"account": self._account}).mappings().all()
-        return [dict(row) for row in rows]
+
+def newest_orders(reader: Reader, symbol: str | None, limit: int) -> list[dict[str, Any]]:
+    chosen = sa.select(_ORDERS).order_by(_ORDERS.c.market_ms.desc(), _ORDERS.c.client_order_id.desc())
+    return newest(reader, chosen, _ORDERS.c.symbol, symbol, limit)
+
+
+def newest_fills(reader: Reader, symbol: str | None, limit: int) -> list[dict[str, Any]]:
+    chosen = sa.select(fills).where(mine(fills)).order_by(*(column.desc() for column in FOLDED))
+    return newest(reader, chosen, fills.c.symbol, symbol, limit)
+
+
+def newest_decisions(reader: Reader, symbol: str | None, limit: int) -> list[dict[str, Any]]:
+    chosen = sa.select(decisions).where(mine(decisions)).order_by(decisions.c.id.desc())
+    rows = newest(reader, chosen, decisions.c.symbol, symbol, limit)
+    return [row | {"checks": row["checks"] or []} for row in rows]
+
+
+def newest(
+    reader: Reader, chosen: sa.Select[Any], column: sa.ColumnElement[str], symbol: str | None, limit: int
+) -> list[dict[str, Any]]:
+    """Return the first rows of a statement as plain dictionaries, of one symbol or of all."""
+    if symbol is not None:
+        chosen = chosen.where(column == symbol)
+    return [dict(row) for row in reader.execute(chosen.limit(limit)).mappings().all()]

@@ -6,11 +6,11 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam
-from sqlalchemy.engine import Connection
 
 from adapters.ledger.queries.reads import FOLDED, REALISED, mine
 from adapters.ledger.rows import fill_of
 from adapters.ledger.tables import accounts, fills, positions
+from adapters.ledger.transaction import Reader
 from trading.orders.orders import Leg, Side
 from trading.portfolio.drawdown import HighWaterMark
 from trading.portfolio.trades import ClosedTrade, TradeFold
@@ -68,18 +68,18 @@ HIGH_WATER = (
 )
 
 
-def trades_since(connection: Connection, account: str, since_ms: int, symbol: str | None) -> Sequence[ClosedTrade]:
+def trades_since(reader: Reader, since_ms: int, symbol: str | None) -> Sequence[ClosedTrade]:
     """Return the trades that were closed after `since_ms`, of one symbol or of all.
 
     One statement reads each strategy's fills from its last trade that had begun by then. Where a trade had a partial
     exit before another entry, those fills begin in the middle of it: then the earlier ones are read too.
     """
     chosen = _SINCE if symbol is None else _SINCE_OF_SYMBOL
-    rows = connection.execute(chosen, {"account": account, "since_ms": since_ms, "symbol": symbol}).all()
+    rows = reader.execute(chosen, since_ms=since_ms, symbol=symbol).all()
     by_owner: dict[tuple[str, str], list[Any]] = defaultdict(list)
     for row in rows:
         by_owner[row.symbol, row.strategy].append(row)
-    trades = [one for own in by_owner.values() for one in _folded(*_whole(connection, own))]
+    trades = [one for own in by_owner.values() for one in _folded(*_whole(reader, own))]
     return [one for one in trades if one.closed_ms > since_ms]
 
 
@@ -88,11 +88,11 @@ def _folded(units: float, rows: Iterable[Any]) -> list[ClosedTrade]:
     return [trade for row in rows if (trade := fold.add(fill_of(row._mapping), row.realised)) is not None]
 
 
-def _whole(connection: Connection, rows: Sequence[Any]) -> tuple[float, Sequence[Any]]:
+def _whole(reader: Reader, rows: Sequence[Any]) -> tuple[float, Sequence[Any]]:
     """Return the units held before the first trade of `rows`, and `rows` with the fills of it that precede them."""
     held = rows[0].held - sum(_signed(row) for row in rows)
     earlier: list[Any] = []
-    before = _before(connection, rows[0])
+    before = _before(reader, rows[0])
     while not is_zero(held) and (row := next(before, None)) is not None:
         after, held = held, held - _signed(row)
         if after * held < 0 and not is_zero(held):
@@ -101,15 +101,13 @@ def _whole(connection: Connection, rows: Sequence[Any]) -> tuple[float, Sequence
     return held, [*reversed(earlier), *rows]
 
 
-def _before(connection: Connection, row: Any) -> Iterator[Any]:
+def _before(reader: Reader, row: Any) -> Iterator[Any]:
     """Yield the fills of the same position before a fill, newest first."""
     page: Sequence[Any] = [row]
     while page:
         last = page[-1]
-        key = {"account": last.account, "symbol": last.symbol, "strategy": last.strategy}
-        page = connection.execute(
-            _EARLIER, {**key, "before": last.sequence, "before_adjustment": last.adjustment}
-        ).all()
+        place = {"before": last.sequence, "before_adjustment": last.adjustment}
+        page = reader.execute(_EARLIER, symbol=last.symbol, strategy=last.strategy, **place).all()
         yield from page
 
 

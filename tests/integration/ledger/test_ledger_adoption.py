@@ -266,7 +266,7 @@ def test_adoption_of_holdings_that_a_fill_has_changed_meanwhile_is_refused(datab
     seen = Holdings("XAUUSD", ledger.positions(), [VenuePosition("XAUUSD", "", 3.0, 110.0)], T0_MS, T0_MS + 1)
     ledger.record_fills("XAUUSD", [fill_of(request, 1)])
     adoption = Adoption("trend", (Adjustment(Leg.ENTRY, Side.BUY, 3.0, 110.0),))
-    with pytest.raises(Rejected, match="written down meanwhile"):
+    with pytest.raises(Rejected, match="was recorded since"):
         ledger.adopt(ledger.incidents()[0]["id"], adoption, seen, WISH)
     assert len(ledger.decisions()) == len(ledger.fills()) == 1
 

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
+from adapters.ledger import incidents
 from adapters.ledger.ledger import SqlLedger
 from tests.contracts.ledger.examples import (
     BALANCE,
@@ -144,7 +145,7 @@ def test_fill_of_an_order_that_was_given_up_opens_its_incident_with_the_fill_or_
         raise InterruptedError
 
     with monkeypatch.context() as patch:
-        patch.setattr(ledger, "_open", broken)
+        patch.setattr(incidents, "open_incidents", broken)
         with pytest.raises(InterruptedError):
             ledger.record_fills("XAUUSD", [fill])
     assert (ledger.fills(), ledger.incidents()) == ([], [])

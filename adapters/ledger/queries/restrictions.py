@@ -1,11 +1,10 @@
-"""Columns that say what restricts a symbol: the inputs of `trading.trading_state.permissions`, read under the lock."""
+"""Columns with the restrictions of a symbol: the inputs of `trading.trading_state.permissions`, read under the lock."""
 
 from typing import Any
 
 import sqlalchemy as sa
 
-from adapters.ledger.incidents import IS_OPEN
-from adapters.ledger.queries.reads import mine
+from adapters.ledger.queries.reads import IS_OPEN, mine
 from adapters.ledger.tables import incidents, symbols
 from trading.incidents.incident import IncidentKind
 from trading.lifecycle import DesiredState
@@ -14,7 +13,7 @@ _WHY = sa.select(sa.func.min(incidents.c.reason)).where(IS_OPEN)
 _WHY_OF_SYMBOL = _WHY.where(mine(incidents, "symbol"))
 
 DESIRED = sa.select(symbols.c.desired).where(mine(symbols, "symbol")).scalar_subquery().label("desired")
-"""None for a symbol of which nobody has desired anything yet; see `desired_of`."""
+"""None for a symbol whose desired state was never set; see `desired_of`."""
 
 HALTED = _WHY_OF_SYMBOL.where(incidents.c.halts).scalar_subquery().label("halted")
 QUARANTINED = (
@@ -27,5 +26,5 @@ LATCHED = (
 
 
 def desired_of(row: Any) -> DesiredState:
-    """Return what is desired of a symbol, from a row with `DESIRED`."""
+    """Return the desired state of a symbol, from a row with `DESIRED`."""
     return DesiredState(row.desired or DesiredState.RUNNING)
