@@ -9,13 +9,13 @@ PROMPT_S = 1.0
 
 def is_aligned(fetching: DataFetchingConfig, config: SymbolConfig) -> bool:
     """Return whether a symbol's ticks follow the close of its candles: its market must go by the clock on the wall."""
-    return fetching.tick_alignment == "candle_close" and config.source.speed == 1
+    return fetching.tick_alignment == "candle_close" and config.source.pace == 1
 
 
 def fetch_interval_s(fetching: DataFetchingConfig, config: SymbolConfig) -> float:
     """Return `fetch_interval` of a symbol in seconds of real time."""
-    speed = config.source.speed
-    return PROMPT_S if isinstance(speed, str) else fetching.fetch_interval / speed
+    pace = config.source.pace
+    return PROMPT_S if pace is None else fetching.fetch_interval / pace
 
 
 def longest_pause_s(fetching: DataFetchingConfig, config: SymbolConfig) -> float:

@@ -6,11 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from configs.env_overrides import Contents, apply_overrides
 from configs.errors import ConfigError, dotted, fault_line
 from configs.json_schema import FILES, SERVICES, SYMBOLS, schema_of
+from configs.plugins.strategies import strategy_class
 from configs.services import ConfigModel, OrchestratorConfig, ServicesConfig
 from configs.settings import load_settings, project_root
 from configs.symbols import SymbolConfig
@@ -20,11 +21,12 @@ from configs.yaml_reader import parse_yaml, read_yaml
 from trading.risk.rules import AccountLimits
 from trading.strategies import StrategyFault
 from trading.strategies.invocation import made
-from trading.strategies.registry import strategy_class
 
 
 class SystemConfig(ConfigModel):
     """All that the two files say, with the environment over them."""
+
+    model_config = ConfigDict(defer_build=True)  # as `SymbolConfig` does
 
     services: ServicesConfig = Field(description="The four services.")
     orchestrator: OrchestratorConfig = Field(description="The orchestrator that watches over them.")
@@ -89,10 +91,10 @@ def _unreachable_candles(models: Mapping[str, Any]) -> list[str]:
             "because the newest bar is still forming"
         ]
     return [
-        f"{SERVICES}: services.data_fetching.candle_index: found {index}; allowed: at most {config.source.step + 1}, "
-        f"because {symbol} plays at speed max and shows {config.source.step} closed bar(s) and a forming one at a time"
+        f"{SERVICES}: services.data_fetching.candle_index: found {index}; allowed: at most {shown}, "
+        f"because {symbol} plays at speed max and shows {shown - 1} closed bar(s) and a forming one at a time"
         for symbol, config in models[SYMBOLS].symbols.items()
-        if config.source.speed == "max" and index > config.source.step + 1
+        if (shown := config.source.bars_shown) is not None and index > shown
     ]
 
 

@@ -26,9 +26,10 @@ _OF_EVERY_PIPELINE = ("account", "services")
 def content_of(system: SystemConfig, folder: Path) -> Content:
     """Return a configuration as JSON: paths from `folder`, where its files are, and secrets as fingerprints."""
     content: Content = system.model_dump(mode="json", exclude_defaults=True)
-    for config in content["symbols"].values():
-        if "path" in config["source"]:
-            config["source"]["path"] = os.path.relpath(config["source"]["path"], folder.absolute())
+    for symbol, config in content["symbols"].items():
+        for name, value in system.symbols[symbol].source:
+            if isinstance(value, Path) and name in config["source"]:
+                config["source"][name] = os.path.relpath(value, folder.absolute())
         if len(config.get("strategies", ())) > 1:
             config[ORDER] = list(config["strategies"])  # which is not what makes two mappings differ
     masked: Content = _masked(content, ())

@@ -2,21 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BeforeValidator,
-    Field,
-    StringConstraints,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
-from configs.fault_injection import Faults
+from configs.plugins.entry_points import SOURCES, VENUES
+from configs.plugins.kinds import KindOf
+from configs.plugins.sources import SourceConfig
+from configs.plugins.venues import VenueConfig
 from configs.services import ConfigModel
 from trading.exits.exit_rules import ExitTerms
 from trading.indicators.regime import Regime
@@ -29,11 +22,6 @@ from trading.risk.rules import AccountLimits, RiskLimits
 
 _FRESH_TIMEFRAMES = 3
 RESERVED_NAMES = ("control",)
-_STEP = "Number of candles that become visible at each fetch when speed is max."
-
-Speed = Literal["max"] | Annotated[float, Field(strict=True, gt=0)]
-Price = Annotated[float, Field(strict=True, gt=0)]
-NonNegative = Annotated[float, Field(strict=True, ge=0)]
 
 
 def _is_timeframe(timeframe: str) -> str:
@@ -42,12 +30,6 @@ def _is_timeframe(timeframe: str) -> str:
     except ValueError:
         raise ValueError("a whole number and one of m, h, d, such as '1m'") from None
     return timeframe
-
-
-def _is_text(instant: object) -> object:
-    if not isinstance(instant, str | datetime):
-        raise ValueError("an ISO instant with its offset, such as 2025-01-06T00:00:00Z")
-    return instant
 
 
 def _is_free(name: str) -> str:
@@ -62,72 +44,6 @@ SymbolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._
 
 BookName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,19}$")]
 """Of one of several strategies. Without dots, so that a path of keys can hold it."""
-
-
-class FileSource(ConfigModel):
-    """Candles recorded in a file, played as if they came from an exchange."""
-
-    kind: Literal["file"] = Field(description="file: candles recorded in a CSV file.")
-    path: Path = Field(
-        description="Path of the CSV file (may end in .gz); from the folder of symbols.yaml when not absolute."
-    )
-    speed: Speed = Field(
-        default=1.0,
-        description="Seconds of market time that pass in one real second; max: as fast as the candles are taken.",
-    )
-    step: Annotated[int, Field(strict=True, ge=1)] = Field(default=1, description=_STEP)
-
-    @field_validator("path")
-    @classmethod
-    def _from_config_dir(cls, path: Path, info: ValidationInfo) -> Path:
-        base: Path | None = (info.context or {}).get("config_dir")
-        return (base / path.expanduser()).resolve() if base else path
-
-
-class SimulatedSource(ConfigModel):
-    """A random walk, the same for the same seed."""
-
-    kind: Literal["simulated"] = Field(description="simulated: a random walk, the same for the same seed.")
-    seed: Annotated[int, Field(strict=True, ge=0)] = Field(description="Seed of the random numbers, a whole number.")
-    start_price: Price = Field(description="Price at which the walk begins, in quote currency.")
-    start: Annotated[AwareDatetime, BeforeValidator(_is_text)] = Field(
-        description="Market time at which the simulation begins: "
-        "an ISO instant with its offset, such as 2025-01-06T00:00:00Z."
-    )
-    speed: Speed = Field(
-        default=1.0,
-        description="Seconds of market time that pass in one real second; max: as fast as the candles are taken.",
-    )
-    annual_volatility: Annotated[float, Field(strict=True, gt=0, le=10)] = Field(
-        default=0.5,
-        description="Standard deviation of a year's logarithmic return, as a fraction: 0.5 is 50 % a year. "
-        "That of a candle follows with the square root of time.",
-    )
-    tick_size: Price = Field(default=0.01, description="Smallest step of the price, in quote currency.")
-    step: Annotated[int, Field(strict=True, ge=1)] = Field(default=1, description=_STEP)
-
-
-class PaperVenue(ConfigModel):
-    """A venue with its own books that fills orders by the candles."""
-
-    kind: Literal["paper"] = Field(description="paper: simulated fills, no money.")
-    fill_at: Literal["next_open", "close"] = Field(
-        default="next_open",
-        description="Price of a market order: "
-        "the open of the candle after the decision, or the close of the decided one.",
-    )
-    spread: NonNegative = Field(
-        default=0.0, description="Ask minus bid, in quote currency; half of it is paid at each fill."
-    )
-    slippage: NonNegative = Field(
-        default=0.0, description="Worse price at each market or stop fill, in quote currency."
-    )
-    commission_bps: NonNegative = Field(
-        default=0.0, description="Commission of each fill, in basis points of its value."
-    )
-    faults: Faults | None = Field(
-        default=None, description="What the venue does wrong on purpose, to test with; nothing when left out."
-    )
 
 
 class StrategyConfig(ConfigModel):
@@ -168,19 +84,16 @@ class Book:
     exits: ExitTerms
 
 
-Source = Annotated[FileSource | SimulatedSource, Field(discriminator="kind")]
-Venue = PaperVenue
-"""A second kind of venue makes this a union like `Source`."""
-
-
 class SymbolConfig(ConfigModel):
     """One symbol."""
+
+    model_config = ConfigDict(defer_build=True)
 
     timeframe: Annotated[str, AfterValidator(_is_timeframe)] = Field(
         description="Length of a candle: a whole number and m, h or d, such as 1m."
     )
-    source: Source = Field(description="Where the candles come from.")
-    venue: Venue = Field(description="Where the orders go.")
+    source: Annotated[SourceConfig, KindOf(SOURCES)] = Field(description="Where the candles come from.")
+    venue: Annotated[VenueConfig, KindOf(VENUES)] = Field(description="Where the orders go.")
     strategy: StrategyConfig | None = Field(default=None, description="What decides; its book has its name.")
     strategies: dict[BookName, BookConfig] = Field(
         default_factory=dict,
@@ -256,13 +169,14 @@ class SymbolConfig(ConfigModel):
 
     @property
     def feed_terms(self) -> FeedTerms:
-        """How its feed is judged from outside. No source is the world's own market yet: each is played."""
-        speed = None if self.source.speed == "max" else self.source.speed
-        return FeedTerms(self.timeframe, self.timeframe_ms, speed, self.session.may_be_open)
+        """The terms by which its feed is judged from outside."""
+        return FeedTerms(self.timeframe, self.timeframe_ms, self.source.pace, self.session.may_be_open)
 
 
 class SymbolsFile(ConfigModel):
     """The whole of `symbols.yaml`."""
+
+    model_config = ConfigDict(defer_build=True)
 
     account: AccountLimits = Field(description="The account and the limits that all symbols share.")
     symbols: dict[SymbolName, SymbolConfig] = Field(

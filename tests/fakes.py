@@ -28,12 +28,11 @@ from trading.execution.validated_venue import ValidatedVenue
 from trading.indicators import Indicator
 from trading.lifecycle import DesiredState
 from trading.market.candles import COLUMNS, Candles
-from trading.orders.matching import FillTerms
 from trading.orders.orders import Fill, OpenOrder, OrderRequest, VenueOrder, VenuePosition
 from trading.ports.candle_source import Bars, CandleSource
 from trading.ports.ledger import Ledger
 from trading.ports.symbol_store import Commit, SymbolStore
-from trading.ports.venue import Venue, VenueTerms
+from trading.ports.venue import QuotesSpread, Venue, VenueTerms
 from trading.risk.rules import AccountLimits
 from trading.services.chain import AdvanceSymbol, ChainResult
 from trading.services.pipeline import SymbolPipeline
@@ -205,6 +204,9 @@ class FlakyVenue:
 
         return self._call("submit", send)
 
+    def quoted_spread(self, symbol: str) -> float | None:
+        return cast("QuotesSpread", self._venue).quoted_spread(symbol)
+
     def cancel(self, client_order_id: str) -> VenueOrder:
         return self._call("cancel", lambda: self._venue.cancel(client_order_id))
 
@@ -374,9 +376,7 @@ class Desk:
         self.store = FlakyStore()
         databases.empty()
         self.ledger = SqlLedger(databases.ledger, config.account.name, config.account.starting_balance)
-        venue = config.symbols[SYMBOL].venue
-        terms = FillTerms(venue.fill_at, venue.spread, venue.slippage, venue.commission_bps)
-        self.paper = PaperVenue(databases.paper, {SYMBOL: terms})
+        self.paper = PaperVenue(databases.paper, {SYMBOL: config.symbols[SYMBOL].venue.backtest_fills(SYMBOL)})
         self.venue = FlakyVenue(self.paper)
         self.slept_s: list[float] = []
         self._fuse = fuse or Fuse()

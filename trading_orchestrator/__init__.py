@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from adapters.redis.event_bus import EventBusFactory
+    from configs.plugins.strategies import load_strategy
     from configs.settings import Settings
     from trading import indicators
     from trading.errors import BadCandle
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
         columns,
         crossed_above,
         crossed_below,
-        load_strategy,
         previous,
     )
     from trading_orchestrator.backtesting import BacktestResult, Costs, backtest, simulated_candles
@@ -110,7 +110,7 @@ _HOMES = {
     "crossed_above": "trading.strategies",
     "crossed_below": "trading.strategies",
     "indicators": "trading.indicators",
-    "load_strategy": "trading.strategies",
+    "load_strategy": "configs.plugins.strategies",
     "previous": "trading.strategies",
     "simulated_candles": "trading_orchestrator.backtesting",
 }

@@ -14,8 +14,10 @@ from adapters.backtest.backtest import run_backtest
 from adapters.sources import SimulatedSource
 from adapters.sources.file import read_candles, read_unspaced
 from configs.loading import SystemConfig
+from configs.plugins.sources import FileSource
+from configs.plugins.venues import PaperVenue
 from configs.services import ConfigModel, OrchestratorConfig, ServicesConfig
-from configs.symbols import BookConfig, FileSource, PaperVenue, SymbolConfig
+from configs.symbols import BookConfig, SymbolConfig
 from trading.backtest import BacktestRun, Decision, Order, Trade
 from trading.backtest.report import Report, Statistics, report_of
 from trading.backtest.result import Equity

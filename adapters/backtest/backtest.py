@@ -12,7 +12,7 @@ from adapters.sources.file import FileTape
 from adapters.sources.playback import PlayedSource
 from adapters.symbol_store.memory import MemoryStore
 from adapters.venues.memory import MemoryVenue
-from adapters.wiring.pipeline import build_pipeline, fill_terms
+from adapters.wiring.pipeline import build_pipeline
 from configs.loading import SystemConfig
 from trading.backtest import BacktestRun, Decision, Feed, Order, play
 from trading.backtest.result import Journal, equity_of, trades_of
@@ -61,7 +61,7 @@ def run_backtest(
     """
     decided = {symbol: _between(symbol, one, from_ms, to_ms) for symbol, one in candles.items()}
     ledger = MemoryLedger(system.account.name, system.account.starting_balance)
-    venue = MemoryVenue({one: fill_terms(system.symbols[_known(one, system)].venue, one) for one in candles})
+    venue = MemoryVenue({one: system.symbols[_known(one, system)].venue.backtest_fills(one) for one in candles})
     store = MemoryStore(keeps_events=False)
     feeds = []
     for place, (symbol, part) in enumerate(decided.items()):

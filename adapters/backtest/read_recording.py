@@ -125,6 +125,6 @@ def _changed(tracks: Mapping[str, Track], system: SystemConfig) -> list[str]:
                 f"{symbol}: {len(others)} of {len(track.entries)} candles were decided with another configuration "
                 f"({digests}, replayed with {now})"
             )
-        if system.symbols[symbol].venue.faults is not None:
-            notes.append(f"{symbol}: the faults of its venue are not replayed, what they led to shows as a difference")
+        if note := system.symbols[symbol].venue.replay_note:
+            notes.append(f"{symbol}: {note}")
     return notes

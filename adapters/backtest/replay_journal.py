@@ -13,7 +13,7 @@ from adapters.sources.file import FileTape
 from adapters.sources.playback import PlayedSource
 from adapters.symbol_store.memory import MemoryStore
 from adapters.venues.memory import MemoryVenue
-from adapters.wiring.pipeline import build_pipeline, fill_terms
+from adapters.wiring.pipeline import build_pipeline
 from configs.loading import SystemConfig
 from trading.backtest.comparison import Run
 from trading.events.journal import Entry, candles_of
@@ -83,7 +83,7 @@ def replay_recorded(
     account, books = system.account, recording.books
     rulings = {(row["symbol"], row["strategy"], row["open_ms"]): row for row in books.decisions}
     ledger = RecordedLedger(account.name, account.starting_balance, rulings)
-    venue = MemoryVenue({symbol: fill_terms(config.venue, symbol) for symbol, config in system.symbols.items()})
+    venue = MemoryVenue({symbol: config.venue.backtest_fills(symbol) for symbol, config in system.symbols.items()})
     store = MemoryStore(keeps_events=False)
     begins = {symbol: track.begin_ms for symbol, track in recording.tracks.items()}
     entries = list(in_order(recording))

@@ -172,6 +172,10 @@ class MemoryVenue:
         """Return the time of this machine."""
         return clock.now_ms()
 
+    def quoted_spread(self, symbol: str) -> float:
+        """Return the spread that the fills of a symbol pay, in quote currency."""
+        return self._terms[symbol].spread
+
     @property
     def terms(self) -> VenueTerms:
         return _TERMS

@@ -135,6 +135,10 @@ class PaperVenue:
         """Return the time of this machine: the venue lives in our own processes."""
         return clock.now_ms()
 
+    def quoted_spread(self, symbol: str) -> float:
+        """Return the spread that the fills of a symbol pay, in quote currency."""
+        return self._terms[symbol].spread
+
     @property
     def terms(self) -> VenueTerms:
         """What is written is seen at once."""

@@ -13,14 +13,13 @@ from adapters.ledger.ledger import SqlLedger
 from adapters.redis import keys
 from adapters.redis.client import connect
 from adapters.redis.event_bus import RedisEventBus
-from adapters.sources import FileSource, RedisAnchorStore, SimulatedSource
+from adapters.registry import SourceContext, source_plugin
+from adapters.sources import RedisAnchorStore
 from adapters.symbol_store.redis import RedisSymbolStore
-from adapters.venues.paper import PaperVenue
 from configs.loading import SystemConfig
+from configs.plugins.strategies import load_strategy
 from configs.settings import Settings, resolve_redis_url
 from configs.snapshot import deciding_digest
-from configs.symbols import FileSource as FileSourceConfig
-from configs.symbols import PaperVenue as PaperVenueConfig
 from configs.symbols import SymbolConfig
 from trading.errors import Broken
 from trading.events.bus import LocalBus, Outbox
@@ -29,8 +28,7 @@ from trading.execution.order_manager import OrderManager, SettlementTerms
 from trading.exits.exit_rules import ExitRules
 from trading.indicators.regime import RegimeRule
 from trading.market.candles import timeframe_ms
-from trading.orders.matching import FillTerms
-from trading.ports.candle_source import CandleSource
+from trading.ports.candle_source import CandleSource, LocatesCandles
 from trading.ports.ledger import Ledger
 from trading.ports.symbol_store import SymbolStore
 from trading.ports.venue import Venue
@@ -42,7 +40,7 @@ from trading.services.indicator_calculation import IndicatorCalculationService, 
 from trading.services.pipeline import SymbolPipeline
 from trading.services.strategy_evaluation import StrategyEvaluationService, StrategyTerms
 from trading.services.trade_execution import MOST_WATCHED, SignalEvaluator, TradeExecutionService
-from trading.strategies import PositionRule, Strategy, load_strategy
+from trading.strategies import PositionRule, Strategy
 from trading.strategies.indicator_sharing import SharedIndicators
 
 
@@ -90,44 +88,16 @@ def open_source(
     *,
     now_ms: Callable[[], int] = clock.now_ms,
 ) -> CandleSource:
-    """Open the symbol's candle source; where it is played at a speed, all processes share its clock through Redis."""
-    anchors = RedisAnchorStore(client, keys.market_clock(namespace, symbol))
-    source = config.source
-    if isinstance(source, FileSourceConfig):
-        return FileSource(
-            source.path, symbol, config.timeframe, source.speed, now_ms=now_ms, anchors=anchors, step=source.step
-        )
-    return SimulatedSource(
+    """Open the symbol's candle source by the plug-in of its kind; all processes share the clock of a played one."""
+    context = SourceContext(
         symbol,
         config.timeframe,
-        seed=source.seed,
-        start_ms=int(source.start.timestamp() * 1000),
-        start_price=source.start_price,
-        speed=source.speed,
-        annual_volatility=source.annual_volatility,
-        tick_size=source.tick_size,
-        is_open=config.session.may_be_open,
-        now_ms=now_ms,
-        anchors=anchors,
-        step=source.step,
+        config.source,
+        config.session,
+        now_ms,
+        RedisAnchorStore(client, keys.market_clock(namespace, symbol)),
     )
-
-
-def open_paper_venue(settings: Settings, symbols: Mapping[str, SymbolConfig]) -> PaperVenue:
-    """Open the paper venue's books, which are apart from our ledger."""
-    engine = create_engine(settings.paper_url.get_secret_value(), where="paper")
-    return PaperVenue(engine, {name: fill_terms(config.venue, name) for name, config in symbols.items()})
-
-
-def fill_terms(venue: PaperVenueConfig, symbol: str) -> FillTerms:
-    """Return what the fills of a symbol cost, as configured."""
-    return FillTerms(
-        fill_at=venue.fill_at,
-        spread=venue.spread,
-        slippage=venue.slippage,
-        commission_bps=venue.commission_bps,
-        symbol=symbol,
-    )
+    return source_plugin(config.source.kind).open(context)
 
 
 def entry_rules_of(config: SymbolConfig) -> EntryRules:
@@ -181,6 +151,12 @@ def signal_evaluator(symbol: str, system: SystemConfig) -> SignalEvaluator:
 
 def _needs_spread(config: SymbolConfig) -> bool:
     return any(book.risk.max_spread is not None for book in config.books.values())
+
+
+def _quoted_spread(venue: Venue, symbol: str) -> float | None:
+    """Return what `trading.ports.venue.QuotesSpread` says, None of a venue that is none; a proxy of one counts."""
+    quote = getattr(venue, "quoted_spread", None)
+    return None if quote is None else quote(symbol)
 
 
 def build_pipeline(
@@ -244,7 +220,7 @@ def build_pipeline(
             repeat_last=services.strategy_evaluation.evaluation_mode == "every_tick" and replay_batch is None,
             batch_limit=replay_batch or BATCH_LIMIT,
             is_replay=replay_batch is not None,
-            place_of=source.place_of if isinstance(source, FileSource) else None,
+            place_of=source.place_of if isinstance(source, LocatesCandles) else None,
         ),
         bus,
         is_open=config.session.may_be_open,
@@ -284,7 +260,7 @@ def build_pipeline(
         committer,
         signal_evaluator(symbol, system),
         bus,
-        quoted_spread=(lambda: config.venue.spread) if _needs_spread(config) else None,
+        quoted_spread=partial(_quoted_spread, venue, symbol) if _needs_spread(config) else None,
         is_only_strategy=len(strategies) == 1,
         exits=exit_rules_of(config, strategies),
         shared=shared,

@@ -1,60 +1,44 @@
-"""The venue of each symbol: where its orders go, what it lies about on purpose, and the check of what it answers."""
+"""The venue of each symbol, opened by the plug-in of its kind, with a check of every answer."""
 
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from adapters import clock
-from adapters.database import create_engine
-from adapters.venues.fault_injection.venue import FaultInjectingVenue
-from adapters.venues.fault_injection.visibility import SqlSends
-from adapters.wiring.pipeline import open_paper_venue
+from adapters.registry import VenueClock, VenueContext, venue_plugin
 from configs.settings import Settings
 from configs.symbols import SymbolConfig
+from trading.errors import Broken
 from trading.execution.validated_venue import ValidatedVenue
 from trading.ports.venue import Venue
 
-logger = logging.getLogger(__name__)
-
 
 def open_venues(settings: Settings, symbols: Mapping[str, SymbolConfig]) -> Mapping[str, Venue]:
-    """Open the venue of each symbol; they share the paper books, and every answer is checked.
+    """Open the venue of each symbol; symbols whose venues are of one kind are opened together.
 
     Raises:
-        Transient: The database of the books did not answer.
+        Transient: A venue, or the database of its books, did not answer.
+        Broken: A plug-in returned no venue for a symbol.
     """
-    paper = open_paper_venue(settings, symbols)
-    venues: dict[str, Venue] = {}
-    sends: SqlSends | None = None
-    for symbol, config in symbols.items():
-        venue: Venue = paper
-        faults = config.venue.faults
-        if faults is not None:
-            sends = sends or SqlSends(create_engine(settings.paper_url.get_secret_value(), where="paper"))
-            venue = FaultInjectingVenue(paper, faults, sends=sends)
-            told = faults.model_dump(exclude_defaults=True)
-            logger.warning("venue_lies_on_purpose symbol=%s faults=%s: for tests, never with money", symbol, told)
-        venues[symbol] = ValidatedVenue(venue, where=f"venue of {symbol}")
-    return venues
-
-
-VenueClock = Callable[[], int]
-"""What `trading.ports.venue.Venue.clock_ms` answers: milliseconds since the epoch, UTC."""
+    opened: dict[str, Venue] = {}
+    for kind, group in _by_kind(symbols).items():
+        context = VenueContext({symbol: config.venue for symbol, config in group.items()}, settings)
+        found = venue_plugin(kind).open(context)
+        venues = found if isinstance(found, Mapping) else dict.fromkeys(group, found)
+        missing = [symbol for symbol in group if symbol not in venues]
+        if missing:
+            raise Broken(f"the plug-in of the venue {kind!r} returned no venue for {', '.join(missing)}")
+        opened |= {symbol: ValidatedVenue(venues[symbol], where=f"venue of {symbol}") for symbol in group}
+    return {symbol: opened[symbol] for symbol in symbols}
 
 
 def venue_clocks(symbols: Mapping[str, SymbolConfig]) -> Mapping[str, VenueClock]:
-    """Return each venue's clock by the venue's title, one for all symbols that share a venue.
-
-    The paper venue lives in our own processes, and so does its clock; one that lies is off by what it was told to be.
-    """
+    """Return the clock of each venue by the venue's title, one for all symbols that share a venue."""
     clocks: dict[str, VenueClock] = {}
-    for symbol, config in symbols.items():
-        faults = config.venue.faults
-        if faults is None:
-            clocks["the paper venue"] = clock.now_ms
-        else:
-            clocks[f"the venue of {symbol}"] = _shifted(faults.clock_offset_ms)
+    for kind, group in _by_kind(symbols).items():
+        clocks |= venue_plugin(kind).clocks(group)
     return clocks
 
 
-def _shifted(offset_ms: int) -> VenueClock:
-    return lambda: clock.now_ms() + offset_ms
+def _by_kind(symbols: Mapping[str, SymbolConfig]) -> dict[str, dict[str, SymbolConfig]]:
+    groups: dict[str, dict[str, SymbolConfig]] = {}
+    for symbol, config in symbols.items():
+        groups.setdefault(config.venue.kind, {})[symbol] = config
+    return groups

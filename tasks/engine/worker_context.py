@@ -16,9 +16,9 @@ from adapters.wiring.pipeline import Stores, build_pipeline, open_source, open_s
 from adapters.wiring.venues import open_venues
 from configs.diff import change_refused
 from configs.loading import SystemConfig, load_system
+from configs.plugins.venues import VenueConfig
 from configs.settings import Settings, load_settings
 from configs.snapshot import fingerprint
-from configs.symbols import Venue as VenueConfig
 from trading.errors import Rejected, Transient, UnknownSymbol
 from trading.lifecycle import DesiredState, HeldBy
 from trading.ports.candle_source import CandleSource

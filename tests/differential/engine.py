@@ -9,11 +9,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from configs.loading import SystemConfig
+from configs.plugins.strategies import load_strategy
 from trading.backtest import BacktestRun
 from trading.indicators import compute
 from trading.market.candles import Candles
 from trading.orders.matching import FillTerms
-from trading.strategies import load_strategy
 from trading.strategies.signal import SignalSide
 
 with warnings.catch_warnings():

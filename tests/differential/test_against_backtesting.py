@@ -102,7 +102,7 @@ def system_of(setup: dict[str, Any], timeframe: str) -> SystemConfig:
 def both(candles: Candles, system: SystemConfig, said: Spoken | None = None) -> tuple[list[Traded], list[Traded]]:
     """Return our closed trades and theirs."""
     config = system.symbols[SYMBOL]
-    terms = FillTerms(fill_at=config.venue.fill_at, commission_bps=config.venue.commission_bps)
+    terms = config.venue.backtest_fills(SYMBOL)
     said = said or spoken(system, SYMBOL, candles)
     engine = their_backtest(candles, said, terms, units=UNITS, on_opposite_signal=config.risk.on_opposite_signal)
     return our_trades(run_backtest(system, {SYMBOL: candles}), SYMBOL), their_trades(run(engine))

@@ -8,6 +8,8 @@ SHOWN = [
     ("trading.candles", "Candles"),
     ("trading.checked_venue", "ValidatedVenue"),
     ("trading.report", "report_of"),
+    ("trading.strategies", "load_strategy"),
+    ("trading.strategies.registry", "strategy_class"),
     ("trading.strategies.ema_cross", "EmaCross"),
     ("adapters.replay", "replay"),
     ("adapters.lying", "Faults"),

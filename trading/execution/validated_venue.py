@@ -17,7 +17,7 @@ from typing import TypeVar
 from trading.errors import Rejected, Transient
 from trading.market.candles import Candles
 from trading.orders.orders import Fill, OpenOrder, OrderRequest, OrderState, VenueOrder, VenuePosition
-from trading.ports.venue import Venue, VenueTerms
+from trading.ports.venue import QuotesSpread, Venue, VenueTerms
 from trading.tolerance import is_at_most
 
 T = TypeVar("T")
@@ -93,6 +93,14 @@ class ValidatedVenue:
     def clock_ms(self) -> int:
         now_ms = self._inner.clock_ms()
         return self._passed(now_ms, "clock_ms", None if now_ms > 0 else f"{now_ms}")
+
+    def quoted_spread(self, symbol: str) -> float | None:
+        """Return ask minus bid as the venue quotes it, None where it quotes none."""
+        if not isinstance(self._inner, QuotesSpread):
+            return None
+        spread = self._inner.quoted_spread(symbol)
+        is_number = spread is None or 0 <= spread < math.inf
+        return self._passed(spread, "quoted_spread", None if is_number else f"a spread of {spread}")
 
     def _passed(self, answer: T, method: str, fault: str | None) -> T:
         if fault:

@@ -1,6 +1,6 @@
 """Where the candles of a symbol come from."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -61,4 +61,13 @@ class CandleSource(Protocol):
         Called when the fetch service begins anew after an error: a client that hangs is healed by a new one. It may be
         called at any time and more than once, waits for nobody, and never fails.
         """
+        ...
+
+
+@runtime_checkable
+class LocatesCandles(Protocol):
+    """A source that can name the place of a candle; optional."""
+
+    def place_of(self, open_ms: int) -> str:
+        """Return where the candle with this open time (milliseconds since the epoch, UTC) stands: file and line."""
         ...

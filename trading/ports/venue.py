@@ -1,7 +1,7 @@
 """Where the orders of a symbol go."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -96,4 +96,17 @@ class Venue(Protocol):
 
     def clock_ms(self) -> int:
         """Return the venue's own clock, milliseconds since the epoch, UTC: real time, not market time."""
+        ...
+
+
+@runtime_checkable
+class QuotesSpread(Protocol):
+    """A venue that quotes a spread; optional. Without one an entry under `max_spread` is rejected."""
+
+    def quoted_spread(self, symbol: str) -> float | None:
+        """Return ask minus bid now, in quote currency; None where the venue quotes none.
+
+        Raises:
+            Transient: The venue did not answer.
+        """
         ...

@@ -64,7 +64,7 @@ class TradeExecutionService(Service[SignalGenerated, ChainResult]):
         is_dry_run: bool,
         now_s: Callable[[], float],
         is_enabled: bool = True,
-        quoted_spread: Callable[[], float] | None = None,
+        quoted_spread: Callable[[], float | None] | None = None,
         is_only_strategy: bool = True,
         exits: Mapping[str, ExitRules] | None = None,
         shared: SharedIndicators | None = None,

@@ -1,8 +1,9 @@
-"""Strategies: the base to build on, those that are shipped, and how one is found by its name."""
+"""Strategies: the base to build on, and those that are shipped."""
 
+from trading.moved import moved
 from trading.strategies.errors import StrategyFault
 from trading.strategies.position_exits import ExitNow, MoveStop, PositionRule, PositionView
-from trading.strategies.registry import SHIPPED, load_strategy
+from trading.strategies.registry import SHIPPED
 from trading.strategies.signal_builder import SignalBuilder, Signals, crossed_above, crossed_below, previous
 from trading.strategies.strategy import AtrStrategy, Strategy, columns
 
@@ -20,6 +21,7 @@ __all__ = [
     "columns",
     "crossed_above",
     "crossed_below",
-    "load_strategy",
     "previous",
 ]
+
+__getattr__ = moved(__name__, {"load_strategy": "configs.plugins.strategies"})

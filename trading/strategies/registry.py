@@ -1,16 +1,11 @@
-"""From the name of a strategy, as the settings give it, to the strategy."""
+"""The strategies that are shipped, by the short name that the settings give them."""
 
-import importlib
-import sys
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
+from trading.moved import moved
 from trading.strategies.builtin.cross import EmaCross, MacdCross, SmaCross
 from trading.strategies.builtin.donchian_breakout import DonchianBreakout
 from trading.strategies.builtin.rsi_reversion import RsiReversion
-from trading.strategies.errors import describe, is_its_own, own_lines
-from trading.strategies.invocation import made
 from trading.strategies.strategy import Strategy
 
 SHIPPED: Mapping[str, type[Strategy]] = {
@@ -21,68 +16,7 @@ SHIPPED: Mapping[str, type[Strategy]] = {
     "sma_cross": SmaCross,
 }
 
-
-def load_strategy(name: str, params: Mapping[str, Any]) -> Strategy:
-    """Make a strategy of its name and its parameters.
-
-    Args:
-        name: A name of `SHIPPED`, or an import path `package.module:Class`, looked for in the current folder too.
-        params: The strategy's fields; those left out keep their defaults.
-
-    Raises:
-        ValueError: There is no such strategy, or what is found there is none.
-        pydantic.ValidationError: A parameter is unknown or out of bounds (also a ValueError).
-        StrategyFault: Its code raised, or its indicators are none.
-    """
-    return made(strategy_class(name), params)
-
-
-def strategy_class(name: str) -> type[Strategy]:
-    """Return the class that `name` stands for.
-
-    Raises:
-        ValueError: There is no such strategy, or what is found there is none.
-    """
-    if name in SHIPPED:
-        return SHIPPED[name]
-    if ":" not in name:
-        raise _unusable(name, "is not the name of a strategy")
-    found = _imported(name)
-    if not (isinstance(found, type) and issubclass(found, Strategy)):
-        raise _unusable(name, f"is {found!r}, not a subclass of trading.strategies.Strategy")
-    missing = sorted(getattr(found, "__abstractmethods__", ()))
-    if missing:
-        raise _unusable(name, f"does not define: {', '.join(missing)}")
-    return found
-
-
-def _imported(name: str) -> object:
-    module_name, _, class_name = name.partition(":")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.append(here)
-    importlib.invalidate_caches()
-    try:
-        module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # the user's file is run: anything may come out of it
-        if not is_its_own(error):
-            raise
-        raise _unimportable(name, here, error) from error
-    if not hasattr(module, class_name):
-        raise _unusable(name, f"does not exist: {module.__file__} has no {class_name!r}")
-    return getattr(module, class_name)
-
-
-def _unimportable(name: str, here: str, error: BaseException) -> ValueError:
-    """Return what is said of a file that is not there, or that is there and raises."""
-    lines = own_lines(error)
-    if not lines:
-        return _unusable(name, f"cannot be imported from {here} or the Python path: {error}")
-    return ValueError(f"strategy {name!r} cannot be imported: {'; '.join([describe(error), *lines])}")
-
-
-def _unusable(name: str, fault: str) -> ValueError:
-    allowed = ", ".join(SHIPPED)
-    return ValueError(
-        f"strategy {name!r} {fault}. Use one of: {allowed}; or the path of your own class, 'package.module:Class'"
-    )
+__getattr__ = moved(
+    __name__,
+    dict.fromkeys(("load_strategy", "strategy_class"), "configs.plugins.strategies"),
+)

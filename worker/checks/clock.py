@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from adapters.wiring.venues import VenueClock, venue_clocks
+from adapters.registry import VenueClock
+from adapters.wiring.venues import venue_clocks
 from configs.symbols import SymbolConfig
 from trading.errors import Transient
 from worker.checks.check import Check, Health

@@ -20,7 +20,7 @@ from trading.errors import Rejected
 from trading.market.candles import Candles
 from trading.moved import moved
 from trading.orders.orders import Fill, Leg, OpenOrder, OrderRequest, VenueOrder, VenuePosition, protective_order_id
-from trading.ports.venue import Venue, VenueTerms
+from trading.ports.venue import QuotesSpread, Venue, VenueTerms
 from trading.structs import replace
 
 __all__ = ["FaultInjectingVenue", "Faults"]
@@ -90,6 +90,10 @@ class FaultInjectingVenue:
 
     def clock_ms(self) -> int:
         return self._connection.call("clock_ms", "all", self._clock_ms, nonsense.of_number)
+
+    def quoted_spread(self, symbol: str) -> float | None:
+        """Return the spread of the inner venue, without faults."""
+        return self._inner.quoted_spread(symbol) if isinstance(self._inner, QuotesSpread) else None
 
     def _submit(self, request: OrderRequest) -> VenueOrder:
         """Have the inner venue take the order, or what shall be taken of it; one that it has is told again."""

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from configs.plugins.strategies import load_strategy
 from tasks import app, control
 from tests.fixtures.apps.running import ROOT
 from tests.fixtures.candle_files import generated_candles
 from tests.fixtures.readme import README, blocks, own_code, own_strategy
 from trading.indicators import compute
 from trading.services.chain import ChainOutcome
-from trading.strategies import SHIPPED, load_strategy
+from trading.strategies import SHIPPED
 
 
 def test_strategy_of_the_readme_over_candles_buys_with_a_stop_and_closes(

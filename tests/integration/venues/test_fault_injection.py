@@ -24,6 +24,7 @@ from adapters.venues.fault_injection.visibility import SqlSends
 from adapters.venues.paper import PaperVenue
 from adapters.wiring import pipeline, venues
 from configs.loading import load_system
+from configs.plugins.venues import PaperVenue as PaperVenueConfig
 from configs.settings import Settings
 from configs.symbols import SymbolConfig
 from tests.contracts.venue import OTHER, SYMBOL, VenueContract
@@ -834,6 +835,7 @@ def test_document_example_of_the_configuration_names_every_lie() -> None:
     faults = yaml.safe_load(block("yaml"))["venue"]["faults"]
     [symbol, _] = symbols_with(XAUUSD__VENUE__FAULTS=yaml.safe_dump(faults, default_flow_style=True)).values()
 
+    assert isinstance(symbol.venue, PaperVenueConfig)
     assert symbol.venue.faults == Faults(**faults)
     assert set(Faults.model_fields) - set(faults) == {"most_in_a_row", "timeout_s", "retry_after_s"}
     assert [name for name in Faults.model_fields if f"`{name}`" not in DOCUMENT and name != "seed"] == []

@@ -8,13 +8,16 @@ from pydantic import ValidationError
 from configs.errors import ConfigError
 from configs.fault_injection import Faults
 from configs.loading import load_system
+from configs.plugins.venues import PaperVenue
 
 SHIPPED = Path(__file__).parents[3] / "configs"
 KEY = "TRADING__SYMBOLS__XAUUSD__VENUE__FAULTS"
 
 
 def loaded(**environ: str) -> Faults | None:
-    return load_system(SHIPPED, environ).symbols["XAUUSD"].venue.faults
+    venue = load_system(SHIPPED, environ).symbols["XAUUSD"].venue
+    assert isinstance(venue, PaperVenue)
+    return venue.faults
 
 
 def faults_of(**environ: str) -> str:

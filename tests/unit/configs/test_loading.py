@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from configs.errors import ConfigError
 from configs.loading import SystemConfig, load_system
-from configs.symbols import FileSource, SimulatedSource
+from configs.plugins.sources import FileSource, SimulatedSource
 
 SHIPPED = Path(__file__).parents[3] / "configs"
 DOCUMENTED = """

@@ -131,9 +131,7 @@ def _listed(access: Access, name: str, configuration: ConfigurationState, served
 
 
 def _source(config: SymbolConfig) -> str:
-    source = config.source
-    pace = source.speed if isinstance(source.speed, str) else f"x{source.speed:g}"
-    return f"{source.path.name if source.kind == 'file' else source.kind} {pace}"
+    return config.source.describe()
 
 
 def _size(config: SymbolConfig) -> str:

@@ -13,7 +13,6 @@ from adapters.sources.file import read_candles
 from configs.errors import ConfigError
 from configs.loading import SystemConfig, load_system
 from configs.settings import OVERRIDE_SECTIONS, PREFIX, load_settings
-from configs.symbols import FileSource
 from trading.backtest.report import report_of
 from trading.errors import UnknownSymbol
 from trading.market.candles import Candles
@@ -231,9 +230,9 @@ def played(system: SystemConfig, symbols: Sequence[str], files: Sequence[Path]) 
 
 def _played_file(symbol: str, system: SystemConfig) -> Path:
     source = system.symbols[symbol].source
-    if not isinstance(source, FileSource):
+    if source.recorded_file is None:
         raise click.UsageError(f"{symbol} does not play a file (its source is {source.kind}): say which with --candles")
-    return source.path
+    return source.recorded_file
 
 
 def _override(text: str, symbol: str) -> tuple[str, tuple[str, str]]:

@@ -9,14 +9,17 @@ import click
 import yaml
 from pydantic import ValidationError
 
-from adapters.sources import SimulatedSource
+from adapters import clock
+from adapters.registry import SourceContext, source_plugin
+from adapters.sources import MemoryAnchorStore
+from configs.plugins.sources import SimulatedSource
+from configs.plugins.strategies import strategy_class
 from configs.services import ServicesConfig
-from configs.symbols import FileSource, SymbolConfig
+from configs.symbols import SymbolConfig
 from configs.validation_errors import Checked, describe
 from trading.market.candles import Candles
 from trading.strategies import Strategy, StrategyFault
 from trading.strategies.invocation import made
-from trading.strategies.registry import strategy_class
 from trading.strategy_checks import KINDS, Report, Series, candles_needed, examine, made_up
 from trading_orchestrator.cli.backtest.check_strategy_output import as_dict, show
 from trading_orchestrator.cli.candles.files import read_strictly, telling_file_faults
@@ -213,17 +216,9 @@ def _file_candles(file: Path) -> Candles:
 
 def _symbol_candles(symbol: str, config: SymbolConfig, count: int) -> Candles:
     source = config.source
-    if isinstance(source, FileSource):
-        return _file_candles(source.path)
-    start_ms = int(source.start.timestamp() * 1000)
-    simulated = SimulatedSource(
-        symbol,
-        config.timeframe,
-        seed=source.seed,
-        start_ms=start_ms,
-        start_price=source.start_price,
-        annual_volatility=source.annual_volatility,
-        tick_size=source.tick_size,
-        is_open=config.session.may_be_open,
-    )
-    return simulated.history(start_ms - 1, count=count)
+    if source.recorded_file is not None:
+        return _file_candles(source.recorded_file)
+    now_ms = clock.now_ms
+    context = SourceContext(symbol, config.timeframe, source, config.session, now_ms, MemoryAnchorStore())
+    until_ms = int(source.start.timestamp() * 1000) - 1 if isinstance(source, SimulatedSource) else now_ms()
+    return source_plugin(source.kind).open(context).history(until_ms, count=count)

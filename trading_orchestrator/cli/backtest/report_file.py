@@ -12,7 +12,6 @@ from pathlib import Path
 import click
 import yaml
 
-from adapters.wiring.pipeline import fill_terms
 from configs.loading import SystemConfig
 from trading.backtest import BacktestRun
 from trading.backtest.report import Report
@@ -71,7 +70,7 @@ def write_page(path: Path, result: BacktestRun, report: Report, system: SystemCo
 
 def making_of(result: BacktestRun, system: SystemConfig, command: str) -> Making:
     """Return how a page was made: when, by which command, with which configuration and versions."""
-    fills = [_told(symbol, fill_terms(system.symbols[symbol].venue, symbol)) for symbol in result.candles]
+    fills = [_told(symbol, system.symbols[symbol].venue.backtest_fills(symbol)) for symbol in result.candles]
     return Making(
         made_at=datetime.now(UTC),
         command=command,

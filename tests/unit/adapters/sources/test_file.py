@@ -15,7 +15,7 @@ from adapters.sources.playback import PlayedSource
 from adapters.sources.playback_clock import MemoryAnchorStore, Speed
 from adapters.symbol_store.memory import MemoryStore
 from adapters.venues.memory import MemoryVenue
-from adapters.wiring.pipeline import build_pipeline, fill_terms
+from adapters.wiring.pipeline import build_pipeline
 from tests.contracts.source import PlayedSourceContract, Stage, check_forming, closed_part, walk
 from tests.fakes import SYMBOL, system_config
 from tests.fixtures.apps.system import recorded
@@ -469,7 +469,7 @@ def test_bad_candle_of_a_file_that_is_played_live_is_told_with_its_line(tmp_path
     candles = make_candles([*range(60)])
     candles.values[57, 1] = 1.0
     path, system = write_candles(tmp_path / "x.csv", candles), system_config({"name": "ema_cross", "params": {}})
-    store, terms = MemoryStore(), fill_terms(system.symbols[SYMBOL].venue, SYMBOL)
+    store, terms = MemoryStore(), system.symbols[SYMBOL].venue.backtest_fills(SYMBOL)
     pipeline = build_pipeline(
         SYMBOL,
         system,

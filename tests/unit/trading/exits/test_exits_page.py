@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from adapters.backtest.backtest import run_backtest
+from configs.plugins.strategies import load_strategy
 from tests.fakes import SYMBOL, make_candles, system_config
 from trading.events.decisions import DecisionKind, describe
-from trading.strategies import PositionRule, load_strategy
+from trading.strategies import PositionRule
 from trading.strategy_checks import CheckName, Report, examine
 from trading.strategy_checks.synthetic_series import made_up
 

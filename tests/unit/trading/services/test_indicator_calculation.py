@@ -2,6 +2,7 @@
 
 import pytest
 
+from configs.plugins.strategies import load_strategy
 from tests.fakes import SYMBOL, Databases, Desk, at_place, make_candles, system_config
 from tests.fixtures.candle_files import generated_candles
 from trading.errors import Transient
@@ -11,7 +12,6 @@ from trading.indicators import compute
 from trading.indicators.regime import Regime
 from trading.market.candles import Candles
 from trading.services.chain import AdvanceSymbol, ChainOutcome
-from trading.strategies import load_strategy
 
 EMA = {"name": "ema_cross", "params": {"fast": 3, "slow": 7}}
 STRATEGY = load_strategy("ema_cross", {"fast": 3, "slow": 7})

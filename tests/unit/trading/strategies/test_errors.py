@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from pydantic import Field, model_validator
 
+from configs.plugins.strategies import load_strategy
 from tests.fakes import Databases, Desk, at_place, make_candles, planned, system_config
 from tests.unit.trading.strategies.test_strategies import frame
 from trading.errors import Interrupted, Transient
@@ -20,7 +21,7 @@ from trading.events.event import EventType
 from trading.exits.exit_rules import ExitRules, ExitTerms
 from trading.indicators import Indicator, ema, sma
 from trading.orders.orders import Side
-from trading.strategies import ExitNow, MoveStop, PositionView, SignalBuilder, Strategy, StrategyFault, load_strategy
+from trading.strategies import ExitNow, MoveStop, PositionView, SignalBuilder, Strategy, StrategyFault
 from trading.strategies.errors import is_its_own
 from trading.strategies.invocation import RESERVED, made, signals_of
 

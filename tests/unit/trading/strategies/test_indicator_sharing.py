@@ -2,9 +2,10 @@
 
 import pytest
 
+from configs.plugins.strategies import load_strategy
 from tests.fakes import make_candles
 from trading.indicators import compute
-from trading.strategies import Strategy, load_strategy
+from trading.strategies import Strategy
 from trading.strategies.indicator_sharing import SharedIndicators
 
 CANDLES = make_candles(400)

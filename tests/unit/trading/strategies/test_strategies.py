@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from configs.plugins.strategies import load_strategy
 from trading.errors import Broken
 from trading.indicators import compute
 from trading.market.candles import Candles
 from trading.orders.orders import Side
-from trading.strategies import SHIPPED, SignalBuilder, Strategy, crossed_above, crossed_below, load_strategy, previous
+from trading.strategies import SHIPPED, SignalBuilder, Strategy, crossed_above, crossed_below, previous
 from trading.strategies.builtin.cross import EmaCross
 from trading.strategies.position_exits import ExitNow, MoveStop, PositionRule, PositionView
 from trading.strategies.signal import Signal, SignalSide

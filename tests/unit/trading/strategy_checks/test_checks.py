@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from configs.plugins.strategies import load_strategy
 from trading.indicators import Indicator, atr, ema, sma
 from trading.market.candles import first_fault
-from trading.strategies import SHIPPED, SignalBuilder, Strategy, crossed_above, crossed_below, load_strategy
+from trading.strategies import SHIPPED, SignalBuilder, Strategy, crossed_above, crossed_below
 from trading.strategy_checks import KINDS, CheckName, Report, candles_needed, examine, made_up
 
 ROWS = 90

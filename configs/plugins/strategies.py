@@ -1,0 +1,93 @@
+"""From the name of a strategy, as `symbols.yaml` gives it, to its class: built in, of a plug-in, or an import path."""
+
+import importlib
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from configs.plugins.entry_points import STRATEGIES, PluginError, load, names
+from trading.strategies.errors import describe, is_its_own, own_lines
+from trading.strategies.invocation import made
+from trading.strategies.registry import SHIPPED
+from trading.strategies.strategy import Strategy
+
+
+def load_strategy(name: str, params: Mapping[str, Any]) -> Strategy:
+    """Make a strategy of its name and its parameters.
+
+    Args:
+        name: A name of `SHIPPED`, the name of a plug-in, or an import path `package.module:Class`, looked for in the
+            current folder too.
+        params: The strategy's fields; those left out keep their defaults.
+
+    Raises:
+        ValueError: There is no such strategy, or the name stands for something else.
+        pydantic.ValidationError: A parameter is unknown or out of bounds (also a ValueError).
+        StrategyFault: Its code raised, or its indicators are none.
+    """
+    return made(strategy_class(name), params)
+
+
+def strategy_class(name: str) -> type[Strategy]:
+    """Return the class that `name` stands for.
+
+    Raises:
+        ValueError: There is no such strategy, or the name stands for something else.
+    """
+    if name in SHIPPED:
+        return SHIPPED[name]
+    if name in names(STRATEGIES):
+        return _checked(name, _of_plugin(name))
+    if ":" not in name:
+        raise _unusable(name, "is not the name of a strategy")
+    return _checked(name, _imported(name))
+
+
+def _checked(name: str, found: object) -> type[Strategy]:
+    if not (isinstance(found, type) and issubclass(found, Strategy)):
+        raise _unusable(name, f"is {found!r}, not a subclass of trading.strategies.Strategy")
+    missing = sorted(getattr(found, "__abstractmethods__", ()))
+    if missing:
+        raise _unusable(name, f"does not define: {', '.join(missing)}")
+    return found
+
+
+def _of_plugin(name: str) -> object:
+    try:
+        found: object = load(STRATEGIES, name)
+    except PluginError as error:
+        raise _unusable(name, f"cannot be used: {error}") from error
+    return found
+
+
+def _imported(name: str) -> object:
+    module_name, _, class_name = name.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    importlib.invalidate_caches()
+    try:
+        module = importlib.import_module(module_name)
+    except (Exception, SystemExit) as error:  # the user's file is run: anything may come out of it
+        if not is_its_own(error):
+            raise
+        raise _unimportable(name, here, error) from error
+    if not hasattr(module, class_name):
+        raise _unusable(name, f"does not exist: {module.__file__} has no {class_name!r}")
+    return getattr(module, class_name)
+
+
+def _unimportable(name: str, here: str, error: BaseException) -> ValueError:
+    """Return the error of a file that is not there, or that is there and raises."""
+    lines = own_lines(error)
+    if not lines:
+        return _unusable(name, f"cannot be imported from {here} or the Python path: {error}")
+    return ValueError(f"strategy {name!r} cannot be imported: {'; '.join([describe(error), *lines])}")
+
+
+def _unusable(name: str, fault: str) -> ValueError:
+    allowed = ", ".join([*SHIPPED, *names(STRATEGIES)])
+    return ValueError(
+        f"strategy {name!r} {fault}. Use one of: {allowed}; or the path of your own class, 'package.module:Class'"
+    )

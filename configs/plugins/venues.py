@@ -1,0 +1,68 @@
+"""The settings of a venue: the base for every kind, and those of the paper venue."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from configs.fault_injection import Faults
+from configs.services import ConfigModel
+from trading.orders.matching import FillTerms
+
+NonNegative = Annotated[float, Field(strict=True, ge=0)]
+
+
+class VenueConfig(ConfigModel):
+    """Base of the settings of a venue; the members below are what is needed of it without opening it.
+
+    Attributes:
+        kind: Name of its entry point; a subclass narrows it to a `Literal`.
+    """
+
+    kind: str
+
+    def backtest_fills(self, symbol: str) -> FillTerms:
+        """Return the costs that a backtest and a replay count for each fill of a symbol."""
+        return FillTerms(symbol=symbol)
+
+    @property
+    def replay_note(self) -> str:
+        """The condition under which a replay can be compared with a run on this venue; empty where there is none."""
+        return f"the fills of its venue ({self.kind}) are simulated in the replay, and may differ from the real ones"
+
+
+class PaperVenue(VenueConfig):
+    """A venue with its own books that fills orders by the candles."""
+
+    kind: Literal["paper"] = Field(description="paper: simulated fills, no money.")
+    fill_at: Literal["next_open", "close"] = Field(
+        default="next_open",
+        description="Price of a market order: "
+        "the open of the candle after the decision, or the close of the decided one.",
+    )
+    spread: NonNegative = Field(
+        default=0.0, description="Ask minus bid, in quote currency; half of it is paid at each fill."
+    )
+    slippage: NonNegative = Field(
+        default=0.0, description="Worse price at each market or stop fill, in quote currency."
+    )
+    commission_bps: NonNegative = Field(
+        default=0.0, description="Commission of each fill, in basis points of its value."
+    )
+    faults: Faults | None = Field(
+        default=None, description="What the venue does wrong on purpose, to test with; nothing when left out."
+    )
+
+    def backtest_fills(self, symbol: str) -> FillTerms:
+        return FillTerms(
+            fill_at=self.fill_at,
+            spread=self.spread,
+            slippage=self.slippage,
+            commission_bps=self.commission_bps,
+            symbol=symbol,
+        )
+
+    @property
+    def replay_note(self) -> str:
+        if self.faults is None:
+            return ""
+        return "the faults of its venue are not replayed, what they led to shows as a difference"
