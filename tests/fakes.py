@@ -18,6 +18,7 @@ from adapters.venues import paper_books
 from adapters.venues.fault_injection.venue import FaultInjectingVenue, Faults
 from adapters.venues.paper import PaperVenue
 from adapters.wiring.pipeline import build_pipeline
+from adapters.wiring.pipeline_spec import pipeline_spec
 from configs.loading import SystemConfig
 from configs.services import OrchestratorConfig, ServicesConfig
 from configs.symbols import SymbolConfig
@@ -390,8 +391,7 @@ class Desk:
         if self._faults is not None:
             venue = FaultInjectingVenue(venue, self._faults, now_s=lambda: self._lied_s, sleep_s=self._sleep)
         self.pipeline: SymbolPipeline = build_pipeline(
-            SYMBOL,
-            self.config,
+            pipeline_spec(self.config, SYMBOL),
             source=cast("CandleSource", self.source),
             store=watch(cast("SymbolStore", self.store), "mark_exposed", "commit"),
             ledger=watch(cast("Ledger", self.ledger), *WRITES),

@@ -13,6 +13,7 @@ from adapters.sources.playback import PlayedSource
 from adapters.symbol_store.memory import MemoryStore
 from adapters.venues.memory import MemoryVenue
 from adapters.wiring.pipeline import build_pipeline
+from adapters.wiring.pipeline_spec import pipeline_spec
 from configs.loading import SystemConfig
 from trading.backtest import BacktestRun, Decision, Feed, Order, play
 from trading.backtest.result import Journal, equity_of, trades_of
@@ -68,14 +69,16 @@ def run_backtest(
         timeframe = system.symbols[symbol].timeframe
         history = candles[symbol].until(int(part.open_ms[0]) - 1)
         pipeline = build_pipeline(
-            symbol,
-            system,
+            pipeline_spec(
+                system,
+                symbol,
+                strategies=None if strategies is None else strategies[symbol],
+                replay_batch=batch,
+            ),
             source=_source(history.then(part), timeframe, batch),
             store=store,
             ledger=ledger,
             venue=venue,
-            strategies=None if strategies is None else strategies[symbol],
-            replay_batch=batch,
             now_s=lambda: 0.0,
             sleep_s=lambda _: None,
         )

@@ -20,7 +20,7 @@ from adapters.redis import keys
 from adapters.redis.client import talking_to_redis
 from adapters.symbol_store.journal import JournalReader
 from adapters.symbol_store.redis import unpacked
-from adapters.wiring.pipeline import strategies_of
+from adapters.wiring.pipeline_spec import strategies_of
 from configs.loading import SystemConfig
 from configs.snapshot import deciding_digest
 from trading.indicators.regime import RegimeRule

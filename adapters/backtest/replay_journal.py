@@ -14,6 +14,7 @@ from adapters.sources.playback import PlayedSource
 from adapters.symbol_store.memory import MemoryStore
 from adapters.venues.memory import MemoryVenue
 from adapters.wiring.pipeline import build_pipeline
+from adapters.wiring.pipeline_spec import pipeline_spec
 from configs.loading import SystemConfig
 from trading.backtest.comparison import Run
 from trading.events.journal import Entry, candles_of
@@ -106,13 +107,11 @@ def _pipeline(
     track: Track, system: SystemConfig, store: MemoryStore, ledger: MemoryLedger, venue: MemoryVenue
 ) -> SymbolPipeline:
     pipeline = build_pipeline(
-        track.symbol,
-        system,
+        pipeline_spec(system, track.symbol, replay_batch=1),
         source=_unasked(track),
         store=store,
         ledger=ledger,
         venue=venue,
-        replay_batch=1,
         now_s=lambda: 0.0,
         sleep_s=lambda _: None,
     )

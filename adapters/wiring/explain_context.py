@@ -1,6 +1,6 @@
 """What a symbol is decided by, as an explanation needs it."""
 
-from adapters.wiring.pipeline import entry_rules_of, strategies_of
+from adapters.wiring.pipeline_spec import entry_rules_of, strategies_of
 from configs.loading import SystemConfig
 from configs.snapshot import deciding_digest
 from trading.backtest.explanation import ExplainContext

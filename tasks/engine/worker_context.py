@@ -13,6 +13,7 @@ from adapters.redis.client import talking_to_redis
 from adapters.redis.event_bus import RedisEventBus
 from adapters.wiring.config_follower import ConfigFollower
 from adapters.wiring.pipeline import Stores, build_pipeline, open_source, open_stores
+from adapters.wiring.pipeline_spec import pipeline_spec
 from adapters.wiring.venues import open_venues
 from configs.diff import change_refused
 from configs.loading import SystemConfig, load_system
@@ -98,8 +99,7 @@ class Runtime:
         stores = self.stores
         source = open_source(symbol, system.symbols[symbol], stores.redis, self.settings.namespace)
         pipeline = build_pipeline(
-            symbol,
-            system,
+            pipeline_spec(system, symbol),
             source=source,
             store=stores.store,
             ledger=stores.ledger,

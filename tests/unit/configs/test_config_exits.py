@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.wiring.pipeline import exit_rules_of, strategies_of
+from adapters.wiring.pipeline_spec import exit_rules_of, strategies_of
 from configs.errors import ConfigError
 from configs.loading import SystemConfig, load_system
 from configs.snapshot import deciding_digest

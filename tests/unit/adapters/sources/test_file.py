@@ -16,6 +16,7 @@ from adapters.sources.playback_clock import MemoryAnchorStore, Speed
 from adapters.symbol_store.memory import MemoryStore
 from adapters.venues.memory import MemoryVenue
 from adapters.wiring.pipeline import build_pipeline
+from adapters.wiring.pipeline_spec import pipeline_spec
 from tests.contracts.source import PlayedSourceContract, Stage, check_forming, closed_part, walk
 from tests.fakes import SYMBOL, system_config
 from tests.fixtures.apps.system import recorded
@@ -471,8 +472,7 @@ def test_bad_candle_of_a_file_that_is_played_live_is_told_with_its_line(tmp_path
     path, system = write_candles(tmp_path / "x.csv", candles), system_config({"name": "ema_cross", "params": {}})
     store, terms = MemoryStore(), system.symbols[SYMBOL].venue.backtest_fills(SYMBOL)
     pipeline = build_pipeline(
-        SYMBOL,
-        system,
+        pipeline_spec(system, SYMBOL),
         source=FileSource(path, SYMBOL, "1m", step=56),
         store=store,
         ledger=MemoryLedger("test", 1_000.0),
