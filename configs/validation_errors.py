@@ -112,7 +112,7 @@ def _place(fault: ErrorDetails, content: Any) -> tuple[Path, Any]:
             return path, path[-1]
         if _holds(node, part):
             node = node[part]
-        elif not (isinstance(node, Mapping) and number == len(location) - 1):
+        elif not (isinstance(node, Mapping) and number == len(location) - 1) or _is_member(fault["type"], part, node):
             continue
         else:
             node = None
@@ -120,6 +120,11 @@ def _place(fault: ErrorDetails, content: Any) -> tuple[Path, Any]:
     if fault["type"] in ("union_tag_invalid", "union_tag_not_found"):
         return (*path, "kind"), node.get("kind")
     return path, context.get("found", node)
+
+
+def _is_member(kind: str, part: str | int, node: Mapping[str, Any]) -> bool:
+    """Return whether a part of a location is the union member that `kind` chose: then its whole value is at fault."""
+    return kind not in _MISSING and part == node.get("kind")
 
 
 def _holds(node: Any, part: str | int) -> bool:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from adapters.redis.event_bus import EventBusFactory
     from configs.plugins.strategies import load_strategy
     from configs.settings import Settings
-    from trading import indicators
     from trading.errors import BadCandle
     from trading.exits.exit_rules import BreakEven, ExitTerms, TrailingStop
     from trading.indicators import Indicator
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
         crossed_below,
         previous,
     )
+    from trading_orchestrator import indicators
     from trading_orchestrator.backtesting import BacktestResult, Costs, backtest, simulated_candles
     from trading_orchestrator.orchestrators import MultiSymbolTradingOrchestrator
 
@@ -109,7 +109,7 @@ _HOMES = {
     "columns": "trading.strategies",
     "crossed_above": "trading.strategies",
     "crossed_below": "trading.strategies",
-    "indicators": "trading.indicators",
+    "indicators": "trading_orchestrator.indicators",
     "load_strategy": "configs.plugins.strategies",
     "previous": "trading.strategies",
     "simulated_candles": "trading_orchestrator.backtesting",

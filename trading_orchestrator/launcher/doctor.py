@@ -10,7 +10,7 @@ from trading_orchestrator.launcher.embedded_redis import connect
 from worker.checks import redis as redis_checks
 from worker.checks.check import Check, Health
 from worker.checks.clock import venue_clock_checks
-from worker.checks.config import config_check
+from worker.checks.config import config_check, plugin_checks
 from worker.checks.database import ledger_checks, paper_check
 from worker.checks.machine import disks, file_systems, sqlite_files
 
@@ -18,10 +18,11 @@ UP = "celery -A tasks trading up"
 
 
 def examine(settings: Settings) -> list[Check]:
-    """Look at configuration, clocks, Redis, databases and disks; nothing is changed, and nothing raises for it."""
+    """Check configuration, plug-ins, clocks, Redis, databases and disks; nothing is changed, and nothing raises."""
     config, system = config_check(settings)
     return [
         config,
+        *plugin_checks(),
         *_redis(settings),
         *ledger_checks(settings, system),
         paper_check(settings),

@@ -11,7 +11,9 @@ import yaml
 from configs.errors import ConfigError, is_secret
 from configs.json_schema import json_schema, schema_of
 from configs.loading import SystemConfig, load_system
+from configs.plugins.entry_points import plugins
 from configs.settings import Settings, load_settings, resolve_redis_url
+from trading.structs import asdict
 from trading_orchestrator.cli.exit_codes import ExitCode, fault_lines
 from trading_orchestrator.cli.output import print_json
 from trading_orchestrator.cli.params import CommandGroup
@@ -40,14 +42,17 @@ def show(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object with all faults.")
 @click.pass_context
 def check(ctx: click.Context, as_json: bool) -> None:
-    """Say whether the configuration can be used, and name every fault; exit code 2 when it cannot."""
+    """Check the configuration: name every fault, and the plug-ins found; exit code 2 when it cannot be used."""
     faults, symbols = _examine()
+    found = list(plugins())
     if as_json:
-        print_json({"ok": not faults, "faults": faults, "symbols": symbols})
+        print_json({"ok": not faults, "faults": faults, "symbols": symbols, "plugins": [asdict(one) for one in found]})
     elif faults:
         click.echo(f"{len(faults)} fault{'s' * (len(faults) > 1)}:\n{fault_lines(faults)}", err=True)
     else:
         click.echo(f"ok: {len(symbols)} symbols: {', '.join(symbols)}")
+        for one in found:
+            click.echo(f"plug-in: {one}{f': {one.fault}' if one.fault else ''}")
     ctx.exit(ExitCode.USAGE if faults else ExitCode.OK)
 
 
