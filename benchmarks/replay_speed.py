@@ -27,12 +27,13 @@ from adapters.backtest.backtest import run_backtest
 from adapters.sources.file import read_candles
 from configs.loading import SystemConfig
 from tests.differential.engine import our_trades, run, spoken, their_backtest, their_trades
-from tests.fakes import SYMBOL, system_config
+from tests.fakes import system_config
 from tests.fixtures.candle_files import generated_candles
 from trading.backtest import BacktestRun
 from trading.market.candles import Candles
 from trading.orders.matching import FillTerms
 from trading.structs import asdict, replace
+from trading_orchestrator.testing.candles import SYMBOL
 
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "backtest.md"
 RECORDED = Path(os.environ.get("TRADING_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")

@@ -2,7 +2,6 @@
 
 import signal
 
-import pytest
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = (
@@ -10,8 +9,6 @@ pytest_plugins = (
     "tests.fixtures.servers.redis_server",
     "tests.fixtures.apps.system",
 )
-
-pytest.register_assert_rewrite("tests.contracts")  # their assertions are those of the tests that inherit them
 
 # Upon whatever Hypothesis has chosen for this machine: how long an example takes says more of the machine than of us.
 settings.register_profile(

@@ -13,7 +13,6 @@ from adapters.database import create_engine
 from adapters.ledger import tables
 from adapters.ledger.ledger import SqlLedger
 from adapters.ledger.schema import migrate
-from adapters.symbol_store.memory import MemoryStore
 from adapters.venues import paper_books
 from adapters.venues.fault_injection.venue import FaultInjectingVenue, Faults
 from adapters.venues.paper import PaperVenue
@@ -22,44 +21,32 @@ from adapters.wiring.pipeline_spec import pipeline_spec
 from configs.loading import SystemConfig
 from configs.services import OrchestratorConfig, ServicesConfig
 from configs.symbols import SymbolConfig
-from trading.errors import Transient
-from trading.events.decisions import describe
 from trading.events.event import Event, EventType
 from trading.execution.validated_venue import ValidatedVenue
 from trading.indicators import Indicator
 from trading.lifecycle import DesiredState
-from trading.market.candles import COLUMNS, Candles
-from trading.orders.orders import Fill, OpenOrder, OrderRequest, VenueOrder, VenuePosition
-from trading.ports.candle_source import Bars, CandleSource
+from trading.market.candles import Candles
+from trading.ports.candle_source import CandleSource
 from trading.ports.ledger import Ledger
-from trading.ports.symbol_store import Commit, SymbolStore
-from trading.ports.venue import QuotesSpread, Venue, VenueTerms
+from trading.ports.symbol_store import SymbolStore
+from trading.ports.venue import Venue
 from trading.risk.rules import AccountLimits
 from trading.services.chain import AdvanceSymbol, ChainResult
 from trading.services.pipeline import SymbolPipeline
 from trading.strategies import Strategy
 from trading.strategies.signal import SignalSide
 from trading.strategies.signal_builder import SignalBuilder
+from trading_orchestrator.testing.candles import MINUTE_MS, START_MS, SYMBOL, place_of
+from trading_orchestrator.testing.flaky_store import FlakyStore
+from trading_orchestrator.testing.flaky_venue import FlakyVenue
+from trading_orchestrator.testing.scripted_source import ScriptedSource
 
-SYMBOL = "XAUUSD"
-START_MS = int(pd.Timestamp("2026-03-02T00:00Z").timestamp() * 1000)
-MINUTE_MS = 60_000
 PLANNED_STRATEGY = "tests.fakes:PlannedStrategy"
 
 WRITES = ("decide", "flatten", "mark", "record_fills", "move_stop", "refuse_stop", "open_incidents", "mark_published")
 """What the execute stage writes into the ledger."""
 
 T = TypeVar("T")
-
-
-def make_candles(count: int, *, seed: int = 5, price: float = 100.0) -> Candles:
-    """Return candles of one minute that walk at random from `price`; the same ones for the same arguments."""
-    steps = np.random.default_rng(seed).normal(0.0, 0.4, count)
-    close = np.round(price + np.cumsum(steps), 2)
-    opens = np.concatenate(([price], close[:-1]))
-    high, low = np.maximum(opens, close) + 0.05, np.minimum(opens, close) - 0.05
-    values = np.column_stack((opens, high, low, close, np.full(count, 10.0)))
-    return Candles(START_MS + np.arange(count, dtype=np.int64) * MINUTE_MS, values)
 
 
 class PlannedStrategy(Strategy):
@@ -83,170 +70,6 @@ class PlannedStrategy(Strategy):
         said.buy(at(SignalSide.BUY), reason="planned", stop_loss=close - stop, take_profit=close + target)
         said.sell(at(SignalSide.SELL), reason="planned", stop_loss=close + stop, take_profit=close - target)
         return said.close(at(SignalSide.CLOSE), reason="planned")
-
-
-class FlakyStore(MemoryStore):
-    """The store in memory, with commits that fail on demand and contents that can be lost.
-
-    Attributes:
-        failures: Errors to raise, one for each commit, before commits work again.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(window_limit=2_000)
-        self.failures: list[Exception] = []
-
-    def commit(self, commit: Commit, events: Sequence[Event]) -> int:
-        if self.failures:
-            raise self.failures.pop(0)
-        return super().commit(commit, events)
-
-    def decisions(self, symbol: str) -> dict[int, str]:
-        """Return the decision on each candle, by its open time."""
-        kept = self.journal(symbol)
-        return dict(zip(kept.open_ms, map(describe, kept.decisions), strict=True))
-
-    def lose_exposure(self, symbol: str) -> None:
-        """Forget that something is open, as a Redis does that lost its last second."""
-        self._change(symbol, has_exposure=False)
-
-    def forget(self) -> None:
-        """Lose everything but the events, as a Redis without its file does."""
-        self._symbols.clear()
-
-
-class ScriptedSource:
-    """A `CandleSource` over a tape that shows as much as the test says, and fails as often as it says.
-
-    Attributes:
-        tape: All candles, those of the future too; a test may replace them.
-        shown: How many of them have closed.
-        now_ms: Market time; None for half a minute after the newest closed candle ended.
-        failures: Errors to raise, one for each question, before it answers again.
-        asked: Names of the questions so far.
-    """
-
-    def __init__(self, tape: Candles, *, shown: int) -> None:
-        self.tape = tape
-        self.shown = shown
-        self.now_ms: int | None = None
-        self.failures: list[Exception] = []
-        self.asked: list[str] = []
-
-    @property
-    def as_of_ms(self) -> int:
-        if self.now_ms is not None:
-            return self.now_ms
-        return self.tape[: self.shown].last_open_ms + MINUTE_MS * 3 // 2
-
-    def newest(self, count: int, *, after_ms: int | None) -> Bars:
-        self._asked("newest")
-        return Bars(self._bars()[-count:], self.as_of_ms)
-
-    def history(self, until_ms: int, *, count: int) -> Candles:
-        self._asked("history")
-        return self.tape[: self.shown].until(until_ms)[-count:]
-
-    def since(self, after_ms: int, *, limit: int) -> Bars:
-        self._asked("since")
-        missed = self._bars().after(after_ms)
-        return Bars(missed[:limit], self.as_of_ms, len(missed) > limit)
-
-    def close(self) -> None:
-        self.asked.append("close")
-
-    def spoil(self, at: int, **values: float) -> None:
-        """Show a candle with other values, as `spoil(3, high=float("nan"))`."""
-        table = self.tape.values.copy()
-        for name, value in values.items():
-            table[at, COLUMNS.index(name)] = value
-        self.tape = Candles(self.tape.open_ms, table)
-
-    def drop(self, *places: int) -> None:
-        """Lose candles of the tape; those before the newest closed one make `shown` smaller."""
-        kept = np.setdiff1d(np.arange(len(self.tape)), places)
-        self.shown -= sum(1 for place in places if place < self.shown)
-        self.tape = Candles(self.tape.open_ms[kept], self.tape.values[kept])
-
-    def _bars(self) -> Candles:
-        """Return the closed candles, and the forming one at the price at which it opened."""
-        closed, following = self.tape[: self.shown], self.tape[self.shown : self.shown + 1]
-        forming = Candles(following.open_ms, following.values[:, [0, 0, 0, 0, 4]])
-        return closed.then(forming) if len(forming) else closed
-
-    def _asked(self, question: str) -> None:
-        self.asked.append(question)
-        if self.failures:
-            raise self.failures.pop(0)
-
-
-class FlakyVenue:
-    """A real venue behind a line that breaks when the test says so.
-
-    Attributes:
-        silent: Methods that raise Transient whenever they are called.
-        submitted: The `client_order_id` of each order that reached the venue, each time that it did.
-    """
-
-    def __init__(self, venue: Venue) -> None:
-        self._venue = venue
-        self._failures: list[tuple[str, Exception, bool]] = []
-        self.submitted: list[str] = []
-        self.silent: set[str] = set()
-
-    def fail(self, method: str, error: Exception, *, after: bool = False) -> None:
-        """Raise `error` at the next call of `method`; with `after` the venue has done what was asked by then."""
-        self._failures.append((method, error, after))
-
-    def submit(self, request: OrderRequest) -> VenueOrder:
-        def send() -> VenueOrder:
-            self.submitted.append(request.client_order_id)
-            return self._venue.submit(request)
-
-        return self._call("submit", send)
-
-    def quoted_spread(self, symbol: str) -> float | None:
-        return cast("QuotesSpread", self._venue).quoted_spread(symbol)
-
-    def cancel(self, client_order_id: str) -> VenueOrder:
-        return self._call("cancel", lambda: self._venue.cancel(client_order_id))
-
-    def move_stop(self, entry_id: str, stop_loss: float, open_ms: int) -> None:
-        self._call("move_stop", lambda: self._venue.move_stop(entry_id, stop_loss, open_ms))
-
-    def find(self, client_order_id: str) -> VenueOrder | None:
-        return self._call("find", lambda: self._venue.find(client_order_id))
-
-    def sync(self, symbol: str, candles: Candles) -> int:
-        return self._call("sync", lambda: self._venue.sync(symbol, candles))
-
-    def fills(self, symbol: str, *, after: int) -> Sequence[Fill]:
-        return self._call("fills", lambda: self._venue.fills(symbol, after=after))
-
-    def positions(self) -> Sequence[VenuePosition]:
-        return self._call("positions", self._venue.positions)
-
-    @property
-    def terms(self) -> VenueTerms:
-        return self._venue.terms
-
-    def open_orders(self, symbol: str) -> Sequence[OpenOrder]:
-        return self._call("open_orders", lambda: self._venue.open_orders(symbol))
-
-    def clock_ms(self) -> int:
-        return self._call("clock_ms", self._venue.clock_ms)
-
-    def _call(self, method: str, ask: Callable[[], T]) -> T:
-        if method in self.silent:
-            raise Transient("venue", f"no answer to {method}")
-        due = next((failure for failure in self._failures if failure[0] == method), None)
-        if due is None:
-            return ask()
-        self._failures.remove(due)
-        _, error, is_late = due
-        if is_late:
-            ask()
-        raise error
 
 
 class Crash(Exception):
@@ -466,16 +289,6 @@ class Desk:
             "positions": list(self.ledger.positions()),
             "venue": [list(self.paper.fills(SYMBOL, after=0)), list(self.paper.positions()), self.paper.cash()],
         }
-
-
-def place_of(open_ms: int) -> int:
-    """Return the place on the tape of a candle."""
-    return (open_ms - START_MS) // MINUTE_MS
-
-
-def at_place(place: int) -> int:
-    """Return the open time of the candle at a place of the tape."""
-    return START_MS + place * MINUTE_MS
 
 
 def open_engine(path: Path, where: str) -> Engine:

@@ -13,12 +13,13 @@ from pydantic import Field
 from adapters.backtest.backtest import run_backtest
 from configs.loading import SystemConfig
 from tests.differential.engine import Spoken, Traded, our_trades, run, spoken, their_backtest, their_trades
-from tests.fakes import SYMBOL, at_place, planned, system_config
+from tests.fakes import planned, system_config
 from trading.market.candles import Candles
 from trading.orders.matching import FillTerms
 from trading.strategies.builtin.cross import EmaCross
 from trading.strategies.signal_builder import SignalBuilder, crossed_above, crossed_below
 from trading.structs import replace
+from trading_orchestrator.testing.candles import SYMBOL, at_place
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -16,10 +16,10 @@ import pytest
 
 from adapters.backtest.backtest import run_backtest
 from tests.differential.test_against_backtesting import FRAMES, SETUPS, candles_of, system_of
-from tests.fakes import SYMBOL
 from trading.backtest import BacktestRun
 from trading.backtest.report import Statistics, statistics_of
 from trading.backtest.report.statistics import trade_return
+from trading_orchestrator.testing.candles import SYMBOL
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

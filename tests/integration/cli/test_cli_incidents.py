@@ -12,7 +12,6 @@ from click.testing import CliRunner, Result
 
 from adapters.ledger.ledger import SqlLedger
 from adapters.wiring.venues import open_venues
-from tests.contracts.ledger.examples import enter, fill_of, request_of
 from tests.fixtures.apps.system import ROOT, TradingSystem, file_symbol
 from tests.fixtures.candle_files import START_MS, generated_candles, write_candles
 from trading.events.event import EventType
@@ -20,6 +19,7 @@ from trading.incidents.incident import Incident, IncidentKind
 from trading.orders.orders import Leg, OrderRequest, Side, client_order_id
 from trading_orchestrator.cli.app import trading
 from trading_orchestrator.cli.exit_codes import ExitCode
+from trading_orchestrator.testing.contracts.ledger.examples import enter, fill_of, request_of
 
 MakeSystem = Callable[..., TradingSystem]
 

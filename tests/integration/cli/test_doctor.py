@@ -13,11 +13,11 @@ from adapters.ledger.ledger import SqlLedger
 from adapters.ledger.schema import head_revision, migrate
 from configs.loading import load_system
 from configs.settings import Settings
-from tests.contracts.ledger.examples import enter, request_of
 from tests.fixtures.servers.redis_server import RedisServer
 from trading.incidents.incident import Incident, IncidentKind
 from trading_orchestrator.launcher import doctor
 from trading_orchestrator.launcher.embedded_redis import free_port
+from trading_orchestrator.testing.contracts.ledger.examples import enter, request_of
 from worker.checks import machine
 from worker.checks.check import Check, Health, is_fit
 from worker.checks.database import ledger_checks

@@ -10,12 +10,13 @@ from playwright.sync_api import expect
 
 from adapters.backtest.backtest import run_backtest
 from configs.loading import SystemConfig
-from tests.fakes import SYMBOL, system_config
+from tests.fakes import system_config
 from tests.fixtures.candle_files import generated_candles
 from tests.fixtures.servers.chromium import opened
 from trading.backtest.report import report_of
 from trading.market.candles import Candles
 from trading_orchestrator.cli.html_report import Making, page_of
+from trading_orchestrator.testing.candles import SYMBOL
 
 STRATEGY = {"name": "ema_cross", "params": {"fast": 5, "slow": 13, "stop_atr": 2.0, "target_atr": 3.0}}
 MANY = 200_000

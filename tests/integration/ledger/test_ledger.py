@@ -10,7 +10,15 @@ from sqlalchemy.engine import Engine
 
 from adapters.database import create_engine
 from adapters.ledger.ledger import SqlLedger
-from tests.contracts.ledger.examples import (
+from tests.fixtures.servers.databases import patient
+from trading.errors import Transient
+from trading.lifecycle import DesiredState
+from trading.orders.intents import OrderUpdate
+from trading.orders.orders import Fill, Leg, OrderState, Side
+from trading.portfolio.positions import Position
+from trading.ports.ledger import DecisionResult
+from trading.risk.verdict import AccountSnapshot, PlannedOrder, RiskDecision
+from trading_orchestrator.testing.contracts.ledger.examples import (
     BALANCE,
     FINAL,
     MINUTE_MS,
@@ -23,14 +31,6 @@ from tests.contracts.ledger.examples import (
     request_of,
     view_of,
 )
-from tests.fixtures.servers.databases import patient
-from trading.errors import Transient
-from trading.lifecycle import DesiredState
-from trading.orders.intents import OrderUpdate
-from trading.orders.orders import Fill, Leg, OrderState, Side
-from trading.portfolio.positions import Position
-from trading.ports.ledger import DecisionResult
-from trading.risk.verdict import AccountSnapshot, PlannedOrder, RiskDecision
 
 pytest_plugins = ("tests.fixtures.servers.databases",)
 

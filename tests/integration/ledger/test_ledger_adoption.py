@@ -16,13 +16,14 @@ from adapters.ledger.ledger import SqlLedger
 from adapters.ledger.schema import migrate
 from adapters.ledger.tables import decisions, fills, intents
 from adapters.wiring.adoption import adopt
-from tests.contracts.ledger.examples import BALANCE, T0_MS, enter, fill_of, request_of
-from tests.fakes import SYMBOL, Crash, Databases, Desk, Fuse, at_place, make_candles, planned, system_config
+from tests.fakes import Crash, Databases, Desk, Fuse, planned, system_config
 from trading.errors import Rejected, Transient
 from trading.execution.adoption import Adjustment, Adoption, AdoptionRequest, Holdings
 from trading.incidents.descriptions import position_mismatch
 from trading.incidents.incident import IncidentKind
 from trading.orders.orders import Leg, OrderRequest, OrderState, Side, VenueOrder, VenuePosition, client_order_id
+from trading_orchestrator.testing.candles import SYMBOL, at_place, make_candles
+from trading_orchestrator.testing.contracts.ledger.examples import BALANCE, T0_MS, enter, fill_of, request_of
 
 pytest_plugins = ("tests.fixtures.servers.databases",)
 

@@ -10,10 +10,10 @@ from adapters.database import create_engine
 from adapters.ledger.ledger import SqlLedger
 from adapters.ledger.schema import migrate
 from adapters.ledger.tables import metadata
-from tests.contracts.ledger import DurableLedgerContract, LedgerSubject
-from tests.contracts.ledger.examples import BALANCE
 from tests.fixtures.ledgers import SqlSubject
 from tests.fixtures.servers.databases import patient
+from trading_orchestrator.testing.contracts.ledger import DurableLedgerContract, LedgerSubject
+from trading_orchestrator.testing.contracts.ledger.examples import BALANCE
 
 pytest_plugins = ("tests.fixtures.servers.databases",)
 

@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from sqlalchemy.engine import Engine
 
 from adapters.ledger.ledger import SqlLedger
-from tests.contracts.ledger.examples import BALANCE
-from tests.contracts.ledger.sequences import CALLS, Driver
 from tests.fixtures.ledgers import MemorySubject, SqlSubject
+from trading_orchestrator.testing.contracts.ledger.examples import BALANCE
+from trading_orchestrator.testing.contracts.ledger.sequences import CALLS, Driver
 
 pytest_plugins = ("tests.fixtures.servers.databases",)
 

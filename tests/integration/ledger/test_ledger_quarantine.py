@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy.engine import Engine
 
 from adapters.ledger.ledger import SqlLedger
-from tests.contracts.ledger.examples import BALANCE, MINUTE_MS, T0_MS
 from trading.incidents.incident import IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
 from trading.orders.intents import OrderUpdate
@@ -18,6 +17,7 @@ from trading.orders.orders import OrderState
 from trading.risk.rules import AccountLimits, RiskLimits, evaluate_signal
 from trading.risk.verdict import AccountSnapshot, RiskDecision
 from trading.strategies.signal import Signal, SignalSide
+from trading_orchestrator.testing.contracts.ledger.examples import BALANCE, MINUTE_MS, T0_MS
 
 pytest_plugins = ("tests.fixtures.servers.databases",)
 

@@ -10,7 +10,11 @@ from sqlalchemy.engine import Engine
 
 from adapters.ledger import incidents
 from adapters.ledger.ledger import SqlLedger
-from tests.contracts.ledger.examples import (
+from trading.incidents.incident import Incident, IncidentKind
+from trading.orders.intents import OrderUpdate
+from trading.orders.orders import Fill, Leg, OrderState, Side, protective_order_id
+from trading.structs import replace
+from trading_orchestrator.testing.contracts.ledger.examples import (
     BALANCE,
     MINUTE_MS,
     T0_MS,
@@ -21,10 +25,6 @@ from tests.contracts.ledger.examples import (
     reversal,
     view_of,
 )
-from trading.incidents.incident import Incident, IncidentKind
-from trading.orders.intents import OrderUpdate
-from trading.orders.orders import Fill, Leg, OrderState, Side, protective_order_id
-from trading.structs import replace
 
 pytest_plugins = ("tests.fixtures.servers.databases",)
 

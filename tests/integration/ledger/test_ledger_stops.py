@@ -18,7 +18,11 @@ from adapters.ledger.audit.recompute import Difference, recompute
 from adapters.ledger.ledger import SqlLedger
 from adapters.ledger.schema import alembic_config, migrate
 from adapters.ledger.tables import positions, stop_moves
-from tests.contracts.ledger.examples import (
+from trading.orders.orders import Leg, Side, protective_order_id
+from trading.portfolio.positions import StopMove
+from trading.ports.ledger import Ledger
+from trading.structs import replace
+from trading_orchestrator.testing.contracts.ledger.examples import (
     BALANCE,
     at,
     closed,
@@ -29,10 +33,6 @@ from tests.contracts.ledger.examples import (
     request_of,
     view_of,
 )
-from trading.orders.orders import Leg, Side, protective_order_id
-from trading.portfolio.positions import StopMove
-from trading.ports.ledger import Ledger
-from trading.structs import replace
 
 pytest_plugins = ("tests.fixtures.servers.databases",)
 

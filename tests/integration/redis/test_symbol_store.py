@@ -13,14 +13,15 @@ from adapters.redis import keys
 from adapters.redis.client import connect
 from adapters.symbol_store.redis import RedisSymbolStore
 from adapters.wiring.symbol_status import read_status
-from tests.contracts.store import FILLED, SYMBOL, SymbolStoreContract, begin, commit_of
-from tests.fakes import at_place, planned, system_config
+from tests.fakes import planned, system_config
 from tests.fixtures.servers.redis_server import RedisServer
 from trading.errors import Transient
 from trading.events.decisions import NO_SIGNAL, decode, describe
 from trading.events.event import Event
 from trading.market.feed_health import FeedSnapshot
 from trading.structs import replace
+from trading_orchestrator.testing.candles import at_place
+from trading_orchestrator.testing.contracts.store import FILLED, SYMBOL, SymbolStoreContract, begin, commit_of
 
 NAMESPACE = "contract"
 LIMIT = 30

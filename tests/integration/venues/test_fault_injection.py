@@ -27,8 +27,6 @@ from configs.loading import load_system
 from configs.plugins.venues import PaperVenue as PaperVenueConfig
 from configs.settings import Settings
 from configs.symbols import SymbolConfig
-from tests.contracts.venue import OTHER, SYMBOL, VenueContract
-from tests.fixtures.candle_market import MINUTE_MS, CandleMarket
 from trading.errors import Rejected, Transient
 from trading.execution.validated_venue import ValidatedVenue
 from trading.market.candles import Candles
@@ -47,6 +45,9 @@ from trading.orders.orders import (
 )
 from trading.ports.venue import Venue, VenueTerms
 from trading.structs import replace
+from trading_orchestrator.testing.candle_market import CandleMarket
+from trading_orchestrator.testing.candles import MINUTE_MS, OTHER, SYMBOL
+from trading_orchestrator.testing.contracts.venue import VenueContract
 
 T = TypeVar("T")
 

@@ -19,13 +19,14 @@ from sqlalchemy.engine import Engine
 
 from adapters.database import create_engine
 from adapters.venues.paper import PaperVenue
-from tests.contracts.venue import OTHER, SYMBOL, VenueContract
-from tests.fixtures.candle_market import CandleMarket
 from trading.errors import Rejected, Transient
 from trading.market.candles import Candles
 from trading.orders.matching import FillTerms
 from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, Side, client_order_id
 from trading.structs import replace
+from trading_orchestrator.testing.candle_market import CandleMarket
+from trading_orchestrator.testing.candles import OTHER, SYMBOL
+from trading_orchestrator.testing.contracts.venue import VenueContract
 
 MINUTE_MS = 60_000
 TERMS = FillTerms(spread=0.2, slippage=0.05, commission_bps=2)

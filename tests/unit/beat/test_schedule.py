@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from beat.schedule import Interval, Kind, ScheduledMessage, Slots, tick_rhythm, timetable
 from configs.fetch_interval import PROMPT_S
-from tests.fakes import SYMBOL, planned, system_config
+from tests.fakes import planned, system_config
+from trading_orchestrator.testing.candles import SYMBOL
 
 NOW_S = 1_774_360_800.0
 TICK = ScheduledMessage(Kind.TICK, SYMBOL)

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from configs.snapshot import DIGEST_LENGTH, deciding_digest
-from tests.fakes import SYMBOL, system_config
+from tests.fakes import system_config
+from trading_orchestrator.testing.candles import SYMBOL
 
 PLAN = {"name": "ema_cross", "params": {"fast": 3, "slow": 7}}
 

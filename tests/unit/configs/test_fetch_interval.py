@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from configs.fetch_interval import PROMPT_S, fetch_interval_s, is_aligned, longest_pause_s
 from configs.services import DataFetchingConfig
-from tests.fakes import SYMBOL, planned, system_config
+from tests.fakes import planned, system_config
+from trading_orchestrator.testing.candles import SYMBOL
 
 SHIPPED = Path(__file__).parents[3] / "configs" / "services.yaml"
 

@@ -8,9 +8,6 @@ import pytest
 from adapters.ledger.memory import MemoryLedger
 from adapters.symbol_store.memory import MemoryStore
 from adapters.venues.memory import MemoryVenue
-from tests.contracts.store import SymbolStoreContract
-from tests.contracts.venue import OTHER, SYMBOL, VenueContract
-from tests.fixtures.candle_market import CandleMarket
 from trading.errors import Rejected
 from trading.events.decisions import describe
 from trading.events.event import Event
@@ -22,6 +19,10 @@ from trading.orders.matching import FillTerms
 from trading.orders.orders import Leg, OrderRequest, OrderState, Side, client_order_id
 from trading.risk.verdict import PlannedOrder, RiskDecision
 from trading.structs import replace
+from trading_orchestrator.testing.candle_market import CandleMarket
+from trading_orchestrator.testing.candles import OTHER, SYMBOL
+from trading_orchestrator.testing.contracts.store import SymbolStoreContract
+from trading_orchestrator.testing.contracts.venue import VenueContract
 
 MINUTE_MS = 60_000
 LIMIT = 30

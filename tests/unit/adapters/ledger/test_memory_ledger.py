@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.contracts.ledger import BacktestLedgerContract, LedgerSubject
 from tests.fixtures.ledgers import MemorySubject
+from trading_orchestrator.testing.contracts.ledger import BacktestLedgerContract, LedgerSubject
 
 
 class TestMemoryLedger(BacktestLedgerContract):

@@ -17,26 +17,18 @@ from adapters.symbol_store.memory import MemoryStore
 from adapters.venues.memory import MemoryVenue
 from adapters.wiring.pipeline import build_pipeline
 from adapters.wiring.pipeline_spec import pipeline_spec
-from tests.contracts.source import PlayedSourceContract, Stage, check_forming, closed_part, walk
-from tests.fakes import SYMBOL, system_config
+from tests.fakes import system_config
 from tests.fixtures.apps.system import recorded
 from tests.fixtures.candle_files import write_candles
 from trading.errors import BadCandle
 from trading.market.candles import CLOSE, OPEN, Candles
 from trading.services.chain import AdvanceSymbol
+from trading_orchestrator.testing.candles import SYMBOL
+from trading_orchestrator.testing.contracts.source import PlayedSourceContract, Stage, check_forming, closed_part, walk
+from trading_orchestrator.testing.manual_clock import ManualClock
 
 START_MS = 1_750_000_020_000
 BAR_MS = 60_000
-
-
-class Wall:
-    """A wall clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.ms = 1_800_000_000_000
-
-    def __call__(self) -> int:
-        return self.ms
 
 
 def make_candles(slots: list[int]) -> Candles:
@@ -50,8 +42,8 @@ def make_candles(slots: list[int]) -> Candles:
     return Candles(START_MS + np.array(slots, np.int64) * BAR_MS, values)
 
 
-def played(candles: Candles, *, speed: Speed = "max", step: int = 1, wall: Wall | None = None) -> PlayedSource:
-    wall = Wall() if wall is None else wall
+def played(candles: Candles, *, speed: Speed = "max", step: int = 1, wall: ManualClock | None = None) -> PlayedSource:
+    wall = ManualClock() if wall is None else wall
     return PlayedSource(FileTape(candles), timeframe="1m", speed=speed, step=step, now_ms=wall, anchors=None)
 
 
@@ -75,11 +67,11 @@ class TestFileSourceBeforeABreak(PlayedSourceContract):
 class TestFileSourceWithAClock(PlayedSourceContract):
     @pytest.fixture(params=[20.5, 40.5, 43.0, 71.99, 130.0])
     def stage(self, tmp_path: Path, request: pytest.FixtureRequest) -> Stage:
-        wall = Wall()
+        wall = ManualClock()
         path = write_candles(tmp_path / "x.csv", CANDLES)
         source = FileSource(path, "XAUUSD", "1m", 60, now_ms=wall, anchors=MemoryAnchorStore())
         source.newest(1, after_ms=None)
-        wall.ms += int(request.param * 1_000)
+        wall.now_ms += int(request.param * 1_000)
         return Stage(source, "1m", after_ms=int(CANDLES.open_ms[15]), truth=CANDLES)
 
 
@@ -113,14 +105,14 @@ def test_recorded_file_walked_at_full_speed_gives_each_candle_once_and_no_look_a
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["XAUUSD_1m.csv.gz", "BTCUSDT_1m_gappy.csv.gz"])
 def test_recorded_file_read_by_the_clock_gives_each_candle_once_and_no_look_ahead(name: str) -> None:
-    wall = Wall()
+    wall = ManualClock()
     source = FileSource(recorded(name), "X", "1m", 600.0, now_ms=wall)
     truth = read_candles(recorded(name), timeframe="1m")
     cursor_ms = int(truth.open_ms[0]) - 1
     seen = Candles.empty()
     source.newest(1, after_ms=None)
     while len(seen) < len(truth):
-        wall.ms += 7_777
+        wall.now_ms += 7_777
         bars = source.since(cursor_ms, limit=500)
         closed = closed_part(bars, BAR_MS)
         check_forming(bars, truth)
@@ -163,14 +155,14 @@ def test_recording_is_over_with_its_last_candle_and_not_before() -> None:
 
 
 def test_recording_with_a_clock_is_over_while_market_time_goes_on() -> None:
-    wall = Wall()
+    wall = ManualClock()
     source = played(CANDLES, speed=1.0, wall=wall)
     source.newest(1, after_ms=None)
-    wall.ms += CANDLES.last_open_ms - START_MS + BAR_MS - 1
+    wall.now_ms += CANDLES.last_open_ms - START_MS + BAR_MS - 1
     forming = source.newest(2, after_ms=None)
-    wall.ms += 1
+    wall.now_ms += 1
     closed = source.newest(2, after_ms=None)
-    wall.ms += 1_000 * BAR_MS
+    wall.now_ms += 1_000 * BAR_MS
     later = source.newest(2, after_ms=None)
 
     assert [bars.is_over for bars in (forming, closed, later)] == [False, True, True]
@@ -179,10 +171,10 @@ def test_recording_with_a_clock_is_over_while_market_time_goes_on() -> None:
 
 
 def test_recording_cut_by_the_limit_is_over_where_the_market_is() -> None:
-    wall = Wall()
+    wall = ManualClock()
     source = played(CANDLES, speed=1.0, wall=wall)
     source.newest(1, after_ms=None)
-    wall.ms += CANDLES.last_open_ms - START_MS + BAR_MS
+    wall.now_ms += CANDLES.last_open_ms - START_MS + BAR_MS
 
     bars = source.since(START_MS, limit=3)
 
@@ -190,10 +182,10 @@ def test_recording_cut_by_the_limit_is_over_where_the_market_is() -> None:
 
 
 def test_newest_within_a_break_shows_a_flat_bar_in_the_current_slot() -> None:
-    wall = Wall()
+    wall = ManualClock()
     source = played(CANDLES, speed=1.0, wall=wall)
     source.newest(1, after_ms=None)
-    wall.ms += 42 * BAR_MS + 30_000  # slots 40 to 44 are empty
+    wall.now_ms += 42 * BAR_MS + 30_000  # slots 40 to 44 are empty
     bars = source.newest(2, after_ms=None)
 
     assert bars.candles.open_ms.tolist() == [START_MS + 39 * BAR_MS, START_MS + 42 * BAR_MS]
@@ -209,9 +201,9 @@ def test_newest_after_a_restart_of_a_cleared_market_goes_on_after_the_cursor() -
 
 
 def test_newest_before_the_first_open_is_empty() -> None:
-    wall = Wall()
+    wall = ManualClock()
     anchors = MemoryAnchorStore()
-    anchors.set_if_absent((START_MS - BAR_MS, wall.ms))
+    anchors.set_if_absent((START_MS - BAR_MS, wall.now_ms))
     source = PlayedSource(FileTape(CANDLES), timeframe="1m", speed=1.0, step=1, now_ms=wall, anchors=anchors)
 
     assert len(source.newest(5, after_ms=None).candles) == 0
@@ -236,10 +228,10 @@ def test_history_at_full_speed_ends_with_the_candle_that_was_named() -> None:
 
 
 def test_history_with_a_clock_ends_with_the_last_closed_candle() -> None:
-    wall = Wall()
+    wall = ManualClock()
     source = played(CANDLES, speed=1.0, wall=wall)
     source.newest(1, after_ms=None)
-    wall.ms += int(30.5 * BAR_MS)
+    wall.now_ms += int(30.5 * BAR_MS)
 
     assert source.history(CANDLES.last_open_ms, count=20) == CANDLES[10:30]
 
@@ -251,12 +243,12 @@ slots = st.lists(st.integers(1, 4), min_size=2, max_size=60).map(lambda steps: n
 def test_source_with_a_clock_shows_what_had_closed_and_what_had_begun(
     taken: list[int], waits_ms: list[int], count: int, cursor_slot: int
 ) -> None:
-    wall, candles = Wall(), make_candles(taken)
+    wall, candles = ManualClock(), make_candles(taken)
     source = played(candles, speed=1.0, wall=wall)
     source.newest(1, after_ms=None)
     cursor_ms = START_MS + cursor_slot * BAR_MS
     for wait_ms in waits_ms:
-        wall.ms += wait_ms
+        wall.now_ms += wait_ms
         newest, since = source.newest(count, after_ms=cursor_ms), source.since(cursor_ms, limit=count)
         shut = [at for at in candles.open_ms.tolist() if at + BAR_MS <= newest.as_of_ms]
 

@@ -10,23 +10,13 @@ from adapters.redis.client import connect
 from adapters.sources.playback_clock import AnchorStore, MarketClock, MemoryAnchorStore, RedisAnchorStore, Speed
 from tests.fixtures.servers.redis_server import RedisServer
 from trading.errors import Transient
+from trading_orchestrator.testing.manual_clock import WALL_MS, ManualClock
 
 START_MS = 1_750_000_000_000
-WALL_MS = 1_800_000_000_000
 BAR_MS = 60_000
 
 
-class Wall:
-    """A wall clock that a test sets."""
-
-    def __init__(self) -> None:
-        self.ms = WALL_MS
-
-    def __call__(self) -> int:
-        return self.ms
-
-
-def market(wall: Wall, speed: Speed, anchors: AnchorStore | None = None) -> MarketClock:
+def market(wall: ManualClock, speed: Speed, anchors: AnchorStore | None = None) -> MarketClock:
     return MarketClock(
         speed,
         start_ms=START_MS,
@@ -37,50 +27,50 @@ def market(wall: Wall, speed: Speed, anchors: AnchorStore | None = None) -> Mark
 
 
 def test_clock_at_full_speed_has_no_position() -> None:
-    assert market(Wall(), "max").position_ms(None) is None
+    assert market(ManualClock(), "max").position_ms(None) is None
 
 
 def test_clock_first_read_stands_at_the_start() -> None:
-    assert market(Wall(), 1.0).position_ms(None) == START_MS
+    assert market(ManualClock(), 1.0).position_ms(None) == START_MS
 
 
 def test_clock_first_read_with_a_cursor_stands_at_the_close_of_its_candle() -> None:
-    assert market(Wall(), 1.0).position_ms(START_MS + 5 * BAR_MS) == START_MS + 6 * BAR_MS
+    assert market(ManualClock(), 1.0).position_ms(START_MS + 5 * BAR_MS) == START_MS + 6 * BAR_MS
 
 
 @pytest.mark.parametrize(("speed", "market_ms"), [(1.0, 1_500), (60, 90_000), (0.5, 750), (0.001, 1)])
 def test_clock_after_a_while_has_gone_on_by_speed(speed: float, market_ms: int) -> None:
-    wall = Wall()
+    wall = ManualClock()
     clock = market(wall, speed)
     clock.position_ms(None)
-    wall.ms += 1_500
+    wall.now_ms += 1_500
 
     assert clock.position_ms(None) == START_MS + market_ms
 
 
 def test_clock_running_takes_no_notice_of_the_cursor() -> None:
-    wall = Wall()
+    wall = ManualClock()
     clock = market(wall, 60)
     clock.position_ms(None)
-    wall.ms += 1_000
+    wall.now_ms += 1_000
 
     assert clock.position_ms(START_MS + 1_000 * BAR_MS) == START_MS + 60_000
 
 
 def test_clock_of_a_host_that_is_behind_stands_at_the_anchor() -> None:
-    wall = Wall()
+    wall = ManualClock()
     anchors = MemoryAnchorStore()
     market(wall, 60, anchors).position_ms(None)
-    wall.ms -= 5_000
+    wall.now_ms -= 5_000
 
     assert market(wall, 60, anchors).position_ms(None) == START_MS
 
 
 def test_clock_with_its_anchor_cleared_goes_on_from_the_cursor() -> None:
-    wall = Wall()
+    wall = ManualClock()
     anchors = MemoryAnchorStore()
     market(wall, 60, anchors).position_ms(None)
-    wall.ms += 3_600_000
+    wall.now_ms += 3_600_000
     anchors.clear()
 
     assert market(wall, 60, anchors).position_ms(START_MS) == START_MS + BAR_MS
@@ -88,12 +78,12 @@ def test_clock_with_its_anchor_cleared_goes_on_from_the_cursor() -> None:
 
 @given(st.floats(0.001, 10_000), st.lists(st.integers(0, 10_000_000), min_size=1, max_size=20))
 def test_clocks_over_one_anchor_agree_and_never_go_back(speed: float, waits_ms: list[int]) -> None:
-    wall = Wall()
+    wall = ManualClock()
     anchors = MemoryAnchorStore()
     first, second = market(wall, speed, anchors), market(wall, speed, anchors)
     before = START_MS
     for wait_ms in waits_ms:
-        wall.ms += wait_ms
+        wall.now_ms += wait_ms
         position = first.position_ms(None)
         assert position is not None
         assert position >= before
@@ -104,7 +94,7 @@ def test_clocks_over_one_anchor_agree_and_never_go_back(speed: float, waits_ms: 
 @pytest.mark.parametrize("speed", [0, -1.0, float("nan"), float("inf"), "fast"])
 def test_clock_with_a_speed_that_is_none_is_refused_by_name(speed: Speed) -> None:
     with pytest.raises(ValueError, match=r"speed .*allowed is 'max' or a number above 0"):
-        market(Wall(), speed)
+        market(ManualClock(), speed)
 
 
 def test_now_read_twice_is_a_time_of_this_century_and_does_not_go_back() -> None:
@@ -139,10 +129,10 @@ def test_redis_anchor_read_by_a_client_that_decodes_is_the_same(redis_url: str) 
 
 def test_redis_anchor_cleared_lets_the_market_begin_anew(redis_url: str) -> None:
     anchors = RedisAnchorStore(connect(redis_url), "market")
-    wall = Wall()
+    wall = ManualClock()
     market(wall, 60, anchors).position_ms(None)
     anchors.clear()
-    wall.ms += 1_000
+    wall.now_ms += 1_000
 
     assert market(wall, 60, anchors).position_ms(START_MS + BAR_MS) == START_MS + 2 * BAR_MS
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from adapters.sources import MemoryAnchorStore, SimulatedSource
-from tests.contracts.source import PlayedSourceContract, Stage, closed_part, walk
 from trading.market.candles import CLOSE, HIGH, LOW, OPEN, VOLUME, Candles, first_fault
 from trading.market.sessions import Session
+from trading_orchestrator.testing.contracts.source import PlayedSourceContract, Stage, closed_part, walk
 
 START_MS = 1_750_000_020_000
 BAR_MS = 60_000

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from adapters.backtest.backtest import run_backtest
 from configs.loading import SystemConfig
-from tests.fakes import MINUTE_MS, START_MS, SYMBOL, Databases, Desk, at_place, planned, system_config
+from tests.fakes import Databases, Desk, planned, system_config
 from tests.fixtures.strategies.exits import WILFUL
 from trading.backtest import BacktestRun
 from trading.backtest.result import END
@@ -19,6 +19,7 @@ from trading.market.candles import Candles, timeframe_ms
 from trading.orders.orders import PROTECTIVE_LEGS, OrderState
 from trading.portfolio.positions import Position
 from trading.structs import asdict
+from trading_orchestrator.testing.candles import MINUTE_MS, START_MS, SYMBOL, at_place
 
 OTHER = "BTCUSD"
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.fakes import START_MS, SYMBOL, FlakyStore, make_candles
 from trading.errors import Transient
 from trading.events.bus import LocalBus, Outbox
 from trading.events.decisions import NO_SIGNAL, CandleDecision, DecisionKind
@@ -13,6 +12,8 @@ from trading.events.messages import Message, NewCandle
 from trading.indicators.regime import Regime
 from trading.lifecycle import DesiredState
 from trading.services.batch_commit import BatchCommitter
+from trading_orchestrator.testing.candles import START_MS, SYMBOL, make_candles
+from trading_orchestrator.testing.flaky_store import FlakyStore
 
 FAILED = Event(type=EventType.DATA_FETCH_FAILED, symbol=SYMBOL, reason="no answer")
 FILLED = Event(type=EventType.ORDER_FILLED, symbol=SYMBOL)

@@ -5,7 +5,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.fakes import START_MS, SYMBOL, make_candles
 from trading.events.decisions import (
     NO_SIGNAL,
     AskedSignal,
@@ -22,6 +21,7 @@ from trading.events.decisions import (
 )
 from trading.events.legacy_text import read_decisions
 from trading.events.messages import SignalGenerated
+from trading_orchestrator.testing.candles import START_MS, SYMBOL, make_candles
 
 ASKED = AskedSignal("buy", 101.5, "crossed: up")
 TOO_FEW_ROWS = CandleDecision(DecisionKind.TOO_FEW_ROWS, row_count=1, required_row_count=3)

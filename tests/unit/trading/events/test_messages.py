@@ -5,7 +5,6 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from tests.fakes import START_MS, SYMBOL, at_place, make_candles
 from trading.errors import BadCandle, Rejected, TradingError, Transient, UnknownSymbol
 from trading.events.decisions import NO_SIGNAL, AskedSignal, CandleDecision, DecisionKind
 from trading.events.event import LOCAL_ONLY, Event, EventType, correlation_id
@@ -13,6 +12,7 @@ from trading.events.messages import IndicatorsUpdated, Message, NewCandle, Signa
 from trading.indicators.regime import Regime
 from trading.lifecycle import DesiredState
 from trading.strategies.signal import Signal, SignalSide
+from trading_orchestrator.testing.candles import START_MS, SYMBOL, at_place, make_candles
 
 CANDLES = make_candles(3)
 COMMON = {

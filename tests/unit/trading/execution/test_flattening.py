@@ -12,13 +12,14 @@ from adapters.backup.snapshot import snapshot
 from adapters.ledger.audit.invariants import check_rules
 from adapters.ledger.audit.recompute import recompute
 from adapters.venues.fault_injection.venue import Faults
-from tests.fakes import SYMBOL, Crash, Databases, Desk, Fuse, at_place, make_candles, planned, system_config
+from tests.fakes import Crash, Databases, Desk, Fuse, planned, system_config
 from trading.errors import Rejected, Transient
 from trading.events.event import EventType
 from trading.execution.flattening import FlattenResult
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
 from trading.orders.orders import OrderState
+from trading_orchestrator.testing.candles import SYMBOL, at_place, make_candles
 
 SHOWN = 10
 BUY, SELL, CLOSE = "buy", "sell", "close"

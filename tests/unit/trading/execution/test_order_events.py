@@ -2,7 +2,6 @@
 
 import pytest
 
-from tests.fakes import START_MS, SYMBOL
 from trading.events.event import Event, EventType, correlation_id
 from trading.execution import order_events
 from trading.incidents.incident import Incident, IncidentKind
@@ -10,6 +9,7 @@ from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, Side, Ven
 from trading.portfolio.positions import Position, StopMove
 from trading.risk.verdict import PlannedOrder, RiskDecision
 from trading.strategies.signal import Signal, SignalSide
+from trading_orchestrator.testing.candles import START_MS, SYMBOL
 
 CAUSE = correlation_id(SYMBOL, "1m", START_MS)
 SIGNAL = Signal(strategy="ema", open_ms=START_MS, side=SignalSide.BUY, price=100.0, reason="crossed")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from adapters.ledger.tables import stop_moves
 from adapters.venues.fault_injection.venue import Faults
-from tests.fakes import SYMBOL, Crash, Databases, Desk, Fuse, at_place, make_candles, planned, system_config
+from tests.fakes import Crash, Databases, Desk, Fuse, planned, system_config
 from trading.errors import Rejected, Transient
 from trading.events.event import EventType
 from trading.execution.order_manager import OrderManager
@@ -29,6 +29,7 @@ from trading.orders.orders import (
 )
 from trading.portfolio.positions import StopMove
 from trading.structs import replace
+from trading_orchestrator.testing.candles import SYMBOL, at_place, make_candles
 
 SHOWN = 10
 STRATEGY = "tests.fakes:PlannedStrategy"

@@ -10,11 +10,12 @@ import pytest
 
 from adapters.backtest.backtest import run_backtest
 from configs.plugins.strategies import load_strategy
-from tests.fakes import SYMBOL, make_candles, system_config
+from tests.fakes import system_config
 from trading.events.decisions import DecisionKind, describe
 from trading.strategies import PositionRule
 from trading.strategy_checks import CheckName, Report, examine
 from trading.strategy_checks.synthetic_series import made_up
+from trading_orchestrator.testing.candles import SYMBOL, make_candles
 
 PAGE = (Path(__file__).parents[4] / "docs" / "reference" / "exits.md").read_text(encoding="utf-8")
 (EXAMPLE,) = re.findall(r"```python\n(.*?)```", PAGE, flags=re.DOTALL)

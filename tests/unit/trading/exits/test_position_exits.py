@@ -10,19 +10,7 @@ from hypothesis import strategies as st
 
 from adapters.backtest.backtest import run_backtest
 from configs.loading import SystemConfig
-from tests.fakes import (
-    SYMBOL,
-    Crash,
-    Databases,
-    Desk,
-    Fuse,
-    PlannedStrategy,
-    at_place,
-    make_candles,
-    place_of,
-    planned,
-    system_config,
-)
+from tests.fakes import Crash, Databases, Desk, Fuse, PlannedStrategy, planned, system_config
 from tests.fixtures.strategies.exits import WILFUL
 from trading.errors import Broken
 from trading.events.decisions import DecisionKind
@@ -34,6 +22,7 @@ from trading.lifecycle import DesiredState
 from trading.market.candles import CLOSE, HIGH, LOW, OPEN, Candles
 from trading.orders.orders import Leg, protective_order_id
 from trading.services.trade_execution import MOST_WATCHED
+from trading_orchestrator.testing.candles import SYMBOL, at_place, make_candles, place_of
 
 SHOWN = 10
 WARM = 50

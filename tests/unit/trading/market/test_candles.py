@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fakes import MINUTE_MS, START_MS, at_place, make_candles
 from trading.errors import BadCandle
 from trading.market.candles import COLUMNS, Candles, first_fault, timeframe_ms
+from trading_orchestrator.testing.candles import MINUTE_MS, START_MS, at_place, make_candles
 
 CANDLES = make_candles(12)
 

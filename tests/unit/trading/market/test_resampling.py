@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.sources.file import read_candles
-from tests.fakes import START_MS, make_candles
 from tests.fixtures.apps.system import recorded
 from trading.market.candles import Candles, first_fault
 from trading.market.resampling import IncompleteReason, resample
 from trading.market.sessions import Session
+from trading_orchestrator.testing.candles import START_MS, make_candles
 
 MINUTE_MS = 60_000
 GOLD = Session(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.fakes import SYMBOL, Databases, Desk, at_place, make_candles, planned, system_config
+from tests.fakes import Databases, Desk, planned, system_config
 from tests.fixtures.fetching import NO_ANSWER, SHOWN, begun_desk, ended, fetch, fetched, places
 from trading.errors import BadCandle, Transient
 from trading.events.event import EventType
@@ -12,6 +12,7 @@ from trading.market.candles import Candles
 from trading.market.feed_health import FeedHistory, FeedSnapshot
 from trading.services.chain import ChainOutcome
 from trading.structs import replace
+from trading_orchestrator.testing.candles import SYMBOL, at_place, make_candles
 
 
 @pytest.fixture

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from tests.fakes import SYMBOL, Databases, Desk, at_place, make_candles, place_of
+from tests.fakes import Databases, Desk
 from tests.fixtures.fetching import SHOWN, begun_desk, failures, fetched, make_desk, places
 from trading.errors import Rejected
 from trading.lifecycle import DesiredState
 from trading.market.calendars import calendar_hours
 from trading.market.candles import Candles
+from trading_orchestrator.testing.candles import SYMBOL, at_place, make_candles, place_of
 
 
 @pytest.fixture

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
-from tests.fakes import SYMBOL, Databases, Desk, at_place, make_candles, place_of, planned, system_config
+from tests.fakes import Databases, Desk, planned, system_config
 from tests.fixtures.fetching import NO_ANSWER, SHOWN, begun_desk, ended, failures, fetch, fetched, make_desk, places
 from trading.errors import BadCandle, Transient
 from trading.lifecycle import DesiredState
 from trading.market.candles import Candles
 from trading.services.chain import ChainOutcome
 from trading.structs import replace
+from trading_orchestrator.testing.candles import SYMBOL, at_place, make_candles, place_of
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 
 from configs.plugins.strategies import load_strategy
-from tests.fakes import SYMBOL, Databases, Desk, at_place, make_candles, system_config
+from tests.fakes import Databases, Desk, system_config
 from tests.fixtures.candle_files import generated_candles
 from trading.errors import Transient
 from trading.events.event import EventType, correlation_id
@@ -12,6 +12,7 @@ from trading.indicators import compute
 from trading.indicators.regime import Regime
 from trading.market.candles import Candles
 from trading.services.chain import AdvanceSymbol, ChainOutcome
+from trading_orchestrator.testing.candles import SYMBOL, at_place, make_candles
 
 EMA = {"name": "ema_cross", "params": {"fast": 3, "slow": 7}}
 STRATEGY = load_strategy("ema_cross", {"fast": 3, "slow": 7})

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fakes import SYMBOL, Databases, Desk, at_place, planned, system_config
+from tests.fakes import Databases, Desk, planned, system_config
 from tests.fixtures.candle_files import generated_candles
 from trading.events.event import Event, EventType
 from trading.lifecycle import DesiredState
 from trading.services.chain import ChainOutcome
 from trading.services.pipeline import SymbolPipeline
+from trading_orchestrator.testing.candles import SYMBOL, at_place
 
 FIRST, LAST = 400, 460
 TAPE = generated_candles(SYMBOL, LAST + 1)

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from tests.fakes import SYMBOL, Crash, Databases, Desk, Fuse, make_candles, planned, system_config
+from tests.fakes import Crash, Databases, Desk, Fuse, planned, system_config
 from trading.events.event import EventType
 from trading.incidents.incident import IncidentKind
 from trading.services.chain import ChainOutcome
+from trading_orchestrator.testing.candles import SYMBOL, make_candles
 
 SHOWN = 10
 BUY, SELL, CLOSE = "buy", "sell", "close"

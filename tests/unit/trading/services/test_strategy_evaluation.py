@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from tests.fakes import PLANNED_STRATEGY, Databases, Desk, at_place, make_candles, planned, system_config
+from tests.fakes import PLANNED_STRATEGY, Databases, Desk, planned, system_config
 from trading.errors import Transient
 from trading.events.event import EventType, correlation_id
 from trading.lifecycle import DesiredState
 from trading.services.chain import ChainOutcome
+from trading_orchestrator.testing.candles import at_place, make_candles
 
 SHOWN = 20
 BUY, SELL, CLOSE = "buy", "sell", "close"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes import SYMBOL, Crash, Databases, Desk, Fuse, at_place, make_candles, planned, system_config
+from tests.fakes import Crash, Databases, Desk, Fuse, planned, system_config
 from trading.errors import Rejected, Transient
 from trading.events.event import EventType, correlation_id
 from trading.execution.retry_budget import PatienceTerms
@@ -12,6 +12,7 @@ from trading.incidents.incident import IncidentKind
 from trading.lifecycle import DesiredState
 from trading.orders.orders import Leg, OrderRequest, OrderState, Side, client_order_id
 from trading.services.chain import ChainOutcome
+from trading_orchestrator.testing.candles import SYMBOL, at_place, make_candles
 
 SHOWN = 10
 BUY, SELL, CLOSE = "buy", "sell", "close"

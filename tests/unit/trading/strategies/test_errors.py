@@ -14,7 +14,7 @@ import pytest
 from pydantic import Field, model_validator
 
 from configs.plugins.strategies import load_strategy
-from tests.fakes import Databases, Desk, at_place, make_candles, planned, system_config
+from tests.fakes import Databases, Desk, planned, system_config
 from tests.unit.trading.strategies.test_strategies import frame
 from trading.errors import Interrupted, Transient
 from trading.events.event import EventType
@@ -24,6 +24,7 @@ from trading.orders.orders import Side
 from trading.strategies import ExitNow, MoveStop, PositionView, SignalBuilder, Strategy, StrategyFault
 from trading.strategies.errors import is_its_own
 from trading.strategies.invocation import RESERVED, made, signals_of
+from trading_orchestrator.testing.candles import at_place, make_candles
 
 HERE = "tests.unit.trading.strategies.test_errors"
 ROWS = 6

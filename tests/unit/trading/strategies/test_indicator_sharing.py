@@ -3,10 +3,10 @@
 import pytest
 
 from configs.plugins.strategies import load_strategy
-from tests.fakes import make_candles
 from trading.indicators import compute
 from trading.strategies import Strategy
 from trading.strategies.indicator_sharing import SharedIndicators
+from trading_orchestrator.testing.candles import make_candles
 
 CANDLES = make_candles(400)
 FAST = {"fast": 3, "slow": 7, "atr_period": 3}

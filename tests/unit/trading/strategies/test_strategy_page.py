@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes import make_candles
 from trading.market.quality import Market, examine
 from trading.market.sessions import Session
 from trading.strategies import SHIPPED
 from trading.strategies.strategy import AtrStrategy
 from trading.strategy_checks import CheckName
+from trading_orchestrator.testing.candles import make_candles
 
 ROOT = Path(__file__).parents[4]
 STRATEGIES = (ROOT / "docs" / "reference" / "strategies.md").read_text(encoding="utf-8")

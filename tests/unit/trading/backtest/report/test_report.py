@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adapters.backtest.backtest import run_backtest
-from tests.fakes import MINUTE_MS, START_MS, SYMBOL, at_place, make_candles, planned, system_config
+from tests.fakes import planned, system_config
 from tests.unit.trading.backtest.test_engine import strategies, wild_candles
 from trading.backtest import BacktestRun, Decision, Trade
 from trading.backtest.report import drawdown_of, report_of, statistics_of
@@ -21,6 +21,7 @@ from trading.backtest.result import Equity
 from trading.market.candles import Candles
 from trading.orders.orders import Side
 from trading.structs import asdict, replace
+from trading_orchestrator.testing.candles import MINUTE_MS, START_MS, SYMBOL, at_place, make_candles
 
 MONDAY_MS = START_MS
 BALANCE = 100.0

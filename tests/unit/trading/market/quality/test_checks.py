@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tests.fakes import make_candles
 from trading.market.candles import Candles, first_fault
 from trading.market.quality import (
     VALUE_FAULTS,
@@ -28,6 +27,7 @@ from trading.market.quality import (
     value_faults,
 )
 from trading.market.sessions import Session
+from trading_orchestrator.testing.candles import make_candles
 
 MINUTE_MS = 60_000
 NAN = float("nan")

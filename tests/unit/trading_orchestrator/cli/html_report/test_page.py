@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from adapters.backtest.backtest import run_backtest
-from tests.fakes import SYMBOL, make_candles, planned, system_config
+from tests.fakes import planned, system_config
 from trading.backtest.report import report_of
 from trading.formatting import format_money, format_profit
 from trading.market.candles import Candles
@@ -21,6 +21,7 @@ from trading_orchestrator.cli.html_report import Making, page_of
 from trading_orchestrator.cli.html_report.candle_encoding import decimals_of, pack
 from trading_orchestrator.cli.html_report.formatting import duration, percent
 from trading_orchestrator.cli.html_report.metrics import sections_of
+from trading_orchestrator.testing.candles import SYMBOL, make_candles
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&\"'"
 MAKING = Making(datetime(2026, 3, 2, tzinfo=UTC), HOSTILE, f"name: {HOSTILE}", [HOSTILE], {"numpy": HOSTILE})

@@ -1,11 +1,10 @@
-"""What every symbol store must do, wherever it keeps things: subclass `SymbolStoreContract`, give it `kept`."""
+"""The contract of a symbol store: subclass `SymbolStoreContract`, and define the fixture `kept`."""
 
 from typing import Protocol
 
 import numpy as np
 import pytest
 
-from tests.fakes import START_MS, at_place, make_candles
 from trading.events.decisions import NO_SIGNAL, CandleDecision, DecisionKind
 from trading.events.event import Event, EventType
 from trading.indicators.regime import Regime
@@ -14,6 +13,7 @@ from trading.market.candles import Candles
 from trading.market.feed_health import FeedHistory, FeedSnapshot
 from trading.ports.symbol_store import Commit, SymbolSnapshot, SymbolStore
 from trading.structs import replace
+from trading_orchestrator.testing.candles import START_MS, at_place, make_candles
 
 SYMBOL, OTHER = "XAUUSD", "BTCUSD"
 TAPE = make_candles(60)
@@ -22,7 +22,7 @@ NOTHING_KNOWN = SymbolSnapshot(None, DesiredState.RUNNING, has_exposure=True, re
 
 
 class Kept(Protocol):
-    """A store under test, and what it holds beside what the port tells.
+    """A store under test, and what it holds beyond the port.
 
     Attributes:
         window_limit: Candles that the store keeps for each symbol; at most 40.
@@ -33,9 +33,13 @@ class Kept(Protocol):
     window_limit: int
     wall_ms: int
 
-    def journal(self, symbol: str) -> dict[int, str]: ...
+    def journal(self, symbol: str) -> dict[int, str]:
+        """Return the text of each decision, by the open time of its candle."""
+        ...
 
-    def events(self) -> list[Event]: ...
+    def events(self) -> list[Event]:
+        """Return the published events, oldest first."""
+        ...
 
 
 def commit_of(
@@ -67,11 +71,15 @@ def stored(store: SymbolStore, count: int = 1_000) -> Candles:
 class SymbolStoreContract:
     """The promises of `trading.ports.symbol_store.SymbolStore`."""
 
+    @pytest.fixture
+    def kept(self) -> Kept:
+        raise NotImplementedError("define the fixture kept in the test class")
+
     def test_load_of_a_symbol_never_seen_knows_nothing_and_expects_exposure(self, kept: Kept) -> None:
         assert kept.store.load(SYMBOL) == NOTHING_KNOWN
         assert stored(kept.store) == Candles.empty()
 
-    def test_seed_is_what_load_and_window_tell(self, kept: Kept) -> None:
+    def test_seed_is_what_load_and_window_return(self, kept: Kept) -> None:
         kept.store.seed(SYMBOL, TAPE[:5], timeframe="1m", cursor_ms=at_place(4), desired=DesiredState.PAUSED)
 
         assert kept.store.load(SYMBOL) == SymbolSnapshot(
@@ -139,13 +147,13 @@ class SymbolStoreContract:
         assert kept.journal(SYMBOL)[at_place(12)] == "decided 12"
         assert kept.journal(SYMBOL)[at_place(13)] == "later 13"
 
-    def test_commit_without_a_word_on_exposure_leaves_what_is_known(self, kept: Kept) -> None:
+    def test_commit_without_exposure_leaves_the_stored_one(self, kept: Kept) -> None:
         begin(kept.store)
         for place, said, expected in ((10, None, True), (11, False, False), (12, None, False), (13, True, True)):
             kept.store.commit(commit_of(place, place, has_exposure=said), [])
             assert kept.store.load(SYMBOL).has_exposure is expected
 
-    def test_expose_is_seen_at_once(self, kept: Kept) -> None:
+    def test_mark_exposed_is_seen_at_once(self, kept: Kept) -> None:
         begin(kept.store)
         kept.store.commit(commit_of(10, 10, has_exposure=False), [])
         kept.store.mark_exposed(SYMBOL)
@@ -240,7 +248,7 @@ class SymbolStoreContract:
 
         assert kept.store.feed(SYMBOL) is None
 
-    def test_renew_grows_the_generation_even_before_the_beginning(self, kept: Kept) -> None:
+    def test_request_restart_raises_the_generation_even_before_the_beginning(self, kept: Kept) -> None:
         kept.store.request_restart(SYMBOL)
         first = kept.store.load(SYMBOL).generation
         begin(kept.store)

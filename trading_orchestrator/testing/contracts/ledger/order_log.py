@@ -2,7 +2,13 @@
 
 import pytest
 
-from tests.contracts.ledger.examples import (
+from trading.errors import Broken
+from trading.incidents.incident import Incident, IncidentKind
+from trading.lifecycle import DesiredState
+from trading.orders.intents import Intent, OrderUpdate
+from trading.orders.orders import Leg, OrderRequest, OrderState, Side, next_order_state, protective_order_id
+from trading.ports.ledger import Ledger
+from trading_orchestrator.testing.contracts.ledger.examples import (
     ENDED_EMPTY,
     FINAL,
     OTHER,
@@ -22,13 +28,7 @@ from tests.contracts.ledger.examples import (
     state_of,
     view_of,
 )
-from tests.contracts.ledger.subject import LedgerPart
-from trading.errors import Broken
-from trading.incidents.incident import Incident, IncidentKind
-from trading.lifecycle import DesiredState
-from trading.orders.intents import Intent, OrderUpdate
-from trading.orders.orders import Leg, OrderRequest, OrderState, Side, next_order_state, protective_order_id
-from trading.ports.ledger import Ledger
+from trading_orchestrator.testing.contracts.ledger.subject import LedgerPart
 
 HALT = Incident(IncidentKind.POSITION_MISMATCH, SYMBOL, "position", "2 here, 3 there")
 LATCH = Incident(IncidentKind.MAX_DRAWDOWN, OTHER, "account", "the account fell 3 %")

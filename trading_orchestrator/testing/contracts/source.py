@@ -1,7 +1,4 @@
-"""What every CandleSource promises, and what one that plays a tape promises besides.
-
-A test module inherits `SourceContract` or `PlayedSourceContract` and defines the fixture `stage`.
-"""
+"""The contract of a candle source: subclass it, and define the fixture `stage`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,13 +14,13 @@ COUNT = 12
 
 @dataclass(frozen=True)
 class Stage:
-    """A source, and a moment at which to question it: its clock stands still, or is driven by the cursor.
+    """A source under test and a moment: its clock stands still, or follows the cursor.
 
     Attributes:
-        source: What is tested.
-        timeframe: Of its candles.
-        after_ms: A cursor that at least one closed candle follows and at least `COUNT` come before.
-        truth: The whole candles around it; needed by `PlayedSourceContract` alone.
+        source: The source under test.
+        timeframe: Timeframe of its candles, as `1m`.
+        after_ms: A cursor: at least one closed candle opens after it, and at least `COUNT` open at or before it.
+        truth: All whole candles; only `PlayedSourceContract` needs it.
     """
 
     source: CandleSource
@@ -42,7 +39,7 @@ def closed_part(bars: Bars, bar_ms: int) -> Candles:
 
 
 def walk(source: CandleSource, *, count: int, after_ms: int | None = None) -> Iterator[Bars]:
-    """Read as a symbol does that decides each candle as soon as it has closed, while the source has more at once."""
+    """Read as the fetch service does, with the last closed candle as the next cursor, until `has_more` is false."""
     cursor_ms, more = after_ms, True
     while more:
         bars = source.newest(count, after_ms=cursor_ms)
@@ -61,7 +58,11 @@ def check_forming(bars: Bars, truth: Candles) -> None:
 class SourceContract:
     """The promises of `trading.ports.candle_source.CandleSource`."""
 
-    def test_newest_asked_shows_closed_bars_and_then_the_forming_one(self, stage: Stage) -> None:
+    @pytest.fixture
+    def stage(self) -> Stage:
+        raise NotImplementedError("define the fixture stage in the test class")
+
+    def test_newest_shows_closed_bars_and_then_the_forming_one(self, stage: Stage) -> None:
         bars = stage.source.newest(COUNT, after_ms=stage.after_ms)
 
         closes_ms = bars.candles.open_ms + stage.bar_ms
@@ -69,7 +70,7 @@ class SourceContract:
         assert (closes_ms[:-1] <= bars.as_of_ms).all()
         assert bars.candles.last_open_ms <= bars.as_of_ms < closes_ms[-1]
 
-    def test_newest_asked_is_in_order_in_the_right_shape(self, stage: Stage) -> None:
+    def test_newest_is_in_order_in_the_right_shape(self, stage: Stage) -> None:
         candles = stage.source.newest(COUNT, after_ms=stage.after_ms).candles
 
         assert (np.diff(candles.open_ms) > 0).all()
@@ -89,7 +90,7 @@ class SourceContract:
 
         assert stage.source.newest(COUNT, after_ms=stage.after_ms) == first
 
-    def test_newest_answer_changed_by_its_reader_leaves_the_source_as_it_was(self, stage: Stage) -> None:
+    def test_newest_answer_changed_by_its_caller_leaves_the_source_unchanged(self, stage: Stage) -> None:
         before = stage.source.newest(COUNT, after_ms=stage.after_ms)
         spoilt = stage.source.newest(COUNT, after_ms=stage.after_ms).candles.values
         if spoilt.flags.writeable:
@@ -97,7 +98,7 @@ class SourceContract:
 
         assert stage.source.newest(COUNT, after_ms=stage.after_ms) == before
 
-    def test_history_asked_ends_with_the_cursor_and_agrees_with_newest(self, stage: Stage) -> None:
+    def test_history_ends_with_the_cursor_and_agrees_with_newest(self, stage: Stage) -> None:
         newest = stage.source.newest(COUNT, after_ms=stage.after_ms)
         history = stage.source.history(stage.after_ms, count=COUNT)
 
@@ -106,7 +107,7 @@ class SourceContract:
         known = newest.candles.until(stage.after_ms)
         assert history[COUNT - len(known) :] == known
 
-    def test_since_asked_shows_what_newest_shows_after_the_cursor(self, stage: Stage) -> None:
+    def test_since_shows_what_newest_shows_after_the_cursor(self, stage: Stage) -> None:
         newest = stage.source.newest(COUNT, after_ms=stage.after_ms)
         since = stage.source.since(stage.after_ms, limit=10 * COUNT)
 
@@ -123,7 +124,7 @@ class SourceContract:
 
         assert few.candles == many.candles[:limit]
 
-    def test_since_cut_within_closed_candles_says_that_there_is_more(self, stage: Stage) -> None:
+    def test_since_cut_within_closed_candles_has_more(self, stage: Stage) -> None:
         everything = stage.source.since(stage.after_ms, limit=10 * COUNT)
         closed = closed_part(everything, stage.bar_ms)
         for limit in range(1, len(closed)):

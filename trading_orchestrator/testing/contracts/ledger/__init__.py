@@ -1,4 +1,4 @@
-"""What every ledger must do, wherever it keeps things: subclass the contracts, and give them `make_subject`.
+"""The contract of a ledger: subclass one of the contracts below, and define the fixture `make_subject`.
 
 `LedgerContract` is what each implementation of `trading.ports.ledger.Ledger` does. A capability that a ledger may lack
 has a contract of its own, and a counterpart that says what such a ledger does instead; each implementation runs one of
@@ -11,19 +11,35 @@ them:
 - `IncidentHistoryContract`: likewise needs an operator; without it `LedgerSubject.resolve` clears a drawdown only.
 """
 
-from tests.contracts.ledger.decision_log import DecisionLogContract, FlattenAbsentContract, FlattenContract
-from tests.contracts.ledger.fills import FillContract, LateFillAbsentContract, LateFillContract
-from tests.contracts.ledger.incident_log import (
+from trading_orchestrator.testing.contracts.ledger.decision_log import (
+    DecisionLogContract,
+    FlattenAbsentContract,
+    FlattenContract,
+)
+from trading_orchestrator.testing.contracts.ledger.fills import FillContract, LateFillAbsentContract, LateFillContract
+from trading_orchestrator.testing.contracts.ledger.incident_log import (
     IncidentHistoryContract,
     IncidentLogContract,
     IncidentPublishingAbsentContract,
     IncidentPublishingContract,
 )
-from tests.contracts.ledger.order_log import ClaimContract, OrderReadContract, OrderStateContract
-from tests.contracts.ledger.positions import AccountViewContract, DrawdownContract, PositionContract
-from tests.contracts.ledger.stop_log import StopMoveContract, StopReadContract, StopRefusalContract
-from tests.contracts.ledger.subject import LedgerSubject
-from tests.contracts.ledger.symbol_controls import DesiredStateContract, QuarantineAbsentContract, QuarantineContract
+from trading_orchestrator.testing.contracts.ledger.order_log import ClaimContract, OrderReadContract, OrderStateContract
+from trading_orchestrator.testing.contracts.ledger.positions import (
+    AccountViewContract,
+    DrawdownContract,
+    PositionContract,
+)
+from trading_orchestrator.testing.contracts.ledger.stop_log import (
+    StopMoveContract,
+    StopReadContract,
+    StopRefusalContract,
+)
+from trading_orchestrator.testing.contracts.ledger.subject import LedgerSubject
+from trading_orchestrator.testing.contracts.ledger.symbol_controls import (
+    DesiredStateContract,
+    QuarantineAbsentContract,
+    QuarantineContract,
+)
 
 __all__ = ["BacktestLedgerContract", "DurableLedgerContract", "LedgerContract", "LedgerSubject"]
 
@@ -64,4 +80,4 @@ class BacktestLedgerContract(
     QuarantineAbsentContract,
     IncidentPublishingAbsentContract,
 ):
-    """For a ledger of a backtest: it says loudly where it cannot do something, or has nothing to do."""
+    """For a ledger of a backtest: a call that it does not support raises, or does nothing."""

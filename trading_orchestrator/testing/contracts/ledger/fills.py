@@ -6,7 +6,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.contracts.ledger.examples import (
+from trading.errors import Broken
+from trading.incidents.incident import IncidentKind
+from trading.orders.intents import OrderUpdate
+from trading.orders.orders import Fill, Leg, OrderState, Side
+from trading.portfolio.positions import Position
+from trading.ports.ledger import Ledger
+from trading.risk.verdict import PlannedOrder
+from trading.structs import replace
+from trading_orchestrator.testing.contracts.ledger.examples import (
     BALANCE,
     DAY_MS,
     OTHER,
@@ -26,15 +34,7 @@ from tests.contracts.ledger.examples import (
     state_of,
     view_of,
 )
-from tests.contracts.ledger.subject import LedgerPart, LedgerSubject
-from trading.errors import Broken
-from trading.incidents.incident import IncidentKind
-from trading.orders.intents import OrderUpdate
-from trading.orders.orders import Fill, Leg, OrderState, Side
-from trading.portfolio.positions import Position
-from trading.ports.ledger import Ledger
-from trading.risk.verdict import PlannedOrder
-from trading.structs import replace
+from trading_orchestrator.testing.contracts.ledger.subject import LedgerPart, LedgerSubject
 
 _DEALS = st.lists(
     st.tuples(

@@ -2,7 +2,15 @@
 
 import pytest
 
-from tests.contracts.ledger.examples import (
+from trading.incidents.incident import Incident, IncidentKind
+from trading.lifecycle import DesiredState
+from trading.orders.intents import OrderUpdate
+from trading.orders.orders import OrderState, Side
+from trading.portfolio.positions import StopMove
+from trading.ports.ledger import Ledger
+from trading.risk.verdict import RiskDecision
+from trading.structs import replace
+from trading_orchestrator.testing.contracts.ledger.examples import (
     OK,
     OTHER,
     SECOND,
@@ -19,15 +27,7 @@ from tests.contracts.ledger.examples import (
     request_of,
     view_of,
 )
-from tests.contracts.ledger.subject import LedgerPart
-from trading.incidents.incident import Incident, IncidentKind
-from trading.lifecycle import DesiredState
-from trading.orders.intents import OrderUpdate
-from trading.orders.orders import OrderState, Side
-from trading.portfolio.positions import StopMove
-from trading.ports.ledger import Ledger
-from trading.risk.verdict import RiskDecision
-from trading.structs import replace
+from trading_orchestrator.testing.contracts.ledger.subject import LedgerPart
 
 HALT = Incident(IncidentKind.POSITION_MISMATCH, SYMBOL, "position", "2 here, 3 there", {"venue_units": 3.0})
 

@@ -10,8 +10,6 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.contracts.ledger.examples import OTHER, SECOND, STRATEGY, SYMBOL, at, view_of
-from tests.contracts.ledger.subject import LedgerSubject
 from trading.errors import Broken
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
@@ -30,6 +28,8 @@ from trading.portfolio.positions import StopMove
 from trading.portfolio.trades import ClosedTrade, in_order
 from trading.risk.verdict import AccountSnapshot, PlannedOrder, RiskDecision
 from trading.structs import replace
+from trading_orchestrator.testing.contracts.ledger.examples import OTHER, SECOND, STRATEGY, SYMBOL, at, view_of
+from trading_orchestrator.testing.contracts.ledger.subject import LedgerSubject
 
 _SYMBOLS, _STRATEGIES = st.sampled_from([SYMBOL, OTHER]), st.sampled_from([STRATEGY, SECOND])
 _OWNERS = st.tuples(_SYMBOLS, _STRATEGIES)

@@ -4,7 +4,15 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.contracts.ledger.examples import (
+from trading.incidents.incident import Incident, IncidentKind
+from trading.orders.intents import Intent, OrderUpdate
+from trading.orders.orders import Leg, OrderState, Side
+from trading.portfolio.positions import Position
+from trading.portfolio.trades import ClosedTrade
+from trading.ports.ledger import Ledger
+from trading.risk.verdict import AccountSnapshot, PlannedOrder, RiskDecision
+from trading.structs import replace
+from trading_orchestrator.testing.contracts.ledger.examples import (
     BALANCE,
     DAY_MS,
     OTHER,
@@ -24,15 +32,7 @@ from tests.contracts.ledger.examples import (
     request_of,
     view_of,
 )
-from tests.contracts.ledger.subject import LedgerPart, LedgerSubject
-from trading.incidents.incident import Incident, IncidentKind
-from trading.orders.intents import Intent, OrderUpdate
-from trading.orders.orders import Leg, OrderState, Side
-from trading.portfolio.positions import Position
-from trading.portfolio.trades import ClosedTrade
-from trading.ports.ledger import Ledger
-from trading.risk.verdict import AccountSnapshot, PlannedOrder, RiskDecision
-from trading.structs import replace
+from trading_orchestrator.testing.contracts.ledger.subject import LedgerPart, LedgerSubject
 
 LATCH = Incident(IncidentKind.MAX_DRAWDOWN, SYMBOL, "account", "the account fell 3 %", {"drawdown": 0.03})
 

@@ -1,6 +1,11 @@
 """Incidents: what an operator must hear of, opened once while it is open."""
 
-from tests.contracts.ledger.examples import (
+from trading.incidents.incident import Incident, IncidentKind
+from trading.orders.intents import OrderUpdate
+from trading.orders.orders import OrderState
+from trading.ports.ledger import Ledger
+from trading.structs import replace
+from trading_orchestrator.testing.contracts.ledger.examples import (
     OTHER,
     STRATEGY,
     SYMBOL,
@@ -13,12 +18,7 @@ from tests.contracts.ledger.examples import (
     state_of,
     view_of,
 )
-from tests.contracts.ledger.subject import LedgerPart, LedgerSubject
-from trading.incidents.incident import Incident, IncidentKind
-from trading.orders.intents import OrderUpdate
-from trading.orders.orders import OrderState
-from trading.ports.ledger import Ledger
-from trading.structs import replace
+from trading_orchestrator.testing.contracts.ledger.subject import LedgerPart, LedgerSubject
 
 LOST = Incident(IncidentKind.POSITION_MISMATCH, SYMBOL, "position", "2 here, 3 there", {"venue_units": 3.0})
 CLOSE_REFUSED = Incident(IncidentKind.CLOSE_REFUSED, SYMBOL, STRATEGY, "halted when it was to close", {"units": 2.0})

@@ -4,7 +4,16 @@ from typing import cast
 
 import pytest
 
-from tests.contracts.ledger.examples import (
+from trading.errors import Broken, Rejected
+from trading.incidents.incident import IncidentKind
+from trading.lifecycle import DesiredState, PositionPolicy
+from trading.orders.intents import OrderUpdate
+from trading.orders.orders import Leg, OrderState, Side
+from trading.ports.ledger import DecisionResult, Ledger
+from trading.risk.rules import AccountLimits, RiskLimits, evaluate_signal
+from trading.risk.verdict import RiskDecision
+from trading.strategies.signal import Signal, SignalSide
+from trading_orchestrator.testing.contracts.ledger.examples import (
     OTHER,
     SECOND,
     SYMBOL,
@@ -17,16 +26,7 @@ from tests.contracts.ledger.examples import (
     request_of,
     view_of,
 )
-from tests.contracts.ledger.subject import LedgerPart
-from trading.errors import Broken, Rejected
-from trading.incidents.incident import IncidentKind
-from trading.lifecycle import DesiredState, PositionPolicy
-from trading.orders.intents import OrderUpdate
-from trading.orders.orders import Leg, OrderState, Side
-from trading.ports.ledger import DecisionResult, Ledger
-from trading.risk.rules import AccountLimits, RiskLimits, evaluate_signal
-from trading.risk.verdict import RiskDecision
-from trading.strategies.signal import Signal, SignalSide
+from trading_orchestrator.testing.contracts.ledger.subject import LedgerPart
 
 ACCOUNT = AccountLimits(name="main", starting_balance=10_000.0)
 

@@ -2,7 +2,15 @@
 
 import pytest
 
-from tests.contracts.ledger.examples import (
+from trading.errors import Broken
+from trading.incidents.incident import Incident, IncidentKind
+from trading.lifecycle import DesiredState
+from trading.orders.intents import Intent, OrderUpdate
+from trading.orders.orders import Leg, OrderState, Side
+from trading.portfolio.positions import Position
+from trading.ports.ledger import DecisionResult, Ledger
+from trading.risk.verdict import AccountSnapshot, PlannedOrder, RiskDecision
+from trading_orchestrator.testing.contracts.ledger.examples import (
     OK,
     OTHER,
     REFUSED,
@@ -21,15 +29,7 @@ from tests.contracts.ledger.examples import (
     request_of,
     view_of,
 )
-from tests.contracts.ledger.subject import LedgerPart
-from trading.errors import Broken
-from trading.incidents.incident import Incident, IncidentKind
-from trading.lifecycle import DesiredState
-from trading.orders.intents import Intent, OrderUpdate
-from trading.orders.orders import Leg, OrderState, Side
-from trading.portfolio.positions import Position
-from trading.ports.ledger import DecisionResult, Ledger
-from trading.risk.verdict import AccountSnapshot, PlannedOrder, RiskDecision
+from trading_orchestrator.testing.contracts.ledger.subject import LedgerPart
 
 DRAWDOWN = Incident(IncidentKind.MAX_DRAWDOWN, SYMBOL, "account", "the account fell 3 %", {"drawdown": 0.03})
 BREACHED = RiskDecision("max_drawdown", "3 % of 2 %", breached=True, incident=DRAWDOWN)
