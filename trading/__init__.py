@@ -1,1 +1,1 @@
-"""The rules of trading: pure code without Celery, network or clock."""
+"""The trading domain: pure code without Celery, network or clock."""

@@ -1,14 +1,14 @@
-"""Errors, named by the reaction they call for.
+"""Errors, named by the reaction that they require.
 
 TradingError
-├── Rejected    the rules say no: record it and go on
+├── Rejected    a rule does not allow it: record it and continue
 │   └── UnknownSymbol
-├── Transient   the outside failed: try again
-└── Broken      an invariant is false: stop and tell a person
+├── Transient   an external system failed: retry
+└── Broken      an invariant is violated: stop and notify an operator
     ├── BadCandle     a candle that must not reach a strategy
-    └── StrategyFault a strategy that raised or gave no answer, see `trading.strategies.errors`
+    └── StrategyFault a strategy that raised or returned no valid answer, see `trading.strategies.errors`
 
-Interrupted     something from outside ended what ran: it says nothing of the code that it hit
+Interrupted     a call was ended from outside; this is no evidence against the code that was running
 """
 
 from trading.formatting import format_time
@@ -17,16 +17,16 @@ from trading.formatting import format_time
 class TradingError(Exception):
     """Base of all errors of this project.
 
-    Fields go positionally to `Exception`, and the text is made in `__str__`: only such exceptions survive a task queue.
+    Pass fields positionally to `Exception` and build the text in `__str__`: only such exceptions survive a task queue.
     """
 
 
 class Interrupted(Exception):
-    """What ran was ended from outside, as by a time limit."""
+    """A running call was ended from outside, for example by a time limit."""
 
 
 class Rejected(TradingError):
-    """A rule refused; `rule` names it and `reason` says why, with the numbers."""
+    """A rule rejected a request; `rule` is the rule's id, `reason` explains it with the values compared."""
 
     def __init__(self, rule: str, reason: str) -> None:
         super().__init__(rule, reason)
@@ -38,7 +38,7 @@ class Rejected(TradingError):
 
 
 class Transient(TradingError):
-    """Something outside failed and may work when asked again; `where` names it."""
+    """An external system failed, and a retry may succeed; `where` names the system."""
 
     def __init__(self, where: str, reason: str) -> None:
         super().__init__(where, reason)
@@ -50,7 +50,7 @@ class Transient(TradingError):
 
 
 class Broken(TradingError):
-    """An invariant does not hold; nothing may go on as if it did."""
+    """An invariant is violated; processing must not continue."""
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
@@ -63,8 +63,8 @@ class Broken(TradingError):
 class BadCandle(Broken):
     """A candle that must not reach a strategy.
 
-    `open_ms` is its open time, `fault` what is wrong with it, with the numbers; `symbol` and `place`, such as file and
-    line, are empty where they are not known.
+    `open_ms` is its open time and `fault` describes the problem with the values found. `symbol` and `place`, such as
+    file and line, are empty where unknown.
     """
 
     def __init__(self, open_ms: int, fault: str, symbol: str = "", place: str = "") -> None:
@@ -81,7 +81,7 @@ class BadCandle(Broken):
 
 
 class UnknownSymbol(Rejected):
-    """A symbol that is not configured; `known` are those that are."""
+    """A symbol that is not configured; `known` are the configured symbols."""
 
     def __init__(self, symbol: str, known: tuple[str, ...]) -> None:
         super().__init__("unknown_symbol", symbol)

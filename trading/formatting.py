@@ -1,4 +1,4 @@
-"""Prices, units, money and market times as text: exact in messages, aligned in the columns of tables and reports."""
+"""Format prices, units, money and market times: exact in messages, aligned in the columns of tables and reports."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -8,11 +8,11 @@ NONE = "-"
 
 _MINUTE_MS = 60_000
 _SMALL = 100
-"""A price below this has five decimals in a column, others have two."""
+"""Prices below this get five decimals in a column, others two."""
 
 
 def format_price(price: float | None) -> str:
-    """Return a price for a message, with ten digits: six, which is usual, would round 109234.56."""
+    """Format a price for a message with ten digits; the usual six would round 109234.56."""
     if price is None:
         return "none"
     text = f"{price:.10g}"
@@ -20,46 +20,46 @@ def format_price(price: float | None) -> str:
 
 
 def format_units(units: float | None) -> str:
-    """Return a number of units for a message, with ten digits."""
+    """Format a number of units for a message with ten digits."""
     return format_price(units)
 
 
 def format_time(at_ms: int) -> str:
-    """Return milliseconds since the epoch for a message: a date and a time, UTC, or the number where it is no date."""
+    """Format milliseconds since the epoch as date and time, UTC; a number that is no valid date stays a number."""
     if at_ms % _MINUTE_MS == 0:
         return _format(at_ms, "%Y-%m-%d %H:%M UTC")
     return _format(at_ms, "%Y-%m-%d %H:%M:%S UTC")
 
 
 def format_minute(at_ms: int | None) -> str:
-    """Return a market time, UTC, to the minute, for a column."""
+    """Format a market time, UTC, to the minute, for a column."""
     return NONE if at_ms is None else _format(at_ms, "%Y-%m-%d %H:%M")
 
 
 def format_second(at_ms: int | None) -> str:
-    """Return a time, UTC, to the second, for a column."""
+    """Format a time, UTC, to the second, for a column."""
     return NONE if at_ms is None else _format(at_ms, "%Y-%m-%d %H:%M:%S")
 
 
 def format_price_cell(price: float | None) -> str:
-    """Return a price in quote currency for a column; small ones keep more digits."""
+    """Format a price in quote currency for a column; small prices keep more digits."""
     if price is None:
         return NONE
     return f"{price:,.2f}" if abs(price) >= _SMALL else f"{price:,.5f}"
 
 
 def format_units_cell(units: float | None) -> str:
-    """Return a number of units for a column."""
+    """Format a number of units for a column."""
     return NONE if units is None else format_units(units)
 
 
 def format_money(amount: float | None) -> str:
-    """Return an amount in quote currency."""
+    """Format an amount in quote currency."""
     return NONE if amount is None else _without_sign_of_zero(f"{amount:,.2f}")
 
 
 def format_profit(amount: float | None) -> str:
-    """Return an amount in quote currency with its sign; zero has none."""
+    """Format an amount in quote currency with its sign; zero has no sign."""
     return NONE if amount is None else _without_sign_of_zero(f"{amount:+,.2f}")
 
 

@@ -1,4 +1,4 @@
-"""States of services and symbols, and the only ways from one to another."""
+"""States of services and symbols, and the allowed transitions."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -29,7 +29,7 @@ class SymbolState(StrEnum):
 
 
 class DesiredState(StrEnum):
-    """What the user wants of a symbol, whatever it is doing."""
+    """The state that the operator wants for a symbol, independent of its actual state."""
 
     RUNNING = "running"
     PAUSED = "paused"
@@ -37,17 +37,17 @@ class DesiredState(StrEnum):
 
 
 class HeldBy(StrEnum):
-    """What holds a symbol until it is over, in the place of a person who wants it paused or stopped."""
+    """The temporary reason that holds a symbol, in place of an operator's pause or stop."""
 
     CONFIG_CHANGE = "config_change"
-    """Its services are not built yet of the configuration that was applied."""
+    """The symbol's services are not yet rebuilt with the applied configuration."""
     REMOVAL = "removal"
-    """It is removed from the configuration."""
+    """The symbol is removed from the configuration."""
 
 
 PositionPolicy = Literal["hold", "flatten", "alert"]
-"""What becomes of an open position when its symbol is quarantined. hold: it stays, its stop and target at the venue
-protect it, their fills are still booked; flatten: it is closed at the market; alert: nothing at all is done."""
+"""Treatment of an open position when its symbol is quarantined. hold: keep it; its stop and target at the venue protect
+it, and their fills are still booked. flatten: close it at the market. alert: do nothing."""
 
 
 S = TypeVar("S", ServiceState, SymbolState)
@@ -79,7 +79,7 @@ _SYMBOL: Mapping[SymbolState, frozenset[SymbolState]] = {
 
 
 def next_service_state(current: ServiceState, wanted: ServiceState) -> ServiceState:
-    """Return `wanted` when a service may go there from `current`.
+    """Return `wanted` if a service may change to it from `current`.
 
     Raises:
         Broken: The transition does not exist.
@@ -88,7 +88,7 @@ def next_service_state(current: ServiceState, wanted: ServiceState) -> ServiceSt
 
 
 def next_symbol_state(current: SymbolState, wanted: SymbolState) -> SymbolState:
-    """Return `wanted` when a symbol may go there from `current`.
+    """Return `wanted` if a symbol may change to it from `current`.
 
     Raises:
         Broken: The transition does not exist.
@@ -97,12 +97,12 @@ def next_symbol_state(current: SymbolState, wanted: SymbolState) -> SymbolState:
 
 
 def symbol_path(current: SymbolState, wanted: SymbolState) -> tuple[SymbolState, ...]:
-    """Return the states to go through from `current` to `wanted`, the shortest way; empty when it is there already.
+    """Return the shortest sequence of states from `current` to `wanted`; empty if it is already there.
 
-    A symbol that heals by itself goes from error to running through recovering, as one that was restarted does.
+    A symbol that recovers by itself passes from error through recovering to running, as a restarted symbol does.
 
     Raises:
-        Broken: There is no way.
+        Broken: No sequence of transitions leads there.
     """
     ways: dict[SymbolState, tuple[SymbolState, ...]] = {current: ()}
     waiting = [current]

@@ -1,4 +1,4 @@
-"""Names and import paths of an earlier version: each works for one release, with a DeprecationWarning."""
+"""Names and import paths of an earlier version: each works for one more release, with a DeprecationWarning."""
 
 import importlib
 import warnings
@@ -10,12 +10,12 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 
 
 def moved(old: str, new: str | Mapping[str, str], *, renamed: Mapping[str, str] = _NONE) -> Callable[[str], Any]:
-    """Return the `__getattr__` of a module whose names have moved.
+    """Return a module's `__getattr__` that finds names that have moved.
 
     Args:
-        old: The module that asks, its `__name__`.
-        new: The module that holds the names now; or, by name, the module of each.
-        renamed: Present name by former name; with `new` equal to `old` these alone are found.
+        old: `__name__` of the calling module.
+        new: The module that now holds the names, or a mapping from each name to its module.
+        renamed: Present name by former name; if `new` equals `old`, only these names are found.
     """
 
     def find(name: str) -> Any:

@@ -1,7 +1,7 @@
-"""Values of the domain: immutable, and compared by their fields.
+"""Immutable domain values, compared by their fields.
 
-Those that a replay makes for each of its orders are `msgspec.Struct`s, which take a tenth of the time of a frozen
-dataclass to make; the others are dataclasses.
+Values that a backtest creates for each order are `msgspec.Struct`s: creating one takes a tenth of the time of a frozen
+dataclass. The other values are dataclasses.
 """
 
 import dataclasses
@@ -15,18 +15,18 @@ __all__ = ["EqualIgnoringLastField", "Frozen", "replace"]
 
 
 class Frozen(BaseModel):
-    """A model whose fields do not change; it accepts no unknown field, NaN or infinity."""
+    """An immutable model that rejects unknown fields, NaN and infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class EqualIgnoringLastField(Struct, frozen=True, eq=False):
-    """A value whose last field says how it came about: two that differ in it alone are equal."""
+    """A value whose last field only explains its origin: two values that differ only there are equal."""
 
     def __eq__(self, other: object) -> bool:
         return self._compared == other._compared if type(other) is type(self) else NotImplemented
 
-    __ne__ = object.__ne__  # the opposite of that, where a Struct would have its own
+    __ne__ = object.__ne__  # negates __eq__ above; a Struct would bring its own
 
     def __hash__(self) -> int:
         return hash(self._compared)
@@ -37,17 +37,17 @@ class EqualIgnoringLastField(Struct, frozen=True, eq=False):
 
 
 if TYPE_CHECKING:
-    from dataclasses import replace  # a type checker holds the changes against the fields, of either kind
+    from dataclasses import replace  # lets a type checker compare the changes with the fields, for both kinds
 else:
 
     def replace(value: Any, **changes: Any) -> Any:
-        """Return a copy of a value of either kind with some of its fields changed."""
+        """Return a copy of a value of either kind with some fields changed."""
         is_struct = isinstance(value, Struct)
         return structs.replace(value, **changes) if is_struct else dataclasses.replace(value, **changes)
 
 
 def asdict(value: Any) -> dict[str, Any]:
-    """Return a value of either kind as a dictionary, with the values of these kinds inside it as dictionaries too."""
+    """Convert a value of either kind, and the values nested in it, to dictionaries."""
     names = value.__struct_fields__ if isinstance(value, Struct) else [one.name for one in dataclasses.fields(value)]
     return {name: _plain(getattr(value, name)) for name in names}
 

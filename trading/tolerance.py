@@ -1,19 +1,19 @@
-"""How far floats may differ and still mean the same: one tolerance for units, prices and money.
+"""Numeric tolerance: one limit for float rounding in units, prices and money.
 
 Quantities are float64, and sums of fills, profits and risks round in their last bits: 0.1 + 0.2 is not 0.3. A million
-additions lose less than a thousandth of `TOLERANCE`, and the smallest step that a venue trades (1e-8 units) is ten
-times larger, so the tolerance hides rounding only. Each predicate is false for NaN.
+additions lose less than a thousandth of `TOLERANCE`. The smallest step that a venue trades (1e-8 units) is ten times
+larger, so the tolerance hides rounding only. Each predicate is false for NaN.
 """
 
 TOLERANCE = 1e-9
-"""Relative for limits and sums, absolute for what is left of a position."""
+"""Relative for limits and sums, absolute for the rest of a position."""
 
 FRACTION_TOLERANCE = 1e-12
-"""Absolute, for sums of a few fractions such as profits of single trades, each far below 1."""
+"""Absolute, for sums of a few fractions, such as profits of single trades, each far below 1."""
 
 
 def is_zero(units: float) -> bool:
-    """Return whether units are rounding noise of a sum, and no position."""
+    """Return whether units are only the rounding error of a sum and not a position."""
     return abs(units) < TOLERANCE
 
 

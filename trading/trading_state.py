@@ -1,6 +1,6 @@
-"""What a symbol may do: the one policy for paused, stopped, halted and quarantined symbols and for a drawdown.
+"""Trading state: the one policy for paused, stopped, halted and quarantined symbols and for a drawdown.
 
-Each place that fetches, decides, sends or moves a stop asks `permissions`; none decides for itself what a state means.
+Code that fetches, decides, sends or moves a stop calls `permissions`; none of it interprets a state itself.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ from trading.lifecycle import DesiredState, PositionPolicy
 
 
 class TradingState(StrEnum):
-    """ACTIVE: all. REDUCING: exits and stop moves, no entries. HALTED: nothing is sent."""
+    """ACTIVE: everything is allowed. REDUCING: exits and stop moves, no entries. HALTED: nothing is sent."""
 
     ACTIVE = "active"
     REDUCING = "reducing"
@@ -21,10 +21,10 @@ class TradingState(StrEnum):
 
 
 class Processing(IntEnum):
-    """What is done with the candles of a symbol; of two that apply, the lesser.
+    """Processing of a symbol's candles; if two levels apply, the lower one wins.
 
-    NOTHING: they are not fetched. FLATTEN: as PROTECT, then what is open is closed. PROTECT: the venue sees them and
-    its fills are booked, neither strategy nor exit rules are asked. FULL: all four services run.
+    NOTHING: candles are not fetched. FLATTEN: as PROTECT, then the open position is closed. PROTECT: the venue sees the
+    candles and its fills are booked; neither strategy nor exit rules run. FULL: all four services run.
     """
 
     NOTHING = 0
@@ -34,10 +34,10 @@ class Processing(IntEnum):
 
 
 class Cause(StrEnum):
-    """Why something is not allowed; the value is the rule that is stored with a decision.
+    """The cause of a restriction; its value is the rule id that is stored with a decision.
 
-    STOPPED, PAUSED: desired by an operator. INCIDENT: an open one that halts the symbol. QUARANTINED: by the health
-    check. DRAWDOWN: the account reached `max_drawdown`, and nobody has cleared it.
+    STOPPED, PAUSED: requested by an operator. INCIDENT: an open incident halts the symbol. QUARANTINED: by the health
+    check. DRAWDOWN: the account reached `max_drawdown`, and no operator has cleared it.
     """
 
     STOPPED = "stopped"
@@ -51,8 +51,8 @@ class Restriction(Struct, frozen=True):
     """One cause that applies.
 
     Attributes:
-        detail: Reason of the incident behind it, where there is one and it was read; else empty.
-        policy: Of a quarantine; None for any other cause.
+        detail: Reason of the incident that caused it, if there is one and it was read; else empty.
+        policy: Position policy of a quarantine; None for any other cause.
     """
 
     cause: Cause
@@ -65,11 +65,11 @@ class Restriction(Struct, frozen=True):
 
 
 class Permissions(Struct, frozen=True):
-    """What a symbol may do now.
+    """Actions that a symbol's state allows now.
 
     Attributes:
         stop_moves: The stop of an open position may be moved.
-        restrictions: All causes that apply, in the order asked for; empty while it is ACTIVE.
+        restrictions: All causes that apply, in the requested order; empty while the state is ACTIVE.
     """
 
     state: TradingState
@@ -81,17 +81,17 @@ class Permissions(Struct, frozen=True):
 
     @property
     def why_no_entries(self) -> Restriction | None:
-        """The first cause that allows no entries; None where they are allowed."""
+        """The first cause that forbids entries; None if they are allowed."""
         return self._first(lambda row: not row.entries)
 
     @property
     def why_no_exits(self) -> Restriction | None:
-        """The first cause that allows no exits; None where they are allowed."""
+        """The first cause that forbids exits; None if they are allowed."""
         return self._first(lambda row: not row.exits)
 
     @property
     def why_no_stop_moves(self) -> Restriction | None:
-        """The first cause that allows no stop moves; None where they are allowed."""
+        """The first cause that forbids stop moves; None if they are allowed."""
         return self._first(lambda row: not row.stop_moves)
 
     def _first(self, is_against: Callable[["_Row"], bool]) -> Restriction | None:
@@ -118,18 +118,18 @@ _TABLE: Mapping[tuple[Cause, PositionPolicy | None], _Row] = {
     (Cause.DRAWDOWN,    None):      _Row(TradingState.REDUCING,  False,  True,  True,       Processing.FULL),
 }
 # fmt: on
-"""What each cause leaves; where several apply, only what all of them leave is allowed."""
+"""Actions that each cause still allows; if several causes apply, an action needs the permission of all."""
 
 _STATES = (TradingState.ACTIVE, TradingState.REDUCING, TradingState.HALTED)
 
 DECISION_ORDER = tuple(Cause)
-"""Which of several causes is named: as the risk rules ask, what ends all before what ends entries."""
+"""Precedence of causes in a decision, as in the risk rules: a stop of all actions before a stop of entries."""
 
 UNSENT_EXIT_ORDER = (Cause.INCIDENT, Cause.STOPPED, Cause.PAUSED, Cause.QUARANTINED, Cause.DRAWDOWN)
-"""Reconciliation names the incident before the stop: an operator has to look whichever comes first."""
+"""Reconciliation names the incident before the stop, because an operator has to review it in either case."""
 
 UNSENT_ENTRY_ORDER = (Cause.STOPPED, Cause.PAUSED, Cause.INCIDENT, Cause.QUARANTINED, Cause.DRAWDOWN)
-"""Reconciliation notes with an entry that is given up what the operator desired before what the system found."""
+"""For an abandoned entry, reconciliation records the operator's request before a condition that the system found."""
 
 
 def permissions(
@@ -142,15 +142,17 @@ def permissions(
     has_exposure: bool = True,
     order: Sequence[Cause] = DECISION_ORDER,
 ) -> Permissions:
-    """Return what a symbol may do. None, as everywhere here, means that it is not so, or that the caller need not know.
+    """Return the actions that a symbol's state allows.
+
+    An argument of None means that the condition does not hold, or that the caller does not need to know.
 
     Args:
         halted: Reason of an open incident that halts the symbol.
         quarantined: Reason of its quarantine.
-        policy: Policy of its quarantine, which alone says as well that there is one; needed for `processing`.
-        latched: Reason of the drawdown that nobody has cleared.
-        has_exposure: Something of the symbol is open or on its way; without it a quarantine has nothing to protect.
-        order: In which several causes are named.
+        policy: Policy of its quarantine. It also marks the symbol as quarantined; needed for `processing`.
+        latched: Reason of a drawdown that no operator has cleared.
+        has_exposure: The symbol has a position or an order in flight; without one a quarantine protects nothing.
+        order: Precedence of the causes.
     """
     found: list[Restriction] = []
     if desired is not DesiredState.RUNNING:
@@ -184,7 +186,7 @@ _ALL = Permissions(TradingState.ACTIVE, entries=True, exits=True, stop_moves=Tru
 
 
 def describe(why: Restriction, symbol: str) -> str:
-    """Return a restriction in words, as it is stored with a decision or a stop that was not moved."""
+    """Describe a restriction, as it is stored with a decision or a stop that was not moved."""
     match why.cause:
         case Cause.STOPPED:
             return f"{symbol} is stopped"
@@ -197,7 +199,7 @@ def describe(why: Restriction, symbol: str) -> str:
 
 
 def describe_unsent(why: Restriction) -> str:
-    """Return a restriction in words, as it is noted with an order that was not sent."""
+    """Describe a restriction, as it is recorded with an order that was not sent."""
     match why.cause:
         case Cause.STOPPED | Cause.PAUSED:
             return f"the symbol is {why.cause.value}"
