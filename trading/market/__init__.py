@@ -1,1 +1,1 @@
-"""Candles, sessions, calendars, gaps, resampling, and the health of a feed."""
+"""Candles, sessions, calendars, gaps, resampling, and feed health."""

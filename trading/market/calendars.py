@@ -1,6 +1,6 @@
-"""Hours by the calendar of an exchange: holidays, early closes and breaks, as `exchange_calendars` has them.
+"""Trading hours by the calendar of an exchange, from `exchange_calendars`: holidays, early closes and breaks.
 
-The library is imported when the first calendar is named: it takes a second, and who names none need not wait for it.
+The library is imported when the first calendar is used: the import takes a second, and most configurations use none.
 """
 
 import warnings
@@ -21,14 +21,14 @@ _NOT_A_TIME = np.iinfo(np.int64).min
 _EPOCH = date(1970, 1, 1)
 _YEARS = range(1970, 2200)
 _SHOWN = 120
-"""Characters of an error of the library: some of them list every day of twenty years."""
+"""Characters kept of a library error: some list every day of twenty years."""
 
 
 class CalendarHours:
-    """When one exchange is open.
+    """The trading hours of one exchange.
 
-    It begins with the years that the library gives by itself, twenty back and one ahead, and computes further ones
-    when it is asked for them; where the library knows no hours it says so.
+    It starts with the years that the library provides by default, twenty back and one ahead, and computes further years
+    on demand; a time beyond the library's range raises.
     """
 
     def __init__(self, name: str) -> None:
@@ -50,14 +50,14 @@ class CalendarHours:
         An opening instant is open, a closing instant is closed.
 
         Raises:
-            Rejected: The hours of that time are not known.
+            Rejected: The calendar does not cover that time.
         """
         if not self._span_from_ms <= ms < self._span_until_ms:
             self._look_up(ms)
         return self._is_span_open
 
     def _look_up(self, ms: int) -> None:
-        """Keep the span between two edges that `ms` is in: the next question is mostly about the same one."""
+        """Cache the span between the two edges around `ms`: the next query is mostly about the same span."""
         if not self._from_ms <= ms < self._until_ms:
             self._reach(ms)
         at = bisect_right(self._edges, ms)
@@ -66,18 +66,18 @@ class CalendarHours:
         self._span_until_ms = self._edges[at] if at < len(self._edges) else self._until_ms
 
     def _take(self, calendar: Any, first: date, last: date) -> None:
-        """Keep the hours of a calendar that has the sessions of these days as instants: open and closed by turns."""
+        """Store the hours of a calendar with the sessions of these days as alternating open and close instants."""
         self._kind, self._first, self._last = type(calendar), first, last
         self._edges: list[int] = []
         for instants in _in_ms(calendar.schedule):
             is_joined = bool(self._edges) and instants[0] == self._edges[-1]  # one session ends where the next begins
             self._edges[len(self._edges) - is_joined :] = instants[is_joined:]
-        # A session may begin on the day before its own or end on the day after: all days but the outermost are whole.
+        # A session may begin a day before or end a day after its own date: only the first and the last day are partial.
         self._from_ms = min(_ms(first) + _DAY_MS, self._edges[0])
         self._until_ms = max(_ms(last), self._edges[-1])
 
     def _reach(self, ms: int) -> None:
-        """Compute further years, so that `ms` is among them."""
+        """Compute further years, so that they include `ms`."""
         try:
             year = datetime.fromtimestamp(ms // 1000, UTC).year
         except (ValueError, OverflowError, OSError):
@@ -107,16 +107,16 @@ class CalendarHours:
 
 @lru_cache(maxsize=256)
 def calendar_hours(name: str) -> CalendarHours:
-    """Return the hours of a calendar by its name, such as `XNYS`; they are computed once.
+    """Return the hours of a calendar by name, such as `XNYS`; they are computed once.
 
     Raises:
-        ValueError: There is no such calendar, and near names are listed; or the library cannot compute it.
+        ValueError: The calendar is unknown (similar names are listed), or the library cannot compute it.
     """
     return CalendarHours(name)
 
 
 def _computed(name: str, compute: Callable[[Any], Any]) -> Any:
-    import exchange_calendars  # noqa: PLC0415  # see above: who names no calendar need not wait for it
+    import exchange_calendars  # noqa: PLC0415  # slow to import, see the module's docstring
 
     if name not in (names := exchange_calendars.get_calendar_names(include_aliases=True)):
         by_lower = {known.casefold(): known for known in names}
@@ -126,7 +126,7 @@ def _computed(name: str, compute: Callable[[Any], Any]) -> Any:
             "allowed are the names of exchange_calendars, such as XNYS, CMES or XETR"
         )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what the library uses of pandas is not ours to mend
+        warnings.simplefilter("ignore")  # the library's use of pandas is outside our control
         try:
             return compute(exchange_calendars)
         except Exception as error:
@@ -137,7 +137,7 @@ def _computed(name: str, compute: Callable[[Any], Any]) -> Any:
 
 
 def _in_ms(schedule: Any) -> list[list[int]]:
-    """Return the instants of each session: open, close, or open, start and end of the break, close."""
+    """Return the instants of each session: open, close; or open, start and end of the break, close."""
     names = ("open", "break_start", "break_end", "close")
     columns = [pd.DatetimeIndex(schedule[name]).as_unit("ms").asi8.tolist() for name in names]
     return [[at_ms for at_ms in times if at_ms != _NOT_A_TIME] for times in zip(*columns, strict=True)]

@@ -1,4 +1,4 @@
-"""Candles: closed price bars of one symbol, and the checks they must pass."""
+"""Candles: closed price bars of one symbol, and their validation."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ OPEN, HIGH, LOW, CLOSE, VOLUME = range(5)
 COLUMNS = ("open", "high", "low", "close", "volume")
 _UNIT_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _MINUTE_MS = 60_000
-_GRID_MS = 3_600_000  # longer bars begin where the broker's day does, so only the hour is sure
+_GRID_MS = 3_600_000  # longer bars begin with the broker's day, so only the hour is certain
 
 
 @lru_cache(maxsize=256)
@@ -59,11 +59,11 @@ class Candles(Struct, frozen=True, eq=False):
 
     @property
     def last_open_ms(self) -> int:
-        """Open time of the newest bar; there must be one."""
+        """Open time of the newest bar; there must be at least one."""
         return int(self.open_ms[-1])
 
     def rows(self) -> list[list[float]]:
-        """Return `[open_ms, open, high, low, close, volume]` for each bar: the form used in messages."""
+        """Return `[open_ms, open, high, low, close, volume]` for each bar, the form used in messages."""
         return [[int(at), *row] for at, row in zip(self.open_ms.tolist(), self.values.tolist(), strict=True)]
 
     def frame(self) -> pd.DataFrame:
@@ -76,7 +76,7 @@ class Candles(Struct, frozen=True, eq=False):
         return self[int(np.searchsorted(self.open_ms, open_ms, side="right")) :]
 
     def until(self, open_ms: int) -> "Candles":
-        """Return the bars that opened at `open_ms` or before."""
+        """Return the bars that opened at or before `open_ms`."""
         return self[: int(np.searchsorted(self.open_ms, open_ms, side="right"))]
 
     def then(self, later: "Candles") -> "Candles":
@@ -92,35 +92,35 @@ class Candles(Struct, frozen=True, eq=False):
 
     @classmethod
     def from_rows(cls, rows: Iterable[Sequence[float]]) -> Self:
-        """Make candles of `[open_ms, open, high, low, close, volume]` lists, in the given order."""
+        """Create candles from `[open_ms, open, high, low, close, volume]` lists, in the given order."""
         table = np.array(list(rows), np.float64).reshape(-1, 6)
         return cls(table[:, 0].astype(np.int64), np.ascontiguousarray(table[:, 1:]))
 
     @classmethod
     def from_frame(cls, frame: pd.DataFrame) -> Self:
-        """Make candles of a DataFrame with the columns `COLUMNS` and an aware DatetimeIndex."""
+        """Create candles from a DataFrame with the columns `COLUMNS` and an aware DatetimeIndex."""
         index = pd.DatetimeIndex(frame.index)
         if index.tz is None:
             raise ValueError("the index is naive: give it a time zone, such as frame.tz_localize('UTC')")
         open_ms = index.tz_convert("UTC").as_unit("ms").asi8
         return cls(open_ms.copy(), np.ascontiguousarray(frame[list(COLUMNS)].to_numpy(np.float64)))
 
-    __ne__ = object.__ne__  # the opposite of __eq__, where a Struct has its own
+    __ne__ = object.__ne__  # negates __eq__; a Struct would bring its own
 
 
 def first_fault(candles: Candles, *, timeframe: str) -> BadCandle | None:
-    """Return what is wrong with the first bad bar, or None when all of them may be used.
+    """Return the fault of the first bad bar, or None if all bars are valid.
 
-    A bar is bad when a value is NaN or infinite, a price is not positive, volume is negative, prices are crossed (high
-    below another price, or low above one), or its open time is off the timeframe's grid or not after the bar before.
+    A bar is bad if a value is NaN or infinite, a price is not positive, volume is negative, prices are crossed (high
+    below another price, or low above one), or its open time is off the timeframe's grid or not after the previous bar.
     """
     grid_ms = min(timeframe_ms(timeframe), _GRID_MS)
-    if len(candles) > 1 and _all_sound(candles, grid_ms):  # one bar alone is looked at faster than arrays are made
+    if len(candles) > 1 and _all_sound(candles, grid_ms):  # for a single bar the loop is faster than array operations
         return None
     before_ms = -1
     for open_ms, row in zip(candles.open_ms.tolist(), candles.values.tolist(), strict=True):
         first, high, low, last, volume = row
-        # Comparisons with NaN are false, so it breaks the chain like anything else that is wrong.
+        # Comparisons with NaN are false, so NaN fails the chained comparison like any other fault.
         is_sound = 0 < low <= first <= high < math.inf and low <= last <= high and 0 <= volume < math.inf
         if not is_sound or open_ms % grid_ms or open_ms <= before_ms:
             return BadCandle(open_ms, f"{_fault(row, open_ms, before_ms, grid_ms)} ({_numbers(row)})")

@@ -1,7 +1,7 @@
-"""Whether a feed is well, judged from outside by what its last answers showed. Pure: every observation is an argument.
+"""Health of a price feed, judged from its last answers. Pure: every observation is an argument.
 
-A source that fails says so by itself. One that goes on answering without a new candle does not: it is found by the
-candles that are missing, which are those that the market should have made since the newest one, while it was open.
+A source that fails raises an error. A source that keeps answering without a new candle does not: it is detected by the
+candles that the open market should have produced since the newest one.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,24 +14,24 @@ from trading.formatting import format_time
 from trading.lifecycle import ServiceState
 
 SILENT_CANDLES = 3
-"""As many may be missing. Exchanges show a candle seconds late, and a thin market makes none in a minute now and then;
-from the fourth on no entry would be fresh any more."""
+"""Number of candles that may be missing. Exchanges publish a candle seconds late, and a thin market skips a minute now
+and then; from the fourth on, no entry would be fresh enough."""
 
 SILENT_AT_LEAST_S = 5.0
-"""Real seconds that they must come to. A market that is played fast makes three candles within milliseconds: nobody
-could do anything about so short a silence, and the machine itself may have been busy for as long."""
+"""Minimum real duration of a silence, in seconds. A fast replay makes three candles within milliseconds: nobody could
+react to so short a silence, and the machine itself may have been busy for as long."""
 
 _MOST_SLOTS = 10_000
-"""A week of minutes: a feed whose newest candle is older is judged by the last week alone."""
+"""One week of minutes: a feed with an older newest candle is judged by the last week alone."""
 
 
 class FeedSnapshot(Struct, frozen=True):
-    """What an answer of a source showed of its market. Times are in milliseconds since the epoch, UTC.
+    """The market as one answer of a source showed it. Times are in milliseconds since the epoch, UTC.
 
     Attributes:
         market_ms: Market time of the answer.
-        newest_ms: Open time of the newest closed candle in it; 0 when there was none.
-        is_over: No candle will ever follow that one: a recording has come to its end.
+        newest_ms: Open time of the newest closed candle in it; 0 if there was none.
+        is_over: No candle will follow: a recording has ended.
     """
 
     market_ms: int
@@ -40,14 +40,14 @@ class FeedSnapshot(Struct, frozen=True):
 
 
 class FeedHistory(Struct, frozen=True):
-    """What is remembered of a source's answers. Times are in milliseconds since the epoch, UTC.
+    """The stored history of a source's answers. Times are in milliseconds since the epoch, UTC.
 
     Attributes:
-        snapshot: By the last answer.
+        snapshot: Snapshot of the last answer.
         answered_ms: Wall clock at the last answer.
-        moved_ms: Wall clock at the first answer with this market time: a source that repeats an old answer whole
-            repeats its market time too.
-        cursor_ms: Open time of the last candle decided, 0 before the first.
+        moved_ms: Wall clock at the first answer with this market time: a source that repeats an old answer also repeats
+            its market time.
+        cursor_ms: Open time of the last decided candle; 0 before the first.
     """
 
     snapshot: FeedSnapshot
@@ -57,13 +57,13 @@ class FeedHistory(Struct, frozen=True):
 
 
 class FeedTerms(Struct, frozen=True):
-    """What a feed is.
+    """Properties of a feed.
 
     Attributes:
-        timeframe: Of its candles, as they are told.
-        speed: Seconds of market time in one real second; None for a market that waits for its reader.
-        may_be_open: Tells whether the market trades at a time in milliseconds; True where nobody knows.
-        is_realtime: The market is the world's own: its time is the wall clock.
+        timeframe: Timeframe of its candles, for messages.
+        speed: Seconds of market time per real second; None for a market that waits for its reader.
+        may_be_open: Return whether the market may trade at a time in milliseconds; True if unknown.
+        is_realtime: The market runs in real time: its time is the wall clock.
     """
 
     timeframe: str
@@ -74,7 +74,7 @@ class FeedTerms(Struct, frozen=True):
 
 
 class FeedTroubleKind(StrEnum):
-    """What is wrong with a feed."""
+    """Kinds of feed problems."""
 
     ERROR = "error"
     SILENT = "silent"
@@ -82,12 +82,12 @@ class FeedTroubleKind(StrEnum):
 
 
 class FeedIssue(Struct, frozen=True):
-    """One thing that is wrong with a feed.
+    """One problem of a feed.
 
     Attributes:
-        reason: What was seen, with the numbers, in words a trader understands.
+        reason: Description of the observation, with its values.
         missing: Closed candles that the market should have shown since the newest one; 0 while it is closed.
-        is_transient: Waiting heals it. False for an error of our own.
+        is_transient: Waiting resolves it. False for an internal error.
     """
 
     kind: FeedTroubleKind
@@ -102,15 +102,15 @@ class FeedIssue(Struct, frozen=True):
 def feed_issue(
     history: FeedHistory | None, terms: FeedTerms, *, now_ms: int, fetch: Mapping[str, Any] | None = None
 ) -> FeedIssue | None:
-    """Return what is wrong with a feed, None when nothing is.
+    """Return the problem of a feed, or None if it is healthy.
 
-    Silence is no trouble while the market is closed, before the first candle, and after the last one of a recording.
-    It is judged at the time of the last answer: of a source that nobody asks nothing is known.
+    Silence is no problem while the market is closed, before the first candle, or after the last one of a recording. It
+    is judged at the time of the last answer: nothing is known of a source that is not polled.
 
     Args:
         history: None before the first answer.
         now_ms: The wall clock.
-        fetch: Status of the service that asks the source, as `Service.get_status` gives it.
+        fetch: Status of the service that polls the source, as `Service.get_status` returns it.
     """
     if fetch is not None and fetch.get("state") == ServiceState.ERROR:
         missing = 0 if history is None else _missing(history, terms, now_ms)
@@ -129,7 +129,7 @@ def feed_issue(
 
 
 def market_now_ms(history: FeedHistory, terms: FeedTerms, *, now_ms: int) -> int:
-    """Return what time it is in the market now, without asking the source, in milliseconds since the epoch, UTC.
+    """Return the present market time without polling the source, in milliseconds since the epoch, UTC.
 
     Args:
         now_ms: The wall clock.
@@ -142,7 +142,7 @@ def market_now_ms(history: FeedHistory, terms: FeedTerms, *, now_ms: int) -> int
 
 
 def _missing(history: FeedHistory, terms: FeedTerms, now_ms: int) -> int:
-    """Count the candles that should have closed since the newest one, at `now_ms` by the wall clock."""
+    """Count the candles that should have closed since the newest one, at wall-clock time `now_ms`."""
     newest_ms = _newest_ms(history)
     market_ms = market_now_ms(history, terms, now_ms=now_ms)
     if history.snapshot.is_over or not newest_ms or not terms.may_be_open(market_ms):
@@ -153,7 +153,7 @@ def _missing(history: FeedHistory, terms: FeedTerms, now_ms: int) -> int:
 
 
 def _newest_ms(history: FeedHistory) -> int:
-    """Return the open time of the newest candle that was ever seen, 0 for none."""
+    """Return the open time of the newest candle seen so far; 0 for none."""
     return max(history.snapshot.newest_ms, history.cursor_ms)
 
 

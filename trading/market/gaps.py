@@ -1,4 +1,4 @@
-"""Where candles are missing, and whether the market was open then."""
+"""Find missing candles and classify them by whether the market was open."""
 
 from bisect import bisect_left
 from collections import defaultdict
@@ -15,25 +15,25 @@ from trading.structs import replace
 
 Times = NDArray[np.int64]
 Hours = Callable[[Times], NDArray[np.bool_]]
-"""Tells of each of many times, milliseconds since the epoch, whether the market is open."""
+"""Return, for each of many times in milliseconds since the epoch, whether the market is open."""
 
 _MINUTE_MS, _HOUR_MS, _DAY_MS = 60_000, 3_600_000, 86_400_000
 _THURSDAY = 3  # 1 January 1970, counted from Monday
 _SATURDAY = 5
 
 _EDGE_MS = 10 * _MINUTE_MS
-"""So late after an opening, or so early before a close, a broker's candles may begin and end."""
+"""A broker's candles may begin this late after an opening and end this early before a close."""
 _LONGER_WEEKEND_MS = 2 * _HOUR_MS
-"""A weekend that is this much longer than most others is a holiday."""
+"""A weekend longer than the usual one by more than this includes a holiday."""
 _SHORTEST_BREAK_MS = 15 * _MINUTE_MS
 _LONGEST_BREAK_MS = 20 * _HOUR_MS
 _BREAK_WITHIN_MS = 10 * _DAY_MS
 _BREAK_TIMES = 4
-"""A hole that begins at one time of the day so often within these days on both sides is a break."""
+"""A hole that begins at the same time of day at least so often, within these days on both sides, is a break."""
 
 
 class GapKind(StrEnum):
-    """Why candles are missing: a `gap` while the market was open, as far as that is known."""
+    """The reason why candles are missing; `gap`: the market was open, as far as known."""
 
     GAP = "gap"
     EDGE = "session edge"
@@ -42,12 +42,12 @@ class GapKind(StrEnum):
 
 
 class Gap(Struct, frozen=True):
-    """A hole between two neighbours.
+    """A hole between two neighbouring candles.
 
     Attributes:
         after_ms: Open time of the candle before it.
         until_ms: Open time of the candle after it.
-        missing: Candles that should be there; 0 while the market was closed.
+        missing: Number of missing candles; 0 while the market was closed.
     """
 
     kind: GapKind
@@ -60,10 +60,10 @@ def find_gaps(open_ms: Times, *, length_ms: int, are_open: Hours | None = None) 
     """Return the holes in ascending, unique times.
 
     Args:
-        length_ms: Of a candle.
-        are_open: The trading hours. None takes weekends, and holes that come back at one time of the day, for closed.
+        length_ms: Length of a candle.
+        are_open: The trading hours. None treats weekends, and holes that recur at one time of the day, as closed.
     """
-    # half a bar of play, because a day on which clocks are put back is longer than the others
+    # half a bar of tolerance, because a day on which clocks are set back is longer than the others
     places = np.flatnonzero(np.diff(open_ms) >= length_ms * 3 // 2)
     holes = [(int(open_ms[place]), int(open_ms[place + 1])) for place in places.tolist()]
     if are_open is not None:
@@ -86,7 +86,7 @@ def _by_hours(holes: Sequence[tuple[int, int]], length_ms: int, are_open: Hours)
     if not holes:
         return []
     parts = [np.array(_slots(after, until, length_ms), np.int64) for after, until in holes]
-    is_open = are_open(np.concatenate(parts))  # asked once for all of them: that is many times as quick
+    is_open = are_open(np.concatenate(parts))  # one call for all times is many times faster
     ends = np.cumsum([len(part) for part in parts])
     gaps = []
     for (after, until), slots, flags in zip(holes, parts, np.split(is_open, ends[:-1]), strict=True):
@@ -103,7 +103,7 @@ def _by_missing(gap: Gap, missing: Sequence[int], slot_count: int, length_ms: in
 
 
 def _is_edge(missing: Sequence[int], gap: Gap, length_ms: int) -> bool:
-    """Return whether all that is missing are a few candles next to those that are there, with the break between."""
+    """Return whether only a few candles next to existing ones are missing, with the break between."""
     cut = next((number for number, (one, other) in enumerate(pairwise(missing), 1) if other > one + length_ms), None)
     early, late = (missing, ()) if cut is None else (missing[:cut], missing[cut:])
     if cut is None and missing[0] != gap.after_ms + length_ms:
@@ -113,7 +113,7 @@ def _is_edge(missing: Sequence[int], gap: Gap, length_ms: int) -> bool:
 
 def _by_habit(gaps: Sequence[Gap], length_ms: int, saturdays: int) -> list[Gap]:
     weekends = [gap for gap in gaps if _has_saturday(gap)]
-    if len(weekends) * 2 < saturdays:  # it trades on most of them
+    if len(weekends) * 2 < saturdays:  # the market trades on most Saturdays
         weekends = []
     usual_ms = median(gap.until_ms - gap.after_ms for gap in weekends) if weekends else None
     begins: dict[int, list[int]] = defaultdict(list)
@@ -124,7 +124,7 @@ def _by_habit(gaps: Sequence[Gap], length_ms: int, saturdays: int) -> list[Gap]:
 
 
 def _judged(gap: Gap, length_ms: int, usual_weekend_ms: float | None, alike: Sequence[int]) -> Gap:
-    """Say why a hole is there; `alike` are the beginnings of those at its time of the day, in order."""
+    """Classify a hole; `alike` are the sorted beginnings of all holes at its time of the day."""
     if usual_weekend_ms is not None and _has_saturday(gap):
         longer_ms = gap.until_ms - gap.after_ms - usual_weekend_ms
         if longer_ms <= _LONGER_WEEKEND_MS:
@@ -139,17 +139,17 @@ def _may_be_break(gap: Gap) -> bool:
 
 
 def _time_of_day(gap: Gap) -> int:
-    """Return the quarter of an hour of the day next to which a hole begins."""
+    """Return the quarter of an hour of the day that is nearest to the beginning of a hole."""
     return round(gap.after_ms % _DAY_MS / _SHORTEST_BREAK_MS) % (_DAY_MS // _SHORTEST_BREAK_MS)
 
 
 def _has_saturday(gap: Gap) -> bool:
-    """Return whether a whole Saturday, UTC, lies in the hole."""
+    """Return whether the hole contains a whole Saturday, UTC."""
     return _saturdays(gap.after_ms, gap.until_ms) > 0
 
 
 def _saturdays(after_ms: int, until_ms: int) -> int:
-    """Return how many whole Saturdays, UTC, begin after one time and end at another or before."""
+    """Count whole Saturdays, UTC, that begin after one time and end at or before another."""
     day = after_ms // _DAY_MS + 1
     saturday = day + (_SATURDAY - _THURSDAY - day) % 7
     return max(0, (until_ms // _DAY_MS - 1 - saturday) // 7 + 1)

@@ -1,4 +1,4 @@
-"""Longer candles made of shorter ones."""
+"""Aggregate candles to a longer timeframe."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -15,7 +15,7 @@ Flags = NDArray[np.bool_]
 
 
 class IncompleteReason(StrEnum):
-    """Why a longer candle is not whole."""
+    """The reason why a longer candle is incomplete."""
 
     START = "start"
     HOLE = "hole"
@@ -23,15 +23,15 @@ class IncompleteReason(StrEnum):
 
 
 class Resampled(Struct, frozen=True):
-    """What came of it.
+    """The result of a resampling.
 
     Attributes:
         candles: The longer candles.
-        left_out: Open times of those that were not made, because candles of theirs are missing.
-        unused: How many of the shorter candles would have been in them.
-        partial: Open times of those that were made although candles of theirs are missing.
-        lacking: Open times of those that are not whole, left out or partial, by the first reason that fits.
-        at_edges: Open times of those that are whole but for a few candles next to a break.
+        left_out: Open times of candles that were not made, because shorter candles are missing.
+        unused: Number of shorter candles that belong to those.
+        partial: Open times of candles that were made although shorter candles are missing.
+        lacking: Open times of incomplete candles, left out or partial, by the first reason that fits.
+        at_edges: Open times of candles that are complete except for a few shorter candles next to a break.
     """
 
     candles: Candles
@@ -45,18 +45,18 @@ class Resampled(Struct, frozen=True):
 def resample(
     candles: Candles, *, timeframe: str, to: str, keep_partial: bool = False, are_open: Hours | None = None
 ) -> Resampled:
-    """Make longer candles: the first open, the highest high, the lowest low, the last close, the sum of the volumes.
+    """Aggregate to first open, highest high, lowest low, last close and the sum of the volumes.
 
-    A longer candle begins at a whole multiple of its timeframe since the epoch, UTC. Where there is no shorter candle
-    there is no longer one: a gap stays a gap. One is whole when `find_gaps` finds no gap in it: what is missing while
-    the market is closed, or for a few minutes next to a break, takes nothing from it. The first and the last one are
-    whole when nothing is missing that the market may have traded.
+    A longer candle begins at a whole multiple of its timeframe since the epoch, UTC. Without a shorter candle there is
+    no longer one: a gap stays a gap. A longer candle is complete if `find_gaps` finds no gap in it: candles may be
+    missing while the market is closed, or for a few minutes next to a break. The first and the last candle are complete
+    if no candle is missing at a time at which the market may have traded.
 
     Args:
-        candles: Checked ones.
-        timeframe: Theirs, such as `1m`.
-        to: The longer one, a whole multiple of it, such as `5m`.
-        keep_partial: Also make a longer candle of which shorter ones are missing.
+        candles: Checked candles.
+        timeframe: Their timeframe, such as `1m`.
+        to: The longer timeframe, a whole multiple of it, such as `5m`.
+        keep_partial: Also make longer candles with missing shorter candles.
         are_open: The trading hours. None guesses them, as `find_gaps` does.
 
     Raises:
@@ -81,7 +81,7 @@ def resample(
 def _lacks(
     open_ms: Times, opens: Times, length_ms: int, whole_ms: int, are_open: Hours | None
 ) -> tuple[Mapping[IncompleteReason, Flags], Flags]:
-    """Return which longer candles lack shorter ones, each with one reason, and which lack some next to a break."""
+    """Flag longer candles that lack shorter ones, each with one reason, and those that lack some next to a break."""
     lacks = {reason: np.zeros(len(opens), np.bool_) for reason in IncompleteReason}
     is_at_edge = np.zeros(len(opens), np.bool_)
     if not len(opens):

@@ -1,4 +1,4 @@
-"""Trading hours: when a market is open, in its own time zone."""
+"""Trading hours of a market, in its own time zone."""
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -19,15 +19,15 @@ _DAY_MINUTES = 1440
 _WEEK_MINUTES = 7 * _DAY_MINUTES
 _EPOCH_MINUTE = 3 * _DAY_MINUTES  # 1 January 1970 was a Thursday
 _HOURS = ("calendar", "timezone", "opens", "closes", "daily_break")
-_QUARTER_S = 900  # clocks are put forward and back at a quarter of an hour of UTC
+_QUARTER_S = 900  # time zones change their offset only at a full quarter of an hour, UTC
 
 
 class Session(BaseModel):
-    """When a market is open: always, once a week with a break each day, or as the calendar of its exchange says.
+    """Trading hours: always open, weekly with an optional daily break, or by the calendar of an exchange.
 
     Gold, for example: `kind="weekly", timezone="America/New_York", opens="sun 18:00", closes="fri 17:00",
-    daily_break="17:00-18:00"`. An opening instant is open, a closing instant is closed. Holidays and early closes are
-    known by a calendar alone: `kind="calendar", calendar="XNYS"`.
+    daily_break="17:00-18:00"`. The market is open at an opening instant, closed at a closing instant. Only a calendar
+    knows holidays and early closes: `kind="calendar", calendar="XNYS"`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -79,10 +79,10 @@ class Session(BaseModel):
         return self
 
     def is_open(self, ms: int) -> bool:
-        """Return whether the market is open at an instant, given in milliseconds since the epoch, UTC.
+        """Return whether the market is open at an instant, in milliseconds since the epoch, UTC.
 
         Raises:
-            Rejected: The hours of that time are not known: the calendar ends before it.
+            Rejected: The calendar does not cover that time.
         """
         if self.kind == "always":
             return True
@@ -93,14 +93,14 @@ class Session(BaseModel):
         return not self.daily_break or not self._break.holds(_local_minute(self.timezone or "", ms))
 
     def may_be_open(self, ms: int) -> bool:
-        """Return `is_open`, and True where the hours are not known: what is missing then is told rather than hidden."""
+        """Return `is_open`, or True if the hours are unknown: a gap at an unknown time is reported, not hidden."""
         try:
             return self.is_open(ms)
         except Rejected:
             return True
 
     def are_open(self, times_ms: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return `may_be_open` of each of many times."""
+        """Return `may_be_open` for each of many times."""
         if self.kind == "weekly":
             return self._week.are_open(times_ms)
         if self.kind == "always":
@@ -109,7 +109,7 @@ class Session(BaseModel):
 
     @property
     def hours(self) -> str:
-        """The hours in words."""
+        """The trading hours, formatted for messages."""
         if self.kind == "always":
             return "at all times"
         hours = f"those of {self.calendar}" if self.calendar else f"{self.opens} to {self.closes}, {self.timezone}"
@@ -133,10 +133,10 @@ class Session(BaseModel):
 
 
 class EntryHours(BaseModel):
-    """When a trader lets a symbol enter, on top of the hours of its market: exits go at all times.
+    """Hours in which a symbol may enter, in addition to the market's trading hours; exits are always allowed.
 
-    `timezone="Europe/London", hours=["07:00-11:00", "13:00-16:00"], days=["mon", "tue"]`. The first minute of a range
-    is in it, the last one is not. A range may run over midnight; `days` are those of the moment itself.
+    Example: `timezone="Europe/London", hours=["07:00-11:00", "13:00-16:00"], days=["mon", "tue"]`. A range includes its
+    first minute and excludes its last. It may cross midnight; `days` refers to the day of the instant itself.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -218,7 +218,7 @@ class _Week:
 
 
 def _is_within(minute: int, first: int, last: int) -> bool:
-    """Return whether `minute` is in [first, last), which may run over the end of the week or the day."""
+    """Return whether `minute` is in [first, last), which may cross the end of the week or the day."""
     return first <= minute < last if first <= last else minute >= first or minute < last
 
 

@@ -1,4 +1,4 @@
-"""What is wrong, doubtful or remarkable in a run of candles, and where."""
+"""Quality of candles: wrong, doubtful and remarkable values, with their location."""
 
 from trading.market.gaps import Gap, GapKind, Hours, find_gaps, missing_times
 from trading.market.quality.checks import Market, examine

@@ -1,4 +1,4 @@
-"""Look at a run of candles as it stands in a file: every kind of finding, those of which there is none too."""
+"""Check the candles of a file for all kinds of findings; kinds without a finding are reported with a count of 0."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -21,7 +21,7 @@ _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
 _MONDAY_MS = 4 * _DAY_MS  # Monday, 5 January 1970, 00:00 UTC
 _WEEK_MS = 7 * _DAY_MS
 _SERVER_MIDNIGHT_MS = 4 * _HOUR_MS
-"""A broker's server is often at UTC + 2 h or + 3 h: there the week begins on Monday at 00:00, not on Sunday evening."""
+"""A broker's server clock is often UTC + 2 h or + 3 h: there the week begins on Monday at 00:00, not Sunday evening."""
 _FULL_DAY_MS = 20 * _HOUR_MS
 _OLDEST_MS = 315_532_800_000  # 1980: earlier times are a wrong unit
 _JUMP = 0.10
@@ -30,13 +30,13 @@ _THIN_OF = 100
 
 
 class Market(Struct, frozen=True):
-    """What is known of the candles beside themselves.
+    """Context of the candles that the rows do not contain.
 
     Attributes:
-        length_ms: Of a candle.
-        are_open: The trading hours; None when they are not known.
+        length_ms: Length of a candle.
+        are_open: The trading hours; None if unknown.
         now_ms: Real time, milliseconds since the epoch.
-        written_ms: When the file was written.
+        written_ms: Time at which the file was written.
     """
 
     length_ms: int
@@ -46,10 +46,10 @@ class Market(Struct, frozen=True):
 
 
 def examine(open_ms: Times, values: Floats, market: Market) -> list[Found]:
-    """Return what is wrong, doubtful and remarkable, in this order.
+    """Return the findings: wrong ones first, then doubts, then notes.
 
     Args:
-        open_ms: Open times in the order of the file, which may be any; at least one.
+        open_ms: Open times in the order of the file, which may be unsorted; at least one.
         values: Shape (n, 5): open, high, low, close, volume of the same rows.
     """
     look = _Look(open_ms, values, market)
@@ -119,7 +119,7 @@ class _Look:
         return f"again {distance}, {'the same' if is_same else 'with other values'}"
 
     def _unfinished(self) -> Found:
-        """Tell of candles that had not ended when the file was written, or have not ended now."""
+        """Find candles that had not ended when the file was written, or have not ended now."""
         ends = self._times + self._market.length_ms
         late = np.flatnonzero(ends > min(self._market.now_ms, self._market.written_ms))
         texts = (
@@ -139,7 +139,7 @@ class _Look:
         return f"then {length} without candles" + (f", {gap.missing:,} missing" if gap.missing else "")
 
     def _time_zone(self) -> Found:
-        """Doubt that times are UTC where a market that trades day and night begins its weeks at a server's midnight."""
+        """Question whether times are UTC if a 24-hour market begins its weeks at a server's midnight."""
         begins = np.array([gap.until_ms for gap in self._gaps if gap.kind is GapKind.WEEKEND], np.int64)
         at_midnight = begins[(begins - _MONDAY_MS) % _WEEK_MS < _SERVER_MIDNIGHT_MS]
         is_doubtful = len(at_midnight) * 2 > len(begins) and self._trades_all_day()
@@ -153,7 +153,7 @@ class _Look:
         return bool(length_ms < _DAY_MS and np.median(counts) * length_ms >= _FULL_DAY_MS)
 
     def _jumps(self) -> Found:
-        """Tell where the price leaps: another contract, a split, another unit, or a market that did."""
+        """Find price jumps: another contract, a split, another unit, or a real market move."""
         before, after = self._sorted[:-1, CLOSE], self._sorted[1:, OPEN]
         with np.errstate(divide="ignore", invalid="ignore"):
             moves = after / before - 1
@@ -164,7 +164,7 @@ class _Look:
         return found("jump", Severity.DOUBT, len(rows), places)
 
     def _thin_end(self) -> Found:
-        """Doubt that the last candle is whole when next to nothing was traded in it."""
+        """Question whether the last candle is complete if it has almost no volume."""
         volume: Sequence[float] = self._sorted[-_THIN_OF - 1 :, VOLUME].tolist()
         usual = float(np.median(volume[:-1])) if len(volume) > 1 else 0.0
         is_thin = volume[-1] < _THIN * usual
@@ -173,7 +173,7 @@ class _Look:
 
 
 def _span(length_ms: int) -> str:
-    """Return a length of time as people say it: `3 d 1 h`, `63 min`."""
+    """Format a duration: `3 d 1 h`, `63 min`."""
     minutes = round(length_ms / 60_000)
     if minutes < 180:
         return f"{minutes} min"

@@ -1,4 +1,4 @@
-"""What was found in candles."""
+"""Findings of the candle checks."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -10,7 +10,7 @@ _SHOWN = 5
 
 
 class Severity(StrEnum):
-    """How much a finding matters: `wrong` must be mended, `doubt` looked at, `note` is only told."""
+    """Severity of a finding: `wrong` must be corrected, `doubt` must be reviewed, `note` is information."""
 
     WRONG = "wrong"
     DOUBT = "doubt"
@@ -18,12 +18,12 @@ class Severity(StrEnum):
 
 
 class Place(Struct, frozen=True):
-    """Where something was found.
+    """The location of a finding.
 
     Attributes:
-        open_ms: Open time, milliseconds since the epoch, UTC; None where none could be read.
-        text: What is there.
-        row: Place in the file, counted from 0; None for what lies between rows.
+        open_ms: Open time, milliseconds since the epoch, UTC; None if none could be read.
+        text: Description of the values there.
+        row: Row in the file, counted from 0; None for a finding between rows.
     """
 
     open_ms: int | None
@@ -32,7 +32,7 @@ class Place(Struct, frozen=True):
 
 
 class Found(Struct, frozen=True):
-    """One kind of finding; a count of 0 says that it was looked for.
+    """All findings of one kind; a count of 0 means that the check ran and found nothing.
 
     Attributes:
         first: The first few places.
@@ -49,5 +49,5 @@ class Found(Struct, frozen=True):
 
 
 def found(check: str, severity: Severity, count: int, places: Iterable[Place]) -> Found:
-    """Make a finding that keeps the first few of `places`, which may be lazy."""
+    """Create a finding that keeps the first few of `places`, which may be lazy."""
     return Found(check, severity, count, tuple(islice(places, _SHOWN)))

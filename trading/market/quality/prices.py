@@ -1,4 +1,4 @@
-"""Which rows hold values that no candle can have."""
+"""Find rows whose values no candle can have."""
 
 from collections.abc import Mapping
 
@@ -16,16 +16,16 @@ VALUE_FAULTS: Mapping[str, str] = {
     "crossed": "high is below another price, or low above one",
     "negative volume": "the volume is below zero",
 }
-"""In the order in which they are looked for: a row has the first one that fits."""
+"""In the order of the checks: a row gets the first fault that fits."""
 
 
 def value_faults(values: Floats) -> Mapping[str, Flags]:
-    """Return for each of `VALUE_FAULTS` which rows have it; each row has one at most.
+    """Flag the rows of each of `VALUE_FAULTS`; each row has at most one.
 
     Args:
         values: Shape (n, 5): open, high, low, close, volume.
     """
-    with np.errstate(invalid="ignore"):  # NaN is what the first of them finds
+    with np.errstate(invalid="ignore"):  # the first check finds NaN
         prices = values[:, : CLOSE + 1]
         faults: dict[str, Flags] = {
             "not a number": np.asarray(~np.isfinite(values).all(axis=1)),
