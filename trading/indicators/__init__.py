@@ -1,4 +1,4 @@
-"""Indicators: what a strategy computes from candles."""
+"""Indicators that a strategy computes from candles."""
 
 from trading.indicators.indicator import (
     Floats,

@@ -1,8 +1,9 @@
-"""Indicators: any function of TA-Lib over a fixed trailing window of candles.
+"""Indicators: any TA-Lib function over a fixed trailing window of candles.
 
 The value of an indicator at a candle is the last element of the TA-Lib function applied to exactly the `window` candles
-that end there. So it depends on those candles alone: one candle or a whole history give the same bits. The functions of
-`trading.indicators.recursive` are computed there, many candles at once; TA-Lib does all others, candle by candle.
+that end there. It depends on those candles alone, so one candle and a whole history give the same bits. The functions
+of `trading.indicators.recursive` are computed there, for many candles at once; TA-Lib computes all others candle by
+candle.
 """
 
 import math
@@ -25,12 +26,12 @@ from trading.market.candles import CLOSE, COLUMNS, Candles
 Floats = NDArray[np.float64]
 
 _SEED_WEIGHT = 1e-6
-"""What may be left of the value that a recursive function began with."""
+"""Weight that the seed of a recursive function may keep at the end of its window."""
 
 _FORGETTING_PERIODS = 14
 _SLOW_PERIOD = 30
-"""For other functions: Wilder's smoothing, the slowest in common use, forgets its seed in ln(1e6) = 13.8 periods; those
-that depend on the path, such as SAR, have a short look-back and still a long memory."""
+"""For other functions. Wilder's smoothing, the slowest in common use, forgets its seed in ln(1e6) = 13.8 periods.
+Path-dependent functions, such as SAR, have a short look-back and still a long memory."""
 
 _RUNNING_TOTALS = frozenset({"AD", "CUMSUM", "NVI", "OBV", "PVI", "PVT", "VWAP", "WAD"})
 
@@ -48,7 +49,7 @@ _WILDER: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("STOCHRSI", "RMA"), ("timeperiod",)),
     **dict.fromkeys(("ADX", "ADXR"), ("timeperiod",) * 2),
 }
-"""Each smoothing that a recursive function does, by the parameter that holds its period."""
+"""The smoothings of each recursive function, by the parameter that holds their period."""
 
 _WINDOWED_GROUPS = frozenset(
     {"Math Operators", "Math Transform", "Pattern Recognition", "Price Transform", "Statistic Functions"}
@@ -57,17 +58,17 @@ _WINDOWED = frozenset(
     {"SMA", "WMA", "TRIMA", "MA", "BBANDS", "MIDPOINT", "MIDPRICE", "MOM", "ROC", "ROCP", "ROCR", "ROCR100", "STOCH"}
     | {"STOCHF", "WILLR", "CCI", "AROON", "AROONOSC", "MFI", "ULTOSC", "BOP", "APO", "PPO", "TRANGE", "DONCHIAN"}
 )
-"""Functions that look back a fixed number of bars, as long as their moving averages are simple ones."""
+"""Functions that look back a fixed number of bars, if their moving averages are simple ones."""
 
 _MEMORYLESS = frozenset(
     {"AVGPRICE", "BOP", "MAX", "MEDPRICE", "MIDPOINT", "MIDPRICE", "MIN", "MOM", "ROC", "ROCP", "ROCR", "ROCR100"}
     | {"TRANGE", "TYPPRICE", "WCLPRICE"}
 )
-"""Functions that carry no sum from one candle to the next: over a longer series they give the same bits."""
+"""Functions that carry no sum between candles: a longer series gives the same bits."""
 
 
 class NotFinite(Broken):
-    """An indicator has no value at a candle; `column` is its name and `value` what TA-Lib gave."""
+    """An indicator has no value at a candle; `column` is its name and `value` TA-Lib's result."""
 
     def __init__(self, open_ms: int, column: str, value: float) -> None:
         super().__init__(f"candle {open_ms}: indicator {column} is {value}, not a finite number")
@@ -78,16 +79,16 @@ class NotFinite(Broken):
 
 
 class Indicator(Struct, frozen=True):
-    """A TA-Lib function, its parameters, and which of its outputs is meant.
+    """A TA-Lib function, its parameters, and the selected output.
 
     Attributes:
         function: Name in TA-Lib, such as `EMA`.
-        parameters: (name, value) as TA-Lib names them; those left out keep TA-Lib's default.
-        output: Name of the output in TA-Lib, such as `macdsignal`; None where there is one only.
-        price: Candle column that a function of one price series takes.
+        parameters: (name, value) as TA-Lib names them; omitted ones keep TA-Lib's default.
+        output: Name of the output in TA-Lib, such as `macdsignal`; None if there is only one.
+        price: Candle column for functions that take one price series.
 
     Raises:
-        ValueError: TA-Lib knows no such function, parameter or output, or the function has no value over a window.
+        ValueError: TA-Lib has no such function, parameter or output, or the function has no value over a window.
     """
 
     function: str
@@ -111,15 +112,15 @@ class Indicator(Struct, frozen=True):
 
     @property
     def lookback_count(self) -> int:
-        """How many bars before a candle the function needs at least."""
+        """Number of bars that the function needs before a candle."""
         return _lookback(self.function, self.parameters)
 
     @property
     def settle_count(self) -> int:
-        """How many bars until the value no longer depends noticeably on where the window begins.
+        """Number of bars until the value no longer depends noticeably on the beginning of the window.
 
-        For a function with a fixed look-back that is the look-back and the bar itself. For a recursive one, the
-        weight of what it began with is below one millionth.
+        For a function with a fixed look-back that is the look-back plus the bar itself. For a recursive function, the
+        weight of its seed is then below one millionth.
         """
         values = {**_shape(self.function).defaults, **dict(self.parameters)}
         if self.function in _EXPONENTIAL:
@@ -195,9 +196,9 @@ def compute(candles: Candles, indicators: Mapping[str, Indicator], *, window: in
 
     Args:
         candles: Checked candles, the newest last.
-        indicators: By the name of their column.
-        window: Candles that a value is computed from, itself included.
-        rows: How many candles are asked for; fewer come back where the windows of the older ones are not whole.
+        indicators: Indicators by the name of their column.
+        window: Number of candles per value, its own candle included.
+        rows: Number of rows requested; fewer are returned where the windows of older candles are incomplete.
 
     Raises:
         NotFinite: TA-Lib gives no finite number for a candle.
@@ -221,7 +222,7 @@ def compute(candles: Candles, indicators: Mapping[str, Indicator], *, window: in
 
 
 class _Call(Struct, frozen=True):
-    """One function, shared by the indicators that read its outputs.
+    """One function call, shared by the indicators that read its outputs.
 
     Attributes:
         inputs: Candle columns.
@@ -235,7 +236,7 @@ class _Call(Struct, frozen=True):
 
 
 class _Plan(Struct, frozen=True):
-    """How to compute a set of indicators; `columns` are the candle columns that the calls read."""
+    """The calls that compute a set of indicators; `columns` are the candle columns that they read."""
 
     calls: tuple[_Call, ...]
     columns: frozenset[int]
@@ -290,13 +291,13 @@ def _call(
 
 @lru_cache(maxsize=256)
 def raw_function(name: str) -> Callable[..., Any]:
-    """Return TA-Lib's function without its wrapper for pandas and polars: half the time on arrays."""
+    """Return TA-Lib's function without its pandas and polars wrapper, which doubles the time on arrays."""
     function = getattr(talib, name)
     return getattr(function, "__wrapped__", function)  # type: ignore[no-any-return]  # TA-Lib ships no types
 
 
 class _Shape(Struct, frozen=True):
-    """Inputs (None is the one price series), parameters with their defaults, and outputs of a TA-Lib function."""
+    """Inputs (None is the price series), parameters with defaults, and outputs of a TA-Lib function."""
 
     inputs: tuple[str | None, ...]
     defaults: Mapping[str, float]

@@ -1,13 +1,12 @@
-"""The common recursive indicators, at one candle or at many at once, with the same bits on every machine.
+"""The common recursive indicators, for one candle or for many at once, with the same bits on every machine.
 
-A value is that of a formula over the fixed window that ends at its candle, so none follows from the value before. At
-many candles their windows go through the formula side by side: step `k` takes the `k`-th element of every window, and
-a number is then an array with one element for each window. So each formula is written once, of `+ - * /` alone, each
-of which is rounded by itself: IEEE 754 leaves no choice in that, neither for Python's floats nor for NumPy's arrays.
-Only a sum of pairs (`_block`) goes through windows in two ways, which add the same numbers in the same order.
+A value is a formula over the fixed window that ends at its candle; no value follows from the one before. For many
+candles, their windows pass through the formula side by side: step `k` takes the `k`-th element of every window, and a
+number is then an array with one element per window. Each formula is written once and uses only `+ - * /`. Each of these
+operations is rounded by itself: IEEE 754 allows no choice there, neither for Python's floats nor for NumPy's arrays.
+Only a sum of pairs (`_block`) treats windows in two ways; both add the same numbers in the same order.
 
-TA-Lib has the same functions; how it rounds depends on its version, and on whether the processor can multiply and add
-in one step.
+TA-Lib has the same functions, but its rounding depends on its version and on the processor's fused multiply-add.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,13 +19,13 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Number = Any
-"""A float, or an array with one float for each window."""
+"""A float, or an array with one float per window."""
 
 Steps = Any
-"""The numbers of a series at each step of a window: what a formula goes through. A slice of them is that again."""
+"""The numbers of a series at each step of a window, the input of a formula. A slice of steps is again steps."""
 
 _BLOCK = 16_384
-"""Windows that go side by side: few enough for the processor's cache."""
+"""Windows processed side by side: few enough for the processor's cache."""
 
 _ZERO = 1e-14
 """Below this a divisor counts as zero, as in TA-Lib."""
@@ -36,9 +35,8 @@ class Recursion(Struct, frozen=True):
     """One function.
 
     Attributes:
-        prepare: Makes of the inputs the series that the formula goes through; those may be shorter by candles that
-            have none before them.
-        formula: Takes the steps of these series and the parameters, and returns the outputs.
+        prepare: Convert the inputs to the series of the formula; shorter ones if a candle needs a predecessor.
+        formula: Take the steps of these series and the parameters, and return the outputs.
     """
 
     prepare: Callable[..., Sequence[Floats]]
@@ -46,12 +44,12 @@ class Recursion(Struct, frozen=True):
 
 
 def trailing(function: str, inputs: Sequence[Floats], arguments: Sequence[float], window: int) -> tuple[Floats, ...]:
-    """Return each output of a function of `RECURSIONS` at every candle that has a whole window.
+    """Return each output of a function of `RECURSIONS` at every candle with a complete window.
 
     Args:
-        inputs: Series of one length, at least `window`; what the function takes, in TA-Lib's order.
+        inputs: Series of equal length, at least `window`, in TA-Lib's order.
         arguments: All parameters, in TA-Lib's order.
-        window: Candles of a window, more than the function's look-back.
+        window: Candles per window, more than the function's look-back.
 
     Returns:
         For each output an array of shape (len(inputs[0]) - window + 1,).
@@ -69,7 +67,7 @@ def _columns(parts: Sequence[tuple[Number, ...]]) -> Iterator[list[Floats]]:
 
 
 def _steps(series: Sequence[Floats], length: int, count: int) -> Iterator[list[Steps]]:
-    """Yield the steps of all windows, a block of them at a time; of one alone as Python's floats, which are faster."""
+    """Yield the steps of all windows, one block at a time; a single window as Python floats, which are faster."""
     if count == 1:
         yield [one.tolist() for one in series]
         return
@@ -96,7 +94,7 @@ class _ManyWindows:
         return (self._series[step : step + self._count] for step in self._steps)
 
     def in_order(self) -> Floats:
-        """Return the numbers of which these steps are made: those at each step begin one later than those before."""
+        """Return the numbers behind these steps; each step's numbers begin one position after the previous step's."""
         return self._series[self._steps.start : self._steps.stop + self._count - 1]
 
     def changes(self) -> "_ManyWindows":
@@ -104,7 +102,7 @@ class _ManyWindows:
 
 
 def _total(numbers: Iterable[Number]) -> Number:
-    """Return the sum, added one after the other: a number that may be changed."""
+    """Return the sequential sum, as a number that the caller may change in place."""
     total = 0.0
     for number in numbers:
         total = total + number
@@ -112,10 +110,10 @@ def _total(numbers: Iterable[Number]) -> Number:
 
 
 def _average(steps: Steps, period: int, weight: float) -> Number:
-    """Return the exponential average at the last step; it begins with the mean of the first `period`.
+    """Return the exponential average at the last step, seeded with the mean of the first `period`.
 
-    It is the last number less what it lags behind, and each change adds to that, the less the older it is. So where
-    nothing changes the average is the number itself, whatever was rounded.
+    It is computed as the last number minus the average's lag. Each change adds to the lag, older changes less. A
+    constant series therefore gives the number itself, without rounding errors.
     """
     keep = 1.0 - weight
     begin = steps[:period]
@@ -125,9 +123,9 @@ def _average(steps: Steps, period: int, weight: float) -> Number:
 
 
 def _recent(steps: Steps, keep: float) -> tuple[Number, float]:
-    """Return the sum of the steps, each weighing `keep` times what the next one does, and the weight of what is before.
+    """Return the sum of the steps, each weighted `keep` times the next one, and the weight of anything earlier.
 
-    The last one weighs 1. The sum is made of blocks, the newest first, as long as the powers of two in their count.
+    The last step weighs 1. The sum is made of blocks, newest first, one per power of two in the number of steps.
     """
     total: Number = 0.0
     weight, power, size, end = 1.0, keep, 1, len(steps)
@@ -142,9 +140,9 @@ def _recent(steps: Steps, keep: float) -> tuple[Number, float]:
 
 
 def _block(steps: Steps, keep: float) -> Number:
-    """Return such a sum of a power of two of steps: of pairs, then of pairs of these, and so on.
+    """Return such a sum over a power of two of steps, by adding pairs, then pairs of pairs, and so on.
 
-    Windows that begin one after the other have most of their pairs in common: with many, each is added once.
+    Consecutive windows share most of their pairs; with many windows, each pair is added once.
     """
     if isinstance(steps, list):
         while len(steps) > 1:
@@ -161,7 +159,7 @@ def _block(steps: Steps, keep: float) -> Number:
 
 
 def _changes(steps: Steps) -> Steps:
-    """Return the change at each step but the first."""
+    """Return the change at each step except the first."""
     return [late - early for early, late in pairwise(steps)] if isinstance(steps, list) else steps.changes()
 
 
@@ -170,7 +168,7 @@ def _last(steps: Steps) -> Number:
 
 
 def _averages(steps: Steps, period: int, weight: float) -> Iterator[Number]:
-    """Yield the exponential average at each step that has one; an array is always the same one, changed in place."""
+    """Yield the exponential average from the first complete step on; an array is reused and changed in place."""
     value = _total(steps[:period]) / period
     yield value
     for number in steps[period:]:
@@ -179,7 +177,7 @@ def _averages(steps: Steps, period: int, weight: float) -> Iterator[Number]:
 
 
 def _ratio(part: Number, whole: Number) -> Number:
-    """Return the part over the whole; zero where the whole is."""
+    """Divide the part by the whole; zero if the whole is zero."""
     if isinstance(whole, float):
         return part / whole if abs(whole) >= _ZERO else 0.0
     return np.divide(part, whole, out=np.zeros(len(whole)), where=np.abs(whole) >= _ZERO)
@@ -197,7 +195,7 @@ def _sma(close: Steps, period: float) -> tuple[Number, ...]:
 def _macd(close: Steps, fast: float, slow: float, signal: float) -> tuple[Number, ...]:
     quick, late = int(min(fast, slow)), int(max(fast, slow))
     later = _averages(close, late, 2.0 / (late + 1.0))
-    earlier = _averages(close[late - quick :], quick, 2.0 / (quick + 1.0))  # both have a value from the same step on
+    earlier = _averages(close[late - quick :], quick, 2.0 / (quick + 1.0))  # both have values from the same step on
     lines = (one - other for one, other in zip(earlier, later, strict=True))
     total = 0.0
     for line in islice(lines, int(signal)):
@@ -239,4 +237,4 @@ RECURSIONS: Mapping[str, Recursion] = {
     "RSI": Recursion(_gains_and_losses, _rsi),
     "SMA": Recursion(_as_it_is, _sma),
 }
-"""The functions that can be had here, by their names in TA-Lib."""
+"""The functions implemented here, by their TA-Lib names."""

@@ -1,4 +1,4 @@
-"""Market regime: what kind of market the last candles show, by trend strength, direction and volatility."""
+"""Market regime: classify the last candles by trend strength, direction and volatility."""
 
 from enum import StrEnum
 from functools import cached_property
@@ -12,7 +12,7 @@ from trading.tolerance import TOLERANCE
 
 
 class Regime(StrEnum):
-    """What kind of market the candles show."""
+    """The kind of market that the candles show."""
 
     TRENDING_UP = "trending_up"
     TRENDING_DOWN = "trending_down"
@@ -28,16 +28,16 @@ _TRANGE, _SMA, _MIN = raw_function("TRANGE"), raw_function("SMA"), raw_function(
 
 _CODES = (Regime.TRENDING_UP, Regime.TRENDING_DOWN, Regime.VOLATILE, Regime.RANGING, None)
 _FEW = 8
-"""Up to so many candles are not worth a pass over all of them."""
+"""Up to this number of candles, a pass over all of them does not pay."""
 
 _SAFETY = 10.0
-"""By how much the bounds below are widened."""
+"""Factor by which the error bounds below are widened."""
 
 
 class RegimeRule(BaseModel):
-    """When a market counts as trending or volatile.
+    """Thresholds at which a market counts as trending or volatile.
 
-    Trend goes before volatility: a strong trend with wide bars is a trend.
+    Trend takes precedence over volatility: a strong trend with wide bars is a trend.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -52,12 +52,12 @@ class RegimeRule(BaseModel):
 
     @cached_property
     def startup_candle_count(self) -> int:
-        """Candles from which a regime is computed, its own included: as many as it takes to settle."""
+        """Candles per regime, its own included, so that the indicators have settled."""
         return max(adx(self.adx_period).settle_count, atr(self.atr_period).settle_count + self.volatility_bars - 1)
 
     @cached_property
     def shortest_window(self) -> int:
-        """Candles below which there is no regime at all."""
+        """Minimum number of candles; with fewer there is no regime."""
         return max(adx(self.adx_period).lookback_count + 1, atr(self.atr_period).lookback_count + self.volatility_bars)
 
 
@@ -66,10 +66,10 @@ def regimes(candles: Candles, rule: RegimeRule, *, window: int, count: int) -> l
 
     Args:
         candles: Checked candles, the newest last; at least `count` of them.
-        window: Candles that each regime is computed from, its own included.
+        window: Number of candles per regime, its own included.
 
     Returns:
-        `count` regimes; UNKNOWN where the window is not whole or is shorter than the rule needs.
+        `count` regimes; UNKNOWN where the window is incomplete or shorter than the rule needs.
     """
     whole = max(0, min(count, len(candles) - window + 1)) if window >= rule.shortest_window else 0
     values = candles.values[len(candles) - whole - window + 1 :] if whole else candles.values[:0]
@@ -83,11 +83,11 @@ def regimes(candles: Candles, rule: RegimeRule, *, window: int, count: int) -> l
 
 
 def _certain(high: Floats, low: Floats, close: Floats, rule: RegimeRule, window: int) -> list[Regime | None]:
-    """Return the regime at each candle with a whole window, as far as one pass over all candles tells it for sure.
+    """Return the regime at each candle with a complete window, where one pass over all candles determines it for sure.
 
-    Over more candles than the window, the averages differ from those over the window by what is left of the value that
-    they began with: each step of Wilder's average leaves `1 - 1 / period` of it, and at first it is no more than the
-    largest true range so far. Where that may tip a comparison there is None.
+    Over more candles than the window, the averages differ from those over the window by the remaining weight of their
+    seed: each step of Wilder's average keeps `1 - 1 / period` of it, and the seed is at most the largest true range so
+    far. Where that difference may change a comparison, the result is None.
     """
     period, bars = rule.adx_period, rule.volatility_bars
     average = _ATR(high, low, close, rule.atr_period)
@@ -95,7 +95,7 @@ def _certain(high: Floats, low: Floats, close: Floats, rule: RegimeRule, window:
     moved = (_PLUS_DM(high, low, period) + _MINUS_DM(high, low, period))[period:]
     least = _MIN(moved, window - period)[window - period - 1 :]
     left = (1 - 1 / period) ** (window - 2 * period - 1)
-    with np.errstate(divide="ignore", invalid="ignore"):  # a market that stands still is sure of nothing
+    with np.errstate(divide="ignore", invalid="ignore"):  # in a market without movement nothing is certain
         margin = _SAFETY * 100 * (left * (1 + window * largest / least) + TOLERANCE)
     strength = _ADX(high, low, close, period)[window - 1 :] - rule.adx_threshold
     direction = (_PLUS_DI(high, low, close, period) - _MINUS_DI(high, low, close, period))[window - 1 :]
@@ -122,6 +122,6 @@ def _regime(
         is_up = _PLUS_DI(high, low, close, period)[-1] > _MINUS_DI(high, low, close, period)[-1]
         return Regime.TRENDING_UP if is_up else Regime.TRENDING_DOWN
     ranges = _ATR(high, low, close, rule.atr_period)[-rule.volatility_bars :]
-    # A mean without a division, so that a market that does not move at all is ranging.
+    # Compare sums instead of means, so that a market without any movement is ranging.
     is_volatile = ranges[-1] * rule.volatility_bars > rule.volatile_ratio * ranges.sum()
     return Regime.VOLATILE if is_volatile else Regime.RANGING

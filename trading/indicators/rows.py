@@ -1,4 +1,4 @@
-"""Rows of indicator values: what the second stage hands to the third, and a strategy reads."""
+"""Rows of indicator values, passed from the second stage to the third and read by strategies."""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -39,15 +39,15 @@ class IndicatorRows(Struct, frozen=True, eq=False):
     __hash__ = None  # type: ignore[assignment]  # arrays are compared by value, so no hash can hold
 
     def rows(self) -> list[list[float]]:
-        """Return `[open_ms, close, *values]` for each candle: the form used in messages."""
+        """Return `[open_ms, close, *values]` for each candle, the form used in messages."""
         return [[int(at), *row] for at, row in zip(self.open_ms.tolist(), self.values.tolist(), strict=True)]
 
     def frame(self) -> pd.DataFrame:
-        """Return what a strategy reads: index `open_ms`, float64 columns `close` and the indicators."""
+        """Return the frame that a strategy reads: index `open_ms`, float64 columns `close` and the indicators."""
         return pd.DataFrame(self.values, pd.Index(self.open_ms, name="open_ms"), _columns_index(self.columns))
 
     def since(self, open_ms: int) -> "IndicatorRows":
-        """Return the rows of the candles that opened at `open_ms` or later."""
+        """Return the rows of candles that opened at or after `open_ms`."""
         return self[int(self.open_ms.searchsorted(open_ms)) :]
 
     def then(self, later: "IndicatorRows") -> "IndicatorRows":
@@ -59,11 +59,11 @@ class IndicatorRows(Struct, frozen=True, eq=False):
 
     @classmethod
     def from_rows(cls, columns: Sequence[str], rows: Iterable[Sequence[float]]) -> "IndicatorRows":
-        """Make it of the lists that `rows` returns."""
+        """Create rows from the lists that `rows` returns."""
         table = np.array(list(rows), np.float64).reshape(-1, 2 + len(columns))
         return cls(tuple(columns), table[:, 0].astype(np.int64), np.ascontiguousarray(table[:, 1:]))
 
-    __ne__ = object.__ne__  # the opposite of __eq__, where a Struct has its own
+    __ne__ = object.__ne__  # negates __eq__; a Struct would bring its own
 
 
 @lru_cache(maxsize=64)
