@@ -1,4 +1,4 @@
-"""The incidents, put into words: what was found, with the numbers."""
+"""Descriptions of incidents: the observation, with its values."""
 
 from typing import get_args
 
@@ -71,10 +71,10 @@ def unprotected(position: Position) -> Incident:
 
 
 def quarantined(symbol: str, policy: PositionPolicy, cause: str, why: str) -> Incident:
-    """Put into words that a symbol was quarantined.
+    """Describe the quarantine of a symbol.
 
     Raises:
-        Rejected: There is no such policy.
+        Rejected: The policy is unknown.
     """
     allowed = get_args(PositionPolicy)
     if policy not in allowed:
@@ -96,7 +96,7 @@ def close_refused(symbol: str, position: Position, signal: Signal) -> Incident:
 
 
 def max_drawdown(symbol: str, high: HighWaterMark, balance: float, limit: float) -> Incident:
-    """Put into words that an account has lost too much; its symbol is the one whose entry found it."""
+    """Describe a drawdown of the account beyond its limit; `symbol` is the symbol whose entry detected it."""
     reason = (
         f"the account fell {high.drawdown:.2%} below its peak of {high.peak:.2f}, the limit is {limit:.2%}, the "
         f"balance now {balance:.2f}: no symbol enters until this incident is resolved; exits go on"

@@ -1,4 +1,4 @@
-"""What a person must hear of: ledger and venue do not agree, or something happened that we did not decide."""
+"""Incident: a condition that needs an operator, such as a difference between ledger and venue."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -8,7 +8,7 @@ from msgspec import Struct, field
 
 
 class IncidentKind(StrEnum):
-    """What is wrong."""
+    """Kinds of incidents; the values are stored."""
 
     POSITION_MISMATCH = "position_mismatch"
     FOREIGN_FILL = "foreign_fill"
@@ -27,7 +27,7 @@ class IncidentKind(StrEnum):
 
     @property
     def halts(self) -> bool:
-        """Whether the symbol sends no more orders until a person has resolved it."""
+        """Whether the symbol sends no more orders until an operator has resolved the incident."""
         return self in _HALTING
 
 
@@ -43,12 +43,12 @@ _HALTING = frozenset(
 
 
 class Incident(Struct, frozen=True):
-    """One thing that is wrong with a symbol.
+    """One problem of a symbol.
 
     Attributes:
-        key: Names it among those of its kind and symbol: while one is open it is not opened again.
-        reason: What was found, with the numbers, in words a trader understands.
-        details: The numbers, JSON-safe.
+        key: Identifies it among incidents of its kind and symbol: while one is open, no second one is opened.
+        reason: Description of the observation, with its values.
+        details: The values, JSON-safe.
     """
 
     kind: IncidentKind

@@ -1,1 +1,1 @@
-"""Values of orders and fills, intents, and the matching of orders against candles."""
+"""Orders, fills, intents, and the matching of orders against candles."""

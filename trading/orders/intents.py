@@ -1,4 +1,4 @@
-"""Orders as the ledger keeps them, and the updates that it takes."""
+"""Order intents as the ledger stores them, and their updates."""
 
 from msgspec import Struct
 
@@ -7,12 +7,12 @@ from trading.structs import EqualIgnoringLastField
 
 
 class Intent(EqualIgnoringLastField, frozen=True, eq=False):
-    """An order that was decided on, and how it stands.
+    """A decided order and its present state.
 
     Attributes:
-        attempt: How often it was claimed to be sent; 0 for never.
-        filled_units: What the fills written down add up to.
-        claimed_ago_s: Seconds of real time since the last claim; 0.0 when never. Two that differ in it alone are equal.
+        attempt: Number of claims to send it; 0 for none.
+        filled_units: Sum of the recorded fills.
+        claimed_ago_s: Seconds of real time since the last claim; 0.0 without a claim. Equality ignores this field.
     """
 
     request: OrderRequest
@@ -24,12 +24,12 @@ class Intent(EqualIgnoringLastField, frozen=True, eq=False):
 
 
 class OrderUpdate(Struct, frozen=True):
-    """How an order stands from now on.
+    """A new state of an order.
 
     Attributes:
-        reason: Why, where a person may ask.
-        claims: The number of the attempt that a step to SUBMITTING begins. It is one more than the intent's own, else
-            somebody else has claimed the order in between, and none of the marks that came with it is written.
+        reason: Explanation for an operator, where one is needed.
+        claims: Number of the attempt that a transition to SUBMITTING begins. It must be one more than the intent's own;
+            otherwise another process has claimed the order in between, and no update of the same batch is stored.
     """
 
     client_order_id: str

@@ -1,13 +1,13 @@
-"""How orders fill when only candles are known: the rules of the paper venue, as pure functions.
+"""Fill orders from candles alone: the rules of the paper venue, as pure functions.
 
-Within one candle things happen in this order:
+Within one candle, events happen in this order:
 
 1. market orders fill at the open, in the order sent;
-2. a stop that the open is at or beyond fills at the open, else a target that the open is at or beyond does;
-3. a stop that the candle touches fills at its price, else a target that it touches does.
+2. a stop at or beyond the open fills at the open, otherwise a target at or beyond the open does;
+3. a stop that the candle touches fills at its price, otherwise a target that it touches does.
 
 Stop and target rest from the moment their entry fills, so the entry's own candle can hit them too. A stop that is moved
-at a candle's close rests there for the candles after it.
+at a candle's close is effective for later candles.
 """
 
 import math
@@ -25,7 +25,7 @@ from trading.structs import replace
 from trading.tolerance import TOLERANCE, is_zero
 
 _LOOKED_AT = 512
-"""Candles looked at in one step: most stops and targets are reached within so many."""
+"""Candles scanned in one step: most stops and targets are reached within this number."""
 
 
 class Bar(Struct, frozen=True):
@@ -39,16 +39,16 @@ class Bar(Struct, frozen=True):
 
 
 class FillTerms(Struct, frozen=True):
-    """What a fill costs, and when a market order fills.
+    """Costs of a fill, and the time at which a market order fills.
 
     Attributes:
         fill_at: `next_open`: at the open of the first candle that opens at or after `decided_ms`. `close`: at once, at
-            the close of the candle that was decided on. Its market time is then `decided_ms - 1`, the last millisecond
-            of that candle, because an order does not tell when its candle opened.
+            the close of the decided candle. Its market time is then `decided_ms - 1`, the last millisecond of that
+            candle, because an order does not contain its candle's open time.
         spread: Full distance from bid to ask, in quote currency; market and stop fills pay half of it.
-        slippage: What market and stop fills pay beyond that, in quote currency.
+        slippage: Additional cost of market and stop fills, in quote currency.
         commission_bps: Fee of every fill, in 1/10,000 of its value.
-        symbol: Whose fills these are, to tell of one that cannot be; empty where that is not known.
+        symbol: Symbol of the fills, for error messages; empty if unknown.
     """
 
     fill_at: Literal["next_open", "close"] = "next_open"
@@ -62,7 +62,7 @@ class FillTerms(Struct, frozen=True):
             raise ValueError(f"spread, slippage and commission_bps must not be negative: {self}")
 
     def taken(self, side: Side, price: float) -> float:
-        """Return what a market or stop order gets when the candle shows `price`."""
+        """Return the price at which a market or stop order fills when the candle shows `price`."""
         return price + side.sign * (self.spread / 2 + self.slippage)
 
     def fee(self, units: float, price: float) -> float:
@@ -70,12 +70,12 @@ class FillTerms(Struct, frozen=True):
 
 
 class Resting(Struct, frozen=True):
-    """An order that waits: a market order for its candle, a protective order for its price.
+    """A waiting order: a market order waits for its candle, a protective order for its price.
 
     Attributes:
-        units: Positive. A protective order closes all that is open when it fills, whatever it was placed with.
-        price: Price of a stop or target; of a market order the close that was decided on.
-        decided_ms: The first open time at which it may fill, milliseconds since the epoch, UTC.
+        units: Positive. A protective order closes the whole position when it fills, whatever its own units.
+        price: Price of a stop or target; for a market order the close of the decided candle.
+        decided_ms: First open time at which it may fill, milliseconds since the epoch, UTC.
         stop_loss: Stop that an entry brings; None for none.
         take_profit: Target that an entry brings; None for none.
     """
@@ -108,14 +108,14 @@ class Resting(Struct, frozen=True):
 
 
 class Book(Struct, frozen=True):
-    """What one strategy has on one symbol.
+    """Position and waiting orders of one strategy on one symbol.
 
     Attributes:
         units: Positive when long, negative when short, 0.0 when flat.
-        average_price: Of the open units, in quote currency; 0.0 when flat.
-        acted_ms: Open time of the last candle that changed this book. Only later candles may change it again, so one
-            shown twice, or an old one shown late, does nothing, and one that changes nothing need not be remembered.
-        orders: Those that wait, in the order sent; at most one stop and one target: the fill of one cancels the other.
+        average_price: Average price of the open units, in quote currency; 0.0 when flat.
+        acted_ms: Open time of the last candle that changed this book. Only later candles may change it again, so
+            repeated or late old candles have no effect, and candles without effect need no record.
+        orders: Waiting orders, in the order sent; at most one stop and one target: a fill of one cancels the other.
     """
 
     units: float = 0.0
@@ -137,12 +137,12 @@ class Execution(Struct, frozen=True):
 
 
 class Change(Struct, frozen=True):
-    """A book afterwards, and what happened to it.
+    """A changed book and the events that changed it.
 
     Attributes:
-        executions: In the order in which they happened.
-        placed: Protective orders that came with an entry, those filled or canceled in the same moment too.
-        settled: Each order that waits no more, FILLED or CANCELED, with the units that were filled.
+        executions: Fills in chronological order.
+        placed: Protective orders that came with an entry, including those filled or canceled in the same moment.
+        settled: Each order that no longer waits, FILLED or CANCELED, with its filled units.
     """
 
     book: Book
@@ -152,14 +152,14 @@ class Change(Struct, frozen=True):
 
 
 class Moved(Struct, frozen=True):
-    """A book whose stop was moved, or placed, and the stop."""
+    """A book whose stop was moved or placed, and that stop."""
 
     book: Book
     stop: Resting
 
 
 def on_bar(book: Book, bar: Bar, terms: FillTerms) -> Change | None:
-    """Let one candle act on a book; None when it changes nothing.
+    """Apply one candle to a book; None if it changes nothing.
 
     Raises:
         Broken: A fill would have a price that is NaN or not positive.
@@ -175,9 +175,9 @@ def on_bar(book: Book, bar: Bar, terms: FillTerms) -> Change | None:
 
 
 def next_change(book: Book, candles: Candles, first: int = 0) -> int:
-    """Return the place of the first candle from place `first` on that may change a book; `len(candles)` for none.
+    """Return the position of the first candle from `first` on that may change a book; `len(candles)` for none.
 
-    `on_bar` changes nothing at the candles that are passed over.
+    `on_bar` changes nothing at the skipped candles.
     """
     open_ms, place = candles.open_ms, len(candles)
     if not book.orders or first == place:
@@ -205,7 +205,7 @@ def next_change(book: Book, candles: Candles, first: int = 0) -> int:
 
 
 def _first_touch(prices: NDArray[np.float64], above: float, below: float) -> int:
-    """Return the first row whose high is at or above one price, or its low at or below the other; -1 for none."""
+    """Return the first row whose high reaches `above` or whose low reaches `below`; -1 for none."""
     if above == math.inf:
         is_touched = prices[:, LOW] <= below
     else:
@@ -217,7 +217,7 @@ def _first_touch(prices: NDArray[np.float64], above: float, below: float) -> int
 
 
 def at_close(book: Book, order: Resting, terms: FillTerms) -> Change:
-    """Fill a market order at the close of the candle that was decided on; only later candles may hit what it places.
+    """Fill a market order at the close of its decided candle; only later candles may hit the orders it places.
 
     Raises:
         Broken: The fill would have a price that is NaN or not positive.
@@ -229,12 +229,12 @@ def at_close(book: Book, order: Resting, terms: FillTerms) -> Change:
 
 
 def move_stop(book: Book, entry_id: str, stop_loss: float, open_ms: int) -> Moved | None:
-    """Let the stop of an entry rest at another price, or place its first one; None when it rests there already.
+    """Move the stop of an entry to another price, or place its first one; None if it already rests there.
 
-    Candles up to the one that opened at `open_ms` change the book no more.
+    Candles up to the one that opened at `open_ms` no longer change the book.
 
     Raises:
-        Rejected: Nothing is open, or the stop of another entry protects it.
+        Rejected: Nothing is open, or the stop of another entry protects the position.
     """
     identity = protective_order_id(entry_id, Leg.STOP_LOSS)
     stops = [order for order in book.orders if order.leg is Leg.STOP_LOSS]
@@ -254,7 +254,7 @@ def move_stop(book: Book, entry_id: str, stop_loss: float, open_ms: int) -> Move
 
 
 class _Moment(Struct):
-    """A book while something happens to it; the fields are those of `Book` and `Change`."""
+    """A mutable book during one event; the fields are those of `Book` and `Change`."""
 
     units: float
     average_price: float
@@ -296,7 +296,7 @@ def _fill_market(moment: _Moment, order: Resting, shown: float, market_ms: int, 
 
 
 def _reducible(order: Resting, held: float) -> float:
-    """Return how much of an exit closes something: it never opens or flips a position."""
+    """Return the part of an exit's units that closes a position: an exit never opens or flips one."""
     if held * order.side.sign >= 0:
         return 0.0
     return abs(held) if order.units > abs(held) - TOLERANCE else order.units
@@ -327,7 +327,7 @@ def _close(moment: _Moment, order: Resting, price: float, market_ms: int, terms:
 
 
 def _protect(moment: _Moment, entry: Resting, market_ms: int) -> None:
-    """Place what an entry brings, for the whole position; an entry that adds and brings nothing leaves what rests."""
+    """Place an entry's stop and target for the whole position; an added entry without them keeps the existing ones."""
     prices = ((Leg.STOP_LOSS, entry.stop_loss), (Leg.TAKE_PROFIT, entry.take_profit))
     placed = [
         Resting(
@@ -358,7 +358,7 @@ def _execute(moment: _Moment, order: Resting, units: float, price: float, *, mar
 
 
 def _impossible(order: Resting, price: float, market_ms: int, terms: FillTerms) -> str:
-    """Return what is wrong with a fill at a price that cannot be, and what to change."""
+    """Describe a fill at an impossible price, with a remedy."""
     cost = terms.spread / 2 + terms.slippage
     is_taken_off = cost > 0 and math.isfinite(price)
     remedy = (

@@ -1,4 +1,4 @@
-"""Orders and fills as values, the state of an order, and the id that makes a second order impossible."""
+"""Orders and fills as values, order states, and the id that prevents duplicate orders."""
 
 import hashlib
 import re
@@ -26,7 +26,7 @@ class Side(StrEnum):
 
 
 class Leg(StrEnum):
-    """What an order is to its position."""
+    """The role of an order for its position."""
 
     ENTRY = "entry"
     EXIT = "exit"
@@ -35,7 +35,7 @@ class Leg(StrEnum):
 
 
 class OrderState(StrEnum):
-    """Where an order stands, as far as we know."""
+    """The state of an order, as far as known."""
 
     PLANNED = "planned"
     SUBMITTING = "submitting"
@@ -55,27 +55,27 @@ class OrderState(StrEnum):
 _FINAL = frozenset({OrderState.FILLED, OrderState.CANCELED, OrderState.REJECTED, OrderState.EXPIRED})
 
 ENDED_OTHERWISE = _FINAL - {OrderState.FILLED}
-"""An end without the whole of it filled."""
+"""Final states of an order that did not fill completely."""
 
 _NEXT: Mapping[OrderState, frozenset[OrderState]] = {
-    # never sent by anybody: the claim to send it is the step to SUBMITTING
+    # never sent: the claim to send it is the transition to SUBMITTING
     OrderState.PLANNED: frozenset({OrderState.SUBMITTING, OrderState.CANCELED, OrderState.EXPIRED}),
-    # sent, or about to be: to SUBMITTING again when the venue is sure that it has no such order
+    # sent, or about to be; back to SUBMITTING when the venue confirms that it has no such order
     OrderState.SUBMITTING: frozenset(OrderState) - {OrderState.PLANNED},
     OrderState.UNKNOWN: frozenset(OrderState) - {OrderState.PLANNED},
     OrderState.ACCEPTED: _FINAL | {OrderState.PARTIALLY_FILLED, OrderState.UNKNOWN},
     OrderState.PARTIALLY_FILLED: _FINAL | {OrderState.UNKNOWN},
-    # a fill is a fact: it outranks whatever was said of the order before
+    # a fill is a fact: it overrides any earlier state
     OrderState.FILLED: frozenset(),
     OrderState.CANCELED: frozenset({OrderState.FILLED}),
     OrderState.REJECTED: frozenset({OrderState.FILLED}),
     OrderState.EXPIRED: frozenset({OrderState.FILLED}),
 }
-"""The only ways from one state to another. From a final state only a fill leads on."""
+"""The allowed transitions. A final state can only change to FILLED."""
 
 
 def next_order_state(current: OrderState, wanted: OrderState) -> OrderState:
-    """Return `wanted` when an order may go there from `current`; staying where it is is always allowed.
+    """Return `wanted` if an order may change to it from `current`; staying in a state is always allowed.
 
     Raises:
         Broken: The transition does not exist.
@@ -94,10 +94,10 @@ _PLAIN = re.compile(r"[^A-Za-z0-9]")
 
 
 def client_order_id(account: str, symbol: str, strategy: str, open_ms: int, leg: Leg) -> str:
-    """Derive the id of the one order that a decision may cause.
+    """Derive the id of the only order that a decision may create.
 
-    The same decision gives the same id in any process, so a venue that sees it twice can refuse it. It has 32
-    characters at most, letters, digits and dashes only, as the strictest venues ask: `XAUUSD-1774360800-e-3f9a61c04b`.
+    The same decision gives the same id in any process, so a venue can reject a duplicate. The id has at most 32
+    characters, only letters, digits and dashes, as the strictest venues require: `XAUUSD-1774360800-e-3f9a61c04b`.
     """
     identity = "\x1f".join((account, symbol, strategy, str(open_ms), leg))
     digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
@@ -110,15 +110,15 @@ def _plain(symbol: str) -> str:
 
 
 def adoption_id(account: str, symbol: str, strategy: str, open_ms: int, leg: Leg) -> str:
-    """Name a row that a person had written to take over what the venue holds: such as an order's, with the code a."""
+    """Derive the id of a row by which an operator adopts a venue's position: as an order's id, with the code a."""
     head, _, digest = client_order_id(account, symbol, strategy, open_ms, leg).rpartition(f"-{_LEG_CODE[leg]}-")
     return f"{head}-a-{digest}"
 
 
 def protective_order_id(entry_id: str, leg: Leg) -> str:
-    """Name the stop or target of an entry after it: its leg code changes, its hash stays, so it is unique and as short.
+    """Derive the id of an entry's stop or target: the leg code changes, the hash stays, so it is unique and as short.
 
-    An id of another form than `client_order_id` makes gets the leg code at its end.
+    An id of another form than `client_order_id` produces gets the leg code appended.
     """
     code = _PROTECTIVE_CODE[leg]
     head, found, digest = entry_id.rpartition("-e-")
@@ -126,24 +126,24 @@ def protective_order_id(entry_id: str, leg: Leg) -> str:
 
 
 def decided_id(identity: str) -> str:
-    """Return the id of the order that we decided on: of a protective order its entry's, else the same."""
+    """Return the id of the decided order: for a protective order its entry's id, otherwise the same id."""
     return identity if identity[-13:-10] == "-e-" else _PROTECTIVE.sub("-e-", identity)
 
 
 def decided_open_ms(identity: str) -> int:
-    """Return the open time of the candle that a `client_order_id`, or that of its protective orders, was decided on."""
+    """Return the open time of the decided candle from a `client_order_id` or the id of its protective order."""
     return int(identity.split("-")[1]) * 1000
 
 
 class OrderRequest(Struct, frozen=True):
-    """A market order, with the protective orders that go to the venue together with it.
+    """A market order, and the protective orders sent to the venue with it.
 
     Attributes:
         units: Size, positive, in units of the base asset.
-        reference_price: Close of the candle that was decided on, in quote currency.
+        reference_price: Close of the decided candle, in quote currency.
         decided_ms: Close time of that candle, milliseconds since the epoch, UTC.
-        stop_loss: Price of the stop that the venue shall hold; None for none.
-        take_profit: Price of the target that the venue shall hold; None for none.
+        stop_loss: Price of the stop to hold at the venue; None for none.
+        take_profit: Price of the target to hold at the venue; None for none.
     """
 
     client_order_id: str
@@ -159,7 +159,7 @@ class OrderRequest(Struct, frozen=True):
 
 
 class VenueOrder(Struct, frozen=True):
-    """An order as the venue tells it."""
+    """An order as the venue reports it."""
 
     client_order_id: str
     venue_order_id: str
@@ -168,11 +168,11 @@ class VenueOrder(Struct, frozen=True):
 
 
 class OpenOrder(Struct, frozen=True):
-    """An order that rests at the venue: one that is not filled yet, or one that protects a position.
+    """An order that rests at the venue: not filled yet, or protecting a position.
 
     Attributes:
-        units: What is left to fill, positive, in units of the base asset.
-        price: Of a stop or a target; None for a market order that waits.
+        units: Remaining units to fill, positive, in units of the base asset.
+        price: Price of a stop or a target; None for a market order that waits.
     """
 
     client_order_id: str
@@ -184,13 +184,13 @@ class OpenOrder(Struct, frozen=True):
 
 
 class Fill(Struct, frozen=True):
-    """One execution as the venue tells it.
+    """One execution as the venue reports it.
 
     Attributes:
         sequence: Ascending number of the fill at this venue, unique.
-        fill_id: Unique at this venue over all its symbols; where a venue counts for each symbol, the adapter puts the
-            symbol before its number.
-        client_order_id: Of the order that was filled; protective orders have ids of their own.
+        fill_id: Unique at this venue over all its symbols; for a venue that counts per symbol, the adapter prefixes the
+            symbol.
+        client_order_id: Id of the filled order; protective orders have ids of their own.
         units: Positive, in units of the base asset.
         price: In quote currency, after spread and slippage.
         fee: Commission in quote currency, not negative.
@@ -211,7 +211,7 @@ class Fill(Struct, frozen=True):
 
 
 class VenuePosition(Struct, frozen=True):
-    """What the venue holds for one strategy on one symbol; `units` is negative when short."""
+    """The venue's position of one strategy on one symbol; `units` is negative when short."""
 
     symbol: str
     strategy: str

@@ -1,4 +1,4 @@
-"""Drawdown: how far the realised balance of an account has fallen from its highest."""
+"""Drawdown: the fall of an account's realised balance from its peak."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -7,10 +7,10 @@ from msgspec import Struct
 
 
 class HighWaterMark(Struct, frozen=True):
-    """How high the balance stood, and how deep it fell below that.
+    """Peak of the balance and the deepest fall below it.
 
     Attributes:
-        peak: Highest balance since a person cleared a drawdown, or since the beginning, in quote currency.
+        peak: Highest balance since an operator cleared a drawdown, or since the beginning, in quote currency.
         drawdown: Deepest fall since then, as a fraction of the peak that it fell from.
     """
 
@@ -18,13 +18,13 @@ class HighWaterMark(Struct, frozen=True):
     drawdown: float = 0.0
 
     def after(self, balance: float) -> "HighWaterMark":
-        """Return how it stands once the balance is another one."""
+        """Return the mark after a change of the balance."""
         peak = max(self.peak, balance)
         drawdown = max(self.drawdown, fall(peak, balance))
         return self if (peak, drawdown) == (self.peak, self.drawdown) else HighWaterMark(peak, drawdown)
 
     def through(self, balance: float, moves: Sequence[float]) -> "HighWaterMark":
-        """Return how it stands after `moves`, of which the last one led to `balance`."""
+        """Return the mark after `moves`, the last of which led to `balance`."""
         high = self
         for one in accumulate(moves, initial=balance - sum(moves)):
             high = high.after(one)
@@ -32,5 +32,5 @@ class HighWaterMark(Struct, frozen=True):
 
 
 def fall(peak: float, balance: float) -> float:
-    """Return which part of `peak` is lost; all of it where there was nothing to lose."""
+    """Return the lost fraction of `peak`; 1.0 if the peak is not positive."""
     return (peak - balance) / peak if peak > 0 else 1.0

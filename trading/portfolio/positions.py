@@ -1,4 +1,4 @@
-"""Position arithmetic: what fills do to a position and to the profit that is realised."""
+"""Position arithmetic: the effect of fills on a position and its realised profit."""
 
 from dataclasses import dataclass, field
 
@@ -10,18 +10,17 @@ from trading.tolerance import is_zero
 
 @dataclass(frozen=True, slots=True)
 class StopMove:
-    """That the stop of a position is to rest elsewhere, as it is written down; at most one for each candle.
+    """A recorded move of a position's stop; at most one per candle.
 
     Attributes:
-        open_ms: Open time of the candle that was decided on, milliseconds since the epoch, UTC.
-        entry_id: `client_order_id` of the entry that the stop came with, or would have come with; empty where none of
-            ours rests under the position.
-        before: Price at which it was to rest until then, in quote currency; None where there was no stop.
-        after: Price at which it is to rest from then on, in quote currency.
-        reason: Why, for a person.
-        refusal: Why it was not moved, by our rules or by the venue; empty when it was.
-        is_current: The position is open, and `after` is where its stop is to rest now; no later move followed.
-        rule: Id of the exit rule that asked for it; empty where none did.
+        open_ms: Open time of the decided candle, milliseconds since the epoch, UTC.
+        entry_id: `client_order_id` of the entry whose stop this is; empty if the position has no entry of this system.
+        before: Previous stop price, in quote currency; None without a stop.
+        after: New stop price, in quote currency.
+        reason: Explanation for an operator.
+        refusal: Reason why the move was rejected, by a rule or by the venue; empty if the stop was moved.
+        is_current: The position is open, and `after` is the present stop price; no later move followed.
+        rule: Id of the exit rule that requested it; empty for none.
     """
 
     symbol: str
@@ -37,7 +36,7 @@ class StopMove:
 
 
 class Position(Struct, frozen=True):
-    """What one strategy holds on one symbol, netted.
+    """The net position of one strategy on one symbol.
 
     Attributes:
         units: Positive when long, negative when short, 0.0 when flat.
@@ -62,14 +61,14 @@ class Position(Struct, frozen=True):
         return self.units != 0.0
 
     def unrealised(self, price: float) -> float:
-        """Return what closing at `price` would realise, before fees."""
+        """Return the profit of closing at `price`, before fees."""
         return self.units * (price - self.average_price)
 
     def after(self, fill: Fill) -> "Position":
         """Return the position after `fill`.
 
-        The part of a fill that goes against the position realises profit; what is left of it opens a new one the other
-        way. Cash plus position is conserved: `realised` changes by the profit of the closed part less the whole fee.
+        The part of a fill that reduces the position realises profit; any excess opens an opposite position. Cash plus
+        position is conserved: `realised` changes by the profit of the closed part less the whole fee.
         """
         signed = fill.side.sign * fill.units
         if self.units * signed >= 0:

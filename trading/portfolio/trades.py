@@ -1,4 +1,4 @@
-"""Closed trades: what a position brought in between two moments at which nothing was held."""
+"""Closed trades: the result of a position from flat to flat."""
 
 from collections.abc import Callable, Sequence
 
@@ -12,11 +12,11 @@ class ClosedTrade(Struct, frozen=True):
     """A position that was opened and closed.
 
     Attributes:
-        side: Of its entry.
-        leg: Of the fill that closed it.
+        side: Side of its entry.
+        leg: Leg of the fill that closed it.
         closed_ms: Market time of that fill: the open time of its candle, milliseconds since the epoch, UTC.
-        profit: Realised, after fees, in quote currency.
-        cost: Value of what was closed, at the prices paid for it, in quote currency.
+        profit: Realised profit after fees, in quote currency.
+        cost: Value of the closed units at their entry prices, in quote currency.
     """
 
     symbol: str
@@ -29,7 +29,7 @@ class ClosedTrade(Struct, frozen=True):
 
     @property
     def profit_ratio(self) -> float:
-        """Profit as a part of the cost, 0.01 for 1 %."""
+        """Profit as a fraction of the cost, 0.01 for 1 %."""
         return self.profit / self.cost if self.cost > 0 else 0.0
 
     @property
@@ -38,24 +38,24 @@ class ClosedTrade(Struct, frozen=True):
 
 
 TradesSince = Callable[[int, str | None], Sequence[ClosedTrade]]
-"""Takes a market time in ms and a symbol, None for all; returns the trades closed after it, in the order of closing."""
+"""Take a market time in ms and a symbol (None for all); return the trades closed after it, in order of closing."""
 
 
 def no_trades(since_ms: int, symbol: str | None) -> Sequence[ClosedTrade]:
-    """Return none: of a view that was not read from a ledger."""
+    """Return no trades, for a snapshot that was not read from a ledger."""
     return ()
 
 
 def in_order(trades: list[ClosedTrade]) -> list[ClosedTrade]:
-    """Return trades by the time at which they were closed, the same from any ledger."""
+    """Sort trades by closing time, identically for every ledger."""
     return sorted(trades, key=lambda one: (one.closed_ms, one.symbol, one.strategy))
 
 
 class TradeFold:
-    """Makes trades of the fills of one strategy on one symbol, in the order of their sequence.
+    """Build trades from the fills of one strategy on one symbol, in sequence order.
 
     Args:
-        units: Held before the first fill; what was paid for it follows from what its exits realise.
+        units: Units held before the first fill; their cost follows from the profit that their exits realise.
     """
 
     def __init__(self, units: float = 0.0) -> None:
@@ -63,9 +63,9 @@ class TradeFold:
         self._profit = self._cost = 0.0
 
     def add(self, fill: Fill, realised: float) -> ClosedTrade | None:
-        """Take a fill and what it realised, and return the trade that it closed.
+        """Add a fill with the profit it realised, and return the trade that it closed.
 
-        A fill that turns the position closes a trade and opens the next; its fee counts for the closed one.
+        A fill that reverses the position closes a trade and opens the next; its fee counts for the closed one.
         """
         signed, held = fill.side.sign * fill.units, self._units
         self._profit += realised
