@@ -1,4 +1,4 @@
-"""Strategies: the base to build on, and those that are shipped."""
+"""Strategies: the base class, and the shipped ones."""
 
 from trading.moved import moved
 from trading.strategies.errors import StrategyFault

@@ -1,4 +1,4 @@
-"""What a strategy did wrong, told to who wrote it: which one, where, at which candle, and by which of its own lines."""
+"""Errors of a strategy, reported to its author: strategy, method, candle, and the lines of the author's own code."""
 
 import linecache
 import sysconfig
@@ -15,22 +15,22 @@ from trading.formatting import format_time
 _OURS = frozenset({"trading", "configs", "adapters", "tasks", "worker", "beat", "trading_orchestrator"})
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 _EXITING = frozenset({"_sitebuiltins", "argparse"})
-"""What ends a program when it is called: `exit()`, and a parser of arguments that it does not like."""
+"""Modules that end a program on purpose: `exit()`, and argparse for invalid arguments."""
 
 _LINES = 3
-"""Lines of its own that are told: the last ones, where the error arose."""
+"""Number of own lines reported: the last ones, where the error occurred."""
 _LONGEST = 400
 
 
 class StrategyFault(Broken):
-    """A strategy raised, or answered with what is no answer. The cause is the error it raised.
+    """A strategy raised or returned an invalid answer. The cause is the error it raised.
 
     Attributes:
-        strategy: Its class, as `symbols.yaml` names it.
-        place: Where in it: `signals`, `manage_position`, `indicators`, and at which candle.
-        fault: The error that it raised, or what was found and what is allowed.
-        lines: Of its own code, the innermost one last: `file, line 7, in signals: the line`.
-        whose: The symbol and the name that the strategy has there; empty where it was asked on its own.
+        strategy: Its class, as named in `symbols.yaml`.
+        place: Method and candle: `signals`, `manage_position`, `indicators`.
+        fault: The error that it raised, or the value found and the values allowed.
+        lines: Lines of its own code, innermost last: `file, line 7, in signals: the line`.
+        whose: Symbol and the strategy's name there; empty outside of a symbol.
     """
 
     def __init__(
@@ -49,41 +49,41 @@ class StrategyFault(Broken):
 
     @property
     def summary(self) -> str:
-        """What is wrong, without the lines."""
+        """The error without the code lines."""
         symbol, name = self.whose
         named = f"{name} ({self.strategy})" if name not in ("", self.strategy) else self.strategy
         return f"{symbol}{': ' if symbol else ''}strategy {named}: {self.place}: {self.fault}"
 
     def of(self, symbol: str, name: str, at: str = "") -> Self:
-        """Return it with whose strategy it was, and at which candle."""
+        """Return the fault with its symbol, strategy name and candle."""
         place = f"{self.place} {at}" if at else self.place
         return type(self)(self.strategy, place, self.fault, self.lines, (symbol, name))
 
 
 def class_path(strategy: object) -> str:
-    """Return a strategy's class as `symbols.yaml` names it."""
+    """Return a strategy's class as named in `symbols.yaml`."""
     kind = strategy if isinstance(strategy, type) else type(strategy)
     return f"{kind.__module__}:{kind.__qualname__}"
 
 
 def at_candle(open_ms: int) -> str:
-    """Return a candle for a message."""
+    """Format a candle for a message."""
     return f"at the candle {format_time(open_ms)}"
 
 
 def from_candle(open_ms: int) -> str:
-    """Return for a message candles that were asked about in one call: it is not known at which of them it failed."""
+    """Format the first of several candles evaluated in one call; the failing one is unknown."""
     return f"from the candle {format_time(open_ms)} on"
 
 
 def raised(
     strategy: object, place: str, error: BaseException, method: object, names: Iterable[str] = ()
 ) -> StrategyFault:
-    """Return what is told of an error that came out of a strategy's code.
+    """Create the fault for an error raised by a strategy's code.
 
     Args:
-        method: What was called: where it is defined is told where the error has no line in the user's own code.
-        names: What a row has, which is told where something was looked for by its name.
+        method: The called method; its definition is reported if the traceback has no line of the user's code.
+        names: Names available in a row, reported with a KeyError.
     """
     there = ", ".join(names) if isinstance(error, KeyError) else ""
     lines = own_lines(error) or _definition(method)
@@ -93,15 +93,15 @@ def raised(
 
 
 def answered(strategy: object, place: str, found: str, allowed: str, method: object) -> StrategyFault:
-    """Return what is told of an answer that is none; `found` is the answer in words."""
+    """Create the fault for an invalid answer; `found` describes the answer."""
     return StrategyFault(class_path(strategy), place, f"answered {found}; allowed: {allowed}", _definition(method))
 
 
 def is_its_own(error: BaseException) -> bool:
-    """Return whether an error says something of the code that it came from.
+    """Return whether an error is evidence of a fault in the code that raised it.
 
-    What did not answer outside is asked again, a step that took too long was ended from outside, and memory is
-    wanting to whoever asks next. Code of the user's that exits would end the process without a word.
+    External failures are retried, a call that took too long was ended from outside, and a lack of memory hits any code.
+    User code that calls `exit` counts, because it would end the process silently.
     """
     if isinstance(error, Exception):
         return not isinstance(error, (Transient, Interrupted, MemoryError))
@@ -109,21 +109,21 @@ def is_its_own(error: BaseException) -> bool:
 
 
 def describe(error: BaseException) -> str:
-    """Return an error on one line."""
+    """Format an error on one line."""
     if isinstance(error, ValidationError):
         faults = [f"{'.'.join(map(str, one['loc'])) or error.title}: {one['msg']}" for one in error.errors()]
         return _cut(f"{error.title}: {'; '.join(faults)}")
-    if isinstance(error, Broken):  # words of ours already
+    if isinstance(error, Broken):  # already a complete message
         return _cut(str(error))
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001  # its own words fail: what it is can be told all the same
+    except Exception:  # noqa: BLE001  # `__str__` of the user's class failed: report its type instead
         text = ""
     return _cut(f"{type(error).__name__}: {text}" if text else type(error).__name__)
 
 
 def own_lines(error: BaseException) -> tuple[str, ...]:
-    """Return the last lines of the traceback that are the user's own code, without ours and those of libraries."""
+    """Return the last traceback lines in the user's own code, without this project's and library lines."""
     lines = [_line(frame) for frame in _frames(error.__traceback__) if _is_own(frame)]
     if isinstance(error, SyntaxError) and error.filename:
         text = f": {error.text.strip()}" if error.text else ""
@@ -132,10 +132,10 @@ def own_lines(error: BaseException) -> tuple[str, ...]:
 
 
 def brief(found: object) -> str:
-    """Return what was found for a message: its text where that is short, else its kind."""
+    """Format a value for a message: its repr if short, otherwise its type."""
     try:
         text = repr(found)
-    except Exception:  # noqa: BLE001  # the user's own class may not know how to show itself
+    except Exception:  # noqa: BLE001  # `__repr__` of the user's class may fail
         text = "\n"
     if len(text) <= 60 and "\n" not in text:
         return text
@@ -173,7 +173,7 @@ def _line(frame: TracebackType) -> str:
 
 
 def _definition(method: object) -> tuple[str, ...]:
-    """Return where a method is defined; nothing for one of ours, and for what is no function of Python's."""
+    """Return the location of a method's definition; empty for this project's methods and non-Python callables."""
     method = method.fget if isinstance(method, property) else method
     code = getattr(method, "__code__", None)
     if not isinstance(code, CodeType) or str(getattr(method, "__module__", "")).partition(".")[0] in _OURS:

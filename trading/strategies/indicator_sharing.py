@@ -1,4 +1,4 @@
-"""The indicators of all strategies of a symbol: computed together, and given to each as if it were alone."""
+"""Indicators of all strategies of a symbol: computed together, and given to each strategy as if it ran alone."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,15 +15,15 @@ from trading.strategies.invocation import indicators_of
 class SharedIndicators:
     """One table of values for all strategies of a symbol.
 
-    Each value is computed from the window of its own strategy, so what a strategy sees does not depend on the others.
-    What two strategies need over the same window is computed once. A row is there when the windows of all are whole.
+    Each value is computed over the window of its own strategy, so a strategy's values do not depend on the others.
+    Values that two strategies need over the same window are computed once. A row exists once all windows are complete.
 
     Attributes:
-        window: Candles that the longest window has.
+        window: Number of candles of the longest window.
     """
 
     def __init__(self, strategies: Mapping[str, Strategy]) -> None:
-        """Plan it; at least one strategy, by the name of its book."""
+        """Plan the computation for at least one strategy, by the name of its book."""
         self._strategies = strategies
         self._groups: dict[int, dict[str, Indicator]] = {}
         self._columns: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
@@ -38,7 +38,7 @@ class SharedIndicators:
         self.window = max(self._groups)
 
     def compute(self, candles: Candles, *, rows: int) -> IndicatorRows:
-        """Compute the values at the last `rows` candles for which all windows are whole; see `trading.indicators`.
+        """Compute the values at the last `rows` candles with complete windows; see `trading.indicators`.
 
         Raises:
             StrategyFault: TA-Lib gives no finite number for a candle.
@@ -51,7 +51,7 @@ class SharedIndicators:
         return parts[0] if len(parts) == 1 else _beside(parts)
 
     def _fault(self, error: NotFinite) -> StrategyFault:
-        """Return which strategy of the symbol asked for the value that is none, and how it calls it."""
+        """Name the strategy that requested the missing value, and its name for the indicator."""
         book, name = next(
             (book, names[own.index(error.column)])
             for book, (names, own) in self._columns.items()
@@ -63,7 +63,7 @@ class SharedIndicators:
         return StrategyFault(class_path(self._strategies[book]), place, fault, whose=("", book))
 
     def rows_of(self, book: str, rows: IndicatorRows) -> IndicatorRows:
-        """Return what one strategy sees of the table: its own columns, by its own names."""
+        """Return one strategy's view of the table: its own columns, by its own names."""
         if self._is_only_strategy:
             return rows
         names, own = self._columns[book]

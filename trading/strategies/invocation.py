@@ -1,4 +1,4 @@
-"""Asking a strategy, and telling what is wrong with its answer: the code behind it is the user's, not ours."""
+"""Call a strategy and validate its answers: the code behind it is the user's."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from trading.strategies.signal_builder import SignalBuilder, UnusableSignals
 from trading.strategies.strategy import Strategy
 
 RESERVED = ("open_ms", *COLUMNS)
-"""What each row has of its candle, so that no indicator may be named so."""
+"""Names of the candle's own values in each row, not allowed as indicator names."""
 
 _ALLOWED = "an Indicator for the name of each column; names that the candle has itself are taken: " + ", ".join(
     RESERVED
@@ -26,11 +26,11 @@ _ALLOWED = "an Indicator for the name of each column; names that the candle has 
 
 
 def made(kind: type[Strategy], params: Mapping[str, Any]) -> Strategy:
-    """Make a strategy, and see that its indicators can be computed.
+    """Create a strategy and check that its indicators can be computed.
 
     Raises:
         pydantic.ValidationError: A parameter is unknown or out of bounds.
-        StrategyFault: Its code raised, or its indicators are none.
+        StrategyFault: Its code raised, or its indicators are invalid.
     """
     with _telling(kind, "parameters", kind, but=ValidationError):
         strategy = kind.model_validate(params)
@@ -45,7 +45,7 @@ def made(kind: type[Strategy], params: Mapping[str, Any]) -> Strategy:
 
 
 def _least_count(strategy: Strategy) -> int:
-    """Return of how many candles TA-Lib can make a value at all."""
+    """Return the smallest number of candles from which TA-Lib computes all values."""
     least = 1
     for name, indicator in indicators_of(strategy).items():
         with _telling(strategy, f"indicators, {name}", strategy.indicators):
@@ -61,7 +61,7 @@ def indicators_of(strategy: Strategy) -> Mapping[str, Indicator]:
     """Return the indicators that a strategy needs, by the name of their column.
 
     Raises:
-        StrategyFault: Its code raised, or they are none, or one has the name of what a row has of its candle.
+        StrategyFault: Its code raised, they are invalid, or one has a reserved name.
     """
     ask = strategy.indicators
     with _telling(strategy, "indicators", ask):
@@ -80,14 +80,14 @@ def indicators_of(strategy: Strategy) -> Mapping[str, Indicator]:
 
 
 def signals_of(strategy: Strategy, rows: pd.DataFrame, *, last: int, name: str) -> tuple[list[Signal], SignalBuilder]:
-    """Ask for the signals of the last rows, oldest first, and return them with the whole answer.
+    """Request the signals of the last rows, oldest first, and return them with the whole answer.
 
     Args:
-        rows: What the strategy is given, at least one.
-        name: Of the strategy on its symbol.
+        rows: The strategy's input, at least one row.
+        name: Name of the strategy on its symbol.
 
     Raises:
-        StrategyFault: Its code raised, or its answer is none.
+        StrategyFault: Its code raised, or its answer is invalid.
     """
     ask, open_ms, names = strategy.signals, rows.index, rows.columns  # as they are before it can change them
     close = rows["close"].to_numpy(copy=True)
@@ -109,7 +109,7 @@ def signals_of(strategy: Strategy, rows: pd.DataFrame, *, last: int, name: str) 
 
 
 def _at(error: BaseException | None, open_ms: pd.Index, last: int) -> str:
-    """Return the candle at which something is wrong, or the first one that was to be decided on."""
+    """Return the candle of an error, or the first candle to be decided."""
     if isinstance(error, UnusableSignals) and error.row < len(open_ms):
         return at_candle(int(open_ms[error.row]))
     return from_candle(int(open_ms[max(0, len(open_ms) - last)]))

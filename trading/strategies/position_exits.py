@@ -1,7 +1,7 @@
-"""The form of an exit rule that looks at the open position; docs/reference/exits.md has a whole one.
+"""Interface of exit rules that read the open position; docs/reference/exits.md has a complete example.
 
-`Strategy.signals` does not see the position, so that one call may answer for a whole history. A rule that needs it
-is asked once for each candle while a position is open.
+`Strategy.signals` does not see the position, so that one call can answer for a whole history. A rule that needs the
+position is called once per candle while a position is open.
 """
 
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ from trading.orders.orders import Side
 
 
 class PositionView(Struct, frozen=True):
-    """What a rule may know of the position.
+    """The view of a position that a rule gets.
 
     Attributes:
         side: BUY when it is long.
-        units: Above zero.
+        units: Positive.
         entry_price: Average price of the open units, in quote currency.
         opened_ms: Market time of the fill that opened it, milliseconds since the epoch, UTC.
         stop_loss: Price of the stop that rests at the venue; None for none.
@@ -33,13 +33,13 @@ class PositionView(Struct, frozen=True):
 
 
 class ExitNow(Struct, frozen=True):
-    """End the position."""
+    """Close the position."""
 
     reason: str
 
 
 class MoveStop(Struct, frozen=True):
-    """Let the stop rest at another price, in quote currency."""
+    """Move the stop to another price, in quote currency."""
 
     stop_loss: float
     reason: str
@@ -47,15 +47,15 @@ class MoveStop(Struct, frozen=True):
 
 @runtime_checkable
 class PositionRule(Protocol):
-    """A strategy that also decides on exits by the open position."""
+    """A strategy that also decides exits by the open position."""
 
     def manage_position(self, row: Mapping[str, float], position: PositionView) -> ExitNow | MoveStop | None:
-        """Return what to do with the position after a candle, None to leave it.
+        """Return the action on the position after a candle, or None to keep it unchanged.
 
-        A pure function: the same row and position give the same answer. Where `signals` says something of the same
-        candle that may change the position, that goes first, and this is not asked.
+        A pure function: the same row and position give the same answer. If `signals` gives a signal at the same candle
+        that may change the position, that signal takes precedence and this method is not called.
 
         Args:
-            row: Of the candle: `open_ms`, `open`, `high`, `low`, `close`, and the columns of `indicators`.
+            row: Values of the candle: `open_ms`, `open`, `high`, `low`, `close`, and the columns of `indicators`.
         """
         ...

@@ -1,4 +1,4 @@
-"""The strategies that are shipped, by the short name that the settings give them."""
+"""The shipped strategies, by their short name in the settings."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""A signal: what a strategy decided at the close of one candle."""
+"""Signal: a strategy's decision at the close of one candle."""
 
 from enum import StrEnum
 
@@ -9,7 +9,7 @@ from trading.structs import Frozen
 
 
 class SignalSide(StrEnum):
-    """What a strategy asks for."""
+    """The action that a strategy requests."""
 
     BUY = "buy"
     SELL = "sell"
@@ -17,22 +17,22 @@ class SignalSide(StrEnum):
 
 
 class Refusal(Frozen):
-    """Which rule forbids something, and why, with the numbers."""
+    """The rule that forbids an action, and the reason, with its values."""
 
     rule: str
     reason: str
 
 
 class Signal(Frozen):
-    """What a strategy said at the close of one candle.
+    """A strategy's decision at the close of one candle.
 
     Attributes:
         open_ms: Open time of that candle.
         price: Its close, in quote currency.
-        stop_loss: Price at which the position must end; None for no stop.
+        stop_loss: Price at which the position must be closed; None for no stop.
         take_profit: Price at which to take the profit; None for no target.
-        size_units: Size the strategy asks for; None leaves it to the risk settings.
-        entry_refused: Why it may open nothing; it may still end a position that is open the other way.
+        size_units: Size that the strategy requests; None leaves it to the risk settings.
+        entry_refused: Reason why it may not open a position; it may still close an opposite one.
     """
 
     strategy: str
@@ -47,10 +47,10 @@ class Signal(Frozen):
 
     @property
     def words(self) -> str:
-        """The signal as a person reads it."""
+        """The signal, formatted for messages."""
         return signal_words(self.side, self.price, self.reason)
 
 
 def signal_words(side: str, price: float, reason: str) -> str:
-    """Return a signal as a person reads it."""
+    """Format a signal for a message."""
     return f"{side} at {format_price(price)}: {reason}"

@@ -1,4 +1,4 @@
-"""What a strategy says about a run of candles, and how it is turned into signals."""
+"""Collect a strategy's decisions for a run of candles, and convert them to signals."""
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
@@ -21,7 +21,7 @@ _SIDES = {_BUY: SignalSide.BUY, _SELL: SignalSide.SELL, _CLOSE: SignalSide.CLOSE
 
 
 class UnusableSignals(Broken):
-    """What a strategy said of a row cannot be used; `row` counts from the first of those it was given."""
+    """A strategy's decision for a row is invalid; `row` counts from the first row that it was given."""
 
     def __init__(self, what: str, row: int) -> None:
         super().__init__(what)
@@ -30,12 +30,12 @@ class UnusableSignals(Broken):
 
 
 class SignalBuilder:
-    """Collects what a strategy asks for, at most one thing for each row.
+    """Collect a strategy's decisions, at most one per row.
 
-    The first reason given for a row stays, and an entry goes before a close whichever was said first.
+    The first reason given for a row stays, and an entry takes precedence over a close, whichever was given first.
 
     Args:
-        count: Rows that the strategy was given.
+        count: Number of rows that the strategy was given.
     """
 
     def __init__(self, count: int) -> None:
@@ -56,18 +56,18 @@ class SignalBuilder:
         take_profit: Floats | float | None = None,
         size_units: Floats | float | None = None,
     ) -> Self:
-        """Ask to be long after the rows where `where` is true.
+        """Request a long position after the rows where `where` is true.
 
         Args:
             where: Shape (count,), booleans.
-            reason: Why, in words a trader understands.
-            stop_loss: Price, one for all rows or shape (count,); None and NaN are no stop, and so is a price at or
+            reason: Explanation in terms that a trader understands.
+            stop_loss: Price, one for all rows or shape (count,). None and NaN mean no stop, and so does a price at or
                 below zero, which can never be reached.
             take_profit: Price, in the same way.
-            size_units: Size to trade, above zero; None and NaN leave it to the risk settings.
+            size_units: Positive size to trade; None and NaN leave it to the risk settings.
 
         Raises:
-            Broken: A row is already a sell, a size is not above zero, or an argument has another shape or other values.
+            Broken: A row is already a sell, a size is not positive, or an argument has a wrong shape or wrong values.
         """
         prices = {"stop_loss": stop_loss, "take_profit": take_profit, "size_units": size_units}
         return self._enter(_BUY, where, reason, prices)
@@ -81,7 +81,7 @@ class SignalBuilder:
         take_profit: Floats | float | None = None,
         size_units: Floats | float | None = None,
     ) -> Self:
-        """Ask to be short after the rows where `where` is true; the arguments are those of `buy`.
+        """Request a short position after the rows where `where` is true; the arguments are those of `buy`.
 
         Raises:
             Broken: A row is already a buy, or as for `buy`.
@@ -102,12 +102,11 @@ class SignalBuilder:
         """Return the signals of the last `count` rows, oldest first.
 
         Args:
-            rows: What the strategy was given: index `open_ms`, column `close`.
+            rows: The strategy's input: index `open_ms`, column `close`.
             strategy: Name of the strategy.
 
         Raises:
-            Broken: The strategy answered for another number of rows, or gave an infinite price or size for one of the
-                signals.
+            Broken: The strategy answered for another number of rows, or gave an infinite price or size for a signal.
         """
         if len(rows) != len(self):
             raise Broken(f"answered for {len(self)} rows, and was given {len(rows)}")
@@ -119,9 +118,9 @@ class SignalBuilder:
         return list(self._signals(found.tolist(), rows, strategy))
 
     def unusable(self) -> list[tuple[int, str, float]]:
-        """Return (row, name, value) of what was given for an entry and is no price or size: NaN, infinite, not above 0.
+        """Return (row, name, value) of prices and sizes that are NaN, infinite or not positive.
 
-        Such an entry is made without it. That is right where none was meant, and hides a mistake where one was.
+        The entry is made without them. That is right where none was intended, but may hide a mistake.
         """
         return [
             (int(row), name, float(self._values[name][row])) for rows, name in self._unusable for row in rows.tolist()
@@ -200,7 +199,7 @@ class SignalBuilder:
 
 
 Signals = SignalBuilder
-"""The name before 0.2; strategies may go on to use it."""
+"""The name before 0.2; existing strategies may keep using it."""
 
 
 def _words(reason: object) -> str | None:
@@ -213,7 +212,7 @@ def _numbers(name: str, given: object, count: int) -> Floats:
     """Return a price or size for each row.
 
     Raises:
-        Broken: It has another shape, or holds what is no number.
+        Broken: It has a wrong shape, or contains a value that is not a number.
     """
     values = np.asarray(given)
     if values.dtype == np.object_:
@@ -227,7 +226,7 @@ def _numbers(name: str, given: object, count: int) -> Floats:
 
 
 def _of_objects(name: str, values: NDArray[np.object_]) -> Floats:
-    """Return the numbers of a column of objects, of which None and those that pandas knows to be missing are NaN."""
+    """Convert a column of objects to numbers; None and pandas' missing values become NaN."""
     numbers = np.full(values.shape, np.nan)
     for place, value in np.ndenumerate(values):
         if value is None or value is pd.NA:
@@ -242,13 +241,13 @@ def _of_objects(name: str, values: NDArray[np.object_]) -> Floats:
 
 
 def _first_nan(flags: NDArray[Any]) -> str:
-    """Return where a NaN is among `flags`, for a message; nothing when there is none."""
+    """Describe the first NaN in `flags` for a message; empty if there is none."""
     is_nan = pd.isna(flags)
     return f"; row {int(is_nan.argmax())} is {flags[is_nan.argmax()]}" if is_nan.any() else ""
 
 
 def crossed_above(line: Floats, other: Floats | float) -> Flags:
-    """Return where `line` came above `other`: at or below it one row before, above it now. Never at the first row."""
+    """Flag where `line` rose above `other`: at or below it one row before, above it now. Never at the first row."""
     is_above = line > other
     crossed = np.zeros(len(line), np.bool_)
     np.logical_and(is_above[1:], (line <= other)[:-1], out=crossed[1:])
@@ -256,7 +255,7 @@ def crossed_above(line: Floats, other: Floats | float) -> Flags:
 
 
 def crossed_below(line: Floats, other: Floats | float) -> Flags:
-    """Return where `line` came below `other`: at or above it one row before, below it now. Never at the first row."""
+    """Flag where `line` fell below `other`: at or above it one row before, below it now. Never at the first row."""
     is_below = line < other
     crossed = np.zeros(len(line), np.bool_)
     np.logical_and(is_below[1:], (line >= other)[:-1], out=crossed[1:])
@@ -264,7 +263,7 @@ def crossed_below(line: Floats, other: Floats | float) -> Flags:
 
 
 def previous(line: Floats) -> Floats:
-    """Return the values of one row before, NaN at the first row."""
+    """Return each row's previous value, NaN at the first row."""
     shifted = np.full(len(line), np.nan)
     shifted[1:] = line[:-1]
     return shifted

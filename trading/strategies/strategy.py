@@ -1,4 +1,4 @@
-"""What a strategy is: a model of its parameters, the indicators it needs, and one pure function to signals."""
+"""Strategy base class: a model of parameters, the required indicators, and one pure function to signals."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -12,21 +12,21 @@ from trading.strategies.signal_builder import SignalBuilder
 
 
 class Strategy(BaseModel):
-    """Base of all strategies: a subclass declares its parameters as fields, and says `indicators` and `signals`.
+    """Base of all strategies: a subclass declares its parameters as fields, and defines `indicators` and `signals`.
 
-    The same `signals` sees the last few rows live (`recent_rows_limit`) and the whole history in a replay. So what it
-    says at a row may depend on that row and the few before it: never on a later one, nor on what an earlier call kept.
+    The same `signals` sees the last few rows live (`recent_rows_limit`) and the whole history in a backtest. The signal
+    at a row may therefore depend on that row and the few before it, never on a later row or on an earlier call.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @abstractmethod
     def indicators(self) -> Mapping[str, Indicator]:
-        """Return the indicators it needs, by the name of their column."""
+        """Return the required indicators, by the name of their column."""
 
     @abstractmethod
     def signals(self, rows: pd.DataFrame) -> SignalBuilder:
-        """Return what to do after each row.
+        """Return the signals for each row.
 
         Args:
             rows: Index `open_ms` (open time of the candle, integer milliseconds since the epoch, UTC, ascending);
@@ -35,7 +35,7 @@ class Strategy(BaseModel):
 
     @property
     def startup_candle_count(self) -> int:
-        """Candles from which the indicators of one row are computed, its own included."""
+        """Number of candles from which one row's indicators are computed, its own candle included."""
         return max((indicator.settle_count for indicator in self.indicators().values()), default=1)
 
 
@@ -67,6 +67,6 @@ class AtrStrategy(Strategy):
 
 
 def columns(rows: pd.DataFrame, *names: str) -> tuple[Floats, ...]:
-    """Return columns of `rows` as arrays, in one step: six times as fast as asking pandas for one after the other."""
+    """Return columns of `rows` as arrays in one step, six times faster than one pandas lookup per column."""
     table, position = rows.to_numpy(), rows.columns.get_loc
     return tuple(table[:, position(name)] for name in names)

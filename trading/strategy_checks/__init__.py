@@ -1,4 +1,4 @@
-"""Try a strategy on candles, and find what would make live trading differ from what a replay promised."""
+"""Check a strategy on candles for faults that would make live trading differ from a backtest."""
 
 from trading.strategy_checks.checks import candles_needed, examine
 from trading.strategy_checks.findings import CheckName, Finding, Report

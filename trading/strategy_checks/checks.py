@@ -1,4 +1,4 @@
-"""Try a strategy on candles: what it says live, with few rows and no future, against what a replay makes of it."""
+"""Check a strategy: compare its signals live, with few rows and no future, with those of a backtest."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,14 +17,14 @@ from trading.strategy_checks.synthetic_series import Series
 from trading.strategy_checks.warm_up import check_value_then, check_warm_up, longer_window, rows_of
 
 _MORE_ROWS = (8, 10, 12, 15, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300, 500, 1_000)
-"""Numbers of rows that are tried when those of the live system were too few; 1,000 is the most it may be set to."""
+"""Row counts to try if the live system's rows were too few; 1,000 is the largest allowed setting."""
 _ASKED_WITH_MORE = 20
 _ANY_MINUTE = "1m"
 _PRICES = EntryRules(max_signal_age_s=1.0)
 
 
 def candles_needed(strategy: Strategy, rows: int) -> int:
-    """Return how many candles give `rows` rows, and enough history to look at the warm-up of the last ones."""
+    """Return the number of candles for `rows` rows, plus enough history to check the warm-up of the last ones."""
     return max(strategy.startup_candle_count + rows, longer_window(strategy.startup_candle_count) + rows // 3) - 1
 
 
@@ -37,15 +37,15 @@ def examine(
     rows: int,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Report:
-    """Ask a strategy about each candle, as live and as a replay would, and note where that is not the same.
+    """Call a strategy at each candle as live and as a backtest would, and report differences.
 
     Args:
-        make: Makes the strategy anew, with the same parameters each time.
-        series: Checked candles, in each at least `startup_candle_count` of them.
-        rows_limit: Rows that it is shown live.
-        least_rows: With fewer rows it is not asked live, at least 1.
-        rows: Newest candles of each series to ask about; fewer where the history before them is too short.
-        advance: Is told how many candles more are done, of `rows` for each of `series`.
+        make: Create the strategy anew, with the same parameters each time.
+        series: Checked candles, each series with at least `startup_candle_count` of them.
+        rows_limit: Rows that it is given live.
+        least_rows: Minimum number of rows for a live call, at least 1.
+        rows: Newest candles of each series to check; fewer if the history before them is too short.
+        advance: Called with the number of further candles done, in total `rows` for each of `series`.
     """
     strategy = make()
     report = Report(strategy.startup_candle_count, rows_limit, least_rows)
@@ -57,10 +57,10 @@ def examine(
 
 
 class _Trial:
-    """One strategy on one series.
+    """The check of one strategy on one series.
 
     Attributes:
-        windowed: Places of the rows whose signal depends on how many rows the strategy was shown.
+        windowed: Rows whose signal depends on the number of rows given to the strategy.
     """
 
     def __init__(self, make: Callable[[], Strategy], series: Series, report: Report) -> None:
@@ -72,7 +72,7 @@ class _Trial:
         self.windowed: list[int] = []
 
     def run(self, rows: int, advance: Callable[[int], None]) -> int:
-        """Look at the series, and return for how many candles it told so."""
+        """Check the series, and return the number of candles reported to `advance`."""
         values = rows_of(self._strategy, self._series, rows, self._report)
         if values is None or not len(values):
             return 0
@@ -91,9 +91,9 @@ class _Trial:
         return self._check_live(whole, advance) if self._is_repeatable(whole) else 0
 
     def agrees_with(self, rows_limit: int) -> bool:
-        """Return whether so many rows give the signals of the whole history, where fewer did not."""
+        """Return whether this number of rows gives the signals of the whole history, where fewer did not."""
         places = self.windowed[-_ASKED_WITH_MORE:]
-        if rows_limit > min(places):  # all the rows there are say nothing of how many are enough
+        if rows_limit > min(places):  # with all existing rows, the comparison proves nothing
             return False
         whole = ask(self._strategy, self._rows).signals
         return all(difference(whole.get(self._open_ms(row)), self._live(row, rows_limit)) is None for row in places)
@@ -154,7 +154,7 @@ class _Trial:
                 self._add(CheckName.STOP_SIDE, signal.open_ms, column, expected, shown(getattr(signal, column)))
 
     def _is_repeatable(self, whole: Answer) -> bool:
-        """Return whether the same rows give the same answer again, from this strategy and from one made anew."""
+        """Return whether the same rows give the same answer again, from this strategy and from a new instance."""
         is_same = True
         for strategy in (self._strategy, self._make()):
             again = ask(strategy, self._rows)
@@ -199,7 +199,7 @@ class _Trial:
 
 
 def _rows_enough(trials: Sequence[_Trial]) -> int | None:
-    """Return the smallest number of rows tried with which no signal depends on it, None when there is none."""
+    """Return the smallest tried number of rows on which no signal depends; None if there is none."""
     if not trials:
         return None
     return next((count for count in _MORE_ROWS if all(trial.agrees_with(count) for trial in trials)), None)

@@ -1,4 +1,4 @@
-"""Try what a strategy decides by its open position: on long and short ones, with and without a stop."""
+"""Check a strategy's exit hook on long and short positions, with and without a stop."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -15,11 +15,11 @@ from trading.strategy_checks.synthetic_series import Series
 from trading.structs import replace
 
 _ROWS = 200
-"""Newest rows of a series at which it is asked."""
+"""Number of newest rows of a series at which the hook is called."""
 _HELD = 5
-"""Rows before that at which the position was opened."""
+"""Rows before the checked one at which the position was opened."""
 _STOP = 0.01
-"""Fraction of the entry price by which its stop is away."""
+"""Distance of the stop, as a fraction of the entry price."""
 
 
 class _Answered(Struct, frozen=True):
@@ -31,7 +31,7 @@ class _Answered(Struct, frozen=True):
 
 
 def check_hook(make: Callable[[], Strategy], series: Series, rows: IndicatorRows, report: Report) -> None:
-    """Ask about the newest rows, and note what is no answer, not the same again, or changed the row."""
+    """Call the hook at the newest rows; report invalid or unrepeatable answers and changes of the row."""
     strategy, anew = make(), make()
     if not (isinstance(strategy, PositionRule) and isinstance(anew, PositionRule)):
         return

@@ -1,4 +1,4 @@
-"""What a trial of a strategy found."""
+"""Findings of a strategy check."""
 
 from collections import Counter
 from enum import StrEnum
@@ -6,11 +6,11 @@ from enum import StrEnum
 from msgspec import Struct, field
 
 _KEPT = 3
-"""Findings kept of each check and column: the first ones; the others are counted."""
+"""Number of findings kept per check and column: the first ones; the others are only counted."""
 
 
 class CheckName(StrEnum):
-    """What is looked for, in the order in which it is told."""
+    """The checks, in the order of the report."""
 
     LOOK_AHEAD = "look-ahead"
     WINDOW = "window"
@@ -29,13 +29,13 @@ _UNTRIED = {
 
 
 class Finding(Struct, frozen=True):
-    """One thing that is wrong at one candle.
+    """One fault at one candle.
 
     Attributes:
         series: Name of the candles.
         open_ms: Open time of the candle, milliseconds since the epoch, UTC.
         column: An indicator, or a part of the signal: `side`, `stop_loss`, `take_profit`, `size_units`, `reason`.
-        expected: What should have come, and `found` what came, as text.
+        expected: The expected value, as text; `found` is the actual one.
     """
 
     check: CheckName
@@ -47,7 +47,7 @@ class Finding(Struct, frozen=True):
 
 
 class Looked(Struct, frozen=True):
-    """One series: how many candles the strategy was asked about, and what it said of them."""
+    """One series: the number of checked candles, and the strategy's signals."""
 
     series: str
     candles: int
@@ -57,15 +57,15 @@ class Looked(Struct, frozen=True):
 
 
 class Report(Struct):
-    """What was looked at and found.
+    """The result of a strategy check.
 
     Attributes:
-        startup_candle_count: Candles from which each indicator value is computed.
-        rows_limit: Rows that the strategy is shown live, and `least_rows` those with which it is asked at least.
-        rows_enough: Of the `window` findings: with so many rows they would be none; None when no number was found.
-        findings: The first ones of each check and column.
-        counts: How many there are of each check.
-        tried: At how many candles each check was made, of `stop side` at how many entries.
+        startup_candle_count: Number of candles per indicator value.
+        rows_limit: Rows that the strategy is given live; `least_rows` is their minimum.
+        rows_enough: Number of rows with which the `window` findings disappear; None if no tried number suffices.
+        findings: The first findings of each check and column.
+        counts: Number of findings per check.
+        tried: Number of candles per check; for `stop side` the number of entries.
     """
 
     startup_candle_count: int
@@ -80,11 +80,11 @@ class Report(Struct):
 
     @property
     def is_sound(self) -> bool:
-        """Whether something was looked at, and nothing found."""
+        """Whether candles were checked and nothing was found."""
         return not self.counts and self.candles > 0
 
     def untried(self, check: CheckName) -> str:
-        """Return why a check looked at no candle; empty where it did, or found something all the same."""
+        """Return why a check covered no candle; empty if it did, or if it found something anyway."""
         if self.tried[check] or self.counts[check]:
             return ""
         if self.candles and check in _UNTRIED:
@@ -95,7 +95,7 @@ class Report(Struct):
 
     @property
     def candles(self) -> int:
-        """Candles that the strategy was asked about."""
+        """Number of candles at which the strategy was called."""
         return sum(one.candles for one in self.looked)
 
     @property
@@ -109,5 +109,5 @@ class Report(Struct):
             self.findings.append(Finding(check, series, open_ms, column, expected, found))
 
     def of(self, check: CheckName) -> list[Finding]:
-        """Return the findings that were kept of one check."""
+        """Return the kept findings of one check."""
         return [finding for finding in self.findings if finding.check is check]

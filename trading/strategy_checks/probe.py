@@ -1,4 +1,4 @@
-"""Ask a strategy for its signals, whatever it does with the question, and compare two answers."""
+"""Call a strategy for its signals, safely, and compare two answers."""
 
 import math
 from collections.abc import Mapping
@@ -19,13 +19,13 @@ NOTHING = "nothing"
 
 
 class Answer(Struct, frozen=True):
-    """What a strategy said of some rows.
+    """A strategy's answer for some rows.
 
     Attributes:
-        signals: By open time of their candle.
-        unusable: (open time, name, value) of prices and sizes given for an entry that are none.
-        fault: The error it ended with; empty when it answered.
-        given: The rows as they were after the call.
+        signals: Signals by open time of their candle.
+        unusable: (open time, name, value) of invalid prices and sizes of entries.
+        fault: The error that it raised; empty if it answered.
+        given: The rows after the call.
     """
 
     signals: Mapping[int, Signal] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class Answer(Struct, frozen=True):
 
 
 def ask(strategy: Strategy, rows: IndicatorRows, *, last: int | None = None) -> Answer:
-    """Ask for the signals of the last rows, all of them by default, with rows of its own, as the live system does."""
+    """Call `signals` for the last rows, by default all, with a copy of the rows, as the live system does."""
     given = IndicatorRows(rows.columns, rows.open_ms.copy(), rows.values.copy()).frame()
     try:
         signals, said = signals_of(strategy, given, last=len(rows) if last is None else last, name=_NAME)
@@ -49,7 +49,7 @@ def ask(strategy: Strategy, rows: IndicatorRows, *, last: int | None = None) -> 
 
 
 def difference(expected: Signal | None, found: Signal | None) -> tuple[str, str, str] | None:
-    """Return the first column in which two answers to one candle differ with both values, None when they agree."""
+    """Return the first column in which two answers for one candle differ, with both values; None if they agree."""
     if expected is None or found is None or expected.side is not found.side:
         sides = [NOTHING if one is None else one.side.value for one in (expected, found)]
         return None if sides[0] == sides[1] else ("side", sides[0], sides[1])
@@ -61,7 +61,7 @@ def difference(expected: Signal | None, found: Signal | None) -> tuple[str, str,
 
 
 def shown(value: object) -> str:
-    """Return a value for a message, numbers as prices are shown."""
+    """Format a value for a message, numbers as prices."""
     return format_price(value) if value is None or isinstance(value, float) else repr(value)
 
 

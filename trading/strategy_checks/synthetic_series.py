@@ -1,4 +1,4 @@
-"""Candles to try a strategy on, made by a seed: the kinds of market in which faults show."""
+"""Synthetic candles for strategy checks, generated from a seed, in market types that reveal faults."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -23,8 +23,8 @@ class Series(Struct, frozen=True, eq=False):
     """Candles with a name for messages.
 
     Attributes:
-        has_flats: It has long stretches without any move. There some indicators (RSI, for one) have no value of their
-            own but the last one they had, so they may not be asked for the same value from more history.
+        has_flats: It has long stretches without any move. Some indicators (such as RSI) then keep their last value, so
+            their values cannot be compared with those from a longer history.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Series(Struct, frozen=True, eq=False):
 
 
 class _Path(Struct, frozen=True):
-    """Moves of the bars as logarithmic returns, how far a wick reaches, and which slots of the grid have a bar."""
+    """Logarithmic returns, jumps and wick lengths of the bars, and the grid slots that have a bar."""
 
     moves: Floats
     jumps: Floats
@@ -42,7 +42,7 @@ class _Path(Struct, frozen=True):
 
 
 def made_up(count: int, seeds: Iterable[int]) -> list[Series]:
-    """Return a series of `count` candles of one minute for each kind of market and seed."""
+    """Generate a series of `count` one-minute candles for each market type and seed."""
     return [
         Series(f"{kind} {seed}", _candles(make(np.random.default_rng([number, seed]), count)), kind == "flat")
         for seed in seeds
@@ -51,20 +51,20 @@ def made_up(count: int, seeds: Iterable[int]) -> list[Series]:
 
 
 def _trend(noise: np.random.Generator, count: int) -> _Path:
-    """Up for a while, then down, and so on."""
+    """Alternate upward and downward trends."""
     drift = np.where(np.arange(count) // 90 % 2, -0.3, 0.3)
     return _plain(noise, _MOVE * (drift + noise.standard_normal(count)))
 
 
 def _range(noise: np.random.Generator, count: int) -> _Path:
-    """Back to the middle again and again."""
+    """Return to the mean again and again."""
     recall = 0.9 ** np.arange(60)
     levels = np.convolve(_MOVE * noise.standard_normal(count), recall)[:count]
     return _plain(noise, np.diff(levels, prepend=0.0))
 
 
 def _gaps(noise: np.random.Generator, count: int) -> _Path:
-    """Minutes without a bar, weekends, and jumps of the price after some of them."""
+    """Leave out minutes and weekends, with price jumps after some of them."""
     path = _plain(noise, _MOVE * noise.standard_normal(count))
     steps = np.ones(count, np.int64)
     holes = noise.random(count) < 1 / 60
@@ -76,7 +76,7 @@ def _gaps(noise: np.random.Generator, count: int) -> _Path:
 
 
 def _flat(noise: np.random.Generator, count: int) -> _Path:
-    """A thin market: for long stretches no trade, so four equal prices and no volume."""
+    """Simulate a thin market: long stretches without trades have four equal prices and no volume."""
     path = _plain(noise, _MOVE * noise.standard_normal(count))
     is_busy = (np.arange(count) % 140 < 80).astype(np.float64)
     return _Path(path.moves * is_busy, path.jumps, path.wick * is_busy, path.slots)

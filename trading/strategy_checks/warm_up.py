@@ -1,4 +1,4 @@
-"""Check the indicator values that a strategy asks for: they must be numbers, and settled."""
+"""Check the indicator values of a strategy: they must be finite and settled."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +16,18 @@ from trading.tolerance import TOLERANCE
 
 _MORE_WINDOWS, _MORE_CANDLES = 3, 200
 _SETTLED = 1e-4
-"""Part of a column's standard deviation by which a value may change when it is computed from more history."""
+"""Fraction of a column's standard deviation by which a value may change with more history."""
 _COMPARED = 200
-"""Candles at the end of a series at which the warm-up is looked at."""
+"""Number of candles at the end of a series at which the warm-up is checked."""
 
 
 def longer_window(window: int) -> int:
-    """Return how many candles a value is computed from to see whether `window` of them were enough."""
+    """Return the longer window for checking whether `window` candles were enough."""
     return _MORE_WINDOWS * window + _MORE_CANDLES
 
 
 def rows_of(strategy: Strategy, series: Series, rows: int, report: Report) -> IndicatorRows | None:
-    """Compute the indicators at the last `rows` candles, None after a finding that leaves nothing to ask about."""
+    """Compute the indicators at the last `rows` candles; None after a finding that prevents further checks."""
     indicators, window = indicators_of(strategy), strategy.startup_candle_count
     candles, first_ms = series.candles, int(series.candles.open_ms[0])
     for name, indicator in indicators.items():
@@ -44,7 +44,7 @@ def rows_of(strategy: Strategy, series: Series, rows: int, report: Report) -> In
 
 
 def check_warm_up(strategy: Strategy, series: Series, rows: IndicatorRows, report: Report) -> None:
-    """Compare the last values with the same ones computed from more history."""
+    """Compare the last values with values computed from more history."""
     if series.has_flats:
         return
     longer = longer_window(strategy.startup_candle_count)
@@ -67,7 +67,7 @@ def check_warm_up(strategy: Strategy, series: Series, rows: IndicatorRows, repor
 
 
 def check_value_then(strategy: Strategy, series: Series, rows: IndicatorRows, report: Report) -> None:
-    """Compare some values with the same ones computed when there was no later candle."""
+    """Compare some values with values computed without later candles."""
     window = strategy.startup_candle_count
     for row in np.unique(np.linspace(0, len(rows) - 1, 20, dtype=np.int64)).tolist():
         open_ms = int(rows.open_ms[row])
@@ -88,7 +88,7 @@ def _unlike(then: IndicatorRows, rows: IndicatorRows, row: int) -> list[tuple[st
 
 
 def _first_broken(strategy: Strategy, candles: Candles, rows: int) -> tuple[int, str]:
-    """Return the first candle and column of which TA-Lib makes no number."""
+    """Return the first candle and column without a finite value."""
     window = strategy.startup_candle_count
     for end in range(max(window, len(candles) - rows + 1), len(candles) + 1):
         for name, indicator in indicators_of(strategy).items():

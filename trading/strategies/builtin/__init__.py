@@ -1,1 +1,1 @@
-"""The strategies that are shipped."""
+"""The shipped strategies."""

@@ -28,7 +28,7 @@ class CrossStrategy(AtrStrategy):
         """Buy where column `line` crosses above column `other`, sell where it crosses below.
 
         Args:
-            reason: Has `{way}` in the place of above or below.
+            reason: Text with `{way}` in place of above or below.
         """
         close, moving, still, true_range = columns(rows, "close", line, other, "atr")
         above, below = (reason.format(way=way) for way in ("above", "below"))

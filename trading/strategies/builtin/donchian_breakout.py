@@ -1,4 +1,4 @@
-"""Follow the market where it leaves the range of its last bars."""
+"""Follow a breakout from the range of the last bars."""
 
 from collections.abc import Mapping
 
@@ -11,9 +11,9 @@ from trading.strategies.strategy import AtrStrategy, columns
 
 
 class DonchianBreakout(AtrStrategy):
-    """Buy when the close leaves the Donchian channel of the bars before it at the top, sell at the bottom.
+    """Buy when the close leaves the Donchian channel of the previous bars at the top, sell at the bottom.
 
-    Each needs two bars before the one that breaks out: the first close outside counts, not each that follows.
+    A signal needs two bars before the breakout: only the first close outside counts, not the following ones.
     """
 
     period: int = Field(default=20, ge=2, le=2000, description="Bars of the channel.")

@@ -1,4 +1,4 @@
-"""Trade against an exaggerated move, back to the middle."""
+"""Trade against an exaggerated move, back to the mean."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from trading.strategies.strategy import AtrStrategy, columns
 
 
 class RsiReversion(AtrStrategy):
-    """Buy when the RSI comes back above oversold, sell when it comes back below overbought, close in the middle."""
+    """Buy when the RSI returns above oversold, sell when it returns below overbought, close in the middle."""
 
     period: int = Field(default=14, ge=2, le=500, description="Bars of the RSI.")
     oversold: float = Field(default=30.0, gt=0, lt=50, description="RSI below which the market is oversold.")
