@@ -1,4 +1,4 @@
-"""What an entry is asked once its symbol may enter: its prices, its size, and what the account bears."""
+"""Entry rules for a symbol that may enter: prices, size, and account limits."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class RiskContext(Struct):
-    """One signal with what it is judged by, and the rules that it was asked so far; it lives for one judgement."""
+    """A signal, the state that it is judged by, and the rules checked so far; it lives for one decision."""
 
     view: AccountSnapshot
     signal: Signal
@@ -45,17 +45,17 @@ class RiskContext(Struct):
         return self.view.position
 
     def check(self, rule: str, reason: str, *, is_met: bool, breached: bool = False) -> RiskDecision | None:
-        """Note that a rule was asked, and return its refusal."""
+        """Record the check of a rule, and return the rejection if the rule is not met."""
         self.checks.append(Check(rule, is_met, reason))
         return None if is_met else RiskDecision(rule, reason, breached=breached)
 
 
 class Entry(Struct):
-    """An entry at its price, with its size.
+    """An entry with its prices and size.
 
     Attributes:
         risk: Loss at the stop, in quote currency; 0.0 without a stop.
-        notional: Value at the price decided on, in quote currency.
+        notional: Value at the decision price, in quote currency.
     """
 
     levels: BracketPrices
@@ -65,7 +65,7 @@ class Entry(Struct):
 
 
 def entry_of(context: RiskContext) -> Entry | RiskDecision:
-    """Return the entry that a signal makes, or the refusal of the first rule that is against it."""
+    """Return the entry for a signal, or the rejection by the first rule that it does not meet."""
     prices = levels_of(context.signal, context.limits.tick_size)
     if refused := _first(_OF_LEVELS, context, prices):
         return refused
@@ -84,7 +84,7 @@ def _first(
 
 
 def _no_latch(context: RiskContext, _: BracketPrices) -> RiskDecision | None:
-    """Hold that no drawdown was reached that nobody has cleared; one that is found now is told with the refusal."""
+    """Reject entries after a drawdown that no operator has cleared; one detected now opens an incident."""
     most, view = context.account.max_drawdown, context.view
     if why := view.permissions.why_no_entries:
         return context.check(why.rule, describe(why, context.symbol), is_met=False, breached=True)
@@ -212,7 +212,7 @@ def _daily_loss(context: RiskContext, entry: Entry) -> RiskDecision | None:
 
 
 def _room_for_drawdown(context: RiskContext, entry: Entry) -> RiskDecision | None:
-    """Hold that the drawdown stays within its limit even if all stops are hit: so it is hardly ever reached."""
+    """Require that the drawdown stays within its limit even if all stops are hit, so that it is hardly ever reached."""
     part, view = context.account.max_drawdown, context.view
     if not part:
         return None
@@ -227,9 +227,9 @@ def _room_for_drawdown(context: RiskContext, entry: Entry) -> RiskDecision | Non
 
 
 def _loss_beyond_stop(context: RiskContext) -> float:
-    """Return what a reversal's exit would lose that the open risk does not hold: all of it without a stop.
+    """Return the loss of a reversal's exit beyond the open risk; without a stop that is the whole loss.
 
-    The risk of the position that is left counts until it is closed, so the sum is never too low.
+    The risk of the remaining position counts until it is closed, so the sum is never too low.
     """
     position = context.position
     at_stop = 0.0 if position.stop_loss is None else max(0.0, -position.unrealised(position.stop_loss))
@@ -237,7 +237,7 @@ def _loss_beyond_stop(context: RiskContext) -> float:
 
 
 def _held_off(context: RiskContext) -> RiskDecision | None:
-    """Ask the protections: last, because they read trades of the past."""
+    """Check the protections: last, because they read past trades."""
     if not (context.account.protections or context.protections):
         return None
     candle_ms = timeframe_ms(context.timeframe)
@@ -261,4 +261,4 @@ _OF_ENTRY = (
     _daily_loss,
     _room_for_drawdown,
 )
-"""The rules in the order in which they are asked; docs/reference/risk.md names them in the same order."""
+"""The rules in the order of their checks; docs/reference/risk.md lists them in the same order."""

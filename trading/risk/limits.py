@@ -1,4 +1,4 @@
-"""What may be held and lost: the settings that the risk rules go by."""
+"""Limits of positions and losses: the settings of the risk rules."""
 
 from typing import Literal, Self
 
@@ -10,7 +10,7 @@ _SIZE_FIELD = {"fixed_units": "units", "fixed_notional": "notional", "risk_fract
 
 
 class RiskLimits(BaseModel):
-    """How the positions of one symbol are sized, limited and turned. Units are those of the base asset."""
+    """Sizing, limits and reversal of one symbol's positions. Units are those of the base asset."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -80,7 +80,7 @@ class RiskLimits(BaseModel):
 
 
 class AccountLimits(BaseModel):
-    """What one account may hold and lose over all its symbols. Money is in the account's quote currency."""
+    """Limits of one account over all its symbols. Money is in the account's quote currency."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

@@ -1,9 +1,9 @@
-"""Protections: what keeps a symbol from entering for a while after an exit, or after losses.
+"""Protections: temporary stops of a symbol's entries after an exit, or after losses.
 
 Names, keys and meaning are those of freqtrade. All time is market time: a trade counts as closed at the open time of
-the candle in which it was filled, and an entry as asked for at the open time of its signal's candle. So a stop of
-two candles refuses the signals of two candles, the one with the exit counted. A trade in a longer candle than the one
-that is asked about counts as closed with the last of those within it: before that nobody knew.
+the candle in which it was filled, and an entry as requested at the open time of its signal's candle. A stop of two
+candles therefore rejects the signals of two candles, including the one with the exit. A trade in a longer candle than
+the requesting symbol's counts as closed with the last shorter candle within it: before that its result was unknown.
 """
 
 from abc import ABC, abstractmethod
@@ -24,12 +24,12 @@ _Count = Annotated[int, Field(strict=True, ge=1)]
 
 
 class EntryRequest(Struct, frozen=True):
-    """An entry that protections are asked about.
+    """An entry that protections check.
 
     Attributes:
         open_ms: Open time of its signal's candle, milliseconds since the epoch, UTC.
         candle_ms: Length of that candle.
-        whose: The symbol whose trades alone count; None where those of all symbols do.
+        whose: The only symbol whose trades count; None if the trades of all symbols count.
     """
 
     symbol: str
@@ -40,7 +40,7 @@ class EntryRequest(Struct, frozen=True):
 
 
 class _Protection(BaseModel):
-    """What all protections share; times are given in candles of the symbol, or in minutes."""
+    """Fields of all protections; times are in candles of the symbol, or in minutes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -64,7 +64,7 @@ class _Protection(BaseModel):
 
     @property
     def is_limit(self) -> bool:
-        """Whether it limits losses, so that its refusal is a breach."""
+        """Whether it limits losses, so that its rejection is a breach."""
         return True
 
     def stop_ms(self, candle_ms: int) -> int:
@@ -72,7 +72,7 @@ class _Protection(BaseModel):
 
 
 class CooldownPeriod(_Protection):
-    """No entry of a symbol for a while after its own exit."""
+    """Stop entries of a symbol for a while after its own exit."""
 
     method: Literal["CooldownPeriod"] = Field(description="CooldownPeriod: after an exit of the symbol.")
 
@@ -85,7 +85,7 @@ class CooldownPeriod(_Protection):
         return False
 
     def evaluated(self, request: EntryRequest, trades_since: TradesSince) -> tuple[bool, str]:
-        """Return whether it lets an entry pass, and why."""
+        """Return whether an entry passes, and the reason."""
         stop_ms = self.stop_ms(request.candle_ms)
         trades = _known(request, trades_since, request.open_ms - stop_ms, request.symbol)
         if not trades:
@@ -98,7 +98,7 @@ class CooldownPeriod(_Protection):
 
 
 class _LookingBack(_Protection, ABC):
-    """What those share that count closed trades of a while."""
+    """Fields and evaluation of protections that count closed trades in a period."""
 
     lookback_period_candles: _Count | None = Field(
         default=None, description="Candles of the symbol whose closed trades count."
@@ -117,9 +117,9 @@ class _LookingBack(_Protection, ABC):
         return _length_ms(self.lookback_period_candles, self.lookback_period, candle_ms)
 
     def evaluated(self, request: EntryRequest, trades_since: TradesSince) -> tuple[bool, str]:
-        """Return whether it lets an entry pass, and why.
+        """Return whether an entry passes, and the reason.
 
-        Each exit is a moment at which it could begin to hold; so the answer depends on the trades alone.
+        Each exit is a moment at which the stop could begin, so the answer depends on the trades alone.
         """
         stop_ms, back_ms = self.stop_ms(request.candle_ms), self.lookback_ms(request.candle_ms)
         whose = self.whose(request)
@@ -154,11 +154,11 @@ class _LookingBack(_Protection, ABC):
     @property
     @abstractmethod
     def bound(self) -> str:
-        """What it takes, in words."""
+        """The limit, formatted for messages."""
 
 
 class StoplossGuard(_LookingBack):
-    """No entry for a while after so many stop losses: of all symbols, or of this one."""
+    """Stop entries for a while after a number of stop losses, of all symbols or of this one."""
 
     method: Literal["StoplossGuard"] = Field(description="StoplossGuard: after a number of stop losses.")
     trade_limit: _Count = Field(default=10, description="Stop losses that it takes.")
@@ -193,7 +193,7 @@ class StoplossGuard(_LookingBack):
 
 
 class LowProfitPairs(_LookingBack):
-    """No entry of a symbol for a while after trades that together brought too little."""
+    """Stop entries of a symbol for a while after trades with too little total profit."""
 
     method: Literal["LowProfitPairs"] = Field(description="LowProfitPairs: after trades of the symbol without profit.")
     required_profit: float = Field(
@@ -223,7 +223,7 @@ class LowProfitPairs(_LookingBack):
 
 
 class MaxDrawdown(_LookingBack):
-    """No entry for a while after trades whose profits fell too far from their highest sum."""
+    """Stop entries for a while after trades whose summed profits fell too far from their peak."""
 
     method: Literal["MaxDrawdown"] = Field(description="MaxDrawdown: after trades that lost much in a row.")
     max_allowed_drawdown: float = Field(
@@ -251,13 +251,13 @@ Protection = Annotated[CooldownPeriod | StoplossGuard | LowProfitPairs | MaxDraw
 
 
 def when_known(trades_since: TradesSince, lengths_ms: Mapping[str, int], candle_ms: int) -> TradesSince:
-    """Return `trades_since` with trades in longer candles than the asking symbol's dated when such a candle closes.
+    """Date trades in longer candles than the requesting symbol's by the close of such a candle.
 
-    Those are dated so that are dated by their candle's open; a time within a minute is that of the fill itself.
+    Only trades dated by their candle's open are changed; a time within a minute is that of the fill itself.
 
     Args:
-        lengths_ms: Of the candles of each symbol.
-        candle_ms: Length of a candle of the symbol that asks.
+        lengths_ms: Candle length by symbol.
+        candle_ms: Candle length of the requesting symbol.
     """
     longest_ms = max(lengths_ms.values(), default=candle_ms) - candle_ms
     if longest_ms <= 0:
@@ -277,7 +277,7 @@ def when_known(trades_since: TradesSince, lengths_ms: Mapping[str, int], candle_
 
 
 def _known(request: EntryRequest, trades_since: TradesSince, since_ms: int, symbol: str | None) -> list[ClosedTrade]:
-    """Return the trades closed after `since_ms`, and not after the candle that is asked about."""
+    """Return the trades closed after `since_ms` and not after the requesting candle."""
     return in_order(
         [one for one in trades_since(since_ms, symbol) if one.closed_ms < request.open_ms + request.candle_ms]
     )

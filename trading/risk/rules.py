@@ -1,4 +1,4 @@
-"""Risk rules: what a signal may do to the account. docs/reference/risk.md lists them in their order."""
+"""Risk rules: decide the orders for a signal. docs/reference/risk.md lists the rules in their order."""
 
 from collections.abc import Mapping, Sequence
 
@@ -30,17 +30,17 @@ def evaluate_signal(
     protections: Sequence[Protection] = (),
     lengths_ms: Mapping[str, int] | None = None,
 ) -> RiskDecision:
-    """Decide what a signal may do to the account.
+    """Decide which orders a signal may create.
 
     Nothing is opened while an order of the symbol is unsettled, and nothing is closed while an exit is. An entry needs
-    a running symbol; an exit ends the whole position, and goes out while the symbol is paused or quarantined too. Where
-    a reversal may not enter, it still exits: the verdict names the rule that refused the entry, and plans the exit. A
-    symbol with an incident that halts it sends nothing.
+    a running symbol. An exit closes the whole position, and is sent while the symbol is paused or quarantined too. A
+    reversal that may not enter still exits: the decision names the rule that rejected the entry, and plans the exit. A
+    symbol that an incident halts sends nothing.
 
     Args:
-        view: The account as it is now, read under its lock.
-        protections: Of the symbol; those of the account are asked too.
-        lengths_ms: Of the candles of all symbols; None where none are longer than this one's.
+        view: The present account, read under its lock.
+        protections: Protections of the symbol; those of the account are checked too.
+        lengths_ms: Candle length by symbol; None if no symbol has longer candles than this one.
     """
     context = RiskContext(view, signal, symbol, timeframe, account, limits, protections, lengths_ms or {})
     said = _judged(context)
@@ -62,7 +62,7 @@ def _judged(context: RiskContext) -> RiskDecision:
 
 
 def _close_refused(context: RiskContext) -> Incident | None:
-    """Return what a person must hear of where a halted symbol would have been closed; an exit on its way still goes."""
+    """Return the incident for a halted symbol that should be closed; an exit that is already sent still completes."""
     signal, position = context.signal, context.position
     if not position.is_open or context.view.has_unsettled_exit:
         return None
@@ -131,7 +131,7 @@ def _exit(context: RiskContext) -> RiskDecision:
 
 def _entry_refused(context: RiskContext) -> RiskDecision | None:
     why, refused = context.view.permissions.why_no_entries, context.signal.entry_refused
-    if why is not None and why.cause is not Cause.DRAWDOWN:  # that one is asked with the limits of the account
+    if why is not None and why.cause is not Cause.DRAWDOWN:  # a drawdown is checked with the account's limits
         return _refused(context, why.rule, describe(why, context.symbol))
     if refused is not None:
         return _refused(context, refused.rule, refused.reason)

@@ -1,4 +1,4 @@
-"""Entry validation: which signals may go on to the risk rules. Exits are never refused here."""
+"""Entry validation: filter signals before the risk rules. Exits are never rejected here."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ from trading.strategies.signal import Signal, SignalSide
 
 
 class EntryRules(BaseModel):
-    """What an entry must fulfil before its risk is looked at."""
+    """Requirements that an entry must meet before its risk is checked."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -34,12 +34,12 @@ class EntryRules(BaseModel):
 def refusal(
     signal: Signal, rules: EntryRules, *, timeframe: str, as_of_ms: int, regime: Regime = Regime.UNKNOWN
 ) -> Rejected | None:
-    """Return why a signal must not be followed, None when it may be.
+    """Return the reason to reject a signal, or None if it may pass.
 
     Args:
-        signal: One that asks to close is never refused: it ends a risk.
+        signal: A close signal always passes, because it ends a risk.
         as_of_ms: Market time at which the source answered, milliseconds since the epoch, UTC.
-        regime: At the candle of the signal.
+        regime: Regime at the candle of the signal.
     """
     if signal.side is SignalSide.CLOSE:
         return None
@@ -50,7 +50,7 @@ def refusal(
 def checks(
     signal: Signal, rules: EntryRules, *, timeframe: str, as_of_ms: int, regime: Regime = Regime.UNKNOWN
 ) -> list[Check]:
-    """Check every rule, as `refusal` does up to the first that is against it; none for a signal that asks to close."""
+    """Check every rule, where `refusal` stops at the first rejection; a close signal has no checks."""
     if signal.side is SignalSide.CLOSE:
         return []
     entry = _Entry(signal, rules, signal.open_ms + timeframe_ms(timeframe), as_of_ms, regime)
@@ -65,7 +65,7 @@ def _check(rule: "EntryRule", entry: "_Entry") -> Check:
 
 
 class _Entry(Struct, frozen=True):
-    """A signal that asks to enter, and what the rules know of it.
+    """An entry signal with the values that the rules need.
 
     Attributes:
         closed_ms: Close time of its candle, milliseconds since the epoch, UTC.
@@ -86,9 +86,9 @@ class EntryRule(Struct, frozen=True):
     """One rule of an entry.
 
     Attributes:
-        name: Of its check where it is met; a refusal names what was found, e.g. `target_side`.
-        refused: Returns why a signal must not be followed.
-        met: Returns why it may be.
+        name: Name of its check if it is met; a rejection names the problem found, e.g. `target_side`.
+        refused: Return the rejection, or None.
+        met: Describe why the rule is met.
     """
 
     name: str
@@ -180,4 +180,4 @@ ENTRY_RULES = (
     EntryRule("entry_hours", _outside_hours, _hours),
     EntryRule("regime", _wrong_regime, _regime),
 )
-"""The rules in the order in which they are checked: a live run up to the first refusal, `explain` all of them."""
+"""The rules in the order of their checks: a live run stops at the first rejection, `explain` shows all of them."""

@@ -1,4 +1,4 @@
-"""Sizing: how many units an entry buys or sells, and at which prices its stop and target may rest at the venue."""
+"""Sizing: units of an entry, and the prices of its stop and target in ticks of the venue."""
 
 from decimal import Context, Decimal
 from functools import lru_cache
@@ -9,7 +9,7 @@ from trading.risk.limits import RiskLimits
 from trading.strategies.signal import Signal, SignalSide
 
 _EXACT = Context(prec=700)
-"""Digits enough for any two floats, so that no size ends in an error of arithmetic."""
+"""Enough digits for any two floats, so that no size ends in an arithmetic error."""
 
 
 class BracketPrices(Struct):
@@ -35,7 +35,7 @@ class BracketPrices(Struct):
 
     @property
     def is_stop_gone(self) -> bool:
-        """Whether rounding has led the stop to the price or past it: it would end the position at once."""
+        """Whether rounding moved the stop to or past the price, where it would close the position at once."""
         return self.stop_loss is not None and (self.price - self.stop_loss) * self.sign <= 0
 
     @property
@@ -44,7 +44,7 @@ class BracketPrices(Struct):
 
 
 def levels_of(signal: Signal, tick_size: float | None) -> BracketPrices:
-    """Return the prices of an entry: stop and target towards the entry, so never more risk than was asked for."""
+    """Return the prices of an entry, with stop and target rounded towards it, so that the risk never grows."""
     sign = -1 if signal.side is SignalSide.SELL else 1
     stop, target = signal.stop_loss, signal.take_profit
     if tick_size is not None:
@@ -54,11 +54,11 @@ def levels_of(signal: Signal, tick_size: float | None) -> BracketPrices:
 
 
 def size(signal: Signal, prices: BracketPrices, limits: RiskLimits, balance: float) -> float:
-    """Return the units of an entry, rounded down to the step; 0.0 or less than the venue takes where there are none.
+    """Return the units of an entry, rounded down to the step; may be 0.0 or below the venue's minimum.
 
     Args:
-        prices: Has a stop away from the price where the size follows from the risk.
-        balance: Of the account, in quote currency.
+        prices: Prices with a stop away from the entry, if the size depends on the risk.
+        balance: Balance of the account, in quote currency.
     """
     if signal.size_units is not None:
         wanted = signal.size_units
@@ -73,13 +73,13 @@ def size(signal: Signal, prices: BracketPrices, limits: RiskLimits, balance: flo
 
 @lru_cache(maxsize=1024)
 def round_down(units: float, step: float) -> float:
-    """Return the largest whole multiple of `step` that is not above `units`, in decimals: 0.3 by 0.1 is 0.3."""
+    """Return the largest multiple of `step` that is not above `units`, in decimal arithmetic: 0.3 by 0.1 is 0.3."""
     exact_step = Decimal(str(step))
     return float(_EXACT.multiply(_EXACT.divide_int(Decimal(str(units)), exact_step), exact_step))
 
 
 def round_up(units: float, step: float) -> float:
-    """Return the smallest whole multiple of `step` that is not below `units`, in decimals."""
+    """Return the smallest multiple of `step` that is not below `units`, in decimal arithmetic."""
     exact, exact_step = Decimal(str(units)), Decimal(str(step))
     whole = _EXACT.divide_int(exact, exact_step)
     if _EXACT.multiply(whole, exact_step) < exact:
@@ -88,5 +88,5 @@ def round_up(units: float, step: float) -> float:
 
 
 def in_ticks(price: float, tick_size: float, *, upwards: bool) -> float:
-    """Return the tick at a price, or the next one in a direction."""
+    """Round a price to a tick in one direction; a price on a tick stays."""
     return round_up(price, tick_size) if upwards else round_down(price, tick_size)

@@ -1,4 +1,4 @@
-"""Where a position's stop may be moved to: rules that the ledger asks under its lock, and what explains a stop."""
+"""Rules for moving a position's stop, and explanations of a stop at the venue."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ from trading.trading_state import describe, permissions
 
 
 class EntryStop(Struct, frozen=True):
-    """The entry that opened a position, and the stop that it came with: so much risk was judged; None for none."""
+    """The entry of a position and its original stop, which its risk was based on; None for no stop."""
 
     entry_id: str
     stop_loss: float | None
@@ -23,13 +23,13 @@ class EntryStop(Struct, frozen=True):
 def why_not_moved(
     position: Position, stop_loss: float, entry: EntryStop | None, *, desired: DesiredState, halted: str | None
 ) -> str:
-    """Return why a stop must stay where it is; empty when it may be moved.
+    """Return the reason why a stop must not move; empty if it may.
 
-    It goes on while a symbol is paused or quarantined, as a close does, and ends where that ends.
+    Stops may move while a symbol is paused or quarantined, under the same conditions as exits.
 
     Args:
-        entry: None where the position was not opened by an order of ours.
-        halted: Why a person must look first; None for nothing.
+        entry: None if no order of this system opened the position.
+        halted: Reason of an incident that an operator must resolve first; None for none.
     """
     if not 0 < stop_loss < math.inf:
         return f"a stop must be a positive price, not {stop_loss}"
@@ -45,14 +45,14 @@ def why_not_moved(
 
 
 def unsent(position: Position, open_orders: Iterable[OpenOrder], moves: Sequence[StopMove]) -> StopMove | None:
-    """Return the move that explains why the stop of a position rests where it does; None when none does.
+    """Return the newest move if it was not sent and an earlier move explains the resting stop; None otherwise.
 
-    It does when the stop rests, for the whole position, where an earlier move had it, or when the newest move was to
-    place the first one.
+    A move explains it if the stop rests, for the whole position, at an earlier price of the moves, or if the newest
+    move was to place the first stop.
 
     Args:
-        open_orders: What rests at the venue, of the symbol.
-        moves: Those of the symbol's open positions, oldest first.
+        open_orders: Open orders of the symbol at the venue.
+        moves: Moves of the symbol's open positions, oldest first.
     """
     mine = [move for move in moves if move.strategy == position.strategy]
     newest = mine[-1] if mine else None
@@ -68,16 +68,16 @@ def unsent(position: Position, open_orders: Iterable[OpenOrder], moves: Sequence
 
 
 def of_strategy(strategy: str, open_orders: Iterable[OpenOrder], whose: Mapping[str, str]) -> list[OpenOrder]:
-    """Return the resting orders that may protect the position of a strategy: those that are not known to be others'.
+    """Return the resting orders that may protect a strategy's position: all that no other strategy is known to own.
 
     Args:
-        whose: Strategies of orders, by `client_order_id`.
+        whose: Strategy by `client_order_id`.
     """
     return [one for one in open_orders if whose.get(one.client_order_id, strategy) == strategy]
 
 
 def is_protected(position: Position, open_orders: Iterable[OpenOrder]) -> bool:
-    """Return whether an order rests that ends the whole position at its stop; one without a stop needs none."""
+    """Return whether a resting order closes the whole position at its stop; a position without a stop needs none."""
     stop = position.stop_loss
     return stop is None or any(_covers(order, position) and _is_one_of(order.price, [stop]) for order in open_orders)
 

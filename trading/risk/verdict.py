@@ -1,4 +1,4 @@
-"""Risk: what a decision may do to the account. The ledger calls `judge` under its lock and writes what it says."""
+"""Risk decisions: the orders that a signal may create. The ledger evaluates them under its lock and records them."""
 
 from msgspec import Struct
 
@@ -13,25 +13,25 @@ from trading.trading_state import Permissions, permissions
 
 
 class AccountSnapshot(EqualIgnoringLastField, frozen=True, eq=False):
-    """What a decision may depend on, read under the account's lock.
+    """The account as a decision sees it, read under the account's lock.
 
     Attributes:
-        position: Of the signal's strategy on its symbol.
-        has_unsettled: An order of this symbol is on its way or its outcome is not known.
-        has_unsettled_exit: One of those is an exit of the signal's strategy: a second one could turn its position.
-        halted: Why a person must look before any order of the symbol; None for nothing.
-        open_positions: Open positions of the account, plus entries that are on their way.
-        open_risk: What all stops of the account would lose together, in quote currency, pending entries counted.
-        open_notional: Value of all entries that are open or on their way, at the prices decided on, in quote currency.
+        position: Position of the signal's strategy on its symbol.
+        has_unsettled: An order of this symbol is in flight or its outcome is unknown.
+        has_unsettled_exit: One of those is an exit of the signal's strategy: a second exit could reverse its position.
+        halted: Reason of an incident that an operator must resolve before any order of the symbol; None for none.
+        open_positions: Open positions of the account, plus pending entries.
+        open_risk: Total loss at all stops of the account, in quote currency, including pending entries.
+        open_notional: Value of all open or pending entries, at their decision prices, in quote currency.
         day_realised: Profit realised on the signal's UTC market day, in quote currency; negative is a loss.
         balance: Starting balance plus all realised profit, in quote currency.
-        quarantined: Why the symbol was quarantined; None where it was not.
-        symbol_notional: That part of `open_notional` which is of the signal's symbol.
-        peak_balance: Highest balance since a drawdown was cleared, in quote currency; 0.0 where none is known.
-        drawdown: Deepest fall of the balance since then, as a fraction of the peak that it fell from.
-        latched: Why no symbol enters until a person has looked at the account; None for nothing.
-        spread: Ask minus bid as the venue told just before, in quote currency; None where nobody asked.
-        trades_since: Reads closed trades of the account, under the same lock; asked only where a rule needs them.
+        quarantined: Reason of the symbol's quarantine; None if it is not quarantined.
+        symbol_notional: Part of `open_notional` that belongs to the signal's symbol.
+        peak_balance: Highest balance since a drawdown was cleared, in quote currency; 0.0 if unknown.
+        drawdown: Deepest fall of the balance since then, as a fraction of the peak.
+        latched: Reason why no symbol enters until an operator has reviewed the account; None for none.
+        spread: Ask minus bid as the venue reported just before, in quote currency; None if not requested.
+        trades_since: Read closed trades of the account, under the same lock; called only if a rule needs them.
     """
 
     desired: DesiredState
@@ -54,17 +54,17 @@ class AccountSnapshot(EqualIgnoringLastField, frozen=True, eq=False):
 
     @property
     def permissions(self) -> Permissions:
-        """What the symbol may do now."""
+        """Actions that the symbol's state allows now."""
         return permissions(self.desired, halted=self.halted, quarantined=self.quarantined, latched=self.latched)
 
     @property
     def high_water(self) -> HighWaterMark:
-        """How far the balance has fallen, this moment included."""
+        """Peak and deepest fall of the balance, including the present balance."""
         return HighWaterMark(self.peak_balance, self.drawdown).after(self.balance)
 
 
 class PlannedOrder(Struct, frozen=True):
-    """An order to write down, and what it reserves of the account until it is settled.
+    """An order to record, and the amount of the account that it reserves until it is settled.
 
     Attributes:
         risk: Loss at the stop, in quote currency; 0.0 without a stop.
@@ -75,21 +75,21 @@ class PlannedOrder(Struct, frozen=True):
 
     @property
     def notional(self) -> float:
-        """Value of the order at the price decided on, in quote currency."""
+        """Value of the order at its decision price, in quote currency."""
         return self.request.units * self.request.reference_price
 
 
 OK = "ok"
-"""The rule of a verdict to which all rules agreed."""
+"""The rule of a decision that all rules accepted."""
 
 
 class Check(Struct, frozen=True):
-    """One rule that was asked about a signal.
+    """The check of one rule for a signal.
 
     Attributes:
-        rule: Name of the rule, as in `RiskDecision.rule` where it refused.
-        is_met: The rule had nothing against it.
-        reason: Why, in words with the numbers.
+        rule: Name of the rule, as in `RiskDecision.rule` for a rejection.
+        is_met: The rule accepts the signal.
+        reason: Explanation, with the values compared.
     """
 
     rule: str
@@ -98,15 +98,15 @@ class Check(Struct, frozen=True):
 
 
 class RiskDecision(EqualIgnoringLastField, frozen=True, eq=False):
-    """What the rules say of a signal.
+    """The decision of the rules about a signal.
 
     Attributes:
-        rule: The rule that decided, `OK` when all of them agreed.
-        breached: A limit of what may be held or lost stood in the way.
-        incident: What a person must hear of with it; written down together with the decision.
-        exit_rule: Id of the exit rule that asked for the exit; empty where none did.
-        checks: Each rule that was asked, in order, up to the one that refused; those of a reversal's exit first. They
-            are the way to the verdict: two that came to the same are equal.
+        rule: The rule that decided, `OK` if all rules accepted.
+        breached: A limit of positions or losses was the reason.
+        incident: Incident to open, recorded together with the decision.
+        exit_rule: Id of the exit rule that requested the exit; empty for none.
+        checks: Each checked rule, in order, up to the one that rejected; those of a reversal's exit first. Equality of
+            decisions ignores this field.
     """
 
     rule: str
