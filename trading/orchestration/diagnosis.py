@@ -1,8 +1,8 @@
-"""What is wrong with a symbol, told from what can be seen of it. Pure: every observation is an argument.
+"""Diagnose a symbol's health issues from observations. Pure: every observation is an argument.
 
-A sickness is either ours or the outside's. Ours (a step that raises, hangs or dies) may be cured by restarting; where
-restarts do not help, a person must. The outside's (a feed that does not answer) is cured by waiting: it is told, the
-clients are opened anew now and then, and it never leads to a quarantine.
+An issue is internal or external. Internal issues (a step that raises, hangs or dies) may be fixed by a restart;
+otherwise they need an operator. External issues (a feed that does not answer) are waited out: they are reported, the
+clients are reopened periodically, and they never lead to a quarantine.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from trading.trading_state import Processing, permissions
 
 
 class HealthIssueKind(StrEnum):
-    """What is wrong, the causes before what follows from them."""
+    """Kinds of health issues, causes before their consequences."""
 
     WORKER_STUCK = "worker_stuck"
     NO_CONSUMER = "no_consumer"
@@ -30,21 +30,21 @@ class HealthIssueKind(StrEnum):
 
     @property
     def is_outside(self) -> bool:
-        """Whether waiting heals it: restarting our services does not reach its cause."""
+        """Whether waiting resolves it: a restart of the services does not reach its cause."""
         return self in (HealthIssueKind.OUTSIDE_FAILED, HealthIssueKind.FEED_SILENT)
 
     @property
     def is_of_worker(self) -> bool:
-        """Whether there is no process that could carry out what we ask for."""
+        """Whether no process exists that could carry out a command."""
         return self in (HealthIssueKind.WORKER_STUCK, HealthIssueKind.NO_CONSUMER)
 
 
 class HealthIssue(Struct, frozen=True):
-    """One thing that is wrong.
+    """One health issue.
 
     Attributes:
-        reason: What was seen, with the numbers, in words a trader understands.
-        service: The service that it concerns; empty where it is none.
+        reason: Description of the observation, with its values.
+        service: The affected service; empty for none.
     """
 
     kind: HealthIssueKind
@@ -53,11 +53,11 @@ class HealthIssue(Struct, frozen=True):
 
 
 class WorkerHeartbeat(Struct, frozen=True):
-    """A worker that says it consumes the symbol's queue.
+    """The heartbeat of a worker that consumes the symbol's queue.
 
     Attributes:
-        age_s: Seconds since its main process last said so.
-        up_s: Seconds since it began to work.
+        age_s: Seconds since the last heartbeat of its main process.
+        up_s: Seconds since its start.
     """
 
     node: str
@@ -66,7 +66,7 @@ class WorkerHeartbeat(Struct, frozen=True):
 
 
 class TaskFailure(Struct, frozen=True):
-    """A step that could not tell of its end itself: it hung until its process was killed, or its process died."""
+    """A step that could not report its own end: it hung until its process was killed, or its process died."""
 
     service: str
     is_hung: bool
@@ -75,18 +75,18 @@ class TaskFailure(Struct, frozen=True):
 
 
 class HealthSnapshot(Struct, frozen=True):
-    """What was seen of a symbol at one moment. Times are of the wall clock, milliseconds since the epoch, UTC.
+    """Observations of a symbol at one moment. Times are wall-clock milliseconds since the epoch, UTC.
 
     Attributes:
         services: Status of each service.
-        reported_ms: When those were written down; 0 when never.
-        progress_ms: When a chain last ended well; None when none ever did.
-        stale_s: Seconds without such an end that are too many.
+        reported_ms: Time at which those were stored; 0 for never.
+        progress_ms: Time of the last successful run of the chain; None if there was none.
+        stale_s: Allowed seconds without a successful run.
         is_open: Whether the market trades now.
-        feed: What is wrong with a feed that answers; empty when nothing is.
-        queued: Messages that wait in the symbol's queue.
-        workers: None where nobody tells of workers, as in a single process.
-        began_ms: Before that nothing can be overdue: nobody watched, or something was just done about it.
+        feed: Problem of a feed that answers; empty for none.
+        queued: Messages waiting in the symbol's queue.
+        workers: None if there are no workers to report, as in a single process.
+        began_ms: Nothing before this time counts as overdue: the symbol was not monitored, or an action was just taken.
     """
 
     now_ms: int
@@ -105,7 +105,7 @@ class HealthSnapshot(Struct, frozen=True):
 
     @property
     def silence_s(self) -> float:
-        """Seconds since a chain ended well, or could have begun to."""
+        """Seconds since the last successful run, or since one became possible."""
         since_ms = max(self.progress_ms or 0, self.began_ms)
         return max(0.0, min([(self.now_ms - since_ms) / 1000, *(worker.up_s for worker in self.awake)]))
 
@@ -115,13 +115,13 @@ class HealthSnapshot(Struct, frozen=True):
 
 
 WORKER_SILENT_S = 15.0
-"""A worker says that it is there every 2 s; after as long without a word its main process is stuck or gone."""
+"""A worker sends a heartbeat every 2 s; after this time without one, its main process is hung or has exited."""
 
 WORKER_GRACE_S = 20.0
-"""A worker takes seconds to start, or to start again: for as long a queue without a consumer is no sickness."""
+"""A worker takes seconds to start or restart: for this long a queue without a consumer is no issue."""
 
 QUEUE_LIMIT = 200
-"""Messages in one symbol's queue: ticks expire within an interval, so anything like this many is a flood."""
+"""Messages in one symbol's queue: ticks expire within an interval, so this many are a flood."""
 
 _KIND_OF_ERROR: Mapping[ErrorKind | None, HealthIssueKind] = {
     ErrorKind.TIME_LIMIT: HealthIssueKind.STEP_HUNG,
@@ -130,11 +130,11 @@ _KIND_OF_ERROR: Mapping[ErrorKind | None, HealthIssueKind] = {
 
 
 def diagnose(seen: HealthSnapshot, *, queued_before: int = 0, acted_ms: int = 0) -> tuple[HealthIssue, ...]:
-    """Return what is wrong, the cause that matters most first; nothing for a symbol that is not wanted to run.
+    """Return the health issues, the most important cause first; none for a symbol that should not run.
 
     Args:
-        queued_before: Messages that waited at the last look.
-        acted_ms: When something was last done about it: errors from before that are no news.
+        queued_before: Messages that waited at the last check.
+        acted_ms: Time of the last action: earlier errors are already handled.
     """
     if permissions(seen.desired, policy=seen.quarantine).processing is not Processing.FULL:
         return ()
@@ -153,7 +153,7 @@ def _workers(seen: HealthSnapshot) -> Iterator[HealthIssue]:
 
 
 def _steps(seen: HealthSnapshot, acted_ms: int) -> Iterator[HealthIssue]:
-    """Errors that came after the last success; an error of a market that is closed is the feed's silence."""
+    """Find errors after the last success; an error while the market is closed counts as silence of the feed."""
     after_ms = max(seen.progress_ms or 0, acted_ms)
     told = set()
     for failure in seen.failures:

@@ -1,4 +1,4 @@
-"""The orchestrator of all symbols of an account: started, watched and healed together, none touched by another."""
+"""Orchestrator of all symbols of an account: started, checked and recovered together, isolated from each other."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypedDict
@@ -12,7 +12,7 @@ _LOOP_PAUSE_S = 0.2
 
 
 class OrchestratorSettings(Protocol):
-    """The part of `services.yaml` that is the orchestrator's."""
+    """The orchestrator's part of `services.yaml`."""
 
     @property
     def enable_auto_restart(self) -> bool: ...
@@ -21,20 +21,20 @@ class OrchestratorSettings(Protocol):
 
 
 class SystemSettings(Protocol):
-    """What is configured, as far as an orchestrator asks for it."""
+    """The part of the configuration that an orchestrator uses."""
 
     @property
     def orchestrator(self) -> OrchestratorSettings: ...
 
 
 class EventBusLink(Protocol):
-    """The global event bus, as far as its health goes."""
+    """The global event bus, reduced to its health."""
 
     def is_connected(self) -> bool: ...
 
 
 class SystemHealth(TypedDict):
-    """How all of it is; `uptime` in seconds since this object was made or started."""
+    """Health of all symbols; `uptime` in seconds since this object was created or started."""
 
     state: str
     is_healthy: bool
@@ -48,8 +48,8 @@ class SystemHealth(TypedDict):
 class MultiSymbolTradingOrchestrator:
     """All symbols of an account.
 
-    In the document's words: it creates the symbol orchestrators, starts, pauses, resumes, stops and restarts all of
-    them, watches their health, and restarts what is sick. Trouble of one symbol never ends what is done for the others.
+    As the specification says, it creates the symbol orchestrators, starts, pauses, resumes, stops and restarts all of
+    them, checks their health, and restarts unhealthy ones. An error of one symbol never stops the work for the others.
     """
 
     def __init__(
@@ -60,14 +60,14 @@ class MultiSymbolTradingOrchestrator:
         logger: Logger,
         clock: Clock,
     ) -> None:
-        """Make the orchestrators of the symbols.
+        """Create the orchestrators of the symbols.
 
         Args:
-            system_config: What the two YAML files say.
-            symbol_components: By symbol, from `adapters.components`: of this process, or of a running cluster.
-            redis_event_bus: Asked for `redis_connected`.
-            logger: Takes what is done and what is wrong.
-            clock: What the loop of `run` waits by.
+            system_config: Content of the two YAML files.
+            symbol_components: Runtimes by symbol, from `adapters.components`: of this process, or of a running cluster.
+            redis_event_bus: Source of `redis_connected`.
+            logger: Logger for actions and errors.
+            clock: Clock for the loop of `run`.
         """
         settings = system_config.orchestrator
         self._interval_s = settings.health_check_interval
@@ -82,37 +82,37 @@ class MultiSymbolTradingOrchestrator:
         }
 
     def start(self, reason: str = "requested by operator") -> None:
-        """Have all symbols run."""
+        """Start all symbols."""
         self._began_s = self._clock.now_s()
         self._all(lambda one: one.start(reason))
 
     def pause(self, reason: str = "requested by operator") -> None:
-        """Open nothing new on any symbol; one that was stopped stays so."""
+        """Stop entries on all running symbols; stopped symbols stay stopped."""
         self._all(lambda one: one.pause(reason), only=DesiredState.RUNNING)
 
     def resume(self, reason: str = "requested by operator") -> None:
-        """Let all paused symbols open positions again; one that was stopped stays so."""
+        """Allow entries again on all paused symbols; stopped symbols stay stopped."""
         self._all(lambda one: one.resume(reason), only=DesiredState.PAUSED)
 
     def stop(self, reason: str = "requested by operator") -> None:
-        """Do nothing more for any symbol, and end `run`."""
+        """Stop processing all symbols, and end `run`."""
         self._all(lambda one: one.stop(reason))
         self.end()
 
     def restart(self, reason: str = "requested by operator") -> None:
-        """Begin anew with every symbol."""
+        """Restart every symbol."""
         self._all(lambda one: one.restart(reason))
 
     def end(self) -> None:
-        """End `run`, and leave what is wanted of the symbols as it is. May be called from any thread."""
+        """End `run`, and leave the desired states unchanged. May be called from any thread."""
         self._has_ended = True
         self._clock.wake()
 
     def run(self, check_interval: float | None = None) -> None:
-        """Start all symbols, run their chains where they are run here, and watch over them until `stop` or `end`.
+        """Start all symbols, run their chains if they run here, and check their health until `stop` or `end`.
 
         Args:
-            check_interval: Seconds between two health checks; what is configured when None.
+            check_interval: Seconds between two health checks; None for the configured interval.
         """
         every_s = self._interval_s if check_interval is None else check_interval
         if every_s <= 0:
@@ -133,7 +133,7 @@ class MultiSymbolTradingOrchestrator:
                 runtime.close()
 
     def recover(self) -> dict[str, Action]:
-        """Take the next step of the ladder for each symbol that is due one, and return what was done, by symbol."""
+        """Take the next recovery step of each symbol for which one is due, and return the actions by symbol."""
         taken: dict[str, Action] = {}
 
         def look(one: SymbolOrchestrator) -> None:
@@ -146,7 +146,7 @@ class MultiSymbolTradingOrchestrator:
         return taken
 
     def check_health(self) -> SystemHealth:
-        """Look at all symbols, without doing anything about them.
+        """Check all symbols, without any action.
 
         Raises:
             Transient: A store did not answer.
@@ -172,7 +172,7 @@ class MultiSymbolTradingOrchestrator:
         """Do as a person wishes with all symbols of one kind.
 
         Raises:
-            ExceptionGroup: It failed for some; it was done for the others.
+            ExceptionGroup: It failed for some symbols; it was applied to the others.
         """
         errors = self._each(lambda one: deed(one) if only is None or one.desired is only else None)
         if errors:
@@ -191,13 +191,13 @@ class MultiSymbolTradingOrchestrator:
 
 
 def symbol_orchestrator(settings: OrchestratorSettings, runtime: SymbolRuntime, logger: Logger) -> SymbolOrchestrator:
-    """Return the orchestrator of one symbol, by the settings that hold for all."""
+    """Create the orchestrator of one symbol from the common settings."""
     policy = RecoveryPolicy(interval_s=settings.health_check_interval)
     return SymbolOrchestrator(runtime, policy, logger, heals=settings.enable_auto_restart)
 
 
 def _state_of_all(states: Sequence[SymbolState]) -> SymbolState:
-    """Return the state that all share, else that of the part that runs or would like to."""
+    """Return the common state of all symbols, else the most active of their states."""
     order = (
         SymbolState.RUNNING,
         SymbolState.RECOVERING,

@@ -1,14 +1,14 @@
-"""What to do about a sick symbol, and when: the ladder from a service restart to quarantine, as one pure function.
+"""Recovery policy: the steps from a service restart to quarantine, and their timing, as one pure function.
 
-| sickness                        | first                  | then               | at the end                          |
-|---------------------------------|------------------------|--------------------|-------------------------------------|
-| a step raises, hangs or dies    | restart its service 3x | restart the symbol | quarantine                          |
-| no progress, a queue that grows |                        | restart the symbol | quarantine                          |
-| the outside does not answer     | reopen its clients 3x  | tell a person      | reopen now and then until it does   |
-| no worker, or one that is stuck | tell a person          |                    | wait for its supervisor or a person |
+| health issue                       | first                  | then               | finally                        |
+|------------------------------------|------------------------|--------------------|--------------------------------|
+| a step raises, hangs or dies       | restart its service 3x | restart the symbol | quarantine                     |
+| no progress, a growing queue       |                        | restart the symbol | quarantine                     |
+| an external system does not answer | reopen its clients 3x  | notify an operator | reopen periodically            |
+| no worker, or a hung one           | notify an operator     |                    | wait for supervisor / operator |
 
-Between two actions the waiting time doubles. A chain that ends well after an action ends the course. A course that was
-taken too often, for one symbol or for all of them, is not taken again: no storm of restarts.
+The waiting time doubles with each action. A successful run after an action resets the escalation. Budgets of restarts,
+per symbol and for all symbols together, prevent a storm of restarts.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ _HOUR_MS = 3_600_000
 
 
 class RecoveryStep(StrEnum):
-    """What is done."""
+    """Actions of the recovery policy; the values are stored."""
 
     RESTART_SERVICE = "restart_service"
     RESTART_SYMBOL = "restart_symbol"
@@ -37,12 +37,12 @@ class RecoveryStep(StrEnum):
 
 
 class RecoveryPolicy(Struct, frozen=True):
-    """How fast the ladder is climbed.
+    """Timing and budgets of recovery.
 
     Attributes:
-        interval_s: Wait after the first action, in seconds of real time; it doubles with each that follows.
-        symbol_budget: Restarts of one symbol within an hour, of its services too.
-        account_budget: Restarts of all symbols together within an hour.
+        interval_s: Wait after the first action, in seconds of real time; it doubles with each further action.
+        symbol_budget: Restarts of one symbol, including its services, per hour.
+        account_budget: Restarts of all symbols together per hour.
     """
 
     interval_s: float
@@ -52,15 +52,15 @@ class RecoveryPolicy(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class EscalationState:
-    """How far up the ladder a symbol is. Times are of the wall clock, in milliseconds since the epoch.
+    """A symbol's progress through the recovery steps. Times are wall-clock milliseconds since the epoch.
 
     Attributes:
-        kind: The sickness that began it; empty while the symbol is well.
-        actions: Taken so far, whatever they were.
-        acted_ms: When the last one was; 0 for never.
-        next_ms: Before that nothing more is done.
-        is_told: A person was told of it.
-        restarts_ms: When its services or itself were restarted within the last hour.
+        kind: The issue that began it; empty while the symbol is healthy.
+        actions: Number of actions taken so far, of any kind.
+        acted_ms: Time of the last action; 0 for none.
+        next_ms: Earliest time of the next action.
+        is_told: An operator was notified.
+        restarts_ms: Times of the restarts of the symbol or its services within the last hour.
     """
 
     kind: str = ""
@@ -77,11 +77,11 @@ class EscalationState:
 
 
 class Action(Struct, frozen=True):
-    """One thing to do, and why.
+    """One recovery action, and its reason.
 
     Attributes:
-        attempt: Its number among those of its kind, from 1.
-        most: How many of its kind there are.
+        attempt: Number of this action among those of its kind, from 1.
+        most: Maximum number of actions of its kind.
     """
 
     step: RecoveryStep
@@ -100,11 +100,11 @@ def escalate(
     policy: RecoveryPolicy,
     account_restarts: int = 0,
 ) -> tuple[EscalationState, Action | None]:
-    """Return where the symbol stands now, and what is to be done, None for nothing.
+    """Return the symbol's new escalation state, and the action to take; None for no action.
 
     Args:
-        found: What is wrong with it, the cause that matters most first.
-        progress_ms: When a chain last ended well; None when none ever did.
+        found: Its health issues, the most important cause first.
+        progress_ms: Time of the last successful run; None if there was none.
         account_restarts: Restarts of all symbols within the last hour.
     """
     recent = tuple(at_ms for at_ms in escalation.restarts_ms if now_ms - at_ms < _HOUR_MS)
@@ -175,7 +175,7 @@ def _heal(
 def _reopen(
     escalation: EscalationState, issue: HealthIssue, now_ms: int, policy: RecoveryPolicy
 ) -> tuple[EscalationState, Action | None]:
-    """Open the clients anew, ever more rarely, and tell a person once when three times did not help."""
+    """Reopen the clients at growing intervals, and notify an operator once after three failed attempts."""
     if escalation.service_attempts >= SERVICE_ATTEMPTS and not escalation.is_told:
         return _tell(escalation, issue, now_ms, policy)
     if len(escalation.restarts_ms) >= policy.symbol_budget:

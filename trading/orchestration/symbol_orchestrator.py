@@ -1,7 +1,7 @@
-"""The orchestrator of one symbol: its state, what is wanted of it, its health, and the steps that heal it.
+"""Orchestrator of one symbol: its state, desired state, health, and recovery.
 
-What it does is the same wherever the services run. Each state is written down before anything is done about it, and a
-write that another has overtaken does nothing: of two health checks at the same moment one acts.
+It works the same wherever the services run. Each state is stored before any action, and an outdated write has no
+effect: of two concurrent health checks only one acts.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ from trading.structs import replace
 _SAVE_TRIES = 20
 
 WATCH_GAPS = 4
-"""Looks that may be left out; after more of them the system was away, and its silence says nothing."""
+"""Checks that may be missed; after more, the system was down, and the symbol's silence is no evidence."""
 
 EVENT_OF: Mapping[SymbolState, EventType] = {
     SymbolState.INITIALIZING: EventType.ORCHESTRATOR_INITIALIZING,
@@ -35,11 +35,11 @@ _STATE_WANTED = {
     DesiredState.STOPPED: SymbolState.STOPPED,
 }
 _CALM = frozenset({SymbolState.INITIALIZING, SymbolState.RUNNING, SymbolState.PAUSED, SymbolState.STOPPED})
-"""States in which nothing is wrong, so that what is wanted becomes what is at once."""
+"""States without a problem, in which the desired state becomes the actual state at once."""
 
 
 class SymbolHealth(TypedDict):
-    """How one symbol is; `uptime` in seconds since it came into its state."""
+    """Health of one symbol; `uptime` in seconds since its last change of state."""
 
     symbol: str
     state: str
@@ -54,7 +54,7 @@ class SymbolHealth(TypedDict):
 
 
 class SymbolOrchestrator:
-    """One symbol: its state, what is wanted of it, its health, and how it is healed."""
+    """One symbol: its state, desired state, health, and recovery."""
 
     def __init__(
         self,
@@ -64,11 +64,11 @@ class SymbolOrchestrator:
         *,
         heals: bool = True,
     ) -> None:
-        """Make an orchestrator.
+        """Create an orchestrator.
 
         Args:
-            logger: Takes a line for each step of the ladder.
-            heals: Without it what is sick is told, and nothing is restarted.
+            logger: Logger for recovery steps.
+            heals: Whether to act on health issues; without it they are only reported.
         """
         self._components = runtime
         self._terms = policy
@@ -93,31 +93,31 @@ class SymbolOrchestrator:
         return self._components.desired()
 
     def start(self, reason: str = "requested by operator") -> None:
-        """Have it run, from the candle after the last one that it decided on."""
+        """Run the symbol, from the candle after its last decided one."""
         self._components.start_services()
         self._set_desired(DesiredState.RUNNING, reason)
 
     def pause(self, reason: str = "requested by operator") -> None:
-        """Open nothing new. What is open stays protected, and exits go on."""
+        """Stop entries. Open positions stay protected, and exits continue."""
         self._set_desired(DesiredState.PAUSED, reason)
 
     def resume(self, reason: str = "requested by operator") -> None:
-        """Let it open positions again."""
+        """Allow entries again."""
         self._set_desired(DesiredState.RUNNING, reason)
 
     def stop(self, reason: str = "requested by operator") -> None:
-        """Do nothing more: only the orders that rest at the venue still protect what is open."""
+        """Stop all processing: only orders that rest at the venue still protect an open position."""
         self._set_desired(DesiredState.STOPPED, reason)
 
     def restart(self, reason: str = "requested by operator") -> None:
-        """Begin anew: queued messages dropped, a step under way ended, services built, orders compared; then run."""
+        """Restart: drop queued messages, end a running step, rebuild the services, reconcile orders; then run."""
         why = f"restart: {reason}"
         self._change(lambda record: _by_way_of_error(record.state), why, is_anew=True)
         self._components.restart_symbol(has_fresh_worker=False)
         self._components.set_desired(DesiredState.RUNNING, why)
 
     def clear_quarantine(self, reason: str = "requested by operator") -> bool:
-        """Let it work again after a person has looked; return whether it was quarantined."""
+        """Release the symbol from quarantine after an operator's review; return whether it was quarantined."""
         was_quarantined = self._components.clear_quarantine(reason)
         if self._components.record().state is SymbolState.QUARANTINED:
             self._change(lambda _: (SymbolState.RECOVERING,), f"quarantine cleared: {reason}", is_anew=True)
@@ -125,11 +125,11 @@ class SymbolOrchestrator:
         return was_quarantined
 
     def advance(self) -> bool:
-        """Run a chain when one is due, where that is not the work of others; return whether the next one is due too."""
+        """Run a chain if one is due and workers do not run it; return whether the next one is due too."""
         return self._components.advance()
 
     def check_health(self) -> SymbolHealth:
-        """Look at it, without doing anything about it."""
+        """Check the symbol, without any action."""
         record = self._components.record()
         seen = self._components.observe(record)
         found = _diagnose(seen, record)
@@ -152,13 +152,13 @@ class SymbolOrchestrator:
         }
 
     def recover(self, account_restarts: int = 0) -> Action | None:
-        """Look at it, write down how it stands, and take the next step of the ladder where one is due.
+        """Check the symbol, store its state, and take the next recovery step if one is due.
 
         Args:
             account_restarts: Restarts of all symbols within the last hour.
 
         Returns:
-            What was done, None for nothing.
+            The action taken, None for none.
         """
         record = self._looked_at(self._components.record())
         seen = self._components.observe(record)
@@ -179,7 +179,7 @@ class SymbolOrchestrator:
         reason = action.reason if action else found[0].reason if found else ""
         following = _moved(following, path, reason, seen.now_ms)
         if not self._components.save(following):
-            return None  # another check was faster, and acts
+            return None  # a concurrent check was faster, and acts
         if path:
             self._publish(record.state, path, reason)
         if action is not None:
@@ -187,13 +187,13 @@ class SymbolOrchestrator:
         return action
 
     def _looked_at(self, kept: SymbolRecord) -> SymbolRecord:
-        """Return the standing with this look in it; after a time without any, the watch begins anew."""
+        """Return the record with this check; after a long time without checks, monitoring begins anew."""
         now_ms = self._components.now_ms()
         has_gap = now_ms - kept.looked_ms > WATCH_GAPS * self._terms.interval_s * 1000
         return replace(kept, looked_ms=now_ms, watched_ms=now_ms if has_gap else kept.watched_ms)
 
     def restarts_ms(self) -> Sequence[int]:
-        """Return when it was restarted of late, services too."""
+        """Return the times of recent restarts, including those of services."""
         return self._components.record().course.restarts_ms
 
     def _take(self, action: Action) -> None:
@@ -247,10 +247,10 @@ class SymbolOrchestrator:
         *,
         is_anew: bool = False,
     ) -> None:
-        """Go through states, each a legal step, however many others write at the same time.
+        """Pass through states, each by an allowed transition, despite concurrent writes.
 
         Args:
-            is_anew: What was tried before does not count any more.
+            is_anew: Forget earlier recovery actions.
         """
         for _ in range(_SAVE_TRIES):
             record = self._components.record()
@@ -297,7 +297,7 @@ def _state_now(seen: HealthSnapshot, record: SymbolRecord, found: Sequence[Healt
 
 
 def _by_way_of_error(current: SymbolState) -> tuple[SymbolState, ...]:
-    """Return the way to recovering, which a symbol that is well begins with an error."""
+    """Return the path to recovering; from a healthy state it begins with an error."""
     first = () if current is SymbolState.QUARANTINED else symbol_path(current, SymbolState.ERROR)
     return (*first, SymbolState.RECOVERING)
 

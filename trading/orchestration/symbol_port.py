@@ -1,4 +1,4 @@
-"""What an orchestrator needs of a symbol, wherever its services run: in this process, or in workers of a cluster."""
+"""Interface of a symbol for its orchestrator, whether its services run in this process or in a cluster's workers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,15 +13,14 @@ from trading.services.status import ServiceStatus
 
 @dataclass(frozen=True, slots=True)
 class SymbolRecord:
-    """How a symbol stands, as it was last written down.
+    """A symbol's state as last stored.
 
     Attributes:
-        since_ms: When it came into this state, wall clock, milliseconds since the epoch.
-        watched_ms: Since when it is looked at again and again, or since a person last asked something of it: what was
-            before that is no silence.
-        looked_ms: When it was last looked at.
-        queued: Messages that waited in its queue at that look.
-        version: Grows with each write; a write that saw an older one is refused.
+        since_ms: Time of the change to this state, wall clock, milliseconds since the epoch.
+        watched_ms: Start of regular checks, or the last command of an operator; earlier silence does not count.
+        looked_ms: Time of the last check.
+        queued: Messages waiting in its queue at that check.
+        version: Grows with each write; a write based on an older version is rejected.
     """
 
     state: SymbolState = SymbolState.INITIALIZING
@@ -35,12 +34,12 @@ class SymbolRecord:
 
     @property
     def began_ms(self) -> int:
-        """When it was last given a chance: nothing from before that is overdue."""
+        """Time from which the symbol can be expected to make progress; nothing earlier is overdue."""
         return max(self.watched_ms, self.course.acted_ms)
 
 
 class Logger(Protocol):
-    """The part of the standard library's logger that is used here."""
+    """The part of the standard library's logger used here."""
 
     def warning(self, message: str, *args: object) -> None: ...
 
@@ -48,21 +47,21 @@ class Logger(Protocol):
 
 
 class Clock(Protocol):
-    """Time for the loop of a process."""
+    """Clock of a process loop."""
 
     def now_s(self) -> float:
-        """Return seconds of a clock that only goes forward."""
+        """Return the seconds of a monotonic clock."""
         ...
 
     def wait(self, seconds: float) -> None:
-        """Wait so long, or until `wake` is called from another thread."""
+        """Wait that long, or until `wake` is called from another thread."""
         ...
 
     def wake(self) -> None: ...
 
 
 class ServiceHandle(Protocol):
-    """One of the four services, here or elsewhere."""
+    """One of the four services, local or remote."""
 
     @property
     def status(self) -> ServiceStatus: ...
@@ -73,7 +72,7 @@ class ServiceHandle(Protocol):
 
 
 class SymbolRuntime(Protocol):
-    """One symbol: what can be seen of it, and what can be done to it. Each method may raise Transient."""
+    """Access to one symbol: its observations and its commands. Each method may raise Transient."""
 
     @property
     def symbol(self) -> str: ...
@@ -92,7 +91,7 @@ class SymbolRuntime(Protocol):
     def record(self) -> SymbolRecord: ...
 
     def save(self, record: SymbolRecord) -> bool:
-        """Write `record` down, unless another has written since its version was read; return whether it was."""
+        """Store `record` unless its version is outdated; return whether it was stored."""
         ...
 
     def publish(self, events: Sequence[Event]) -> None: ...
@@ -100,45 +99,45 @@ class SymbolRuntime(Protocol):
     def desired(self) -> DesiredState: ...
 
     def set_desired(self, state: DesiredState, reason: str) -> None:
-        """Write down what the user wants: from the return on no decision against it can be written."""
+        """Store the state that the operator wants; once this returns, no decision against it can be recorded."""
         ...
 
     def start_services(self) -> None:
-        """Have the services ready to work."""
+        """Start the services."""
         ...
 
     def restart_services(self) -> None:
-        """Build the services anew, with fresh clients, and wake the symbol."""
+        """Rebuild the services with fresh clients, and advance the symbol."""
         ...
 
     def restart_symbol(self, *, has_fresh_worker: bool) -> None:
-        """Drop its queued messages, end the step that it runs, begin anew, compare with the venue, and wake it.
+        """Drop its queued messages, end its running step, rebuild, reconcile with the venue, and advance it.
 
         Args:
-            has_fresh_worker: In a new worker process too, where it has a worker to itself that something starts again.
+            has_fresh_worker: Also use a new worker process, if the symbol has its own supervised worker.
         """
         ...
 
     def quarantine(self, cause: str, reason: str) -> PositionPolicy:
-        """Set the symbol aside with the policy that is configured for its position, and return that."""
+        """Quarantine the symbol with its configured position policy, and return that policy."""
         ...
 
     def clear_quarantine(self, reason: str) -> bool:
-        """Let the symbol work again; return whether it was quarantined."""
+        """Release the symbol from quarantine; return whether it was quarantined."""
         ...
 
     def open_incident(self, kind: str, reason: str) -> None:
-        """Have a person hear of something, by an incident that halts nothing."""
+        """Notify an operator by an incident that halts nothing."""
         ...
 
     def retract_incident(self, reason: str) -> None:
-        """Close what `tell` opened, because it is over."""
+        """Close the incident that `open_incident` opened, because its cause is over."""
         ...
 
     def advance(self) -> bool:
-        """Run a chain when one is due, and return whether the next one is too; nothing where workers do that."""
+        """Run a chain if one is due, and return whether the next one is due too; no effect where workers run chains."""
         ...
 
     def close(self) -> None:
-        """Stop the services that run here; what is wanted of the symbol stays as it is."""
+        """Stop the services that run here; the desired state stays unchanged."""
         ...
