@@ -1,4 +1,4 @@
-"""History through the same services as life: the order of events, and what came of them."""
+"""Backtests: history through the same services as live trading, in market order, with the results."""
 
 from trading.backtest.engine import Feed, play
 from trading.backtest.result import BacktestRun, Decision, Equity, Order, Trade

@@ -1,4 +1,4 @@
-"""What a run came to, row by row, and the first thing in which two runs differ."""
+"""Compare the results of two runs row by row, and find the first difference."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -9,18 +9,18 @@ Row = Mapping[str, Any]
 Rows = Mapping[Any, Row]
 
 PARTS = ("candles", "decisions", "orders", "fills", "positions")
-"""What is compared, in the order in which one leads to the next."""
+"""The compared parts, each one a cause of differences in the next."""
 
 
 class Run(Struct, frozen=True):
-    """What a run came to; each row has `symbol` and `market_ms`, by which differences are put in order.
+    """The result of a run; each row has `symbol` and `market_ms`, by which differences are sorted.
 
     Attributes:
-        candles: By (symbol, open time): the journal's decision and regime.
-        decisions: By (symbol, strategy, open time): what the rules said of a signal.
-        orders: By client order id, those of a stop or target once they are filled.
-        fills: By fill id.
-        positions: By (symbol, strategy), at the end.
+        candles: The journal's decision and regime, by (symbol, open time).
+        decisions: The rules' decision on a signal, by (symbol, strategy, open time).
+        orders: Orders by client order id; stops and targets once they are filled.
+        fills: Fills by fill id.
+        positions: Final positions, by (symbol, strategy).
     """
 
     candles: Rows
@@ -35,10 +35,10 @@ class Difference(Struct, frozen=True):
 
     Attributes:
         part: One of `PARTS`.
-        market_ms: When: open time of the candle, market time of the order or fill.
-        recorded: Of the live run; None where it has no such row.
-        replayed: Of the replay; None where it has no such row.
-        columns: Those in which they differ, where both have the row.
+        market_ms: Open time of the candle, or market time of the order or fill.
+        recorded: Row of the live run; None if there is none.
+        replayed: Row of the backtest; None if there is none.
+        columns: Columns that differ, if both have the row.
     """
 
     part: str
@@ -51,13 +51,13 @@ class Difference(Struct, frozen=True):
 
 
 class Comparison(Struct, frozen=True):
-    """What came of comparing a live run with its replay.
+    """The comparison of a live run with its backtest.
 
     Attributes:
         counts: Rows compared, by part.
-        differences: By market time; what leads to the others comes first.
-        left_out: What was not compared, and why, one line each.
-        notes: What a reader must know beside it.
+        differences: Differences by market time, causes before their consequences.
+        left_out: Parts that were not compared, with the reason, one line each.
+        notes: Further information for the reader.
     """
 
     counts: Mapping[str, int]
@@ -67,12 +67,12 @@ class Comparison(Struct, frozen=True):
 
     @property
     def is_identical(self) -> bool:
-        """Whether something was compared, and all of it agreed."""
+        """Whether something was compared, and no row differed."""
         return not self.differences and bool(self.counts.get("candles"))
 
 
 def compare(recorded: Run, replayed: Run, *, left_out: Sequence[str] = (), notes: Sequence[str] = ()) -> Comparison:
-    """Compare two runs, every row of either."""
+    """Compare all rows of two runs."""
     found = [one for part in PARTS for one in _differences(part, getattr(recorded, part), getattr(replayed, part))]
     counts = {part: len(getattr(recorded, part).keys() | getattr(replayed, part).keys()) for part in PARTS}
     return Comparison(counts, sorted(found, key=_moment), left_out, notes)

@@ -1,4 +1,4 @@
-"""Symbols through their services in the order of market time, in batches as large as that order allows."""
+"""Backtest engine: run symbols through their services in market-time order, in the largest possible batches."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -14,25 +14,25 @@ from trading.strategies.signal import Signal
 
 
 class Moment(NamedTuple):
-    """When a candle is decided on: the close of the candle, then the place of its symbol among the others."""
+    """The time of a candle's decision: its close, then the position of its symbol among the others."""
 
     close_ms: int
     place: int
 
 
 class Feed:
-    """One symbol: what its first three services have handed on, and how much of that was executed.
+    """One symbol: the output of its first three services, and the executed part of it.
 
     Attributes:
-        signals: Everything that its strategy said so far, and the exits that rules asked for.
+        signals: All signals of its strategy so far, and exits requested by rules.
         candle_count: Candles executed so far.
     """
 
     def __init__(self, pipeline: SymbolPipeline, timeframe: str, place: int) -> None:
-        """Make it.
+        """Create the feed.
 
         Args:
-            place: Of candles that close at the same time, those of the lower place are decided on first.
+            place: Among candles that close at the same time, those with the lower place are decided first.
         """
         self.symbol = pipeline.symbol
         self.signals: list[Signal] = []
@@ -50,18 +50,18 @@ class Feed:
 
     @property
     def reach(self) -> Moment | None:
-        """Up to when its candles are known; None when there are none any more."""
+        """Latest moment up to which its candles are known; None when there are no more."""
         return None if self._batch is None else self._moment(self._batch.last_open_ms)
 
     @property
     def next_signal(self) -> Moment | None:
-        """When it speaks next, as far as that is known; None for not at all."""
+        """Moment of its next known signal; None for none."""
         if self._batch is None or self._signaled == len(self._batch.signals):
             return None
         return self._moment(self._batch.signals[self._signaled].open_ms)
 
     def refill(self) -> None:
-        """Fetch the next batch once the last one is executed; batches in which nothing can happen are passed over.
+        """Fetch the next batch once the last one is executed; skip batches in which nothing can happen.
 
         Raises:
             Broken: The services ended before the last candle.
@@ -73,7 +73,7 @@ class Feed:
                 self.signals += handed_on.signals
 
     def execute(self, until: Moment) -> None:
-        """Show the venue the candles up to a moment, and have the signals among them decided."""
+        """Give the venue the candles up to a moment, and decide the signals among them."""
         batch = self._batch
         if batch is None:
             return
@@ -97,7 +97,7 @@ class Feed:
             self._batch = None
 
     def _advance(self) -> SignalGenerated | None:
-        """Run the first three services; None when they ended the chain, because nothing can come of it."""
+        """Run the first three services; None if they ended the chain without a result."""
         fetched = self._pipeline.fetch_or_protect(AdvanceSymbol(self.symbol))
         updated = fetched if isinstance(fetched, ChainResult) else self._pipeline.indicators.handle(fetched)
         generated = updated if isinstance(updated, ChainResult) else self._pipeline.strategy.handle(updated)
@@ -127,15 +127,15 @@ def play(
     together: Together = nullcontext,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Replay all feeds to their ends.
+    """Run all feeds to their ends.
 
-    Each signal is decided when all candles that closed before it were seen, of every symbol: as if each candle were a
-    batch of its own. A symbol with nothing alive and nothing to say waits, because nothing can change there.
+    Each signal is decided once all earlier-closing candles of every symbol are processed, as if each candle were a
+    batch of its own. A symbol without exposure and without a signal waits, because nothing can change there.
 
     Args:
-        is_exposed: Tells whether a symbol has an open position or an order that is not final.
-        together: Surrounds what symbols do one after the other that in market time comes at the same time.
-        on_progress: Told now and then how many candles were executed in all.
+        is_exposed: Return whether a symbol has an open position or an order that is not final.
+        together: Context around symbols' steps that happen at the same market time.
+        on_progress: Called periodically with the total number of executed candles.
     """
     while True:
         for feed in feeds:

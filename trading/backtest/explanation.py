@@ -1,4 +1,4 @@
-"""Why a candle led to a trade or to none: one value for live runs and replays, made of what was recorded of it."""
+"""Explanation of a candle: why it led to a trade or not, from the records of a live run or a backtest."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -36,10 +36,10 @@ from trading.trading_state import permissions
 
 
 class ExplainContext(Struct, frozen=True):
-    """What a symbol is decided by, as configured now.
+    """The present configuration of a symbol's decisions.
 
     Attributes:
-        config: Short digest of it.
+        config: Short digest of the configuration.
         is_only_strategy: The symbol has no other strategy.
     """
 
@@ -53,7 +53,7 @@ class ExplainContext(Struct, frozen=True):
 
 
 class RiskDecisionRecord(Struct, frozen=True):
-    """What the rules said of a signal: outcome `accepted`, `refused` or `dry`, and the rule that decided."""
+    """The risk rules' decision about a signal: outcome `accepted`, `refused` or `dry`, and the rule that decided."""
 
     outcome: str
     rule: str
@@ -62,7 +62,7 @@ class RiskDecisionRecord(Struct, frozen=True):
 
 
 class OrderOutcome(Struct, frozen=True):
-    """An order that was decided on, and how it stands; `note` says why."""
+    """A decided order and its state; `note` explains the state."""
 
     request: OrderRequest
     state: OrderState
@@ -73,7 +73,7 @@ class OrderOutcome(Struct, frozen=True):
 
 
 class EventRecord(Struct, frozen=True):
-    """An event: wall clock in milliseconds since the epoch, type, and why."""
+    """An event: wall clock in milliseconds since the epoch, type, and reason."""
 
     at_ms: int
     type: str
@@ -81,16 +81,16 @@ class EventRecord(Struct, frozen=True):
 
 
 class CandleRecord(Struct, frozen=True):
-    """What is still known of a candle.
+    """The available records of a candle.
 
     Attributes:
-        entry: What the journal has of it, or what a replay decided.
-        candles: Those up to it, itself included, as far as they are recorded.
-        ruling: None where the strategy was silent, or the ledger was never asked.
-        own: Ids of the orders that this candle was decided to cause.
-        orders: Of the symbol, this candle's at least, and those of the positions that they opened or closed.
-        fills: Of the same positions from flat to flat, or of more, in the order in which they make positions.
-        events: Of this candle, as far as they are kept; None for a replay, which makes none.
+        entry: Its journal entry, or the decision of a backtest.
+        candles: The recorded candles up to and including it.
+        ruling: None if the strategy gave no signal, or the ledger was not asked.
+        own: Ids of the orders decided at this candle.
+        orders: Orders of the symbol: at least this candle's, and those of the positions that they opened or closed.
+        fills: Fills of the same positions from flat to flat, possibly more, in booking order.
+        events: Its events, as far as they are stored; None for a backtest, which creates none.
     """
 
     symbol: str
@@ -105,7 +105,7 @@ class CandleRecord(Struct, frozen=True):
 
 
 class Value(Struct, frozen=True):
-    """An indicator at the candle and at the one before it; None where it has no whole window."""
+    """An indicator at the candle and at the previous one; None without a complete window."""
 
     name: str
     indicator: str
@@ -114,7 +114,7 @@ class Value(Struct, frozen=True):
 
 
 class Protective(Struct, frozen=True):
-    """A stop or target that an entry brought; state `resting`, `filled` or `canceled`."""
+    """The stop or target of an entry; state `resting`, `filled` or `canceled`."""
 
     client_order_id: str
     leg: Leg
@@ -123,17 +123,17 @@ class Protective(Struct, frozen=True):
 
 
 class Explanation(Struct, frozen=True):
-    """Why a candle led to what it led to.
+    """The reasons for the outcome of a candle.
 
     Attributes:
-        headline: The answer: what was traded, or why nothing was; its text is `str(headline)`.
-        values: Indicators that the strategy's conditions look at.
-        said: What the strategy said and why, or that it was silent.
-        signal: What it asked for, worked out anew; None where it was silent or cannot be asked any more.
-        checks: Each rule that was asked, those of the entry first.
-        orders: What was decided on this candle, with `fills` of them and of their stops and targets.
-        trades: Positions that those orders opened or closed, and what became of them.
-        notes: What could not be worked out, and under which condition the rest holds.
+        headline: The answer: the trade, or the reason why there is none; its text is `str(headline)`.
+        values: Indicators that the strategy's conditions use.
+        said: The strategy's signal and its reason, or that there was none.
+        signal: The recomputed signal; None if there was none or it cannot be recomputed.
+        checks: Each checked rule, entry rules first.
+        orders: Orders decided at this candle, with `fills` of them and of their stops and targets.
+        trades: Positions that those orders opened or closed, with their outcome.
+        notes: Values that could not be recomputed, and conditions of the others.
     """
 
     symbol: str
@@ -155,7 +155,7 @@ class Explanation(Struct, frozen=True):
 
 
 def explain(record: CandleRecord, context: ExplainContext) -> Explanation:
-    """Explain a candle by what is recorded of it and of one strategy."""
+    """Explain a candle from its records and those of one strategy."""
     entry, notes = record.entry, _conditions(record, context)
     rows, lost = _rows(record, context)
     signal = _signal(rows, context) if rows is not None else None
@@ -193,11 +193,11 @@ def of_strategy(
     has_signals: bool,
     strategies: Collection[str],
 ) -> Entry:
-    """Return what the journal has of a candle as one of several strategies has to do with it.
+    """Return a candle's journal entry, reduced to one of several strategies.
 
     Args:
         has_signals: Some strategy of the symbol gave a signal at this candle.
-        strategies: All of the symbol; of one alone is all that the journal has.
+        strategies: All strategies of the symbol; for a single one the whole entry is returned.
     """
     if len(strategies) == 1:
         return entry
@@ -209,7 +209,7 @@ def of_strategy(
 
 
 def decisions_of(rule: str, reason: str) -> Decisions:
-    """Return the decisions on a candle of which no more is known than what the risk rules said."""
+    """Return a candle's decisions if only the decision of the risk rules is known."""
     kind = DecisionKind.ACCEPTED if rule == OK else DecisionKind.REJECTED
     return (CandleDecision(kind, rule="" if rule == OK else rule, reason=reason),)
 
@@ -225,7 +225,7 @@ def _conditions(record: CandleRecord, context: ExplainContext) -> list[str]:
 
 
 def _rows(record: CandleRecord, context: ExplainContext) -> tuple[IndicatorRows | None, list[str]]:
-    """Work the indicators out anew; a line says so where their window is not all there."""
+    """Recompute the indicators; a note explains an incomplete window."""
     needed, candles = context.strategy.startup_candle_count, record.candles
     if not len(candles) or candles.last_open_ms != record.entry.open_ms:
         return None, ["no indicator values: the candle was decided before candles were recorded"]
@@ -269,7 +269,7 @@ def _said(entry: Entry, signal: Signal | None, risk_decision: RiskDecisionRecord
 
 
 def _checks(record: CandleRecord, signal: Signal | None, context: ExplainContext) -> list[Check]:
-    """Return the entry rules, asked anew with what was recorded, then the risk rules as they answered."""
+    """Return the entry rules, recomputed from the records, then the risk rules as recorded."""
     entry, risk_decision = record.entry, record.ruling
     asked: list[Check] = []
     if risk_decision is not None and signal is not None:
@@ -296,7 +296,7 @@ def _contradictions(entry: Entry, signal: Signal | None, context: ExplainContext
 
 
 def _trades(record: CandleRecord) -> list[Trade]:
-    """Fold fills into trades; each begins with nothing realised, so its profit does not depend on those before it."""
+    """Combine fills into trades; each begins with no realised profit, so that it is independent of earlier ones."""
     held: dict[tuple[str, str], Position] = {}
     booked: list[Booked] = []
     for fill in record.fills:
@@ -309,7 +309,7 @@ def _trades(record: CandleRecord) -> list[Trade]:
 
 
 def _protective(order: OrderOutcome, trades: Sequence[Trade], fills: Sequence[Fill]) -> list[Protective]:
-    """Return the stop and the target that a filled entry brought, and how they stand."""
+    """Return the stop and the target of a filled entry, with their states."""
     request = order.request
     if request.leg is not Leg.ENTRY or not order.filled_units:
         return []
@@ -354,5 +354,5 @@ def _without_orders(entry: Entry, risk_decision: RiskDecisionRecord | None) -> H
 
 
 def holds(open_ms: int, timeframe: str, at_ms: int) -> bool:
-    """Return whether a time lies within a candle."""
+    """Return whether a time is within a candle."""
     return open_ms <= at_ms < open_ms + timeframe_ms(timeframe)

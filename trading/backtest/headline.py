@@ -1,4 +1,4 @@
-"""The one line that answers what became of a candle: a value, and the text of it."""
+"""The headline of a candle: its outcome as a value and as one line of text."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -13,7 +13,7 @@ from trading.orders.orders import Fill, Leg, OrderState
 
 
 class HeadlineKind(StrEnum):
-    """What became of a candle."""
+    """Outcomes of a candle."""
 
     TRADED = "traded"
     CLOSED = "closed"
@@ -25,7 +25,7 @@ class HeadlineKind(StrEnum):
 
 
 class UnfilledOrder(Struct, frozen=True):
-    """An order of which nothing is filled; `note` says why."""
+    """An order without any fill; `note` explains why."""
 
     leg: Leg
     state: OrderState
@@ -33,20 +33,20 @@ class UnfilledOrder(Struct, frozen=True):
 
 
 class Headline(Struct, frozen=True):
-    """What became of a candle.
+    """The outcome of a candle.
 
     Attributes:
-        kind: `CLOSED` is a close that a person or a policy asked for, `NO_DECISION` a candle of which the risk rules
-            were not asked.
+        kind: `CLOSED` is a close that an operator or a policy requested, `NO_DECISION` a candle without a signal that
+            the risk rules could decide.
         rule: The rule that rejected the signal, or the entry of a reversal; empty for none.
-        reason: Of the rules, for `REJECTED` and `DRY_RUN`.
-        fills: Of its own orders, for `TRADED` and `CLOSED`.
+        reason: Reason of the rules, for `REJECTED` and `DRY_RUN`.
+        fills: Fills of its own orders, for `TRADED` and `CLOSED`.
         unfilled: Its orders, for `NOT_FILLED`.
         opened: The position that it opened; None for none.
         closed: The position that it closed; None for none.
-        decisions: Those of the journal, for `NO_DECISION`.
-        desired: State that was wanted of the symbol.
-        policy: Of the quarantine, for `QUARANTINED`.
+        decisions: Decisions of the journal, for `NO_DECISION`.
+        desired: Desired state of the symbol.
+        policy: Policy of the quarantine, for `QUARANTINED`.
     """
 
     kind: HeadlineKind
@@ -61,7 +61,7 @@ class Headline(Struct, frozen=True):
     policy: PositionPolicy | None = None
 
     def __str__(self) -> str:
-        """Return the line that a person reads."""
+        """Format the headline."""
         match self.kind:
             case HeadlineKind.TRADED:
                 rejected = f"; the entry was refused by {self.rule}" if self.rule else ""

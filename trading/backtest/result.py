@@ -1,4 +1,4 @@
-"""What a replay came to: trades, orders, fills, decisions, and the account's worth at each candle.
+"""Results of a backtest: trades, orders, fills, decisions, and the account's equity at each candle.
 
 Times are milliseconds since the epoch, UTC; prices and money are in quote currency, units in the base asset.
 """
@@ -29,17 +29,17 @@ _REASONS = {Leg.STOP_LOSS: "stop_loss", Leg.TAKE_PROFIT: "take_profit", Leg.EXIT
 
 
 class Decision(Struct, frozen=True):
-    """What was decided on one signal.
+    """The decision on one signal.
 
     Attributes:
-        open_ms: Open time of the signal's candle; it was decided at its close.
-        side: What the strategy asked for: buy, sell or close.
+        open_ms: Open time of the signal's candle; the decision was at its close.
+        side: Action that the strategy requested: buy, sell or close.
         price: Close of that candle.
         outcome: `accepted` (orders were planned), `refused`, or `dry`.
-        rule: The rule that refused; `ok` when all agreed. An accepted exit may name the rule that refused its entry.
-        reason: In words, with the numbers.
-        said: Why the strategy asked for it.
-        checks: Each rule that was asked, with its answer.
+        rule: The rule that rejected; `ok` if all accepted. An accepted exit may name the rule that rejected its entry.
+        reason: Explanation, with the values compared.
+        said: The strategy's reason.
+        checks: Each checked rule, with its result.
     """
 
     symbol: str
@@ -55,12 +55,12 @@ class Decision(Struct, frozen=True):
 
 
 class Order(Struct, frozen=True):
-    """One order, and how it ended.
+    """One order and its final state.
 
     Attributes:
-        units: As ordered; of a protective order what it was placed for.
-        price: Of a stop or a target; of a market order the close that was decided on.
-        decided_ms: Close of the candle decided on; of a protective order the market time at which it was placed.
+        units: Ordered units; for a protective order the units that it was placed for.
+        price: Price of a stop or a target; for a market order the close of the decided candle.
+        decided_ms: Close of the decided candle; for a protective order the market time at which it was placed.
     """
 
     client_order_id: str
@@ -82,20 +82,20 @@ class Trade(Struct, frozen=True):
 
     Attributes:
         side: BUY for a long position.
-        units: The most that was open, positive.
-        entry_ms: Market time of the first fill: the open time of its candle, or the last millisecond of the candle
-            decided on where orders fill at its close.
-        entry_price: Average price of what was opened, after spread and slippage.
+        units: Largest open size, positive.
+        entry_ms: Market time of the first fill: the open time of its candle, or the last millisecond of the decided
+            candle if orders fill at its close.
+        entry_price: Average price of the opened units, after spread and slippage.
         exit_ms: Market time of the last fill; None while it is open.
-        exit_price: Average price of what was closed; None while it is open.
-        fees: Of all its fills.
-        profit: Realised, after fees; what is still open counts nothing.
-        exit_reason: `stop_loss`, `take_profit`, `signal`, `reversal` or `end`, or the exit rule that asked for it or
+        exit_price: Average price of the closed units; None while it is open.
+        fees: Fees of all its fills.
+        profit: Realised profit, after fees; open units do not count.
+        exit_reason: `stop_loss`, `take_profit`, `signal`, `reversal` or `end`, or the exit rule that requested it or
             had moved the stop that was hit, such as `trailing_stop`; None while it is open.
         entry_order_id: `client_order_id` of the order that opened it.
-        exit_order_id: Of the order that closed it.
-        stop_loss: The stop it began with; None for none.
-        take_profit: The target it began with; None for none.
+        exit_order_id: `client_order_id` of the order that closed it.
+        stop_loss: Original stop; None for none.
+        take_profit: Original target; None for none.
     """
 
     symbol: str
@@ -116,12 +116,12 @@ class Trade(Struct, frozen=True):
 
 
 class Equity(Struct, frozen=True, eq=False):
-    """The account at the close of each candle of any symbol; arrays of one length.
+    """The account at the close of each candle of any symbol; arrays of equal length.
 
     Attributes:
         close_ms: int64: close time of the candle, strictly ascending.
         balance: float64: starting balance plus realised profit, after fees.
-        equity: float64: `balance` plus what closing at the last closes would realise, before fees.
+        equity: float64: `balance` plus the profit of closing at the last closes, before fees.
         exposure: float64: value of the open positions at the last closes, long and short added.
     """
 
@@ -132,13 +132,12 @@ class Equity(Struct, frozen=True, eq=False):
 
 
 class Journal(Struct, frozen=True, eq=False):
-    """What was decided on each candle of one symbol, oldest first; all of one length.
+    """Decisions on each candle of one symbol, oldest first; all of equal length.
 
     Attributes:
         open_ms: int64: open time of the candle.
-        decisions: Those on the candle, as the live journal has them; `trading.events.decisions.describe` makes a text
-            of them.
-        regimes: Kind of market, as the live journal has it.
+        decisions: Decisions on the candle, as in the live journal; `trading.events.decisions.describe` formats them.
+        regimes: Market regime, as in the live journal.
     """
 
     open_ms: Times
@@ -148,18 +147,18 @@ class Journal(Struct, frozen=True, eq=False):
 
 @dataclass(frozen=True, eq=False)
 class BacktestRun:
-    """All that a replay came to; orders and decisions are put together when they are first asked for.
+    """The complete result of a backtest; orders and decisions are assembled on first use.
 
     Attributes:
         account: Name of the account.
-        starting_balance: Before the first order.
-        candles: By symbol: those that were decided on.
-        timeframes: By symbol.
-        fills: In the order of market time, numbered so.
-        trades: In the order of their last fill; those still open at the end come last.
-        positions: As they are at the end, flat ones too.
-        equity: The account's worth.
-        journals: By symbol.
+        starting_balance: Balance before the first order.
+        candles: The decided candles by symbol.
+        timeframes: Timeframe by symbol.
+        fills: Fills in market-time order, numbered in that order.
+        trades: Trades in the order of their last fill; those still open at the end come last.
+        positions: Positions at the end, including flat ones.
+        equity: The account's equity.
+        journals: Journal by symbol.
     """
 
     account: str
@@ -176,12 +175,12 @@ class BacktestRun:
 
     @cached_property
     def orders(self) -> Sequence[Order]:
-        """Return all orders, protective ones too, oldest first."""
+        """Return all orders, including protective ones, oldest first."""
         return self.list_orders()
 
     @cached_property
     def decisions(self) -> Sequence[Decision]:
-        """Return what was decided on each signal, oldest first."""
+        """Return the decision on each signal, oldest first."""
         return self.list_decisions()
 
 
@@ -192,13 +191,13 @@ def trades_of(
     at_end: frozenset[str] = frozenset(),
     rules: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Trade]:
-    """Fold fills into trades.
+    """Combine fills into trades.
 
     Args:
-        booked: Each fill with the position before and after it, in the order of their sequence.
-        requests: The orders that were decided on: they tell stops, and exits that a new entry followed.
-        at_end: Ids of the orders that closed what was open when the candles ended.
-        rules: Names of the exit rules behind orders, by the ids of these; what is missing is told by its leg.
+        booked: Each fill with the position before and after it, in sequence order.
+        requests: The decided orders; they determine stops, and exits followed by a new entry.
+        at_end: Ids of orders that closed a position because the candles ended.
+        rules: Exit rule by order id; orders without one get a reason by their leg.
     """
     by_id = {request.client_order_id: request for request in requests}
     entered = {(one.symbol, one.strategy, one.decided_ms) for one in by_id.values() if one.leg is Leg.ENTRY}
@@ -225,7 +224,7 @@ def _reason(leg: Leg, *, is_reversal: bool) -> str:
 
 
 class _OpenTrade:
-    """A trade on its way."""
+    """A trade that is not closed yet."""
 
     def __init__(self, first: Fill, order: OrderRequest | None, realised_before: float, units: float) -> None:
         self._first = first
@@ -238,7 +237,7 @@ class _OpenTrade:
         self._closed = (0.0, 0.0)
 
     def add(self, fill: Fill, before: Position, after: Position) -> None:
-        """Take a fill that neither opens nor ends the position."""
+        """Add a fill that neither opens nor closes the position."""
         if abs(after.units) > abs(before.units):
             self._opened = _and(self._opened, fill.units, fill.price)
             self._most = abs(after.units)
@@ -248,7 +247,7 @@ class _OpenTrade:
         self._realised = after.realised
 
     def closed(self, last: Fill, before: Position, after: Position, reason: str) -> Trade:
-        """Take the fill that ends the position; what of it opens another one the other way belongs to that."""
+        """Add the closing fill; any excess belongs to a new position in the other direction."""
         units, value = _and(self._closed, abs(before.units), last.price)
         price = value / units if self._closed[0] else last.price
         fees, profit = self._fees + last.fee, after.realised - self._realised_before
@@ -301,9 +300,9 @@ def equity_of(
     """Value the account at the close of each candle.
 
     Args:
-        candles: By symbol.
-        lengths_ms: Length of a candle, by symbol.
-        booked: Each fill with the position before and after it, in the order of their sequence.
+        candles: Candles by symbol.
+        lengths_ms: Candle length by symbol.
+        booked: Each fill with the position before and after it, in sequence order.
     """
     closes = {symbol: one.open_ms + lengths_ms[symbol] for symbol, one in candles.items()}
     close_ms = next(iter(closes.values()))

@@ -1,4 +1,4 @@
-"""What a replay is worth: metrics, tables, and curves thin enough to draw."""
+"""Report of a backtest: metrics, tables, and curves reduced for drawing."""
 
 from trading.backtest.report.drawdown import Drawdown, drawdown_of
 from trading.backtest.report.report import Report, report_of

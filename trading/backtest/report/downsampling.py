@@ -1,4 +1,4 @@
-"""Curves and candles thin enough to draw: what is left out stands between the extremes that are kept."""
+"""Reduce curves and candles for drawing; the extremes are kept."""
 
 import numpy as np
 
@@ -8,14 +8,14 @@ from trading.market.candles import CLOSE, HIGH, LOW, OPEN, VOLUME, Candles
 
 
 def thinned(equity: Floats, *, parts: int) -> Times:
-    """Return the places to draw of an equity curve: of each part the highest, the lowest and the deepest drawdown.
+    """Return the positions of an equity curve to draw: per part the highest, the lowest and the deepest drawdown.
 
     Args:
         equity: At least one value; the first one is positive.
-        parts: How many parts of equal length the curve is cut into.
+        parts: Number of equal parts that the curve is divided into.
 
     Returns:
-        Ascending places, first and last among them; at most `3 * parts + 2`, all where there are no more.
+        Ascending positions including first and last; at most `3 * parts + 2`, all if there are no more.
     """
     count = len(equity)
     if count <= 3 * parts:
@@ -31,7 +31,7 @@ def thinned(equity: Floats, *, parts: int) -> Times:
 
 
 def joined(candles: Candles, *, each: int) -> Candles:
-    """Return bars of `each` candles, counted from the first; the last bar may hold fewer."""
+    """Combine `each` candles into a bar, counted from the first; the last bar may contain fewer."""
     if each <= 1 or not len(candles):
         return candles
     starts = np.arange(0, len(candles), each)

@@ -1,4 +1,4 @@
-"""Drawdown: how far the account is below the most that it was worth before."""
+"""Drawdown: the fall of the account's equity below its previous peak."""
 
 import numpy as np
 from msgspec import Struct
@@ -7,16 +7,16 @@ from trading.backtest.result import Floats, Times
 
 
 class Drawdown(Struct, frozen=True):
-    """The deepest fall of the account, and the longest time below a peak; they may be two different falls.
+    """The deepest and the longest drawdown; they may be different ones.
 
     Attributes:
         fraction: Depth of the deepest fall as a fraction of its peak: 0 or negative; -0.1 is 10 %.
         amount: The same fall in quote currency, 0 or negative.
-        peak_ms: Last time at its peak; None where there is no drawdown.
-        trough_ms: When it was deepest; None where there is no drawdown.
-        recovered_ms: When the peak was reached again; None where there is no drawdown, or it has not ended.
-        duration_s: From its peak until it was made good, or until the end; None where there is no drawdown.
-        longest_s: The longest such time of all drawdowns; None where there is no drawdown.
+        peak_ms: Last time at its peak; None without a drawdown.
+        trough_ms: Time of its lowest value; None without a drawdown.
+        recovered_ms: Time at which the peak was reached again; None without a drawdown, or if it has not ended.
+        duration_s: Time from its peak to its recovery, or to the end; None without a drawdown.
+        longest_s: Longest such time of all drawdowns; None without a drawdown.
     """
 
     fraction: float = 0.0
@@ -29,7 +29,7 @@ class Drawdown(Struct, frozen=True):
 
 
 def depths(equity: Floats) -> Floats:
-    """Return how far each value is below the highest one so far, as a fraction of that: 0 or negative.
+    """Return each value's fall below the peak so far, as a fraction of it: 0 or negative.
 
     Args:
         equity: At least one value; the first one is positive.
@@ -38,7 +38,7 @@ def depths(equity: Floats) -> Floats:
 
 
 def drawdown_of(at_ms: Times, equity: Floats) -> Drawdown:
-    """Find the deepest fall and the longest one.
+    """Find the deepest and the longest drawdown.
 
     Args:
         at_ms: Time of each value, strictly ascending.

@@ -1,4 +1,4 @@
-"""The report of a replay: its metrics and its tables together."""
+"""The report of a backtest: its metrics and tables."""
 
 from collections.abc import Sequence
 
@@ -20,20 +20,20 @@ from trading.orders.orders import Side
 
 
 class Report(Struct, frozen=True):
-    """All that is told of a replay beside its trades.
+    """Everything that a backtest reports beside its trades.
 
     Attributes:
         statistics: The metrics.
-        signals: What the strategies asked for.
-        accepted: Of them, those that led to an order.
-        refused: Of them, those that a rule refused.
+        signals: Number of the strategies' signals.
+        accepted: Number of signals that led to an order.
+        refused: Number of signals that a rule rejected.
         by_symbol: Closed trades by symbol.
         by_strategy: Closed trades by strategy.
         by_exit_reason: Closed trades by `stop_loss`, `take_profit`, `signal`, `reversal`, `end` and exit rules.
         by_side: Closed trades by `long` and `short`.
         months: The account month by month.
-        refusals: Refused signals by rule and symbol.
-        market: What the symbols did themselves.
+        refusals: Rejected signals by rule and symbol.
+        market: Price changes of the symbols.
     """
 
     statistics: Statistics
@@ -53,7 +53,7 @@ def report_of(result: BacktestRun, *, periods_per_year: float | None = None) -> 
     """Compute metrics and tables.
 
     Args:
-        periods_per_year: The annualisation factor; None decides from the times of the candles.
+        periods_per_year: The annualisation factor; None derives it from the times of the candles.
 
     Raises:
         ValueError: `periods_per_year` is not positive.

@@ -1,8 +1,8 @@
-"""The metrics of a replay; docs/reference/report.md says which outside implementation each is equal to.
+"""Metrics of a backtest; docs/reference/report.md names the external implementation that each one equals.
 
-Returns are those of UTC days, from the last close of one day with candles to that of the next, as backtesting.py and
-quantstats take them. Annualised values are compounded, as in backtesting.py, and name their factor; those that say
-"daily" are not, as in quantstats.
+Returns are those of UTC days, from the last close of one day with candles to that of the next, as in backtesting.py and
+quantstats. Annualised values are compounded, as in backtesting.py, and name their factor; "daily" values are not, as in
+quantstats.
 """
 
 import math
@@ -20,39 +20,39 @@ DAY_MS = 86_400_000
 _YEAR_DAYS = 365.25
 _WEEKDAYS_A_YEAR, _SUNDAYS_A_YEAR, _DAYS_A_YEAR = 252, 52, 365
 _WEEKEND_SHARE = 2 / 7 * 0.6
-"""Part of the candles above which a market is taken to trade on weekends; backtesting.py draws the line there too."""
+"""Share of weekend candles above which a market counts as trading on weekends, as in backtesting.py."""
 
 _LOST = 0.001
-"""Part of the starting balance at which nothing is left: what comes after is noise, however it is annualised."""
+"""Fraction of the starting balance at which the account counts as lost: later returns are only noise."""
 
 _SUNDAY = 6
 
 
 class Statistics(Struct, frozen=True):
-    """What a replay came to. Fractions: 0.1 is 10 %. Money is in quote currency. None where it is not defined.
+    """Metrics of a backtest. Fractions: 0.1 is 10 %. Money is in quote currency. None if undefined.
 
     Attributes:
         start_ms: Open time of the first candle.
-        end_ms: Close time of the last one.
-        starting_balance: Before the first order.
-        final_equity: At the last close, before the fees that closing would cost.
-        highest_equity: At any close, or at the start.
-        fees: Of all trades, open ones too.
+        end_ms: Close time of the last candle.
+        starting_balance: Balance before the first order.
+        final_equity: Equity at the last close, before the fees of closing.
+        highest_equity: Highest equity at any close, or at the start.
+        fees: Fees of all trades, including open ones.
         total_return: `final_equity / starting_balance - 1`.
         annual_return: Geometric mean of the daily returns, to the power of `periods_per_year`, minus 1.
         cagr: `(1 + total_return) ** (1 / years) - 1`, a year being 365.25 days of the calendar.
         periods_per_year: The annualisation factor: 252 days, 304 where a week of five days begins on Sunday evening,
             365 where the market trades on weekends; for candles longer than a day, as many as a year has.
-        return_count: Daily returns that the four ratios rest on; with few of them they say little.
+        return_count: Number of daily returns behind the four ratios; a small number makes them unreliable.
         volatility: Annualised standard deviation of compounded daily returns.
         sharpe: `annual_return / volatility`, the risk-free rate being 0.
         sortino: `annual_return` over the annualised downside deviation: root of the mean square of daily losses.
         calmar: `annual_return` over the depth of the deepest drawdown.
         daily_volatility: Standard deviation of the daily returns, times the root of `periods_per_year`.
         daily_sharpe: Mean of the daily returns over their standard deviation, times the same root.
-        lost_ms: When a close first left a thousandth of the starting balance or less; all annual figures are None then.
-        drawdown: The deepest, and the longest.
-        trade_count: Closed trades; all that follows is about those.
+        lost_ms: First close with a thousandth of the starting balance or less; all annual figures are None then.
+        drawdown: The deepest and the longest drawdown.
+        trade_count: Closed trades; all following metrics are about those.
         open_count: Trades still open at the end.
         win_count: Trades that made money, after fees.
         loss_count: Trades that lost money, after fees.
@@ -61,7 +61,7 @@ class Statistics(Struct, frozen=True):
         gross_profit: Sum of the profits of winning trades.
         gross_loss: Sum of the losses of losing trades, positive.
         profit_factor: `gross_profit / gross_loss`.
-        return_profit_factor: The same from the returns of the trades, so that size plays no part.
+        return_profit_factor: The same from the trades' returns, independent of their size.
         expectancy: Mean profit of a trade.
         expectancy_return: Mean return of a trade; a trade's return is its profit over `units * entry_price`.
         average_trade_return: Geometric mean of the returns of the trades.
@@ -76,7 +76,7 @@ class Statistics(Struct, frozen=True):
         consecutive_wins: Most winning trades in a row, by the time of their exit.
         consecutive_losses: Most losing trades in a row.
         sqn: System quality number: `sqrt(trade_count) * mean / standard deviation` of the profits.
-        exposure: Part of the candles during which a position was open, those of entry and exit counted whole.
+        exposure: Fraction of the candles during which a position was open, entry and exit candles included.
     """
 
     start_ms: int
@@ -129,7 +129,7 @@ def statistics_of(result: BacktestRun, *, periods_per_year: float | None = None)
     """Compute all metrics.
 
     Args:
-        periods_per_year: The annualisation factor; None decides from the times of the candles.
+        periods_per_year: The annualisation factor; None derives it from the times of the candles.
 
     Raises:
         ValueError: `periods_per_year` is not positive.
@@ -199,12 +199,12 @@ def statistics_of(result: BacktestRun, *, periods_per_year: float | None = None)
 
 
 def with_start(equity: Equity, start_ms: int, starting_balance: float) -> tuple[Times, Floats]:
-    """Return times and worth of the account, beginning with the starting balance at the first candle's open."""
+    """Return times and equity of the account, beginning with the starting balance at the first candle's open."""
     return np.append(start_ms, equity.close_ms), np.append(starting_balance, equity.equity)
 
 
 def periods_of(result: BacktestRun) -> float:
-    """Return the daily returns of a year, fewer for candles beyond a day; docs/reference/report.md has the rule."""
+    """Return the daily returns per year, fewer for candles longer than a day; see docs/reference/report.md."""
     step_ms = min(timeframe_ms(timeframe) for timeframe in result.timeframes.values())
     if step_ms > DAY_MS:
         return round(_YEAR_DAYS * DAY_MS / step_ms) or 1
@@ -218,7 +218,7 @@ def periods_of(result: BacktestRun) -> float:
 
 
 def daily_returns(equity: Equity) -> Floats:
-    """Return the return of each UTC day with candles on the one before; the first day is what the others start from."""
+    """Return each UTC day's return on the previous day with candles; the first day is the base."""
     days = _days(equity.close_ms)
     ends = equity.equity[np.flatnonzero(np.diff(days, append=days[-1] + 1))]
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -226,7 +226,7 @@ def daily_returns(equity: Equity) -> Floats:
 
 
 def annual_return(returns: Floats, factor: float) -> float | None:
-    """Return the compounded yearly return; None without returns, and where the account was lost."""
+    """Return the compounded yearly return; None without returns, or if the account was lost."""
     mean = _geometric_mean(returns)
     return None if mean is None else _finite((1 + mean) ** factor - 1)
 
@@ -252,29 +252,29 @@ def daily_sharpe(returns: Floats, factor: float) -> float | None:
 
 
 def downside_deviation(returns: Floats, factor: float) -> float | None:
-    """Return the root of the mean square of the losing days, over all days, times the root of the factor."""
+    """Return the root of the mean square of losing days, over all days, times the root of the factor."""
     if not len(returns):
         return None
     return math.sqrt(float(np.mean(np.minimum(returns, 0.0) ** 2)) * factor)
 
 
 def trade_return(trade: Trade) -> float:
-    """Return a trade's profit over what was opened, as a fraction."""
+    """Return a trade's profit over the value of its entry, as a fraction."""
     return trade.profit / (trade.units * trade.entry_price)
 
 
 def profit_factor(profits: Floats) -> float | None:
-    """Return what was won over what was lost; None where nothing was lost."""
+    """Return total wins over total losses; None without losses."""
     return _ratio(math.fsum(profits[profits > 0]), abs(math.fsum(profits[profits < 0])))
 
 
 def streaks(profits: Floats) -> tuple[int, int]:
-    """Return the most wins and the most losses in a row; a trade at exactly zero ends both."""
+    """Return the most consecutive wins and losses; a trade at exactly zero ends both."""
     return _longest_run(profits > 0), _longest_run(profits < 0)
 
 
 def exposure_of(close_ms: Times, trades: Sequence[Trade]) -> float:
-    """Return the part of the candles during which a position was open; entry and exit candles count whole."""
+    """Return the fraction of candles with an open position; entry and exit candles are included."""
     change = np.zeros(len(close_ms) + 1, np.int64)
     entries = close_ms.searchsorted([trade.entry_ms for trade in trades], side="right")
     ends_ms = [close_ms[-1] - 1 if trade.exit_ms is None else trade.exit_ms for trade in trades]
@@ -307,7 +307,7 @@ def _growth(ratio: float, years: float) -> float | None:
     if ratio <= 0 or years <= 0:
         return None
     exponent = math.log(ratio) / years
-    return math.expm1(exponent) if exponent < 700 else None  # e ** 710 is no float any more
+    return math.expm1(exponent) if exponent < 700 else None  # e ** 710 exceeds the range of a float
 
 
 def _quality(profits: Floats) -> float | None:

@@ -1,4 +1,4 @@
-"""Tables of a replay: the trades in groups, the months, what refused signals, and what the market did."""
+"""Tables of a backtest: grouped trades, months, rejected signals, and market changes."""
 
 import math
 from collections import Counter
@@ -15,19 +15,19 @@ from trading.market.candles import CLOSE
 
 
 class Group(Struct, frozen=True):
-    """Closed trades that have one thing in common; money in quote currency, None where it is not defined.
+    """Closed trades with a common property; money in quote currency, None if undefined.
 
     Attributes:
-        name: What they have in common.
-        trades: How many.
-        wins: Of them, how many made money after fees.
+        name: The common property.
+        trades: Number of trades.
+        wins: Number of trades with a profit after fees.
         win_rate: As a fraction.
-        profit: Sum after fees.
-        fees: Sum.
+        profit: Total profit after fees.
+        fees: Total fees.
         expectancy: Mean profit of a trade.
         best: Highest profit.
         worst: Lowest profit.
-        profit_factor: What was won over what was lost.
+        profit_factor: Total wins over total losses.
         average_duration_s: Mean time from first to last fill.
     """
 
@@ -48,12 +48,12 @@ class Month(Struct, frozen=True):
     """One UTC month of the account.
 
     Attributes:
-        month: Such as 2026-03.
-        trades: Trades closed in it.
-        wins: Of them, how many made money after fees.
-        profit: Realised by them, after fees.
-        change: Equity at the end on that before, as a fraction; None where that was not positive.
-        deepest: The account below its peak at the worst close of the month, as a fraction, 0 or negative.
+        month: For example 2026-03.
+        trades: Number of trades closed in it.
+        wins: Number of those with a profit after fees.
+        profit: Their realised profit, after fees.
+        change: Relative change of the equity since the end of the previous month; None if that was not positive.
+        deepest: Deepest drawdown at any close of the month, as a fraction, 0 or negative.
     """
 
     month: str
@@ -65,7 +65,7 @@ class Month(Struct, frozen=True):
 
 
 class Refusal(Struct, frozen=True):
-    """How often a rule refused a signal of a symbol."""
+    """The number of a symbol's signals that a rule rejected."""
 
     rule: str
     symbol: str
@@ -73,7 +73,7 @@ class Refusal(Struct, frozen=True):
 
 
 class MarketChange(Struct, frozen=True):
-    """What buying at the first close and holding would have come to, before costs.
+    """The result of buying at the first close and holding, before costs.
 
     Attributes:
         symbol: The symbol, or `mean` for the mean of all.
@@ -89,7 +89,7 @@ class MarketChange(Struct, frozen=True):
 
 
 def groups_of(trades: Iterable[Trade], name: Callable[[Trade], str]) -> list[Group]:
-    """Put closed trades into groups by their name; the group that made most comes first."""
+    """Group closed trades by name, most profitable group first."""
     found: dict[str, list[Trade]] = {}
     for trade in trades:
         if trade.exit_ms is not None:
@@ -119,13 +119,13 @@ def months_of(result: BacktestRun) -> list[Month]:
 
 
 def refusals_of(result: BacktestRun) -> list[Refusal]:
-    """Return which rules refused how many signals, the busiest first."""
+    """Count the rejected signals by rule and symbol, most frequent first."""
     counts = Counter((one.rule, one.symbol) for one in result.decisions if one.outcome == "refused")
     return [Refusal(rule, symbol, count) for (rule, symbol), count in counts.most_common()]
 
 
 def market_of(result: BacktestRun) -> list[MarketChange]:
-    """Return what each symbol did, and their mean where there are several."""
+    """Return each symbol's price change, and their mean if there are several."""
     rows = []
     for symbol, candles in result.candles.items():
         first, last = float(candles.values[0, CLOSE]), float(candles.values[-1, CLOSE])
