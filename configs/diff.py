@@ -1,5 +1,5 @@
-"""What another configuration changes, and what of it has to wait: pure, from what is applied, what shall be, and what
-is open.
+"""Compare two configurations, and find changes that have to wait. Pure: both configurations and the exposure of the
+symbols are arguments.
 """
 
 import json
@@ -17,20 +17,20 @@ _BOUND: Mapping[str, tuple[tuple[str, ...], str]] = {
     "source": (PACE, "it goes by the candles of the other source"),
     "venue": (_COSTS, "it is there"),
 }
-"""Parts that stay while something is open: (what of them may change all the same, why the rest may not)."""
+"""Parts fixed while something is open: (keys that may change anyway, reason for the others)."""
 _OF_A_START = ("name", "starting_balance")
 
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """What is open of a symbol.
+    """Open positions and orders of a symbol.
 
     Attributes:
         units: Its position, negative when short.
-        unsettled: How many of its orders have not come to an end.
+        unsettled: Number of its orders that are not final.
         is_open: A position is open, or an order may be alive.
-        positions: What is open by strategy, negative when short.
-        pending: Strategies with such an order; None where that is not known, so that each may have one.
+        positions: Position by strategy, negative when short.
+        pending: Strategies with such an order; None if unknown, so that each may have one.
     """
 
     units: float = 0.0
@@ -40,7 +40,7 @@ class Exposure:
     pending: frozenset[str] | None = None
 
     def is_of(self, strategy: str) -> bool:
-        """Return whether something is open, or may be, of one strategy of the symbol."""
+        """Return whether one strategy of the symbol has, or may have, a position or an order."""
         return self.is_open and (self.pending is None or strategy in self.positions or strategy in self.pending)
 
     def __str__(self) -> str:
@@ -55,10 +55,10 @@ class Exposure:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One value that changes.
+    """One value that differs.
 
     Attributes:
-        path: Keys from the top of the symbol's part, from the top of the files for what all symbols share.
+        path: Keys from the top of the symbol's part, or from the top of the files for shared parts.
     """
 
     path: tuple[str, ...]
@@ -70,13 +70,13 @@ class Difference:
         return f"{'.'.join(self.path)}: {_told(self.before, absent)} -> {_told(self.now, absent)}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it JSON-safe; None for a value that is not given, so that it has its default."""
+        """Return a JSON-safe dictionary; None for an absent value, which has its default."""
         before, now = (None if value is _ABSENT else value for value in (self.before, self.now))
         return {"path": ".".join(self.path), "before": before, "now": now}
 
 
 class Kind(StrEnum):
-    """What happens to a symbol."""
+    """The kind of change of a symbol."""
 
     ADDED = "added"
     REMOVED = "removed"
@@ -85,12 +85,12 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SymbolChange:
-    """What becomes of one symbol.
+    """The change of one symbol.
 
     Attributes:
-        differences: Of its own part.
-        needs_flat: It may only happen while nothing of the symbol is open, or of the strategies that end.
-        ended: Strategies that are there no more, or are of another class, by the path that says so.
+        differences: Differences in its own part.
+        needs_flat: Only allowed while nothing of the symbol, or of its ended strategies, is open.
+        ended: Strategies that are removed or get another class, by the path of that class.
     """
 
     symbol: str
@@ -102,13 +102,13 @@ class SymbolChange:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What another configuration changes.
+    """All changes from one configuration to another.
 
     Attributes:
-        symbols: Those that come, go, or whose own part differs.
-        shared: What differs of the parts that all symbols share.
-        renewed: Symbols that stay and whose services have to begin anew.
-        refusals: Why it must not happen now; empty when it may.
+        symbols: Symbols that are added or removed, or whose own part differs.
+        shared: Differences in the parts that all symbols share.
+        renewed: Remaining symbols whose services must be rebuilt.
+        refusals: Reasons why the change is not allowed now; empty if it is.
     """
 
     symbols: tuple[SymbolChange, ...]
@@ -121,16 +121,16 @@ class Change:
         return not self.symbols and not self.shared
 
     def of(self, kind: Kind) -> list[str]:
-        """Return the symbols to which that happens."""
+        """Return the symbols with that kind of change."""
         return [change.symbol for change in self.symbols if change.kind is kind]
 
 
 def compare(old: Content, new: Content, exposure: Callable[[str], Exposure], *, is_running: bool = True) -> Change:
-    """Return what changes from `old` to `new`, and why it must not.
+    """Return the changes from `old` to `new`, and the reasons that forbid them.
 
     Args:
-        exposure: Says what is open of a symbol; asked only where that matters.
-        is_running: False before anything runs: then it may be of another account, of which nothing here is open.
+        exposure: Return the open positions and orders of a symbol; called only where needed.
+        is_running: False before anything runs: then the account may change, because nothing of it is open here.
     """
     before, now = old["symbols"], new["symbols"]
     shared = tuple(one for part in new if part != "symbols" for one in _differences(old[part], new[part], (part,)))
@@ -149,7 +149,7 @@ def compare(old: Content, new: Content, exposure: Callable[[str], Exposure], *, 
 
 
 def change_refused(symbol: str, before: Content, now: Content, exposure: Callable[[str], Exposure]) -> list[str]:
-    """Return why one symbol's own part must not change; empty when it may."""
+    """Return the reasons why one symbol's own part must not change; empty if it may."""
     change = _changed(symbol, before, now)
     return list(_refused(change, exposure)) if change.needs_flat else []
 
@@ -162,13 +162,13 @@ def _changed(symbol: str, before: Content, now: Content) -> SymbolChange:
 
 
 def _ended(before: Content, now: Content) -> dict[tuple[str, ...], str]:
-    """Return the strategies of a symbol that are gone, or of another class, by the path of their class."""
+    """Return a symbol's strategies that are removed or get another class, by the path of their class."""
     kept = {(name, of) for name, of, _ in _books(now)}
     return {path: name for name, of, path in _books(before) if (name, of) not in kept}
 
 
 def _books(config: Content) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Yield (name of the book, class, path of that) of each strategy of a symbol."""
+    """Yield (name of the book, class, path of the class) for each strategy of a symbol."""
     one = config.get("strategy")
     if one is not None:
         yield one["name"], one["name"], ("strategy", "name")
@@ -177,7 +177,7 @@ def _books(config: Content) -> Iterator[tuple[str, str, tuple[str, ...]]]:
 
 
 def _why_bound(path: Sequence[str]) -> str:
-    """Return why a value stays while something is open; empty where it need not."""
+    """Return why a value is fixed while something is open; empty if it is not."""
     free, why = _BOUND.get(path[0], ((), ""))
     return "" if len(path) > 1 and path[1] in free else why
 
@@ -206,7 +206,7 @@ def _refused_of_account(shared: Sequence[Difference]) -> Iterator[str]:
 def _refused_of_services(
     shared: Sequence[Difference], symbols: Sequence[str], exposure: Callable[[str], Exposure]
 ) -> Iterator[str]:
-    """Yield a line for each switch that would leave open positions to themselves."""
+    """Yield a line for each switch that would leave open positions unmanaged."""
     idle = [one for one in shared if one.path[0] == "services" and _idles(one)]
     exposed = {name: found for name in symbols if idle and (found := exposure(name)).is_open}
     told = "; ".join(f"{name}: {found}" for name, found in exposed.items())

@@ -10,19 +10,19 @@ from configs.settings import PREFIX
 from configs.yaml_reader import parse_scalar
 
 Contents = dict[str, dict[str, Any]]
-"""What each file holds, by its name."""
+"""Content of each file, by its name."""
 
 Origins = dict[tuple[str, ...], str]
-"""Key path -> the environment variable that its value came from."""
+"""Environment variable of an overridden value, by key path."""
 
 _FILE_OF = {"services": SERVICES, "orchestrator": SERVICES, "account": SYMBOLS, "symbols": SYMBOLS}
 
 
 def apply_overrides(contents: Contents, environ: Mapping[str, str]) -> tuple[Origins, list[str]]:
-    """Put the values of the environment into `contents`; an empty value is passed over.
+    """Put the values of the environment into `contents`; empty values are ignored.
 
     Returns:
-        Where each overridden value came from, and a line for each name or value that cannot be used.
+        The origin of each overridden value, and a line for each unusable name or value.
     """
     origins: Origins = {}
     faults: list[str] = []
@@ -41,7 +41,7 @@ def apply_overrides(contents: Contents, environ: Mapping[str, str]) -> tuple[Ori
 
 
 def _find(content: dict[str, Any], file: str, parts: Sequence[str]) -> tuple[str, ...]:
-    """Return the key path that the parts of a variable's name mean."""
+    """Return the key path that the parts of a variable's name refer to."""
     schema = schema_of(file)
     path: tuple[str, ...] = ()
     node: Any = content
@@ -71,10 +71,10 @@ def _put(content: dict[str, Any], path: Sequence[str], text: str) -> None:
 
 
 def _written(path: tuple[str, ...], part: str) -> str:
-    """Return a part of a variable's name as the file would have it: keys in small letters, a symbol as it is given."""
+    """Return a part of a variable's name as the file spells it: keys in lower case, a symbol as given."""
     return part if path == ("symbols",) else part.lower()
 
 
 def _plain(key: str) -> str:
-    """Return a key as an environment variable can hold it: `BTC-USD` is `btc_usd`."""
+    """Return a key as an environment variable can spell it: `BTC-USD` is `btc_usd`."""
     return re.sub(r"[^0-9a-z]", "_", key.lower())

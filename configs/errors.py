@@ -1,4 +1,4 @@
-"""What is wrong with the configuration, all of it at once, in words that say what to change."""
+"""Errors of the configuration: all of them at once, each with the required change."""
 
 import difflib
 import re
@@ -12,7 +12,7 @@ _LONGEST_SHOWN = 60
 
 
 class ConfigError(Broken):
-    """The configuration cannot be used; each of `faults` is one line: where, what was found, what is allowed."""
+    """The configuration is invalid; each of `faults` is one line: location, value found, value allowed."""
 
     def __init__(self, faults: Iterable[str]) -> None:
         self.faults = tuple(faults)
@@ -21,26 +21,26 @@ class ConfigError(Broken):
 
 
 def fault_line(where: str, path: Sequence[str | int], found: Any, allowed: str) -> str:
-    """Return `configs/symbols.yaml: symbols.XAUUSD.timeframe: found '7x'; allowed: ...`, secrets masked."""
+    """Format `configs/symbols.yaml: symbols.XAUUSD.timeframe: found '7x'; allowed: ...`, with secrets masked."""
     return f"{where}: {dotted(path)}: found {shown(path, found)}; allowed: {allowed}"
 
 
 def dotted(path: Sequence[str | int]) -> str:
-    """Return a key path as people write it: `symbols.XAUUSD.risk.units`."""
+    """Format a key path: `symbols.XAUUSD.risk.units`."""
     return ".".join(str(part) for part in path) or "the whole file"
 
 
 def is_secret(path: Sequence[str | int]) -> bool:
     """Return whether the value at a key path is a secret.
 
-    Settings hold secrets as `SecretStr`. The files have mappings of free keys, such as the parameters of a strategy,
-    whose types nobody declares: there the name of a key on the path is the marker.
+    Settings hold secrets as `SecretStr`. The files also have free mappings, such as the parameters of a strategy,
+    without declared types: there the name of a key on the path is the marker.
     """
     return any(isinstance(part, str) and _SECRET_NAME.search(part) for part in path)
 
 
 def shown(path: Sequence[str | int], found: Any) -> str:
-    """Return a value for an error message: short, and masked where it is a secret."""
+    """Format a value for an error message: short, and masked if it is a secret."""
     if is_secret(path):
         return "*** (hidden)"
     if isinstance(found, dict):
@@ -54,10 +54,10 @@ def shown(path: Sequence[str | int], found: Any) -> str:
 
 
 def unknown_key(path: Sequence[str | int], known: Iterable[str], *, elsewhere: str = "") -> str:
-    """Return what to say of a key that is not known: where it is one, else the nearest known one, and all of them.
+    """Describe an unknown key, with a hint where it belongs or the nearest known key, and all known keys.
 
     Args:
-        elsewhere: Where the file has a key of this name, if it does.
+        elsewhere: Location at which the file has a key of this name, if any.
     """
     names = {name.lower(): name for name in sorted(known)}
     key = str(path[-1])

@@ -1,4 +1,4 @@
-"""What a venue shall do wrong on purpose: the configuration of `adapters.venues.fault_injection.venue.LyingVenue`."""
+"""Faults that a venue injects on purpose: configuration of `adapters.venues.fault_injection`."""
 
 from typing import Annotated
 
@@ -11,10 +11,10 @@ Delay = Annotated[float, Field(strict=True, ge=0)]
 
 
 class Faults(ConfigModel):
-    """What goes wrong, and how often; nothing by default. The same seed makes the same faults.
+    """Kinds and probabilities of injected faults; none by default. The same seed gives the same faults.
 
-    Faults of the line are drawn anew at each call, and stop after `most_in_a_row` of them, so that asking again gets
-    through. Faults of outcome are drawn from the id of the order or fill alone: the same in every process, every time.
+    Line faults are drawn anew at each call, and stop after `most_in_a_row` of them, so that a retry succeeds. Outcome
+    faults depend only on the id of the order or fill: they are the same in every process, every time.
     """
 
     seed: Annotated[int, Field(strict=True, ge=0)] = Field(

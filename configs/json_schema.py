@@ -1,4 +1,4 @@
-"""The JSON schema of the two files: for editors, and for what an error message says is allowed."""
+"""JSON schema of the two files, for editors and for the allowed values in error messages."""
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
@@ -11,7 +11,7 @@ SERVICES, SYMBOLS = "services.yaml", "symbols.yaml"
 Schema = dict[str, Any]
 Path = tuple[str | int, ...]
 _DEEPEST = 6
-"""Levels of keys that are looked through for one of a name."""
+"""Levels of keys searched for a name."""
 FILES: Mapping[str, type[ServicesFile] | type[SymbolsFile]] = {SERVICES: ServicesFile, SYMBOLS: SymbolsFile}
 
 
@@ -22,17 +22,17 @@ def json_schema() -> Schema:
 
 @lru_cache
 def schema_of(file: str) -> Schema:
-    """Return the JSON schema of `services.yaml` or `symbols.yaml`; not to be changed."""
+    """Return the JSON schema of `services.yaml` or `symbols.yaml`; do not modify it."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **FILES[file].model_json_schema()}
 
 
 def schema_at(root: Schema, path: Sequence[str | int], content: Any) -> Schema:
-    """Return the part of a schema that holds for a key path, empty where the schema knows no such key.
+    """Return the part of a schema that applies to a key path, empty if the schema has no such key.
 
     Args:
         root: Schema of a whole file, or of the parameters of a strategy.
         path: Keys from its top.
-        content: What was given: its `kind`, or `method`, says which of several forms a part has.
+        content: The given content: its `kind`, or `method`, selects among several forms of a part.
     """
     node = root
     for key in path:
@@ -43,20 +43,20 @@ def schema_at(root: Schema, path: Sequence[str | int], content: Any) -> Schema:
 
 
 def known_keys(root: Schema, path: Sequence[str | int], content: Any) -> list[str]:
-    """Return the keys that a schema names under a path."""
+    """Return the keys that a schema defines under a path."""
     return list(schema_at(root, path, content).get("properties", {}))
 
 
 def is_open(root: Schema, path: Sequence[str | int], content: Any) -> bool:
-    """Return whether any key may stand under a path, as in the parameters of a strategy."""
+    """Return whether a path accepts any key, as in the parameters of a strategy."""
     return schema_at(root, path, content).get("additionalProperties") is True
 
 
 def place_of(root: Schema, path: Sequence[str | int], content: Any) -> str:
-    """Return where the last key of a path is known, if that is one place; empty where it is none or several.
+    """Return the location where the last key of a path is known, if there is exactly one; otherwise an empty string.
 
-    Looked for below the key's own mapping, and told from there; then below each mapping around it, and told from the
-    top. The places that are least deep count.
+    The key's own mapping is searched first, with locations relative to it; then each surrounding mapping, with
+    locations from the top. Only the least deep matches count.
     """
     *around, key = path
     for depth in range(len(around), -1, -1):
@@ -68,7 +68,7 @@ def place_of(root: Schema, path: Sequence[str | int], content: Any) -> str:
 
 
 def _nearest(root: Schema, above: Path, key: str | int, content: Any) -> list[Path]:
-    """Return the paths below `above` that end with a key, of those that are least deep."""
+    """Return the least deep paths below `above` that end with a key."""
     level: list[Path] = [above]
     for _ in range(_DEEPEST):
         level = [(*path, name) for path in level for name in _keys_at(root, path, content)]
@@ -78,7 +78,7 @@ def _nearest(root: Schema, above: Path, key: str | int, content: Any) -> list[Pa
 
 
 def _keys_at(root: Schema, path: Path, content: Any) -> list[str]:
-    """Return the keys under a path: those that a schema names, and those that were given where others may stand."""
+    """Return the keys under a path: those of the schema, and given ones where free keys are allowed."""
     form = schema_at(root, path, content)
     for part in path:
         content = _part(content, part)
@@ -88,7 +88,7 @@ def _keys_at(root: Schema, path: Path, content: Any) -> list[str]:
 
 
 def _form(root: Schema, node: Schema, content: Any) -> Schema:
-    """Follow a reference, and choose among several forms by the key that tells them apart, else the one with keys."""
+    """Follow a reference, and select a form by its discriminator, otherwise the form with keys."""
     if "$ref" in node:
         return _form(root, root["$defs"][node["$ref"].rsplit("/", 1)[-1]], content)
     forms = node.get("oneOf") or node.get("anyOf")
@@ -105,7 +105,7 @@ def _form(root: Schema, node: Schema, content: Any) -> Schema:
 
 
 def _part(content: Any, key: str | int) -> Any:
-    """Return what was given under a key, or at a place of a list."""
+    """Return the value under a key, or at an index of a list."""
     if isinstance(content, Mapping):
         return content.get(key)
     if isinstance(content, list) and isinstance(key, int):

@@ -1,4 +1,4 @@
-"""Load what the system is told: the two YAML files, then the environment over them, checked as a whole."""
+"""Load the configuration: the two YAML files, then overrides of the environment, validated as a whole."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ from trading.strategies.invocation import made
 
 
 class SystemConfig(ConfigModel):
-    """All that the two files say, with the environment over them."""
+    """The complete configuration of the two files and the environment."""
 
     model_config = ConfigDict(defer_build=True)  # as `SymbolConfig` does
 
@@ -40,15 +40,15 @@ def load_system(
     *,
     texts: Mapping[str, str] | None = None,
 ) -> SystemConfig:
-    """Read `services.yaml` and `symbols.yaml`, put the environment over them, and check all of it.
+    """Read `services.yaml` and `symbols.yaml`, apply overrides of the environment, and validate everything.
 
     Args:
         config_dir: Folder of the two files; None takes the one of the settings.
         environ: Environment variables; None takes the process's own.
-        texts: By the name of a file what to read in its place, so that a text can be checked before it is written.
+        texts: Content by file name, to validate a text before it is written.
 
-    Raises:
-        ConfigError: Names every fault at once.
+        Raises:
+            ConfigError: Lists all faults at once.
     """
     folder = (config_dir or load_settings().config_dir).absolute()
     contents, faults = _read(folder, texts or {})
@@ -76,11 +76,11 @@ def load_system(
 
 
 _BARS_SHOWN = 2
-"""A closed bar and the forming one: with fewer no candle is ever seen to close."""
+"""A closed bar and the forming one: with fewer, no candle is ever seen to close."""
 
 
 def _unreachable_candles(models: Mapping[str, Any]) -> list[str]:
-    """Return a line for each played source that never shows as many bars as `candle_index` passes over."""
+    """Return a line for each played source that never shows as many bars as `candle_index` skips."""
     if not {SERVICES, SYMBOLS} <= models.keys():
         return []
     fetching = models[SERVICES].services.data_fetching
@@ -115,13 +115,13 @@ def _read(folder: Path, texts: Mapping[str, str]) -> tuple[Contents, list[str]]:
 
 
 def shown_path(path: Path) -> str:
-    """Return a path as short as it is still clear."""
+    """Return a path as short as possible while unambiguous."""
     root = project_root()
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 
 def strategy_faults(checked: Checked) -> list[str]:
-    """Return a line for each fault in the strategies of `symbols.yaml`, which is what was checked."""
+    """Return a line for each fault in the strategies of the validated `symbols.yaml`."""
     symbols = checked.content.get("symbols")
     entries = symbols.items() if isinstance(symbols, Mapping) else ()
     return [
@@ -134,7 +134,7 @@ def strategy_faults(checked: Checked) -> list[str]:
 
 
 def _named(entry: Mapping[str, Any]) -> Iterator[tuple[FieldPath, Mapping[str, Any]]]:
-    """Yield each strategy of a symbol with its place below the symbol's name."""
+    """Yield each strategy of a symbol with its path below the symbol's name."""
     books = entry.get("strategies")
     if isinstance(entry.get("strategy"), Mapping):
         yield ("strategy",), entry["strategy"]
@@ -146,7 +146,7 @@ def _named(entry: Mapping[str, Any]) -> Iterator[tuple[FieldPath, Mapping[str, A
 def _faults(checked: Checked, at: FieldPath, strategy: Mapping[str, Any]) -> list[str]:
     name, params = strategy.get("name"), strategy.get("params", {})
     if not isinstance(name, str) or not isinstance(params, Mapping):
-        return []  # the models have a line for it
+        return []  # the models report it
     try:
         found = strategy_class(name)
     except ValueError as error:

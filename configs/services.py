@@ -1,4 +1,4 @@
-"""The models of `services.yaml`: how the four services and the orchestrator work."""
+"""Models of `services.yaml`: settings of the four services and the orchestrator."""
 
 from typing import Annotated, Literal, Self
 
@@ -11,7 +11,7 @@ Seconds = Annotated[float, Field(strict=True, gt=0)]
 
 
 class ConfigModel(BaseModel):
-    """Base of all configuration: frozen, unknown keys and NaN refused."""
+    """Base of all configuration: frozen, rejects unknown keys and NaN."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, hide_input_in_errors=True)
 
@@ -75,7 +75,7 @@ class IndicatorCalculationConfig(ConfigModel):
 
 
 class StrategyEvaluationConfig(ConfigModel):
-    """Asking the strategy."""
+    """Evaluating the strategy."""
 
     enabled: Switch = Field(default=True, description="Whether the strategy is asked for signals.")
     evaluation_mode: Literal["on_new_candle", "every_tick"] = Field(
@@ -126,7 +126,7 @@ class ServicesConfig(ConfigModel):
 
 
 class OrchestratorConfig(ConfigModel):
-    """Watching over the symbols."""
+    """Monitoring of the symbols."""
 
     enable_auto_restart: Switch = Field(
         default=True, description="Whether sick services and symbols are restarted; without it they are only reported."
@@ -141,7 +141,7 @@ class OrchestratorConfig(ConfigModel):
 
 
 class ServicesFile(ConfigModel):
-    """The whole of `services.yaml`."""
+    """The complete `services.yaml`."""
 
     services: ServicesConfig = Field(description="The four services.")
     orchestrator: OrchestratorConfig = Field(description="The orchestrator that watches over them.")

@@ -1,6 +1,6 @@
-"""Settings of the installation: where the stores are, where files go. From the environment alone, names `TRADING__*`.
+"""Settings of the installation: stores and folders, from environment variables named `TRADING__*`.
 
-What is traded, and how, is in `services.yaml` and `symbols.yaml`. This module is read by every `celery` command, so it
+The trading configuration is in `services.yaml` and `symbols.yaml`. Every `celery` command imports this module, so it
 imports nothing heavy.
 """
 
@@ -20,11 +20,11 @@ from configs.errors import ConfigError, unknown_key
 PREFIX = "TRADING__"
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
 OVERRIDE_SECTIONS = ("SERVICES", "ORCHESTRATOR", "ACCOUNT", "SYMBOLS")
-"""Names that go on with one of these override the YAML files; `configs.loading` reads them."""
+"""Names that continue with one of these override the YAML files; `configs.loading` reads them."""
 
 _PACKAGE_DIR = Path(__file__).resolve().parent
 _SQL_PORT = re.compile(r"[\w+]+://(?:[^:/]*(?::[^@]*)?@)?(?:\[[^/?]+\]|[^/:?]+)?(?::(?P<port>[^/?]*))?")
-"""The port of a database's URL, where SQLAlchemy sees it; the module itself is too much for every command."""
+"""The port in a database URL, as SQLAlchemy parses it; importing SQLAlchemy would slow down every command."""
 
 _REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
@@ -32,7 +32,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 def project_root() -> Path:
-    """Return the folder that holds `configs/`: the current one, or else the checkout of this package."""
+    """Return the folder that contains `configs/`: the current one, otherwise the checkout of this package."""
     here = Path.cwd()
     is_checkout = (_PACKAGE_DIR.parent / "pyproject.toml").is_file()
     return here if (here / "configs" / "services.yaml").is_file() or not is_checkout else _PACKAGE_DIR.parent
@@ -58,7 +58,7 @@ def _redis_url(url: SecretStr) -> SecretStr:
     if not url.get_secret_value().startswith(_REDIS_SCHEMES):
         raise ValueError(f"a URL that begins with {', '.join(_REDIS_SCHEMES)}")
     try:
-        urlsplit(url.get_secret_value()).port  # noqa: B018  # says whether it is a number
+        urlsplit(url.get_secret_value()).port  # noqa: B018  # raises for an invalid number
     except ValueError:
         raise ValueError("a URL whose port is a number up to 65535") from None
     return url
@@ -83,7 +83,7 @@ SqlUrl = Annotated[SecretStr, AfterValidator(_sql_url)]
 
 
 class Settings(BaseSettings):
-    """One installation. Each field is the environment variable `TRADING__` + its name in capitals."""
+    """Settings of one installation. Each field is the environment variable `TRADING__` + its name in capitals."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, hide_input_in_errors=True, env_ignore_empty=True
@@ -161,7 +161,7 @@ class Settings(BaseSettings):
 
     @property
     def redis_url_file(self) -> Path:
-        """Where the launcher writes the URL of the Redis that it started, readable by the owner alone (mode 0600)."""
+        """File with the URL of the launcher's Redis, readable by the owner alone (mode 0600)."""
         return self.var_dir / "redis" / "url"
 
 
@@ -169,11 +169,11 @@ def load_settings(overrides: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from the environment.
 
     Args:
-        overrides: Names and values that go before those of the environment, `TRADING__REDIS_URL` for one; other names
-            than `TRADING__*` are passed over.
+        overrides: Names and values that take precedence over the environment, for example `TRADING__REDIS_URL`; names
+            other than `TRADING__*` are ignored.
 
-    Raises:
-        ConfigError: A value is not allowed, or a name that begins with `TRADING__` is not known; no value is printed.
+        Raises:
+            ConfigError: A value is not allowed, or a name with the prefix `TRADING__` is unknown; no value is printed.
     """
     given = {name.upper(): value for name, value in (overrides or {}).items() if name.upper().startswith(PREFIX)}
     faults = _unknown_names({**os.environ, **given})
@@ -194,10 +194,10 @@ def _said(fault: ErrorDetails) -> str:
 
 
 def resolve_redis_url(settings: Settings) -> str:
-    """Return the Redis URL: `TRADING__REDIS_URL`, else what the file `<var_dir>/redis/url` holds, else the usual one.
+    """Return the Redis URL: `TRADING__REDIS_URL`, else the content of `<var_dir>/redis/url`, else the default.
 
     Raises:
-        ConfigError: The launcher's file holds no Redis URL.
+        ConfigError: The launcher's file contains no Redis URL.
     """
     if settings.redis_url is not None:
         return settings.redis_url.get_secret_value()
@@ -211,7 +211,7 @@ def resolve_redis_url(settings: Settings) -> str:
 
 
 def _unknown_names(environ: Mapping[str, str]) -> list[str]:
-    """Return a line for each `TRADING__` name that is neither a setting nor the beginning of an override."""
+    """Return a line for each `TRADING__` name that is neither a setting nor an override."""
     known = {name.upper() for name in Settings.model_fields}
     names = [name for name in environ if name.upper().startswith(PREFIX)]
     heads = {name: name.upper().removeprefix(PREFIX).split("__")[0] for name in names}

@@ -1,4 +1,4 @@
-"""A whole configuration as JSON that is the same on each machine: to compare, to keep, and to agree on."""
+"""A configuration as JSON that is identical on each machine: to compare, store, and agree on."""
 
 import hashlib
 import json
@@ -11,33 +11,33 @@ from configs.errors import is_secret
 from configs.loading import SystemConfig
 
 Content = dict[str, Any]
-"""`account`, `services`, `orchestrator`, and `symbols` by name, without what is as by default."""
+"""`account`, `services`, `orchestrator`, and `symbols` by name, without default values."""
 
 PACE = ("speed", "step")
-"""What of a source says how fast it is played, and not what it plays."""
+"""Keys of a source that set its playback speed, not its candles."""
 
 ORDER = "order_of_strategies"
-"""In which several strategies of a symbol are decided on; left out where there is one."""
+"""Key for the order in which several strategies of a symbol are decided; absent for a single one."""
 
 _DIGEST_LENGTH = 12
 _OF_EVERY_PIPELINE = ("account", "services")
 
 
 def content_of(system: SystemConfig, folder: Path) -> Content:
-    """Return a configuration as JSON: paths from `folder`, where its files are, and secrets as fingerprints."""
+    """Convert a configuration to JSON: paths relative to its `folder`, and secrets as fingerprints."""
     content: Content = system.model_dump(mode="json", exclude_defaults=True)
     for symbol, config in content["symbols"].items():
         for name, value in system.symbols[symbol].source:
             if isinstance(value, Path) and name in config["source"]:
                 config["source"][name] = os.path.relpath(value, folder.absolute())
         if len(config.get("strategies", ())) > 1:
-            config[ORDER] = list(config["strategies"])  # which is not what makes two mappings differ
+            config[ORDER] = list(config["strategies"])  # the comparison of two mappings ignores their order
     masked: Content = _masked(content, ())
     return masked
 
 
 def fingerprint(content: Content, symbol: str) -> str:
-    """Return a digest of all that a symbol's services are built of."""
+    """Return a digest of everything that a symbol's services are built from."""
     return _digest([content["symbols"][symbol], *(content[part] for part in _OF_EVERY_PIPELINE)])
 
 
@@ -47,26 +47,26 @@ def fingerprint_of_all(content: Content) -> str:
 
 
 def market_of(content: Content, symbol: str) -> tuple[str, str]:
-    """Return (digest of where a symbol's candles come from, how fast they are played)."""
+    """Return (digest of a symbol's candle source, its playback speed)."""
     source = content["symbols"][symbol]["source"]
     tape = {key: value for key, value in source.items() if key not in PACE}
     return _digest(tape), str(source.get("speed", ""))
 
 
 def follow(old: SystemConfig, found: SystemConfig, applied: Content, folder: Path) -> tuple[SystemConfig, list[str]]:
-    """Return what a process goes on with, and what of it is not as it was applied.
+    """Return the configuration that a process continues with, and the parts that differ from the applied one.
 
-    Of what its files say a process takes what was applied, and else keeps what it has: files are edited before they are
-    applied, and copied to other machines after.
+    A process takes from its files the parts that equal the applied configuration, and otherwise keeps its present ones:
+    files are edited before they are applied, and copied to other machines afterwards.
 
     Args:
-        old: What the process has.
-        found: What its files say now, in `folder`.
-        applied: What was applied last.
+        old: The process's present configuration.
+        found: Present content of its files, in `folder`.
+        applied: The configuration applied last.
 
     Returns:
-        The configuration, its symbols in the order in which they were applied, and the name of each part that is not
-        as it was applied: `XAUUSD`, `account`, `services`.
+        The configuration, its symbols in the applied order, and the name of each part that differs from the applied
+        one: `XAUUSD`, `account`, `services`.
     """
     seen = content_of(found, folder)
     parts = {part: found if seen[part] == applied[part] else old for part in seen if part != "symbols"}
@@ -78,7 +78,7 @@ def follow(old: SystemConfig, found: SystemConfig, applied: Content, folder: Pat
         else:
             behind.append(name)
             symbols |= {name: old.symbols[name]} if name in old.symbols else {}
-    # begun by a person with files that were not applied: what only those files have is no less wanted
+    # started by an operator with files that were not applied: symbols that only those files have are wanted too
     own = {name: config for name, config in old.symbols.items() if name not in symbols and name in found.symbols}
     update = {part: getattr(taken, part) for part, taken in parts.items()}
     return old.model_copy(update={**update, "symbols": {**symbols, **own}}), behind
@@ -98,14 +98,14 @@ def _digest(node: Any) -> str:
 DIGEST_LENGTH = 8
 
 _NOT_DECIDING = {"source", "on_quarantine"}
-"""Where the candles come from, and what becomes of a position whose symbol is quarantined."""
+"""The source of the candles, and the treatment of a quarantined symbol's position."""
 
 
 def deciding_digest(system: SystemConfig, symbol: str) -> str:
-    """Return a digest of all that a decision on the symbol depends on, beside its candles and the books.
+    """Return a digest of everything that a decision on the symbol depends on, except its candles and the books.
 
-    That is its strategy, risk, entry and venue terms, the limits of the account, and what the services compute of.
-    What is as by default counts nothing, so a new setting changes no digest.
+    That is its strategy, risk, entry and venue terms, the limits of the account, and the settings of the services.
+    Default values are ignored, so a new setting changes no digest.
     """
     services = system.services
     parts = [
@@ -117,6 +117,6 @@ def deciding_digest(system: SystemConfig, symbol: str) -> str:
     ]
     books = list(system.symbols[symbol].books)
     if len(books) > 1:
-        parts.append({"order": books})  # the first one may take what a limit leaves
+        parts.append({"order": books})  # a limit may leave room for the first strategy only
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]

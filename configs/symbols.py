@@ -1,4 +1,4 @@
-"""The models of `symbols.yaml`: the account, and for each symbol its candles, venue, strategy, risk and session."""
+"""Models of `symbols.yaml`: the account, and each symbol's candles, venue, strategy, risk and session."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,11 +43,11 @@ SymbolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._
 
 
 BookName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,19}$")]
-"""Of one of several strategies. Without dots, so that a path of keys can hold it."""
+"""Name of one of several strategies; without dots, so that it can be part of a key path."""
 
 
 class StrategyConfig(ConfigModel):
-    """Which strategy, with which parameters."""
+    """A strategy and its parameters."""
 
     name: str = Field(min_length=1, description="Short name of a strategy, or an import path package.module:Class.")
     params: Mapping[str, Any] = Field(
@@ -71,7 +71,7 @@ class BookConfig(StrategyConfig):
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """What one strategy of a symbol is: decisions, positions and orders are kept under `name`.
+    """A strategy of a symbol; its decisions, positions and orders are stored under `name`.
 
     Attributes:
         strategy: Short name or import path of its class.
@@ -136,7 +136,7 @@ class SymbolConfig(ConfigModel):
     @classmethod
     def _is_one_or_several(cls, strategies: dict[str, BookConfig], info: ValidationInfo) -> dict[str, BookConfig]:
         if "strategy" not in info.data:
-            return strategies  # it has a fault of its own
+            return strategies  # reported by its own field
         if info.data["strategy"] is not None and strategies:
             raise ValueError("strategies beside strategy: say one of them; both keys name what decides")
         if info.data["strategy"] is None and not strategies:
@@ -147,7 +147,7 @@ class SymbolConfig(ConfigModel):
 
     @property
     def books(self) -> Mapping[str, Book]:
-        """Each strategy by the name of its book, in the order in which they are decided on."""
+        """Each strategy by the name of its book, in the order of their decisions."""
         if self.strategy is not None:
             named = self.strategy
             return {named.name: Book(named.name, named.name, named.params, self.risk, self.exits)}
@@ -174,7 +174,7 @@ class SymbolConfig(ConfigModel):
 
 
 class SymbolsFile(ConfigModel):
-    """The whole of `symbols.yaml`."""
+    """The complete `symbols.yaml`."""
 
     model_config = ConfigDict(defer_build=True)
 

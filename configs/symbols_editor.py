@@ -1,4 +1,4 @@
-"""Edit `symbols.yaml` in place: only the lines that an edit concerns change; comments and layout stay."""
+"""Edit `symbols.yaml` in place: only the affected lines change; comments and layout stay."""
 
 import json
 import os
@@ -45,7 +45,7 @@ class SymbolsEditor:
         self._document: CommentedMap = _loaded(text)
 
     def with_symbol(self, name: str, block: str) -> str:
-        """Return the text with one more symbol after the others.
+        """Return the text with one more symbol after the existing ones.
 
         Args:
             block: YAML of the symbol's configuration, not indented.
@@ -69,7 +69,7 @@ class SymbolsEditor:
         """
         _, entries = self._symbols()
         first, end, column = entries[name]
-        if name == next(iter(entries)):  # a comment above the first symbol may be about all of them
+        if name == next(iter(entries)):  # a comment above the first symbol may refer to all of them
             while end < len(self._lines) and self._is_blank(end):
                 end += 1
             return self._checked(self._spliced(first, end, []), lambda content: content.pop(name))
@@ -80,7 +80,7 @@ class SymbolsEditor:
         return self._checked(self._spliced(first, end, []), lambda content: content.pop(name))
 
     def with_value(self, name: str, path: Sequence[str], value: str) -> str:
-        """Return the text with one value of a symbol replaced, or added where it was absent.
+        """Return the text with one value of a symbol replaced or added.
 
         Args:
             path: Keys below the symbol's name.
@@ -128,7 +128,7 @@ class SymbolsEditor:
         }
 
     def _end(self, end: int, column: int) -> int:
-        """Return the line after an entry: comments that stand no deeper than its key belong to what follows."""
+        """Return the line after an entry; comments not indented deeper than its key belong to the next entry."""
         while self._is_blank(end - 1) or 0 <= self._comment_column(end - 1) <= column:
             end -= 1
         return end
@@ -140,7 +140,7 @@ class SymbolsEditor:
         return self._spliced(last.end, last.end, lines)
 
     def _rewritten(self, entry: "_Entry", keys: Sequence[str], written: str) -> str:
-        """Let ruamel.yaml write one entry of a block mapping again, with the value below `keys` replaced."""
+        """Rewrite one entry of a block mapping with ruamel.yaml, with the value below `keys` replaced."""
         first, end, column = entry
         parsed = self._parsed(entry)
         if not _is_block(parsed[keys[0]]):
@@ -163,7 +163,7 @@ class SymbolsEditor:
         return not self._lines[line].strip()
 
     def _comment_column(self, line: int) -> int:
-        """Return the column of the comment on a line that holds nothing else, -1 for any other line."""
+        """Return the column of a comment on a line without other content, otherwise -1."""
         text = self._lines[line]
         return text.index("#") if text.lstrip().startswith("#") else -1
 
@@ -192,7 +192,7 @@ class SymbolsEditor:
 
 
 class _Entry(NamedTuple):
-    """Lines `first` to before `end` of a key in a block mapping, and the column of the key."""
+    """Lines from `first` up to, not including, `end` of a key in a block mapping, and the column of the key."""
 
     first: int
     end: int
@@ -200,7 +200,7 @@ class _Entry(NamedTuple):
 
 
 class _PlainText(VersionedResolver):
-    """Keeps each plain scalar as the text that it is: the strict reader decides its meaning, ruamel.yaml does not."""
+    """Keep each plain scalar as text: the strict reader decides its meaning, not ruamel.yaml."""
 
     @property
     def versioned_resolver(self) -> Any:
@@ -209,10 +209,10 @@ class _PlainText(VersionedResolver):
 
 
 def replace_file(path: Path, *, before: str, after: str) -> Path:
-    """Replace a file that holds `before` by `after` in one step; a copy of what it held stays beside it.
+    """Replace a file with content `before` by `after` atomically; a copy of the old content stays beside it.
 
     Returns:
-        The copy of what was there before.
+        The path of the copy.
 
     Raises:
         Rejected: The file was changed in the meantime.

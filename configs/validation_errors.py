@@ -1,4 +1,4 @@
-"""Turn what pydantic found wrong into lines that say where, what was found and what is allowed."""
+"""Convert pydantic's errors to lines with location, value found and values allowed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ _ALLOWED = {
     "timezone_aware": "an instant with its offset from UTC, such as 2025-01-06T00:00:00Z",
 }
 _ECHOES = {"default_factory_not_called"}
-"""Follow from another fault, which has a line of its own."""
+"""Consequences of another fault, which has a line of its own."""
 _UNKNOWN = {"extra_forbidden", "unexpected_keyword_argument"}
 _MISSING = {"missing", "missing_argument", "union_tag_not_found"}
 _NAME_RULE = "1 to 20 letters, digits, '.', '_' or '-', beginning with a letter or digit"
@@ -49,14 +49,14 @@ _NAME_RULE = "1 to 20 letters, digits, '.', '_' or '-', beginning with a letter 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Something that was validated: a file, or a part of it that has a schema of its own.
+    """A validated file, or a part of it with its own schema.
 
     Attributes:
-        schema: Makes its JSON schema, which only a fault needs.
-        where: How messages call the file.
-        content: What was validated.
-        origins: Values of the file that came from environment variables, which are named in place of it.
-        at: Key path of the part in its file, empty for the whole file.
+        schema: Create its JSON schema, which is only needed for a fault.
+        where: Name of the file in messages.
+        content: The validated content.
+        origins: Environment variables of overridden values, which messages name instead of the file.
+        at: Key path of the part in its file; empty for the whole file.
     """
 
     schema: Callable[[], Schema]
@@ -66,7 +66,7 @@ class Checked:
     at: Path = ()
 
     def source(self, path: Path) -> str:
-        """Return where a value came from: an environment variable, or the file with those that changed parts of it."""
+        """Return the origin of a value: an environment variable, or the file with the variables that change it."""
         full = tuple(map(str, self.at + path))
         around = [name for key, name in self.origins.items() if full[: len(key)] == key]
         inside = [name for key, name in self.origins.items() if key[: len(full)] == full]
@@ -102,7 +102,7 @@ def _line(checked: Checked, kind: str, path: Path, found: Any, allowed: str) -> 
 
 
 def _place(fault: ErrorDetails, content: Any) -> tuple[Path, Any]:
-    """Return the key path of a fault, without the union members that pydantic puts into it, and what was found."""
+    """Return the key path of a fault, without pydantic's union members, and the value found."""
     path: Path = ()
     node = content
     context = fault.get("ctx") or {}

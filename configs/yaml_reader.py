@@ -1,4 +1,4 @@
-"""Read a YAML file strictly: a key given twice is an error, and only what looks like a number is one."""
+"""Read a YAML file strictly: duplicate keys are errors, and only text that looks like a number is a number."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ _REPLACED_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "time
 
 
 class _Loader(_Base):  # type: ignore[misc]  # the base is one of two classes
-    """YAML 1.2 scalars: `1e-4` is a number, `18:00` is none, and a date stays the text that it is."""
+    """YAML 1.2 scalars: `1e-4` is a number, `18:00` is not, and a date stays text."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012  # the name and form that PyYAML looks for
         first: [(tag, pattern) for tag, pattern in resolvers if tag not in _REPLACED_TAGS]
@@ -37,7 +37,7 @@ _Loader.add_implicit_resolver(
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes what the loader above would not read as the text that it is, and nothing else."""
+    """Quote only text that the loader above would not read as text."""
 
     yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
 
@@ -56,10 +56,10 @@ def _refuse_duplicates(node: yaml.MappingNode) -> None:
 
 
 def parse_scalar(text: str) -> Any:
-    """Return what a value of an environment variable means, as YAML would read it.
+    """Parse the value of an environment variable as YAML.
 
     Raises:
-        ValueError: It is no YAML.
+        ValueError: It is not valid YAML.
     """
     try:
         return yaml.load(text, _Loader)  # a SafeLoader
@@ -68,7 +68,7 @@ def parse_scalar(text: str) -> Any:
 
 
 def dump_yaml(content: Any) -> str:
-    """Return a value as YAML in block style, keys in their order."""
+    """Format a value as YAML in block style, with keys in their order."""
     text: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
     return text
 
@@ -77,7 +77,7 @@ def read_yaml(path: Path, *, shown_as: str) -> dict[str, Any]:
     """Return the mapping in a YAML file.
 
     Raises:
-        ConfigError: It is not there, cannot be read, is no YAML, has a key twice, or holds no mapping; says the line.
+        ConfigError: It is missing, unreadable, invalid YAML, has a duplicate key, or is not a mapping; names the line.
     """
     try:
         text = path.read_bytes()
@@ -92,7 +92,7 @@ def parse_yaml(text: str | bytes, *, shown_as: str) -> dict[str, Any]:
     """Return the mapping in a YAML text.
 
     Raises:
-        ConfigError: It is no YAML, has a key twice, or holds no mapping; says the line.
+        ConfigError: It is invalid YAML, has a duplicate key, or is not a mapping; names the line.
     """
     try:
         content = yaml.load(text, _Loader)  # a SafeLoader
