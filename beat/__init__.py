@@ -1,1 +1,1 @@
-"""When: symbols in, ticks out."""
+"""Celery beat: the schedule and the sending of ticks and periodic tasks."""

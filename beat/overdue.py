@@ -1,6 +1,6 @@
-"""Which symbols wait for a candle that should have closed: a tick was lost, or the exchange was late.
+"""Find symbols that wait for a candle that should have closed: a tick was lost, or the exchange was late.
 
-Only asked where ticks follow the candles' close: there the next one may be a day away.
+This is only checked where ticks follow the candles' close: there the next tick may be a day away.
 """
 
 import json
@@ -17,9 +17,9 @@ from configs.loading import SystemConfig
 def overdue(
     client: "redis.Redis", namespace: str, system: SystemConfig, symbols: Sequence[str], now_s: float
 ) -> set[str]:
-    """Return those of `symbols` whose candle after the last one decided has closed, in one round trip.
+    """Return the symbols whose candle after the last decided one has closed, in one round trip.
 
-    While the market is closed nothing is missing.
+    A closed market has no overdue candles.
 
     Raises:
         Transient: Redis did not answer.
@@ -45,7 +45,7 @@ def _is_overdue(system: SystemConfig, symbol: str, cursor: bytes | None, market_
 
 
 def _market_ms(anchor: bytes | None, now_s: float) -> float:
-    """Return where the market stands: a source that is played in real time began at another moment than the wall's."""
+    """Return the present market time; a source that is played back began at another time than the wall clock."""
     if anchor is None:
         return now_s * 1000
     market_ms, wall_ms = json.loads(anchor)

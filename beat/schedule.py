@@ -1,4 +1,4 @@
-"""Which message is due when: slots counted from the clock, so that no delay adds up."""
+"""Schedule of messages: slots counted from the clock, so that delays do not add up."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -11,7 +11,7 @@ from configs.loading import SystemConfig
 
 
 class Kind(StrEnum):
-    """What beat sends; the first part of each message's id."""
+    """Kinds of messages; the first part of each message's id."""
 
     TICK = "tick"
     AGAIN = "again"
@@ -21,24 +21,24 @@ class Kind(StrEnum):
 
 
 class ScheduledMessage(NamedTuple):
-    """What is sent again and again; without a symbol it concerns them all."""
+    """A periodic message; without a symbol it concerns all symbols."""
 
     kind: Kind
     symbol: str = ""
 
     def message_id(self, slot: int) -> str:
-        """Return `tick:XAUUSD:59143893`: two beats with one clock give a slot's message the same id."""
+        """Return an id such as `tick:XAUUSD:59143893`, which two beats with the same clock give to a slot's message."""
         return ":".join(part for part in (*self, str(slot)) if part)
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """When something is due: once in each slot, as soon as the slot begins.
+    """A schedule: due once in each slot, as soon as the slot begins.
 
     Attributes:
         every_s: Length of a slot.
-        offset_s: How long after a multiple of `every_s` since the epoch a slot begins.
-        life_s: How long a message may wait to be taken; a slot when left out.
+        offset_s: Time from a multiple of `every_s` since the epoch to the beginning of a slot.
+        life_s: Lifetime of a message in the queue; None for one slot.
     """
 
     every_s: float
@@ -57,7 +57,7 @@ Timetable = Mapping[ScheduledMessage, Interval]
 
 
 def timetable(system: SystemConfig) -> Timetable:
-    """Return all that beat sends for a configuration; the ticks first, because trading waits for them."""
+    """Return all messages that beat sends; ticks first, because trading depends on them."""
     orchestrator = system.orchestrator
     reconciles = Interval(orchestrator.reconcile_interval)
     return {
@@ -86,37 +86,37 @@ def _looks(system: SystemConfig) -> dict[str, float]:
 
 
 class Slots:
-    """Hands out each slot of each errand once; slots that passed unseen are never made up for.
+    """Emit each slot of each message once; missed slots are not made up.
 
-    Two beats that look at the same clock name a slot alike. A clock that is put back gives the same slots again, which
-    costs nothing: a tick carries no candle.
+    Two beats with the same clock use the same slot numbers. A clock that is set back repeats slots, which is harmless:
+    a tick contains no candle.
     """
 
     def __init__(self, timetable: Timetable) -> None:
-        """Take what is sent when; the first slot of each is due at once."""
+        """Start with a timetable; the first slot of each message is due at once."""
         self._timetable = timetable
         self._sent: dict[ScheduledMessage, int] = {}
 
     def adopt(self, timetable: Timetable) -> None:
-        """Go on by another timetable: what keeps its rhythm keeps its place, what is new or changed is due at once."""
+        """Switch to another timetable: unchanged messages keep their slot, new or changed ones are due at once."""
         self._sent = {
             message: slot for message, slot in self._sent.items() if timetable.get(message) == self._timetable[message]
         }
         self._timetable = timetable
 
     def due(self, now_s: float) -> Iterator[tuple[ScheduledMessage, int, Interval]]:
-        """Yield (errand, slot, rhythm) for each errand whose slot has come."""
+        """Yield (message, slot, interval) for each message with a due slot."""
         for message, interval in self._timetable.items():
             slot = interval.slot(now_s)
             if slot != self._sent.get(message):
                 yield message, slot, interval
 
     def sent(self, message: ScheduledMessage, slot: int) -> None:
-        """Note that a slot's message is out."""
+        """Record that a slot's message was sent."""
         self._sent[message] = slot
 
     def wait_s(self, now_s: float, *, most: float) -> float:
-        """Return the seconds until the next slot of any errand, `most` at most."""
+        """Return the seconds until the next slot of any message, at most `most`."""
         return max(0.0, min((*self._waits(now_s), most)))
 
     def _waits(self, now_s: float) -> Iterator[float]:

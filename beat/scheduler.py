@@ -1,4 +1,4 @@
-"""Celery beat's scheduler: one message for each slot, sent by the one beat that leads."""
+"""Celery beat's scheduler: one message per slot, sent by the leading beat."""
 
 import logging
 import time
@@ -30,12 +30,12 @@ Due = tuple[ScheduledMessage, int, Interval]
 
 
 class SymbolScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
-    """Sends what is due. Two beats may run: the one without the lease waits for it.
+    """Send due messages. Two beats may run: the one without the lease waits for it.
 
-    A beat that was frozen looks at its lease before each message, so it may send one at most after another has taken
-    over: the one it stood before. That does no harm. A tick names no candle: its chain does what is left to do, or
-    nothing, and gives way when its deadline, taken from the clock before it was sent, is over. The other tasks look
-    at what is there when they run. All of them expire.
+    A beat that was frozen checks its lease before each message, so it may send at most one after another beat has taken
+    over. That is harmless. A tick names no candle: its chain does the remaining work, if any, and stops when its
+    deadline, read from the clock before sending, has passed. The other tasks read the present state when they run. All
+    messages expire.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -54,7 +54,7 @@ class SymbolScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
 
     @property
     def schedule(self) -> dict[str, Any]:
-        """Nothing that Celery should schedule by itself."""
+        """An empty schedule: Celery itself schedules nothing."""
         return {}
 
     @property
@@ -62,7 +62,7 @@ class SymbolScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
         return "       . one tick for each symbol and slot, sent by the leading beat"
 
     def tick(self, *_: Any, **__: Any) -> float:
-        """Send what is due, and return the seconds until something will be."""
+        """Send due messages, and return the seconds until the next one."""
         try:
             if not self._leads():
                 return _RETRY_S
@@ -74,7 +74,7 @@ class SymbolScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
         return self._slots.wait_s(time.time(), most=most)
 
     def _leads(self) -> bool:
-        """Ask for the lease, and hear on the way whether the configuration was changed."""
+        """Acquire or renew the lease, and detect configuration changes on the way."""
         epoch = self._leadership.epoch()
         if epoch and epoch != self._epoch:
             logger.info("beat_leads epoch=%s", epoch)
@@ -85,9 +85,9 @@ class SymbolScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
         return bool(epoch)
 
     def _follow_config(self, revision: str) -> None:
-        """Go on by what was applied; what cannot be used is told once, and looked at again now and then.
+        """Follow the applied configuration; an unusable one is logged once and read again periodically.
 
-        The first revision that is seen counts as a change too: it may have come after the files were read.
+        The first revision seen counts as a change too: it may be newer than the files that were read.
         """
         now_s = time.monotonic()
         if revision == self._revision and not (self._config.trouble and now_s >= self._looked_s + _LOOK_S):
@@ -100,7 +100,7 @@ class SymbolScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
         self._revision = revision
 
     def _send_due(self) -> None:
-        """Publish through one connection, without retries: a slot that can't be sent now gives way to the next one."""
+        """Publish through one connection, without retries: the next slot replaces a slot that cannot be sent now."""
         now_s = time.time()
         due = self._wanted(list(self._slots.due(now_s)), now_s)
         if not due:
@@ -115,12 +115,12 @@ class SymbolScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
                 self._slots.sent(message, slot)
 
     def _still_leads(self) -> bool:
-        """Look at the lease, and renew it in time where there is much to send."""
+        """Check the lease, and renew it early if there are many messages."""
         leadership = self._leadership
         return leadership.left_s > leadership.lease_s / 2 or leadership.epoch() == self._epoch
 
     def _wanted(self, due: Sequence[Due], now_s: float) -> Sequence[Due]:
-        """Leave out the further ticks of symbols that get their own one now, or wait for no candle."""
+        """Leave out repeated ticks of symbols that get a regular one now, or that wait for no candle."""
         again = [(message, slot) for message, slot, _ in due if message.kind is Kind.AGAIN]
         if not again:
             return due
@@ -146,7 +146,7 @@ def send(app: Celery, message: ScheduledMessage, slot: int, interval: Interval, 
 
 
 def shown(planned: Timetable) -> str:
-    """Return how often each symbol gets a tick, for the log: `XAUUSD:30s,BTCUSD:60s+2s`."""
+    """Format the tick interval of each symbol for the log: `XAUUSD:30s,BTCUSD:60s+2s`."""
     ticks = {message.symbol: interval for message, interval in planned.items() if message.kind is Kind.TICK}
     return ",".join(
         f"{symbol}:{interval.every_s:g}s" + (f"+{interval.offset_s:g}s" if interval.offset_s else "")
