@@ -39,7 +39,7 @@ def _is_free(name: str) -> str:
 
 
 SymbolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,19}$"), AfterValidator(_is_free)]
-"""Also the name of the symbol's queue."""
+"""The name of a symbol is also the name of its queue."""
 
 
 BookName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,19}$")]
@@ -52,20 +52,20 @@ class StrategyConfig(ConfigModel):
     name: str = Field(min_length=1, description="Short name of a strategy, or an import path package.module:Class.")
     params: Mapping[str, Any] = Field(
         default_factory=dict,
-        description="Parameters of the strategy; its own model gives their units and refuses wrong ones.",
+        description="Parameters of the strategy; its own model gives their units and rejects wrong ones.",
     )
 
 
 class BookConfig(StrategyConfig):
-    """One of several strategies of a symbol, with a book of its own."""
+    """One of several strategies of a symbol; it has its own book."""
 
     risk: RiskLimits | None = Field(
-        default=None, description="How large its positions are; the symbol's `risk` when left out."
+        default=None, description="Size and limits of its positions; the symbol's `risk` when left out."
     )
     exits: ExitTerms | None = Field(
         default=None,
-        description="What ends its positions, or moves their stops, beside its signals; the symbol's `exits` when left "
-        "out, {} for nothing.",
+        description="Rules that end its positions or move their stops, beside its signals; the symbol's `exits` when "
+        "left out, {} for nothing.",
     )
 
 
@@ -94,23 +94,23 @@ class SymbolConfig(ConfigModel):
     )
     source: Annotated[SourceConfig, KindOf(SOURCES)] = Field(description="Where the candles come from.")
     venue: Annotated[VenueConfig, KindOf(VENUES)] = Field(description="Where the orders go.")
-    strategy: StrategyConfig | None = Field(default=None, description="What decides; its book has its name.")
+    strategy: StrategyConfig | None = Field(default=None, description="The strategy; its book has its name.")
     strategies: dict[BookName, BookConfig] = Field(
         default_factory=dict,
         validate_default=True,
-        description="Several strategies in the place of one, each by a name of yours, which its book has; decided in "
-        "this order.",
+        description="Several strategies in place of one, each by a name that you choose, also the name of its book; "
+        "decided in this order.",
         json_schema_extra={"additionalProperties": False},
     )
-    risk: RiskLimits = Field(description="How large a position is, and what an opposite signal does.")
+    risk: RiskLimits = Field(description="Size and limits of a position, and the effect of an opposite signal.")
     exits: ExitTerms = Field(
         default=ExitTerms(),
-        description="What ends a position, or moves its stop, beside the strategy's signals: trailing_stop, "
+        description="Rules that end a position or move its stop, beside the strategy's signals: trailing_stop, "
         "break_even. Nothing when left out.",
     )
     protections: tuple[Protection, ...] = Field(
         default=(),
-        description="What keeps this symbol from entering for a while, beside those of the account.",
+        description="Rules that stop entries of this symbol for a while, beside those of the account.",
     )
     session: Session = Field(description="When the market is open.")
     entry_hours: EntryHours | None = Field(
@@ -123,7 +123,7 @@ class SymbolConfig(ConfigModel):
     )
     on_quarantine: PositionPolicy = Field(
         default="hold",
-        description="What becomes of an open position when restarts do not help and the symbol is quarantined. "
+        description="Treatment of an open position when restarts do not help and the symbol is quarantined. "
         "hold: its "
         "stop and target at the venue protect it, and fills are booked; flatten: it is closed at the market; alert: "
         "nothing is done.",

@@ -1,4 +1,4 @@
-"""Adopting what the venue holds: looked at on both sides, planned, and booked."""
+"""Adoption of the position that the venue holds: compare both sides, plan, and book."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from trading.services.pipeline import SymbolPipeline
 def adopt(
     identity: int, ledger: SqlLedger, pipeline: SymbolPipeline, request: AdoptionRequest, *, configured: Sequence[str]
 ) -> tuple[Adoption, Sequence[dict[str, Any]]] | None:
-    """Take over what the venue holds, and return what was booked and the incidents that ended with it.
+    """Book the position that the venue holds, and return the booking and the incidents that it resolves.
 
     Args:
         identity: Number of the incident.

@@ -1,4 +1,4 @@
-"""The configuration of one process: what its files said at the start, brought up to what was applied since."""
+"""The configuration of one process: read from its files at the start, then updated to each applied one."""
 
 import logging
 
@@ -14,12 +14,12 @@ logger = logging.getLogger(__name__)
 
 
 class ConfigFollower:
-    """Loads the files anew when another configuration was applied; files that cannot be used change nothing.
+    """Reads the files again when another configuration was applied; files that cannot be used change nothing.
 
     Attributes:
-        system: What is in force in this process.
-        applied: What was applied to all of them.
-        trouble: Why this process is not at what was applied; empty when it is.
+        system: The configuration in force in this process.
+        applied: The configuration applied to all processes.
+        trouble: Why this process does not have the applied configuration; empty when it has.
     """
 
     def __init__(self, settings: Settings, system: SystemConfig, client: redis.Redis) -> None:
@@ -30,11 +30,11 @@ class ConfigFollower:
         self._mark: tuple[int, str] | None = None
 
     def content(self) -> Content:
-        """Return what is in force in this process, to compare."""
+        """Return the configuration in force in this process, to compare."""
         return content_of(self.system, self._folder)
 
     def load(self) -> SystemConfig:
-        """Return what the files say now, in force or not.
+        """Return the configuration in the files now, in force or not.
 
         Raises:
             ConfigError: They cannot be used.
@@ -46,7 +46,7 @@ class ConfigFollower:
         return content_of(system, self._folder)
 
     def refresh(self) -> bool:
-        """Take over what was applied since the last look, and return whether anything of it is new here.
+        """Take over a configuration applied since the last call, and return whether anything of it is new here.
 
         Raises:
             Transient: Redis did not answer.

@@ -1,4 +1,4 @@
-"""What a symbol is decided by, as an explanation needs it."""
+"""The terms by which a symbol is decided, for an explanation."""
 
 from adapters.wiring.pipeline_spec import entry_rules_of, strategies_of
 from configs.loading import SystemConfig
@@ -7,7 +7,7 @@ from trading.backtest.explanation import ExplainContext
 
 
 def terms_of(symbol: str, system: SystemConfig) -> list[ExplainContext]:
-    """Return what a symbol is decided by, as `system` has it: for each of its strategies, in their order."""
+    """Return the terms by which `system` decides on a symbol: one entry for each strategy, in their order."""
     config, services = system.symbols[symbol], system.services
     strategies = strategies_of(config)
     return [

@@ -1,4 +1,4 @@
-"""What an orchestrator reads and writes of a symbol in Redis and the ledger, wherever the symbol's services run."""
+"""Access of an orchestrator to the state of a symbol in Redis and the ledger, wherever its services run."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from trading.services.status import ServiceStatus
 
 
 class SymbolAccess:
-    """One symbol's part of the stores; a base of the two kinds of `SymbolRuntime`."""
+    """One symbol's part of the stores; the base of both kinds of `SymbolRuntime`."""
 
     def __init__(self, symbol: str, stores: Stores, system: SystemConfig, namespace: str) -> None:
         self.symbol = symbol
@@ -56,7 +56,7 @@ class SymbolAccess:
         self._stores.store.set_desired(self.symbol, state)
 
     def observe(self, record: SymbolRecord) -> HealthSnapshot:
-        """Read what Redis and the ledger show of the symbol now."""
+        """Read the present state of the symbol from Redis and the ledger."""
         state, services = self._read()
         now_ms = self.now_ms()
         fetched_ms = state.get("fetched_at_ms")
@@ -108,7 +108,7 @@ class SymbolAccess:
                 self._stores.ledger.resolve_incident(row["id"], reason)
 
     def _stale_s(self) -> float:
-        """Return the seconds without a chain's good end that are too many; never where a service is switched off."""
+        """Return the seconds without a completed chain after which a symbol is stale; infinite if a service is off."""
         services = self._system.services
         parts = (services.data_fetching, services.indicator_calculation, services.strategy_evaluation)
         if not (all(part.enabled for part in parts) and services.trade_execution.enabled):

@@ -1,4 +1,4 @@
-"""How each symbol stands, read from Redis and the ledger: for the live table, `trading status` and `tasks.status`."""
+"""The status of each symbol, read from Redis and the ledger: for the live table, `trading status`, `tasks.status`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,11 +26,11 @@ INCIDENTS_READ = 1_000
 STALE_FETCHES = 3
 STALE_AT_LEAST_S = 20.0
 LEFT_OPEN = "put it back into symbols.yaml and flatten it, then take it out; or look after it at the venue"
-"""What to do about a symbol that has something open and is not configured."""
+"""Remedy for a symbol that has an open position or order and is not configured."""
 
 
 class LedgerReader(Protocol):
-    """What the table needs of the ledger."""
+    """The queries that the table makes of the ledger."""
 
     def positions(self) -> Sequence[Position]: ...
 
@@ -47,7 +47,7 @@ class LedgerReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SymbolStatus:
-    """How one symbol stands. Prices and profits are in quote currency; an unknown value is None.
+    """The status of one symbol. Prices and profits are in quote currency; an unknown value is None.
 
     Attributes:
         state: `running`, `paused`, `stopped`, `quarantined`; `starting` before the first candle; `error` with a sick
@@ -101,7 +101,7 @@ def read_status(
     *,
     names: Sequence[str] | None = None,
 ) -> list[SymbolStatus]:
-    """Read how symbols stand; one round trip to Redis.
+    """Read the status of symbols; one round trip to Redis.
 
     Args:
         names: Configured symbols; None for all of them, in the order of `symbols.yaml`.
@@ -135,7 +135,7 @@ def read_status(
 
 
 def unconfigured(ledger: LedgerReader, system: SystemConfig) -> dict[str, str]:
-    """Return in words what is open of each symbol that is not configured any more: nothing looks after it."""
+    """Describe the open position and orders of each symbol that is no longer configured: no service handles them."""
     found = {name: what for name, what in ledger.exposures().items() if name not in system.symbols}
     return {
         name: f"{units:+g} units, {orders} orders that are not settled, and it is not in symbols.yaml"
@@ -215,7 +215,7 @@ def _orders_filled(ledger: LedgerReader, symbol: str) -> int:
 
 
 def _halted(ledger: LedgerReader) -> dict[str, str]:
-    """Return what halts symbols, by symbol: the newest incident of each."""
+    """Return the newest incident that halts a symbol, by symbol."""
     newest_last = [row for row in reversed(ledger.incidents(limit=INCIDENTS_READ)) if row["halts"]]
     return {row["symbol"]: f"incident {row['id']}, {row['kind']}: {row['reason']}" for row in newest_last}
 
