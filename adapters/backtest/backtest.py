@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from adapters.backtest.trusted_fills import TrustedFillRecorder
 from adapters.ledger.memory import MemoryLedger
 from adapters.sources.file import FileTape
 from adapters.sources.playback import PlayedSource
@@ -81,6 +82,7 @@ def run_backtest(
             venue=venue,
             now_s=lambda: 0.0,
             sleep_s=lambda _: None,
+            fill_recorder=TrustedFillRecorder,
         )
         needed = history[-pipeline.indicators.history_count :]
         cursor_ms = int(part.open_ms[0]) - 1

@@ -7,6 +7,7 @@ from typing import Any
 from adapters.backtest.opening_state import open_books
 from adapters.backtest.recording import Recording, Track, in_order
 from adapters.backtest.run_rows import recorded_run, replayed_run
+from adapters.backtest.trusted_fills import TrustedFillRecorder
 from adapters.ledger.memory import MemoryLedger
 from adapters.ledger.queries.recorded_rows import Row
 from adapters.sources.file import FileTape
@@ -114,6 +115,7 @@ def _pipeline(
         venue=venue,
         now_s=lambda: 0.0,
         sleep_s=lambda _: None,
+        fill_recorder=TrustedFillRecorder,
     )
     store.seed(
         track.symbol,

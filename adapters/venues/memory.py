@@ -25,7 +25,7 @@ from trading.orders.orders import (
 from trading.ports.venue import VenueTerms
 from trading.structs import replace
 
-_TERMS = VenueTerms(visibility_s=0.0, is_exact=True)
+_TERMS = VenueTerms(visibility_s=0.0)
 
 
 class _Order(Struct):

@@ -22,16 +22,24 @@ from configs.settings import Settings, resolve_redis_url
 from configs.symbols import SymbolConfig
 from trading.errors import Broken
 from trading.events.bus import LocalBus, Outbox
+from trading.execution.fill_recorder import FillRecorder, FillRecorderFactory
 from trading.execution.incident_publisher import IncidentPublisher
 from trading.execution.order_manager import OrderManager
+from trading.execution.position_closer import PositionCloser
+from trading.execution.retry_budget import PatienceTerms, RetryBudget
+from trading.execution.symbol_venue import SymbolVenue
+from trading.exits.exit_evaluator import ExitEvaluator
+from trading.exits.exposure import SymbolExposure
 from trading.ports.candle_source import CandleSource, LocatesCandles
 from trading.ports.ledger import Ledger
 from trading.ports.symbol_store import SymbolStore
 from trading.ports.venue import Venue
 from trading.services.batch_commit import BatchCommitter
 from trading.services.data_fetching import DataFetchingService
+from trading.services.exit_execution import ExitRuleExecutor
 from trading.services.indicator_calculation import IndicatorCalculationService
 from trading.services.pipeline import SymbolPipeline
+from trading.services.signal_execution import SignalExecutor, SignalRules
 from trading.services.strategy_evaluation import StrategyEvaluationService
 from trading.services.trade_execution import TradeExecutionService
 from trading.strategies.indicator_sharing import SharedIndicators
@@ -104,6 +112,7 @@ def build_pipeline(
     window_limit: int | None = None,
     now_s: Callable[[], float] = time.monotonic,
     sleep_s: Callable[[float], None] = time.sleep,
+    fill_recorder: FillRecorderFactory = FillRecorder,
 ) -> SymbolPipeline:
     """Make the four services of one symbol, and start them.
 
@@ -147,34 +156,26 @@ def build_pipeline(
         now_s=now_s,
         is_enabled=enabled.strategy,
     )
-    orders = OrderManager(
-        symbol,
-        spec.timeframe,
-        venue,
-        ledger,
-        bus,
-        spec.settlement,
-        publisher,
-        sleep_s=sleep_s,
-        now_s=now_s,
-        is_dry_run=spec.is_dry_run,
-    )
+    terms = spec.execution
+    at_venue = SymbolVenue(symbol, venue, RetryBudget(PatienceTerms(), sleep_s=sleep_s, now_s=now_s))
+    fills = fill_recorder(terms, at_venue, ledger, bus, publisher)
+    orders = OrderManager(terms, at_venue, ledger, bus, fills, publisher)
+    exposure = SymbolExposure(symbol, ledger, store)
+    rules = SignalRules(spec.evaluate, partial(_quoted_spread, venue, symbol) if spec.needs_spread else None)
+    signals = SignalExecutor(terms, rules, orders, ledger, exposure, bus)
+    evaluator = ExitEvaluator(symbol, spec.exit_rules, ledger, exposure, shared)
     execute = TradeExecutionService(
-        symbol,
+        terms,
         orders,
-        ledger,
-        store,
+        signals,
+        ExitRuleExecutor(terms, evaluator, signals, orders, exposure),
+        PositionCloser(terms, orders, ledger, store, spec.evaluate),
+        exposure,
         committer,
-        spec.evaluate,
         bus,
-        quoted_spread=partial(_quoted_spread, venue, symbol) if spec.needs_spread else None,
-        is_only_strategy=len(spec.strategies) == 1,
-        exits=spec.exit_rules,
-        shared=shared,
-        most_watched=spec.most_watched,
-        is_dry_run=spec.is_dry_run,
         now_s=now_s,
         is_enabled=enabled.execute,
+        most_watched=spec.most_watched,
     )
     pipeline = SymbolPipeline(symbol, bus, outbox, fetch, indicators, evaluate, execute)
     pipeline.start()

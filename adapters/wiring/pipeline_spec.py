@@ -8,17 +8,18 @@ from configs.loading import SystemConfig
 from configs.plugins.strategies import load_strategy
 from configs.snapshot import deciding_digest
 from configs.symbols import SymbolConfig
-from trading.execution.order_manager import SettlementTerms
+from trading.execution.terms import ExecutionTerms
 from trading.exits.exit_rules import ExitRules
 from trading.indicators.regime import RegimeRule
 from trading.market.candles import timeframe_ms
 from trading.market.sessions import Session
 from trading.risk.rules import evaluate_signal
 from trading.risk.signal_filters import EntryRules
+from trading.risk.verdict import SignalEvaluator
 from trading.services.data_fetching import BATCH_LIMIT, FetchTerms
 from trading.services.indicator_calculation import IndicatorTerms, history_count
 from trading.services.strategy_evaluation import StrategyTerms
-from trading.services.trade_execution import MOST_WATCHED, SignalEvaluator
+from trading.services.trade_execution import MOST_WATCHED
 from trading.strategies import PositionRule, Strategy
 
 
@@ -43,7 +44,6 @@ class PipelineSpec:
         evaluate: Decides on the risk of a signal, by the settings of its strategy.
         most_watched: Most candles of a batch that are shown to the exit rules in one step.
         needs_spread: A strategy limits the spread, so the venue is asked for it before an entry.
-        is_dry_run: Decisions are recorded, and no order is sent.
         is_replay: The candles are history; nobody waits for the events.
         digest: Of all that a decision depends on, beside the candles and the books.
     """
@@ -57,11 +57,10 @@ class PipelineSpec:
     fetch: FetchTerms
     indicators: IndicatorTerms
     strategy: StrategyTerms
-    settlement: SettlementTerms
+    execution: ExecutionTerms
     evaluate: SignalEvaluator
     most_watched: int
     needs_spread: bool
-    is_dry_run: bool
     is_replay: bool
     enabled: EnabledServices
     digest: str
@@ -107,11 +106,16 @@ def pipeline_spec(
         ),
         indicators=IndicatorTerms(calculation.recent_rows_limit, regime),
         strategy=StrategyTerms(evaluation.min_rows_required),
-        settlement=SettlementTerms(max_signal_age_ms=int(config.max_signal_age_s * 1000)),
+        execution=ExecutionTerms(
+            symbol,
+            config.timeframe,
+            max_signal_age_ms=int(config.max_signal_age_s * 1000),
+            is_dry_run=services.trade_execution.execution_mode == "dry",
+            is_only_strategy=len(strategies) == 1,
+        ),
         evaluate=signal_evaluator(symbol, system),
         most_watched=replay_batch or MOST_WATCHED,
         needs_spread=any(book.risk.max_spread is not None for book in config.books.values()),
-        is_dry_run=services.trade_execution.execution_mode == "dry",
         is_replay=replay_batch is not None,
         enabled=EnabledServices(
             fetch=services.data_fetching.enabled,

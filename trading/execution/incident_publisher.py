@@ -1,4 +1,4 @@
-"""Incidents on their way to a person: each is told at least once, whatever dies in between."""
+"""Publication of incidents to the operator: at least once each, even if the process dies in between."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,28 +12,33 @@ from trading.ports.ledger import IncidentLog
 
 
 class IncidentPublisher:
-    """Publishes what the ledger says is not told yet, and has the ledger note what has left the worker."""
+    """Opens incidents, publishes those that the ledger holds as unpublished, and marks those that left the worker."""
 
     def __init__(self, symbol: str, ledger: IncidentLog, bus: LocalBus, outbox: Outbox) -> None:
         self._symbol = symbol
         self._ledger = ledger
         self._bus = bus
-        self._on_its_way: set[tuple[str, str]] = set()
-        outbox.on_sent(self._note)
+        self._in_outbox: set[tuple[str, str]] = set()
+        outbox.on_sent(self._mark_published)
+
+    def open(self, incidents: Sequence[Incident]) -> None:
+        """Open incidents in the ledger, and publish them unless each one was open already."""
+        if incidents and self._ledger.open_incidents(incidents):
+            self.publish()
 
     def publish(self) -> None:
-        """Publish the symbol's incidents that are not told; those that wait to leave are not published again."""
+        """Publish the symbol's unpublished incidents; those that wait in the outbox are not published again."""
         for incident in self._ledger.unpublished(self._symbol):
             name = (incident.kind.value, incident.key)
-            if name not in self._on_its_way:
-                self._on_its_way.add(name)
+            if name not in self._in_outbox:
+                self._in_outbox.add(name)
                 self._bus.publish(order_events.incident_event(incident))
 
-    def _note(self, events: Sequence[Event]) -> None:
+    def _mark_published(self, events: Sequence[Event]) -> None:
         published = [_incident(event) for event in events if event.type is EventType.INCIDENT_OPENED]
-        self._on_its_way.difference_update((one.kind.value, one.key) for one in published)
+        self._in_outbox.difference_update((one.kind.value, one.key) for one in published)
         if published:
-            with suppress(Transient):  # then they are told once more
+            with suppress(Transient):  # they are published once more
                 self._ledger.mark_published(published)
 
 

@@ -1,15 +1,15 @@
 """Asking exit rules after each candle, and remembering what was answered before a process died in the middle."""
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Protocol
 
 from trading.events.messages import SignalGenerated
 from trading.exits.exit_rules import ExitRules, RuleExit, RuleStop, hook_row
+from trading.exits.exposure import SymbolExposure
 from trading.indicators.rows import IndicatorRows
 from trading.market.candles import CLOSE, Candles
 from trading.orders.orders import Side
 from trading.portfolio.positions import Position, StopMove
-from trading.ports.ledger import DecisionLog, Positions
+from trading.ports.ledger import Ledger
 from trading.risk.verdict import RiskDecision
 from trading.strategies import PositionView, StrategyFault
 from trading.strategies.errors import at_candle
@@ -22,10 +22,6 @@ Written = StopMove | RiskDecision
 """What was decided of a candle already, as the ledger has it."""
 
 
-class ExitLedger(DecisionLog, Positions, Protocol):
-    """The parts of the ledger that exit rules read."""
-
-
 class ExitEvaluator:
     """The exit rules of one symbol's strategies.
 
@@ -35,17 +31,23 @@ class ExitEvaluator:
     """
 
     def __init__(
-        self, symbol: str, rules: Mapping[str, ExitRules], ledger: ExitLedger, shared: SharedIndicators | None = None
+        self,
+        symbol: str,
+        rules: Mapping[str, ExitRules],
+        ledger: Ledger,
+        exposure: SymbolExposure,
+        shared: SharedIndicators | None = None,
     ) -> None:
-        """Make it.
+        """Make the evaluator.
 
         Args:
-            rules: By strategy, those that have something to ask.
-            shared: The columns of each strategy; needed where one has a hook.
+            rules: Exit rules by strategy; a strategy without rules is left out.
+            shared: The indicator columns of each strategy; needed where one has a hook.
         """
         self._symbol = symbol
         self._rules = rules
         self._ledger = ledger
+        self._exposure = exposure
         self._shared = shared
         self._rows: IndicatorRows | None = None
         self._rows_by_strategy: Mapping[str, IndicatorRows] = {}
@@ -61,17 +63,11 @@ class ExitEvaluator:
         self._is_idle = False
         self._written: dict[tuple[str, int], Written] = {}
         self._newest_ms: dict[str, int] = {}
-        self.forget()
-
-    def forget(self) -> None:
-        """Ask the ledger again what is held: something may have changed it."""
-        self._positions: Mapping[str, Position] | None = None
 
     def begin(self, message: SignalGenerated) -> None:
         """Begin a batch. Nothing is asked of candles that were decided before, nor while the symbol is quarantined."""
         if not self._rules:
             return
-        self.forget()
         processing = permissions(message.desired, policy=message.quarantine).processing
         self._after_ms, self._is_idle = message.after_ms, processing is not Processing.FULL
         self._written, self._newest_ms = {}, {}
@@ -109,7 +105,7 @@ class ExitEvaluator:
         written = self._written.get((signal.strategy, signal.open_ms))
         if rules is None or isinstance(written, StopMove):
             return written if isinstance(written, StopMove) else None
-        held = self._held(signal.strategy)
+        held = self._exposure.position_of(signal.strategy)
         if signal.side is SignalSide.CLOSE or held is None or self._is_idle:
             return None
         is_same = (held.units > 0) == (signal.side is SignalSide.BUY)
@@ -117,14 +113,14 @@ class ExitEvaluator:
 
     def stop_of(self, strategy: str) -> float | None:
         """Return where the stop of a position is to rest; None for nowhere."""
-        held = self._held(strategy)
+        held = self._exposure.position_of(strategy)
         return None if held is None else held.stop_loss
 
     def _asked(self, strategy: str, rules: ExitRules, candle: Candles) -> Answer | None:
         open_ms = candle.last_open_ms
         if self._is_idle or open_ms <= self._after_ms or open_ms < self._newest_ms.get(strategy, 0):
             return None
-        held = self._held(strategy)
+        held = self._exposure.position_of(strategy)
         if held is None or held.opened_ms > open_ms:
             return None
         row = self._row(strategy, candle) if rules.hook is not None else None
@@ -140,12 +136,6 @@ class ExitEvaluator:
         if rows is None or at == len(rows) or rows.open_ms[at] != candle.last_open_ms:
             return None
         return hook_row(candle, rows[at : at + 1])
-
-    def _held(self, strategy: str) -> Position | None:
-        if self._positions is None:
-            held = [one for one in self._ledger.positions() if one.symbol == self._symbol and one.is_open]
-            self._positions = {one.strategy: one for one in held}
-        return self._positions.get(strategy)
 
     def _recall(self, since_ms: int) -> None:
         """Read what the ledger has of candles that may come for the second time, from whichever process."""

@@ -16,12 +16,9 @@ class VenueTerms(Struct, frozen=True):
         visibility_s: Longest time, in seconds of real time, from the beginning of a send to the moment at which `find`
             shows the order. That it finds none any sooner proves nothing. A venue that takes an id again once its order
             has ended needs the time limit of a send (15 s here) in it; where ids are unique a late one does nothing.
-        is_exact: It lives in our own process and cannot be wrong: it shows each fill at once and whole, and nobody else
-            trades there. So ledger and venue need no comparison.
     """
 
     visibility_s: float = 0.0
-    is_exact: bool = False
 
 
 class Venue(Protocol):

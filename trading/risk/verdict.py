@@ -1,5 +1,7 @@
 """Risk decisions: the orders that a signal may create. The ledger evaluates them under its lock and records them."""
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from trading.incidents.incident import Incident
@@ -8,6 +10,7 @@ from trading.orders.orders import OrderRequest
 from trading.portfolio.drawdown import HighWaterMark
 from trading.portfolio.positions import Position
 from trading.portfolio.trades import TradesSince, no_trades
+from trading.strategies.signal import Signal
 from trading.structs import EqualIgnoringLastField
 from trading.trading_state import Permissions, permissions
 
@@ -120,3 +123,7 @@ class RiskDecision(EqualIgnoringLastField, frozen=True, eq=False):
     @property
     def is_accepted(self) -> bool:
         return bool(self.planned)
+
+
+SignalEvaluator = Callable[[AccountSnapshot, Signal], RiskDecision]
+"""The risk rules of a symbol: decides on a signal by the state of the account."""

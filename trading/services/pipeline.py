@@ -6,7 +6,7 @@ from trading.events.bus import LocalBus, Outbox
 from trading.events.decisions import CandleDecision, DecisionKind
 from trading.events.messages import NewCandle, SignalGenerated
 from trading.execution.adoption import Holdings
-from trading.execution.flattening import FlattenResult
+from trading.execution.position_closer import FlattenResult
 from trading.execution.reconciliation import Action
 from trading.services.base import Service
 from trading.services.chain import AdvanceSymbol, ChainResult

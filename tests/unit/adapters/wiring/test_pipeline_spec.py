@@ -39,12 +39,12 @@ def test_spec_of_a_symbol_holds_what_the_files_say() -> None:
     assert (spec.symbol, spec.timeframe, spec.session) == (SYMBOL, config.timeframe, config.session)
     assert list(spec.strategies) == list(config.books)
     assert spec.entry_rules.max_signal_age_s == config.max_signal_age_s
-    assert spec.settlement.max_signal_age_ms == 1000 * config.max_signal_age_s
+    assert spec.execution.max_signal_age_ms == 1000 * config.max_signal_age_s
     assert spec.fetch.nbr_bars == system.services.data_fetching.nbr_bars
     assert spec.strategy.min_rows_required == system.services.strategy_evaluation.min_rows_required
     assert spec.digest == deciding_digest(system, SYMBOL)
     assert spec.enabled == EnabledServices()
-    assert (spec.is_dry_run, spec.is_replay, spec.needs_spread) == (False, False, False)
+    assert (spec.execution.is_dry_run, spec.is_replay, spec.needs_spread) == (False, False, False)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from adapters.venues.fault_injection.venue import Faults
 from tests.fakes import Crash, Databases, Desk, Fuse, planned, system_config
 from trading.errors import Rejected, Transient
 from trading.events.event import EventType
-from trading.execution.flattening import FlattenResult
+from trading.execution.position_closer import FlattenResult
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
 from trading.orders.orders import OrderState

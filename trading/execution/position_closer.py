@@ -1,0 +1,194 @@
+"""Operator actions on positions: flatten a symbol, and list its positions in ledger and at the venue."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct, field
+
+from trading.errors import Transient
+from trading.execution.adoption import Holdings
+from trading.execution.order_manager import OrderManager
+from trading.execution.terms import ExecutionTerms
+from trading.incidents.descriptions import describe_order
+from trading.market.candles import Candles, timeframe_ms
+from trading.orders.intents import Intent
+from trading.portfolio.positions import Position
+from trading.ports.ledger import DecisionResult, Ledger
+from trading.ports.symbol_store import SymbolStore
+from trading.risk.verdict import AccountSnapshot, RiskDecision, SignalEvaluator
+from trading.strategies.signal import Signal, SignalSide
+from trading.structs import replace
+from trading.trading_state import Cause, describe, permissions
+
+
+class FlattenResult(Struct, frozen=True):
+    """The result of a request to flatten.
+
+    Attributes:
+        refused: Why nothing was closed; empty when the request was carried out.
+        verdicts: The risk decision on the exit of each open position, by its strategy.
+        units: Net position in the ledger afterwards. An exit that rests at the venue has not filled yet.
+        unsettled: Orders whose final state is not recorded yet; exits at the venue are among them.
+    """
+
+    refused: str = ""
+    verdicts: Mapping[str, RiskDecision] = field(default_factory=dict)
+    units: float = 0.0
+    unsettled: Sequence[Intent] = ()
+
+    @property
+    def outcome(self) -> str:
+        """One of `refused`, `flat`, `closing` (an order is at the venue) and `open` (no exit was sent: try again)."""
+        if self.refused:
+            return "refused"
+        if self.unsettled:
+            return "closing"
+        return "open" if self.units else "flat"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the result as a JSON-safe dictionary."""
+        positions = {name: {"rule": one.rule, "reason": one.reason} for name, one in self.verdicts.items()}
+        return {
+            "outcome": self.outcome,
+            "refused": self.refused,
+            "positions": positions,
+            "units": self.units,
+            "unsettled": [f"{describe_order(one.request)}: {one.state.value}" for one in self.unsettled],
+        }
+
+
+class FlattenRequest(Struct, frozen=True):
+    """A request to close the position of one strategy.
+
+    Attributes:
+        price: The last known price, in quote currency.
+        now_ms: Market time from which an exit may fill, milliseconds since the epoch, UTC.
+    """
+
+    strategy: str
+    reason: str
+    price: float
+    now_ms: int
+
+    def evaluated(self, evaluate: SignalEvaluator, view: AccountSnapshot, decision_ms: int) -> RiskDecision:
+        """Apply the risk rules as to a close signal of the strategy.
+
+        Args:
+            decision_ms: Time that identifies the decision and its order; no candle opens at it.
+        """
+        signal = Signal(
+            strategy=self.strategy,
+            open_ms=decision_ms,
+            side=SignalSide.CLOSE,
+            price=self.price,
+            reason=f"flatten: {self.reason}",
+        )
+        verdict = evaluate(view, signal)
+        planned = tuple(replace(one, request=replace(one.request, decided_ms=self.now_ms)) for one in verdict.planned)
+        return replace(verdict, planned=planned)
+
+
+class PositionCloser:
+    """Closes the positions of one symbol without a signal."""
+
+    def __init__(
+        self,
+        terms: ExecutionTerms,
+        order_manager: OrderManager,
+        ledger: Ledger,
+        store: SymbolStore,
+        evaluate: SignalEvaluator,
+    ) -> None:
+        self.symbol = terms.symbol
+        self._terms = terms
+        self._order_manager = order_manager
+        self._ledger = ledger
+        self._store = store
+        self._evaluate = evaluate
+
+    def holdings(self, as_of_ms: int | None) -> Holdings:
+        """Record the fills, and return the symbol's positions in the ledger and at the venue.
+
+        Args:
+            as_of_ms: Market time; None when the source does not tell it.
+
+        Raises:
+            Transient: The venue does not answer, or its position may come from an order whose outcome is not recorded.
+        """
+        self._store.mark_exposed(self.symbol)
+        self._order_manager.reset()
+        theirs = self._order_manager.held_at_venue()
+        ours = self._positions()
+        last = self._last_candle()
+        open_ms = last[0] if last else max((position.opened_ms for position in ours), default=0)
+        if not (open_ms or as_of_ms):
+            raise Transient(f"source of {self.symbol}", "neither the market time nor a candle is known")
+        return Holdings(self.symbol, ours, theirs, open_ms, as_of_ms or self._closed_ms(open_ms))
+
+    def flatten(self, reason: str, as_of_ms: int | None) -> FlattenResult:
+        """Close all open positions of the symbol without a signal, and withdraw its entries.
+
+        An exit that is at the venue already is not sent again, so the call may be repeated. It works while the symbol
+        is paused or quarantined.
+
+        Args:
+            as_of_ms: Market time; None when the source does not tell it.
+
+        Raises:
+            Transient: Ledger or venue do not answer; a repeated call continues from there.
+        """
+        self._order_manager.renew_budget()
+        self._order_manager.withdraw_entries(as_of_ms, f"all is closed: {reason}")
+        if refused := self._refusal():
+            return FlattenResult(refused)
+        verdicts = {held.strategy: self._close(held, reason, as_of_ms) for held in self._open_positions()}
+        units = sum(position.units for position in self._open_positions())
+        return FlattenResult("", verdicts, units, self._ledger.unsettled(self.symbol))
+
+    def _refusal(self) -> str:
+        """Return why no position may be closed, with the action to take; empty when positions may be closed."""
+        halting = [incident.reason for incident in self._ledger.incidents_of(self.symbol) if incident.kind.halts]
+        permitted = permissions(self._ledger.desired(self.symbol), halted="; ".join(halting) if halting else None)
+        why = permitted.why_no_exits
+        if why is None:
+            return ""
+        words = describe(why, self.symbol)
+        if why.cause is Cause.STOPPED:
+            return f"{words}: pause it, then ask again"
+        return f"what is held is not known, {words}"
+
+    def _positions(self) -> list[Position]:
+        return [one for one in self._ledger.positions() if one.symbol == self.symbol]
+
+    def _open_positions(self) -> list[Position]:
+        return [one for one in self._positions() if one.is_open]
+
+    def _close(self, held: Position, reason: str, as_of_ms: int | None) -> RiskDecision:
+        """Have the ledger decide on the exit of a position, and send it."""
+        self._store.mark_exposed(self.symbol)
+        decided = self._decide(held, reason, as_of_ms)
+        if decided.intents:
+            self._order_manager.send(decided.intents, as_of_ms)
+            self._order_manager.book(Candles.empty(), as_of_ms)
+        assert decided.verdict is not None  # `flatten` of the ledger checks no fence
+        return decided.verdict
+
+    def _decide(self, held: Position, reason: str, as_of_ms: int | None) -> DecisionResult:
+        open_ms, price = self._last_candle() or (held.opened_ms, held.average_price)
+        request = FlattenRequest(held.strategy, reason, price, as_of_ms or self._closed_ms(open_ms))
+        return self._ledger.flatten(
+            self.symbol,
+            held.strategy,
+            open_ms,
+            lambda view, decision_ms: request.evaluated(self._evaluate, view, decision_ms),
+            correlation_id=self._terms.correlation_id(open_ms),
+        )
+
+    def _closed_ms(self, open_ms: int) -> int:
+        return open_ms + timeframe_ms(self._terms.timeframe)
+
+    def _last_candle(self) -> tuple[int, float] | None:
+        """Return open time and close of the last candle decided; None where the store has lost it."""
+        cursor_ms = self._store.load(self.symbol).cursor_ms or 0
+        rows = self._store.window(self.symbol, 1, until_ms=cursor_ms).rows()
+        return (int(rows[0][0]), rows[0][4]) if rows else None

@@ -1,0 +1,147 @@
+"""Execution of one signal: the ledger decides under the account's lock, then the recorded orders are sent."""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from trading.events.bus import LocalBus
+from trading.events.decisions import AskedSignal, CandleDecision, DecisionKind
+from trading.events.event import EventType, of_signal
+from trading.events.messages import SignalGenerated
+from trading.execution import order_events
+from trading.execution.order_manager import OrderManager
+from trading.execution.terms import ExecutionTerms
+from trading.exits.exit_rules import EXIT_RULE, RuleExit
+from trading.exits.exposure import SymbolExposure
+from trading.market.candles import Candles
+from trading.ports.ledger import DecisionResult, Ledger
+from trading.risk.verdict import OK, AccountSnapshot, Check, RiskDecision, SignalEvaluator
+from trading.strategies.signal import Signal, SignalSide
+from trading.structs import replace
+
+
+class SignalRules(Struct, frozen=True):
+    """The rules that decide on a symbol's signals.
+
+    Attributes:
+        quoted_spread: Returns ask minus bid, in quote currency; None where no rule needs it.
+    """
+
+    evaluate: SignalEvaluator
+    quoted_spread: Callable[[], float] | None = None
+
+    def prepared(self, signal: Signal) -> Callable[[AccountSnapshot], RiskDecision]:
+        """Return the evaluation of a signal; the spread is read before, because the evaluation holds a lock."""
+        if self.quoted_spread is None or signal.side is SignalSide.CLOSE:
+            return lambda view: self.evaluate(view, signal)
+        spread = self.quoted_spread()
+        return lambda view: self.evaluate(replace(view, spread=spread), signal)
+
+
+class SignalExecutor:
+    """Turns the signals of one symbol into recorded decisions, and their intents into orders."""
+
+    def __init__(
+        self,
+        terms: ExecutionTerms,
+        rules: SignalRules,
+        order_manager: OrderManager,
+        ledger: Ledger,
+        exposure: SymbolExposure,
+        bus: LocalBus,
+    ) -> None:
+        self._terms = terms
+        self._rules = rules
+        self._order_manager = order_manager
+        self._ledger = ledger
+        self._exposure = exposure
+        self._bus = bus
+
+    def execute(self, message: SignalGenerated, signal: Signal) -> CandleDecision:
+        """Decide on a signal, send its orders, and return the decision for the journal.
+
+        A candle that was decided before gives the same decision again, and no order.
+        """
+        return self._execute(message, signal, self._rules.prepared(signal), _asked(signal))
+
+    def execute_exit(self, message: SignalGenerated, signal: Signal, answer: RuleExit) -> CandleDecision:
+        """Decide on the close signal of an exit rule as on any other signal, and publish it, because it is new."""
+        evaluate = self._rules.prepared(signal)
+
+        def evaluate_exit(view: AccountSnapshot) -> RiskDecision:
+            verdict = evaluate(view)
+            checks = (Check(EXIT_RULE, is_met=True, reason=answer.reason), *verdict.checks)
+            return replace(verdict, exit_rule=answer.rule, checks=checks)
+
+        return self._execute(message, signal, evaluate_exit, None)
+
+    def decision_on(self, strategy: str, verdict: RiskDecision, asked: AskedSignal | None = None) -> CandleDecision:
+        """Return the decision for the journal.
+
+        Args:
+            asked: The signal decided on; None for the signal of an exit rule.
+        """
+        is_accepted = verdict.rule == OK
+        return CandleDecision(
+            DecisionKind.ACCEPTED if is_accepted else DecisionKind.REJECTED,
+            self._terms.journal_name(strategy),
+            reason=verdict.reason,
+            rule="" if is_accepted else verdict.rule,
+            exit_rule=verdict.exit_rule,
+            signal=asked,
+            is_dry_run=self._terms.is_dry_run,
+        )
+
+    def _execute(
+        self,
+        message: SignalGenerated,
+        signal: Signal,
+        evaluate: Callable[[AccountSnapshot], RiskDecision],
+        asked: AskedSignal | None,
+    ) -> CandleDecision:
+        self._exposure.mark()
+        decided = self._decide(signal, evaluate)
+        verdict = decided.verdict
+        if verdict is None:
+            return self._decided_before(signal, decided.earlier, asked)
+        if verdict.rule == "unsettled":
+            self._order_manager.is_settled = False  # an order may have ended at the venue without notice
+        self._publish(signal, verdict, is_new=asked is None)
+        if decided.intents:
+            seen_ms = message.seen_ms(signal.open_ms)
+            self._order_manager.send(decided.intents, seen_ms)
+            self._order_manager.book(Candles.empty(), seen_ms)
+        return self.decision_on(signal.strategy, verdict, asked)
+
+    def _decide(self, signal: Signal, evaluate: Callable[[AccountSnapshot], RiskDecision]) -> DecisionResult:
+        return self._ledger.decide(
+            self._terms.symbol,
+            signal.strategy,
+            signal.open_ms,
+            evaluate,
+            correlation_id=self._terms.correlation_id(signal.open_ms),
+            dry_run=self._terms.is_dry_run,
+        )
+
+    def _decided_before(
+        self, signal: Signal, earlier: RiskDecision | None, asked: AskedSignal | None
+    ) -> CandleDecision:
+        cause = self._terms.correlation_id(signal.open_ms)
+        self._bus.publish(order_events.fence_event(signal, self._terms.symbol, cause))
+        if earlier is not None:
+            return self.decision_on(signal.strategy, earlier, asked)
+        name = self._terms.journal_name(signal.strategy)
+        return CandleDecision(DecisionKind.DECIDED_BEFORE, name, signal=_asked(signal))
+
+    def _publish(self, signal: Signal, verdict: RiskDecision, *, is_new: bool) -> None:
+        """Publish what was decided; with `is_new` also the signal itself, which no stage published before."""
+        symbol, cause = self._terms.symbol, self._terms.correlation_id(signal.open_ms)
+        if verdict.incident is not None:
+            self._order_manager.publish_incidents()
+        if is_new:
+            self._bus.publish_lazily(lambda: [of_signal(EventType.SIGNAL_GENERATED, symbol, signal, cause)])
+        self._bus.publish_lazily(lambda: order_events.decision_events(signal, verdict, symbol, cause))
+
+
+def _asked(signal: Signal) -> AskedSignal:
+    return AskedSignal(signal.side.value, signal.price, signal.reason)
