@@ -11,7 +11,7 @@ Handler = Callable[[Event | Message], None]
 class LocalBus:
     """Hands each event to its subscribers, in the order in which they subscribed.
 
-    An error in a subscriber reaches the publisher: what listens on the way of an order must not fail unseen.
+    An error in a subscriber is raised to the publisher: a subscriber of order events must not fail silently.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class LocalBus:
         self._handlers.append((frozenset(types), handler))
 
     def publish_lazily(self, make: Callable[[], Iterable[Event]]) -> None:
-        """Publish what `make` returns; where nobody listens it is not called, which spares making the events."""
+        """Publish the events that `make` returns; it is not called where nothing is subscribed."""
         if self._handlers:
             for event in make():
                 self.publish(event)
@@ -34,7 +34,7 @@ class LocalBus:
 
 
 class Outbox:
-    """Keeps the events that concern the world outside the worker until they are sent together."""
+    """Keeps the events that leave the worker until they are sent together."""
 
     def __init__(self, bus: LocalBus) -> None:
         self._events: list[Event] = []

@@ -1,4 +1,4 @@
-"""Taking over what the venue holds and we did not trade: only ever because a person asks for it."""
+"""Adoption of positions at the venue that the ledger does not explain, at the request of an operator only."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,11 +19,11 @@ ADOPTABLE = EXPLAINED | {IncidentKind.UNOWNED_POSITION}
 
 
 class Holdings(Struct, frozen=True):
-    """What both sides hold of one symbol at one moment.
+    """The positions of one symbol in the ledger and at the venue at one moment.
 
     Attributes:
         ours: The ledger's positions of the symbol, flat ones too.
-        theirs: Those that the venue tells.
+        theirs: The venue's positions of the symbol.
         last_open_ms: Open time of the last candle that is known, milliseconds since the epoch, UTC.
         market_ms: The time of the market, milliseconds since the epoch, UTC.
     """

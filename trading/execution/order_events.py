@@ -1,4 +1,4 @@
-"""The events that orders, fills and verdicts cause."""
+"""Events of orders, fills, incidents and risk decisions."""
 
 from collections.abc import Iterator, Mapping
 
@@ -13,7 +13,7 @@ from trading.strategies.signal import Signal
 
 
 def decision_events(signal: Signal, verdict: RiskDecision, symbol: str, correlation_id: str) -> Iterator[Event]:
-    """Say what the ledger's rules refused; an accepted signal speaks through its orders, a refused entry has spoken."""
+    """Yield the events of a rejected signal; none for an accepted one, nor for an entry rejected by a filter."""
     details = {"rule": verdict.rule, "side": signal.side.value, "price": signal.price, "strategy": signal.strategy}
     if verdict.breached:
         yield _event(EventType.RISK_LIMIT_BREACHED, symbol, correlation_id, signal.open_ms, verdict.reason, details)
@@ -55,14 +55,14 @@ def incident_event(incident: Incident) -> Event:
 
 
 def fence_event(signal: Signal, symbol: str, correlation_id: str) -> Event:
-    """Say that the ledger's fence refused a candle that was decided before: a repetition, or a process that slept."""
+    """Return the event of a candle that the ledger's fence rejected, because it was decided before."""
     details = {"rule": "fence", "side": signal.side.value, "price": signal.price, "strategy": signal.strategy}
     reason = "this candle, or a later one, was decided before"
     return _event(EventType.SIGNAL_REJECTED, symbol, correlation_id, signal.open_ms, reason, details)
 
 
 def stop_move_event(move: StopMove, correlation_id: str) -> Event:
-    """Say that a stop was moved, or that the venue refused it."""
+    """Return the event of a stop that was moved, or whose move the venue rejected."""
     details = {
         "client_order_id": protective_order_id(move.entry_id, Leg.STOP_LOSS),
         "leg": Leg.STOP_LOSS.value,
@@ -76,7 +76,7 @@ def stop_move_event(move: StopMove, correlation_id: str) -> Event:
 
 
 def fill_events(fill: Fill, before: Position, after: Position, correlation_id: str) -> Iterator[Event]:
-    """Say what a fill did: to its order, to the position, and to the account."""
+    """Yield the events of a fill: of its order, of the position and of the trade."""
     realised = after.realised - before.realised
     details = {
         "client_order_id": fill.client_order_id,

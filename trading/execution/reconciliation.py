@@ -1,4 +1,4 @@
-"""What to do about orders whose outcome is not known, and where ledger and venue differ: one pure function."""
+"""Reconciliation of ledger and venue: one pure function from the state of both to the actions that are due."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -25,23 +25,23 @@ from trading.trading_state import (
 )
 
 STUCK_AFTER_S = 600.0
-"""Seconds of real time after which a person hears of an order that nobody can tell anything about."""
+"""Seconds of real time after which an order without a known outcome opens an incident."""
 
 _RESTING = frozenset({OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED})
 
 
 class LedgerSnapshot(Struct, frozen=True):
-    """What we have written down of a symbol.
+    """The state of one symbol in the ledger.
 
     Attributes:
-        intents: Those that are not settled, in the order in which they are to be sent.
+        intents: Intents that are not settled, in the order of sending.
         positions: Of each strategy on the symbol.
-        incidents: Those that are open: what was told already.
-        owners: The strategies that have an entry which may have opened a position.
+        incidents: Open incidents, which are reported already.
+        owners: Strategies with an entry that may have opened a position.
         states: How the orders stand that rest at the venue, by `client_order_id`; for a protective order how its entry
             stands. One that is missing is not ours.
-        no_entries: Why no entry is wanted any more, whatever was decided; empty when they are.
-        moves: Of the stops of open positions, oldest first; may be empty where each stop rests where it shall.
+        no_entries: Reason why no entry may be sent; empty when entries are allowed.
+        moves: Stop moves of open positions, oldest first; may be empty where each stop rests at its recorded price.
         whose: Strategies of the orders that rest at the venue, by `client_order_id`; needed where several hold
             something.
     """
@@ -59,16 +59,16 @@ class LedgerSnapshot(Struct, frozen=True):
 
     @property
     def halted(self) -> str | None:
-        """Why no order may be sent until a person has looked; None for nothing."""
+        """The reason why no order may be sent until an operator resolves an incident; None for none."""
         return next((incident.reason for incident in self.incidents if incident.kind.halts), None)
 
     @property
     def quarantined(self) -> str | None:
-        """Why the symbol was quarantined; None where it was not."""
+        """The reason of the symbol's quarantine; None for none."""
         return next((one.reason for one in self.incidents if one.kind is IncidentKind.QUARANTINED), None)
 
     def permissions(self, order: Sequence[Cause]) -> Permissions:
-        """Return what the symbol may do. A drawdown is left to the ledger, which lets no entry be claimed under one."""
+        """Return what the symbol may do. The ledger applies the drawdown latch, when an entry is claimed."""
         return permissions(self.desired, halted=self.halted, quarantined=self.quarantined, order=order)
 
     def is_reported(self, incident: Incident) -> bool:
@@ -80,7 +80,7 @@ class LedgerSnapshot(Struct, frozen=True):
 
 
 class VenueSnapshot(Struct, frozen=True):
-    """What the venue answered.
+    """The state of one symbol at the venue.
 
     Attributes:
         answers: For each intent asked about, None when there is no such order; missing when the venue did not answer.
@@ -96,10 +96,10 @@ class VenueSnapshot(Struct, frozen=True):
 
 
 class SignalAgeLimit(Struct, frozen=True):
-    """When an entry is too old to be sent.
+    """The age from which an entry is no longer sent.
 
     Attributes:
-        as_of_ms: Market time; None when the source did not tell: then no entry is sent.
+        as_of_ms: Market time; None when the source does not tell it: then no entry is sent.
     """
 
     as_of_ms: int | None
@@ -107,10 +107,10 @@ class SignalAgeLimit(Struct, frozen=True):
 
 
 class UpdateOrder(Struct, frozen=True):
-    """Write down how the venue says that an order stands.
+    """Record the state of an order at the venue.
 
     Attributes:
-        dependents: Orders of the same decision that are given up with it, because it ended without having filled.
+        dependents: Orders of the same decision that are given up with it, because it ended unfilled.
     """
 
     intent: Intent
@@ -120,10 +120,10 @@ class UpdateOrder(Struct, frozen=True):
 
 
 class SubmitOrder(Struct, frozen=True):
-    """Claim an order and send it: nobody has, or the venue is sure that it has no such order.
+    """Claim an order and send it: it was never sent, or the venue is sure that it has no such order.
 
     Attributes:
-        dependents: Orders of the same decision that are to be given up should the venue refuse it.
+        dependents: Orders of the same decision that are given up when the venue rejects it.
     """
 
     intent: Intent
@@ -131,7 +131,7 @@ class SubmitOrder(Struct, frozen=True):
 
 
 class AbandonOrder(Struct, frozen=True):
-    """Give up an order that the venue does not have, and those of the same decision that counted on it."""
+    """Give up an order that is not at the venue, and the orders of the same decision that depend on it."""
 
     intent: Intent
     state: OrderState
@@ -140,7 +140,7 @@ class AbandonOrder(Struct, frozen=True):
 
 
 class WaitForVenue(Struct, frozen=True):
-    """Nothing can be said of this order yet; the symbol opens nothing until something can."""
+    """Wait, because the outcome of this order is not known yet; the symbol opens no position until it is."""
 
     intent: Intent
     reason: str
@@ -154,16 +154,16 @@ class CancelOrder(Struct, frozen=True):
 
 
 class RaiseIncident(Struct, frozen=True):
-    """Tell a person; what is wrong may pass, so it is looked at again before."""
+    """Notify an operator, if the difference lasts over further comparisons."""
 
     incident: Incident
 
 
 class ResendStop(Struct, frozen=True):
-    """Have the venue move a stop to where it is written down that it shall rest: nobody has, as far as is known.
+    """Send a recorded stop move again: the stop at the venue rests at an earlier price.
 
     Attributes:
-        naked: What a person must hear if it does not help.
+        naked: The incident to raise if the stop still rests elsewhere afterwards.
     """
 
     move: StopMove
@@ -171,10 +171,10 @@ class ResendStop(Struct, frozen=True):
 
 
 class WaitForStop(Struct, frozen=True):
-    """A stop is not where it shall rest, and nothing can be done about it now.
+    """Wait, because a misplaced stop cannot be moved now.
 
     Attributes:
-        naked: What a person must hear if it stays so; None where it may.
+        naked: The incident to raise if it stays there; None for none.
     """
 
     move: StopMove
@@ -188,14 +188,15 @@ Action = (
 
 
 def reconcile(ours: LedgerSnapshot, theirs: VenueSnapshot, freshness: SignalAgeLimit) -> list[Action]:
-    """Compare ledger and venue, and return what is to be done, in order; nothing when they agree.
+    """Compare ledger and venue, and return the actions that are due, in order; none when they agree.
 
-    It never makes up an order, a fill or a position: what was found is adopted, what is missing is sent or let go, and
-    what cannot be explained is told. At most one order is to be sent; what comes after it depends on its outcome.
+    It never invents an order, a fill or a position: the venue's state of an order is recorded, a missing order is sent
+    or abandoned, and an unexplained difference raises an incident. At most one order is sent at a time; the action
+    after it depends on its outcome.
     """
     settling = list(_settle(ours, theirs, freshness))
     if any(isinstance(action, UpdateOrder | SubmitOrder | AbandonOrder) for action in settling):
-        return settling  # the comparison would be of yesterday
+        return settling  # these change the ledger, so a comparison now would be stale
     withdrawn = list(_withdraw(ours, theirs))
     if settling or withdrawn:
         return [*settling, *withdrawn]
@@ -203,7 +204,7 @@ def reconcile(ours: LedgerSnapshot, theirs: VenueSnapshot, freshness: SignalAgeL
 
 
 def told(action: Action) -> dict[str, str]:
-    """Say in words what an action is about, JSON-safe."""
+    """Describe an action, JSON-safe."""
     match action:
         case UpdateOrder(intent, order, state):
             found = (
@@ -250,7 +251,7 @@ def _settle(ours: LedgerSnapshot, theirs: VenueSnapshot, freshness: SignalAgeLim
 
 
 def _dependents(intent: Intent, intents: Sequence[Intent]) -> tuple[Intent, ...]:
-    """Return the entries that count on this exit: those of the same decision that were not claimed yet."""
+    """Return the entries that depend on this exit: those of the same decision that are not claimed yet."""
     if intent.request.leg is not Leg.EXIT:
         return ()
     decision = _decision(intent.request)
@@ -287,7 +288,7 @@ def _step(
 
 
 def _adopt(intent: Intent, order: VenueOrder) -> Action | None:
-    """Take over the venue's word, but an end only once the fills that led to it are written down."""
+    """Take the state from the venue; a final state only once the fills that led to it are recorded."""
     is_whole = is_booked(intent, order)
     state = order.state
     if not is_whole:
@@ -306,7 +307,7 @@ def _adopt(intent: Intent, order: VenueOrder) -> Action | None:
 
 
 def is_booked(intent: Intent, order: VenueOrder) -> bool:
-    """Return whether all is written down that the venue says was filled of an order."""
+    """Return whether the ledger has all units that the venue reports as filled."""
     return is_at_least(intent.filled_units, _filled(intent, order))
 
 
@@ -379,7 +380,7 @@ def _differences(ours: LedgerSnapshot, theirs: VenueSnapshot) -> Iterator[Action
 
 
 def _protect(position: Position, ours: LedgerSnapshot, open_orders: Sequence[OpenOrder]) -> Action:
-    """Say what is to be done about a stop that does not rest where it shall: told once, it is left to a person."""
+    """Return the action for a misplaced stop; once reported, it is left to an operator."""
     naked = descriptions.unprotected(position)
     move = unsent(position, open_orders, ours.moves)
     why = ours.permissions(UNSENT_EXIT_ORDER).why_no_stop_moves

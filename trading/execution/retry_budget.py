@@ -1,4 +1,4 @@
-"""How long one message waits for a venue: for an answer, and for the venue to make up its mind."""
+"""The time that one message may spend waiting for a venue: for answers, and for orders and fills to become visible."""
 
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -14,13 +14,13 @@ _LONGEST_WAIT_S = 0.5
 
 
 class PatienceTerms(Struct, frozen=True):
-    """How long.
+    """The limits of one message.
 
     Attributes:
-        wait_s: Seconds that one message waits in all, beyond twice the venue's visibility time; what is open then is
-            left for the next one.
-        deadline_s: Seconds after which one message asks nothing again, however long the venue's answers took; below the
-            time limit of a step, so that what is wrong is still written down.
+        wait_s: Total seconds of waiting, beyond twice the venue's visibility time; orders that are open then are left
+            for the next message.
+        deadline_s: Seconds after which nothing is retried, however long the venue's answers took; below the time limit
+            of a step, so that differences can still be recorded.
     """
 
     wait_s: float = 5.0
@@ -28,14 +28,14 @@ class PatienceTerms(Struct, frozen=True):
 
 
 class RetryBudget:
-    """What is left of it in the message that is worked on."""
+    """The remaining waiting time of the current message."""
 
     def __init__(self, terms: PatienceTerms, *, sleep_s: Callable[[float], None], now_s: Callable[[], float]) -> None:
-        """Make it.
+        """Make an empty budget.
 
         Args:
-            sleep_s: Waits.
-            now_s: A clock in seconds that never goes back.
+            sleep_s: Waits for a number of seconds.
+            now_s: Monotonic clock, in seconds.
         """
         self._terms = terms
         self._sleep_s = sleep_s
@@ -43,13 +43,13 @@ class RetryBudget:
         self.renew(0.0)
 
     def renew(self, visibility_s: float) -> None:
-        """Begin a message: what waiting may cost is counted anew."""
+        """Start the budget of a new message."""
         self._visibility_s = visibility_s
         self._left_s = self._terms.wait_s + 2 * visibility_s
         self._deadline_s = self._now_s() + self._terms.deadline_s
 
     def waits(self) -> Iterator[float]:
-        """Wait before each step, longer each time, and yield the seconds; end when nothing is left of it."""
+        """Wait before each step, longer each time, and yield the seconds; end when the budget is used up."""
         wait_s = _FIRST_WAIT_S
         while self._left_s > 0 and self._now_s() < self._deadline_s:
             wait_s = min(wait_s, self._left_s)
@@ -59,23 +59,23 @@ class RetryBudget:
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
     def is_long(self, waited_s: float) -> bool:
-        """Return whether something was looked at for long enough to be believed."""
+        """Return whether a difference that lasted `waited_s` is no delay of the venue."""
         is_late = self._now_s() >= self._deadline_s
         return is_late or waited_s >= self._terms.wait_s / 2 + self._visibility_s
 
     def ask(self, question: Callable[[], T]) -> T:
-        """Ask something that changes nothing, again when there is no answer.
+        """Call a read of the venue, and retry it while it raises Transient and the budget lasts.
 
         Raises:
-            Transient: There was none at all.
+            Transient: The last attempt failed too.
         """
         try:
             return question()
         except Transient as first:
-            trouble = first
+            error = first
         for _ in self.waits():
             try:
                 return question()
             except Transient as again:
-                trouble = again
-        raise trouble
+                error = again
+        raise error

@@ -1,4 +1,4 @@
-"""Asking exit rules after each candle, and remembering what was answered before a process died in the middle."""
+"""Evaluation of exit rules at the close of each candle; decisions that an earlier process recorded are repeated."""
 
 from collections.abc import Collection, Iterator, Mapping
 
@@ -19,15 +19,15 @@ from trading.trading_state import Processing, permissions
 
 Answer = RuleExit | RuleStop | Refusal
 Written = StopMove | RiskDecision
-"""What was decided of a candle already, as the ledger has it."""
+"""A recorded decision on a candle."""
 
 
 class ExitEvaluator:
     """The exit rules of one symbol's strategies.
 
-    A candle may come again, when a process died before its batch was closed. What came of it then stands in the ledger
-    and is told again; a candle that later ones followed is not asked about anew, because the position has gone on.
-    The ledger is asked for that once for each batch: another process may have worked on its candles too.
+    A candle comes again when a process died before its batch was committed. The recorded decision on it is then
+    returned again; rules are not evaluated at a candle that later decisions followed, because the position has changed
+    since. The ledger is read once for each batch: another process may have processed its candles too.
     """
 
     def __init__(
@@ -54,18 +54,18 @@ class ExitEvaluator:
         self.reset()
 
     def __bool__(self) -> bool:
-        """Whether there is anything to ask."""
+        """Whether the symbol has exit rules."""
         return bool(self._rules)
 
     def reset(self) -> None:
-        """Ask the ledger again for all that is remembered."""
+        """Drop all cached state; the ledger is read again."""
         self._after_ms = 0
         self._is_idle = False
         self._written: dict[tuple[str, int], Written] = {}
         self._newest_ms: dict[str, int] = {}
 
     def begin(self, message: SignalGenerated) -> None:
-        """Begin a batch. Nothing is asked of candles that were decided before, nor while the symbol is quarantined."""
+        """Begin a batch. Rules are not evaluated at candles decided before, nor while the symbol is quarantined."""
         if not self._rules:
             return
         processing = permissions(message.desired, policy=message.quarantine).processing
@@ -79,27 +79,27 @@ class ExitEvaluator:
         self._rows = message.rows
 
     def is_written(self, open_ms: int) -> bool:
-        """Return whether the ledger has something of this candle, or of one of the batch that follows it."""
+        """Return whether a decision is recorded on this candle, or on a later one of the batch."""
         return any(newest_ms >= open_ms for newest_ms in self._newest_ms.values())
 
-    def asked(self, candle: Candles, spoken: Collection[str]) -> Iterator[tuple[str, Answer | Written]]:
-        """Yield (strategy, answer) for those that have one; what an answer leads to is done before the next is asked.
+    def asked(self, candle: Candles, with_signal: Collection[str]) -> Iterator[tuple[str, Answer | Written]]:
+        """Yield (strategy, answer) of the rules that answer; each answer is carried out before the next evaluation.
 
         Args:
             candle: One candle, whose fills are booked.
-            spoken: Strategies with a signal at this candle, which went first.
+            with_signal: Strategies with a signal at this candle, which was executed before.
         """
         open_ms = candle.last_open_ms
         for strategy, rules in self._rules.items():
-            if strategy not in spoken:
+            if strategy not in with_signal:
                 answer = self._written.get((strategy, open_ms)) or self._asked(strategy, rules, candle)
                 if answer is not None:
                     yield strategy, answer
 
     def of_signal(self, signal: Signal, candle: Candles) -> Answer | StopMove | None:
-        """Ask the rules at a signal that cannot change the open position; None at any other.
+        """Evaluate the rules at a signal that cannot change the open position; None at any other.
 
-        Without that the position of a strategy that says buy as long as its market rises would have no exit rules.
+        Otherwise the position of a strategy that signals buy at each candle of a rising market would have no exits.
         """
         rules = self._rules.get(signal.strategy)
         written = self._written.get((signal.strategy, signal.open_ms))
@@ -112,7 +112,7 @@ class ExitEvaluator:
         return self._asked(signal.strategy, rules, candle) if is_same or rules.ignores_opposite else None
 
     def stop_of(self, strategy: str) -> float | None:
-        """Return where the stop of a position is to rest; None for nowhere."""
+        """Return the stop price of a strategy's open position; None for none."""
         held = self._exposure.position_of(strategy)
         return None if held is None else held.stop_loss
 
@@ -130,7 +130,7 @@ class ExitEvaluator:
             raise fault.of(self._symbol, strategy, at_candle(open_ms)) from fault.__cause__
 
     def _row(self, strategy: str, candle: Candles) -> dict[str, float] | None:
-        """Return what a hook is given of a candle; None where its indicators are not whole."""
+        """Return the row that a hook gets for a candle; None where its indicators are incomplete."""
         rows = self._rows_by_strategy.get(strategy) if self._rows is not None else None
         at = -1 if rows is None else int(rows.open_ms.searchsorted(candle.last_open_ms))
         if rows is None or at == len(rows) or rows.open_ms[at] != candle.last_open_ms:
@@ -138,7 +138,7 @@ class ExitEvaluator:
         return hook_row(candle, rows[at : at + 1])
 
     def _recall(self, since_ms: int) -> None:
-        """Read what the ledger has of candles that may come for the second time, from whichever process."""
+        """Read the recorded decisions on candles that may come a second time, of any process."""
         self._written = dict(self._ledger.decisions_since(self._symbol, self._rules, since_ms))
         for strategy, open_ms in self._written:
             self._newest_ms[strategy] = max(open_ms, self._newest_ms.get(strategy, 0))

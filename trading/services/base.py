@@ -1,4 +1,4 @@
-"""What all four services share: a lifecycle, error handling with recovery, and a status."""
+"""The base of all four services: a lifecycle, error handling with recovery, and a status."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -20,8 +20,8 @@ Out = TypeVar("Out")
 class Service(ABC, Generic[In, Out]):
     """One stage of the pipeline for one symbol.
 
-    `handle` does the work through `process`. An error puts the service into ERROR and goes on to the caller; the next
-    call recovers first: `reset` drops what was cached, and the call itself shows whether that helped.
+    `handle` calls `process`. An error puts the service into ERROR and is raised to the caller; the next call recovers
+    first: `reset` drops all cached state, and the service is RUNNING again when that call succeeds.
     """
 
     def __init__(self, symbol: str, bus: LocalBus, *, now_s: Callable[[], float], is_enabled: bool = True) -> None:
@@ -29,7 +29,7 @@ class Service(ABC, Generic[In, Out]):
 
         Args:
             now_s: A clock that only goes forward, in seconds, for the uptime.
-            is_enabled: A service that is not ends each chain that reaches it.
+            is_enabled: A service that is not enabled ends each chain that reaches it.
         """
         self.symbol = symbol
         self.is_enabled = is_enabled
@@ -56,15 +56,15 @@ class Service(ABC, Generic[In, Out]):
         self._go(ServiceState.STARTING)
         self._started_s = self._now_s()
         self._go(ServiceState.RUNNING)
-        self._tell(EventType.SERVICE_STARTED, "started")
+        self._publish(EventType.SERVICE_STARTED, "started")
 
     def stop(self) -> None:
         self._go(ServiceState.STOPPING)
         self._go(ServiceState.STOPPED)
-        self._tell(EventType.SERVICE_STOPPED, "stopped")
+        self._publish(EventType.SERVICE_STOPPED, "stopped")
 
     def handle(self, message: In) -> Out | ChainResult:
-        """Do this stage's work on one message, in any state a message may find the service in."""
+        """Process one message, whatever state the service is in; a service in ERROR recovers first."""
         if not self.is_enabled:
             return self.pass_over(message)
         if self.state not in _MAY_WORK:
@@ -90,11 +90,11 @@ class Service(ABC, Generic[In, Out]):
         """Turn a message into the next stage's message, or end the chain."""
 
     def pass_over(self, message: In) -> ChainResult:
-        """End the chain, because this service is not enabled; what was not decided stays to be decided later."""
+        """End the chain, because this service is not enabled; its candles stay undecided."""
         return ChainResult(ChainOutcome.DISABLED, f"{self.name} is not enabled")
 
     def reset(self) -> None:
-        """Drop what is kept between messages; a service that keeps nothing has nothing to do."""
+        """Drop all state cached between messages; the default keeps none."""
 
     @property
     def status(self) -> ServiceStatus:
@@ -117,7 +117,7 @@ class Service(ABC, Generic[In, Out]):
         return self.status.as_dict()
 
     def _failed(self, error: Exception) -> None:
-        """Go into ERROR, and say so once as long as the error is the same."""
+        """Change to ERROR, and publish it unless the same error was published already."""
         text = describe_error(error)
         is_news = self.state is not ServiceState.RECOVERING or text != self._last_error
         self._error_count += 1
@@ -126,15 +126,15 @@ class Service(ABC, Generic[In, Out]):
         self._last_error = text
         self._go(ServiceState.ERROR)
         if is_news:
-            self._tell(EventType.SERVICE_ERROR, text)
+            self._publish(EventType.SERVICE_ERROR, text)
 
     def _recovered(self) -> None:
         self._go(ServiceState.RUNNING)
-        self._tell(EventType.SERVICE_STARTED, f"recovered at attempt {self._recovery_attempts}")
+        self._publish(EventType.SERVICE_STARTED, f"recovered at attempt {self._recovery_attempts}")
         self._recovery_attempts = 0
 
     def _go(self, wanted: ServiceState) -> None:
         self.state = next_service_state(self.state, wanted)
 
-    def _tell(self, kind: EventType, reason: str) -> None:
+    def _publish(self, kind: EventType, reason: str) -> None:
         self._bus.publish(Event(type=kind, symbol=self.symbol, reason=reason, details={"service": self.name}))

@@ -1,4 +1,4 @@
-"""The end of every chain: decisions, cursor and events of a batch written down together."""
+"""The end of every chain: commits decisions, cursor and events of a batch together."""
 
 from collections.abc import Sequence
 
@@ -12,10 +12,10 @@ from trading.ports.symbol_store import Commit, SymbolStore
 
 
 class BatchCommitter:
-    """Writes what a batch came to into the symbol store, with the events that it caused."""
+    """Commits the result of a batch to the symbol store, with the events that it caused."""
 
     def __init__(self, store: SymbolStore, outbox: Outbox, config: str = "") -> None:
-        """Make it.
+        """Make the committer.
 
         Args:
             config: Short digest of the configuration that decides.

@@ -1,8 +1,8 @@
-"""How a chain goes, and how it ends. The four stages in order:
+"""The course of a chain and its result. The four stages in order:
 
     fetch  --NEW_CANDLE-->  indicators  --INDICATORS_UPDATED-->  strategy  --SIGNAL_GENERATED-->  execute
 
-A stage returns the message for the next one, or an `ChainResult` that says why there is none.
+A stage returns the message for the next one, or a `ChainResult` with the reason why the chain ends.
 """
 
 from enum import StrEnum
@@ -13,7 +13,7 @@ from trading.events.decisions import Decisions, describe
 
 
 class ChainOutcome(StrEnum):
-    """Why a chain ended where it did."""
+    """The reason why a chain ended."""
 
     NO_NEW_CANDLE = "no-new-candle"
     STOPPED = "stopped"
@@ -34,7 +34,7 @@ class ChainResult(Struct, frozen=True):
     """The end of a chain.
 
     Attributes:
-        has_more: The source holds further candles: wake the symbol again at once.
+        has_more: The source holds further candles: advance the symbol again at once.
         cursor_ms: Open time of the last candle decided.
         decisions: Those on that candle.
     """
@@ -51,7 +51,7 @@ class ChainResult(Struct, frozen=True):
 
 
 class AdvanceSymbol(Struct, frozen=True):
-    """What starts a chain: "advance this symbol to now".
+    """The command that starts a chain: advance this symbol to now.
 
     Attributes:
         expected_ms: The cursor that the sender saw; when another chain moved it since, this one has nothing to do.

@@ -1,4 +1,4 @@
-"""The four stages of one symbol in one process: what the Celery chain does, as a plain function call."""
+"""The four stages of one symbol in one process: the Celery chain as a plain function call."""
 
 from msgspec import Struct
 
@@ -59,10 +59,10 @@ class SymbolPipeline(Struct, frozen=True):
         return self.execute.handle(generated)
 
     def fetch_or_protect(self, command: AdvanceSymbol) -> NewCandle | ChainResult:
-        """Run the first stage. Where the symbol is quarantined with a position open, see to that, and end there.
+        """Run the first stage. For a quarantined symbol with an open position, protect it and end the chain.
 
-        What made the symbol sick may be in the stages between, so they are left out: the venue sees the candles, and
-        its fills are booked. A position that is to be flattened is closed.
+        The stages between may be the cause of the quarantine, so they are skipped: the venue is shown the candles, and
+        its fills are recorded. The position is closed where the policy is to flatten it.
         """
         fetched = self.fetch.handle(command)
         if isinstance(fetched, ChainResult):
@@ -76,7 +76,7 @@ class SymbolPipeline(Struct, frozen=True):
         return ended
 
     def protect(self, fetched: NewCandle) -> ChainResult:
-        """Show the venue the candles of a symbol that is quarantined, and book its fills; nothing is decided."""
+        """Show the venue the candles of a quarantined symbol and record its fills, without a decision."""
         count = len(fetched.candles)
         protected = SignalGenerated(
             **fetched.carried(),
@@ -87,13 +87,13 @@ class SymbolPipeline(Struct, frozen=True):
         return self.execute.handle(protected)
 
     def reconcile(self) -> list[Action]:
-        """Settle what is not settled and compare ledger and venue; return what was done and what is left."""
+        """Compare ledger and venue, act on the differences, and return the actions taken and those that still wait."""
         return self.execute.reconcile(self.fetch.market_ms())
 
     def holdings(self) -> Holdings:
-        """Return what ledger and venue hold of the symbol, after fills were written down."""
+        """Record the fills, and return the symbol's positions in ledger and at the venue."""
         return self.execute.holdings(self.fetch.market_ms())
 
     def flatten(self, reason: str) -> FlattenResult:
-        """Close all that is open of the symbol, without a signal, and withdraw entries that are on their way."""
+        """Close all open positions of the symbol without a signal, and withdraw its entries."""
         return self.execute.flatten(reason, self.fetch.market_ms())
