@@ -61,16 +61,16 @@ def timetable(system: SystemConfig) -> Timetable:
     orchestrator = system.orchestrator
     reconciles = Interval(orchestrator.reconcile_interval)
     return {
-        **{ScheduledMessage(Kind.TICK, symbol): tick_rhythm(system, symbol) for symbol in system.symbols},
-        **{ScheduledMessage(Kind.AGAIN, symbol): Interval(again_s) for symbol, again_s in _looks(system).items()},
+        **{ScheduledMessage(Kind.TICK, symbol): tick_interval(system, symbol) for symbol in system.symbols},
+        **{ScheduledMessage(Kind.AGAIN, symbol): Interval(again_s) for symbol, again_s in _retries(system).items()},
         **{ScheduledMessage(Kind.RECONCILE, symbol): reconciles for symbol in system.symbols},
         ScheduledMessage(Kind.HEALTH): Interval(orchestrator.health_check_interval),
         ScheduledMessage(Kind.STATUS): Interval(orchestrator.status_log_interval),
     }
 
 
-def tick_rhythm(system: SystemConfig, symbol: str) -> Interval:
-    """Return when a symbol's ticks are due, in real time."""
+def tick_interval(system: SystemConfig, symbol: str) -> Interval:
+    """Return the schedule of a symbol's ticks, in real time."""
     fetching, config = system.services.data_fetching, system.symbols[symbol]
     interval_s = fetch_interval_s(fetching, config)
     if not is_aligned(fetching, config):
@@ -78,8 +78,8 @@ def tick_rhythm(system: SystemConfig, symbol: str) -> Interval:
     return Interval(config.timeframe_ms / 1000, fetching.tick_offset, life_s=interval_s)
 
 
-def _looks(system: SystemConfig) -> dict[str, float]:
-    """Return how often to look for candles that should have closed: of symbols with a tick at the close alone."""
+def _retries(system: SystemConfig) -> dict[str, float]:
+    """Return the intervals of checks for overdue candles, for symbols with ticks at the candle close."""
     fetching = system.services.data_fetching
     aligned = {symbol: config for symbol, config in system.symbols.items() if is_aligned(fetching, config)}
     return {symbol: fetch_interval_s(fetching, config) for symbol, config in aligned.items()}

@@ -67,8 +67,8 @@ class SymbolScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
             if not self._leads():
                 return _RETRY_S
             self._send_due()
-        except (Transient, OperationalError, redis.RedisError) as trouble:
-            logger.warning("tick_failed reason=%s retry_s=%s", trouble, _RETRY_S)
+        except (Transient, OperationalError, redis.RedisError) as error:
+            logger.warning("tick_failed reason=%s retry_s=%s", error, _RETRY_S)
             return _RETRY_S
         most = min(self.max_interval, self._leadership.lease_s / 3)
         return self._slots.wait_s(time.time(), most=most)

@@ -13,7 +13,7 @@ import psutil
 
 from adapters.redis import keys
 from adapters.redis.client import connect
-from beat.schedule import Interval, tick_rhythm
+from beat.schedule import Interval, tick_interval
 from benchmarks.names import HARM, HARM_COUNT
 from tasks.engine.routing import PATIENT
 from tests.fixtures.apps.system import TradingSystem, file_symbol, is_watchdog
@@ -210,7 +210,7 @@ class Rig:
         """Have each market begin at a time, so that its candles close in the middle between two of its ticks."""
         namespace, market_ms = self.system.settings.namespace, START_MS + FIRST_CANDLE * BAR_MS
         for symbol in self.symbols:
-            interval = tick_rhythm(self.system.config, symbol)
+            interval = tick_interval(self.system.config, symbol)
             slot = interval.slot(begin_s) + 2
             wall_ms = round((interval.begins_s(slot) - interval.every_s / 2) * 1000)
             self.client.set(keys.market_clock(namespace, symbol), json.dumps((market_ms, wall_ms)))

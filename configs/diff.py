@@ -67,7 +67,7 @@ class Difference:
 
     def __str__(self) -> str:
         absent = "none" if self.path[-1] == "name" else "the default"
-        return f"{'.'.join(self.path)}: {_told(self.before, absent)} -> {_told(self.now, absent)}"
+        return f"{'.'.join(self.path)}: {_format(self.before, absent)} -> {_format(self.now, absent)}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return a JSON-safe dictionary; None for an absent value, which has its default."""
@@ -229,7 +229,7 @@ def _differences(before: Any, now: Any, path: tuple[str, ...]) -> Iterator[Diffe
         yield Difference(path, before, now)
 
 
-def _told(value: Any, absent: str) -> str:
+def _format(value: Any, absent: str) -> str:
     if value is _ABSENT:
         return absent
     if isinstance(value, float):

@@ -29,7 +29,7 @@ class SystemConfig(ConfigModel):
     model_config = ConfigDict(defer_build=True)  # as `SymbolConfig` does
 
     services: ServicesConfig = Field(description="The four services.")
-    orchestrator: OrchestratorConfig = Field(description="The orchestrator that watches over them.")
+    orchestrator: OrchestratorConfig = Field(description="The orchestrator that monitors them.")
     account: AccountLimits = Field(description="The account and the limits that all symbols share.")
     symbols: Mapping[str, SymbolConfig] = Field(description="Each symbol by its name, in the order of the file.")
 

@@ -26,33 +26,33 @@ def _at_least(limit_name: str, limit: int | None, value: int) -> None:
 class DataFetchingConfig(ConfigModel):
     """Fetching candles."""
 
-    enabled: Switch = Field(default=True, description="Whether candles are fetched; without them nothing else runs.")
+    enabled: Switch = Field(default=True, description="Whether candles are fetched; without it nothing else runs.")
     fetch_interval: Seconds = Field(
         default=30.0,
         description="Seconds of market time between two ticks."
-        " A source played n times faster is asked n times as often.",
+        " A source played n times faster is polled n times as often.",
     )
     tick_alignment: Literal["interval", "candle_close"] = Field(
         default="interval",
-        description="When a symbol is woken. interval: each fetch_interval. candle_close: tick_offset after each "
-        "candle's close by the clock (UTC, multiples of the timeframe), and each fetch_interval only while one that "
-        "should have closed is not decided. A source played at another speed than 1 keeps to interval.",
+        description="Schedule of a symbol's ticks. interval: every fetch_interval. candle_close: tick_offset after "
+        "each candle's close by the clock (UTC, multiples of the timeframe), and every fetch_interval only while a "
+        "candle that should have closed is not decided. A source with a speed other than 1 always uses interval.",
     )
     tick_offset: Annotated[float, Field(strict=True, ge=0, lt=60)] = Field(
         default=2.0,
         description="Seconds of real time between a candle's close and its tick, for tick_alignment candle_close: "
-        "exchanges show a closed candle a moment later.",
+        "exchanges publish a closed candle a moment later.",
     )
     retry_attempts: Annotated[int, Field(strict=True, ge=0, le=5)] = Field(
-        default=3, description="Number of tries after a fetch that failed, before it counts as failed."
+        default=3, description="Number of retries of a failed fetch, before it counts as failed."
     )
     candle_index: Count = Field(
         default=2,
-        description="Which bar, counted from the newest, is the last closed one: "
+        description="Position of the last closed bar, counted from the newest: "
         "1 the newest, 2 the one before a forming bar.",
     )
     nbr_bars: Annotated[int, Field(strict=True, ge=1, le=1000)] = Field(
-        default=2, description="Number of newest bars asked for in each fetch; at least candle_index."
+        default=2, description="Number of newest bars requested in each fetch; at least candle_index."
     )
 
     @field_validator("nbr_bars")
@@ -67,33 +67,33 @@ class IndicatorCalculationConfig(ConfigModel):
 
     enabled: Switch = Field(default=True, description="Whether indicators are computed.")
     recent_rows_limit: Annotated[int, Field(strict=True, ge=1, le=1000)] = Field(
-        default=6, description="Number of indicator rows (one for each candle) handed to the strategy."
+        default=6, description="Number of indicator rows (one per candle) passed to the strategy."
     )
     track_regime_changes: Switch = Field(
-        default=True, description="Whether REGIME_CHANGED is published when the kind of market changes."
+        default=True, description="Whether REGIME_CHANGED is published when the market regime changes."
     )
 
 
 class StrategyEvaluationConfig(ConfigModel):
     """Evaluating the strategy."""
 
-    enabled: Switch = Field(default=True, description="Whether the strategy is asked for signals.")
+    enabled: Switch = Field(default=True, description="Whether the strategy is evaluated.")
     evaluation_mode: Literal["on_new_candle", "every_tick"] = Field(
         default="on_new_candle",
-        description="When the strategy is asked: once for each closed candle, or also at ticks without a new one.",
+        description="When the strategy is evaluated: once per closed candle, or also at ticks without a new one.",
     )
     min_rows_required: Count = Field(
-        default=3, description="Number of indicator rows below which nothing is evaluated; at most recent_rows_limit."
+        default=3, description="Minimum number of indicator rows for an evaluation; at most recent_rows_limit."
     )
 
 
 class TradeExecutionConfig(ConfigModel):
     """Sending orders."""
 
-    enabled: Switch = Field(default=True, description="Whether signals are acted on.")
+    enabled: Switch = Field(default=True, description="Whether signals are executed.")
     execution_mode: Literal["immediate", "dry"] = Field(
         default="immediate",
-        description="immediate: orders are sent; dry: decisions are written down and no order is made.",
+        description="immediate: orders are sent; dry: decisions are recorded, but no orders are created.",
     )
 
 
@@ -107,7 +107,7 @@ class ServicesConfig(ConfigModel):
         default_factory=IndicatorCalculationConfig, description="Computing indicators: the second service."
     )
     strategy_evaluation: StrategyEvaluationConfig = Field(
-        default_factory=StrategyEvaluationConfig, description="Asking the strategy: the third service."
+        default_factory=StrategyEvaluationConfig, description="Evaluating the strategy: the third service."
     )
     trade_execution: TradeExecutionConfig = Field(
         default_factory=TradeExecutionConfig, description="Sending orders: the last service."
@@ -129,7 +129,7 @@ class OrchestratorConfig(ConfigModel):
     """Monitoring of the symbols."""
 
     enable_auto_restart: Switch = Field(
-        default=True, description="Whether sick services and symbols are restarted; without it they are only reported."
+        default=True, description="Whether unhealthy services and symbols are restarted, or only reported."
     )
     health_check_interval: Seconds = Field(default=60.0, description="Seconds of real time between two health checks.")
     reconcile_interval: Seconds = Field(
@@ -144,4 +144,4 @@ class ServicesFile(ConfigModel):
     """The complete `services.yaml`."""
 
     services: ServicesConfig = Field(description="The four services.")
-    orchestrator: OrchestratorConfig = Field(description="The orchestrator that watches over them.")
+    orchestrator: OrchestratorConfig = Field(description="The orchestrator that monitors them.")

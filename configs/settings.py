@@ -93,19 +93,19 @@ class Settings(BaseSettings):
         default_factory=_default_config_dir, description="Folder of services.yaml and symbols.yaml."
     )
     var_dir: Annotated[RootPath, AfterValidator(_folder)] = Field(
-        default=Path("var"), description="Folder for all that is written: ledger, logs, the local Redis. From the root."
+        default=Path("var"), description="Folder for all written files: ledger, logs, the local Redis. From the root."
     )
     redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = Field(
         default=None,
-        description="Redis of broker and stores. None: what the launcher wrote down, see resolve_redis_url.",
+        description="Redis of broker and stores. None: the launcher's Redis, see resolve_redis_url.",
     )
     redis_port: int = Field(
-        default=0, ge=0, le=65535, description="Port of the Redis that the launcher starts; 0 takes a free one."
+        default=0, ge=0, le=65535, description="Port of the Redis that the launcher starts; 0 chooses a free one."
     )
     namespace: str = Field(
         default="trading",
         pattern=r"^[A-Za-z0-9_-]{1,32}$",
-        description="First part of our Redis keys. Queues have none: give each system a Redis database of its own.",
+        description="Prefix of the Redis keys. Queues have no prefix: use a separate Redis database per system.",
     )
     ledger_url: SqlUrl = Field(
         default_factory=lambda validated: _sqlite_in_var("ledger.sqlite3", validated),
@@ -116,38 +116,38 @@ class Settings(BaseSettings):
         description="SQLAlchemy URL of the paper venue's books: one for each account, never the ledger's file.",
     )
     log_format: Literal["human", "json"] = Field(
-        default="human", description="human: lines to read; json: one object a line."
+        default="human", description="human: readable lines; json: one object per line."
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="Least level that is logged."
+        default="INFO", description="Lowest level that is logged."
     )
     task_events: bool = Field(
-        default=True, description="Workers report each task to Flower; false about doubles what a worker can do."
+        default=True, description="Workers report each task to Flower; false about doubles a worker's throughput."
     )
     supervised: bool = Field(
         default=False,
-        description="Something starts a worker again when it ends: the launcher, Docker and systemd say so for theirs.",
+        description="A supervisor restarts workers that end; the launcher, Docker and systemd set this for theirs.",
     )
     worker_stuck_after_s: float = Field(
         default=60.0,
         ge=0,
         allow_inf_nan=False,
-        description="Seconds after which a worker whose event loop stands still is killed; 0: never. A Redis that "
-        "stands still holds it for up to 20 s at a time, so below 30 that would kill every worker.",
+        description="Seconds after which a worker with a blocked event loop is killed; 0: never. A Redis that hangs "
+        "blocks it for up to 20 s at a time, so a value below 30 would kill every worker.",
     )
     worker_max_memory_mb: int = Field(
         default=1000,
         ge=0,
-        description="Megabytes that a worker's pool process may have taken at its peak; one that took more is replaced "
-        "after its step, which takes about a second. 0: no limit. A process takes some 200 to begin with.",
+        description="Peak memory of a worker's pool process in megabytes; a process above it is replaced after its "
+        "step, which takes about a second. 0: no limit. A new process uses about 200.",
     )
     flower_address: str = Field(default="127.0.0.1", description="Address that Flower listens on.")
     flower_port: Port = Field(default=5555, description="Port that Flower listens on.")
     flower_user: str = Field(
-        default="trader", pattern=r"^[^:\s]+$", description="Name for Flower's login; without a colon or a space."
+        default="trader", pattern=r"^[^:\s]+$", description="User name of Flower's login; without colons or spaces."
     )
     flower_password: SecretStr | None = Field(
-        default=None, description="Password for Flower's login. None: the launcher makes one and says where it is."
+        default=None, description="Password of Flower's login. None: the launcher generates one and prints its path."
     )
     journal_max_len: int = Field(
         default=10_000, ge=100, description="Decisions kept in each symbol's journal stream in Redis, in entries."
@@ -156,7 +156,7 @@ class Settings(BaseSettings):
         default=100_000, ge=100, description="Events kept in the Redis stream of events, in entries."
     )
     window_max_len: int = Field(
-        default=2_000, ge=100, description="Candles kept for each symbol in Redis; no strategy can look back further."
+        default=2_000, ge=100, description="Candles kept per symbol in Redis; the longest look-back of a strategy."
     )
 
     @property
@@ -182,15 +182,15 @@ def load_settings(overrides: Mapping[str, str] | None = None) -> Settings:
         settings = Settings(**{name: value for name, value in fields.items() if name in Settings.model_fields})
     except ValidationError as error:
         wrong = [fault for fault in error.errors(include_input=False) if fault["type"] != "default_factory_not_called"]
-        raise ConfigError([*faults, *(f"{PREFIX}{str(at['loc'][0]).upper()}: {_said(at)}" for at in wrong)]) from None
+        raise ConfigError([*faults, *(f"{PREFIX}{str(at['loc'][0]).upper()}: {_text(at)}" for at in wrong)]) from None
     if faults:
         raise ConfigError(faults)
     return settings
 
 
-def _said(fault: ErrorDetails) -> str:
-    """Return what is allowed, or what pydantic says where the rule is one of its own."""
-    return f"allowed is {fault['ctx']['error']}" if fault["type"] == "value_error" else fault["msg"]
+def _text(fault: ErrorDetails) -> str:
+    """Describe the allowed values, or return pydantic's message for its own rules."""
+    return f"expected {fault['ctx']['error']}" if fault["type"] == "value_error" else fault["msg"]
 
 
 def resolve_redis_url(settings: Settings) -> str:

@@ -112,14 +112,14 @@ class SymbolConfig(ConfigModel):
         default=(),
         description="Rules that stop entries of this symbol for a while, beside those of the account.",
     )
-    session: Session = Field(description="When the market is open.")
+    session: Session = Field(description="Trading hours of the market.")
     entry_hours: EntryHours | None = Field(
-        default=None, description="Hours in which this symbol enters, on top of the session; all of them when left out."
+        default=None, description="Hours in which this symbol may enter, within the session; absent: all."
     )
     max_signal_age_s: Annotated[float, Field(strict=True, gt=0)] = Field(
         default_factory=lambda valid: _FRESH_TIMEFRAMES * timeframe_ms(valid["timeframe"]) / 1000,
-        description="Seconds of market time: entries come only from candles that closed at most this long ago. "
-        "Three timeframes when left out.",
+        description="Seconds of market time after a candle's close during which it may lead to an entry. "
+        "Absent: three timeframes.",
     )
     on_quarantine: PositionPolicy = Field(
         default="hold",
@@ -129,7 +129,7 @@ class SymbolConfig(ConfigModel):
         "nothing is done.",
     )
     allowed_regimes: tuple[Regime, ...] | None = Field(
-        default=None, description="Kinds of market in which entries are allowed; all of them when left out."
+        default=None, description="Market regimes in which entries are allowed; absent: all."
     )
 
     @field_validator("strategies")

@@ -104,7 +104,7 @@ class SymbolsEditor:
                     break
                 return self._added(node, limit, keys[depth:], written)
             if node.lc.value(key) < node.lc.key(key):
-                raise ValueError(f"{dotted(keys[1:])} stands elsewhere (*alias): {_BY_HAND}")
+                raise ValueError(f"{dotted(keys[1:])} is defined elsewhere (*alias): {_BY_HAND}")
             if not _is_flow(node):
                 entry, start = self._entries(node, limit)[key], depth
                 limit = entry.end
@@ -186,8 +186,8 @@ class SymbolsEditor:
             found = parse_yaml(after, shown_as="after")
         except ConfigError:
             found = {}
-        if repr(found) != repr(expected):  # tells 1 from 1.0 and from True, and NaN is the same as NaN
-            raise ValueError(f"the edit would change other values too (an anchor, or an unusual layout): {_BY_HAND}")
+        if repr(found) != repr(expected):  # distinguishes 1 from 1.0 and True, and treats NaN as equal to NaN
+            raise ValueError(f"the edit would also change other values (an anchor, or an unusual layout): {_BY_HAND}")
         return after
 
 

@@ -21,8 +21,8 @@ class _Loader(_Base):  # type: ignore[misc]  # the base is one of two classes
     }
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Refuse a key given twice, while the keys still are as they were written."""
-        _refuse_duplicates(node)
+        """Reject duplicate keys, before merge keys are resolved."""
+        _reject_duplicates(node)
         super().flatten_mapping(node)
 
 
@@ -42,7 +42,7 @@ class _Dumper(yaml.SafeDumper):
     yaml_implicit_resolvers = _Loader.yaml_implicit_resolvers
 
 
-def _refuse_duplicates(node: yaml.MappingNode) -> None:
+def _reject_duplicates(node: yaml.MappingNode) -> None:
     seen: dict[str, int] = {}
     for key, _ in node.value:
         line = key.start_mark.line + 1
@@ -109,6 +109,6 @@ def parse_yaml(text: str | bytes, *, shown_as: str) -> dict[str, Any]:
 
 def _missing(path: Path) -> str:
     return (
-        f"{path.name}: not found; looked for it in {path.parent}. Start in the project's folder, "
-        "or set TRADING__CONFIG_DIR to the folder that holds services.yaml and symbols.yaml"
+        f"{path.name}: not found in {path.parent}. Start in the project's folder, "
+        "or set TRADING__CONFIG_DIR to the folder that contains services.yaml and symbols.yaml"
     )

@@ -76,8 +76,8 @@ class BadCandle(Broken):
         self.place = place
 
     def __str__(self) -> str:
-        whose = f"{self.symbol} candle" if self.symbol else "candle"
-        return f"{whose} of {format_time(self.open_ms)}: {self.fault}" + (f"; {self.place}" if self.place else "")
+        subject = f"{self.symbol} candle" if self.symbol else "candle"
+        return f"{subject} of {format_time(self.open_ms)}: {self.fault}" + (f"; {self.place}" if self.place else "")
 
 
 class UnknownSymbol(Rejected):

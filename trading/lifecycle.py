@@ -104,18 +104,18 @@ def symbol_path(current: SymbolState, wanted: SymbolState) -> tuple[SymbolState,
     Raises:
         Broken: No sequence of transitions leads there.
     """
-    ways: dict[SymbolState, tuple[SymbolState, ...]] = {current: ()}
+    paths: dict[SymbolState, tuple[SymbolState, ...]] = {current: ()}
     waiting = [current]
-    while waiting and wanted not in ways:
+    while waiting and wanted not in paths:
         at = waiting.pop(0)
-        for following in sorted(_SYMBOL[at] - ways.keys()):
-            ways[following] = (*ways[at], following)
+        for following in sorted(_SYMBOL[at] - paths.keys()):
+            paths[following] = (*paths[at], following)
             waiting.append(following)
-    return ways[wanted] if wanted in ways else (_checked(_SYMBOL, current, wanted),)
+    return paths[wanted] if wanted in paths else (_checked(_SYMBOL, current, wanted),)
 
 
 def _checked(table: Mapping[S, frozenset[S]], current: S, wanted: S) -> S:
     if wanted not in table[current]:
         allowed = ", ".join(sorted(table[current])) or "nothing"
-        raise Broken(f"a state cannot go from {current} to {wanted}; from {current} it may go to: {allowed}")
+        raise Broken(f"transition from state {current} to {wanted} is not allowed; allowed from {current}: {allowed}")
     return wanted

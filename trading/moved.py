@@ -25,7 +25,7 @@ def moved(old: str, new: str | Mapping[str, str], *, renamed: Mapping[str, str] 
         found = getattr(importlib.import_module(home), present, None) if is_known else None
         if found is None:
             raise AttributeError(f"module {old!r} has no attribute {name!r}", name=name)
-        message = f"{old}.{name} is now {home}.{present}. The former name works for one release more."
+        message = f"{old}.{name} is now {home}.{present}. The former name works for one more release."
         warnings.warn(message, DeprecationWarning, stacklevel=2)
         return found
 

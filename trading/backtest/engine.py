@@ -106,9 +106,9 @@ class Feed:
         if isinstance(fetched, ChainResult):
             self._has_more = False
             if fetched.reason is not ChainOutcome.NO_NEW_CANDLE:
-                raise Broken(f"the replay of {self.symbol} ended before the last candle: {fetched}")
+                raise Broken(f"the backtest of {self.symbol} ended before the last candle: {fetched}")
         elif generated.reason is ChainOutcome.DISABLED:
-            raise Broken(f"the replay of {self.symbol} ended before the last candle: {generated}")
+            raise Broken(f"the backtest of {self.symbol} ended before the last candle: {generated}")
         else:
             self.candle_count += len(fetched.candles)
         return None
@@ -153,15 +153,15 @@ def _play_until(barrier: Moment, feeds: Sequence[Feed], is_exposed: Callable[[st
         due = [(moment, feed) for feed in feeds if (moment := feed.next_signal) is not None and moment <= barrier]
         if not due:
             break
-        moment, speaking = min(due, key=lambda one: one[0])
-        others = [feed for feed in feeds if feed is not speaking]
+        moment, active = min(due, key=lambda one: one[0])
+        others = [feed for feed in feeds if feed is not active]
         exposed = [feed for feed in others if is_exposed(feed.symbol)]
         if not exposed:
-            # where nothing of the others is alive, nothing comes between its signals but theirs
-            speaking.execute(min((_before(one) for one, feed in due if feed is not speaking), default=barrier))
+            # without exposure elsewhere, only the others' signals can come between its own
+            active.execute(min((_before(one) for one, feed in due if feed is not active), default=barrier))
             continue
         with together():
-            for feed in (*exposed, speaking):
+            for feed in (*exposed, active):
                 feed.execute(moment)
     with together():
         for feed in feeds:

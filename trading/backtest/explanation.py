@@ -204,8 +204,8 @@ def of_strategy(
     if risk_decision is not None:
         return replace(entry, decisions=decisions_of(risk_decision.rule, risk_decision.reason))
     own = tuple(msgspec.structs.replace(one, strategy="") for one in entry.decisions if one.strategy == strategy)
-    is_told = has_signals or any(one.strategy in strategies for one in entry.decisions)
-    return replace(entry, decisions=own or NO_SIGNAL) if is_told else entry
+    is_recorded = has_signals or any(one.strategy in strategies for one in entry.decisions)
+    return replace(entry, decisions=own or NO_SIGNAL) if is_recorded else entry
 
 
 def decisions_of(rule: str, reason: str) -> Decisions:
@@ -230,7 +230,7 @@ def _rows(record: CandleRecord, context: ExplainContext) -> tuple[IndicatorRows 
     if not len(candles) or candles.last_open_ms != record.entry.open_ms:
         return None, ["no indicator values: the candle was decided before candles were recorded"]
     if len(candles) < needed:
-        found = f"their window is {needed} candles, and {len(candles)} are recorded up to this one"
+        found = f"they need {needed} candles, and {len(candles)} are recorded up to this one"
         return None, [f"no indicator values: {found}"]
     try:
         rows = compute(candles, context.strategy.indicators(), window=needed, rows=context.recent_rows_limit)
@@ -243,8 +243,8 @@ def _rows(record: CandleRecord, context: ExplainContext) -> tuple[IndicatorRows 
 def _signal(rows: IndicatorRows, context: ExplainContext) -> Signal | None:
     if len(rows) < context.min_rows_required:
         return None
-    said, _ = signals_of(context.strategy, rows.frame(), last=1, name=context.strategy_name)
-    return next(iter(said), None)
+    signals, _ = signals_of(context.strategy, rows.frame(), last=1, name=context.strategy_name)
+    return next(iter(signals), None)
 
 
 def _values(rows: IndicatorRows | None, context: ExplainContext) -> list[Value]:
@@ -265,28 +265,29 @@ def _said(entry: Entry, signal: Signal | None, risk_decision: RiskDecisionRecord
     if risk_decision is not None:
         return describe(entry.decisions)
     is_silent = has_no_signal(entry.decisions) or is_of_stops(entry.decisions)
-    return "nothing" if is_silent else f"was not asked: {describe(entry.decisions)}"
+    return "no signal" if is_silent else f"not evaluated: {describe(entry.decisions)}"
 
 
 def _checks(record: CandleRecord, signal: Signal | None, context: ExplainContext) -> list[Check]:
     """Return the entry rules, recomputed from the records, then the risk rules as recorded."""
     entry, risk_decision = record.entry, record.ruling
-    asked: list[Check] = []
+    recomputed: list[Check] = []
     if risk_decision is not None and signal is not None:
         may_enter = permissions(entry.desired).entries
-        asked.append(Check("paused", may_enter, f"the symbol was {entry.desired.value} when the candle was fetched"))
+        reason = f"the symbol was {entry.desired.value} when the candle was fetched"
+        recomputed.append(Check("paused", may_enter, reason))
         if entry.as_of_ms is not None:
-            asked += checks(
+            recomputed += checks(
                 signal,
                 context.entry_rules,
                 timeframe=record.timeframe,
                 as_of_ms=entry.as_of_ms,
                 regime=Regime(entry.regime),
             )
-    told = list(risk_decision.checks) if risk_decision else []
-    if risk_decision is not None and not told:  # decided before rules were written down one by one
-        told.append(Check(risk_decision.rule, risk_decision.rule == OK, risk_decision.reason))
-    return asked + [one for one in told if one not in asked]
+    recorded = list(risk_decision.checks) if risk_decision else []
+    if risk_decision is not None and not recorded:  # older versions did not record single rules
+        recorded.append(Check(risk_decision.rule, risk_decision.rule == OK, risk_decision.reason))
+    return recomputed + [one for one in recorded if one not in recomputed]
 
 
 def _contradictions(entry: Entry, signal: Signal | None, context: ExplainContext) -> list[str]:

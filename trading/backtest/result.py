@@ -216,7 +216,7 @@ def trades_of(
             open_trades[key] = _OpenTrade(fill, order, before.realised, abs(after.units))
         elif after.is_open:
             open_trades[key].add(fill, before, after)
-    return [*done, *(trade.told() for trade in open_trades.values())]
+    return [*done, *(trade.snapshot() for trade in open_trades.values())]
 
 
 def _reason(leg: Leg, *, is_reversal: bool) -> str:
@@ -251,13 +251,13 @@ class _OpenTrade:
         units, value = _and(self._closed, abs(before.units), last.price)
         price = value / units if self._closed[0] else last.price
         fees, profit = self._fees + last.fee, after.realised - self._realised_before
-        return self._told(fees, profit, last.market_ms, price, reason, last.client_order_id)
+        return self._trade(fees, profit, last.market_ms, price, reason, last.client_order_id)
 
-    def told(self) -> Trade:
-        """Return the trade as it stands, not closed."""
-        return self._told(self._fees, self._realised - self._realised_before, None, None, None, None)
+    def snapshot(self) -> Trade:
+        """Return the trade in its present, open state."""
+        return self._trade(self._fees, self._realised - self._realised_before, None, None, None, None)
 
-    def _told(
+    def _trade(
         self,
         fees: float,
         profit: float,

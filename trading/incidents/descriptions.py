@@ -30,7 +30,7 @@ def order_lost(symbol: str, intent: Intent) -> Incident:
 
 def foreign_order(symbol: str, order: OpenOrder) -> Incident:
     name = order.client_order_id or order.venue_order_id
-    reason = f"{order.side.value} {format_units(order.units)} ({name}) rests at the venue; we did not send it"
+    reason = f"{order.side.value} {format_units(order.units)} ({name}) rests at the venue; this system did not send it"
     details = {"client_order_id": order.client_order_id, "venue_order_id": order.venue_order_id}
     return Incident(IncidentKind.FOREIGN_ORDER, symbol, order.venue_order_id, reason, details)
 
@@ -39,7 +39,7 @@ def stray_stop(symbol: str, held: float, order: OpenOrder) -> Incident:
     reason = (
         f"{order.side.value} {format_units(order.units)} at {format_price(order.price)} "
         f"({order.client_order_id}) rests at the venue "
-        f"and protects nothing: {format_units(held)} units are held; were it filled, it would open a position"
+        f"and protects no position: {format_units(held)} units are held; a fill would open a position"
     )
     details = {"client_order_id": order.client_order_id, "units": order.units, "price": order.price}
     return Incident(IncidentKind.STRAY_STOP, symbol, order.client_order_id, reason, details)
@@ -63,7 +63,7 @@ def stuck(symbol: str, intent: Intent, why: str) -> Incident:
 
 def unprotected(position: Position) -> Incident:
     reason = (
-        f"{format_units(position.units)} units of {position.symbol} are open and no order at the venue ends them "
+        f"{format_units(position.units)} units of {position.symbol} are open and no order at the venue closes them "
         f"at their stop {format_price(position.stop_loss)}"
     )
     details = {"units": position.units, "stop_loss": position.stop_loss}
@@ -85,11 +85,9 @@ def quarantined(symbol: str, policy: PositionPolicy, cause: str, why: str) -> In
 
 def close_refused(symbol: str, position: Position, signal: Signal) -> Incident:
     reason = (
-        f"{signal.strategy} asked to end {format_units(position.units)} units of {symbol} at "
-        f"{format_price(signal.price)} (candle of "
-        f"{format_time(signal.open_ms)}: {signal.reason}) while the symbol was halted; they are open "
-        "still, if nobody has "
-        f"closed them: celery -A tasks trading flatten {symbol}"
+        f"{signal.strategy} requested an exit of {format_units(position.units)} units of {symbol} at "
+        f"{format_price(signal.price)} (candle of {format_time(signal.open_ms)}: {signal.reason}) while the symbol was "
+        f"halted; unless closed since, they are still open. To close them: celery -A tasks trading flatten {symbol}"
     )
     details = {"strategy": signal.strategy, "units": position.units, "price": signal.price, "open_ms": signal.open_ms}
     return Incident(IncidentKind.CLOSE_REFUSED, symbol, signal.strategy, reason, details)
@@ -117,7 +115,7 @@ def foreign_fill(fill: Fill) -> Incident:
     reason = (
         f"the venue filled {fill.side.value} {format_units(fill.units)} at {format_price(fill.price)} "
         f"({fill.client_order_id}); we "
-        "sent no such order, so it is not written down"
+        "sent no such order, so the fill is not booked"
     )
     return Incident(IncidentKind.FOREIGN_FILL, fill.symbol, fill.fill_id, reason, _fill_details(fill))
 
@@ -125,16 +123,15 @@ def foreign_fill(fill: Fill) -> Incident:
 def late_fill(fill: Fill, state: OrderState) -> Incident:
     reason = (
         f"{fill.leg.value} {fill.side.value} {format_units(fill.units)} at {format_price(fill.price)} "
-        f"({fill.client_order_id}) was "
-        f"filled after it had ended as {state.value}; the fill is written down"
+        f"({fill.client_order_id}) was filled after the order had ended as {state.value}; the fill is booked"
     )
     return Incident(IncidentKind.LATE_FILL, fill.symbol, fill.fill_id, reason, _fill_details(fill))
 
 
 def overfilled(symbol: str, identity: str, ordered: float, filled: float) -> Incident:
     reason = (
-        f"{format_units(ordered)} units were ordered ({identity}) and {format_units(filled)} were "
-        "filled: a second order under its id"
+        f"{format_units(ordered)} units were ordered ({identity}) and {format_units(filled)} were filled: "
+        "a second order has the same id"
     )
     return Incident(
         IncidentKind.OVERFILLED,

@@ -104,7 +104,7 @@ class Indicator(Struct, frozen=True):
         if self.output not in shape.outputs and not (self.output is None and len(shape.outputs) == 1):
             raise ValueError(f"{self.function} has no output {self.output!r}; it has: {_listed(shape.outputs)}")
         if self.price not in COLUMNS:
-            raise ValueError(f"no candle column {self.price!r}; there are: {_listed(COLUMNS)}")
+            raise ValueError(f"no candle column {self.price!r}; expected: {_listed(COLUMNS)}")
 
     def __str__(self) -> str:
         values = ", ".join(f"{value:g}" for _, value in self.parameters)
@@ -309,7 +309,7 @@ class _Shape(Struct, frozen=True):
 @lru_cache(maxsize=256)
 def _shape(function: str) -> _Shape:
     if function not in _names():
-        raise ValueError(f"TA-Lib has no function {function!r}; talib.get_functions() lists those it has")
+        raise ValueError(f"TA-Lib has no function {function!r}; talib.get_functions() lists the available ones")
     if function in _RUNNING_TOTALS:
         raise ValueError(f"{function} is a running total: it has no value over a trailing window")
     about = _abstract(function).info
@@ -340,7 +340,8 @@ def _lookback(function: str, parameters: tuple[tuple[str, float], ...]) -> int:
 def _too_short(window: int, indicators: Mapping[str, Indicator]) -> Broken:
     needed = {name: one.lookback_count + 1 for name, one in indicators.items()}
     names = [f"{name} = {indicators[name]}" for name, count in needed.items() if count > window]
-    return Broken(f"a window of {window} candles is too short for {_listed(names)}: {max(needed.values())} are needed")
+    least = max(needed.values())
+    return Broken(f"a window of {window} candles is too short for {_listed(names)}; at least {least} are required")
 
 
 def _is_windowed(function: str, values: Mapping[str, float]) -> bool:

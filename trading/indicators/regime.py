@@ -45,9 +45,9 @@ class RegimeRule(BaseModel):
     adx_period: int = Field(default=14, ge=2, le=500, description="Bars of ADX and of the directional indicators.")
     adx_threshold: float = Field(default=25.0, gt=0, lt=100, description="ADX above which the market trends, 0..100.")
     atr_period: int = Field(default=14, ge=2, le=500, description="Bars of the average true range.")
-    volatility_bars: int = Field(default=100, ge=2, le=5000, description="Bars of the longer average of that range.")
+    volatility_bars: int = Field(default=100, ge=2, le=5000, description="Bars of the ATR's longer average.")
     volatile_ratio: float = Field(
-        default=1.5, gt=1, le=100, description="Average true range over its longer average, above which it is volatile."
+        default=1.5, gt=1, le=100, description="ATR over its longer average, above which the market is volatile."
     )
 
     @cached_property

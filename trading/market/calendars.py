@@ -100,8 +100,8 @@ class CalendarHours:
     def _not_known(self, when: str) -> Rejected:
         return Rejected(
             "session",
-            f"calendar {self.name} knows the hours from {self._first} to the close of {self._last}, not for {when}: "
-            "a newer exchange_calendars may know more",
+            f"calendar {self.name} covers {self._first} to the close of {self._last}, not {when}; "
+            "a newer exchange_calendars may cover more",
         )
 
 
@@ -122,8 +122,8 @@ def _computed(name: str, compute: Callable[[Any], Any]) -> Any:
         by_lower = {known.casefold(): known for known in names}
         near = [by_lower[match] for match in get_close_matches(name.casefold(), by_lower, n=5, cutoff=0.5)]
         raise ValueError(
-            f"calendar {name!r} is not known{', near it are ' + ', '.join(near) if near else ''}: "
-            "allowed are the names of exchange_calendars, such as XNYS, CMES or XETR"
+            f"calendar {name!r} is unknown{', similar names: ' + ', '.join(near) if near else ''}; "
+            "expected a name of exchange_calendars, such as XNYS, CMES or XETR"
         )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the library's use of pandas is outside our control
@@ -131,8 +131,8 @@ def _computed(name: str, compute: Callable[[Any], Any]) -> Any:
             return compute(exchange_calendars)
         except Exception as error:
             raise ValueError(
-                f"calendar {name!r}: exchange_calendars cannot compute it with the pandas that is installed "
-                f"({type(error).__name__}: {str(error)[:_SHOWN]}): give the hours with kind 'weekly'"
+                f"calendar {name!r}: exchange_calendars cannot compute it with the installed pandas "
+                f"({type(error).__name__}: {str(error)[:_SHOWN]}); set the hours with kind 'weekly' instead"
             ) from error
 
 

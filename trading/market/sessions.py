@@ -33,16 +33,16 @@ class Session(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["always", "weekly", "calendar"] = Field(
-        default="always", description="Open at all times, by the week, or by the calendar of an exchange."
+        default="always", description="Always open, weekly hours, or the calendar of an exchange."
     )
     calendar: str | None = Field(
         default=None, description="Name of the exchange's calendar, as 'XNYS'; docs/reference/sessions.md lists them."
     )
-    timezone: str | None = Field(default=None, description="IANA name of the time zone of the hours below.")
-    opens: str | None = Field(default=None, description="Day and hour of the opening, as 'sun 18:00'.")
-    closes: str | None = Field(default=None, description="Day and hour of the close, as 'fri 17:00'.")
+    timezone: str | None = Field(default=None, description="IANA time zone name of the hours below.")
+    opens: str | None = Field(default=None, description="Day and hour of the weekly opening, as 'sun 18:00'.")
+    closes: str | None = Field(default=None, description="Day and hour of the weekly close, as 'fri 17:00'.")
     daily_break: str | None = Field(
-        default=None, description="Hours closed each day, as '17:00-18:00'; none if absent."
+        default=None, description="Hours closed each day, as '17:00-18:00'; absent: no break."
     )
 
     @field_validator("timezone")
@@ -62,19 +62,19 @@ class Session(BaseModel):
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
         if self.kind == "always":
-            self._refuse("a session that is always open: set kind to 'weekly' or 'calendar'", *_HOURS)
+            self._reject("always", *_HOURS, action="set kind to 'weekly' or 'calendar'")
         elif self.kind == "weekly":
-            self._need("a weekly session", "timezone", "opens", "closes")
-            self._refuse("a weekly session: set kind to 'calendar', and say no opens and closes", "calendar")
+            self._require("weekly", "timezone", "opens", "closes")
+            self._reject("weekly", "calendar", action="set kind to 'calendar' and remove opens and closes")
             if self._week.opens == self._week.closes:
                 raise ValueError(
-                    f"opens and closes are both {self.opens!r}: use kind 'always' for a market that never closes"
+                    f"opens and closes are both {self.opens!r}; set kind to 'always' for a market that never closes"
                 )
         else:
-            self._need("a session by a calendar", "calendar")
-            self._refuse("a session by a calendar, which knows them", "opens", "closes")
+            self._require("calendar", "calendar")
+            self._reject("calendar", "opens", "closes", action="remove them, the calendar has the hours")
             if bool(self.timezone) != bool(self.daily_break):
-                raise ValueError("a break beside a calendar needs timezone and daily_break, both or neither")
+                raise ValueError("a daily break with a calendar requires timezone and daily_break; set both or neither")
             _ = self._break
         return self
 
@@ -112,16 +112,16 @@ class Session(BaseModel):
         """The trading hours, formatted for messages."""
         if self.kind == "always":
             return "at all times"
-        hours = f"those of {self.calendar}" if self.calendar else f"{self.opens} to {self.closes}, {self.timezone}"
-        return f"{hours}, but for {self.daily_break} each day" if self.daily_break else hours
+        hours = f"hours of {self.calendar}" if self.calendar else f"{self.opens} to {self.closes}, {self.timezone}"
+        return f"{hours}, except {self.daily_break} each day" if self.daily_break else hours
 
-    def _need(self, what: str, *names: str) -> None:
+    def _require(self, kind: str, *names: str) -> None:
         if missing := [name for name in names if not getattr(self, name)]:
-            raise ValueError(f"{what} needs {', '.join(missing)}")
+            raise ValueError(f"kind {kind!r} requires {', '.join(missing)}")
 
-    def _refuse(self, what: str, *names: str) -> None:
+    def _reject(self, kind: str, *names: str, action: str) -> None:
         if given := [name for name in names if getattr(self, name)]:
-            raise ValueError(f"{', '.join(given)} given for {what}")
+            raise ValueError(f"kind {kind!r} does not allow {', '.join(given)}; {action}")
 
     @property
     def _week(self) -> "_Week":
@@ -141,12 +141,12 @@ class EntryHours(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    timezone: str = Field(default="UTC", description="IANA name of the time zone of the hours and days.")
+    timezone: str = Field(default="UTC", description="IANA time zone name of the hours and days.")
     hours: tuple[str, ...] = Field(
-        min_length=1, description="Ranges in which a candle with an entry closes, each such as '07:00-16:00'."
+        min_length=1, description="Ranges in which the candle of an entry must close, each such as '07:00-16:00'."
     )
     days: tuple[Day, ...] = Field(
-        default=_DAYS, min_length=1, description="Days of the week on which a symbol enters; all of them if absent."
+        default=_DAYS, min_length=1, description="Days of the week on which a symbol may enter; absent: all days."
     )
 
     @field_validator("timezone")
@@ -169,8 +169,8 @@ class EntryHours(BaseModel):
         return day in self.days and any(_is_within(minute, *_range(text)) for text in self.hours)
 
     @property
-    def told(self) -> str:
-        """The hours in words."""
+    def description(self) -> str:
+        """The entry hours, formatted for messages."""
         days = "" if self.days == _DAYS else f" on {', '.join(self.days)}"
         return f"{', '.join(self.hours)}{days}, {self.timezone}"
 
@@ -179,7 +179,7 @@ class EntryHours(BaseModel):
 def _range(text: str) -> tuple[int, int]:
     first, dash, last = text.partition("-")
     if not dash or first.strip() == last.strip():
-        raise ValueError(f"{text!r}: allowed are two different hours such as '07:00-16:00'")
+        raise ValueError(f"range {text!r}: expected two different hours such as '07:00-16:00'")
     return _minute_of_day(first), _minute_of_day("00:00" if last.strip() == "24:00" else last)
 
 
@@ -189,7 +189,7 @@ class _Break:
     def __init__(self, hours: str | None) -> None:
         first, last = hours.split("-") if hours and hours.count("-") == 1 else ("00:00", "00:00")
         if hours and first == last:
-            raise ValueError(f"daily_break {hours!r}: allowed are two different hours such as '17:00-18:00'")
+            raise ValueError(f"daily_break {hours!r}: expected two different hours such as '17:00-18:00'")
         self._first, self._last = _minute_of_day(first), _minute_of_day(last)
 
     def holds(self, minute: int) -> bool:
@@ -249,19 +249,19 @@ def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
-        raise ValueError(f"time zone {name!r} is not known: allowed are IANA names such as America/New_York") from error
+        raise ValueError(f"time zone {name!r} is unknown: expected an IANA name such as America/New_York") from error
 
 
 def _minute_of_week(text: str) -> int:
     day, _, hour = text.strip().lower().partition(" ")
     names: tuple[str, ...] = _DAYS
     if day not in names:
-        raise ValueError(f"{text!r}: allowed is a day ({', '.join(_DAYS)}) and an hour, such as 'sun 18:00'")
+        raise ValueError(f"{text!r}: expected a day ({', '.join(_DAYS)}) and an hour, such as 'sun 18:00'")
     return names.index(day) * _DAY_MINUTES + _minute_of_day(hour)
 
 
 def _minute_of_day(text: str) -> int:
     hours, _, minutes = text.strip().partition(":")
     if not (hours.isdecimal() and minutes.isdecimal() and int(hours) < 24 and int(minutes) < 60):
-        raise ValueError(f"{text!r}: allowed is an hour from 00:00 to 23:59, such as '18:00'")
+        raise ValueError(f"{text!r}: expected an hour from 00:00 to 23:59, such as '18:00'")
     return int(hours) * 60 + int(minutes)

@@ -155,15 +155,15 @@ def _workers(seen: HealthSnapshot) -> Iterator[HealthIssue]:
 def _steps(seen: HealthSnapshot, acted_ms: int) -> Iterator[HealthIssue]:
     """Find errors after the last success; an error while the market is closed counts as silence of the feed."""
     after_ms = max(seen.progress_ms or 0, acted_ms)
-    told = set()
+    reported = set()
     for failure in seen.failures:
         if failure.at_ms > after_ms:
             kind = HealthIssueKind.STEP_HUNG if failure.is_hung else HealthIssueKind.STEP_LOST
-            told.add(failure.service)
+            reported.add(failure.service)
             yield HealthIssue(kind, failure.reason, failure.service)
     for service in seen.services:
         name, error = service.service_name, service.last_error or ""
-        if service.state is not ServiceState.ERROR or name in told or seen.reported_ms <= acted_ms:
+        if service.state is not ServiceState.ERROR or name in reported or seen.reported_ms <= acted_ms:
             continue
         if not service.is_outside:
             yield HealthIssue(_KIND_OF_ERROR.get(service.error_kind, HealthIssueKind.STEP_FAILED), error, name)

@@ -136,13 +136,13 @@ class MultiSymbolTradingOrchestrator:
         """Take the next recovery step of each symbol for which one is due, and return the actions by symbol."""
         taken: dict[str, Action] = {}
 
-        def look(one: SymbolOrchestrator) -> None:
+        def check(one: SymbolOrchestrator) -> None:
             restarts = sum(len(each.restarts_ms()) for each in self.orchestrators.values())
             action = one.recover(restarts)
             if action is not None:
                 taken[one.symbol] = action
 
-        self._each(look)
+        self._each(check)
         return taken
 
     def check_health(self) -> SystemHealth:
@@ -168,24 +168,24 @@ class MultiSymbolTradingOrchestrator:
         self._each(lambda one: due.append(one.advance()))
         return any(due)
 
-    def _all(self, deed: Callable[[SymbolOrchestrator], object], *, only: DesiredState | None = None) -> None:
-        """Do as a person wishes with all symbols of one kind.
+    def _all(self, operation: Callable[[SymbolOrchestrator], object], *, only: DesiredState | None = None) -> None:
+        """Apply an operator's command to all symbols with the given desired state.
 
         Raises:
             ExceptionGroup: It failed for some symbols; it was applied to the others.
         """
-        errors = self._each(lambda one: deed(one) if only is None or one.desired is only else None)
+        errors = self._each(lambda one: operation(one) if only is None or one.desired is only else None)
         if errors:
-            raise ExceptionGroup("this was not done for all symbols", errors)
+            raise ExceptionGroup("the command failed for some symbols and was applied to the others", errors)
 
-    def _each(self, deed: Callable[[SymbolOrchestrator], object]) -> list[Exception]:
-        """Do something with each symbol; what fails for one is logged and returned, and the others follow."""
+    def _each(self, operation: Callable[[SymbolOrchestrator], object]) -> list[Exception]:
+        """Apply an operation to each symbol; log and return the errors, and continue with the next symbol."""
         errors = []
         for one in self.orchestrators.values():
             try:
-                deed(one)
-            except Exception as error:  # one symbol's trouble, of whatever kind, is its own
-                self._logger.exception("symbol_trouble symbol=%s", one.symbol)
+                operation(one)
+            except Exception as error:  # an error of one symbol, of any kind, must not affect the others
+                self._logger.exception("symbol_failed symbol=%s", one.symbol)
                 errors.append(error)
         return errors
 

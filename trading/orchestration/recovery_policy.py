@@ -110,7 +110,7 @@ def escalate(
     recent = tuple(at_ms for at_ms in escalation.restarts_ms if now_ms - at_ms < _HOUR_MS)
     escalation = replace(escalation, restarts_ms=recent)
     if not found:
-        return _well(escalation, progress_ms)
+        return _recovered(escalation, progress_ms)
     issue = _most_pressing(found)
     if not escalation.kind or HealthIssueKind(escalation.kind).is_outside is not issue.kind.is_outside:
         escalation = EscalationState(
@@ -123,21 +123,21 @@ def escalate(
 
 
 def _most_pressing(found: Sequence[HealthIssue]) -> HealthIssue:
-    """Return the first that is ours to heal: waiting for a feed must not hide a step that fails."""
-    ours = [issue for issue in found if not issue.kind.is_outside]
-    worse = [issue for issue in ours if issue.kind is not HealthIssueKind.NO_PROGRESS]
-    outside = [issue for issue in found if issue.kind.is_outside]
-    return next(iter((*worse, *outside, *ours)))
+    """Return the first internal issue: waiting for a feed must not hide a failing step."""
+    internal = [issue for issue in found if not issue.kind.is_outside]
+    severe = [issue for issue in internal if issue.kind is not HealthIssueKind.NO_PROGRESS]
+    external = [issue for issue in found if issue.kind.is_outside]
+    return next(iter((*severe, *external, *internal)))
 
 
-def _well(escalation: EscalationState, progress_ms: int | None) -> tuple[EscalationState, Action | None]:
-    """End a course once a chain has ended well after its last action."""
+def _recovered(escalation: EscalationState, progress_ms: int | None) -> tuple[EscalationState, Action | None]:
+    """Reset the escalation after a successful run since its last action."""
     if not escalation.kind:
         return escalation, None
     if escalation.acted_ms and (progress_ms or 0) <= escalation.acted_ms:
         return escalation, None
     reason = (
-        f"well again after {escalation.actions} action(s): {escalation.reason}" if escalation.actions else "well again"
+        f"recovered after {escalation.actions} action(s): {escalation.reason}" if escalation.actions else "recovered"
     )
     action = Action(RecoveryStep.RECOVERED, None, reason) if escalation.actions or escalation.is_told else None
     return EscalationState(restarts_ms=escalation.restarts_ms), action
@@ -147,16 +147,16 @@ def _act(
     escalation: EscalationState, issue: HealthIssue, now_ms: int, policy: RecoveryPolicy, account_restarts: int
 ) -> tuple[EscalationState, Action | None]:
     if issue.kind.is_of_worker:
-        return _tell(escalation, issue, now_ms, policy)
+        return _notify(escalation, issue, now_ms, policy)
     if account_restarts >= policy.account_budget:
-        why = f"{account_restarts} restarts of all symbols within an hour: none is restarted for now; {issue.reason}"
-        return _tell(escalation, replace(issue, reason=why), now_ms, policy)
+        why = f"{account_restarts} restarts of all symbols within an hour; restarts are suspended: {issue.reason}"
+        return _notify(escalation, replace(issue, reason=why), now_ms, policy)
     if issue.kind.is_outside:
         return _reopen(escalation, issue, now_ms, policy)
-    return _heal(escalation, issue, now_ms, policy)
+    return _recover(escalation, issue, now_ms, policy)
 
 
-def _heal(
+def _recover(
     escalation: EscalationState, issue: HealthIssue, now_ms: int, policy: RecoveryPolicy
 ) -> tuple[EscalationState, Action | None]:
     if len(escalation.restarts_ms) >= policy.symbol_budget:
@@ -177,7 +177,7 @@ def _reopen(
 ) -> tuple[EscalationState, Action | None]:
     """Reopen the clients at growing intervals, and notify an operator once after three failed attempts."""
     if escalation.service_attempts >= SERVICE_ATTEMPTS and not escalation.is_told:
-        return _tell(escalation, issue, now_ms, policy)
+        return _notify(escalation, issue, now_ms, policy)
     if len(escalation.restarts_ms) >= policy.symbol_budget:
         return escalation, None
     return _restart_service(escalation, issue, now_ms, policy)
@@ -191,7 +191,7 @@ def _restart_service(
     return _taken(replace(escalation, service_attempts=attempt), action, now_ms, policy)
 
 
-def _tell(
+def _notify(
     escalation: EscalationState, issue: HealthIssue, now_ms: int, policy: RecoveryPolicy
 ) -> tuple[EscalationState, Action | None]:
     if escalation.is_told:

@@ -199,7 +199,7 @@ class SymbolOrchestrator:
     def _take(self, action: Action) -> None:
         issue = action.issue
         self._logger.warning(
-            "ladder symbol=%s rung=%s attempt=%s most=%s cause=%s service=%s reason=%s",
+            "recovery_step symbol=%s step=%s attempt=%s most=%s cause=%s service=%s reason=%s",
             self.symbol,
             action.step.value,
             action.attempt,
@@ -265,7 +265,7 @@ class SymbolOrchestrator:
             if self._components.save(following):
                 self._publish(record.state, path, reason)
                 return
-        raise Transient("standing", f"{self.symbol}: others wrote {_SAVE_TRIES} times in between")
+        raise Transient("symbol_record", f"{self.symbol}: concurrent writes prevented {_SAVE_TRIES} attempts to store")
 
     def _publish(self, before: SymbolState, path: Sequence[SymbolState], reason: str) -> None:
         events = []

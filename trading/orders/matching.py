@@ -366,9 +366,9 @@ def _impossible(order: Resting, price: float, market_ms: int, terms: FillTerms) 
         if is_taken_off
         else "correct the candle"
     )
-    whose = f"{terms.symbol}: " if terms.symbol else ""
+    prefix = f"{terms.symbol}: " if terms.symbol else ""
     at = f"in the candle at {format_time(market_ms)}"
-    return f"{whose}order {order.client_order_id} would fill at {price:,.2f} {at}: {remedy}"
+    return f"{prefix}order {order.client_order_id} would fill at {price:,.2f} {at}: {remedy}"
 
 
 def _netted(held: float, average_price: float, signed: float, price: float) -> tuple[float, float]:

@@ -83,7 +83,7 @@ def next_order_state(current: OrderState, wanted: OrderState) -> OrderState:
     if wanted is current or wanted in _NEXT[current]:
         return wanted
     allowed = ", ".join(sorted(_NEXT[current])) or "nothing"
-    raise Broken(f"an order cannot go from {current} to {wanted}; from {current} it may go to: {allowed}")
+    raise Broken(f"transition of an order from {current} to {wanted} is not allowed; allowed from {current}: {allowed}")
 
 
 _LEG_CODE = {Leg.ENTRY: "e", Leg.EXIT: "x", Leg.STOP_LOSS: "s", Leg.TAKE_PROFIT: "t"}

@@ -16,28 +16,28 @@ class RiskLimits(BaseModel):
 
     sizing: Literal["fixed_units", "fixed_notional", "risk_fraction"] = Field(
         default="fixed_units",
-        description="fixed_units: `units` each time; fixed_notional: units worth `notional`; risk_fraction: that part "
-        "of the balance is lost at the stop.",
+        description="fixed_units: `units` per entry; fixed_notional: units worth `notional`; risk_fraction: the stop "
+        "loses that fraction of the balance.",
     )
-    units: float | None = Field(default=None, gt=0, description="Size of an entry; needed for fixed_units.")
+    units: float | None = Field(default=None, gt=0, description="Size of an entry; required for fixed_units.")
     notional: float | None = Field(
-        default=None, gt=0, description="Value of an entry, in quote currency; needed for fixed_notional."
+        default=None, gt=0, description="Value of an entry, in quote currency; required for fixed_notional."
     )
     risk_fraction: float | None = Field(
         default=None,
         gt=0,
         le=1,
-        description="Part of the balance lost at the stop, 0.01 is 1 %; needed for risk_fraction.",
+        description="Fraction of the balance lost at the stop, 0.01 is 1 %; required for risk_fraction.",
     )
     unit_step: float = Field(
-        default=1e-8, gt=0, description="Sizes are rounded down to a whole multiple of it, in units."
+        default=1e-8, gt=0, description="Sizes are rounded down to a whole multiple of this step, in units."
     )
-    min_units: float = Field(default=0.0, ge=0, description="Smallest size that is traded, in units; 0 for none.")
+    min_units: float = Field(default=0.0, ge=0, description="Smallest size that is traded, in units; 0 for no limit.")
     max_units: float | None = Field(
-        default=None, gt=0, description="Largest size of a position, in units; none if absent."
+        default=None, gt=0, description="Largest size of a position, in units; absent: no limit."
     )
     min_notional: float = Field(
-        default=0.0, ge=0, description="Smallest value of an entry that the venue takes, in quote currency; 0 for none."
+        default=0.0, ge=0, description="Smallest entry value that the venue accepts, in quote currency; 0 for no limit."
     )
     max_notional: float | None = Field(
         default=None,
@@ -48,28 +48,28 @@ class RiskLimits(BaseModel):
     tick_size: float | None = Field(
         default=None,
         gt=0,
-        description="Smallest step of the venue's prices, in quote currency: stop and target are rounded to it, "
-        "towards the entry, and a stop that exit rules move is too. Not rounded if absent.",
+        description="Smallest price step of the venue, in quote currency: stop and target are rounded to it, towards "
+        "the entry, as are stops moved by exit rules. Absent: no rounding.",
     )
     min_reward_risk: float | None = Field(
         default=None,
         gt=0,
-        description="Distance to the target over distance to the stop that an entry needs, 1.5 for one and a half; it "
-        "needs both. None if absent.",
+        description="Minimum ratio of target distance to stop distance for an entry, 1.5 for one and a half; requires "
+        "both prices. Absent: no minimum.",
     )
     max_spread: float | None = Field(
         default=None,
         gt=0,
-        description="Widest spread of the venue at which an entry goes out, in quote currency; none if absent.",
+        description="Widest venue spread at which an entry is sent, in quote currency; absent: no limit.",
     )
     on_opposite_signal: Literal["close", "reverse", "ignore"] = Field(
-        default="reverse", description="What an entry against an open position does to it."
+        default="reverse", description="Effect of an entry signal on an open position in the other direction."
     )
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
         if getattr(self, _SIZE_FIELD[self.sizing]) is None:
-            raise ValueError(f"sizing {self.sizing} needs {_SIZE_FIELD[self.sizing]}")
+            raise ValueError(f"sizing {self.sizing} requires {_SIZE_FIELD[self.sizing]}")
         if self.max_units is not None and self.max_units < self.min_units:
             raise ValueError(f"max_units is {self.max_units:g}, below min_units {self.min_units:g}")
         if self.max_notional and self.max_notional < self.min_notional:
@@ -87,7 +87,7 @@ class AccountLimits(BaseModel):
     name: str = Field(min_length=1, description="Name of the account; part of the id of each order.")
     starting_balance: float = Field(gt=0, description="Balance before the first order, in quote currency.")
     max_open_positions: int | None = Field(
-        default=None, ge=0, description="Positions open at the same time; 0 or absent for no limit."
+        default=None, ge=0, description="Largest number of positions open at the same time; 0 or absent for no limit."
     )
     max_notional: float | None = Field(
         default=None,
@@ -98,15 +98,15 @@ class AccountLimits(BaseModel):
     max_daily_loss: float | None = Field(
         default=None,
         ge=0,
-        description="Loss of one UTC day, realised plus at all stops, in quote currency; 0 or absent for no limit.",
+        description="Largest loss per UTC day, realised plus at stops, in quote currency; 0 or absent for no limit.",
     )
     max_drawdown: float | None = Field(
         default=None,
         ge=0,
         lt=1,
-        description="Part of its highest realised balance that the account may lose, 0.1 is 10 %. Once it is lost, no "
-        "symbol enters until a person has resolved the incident. 0 or absent for no limit.",
+        description="Fraction of its highest realised balance that the account may lose, 0.1 is 10 %. Once lost, no "
+        "symbol enters until an operator has resolved the incident. 0 or absent for no limit.",
     )
     protections: tuple[Protection, ...] = Field(
-        default=(), description="What keeps each symbol from entering for a while; docs/reference/risk.md."
+        default=(), description="Rules that temporarily stop entries of each symbol; see docs/reference/risk.md."
     )

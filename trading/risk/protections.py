@@ -45,10 +45,10 @@ class _Protection(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     stop_duration_candles: _Count | None = Field(
-        default=None, description="Candles of the symbol during which it does not enter, that of the exit counted."
+        default=None, description="Candles of the symbol without entries, including the candle of the exit."
     )
     stop_duration: _Count | None = Field(
-        default=None, description="The same in minutes of market time; give one of the two."
+        default=None, description="The same in minutes of market time; set only one of the two."
     )
 
     @model_validator(mode="after")
@@ -89,24 +89,22 @@ class CooldownPeriod(_Protection):
         stop_ms = self.stop_ms(request.candle_ms)
         trades = _known(request, trades_since, request.open_ms - stop_ms, request.symbol)
         if not trades:
-            return True, f"no exit of {request.symbol} within {_told(stop_ms, request)}"
+            return True, f"no exit of {request.symbol} within {_format(stop_ms, request)}"
         left_ms = trades[-1].closed_ms + stop_ms - request.open_ms
-        return (
-            False,
-            f"{request.symbol} was closed {_ago(trades[-1], request)}: no entry for {_told(left_ms, request)} yet",
-        )
+        ago, left = _ago(trades[-1], request), _format(left_ms, request)
+        return False, f"{request.symbol} was closed {ago}: no entry for another {left}"
 
 
 class _LookingBack(_Protection, ABC):
     """Fields and evaluation of protections that count closed trades in a period."""
 
     lookback_period_candles: _Count | None = Field(
-        default=None, description="Candles of the symbol whose closed trades count."
+        default=None, description="Look-back in candles of the symbol; trades closed in it count."
     )
     lookback_period: _Count | None = Field(
-        default=None, description="The same in minutes of market time; give one of the two."
+        default=None, description="The same in minutes of market time; set only one of the two."
     )
-    trade_limit: _Count = Field(default=1, description="Trades that it takes at least.")
+    trade_limit: _Count = Field(default=1, description="Minimum number of trades.")
 
     @model_validator(mode="after")
     def _has_one_unit_of_both(self) -> Self:
@@ -130,12 +128,14 @@ class _LookingBack(_Protection, ABC):
             if request.open_ms >= last.closed_ms + stop_ms:
                 break
             seen = [one for one in counted[: at + 1] if one.closed_ms > last.closed_ms - back_ms]
-            if len(seen) >= self.trade_limit and self.strikes(seen):
+            if len(seen) >= self.trade_limit and self.triggers(seen):
                 left_ms = last.closed_ms + stop_ms - request.open_ms
-                found = f"{self.words(seen)} of {whose or 'all symbols'} within {_told(back_ms, request)}"
-                return False, f"{found}, the last {_ago(last, request)}: no entry for {_told(left_ms, request)} yet"
+                found = f"{self.describe(seen)} of {whose or 'all symbols'} within {_format(back_ms, request)}"
+                ago, left = _ago(last, request), _format(left_ms, request)
+                return False, f"{found}, the last {ago}: no entry for another {left}"
         recent = [one for one in counted if one.closed_ms > request.open_ms - back_ms]
-        return True, f"{self.words(recent)} of {whose or 'all symbols'} within {_told(back_ms, request)}, {self.bound}"
+        of_whom, period = whose or "all symbols", _format(back_ms, request)
+        return True, f"{self.describe(recent)} of {of_whom} within {period}, {self.bound}"
 
     def whose(self, request: EntryRequest) -> str | None:
         return request.whose
@@ -144,12 +144,12 @@ class _LookingBack(_Protection, ABC):
         return True
 
     @abstractmethod
-    def strikes(self, seen: Sequence[ClosedTrade]) -> bool:
-        """Return whether trades of one look back, as many as it takes, keep entries away."""
+    def triggers(self, seen: Sequence[ClosedTrade]) -> bool:
+        """Return whether a sufficient number of trades of one look-back stops entries."""
 
     @abstractmethod
-    def words(self, seen: Sequence[ClosedTrade]) -> str:
-        """Return what was counted of them, in words."""
+    def describe(self, seen: Sequence[ClosedTrade]) -> str:
+        """Describe the result of the trades."""
 
     @property
     @abstractmethod
@@ -161,13 +161,13 @@ class StoplossGuard(_LookingBack):
     """Stop entries for a while after a number of stop losses, of all symbols or of this one."""
 
     method: Literal["StoplossGuard"] = Field(description="StoplossGuard: after a number of stop losses.")
-    trade_limit: _Count = Field(default=10, description="Stop losses that it takes.")
+    trade_limit: _Count = Field(default=10, description="Number of stop losses.")
     only_per_pair: bool = Field(
-        default=False, description="Count those of the symbol alone; always so in a symbol's own list."
+        default=False, description="Count only the symbol's own; always so in a symbol's own list."
     )
-    only_per_side: bool = Field(default=False, description="Count those of the entry's own side alone, long or short.")
+    only_per_side: bool = Field(default=False, description="Count only trades of the entry's side, long or short.")
     required_profit: float = Field(
-        default=0.0, description="Stop losses with a profit below it count, as a fraction of what was paid."
+        default=0.0, description="Count stop losses with a profit below this fraction of their cost."
     )
 
     @property
@@ -176,7 +176,7 @@ class StoplossGuard(_LookingBack):
 
     @property
     def bound(self) -> str:
-        return f"it takes {self.trade_limit}"
+        return f"the limit is {self.trade_limit}"
 
     def whose(self, request: EntryRequest) -> str | None:
         return request.symbol if self.only_per_pair else request.whose
@@ -185,10 +185,10 @@ class StoplossGuard(_LookingBack):
         is_counted = trade.is_stopped and trade.profit_ratio < self.required_profit
         return is_counted and (not self.only_per_side or trade.side is request.side)
 
-    def strikes(self, seen: Sequence[ClosedTrade]) -> bool:
+    def triggers(self, seen: Sequence[ClosedTrade]) -> bool:
         return True
 
-    def words(self, seen: Sequence[ClosedTrade]) -> str:
+    def describe(self, seen: Sequence[ClosedTrade]) -> str:
         return f"{len(seen)} stop losses"
 
 
@@ -197,9 +197,9 @@ class LowProfitPairs(_LookingBack):
 
     method: Literal["LowProfitPairs"] = Field(description="LowProfitPairs: after trades of the symbol without profit.")
     required_profit: float = Field(
-        default=0.0, description="Sum of the profits that its trades need, each as a fraction of what was paid."
+        default=0.0, description="Required sum of the trades' profits, each as a fraction of its cost."
     )
-    only_per_side: bool = Field(default=False, description="Count those of the entry's own side alone, long or short.")
+    only_per_side: bool = Field(default=False, description="Count only trades of the entry's side, long or short.")
 
     @property
     def rule(self) -> str:
@@ -207,7 +207,7 @@ class LowProfitPairs(_LookingBack):
 
     @property
     def bound(self) -> str:
-        return f"{self.required_profit:.2%} are needed after {self.trade_limit}"
+        return f"at least {self.required_profit:.2%} are required after {self.trade_limit}"
 
     def whose(self, request: EntryRequest) -> str | None:
         return request.symbol
@@ -215,21 +215,21 @@ class LowProfitPairs(_LookingBack):
     def counts(self, trade: ClosedTrade, request: EntryRequest) -> bool:
         return not self.only_per_side or trade.side is request.side
 
-    def strikes(self, seen: Sequence[ClosedTrade]) -> bool:
+    def triggers(self, seen: Sequence[ClosedTrade]) -> bool:
         return _profit(seen) < self.required_profit - FRACTION_TOLERANCE
 
-    def words(self, seen: Sequence[ClosedTrade]) -> str:
+    def describe(self, seen: Sequence[ClosedTrade]) -> str:
         return f"{_profit(seen):+.2%} with {len(seen)} trades"
 
 
 class MaxDrawdown(_LookingBack):
     """Stop entries for a while after trades whose summed profits fell too far from their peak."""
 
-    method: Literal["MaxDrawdown"] = Field(description="MaxDrawdown: after trades that lost much in a row.")
+    method: Literal["MaxDrawdown"] = Field(description="MaxDrawdown: after a large drawdown of the trades' profits.")
     max_allowed_drawdown: float = Field(
         default=0.0,
         ge=0,
-        description="Largest fall of the summed profits from their highest, each as a fraction of what was paid.",
+        description="Largest fall of the summed profits from their peak, each as a fraction of its cost.",
     )
 
     @property
@@ -238,12 +238,12 @@ class MaxDrawdown(_LookingBack):
 
     @property
     def bound(self) -> str:
-        return f"allowed are {self.max_allowed_drawdown:.2%} after {self.trade_limit}"
+        return f"the limit is {self.max_allowed_drawdown:.2%} after {self.trade_limit}"
 
-    def strikes(self, seen: Sequence[ClosedTrade]) -> bool:
+    def triggers(self, seen: Sequence[ClosedTrade]) -> bool:
         return _fallen(seen) > self.max_allowed_drawdown + FRACTION_TOLERANCE
 
-    def words(self, seen: Sequence[ClosedTrade]) -> str:
+    def describe(self, seen: Sequence[ClosedTrade]) -> str:
         return f"a fall by {_fallen(seen):.2%} in {len(seen)} trades"
 
 
@@ -296,11 +296,11 @@ def _length_ms(candles: int | None, minutes: int | None, candle_ms: int) -> int:
     return candles * candle_ms if candles is not None else (minutes or 0) * _MINUTE_MS
 
 
-def _told(length_ms: int, request: EntryRequest) -> str:
+def _format(length_ms: int, request: EntryRequest) -> str:
     candles = length_ms / request.candle_ms
     return f"{candles:g} candle{'' if candles == 1 else 's'}"
 
 
 def _ago(trade: ClosedTrade, request: EntryRequest) -> str:
     ago_ms = request.open_ms - trade.closed_ms
-    return f"{_told(ago_ms, request)} ago" if ago_ms > 0 else "in this candle"
+    return f"{_format(ago_ms, request)} ago" if ago_ms > 0 else "in this candle"

@@ -43,11 +43,11 @@ def evaluate_signal(
         lengths_ms: Candle length by symbol; None if no symbol has longer candles than this one.
     """
     context = RiskContext(view, signal, symbol, timeframe, account, limits, protections, lengths_ms or {})
-    said = _judged(context)
-    return replace(said, checks=tuple(context.checks))
+    decision = _evaluate(context)
+    return replace(decision, checks=tuple(context.checks))
 
 
-def _judged(context: RiskContext) -> RiskDecision:
+def _evaluate(context: RiskContext) -> RiskDecision:
     why, symbol = context.view.permissions.why_no_exits, context.symbol
     is_stopped = why is not None and why.cause is Cause.STOPPED
     if refused := context.check("stopped", f"{symbol} is {context.view.desired}", is_met=not is_stopped):
@@ -57,8 +57,8 @@ def _judged(context: RiskContext) -> RiskDecision:
         context.check(why.rule, reason, is_met=False)
         return RiskDecision(why.rule, reason, incident=_close_refused(context))
     if context.signal.side is SignalSide.CLOSE:
-        return _judge_close(context)
-    return _judge_entry(context)
+        return _evaluate_close(context)
+    return _evaluate_entry(context)
 
 
 def _close_refused(context: RiskContext) -> Incident | None:
@@ -73,7 +73,7 @@ def _close_refused(context: RiskContext) -> Incident | None:
     return descriptions.close_refused(context.symbol, position, signal) if is_close or is_opposite else None
 
 
-def _judge_close(context: RiskContext) -> RiskDecision:
+def _evaluate_close(context: RiskContext) -> RiskDecision:
     held = context.position.units
     if context.view.has_unsettled_exit or (context.view.has_unsettled and not held):
         return _unsettled(context)
@@ -83,7 +83,7 @@ def _judge_close(context: RiskContext) -> RiskDecision:
     return context.check("nothing_to_close", found, is_met=held != 0) or _exit(context)
 
 
-def _judge_entry(context: RiskContext) -> RiskDecision:
+def _evaluate_entry(context: RiskContext) -> RiskDecision:
     held = context.position.units
     is_opposite = held * context.side.sign < 0
     if context.view.has_unsettled_exit or (context.view.has_unsettled and not is_opposite):
@@ -135,7 +135,7 @@ def _entry_refused(context: RiskContext) -> RiskDecision | None:
         return _refused(context, why.rule, describe(why, context.symbol))
     if refused is not None:
         return _refused(context, refused.rule, refused.reason)
-    return context.check("entry_rules", "age, prices, hours and regime of the signal let it enter", is_met=True)
+    return context.check("entry_rules", "age, prices, hours and regime of the signal allow an entry", is_met=True)
 
 
 def _entry(context: RiskContext) -> RiskDecision:

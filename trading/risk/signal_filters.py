@@ -20,14 +20,14 @@ class EntryRules(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     max_signal_age_s: float = Field(
-        gt=0, description="Seconds from the close of the signal's candle after which it is too old to enter on."
+        gt=0, description="Seconds after the close of the signal's candle until which it may be entered on."
     )
     allowed_regimes: frozenset[Regime] | None = Field(
-        default=None, min_length=1, description="Regimes in which entries are allowed; all of them if absent."
+        default=None, min_length=1, description="Regimes in which entries are allowed; absent: all regimes."
     )
-    session: Session = Field(default=Session(), description="Hours in which the market is open.")
+    session: Session = Field(default=Session(), description="Trading hours of the market.")
     entry_hours: EntryHours | None = Field(
-        default=None, description="Hours in which entries are allowed on top of that; all of them if absent."
+        default=None, description="Hours in which entries are allowed, within the trading hours; absent: all."
     )
 
 
@@ -102,7 +102,7 @@ def _too_old(entry: _Entry) -> Rejected | None:
 
 
 def _age(entry: _Entry) -> str:
-    return f"the candle closed {entry.age_s:g} s ago, allowed are {entry.rules.max_signal_age_s:g} s"
+    return f"the candle closed {entry.age_s:g} s ago, the limit is {entry.rules.max_signal_age_s:g} s"
 
 
 def _wrong_prices(entry: _Entry) -> Rejected | None:
@@ -110,7 +110,7 @@ def _wrong_prices(entry: _Entry) -> Rejected | None:
     stop, target, price = signal.stop_loss, signal.take_profit, signal.price
     sign = 1 if signal.side is SignalSide.BUY else -1
     if stop is not None and stop == price:
-        return Rejected("stop_distance", f"the stop {format_price(stop)} is at the price itself")
+        return Rejected("stop_distance", f"the stop {format_price(stop)} is equal to the price")
     if stop is not None and (price - stop) * sign < 0:
         where = f"the stop {format_price(stop)} of a {signal.side} is {_side(sign)} the price {format_price(price)}"
         return Rejected("stop_side", where)
@@ -140,37 +140,37 @@ def _closed_market(entry: _Entry) -> Rejected | None:
         return unknown
     if is_open:
         return None
-    return Rejected("session", f"the market is closed when the candle ends ({closed_ms} ms); open are {session.hours}")
+    return Rejected("session", f"the market is closed at the candle's end ({closed_ms} ms); open: {session.hours}")
 
 
 def _session(entry: _Entry) -> str:
-    return f"the market is open; it is {entry.rules.session.hours}"
+    return f"the market is open; trading hours: {entry.rules.session.hours}"
 
 
 def _outside_hours(entry: _Entry) -> Rejected | None:
     hours, closed_ms = entry.rules.entry_hours, entry.closed_ms
     if hours is None or hours.holds(closed_ms):
         return None
-    return Rejected("entry_hours", f"the candle ends outside of the hours of entries ({closed_ms} ms): {hours.told}")
+    return Rejected("entry_hours", f"the candle ends outside the entry hours ({closed_ms} ms): {hours.description}")
 
 
 def _hours(entry: _Entry) -> str:
     hours = entry.rules.entry_hours
     if hours is None:
-        return "entries are allowed at all hours of the market"
-    return f"the candle ends within the hours of entries: {hours.told}"
+        return "entries are allowed at all trading hours"
+    return f"the candle ends within the entry hours: {hours.description}"
 
 
 def _wrong_regime(entry: _Entry) -> Rejected | None:
     regime, allowed = entry.regime, entry.rules.allowed_regimes
     if allowed is None or regime in allowed:
         return None
-    return Rejected("regime", f"the market is {regime}, entries are allowed when it is {' or '.join(sorted(allowed))}")
+    return Rejected("regime", f"the market is {regime}, entries are allowed in: {', '.join(sorted(allowed))}")
 
 
 def _regime(entry: _Entry) -> str:
     allowed = entry.rules.allowed_regimes
-    return f"the market is {entry.regime}, allowed is {' or '.join(sorted(allowed)) if allowed else 'any'}"
+    return f"the market is {entry.regime}, entries are allowed in: {', '.join(sorted(allowed)) if allowed else 'any'}"
 
 
 ENTRY_RULES = (

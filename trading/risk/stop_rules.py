@@ -62,8 +62,8 @@ def unsent(position: Position, open_orders: Iterable[OpenOrder], moves: Sequence
     resting = [order for order in open_orders if order.client_order_id == identity]
     if not resting:
         return newest if newest.before is None else None
-    places = [price for move in mine for price in (move.before, move.after) if price is not None]
-    is_explained = all(_covers(order, position) and _is_one_of(order.price, places) for order in resting)
+    prices = [price for move in mine for price in (move.before, move.after) if price is not None]
+    is_explained = all(_covers(order, position) and _is_one_of(order.price, prices) for order in resting)
     return newest if is_explained else None
 
 
@@ -88,5 +88,5 @@ def _covers(order: OpenOrder, position: Position) -> bool:
     )
 
 
-def _is_one_of(price: float | None, places: Sequence[float]) -> bool:
-    return price is not None and any(is_close(price, place) for place in places)
+def _is_one_of(price: float | None, prices: Sequence[float]) -> bool:
+    return price is not None and any(is_close(price, one) for one in prices)

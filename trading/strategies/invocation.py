@@ -20,9 +20,7 @@ from trading.strategies.strategy import Strategy
 RESERVED = ("open_ms", *COLUMNS)
 """Names of the candle's own values in each row, not allowed as indicator names."""
 
-_ALLOWED = "an Indicator for the name of each column; names that the candle has itself are taken: " + ", ".join(
-    RESERVED
-)
+_ALLOWED = f"a mapping of column names to Indicator; the names {', '.join(RESERVED)} are reserved"
 
 
 def made(kind: type[Strategy], params: Mapping[str, Any]) -> Strategy:
@@ -32,14 +30,14 @@ def made(kind: type[Strategy], params: Mapping[str, Any]) -> Strategy:
         pydantic.ValidationError: A parameter is unknown or out of bounds.
         StrategyFault: Its code raised, or its indicators are invalid.
     """
-    with _telling(kind, "parameters", kind, but=ValidationError):
+    with _reporting(kind, "parameters", kind, but=ValidationError):
         strategy = kind.model_validate(params)
     least = _least_count(strategy)
     method = getattr(kind, "startup_candle_count", None)
-    with _telling(strategy, "startup_candle_count", method):
+    with _reporting(strategy, "startup_candle_count", method):
         found: object = strategy.startup_candle_count
     if isinstance(found, bool) or not isinstance(found, Integral) or found < least:
-        allowed = f"a whole number, at least {least}: so many candles its indicators look back on"
+        allowed = f"a whole number, at least {least}, the look-back of its indicators"
         raise answered(strategy, "startup_candle_count", brief(found), allowed, method)
     return strategy
 
@@ -48,10 +46,10 @@ def _least_count(strategy: Strategy) -> int:
     """Return the smallest number of candles from which TA-Lib computes all values."""
     least = 1
     for name, indicator in indicators_of(strategy).items():
-        with _telling(strategy, f"indicators, {name}", strategy.indicators):
+        with _reporting(strategy, f"indicators, {name}", strategy.indicators):
             count = indicator.settle_count
         if count < 1:
-            allowed = "one that looks back on at least one candle"
+            allowed = "an indicator that looks back on at least one candle"
             raise answered(strategy, "indicators", f"{name} = {indicator}", allowed, strategy.indicators)
         least = max(least, indicator.lookback_count + 1)
     return least
@@ -63,9 +61,9 @@ def indicators_of(strategy: Strategy) -> Mapping[str, Indicator]:
     Raises:
         StrategyFault: Its code raised, they are invalid, or one has a reserved name.
     """
-    ask = strategy.indicators
-    with _telling(strategy, "indicators", ask):
-        found: object = ask()
+    method = strategy.indicators
+    with _reporting(strategy, "indicators", method):
+        found: object = method()
     fault = "" if isinstance(found, Mapping) else brief(found)
     for name, indicator in found.items() if isinstance(found, Mapping) else ():
         if not isinstance(name, str) or not name:
@@ -75,8 +73,8 @@ def indicators_of(strategy: Strategy) -> Mapping[str, Indicator]:
         elif not isinstance(indicator, Indicator):
             fault = f"{brief(indicator)} for {name!r}"
     if fault:
-        raise answered(strategy, "indicators", fault, _ALLOWED, ask)
-    return found  # type: ignore[return-value]  # seen above
+        raise answered(strategy, "indicators", fault, _ALLOWED, method)
+    return found  # type: ignore[return-value]  # checked above
 
 
 def signals_of(strategy: Strategy, rows: pd.DataFrame, *, last: int, name: str) -> tuple[list[Signal], SignalBuilder]:
@@ -89,23 +87,23 @@ def signals_of(strategy: Strategy, rows: pd.DataFrame, *, last: int, name: str) 
     Raises:
         StrategyFault: Its code raised, or its answer is invalid.
     """
-    ask, open_ms, names = strategy.signals, rows.index, rows.columns  # as they are before it can change them
+    method, open_ms, names = strategy.signals, rows.index, rows.columns  # read before the strategy can change them
     close = rows["close"].to_numpy(copy=True)
     try:
-        said: object = ask(rows)
-        if isinstance(said, SignalBuilder):
+        answer: object = method(rows)
+        if isinstance(answer, SignalBuilder):
             if rows.index is not open_ms and not rows.index.equals(open_ms):
-                raise Broken("it changed the index of its rows; change a copy of them, rows.copy()")
+                raise Broken("signals changed the index of its rows; change a copy instead, rows.copy()")
             if "close" not in rows.columns or not np.array_equal(rows["close"].to_numpy(), close):
-                raise Broken("it changed the column close of its rows; change a copy of them, rows.copy()")
-            return said.last(last, rows=rows, strategy=name), said
+                raise Broken("signals changed the column close of its rows; change a copy instead, rows.copy()")
+            return answer.last(last, rows=rows, strategy=name), answer
     except (Exception, SystemExit) as error:
         if not is_its_own(error):
             raise
         place = f"signals {_at(error, open_ms, last)}"
-        raise raised(strategy, place, error, ask, ("open_ms (the index)", *names)) from error
+        raise raised(strategy, place, error, method, ("open_ms (the index)", *names)) from error
     place = f"signals {_at(None, open_ms, last)}"
-    raise answered(strategy, place, brief(said), "Signals(len(rows)) with what is to be done", ask)
+    raise answered(strategy, place, brief(answer), "a SignalBuilder(len(rows))", method)
 
 
 def _at(error: BaseException | None, open_ms: pd.Index, last: int) -> str:
@@ -116,8 +114,8 @@ def _at(error: BaseException | None, open_ms: pd.Index, last: int) -> str:
 
 
 @contextmanager
-def _telling(strategy: object, place: str, method: object, but: type[Exception] | tuple[()] = ()) -> Iterator[None]:
-    """Tell what came out of a strategy's code as a fault of its own, errors of type `but` as they are."""
+def _reporting(strategy: object, place: str, method: object, but: type[Exception] | tuple[()] = ()) -> Iterator[None]:
+    """Convert errors of a strategy's code to a StrategyFault, except those of type `but`."""
     try:
         yield
     except (Exception, SystemExit) as error:

@@ -90,12 +90,12 @@ class SignalBuilder:
         return self._enter(_SELL, where, reason, prices)
 
     def close(self, where: Flags, *, reason: str) -> Self:
-        """Ask to be flat after the rows where `where` is true and no entry is asked for."""
-        words = _words(reason)
+        """Request a flat position after the rows where `where` is true and no entry is requested."""
+        text = _text(reason)
         for row in self._rows_of(where).tolist():
             if not self._sides[row]:
                 self._sides[row] = _CLOSE
-                self._reasons[row] = words
+                self._reasons[row] = text
         return self
 
     def last(self, count: int, *, rows: pd.DataFrame, strategy: str) -> list[Signal]:
@@ -109,12 +109,12 @@ class SignalBuilder:
             Broken: The strategy answered for another number of rows, or gave an infinite price or size for a signal.
         """
         if len(rows) != len(self):
-            raise Broken(f"answered for {len(self)} rows, and was given {len(rows)}")
+            raise Broken(f"the answer has {len(self)} rows, expected {len(rows)}")
         first = max(0, len(self) - count)
         found = np.flatnonzero(self._sides[first:]) + first
         if not len(found):
             return []
-        self._refuse_infinite(found)
+        self._reject_infinite(found)
         return list(self._signals(found.tolist(), rows, strategy))
 
     def unusable(self) -> list[tuple[int, str, float]]:
@@ -141,49 +141,47 @@ class SignalBuilder:
                 size_units=prices.get("size_units"),
             )
 
-    def _refuse_infinite(self, found: NDArray[np.intp]) -> None:
+    def _reject_infinite(self, found: NDArray[np.intp]) -> None:
         for name, values in self._values.items():
             is_infinite = np.isinf(values[found])
             if is_infinite.any():
                 row = int(found[is_infinite.argmax()])
-                raise UnusableSignals(f"{name} is {values[row]}; allowed is a finite number, or None for none", row)
+                raise UnusableSignals(f"{name} is {values[row]}; expected a finite number, or None for none", row)
 
     def _enter(self, side: int, where: Flags, reason: str, prices: Mapping[str, Floats | float | None]) -> Self:
-        found, words = self._rows_of(where), _words(reason)
+        found, text = self._rows_of(where), _text(reason)
         if not len(found):
             return self
         values = {name: _numbers(name, given, len(self)) for name, given in prices.items() if given is not None}
         is_other = self._sides[found] == -side
         if is_other.any():
             row = int(found[is_other.argmax()])
-            before = f"it was said before: {self._reasons[row]}; allowed is one of the two"
-            raise UnusableSignals(f"one row is both a buy and a sell: {words}; {before}", row)
+            other = self._reasons[row]
+            raise UnusableSignals(f"one row is both a buy and a sell ({text}; {other}); expected only one of them", row)
         new = found[self._sides[found] != side]
         self._sides[new] = side
         for row in new.tolist():
-            self._reasons[row] = words
+            self._reasons[row] = text
         for name, given in values.items():
             self._set(name, new, given[new])
         if "size_units" in values:
-            self._refuse_no_size(new, words)
+            self._reject_no_size(new, text)
         return self
 
-    def _refuse_no_size(self, rows: NDArray[np.intp], words: str | None) -> None:
+    def _reject_no_size(self, rows: NDArray[np.intp], text: str | None) -> None:
         is_none = self._values["size_units"][rows] <= 0
         if is_none.any():
             row = int(rows[is_none.argmax()])
             found = f"size_units is {self._values['size_units'][row]:g}"
-            raise UnusableSignals(
-                f"a size is not above zero: {found}, None leaves it to the risk settings: {words}", row
-            )
+            raise UnusableSignals(f"{found} ({text}); expected a positive size, or None for the risk settings", row)
 
     def _rows_of(self, where: Flags) -> NDArray[np.intp]:
         flags = np.asarray(where)
         if flags.shape != self._sides.shape:
             found = f"has shape {flags.shape}" if flags.dtype != np.object_ or flags.ndim else f"is {brief(where)}"
-            raise Broken(f"`where` {found}, and there are {len(self)} rows; allowed is a boolean for each row")
+            raise Broken(f"`where` {found}; expected a boolean for each of the {len(self)} rows")
         if flags.dtype != np.bool_:  # NaN would count as true
-            raise Broken(f"`where` holds {flags.dtype}, allowed are booleans{_first_nan(flags)}")
+            raise Broken(f"`where` holds {flags.dtype}; expected booleans{_first_nan(flags)}")
         return flags.nonzero()[0]
 
     def _set(self, name: str, rows: NDArray[np.intp], values: Floats) -> None:
@@ -202,9 +200,9 @@ Signals = SignalBuilder
 """The name before 0.2; existing strategies may keep using it."""
 
 
-def _words(reason: object) -> str | None:
+def _text(reason: object) -> str | None:
     if reason is not None and not isinstance(reason, str):
-        raise Broken(f"`reason` is {brief(reason)}; allowed is one text for all rows of a call")
+        raise Broken(f"`reason` is {brief(reason)}; expected one text for all rows of a call")
     return reason
 
 
@@ -219,9 +217,9 @@ def _numbers(name: str, given: object, count: int) -> Floats:
         values = _of_objects(name, values)
     elif values.dtype.kind not in "fiu":
         first = f", such as {brief(values.flat[0].item())}" if values.size else ""
-        raise Broken(f"{name} holds {values.dtype}{first}; allowed are numbers, and NaN or None for none")
+        raise Broken(f"{name} holds {values.dtype}{first}; expected numbers, and NaN or None for none")
     if values.shape not in ((), (1,), (count,)):
-        raise Broken(f"{name} has shape {values.shape}; allowed is one number, or {count}: one for each row")
+        raise Broken(f"{name} has shape {values.shape}; expected one number, or {count}, one per row")
     return np.broadcast_to(values, count)
 
 
@@ -233,9 +231,8 @@ def _of_objects(name: str, values: NDArray[np.object_]) -> Floats:
             continue
         if isinstance(value, bool) or not isinstance(value, (Real, Decimal)):
             row = f"row {place[0]} is " if place else ""
-            raise Broken(
-                f"{name} holds what is no number: {row}{brief(value)}; allowed are numbers, and NaN or None for none"
-            )
+            found = f"{name} has a value that is not a number: {row}{brief(value)}"
+            raise Broken(f"{found}; expected numbers, and NaN or None for none")
         numbers[place] = float(value)
     return numbers
 

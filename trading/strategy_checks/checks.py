@@ -107,18 +107,18 @@ class _Trial:
 
     def _check_row(self, row: int, whole: Answer) -> None:
         open_ms = self._open_ms(row)
-        said = whole.signals.get(open_ms)
+        expected_signal = whole.signals.get(open_ms)
         live = self._asked_live(row, self._report.rows_limit)
         if live.fault:
-            expected = NOTHING if said is None else said.side.value
+            expected = NOTHING if expected_signal is None else expected_signal.side.value
             self._add(CheckName.ERROR, open_ms, "signals", expected, f"with {len(live.given)} rows {live.fault}")
             return
         self._tried(1, CheckName.LOOK_AHEAD, CheckName.WINDOW)
-        unlike = difference(said, live.signals.get(open_ms))
+        unlike = difference(expected_signal, live.signals.get(open_ms))
         if unlike is None:
             return
         then = ask(self._strategy, self._rows[: row + 1], last=1).signals.get(open_ms)
-        before = difference(then, said)
+        before = difference(then, expected_signal)
         if before is not None:
             self._add(CheckName.LOOK_AHEAD, open_ms, *before)
         else:

@@ -22,10 +22,10 @@ _STOP = 0.01
 """Distance of the stop, as a fraction of the entry price."""
 
 
-class _Answered(Struct, frozen=True):
-    """What it said of one row and position; `fault` is the error it ended with, `row` the row after the call."""
+class _HookCall(Struct, frozen=True):
+    """One call of the hook; `fault` is the error it raised, `row` the row after the call."""
 
-    said: object
+    answer: object
     fault: str
     row: Mapping[str, float]
 
@@ -38,12 +38,12 @@ def check_hook(make: Callable[[], Strategy], series: Series, rows: IndicatorRows
     for at in range(max(0, len(rows) - _ROWS), len(rows)):
         row = _row(series, rows, at)
         for position in _positions(rows, at):
-            answered = _ask(strategy, row, position)
-            if _note(answered, row, series, report):
-                again = [_ask(one, row, position) for one in (strategy, anew)]
+            call = _call(strategy, row, position)
+            if _report(call, row, series, report):
+                again = [_call(one, row, position) for one in (strategy, anew)]
                 for other in again:
-                    if _words(other) != _words(answered):
-                        _add(report, CheckName.REPEAT, series, row, _words(answered), _words(other))
+                    if _describe(other) != _describe(call):
+                        _add(report, CheckName.REPEAT, series, row, _describe(call), _describe(other))
 
 
 def _positions(rows: IndicatorRows, at: int) -> Iterator[PositionView]:
@@ -61,41 +61,41 @@ def _row(series: Series, rows: IndicatorRows, at: int) -> dict[str, float]:
     return hook_row(series.candles[place : place + 1], rows[at : at + 1])
 
 
-def _ask(strategy: PositionRule, row: Mapping[str, float], position: PositionView) -> _Answered:
+def _call(strategy: PositionRule, row: Mapping[str, float], position: PositionView) -> _HookCall:
     given = dict(row)
     try:
-        said = strategy.manage_position(given, position)
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # code of the user's: any error is an answer
+        answer = strategy.manage_position(given, position)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # user code: any error is a finding
         fault = raised(strategy, HOOK, error, strategy.manage_position, row)
-        return _Answered(None, "; ".join([fault.fault, *fault.lines]), given)
-    return _Answered(said, "", given)
+        return _HookCall(None, "; ".join([fault.fault, *fault.lines]), given)
+    return _HookCall(answer, "", given)
 
 
-def _note(answered: _Answered, row: Mapping[str, float], series: Series, report: Report) -> bool:
-    """Note what is wrong with one answer, and return whether it is one at all."""
-    if answered.fault:
-        _add(report, CheckName.ERROR, series, row, "an answer", answered.fault)
+def _report(call: _HookCall, row: Mapping[str, float], series: Series, report: Report) -> bool:
+    """Report the faults of one call, and return whether its answer is valid."""
+    if call.fault:
+        _add(report, CheckName.ERROR, series, row, "an answer", call.fault)
         return False
-    if answered.row != row:
+    if call.row != row:
         _add(report, CheckName.MUTATION, series, row, "the row as it was", "another row")
-    match answered.said:
+    match call.answer:
         case None | ExitNow():
             return True
         case MoveStop(stop_loss=float() | int() as price) if not isinstance(price, bool):
             if not 0 < price < float("inf"):
                 _add(report, CheckName.NAN, series, row, "a price above 0", f"{price}")
             return True
-    _add(report, CheckName.ERROR, series, row, "ExitNow, MoveStop or None", repr(answered.said))
+    _add(report, CheckName.ERROR, series, row, "ExitNow, MoveStop or None", repr(call.answer))
     return False
 
 
-def _words(answered: _Answered) -> str:
-    match answered.said:
+def _describe(call: _HookCall) -> str:
+    match call.answer:
         case ExitNow(reason):
             return f"exit: {reason}"
         case MoveStop(stop_loss, reason):
             return f"stop {shown(float(stop_loss))}: {reason}"
-    return answered.fault or "nothing"
+    return call.fault or "nothing"
 
 
 def _add(report: Report, check: CheckName, series: Series, row: Mapping[str, float], expected: str, found: str) -> None:

@@ -38,12 +38,12 @@ def ask(strategy: Strategy, rows: IndicatorRows, *, last: int | None = None) -> 
     """Call `signals` for the last rows, by default all, with a copy of the rows, as the live system does."""
     given = IndicatorRows(rows.columns, rows.open_ms.copy(), rows.values.copy()).frame()
     try:
-        signals, said = signals_of(strategy, given, last=len(rows) if last is None else last, name=_NAME)
+        signals, builder = signals_of(strategy, given, last=len(rows) if last is None else last, name=_NAME)
     except StrategyFault as fault:
         return Answer(fault="; ".join([fault.fault, *fault.lines]), given=given)
     return Answer(
         {signal.open_ms: signal for signal in signals},
-        tuple((int(rows.open_ms[row]), name, value) for row, name, value in said.unusable()),
+        tuple((int(rows.open_ms[row]), name, value) for row, name, value in builder.unusable()),
         given=given,
     )
 

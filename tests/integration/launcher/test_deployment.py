@@ -104,7 +104,7 @@ def test_migrate_brings_an_empty_ledger_to_the_newest_revision_and_says_so(datab
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("mysql://somewhere/ledger", "TRADING__LEDGER_URL: allowed is a SQLAlchemy URL"),
+        ("mysql://somewhere/ledger", "TRADING__LEDGER_URL: expected a SQLAlchemy URL"),
         ("postgresql+psycopg://trading:secret@127.0.0.1:1/ledger", "connection failed"),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beat.schedule import Interval, Kind, ScheduledMessage, Slots, tick_rhythm, timetable
+from beat.schedule import Interval, Kind, ScheduledMessage, Slots, tick_interval, timetable
 from configs.fetch_interval import PROMPT_S
 from tests.fakes import planned, system_config
 from trading_orchestrator.testing.candles import SYMBOL
@@ -168,7 +168,7 @@ def test_ticks_of_a_played_market_follow_its_speed_whatever_the_alignment(
 ) -> None:
     system = system_config(planned({}), source=source(speed), services={"data_fetching": {"tick_alignment": alignment}})
 
-    assert tick_rhythm(system, SYMBOL) == Interval(expected)
+    assert tick_interval(system, SYMBOL) == Interval(expected)
     assert ScheduledMessage(Kind.AGAIN, SYMBOL) not in timetable(system)
 
 

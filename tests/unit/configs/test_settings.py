@@ -78,16 +78,16 @@ def test_settings_with_wrong_values_name_each_variable_and_print_none(monkeypatc
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("TRADING__REDIS_URL", "redis://:hunter2@host:port/0", "allowed is a URL whose port is a number"),
-        ("TRADING__REDIS_URL", "redis://:hunter2@host:99999/0", "allowed is a URL whose port is a number up to 65535"),
-        ("TRADING__REDIS_URL", "hunter2", "allowed is a URL that begins with redis://"),
+        ("TRADING__REDIS_URL", "redis://:hunter2@host:port/0", "expected a URL whose port is a number"),
+        ("TRADING__REDIS_URL", "redis://:hunter2@host:99999/0", "expected a URL whose port is a number up to 65535"),
+        ("TRADING__REDIS_URL", "hunter2", "expected a URL that begins with redis://"),
         (
             "TRADING__LEDGER_URL",
             "postgresql+psycopg://joe:hunter2@host:port/x",
-            "allowed is a URL whose port is a number",
+            "expected a URL whose port is a number",
         ),
-        ("TRADING__VAR_DIR", __file__, "allowed is a folder"),
-        ("TRADING__VAR_DIR", f"{__file__}/hunter2", "allowed is a folder"),
+        ("TRADING__VAR_DIR", __file__, "expected a folder"),
+        ("TRADING__VAR_DIR", f"{__file__}/hunter2", "expected a folder"),
     ],
 )
 def test_settings_that_nothing_can_be_done_with_are_refused_unprinted(name: str, value: str, told: str) -> None:

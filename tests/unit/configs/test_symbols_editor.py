@@ -169,7 +169,7 @@ def test_symbol_added_to_a_file_with_an_odd_layout_is_indented_as_the_others() -
 
 
 def test_value_that_stands_elsewhere_is_left_to_a_person() -> None:
-    with pytest.raises(ValueError, match=r"SILVER\.strategy\.name stands elsewhere"):
+    with pytest.raises(ValueError, match=r"SILVER\.strategy\.name is defined elsewhere"):
         SymbolsEditor(ODD).with_value("SILVER", ["strategy", "name"], "b")
 
 
@@ -257,7 +257,7 @@ ANCHORED = "symbols:\n  A:\n    x: &one {y: 1}\n    z: [\n      1,  # why\n     
         (lambda text: text.without("A"), "an anchor"),
         (lambda text: text.with_value("A", ["x"], "2"), "an anchor"),
         (lambda text: text.with_value("B", ["v", "w"], "2"), "line 8: found undefined alias 'one'"),
-        (lambda text: text.with_value("B", ["v", "x"], "2"), "stands elsewhere"),
+        (lambda text: text.with_value("B", ["v", "x"], "2"), "is defined elsewhere"),
         (lambda text: text.with_value("A", ["z"], "[3]"), "comments inside its brackets"),
     ],
 )

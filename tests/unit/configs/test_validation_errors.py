@@ -42,7 +42,7 @@ def change(content: dict[str, Any], path: str, value: object) -> None:
         ("services.data_fetching.fetch_interval", 0, "found 0; allowed: above 0.0 (Seconds of market time"),
         ("services.data_fetching.fetch_interval", True, "found true; allowed: a number"),
         ("services.data_fetching.fetch_interval", float("nan"), "found nan; allowed: "),
-        ("services.data_fetching.candle_index", 0, "found 0; allowed: at least 1 (Which bar"),
+        ("services.data_fetching.candle_index", 0, "found 0; allowed: at least 1 (Position of the last closed bar"),
         ("services.data_fetching.candle_index", 1.5, "found 1.5; allowed: a whole number"),
         ("services.data_fetching.nbr_bars", 1, "found 1; allowed: at least candle_index, which is 2"),
         ("services.data_fetching.nbr_bars", True, "found true; allowed: a whole number"),
@@ -86,7 +86,7 @@ def test_services_with_a_wrong_value_say_what_is_allowed(tmp_path: Path, path: s
         ("risk.spread", 1, "unknown key 'spread'; did you mean 'symbols.XAUUSD.venue.spread'? known keys: "),
         ("kind", 1, "unknown key 'kind'; known keys: "),
         ("session.kind", "sometimes", "found 'sometimes'; allowed: "),
-        ("session", {"kind": "calendar"}, "a session by a calendar needs calendar"),
+        ("session", {"kind": "calendar"}, "kind 'calendar' requires calendar"),
         ("session.open", "x", "unknown key 'open'; did you mean 'opens'? known keys: "),
         ("strategy.name", 7, "found 7; allowed: text"),
         ("strategy.params", 7, "found 7; allowed: keys with values"),
@@ -106,7 +106,7 @@ def test_symbol_with_a_calendar_that_is_not_known_lists_those_near_it(tmp_path: 
     lines = faults_with(tmp_path, {"symbols.XAUUSD.session": {"kind": "calendar", "calendar": "XNYC"}})
     assert len(lines) == 1
     assert lines[0].startswith("configs/symbols.yaml: symbols.XAUUSD.session.calendar: found 'XNYC'; allowed: ")
-    assert "'XNYC' is not known, near it are XNYS, " in lines[0]
+    assert "'XNYC' is unknown, similar names: XNYS, " in lines[0]
 
 
 @pytest.mark.parametrize("name", ["", "A" * 21, "BTC/USD", "BTC USD", ".hidden", "naïve", "BTC\n"])
@@ -151,8 +151,8 @@ def test_strategy_with_a_wrong_parameter_is_refused(tmp_path: Path) -> None:
     ("path", "value", "told"),
     [
         ("strategy.params", {"fast": 20, "slow": 13}, "fast is 20 and slow is 13: fast must be below slow"),
-        ("risk", {"sizing": "fixed_units"}, "sizing fixed_units needs units"),
-        ("session", {"kind": "weekly"}, "a weekly session needs timezone, opens, closes"),
+        ("risk", {"sizing": "fixed_units"}, "sizing fixed_units requires units"),
+        ("session", {"kind": "weekly"}, "kind 'weekly' requires timezone, opens, closes"),
     ],
 )
 def test_symbol_with_parts_at_odds_says_which(tmp_path: Path, path: str, value: object, told: str) -> None:

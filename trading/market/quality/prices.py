@@ -34,8 +34,8 @@ def value_faults(values: Floats) -> Mapping[str, Flags]:
             | (values[:, LOW] > np.minimum(values[:, OPEN], values[:, CLOSE])),
             "negative volume": values[:, VOLUME] < 0,
         }
-    told = np.zeros(len(values), np.bool_)
+    is_reported = np.zeros(len(values), np.bool_)
     for name, flags in faults.items():
-        faults[name] = flags & ~told
-        told |= flags
+        faults[name] = flags & ~is_reported
+        is_reported |= flags
     return faults

@@ -371,8 +371,8 @@ def test_judge_of_anything_plans_an_entry_only_from_flat_or_after_an_exit(
 @pytest.mark.parametrize(
     ("settings", "fault"),
     [
-        ({}, "sizing fixed_units needs units"),
-        ({"sizing": "risk_fraction", "units": 1}, "sizing risk_fraction needs risk_fraction"),
+        ({}, "sizing fixed_units requires units"),
+        ({"sizing": "risk_fraction", "units": 1}, "sizing risk_fraction requires risk_fraction"),
         ({"units": 0}, "greater than 0"),
         ({"sizing": "risk_fraction", "risk_fraction": 1.5}, "less than or equal to 1"),
         ({"units": 1, "min_units": 2, "max_units": 1}, "max_units is 1, below min_units 2"),

@@ -91,7 +91,7 @@ def test_close_signal_is_never_refused() -> None:
 def test_refusal_says_the_numbers() -> None:
     old = refusal(signal(), RULES, timeframe="1m", as_of_ms=CLOSED_MS + 120_500)
     crossed = refusal(signal(stop_loss=101.5), RULES, timeframe="1m", as_of_ms=CLOSED_MS)
-    assert str(old) == "max_signal_age: the candle closed 120.5 s ago, allowed are 90 s"
+    assert str(old) == "max_signal_age: the candle closed 120.5 s ago, the limit is 90 s"
     assert str(crossed) == "stop_side: the stop 101.5 of a buy is above the price 100"
 
 

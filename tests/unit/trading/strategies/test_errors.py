@@ -173,16 +173,19 @@ def test_exit_that_does_not_come_from_the_strategy_is_not_its_own() -> None:
 @pytest.mark.parametrize(
     ("answer", "found"),
     [
-        (None, "answered None; allowed: Signals(len(rows))"),
-        (pd.DataFrame({"buy": range(100)}), "answered a DataFrame; allowed: Signals(len(rows))"),
-        (SignalBuilder(3), "answered for 3 rows, and was given 6"),
-        (lambda shown: SignalBuilder(len(shown)).buy(True, reason="in"), "`where` has shape (), and there are 6 rows"),  # type: ignore[arg-type]
+        (None, "answered None; allowed: a SignalBuilder(len(rows))"),
+        (pd.DataFrame({"buy": range(100)}), "answered a DataFrame; allowed: a SignalBuilder(len(rows))"),
+        (SignalBuilder(3), "the answer has 3 rows, expected 6"),
+        (
+            lambda shown: SignalBuilder(len(shown)).buy(True, reason="in"),  # type: ignore[arg-type]
+            "`where` has shape (); expected a boolean for each of the 6 rows",
+        ),
         (lambda shown: SignalBuilder(len(shown)).buy((x > 0 for x in [1]), reason="in"), "`where` is a generator"),  # type: ignore[arg-type]
-        (entry(reason=float("nan")), "`reason` is nan; allowed is one text"),
-        (entry(size_units="5"), "size_units holds <U1, such as '5'; allowed are numbers"),
-        (entry(size_units=np.array(["5"] * ROWS, object)), "size_units holds what is no number: row 0 is '5'"),
+        (entry(reason=float("nan")), "`reason` is nan; expected one text"),
+        (entry(size_units="5"), "size_units holds <U1, such as '5'; expected numbers"),
+        (entry(size_units=np.array(["5"] * ROWS, object)), "size_units has a value that is not a number: row 0 is '5'"),
         (entry(stop_loss=pd.to_datetime(["2026-03-24"] * ROWS)), "stop_loss holds datetime64[us], such as"),
-        (entry(stop_loss=[1.0, 2.0]), "stop_loss has shape (2,); allowed is one number, or 6: one for each row"),
+        (entry(stop_loss=[1.0, 2.0]), "stop_loss has shape (2,); expected one number, or 6, one per row"),
     ],
 )
 def test_answer_that_is_none_says_what_was_found_and_what_is_allowed(answer: object, found: str) -> None:
@@ -192,12 +195,12 @@ def test_answer_that_is_none_says_what_was_found_and_what_is_allowed(answer: obj
 @pytest.mark.parametrize(
     ("answer", "found"),
     [
-        (entry(size_units=-1), "a size is not above zero: size_units is -1"),
-        (entry(take_profit=np.inf), "take_profit is inf; allowed is a finite number, or None for none"),
-        (entry(size_units=np.inf), "size_units is inf; allowed is a finite number, or None for none"),
+        (entry(size_units=-1), "size_units is -1 (in); expected a positive size"),
+        (entry(take_profit=np.inf), "take_profit is inf; expected a finite number, or None for none"),
+        (entry(size_units=np.inf), "size_units is inf; expected a finite number, or None for none"),
         (
             lambda shown: entry()(shown).sell(third(len(shown)), reason="out"),
-            "one row is both a buy and a sell: out; it was said before: in; allowed is one of the two",
+            "one row is both a buy and a sell (out; in); expected only one of them",
         ),
     ],
 )
@@ -235,7 +238,9 @@ def smooth_close(shown: pd.DataFrame) -> SignalBuilder:
     [(change_index, "the index"), (change_close, "the column close"), (smooth_close, "the column close")],
 )
 def test_rows_that_were_changed_so_that_the_answer_means_nothing_are_told(answer: object, part: str) -> None:
-    assert fault_of(Says(answer=answer)).fault == f"it changed {part} of its rows; change a copy of them, rows.copy()"
+    assert (
+        fault_of(Says(answer=answer)).fault == f"signals changed {part} of its rows; change a copy instead, rows.copy()"
+    )
 
 
 # indicators
@@ -243,20 +248,18 @@ def test_rows_that_were_changed_so_that_the_answer_means_nothing_are_told(answer
 
 @pytest.mark.parametrize("name", RESERVED)
 def test_indicator_with_the_name_of_what_a_row_has_of_its_candle_is_refused(name: str) -> None:
-    with pytest.raises(
-        StrategyFault, match=f"an indicator named '{name}'; allowed: .* taken: open_ms, open, high, low"
-    ):
+    with pytest.raises(StrategyFault, match=f"an indicator named '{name}'; allowed: .* names open_ms, open, high, low"):
         load_strategy(f"{HERE}:WithIndicators", {"named": {"fast": ema(3), name: ema(5)}})
 
 
 @pytest.mark.parametrize(
     ("named", "fault"),
     [
-        (None, "indicators: answered None; allowed: an Indicator for the name of each column"),
+        (None, "indicators: answered None; allowed: a mapping of column names to Indicator"),
         ([ema(3)], "indicators: answered a list|answered \\[Indicator"),
         ({5: ema(3)}, "answered 5 as the name of a column"),
         ({"fast": "ema"}, "answered 'ema' for 'fast'"),
-        ({"fast": ema(0)}, r"answered fast = EMA\(0\); allowed: one that looks back on at least one candle"),
+        ({"fast": ema(0)}, r"answered fast = EMA\(0\); allowed: an indicator that looks back on at least one candle"),
         (lambda: {"fast": Indicator("NOPE")}, "indicators: ValueError: TA-Lib has no function 'NOPE'"),
         (lambda: {"fast": ema("x")}, "indicators, fast: TypeError"),  # type: ignore[arg-type]
     ],

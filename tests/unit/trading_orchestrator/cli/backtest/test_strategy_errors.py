@@ -81,7 +81,7 @@ def test_replay_of_signals_that_answer_nothing_tells_where_they_are_defined(run:
 
     first, second = result.stderr.splitlines()
     assert result.exit_code == ExitCode.NO
-    assert first.endswith("UTC on: answered None; allowed: Signals(len(rows)) with what is to be done")
+    assert first.endswith("UTC on: answered None; allowed: a SignalBuilder(len(rows))")
     assert second == "  mine_for_a_test.py, line 15, in signals"
 
 
