@@ -1,6 +1,6 @@
-"""The verbs of `celery -A tasks trading`.
+"""Command group of `celery -A tasks trading`.
 
-Every `celery` command imports this module, the verbs of others too, so each verb's own module is imported when it runs.
+Every `celery` command imports this module, so each subcommand's own module is imported only when it runs.
 """
 
 import difflib
@@ -11,80 +11,83 @@ import click
 
 COMMANDS = {
     "up": ("trading_orchestrator.cli.operate.up:up", "Start everything: Redis, workers, beat, Flower."),
-    "status": ("trading_orchestrator.cli.inspect.status:status", "Show how symbols stand: all, or those named."),
+    "status": ("trading_orchestrator.cli.inspect.status:status", "Show the status of symbols."),
     "health": (
         "trading_orchestrator.cli.operate.health:health",
-        "Show how each symbol is, what is wrong with it, and what was done about it.",
+        "Show each symbol's health, its problems and the recovery actions taken.",
     ),
-    "events": ("trading_orchestrator.cli.inspect.events:events", "Show events, the newest last."),
+    "events": ("trading_orchestrator.cli.inspect.events:events", "Show events, newest last."),
     "decisions": (
         "trading_orchestrator.cli.inspect.decisions:decisions",
-        "Show what was decided on each candle, and why.",
+        "Show the decision on each candle, with its reason.",
     ),
     "explain": (
         "trading_orchestrator.cli.explain.explain:explain",
-        "Explain one candle: why it led to a trade, or to none.",
+        "Explain why a candle led to a trade or to none.",
     ),
-    "orders": ("trading_orchestrator.cli.inspect.books:orders", "Show orders, the newest last."),
-    "fills": ("trading_orchestrator.cli.inspect.books:fills", "Show fills, the newest last."),
-    "positions": ("trading_orchestrator.cli.inspect.books:positions", "Show the open positions of the ledger."),
-    "pause": ("trading_orchestrator.cli.operate.control:pause", "Open no new positions on symbols."),
-    "resume": ("trading_orchestrator.cli.operate.control:resume", "Let paused symbols open positions again."),
-    "start": ("trading_orchestrator.cli.operate.control:start", "Let stopped symbols run again."),
-    "stop": ("trading_orchestrator.cli.operate.control:stop", "Do nothing more for symbols."),
-    "restart": ("trading_orchestrator.cli.operate.control:restart", "Build the services of symbols anew."),
+    "orders": ("trading_orchestrator.cli.inspect.books:orders", "Show orders, newest last."),
+    "fills": ("trading_orchestrator.cli.inspect.books:fills", "Show fills, newest last."),
+    "positions": ("trading_orchestrator.cli.inspect.books:positions", "Show the open positions in the ledger."),
+    "pause": ("trading_orchestrator.cli.operate.control:pause", "Pause symbols: open no new positions."),
+    "resume": ("trading_orchestrator.cli.operate.control:resume", "Resume paused symbols."),
+    "start": ("trading_orchestrator.cli.operate.control:start", "Start stopped symbols."),
+    "stop": ("trading_orchestrator.cli.operate.control:stop", "Stop processing symbols."),
+    "restart": ("trading_orchestrator.cli.operate.control:restart", "Rebuild the services of symbols."),
     "clear-quarantine": (
         "trading_orchestrator.cli.operate.health:clear_quarantine",
-        "Let a symbol work again that was quarantined.",
+        "Release a symbol from quarantine.",
     ),
     "reconcile": (
         "trading_orchestrator.cli.operate.reconcile:reconcile",
-        "Settle open orders, and compare ledger and venue.",
+        "Settle open orders and compare the ledger with the venue.",
     ),
     "flatten": (
         "trading_orchestrator.cli.operate.flatten:flatten",
-        "Close all that is open of symbols, without a signal.",
+        "Close all open positions of symbols.",
     ),
     "incidents": (
         "trading_orchestrator.cli.operate.incidents:incidents",
-        "Show what a person must look at, the newest last.",
+        "Show the conditions that need an operator, newest last.",
     ),
     "resolve": (
         "trading_orchestrator.cli.operate.incidents:resolve",
-        "Close an incident, so that its symbol may send orders again.",
+        "Resolve an incident, so that its symbol can send orders again.",
     ),
     "symbols": (
         "trading_orchestrator.cli.admin.symbols:symbols",
-        "List symbols; add, change and remove them while everything runs.",
+        "List, add, change and remove symbols while the system runs.",
     ),
     "check-strategy": (
         "trading_orchestrator.cli.backtest.check_strategy:check_strategy",
-        "Look for look-ahead and other faults in a strategy.",
+        "Check a strategy for look-ahead and other faults.",
     ),
     "backtest": ("trading_orchestrator.cli.backtest.backtest:backtest", "Run a backtest on recorded candles."),
-    "replay": ("trading_orchestrator.cli.backtest.backtest:replay", "Replay what a live run recorded, and compare."),
-    "candles": ("trading_orchestrator.cli.candles.candles:candles", "Check, convert and resample files of candles."),
+    "replay": (
+        "trading_orchestrator.cli.backtest.backtest:replay",
+        "Replay a recorded live run and compare the results.",
+    ),
+    "candles": ("trading_orchestrator.cli.candles.candles:candles", "Check, convert and resample candle files."),
     "config": ("trading_orchestrator.cli.admin.config:config", "Show and check the configuration."),
-    "doctor": ("trading_orchestrator.cli.operate.doctor:doctor", "Check what the system stands on."),
+    "doctor": ("trading_orchestrator.cli.operate.doctor:doctor", "Check everything that the system depends on."),
     "ledger": (
         "trading_orchestrator.cli.admin.ledger:ledger",
-        "Migrate, copy and check the ledger, or say how it stands.",
+        "Migrate, back up, restore and verify the ledger.",
     ),
 }
-"""Each verb in the order of the help: where it is, and the first line of its own help, so that nothing is imported."""
+"""Each command in the order of the help: its import path and the first line of its own help."""
 
 
 class Commands(click.Group):
-    """A group that imports a verb when it is called, and says in one message what kept it from working."""
+    """A group that imports a command when it is called and reports its errors in one message."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name.startswith("-"):
-            return None  # click says what is wrong with an option
+            return None  # click reports an unknown option
         if cmd_name not in COMMANDS:
-            self._refuse(ctx, cmd_name)
+            self._reject(ctx, cmd_name)
         module, name = COMMANDS[cmd_name][0].split(":")
         command: click.Command = getattr(import_module(module), name)
         return command
@@ -94,27 +97,27 @@ class Commands(click.Group):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
-        with import_module("trading_orchestrator.cli.exit_codes").telling_faults():
+        with import_module("trading_orchestrator.cli.exit_codes").exit_on_error():
             return super().invoke(ctx)
 
-    def _refuse(self, ctx: click.Context, cmd_name: str) -> NoReturn:
+    def _reject(self, ctx: click.Context, cmd_name: str) -> NoReturn:
         near = difflib.get_close_matches(cmd_name, COMMANDS, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        ctx.fail(f"There is no verb {cmd_name!r}.{hint} Verbs: {', '.join(COMMANDS)}.")
+        ctx.fail(f"There is no command {cmd_name!r}.{hint} Commands: {', '.join(COMMANDS)}.")
 
 
-@click.group(cls=Commands, subcommand_metavar="VERB [ARGUMENT]...")
+@click.group(cls=Commands, subcommand_metavar="COMMAND [ARGUMENT]...")
 def trading() -> None:
-    """Run the trading system, look at it, and control it.
+    """Run, monitor and control the trading system.
 
     \b
     Exit codes:
-      0  done
-      1  the answer is no: a check failed, or the request was refused
-      2  wrong usage, or a configuration that cannot be used
+      0  success
+      1  a check failed, or the request was rejected
+      2  wrong usage, or an invalid configuration
       3  Redis or the ledger cannot be used
       4  no worker answered a control request
 
-    Answers go to stdout, faults to stderr. With --json stdout holds JSON alone; there, times are milliseconds since the
+    Results go to stdout, errors to stderr. With --json, stdout holds only JSON; its times are milliseconds since the
     epoch, UTC, in keys that end in _ms. Times in tables are UTC.
     """

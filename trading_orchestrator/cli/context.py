@@ -1,4 +1,4 @@
-"""What the verbs look at: settings, configuration, Redis and ledger, each opened at its first use."""
+"""Resources that the commands read: settings, configuration, Redis and ledger, each opened at its first use."""
 
 from contextlib import ExitStack, suppress
 from functools import cached_property
@@ -24,7 +24,7 @@ MIGRATE = "celery -A tasks trading ledger migrate"
 
 
 class Access:
-    """Opens what is asked for, and closes it at the end."""
+    """Opens each resource at its first use and closes all of them at the end."""
 
     def __init__(self) -> None:
         self._open = ExitStack()
@@ -45,8 +45,8 @@ class Access:
     def system(self) -> SystemConfig:
         return load_system(self.settings.config_dir)
 
-    def look_again(self) -> None:
-        """Read the files anew, for who looks for long; what cannot be used is passed over."""
+    def reload_system(self) -> None:
+        """Read the configuration files again, for commands that watch; keep the former one if they are invalid."""
         with suppress(ConfigError):
             self.__dict__["system"] = load_system(self.settings.config_dir)
 
@@ -58,18 +58,18 @@ class Access:
 
     @cached_property
     def engine(self) -> Engine:
-        """The ledger's engine, whatever its schema."""
+        """The ledger's engine; the schema is not checked."""
         engine = create_engine(self.settings.ledger_url.get_secret_value())
         self._open.callback(engine.dispose)
         return engine
 
     @cached_property
     def ledger(self) -> SqlLedger:
-        """The ledger, whose schema was found to be the one that this code needs."""
+        """The ledger, after a check that its schema is the one this code needs."""
         found = ledger_revision(self)
         if found != head_revision():
-            stands = f"its schema is at {found}, this code needs {head_revision()}" if found else "it is not made yet"
-            raise Failed(ExitCode.OUTSIDE, f"ledger {shown_ledger(self)}: {stands}\nmake it so: {MIGRATE}")
+            fault = f"its schema is at {found}, this code needs {head_revision()}" if found else "it does not exist yet"
+            raise Failed(ExitCode.OUTSIDE, f"ledger {shown_ledger(self)}: {fault}\nrun: {MIGRATE}")
         account = self.system.account
         return SqlLedger(self.engine, account.name, account.starting_balance)
 
@@ -77,7 +77,7 @@ class Access:
         """Return `symbol` when it is configured.
 
         Raises:
-            UnknownSymbol: It is not.
+            UnknownSymbol: The symbol is not configured.
         """
         if symbol not in self.system.symbols:
             raise UnknownSymbol(symbol, tuple(self.system.symbols))
@@ -85,7 +85,7 @@ class Access:
 
 
 def ledger_revision(access: Access) -> str | None:
-    """Return the revision of the ledger's schema, None when there is none; a file that is not there is not made."""
+    """Return the revision of the ledger's schema, None when there is none; never create a missing SQLite file."""
     url = sa.make_url(access.settings.ledger_url.get_secret_value())
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").exists():
         return None

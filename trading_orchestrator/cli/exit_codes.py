@@ -1,4 +1,4 @@
-"""How a verb ends: its exit code, and one message on stderr for what went wrong."""
+"""Exit codes of the commands, and one error message on stderr."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ from trading_orchestrator.launcher.console import without_control
 
 
 class ExitCode(IntEnum):
-    """What the exit codes of all verbs mean."""
+    """Exit codes of all commands."""
 
     OK = 0
     NO = 1
@@ -31,11 +31,11 @@ REMEDIES = {
     "redis": f"start the system (celery -A tasks trading up), or correct {PREFIX}REDIS_URL",
     "ledger": f"start its database, or correct {PREFIX}LEDGER_URL",
 }
-LOOK = "celery -A tasks trading doctor looks at everything"
+LOOK = "celery -A tasks trading doctor checks everything"
 
 
 class Failed(Exception):
-    """The end of a verb that could not do its work: what was found, and what to do about it."""
+    """A command cannot do its work; the message holds the finding and the action."""
 
     def __init__(self, exit_code: ExitCode, message: str) -> None:
         super().__init__(exit_code, message)
@@ -44,23 +44,23 @@ class Failed(Exception):
 
 
 @contextmanager
-def telling_faults() -> Iterator[None]:
-    """Tell `Failed` and the errors of the project in one message; an error that nobody foresaw keeps its traceback."""
+def exit_on_error() -> Iterator[None]:
+    """Print `Failed` and the project's errors as one message; an unexpected error keeps its traceback."""
     try:
         yield
     except Failed as error:
         _end(error.exit_code, error.message)
     except ConfigError as error:
-        _end(ExitCode.USAGE, f"the configuration cannot be used\n{fault_lines(error.faults)}")
+        _end(ExitCode.USAGE, f"the configuration is invalid\n{fault_lines(error.faults)}")
     except UnknownSymbol as error:
         _end(ExitCode.USAGE, str(error))
     except Transient as error:
-        _end(ExitCode.OUTSIDE, f"{error}\n{REMEDIES.get(error.where, 'try again')}; {LOOK}")
+        _end(ExitCode.OUTSIDE, f"{error}\n{REMEDIES.get(error.where, 'retry')}; {LOOK}")
     except StrategyFault as error:
         _end(ExitCode.NO, "\n".join([error.summary, *(f"  {line}" for line in error.lines)]))
     except TradingError as error:
         _end(ExitCode.NO, str(error))
-    except BrokenPipeError:  # the reader has seen enough, as `head` does
+    except BrokenPipeError:  # the reader has exited, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise click.exceptions.Exit(ExitCode.OK) from None
     except KeyboardInterrupt:

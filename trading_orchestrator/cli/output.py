@@ -1,4 +1,4 @@
-"""What the verbs print: tables for people, JSON for programs."""
+"""Output of the commands: tables for terminals, JSON for programs."""
 
 import json
 import os
@@ -17,17 +17,17 @@ from rich.text import Text
 from trading_orchestrator.launcher.console import PlainConsole
 
 PIPE_COLUMNS = 200
-"""Width where nobody looks: a line that `grep` finds shall not be cut."""
+"""Width when stdout is not a terminal: a line that `grep` finds is not cut."""
 
 MIDDLE, WIDE = 110, 150
-"""Terminal widths, in characters, from which on a table shows more."""
+"""Terminal widths in characters, from which a table shows more columns."""
 
 
 class Output(PlainConsole):
-    """A console whose reader may go away."""
+    """A console that ends the command when the reader of stdout has exited."""
 
     def show(self, answer: RenderableType) -> None:
-        """Print it; where nobody looks, without the blanks that fill up a line."""
+        """Print `answer`; when stdout is not a terminal, without trailing blanks."""
         if self.is_terminal:
             self.print(answer)
             return
@@ -36,11 +36,11 @@ class Output(PlainConsole):
         click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
     def on_broken_pipe(self) -> None:
-        raise BrokenPipeError("the reader of stdout has gone")
+        raise BrokenPipeError("the reader of stdout has exited")
 
 
 def make_console() -> Output:
-    """Return a console for stdout, as wide as the terminal, and without colour where `celery --no-color` says so."""
+    """Return a console for stdout, as wide as the terminal, without colour under `celery --no-color`."""
     context = click.get_current_context(silent=True)
     no_color = True if context and getattr(context.obj, "no_color", False) else None
     console = Output(no_color=no_color)
@@ -59,10 +59,10 @@ class Column:
     """One column of a table.
 
     Attributes:
-        cell: Makes the cell of a row.
-        least_width: Of the terminal, in characters; on a narrower one the column is left out.
-        is_number: Stands at the right side.
-        is_prose: Takes the rest of the line, and more lines where it must.
+        cell: Returns the cell of a row.
+        least_width: Terminal width in characters; a narrower terminal omits the column.
+        is_number: Align to the right.
+        is_prose: Take the rest of the line and wrap.
     """
 
     title: str
@@ -93,24 +93,24 @@ def table(columns: Sequence[Column], rows: Iterable[Any], *, width: int) -> Tabl
 
 
 class Bar:
-    """Shows how far the work is."""
+    """A progress bar."""
 
     def __init__(self, progress: Progress, title: str) -> None:
         self._progress = progress
         self._task = progress.add_task(title, total=None)
 
     def show(self, done: int, whole: int) -> None:
-        """Show that `done` of `whole` are done."""
+        """Show `done` of `whole`."""
         self._progress.update(self._task, completed=done, total=whole)
 
     def advance(self, count: int) -> None:
-        """Show that so many more are done."""
+        """Add `count` to the work done."""
         self._progress.advance(self._task, count)
 
 
 @contextmanager
 def progress_bar(title: str) -> Iterator[Bar]:
-    """Show a bar until the end; it is gone afterwards."""
+    """Show a progress bar and remove it at the end."""
     console = PlainConsole(stderr=True)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

@@ -78,7 +78,7 @@ def shows(*commands: str) -> Callable[[Show], Show]:
 
 @shows("make run")
 def _run(here: Product, command: str) -> None:
-    here.terminal.says("Redis (", "workers: XAUUSD, BTCUSD, control", "beat sends", "Flower on", "password: cat ")
+    here.terminal.says("Redis (", "workers: XAUUSD, BTCUSD, control", "beat started", "Flower on", "password: cat ")
     port = here.checkout.environment["TRADING__FLOWER_PORT"]
     here.terminal.until(lambda: page(port), "answer of Flower")
     login = re.search(r"user (\S+), password: (cat .*)", here.terminal.text)
@@ -168,7 +168,7 @@ def _health(here: Product, command: str) -> None:
     def is_well() -> bool:
         with here.checkout.begin(command) as plain, here.checkout.begin(f"{command} --json") as asked:
             shown, answer = (one.communicate(timeout=LIMIT_S)[0] for one in (plain, asked))
-        return json.loads(answer)["healthy_symbols"] == 2 and "2 of 2 symbols are well" in shown
+        return json.loads(answer)["healthy_symbols"] == 2 and "2 of 2 symbols are healthy" in shown
 
     here.terminal.until(is_well, "system of which all is well")  # on a busy machine a feed is silent now and then
 

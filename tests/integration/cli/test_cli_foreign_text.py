@@ -108,7 +108,7 @@ CASES: dict[str, Case] = {
         lambda _: ["incidents", "--all"],
         [f"key {FOREIGN}", f"position_mismatch {FOREIGN}", f"late_fill {FOREIGN}", f"resolution {FOREIGN}"],
     ),
-    "replay": (lambda _: ["backtest", "--symbol", GOLD], [f"account {ACCOUNT}: 100,000.00 at the beginning"]),
+    "replay": (lambda _: ["backtest", "--symbol", GOLD], [f"account {ACCOUNT}: 100,000.00 at the start"]),
     "replay of the journal": (lambda _: ["replay", GOLD], [f"identical: {CANDLES} candles"]),
     "config show": (lambda _: ["config", "show"], [ACCOUNT, IN_PATH]),
     "config fault": (lambda _: ["backtest", "--symbol", GOLD, "--set", f"exits={FOREIGN!r}"], [FOREIGN]),

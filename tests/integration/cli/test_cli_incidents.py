@@ -147,14 +147,14 @@ def test_adopt_and_flatten_go_through_the_symbols_own_worker(make_system: MakeSy
     assert (changed.returncode, "XAUUSD has no strategy 'nope'" in changed.stderr) == (ExitCode.NO, True)
     assert adopted.returncode == 0, adopted.stderr
     assert adopted.stdout.splitlines()[0] == "adopted for sma_cross: entry: buy 2 at 2000"
-    assert adopted.stdout.splitlines()[-1] == "with it: 1"
+    assert adopted.stdout.splitlines()[-1] == "also resolved: 1"
     assert held == 2.0
     assert closed.returncode == 0, closed.stderr
     [answer] = json.loads(closed.stdout)
     assert (answer["outcome"], answer["units"]) == ("flat", 0.0)
     assert list(venue.positions()) == []
     assert again.stdout.startswith("XAUUSD: flat\n")
-    assert "runs, and may open again" in again.stdout
+    assert "is running and may open a position" in again.stdout
 
 
 def test_what_is_open_of_a_symbol_that_is_not_configured_shows_in_the_status(system: TradingSystem) -> None:

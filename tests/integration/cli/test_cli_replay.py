@@ -113,8 +113,8 @@ def test_symbol_whose_window_is_never_whole_is_told(configs: Path) -> None:
     shown = run(configs, "--symbol", "XAUUSD", "--set", "strategy.params.slow=399")
 
     assert shown.exit_code == 0
-    assert "XAUUSD: its strategy was never asked" in shown.output
-    assert "never asked" not in run(configs, "--symbol", "XAUUSD").output
+    assert "XAUUSD: the strategy was never evaluated" in shown.output
+    assert "never evaluated" not in run(configs, "--symbol", "XAUUSD").output
 
 
 def test_table_names_trades_and_what_refused(configs: Path) -> None:
@@ -124,17 +124,21 @@ def test_table_names_trades_and_what_refused(configs: Path) -> None:
     assert "XAUUSD 1m: 400 candles, 2026-03-02 00:00 to 2026-03-02 06:39 UTC" in result.stdout
     assert "refused by: max_daily_loss" in result.stdout
     assert "Profit factor" in result.stdout
-    assert "0 daily returns are few" in result.stdout
-    assert "candles a second" in result.stdout
+    assert "only 0 daily returns" in result.stdout
+    assert "candles per second" in result.stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "words"),
     [
         (["--symbol", "XAGUSD"], ExitCode.USAGE, "unknown symbol 'XAGUSD'; known are: BTCUSD, XAUUSD"),
-        (["--symbol", "BTCUSD"], ExitCode.USAGE, "its source is simulated): say which with --candles"),
+        (["--symbol", "BTCUSD"], ExitCode.USAGE, "its source is simulated); name one with --candles"),
         (["--symbol", "XAUUSD", "--symbol", "XAUUSD"], ExitCode.USAGE, "named twice"),
-        (["--symbol", "XAUUSD", "--report", "no-such-folder/page.html"], ExitCode.USAGE, "there is no folder"),
+        (
+            ["--symbol", "XAUUSD", "--report", "no-such-folder/page.html"],
+            ExitCode.USAGE,
+            "folder does not exist",
+        ),
         (["--symbol", "XAUUSD", "--report", "."], ExitCode.USAGE, "is a directory"),
         (["--symbol", "XAUUSD", "--periods-per-year", "0"], ExitCode.USAGE, "is not in the range 0<x<=366"),
         (["--symbol", "XAUUSD", "--periods-per-year", "nan"], ExitCode.USAGE, "nan is not in the range 0<x<=366"),
@@ -144,14 +148,22 @@ def test_table_names_trades_and_what_refused(configs: Path) -> None:
             ExitCode.NO,
             "2026-03-02 00:27 UTC: half the spread and the slippage (5e+08) are more than the price: lower",
         ),
-        (["--symbol", "XAUUSD", "--from", "today"], ExitCode.USAGE, "allowed is an ISO instant"),
-        (["--symbol", "XAUUSD", "--from", "2030-01-01"], ExitCode.NO, "no candle of XAUUSD to replay: there are 400"),
-        (["--symbol", "XAUUSD", "--set", "units"], ExitCode.USAGE, "allowed is KEY=VALUE"),
+        (["--symbol", "XAUUSD", "--from", "today"], ExitCode.USAGE, "expected an ISO time"),
+        (
+            ["--symbol", "XAUUSD", "--from", "2030-01-01"],
+            ExitCode.NO,
+            "in the range; candles available: 400",
+        ),
+        (["--symbol", "XAUUSD", "--set", "units"], ExitCode.USAGE, "expected KEY=VALUE"),
         (["--symbol", "XAUUSD", "--set", "risk.unitz=1"], ExitCode.USAGE, "--set risk.unitz: symbols.XAUUSD.risk"),
         (["--symbol", "XAUUSD", "--set", "timeframe=5m"], ExitCode.NO, "most candles are 60 s apart"),
-        (["--journal", "XAUUSD", "--symbol", "XAUUSD"], ExitCode.USAGE, "--symbol with a replay: it takes its"),
-        (["--journal", "XAUUSD", "--close-at-end"], ExitCode.USAGE, "--close-at-end with a replay"),
-        (["--journal", "XAUUSD", "--periods-per-year", "365"], ExitCode.USAGE, "--periods-per-year with a replay"),
+        (["--journal", "XAUUSD", "--symbol", "XAUUSD"], ExitCode.USAGE, "--symbol cannot be combined with a replay"),
+        (["--journal", "XAUUSD", "--close-at-end"], ExitCode.USAGE, "--close-at-end cannot be combined with a replay"),
+        (
+            ["--journal", "XAUUSD", "--periods-per-year", "365"],
+            ExitCode.USAGE,
+            "--periods-per-year cannot be combined with a replay",
+        ),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else None,
 )
@@ -174,7 +186,7 @@ def test_bad_candle_is_told_with_its_time_symbol_numbers_and_place(configs: Path
     assert "XAUUSD candle of 2026-03-02 03:20 UTC: high is below another price (open " in result.stderr
     assert ", high 1, low " in result.stderr
     assert f"bad.{suffix}', {'line 202 is' if suffix == 'csv' else 'row 201'}" in result.stderr
-    assert f"look at it: celery -A tasks trading candles check {path}\n" in result.stderr
+    assert f"check it: celery -A tasks trading candles check {path}\n" in result.stderr
 
 
 def test_file_that_needs_converting_is_refused_with_the_way_to_do_it(configs: Path, tmp_path: Path) -> None:
@@ -199,7 +211,7 @@ def test_candles_missing_within_sessions_are_told(configs: Path, tmp_path: Path)
 
     assert found == {"candles": 43, "holes": 2, "first_ms": int(whole.open_ms[99])}
     assert later == {"candles": 0, "holes": 0, "first_ms": None}
-    told = "XAUUSD: 43 candles are missing within its sessions, in 2 holes, the first after 2026-03-02 01:39 UTC"
+    told = "XAUUSD: 43 candles are missing during its trading hours, in 2 gaps, the first after 2026-03-02 01:39 UTC"
     assert told in shown
     assert "missing" not in run(configs, "--symbol", "XAUUSD").stdout
 

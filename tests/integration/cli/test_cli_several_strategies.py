@@ -91,7 +91,7 @@ def test_explain_of_a_strategy_that_is_not_there_names_those_that_are(played: Tr
     result = CliRunner().invoke(trading, arguments, env=dict(played.environment))
 
     assert result.exit_code == ExitCode.USAGE
-    assert "it has: cross, twin" in result.output
+    assert "strategies: cross, twin" in result.output
 
 
 def test_check_strategy_tries_each_or_the_one_that_is_named(played: TradingSystem) -> None:

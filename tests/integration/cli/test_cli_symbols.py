@@ -53,7 +53,7 @@ def test_symbol_added_while_nothing_runs_is_written_with_all_comments_and_is_sai
     result = run(folder, "add", "ETHUSD", "--like", "BTCUSD", "--set", "source.seed=21", "--set", "risk.units=2")
 
     assert result.exit_code == ExitCode.OK, result.output
-    assert "not in force yet: Redis does not answer" in result.stdout
+    assert "not applied yet: Redis does not answer" in result.stdout
     assert "celery -A tasks trading symbols reload" in result.stdout
     assert (folder / "symbols.yaml").read_text().startswith(SHIPPED)
     assert (folder / "symbols.yaml.bak").read_text() == SHIPPED
@@ -97,9 +97,9 @@ def test_value_set_is_told_and_changes_its_line_alone(folder: Path) -> None:
         (["set", "NOPE", "risk.units=3"], "known are: XAUUSD, BTCUSD"),
         (["remove", "NOPE"], "known are: XAUUSD, BTCUSD"),
         (["add", "ETHUSD", "--like", "NOPE"], "known are: XAUUSD, BTCUSD"),
-        (["add", "ETHUSD"], "--like SYMBOL (there are XAUUSD, BTCUSD) or --from FILE"),
+        (["add", "ETHUSD"], "--like SYMBOL (one of XAUUSD, BTCUSD) or --from FILE"),
         (["add", "XAUUSD", "--like", "BTCUSD"], "trading symbols set XAUUSD KEY=VALUE"),
-        (["set", "XAUUSD", "risk.units"], "allowed is KEY=VALUE"),
+        (["set", "XAUUSD", "risk.units"], "expected KEY=VALUE"),
         (["set", "XAUUSD", "risk.units.each=2"], "XAUUSD.risk.units is no mapping"),
     ],
 )
@@ -122,7 +122,7 @@ def test_last_symbol_cannot_be_removed(folder: Path) -> None:
 def test_list_without_redis_shows_the_file_and_says_what_is_not_known(folder: Path) -> None:
     listed, as_json = run(folder, "list"), json.loads(run(folder, "list", "--json").stdout)
 
-    assert "what runs is not known: redis" in listed.stdout
+    assert "the running configuration is unknown: redis" in listed.stdout
     assert as_json["revision"] is None
     assert [(row["symbol"], row["size"], row["served_by"]) for row in as_json["symbols"]] == [
         ("XAUUSD", "10 units", None),
@@ -194,7 +194,7 @@ def test_change_that_no_worker_takes_is_written_and_a_reload_that_none_takes_has
     listed = typed(held, "list")
 
     assert (written.returncode, reloaded.returncode) == (ExitCode.OK, ExitCode.UNANSWERED), written.stderr
-    assert "not in force yet: no worker runs" in written.stdout
+    assert "not applied yet: no worker runs" in written.stdout
     assert yaml.safe_load(path.read_text())["symbols"]["BTCUSD"]["risk"]["units"] == 3
     assert "start the system (celery -A tasks trading up)" in reloaded.stderr
     assert listed.stdout.count("nobody") == 2

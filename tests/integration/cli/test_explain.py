@@ -128,7 +128,7 @@ def test_refused_candle_names_the_rule_in_the_first_line(played: TradingSystem) 
 
     assert "no trade: refused by max_open_positions: 1 " in page.splitlines()[0]
     assert "met      max_signal_age" in page
-    assert "refused  max_open_positions" in page
+    assert "not met  max_open_positions" in page
 
 
 def test_candle_of_a_paused_symbol_says_so(played: TradingSystem) -> None:
@@ -148,7 +148,7 @@ def test_silent_candle_shows_the_values_that_the_strategy_saw(played: TradingSys
 
     assert "no trade: the strategy said nothing" in page.splitlines()[0]
     assert "SMA(3)" in page
-    assert "the rules were not asked" in page
+    assert "the rules were not checked" in page
 
 
 def test_candle_whose_window_is_not_whole_says_so(played: TradingSystem) -> None:
@@ -199,8 +199,8 @@ def test_replay_of_the_same_candles_gives_the_same_page_but_for_what_a_live_run_
     ("place", "why"),
     [
         (HOLE.start + 1, "a gap: the source had no candle between"),
-        (CANDLES + 5, "not yet"),
-        (-5, "its journal reaches back to .* 10,000 candles"),
+        (CANDLES + 5, "not decided yet"),
+        (-5, "its journal begins at .* 10,000 candles"),
     ],
 )
 def test_time_without_a_candle_is_refused_with_the_reason(played: TradingSystem, place: int, why: str) -> None:

@@ -57,7 +57,7 @@ def test_page_draws_its_charts_and_lists_its_trades(tmp_path: Path) -> None:
         at.until(lambda: int(at.shown("marks")) >= 8, "trades on the candles")
         assert at.page.locator("canvas").count() >= 10
         expect(at.page.locator(ROWS)).to_have_count(25)
-        expect(at.page.get_by_text(f"{count:,} trades. Click one to see it on the candles.")).to_be_visible()
+        expect(at.page.get_by_text(f"{count:,} trades. Click a trade to show it on the chart.")).to_be_visible()
         expect(at.page.locator("#equity-legend")).to_have_text(
             re.compile(r"^2026-03-04 02:00 · equity [\d,.]+ · drawdown -?[\d.]+ %")
         )
@@ -71,7 +71,7 @@ def test_page_whose_script_fails_says_so(tmp_path: Path) -> None:
     path.write_text(re.sub(r'"packed":"[^"]*"', '"packed":"no"', html), encoding="utf-8")
 
     with opened(path) as at:
-        expect(at.page.get_by_text("This browser cannot draw the charts")).to_be_visible()
+        expect(at.page.get_by_text("The charts cannot be drawn in this browser")).to_be_visible()
         at.until(lambda: at.console, "the error of the script")
 
 
@@ -109,7 +109,7 @@ def test_joined_bars_begin_with_their_first_candle_and_the_whole_shows_every_tra
 
         assert (first - date(1970, 1, 1)).days % 2 == 1
         hint = at.page.locator("#candle-hint")
-        expect(hint).to_contain_text("Bars of 30d; 2 candles make one bar at least")
+        expect(hint).to_contain_text("30d bars; at least 2 candles per bar")
         expect(at.page.locator("html")).to_have_attribute("data-marks", str(count))
         assert at.console == []
 

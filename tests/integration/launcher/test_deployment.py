@@ -95,7 +95,7 @@ def test_migrate_brings_an_empty_ledger_to_the_newest_revision_and_says_so(datab
     assert (first.returncode, first.stderr) == (0, "")
     assert first.stdout.endswith(f" is now at revision {head_revision()}, before: none\n")
     assert (second.returncode, second.stderr) == (0, "")
-    assert second.stdout.endswith(f" is at revision {head_revision()} already\n")
+    assert second.stdout.endswith(f" is already at revision {head_revision()}\n")
     engine = create_engine(url)
     assert schema_revision(engine) == head_revision()
     engine.dispose()

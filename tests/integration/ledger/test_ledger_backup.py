@@ -212,7 +212,7 @@ def test_backup_overwrites_nothing_also_what_came_while_it_ran(played: PlayedLed
         file.write_text("mine")
 
     for _ in range(2):  # it comes while the first one runs, and is there for the second one
-        with pytest.raises(Rejected, match="is there already"):
+        with pytest.raises(Rejected, match="exists already"):
             backup(read_file(played.file), LEDGER, file, write_meanwhile)
 
     assert [path.name for path in tmp_path.iterdir()] == ["copy.sqlite3"]
@@ -264,7 +264,7 @@ def test_paper_books_come_back_as_they_were(played: PlayedLedger, database_url: 
     assert rows_of(engine, PAPER.metadata) == expected
     assert rows_of(read_file(again.file), PAPER.metadata) == expected
     assert len(expected["paper_fills"]) > 20
-    with pytest.raises(Rejected, match="no backup of a ledger"):
+    with pytest.raises(Rejected, match="not a backup of a ledger"):
         restore(played.paper_file, engine, LEDGER, silent)
     engine.dispose()
 
@@ -342,9 +342,9 @@ def test_backup_verify_and_restore_on_the_command_line(played: PlayedLedger, dat
     answer = json.loads(verified.stdout)
     assert (answer["ok"], answer["fills"], answer["differences"]) == (True, count_of(engine), [])
     assert answer["accounts"][ACCOUNT]["realised"] == pytest.approx(played.realised)
-    assert "all agrees" in of_copy.stdout
+    assert "no differences" in of_copy.stdout
     assert again.exit_code == ExitCode.NO
-    assert "is there already" in again.stderr
+    assert "exists already" in again.stderr
     engine.dispose()
 
 

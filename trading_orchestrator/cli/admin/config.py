@@ -1,4 +1,4 @@
-"""`trading config`: what the system is told."""
+"""`trading config`: show and check the configuration."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -29,7 +29,7 @@ def config() -> None:
 @config.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of YAML.")
 def show(as_json: bool) -> None:
-    """Print what is in force: defaults, files, and the environment over them. Secrets are masked."""
+    """Print the effective configuration: defaults, files and environment overrides. Secrets are masked."""
     settings = load_settings()
     answer = effective(settings, load_system(settings.config_dir))
     if as_json:
@@ -42,7 +42,7 @@ def show(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object with all faults.")
 @click.pass_context
 def check(ctx: click.Context, as_json: bool) -> None:
-    """Check the configuration: name every fault, and the plug-ins found; exit code 2 when it cannot be used."""
+    """Check the configuration and list the plug-ins; print every error, and exit with 2 when it is invalid."""
     faults, symbols = _examine()
     found = list(plugins())
     if as_json:
@@ -64,12 +64,12 @@ def schema(file: str | None) -> None:
 
 
 def effective(settings: Settings, system: SystemConfig) -> dict[str, Any]:
-    """Return all that is in force, JSON-safe, without its secrets."""
+    """Return the effective configuration, JSON-safe and without secrets."""
     return {"settings": _installation(settings), **_masked(system.model_dump(mode="json"), ())}
 
 
 def _examine() -> tuple[list[str], list[str]]:
-    """Return the faults, and the symbols where there are none."""
+    """Return the errors, or the symbols when there are none."""
     try:
         settings = load_settings()
         resolve_redis_url(settings)
@@ -89,7 +89,7 @@ def _installation(settings: Settings) -> dict[str, Any]:
 
 
 def _without_password(url: str) -> str:
-    """Return a Redis URL whose password is masked; a query may hold one too and is left out."""
+    """Return a Redis URL with its password masked and without its query, which may hold one too."""
     parts = urlsplit(url)
     login, at, host = parts.netloc.rpartition("@")
     user, colon, _ = login.partition(":")

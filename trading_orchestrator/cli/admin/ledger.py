@@ -1,4 +1,4 @@
-"""`trading ledger`: its schema, copies of it, and whether it agrees with itself."""
+"""`trading ledger`: migrate, back up, restore and verify the ledger."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +27,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obje
 
 
 def _named(_ctx: click.Context, _option: click.Parameter, path: Path | None) -> Path | None:
-    """Refuse an empty name, which would mean the current folder."""
+    """Reject an empty file name, which would mean the current folder."""
     if path is not None and not path.name:
         raise click.BadParameter("the name is empty; name a file, such as ledger.sqlite3")
     return path
@@ -38,13 +38,13 @@ FILE = click.argument("file", type=click.Path(path_type=Path, dir_okay=False), c
 
 @click.group(cls=CommandGroup)
 def ledger() -> None:
-    """Migrate, copy and check the ledger, or say how it stands."""
+    """Migrate, back up, restore and verify the ledger."""
 
 
 @ledger.command("migrate")
 @JSON
 def migrate_(as_json: bool) -> None:
-    """Bring the ledger to the schema that this code needs; one that is not there is made."""
+    """Migrate the ledger to the schema that this code needs; create it if it does not exist."""
     with Access() as access:
         before = ledger_revision(access)
         migrate(access.engine)
@@ -52,7 +52,7 @@ def migrate_(as_json: bool) -> None:
         if as_json:
             print_json({"ledger": shown_ledger(access), "before": before, "revision": now})
         elif before == now:
-            click.echo(f"ledger {shown_ledger(access)} is at revision {now} already")
+            click.echo(f"ledger {shown_ledger(access)} is already at revision {now}")
         else:
             click.echo(f"ledger {shown_ledger(access)} is now at revision {now}, before: {before or 'none'}")
 
@@ -61,13 +61,13 @@ def migrate_(as_json: bool) -> None:
 @JSON
 @click.pass_context
 def revision(ctx: click.Context, as_json: bool) -> None:
-    """Show the revision of the schema, and the one that this code needs; exit code 1 when they differ."""
+    """Show the ledger's schema revision and the required one; exit code 1 when they differ."""
     with Access() as access:
         found, needed = ledger_revision(access), head_revision()
         if as_json:
             print_json({"ledger": shown_ledger(access), "revision": found, "needed": needed})
         else:
-            remedy = "" if found == needed else f"\nmake it so: {MIGRATE}"
+            remedy = "" if found == needed else f"\nrun: {MIGRATE}"
             click.echo(f"ledger {shown_ledger(access)}: at {found or 'none'}, this code needs {needed}{remedy}")
     ctx.exit(ExitCode.OK if found == needed else ExitCode.NO)
 
@@ -80,17 +80,17 @@ def revision(ctx: click.Context, as_json: bool) -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     callback=_named,
     metavar="FILE",
-    help="Copy the books of the paper venue, too, into this file.",
+    help="Also copy the paper venue's books, into this file.",
 )
 @JSON
 def backup_(file: Path, paper_file: Path | None, as_json: bool) -> None:
     """Copy the ledger into a new SQLite FILE, while the system runs.
 
-    The copy is of one moment, whichever database the ledger is on, and it is checked before it gets its name. The paper
-    books are copied after the ledger: they may know later fills, which the ledger will ask for, and never earlier ones.
+    The copy is a consistent snapshot, on every kind of database, and is checked before FILE appears. The paper books
+    are copied after the ledger: they may hold later fills, which the ledger then fetches, but never lack earlier ones.
     """
     if paper_file is not None and paper_file.absolute() == file.absolute():
-        raise click.UsageError("--paper needs a file of its own")
+        raise click.UsageError("--paper and FILE are the same file; name another one for --paper")
     with Access() as access:
         if paper_file is not None:
             _need_paper(access)
@@ -112,14 +112,14 @@ def backup_(file: Path, paper_file: Path | None, as_json: bool) -> None:
     type=click.Path(path_type=Path, dir_okay=False),
     callback=_named,
     metavar="FILE",
-    help="Restore the books of the paper venue from this file, too.",
+    help="Also restore the paper venue's books, from this file.",
 )
 @JSON
 def restore_(file: Path, paper_file: Path | None, as_json: bool) -> None:
-    """Put a backup FILE into an empty ledger.
+    """Restore a backup FILE into an empty ledger.
 
-    Stop the system first. The ledger may be on another kind of database than before; it must be migrated and hold no
-    rows. All rows are written, or none.
+    Stop the system first. The target must be migrated and hold no rows; it may be another kind of database than the
+    original. Either all rows are written or none.
     """
     with Access() as access:
         rows = {"ledger": sum(_restored(_ledger_at_head(access), LEDGER, file).values())}
@@ -136,12 +136,12 @@ ledger.add_command(verify)
 
 
 def _ledger_to_copy(access: Access) -> Engine:
-    """Return the ledger's engine: a ledger of any schema can be copied, before a migration too."""
+    """Return the ledger's engine without a check of its schema, so that a backup is possible before a migration."""
     return _ledger_at_head(access) if ledger_revision(access) is None else access.engine
 
 
 def _ledger_at_head(access: Access) -> Engine:
-    access.ledger  # noqa: B018  # says what is wrong with its schema
+    access.ledger  # noqa: B018  # raises when the schema is not the required one
     return access.engine
 
 
@@ -161,10 +161,10 @@ def _paper_restored(engine: Engine, file: Path) -> int:
 
 
 def _need_paper(access: Access) -> None:
-    """Refuse to copy books that are not there: SQLite would make an empty file of them."""
+    """Reject missing paper books: SQLite would create an empty file."""
     file = sqlite_file(access.settings.paper_url.get_secret_value())
     if file is not None and not file.exists():
-        raise Failed(ExitCode.OUTSIDE, f"there are no paper books in {file}\nleave out --paper, or correct {PAPER_URL}")
+        raise Failed(ExitCode.OUTSIDE, f"{file} holds no paper books\nomit --paper, or correct {PAPER_URL}")
 
 
 def _on_paper(access: Access, work: Callable[[Engine], T]) -> T:

@@ -1,4 +1,4 @@
-"""`trading ledger verify`: does the ledger agree with its own fills."""
+"""`trading ledger verify`: check the ledger against its own fills."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,14 +26,14 @@ from trading_orchestrator.cli.output import Column, make_console, print_json, pr
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def verify(ctx: click.Context, file: Path | None, as_json: bool) -> None:
-    """Compare the ledger, or a backup FILE, with what follows from its fills.
+    """Verify the ledger, or a backup FILE, against its own fills.
 
-    Positions, realised profit, days, filled units and cash are worked out anew, and the rules between orders, decisions
-    and reservations are held against every row; all of it of one moment, while the system runs. Exit code 1 when
-    something differs.
+    Recomputes positions, realised profit, daily results, filled units and cash, and checks the constraints between
+    orders, decisions and reservations on every row. Reads a consistent snapshot, while the system runs. Exit code 1
+    when something differs.
     """
     if file is not None and not file.name:
-        raise click.UsageError("the name is empty; name a backup, or leave it out for the ledger")
+        raise click.UsageError("the name is empty; name a backup, or omit it to verify the ledger")
     with Access() as access:
         where = str(file) if file else shown_ledger(access)
         with _engine(access, file) as engine, snapshot(engine) as view, progress_bar("verifying") as bar:
@@ -43,20 +43,20 @@ def verify(ctx: click.Context, file: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(_as_dict(where, findings))
     else:
-        _tell(where, findings)
+        _print_result(where, findings)
     ctx.exit(ExitCode.NO if findings.number else ExitCode.OK)
 
 
 @contextmanager
 def _engine(access: Access, file: Path | None) -> Iterator[Engine]:
     if file is None:
-        access.ledger  # noqa: B018  # says what is wrong with its schema
+        access.ledger  # noqa: B018  # raises when the schema is not the required one
         yield access.engine
         return
     found = revision_of(file, LEDGER)
     if found != head_revision():
         needed = f"its schema is at {found}, this code needs {head_revision()}"
-        raise Failed(ExitCode.NO, f"{file}: {needed}\nrestore it into an empty ledger, which brings it there")
+        raise Failed(ExitCode.NO, f"{file}: {needed}\nrestore it into an empty ledger; the restore migrates it")
     yield read_file(file)
 
 
@@ -75,7 +75,7 @@ def _as_dict(where: str, findings: Findings) -> dict[str, Any]:
     }
 
 
-def _tell(where: str, findings: Findings) -> None:
+def _print_result(where: str, findings: Findings) -> None:
     console = make_console()
     if findings.differences:
         console.show(table(COLUMNS, findings.differences, width=console.width))
@@ -83,7 +83,7 @@ def _tell(where: str, findings: Findings) -> None:
         click.echo(f"and {findings.number - len(findings.differences):,} more")
     for name, books in findings.books.items():
         click.echo(f"account {name}: realised {books.realised.value:,.2f}, cash {books.cash.value:,.2f}")
-    verdict = f"{findings.number:,} differences" if findings.number else "all agrees"
+    verdict = f"{findings.number:,} differences" if findings.number else "no differences"
     click.echo(f"ledger {where}: {findings.fills:,} fills, {verdict}")
 
 

@@ -1,4 +1,4 @@
-"""`trading symbols`: which symbols there are, and how they come, change and go while everything runs."""
+"""`trading symbols`: list, add, change and remove symbols while the system runs."""
 
 from collections.abc import Callable
 from typing import Any, TextIO
@@ -17,28 +17,28 @@ from trading_orchestrator.cli.params import CommandGroup
 
 _Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 SET: _Option = click.option(
-    "--set", "values", multiple=True, metavar="KEY=VALUE", help="A value to change, such as risk.units=2; many times."
+    "--set", "values", multiple=True, metavar="KEY=VALUE", help="A value to change, such as risk.units=2; repeatable."
 )
 REASON: _Option = click.option(
-    "--reason", default="asked for on the command line", show_default=True, help="Why, for the record."
+    "--reason", default="requested on the command line", show_default=True, help="Reason to record."
 )
-AS_JSON: _Option = click.option("--json", "as_json", is_flag=True, help="Print a JSON object with what came of it.")
+AS_JSON: _Option = click.option("--json", "as_json", is_flag=True, help="Print the result as a JSON object.")
 Value = tuple[list[str], str]
 
 
 @click.group(cls=CommandGroup)
 def symbols() -> None:
-    """List symbols; add, change and remove them while everything runs.
+    """List, add, change and remove symbols while the system runs.
 
-    add, set and remove edit configs/symbols.yaml, with its comments and its layout, and have it put in force. A file
-    that you edited yourself is put in force by reload. All of a change is checked before any of it is done.
+    add, set and remove edit configs/symbols.yaml, keep its comments and layout, and apply it. reload applies a file
+    that you edited yourself. A change is checked as a whole before any part of it is applied.
     """
 
 
 @symbols.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def list_(as_json: bool) -> None:
-    """Show what each symbol is, who serves it, and whether the file is in force."""
+    """Show each symbol, its workers, and whether its configuration is applied."""
     with Access() as access:
         listing = symbols_list.read(access)
     if as_json:
@@ -50,8 +50,10 @@ def list_(as_json: bool) -> None:
 
 @symbols.command()
 @click.argument("name")
-@click.option("--like", metavar="SYMBOL", help="Begin with a copy of what this symbol has.")
-@click.option("--from", "file", type=click.File(encoding="utf-8"), help="Take what stands under its name; - for stdin.")
+@click.option("--like", metavar="SYMBOL", help="Copy the configuration of this symbol.")
+@click.option(
+    "--from", "file", type=click.File(encoding="utf-8"), help="Read the symbol from a YAML file; - for stdin."
+)
 @SET
 @REASON
 @TIMEOUT
@@ -65,14 +67,14 @@ def add(
     timeout_s: float,
     as_json: bool,
 ) -> None:
-    """Add a symbol, like another one or from a file."""
+    """Add a symbol, as a copy of another one or from a file."""
     wanted = [_value(text) for text in values]
     with Access() as access:
         if name in access.system.symbols:
-            raise click.UsageError(f"{name} is there already; change it with: trading symbols set {name} KEY=VALUE")
+            raise click.UsageError(f"{name} exists already; change it with: trading symbols set {name} KEY=VALUE")
         if (like is None) == (file is None):
             known = ", ".join(access.system.symbols)
-            raise click.UsageError(f"say what {name} is: --like SYMBOL (there are {known}) or --from FILE")
+            raise click.UsageError(f"{name} needs a configuration: --like SYMBOL (one of {known}) or --from FILE")
         block = _copied(access, like) if like else _given(file)
         change_file(
             access,
@@ -109,7 +111,7 @@ def set_(name: str, values: tuple[str, ...], reason: str, timeout_s: float, as_j
 @TIMEOUT
 @AS_JSON
 def remove(name: str, reason: str, timeout_s: float, as_json: bool) -> None:
-    """Remove a symbol of which nothing is open."""
+    """Remove a symbol that has no open orders or positions."""
     with Access() as access:
         known = access.known(name)
         change_file(access, lambda text: text.without(known), reason=reason, timeout_s=timeout_s, as_json=as_json)
@@ -120,9 +122,9 @@ def remove(name: str, reason: str, timeout_s: float, as_json: bool) -> None:
 @TIMEOUT
 @AS_JSON
 def reload(reason: str, timeout_s: float, as_json: bool) -> None:
-    """Put in force what the files say now.
+    """Apply the configuration files as they are now.
 
-    services.yaml and the account's limits too: they concern all symbols.
+    Includes services.yaml and the account's limits, which concern all symbols.
     """
     with Access() as access:
         put_in_force(access, reason=reason, timeout_s=timeout_s, as_json=as_json)
@@ -132,7 +134,7 @@ def _value(text: str) -> Value:
     key, equals, value = text.partition("=")
     path = key.strip().split(".")
     if not equals or not all(path):
-        raise click.UsageError(f"{text!r}: allowed is KEY=VALUE with the keys below the symbol's name, as risk.units=2")
+        raise click.UsageError(f"{text!r}: expected KEY=VALUE with the key below the symbol's name, as risk.units=2")
     return path, value
 
 
@@ -152,6 +154,6 @@ def _given(file: TextIO | None) -> str:
     try:
         text = file.read()
     except UnicodeDecodeError as error:
-        raise click.UsageError(f"--from {file.name}: no text in UTF-8: {error.reason} at byte {error.start}") from None
+        raise click.UsageError(f"--from {file.name}: not UTF-8 text: {error.reason} at byte {error.start}") from None
     parse_yaml(text, shown_as=file.name)
     return text

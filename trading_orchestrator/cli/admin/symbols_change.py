@@ -1,4 +1,4 @@
-"""`trading symbols add`, `set`, `remove`, `reload`: edit the file, have it put in force, say what came of it."""
+"""`trading symbols add`, `set`, `remove`, `reload`: edit the file, apply it and print the result."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,22 +14,22 @@ from configs.symbols_editor import SymbolsEditor, replace_file
 from trading.errors import Transient
 from trading_orchestrator.cli.context import Access, ledger_revision
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed, fault_lines
-from trading_orchestrator.cli.operate.control import Answer, Request, ask, need_redis
+from trading_orchestrator.cli.operate.control import Answer, Request, require_redis, send_requests
 from trading_orchestrator.cli.output import print_json
 
 RELOAD = "celery -A tasks trading symbols reload"
 WRITTEN = "written"
-"""Outcome where nobody was there to put it in force."""
+"""Outcome when no worker was running to apply the change."""
 
 
 def change_file(
     access: Access, edit: Callable[[SymbolsEditor], str], *, reason: str, timeout_s: float, as_json: bool
 ) -> None:
-    """Edit `symbols.yaml`, checked as a whole before anything is written, and have it put in force.
+    """Edit `symbols.yaml`, checked as a whole before it is written, and apply it.
 
     Raises:
-        Failed: It is refused; the file is as it was.
-        ConfigError: What it would say cannot be used; the file is as it was.
+        Failed: The change was rejected; the file is unchanged.
+        ConfigError: The edited file would be invalid; the file is unchanged.
     """
     folder = access.settings.config_dir
     path, now = folder / SYMBOLS, content_of(access.system, folder)
@@ -43,25 +43,25 @@ def change_file(
     try:
         backup = replace_file(path, before=before, after=after)
     except OSError as error:
-        raise Failed(ExitCode.NO, f"{_cannot_write(path, error)}\nedit it where it lies, then: {RELOAD}") from None
+        raise Failed(ExitCode.NO, f"{_cannot_write(path, error)}\nedit it on its own machine, then: {RELOAD}") from None
     answer = _reload(wanted, access, reason=reason, timeout_s=timeout_s)
     if answer["outcome"] in ("refused", "faulty"):
         replace_file(path, before=after, after=before)
-        refused(answer, f"{shown_path(path)} is as it was")
+        refused(answer, f"{shown_path(path)} is unchanged")
     show(answer | {"file": str(path), "backup": str(backup)}, as_json=as_json)
     if not as_json:
-        click.echo(f"{shown_path(path)} was written; what it said before is in {backup.name} beside it")
+        click.echo(f"{shown_path(path)} was written; its former content is in {backup.name} beside it")
 
 
 def put_in_force(access: Access, *, reason: str, timeout_s: float, as_json: bool) -> None:
-    """Have the files put in force as they are.
+    """Apply the files as they are.
 
     Raises:
-        Failed: It is refused, or no worker answered.
-        ConfigError: The files cannot be used.
+        Failed: The change was rejected, or no worker answered.
+        ConfigError: The files are invalid.
     """
     wanted = content_of(access.system, access.settings.config_dir)
-    need_redis(access)
+    require_redis(access)
     answer = _ask(wanted, reason=reason, timeout_s=timeout_s)
     if answer["outcome"] in ("refused", "faulty"):
         refused(answer, "nothing was changed")
@@ -69,10 +69,10 @@ def put_in_force(access: Access, *, reason: str, timeout_s: float, as_json: bool
 
 
 def refuse_early(access: Access, now: Content, wanted: Content) -> None:
-    """Refuse what the workers would refuse, before anything is written; without Redis by what the files say now.
+    """Reject a change that the workers would reject, before it is written; without Redis, compare with the files.
 
     Raises:
-        Failed: It is refused.
+        Failed: The change is rejected.
     """
     try:
         old = AppliedConfig(access.redis, access.settings.namespace).in_force(now)
@@ -84,16 +84,16 @@ def refuse_early(access: Access, now: Content, wanted: Content) -> None:
 
 
 def refused(answer: Mapping[str, Any], stands: str) -> None:
-    """Say why it was refused.
+    """Report why a change was rejected.
 
     Raises:
         Failed: Always.
     """
-    raise Failed(ExitCode.NO, f"refused, {stands}\n{fault_lines([*answer['refusals'], *answer['faults']])}")
+    raise Failed(ExitCode.NO, f"rejected, {stands}\n{fault_lines([*answer['refusals'], *answer['faults']])}")
 
 
 def show(answer: Answer, *, as_json: bool) -> None:
-    """Print what came of it."""
+    """Print the result of a change."""
     if as_json:
         print_json(answer)
         return
@@ -108,10 +108,10 @@ def _lines(answer: Answer) -> list[str]:
 
 def _standing(answer: Answer) -> list[str]:
     if answer["outcome"] == WRITTEN:
-        return [f"not in force yet: {answer['reason']}", f"it is at the next start, or with: {RELOAD}"]
+        return [f"not applied yet: {answer['reason']}", f"it is applied at the next start, or by: {RELOAD}"]
     if answer["outcome"] == "unchanged":
-        return ["nothing to change: what the files say is in force"]
-    return [f"in force as revision {answer['revision']}: each symbol goes by it from its next tick"]
+        return ["nothing to change: the files are already applied"]
+    return [f"applied as revision {answer['revision']}: each symbol uses it from its next tick"]
 
 
 def _shown(one: Mapping[str, Any]) -> str:
@@ -130,10 +130,13 @@ def _value(value: Any) -> str:
 
 def _unserved(answer: Answer) -> list[str]:
     if answer["launcher"]:
-        return [f"{one['symbol']}: the launcher on {answer['launcher']} has it served" for one in answer["unserved"]]
+        return [
+            f"{one['symbol']}: the launcher on {answer['launcher']} starts a worker for it"
+            for one in answer["unserved"]
+        ]
     lines = []
     for one in answer["unserved"]:
-        lines.append(f"{one['symbol']}: nobody consumes its queue; either of these has it consumed:")
+        lines.append(f"{one['symbol']}: no worker consumes its queue; either of these commands starts one:")
         lines += [f"  {command}" for command in one["commands"]]
     return lines
 
@@ -145,9 +148,9 @@ def _idle(answer: Answer) -> list[str]:
 
 
 def _reload(wanted: Content, access: Access, *, reason: str, timeout_s: float) -> Answer:
-    """Have it put in force, where somebody is there to do it."""
+    """Apply the change if a worker is running, else report that it was only written."""
     try:
-        need_redis(access)
+        require_redis(access)
         return _ask(wanted, reason=reason, timeout_s=timeout_s)
     except Transient as trouble:
         why = f"Redis does not answer ({trouble.reason})"
@@ -169,11 +172,11 @@ def _reload(wanted: Content, access: Access, *, reason: str, timeout_s: float) -
 
 def _ask(wanted: Content, *, reason: str, timeout_s: float) -> Answer:
     kwargs = {"expected": fingerprint_of_all(wanted), "reason": reason}
-    return ask([Request("all symbols", "tasks.reload_config", kwargs)], timeout_s=timeout_s)[0]
+    return send_requests([Request("all symbols", "tasks.reload_config", kwargs)], timeout_s=timeout_s)[0]
 
 
 def _exposure(access: Access, symbol: str) -> Exposure:
-    """Return what is open of a symbol; nothing where no ledger was ever made."""
+    """Return the open orders and positions of a symbol; none when the ledger does not exist yet."""
     return Exposure() if ledger_revision(access) is None else access.ledger.exposure(symbol)
 
 

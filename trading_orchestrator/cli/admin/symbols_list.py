@@ -1,4 +1,4 @@
-"""What `trading symbols list` shows: the file, what was applied of it, and who serves it."""
+"""`trading symbols list`: each symbol in the file, whether it is applied, and its workers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from trading.errors import Transient
 from trading.structs import asdict
 from trading_orchestrator.cli.admin.symbols_change import RELOAD
 from trading_orchestrator.cli.context import Access
-from trading_orchestrator.cli.operate.control import need_redis
+from trading_orchestrator.cli.operate.control import require_redis
 from trading_orchestrator.cli.output import MIDDLE, WIDE, Column, table
 
 
 class ConfigurationState(StrEnum):
-    """How the file and what runs differ; the values are what a person reads and what `--json` prints."""
+    """Difference between the file and the running configuration; `--json` prints the values."""
 
     IN_FORCE = "in force"
     UNKNOWN = "unknown"
@@ -41,8 +41,8 @@ class Listed:
     """One symbol.
 
     Attributes:
-        size: What it trades each time.
-        served_by: Workers that consume its queue; None when nobody could be asked.
+        size: Size of each trade, as text.
+        served_by: Workers that consume its queue; None when no worker could be queried.
     """
 
     symbol: str
@@ -56,11 +56,11 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """All symbols of the file, and those that run without being in it.
+    """All symbols of the file, and running symbols that are not in it.
 
     Attributes:
-        revision: Of what is in force; None when Redis does not answer.
-        trouble: Why not all of it is known.
+        revision: Revision of the applied configuration; None when Redis does not answer.
+        trouble: Error that makes the listing incomplete; empty if none.
     """
 
     revision: int | None
@@ -68,15 +68,15 @@ class Listing:
     trouble: str = ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what `--json` prints."""
+        """Return the `--json` output."""
         return asdict(self)
 
 
 def read(access: Access) -> Listing:
-    """Read the file, what was applied, and what the workers consume."""
+    """Read the file, the applied configuration and the queues that the workers consume."""
     found = content_of(access.system, access.settings.config_dir)
     try:
-        need_redis(access)
+        require_redis(access)
         applied = AppliedConfig(access.redis, access.settings.namespace)
         content, revision = applied.read(), applied.revision()
         built = applied.built(list(found["symbols"]))
@@ -95,17 +95,17 @@ def read(access: Access) -> Listing:
 
 
 def view(listing: Listing, *, width: int) -> RenderableType:
-    """Draw it, with what to do where the file is not in force."""
+    """Draw the listing, with the command to run when the file is not applied."""
     parts: list[RenderableType] = [table(COLUMNS, listing.symbols, width=width)]
     if listing.trouble:
-        parts += [Text(), Text(f"what runs is not known: {listing.trouble}", style="bold red")]
+        parts += [Text(), Text(f"the running configuration is unknown: {listing.trouble}", style="bold red")]
     elif any(row.configuration not in _NOTHING_TO_DO for row in listing.symbols):
-        parts += [Text(), Text(f"the file is put in force by: {RELOAD}", style="dim")]
+        parts += [Text(), Text(f"apply the file with: {RELOAD}", style="dim")]
     return Group(*parts)
 
 
 def _standing(name: str, found: Content, applied: Content | None, built: Mapping[str, Built]) -> ConfigurationState:
-    """Return how the file and what runs differ."""
+    """Return the difference between the file and the running configuration."""
     mine = fingerprint(found, name)
     if applied is None:
         return ConfigurationState.NOT_STARTED
@@ -144,7 +144,7 @@ def _size(config: SymbolConfig) -> str:
 def _nodes(row: Listed) -> Text:
     if row.served_by is None:
         return Text("unknown", style="dim")
-    return Text(", ".join(row.served_by)) if row.served_by else Text("nobody", style="bold red")
+    return Text(", ".join(row.served_by)) if row.served_by else Text("no worker", style="bold red")
 
 
 def _configuration(row: Listed) -> Text:

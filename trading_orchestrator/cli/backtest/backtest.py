@@ -19,13 +19,14 @@ from trading.market.candles import Candles
 from trading_orchestrator.cli.backtest.replay_journal import replay_journal
 from trading_orchestrator.cli.backtest.report_file import writable, write_page
 from trading_orchestrator.cli.backtest.summary import as_dict, show
-from trading_orchestrator.cli.candles.gaps import missing_in, remedy, telling_bad_candles
+from trading_orchestrator.cli.candles.files import remedy
+from trading_orchestrator.cli.candles.gaps import exit_on_bad_candle, missing_in
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
 from trading_orchestrator.cli.output import print_json, progress_bar
 from trading_orchestrator.cli.params import Finite, in_order, instant
 
 MOST_PERIODS = 366
-"""Returns are those of days, and a year has no more of them."""
+"""Days of a year at most: returns are daily."""
 
 
 @click.command()
@@ -36,33 +37,33 @@ MOST_PERIODS = 366
     multiple=True,
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     metavar="FILE",
-    help="Its candles, one FILE for each --symbol in the same order; left out, the file that its source plays.",
+    help="Its candle file, one for each --symbol in the same order; default: the file of its configured source.",
 )
-@click.option("--from", "from_ms", callback=instant, metavar="TIME", help="First candle decided on; UTC.")
-@click.option("--to", "to_ms", callback=instant, metavar="TIME", help="Candles from here on are left out; UTC.")
+@click.option("--from", "from_ms", callback=instant, metavar="TIME", help="First candle to trade on; UTC.")
+@click.option("--to", "to_ms", callback=instant, metavar="TIME", help="End of the range, exclusive; UTC.")
 @click.option(
     "--set",
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Another value than the configured one, such as strategy.params.fast=20 or account.max_daily_loss=500.",
+    help="Override a configured value, such as strategy.params.fast=20 or account.max_daily_loss=500; repeatable.",
 )
-@click.option("--close-at-end", is_flag=True, help="Close what is open at the last close of its symbol.")
+@click.option("--close-at-end", is_flag=True, help="Close open positions at the last close of their symbol.")
 @click.option(
     "--report",
     "page",
     type=click.Path(path_type=Path, dir_okay=False),
     callback=writable,
     metavar="FILE",
-    help="Write the report as one HTML page that works offline; a FILE that is there is replaced.",
+    help="Write an HTML report that works offline; an existing FILE is replaced.",
 )
 @click.option(
     "--periods-per-year",
     type=Finite(min=0, min_open=True, max=MOST_PERIODS),
     metavar="NUMBER",
-    help="Annualise by so many days; left out, 252, 304 where weeks begin on Sunday evening, 365 with weekends.",
+    help="Days per year for annualised metrics; default: 252, 304 if weeks begin on Sunday evening, 365 with weekends.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all of it.")
+@click.option("--json", "as_json", is_flag=True, help="Print the full result as one JSON object.")
 def backtest(
     symbols: tuple[str, ...],
     files: tuple[Path, ...],
@@ -76,18 +77,18 @@ def backtest(
 ) -> None:
     """Run a backtest on recorded candles.
 
-    The same services, rules, limits and fill rules as live, in one process: nothing is sent, and neither Redis nor the
-    ledger is touched. Several symbols are merged by time and share the account; where their candles close at the same
-    time, the one named first is decided on first.
+    Uses the services, risk rules, limits and fill rules of live trading, in one process. No orders are sent, and Redis
+    and the ledger are not used. Several symbols are merged by time and share the account; of candles that close at the
+    same time, the symbol named first is decided first.
 
-    A KEY of --set belongs to each --symbol, or begins with account, services or symbols.NAME.
+    A KEY of --set applies to each --symbol unless it begins with account, services or symbols.NAME.
     """
     in_order(from_ms, to_ms)
     if not symbols:
         raise click.UsageError("Missing option '--symbol': name a symbol")
     system = configured(symbols, settings)
     candles = recorded(system, symbols, files)
-    with telling_bad_candles(played(system, symbols, files)), progress_bar("backtest") as bar:
+    with exit_on_bad_candle(played(system, symbols, files)), progress_bar("backtest") as bar:
         whole = sum(len(one) for one in candles.values())
         begun_s = time.perf_counter()
         try:
@@ -119,16 +120,16 @@ def backtest(
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="SYMBOL...")
-@click.option("--from", "from_ms", callback=instant, metavar="TIME", help="First candle replayed; UTC.")
-@click.option("--to", "to_ms", callback=instant, metavar="TIME", help="Candles from here on are left out; UTC.")
+@click.option("--from", "from_ms", callback=instant, metavar="TIME", help="First candle to replay; UTC.")
+@click.option("--to", "to_ms", callback=instant, metavar="TIME", help="End of the range, exclusive; UTC.")
 @click.option(
     "--set",
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Another value than the configured one, such as strategy.params.fast=20 or account.max_daily_loss=500.",
+    help="Override a configured value, such as strategy.params.fast=20 or account.max_daily_loss=500; repeatable.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all of it.")
+@click.option("--json", "as_json", is_flag=True, help="Print the full result as one JSON object.")
 @click.option("--journal", "journaled", multiple=True, hidden=True)
 @click.option("--symbol", "symbols", multiple=True, hidden=True)
 @click.option(
@@ -149,12 +150,12 @@ def replay(
     journaled: tuple[str, ...],
     **of_backtest: Any,
 ) -> None:
-    """Replay what a live run recorded, and compare.
+    """Replay a recorded live run and compare the results.
 
-    The recorded inputs of each SYMBOL, and of the symbols that share its account, go through the same services again.
-    The first difference is printed, or "identical".
+    Feeds the recorded inputs of each SYMBOL, and of the symbols that share its account, to the same services again.
+    Prints the first difference, or "identical". Exit code 1 when something differs.
 
-    A KEY of --set belongs to each SYMBOL, or begins with account, services or symbols.NAME.
+    A KEY of --set applies to each SYMBOL unless it begins with account, services or symbols.NAME.
     """
     in_order(from_ms, to_ms)
     if chosen := (*names, *journaled):
@@ -166,7 +167,7 @@ def replay(
         _warn_renamed("replay --symbol SYMBOL", "backtest --symbol SYMBOL")
         ctx.invoke(backtest, from_ms=from_ms, to_ms=to_ms, settings=settings, as_json=as_json, **of_backtest)
     else:
-        raise click.UsageError("Missing argument 'SYMBOL...': name a symbol; candles are run by `trading backtest`")
+        raise click.UsageError("Missing argument 'SYMBOL...': name a symbol; `trading backtest` runs on candle files")
 
 
 def _warn_renamed(former: str, now: str) -> None:
@@ -174,7 +175,7 @@ def _warn_renamed(former: str, now: str) -> None:
 
 
 def _refuse_with_journal(given: Mapping[str, object]) -> None:
-    """Refuse what a comparison with the live run cannot heed."""
+    """Reject the options of a backtest, which have no effect on a replay."""
     given = {
         {"--files": "--candles", "--page": "--report", "--symbols": "--symbol"}.get(name, name): value
         for name, value in given.items()
@@ -182,16 +183,16 @@ def _refuse_with_journal(given: Mapping[str, object]) -> None:
     clash = ", ".join(name for name, value in given.items() if value)
     if clash:
         raise click.UsageError(
-            f"{clash} with a replay: it takes its candles from the live run and compares; --from, --to, --set and "
-            "--json go with it"
+            f"{clash} cannot be combined with a replay, which uses the recorded candles; allowed are --from, --to, "
+            "--set and --json"
         )
 
 
 def configured(symbols: Sequence[str], settings: Sequence[str]) -> SystemConfig:
-    """Load the configuration with the values of the command line over it.
+    """Load the configuration with the overrides of the command line.
 
     Raises:
-        ConfigError: Names every fault; those of the command line by their option.
+        ConfigError: Lists every error; errors of the command line by their option.
         UnknownSymbol: A symbol is not configured.
     """
     names = dict(_override(text, symbol) for text in settings for symbol in symbols)
@@ -220,9 +221,9 @@ def recorded(system: SystemConfig, symbols: Sequence[str], files: Sequence[Path]
 
 
 def played(system: SystemConfig, symbols: Sequence[str], files: Sequence[Path]) -> Mapping[str, Path]:
-    """Return the file of each symbol: that of the command line, else the one that its source plays."""
+    """Return the file of each symbol: the one on the command line, else the one of its configured source."""
     if len(set(symbols)) < len(symbols):
-        raise click.UsageError(f"a symbol is named twice: {', '.join(symbols)}")
+        raise click.UsageError(f"a symbol is named twice: {', '.join(symbols)}; name each once")
     if files and len(files) != len(symbols):
         raise click.UsageError(f"{len(symbols)} --symbol and {len(files)} --candles: give one FILE for each symbol")
     return dict(zip(symbols, files, strict=True)) if files else {one: _played_file(one, system) for one in symbols}
@@ -231,15 +232,15 @@ def played(system: SystemConfig, symbols: Sequence[str], files: Sequence[Path]) 
 def _played_file(symbol: str, system: SystemConfig) -> Path:
     source = system.symbols[symbol].source
     if source.recorded_file is None:
-        raise click.UsageError(f"{symbol} does not play a file (its source is {source.kind}): say which with --candles")
+        raise click.UsageError(f"{symbol} plays no file (its source is {source.kind}); name one with --candles")
     return source.recorded_file
 
 
 def _override(text: str, symbol: str) -> tuple[str, tuple[str, str]]:
-    """Return the environment variable that means the same, what was given, and the value."""
+    """Return the equivalent environment variable, and the option with its value."""
     key, is_given, value = text.partition("=")
     if not is_given or not all(key.split(".")) or not value.strip():
-        raise click.UsageError(f"--set {text}: allowed is KEY=VALUE, such as --set risk.units=2")
+        raise click.UsageError(f"--set {text}: expected KEY=VALUE, such as --set risk.units=2")
     parts = key.split(".")
     if parts[0].upper() not in OVERRIDE_SECTIONS:
         parts = ["symbols", symbol, *parts]

@@ -1,4 +1,4 @@
-"""`trading check-strategy`: does a strategy say live what it says in a replay."""
+"""`trading check-strategy`: check that a strategy gives the same signals live and in a backtest."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from trading.strategies import Strategy, StrategyFault
 from trading.strategies.invocation import made
 from trading.strategy_checks import KINDS, Report, Series, candles_needed, examine, made_up
 from trading_orchestrator.cli.backtest.check_strategy_output import as_dict, show
-from trading_orchestrator.cli.candles.files import read_strictly, telling_file_faults
+from trading_orchestrator.cli.candles.files import exit_on_file_error, read_strictly
 from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed, fault_lines
 from trading_orchestrator.cli.output import print_json, progress_bar
@@ -34,7 +34,7 @@ MOST_MADE_UP = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What is to be tried: the strategy's class and parameters, and of which symbol the candles are, if any."""
+    """A strategy to check: its class and parameters, and the configuration of the candles' symbol, if any."""
 
     name: str
     strategy: type[Strategy]
@@ -48,11 +48,11 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What it is tried on.
+    """Candles on which a strategy is checked.
 
     Attributes:
-        rows: Newest candles of each series to ask about.
-        origin: Where the candles are from, in words.
+        rows: Number of newest candles of each series to check.
+        origin: Origin of the candles, as text.
     """
 
     series: Sequence[Series]
@@ -63,13 +63,13 @@ class Material:
 @click.command("check-strategy")
 @click.argument("words", nargs=-1, metavar="[NAME] [KEY=VALUE]...")
 @click.option("--params", multiple=True, metavar="KEY=VALUE...", help="Parameters; those left out keep their defaults.")
-@click.option("--symbol", metavar="SYMBOL", help="Try it on the candles of a configured symbol.")
+@click.option("--symbol", metavar="SYMBOL", help="Use the candles of a configured symbol.")
 @click.option(
     "--candles",
     "file",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     metavar="FILE",
-    help="Try it on a file of candles.",
+    help="Use a candle file.",
 )
 @click.option(
     "-n",
@@ -78,7 +78,7 @@ class Material:
     default=5_000,
     show_default=True,
     metavar="N",
-    help="Newest candles of SYMBOL or FILE to ask about.",
+    help="Number of newest candles of SYMBOL or FILE to check.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
@@ -91,16 +91,17 @@ def check_strategy(
     limit: int,
     as_json: bool,
 ) -> None:
-    """Look for look-ahead and other faults in a strategy.
+    """Check a strategy for look-ahead and other faults.
 
-    NAME is a short name or an import path package.module:Class. With --symbol it may be left out: then it is the
-    symbol's own, with its parameters; of several strategies NAME is that of one, and left out each is tried.
+    NAME is a short name or an import path package.module:Class. With --symbol, NAME may be omitted or be one of the
+    symbol's strategies: their configured parameters are then used, and without NAME each strategy is checked.
 
-    Each candle is asked about as live, with few rows and no later candle, and as in a replay, with all rows: both must
-    say the same. Without --symbol and --candles it is tried on made-up markets. Exit code 1 when something is found.
+    Evaluates the strategy on each candle as in live trading, with few rows and no later candle, and as in a backtest,
+    with all rows. Both must give the same signal. Without --symbol and --candles, synthetic markets are used. Exit code
+    1 when a fault is found.
     """
     if symbol is not None and file is not None:
-        raise click.UsageError("--symbol and --candles exclude each other")
+        raise click.UsageError("--symbol cannot be combined with --candles")
     choices = _choices(words, params, symbol)
     found = []
     for choice in choices:
@@ -116,7 +117,7 @@ def check_strategy(
 
 
 def _examined(choice: Choice, symbol: str | None, file: Path | None, limit: int) -> tuple[Report, str]:
-    """Try a strategy, and return what was found and on which candles."""
+    """Check a strategy and return the report and the origin of the candles."""
     strategy = choice.make()
     material = _material(strategy, choice.config, symbol, file, limit)
     with progress_bar("asking") as bar:
@@ -133,7 +134,7 @@ def _examined(choice: Choice, symbol: str | None, file: Path | None, limit: int)
 
 
 def _choices(words: Sequence[str], params: Sequence[str], symbol: str | None) -> list[Choice]:
-    """Return what is to be tried: one strategy, or each of a symbol."""
+    """Return the strategies to check: one, or each of a symbol."""
     names = [word for word in words if "=" not in word]
     given = _params([*params, *(word for word in words if "=" in word)])
     with Access() as access:
@@ -141,13 +142,13 @@ def _choices(words: Sequence[str], params: Sequence[str], symbol: str | None) ->
         has_files = (access.settings.config_dir / "services.yaml").is_file()
         services = access.system.services if has_files else ServicesConfig()
     if len(names) + (config is not None) == 0 or len(names) > 1:
-        raise click.UsageError("say one strategy: a short name, package.module:Class, or --symbol for its own")
+        raise click.UsageError("name one strategy: a short name, package.module:Class, or --symbol for its own")
     if config is None or (names and names[0] not in config.books):
         return [_choice(names[0], names[0], given, services, config)]
     books = [book for name, book in config.books.items() if not names or names[0] == name]
     if given and len(books) > 1:
         raise click.UsageError(
-            f"{symbol} has several strategies: name the one of these parameters: {', '.join(config.books)}"
+            f"{symbol} has several strategies; name the one to which the parameters apply: {', '.join(config.books)}"
         )
     return [_choice(one.name, one.strategy, {**one.params, **given}, services, config) for one in books]
 
@@ -160,23 +161,23 @@ def _choice(
         choice.make()
     except ValidationError as error:
         lines = describe(error, Checked(choice.strategy.model_json_schema, "parameters", given, {}))
-        raise Failed(ExitCode.USAGE, f"the parameters cannot be used\n{fault_lines(lines)}") from error
+        raise Failed(ExitCode.USAGE, f"the parameters are invalid\n{fault_lines(lines)}") from error
     except StrategyFault as fault:
         raise Failed(ExitCode.USAGE, "\n".join([fault.summary, *(f"  {line}" for line in fault.lines)])) from fault
     return choice
 
 
 def _params(texts: Sequence[str]) -> dict[str, Any]:
-    """Read `fast=5` as `symbols.yaml` reads `fast: 5`."""
+    """Parse each `fast=5` as `symbols.yaml` parses `fast: 5`."""
     found: dict[str, Any] = {}
     for text in texts:
         key, sign, value = text.partition("=")
         if not sign or not key:
-            raise click.UsageError(f"--params {text!r}: needed is KEY=VALUE, such as fast=5")
+            raise click.UsageError(f"--params {text!r}: expected KEY=VALUE, such as fast=5")
         try:
             found[key] = yaml.safe_load(value)
         except yaml.YAMLError as error:
-            raise click.UsageError(f"--params {text!r}: the value cannot be read: {error}") from error
+            raise click.UsageError(f"--params {text!r}: the value is not valid YAML: {error}") from error
     return found
 
 
@@ -197,9 +198,9 @@ def _material(
         name, candles = symbol, _symbol_candles(symbol, config, wanted)
     elif candles_needed(strategy, MADE_UP_ROWS) > MOST_MADE_UP:
         needed = f"the strategy needs {strategy.startup_candle_count:,} candles to begin"
-        raise Failed(ExitCode.NO, f"{needed}, and at most {MOST_MADE_UP:,} are made up: give some with --candles")
+        raise Failed(ExitCode.NO, f"{needed}; at most {MOST_MADE_UP:,} are generated; name a file with --candles")
     else:
-        origin = f"made-up markets: {', '.join(KINDS)}; seeds {', '.join(map(str, SEEDS))}"
+        origin = f"synthetic markets: {', '.join(KINDS)}; seeds {', '.join(map(str, SEEDS))}"
         return Material(made_up(candles_needed(strategy, MADE_UP_ROWS), SEEDS), MADE_UP_ROWS, origin)
     rows = min(limit, len(candles) - strategy.startup_candle_count + 1)
     if rows < 1:
@@ -210,7 +211,7 @@ def _material(
 
 
 def _file_candles(file: Path) -> Candles:
-    with telling_file_faults():
+    with exit_on_file_error():
         return read_strictly(file)[0]
 
 

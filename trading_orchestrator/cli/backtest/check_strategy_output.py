@@ -1,4 +1,4 @@
-"""What `trading check-strategy` prints: each check with what was found, and what to do about it."""
+"""Output of `trading check-strategy`: each check with its finding and the action."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,38 +15,38 @@ COLUMNS_SHOWN = 3
 
 LOOKED_FOR: Mapping[CheckName, tuple[str, str]] = {
     CheckName.LOOK_AHEAD: (
-        "later candles change nothing that it said",
-        "use a row and rows before it: no shift(-1), no centred window, no mean of the whole series",
+        "later candles do not change earlier signals",
+        "use only a row and earlier rows: no shift(-1), no centred window, no mean over the whole series",
     ),
-    CheckName.WINDOW: ("with {limit} rows it says what it says with all", "{enough}"),
+    CheckName.WINDOW: ("{limit} rows give the same signals as all rows", "{enough}"),
     CheckName.WARM_UP: (
-        "{startup} candles give the values that more give",
-        "do not override startup_candle_count, or return more",
+        "{startup} candles give the same values as more candles",
+        "do not override startup_candle_count, or return a larger number",
     ),
     CheckName.NAN: (
         "each value, price and size is a number",
-        "a NaN value stops the symbol, and a NaN stop is no stop: pass None where none is meant, and call buy() or "
-        "sell() apart for rows with and without",
+        "a NaN value stops the symbol, and a NaN stop protects nothing: pass None for no stop, and call buy() or "
+        "sell() separately for rows with and without a stop",
     ),
     CheckName.STOP_SIDE: (
-        "stops and targets are on their side of the price",
-        "such an entry is refused: a stop is below the close of a buy and above that of a sell, a target beyond it",
+        "stops and targets are on the correct side of the price",
+        "such an entry is refused: place the stop below the close of a buy and above that of a sell, the target beyond",
     ),
     CheckName.REPEAT: (
-        "asked again, it says the same",
-        "use no random numbers and no clock, and keep nothing from one call to the next",
+        "a repeated call gives the same signals",
+        "use no random numbers and no clock, and keep no state between calls",
     ),
-    CheckName.MUTATION: ("it leaves its rows as they are", "work on rows.copy(), or on arrays of its own"),
+    CheckName.MUTATION: ("the strategy does not change its input rows", "work on rows.copy() or on new arrays"),
     CheckName.ERROR: (
-        "it answers with {least} rows and more",
-        "it is asked with as few as {least} rows (min_rows_required in services.yaml)",
+        "it runs with {least} rows and more",
+        "it is called with as few as {least} rows (min_rows_required in services.yaml)",
     ),
 }
-"""What is told of each check: what holds when nothing was found, and what to do when something was."""
+"""Texts of each check: the property that holds when no fault was found, and the action when one was."""
 
 
 def as_dict(name: str, params: Mapping[str, Any], report: Report) -> dict[str, Any]:
-    """Return all that was found, JSON-safe."""
+    """Return the report, JSON-safe."""
     return {
         "ok": report.is_sound,
         "strategy": name,
@@ -64,7 +64,7 @@ def as_dict(name: str, params: Mapping[str, Any], report: Report) -> dict[str, A
 
 
 def show(name: str, params: Mapping[str, Any], origin: str, report: Report) -> None:
-    """Print what was found, for people."""
+    """Print the report for a terminal."""
     console = make_console()
     values = ", ".join(f"{key} {value}" for key, value in params.items())
     console.show(Text(f"{name}{': ' if values else ''}{values}\n{origin}\n"))
@@ -76,18 +76,18 @@ def show(name: str, params: Mapping[str, Any], origin: str, report: Report) -> N
     )
     console.show(table(columns, CheckName, width=console.width))
     sides = [(sum(getattr(one, side) for one in report.looked), side) for side in ("buys", "sells", "closes")]
-    said = ", ".join(f"{number:,} {side}" for number, side in sides)
-    click.echo(f"\n{report.candles:,} candles asked about: {said}")
+    signals = ", ".join(f"{number:,} {side}" for number, side in sides)
+    click.echo(f"\n{report.candles:,} candles checked: {signals}")
     if not report.candles:
-        console.show(Text("Nothing could be tried: that is no answer for it.", style="red"))
+        console.show(Text("No candle could be checked, so the result is not conclusive.", style="red"))
     elif report.is_sound and not report.signals:
-        console.show(Text("It never gave a signal: that nothing was found says little.", style="yellow"))
+        console.show(Text("The strategy gave no signal, so the result is not conclusive.", style="yellow"))
 
 
 def _health(report: Report, check: CheckName) -> Text:
     if report.counts[check]:
         return Text("FAIL", style="bold red")
-    return Text("not tried", style="yellow") if report.untried(check) else Text("ok", style="green")
+    return Text("not checked", style="yellow") if report.untried(check) else Text("ok", style="green")
 
 
 def _found(report: Report, check: CheckName) -> Text:
@@ -115,5 +115,7 @@ def _line(finding: Finding) -> Text:
 
 def _enough(report: Report) -> str:
     if report.rows_enough is None:
-        return "no number of rows makes it the same: take a mean or sum over a fixed number of bars as an indicator"
-    return f"with {report.rows_enough} rows it is the same: set recent_rows_limit in services.yaml, or use an indicator"
+        return "no number of rows gives the same signals: compute a mean or sum over a fixed number of bars"
+    return (
+        f"{report.rows_enough} rows give the same signals: set recent_rows_limit in services.yaml, or use an indicator"
+    )

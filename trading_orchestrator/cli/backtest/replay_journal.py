@@ -1,4 +1,4 @@
-"""`trading replay`: what a live run recorded, replayed, and the first thing in which the two differ."""
+"""`trading replay`: replay a recorded live run and print the first difference."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -22,12 +22,12 @@ _COUNTED = ("candles", "decisions", "orders", "fills")
 def replay_journal(
     system: SystemConfig, symbols: Iterable[str], *, from_ms: int | None, to_ms: int | None, as_json: bool
 ) -> None:
-    """Replay what was recorded of an account, print the first difference, and end with 1 where there is one.
+    """Replay the recordings of an account and print the first difference; exit with 1 when there is one.
 
-    All symbols of the account are replayed together, because they limit each other.
+    All symbols of the account are replayed together, because they share its limits.
 
     Args:
-        symbols: Those that must be among them.
+        symbols: Symbols that must be recorded.
     """
     with Access() as access:
         ledger_ready(access)
@@ -44,22 +44,22 @@ def replay_journal(
     if as_json:
         print_json(as_dict(comparison, found))
     else:
-        _tell(comparison, found)
+        _print_result(comparison, found)
     if comparison.differences:
         raise click.exceptions.Exit(ExitCode.NO)
 
 
 def ledger_ready(access: Access) -> None:
-    """Make sure that the ledger is there, in the schema that this code reads.
+    """Check that the ledger exists with the required schema.
 
     Raises:
-        Failed: It is not.
+        Failed: It does not.
     """
     assert access.ledger
 
 
 def as_dict(comparison: Comparison, found: Found) -> dict[str, Any]:
-    """Return a comparison JSON-safe: the first difference whole, of the others their number."""
+    """Return a comparison, JSON-safe: the first difference and the number of all."""
     first = next(iter(comparison.differences), None)
     return {
         "is_identical": comparison.is_identical and not comparison.left_out,
@@ -79,7 +79,7 @@ def as_dict(comparison: Comparison, found: Found) -> dict[str, Any]:
     }
 
 
-def _tell(comparison: Comparison, found: Found) -> None:
+def _print_result(comparison: Comparison, found: Found) -> None:
     console = make_console()
     for symbol, track in found.recording.tracks.items():
         span = f"{format_minute(track.begin_ms)} to {format_minute(track.entries[-1].open_ms)} UTC"
@@ -87,29 +87,29 @@ def _tell(comparison: Comparison, found: Found) -> None:
     counted = ", ".join(f"{comparison.counts[part]:,} {part}" for part in _COUNTED)
     if comparison.differences:
         console.show(Text(f"{len(comparison.differences):,} differences in {counted}; the first:", style="bold red"))
-        _tell_difference(console.show, comparison.differences[0], console.width)
+        _print_difference(console.show, comparison.differences[0], console.width)
     elif comparison.left_out:
-        console.show(Text(f"no difference in what could be compared: {counted}", style="yellow"))
+        console.show(Text(f"no difference in the comparable part: {counted}", style="yellow"))
     else:
         console.show(Text(f"identical: {counted}", style="bold green"))
     for line in comparison.left_out:
-        console.show(Text(f"left out: {line}", style="yellow"))
+        console.show(Text(f"not compared: {line}", style="yellow"))
     for line in comparison.notes:
         console.show(Text(line, style="dim"))
 
 
-def _tell_difference(tell: Any, found: Difference, width: int) -> None:
+def _print_difference(show: Any, found: Difference, width: int) -> None:
     name = " ".join(str(part) for part in found.key)
-    tell(Text(f"{found.part[:-1]} {name} at {format_minute(found.market_ms)} UTC"))
+    show(Text(f"{found.part[:-1]} {name} at {format_minute(found.market_ms)} UTC"))
     if found.recorded is None or found.replayed is None:
         where, row = ("replay", found.replayed) if found.recorded is None else ("live run", found.recorded)
-        tell(Text(f"only in the {where}: {_words(row or {})}"))
+        show(Text(f"only in the {where}: {_row_text(row or {})}"))
         return
     rows = [(column, found.recorded.get(column), found.replayed.get(column)) for column in found.columns]
-    tell(table(_COLUMNS, rows, width=width))
+    show(table(_COLUMNS, rows, width=width))
 
 
-def _words(row: Mapping[str, Any]) -> str:
+def _row_text(row: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in row.items() if key != "market_ms" and value is not None)
 
 
@@ -117,7 +117,7 @@ def _nothing_of(missing: list[str], found: Found, journal_max_len: int) -> str:
     why = [line for line in (*found.left_out, *found.notes) if any(symbol in line for symbol in missing)]
     return "\n".join(
         (
-            f"nothing recorded to replay of {', '.join(missing)} in that time",
+            f"no recording of {', '.join(missing)} in that time",
             *why,
             f"a journal holds the newest {journal_max_len:,} candles of its symbol (TRADING__JOURNAL_MAX_LEN)",
         )

@@ -1,4 +1,4 @@
-"""`trading backtest --report`: the page, with what it was made with."""
+"""`trading backtest --report`: write the HTML report."""
 
 import os
 import platform
@@ -20,43 +20,43 @@ from trading_orchestrator.cli.exit_codes import ExitCode, Failed
 from trading_orchestrator.cli.html_report import Making, page_of
 
 LONGEST_NAME = 240
-"""Bytes of a file's name: most file systems allow 255, and the page is first written under a longer one."""
+"""Bytes of a file name: most file systems allow 255, and the page is first written under a longer name."""
 
 _COUNTED = ("numpy", "pandas", "TA-Lib", "litecharts")
 _FILLS_AT = {
     "next_open": "market orders fill at the open of the next candle",
-    "close": "market orders fill at the close of the candle decided on",
+    "close": "market orders fill at the close of the candle that gave the signal",
 }
 _RULES = (
-    "A stop or target that the open is at or beyond fills at the open; else a stop that the candle touches fills at "
-    "its price, else a target does: where one candle holds both, the stop is hit.",
-    "Stops pay spread and slippage, targets do not. Each candle is decided on at its own close.",
+    "A stop or target fills at the open if the open is at or beyond its price; otherwise it fills at its own price if "
+    "the candle touches it. If a candle touches both, the stop fills.",
+    "Stops pay spread and slippage, targets do not. Each candle is decided at its own close.",
 )
 
 
 def writable(_ctx: click.Context, _option: click.Parameter, path: Path | None) -> Path | None:
-    """Refuse a file that cannot be written before the replay is run."""
+    """Reject a file that cannot be written, before the backtest runs."""
     if path is None:
         return None
     if not path.name:
         raise click.BadParameter("the name is empty; name a file, such as report.html")
     if len(os.fsencode(path.name)) > LONGEST_NAME:
-        raise click.BadParameter(f"the name is too long; allowed are {LONGEST_NAME} bytes")
+        raise click.BadParameter(f"the name is too long; at most {LONGEST_NAME} bytes are allowed")
     if path.exists() and not path.is_file():
-        raise click.BadParameter(f"{path} is no plain file, and a report would take its place; name another one")
+        raise click.BadParameter(f"{path} is not a regular file and would be replaced; name another one")
     folder = path.absolute().parent
     if not folder.is_dir():
-        raise click.BadParameter(f"{path}: there is no folder {folder}; make it first")
+        raise click.BadParameter(f"{path}: the folder does not exist ({folder}); create it first")
     if not os.access(path if path.exists() else folder, os.W_OK):
-        raise click.BadParameter(f"{path} may not be written; name another file")
+        raise click.BadParameter(f"{path} is not writable; name another file")
     return path
 
 
 def write_page(path: Path, result: BacktestRun, report: Report, system: SystemConfig) -> None:
-    """Write the page; a file that is there is replaced, as a whole.
+    """Write the page atomically; replace an existing file.
 
     Raises:
-        Failed: It cannot be written.
+        Failed: The file cannot be written.
     """
     page = page_of(result, report, making_of(result, system, _command(sys.argv)))
     half = path.with_name(f".{path.name}.{os.getpid()}")
@@ -69,8 +69,8 @@ def write_page(path: Path, result: BacktestRun, report: Report, system: SystemCo
 
 
 def making_of(result: BacktestRun, system: SystemConfig, command: str) -> Making:
-    """Return how a page was made: when, by which command, with which configuration and versions."""
-    fills = [_told(symbol, system.symbols[symbol].venue.backtest_fills(symbol)) for symbol in result.candles]
+    """Return how a page was made: time, command, configuration and versions."""
+    fills = [_fill_terms_text(symbol, system.symbols[symbol].venue.backtest_fills(symbol)) for symbol in result.candles]
     return Making(
         made_at=datetime.now(UTC),
         command=command,
@@ -84,7 +84,7 @@ def making_of(result: BacktestRun, system: SystemConfig, command: str) -> Making
     )
 
 
-def _told(symbol: str, terms: FillTerms) -> str:
+def _fill_terms_text(symbol: str, terms: FillTerms) -> str:
     return (
         f"{symbol}: {_FILLS_AT[terms.fill_at]}; spread {terms.spread:g}, half of it paid at each market and stop fill; "
         f"slippage {terms.slippage:g}; commission {terms.commission_bps:g} basis points of each fill."
@@ -92,7 +92,7 @@ def _told(symbol: str, terms: FillTerms) -> str:
 
 
 def _settings(result: BacktestRun, system: SystemConfig) -> str:
-    """Return what was in force, defaults too, as `symbols.yaml` would say it; sources play no part in a replay."""
+    """Return the effective configuration as YAML, including defaults; sources have no part in a backtest."""
     symbols = {
         symbol: system.symbols[symbol].model_dump(mode="json", exclude={"source"}, exclude_none=True)
         for symbol in result.candles

@@ -1,4 +1,4 @@
-"""What `trading backtest` prints: a summary for people, everything for programs."""
+"""Output of `trading backtest`: a summary for terminals, the full result for programs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from trading.backtest.result import Floats
 from trading.events.decisions import has_too_few_rows
 from trading.formatting import format_minute
 from trading.structs import asdict
-from trading_orchestrator.cli.candles.gaps import Missing, missing_words
+from trading_orchestrator.cli.candles.gaps import Missing, missing_text
 from trading_orchestrator.cli.html_report.formatting import percent, ratio
 from trading_orchestrator.cli.html_report.metrics import Section, caveat, sections_of
 from trading_orchestrator.cli.output import Column, make_console, table
@@ -28,12 +28,12 @@ CHART_ROWS = 5
 CHART_WIDTH = 100
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _LABEL = 16
-"""Characters beside the chart for its highest and lowest value."""
+"""Characters beside the chart for its highest and lowest values."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One symbol of a replay, or all of them; money in quote currency."""
+    """One symbol of a backtest, or all symbols; money in quote currency."""
 
     symbol: str
     candles: int
@@ -46,7 +46,7 @@ class Row:
 
 
 def as_dict(result: BacktestRun, report: Report, missing: Mapping[str, Missing]) -> dict[str, Any]:
-    """Return a replay JSON-safe, as its values name things; arrays become lists."""
+    """Return a backtest, JSON-safe; arrays become lists."""
     whole = asdict(report)
     return {
         "account": result.account,
@@ -72,23 +72,23 @@ def as_dict(result: BacktestRun, report: Report, missing: Mapping[str, Missing])
 
 
 def show(result: BacktestRun, report: Report, missing: Mapping[str, Missing], took_s: float) -> None:
-    """Print what a replay came to, which candles are missing by symbol, and how long it took."""
+    """Print the results of a backtest, the missing candles by symbol, and the run time."""
     console = make_console()
     count = sum(len(candles) for candles in result.candles.values())
     for symbol, candles in result.candles.items():
         span = f"{format_minute(int(candles.open_ms[0]))} to {format_minute(candles.last_open_ms)} UTC"
         console.show(Text(f"{symbol} {result.timeframes[symbol]}: {len(candles):,} candles, {span}"))
         if missing[symbol].candles:
-            console.show(Text(f"{symbol}: {missing_words(missing[symbol])}", style="yellow"))
+            console.show(Text(f"{symbol}: {missing_text(missing[symbol])}", style="yellow"))
         if all(map(has_too_few_rows, result.journals[symbol].decisions)):
-            told = "its strategy was never asked: the indicators look back further than there are candles"
-            console.show(Text(f"{symbol}: {told}; begin earlier, or make them shorter", style="yellow"))
+            fault = "the strategy was never evaluated, because its indicators need more candles than there are"
+            console.show(Text(f"{symbol}: {fault}; use an earlier --from, or shorter indicators", style="yellow"))
     console.show(table(COLUMNS, _rows(result), width=console.width))
     equity = result.equity.equity
     end, lowest = float(equity[-1]), float(equity.min())
     console.show(
         Text(
-            f"account {result.account}: {result.starting_balance:,.2f} at the beginning, {end:,.2f} at the end, "
+            f"account {result.account}: {result.starting_balance:,.2f} at the start, {end:,.2f} at the end, "
             f"{lowest:,.2f} at the lowest close"
         )
     )
@@ -106,16 +106,16 @@ def show(result: BacktestRun, report: Report, missing: Mapping[str, Missing], to
         console.show(Text("refused by: " + ", ".join(f"{rule} {number}" for rule, number in rules.items())))
     if few := caveat(report.statistics):
         console.show(Text(few, style="yellow"))
-    console.show(Text(f"{took_s:.2f} s, {count / took_s:,.0f} candles a second", style="dim"))
+    console.show(Text(f"{took_s:.2f} s, {count / took_s:,.0f} candles per second", style="dim"))
 
 
 def equity_chart(equity: Floats, *, width: int, start: float, rows: int = CHART_ROWS) -> list[Text]:
-    """Draw an equity curve as rows of blocks, the highest first; green where it stands above `start`, red below.
+    """Draw an equity curve as rows of blocks, highest first; green at or above `start`, red below.
 
     Args:
         equity: At least one value.
-        width: Characters, without those of the two values beside it.
-        start: The balance at the beginning.
+        width: Characters, without the labels beside the chart.
+        start: The starting balance.
     """
     places = np.linspace(0, len(equity) - 1, max(min(width, len(equity)), 1)).astype(np.int64)
     shown = equity[places]
@@ -189,10 +189,10 @@ def _exit_name(group: Group) -> str:
 
 
 EXITS: Sequence[Column] = (
-    Column("exit by", _exit_name, style="bold"),
+    Column("exit reason", _exit_name, style="bold"),
     Column("trades", lambda group: f"{group.trades:,}", is_number=True),
     Column("won", lambda group: percent(group.win_rate), is_number=True),
     Column("profit factor", lambda group: ratio(group.profit_factor), is_number=True),
-    Column("mean", lambda group: profit(group.expectancy), is_number=True),
+    Column("avg. profit", lambda group: profit(group.expectancy), is_number=True),
     Column("profit", lambda group: profit(group.profit), is_number=True),
 )

@@ -1,4 +1,4 @@
-"""`trading candles`: check, convert and resample files of candles."""
+"""`trading candles`: check, convert and resample candle files."""
 
 import click
 
@@ -9,10 +9,10 @@ from trading_orchestrator.cli.params import CommandGroup
 
 @click.group(cls=CommandGroup)
 def candles() -> None:
-    """Check, convert and resample files of candles.
+    """Check, convert and resample candle files.
 
-    CSV (plain or gzipped) and Parquet, as this system writes them or as others do: MetaTrader, Binance, Dukascopy and
-    most that have a header.
+    Reads CSV (plain or gzipped) and Parquet in this system's layout, those of MetaTrader, Binance and Dukascopy, and
+    most layouts with a header.
     """
 
 

@@ -1,4 +1,4 @@
-"""`trading candles check`: what is wrong with a file of candles."""
+"""`trading candles check`: check the quality of a candle file."""
 
 import time
 from collections.abc import Sequence
@@ -17,11 +17,11 @@ from trading_orchestrator.cli.candles.files import (
     TIME_FORMAT,
     TIMEFRAME,
     TIMEZONE,
+    candle_length_ms,
+    exit_on_file_error,
     hours_of,
-    left_out_words,
+    ignored_columns_text,
     refusal_of,
-    telling_file_faults,
-    told_length,
 )
 from trading_orchestrator.cli.exit_codes import ExitCode
 from trading_orchestrator.cli.output import Column, make_console, print_json, table
@@ -32,7 +32,7 @@ SHOWN = {Severity.WRONG: 3, Severity.DOUBT: 3, Severity.NOTE: 1}
 
 @click.command()
 @FILE
-@click.option("--symbol", metavar="SYMBOL", help="Take timeframe and trading hours of a configured symbol.")
+@click.option("--symbol", metavar="SYMBOL", help="Use timeframe and trading hours of a configured symbol.")
 @TIMEFRAME
 @TIMEZONE
 @TIME_FORMAT
@@ -47,19 +47,19 @@ def check(
     time_format: str | None,
     as_json: bool,
 ) -> None:
-    """Say what is wrong with a file of candles.
+    """Check a candle file for missing and invalid candles.
 
-    Exit code 1 when something is wrong: missing candles, duplicates, disorder, prices that cannot be, a last candle
-    that was still open. Doubts and notes are told, and change nothing. Without --symbol the trading hours are not
-    known: weekends, and holes that come back at one time of the day, are then taken for closed.
+    Exit code 1 on an error: missing candles, duplicates, wrong order, impossible prices, or a last candle that was
+    still open. Doubts and notes are printed and do not change the exit code. Without --symbol the trading hours are
+    guessed: weekends, and gaps that recur at the same time of day, count as closed.
     """
     session, known = hours_of(symbol)
-    with telling_file_faults():
+    with exit_on_file_error():
         raw = read_raw(file, zone=zone, time_format=time_format)
-        length_ms = told_length(file, raw, timeframe or known)
+        length_ms = candle_length_ms(file, raw, timeframe or known)
         readable = raw.open_ms != NO_TIME
         if not readable.any():
-            raise CandleFileError(f"{file}: no time of its {len(raw):,} rows can be read")
+            raise CandleFileError(f"{file}: none of the times in its {len(raw):,} rows can be read")
     are_open = session.are_open if session else None
     market = Market(length_ms, are_open, now_ms=int(time.time() * 1000), written_ms=int(file.stat().st_mtime * 1000))
     findings = [_without_time(raw), *examine(raw.open_ms[readable], raw.values[readable], market)]
@@ -79,7 +79,7 @@ def check(
     if as_json:
         print_json(answer)
     else:
-        _tell(answer, findings, raw.lines[readable].tolist())
+        _print_result(answer, findings, raw.lines[readable].tolist())
     ctx.exit(ExitCode.OK if answer["ok"] else ExitCode.NO)
 
 
@@ -97,12 +97,12 @@ def _as_dict(finding: Found, lines: Sequence[int]) -> dict[str, Any]:
     return {"check": finding.check, "weight": finding.severity.value, "count": finding.count, "first": first}
 
 
-def _tell(answer: dict[str, Any], findings: Sequence[Found], lines: Sequence[int]) -> None:
+def _print_result(answer: dict[str, Any], findings: Sequence[Found], lines: Sequence[int]) -> None:
     console = make_console()
     hours = f"trading hours of {answer['hours_of']}" if answer["hours_of"] else "trading hours guessed (see --symbol)"
     span = f"{format_minute(answer['first_ms'])} to {format_minute(answer['last_ms'])} UTC"
-    head = f"{answer['file']}: {answer['rows']:,} rows of {answer['timeframe'] or 'no known timeframe'}, {span}"
-    console.show(Text(f"{head}\n{answer['layout']}; {hours}{left_out_words(answer['columns_left_out'])}\n"))
+    head = f"{answer['file']}: {answer['rows']:,} rows of {answer['timeframe'] or 'unknown timeframe'}, {span}"
+    console.show(Text(f"{head}\n{answer['layout']}; {hours}{ignored_columns_text(answer['columns_left_out'])}\n"))
     columns = (
         Column("check", lambda finding: finding.check, style="bold"),
         Column("", _weight),
@@ -111,10 +111,10 @@ def _tell(answer: dict[str, Any], findings: Sequence[Found], lines: Sequence[int
     )
     console.show(table(columns, findings, width=console.width))
     wrong = [finding.check for finding in findings if finding.is_wrong]
-    console.show(Text(f"\nwrong: {', '.join(wrong)}" if wrong else "\nnothing is wrong"))
+    console.show(Text(f"\nwrong: {', '.join(wrong)}" if wrong else "\nno errors"))
     if answer["refusal"]:
-        refusal = f"the system does not play it as it is: {answer['refusal']}"
-        console.show(Text(f"{refusal}\ncandles convert makes one of the rows that it plays"))
+        refusal = f"the system cannot play this file: {answer['refusal']}"
+        console.show(Text(f"{refusal}\ncandles convert writes a file of the rows that can be played"))
 
 
 def _weight(finding: Found) -> Text:

@@ -1,4 +1,4 @@
-"""`trading candles convert` and `resample`: files of candles made of others."""
+"""`trading candles convert` and `resample`: write candle files from other candle files."""
 
 import time
 from pathlib import Path
@@ -31,20 +31,20 @@ from trading_orchestrator.cli.candles.files import (
     TIME_FORMAT,
     TIMEFRAME,
     TIMEZONE,
+    candle_length_ms,
+    exit_on_file_error,
     hours_of,
+    ignored_columns_text,
     is_playable,
-    left_out_words,
     read_strictly,
     read_timeframe,
-    telling_file_faults,
-    told_length,
 )
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
 from trading_orchestrator.cli.output import Column, make_console, print_json, table
 
 OUT = click.argument("out", type=click.Path(path_type=Path, dir_okay=False), metavar="OUT")
 SHOWN = 3
-FORCE = click.option("--force", is_flag=True, help="Replace OUT where it is there already.")
+FORCE = click.option("--force", is_flag=True, help="Replace OUT if it exists.")
 
 
 @click.command("convert")
@@ -53,7 +53,7 @@ FORCE = click.option("--force", is_flag=True, help="Replace OUT where it is ther
 @TIMEFRAME
 @TIMEZONE
 @TIME_FORMAT
-@click.option("--stamped-at-close", is_flag=True, help="The times are those at which candles end, not begin.")
+@click.option("--stamped-at-close", is_flag=True, help="Times are close times, not open times.")
 @FORCE
 @JSON
 def convert_file(
@@ -66,14 +66,14 @@ def convert_file(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Write the candles of FILE to OUT, as a file source plays them.
+    """Convert FILE to OUT, in the layout that a file source plays.
 
-    Sorted, each time once, and only what can be used; each row that is dropped is counted with the reason. OUT ends in
-    .csv, .csv.gz or .parquet.
+    Candles are sorted; duplicates and unusable rows are dropped and counted by reason. OUT ends in .csv, .csv.gz or
+    .parquet.
     """
     _check_out(file, out, is_forced=force)
     now_ms = int(time.time() * 1000)
-    with telling_file_faults():
+    with exit_on_file_error():
         raw = read_raw(file, zone=zone, time_format=time_format)
         _check_timeframe(file, raw, timeframe)
         try:
@@ -84,30 +84,32 @@ def convert_file(
     if as_json:
         print_json(_converted(file, out, raw, done))
     else:
-        _tell_converted(file, out, raw, done)
+        _print_converted(file, out, raw, done)
 
 
 @click.command("resample")
 @FILE
 @OUT
-@click.option("--timeframe", "to", callback=read_timeframe, required=True, metavar="TIMEFRAME", help="The longer one.")
-@click.option("--partial", is_flag=True, help="Also candles of which shorter ones are missing.")
-@click.option("--symbol", metavar="SYMBOL", help="While this configured symbol's market is closed, none is missing.")
+@click.option(
+    "--timeframe", "to", callback=read_timeframe, required=True, metavar="TIMEFRAME", help="Timeframe of OUT."
+)
+@click.option("--partial", is_flag=True, help="Include incomplete candles.")
+@click.option("--symbol", metavar="SYMBOL", help="Use the trading hours of a configured symbol.")
 @FORCE
 @JSON
 def resample_file(
     file: Path, out: Path, to: str, partial: bool, symbol: str | None, force: bool, as_json: bool
 ) -> None:
-    """Make longer candles of those in FILE, and write them to OUT.
+    """Resample the candles of FILE to a longer timeframe and write them to OUT.
 
-    They begin at whole multiples of the timeframe, UTC. One with a hole is left out, and counted with the reason: a
-    candle is missing while the market was open, or FILE begins or ends within it. A few minutes that are missing next
-    to a break, as `candles check` tells them, make no hole. Without --symbol the trading hours are guessed. A gap stays
-    a gap.
+    Candles begin at whole multiples of the timeframe, UTC. An incomplete candle is omitted and counted by reason: a
+    candle is missing while the market was open, or FILE begins or ends within it. A few minutes missing next to a
+    break, as `candles check` lists them, do not make a candle incomplete. Without --symbol the trading hours are
+    guessed. Gaps are kept.
     """
     _check_out(file, out, is_forced=force)
     session, _ = hours_of(symbol)
-    with telling_file_faults():
+    with exit_on_file_error():
         source, timeframe = read_strictly(file)
         try:
             are_open = session.are_open if session else None
@@ -115,25 +117,25 @@ def resample_file(
         except ValueError as error:
             raise Failed(ExitCode.USAGE, str(error)) from error
         if not len(done.candles):
-            raise CandleFileError(f"{file}: no candle of {to} is whole\n{_left_out_words(done, to)}")
+            raise CandleFileError(f"{file}: no candle of {to} is complete\n{_incomplete_text(done, to)}")
         write_candles(out, done.candles, overwrite=force)
     if as_json:
         print_json(_resampled(file, out, source, timeframe, to, done))
     else:
-        _tell_resampled(out, source, timeframe, to, done, symbol)
+        _print_resampled(out, source, timeframe, to, done, symbol)
 
 
 def _check_out(file: Path, out: Path, *, is_forced: bool) -> None:
-    """Say what is wrong with OUT before the work is done."""
+    """Reject an unusable OUT before the work is done."""
     fault = ""
     if not out.name.endswith(SUFFIXES):
-        fault = f"allowed endings are {', '.join(SUFFIXES)}"
+        fault = f"the name must end in {', '.join(SUFFIXES)}"
     elif not out.absolute().parent.is_dir():
-        fault = f"there is no folder {out.parent}"
+        fault = f"the folder {out.parent} does not exist"
     elif out.exists() and out.samefile(file):
-        fault = "is the file that is read; write to another one"
+        fault = "is the input file; write to another one"
     elif out.exists() and not is_forced:
-        fault = "is there already; --force replaces it"
+        fault = "exists already; --force replaces it"
     if fault:
         raise Failed(ExitCode.USAGE, f"{out}: {fault}")
 
@@ -156,20 +158,20 @@ def _converted(file: Path, out: Path, raw: RawCandles, done: Converted) -> dict[
     }
 
 
-def _tell_converted(file: Path, out: Path, raw: RawCandles, done: Converted) -> None:
+def _print_converted(file: Path, out: Path, raw: RawCandles, done: Converted) -> None:
     console = make_console()
-    console.show(Text(f"{file}: {raw.layout}{left_out_words(raw.left_out)}\n"))
+    console.show(Text(f"{file}: {raw.layout}{ignored_columns_text(raw.left_out)}\n"))
     if done.losses:
         console.show(table(DROPPED, done.losses, width=console.width))
         click.echo("")
     if not raw.has_volume:
-        click.echo("it has no volume: 0 is written")
+        click.echo("the file has no volume; 0 is written")
     if done.moved:
-        click.echo(f"put in order, because they stood after a later one: {done.moved:,}")
+        click.echo(f"rows sorted because they followed a later one: {done.moved:,}")
     dropped = sum(loss.count for loss in done.losses)
     click.echo(f"{done.rows:,} rows in, {len(done.candles):,} candles of {done.timeframe} out, {dropped:,} dropped")
-    _tell_written(out, done.candles)
-    _tell_unplayable(done.candles, done.timeframe)
+    _print_written(out, done.candles)
+    _print_unplayable(done.candles, done.timeframe)
 
 
 DROPPED = (
@@ -207,23 +209,23 @@ LACKS = {
 }
 
 
-def _tell_resampled(out: Path, source: Candles, timeframe: str, to: str, done: Resampled, symbol: str | None) -> None:
+def _print_resampled(out: Path, source: Candles, timeframe: str, to: str, done: Resampled, symbol: str | None) -> None:
     hours = f"trading hours of {symbol}" if symbol else "trading hours guessed (see --symbol)"
     click.echo(f"{len(source):,} candles of {timeframe} in, {len(done.candles):,} of {to} out; {hours}")
     if len(done.at_edges):
         first = _times(done.at_edges)
-        click.echo(f"{len(done.at_edges):,} lack but a few candles next to a break, and count as whole: {first}")
+        click.echo(f"{len(done.at_edges):,} lack only a few candles next to a break and count as complete: {first}")
     if len(done.left_out):
-        click.echo(_left_out_words(done, to))
+        click.echo(_incomplete_text(done, to))
     if len(done.partial):
-        click.echo(f"{len(done.partial):,} of them are not whole\n{_lack_lines(done)}")
-    _tell_written(out, done.candles)
-    _tell_unplayable(done.candles, to)
+        click.echo(f"{len(done.partial):,} of them are incomplete\n{_lack_lines(done)}")
+    _print_written(out, done.candles)
+    _print_unplayable(done.candles, to)
 
 
-def _left_out_words(done: Resampled, to: str) -> str:
-    count = f"{len(done.left_out):,} of {to} left out because not whole, with {done.unused:,} candles"
-    return f"{count} (--partial makes them, too)\n{_lack_lines(done)}"
+def _incomplete_text(done: Resampled, to: str) -> str:
+    count = f"{len(done.left_out):,} of {to} omitted as incomplete, with {done.unused:,} candles"
+    return f"{count} (--partial includes them)\n{_lack_lines(done)}"
 
 
 def _lack_lines(done: Resampled) -> str:
@@ -231,31 +233,31 @@ def _lack_lines(done: Resampled) -> str:
 
 
 def _times(opens: NDArray[np.int64]) -> str:
-    """Return the first few times in words."""
+    """Return the first few times as text."""
     return (
         ", ".join(format_minute(at) for at in opens[:SHOWN].tolist()) + (", ..." if len(opens) > SHOWN else "") + " UTC"
     )
 
 
-def _tell_unplayable(candles: Candles, timeframe: str) -> None:
+def _print_unplayable(candles: Candles, timeframe: str) -> None:
     if not is_playable(candles, timeframe):
-        click.echo(_unplayable_words(candles.open_ms, timeframe))
+        click.echo(_unplayable_text(candles.open_ms, timeframe))
 
 
 def _check_timeframe(file: Path, raw: RawCandles, timeframe: str | None) -> None:
-    """Refuse a longer timeframe than that of the candles: of minutes taken for hours most would be dropped."""
-    length_ms = told_length(file, raw, timeframe)
+    """Reject a timeframe longer than the candles': of minutes read as hours, most would be dropped."""
+    length_ms = candle_length_ms(file, raw, timeframe)
     opens = raw.open_ms[raw.open_ms != NO_TIME]
     if (usual_spacing_ms(opens) or length_ms) < length_ms:
-        words = _unplayable_words(opens, timeframe or "")
-        raise CandleFileError(f"{file}: {words}; leave --timeframe out, or make longer ones with candles resample")
+        words = _unplayable_text(opens, timeframe or "")
+        raise CandleFileError(f"{file}: {words}; omit --timeframe, or use candles resample for a longer one")
 
 
-def _unplayable_words(opens: NDArray[np.int64], timeframe: str) -> str:
+def _unplayable_text(opens: NDArray[np.int64], timeframe: str) -> str:
     apart_ms = usual_spacing_ms(opens) or 0
     apart = timeframe_of(apart_ms) or f"{apart_ms / 1000:g} s"
-    return f"most candles are {apart} apart: a file source does not play them as candles of {timeframe}"
+    return f"most candles are {apart} apart; a file source cannot play them as candles of {timeframe}"
 
 
-def _tell_written(out: Path, candles: Candles) -> None:
+def _print_written(out: Path, candles: Candles) -> None:
     click.echo(f"{out}: {format_minute(int(candles.open_ms[0]))} to {format_minute(candles.last_open_ms)} UTC")

@@ -1,4 +1,4 @@
-"""What the verbs that read files of candles share: options, trading hours of a symbol, and faults of files."""
+"""Options, trading hours and file errors of the commands that read candle files."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from trading.market.sessions import Session
 from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
 
-LOOK = "celery -A tasks trading candles check"
+CHECK = "celery -A tasks trading candles check"
 
 
 def _read_zone(ctx: click.Context, option: click.Parameter, text: str | None) -> Zone | None:
@@ -36,18 +36,21 @@ def read_timeframe(ctx: click.Context, option: click.Parameter, text: str | None
 
 FILE = click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True), metavar="FILE")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-TIME_FORMAT = click.option("--time-format", metavar="FORMAT", help="How times are written, such as '%d/%m/%Y %H:%M'.")
+TIME_FORMAT = click.option("--time-format", metavar="FORMAT", help="Format of times, such as '%d/%m/%Y %H:%M'.")
 TIMEZONE = click.option(
-    "--timezone", "zone", callback=_read_zone, metavar="ZONE", help="Of times without an offset, such as UTC."
+    "--timezone", "zone", callback=_read_zone, metavar="ZONE", help="Time zone of times without an offset, such as UTC."
 )
 TIMEFRAME = click.option(
-    "--timeframe", callback=read_timeframe, metavar="TIMEFRAME", help="Of the candles; else the distance of most."
+    "--timeframe",
+    callback=read_timeframe,
+    metavar="TIMEFRAME",
+    help="Timeframe of FILE; default: the usual spacing.",
 )
 
 
 @contextmanager
-def telling_file_faults() -> Iterator[None]:
-    """Tell of a file that cannot be used, with exit code 1."""
+def exit_on_file_error() -> Iterator[None]:
+    """Report an unusable file and exit with code 1."""
     try:
         yield
     except CandleFileError as error:
@@ -55,7 +58,7 @@ def telling_file_faults() -> Iterator[None]:
 
 
 def hours_of(symbol: str | None) -> tuple[Session | None, str | None]:
-    """Return trading hours and timeframe of a configured symbol, None where none is named."""
+    """Return trading hours and timeframe of a configured symbol; None for each when no symbol is named."""
     if symbol is None:
         return None, None
     with Access() as access:
@@ -64,30 +67,30 @@ def hours_of(symbol: str | None) -> tuple[Session | None, str | None]:
 
 
 def length_of(file: Path, raw: RawCandles) -> int:
-    """Return the length of the candles in milliseconds: the distance that most have.
+    """Return the length of the candles in milliseconds: the most frequent spacing.
 
     Raises:
-        CandleFileError: There are too few of them.
+        CandleFileError: The file has too few candles.
     """
     times = np.unique(raw.open_ms[raw.open_ms != NO_TIME])
     length_ms = usual_spacing_ms(times)
     if length_ms is None:
-        raise CandleFileError(f"{file}: to see the timeframe two times are needed, and {len(times)} can be read")
+        raise CandleFileError(f"{file}: {len(times)} times can be read; the timeframe needs at least two")
     return length_ms
 
 
-def told_length(file: Path, raw: RawCandles, timeframe: str | None) -> int:
-    """Return the length of the candles in milliseconds: that of `timeframe`, else the distance that most have."""
+def candle_length_ms(file: Path, raw: RawCandles, timeframe: str | None) -> int:
+    """Return the length of the candles in milliseconds: that of `timeframe`, else the most frequent spacing."""
     if timeframe is not None:
         return timeframe_ms(timeframe)
     try:
         return length_of(file, raw)
     except CandleFileError as error:
-        raise CandleFileError(f"{error}; say it with --timeframe") from error
+        raise CandleFileError(f"{error}; set it with --timeframe") from error
 
 
 def is_playable(candles: Candles, timeframe: str) -> bool:
-    """Return whether a file source would take candles for those of their timeframe."""
+    """Return whether a file source accepts the candles as those of `timeframe`."""
     return usual_spacing_ms(candles.open_ms) in (None, timeframe_ms(timeframe))
 
 
@@ -95,19 +98,19 @@ def read_strictly(file: Path) -> tuple[Candles, str]:
     """Return the candles of a file and their timeframe.
 
     Raises:
-        CandleFileError: The system would not play the file as it is.
+        CandleFileError: The system cannot play the file.
     """
     timeframe = timeframe_of(length_of(file, read_raw(file)))
     fault = refusal_of(file, timeframe)
     if timeframe is None or fault is not None:
-        raise CandleFileError(f"{fault}\nlook at it: {look_at(file)}")
+        raise CandleFileError(f"{fault}\n{remedy(file)}")
     return read_candles(file, timeframe=timeframe), timeframe
 
 
 def refusal_of(file: Path, timeframe: str | None) -> str | None:
-    """Return why the system would not play a file, None when it would."""
+    """Return the reason why the system cannot play a file; None when it can."""
     if timeframe is None:
-        return f"{file}: its candles are not whole minutes, hours or days apart"
+        return f"{file}: the spacing of its candles is not whole minutes, hours or days"
     try:
         fault = first_fault(read_candles(file, timeframe=timeframe), timeframe=timeframe)
     except ValueError as error:
@@ -115,11 +118,11 @@ def refusal_of(file: Path, timeframe: str | None) -> str | None:
     return None if fault is None else f"{fault}; {place_of(file, fault.open_ms)}"
 
 
-def look_at(file: Path) -> str:
-    """Return the command line that says what is wrong with a file."""
-    return f"{LOOK} {shlex.quote(str(file))}"
+def remedy(file: Path) -> str:
+    """Return the action for a file that cannot be used: the command that checks it."""
+    return f"check it: {CHECK} {shlex.quote(str(file))}"
 
 
-def left_out_words(columns: Sequence[str]) -> str:
-    """Return what to say of columns that are not read; nothing when there are none."""
+def ignored_columns_text(columns: Sequence[str]) -> str:
+    """Return a clause on the columns that are not read; empty when there are none."""
     return f"; columns not read: {', '.join(columns)}" if columns else ""

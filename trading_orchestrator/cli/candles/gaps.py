@@ -1,4 +1,4 @@
-"""What a replay says of its candles: those that are missing, and where a bad one stands."""
+"""Report missing and invalid candles of a backtest."""
 
 import shlex
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from trading.formatting import format_minute
 from trading.market.candles import Candles, timeframe_ms
 from trading.market.quality import GapKind, find_gaps
 from trading.market.sessions import Session
-from trading_orchestrator.cli.candles.files import look_at
+from trading_orchestrator.cli.candles.files import remedy
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
 
 CONVERT = "celery -A tasks trading candles convert"
@@ -20,11 +20,11 @@ CONVERT = "celery -A tasks trading candles convert"
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Candles that a market should have made while it was open.
+    """Candles that are missing while the market was open.
 
     Attributes:
-        candles: How many; 0 when none is missing.
-        holes: Runs of them.
+        candles: Number of missing candles.
+        holes: Number of runs of missing candles.
         first_ms: Open time of the candle before the first hole, milliseconds since the epoch, UTC.
     """
 
@@ -40,29 +40,24 @@ def missing_in(candles: Candles, timeframe: str, session: Session) -> Missing:
     return Missing(sum(gap.missing for gap in gaps), len(gaps), gaps[0].after_ms if gaps else None)
 
 
-def missing_words(missing: Missing) -> str:
-    """Return what to say of candles that are missing."""
-    holes = "1 hole" if missing.holes == 1 else f"{missing.holes:,} holes, the first"
+def missing_text(missing: Missing) -> str:
+    """Return a sentence on missing candles."""
+    holes = "1 gap" if missing.holes == 1 else f"{missing.holes:,} gaps, the first"
     return (
-        f"{missing.candles:,} candles are missing within its sessions, in {holes} after "
+        f"{missing.candles:,} candles are missing during its trading hours, in {holes} after "
         f"{format_minute(missing.first_ms)} UTC"
     )
 
 
 @contextmanager
-def telling_bad_candles(files: Mapping[str, Path]) -> Iterator[None]:
-    """Tell of a candle that must not be used, with the place in its symbol's file, and exit code 1."""
+def exit_on_bad_candle(files: Mapping[str, Path]) -> Iterator[None]:
+    """Report an invalid candle with its place in the symbol's file, and exit with code 1."""
     try:
         yield
     except BadCandle as error:
         if (file := files.get(error.symbol)) is None:
             raise
         place = place_of(file, error.open_ms)
-        told = BadCandle(error.open_ms, error.fault, error.symbol, place)
-        without = f"make one without such rows: {CONVERT} {shlex.quote(str(file))} OUT.csv"
-        raise Failed(ExitCode.NO, f"{told}\n{remedy(file)}\n{without}") from error
-
-
-def remedy(file: Path) -> str:
-    """Return what to do about a file that cannot be used."""
-    return f"look at it: {look_at(file)}"
+        located = BadCandle(error.open_ms, error.fault, error.symbol, place)
+        without = f"write a file without such rows: {CONVERT} {shlex.quote(str(file))} OUT.csv"
+        raise Failed(ExitCode.NO, f"{located}\n{remedy(file)}\n{without}") from error

@@ -1,4 +1,4 @@
-"""`trading explain`: why a candle led to a trade, or to none."""
+"""`trading explain`: explain why a candle led to a trade or to none."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,30 +25,31 @@ from trading_orchestrator.cli.params import instant
     "file",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     metavar="FILE",
-    help="Explain out of a replay of these candles instead of the live run.",
+    help="Explain a backtest on these candles instead of the live run.",
 )
 @click.option(
     "--set",
     "settings",
     multiple=True,
     metavar="KEY=VALUE",
-    help="With --candles: another value than the configured one, as in `trading backtest`.",
+    help="With --candles: override a configured value, as in `trading backtest`.",
 )
-@click.option("--strategy", metavar="NAME", help="One strategy of several; all of them when left out.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, a list of them for several strategies.")
+@click.option("--strategy", metavar="NAME", help="Only this strategy; default: all of the symbol.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, or a list for several strategies.")
 def explain(
     symbol: str, at_ms: int, file: Path | None, settings: tuple[str, ...], strategy: str | None, as_json: bool
 ) -> None:
-    """Explain one candle: why it led to a trade, or to none.
+    """Explain why a candle led to a trade or to none.
 
-    The candle of SYMBOL that TIME lies in, in UTC where it has no offset. The page holds the candle, the indicators,
-    the regime, what the strategy said, the verdict of every rule that was asked, and what became of the orders; a
-    symbol with several strategies has a page for each.
+    Explains the candle of SYMBOL that contains TIME (UTC unless it has an offset): the candle, the indicators, the
+    regime, the signal, the result of every rule checked, and the orders with their fills. A symbol with several
+    strategies has one page for each.
 
-    Live, it is put together of journal, ledger and events; the journal reaches back TRADING__JOURNAL_MAX_LEN candles.
+    For a live run, the page is read from journal, ledger and events; the journal holds the newest
+    TRADING__JOURNAL_MAX_LEN candles.
     """
     if settings and file is None:
-        raise click.UsageError("--set goes with --candles: a live run was decided by what was configured then")
+        raise click.UsageError("--set requires --candles: the configuration of a live run cannot be overridden")
     if file is not None:
         found = explain_backtest(symbol, at_ms, file, settings)
     else:
@@ -65,11 +66,11 @@ def explain(
 
 def _unknown(symbol: str, strategy: str, found: Sequence[Explanation]) -> NoReturn:
     known = ", ".join(one.strategy for one in found)
-    raise click.UsageError(f"--strategy {strategy!r}: {symbol} has no such strategy; it has: {known}")
+    raise click.UsageError(f"--strategy {strategy!r}: {symbol} has no such strategy; strategies: {known}")
 
 
 def as_dict(found: Explanation) -> dict[str, object]:
-    """Return an explanation JSON-safe, as its values name things."""
+    """Return an explanation, JSON-safe."""
     told: dict[str, Any] = to_builtins(found, enc_hook=lambda signal: signal.model_dump(mode="json"))
     told["entry"]["decision"] = describe(found.entry.decisions)
     return {**told, "headline": str(found.headline), "headline_kind": found.headline.kind.value}

@@ -1,4 +1,4 @@
-"""What a replay knows of one candle."""
+"""Explain a candle from a backtest."""
 
 from pathlib import Path
 
@@ -21,14 +21,14 @@ from trading.market.candles import CLOSE, timeframe_ms
 from trading.orders.orders import PROTECTIVE_LEGS, OrderRequest
 from trading.risk.verdict import Check
 from trading_orchestrator.cli.backtest.backtest import configured, recorded
-from trading_orchestrator.cli.candles.gaps import telling_bad_candles
+from trading_orchestrator.cli.candles.gaps import exit_on_bad_candle
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
 
 
 def explain_backtest(symbol: str, at_ms: int, file: Path, settings: tuple[str, ...]) -> list[Explanation]:
-    """Replay a file, and explain the candle that holds a time, for each strategy of its symbol.
+    """Run a backtest on a file and explain the candle that contains a time, for each strategy of its symbol.
 
-    The whole of it is replayed, because what became of a position comes after its candle.
+    The backtest runs to the end of the file, because a position closes after its candle.
 
     Raises:
         Failed: The file has no such candle.
@@ -41,14 +41,14 @@ def explain_backtest(symbol: str, at_ms: int, file: Path, settings: tuple[str, .
     if place < 0 or not holds(int(one.open_ms[place]), timeframe, at_ms):
         is_open = system.symbols[symbol].session.may_be_open(at_ms)
         span = f"{format_minute(int(one.open_ms[0]))} to {format_minute(one.last_open_ms)} UTC" if len(one) else "none"
-        why = "" if is_open else f"; the market was closed, it is open {system.symbols[symbol].session.hours}"
+        why = "" if is_open else f"; the market was closed; it is open {system.symbols[symbol].session.hours}"
         raise Failed(
             ExitCode.NO, f"no candle of {symbol} at {format_minute(at_ms)} UTC in {file}, which has {span}{why}"
         )
-    with telling_bad_candles({symbol: file}):
+    with exit_on_bad_candle({symbol: file}):
         result = run_backtest(system, candles)
     open_ms = int(one.open_ms[place])
-    rulings = {row.strategy: _ruling(row) for row in result.decisions if row.open_ms == open_ms}
+    rulings = {row.strategy: _risk_record(row) for row in result.decisions if row.open_ms == open_ms}
     decided = [order for order in result.orders if order.leg not in PROTECTIVE_LEGS]
     decided_ms = open_ms + timeframe_ms(timeframe)
     entry = _entry(result, symbol, place)
@@ -62,7 +62,7 @@ def explain_backtest(symbol: str, at_ms: int, file: Path, settings: tuple[str, .
             one[: place + 1],
             risk_decision,
             [order.client_order_id for order in decided if (order.decided_ms, order.strategy) == (decided_ms, name)],
-            [_fate(order) for order in decided],
+            [_order_outcome(order) for order in decided],
             result.fills,
         )
         found.append(explain(known, context))
@@ -84,12 +84,12 @@ def _entry(result: BacktestRun, symbol: str, place: int) -> Entry:
     )
 
 
-def _ruling(row: Decision) -> RiskDecisionRecord:
+def _risk_record(row: Decision) -> RiskDecisionRecord:
     checks = tuple(Check(one["rule"], one["is_met"], one["reason"]) for one in row.checks)
     return RiskDecisionRecord(row.outcome, row.rule, row.reason, checks)
 
 
-def _fate(order: Order) -> OrderOutcome:
+def _order_outcome(order: Order) -> OrderOutcome:
     request = OrderRequest(
         order.client_order_id,
         order.symbol,

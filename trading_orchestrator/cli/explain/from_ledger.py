@@ -1,4 +1,4 @@
-"""What journal, ledger and events still know of one candle."""
+"""Explain a candle of a live run from journal, ledger and events."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, cast
@@ -35,21 +35,21 @@ from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
 
 _BEFORE_MS = 600_000
-"""Events of a candle are looked for from so long before it was committed: clocks may differ."""
+"""The search for a candle's events starts this long before its commit, because clocks may differ."""
 
 _AFTER_MS = 3_600_000
-"""And until so long after the commit of the last candle that it led to something on."""
+"""The search ends this long after the commit of the last candle on which its order or position changed."""
 
 
 def explain_live(access: Access, symbol: str, at_ms: int) -> list[Explanation]:
-    """Explain the candle that holds a time, for each strategy of its symbol.
+    """Explain the candle that contains a time, for each strategy of its symbol.
 
     Raises:
-        UnknownSymbol: It is not configured.
-        Failed: Nothing was decided then; the message says why.
+        UnknownSymbol: The symbol is not configured.
+        Failed: No decision was recorded then; the message gives the reason.
     """
     access.known(symbol)
-    assert access.ledger  # in the schema that this code reads
+    assert access.ledger  # raises when its schema is not the required one
     timeframe = access.system.symbols[symbol].timeframe
     journal = JournalReader(access.redis, access.settings.namespace, symbol)
     count = lookback_of(symbol, access.system).history_count + 1
@@ -72,7 +72,7 @@ def explain_live(access: Access, symbol: str, at_ms: int) -> list[Explanation]:
     strategies = access.system.symbols[symbol].books
     for context in terms_of(symbol, access.system):
         found.append(explain(_recorded(context, strategies, symbol, timeframe, entry, candles, books), context))
-    events = _events(access, entry.correlation_id, *_told_within(journal, entry, books, found))
+    events = _events(access, entry.correlation_id, *_event_range(journal, entry, books, found))
     return [replace(one, events=events) for one in found]
 
 
@@ -85,7 +85,7 @@ def _recorded(
     candles: Candles,
     books: CandleBooks,
 ) -> CandleRecord:
-    """Return what is known of a candle and of one strategy; all there is where the symbol has no other."""
+    """Return the records of a candle and one strategy; all records when the symbol has only one."""
     asked = {row["id"]: row for row in books.decisions if row["correlation_id"] == entry.correlation_id}
     decided = {
         key: row for key, row in asked.items() if context.is_only_strategy or row["strategy"] == context.strategy_name
@@ -95,17 +95,19 @@ def _recorded(
     return CandleRecord(
         symbol,
         timeframe,
-        of_strategy(entry, context.strategy_name, _ruling(signaled), has_signals=bool(asked), strategies=strategies),
+        of_strategy(
+            entry, context.strategy_name, _risk_record(signaled), has_signals=bool(asked), strategies=strategies
+        ),
         candles,
-        _ruling(signaled),
+        _risk_record(signaled),
         own,
-        [_fate(row) for row in books.intents],
+        [_order_outcome(row) for row in books.intents],
         [fill_of(row) for row in books.fills],
     )
 
 
 def _candles(access: Access, symbol: str, entries: list[Entry]) -> Candles:
-    """Return the recorded candles up to an entry: those of the journal, and before them those of the window."""
+    """Return the recorded candles up to an entry: the journal's, preceded by the window's."""
     journaled = candles_of(entries)
     if not len(journaled):
         return journaled
@@ -113,24 +115,24 @@ def _candles(access: Access, symbol: str, entries: list[Entry]) -> Candles:
     return window.until(int(journaled.open_ms[0]) - 1).then(journaled)
 
 
-def _ruling(row: Mapping[str, Any] | None) -> RiskDecisionRecord | None:
+def _risk_record(row: Mapping[str, Any] | None) -> RiskDecisionRecord | None:
     if row is None:
         return None
-    told = tuple(Check(one["rule"], one["is_met"], one["reason"]) for one in row.get("checks") or ())
-    return RiskDecisionRecord(row["outcome"], row["rule"], row["reason"], told)
+    checks = tuple(Check(one["rule"], one["is_met"], one["reason"]) for one in row.get("checks") or ())
+    return RiskDecisionRecord(row["outcome"], row["rule"], row["reason"], checks)
 
 
-def _fate(row: Mapping[str, Any]) -> OrderOutcome:
+def _order_outcome(row: Mapping[str, Any]) -> OrderOutcome:
     state = OrderState(row["state"])
     return OrderOutcome(
         request_of_intent(row), state, row["filled_units"], row["note"], row["venue_order_id"], row["attempt"]
     )
 
 
-def _told_within(
+def _event_range(
     journal: JournalReader, entry: Entry, books: CandleBooks, found: Sequence[Explanation]
 ) -> tuple[int | None, int | None]:
-    """Return the wall clock from which and until which events of a candle may be; None where that is not known."""
+    """Return the wall-clock range of a candle's events, in milliseconds; None for an unknown bound."""
     written = [row["written_at_ms"] for row in books.decisions]
     known = [entry.at_ms, *written] if entry.at_ms else written
     if not known:
@@ -163,10 +165,10 @@ def _events(access: Access, cause: str, since_ms: int | None, until_ms: int | No
 
 
 def _from_ledger(access: Access, journal: JournalReader, before: list[Entry], symbol: str, at_ms: int) -> Entry:
-    """Make an entry of what the ledger decided on a candle that the journal does not have any more.
+    """Return an entry from the ledger's decision on a candle that is no longer in the journal.
 
     Raises:
-        Failed: It decided nothing either.
+        Failed: The ledger has no decision either.
     """
     timeframe = access.system.symbols[symbol].timeframe
     first_ms = at_ms - timeframe_ms(timeframe) + 1
@@ -185,19 +187,19 @@ def _from_ledger(access: Access, journal: JournalReader, before: list[Entry], sy
 def _why_none(
     system: SystemConfig, journal: JournalReader, before: list[Entry], symbol: str, at_ms: int, journal_max_len: int
 ) -> str:
-    """Return why no candle was decided at a time."""
+    """Return the reason why no decision was recorded at a time."""
     config, oldest, later = system.symbols[symbol], journal.oldest(), journal.after(at_ms)
     length_ms = timeframe_ms(config.timeframe)
     is_open: Callable[[int], bool] = config.session.may_be_open
     if oldest is None:
-        return "nothing was decided on it yet: celery -A tasks trading status shows how it stands"
+        return "no decision was recorded yet; check celery -A tasks trading status"
     if not before:
         return (
-            f"its journal reaches back to {format_minute(oldest.open_ms)} UTC, and the ledger knows of no signal then; "
+            f"its journal begins at {format_minute(oldest.open_ms)} UTC, and the ledger has no signal at that time; "
             f"a journal holds the newest {journal_max_len:,} candles (TRADING__JOURNAL_MAX_LEN)"
         )
     if later is None:
-        return f"the newest candle that was decided is that of {format_minute(before[-1].open_ms)} UTC: not yet"
+        return f"not decided yet; the newest decided candle is {format_minute(before[-1].open_ms)} UTC"
     if not is_open(at_ms):
         return f"the market was closed; it is open {config.session.hours}"
     first_ms = before[-1].open_ms + length_ms

@@ -1,4 +1,4 @@
-"""The page of `trading explain`."""
+"""Terminal page of `trading explain`."""
 
 from collections.abc import Iterator, Sequence
 
@@ -52,7 +52,7 @@ def _sections(found: Explanation, *, is_named: bool) -> Iterator[tuple[str, Sequ
         yield "position", [_trade(one) for one in found.trades]
     if found.events is not None:
         yield "events", [_event(one.at_ms, one.type, one.reason) for one in found.events] or ["none in the stream"]
-    yield "named", [found.entry.correlation_id]
+    yield "id", [found.entry.correlation_id]
     if found.notes:
         yield "notes", [Text(note, style="yellow") for note in found.notes]
 
@@ -63,12 +63,12 @@ def _candle(found: Explanation) -> str:
         return (
             f"close {format_price_cell(entry.close)}; the rest was not recorded"
             if entry.close
-            else "not in the journal any more"
+            else "no longer in the journal"
         )
     names = ("open", "high", "low", "close")
-    told = ", ".join(f"{name} {format_price_cell(value)}" for name, value in zip(names, entry.values, strict=False))
-    seen = f"; seen at {format_second(entry.as_of_ms)} UTC of the market" if entry.as_of_ms is not None else ""
-    return f"{told}, volume {entry.values[-1]:g}{seen}"
+    text = ", ".join(f"{name} {format_price_cell(value)}" for name, value in zip(names, entry.values, strict=False))
+    seen = f"; seen at market time {format_second(entry.as_of_ms)} UTC" if entry.as_of_ms is not None else ""
+    return f"{text}, volume {entry.values[-1]:g}{seen}"
 
 
 def _values(found: Explanation) -> Table:
@@ -76,21 +76,21 @@ def _values(found: Explanation) -> Table:
     for justify in ("left", "left", "right", "left"):
         drawn.add_column(justify=justify)
     for one in found.values:
-        before = f"one candle before {one.before:.6g}" if one.before is not None else ""
+        before = f"previous candle {one.before:.6g}" if one.before is not None else ""
         drawn.add_row(one.name, one.indicator, "-" if one.now is None else f"{one.now:.6g}", Text(before, style="dim"))
     return drawn
 
 
 def _check(rule: str, reason: str, *, is_met: bool) -> Text:
-    mark, style = ("met    ", "green") if is_met else ("refused", "red")
+    mark, style = ("met    ", "green") if is_met else ("not met", "red")
     return Text.assemble((mark, style), "  ", (rule, "bold"), f"  {reason}")
 
 
 def _decision(found: Explanation) -> str:
     risk_decision = found.ruling
     if risk_decision is None:
-        told = describe(found.entry.decisions)
-        return told if is_of_stops(found.entry.decisions) else f"{told}: the rules were not asked"
+        text = describe(found.entry.decisions)
+        return text if is_of_stops(found.entry.decisions) else f"{text}: the rules were not checked"
     by = "" if risk_decision.rule == "ok" else f" by {risk_decision.rule}"
     return f"{risk_decision.outcome}{by}: {risk_decision.reason}"
 
@@ -118,11 +118,11 @@ def _order(order: OrderOutcome, protective: Sequence[Protective], fills: Sequenc
 def _fills(client_order_id: str, fills: Sequence[Fill]) -> Iterator[Text]:
     for fill in fills:
         if fill.client_order_id == client_order_id:
-            told = (
+            text = (
                 f"{fill.side.value} {format_units_cell(fill.units)} at {format_price_cell(fill.price)}, fee "
                 f"{fill.fee:,.2f}"
             )
-            yield Text(f"    filled {format_second(fill.market_ms)} UTC: {told}")
+            yield Text(f"    filled {format_second(fill.market_ms)} UTC: {text}")
 
 
 def _trade(trade: Trade) -> Text:
@@ -133,8 +133,8 @@ def _trade(trade: Trade) -> Text:
     if trade.exit_ms is None:
         return Text(f"{opened}; still open")
     how = (trade.exit_reason or "").replace("_", " ")
-    told = f"{opened}; closed by {how} at {format_price_cell(trade.exit_price)} on {format_minute(trade.exit_ms)} UTC, "
-    return Text.assemble(told, profit(trade.profit), f" after {trade.fees:,.2f} fees")
+    text = f"{opened}; closed by {how} at {format_price_cell(trade.exit_price)} on {format_minute(trade.exit_ms)} UTC, "
+    return Text.assemble(text, profit(trade.profit), f" after {trade.fees:,.2f} fees")
 
 
 def _event(at_ms: int, kind: str, reason: str) -> Text:

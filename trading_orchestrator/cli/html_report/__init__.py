@@ -1,4 +1,4 @@
-"""The report of a replay as one HTML page that needs nothing else."""
+"""HTML report of a backtest, as one self-contained page."""
 
 from trading_orchestrator.cli.html_report.page import Making, page_of
 

@@ -1,4 +1,4 @@
-"""Candles as a short text for the page: steps in whole ticks, compressed; `page.js` takes them apart."""
+"""Encode candles compactly for the page, as compressed integer steps; `page.js` decodes them."""
 
 import base64
 import zlib
@@ -16,7 +16,7 @@ _INT32 = 2**31 - 1
 
 
 def pack(symbol: str, timeframe: str, candles: Candles, *, most: int) -> dict[str, Any]:
-    """Return the candles of a symbol, JSON-safe.
+    """Encode the candles of a symbol, JSON-safe.
 
     `packed` is base64 of zlib of int32, little-endian, column after column: seconds since the candle before, open
     minus the close before, close minus open, high minus the higher of both, the lower of both minus low; prices in
@@ -24,7 +24,7 @@ def pack(symbol: str, timeframe: str, candles: Candles, *, most: int) -> dict[st
 
     Args:
         candles: At least one.
-        most: Bars at the most; more candles are joined, and `joined` says how many make one bar.
+        most: Maximum number of bars; more candles are merged, and `joined` is the number of candles per bar.
     """
     each = -(-len(candles) // most)
     bars = joined(candles, each=each)
@@ -53,7 +53,7 @@ def pack(symbol: str, timeframe: str, candles: Candles, *, most: int) -> dict[st
 
 
 def decimals_of(prices: Floats) -> int:
-    """Return how many decimals the prices have: at most 8, and no more than int32 can hold; below 0 for huge ones."""
+    """Return the number of decimals of the prices: at most 8, fewer if int32 requires; negative for huge prices."""
     highest = float(prices.max())
     allowed = max(count for count in range(-_LARGEST_DIGITS, _MOST_DECIMALS + 1) if highest * 10.0**count < _INT32)
     for count in range(allowed):

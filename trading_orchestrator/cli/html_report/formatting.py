@@ -1,4 +1,4 @@
-"""Numbers as people read them; what is not defined is a dash."""
+"""Format numbers for display; an undefined value is a dash."""
 
 from trading.formatting import NONE
 
@@ -16,7 +16,7 @@ def ratio(value: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Return a length of time in its two largest units: `3 d 4 h`, `12 min 5 s`."""
+    """Return a duration in its two largest units: `3 d 4 h`, `12 min 5 s`."""
     if seconds is None:
         return NONE
     left = round(seconds)

@@ -1,4 +1,4 @@
-"""Metrics and tables as HTML; every text is escaped on its way."""
+"""Render metrics and tables as HTML; every text is escaped."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ __all__ = ["caveat", "headlines", "metrics", "sentences", "tables", "text"]
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """One column; rows are sorted by `value`, and shown as `shown` says."""
+    """One column; rows are sorted by `value` and displayed with `shown`."""
 
     title: str
     value: Callable[[Any], Any]
@@ -24,7 +24,7 @@ class _Column:
 
 
 def headlines(report: Report) -> str:
-    """Return the tiles at the top."""
+    """Return the tiles of the headline metrics."""
     return "".join(
         f'<div class="tile"><span>{text(one.name)}</span>'
         f'<strong class="{_tone(one.tone)}">{text(one.text)}</strong></div>'
@@ -33,13 +33,13 @@ def headlines(report: Report) -> str:
 
 
 def caveat(statistics: Statistics) -> str:
-    """Return a paragraph where annualised values say little, else nothing."""
+    """Return a note when annualised values are not meaningful, else an empty string."""
     found = names.caveat(statistics)
     return "" if found is None else f'<p class="note">{text(found)}.</p>'
 
 
 def metrics(report: Report) -> str:
-    """Return all metrics, a list for each section."""
+    """Return all metrics, one list per section."""
     return "".join(
         f'<section class="card"><h3>{text(section.title)}</h3>'
         f"<dl>{''.join(map(_metric, section.metrics))}</dl></section>"
@@ -48,7 +48,7 @@ def metrics(report: Report) -> str:
 
 
 def tables(report: Report) -> str:
-    """Return all tables; those of one row that would only repeat the metrics too, because they name it."""
+    """Return all tables, including those of one row, because they name the row."""
     parts = [
         _table("By symbol", _group_columns("Symbol"), report.by_symbol, width="wide"),
         _table("By strategy", _group_columns("Strategy"), report.by_strategy, width="wide"),
@@ -62,7 +62,7 @@ def tables(report: Report) -> str:
 
 
 def sentences(lines: Iterable[str]) -> str:
-    """Return a list."""
+    """Return the lines as an HTML list."""
     return f"<ul>{''.join(f'<li>{text(line)}</li>' for line in lines)}</ul>"
 
 
@@ -108,7 +108,7 @@ def _signed_percent(value: float | None) -> str:
 
 
 def _spaced(rule: str) -> str:
-    """Return the id of an exit rule as words."""
+    """Return the id of an exit rule with spaces instead of underscores."""
     return rule.replace("_", " ")
 
 
@@ -134,7 +134,7 @@ _MONTH = (
     _Column("Realised", lambda month: month.profit, format_profit, is_toned=True),
     _Column("Trades", lambda month: month.trades, _count),
     _Column("Won", lambda month: month.wins, _count),
-    _Column("Deepest drawdown", lambda month: month.deepest, percent),
+    _Column("Max drawdown", lambda month: month.deepest, percent),
 )
 _MARKET = (
     _Column("Symbol", lambda row: row.symbol),

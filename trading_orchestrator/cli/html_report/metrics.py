@@ -1,4 +1,4 @@
-"""The metrics of a replay under the names that people know, in the order in which they are read."""
+"""Metrics of a backtest under their usual names, in display order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from trading.formatting import NONE, format_minute, format_money, format_profit
 from trading_orchestrator.cli.html_report.formatting import duration, percent, ratio
 
 FEW_RETURNS = 20
-"""Daily returns below which annualised figures say little."""
+"""Number of daily returns below which annualised values are not meaningful."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,10 +16,10 @@ class Metric:
     """One metric.
 
     Attributes:
-        name: As printed.
-        text: Its value as printed.
-        tone: Above zero when it is good news, below when it is bad, 0 when it is neither.
-        is_part: It belongs to the metric above it.
+        name: Display name.
+        text: Display value.
+        tone: Above zero for a good value, below zero for a bad one, 0 for neither.
+        is_part: The metric details the one above it.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Metrics that are read together."""
+    """A titled group of metrics."""
 
     title: str
     metrics: Sequence[Metric]
@@ -43,12 +43,12 @@ def sections_of(report: Report) -> list[Section]:
         Section("Return", _returns(statistics, report)),
         Section("Risk", _risk(statistics)),
         Section("Trades", _trades(statistics)),
-        Section("Each trade", _each_trade(statistics)),
+        Section("Per trade", _each_trade(statistics)),
     ]
 
 
 def headlines_of(report: Report) -> list[Metric]:
-    """Return the few metrics that are looked at first."""
+    """Return the headline metrics."""
     one = report.statistics
     return [
         Metric("Total return", percent(one.total_return, signed=True), one.total_return),
@@ -63,19 +63,19 @@ def headlines_of(report: Report) -> list[Metric]:
 
 
 def annualised_by(statistics: Statistics) -> str:
-    """Return the factor of all annualised values."""
-    return f"{statistics.periods_per_year:g} a year"
+    """Return the annualisation factor as text."""
+    return f"{statistics.periods_per_year:g} days per year"
 
 
 def caveat(statistics: Statistics) -> str | None:
-    """Return what to think of annualised values that rest on few days, or on an account with nothing in it."""
+    """Return a note when annualised values rest on few days or on an account without equity, else None."""
     if statistics.lost_ms is not None:
-        return f"nothing was left of the account at {format_minute(statistics.lost_ms)}, so there are no annual figures"
+        return f"the account lost all equity at {format_minute(statistics.lost_ms)}, so annualised values are undefined"
     if statistics.return_count >= FEW_RETURNS:
         return None
     return (
-        f"{statistics.return_count} daily returns are few: annualised return, CAGR, volatility, Sharpe, Sortino and "
-        "Calmar say little"
+        f"only {statistics.return_count} daily returns: annualised return, CAGR, volatility, Sharpe, Sortino and "
+        "Calmar are not meaningful"
     )
 
 
@@ -102,7 +102,7 @@ def _risk(one: Statistics) -> list[Metric]:
         Metric("compounded", percent(one.volatility), is_part=True),
         Metric("Sortino", ratio(one.sortino), one.sortino or 0.0),
         Metric("Calmar", ratio(one.calmar), one.calmar or 0.0),
-        Metric("Annualised by", annualised_by(one)),
+        Metric("Annualised with", annualised_by(one)),
         Metric("Daily returns", f"{one.return_count:,}"),
         Metric("Max drawdown", percent(fall.fraction), fall.fraction),
         Metric("amount", format_money(fall.amount), fall.amount, is_part=True),
@@ -129,8 +129,8 @@ def _trades(one: Statistics) -> list[Metric]:
         Metric("Profit factor", ratio(one.profit_factor), (one.profit_factor or 1.0) - 1),
         Metric("of returns", ratio(one.return_profit_factor), is_part=True),
         Metric("SQN", ratio(one.sqn), one.sqn or 0.0),
-        Metric("Wins in a row", f"{one.consecutive_wins:,}"),
-        Metric("Losses in a row", f"{one.consecutive_losses:,}"),
+        Metric("Max consecutive wins", f"{one.consecutive_wins:,}"),
+        Metric("Max consecutive losses", f"{one.consecutive_losses:,}"),
         Metric("Exposure", percent(one.exposure)),
     ]
 
@@ -152,5 +152,5 @@ def _each_trade(one: Statistics) -> list[Metric]:
 
 
 def _fine(fraction: float | None) -> str:
-    """Return a small fraction as percent with more digits."""
+    """Return a small fraction as percent, with more digits."""
     return NONE if fraction is None else f"{fraction * 100:+.4f} %"

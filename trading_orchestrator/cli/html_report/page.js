@@ -1,5 +1,5 @@
 "use strict";
-// Draws the report. Everything to draw is in the element #content; no text of it ever becomes markup.
+// Draws the report from the JSON in #content; none of its text becomes markup.
 (() => {
   const one = (id) => document.getElementById(id);
   const report = JSON.parse(one("content").textContent);
@@ -14,7 +14,7 @@
     target: row[12],
   }));
 
-  // Texts.
+  // Text formatting.
 
   const amount = (value) => value.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
   const signed = (value) => (value > 0 ? "+" : "") + amount(value);
@@ -33,7 +33,7 @@
     return Object.assign(made, settings);
   }
 
-  // Look.
+  // Chart style.
 
   function look() {
     const line = color("line");
@@ -56,7 +56,7 @@
   const newChart = (id, settings) =>
     LightweightCharts.createChart(one(id), { autoSize: true, ...look(), crosshair: { mode: 0 }, ...settings });
 
-  // Equity, and the drawdown under it.
+  // Equity chart with the drawdown below.
 
   function drawEquity(onTime) {
     const { time, equity, drawdown } = report.equity;
@@ -86,16 +86,16 @@
     chart.panes()[1].setStretchFactor(1);
     chart.timeScale().applyOptions({ minBarSpacing: 0.01 });
     chart.timeScale().fitContent();
-    const tell = (place) => {
+    const legend = (place) => {
       one("equity-legend").textContent =
         `${minute(time[place])} · equity ${amount(equity[place])} · drawdown ${percent(drawdown[place])}`;
     };
-    tell(time.length - 1);
-    chart.subscribeCrosshairMove((move) => tell(move.time === undefined ? time.length - 1 : Math.max(before(time, move.time), 0)));
+    legend(time.length - 1);
+    chart.subscribeCrosshairMove((move) => legend(move.time === undefined ? time.length - 1 : Math.max(before(time, move.time), 0)));
     chart.subscribeClick((click) => click.time !== undefined && onTime(click.time));
   }
 
-  // Candles: all of them are here, as many are drawn as the screen can show.
+  // Candle chart: the page holds all candles and draws as many as fit the screen.
 
   async function unpacked(text) {
     const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
@@ -123,7 +123,7 @@
     return { time, open, high, low, close, count };
   }
 
-  // Place of the last of the ascending times that is not later; -1 when all are.
+  // Index of the last ascending time that is not after `at`; -1 when all are after it.
   function before(times, at) {
     let low = 0;
     let high = times.length;
@@ -135,7 +135,7 @@
     return low - 1;
   }
 
-  // Bars of `seconds` from the candles at `from` up to, not with, `to`; the finest begin when their candle does.
+  // Bars of `seconds` from the candles in [from, to); bars of the finest length keep their candle's time.
   function barsOf(candles, from, to, seconds, finest) {
     const bars = [];
     let bar = null;
@@ -168,7 +168,7 @@
 
     attached({ requestUpdate }) { this.update = requestUpdate; }
 
-    // Takes the trades of the symbol among the bars that are loaded.
+    // Keeps the symbol's trades that lie within the loaded bars.
     place(mine, times, seconds) {
       const end = times[times.length - 1] + seconds;
       this.marks = mine
@@ -187,7 +187,7 @@
       const seen = this.marks.filter(({ from, to }) => to >= range.from - 1 && from <= range.to + 1);
       this.drawn = seen.length > MOST_BOXES ? "dots" : "boxes";
       this.seen = seen.length;
-      const tints = { good: color("good"), bad: color("bad") };  // asked for once: it takes longer than a dot
+      const tints = { good: color("good"), bad: color("bad") };  // read once: it takes longer than drawing a dot
       for (const mark of seen) {
         if (this.drawn === "boxes") this.box(context, mark, tints);
         else this.dot(context, mark, tints);
@@ -237,7 +237,7 @@
     context.stroke();
   }
 
-  // A triangle whose tip is at the price of the entry: from below for long, from above for short.
+  // A triangle with its tip at the entry price, from below for long, from above for short.
   function arrow(context, x, y, side, fill) {
     context.fillStyle = fill;
     context.beginPath();
@@ -276,7 +276,7 @@
         clearTimeout(this.timer);
         this.timer = setTimeout(() => this.follow(), 60);
       });
-      this.chart.subscribeCrosshairMove((move) => this.tell(move.seriesData.get(this.series)));
+      this.chart.subscribeCrosshairMove((move) => this.legend(move.seriesData.get(this.series)));
     }
 
     paint() {
@@ -285,7 +285,7 @@
       this.series.applyOptions({ upColor: up, borderUpColor: up, wickUpColor: up, downColor: down, borderDownColor: down, wickDownColor: down });
     }
 
-    // Bars that a screen of this width can tell apart.
+    // Maximum number of bars for the width of the chart.
     most() { return Math.min(Math.max(one("candles").clientWidth / 3, 120), 600); }
 
     async show(symbol) {
@@ -298,14 +298,14 @@
       this.steps = [this.packed.seconds, ...NICE.filter((seconds) => seconds > this.packed.seconds)];
     }
 
-    // The finest bars of which no more than `most` lie between two places.
+    // The finest bar length with at most `most` bars between two indices.
     step(from, to) {
       const candles = Math.max(to - from, 1);
       const fits = (seconds) => (candles * this.packed.seconds) / seconds <= this.most();
       return this.steps.find(fits) ?? this.steps[this.steps.length - 1];
     }
 
-    // Loads what lies between two places of all candles, and as much again on either side.
+    // Loads the candles between two indices, and as many again on either side.
     load(from, to, seconds = this.step(from, to)) {
       const margin = Math.max(to - from, 50);
       this.first = Math.max(from - margin, 0);
@@ -320,7 +320,7 @@
 
     bucket(place, seconds) { return Math.floor(this.candles.time[place] / seconds); }
 
-    // Shows the candles between two places.
+    // Shows the candles between two indices.
     window(from, to) {
       this.load(Math.max(Math.floor(from), 0), Math.min(Math.ceil(to), this.candles.count));
       const at = (place) => before(this.times, this.candles.time[Math.min(Math.max(Math.round(place), 0), this.candles.count - 1)]);
@@ -333,7 +333,7 @@
       this.window(from, Math.max(to, from + 20));
     }
 
-    // After a move: loads finer, coarser or neighbouring bars where they are wanted.
+    // After a move: loads finer, coarser or neighbouring bars as needed.
     follow() {
       const range = this.scale.getVisibleLogicalRange();
       if (range === null || this.bars.length === 0) return;
@@ -349,7 +349,7 @@
       this.hint();
     }
 
-    // Loads the neighbourhood without moving what is seen.
+    // Loads neighbouring bars without moving the visible range.
     extend(range, left, from, to) {
       const time = this.times[left];
       this.load(Math.max(from, 0), to, this.seconds);
@@ -357,8 +357,8 @@
       this.scale.setVisibleLogicalRange({ from: range.from + shift, to: range.to + shift });
     }
 
-    // Tells of a bar; without one of the last that is seen.
-    tell(bar) {
+    // Shows the values of a bar; by default of the last visible one.
+    legend(bar) {
       const range = this.scale.getVisibleLogicalRange();
       bar ??= this.bars[Math.min(Math.max(Math.floor(range?.to ?? Infinity), 0), this.bars.length - 1)];
       if (!bar) return;
@@ -368,20 +368,20 @@
     }
 
     hint() {
-      this.tell();
+      this.legend();
       requestAnimationFrame(() => {
         const marks = this.marks.drawn === "dots"
-          ? "a dot is the exit of a trade: zoom in for entries, stops and targets"
-          : "a triangle is an entry, a ring its exit, dashed lines are stop and target";
-        const joined = this.packed.joined > 1 ? `; ${this.packed.joined} candles make one bar at least` : "";
-        one("candle-hint").textContent = `Bars of ${length(this.seconds)}${joined}; ${marks}. Scroll or pinch to zoom, drag to move.`;
+          ? "dots are exits; zoom in to see entries, stops and targets"
+          : "triangles are entries, rings are exits, dashed lines are stops and targets";
+        const joined = this.packed.joined > 1 ? `; at least ${this.packed.joined} candles per bar` : "";
+        one("candle-hint").textContent = `${length(this.seconds)} bars${joined}; ${marks}. Scroll or pinch to zoom, drag to move.`;
         document.documentElement.dataset.bars = this.bars.length;
         document.documentElement.dataset.marks = this.marks.seen ?? 0;
       });
     }
   }
 
-  // Trades as a table, a page at a time.
+  // Paged table of trades.
 
   const PAGE = 25;
   const COLUMNS = [
@@ -389,13 +389,13 @@
     ["Symbol", (trade) => report.symbols[trade.symbol].symbol, "word"],
     ["Side", (trade) => (trade.isLong ? "long" : "short"), "word"],
     ["Units", (trade) => trade.units, "", (units) => String(Number(units.toPrecision(8)))],
-    ["Entry", (trade) => trade.entry, "", minute],
-    ["at", (trade) => trade.entryPrice, "", (price) => String(Number(price.toPrecision(9)))],
-    ["Exit", (trade) => trade.exit, "", minute],
-    ["at", (trade) => trade.exitPrice, "", (price) => (price === null ? "-" : String(Number(price.toPrecision(9))))],
+    ["Entry time", (trade) => trade.entry, "", minute],
+    ["Entry price", (trade) => trade.entryPrice, "", (price) => String(Number(price.toPrecision(9)))],
+    ["Exit time", (trade) => trade.exit, "", minute],
+    ["Exit price", (trade) => trade.exitPrice, "", (price) => (price === null ? "-" : String(Number(price.toPrecision(9))))],
     ["Profit", (trade) => trade.profit, "tone", signed],
     ["Return", (trade) => trade.change, "tone", percent],
-    ["Reason", (trade) => trade.reason.replaceAll("_", " "), "word"],
+    ["Exit reason", (trade) => trade.reason.replaceAll("_", " "), "word"],
     ["Strategy", (trade) => trade.strategy, "word"],
   ];
 
@@ -413,8 +413,8 @@
         head.append(cell);
       });
       one("trades").tHead.append(head);
-      const left = report.leftOut ? `, ${report.leftOut.toLocaleString("en-US")} older ones are not on this page` : "";
-      one("trade-count").textContent = `${trades.length.toLocaleString("en-US")} trades${left}. Click one to see it on the candles.`;
+      const left = report.leftOut ? `, ${report.leftOut.toLocaleString("en-US")} older ones are omitted` : "";
+      one("trade-count").textContent = `${trades.length.toLocaleString("en-US")} trades${left}. Click a trade to show it on the chart.`;
       this.draw();
     }
 
@@ -455,7 +455,7 @@
 
   const compare = (a, b) => (a === b ? 0 : a === null || a === "" ? 1 : b === null || b === "" ? -1 : a < b ? -1 : 1);
 
-  // Turns the order of a column round, and returns its sign.
+  // Toggles the sort order of a column and returns its sign.
   function turn(cell) {
     const order = cell.getAttribute("aria-sort") === "descending" ? "ascending" : "descending";
     for (const other of cell.parentNode.cells) other.removeAttribute("aria-sort");
@@ -477,7 +477,7 @@
     }
   }
 
-  // All together.
+  // Page set-up.
 
   const SPANS = [["day", 86400], ["week", 604800], ["month", 2592000]];
 
@@ -495,7 +495,7 @@
       chosen = symbol;
       press(one("symbols"), one("symbols").children[symbol]);
     };
-    // A first look at which trades can be told apart: the last ones, or the last candles where there are none.
+    // Initial view: the last few trades, or the last candles when there are none.
     const first = () => {
       const last = candles.mine.slice(-8);
       const end = candles.candles.count - 1;
@@ -543,7 +543,7 @@
 
   start().catch((error) => {
     one("trouble").hidden = false;
-    one("trouble").textContent = `This browser cannot draw the charts: ${error.message}`;
+    one("trouble").textContent = `The charts cannot be drawn in this browser: ${error.message}`;
     throw error;
   });
 })();

@@ -1,7 +1,7 @@
-"""The page: everything that it needs is inside, and it may load nothing.
+"""Build the HTML page of the report; it is self-contained and loads nothing.
 
-What was configured reaches it as escaped text or as JSON, never as markup. Its policy allows the two scripts by their
-hash, so that nothing else would run even if it got in.
+Configured values reach the page as escaped text or as JSON, never as markup. Its content security policy allows the
+two scripts by their hashes, so that injected scripts cannot run.
 """
 
 import base64
@@ -27,10 +27,10 @@ from trading_orchestrator.cli.html_report import markup
 from trading_orchestrator.cli.html_report.candle_encoding import pack
 
 MOST_BARS = 600_000
-"""Bars that one page holds, of all symbols: some 6 bytes each. More candles are joined."""
+"""Maximum number of bars on a page, of all symbols, at about 6 bytes each; more candles are merged."""
 
 MOST_TRADES = 20_000
-"""Trades that one page lists and draws: the last ones."""
+"""Maximum number of trades on a page; the newest are kept."""
 
 _CURVE_PARTS = 1_000
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -38,14 +38,14 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 @dataclass(frozen=True, slots=True)
 class Making:
-    """How a page came to be.
+    """Provenance of a page.
 
     Attributes:
         made_at: Aware instant.
-        command: As typed.
-        settings: The configuration that was in force, as text.
+        command: Command line.
+        settings: Effective configuration, as text.
         fills: Sentences on how orders were filled.
-        versions: By name, of what computed and drew it.
+        versions: Versions of the libraries used, by name.
     """
 
     made_at: datetime
@@ -60,7 +60,7 @@ def page_of(result: BacktestRun, report: Report, making: Making) -> str:
     here = files("trading_orchestrator.cli.html_report")
     library = files("litecharts").joinpath("js/lightweight-charts.js").read_text(encoding="utf-8")
     script = here.joinpath("page.js").read_text(encoding="utf-8")
-    title = f"Replay of {', '.join(result.candles)}"
+    title = f"Backtest of {', '.join(result.candles)}"
     return Template(here.joinpath("page.html").read_text(encoding="utf-8")).substitute(
         title=markup.text(title),
         policy=f"{_POLICY}; script-src {_hash(library)} {_hash(script)}",
@@ -91,7 +91,7 @@ def _span(result: BacktestRun) -> str:
 
 
 def _content(result: BacktestRun) -> dict[str, Any]:
-    """Return what the script draws."""
+    """Return the data that the script draws."""
     symbols = list(result.candles)
     start_ms = min(int(candles.open_ms[0]) for candles in result.candles.values())
     at_ms, worth = with_start(result.equity, start_ms, result.starting_balance)
@@ -132,7 +132,7 @@ def _row(trade: Trade, symbols: Sequence[str]) -> list[Any]:
 
 
 def _json(content: Any) -> str:
-    """Return JSON that cannot end the script element it stands in."""
+    """Return JSON that cannot close its script element."""
     text = json.dumps(content, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

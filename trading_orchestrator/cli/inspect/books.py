@@ -1,4 +1,4 @@
-"""`trading orders`, `fills` and `positions`: what the ledger holds."""
+"""`trading orders`, `fills` and `positions`: show rows of the ledger."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ Row = dict[str, Any]
 
 SYMBOL = click.argument("symbol", required=False, metavar="[SYMBOL]")
 LIMIT = click.option(
-    "-n", "--limit", type=Whole(1), default=20, show_default=True, metavar="N", help="How many at most."
+    "-n", "--limit", type=Whole(1), default=20, show_default=True, metavar="N", help="Maximum number of rows."
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 
@@ -29,9 +29,9 @@ STATE_STYLES = {"filled": "green", "rejected": "red", "unknown": "bold red", "ca
 @LIMIT
 @JSON
 def orders(symbol: str | None, limit: int, as_json: bool) -> None:
-    """Show orders, the newest last.
+    """Show orders, newest last.
 
-    Of all symbols, or of one. Orders that were never sent and protective ones (stop_loss, take_profit) are among them.
+    Without SYMBOL, of all symbols. Includes orders that were never sent and protective orders (stop_loss, take_profit).
     """
     _show(lambda access: access.ledger.orders(symbol, limit)[::-1], symbol, ORDERS, as_json=as_json, what="orders")
 
@@ -41,21 +41,21 @@ def orders(symbol: str | None, limit: int, as_json: bool) -> None:
 @LIMIT
 @JSON
 def fills(symbol: str | None, limit: int, as_json: bool) -> None:
-    """Show fills, the newest last.
+    """Show fills, newest last.
 
-    Of all symbols, or of one.
+    Without SYMBOL, of all symbols.
     """
     _show(lambda access: access.ledger.fills(symbol, limit)[::-1], symbol, FILLS, as_json=as_json, what="fills")
 
 
 @click.command()
 @SYMBOL
-@click.option("--flat", is_flag=True, help="Also those that are closed, with what they realised.")
+@click.option("--flat", is_flag=True, help="Include closed positions, with their realised profit.")
 @JSON
 def positions(symbol: str | None, flat: bool, as_json: bool) -> None:
-    """Show the open positions of the ledger.
+    """Show the open positions in the ledger.
 
-    Of all symbols, or of one. What they would realise now is in `status`.
+    Without SYMBOL, of all symbols. `status` shows their unrealised profit.
     """
 
     def read(access: Access) -> list[Row]:
@@ -71,7 +71,7 @@ def _show(
     with Access() as access:
         rows = read(access)
         if not rows and symbol is not None:
-            access.known(symbol)  # one that is no longer configured may still have a history
+            access.known(symbol)  # a symbol that is no longer configured may still have rows
     if as_json:
         print_json(rows)
         return

@@ -1,4 +1,4 @@
-"""`trading decisions`: what was decided on each candle, and why."""
+"""`trading decisions`: show the decision on each candle."""
 
 from typing import Any
 
@@ -21,10 +21,10 @@ STYLES = {"accepted": "green", "refused": "red", "dry": "yellow"}
 @LIMIT
 @JSON
 def decisions(symbol: str, limit: int, as_json: bool) -> None:
-    """Show what was decided on each candle, and why.
+    """Show the decision on each candle, with its reason.
 
-    The newest candles of SYMBOL, the newest last. Each has an entry in the journal; where a strategy gave a signal, the
-    ledger adds whether the rules accepted or refused it, and by which rule.
+    Lists the newest candles of SYMBOL from the journal, newest last. For a candle with a signal, the ledger adds
+    whether the rules accepted or refused it, and by which rule.
     """
     with Access() as access:
         rows = read_decisions(access, symbol, limit)
@@ -41,10 +41,11 @@ def decisions(symbol: str, limit: int, as_json: bool) -> None:
 
 
 def read_decisions(access: Access, symbol: str, limit: int) -> list[Row]:
-    """Return the newest `limit` rows of journal and ledger together, oldest first: one for each candle.
+    """Return the newest `limit` rows of journal and ledger, joined by candle, oldest first.
 
-    A candle on which several strategies had a signal has a row for each, with the words of its own decision. Redis may
-    have lost what the ledger still knows: such a candle has no close, no regime, and the ledger's own words.
+    A candle with signals of several strategies has one row for each, with that strategy's decision. The journal in
+    Redis is shorter than the ledger: a candle that only the ledger knows has no close and no regime, and its decision
+    is the ledger's reason.
     """
     verdicts: dict[int, list[Row | None]] = {}
     for row in reversed(access.ledger.decisions(symbol, limit)):

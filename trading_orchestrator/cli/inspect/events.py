@@ -1,4 +1,4 @@
-"""`trading events`: what happened, and what happens."""
+"""`trading events`: show and follow the event stream."""
 
 import json
 import time
@@ -32,42 +32,42 @@ class _EventName(click.Choice[str]):
 
 @click.command()
 @LIMIT
-@click.option("-f", "--follow", is_flag=True, help="Go on with what happens, until Ctrl-C.")
-@click.option("--symbol", "symbols", multiple=True, metavar="SYMBOL", help="Only of this symbol; may be repeated.")
+@click.option("-f", "--follow", is_flag=True, help="Follow new events until Ctrl-C.")
+@click.option("--symbol", "symbols", multiple=True, metavar="SYMBOL", help="Only this symbol; repeatable.")
 @click.option(
     "--type",
     "types",
     multiple=True,
     metavar="TYPE",
     type=_EventName(TYPES),
-    help="Only of this type, such as ORDER_FILLED; may be repeated.",
+    help="Only this event type, such as ORDER_FILLED; repeatable.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 def events(limit: int, follow: bool, symbols: tuple[str, ...], types: tuple[str, ...], as_json: bool) -> None:
-    """Show events, the newest last.
+    """Show events, newest last.
 
-    NEW_CANDLE and INDICATORS_UPDATED come with every candle and stay inside the workers.
+    NEW_CANDLE and INDICATORS_UPDATED occur on every candle and are not published.
     """
     with Access() as access:
         chosen = {access.known(symbol) for symbol in symbols}
         longest = max(map(len, access.system.symbols))
         bus = RedisEventBus(access.redis, access.settings.namespace, events_limit=access.settings.events_max_len)
-        tell = _json_line if as_json else _Lines(make_console(), longest)
+        show = _json_line if as_json else _Lines(make_console(), longest)
 
         def is_wanted(event: Event) -> bool:
             return (not chosen or event.symbol in chosen) and (not types or event.type in types)
 
         entries, after = newest(bus, limit, is_wanted)
         for entry in entries:
-            tell(entry)
+            show(entry)
         if not entries and not follow and not as_json:
             click.echo("no events", err=True)
         if follow:
-            _follow(bus, after, is_wanted, tell)
+            _follow(bus, after, is_wanted, show)
 
 
 def newest(bus: RedisEventBus, limit: int, is_wanted: Callable[[Event], bool]) -> tuple[Sequence[Entry], str]:
-    """Return the newest `limit` events that are wanted, oldest first, and the stream id to go on from."""
+    """Return the newest `limit` matching events, oldest first, and the stream id from which to continue."""
     count = limit
     while True:
         entries = bus.recent(count)
@@ -77,30 +77,30 @@ def newest(bus: RedisEventBus, limit: int, is_wanted: Callable[[Event], bool]) -
         count *= 8
 
 
-def _follow(bus: RedisEventBus, after: str, is_wanted: Callable[[Event], bool], tell: Callable[[Entry], None]) -> None:
+def _follow(bus: RedisEventBus, after: str, is_wanted: Callable[[Event], bool], show: Callable[[Entry], None]) -> None:
     try:
         for entry in _lasting(bus, after):
             if is_wanted(entry[2]):
-                tell(entry)
+                show(entry)
     except KeyboardInterrupt:
         return
 
 
 def _lasting(bus: RedisEventBus, after: str) -> Iterator[Entry]:
-    """Yield events for ever; while Redis is away say so once, and go on where it broke off."""
+    """Yield events without end; when Redis fails, report it once, then continue where the stream broke off."""
     is_away = False
     while True:
         try:
             for entry in bus.follow(after):
                 if is_away:
-                    click.echo("Redis answers again", err=True)
+                    click.echo("Redis is available again", err=True)
                     is_away = False
                 if entry is not None:
                     after = entry[0]
                     yield entry
         except Transient as error:
             if not is_away:
-                click.echo(f"{error}; waiting for it, Ctrl-C ends", err=True)
+                click.echo(f"{error}; retrying until Ctrl-C", err=True)
             is_away = True
             time.sleep(RETRY_PAUSE_S)
 
@@ -111,7 +111,7 @@ def _json_line(entry: Entry) -> None:
 
 
 class _Lines:
-    """Prints each event as a line; in a terminal a long reason goes on below itself."""
+    """Prints each event as a line; in a terminal a long reason wraps."""
 
     def __init__(self, console: Output, symbol_columns: int) -> None:
         self._console = console

@@ -1,4 +1,4 @@
-"""`trading status`: how each symbol stands."""
+"""`trading status`: show the status of the account and its symbols."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -25,11 +25,11 @@ WATCH_PAUSE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class StatusView:
-    """How the account and its symbols stand.
+    """Status of the account and its symbols.
 
     Attributes:
         balance: Starting balance plus realised profit, in quote currency.
-        unconfigured: What is open of symbols that are not configured any more, by symbol.
+        unconfigured: Open orders and positions of symbols that are no longer configured, as text by symbol.
     """
 
     account: str
@@ -39,7 +39,7 @@ class StatusView:
     unconfigured: Mapping[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return what `--json` prints."""
+        """Return the `--json` output."""
         return {
             "account": self.account,
             "balance": self.balance,
@@ -50,12 +50,15 @@ class StatusView:
 
 @click.command()
 @click.argument("symbols", nargs=-1, metavar="[SYMBOL]...")
-@click.option("--watch", is_flag=True, help="Draw it anew each second, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Refresh each second until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(symbols: tuple[str, ...], watch: bool, as_json: bool) -> None:
-    """Show how symbols stand: all, or those named."""
+    """Show the status of symbols.
+
+    Without SYMBOL, of all symbols.
+    """
     if watch and as_json:
-        raise click.UsageError("--watch draws for people; leave out --json, or ask again and again without --watch")
+        raise click.UsageError("--watch cannot be combined with --json")
     with Access() as access:
         names = [access.known(symbol) for symbol in symbols]
         record = _read(access, names)
@@ -69,7 +72,7 @@ def status(symbols: tuple[str, ...], watch: bool, as_json: bool) -> None:
 
 
 def view(record: StatusView, *, width: int, trouble: str = "") -> RenderableType:
-    """Draw the account, the symbols, and what was last decided for each."""
+    """Draw the account, the symbols and the last decision for each."""
     total = sum(row.realised + row.unrealised for row in record.symbols)
     head = Text.assemble(
         (record.account, "bold"),
@@ -81,7 +84,7 @@ def view(record: StatusView, *, width: int, trouble: str = "") -> RenderableType
     )
     parts: list[RenderableType] = [head]
     if trouble:
-        parts.append(Text(f"not up to date: {trouble}", style="bold red"))
+        parts.append(Text(f"outdated: {trouble}", style="bold red"))
     for columns in (COLUMNS, LAST):
         parts += [Text(), table(columns, record.symbols, width=width)]
     for symbol, what in record.unconfigured.items():
@@ -90,7 +93,7 @@ def view(record: StatusView, *, width: int, trouble: str = "") -> RenderableType
 
 
 def _read(access: Access, names: Sequence[str]) -> StatusView:
-    """Read how the named symbols stand, all of them without a name."""
+    """Read the status of the named symbols, or of all when none is named."""
     rows = read_status(access.redis, access.ledger, access.system, access.settings.namespace)
     return StatusView(
         access.system.account.name,
@@ -109,7 +112,7 @@ def _watch(access: Access, names: Sequence[str], record: StatusView) -> None:
             while True:
                 live.update(view(record, width=console.width, trouble=trouble), refresh=True)
                 time.sleep(WATCH_PAUSE_S)
-                access.look_again()
+                access.reload_system()
                 try:
                     record, trouble = _read(access, names), ""
                 except Transient as error:
@@ -136,7 +139,7 @@ def _last(row: SymbolStatus) -> Text:
     if row.error:
         return Text(row.error, style="red")
     if row.said_ms is None:
-        return Text(row.decision or "nothing yet")
+        return Text(row.decision or "none yet")
     return Text.assemble((f"{format_minute(row.said_ms)}  ", "dim"), row.said)
 
 
@@ -156,5 +159,5 @@ COLUMNS = (
 )
 LAST = (
     Column("symbol", lambda row: row.symbol, style="bold"),
-    Column("last decision with something to say (candle, UTC)", _last, is_prose=True),
+    Column("last error or decision (candle, UTC)", _last, is_prose=True),
 )

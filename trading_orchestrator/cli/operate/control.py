@@ -1,4 +1,4 @@
-"""`trading pause`, `resume`, `start`, `stop` and `restart`: control tasks, and the answers to them."""
+"""`trading pause`, `resume`, `start`, `stop` and `restart`: send control tasks and print their results."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -22,10 +22,10 @@ from trading_orchestrator.cli.params import Finite
 
 PING_S = 1.0
 MOST_S = 86_400.0
-"""Nobody waits for longer than a day."""
+"""One day, the longest timeout that --timeout allows."""
 
 Answer = Any
-"""What a task answered: a dictionary, or None."""
+"""Result of a task: a dictionary, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Request:
     """One control task to send.
 
     Attributes:
-        about: Whom it concerns, for messages.
+        about: Symbol, incident or group that it concerns, for messages.
     """
 
     about: str
@@ -48,69 +48,69 @@ TIMEOUT = click.option(
     default=10.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long to wait; after that the request has expired, too.",
+    help="How long to wait for the result; the request then expires.",
 )
 
 
-def _verb(name: str, summary: str, details: str, *, task_for_all: str | None = None) -> click.Command:
+def _control_command(name: str, summary: str, details: str, *, task_for_all: str | None = None) -> click.Command:
     @click.command(name, help=f"{summary}\n\n{details}")
     @click.argument("symbols", nargs=-1, metavar="SYMBOL...")
     @click.option("--all", "is_all", is_flag=True, help="All symbols.")
-    @click.option("--reason", default="asked for on the command line", show_default=True, help="Why, for the record.")
+    @click.option("--reason", default="requested on the command line", show_default=True, help="Reason to record.")
     @TIMEOUT
     @click.option("--json", "as_json", is_flag=True, help="Print a JSON array with an object for each symbol.")
-    def verb(symbols: tuple[str, ...], is_all: bool, reason: str, timeout_s: float, as_json: bool) -> None:
+    def control(symbols: tuple[str, ...], is_all: bool, reason: str, timeout_s: float, as_json: bool) -> None:
         if is_all == bool(symbols):
-            raise click.UsageError("name one or more symbols, or give --all alone")
+            raise click.UsageError("name one or more symbols, or pass --all alone")
         with Access() as access:
             names = list(access.system.symbols) if is_all else [access.known(symbol) for symbol in symbols]
-            need_redis(access)
+            require_redis(access)
         requests = [Request(one, f"tasks.{name}_symbol", {"symbol": one, "reason": reason}) for one in names]
         if is_all and task_for_all:
             requests = [Request("all symbols", task_for_all, {"reason": reason})]
-        _print(ask(requests, timeout_s=timeout_s), as_json=as_json)
+        _print(send_requests(requests, timeout_s=timeout_s), as_json=as_json)
 
-    return verb
+    return control
 
 
-pause = _verb(
+pause = _control_command(
     "pause",
-    "Open no new positions on symbols.",
-    "What is open stays protected, and exits go on. --all: every symbol that runs.",
+    "Pause symbols: open no new positions.",
+    "Open positions stay protected and exits continue. --all pauses every running symbol.",
     task_for_all="tasks.pause_all",
 )
-resume = _verb(
+resume = _control_command(
     "resume",
-    "Let paused symbols open positions again.",
-    "--all: every symbol that is paused; one that was stopped stays so.",
+    "Resume paused symbols.",
+    "They may open positions again. --all resumes every paused symbol; a stopped one stays stopped.",
     task_for_all="tasks.resume_all",
 )
-start = _verb("start", "Let stopped symbols run again.", "They go on from the candle after the last one decided.")
-stop = _verb(
-    "stop", "Do nothing more for symbols.", "Only the orders that rest at the venue still protect what is open."
+start = _control_command("start", "Start stopped symbols.", "They continue with the candle after the last decided one.")
+stop = _control_command(
+    "stop", "Stop processing symbols.", "Open positions are then protected only by the orders resting at the venue."
 )
-restart = _verb(
+restart = _control_command(
     "restart",
-    "Build the services of symbols anew.",
-    "It happens at their next tick, and lets them run, paused ones too.",
+    "Rebuild the services of symbols.",
+    "Each symbol restarts at its next tick and then runs, even if it was paused.",
 )
 
 
-def need_redis(access: Access) -> None:
-    """Find out at once when Redis is not there, where Celery would try for a while.
+def require_redis(access: Access) -> None:
+    """Check that Redis answers, because Celery would retry for a while first.
 
     Raises:
-        Transient: It does not answer.
+        Transient: Redis does not answer.
     """
     with talking_to_redis():
         access.redis.ping()
 
 
-def ask(requests: Sequence[Request], *, timeout_s: float) -> list[Answer]:
-    """Send the requests together, and return what was answered to them.
+def send_requests(requests: Sequence[Request], *, timeout_s: float) -> list[Answer]:
+    """Send the requests together and return their results.
 
     Raises:
-        Failed: A worker refused, or none answered in time.
+        Failed: A worker rejected a request, or none answered in time.
         Transient: Redis did not answer, or the worker could not reach the ledger.
     """
     deadline_s = time.monotonic() + timeout_s
@@ -137,27 +137,27 @@ def _answer(request: Request, result: AsyncResult, deadline_s: float) -> Any:
     if isinstance(answer, Transient):
         raise answer
     if isinstance(answer, BaseException):
-        raise Failed(ExitCode.NO, f"{request.task} for {request.about} was refused: {answer}")
+        raise Failed(ExitCode.NO, f"{request.task} for {request.about} was rejected: {answer}")
     return answer
 
 
 def _unanswered(request: Request) -> str:
-    """Say who there is that might have answered."""
+    """Return the message for a request without an answer, with the running workers."""
     workers = sorted(name for reply in app.control.ping(timeout=PING_S) for name in reply)
     if workers:
         return (
             f"no answer to {request.task} for {request.about} in time, though workers run: {', '.join(workers)}\n"
-            "they are busy or stuck: look at celery -A tasks trading status, then ask again with a longer --timeout"
+            "they are busy or hung: check celery -A tasks trading status, then retry with a longer --timeout"
         )
     return (
-        f"no worker runs, so nobody took {request.task} for {request.about}; the request has expired and nothing was "
-        "changed\nstart the system (celery -A tasks trading up) or a worker, then ask again"
+        f"no worker is running to execute {request.task} for {request.about}; the request has expired and nothing was "
+        "changed\nstart the system (celery -A tasks trading up) or a worker, then retry"
     )
 
 
 @contextmanager
 def _talking_to_broker() -> Iterator[None]:
-    """Turn what Celery raises when Redis goes away into `Transient`."""
+    """Raise Celery's errors of a lost Redis connection as `Transient`."""
     try:
         with talking_to_redis():
             yield
@@ -175,4 +175,4 @@ def _print(answers: Sequence[Answer], *, as_json: bool) -> None:
             f"{answer['symbol']}: {now}, as before" if before == now else f"{answer['symbol']}: {before} -> {now}"
         )
     if not answers:
-        click.echo("there was nothing to change")
+        click.echo("nothing to change")

@@ -1,4 +1,4 @@
-"""`trading doctor`: is everything there that the system stands on."""
+"""`trading doctor`: check the environment of the system."""
 
 import click
 from rich.text import Text
@@ -17,10 +17,10 @@ STYLES = {Health.OK: "green", Health.WARN: "yellow", Health.FAIL: "bold red"}
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
-    """Check what the system stands on.
+    """Check everything that the system depends on.
 
-    Configuration, Redis, ledger, paper books, clocks and disks: what was found, and what to do about it. Exit code 1
-    when a check failed.
+    Prints the finding, and the action where one is needed, for configuration, Redis, ledger, paper books, clocks and
+    disks. Exit code 1 when a check fails.
     """
     checks = examine(load_settings())
     is_well = is_fit(checks)
@@ -39,5 +39,5 @@ def _found(check: Check) -> Text:
 COLUMNS = (
     Column("check", lambda check: check.name, style="bold"),
     Column("", lambda check: Text(check.health.value, style=STYLES[check.health])),
-    Column("found, and what to do", _found, is_prose=True),
+    Column("finding and action", _found, is_prose=True),
 )

@@ -1,4 +1,4 @@
-"""`trading health`: what is sick, what was done about it, and `trading clear-quarantine`."""
+"""`trading health` and `trading clear-quarantine`."""
 
 import click
 from rich.console import Group
@@ -9,7 +9,7 @@ from trading.orchestration.multi_symbol_orchestrator import SystemHealth
 from trading.orchestration.symbol_orchestrator import SymbolHealth
 from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
-from trading_orchestrator.cli.operate.control import TIMEOUT, Request, ask, need_redis
+from trading_orchestrator.cli.operate.control import TIMEOUT, Request, require_redis, send_requests
 from trading_orchestrator.cli.output import MIDDLE, Column, make_console, print_json, table
 from trading_orchestrator.launcher.status_table import STYLES, uptime
 
@@ -19,9 +19,9 @@ JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obje
 @click.command()
 @JSON
 def health(as_json: bool) -> None:
-    """Show how each symbol is, what is wrong with it, and what was done about it.
+    """Show each symbol's health, its problems and the recovery actions taken.
 
-    Read from Redis and the ledger, so it works while no worker does. Exit code 1 when a symbol is not well.
+    Reads Redis and the ledger, so it needs no running worker. Exit code 1 when a symbol is unhealthy.
     """
     with Access() as access:
         found = connect_cluster(access.settings).check_health()
@@ -35,23 +35,23 @@ def health(as_json: bool) -> None:
 
 @click.command("clear-quarantine")
 @click.argument("symbol")
-@click.option("--reason", required=True, help="What was found and done, for the record.")
+@click.option("--reason", required=True, help="Finding and action taken, to record.")
 @TIMEOUT
 @JSON
 def clear_quarantine(symbol: str, reason: str, timeout_s: float, as_json: bool) -> None:
-    """Let a symbol work again that was quarantined.
+    """Release a symbol from quarantine.
 
-    It begins anew, is compared with its venue, and catches up. Exit code 1 when it was not quarantined.
+    The symbol restarts, is reconciled with its venue and catches up. Exit code 1 when it was not quarantined.
     """
     if not reason.strip():
-        raise click.UsageError("--reason is empty: say what was found and done")
+        raise click.UsageError("--reason is empty; state the finding and the action taken")
     with Access() as access:
         access.known(symbol)
-        need_redis(access)
+        require_redis(access)
     request = Request(symbol, "tasks.clear_quarantine", {"symbol": symbol, "reason": reason})
-    (answer,) = ask([request], timeout_s=timeout_s)
+    (answer,) = send_requests([request], timeout_s=timeout_s)
     if not answer["was_quarantined"]:
-        raise Failed(ExitCode.NO, f"{symbol} is not quarantined, it is {answer['state']}")
+        raise Failed(ExitCode.NO, f"{symbol} is not quarantined; its state is {answer['state']}")
     if as_json:
         print_json(answer)
     else:
@@ -63,7 +63,7 @@ def _show(found: SystemHealth) -> None:
     is_well = found["is_healthy"]
     head = Text.assemble(
         (
-            f"{found['healthy_symbols']} of {found['total_symbols']} symbols are well",
+            f"{found['healthy_symbols']} of {found['total_symbols']} symbols are healthy",
             "green" if is_well else "bold red",
         ),
         ("" if found["redis_connected"] else "   Redis does not answer", "bold red"),
@@ -91,5 +91,5 @@ COLUMNS = (
     Column("for", lambda row: uptime(row["uptime"]) if row["uptime"] else "-"),
     Column("services", lambda row: f"{row['healthy_services']}/{row['total_services']}", is_number=True),
     Column("wanted", lambda row: row["desired"], least_width=MIDDLE),
-    Column("what is wrong", _wrong, is_prose=True),
+    Column("problem", _wrong, is_prose=True),
 )

@@ -1,4 +1,4 @@
-"""`trading incidents` and `resolve`: what a person must hear of, and what they say to it."""
+"""`trading incidents` and `resolve`: conditions that need an operator, and their resolution."""
 
 import getpass
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from trading.incidents.incident import IncidentKind
 from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
 from trading_orchestrator.cli.inspect.books import JSON, LIMIT
-from trading_orchestrator.cli.operate.control import TIMEOUT, Request, ask, need_redis
+from trading_orchestrator.cli.operate.control import TIMEOUT, Request, require_redis, send_requests
 from trading_orchestrator.cli.output import MIDDLE, Column, make_console, print_json, table
 from trading_orchestrator.cli.params import Finite, Whole
 
@@ -22,19 +22,19 @@ Row = dict[str, Any]
 
 @click.command()
 @click.argument("symbols", nargs=-1, metavar="[SYMBOL]...")
-@click.option("--all", "is_all", is_flag=True, help="Those that are resolved, too.")
+@click.option("--all", "is_all", is_flag=True, help="Include resolved incidents.")
 @LIMIT
 @JSON
 def incidents(symbols: tuple[str, ...], is_all: bool, limit: int, as_json: bool) -> None:
-    """Show what a person must look at, the newest last.
+    """Show the conditions that need an operator, newest last.
 
-    Of all symbols, or of those named. One that halts keeps its symbol from sending orders until it is resolved.
+    Without SYMBOL, of all symbols. A halting incident keeps its symbol from sending orders until it is resolved.
     """
     with Access() as access:
         chosen: tuple[str | None, ...] = symbols or (None,)
         rows = [row for one in chosen for row in access.ledger.incidents(one, only_open=not is_all, limit=limit)]
         for symbol in symbols if not rows else ():
-            access.known(symbol)  # one that is no longer configured may still have a history
+            access.known(symbol)  # a symbol that is no longer configured may still have rows
     rows = sorted(rows, key=lambda row: int(row["id"]))[-limit:]
     if as_json:
         print_json([{**row, "told_at_ms": row["published_at_ms"]} for row in rows])  # its name before 0.2
@@ -49,16 +49,16 @@ def incidents(symbols: tuple[str, ...], is_all: bool, limit: int, as_json: bool)
 
 @click.command()
 @click.argument("identity", type=Whole(1), metavar="ID")
-@click.option("--reason", required=True, help="What was found and done, for the record.")
-@click.option("--adopt", is_flag=True, help="Have the ledger take over what the venue holds.")
-@click.option("--strategy", metavar="NAME", help="Whose position it shall be, where more than one could be meant.")
+@click.option("--reason", required=True, help="Finding and action taken, to record.")
+@click.option("--adopt", is_flag=True, help="Record the venue's position in the ledger.")
+@click.option("--strategy", metavar="NAME", help="Strategy that owns the position, if ambiguous.")
 @click.option(
     "--price",
     type=Finite(min=0, min_open=True),
     metavar="PRICE",
-    help="Book the difference at this price; without it at the venue's average price.",
+    help="Price at which the difference is booked; default: the venue's average price.",
 )
-@click.option("--by", default=getpass.getuser, show_default="the user of this shell", help="Who asks, for the record.")
+@click.option("--by", default=getpass.getuser, show_default="the user of this shell", help="Operator to record.")
 @TIMEOUT
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def resolve(
@@ -71,54 +71,54 @@ def resolve(
     timeout_s: float,
     as_json: bool,
 ) -> None:
-    """Close an incident, so that its symbol may send orders again.
+    """Resolve an incident, so that its symbol can send orders again.
 
-    ID is its number in `incidents`. Exit code 1 when no open one has it. With --adopt the position at the venue is
-    written into the ledger as it is, marked as adopted; only for position_mismatch, foreign_fill and unowned_position,
-    and only while the difference is the one that the incident tells.
+    ID is its number in `incidents`. Exit code 1 when no open incident has this number. --adopt records the venue's
+    position in the ledger, marked as adopted. It works only for position_mismatch, foreign_fill and unowned_position,
+    and only while the difference is still the one that the incident states.
     """
     if not reason.strip():
-        raise click.UsageError("--reason is empty: say what was found and done")
+        raise click.UsageError("--reason is empty; state the finding and the action taken")
     if not adopt and (strategy or price):
-        raise click.UsageError("--strategy and --price belong to --adopt")
+        raise click.UsageError("--strategy and --price require --adopt")
     with Access() as access:
-        need_redis(access)
+        require_redis(access)
         incident = access.ledger.incident(identity)
         if incident is None:
             raise _no_such(identity)
         asked = {"identity": identity, "reason": reason, "by": by}
         if adopt or (incident.kind is IncidentKind.ORDER_LOST and incident.symbol in access.system.symbols):
-            asked["symbol"] = access.known(incident.symbol)  # its own worker asks the venue
+            asked["symbol"] = access.known(incident.symbol)  # its own worker reads the venue
         if adopt:
             asked |= {"adopt": True, "strategy": strategy, "price": price}
-        (row,) = ask([Request(f"incident {identity}", RESOLVE, asked)], timeout_s=timeout_s)
+        (row,) = send_requests([Request(f"incident {identity}", RESOLVE, asked)], timeout_s=timeout_s)
         left = access.ledger.incidents(incident.symbol)[::-1]
     if row is None:
         raise _no_such(identity)
     if as_json:
         print_json(row)
     else:
-        _tell_resolved(row, left)
+        _print_resolved(row, left)
 
 
 def _no_such(identity: int) -> Failed:
     return Failed(ExitCode.NO, f"no open incident has the number {identity}\nsee celery -A tasks trading incidents")
 
 
-def _tell_resolved(row: Row, left: Sequence[Row]) -> None:
-    """Say what was done, and what is still open of the symbol."""
+def _print_resolved(row: Row, left: Sequence[Row]) -> None:
+    """Print the resolution and the symbol's remaining incidents."""
     for step in row.get("adopted", ()):
         click.echo(f"adopted for {row['strategy']}: {step}")
     if row.get("found"):
         click.echo(row["found"])
     click.echo(f"incident {row['id']} of {row['symbol']} is resolved: {row['kind']}: {row['reason']}")
     if others := [number for number in row.get("closed", ()) if number != row["id"]]:
-        click.echo(f"with it: {', '.join(map(str, others))}")
+        click.echo(f"also resolved: {', '.join(map(str, others))}")
     for one in left:
         click.echo(f"still open: incident {one['id']}, {one['kind']}: {one['reason']}")
 
 
-def _said(row: Row) -> Text:
+def _finding(row: Row) -> Text:
     if row["resolved_at_ms"] is None:
         return Text(row["reason"])
     return Text.assemble(
@@ -139,5 +139,5 @@ COLUMNS = (
     Column("state", _halts),
     Column("kind", lambda row: row["kind"]),
     Column("key", lambda row: row["key"], least_width=MIDDLE, style="dim"),
-    Column("what was found", _said, is_prose=True),
+    Column("finding", _finding, is_prose=True),
 )

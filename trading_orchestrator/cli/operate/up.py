@@ -23,7 +23,7 @@ from trading_orchestrator.launcher.launcher import run
 def up(ctx: click.Context, symbols_per_worker: int, no_table: bool, no_flower: bool) -> None:
     """Start everything: Redis, workers, beat, Flower.
 
-    Runs until Ctrl-C, then stops all of it in order; Ctrl-C again stops at once, with exit code 130.
+    Runs until Ctrl-C, then shuts down in order; a second Ctrl-C stops at once, with exit code 130.
     """
     settings = load_settings()
     system = load_system(settings.config_dir)

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from configs.errors import ConfigError
 from trading.errors import BadCandle, Rejected, Transient, UnknownSymbol
 from trading_orchestrator.cli.app import COMMANDS, trading
-from trading_orchestrator.cli.exit_codes import ExitCode, Failed, telling_faults
+from trading_orchestrator.cli.exit_codes import ExitCode, Failed, exit_on_error
 
 ROOT = Path(__file__).parents[4]
 
@@ -109,7 +109,7 @@ def test_unknown_symbol_is_refused_with_the_known_ones(arguments: tuple[str, ...
 def test_error_of_a_verb_becomes_one_message_and_its_exit_code(
     error: Exception, exit_code: int, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(click.exceptions.Exit) as end, telling_faults():
+    with pytest.raises(click.exceptions.Exit) as end, exit_on_error():
         raise error
 
     shown = capsys.readouterr()
@@ -120,7 +120,7 @@ def test_error_of_a_verb_becomes_one_message_and_its_exit_code(
 
 
 def test_error_that_nobody_foresaw_keeps_its_traceback() -> None:
-    with pytest.raises(ZeroDivisionError), telling_faults():
+    with pytest.raises(ZeroDivisionError), exit_on_error():
         raise ZeroDivisionError
 
 

@@ -63,8 +63,8 @@ def test_whole_number_that_no_store_can_be_asked_with_is_refused(arguments: tupl
     ("first", "last", "hint"),
     [
         ("2026-04-02", "2026-04-01", "they are reversed"),
-        ("2026-04-01", "2026-04-01", "so nothing is between them"),
-        ("2026-04-01T02:00+02:00", "2026-04-01", "so nothing is between them"),
+        ("2026-04-01", "2026-04-01", "so the range is empty"),
+        ("2026-04-01T02:00+02:00", "2026-04-01", "so the range is empty"),
     ],
 )
 def test_times_in_the_wrong_order_are_told_so(which: tuple[str, str], first: str, last: str, hint: str) -> None:
@@ -76,7 +76,7 @@ def test_times_in_the_wrong_order_are_told_so(which: tuple[str, str], first: str
 
 @pytest.mark.parametrize("text", ["0001-01-01", "1969-12-31T23:59Z", "9999-12-31T23:59:59-23:00", "2200-01-01"])
 def test_time_that_no_market_knows_is_refused(text: str) -> None:
-    assert "allowed is an instant from 1970 to 2200" in refused("explain", "XAUUSD", text)
+    assert "expected a time from 1970 to 2200" in refused("explain", "XAUUSD", text)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_time_that_no_market_knows_is_refused(text: str) -> None:
     ],
 )
 def test_verb_that_a_group_does_not_have_is_told_with_those_it_has(group: str, known: str) -> None:
-    assert f"{group} has no 'bogus'; it has: {known}" in refused(group, "bogus")
+    assert f"{group} has no command 'bogus'; commands: {known}" in refused(group, "bogus")
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def test_verb_that_a_group_does_not_have_is_told_with_those_it_has(group: str, k
         ("strategy.units=1", "did you mean 'symbols.XAUUSD.risk.units'?"),
         ("risk.unit=1", "did you mean 'units'?"),
         ("kind=1", "unknown key 'kind'; known keys: "),
-        ("risk.units=", "--set risk.units=: allowed is KEY=VALUE"),
-        ("a..b=1", "--set a..b=1: allowed is KEY=VALUE"),
+        ("risk.units=", "--set risk.units=: expected KEY=VALUE"),
+        ("a..b=1", "--set a..b=1: expected KEY=VALUE"),
         ("risk.units=.nan", "found nan; allowed: a finite number"),
     ],
 )
@@ -126,7 +126,7 @@ def test_report_never_takes_the_place_of_what_is_no_plain_file(tmp_path: Path) -
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
 
-    assert "is no plain file" in refused("backtest", "--symbol", "XAUUSD", "--report", str(pipe))
+    assert "is not a regular file" in refused("backtest", "--symbol", "XAUUSD", "--report", str(pipe))
     assert pipe.is_fifo()
     assert "the name is empty" in refused("backtest", "--symbol", "XAUUSD", "--report", "")
     assert "the name is too long" in refused("backtest", "--symbol", "XAUUSD", "--report", "x" * 250)
@@ -135,4 +135,4 @@ def test_report_never_takes_the_place_of_what_is_no_plain_file(tmp_path: Path) -
 def test_symbol_from_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
 
-    assert "no text in UTF-8" in refused("symbols", "add", "NEW", "--from", str(tmp_path / "binary"))
+    assert "not UTF-8 text" in refused("symbols", "add", "NEW", "--from", str(tmp_path / "binary"))

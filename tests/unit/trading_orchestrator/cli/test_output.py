@@ -94,7 +94,7 @@ def test_status_shows_account_symbol_and_what_was_last_said(width: int) -> None:
     )
 
     assert max(map(len, text.splitlines())) <= width
-    for part in ("100,012.50", "+8.94", "stale", "-1.5 @ 2,649.00", "08:00", "07:59  sell 1.5", "not up to date"):
+    for part in ("100,012.50", "+8.94", "stale", "-1.5 @ 2,649.00", "08:00", "07:59  sell 1.5", "outdated"):
         assert part in text
     assert ("2m05s ago" in text) == (width == 160)
 

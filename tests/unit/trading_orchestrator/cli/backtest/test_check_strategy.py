@@ -98,7 +98,7 @@ def test_strategy_without_signals_is_told_to_prove_little(run: Run) -> None:
     result = run("cheat_for_a_test:Quiet")
 
     assert result.exit_code == ExitCode.OK
-    assert "It never gave a signal" in result.stdout
+    assert "The strategy gave no signal" in result.stdout
     assert answer(run("cheat_for_a_test:Quiet", "--json"), ExitCode.OK)["not_tried"] == {
         "stop side": "no entry had a stop or a target"
     }
@@ -120,7 +120,7 @@ def test_strategy_that_needs_more_candles_than_can_be_made_up_is_told_to_bring_s
     result = run("cheat_for_a_test:Cheat", "period=900")
 
     assert result.exit_code == ExitCode.NO
-    assert "needs 900 candles to begin, and at most 1,000 are made up: give some with --candles" in result.stderr
+    assert "needs 900 candles to begin; at most 1,000 are generated; name a file with --candles" in result.stderr
 
 
 def test_symbol_gives_candles_strategy_and_parameters(run: Run) -> None:
@@ -141,13 +141,13 @@ def test_file_is_asked_about_at_its_newest_candles(run: Run, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        ((), "say one strategy"),
-        (("ema_cross", "sma_cross"), "say one strategy"),
+        ((), "name one strategy"),
+        (("ema_cross", "sma_cross"), "name one strategy"),
         (("ema_crosss",), "'ema_crosss' is not the name of a strategy"),
         (("ema_cross", "fats=3"), "did you mean 'fast'?"),
         (("ema_cross", "fast=50", "slow=20"), "fast must be below slow"),
-        (("ema_cross", "--params", "fast"), "needed is KEY=VALUE"),
-        (("ema_cross", "--params", "fast=[1"), "the value cannot be read"),
+        (("ema_cross", "--params", "fast"), "expected KEY=VALUE"),
+        (("ema_cross", "--params", "fast=[1"), "the value is not valid YAML"),
         (("ema_cross", "--symbol", "NOPE"), "known are: XAUUSD"),
         (("cheat_for_a_test:Nobody",), "has no 'Nobody'"),
     ],

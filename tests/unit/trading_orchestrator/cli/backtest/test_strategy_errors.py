@@ -103,5 +103,5 @@ def test_check_of_a_strategy_that_answers_nothing_says_of_each_other_check_that_
     assert result.exit_code == ExitCode.NO
     assert "FAIL" in said["error"]
     for check in ("look-ahead", "window", "nan", "stop side", "repeat", "mutation"):
-        assert said[check].split(maxsplit=len(check.split()))[-1].startswith("not tried")
-    assert "Nothing could be tried" in result.stdout
+        assert said[check].split(maxsplit=len(check.split()))[-1].startswith("not checked")
+    assert "No candle could be checked" in result.stdout

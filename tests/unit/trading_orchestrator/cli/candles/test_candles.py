@@ -16,7 +16,7 @@ from tests.fixtures.apps.system import ROOT, recorded
 from tests.fixtures.candle_files import generated_candles, write_candles
 from trading.market.candles import Candles
 from trading_orchestrator.cli.app import trading
-from trading_orchestrator.cli.candles.gaps import missing_in, missing_words
+from trading_orchestrator.cli.candles.gaps import missing_in, missing_text
 from trading_orchestrator.cli.exit_codes import ExitCode
 
 COUNT = 600
@@ -66,7 +66,7 @@ def test_check_of_a_sound_file_ends_with_zero_and_says_so(gold: Path) -> None:
 
     assert result.exit_code == ExitCode.OK
     assert f"{COUNT} rows of 1m" in result.stdout
-    assert result.stdout.endswith("nothing is wrong\n")
+    assert result.stdout.endswith("no errors\n")
     assert answer("check", gold)["refusal"] is None
 
 
@@ -128,7 +128,7 @@ def test_convert_of_a_spoiled_file_counts_what_it_drops_and_writes_what_is_playe
     assert counts(out, exit_code=ExitCode.NO) == {"gap": 3}
     shown = run("convert", spoiled, out, "--force")
     assert f"{COUNT - 2} rows in, {COUNT - 5} candles of 1m out, 3 dropped" in shown.stdout
-    assert "they stood after a later one: 1\n" in shown.stdout
+    assert "they followed a later one: 1\n" in shown.stdout
 
 
 def test_convert_of_a_metatrader_file_needs_its_zone(tmp_path: Path) -> None:
@@ -150,10 +150,10 @@ def test_output_that_would_harm_or_cannot_be_is_refused_before_the_work(gold: Pa
     taken.write_text("something dear")
 
     for out, fault in [
-        (gold, "is the file that is read"),
+        (gold, "is the input file"),
         (taken, "--force"),
         (gold.with_name("out.txt"), ".csv, .csv.gz, .parquet"),
-        (gold.parent / "nowhere" / "out.csv", "there is no folder"),
+        (gold.parent / "nowhere" / "out.csv", "nowhere does not exist"),
     ]:
         result = run(verb[0], gold, out, *verb[1:])
         assert result.exit_code == ExitCode.USAGE
@@ -243,8 +243,8 @@ def test_resample_of_sessions_tells_what_counts_as_whole_and_what_does_not(gold_
 
     assert (told["candles"], told["left_out"], told["at_edges"]["count"]) == (1, 2, 1)
     assert {name: lack["count"] for name, lack in told["lacking"].items()} == {"start": 0, "hole": 1, "end": 1}
-    assert "2 lack but a few candles next to a break, and count as whole: 2026-01-14 21:00" in shown
-    assert "2 of 1h left out because not whole, with 107 candles (--partial makes them, too)\n" in shown
+    assert "2 lack only a few candles next to a break and count as complete: 2026-01-14 21:00" in shown
+    assert "2 of 1h omitted as incomplete, with 107 candles (--partial includes them)\n" in shown
     assert "  1 x candles are missing while the market was open: 2026-01-15 12:00 UTC\n" in shown
     assert "  1 x the file ends within it: 2026-01-16 21:00 UTC\n" in shown
 
@@ -255,8 +255,8 @@ def test_candles_missing_in_a_replay_are_those_that_check_calls_a_gap(gold_week:
 
     assert counts(gold_week, "--symbol", "XAUUSD", exit_code=ExitCode.NO)["session edge"] == 2
     assert (missing.candles, missing.holes) == (10, 1)
-    assert missing_words(missing).endswith(
-        "10 candles are missing within its sessions, in 1 hole after 2026-01-15 11:59 UTC"
+    assert missing_text(missing).endswith(
+        "10 candles are missing during its trading hours, in 1 gap after 2026-01-15 11:59 UTC"
     )
 
 
@@ -269,7 +269,7 @@ def test_resample_to_candles_that_are_far_apart_writes_them_and_says_that_they_a
     result = run("resample", path, out, "--timeframe", "1d")
 
     assert result.exit_code == ExitCode.OK, result.output
-    assert "most candles are 7d apart: a file source does not play them as candles of 1d" in result.stdout
+    assert "most candles are 7d apart; a file source cannot play them as candles of 1d" in result.stdout
     assert read_unspaced(out).open_ms.tolist() == [int(one.open_ms[0]) for one in weeks]
 
 
@@ -279,7 +279,7 @@ def test_resample_of_which_nothing_is_whole_says_why(gold: Path) -> None:
     result = run("resample", gold, out, "--timeframe", "1d")
 
     assert (result.exit_code, out.exists()) == (ExitCode.NO, False)
-    assert "no candle of 1d is whole\n1 of 1d left out" in result.stderr
+    assert "no candle of 1d is complete\n1 of 1d omitted" in result.stderr
     assert "the file ends within it: 2026-03-02 00:00 UTC" in result.stderr
 
 
@@ -289,7 +289,7 @@ def test_file_of_one_candle_is_answered_by_each_verb(tmp_path: Path) -> None:
     for verb in (("check", path), ("convert", path, out), ("resample", path, out, "--timeframe", "5m")):
         result = run(*verb)
         assert result.exit_code == ExitCode.NO
-        assert f"{path}: to see the timeframe two times are needed, and 1 can" in result.stderr
+        assert f"{path}: 1 times can be read; the timeframe needs at least two" in result.stderr
     assert answer("check", path, "--timeframe", "1m")["ok"]
     assert answer("convert", path, out, "--timeframe", "1m")["candles"] == 1
 
@@ -300,7 +300,7 @@ def test_check_of_a_file_without_a_readable_time_says_so(tmp_path: Path) -> None
 
     result = run("check", path, "--timeframe", "1m")
 
-    assert (result.exit_code, "no time of its 3 rows can be read" in result.stderr) == (ExitCode.NO, True)
+    assert (result.exit_code, "none of the times in its 3 rows can be read" in result.stderr) == (ExitCode.NO, True)
 
 
 def test_convert_to_a_timeframe_that_the_candles_do_not_have_is_refused(gold: Path) -> None:
@@ -309,7 +309,7 @@ def test_convert_to_a_timeframe_that_the_candles_do_not_have_is_refused(gold: Pa
     result = run("convert", gold, out, "--timeframe", "5m")
 
     assert (result.exit_code, out.exists()) == (ExitCode.NO, False)
-    assert "most candles are 1m apart: a file source does not play them as candles of 5m" in result.stderr
+    assert "most candles are 1m apart; a file source cannot play them as candles of 5m" in result.stderr
 
 
 def test_convert_reads_marks_between_thousands_that_the_system_does_not_play(gold: Path) -> None:
