@@ -1,4 +1,4 @@
-"""Which worker serves which symbols, while symbols come and go: planned here, carried out by the launcher."""
+"""Plan which worker serves which symbols, as symbols are added and removed; the launcher carries it out."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ class WorkerAssignment:
     """The symbols of one worker.
 
     Attributes:
-        name: Of the worker; it stays the same whatever the worker serves.
+        name: Worker name; it does not change with the symbols served.
     """
 
     name: str
@@ -20,14 +20,14 @@ class WorkerAssignment:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do so that every symbol has a worker, and no other symbol has one.
+    """Changes after which every configured symbol, and no other, has a worker.
 
     Attributes:
-        assignments: As they are then.
-        started: Crews that need a worker.
-        ended: Crews whose worker has nothing left to serve.
-        joined: (crew, symbol) that a worker shall take on.
-        left: (crew, symbol) that a worker shall let go.
+        assignments: The assignments afterwards.
+        started: Assignments that need a new worker.
+        ended: Assignments whose worker has no symbols left.
+        joined: (assignment, symbol) pairs to add to a worker.
+        left: (assignment, symbol) pairs to remove from a worker.
     """
 
     assignments: tuple[WorkerAssignment, ...]
@@ -38,7 +38,7 @@ class Plan:
 
 
 def first_assignments(symbols: Sequence[str], symbols_per_worker: int) -> tuple[WorkerAssignment, ...]:
-    """Return the crews of a start, in the order of the symbols.
+    """Return the initial assignments, in the order of the symbols.
 
     Raises:
         ValueError: `symbols_per_worker` is below 1.
@@ -52,7 +52,7 @@ def first_assignments(symbols: Sequence[str], symbols_per_worker: int) -> tuple[
 
 
 def plan(assignments: Sequence[WorkerAssignment], symbols: Sequence[str], symbols_per_worker: int) -> Plan:
-    """Return what to do: a symbol that stays is never moved, a new one goes where there is room, or to a new worker."""
+    """Plan the changes: existing symbols are not moved; a new one joins a worker with capacity or gets a new worker."""
     left = [(assignment, name) for assignment in assignments for name in assignment.symbols if name not in symbols]
     kept = {
         assignment.name: replace(assignment, symbols=tuple(one for one in assignment.symbols if one in symbols))

@@ -1,4 +1,4 @@
-"""One child process: its own session, its output in a file, and no way to outlive us."""
+"""Run one child process in its own session, log its output to a file, and ensure that it dies with its parent."""
 
 import os
 import signal
@@ -14,24 +14,24 @@ from trading.errors import Broken
 from worker.watchdog import die_with_parent
 
 LOG_LIMIT_BYTES = 10_000_000
-"""A log larger than this is put aside as `<name>.log.1`."""
+"""A log larger than this is rotated to `<name>.log.1`."""
 
 WAIT_PAUSE_S = 0.01
 
 TERM_ONLY = ((signal.SIGTERM, 10.0),)
 CELERY_WORKER = ((signal.SIGTERM, 20.0), (signal.SIGQUIT, 10.0))
-"""A prefork worker ends warm on SIGTERM (its tasks finish) and cold on SIGQUIT (they are given back)."""
+"""A prefork worker shuts down warm on SIGTERM (its tasks finish) and cold on SIGQUIT (they are requeued)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """What to run, and how to end it.
+    """Command line, environment and stop order of a process.
 
     Attributes:
-        name: Also names the log file.
-        env: Added to our own environment. Secrets belong here: every user of the machine can read `argv`.
-        stop_rank: Children of a lower rank are stopped first, those of one rank together.
-        stop_signals: (signal, seconds to wait for it), in this order; SIGKILL for the whole group comes after the last.
+        name: Process name, also used for the log file.
+        env: Added to the environment of this process. Pass secrets here: every user of the machine can read `argv`.
+        stop_rank: Children of a lower rank are stopped first, those of the same rank together.
+        stop_signals: (signal, seconds to wait), in order; after the last one the group receives SIGKILL.
     """
 
     name: str
@@ -43,7 +43,7 @@ class ProcessSpec:
 
 
 class ChildProcess:
-    """A process that `spec` describes; it can be started again after it ended."""
+    """A process started from `spec`; it can be restarted after it has ended."""
 
     def __init__(self, spec: ProcessSpec, log_dir: Path) -> None:
         self.spec = spec
@@ -52,21 +52,21 @@ class ChildProcess:
 
     @property
     def pid(self) -> int | None:
-        """Process id, also of its group and session; None before the start and after `ended` told the end."""
+        """Process id, also of its group and session; None before the start and after `ended` returned an exit code."""
         return self._popen.pid if self._popen else None
 
     def start(self) -> None:
-        """Start it.
+        """Start the process.
 
         Raises:
-            Broken: It still runs, or the caller is not the main thread, with whose end the kernel would kill the child.
+            Broken: It is already running, or the caller is not the main thread, whose end would kill the child.
         """
         if threading.current_thread() is not threading.main_thread():
             raise Broken(
                 f"{self.spec.name} must be started from the main thread: it dies with the thread that starts it"
             )
         if self._popen is not None:
-            raise Broken(f"{self.spec.name} runs already, as process {self._popen.pid}")
+            raise Broken(f"{self.spec.name} is already running as process {self._popen.pid}")
         self._set_log_aside()
         argv = [sys.executable, "-I", "-S", str(Path(die_with_parent.__file__)), str(os.getpid()), *self.spec.argv]
         with self.log_path.open("ab") as log:
@@ -81,30 +81,30 @@ class ChildProcess:
             )
 
     def ended(self) -> int | None:
-        """Return the exit code, once, after the process ended; what it left behind in its group is killed then.
+        """Return the exit code once, after the process has ended, and kill the remaining processes of its group.
 
         Returns:
-            None while it runs; negative for the signal that ended it.
+            None while it runs; a negative value for the signal that ended it.
         """
         if self._popen is None or not _has_ended(self._popen):
             return None
-        self._kill_group(self._popen.pid)  # before the wait below frees the id for someone else
+        self._kill_group(self._popen.pid)  # before the wait below frees the id for reuse
         exit_code = self._popen.wait()
         self._popen = None
         return exit_code
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal to the process itself, not to its children: a worker tells its own what to do."""
+        """Send a signal to the process itself, not to its children: a worker controls its own."""
         if self._popen is not None:
             self._popen.send_signal(number)
 
     def kill(self) -> None:
-        """Kill the whole group."""
+        """Kill the whole process group."""
         if self._popen is not None:
             self._kill_group(self._popen.pid)
 
     def wait(self, timeout_s: float) -> int | None:
-        """Wait for its end and return the exit code, None when it still runs after `timeout_s`."""
+        """Wait for the end and return the exit code; None when the process still runs after `timeout_s`."""
         if self._popen is None:
             return None
         deadline_s = time.monotonic() + timeout_s
@@ -113,7 +113,7 @@ class ChildProcess:
         return exit_code
 
     def terminate(self, timeout_s: float) -> int | None:
-        """Ask it to end, kill it when it has not done so after `timeout_s`, and return the exit code."""
+        """Terminate the process, kill it after `timeout_s`, and return the exit code."""
         self.send(signal.SIGTERM)
         exit_code = self.wait(timeout_s)
         if self._popen is None:
@@ -122,21 +122,21 @@ class ChildProcess:
         return self.wait(timeout_s)
 
     def log_tail(self, lines: int = 5) -> str:
-        """Return the last lines of its output."""
+        """Return the last lines of the output."""
         with self.log_path.open("rb") as log:
             log.seek(max(0, self.log_path.stat().st_size - 4_000))
             return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
 
     def keep_log_short(self) -> None:
-        """Put the end of a log that has grown too large aside while its process writes on; the rest of it is lost.
+        """Rotate a log that has grown too large while its process keeps writing; keep only its end.
 
-        Never all of it: a process may write faster than we copy.
+        The copy is bounded, because a process may write faster than the log can be copied.
         """
         if self.log_path.exists() and self.log_path.stat().st_size > LOG_LIMIT_BYTES:
             with self.log_path.open("rb") as log:
                 log.seek(-LOG_LIMIT_BYTES, os.SEEK_END)
                 self._log_aside.write_bytes(log.read(LOG_LIMIT_BYTES))
-            os.truncate(self.log_path, 0)  # it is open for appending, so the next line goes to the beginning
+            os.truncate(self.log_path, 0)  # the file is open for appending, so the next line goes to its start
 
     @property
     def _log_aside(self) -> Path:
@@ -152,7 +152,7 @@ class ChildProcess:
         try:
             os.killpg(group, signal.SIGKILL)
         except (ProcessLookupError, PermissionError) as error:
-            # macOS answers "not permitted" for a group of which only a zombie is left
+            # macOS returns "not permitted" for a group that holds only a zombie
             if isinstance(error, PermissionError) and sys.platform == "linux":
                 raise
 

@@ -1,4 +1,4 @@
-"""The one console that everything of ours prints on: what it is given is text, and never markup."""
+"""Console for all output: texts are printed literally, never interpreted as markup."""
 
 import re
 from collections.abc import Iterable
@@ -20,21 +20,21 @@ def profit(amount: float) -> Text:
 
 
 class PlainConsole(Console):
-    """A console that shows reasons, errors, names and paths as they are.
+    """A console that prints reasons, errors, names and paths literally.
 
-    `[red]`, `[/long]` and `:smile:` in a text stay what they are: styles come from `rich.text.Text` and columns alone.
+    `[red]`, `[/long]` and `:smile:` in a text have no effect: only `rich.text.Text` and columns carry styles.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
-        """Render as always, without what would steer the terminal."""
+        """Render without control characters."""
         for segment in super().render(renderable, options):
             is_harmless = segment.control or not _CONTROL.search(segment.text)
             yield segment if is_harmless else segment._replace(text=without_control(segment.text))
 
 
 def without_control(text: str) -> str:
-    """Return a text without control characters, which would steer the terminal; ends of lines and tabs stay."""
+    """Return a text without terminal control characters; line ends and tabs stay."""
     return _CONTROL.sub("", text)

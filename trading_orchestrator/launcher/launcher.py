@@ -1,4 +1,4 @@
-"""The local launcher: everything that a running system needs, in one terminal, and nothing left when it ends."""
+"""Local launcher: run all processes of the system in one terminal and leave none behind."""
 
 import signal
 import time
@@ -48,13 +48,12 @@ def run(
     Must be called from the main thread. A second Ctrl-C kills what is left at once.
 
     Args:
-        symbols_per_worker: How many symbols share one worker process.
-        table: Draw the live table where there is a terminal; without one, log lines.
+        symbols_per_worker: Number of symbols that share one worker process.
+        table: Draw the live table in a terminal; without a terminal, print log lines.
         flower: Whether to start Flower.
 
     Returns:
-        Exit code: 0 after a clean stop, 1 when something could not be started (the reason was printed), 130 after a
-        forced stop.
+        Exit code: 0 after a clean stop, 1 when the start failed (the reason was printed), 130 after a forced stop.
     """
     console = console or PlainConsole(soft_wrap=True)
     with StopSignals() as signals:
@@ -81,14 +80,14 @@ class Launch:
         self._console = console
         self._signals = signals
         self._log_dir = settings.var_dir / "log"
-        self._supervisor = Supervisor(self._log_dir, report=self._say, pause=signals.wait)
+        self._supervisor = Supervisor(self._log_dir, report=self._print, pause=signals.wait)
         self._flower_url: str | None = None
         self._redis_title = ""
         self._owns_redis = False
-        self._pool: WorkerPool  # from the moment at which there is a Redis
+        self._pool: WorkerPool  # set once Redis answers
 
     def start(self, *, symbols_per_worker: int, flower: bool) -> None:
-        """Start everything, each step on a line; a stop asked for in between ends the start.
+        """Start everything, one line per step; a stop request ends the start.
 
         Raises:
             Broken: Something cannot be started.
@@ -104,17 +103,17 @@ class Launch:
             self._supervisor,
             redis_url=url,
             symbols_per_worker=symbols_per_worker,
-            report=self._say,
+            report=self._print,
         )
-        self._put_in_force()
+        self._apply_config()
         self._release_markets(url)
         if flower:
             self._prepare_flower()
         self._start_fleet()
-        self._say(f"logs in {short_path(self._log_dir)}")
+        self._print(f"logs in {short_path(self._log_dir)}")
 
     def watch(self, *, table: bool) -> None:
-        """Keep everything alive and show how it stands until a stop is asked for."""
+        """Supervise all processes and show their status until a stop is requested."""
         engine = create_engine(self._ledger_url)
         account = self._system.account
         ledger = SqlLedger(engine, account.name, account.starting_balance)
@@ -137,20 +136,20 @@ class Launch:
                     view.refresh()
                     self._signals.wait(WATCH_PAUSE_S)
                 if self._signals.last is signal.SIGHUP:
-                    self._console.quiet = True  # the terminal is gone, and a write to it would end the clean stop
+                    self._console.quiet = True  # the terminal is closed, and a write would end the clean stop
         finally:
             self._pool.close()
             client.close()
             engine.dispose()
 
     def stop(self) -> None:
-        """Stop everything that was started, and forget the address of our Redis."""
+        """Stop everything that was started and remove the address of the embedded Redis."""
         if self._supervisor.statuses():
-            self._say("stopping; Ctrl-C again stops at once")
+            self._print("stopping; press Ctrl-C again to stop at once")
         self._supervisor.stop(is_forced=self._signals.is_forced)
         if self._owns_redis:
             self._settings.redis_url_file.unlink(missing_ok=True)
-        self._say("all stopped")
+        self._print("all stopped")
 
     @property
     def _redis_url(self) -> str:
@@ -171,9 +170,9 @@ class Launch:
         except redis.RedisError as error:
             raise Broken(
                 f"the Redis of {PREFIX}REDIS_URL ({shown_address(url)}) does not answer: {error}. Start it, correct "
-                "the URL, or unset it and the launcher starts one of its own"
+                "the URL, or unset it so that the launcher starts its own"
             ) from error
-        self._tell_redis(title, url, "from the settings")
+        self._print_redis(title, url, "from the settings")
         return url
 
     def _start_redis(self) -> str:
@@ -184,37 +183,37 @@ class Launch:
         try:
             answer = embedded_redis.wait_until_ready(plan, process.pid, has_ended=lambda: process.ended() is not None)
         except Broken as error:
-            raise Broken(f"{error}. Its last words in {process.log_path}:\n{process.log_tail()}") from error
+            raise Broken(f"{error}. The end of {process.log_path}:\n{process.log_tail()}") from error
         self._owns_redis = True
         write_private(self._settings.redis_url_file, plan.url + "\n")
-        self._tell_redis(answer.title, plan.url, short_path(plan.program))
+        self._print_redis(answer.title, plan.url, short_path(plan.program))
         return plan.url
 
-    def _tell_redis(self, title: str, url: str, origin: str) -> None:
+    def _print_redis(self, title: str, url: str, origin: str) -> None:
         self._redis_title = f"{title} on {shown_address(url)}"
-        self._say(f"Redis ({title}) on {shown_address(url)}, {origin}")
+        self._print(f"Redis ({title}) on {shown_address(url)}, {origin}")
 
     def _migrate(self) -> None:
         engine = create_engine(self._ledger_url)
         try:
             migrate(engine)
-            self._say(f"ledger at revision {schema_revision(engine)}")
+            self._print(f"ledger at revision {schema_revision(engine)}")
         finally:
             engine.dispose()
 
     def _check(self) -> None:
-        """Look at what all of it will stand on; a worker would refuse to start for the same reasons."""
+        """Run the start-up checks; a worker would refuse to start for the same reasons."""
         checks = [check for check in examine(self._settings) if check.health is not Health.OK]
         for check in checks:
             if not check.is_refusal:
-                self._say(f"{check.health.value}: {check}")
+                self._print(f"{check.health.value}: {check}")
         if refusals := [str(check) for check in checks if check.is_refusal]:
             raise Broken("\n".join(refusals))
 
     def _release_markets(self, url: str) -> None:
-        """Forget where the played markets stood on the clock: they go on from the last candle decided, not from now.
+        """Reset the playback clocks: played markets continue from the last decided candle, not from the current time.
 
-        The time of the last fetch is forgotten too, so that a symbol shows as starting and not as stale.
+        The time of the last fetch is reset too, so that a symbol shows as starting and not as stale.
         """
         client, namespace = embedded_redis.connect(url), self._settings.namespace
         try:
@@ -229,18 +228,18 @@ class Launch:
     def _prepare_flower(self) -> None:
         host, port = self._settings.flower_address, self._settings.flower_port
         if not embedded_redis.is_port_free(port, host):
-            self._say(
-                f"Flower is not started: port {port} is taken by {embedded_redis.who_listens(port)}; take another with "
+            self._print(
+                f"Flower is not started: port {port} is in use by {embedded_redis.who_listens(port)}; set another with "
                 f"{PREFIX}FLOWER_PORT={port + 1}"
             )
             return
         self._flower_url = f"http://{host}:{port}"
 
-    def _put_in_force(self) -> None:
-        """Hold the files of this start against what is open, and have everybody go by them.
+    def _apply_config(self) -> None:
+        """Check the configuration files against open orders and positions, and apply them.
 
         Raises:
-            Broken: Something is open that forbids what was changed.
+            Broken: An open order or position forbids a change.
         """
         with closing(open_ledger(self._settings, self._system)) as ledger:
             self._pool.put_in_force(ledger)
@@ -254,20 +253,20 @@ class Launch:
             if self._signals.is_stop_requested:
                 return
             self._supervisor.add(spec)
-        self._say(f"workers: {', '.join(spec.name.removeprefix('worker-') for spec in workers)}")
-        self._say("beat sends the ticks")
+        self._print(f"workers: {', '.join(spec.name.removeprefix('worker-') for spec in workers)}")
+        self._print("beat started")
         if self._flower_url:
-            self._tell_flower()
+            self._print_flower()
 
-    def _tell_flower(self) -> None:
+    def _print_flower(self) -> None:
         user = self._settings.flower_user
         if self._settings.flower_password is None:
             where = f"cat {short_path(process_specs.flower_password_file(self._settings))}"
-            self._say(f"Flower on {self._flower_url}, user {user}, password: {where}")
+            self._print(f"Flower on {self._flower_url}, user {user}, password: {where}")
         else:
-            self._say(f"Flower on {self._flower_url}, user {user}, password from the settings")
+            self._print(f"Flower on {self._flower_url}, user {user}, password from the settings")
 
-    def _say(self, line: str) -> None:
+    def _print(self, line: str) -> None:
         now = datetime.fromtimestamp(time.time(), UTC).astimezone()
         self._console.print(Text.assemble((f"{now:%H:%M:%S}  ", "dim"), line))
 

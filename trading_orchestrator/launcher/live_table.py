@@ -1,4 +1,4 @@
-"""The live table in a terminal, or a line now and then where there is none."""
+"""Live status table in a terminal, or periodic status lines without one."""
 
 import time
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ from trading_orchestrator.launcher.var_files import short_path
 
 REFRESH_S = 1.0
 LARGEST_SHARE = 0.1
-"""Part of the time that may go into reading: many symbols are read less often."""
+"""Maximum share of time spent reading; many symbols are read less often."""
 
 
 class LiveView:
-    """What the launcher shows; `refresh` is cheap to call often."""
+    """Status display of the launcher; `refresh` is cheap to call often."""
 
     def __init__(
         self,
@@ -64,11 +64,11 @@ class LiveView:
             self._live.stop()
 
     def adopt(self, system: SystemConfig) -> None:
-        """Go on by another configuration."""
+        """Use another configuration from now on."""
         self._system = system
 
     def refresh(self) -> None:
-        """Read and show how everything stands, when it is time."""
+        """Read and show the status when the next refresh is due."""
         began_s = time.monotonic()
         if began_s < self._next_s:
             return

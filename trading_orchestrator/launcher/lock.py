@@ -1,4 +1,4 @@
-"""One launcher for each var folder."""
+"""Allow one launcher per var folder."""
 
 import fcntl
 import os
@@ -12,10 +12,10 @@ from trading.errors import Broken
 
 @contextmanager
 def launch_lock(var_dir: Path) -> Iterator[None]:
-    """Hold the folder for this process; the system lets go of it however the process ends.
+    """Lock the folder for this process; the system releases the lock however the process ends.
 
     Raises:
-        Broken: Another launcher holds it, or nothing can be written there.
+        Broken: Another launcher holds the lock, or the folder is not writable.
     """
     path = var_dir / "launcher.lock"
     with _opened(path) as file:
@@ -24,8 +24,8 @@ def launch_lock(var_dir: Path) -> Iterator[None]:
         except BlockingIOError:
             pid = path.read_text(encoding="utf-8").strip() or "unknown"
             raise Broken(
-                f"the folder {var_dir} is in use by a launcher that runs as process {pid}. Stop that one with Ctrl-C "
-                f"in its terminal or `kill {pid}`, or give this one a folder of its own: TRADING__VAR_DIR=var2"
+                f"the folder {var_dir} is in use by the launcher of process {pid}. Stop it with Ctrl-C in its "
+                f"terminal or `kill {pid}`, or set another folder for this one: TRADING__VAR_DIR=var2"
             ) from None
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
@@ -39,6 +39,6 @@ def _opened(path: Path) -> TextIO:
         return path.open("a+", encoding="utf-8")
     except OSError as error:
         raise Broken(
-            f"nothing can be written in the folder {path.parent} ({error.strerror}): make it yours, or give the "
-            "launcher another one: TRADING__VAR_DIR=var2"
+            f"the folder {path.parent} is not writable ({error.strerror}): change its owner, or set another one: "
+            "TRADING__VAR_DIR=var2"
         ) from error

@@ -1,4 +1,4 @@
-"""Which processes make up a running system: their command lines, environment and stop order."""
+"""Processes of a running system: command lines, environment and stop order."""
 
 import sys
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ def redis_process(plan: RedisPlan) -> ProcessSpec:
 
 
 def crew_processes(settings: Settings, assignments: Sequence[WorkerAssignment]) -> list[ProcessSpec]:
-    """Return the workers of the crews, in their order, and the one of the control queue."""
+    """Return the workers of the assignments, in order, and the control worker."""
     return [
         worker_process(settings, assignment)
         for assignment in [*assignments, WorkerAssignment(CONTROL_QUEUE, (CONTROL_QUEUE,))]
@@ -35,15 +35,15 @@ def beat_process(settings: Settings) -> ProcessSpec:
 
 
 def flower_process(settings: Settings) -> ProcessSpec:
-    """Return Flower; its login goes by the environment, because every user of the machine can read a command line.
+    """Return Flower; its login is in the environment, because every user of the machine can read a command line.
 
     Raises:
-        Broken: The password has a comma, which Flower takes for the end of one login.
+        Broken: User or password contains a comma, which separates logins in Flower.
     """
     password = flower_password(settings)
     if "," in password + settings.flower_user:
         raise Broken(
-            f"{PREFIX}FLOWER_USER and {PREFIX}FLOWER_PASSWORD must not have a comma: Flower splits its logins there"
+            f"{PREFIX}FLOWER_USER and {PREFIX}FLOWER_PASSWORD must not contain a comma, which separates Flower's logins"
         )
     argv = _celery("flower", f"--address={settings.flower_address}", f"--port={settings.flower_port}")
     env = environment(settings) | {"FLOWER_BASIC_AUTH": f"{settings.flower_user}:{password}"}
@@ -51,7 +51,7 @@ def flower_process(settings: Settings) -> ProcessSpec:
 
 
 def flower_password(settings: Settings) -> str:
-    """Return the password of Flower's login: the one of the settings, else one that was made for this folder."""
+    """Return the password of Flower's login: the configured one, else one generated for this folder."""
     if settings.flower_password is not None:
         return settings.flower_password.get_secret_value()
     return kept_password(flower_password_file(settings))
@@ -62,13 +62,13 @@ def flower_password_file(settings: Settings) -> Path:
 
 
 def environment(settings: Settings) -> dict[str, str]:
-    """Return the variables from which a child reads the same settings as ours."""
+    """Return the environment variables that give a child process the same settings."""
     values = {name: getattr(settings, name) for name in Settings.model_fields}
     return {f"{PREFIX}{name.upper()}": _variable(value) for name, value in values.items() if value is not None}
 
 
 def worker_process(settings: Settings, assignment: WorkerAssignment) -> ProcessSpec:
-    """Return the worker of a crew: it consumes the queues of the crew's symbols."""
+    """Return the worker of an assignment: it consumes the queues of the assigned symbols."""
     arguments = (
         "-Q",
         ",".join(assignment.symbols),
@@ -92,7 +92,7 @@ def worker_process(settings: Settings, assignment: WorkerAssignment) -> ProcessS
 
 
 def worker_name(assignment: WorkerAssignment) -> str:
-    """Return what the supervisor calls the worker of a crew."""
+    """Return the supervisor's name for the worker of an assignment."""
     return f"worker-{assignment.name}"
 
 

@@ -1,4 +1,4 @@
-"""How each symbol stands, drawn as a table."""
+"""Draw the status of each symbol as a table."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,11 +24,11 @@ stop    Ctrl-C (twice: at once)    logs  {logs}"""
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What stands above and below the table.
+    """Values above and below the table.
 
     Attributes:
         balance: Starting balance plus realised profit, in quote currency.
-        trouble: Why the rows are not of now; empty when they are.
+        trouble: Error that keeps the rows from being current; empty if none.
     """
 
     account: str
@@ -41,7 +41,7 @@ class Overview:
 
 
 def render(rows: Sequence[SymbolStatus], overview: Overview, *, width: int) -> RenderableType:
-    """Draw the overview, the table and the help; below `WIDE_COLUMNS` the decisions stand under the table."""
+    """Draw the overview, the table and the help; below `WIDE_COLUMNS` the decisions follow the table."""
     parts: list[RenderableType] = [_head(rows, overview), _table(rows, width)]
     if width < WIDE_COLUMNS:
         parts.append(_decisions(rows))
@@ -65,7 +65,7 @@ def _head(rows: Sequence[SymbolStatus], overview: Overview) -> Text:
     second = Text.assemble("Redis ", overview.redis, "  Flower ", overview.flower_url or "not started", style="dim")
     lines = [first, second]
     if overview.trouble:
-        lines.append(Text(f"not up to date: {overview.trouble}", style="bold red"))
+        lines.append(Text(f"outdated: {overview.trouble}", style="bold red"))
     return Text("\n").join(lines)
 
 
@@ -111,7 +111,7 @@ def _decisions(rows: Sequence[SymbolStatus]) -> Table:
 
 
 def _why(row: SymbolStatus) -> Text:
-    """Return what is wrong, else what was decided on the last candle of which there was something to say."""
+    """Return the error, else the last decision with a reason."""
     if row.halted or row.error:
         return Text(row.halted or row.error, style="red")
     if row.said_ms is None:
@@ -129,7 +129,7 @@ def _position(row: SymbolStatus) -> str:
 
 
 def uptime(seconds: float) -> str:
-    """Return a duration as people say it: `45s`, `12m05s`, `3h07m`, `2d04h`."""
+    """Return a duration in short form: `45s`, `12m05s`, `3h07m`, `2d04h`."""
     minutes, rest_s = divmod(int(seconds), 60)
     hours, minutes_left = divmod(minutes, 60)
     days, hours_left = divmod(hours, 24)

@@ -1,4 +1,4 @@
-"""Ctrl-C and its relatives, counted instead of raised."""
+"""Count stop signals, such as Ctrl-C, instead of raising an exception."""
 
 import os
 import select
@@ -10,7 +10,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopSignals:
-    """While it is entered: the first SIGINT, SIGTERM or SIGHUP asks for a stop, the second forces it.
+    """Within its context, the first SIGINT, SIGTERM or SIGHUP requests a stop, the second forces it.
 
     A signal that was ignored before (SIGHUP under nohup) stays ignored. SIGCHLD only ends a `wait`.
     """
@@ -33,7 +33,7 @@ class StopSignals:
         return self._count > 1
 
     def wait(self, seconds: float) -> None:
-        """Wait so long, or until a signal arrives."""
+        """Wait for `seconds`, or until a signal arrives."""
         readable, _, _ = select.select([self._reader], [], [], seconds)
         if readable:
             os.read(self._reader, 4096)
@@ -52,7 +52,7 @@ class StopSignals:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for number, handler in self._previous.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]  # what signal.signal gave us it takes back
+            signal.signal(number, handler)  # type: ignore[arg-type]  # signal.signal accepts its own results
         signal.set_wakeup_fd(self._previous_fd)
         os.close(self._reader)
         os.close(self._writer)
@@ -63,4 +63,4 @@ class StopSignals:
 
 
 def _only_wake(_number: int, _frame: FrameType | None) -> None:
-    """Do nothing: that a handler exists makes the system write to the wake-up pipe."""
+    """Do nothing: a handler must exist for the system to write to the wake-up pipe."""

@@ -20,7 +20,7 @@ class RestartPolicy:
     """A child is always restarted; the delay doubles with each quick death.
 
     Attributes:
-        good_life_s: A child that lived as long starts again from `first_delay_s`.
+        good_life_s: A child that ran for at least this long restarts after `first_delay_s`.
     """
 
     first_delay_s: float = 1.0
@@ -28,7 +28,7 @@ class RestartPolicy:
     good_life_s: float = 60.0
 
     def delay_s(self, quick_deaths: int) -> float:
-        """Return the seconds to wait before the restart that follows `quick_deaths` deaths in a row, 1 or more."""
+        """Return the seconds to wait before a restart after `quick_deaths` consecutive quick deaths, at least 1."""
         return min(self.first_delay_s * 2.0 ** min(quick_deaths - 1, 32), self.max_delay_s)
 
 
@@ -40,7 +40,7 @@ class ChildState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChildStatus:
-    """How a child stands; `restarts` counts since the supervisor began."""
+    """Status of a child; `restarts` counts since the supervisor started."""
 
     name: str
     state: ChildState
@@ -50,7 +50,7 @@ class ChildStatus:
 
 
 class Supervised:
-    """A child, with what is needed to decide on its next start."""
+    """A child process and the state for its next restart."""
 
     def __init__(self, process: ChildProcess, policy: RestartPolicy) -> None:
         self.process = process
@@ -72,7 +72,7 @@ class Supervised:
         self.restart_at_s = None
 
     def plan_restart(self, exit_code: int, now_s: float) -> float:
-        """Note a death and return the seconds until the next start."""
+        """Record a death and return the seconds until the next start."""
         self.last_exit_code = exit_code
         if now_s - self.started_s >= self.policy.good_life_s:
             self.quick_deaths = 0
@@ -91,13 +91,13 @@ class Supervised:
 class Supervisor:
     """Children in the order in which they were added.
 
-    Everything happens in the caller's thread, which must be the main one: `watch` notices deaths and restarts what is
-    due, so call it a few times each second.
+    All work runs in the caller's thread, which must be the main one: `watch` detects deaths and starts children that
+    are due, so call it a few times per second.
 
     Args:
-        log_dir: One `<name>.log` for each child.
-        report: Takes one line for each thing that happens.
-        pause: Waits so many seconds, or less when a signal arrives.
+        log_dir: Folder for one `<name>.log` per child.
+        report: Receives one line per event.
+        pause: Waits for the given seconds, or less when a signal arrives.
     """
 
     def __init__(
@@ -126,50 +126,50 @@ class Supervisor:
         return child.process
 
     def replace(self, spec: ProcessSpec) -> None:
-        """Have the child of that name start by another description next time; what runs goes on."""
+        """Use another spec for the next start of the child of that name; the running process continues."""
         self._children[spec.name].process.spec = spec
 
     def retire(self, name: str) -> None:
-        """Have a child end in peace, and be forgotten when it has: `watch` sees to it."""
+        """Stop a child without a restart and remove it when it has ended; `watch` does both."""
         child = self._children[name]
         child.restart_at_s = None
         child.leaves = _Escalation(child.process, self._clock())
 
     def watch(self) -> None:
-        """Look at each child once: note who ended, start who is due, keep the logs short."""
+        """Check each child once: record ended ones, start those that are due, rotate the logs."""
         now_s = self._clock()
         for child in list(self._children.values()):
             if child.leaves is not None:
-                self._see_off(child, child.leaves, now_s)
+                self._finish_retired(child, child.leaves, now_s)
                 continue
             child.process.keep_log_short()
             exit_code = child.process.ended()
             if exit_code is not None:
                 delay_s = child.plan_restart(exit_code, now_s)
-                self._report(f"{child.name} ended ({describe_exit(exit_code)}), starts again in {delay_s:g} s")
+                self._report(f"{child.name} ended ({describe_exit(exit_code)}), restarts in {delay_s:g} s")
             elif child.restart_at_s is not None and now_s >= child.restart_at_s:
                 child.start(now_s)
                 child.restarts += 1
-                self._report(f"{child.name} started again, process {child.process.pid}")
+                self._report(f"{child.name} restarted as process {child.process.pid}")
 
-    def _see_off(self, child: Supervised, leaves: "_Escalation", now_s: float) -> None:
+    def _finish_retired(self, child: Supervised, leaves: "_Escalation", now_s: float) -> None:
         exit_code = child.process.ended()
         if exit_code is None and child.process.pid is not None:
-            self._say(child.name, leaves.advance(now_s, forced=False))
+            self._report_exit(child.name, leaves.advance(now_s, forced=False))
             return
-        self._say(child.name, "stopped" if exit_code is None else f"stopped ({describe_exit(exit_code)})")
+        self._report_exit(child.name, "stopped" if exit_code is None else f"stopped ({describe_exit(exit_code)})")
         del self._children[child.name]
 
     def statuses(self) -> Sequence[ChildStatus]:
         return [child.status() for child in self._children.values()]
 
     def stop(self, *, is_forced: Callable[[], bool] = lambda: False) -> None:
-        """End all children, the lowest rank first, and return when none is left.
+        """Stop all children, the lowest rank first, and return when none is left.
 
-        Each gets its signals in turn; a child that outlives the last one is killed with its group.
+        Each receives its signals in turn; a child that outlives the last one is killed with its group.
 
         Args:
-            is_forced: Asked all the time; once it says yes, all that is left is killed.
+            is_forced: Polled while children stop; once it returns True, all remaining children are killed.
         """
         for child in self._children.values():
             child.restart_at_s = None
@@ -185,21 +185,21 @@ class Supervisor:
             for child in left:
                 exit_code = child.process.ended()
                 if exit_code is None:
-                    self._say(child.name, steps[child.name].advance(self._clock(), is_forced()))
+                    self._report_exit(child.name, steps[child.name].advance(self._clock(), is_forced()))
                 else:
                     child.last_exit_code = exit_code
-                    self._say(child.name, f"stopped ({describe_exit(exit_code)})")
+                    self._report_exit(child.name, f"stopped ({describe_exit(exit_code)})")
             if not _alive(children):
                 return
             self._pause(POLL_S)
 
-    def _say(self, name: str, what: str | None) -> None:
+    def _report_exit(self, name: str, what: str | None) -> None:
         if what:
             self._report(f"{name} {what}")
 
 
 class _Escalation:
-    """Which signal a child that is to end gets next, and when."""
+    """The next signal of a stopping child, and its time."""
 
     def __init__(self, process: ChildProcess, now_s: float) -> None:
         self._process = process
@@ -208,22 +208,22 @@ class _Escalation:
         self._first = True
 
     def advance(self, now_s: float, forced: bool) -> str | None:
-        """Send what is due and return what to tell the user about it."""
+        """Send the signal that is due and return a message for the user."""
         if not forced and now_s < self._next_at_s:
             return None
         if forced or not self._signals:
             self._process.kill()
             self._next_at_s = now_s + KILL_WAIT_S
-            return None if forced else "does not end and was killed"
+            return None if forced else "did not end and was killed"
         number, wait_s = self._signals.pop(0)
         self._next_at_s = now_s + wait_s
         self._process.send(number)
         was_first, self._first = self._first, False
-        return None if was_first else f"has not ended yet, sent {number.name}"
+        return None if was_first else f"is still running; sent {number.name}"
 
 
 def describe_exit(exit_code: int) -> str:
-    """Say in words how a process ended."""
+    """Return a text on how a process ended."""
     return f"signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
 
 

@@ -1,4 +1,4 @@
-"""The workers of a launcher: they come and go with the symbols."""
+"""Workers of a launcher, started and stopped as symbols are added and removed."""
 
 import os
 import socket
@@ -25,14 +25,14 @@ from trading_orchestrator.launcher.supervisor import Supervisor
 
 LOOK_S = 1.0
 LARGEST_SHARE = 0.1
-"""Part of the time that may go into looking: a Redis that is slow to answer is asked less often."""
+"""Maximum share of time spent polling; a slow Redis is polled less often."""
 
 _REPLY_S = 1.0
 _JOIN, _LEAVE = "add_consumer", "cancel_consumer"
 
 
 class WorkerPool:
-    """Starts a worker for each new symbol, or has one with room serve it too; ends the one of a symbol that is gone."""
+    """Assigns a worker to each new symbol, starting one if needed, and stops the worker of a removed symbol."""
 
     def __init__(
         self,
@@ -59,36 +59,36 @@ class WorkerPool:
 
     @property
     def system(self) -> SystemConfig:
-        """The configuration that is in force."""
+        """The applied configuration."""
         return self._config.system
 
     def specs(self) -> list[ProcessSpec]:
-        """Return the workers of the symbols, in their order, and the one of the control queue."""
+        """Return the workers of the symbols, in order, and the control worker."""
         return crew_processes(self._settings, self._assignments)
 
     def put_in_force(self, ledger: SqlLedger) -> None:
-        """Write down that from now on the configuration of this start is in force, unless what is open forbids it.
+        """Record the configuration of this start as applied, unless open orders or positions forbid it.
 
         Raises:
-            Broken: It does.
-            Transient: Redis or the ledger does not answer, or another change came in between.
+            Broken: An open order or position forbids a change.
+            Transient: Redis or the ledger does not answer, or another change was applied first.
         """
         applied, wanted = self._config.applied, self._config.content()
         seen, known = applied.revision(), applied.read()
         change = compare(applied.in_force(wanted), wanted, ledger.exposure, is_running=False)
         if change.refusals:
             raise Broken(
-                "the files must not be changed in this way now:\n"
+                "the configuration changes are rejected:\n"
                 + "\n".join(f"  {refusal}" for refusal in change.refusals)
-                + "\nput them back as they were, and start again"
+                + "\nrevert them, then restart"
             )
         if (known != wanted or not change.is_empty) and applied.apply(
             wanted, seen=seen, renewed=change.renewed
         ) is None:
-            raise Transient("redis", "another change of the configuration came in between; start again")
+            raise Transient("redis", "another configuration change was applied first; restart")
 
     def refresh(self) -> bool:
-        """Follow what was applied, when it is time; return whether it is new."""
+        """Read the applied configuration when a poll is due; return whether it changed."""
         began_s = time.monotonic()
         if began_s < self._next_look_s:
             return False
@@ -97,9 +97,9 @@ class WorkerPool:
             self._config.applied.note_launcher(Launcher(socket.gethostname(), os.getpid()))
             is_new = self._config.refresh()
             self._follow()
-            self._speak()
+            self._send_pending()
         except (Transient, OperationalError, redis.RedisError):
-            pass  # the live view tells that Redis does not answer; workers and symbols stay as they are
+            pass  # the live view reports that Redis does not answer; workers and symbols stay unchanged
         if self._config.trouble and self._config.trouble != self._trouble:
             self._report(f"configuration: {self._config.trouble}")
         self._trouble = self._config.trouble
@@ -113,40 +113,40 @@ class WorkerPool:
         self._client.close()
 
     def _follow(self) -> None:
-        """Start and end workers, and note what those that stay shall be told."""
+        """Start and stop workers, and record the commands for the remaining ones."""
         own = {worker_name(assignment) for assignment in self._assignments}
         others = {status.name for status in self._supervisor.statuses()} - own
-        # a symbol that is there again waits until its worker of before has gone
+        # a symbol that was added again waits until its former worker has ended
         symbols = [name for name in self.system.symbols if worker_name(WorkerAssignment(name, ())) not in others]
         planned = plan(self._assignments, symbols, self._symbols_per_worker)
         self._assignments = planned.assignments
         for assignment, symbol in planned.left:
-            self._tell(assignment, symbol, _LEAVE)
+            self._assign(assignment, symbol, _LEAVE)
         for assignment in planned.ended:
             self._report(f"{worker_name(assignment)} ends: {', '.join(assignment.symbols)} removed")
             self._supervisor.retire(worker_name(assignment))
         for assignment, symbol in planned.joined:
-            self._tell(assignment, symbol, _JOIN)
+            self._assign(assignment, symbol, _JOIN)
         for assignment in planned.started:
             self._supervisor.add(worker_process(self._settings, assignment))
             self._report(f"{worker_name(assignment)} starts for {', '.join(assignment.symbols)}")
 
-    def _tell(self, assignment: WorkerAssignment, symbol: str, command: str) -> None:
-        """Have a worker take on or let go a symbol: now, and whenever it starts again."""
+    def _assign(self, assignment: WorkerAssignment, symbol: str, command: str) -> None:
+        """Add a symbol to a worker or remove it, now and at each restart of the worker."""
         self._supervisor.replace(worker_process(self._settings, assignment))
         self._unheard[(assignment.name, symbol)] = command
 
-    def _speak(self) -> None:
-        """Say to workers what they have not heard yet; one that is just starting is told again at the next look."""
+    def _send_pending(self) -> None:
+        """Send pending commands to workers; a starting worker receives them again at the next poll."""
         for (name, symbol), command in list(self._unheard.items()):
             if name not in {assignment.name for assignment in self._assignments}:
                 del self._unheard[(name, symbol)]
-            elif self._is_heard(name, command, symbol):
-                verb = "serves" if command == _JOIN else "serves no longer"
-                self._report(f"worker-{name} {verb} {symbol}")
+            elif self._is_confirmed(name, command, symbol):
+                change = "now serves" if command == _JOIN else "no longer serves"
+                self._report(f"worker-{name} {change} {symbol}")
                 del self._unheard[(name, symbol)]
 
-    def _is_heard(self, name: str, command: str, symbol: str) -> bool:
+    def _is_confirmed(self, name: str, command: str, symbol: str) -> bool:
         node = host_format(f"{name}@%h")
         replies: list[Mapping[str, Mapping[str, str]]] = self._app.control.broadcast(
             command, arguments={"queue": symbol}, destination=[node], reply=True, timeout=_REPLY_S

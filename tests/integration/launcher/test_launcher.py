@@ -129,7 +129,7 @@ def test_redis_killed_under_the_launcher_comes_back_and_the_symbols_go_on(launch
 
     os.kill(first, signal.SIGKILL)
 
-    launcher.until(lambda: "redis started again" in launcher.text, "another Redis")
+    launcher.until(lambda: "redis restarted" in launcher.text, "another Redis")
     seen = len(launcher.text)
     launcher.until(lambda: "XAUUSD running" in launcher.text[seen:], "a symbol that runs on")
     assert who_answers(launcher.redis_url).pid != first

@@ -74,7 +74,7 @@ def test_child_killed_starts_again_as_another_process(home: Home) -> None:
     os.kill(first, signal.SIGKILL)
     until(lambda: child.pid not in {first, None}, "a second process", meanwhile=home.supervisor.watch)
 
-    assert home.lines[0] == "one ended (signal 9), starts again in 0.05 s"
+    assert home.lines[0] == "one ended (signal 9), restarts in 0.05 s"
     assert [status.restarts for status in home.supervisor.statuses()] == [1]
 
 
@@ -126,7 +126,7 @@ def test_child_retired_that_does_not_end_is_killed_while_the_others_are_watched(
     until(lambda: len(home.supervisor.statuses()) == 1, "the end of one", meanwhile=home.supervisor.watch)
     until(lambda: other.pid not in {first, None}, "another two", meanwhile=home.supervisor.watch)
 
-    assert "one does not end and was killed" in home.lines
+    assert "one did not end and was killed" in home.lines
     assert child.pid is None
 
 
@@ -136,7 +136,7 @@ def test_child_that_always_fails_is_restarted_with_growing_delays(home: Home) ->
     until(lambda: len(home.lines) >= 9, "five deaths", meanwhile=home.supervisor.watch)
 
     ends = [line for line in home.lines if "ended" in line]
-    assert ends[:5] == [f"one ended (exit code 3), starts again in {delay} s" for delay in (0.05, 0.1, 0.2, 0.4, 0.4)]
+    assert ends[:5] == [f"one ended (exit code 3), restarts in {delay} s" for delay in (0.05, 0.1, 0.2, 0.4, 0.4)]
 
 
 def test_child_that_lived_well_starts_again_from_the_first_delay(tmp_path: Path) -> None:
@@ -150,10 +150,10 @@ def test_child_that_lived_well_starts_again_from_the_first_delay(tmp_path: Path)
         child.kill()
         deaths = len(lines)
         until(lambda seen=deaths: len(lines) > seen, "the end", meanwhile=supervisor.watch)  # type: ignore[misc]
-        assert lines[-1].endswith(f"starts again in {delay_s:g} s")
+        assert lines[-1].endswith(f"restarts in {delay_s:g} s")
         now_s[0] += delay_s
         supervisor.watch()
-        assert lines[-1].startswith("one started again")
+        assert lines[-1].startswith("one restarted as process")
     supervisor.stop()
 
 
@@ -188,8 +188,8 @@ def test_stop_of_a_child_that_ignores_the_signal_goes_on_to_the_next_and_kills_a
 
     assert child.pid is None
     assert home.lines == [
-        "one has not ended yet, sent SIGTERM",
-        "one does not end and was killed",
+        "one is still running; sent SIGTERM",
+        "one did not end and was killed",
         "one stopped (signal 9)",
     ]
 
@@ -364,7 +364,7 @@ def test_celery_worker_with_a_task_that_never_ends_is_stopped_within_its_grace(
 
     home.supervisor.stop()
 
-    assert "A has not ended yet, sent SIGQUIT" in home.lines
+    assert "A is still running; sent SIGQUIT" in home.lines
     until(lambda: not any(map(is_alive, family)), "the end of those that were killed with it")
 
 

@@ -82,7 +82,7 @@ def test_rows_that_are_not_of_now_are_told_so() -> None:
 
     text = drawn(GOLD, width=100, overview=overview)
 
-    assert "not up to date: redis: connection refused" in text
+    assert "outdated: redis: connection refused" in text
     assert "balance unknown" in text
     assert "Flower not started" in text
 

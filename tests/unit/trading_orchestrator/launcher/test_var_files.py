@@ -55,7 +55,7 @@ def test_folder_held_by_a_launcher_is_refused_with_its_pid_and_the_way_out(tmp_p
 def test_folder_in_which_nothing_can_be_written_is_refused_with_the_way_out(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    with pytest.raises(Broken, match=r"nothing can be written in .*TRADING__VAR_DIR"), launch_lock(tmp_path / "file"):
+    with pytest.raises(Broken, match=r"is not writable .*TRADING__VAR_DIR"), launch_lock(tmp_path / "file"):
         pytest.fail("a file was taken for a folder")
 
 
