@@ -1,6 +1,6 @@
-"""Has each worker tell of itself: the event loop says how it stands, a thread writes that into Redis.
+"""Write each worker's heartbeat: the event loop makes it, and a thread writes it to Redis.
 
-So a Redis that is slow or away never holds the loop, and a loop that stands still has nothing newer to say.
+A slow or unavailable Redis therefore never blocks the loop, and a hung loop makes no newer heartbeat.
 """
 
 import logging
@@ -23,11 +23,11 @@ from trading.errors import Transient
 logger = logging.getLogger(__name__)
 
 END_S = 3.0
-"""The last write may take as long: a second for connecting, one for the answer, and some."""
+"""Time limit of the last write: a second to connect, one for the response, and a margin."""
 
 
 class HeartbeatWriter:
-    """Writes the newest heartbeat of a node, in a thread of its own; older ones that wait are passed over."""
+    """Writes the newest heartbeat of a node in its own thread; older pending ones are skipped."""
 
     def __init__(self, url: str, namespace: str, node: str) -> None:
         self._client = connect_briefly(url)
@@ -36,7 +36,7 @@ class HeartbeatWriter:
         self._beats: queue.SimpleQueue[WorkerBeat | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self.trouble = ""
-        """Why the last write failed; it is not logged there, because a fork may come at any moment."""
+        """Error of the last write; the thread does not log it, because a fork may happen at any moment."""
 
     def start(self) -> None:
         self._thread.start()
@@ -45,7 +45,7 @@ class HeartbeatWriter:
         self._beats.put(beat)
 
     def stop(self) -> None:
-        """Take the heartbeat back, and end the thread."""
+        """Remove the heartbeat and end the thread."""
         self._beats.put(None)
         self._thread.join(END_S)
 
@@ -70,7 +70,7 @@ class HeartbeatWriter:
 
 
 class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
-    """Writes a heartbeat from the event loop's timer, and takes it back at a clean stop."""
+    """Writes a heartbeat from the event loop's timer and removes it at a clean stop."""
 
     requires = ("celery.worker.components:Pool",)
 
@@ -78,7 +78,7 @@ class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships 
         super().__init__(worker, **options)
         self._timers: list[Any] = []
         self._writer: HeartbeatWriter | None = None
-        self._told = ""
+        self._logged = ""
 
     def start(self, worker: Any) -> None:
         settings = load_settings()
@@ -113,12 +113,12 @@ class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships 
                 running=tuple(running_step(request) for request in tuple(active_requests)),
             )
         )
-        if (trouble := self._writer.trouble) != self._told:
-            self._told = trouble
+        if (trouble := self._writer.trouble) != self._logged:
+            self._logged = trouble
             logger.warning("heartbeat_%s", f"unwritten reason={trouble}" if trouble else "written again")
 
 
 def running_step(request: Any) -> RunningStep:
-    """Return what is told of a request that the pool works on."""
+    """Return the heartbeat's entry of a request that the pool is running."""
     name = request.task.name
     return RunningStep(request.id, name, symbol_of(name, request.args, request.kwargs), int(request.time_start * 1000))

@@ -1,6 +1,6 @@
-"""How log lines look: to be read by people, or one JSON object a line.
+"""Format log lines as text or as one JSON object per line.
 
-A message of the form `name key=value ...` is an event: in JSON its name and fields stand by themselves.
+A message of the form `name key=value ...` is an event: JSON holds its name and fields separately.
 """
 
 import json
@@ -57,10 +57,10 @@ class HumanFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """Writes a record as one JSON object.
+    """Formats a record as one JSON object.
 
-    Always: time (UTC, ISO 8601), level, process, logger, and event or message. In a symbol's task: symbol, stage,
-    correlation_id. Then the fields of an event, and error, a traceback.
+    Keys: time (UTC, ISO 8601), level, process, logger, and event or message; in a symbol's task also symbol, stage and
+    correlation_id; then the fields of an event, and error with a traceback.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -81,29 +81,29 @@ class JsonFormatter(logging.Formatter):
 
 
 def context_of(record: logging.LogRecord) -> LogContext | None:
-    """Return what `AddContext` has given a record."""
+    """Return the context that `AddContext` has added to a record."""
     context: LogContext | None = getattr(record, "context", None)
     return context
 
 
 def event_of(record: logging.LogRecord) -> tuple[str, Fields] | None:
-    """Return the name and the fields of an event, None for a message in words."""
+    """Return the name and the fields of an event; None for a text message."""
     if isinstance(name := getattr(record, "event", None), str):
         return name, getattr(record, "fields", {})
     if _is_of_celery(record):
-        return _OF_CELERY[record.msg], _fields_of_task(record.data)  # type: ignore[attr-defined]  # Celery gives it
+        return _OF_CELERY[record.msg], _fields_of_task(record.data)  # type: ignore[attr-defined]  # Celery sets it
     if not isinstance(record.msg, str) or not isinstance(record.args, tuple):
         return None
     return _event_in(record.msg, record.args)
 
 
 def _is_of_celery(record: logging.LogRecord) -> bool:
-    """Return whether Celery tells that it received a task, or how it ended."""
+    """Return whether Celery logs the receipt or the end of a task."""
     return isinstance(getattr(record, "data", None), Mapping) and record.msg in _OF_CELERY
 
 
 def _fields_of_task(about: Fields) -> dict[str, Any]:
-    """Return what Celery says of a task, under names that say the unit."""
+    """Return Celery's fields of a task, under names with units."""
     fields = {"task": about.get("name"), "task_id": about.get("id")}
     if "runtime" in about:
         fields["runtime_s"] = round(about["runtime"], 4)
@@ -115,7 +115,7 @@ def _fields_of_task(about: Fields) -> dict[str, Any]:
 
 
 def _event_in(text: str, args: tuple[Any, ...]) -> tuple[str, Fields] | None:
-    """Return the event that a message and its arguments are; a value that is one argument keeps its type."""
+    """Return the event in a message and its arguments; a value that is one argument keeps its type."""
     parts = _parts(text)
     if parts is None or sum(places for _, _, places in parts[1]) != len(args):
         return None
@@ -128,7 +128,7 @@ def _event_in(text: str, args: tuple[Any, ...]) -> tuple[str, Fields] | None:
 
 @lru_cache(maxsize=512)
 def _parts(text: str) -> tuple[str, tuple[tuple[str, str, int], ...]] | None:
-    """Split `name key=%s ...` into the name, and key, value and number of places of each field."""
+    """Split `name key=%s ...` into the name, and key, value and number of placeholders of each field."""
     name, *rest = _FIELD.split(text)
     if not _EVENT_NAME.match(name) or not (rest or "_" in name):
         return None
@@ -137,21 +137,21 @@ def _parts(text: str) -> tuple[str, tuple[tuple[str, str, int], ...]] | None:
 
 
 def _of_task(text: str) -> str:
-    """Return what is said of a task's end with a message of the chain cut down to its type, and fewer digits."""
+    """Return the text of a task's end with pipeline messages reduced to their type, and fewer digits."""
     text = _TOOK.sub(lambda found: f"in {float(found[1]):.4f} s: ", text, count=1)
     found = _MESSAGE_TYPE.search(text)
     return text[: found.start()] + found[1] if found else text
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON can hold it: an exception or a path as its text, NaN as its name."""
+    """Return a JSON-safe value: an exception or a path as its text, NaN as its name."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value if isinstance(value, str | int | float | bool | list | dict | None) else str(value)
 
 
 def format_as_set(logger: logging.Logger, **_: object) -> None:
-    """Give the handlers of a logger that Celery has set up the format that the settings ask for."""
+    """Set the configured format on the handlers of a logger that Celery has set up."""
     formatter = JsonFormatter() if load_settings().log_format == "json" else HumanFormatter()
     for handler in [*logger.handlers, *get_multiprocessing_logger().handlers]:
         handler.setFormatter(formatter)

@@ -1,4 +1,4 @@
-"""Remote-control commands of our own, run by a worker's main process."""
+"""Remote-control commands of the project, run by a worker's main process."""
 
 import logging
 from typing import Any
@@ -18,17 +18,17 @@ logger = logging.getLogger(__name__)
 
 @control_command(name=END_SUPERVISED)  # type: ignore[untyped-decorator]  # Celery ships no types
 def end_supervised(_state: Any, **_: Any) -> dict[str, str]:
-    """End this worker, warm, where something starts it again."""
+    """Shut this worker down warm if it is supervised, so that it restarts."""
     if not load_settings().supervised:
-        return {"error": "not supervised: nothing would start it again"}
-    logger.warning("worker_ends reason=asked for, to be started again")
+        return {"error": "not supervised: nothing would restart it"}
+    logger.warning("worker_ends reason=restart requested")
     worker_state.should_stop = EX_OK
     return {"ok": "ends"}
 
 
 @inspect_command()  # type: ignore[untyped-decorator]  # Celery ships no types
 def config_seen(state: Any) -> dict[str, Any]:
-    """Tell which queues this worker consumes, and what its own files say of those symbols."""
+    """Return the queues that this worker consumes, and the configuration of those symbols in its own files."""
     queues = sorted(state.app.amqp.queues.consume_from)
     try:
         folder = load_settings().config_dir

@@ -27,14 +27,14 @@ from worker.log_format import format_as_set
 from worker.startup_checks import RedisFitness, check_before_start
 from worker.watchdog.feeder import WatchdogStep, let_go_in_pool_process
 
-__all__ = ["remote_control"]  # importing them makes their commands known
+__all__ = ["remote_control"]  # the import registers its commands
 
 logger = logging.getLogger(__name__)
 
 apply_patches()
 after_setup_logger.connect(format_as_set)
 after_setup_task_logger.connect(format_as_set)
-logging.getLogger("alembic").setLevel(logging.WARNING)  # each look at the schema would be two lines
+logging.getLogger("alembic").setLevel(logging.WARNING)  # each check of the schema would log two lines
 app.steps["consumer"].add(RedisFitness)
 app.steps["worker"].update({WatchdogStep, Heartbeat})
 worker_process_init.connect(let_go_in_pool_process)
@@ -42,7 +42,7 @@ worker_process_init.connect(let_go_in_pool_process)
 
 @celeryd_init.connect
 def name_by_queues(instance: Any, options: Mapping[str, Any] | None = None, **_: Any) -> None:
-    """Name a worker after its queues: two plain workers on one host would otherwise share one name."""
+    """Name a worker after its queues, because two plain workers on one host would share a name."""
     given = (options or {}).get("queues") or ()
     queues = given.split(",") if isinstance(given, str) else list(given)
     name, host = nodesplit(instance.hostname)
@@ -72,5 +72,5 @@ def reconcile_own_symbols(sender: Any, **_: Any) -> None:
         try:
             kwargs = {"symbol": symbol, "reason": "worker start"}
             sender.app.send_task(RECONCILE, kwargs=kwargs, expires=RECONCILE_LIFE_S, retry=False)
-        except OperationalError as error:  # Redis has gone again; beat sends the next one
+        except OperationalError as error:  # Redis is unavailable again; beat sends the next one
             logger.warning("reconcile_unsent symbol=%s reason=%s", symbol, error)

@@ -1,8 +1,8 @@
-"""What a worker looks at before it works: it ends, with a line for each reason, where its orders would not be safe.
+"""Start-up checks of a worker: it exits, with one log line per reason, when its orders would not be safe.
 
-Two moments. Before it forks it looks at what is on this machine and at the ledger; a ledger that does not answer may
-come back, so that is only told. Each time it has connected to Redis it looks at that: a worker that comes up while
-Redis is away waits for it, and one whose Redis came back with other settings ends.
+Checks run at two moments. Before the fork, the worker checks the machine and the ledger; a ledger that does not answer
+may recover, so it only causes a warning. After each connect, it checks Redis: a worker that starts without Redis waits
+for it, and a worker whose Redis returns with unsafe settings exits.
 """
 
 import logging
@@ -24,14 +24,14 @@ from worker.checks.machine import disks, file_systems, sqlite_files
 logger = logging.getLogger(__name__)
 
 REFUSED = 1
-"""Exit code of a worker that does not start."""
+"""Exit code of a worker that fails its start-up checks."""
 
 
 def check_before_start(queues: Iterable[str]) -> None:
-    """Look at what a worker of these queues stands on, Redis apart.
+    """Check everything that a worker of these queues depends on, except Redis.
 
     Raises:
-        SystemExit: Orders would be in danger.
+        SystemExit: Orders would not be safe.
     """
     settings = load_settings()
     config, system = config_check(settings)
@@ -45,12 +45,12 @@ def check_before_start(queues: Iterable[str]) -> None:
             *file_systems(settings),
             *(disks(file.parent for file in files)),
         ],
-        tells_warnings=True,
+        logs_warnings=True,
     )
 
 
 class RedisFitness(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
-    """Looks at Redis after each connect, before the worker takes its first message."""
+    """Checks Redis after each connect, before the worker takes its first message."""
 
     requires = ("celery.worker.consumer.connection:Connection",)
 
@@ -60,12 +60,12 @@ class RedisFitness(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery shi
 
     def start(self, consumer: Any) -> None:
         checks = redis_start_checks(load_settings())
-        _judge(checks, tells_warnings=self._is_first)
+        _judge(checks, logs_warnings=self._is_first)
         self._is_first = not checks and self._is_first
 
 
 def redis_start_checks(settings: Settings) -> list[Check]:
-    """Look at Redis; nothing is found where it has gone again, which the worker itself will notice."""
+    """Check Redis; empty when the connection is lost again, which the worker itself detects."""
     client = connect(resolve_redis_url(settings))
     try:
         about = client.info()
@@ -83,15 +83,15 @@ def redis_start_checks(settings: Settings) -> list[Check]:
         client.close()
 
 
-def _judge(checks: Iterable[Check], *, tells_warnings: bool) -> None:
-    """Tell what is wrong, and end the worker where it must not work."""
+def _judge(checks: Iterable[Check], *, logs_warnings: bool) -> None:
+    """Log failed checks, and exit the worker when orders would not be safe."""
     faults = [check for check in checks if check.health is not Health.OK]
     refusals = [check for check in faults if check.is_refusal]
-    if tells_warnings:
+    if logs_warnings:
         for check in faults:
             if not check.is_refusal:
                 logger.warning("start_check %s", check)
     for check in refusals:
-        logger.critical("will not work: %s", check)
+        logger.critical("start-up check failed, worker exits: %s", check)
     if refusals:
         raise SystemExit(REFUSED)

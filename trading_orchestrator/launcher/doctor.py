@@ -18,7 +18,7 @@ UP = "celery -A tasks trading up"
 
 
 def examine(settings: Settings) -> list[Check]:
-    """Check configuration, plug-ins, clocks, Redis, databases and disks, without changes; faults are returned, not raised."""
+    """Check configuration, plug-ins, clocks, Redis, databases and disks; faults are returned, not raised."""
     config, system = config_check(settings)
     return [
         config,

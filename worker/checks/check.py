@@ -1,4 +1,4 @@
-"""What a look at one part of the system found: the word of `trading doctor` and of a worker that starts."""
+"""Result of one check, made by `trading doctor` and by a starting worker."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ class Health(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What one look found, and what to do about it; `remedy` is empty when all is well.
+    """Finding and action of one check; `remedy` is empty when the check passed.
 
     Attributes:
-        endangers_orders: Of a failed one: no worker may start while it is so.
+        endangers_orders: No worker may start while this check fails.
     """
 
     name: str
@@ -35,5 +35,5 @@ class Check:
 
 
 def is_fit(checks: Iterable[Check]) -> bool:
-    """Return whether nothing failed; warnings do not count."""
+    """Return whether no check failed; warnings do not count."""
     return all(check.health is not Health.FAIL for check in checks)

@@ -1,4 +1,4 @@
-"""Clocks that must agree with ours: a tick's deadline, a fresh signal and a venue's answer are judged by the time."""
+"""Compare clocks: tick deadlines, signal ages and venue responses depend on a common time."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -17,10 +17,10 @@ REMEDY = "set this clock, or the other one, by NTP: timedatectl set-ntp true, th
 
 @dataclass(frozen=True, slots=True)
 class Skew:
-    """How far another clock is ahead of ours, in seconds; negative when it is behind.
+    """Offset of another clock from the local one, in seconds; negative when it is behind.
 
     Attributes:
-        doubt_s: Half of the round trip: the answer was made at some moment of it.
+        doubt_s: Half of the round trip, the uncertainty of the measurement.
     """
 
     ahead_s: float
@@ -28,28 +28,28 @@ class Skew:
 
     @property
     def certain_s(self) -> float:
-        """Seconds by which the clocks differ for sure."""
+        """Smallest possible difference of the clocks, in seconds."""
         return max(0.0, abs(self.ahead_s) - self.doubt_s)
 
 
 def measure(remote_s: Callable[[], float], *, now_s: Callable[[], float] = time.time) -> Skew:
-    """Ask another clock for its time, seconds since the epoch; after slow answers again, and take the quickest one."""
+    """Measure another clock, in seconds since the epoch; repeat slow measurements and keep the fastest."""
     found: list[Skew] = []
     for _ in range(ASKED):
         sent_s = now_s()
-        told_s = remote_s()
+        remote_time_s = remote_s()
         back_s = now_s()
-        found.append(Skew(told_s - (sent_s + back_s) / 2, abs(back_s - sent_s) / 2))
+        found.append(Skew(remote_time_s - (sent_s + back_s) / 2, abs(back_s - sent_s) / 2))
         if found[-1].doubt_s <= QUICK_ANSWER_S / 2:
             break
     return min(found, key=lambda skew: skew.doubt_s)
 
 
 def clock_check(whose: str, skew: Skew) -> Check:
-    """Judge a clock: from `NOTABLE_SKEW_S` on it warns, from `DANGEROUS_SKEW_S` on it fails."""
+    """Check a skew: warn from `NOTABLE_SKEW_S`, fail from `DANGEROUS_SKEW_S`."""
     name = f"clock of {whose}"
     direction = "ahead of" if skew.ahead_s > 0 else "behind"
-    found = f"{abs(skew.ahead_s):.3f} s {direction} ours, within {skew.doubt_s:.3f} s"
+    found = f"{abs(skew.ahead_s):.3f} s {direction} the local clock, within {skew.doubt_s:.3f} s"
     if skew.certain_s <= NOTABLE_SKEW_S:
         return Check(name, Health.OK, found)
     health = Health.FAIL if skew.certain_s > DANGEROUS_SKEW_S else Health.WARN
@@ -57,7 +57,7 @@ def clock_check(whose: str, skew: Skew) -> Check:
 
 
 def venue_clock_checks(symbols: Mapping[str, SymbolConfig]) -> list[Check]:
-    """Compare our clock with that of each venue; one that does not answer is told, and harms nothing."""
+    """Compare the local clock with that of each venue; warn when a venue does not answer."""
     return [_venue_clock(title, clock_ms) for title, clock_ms in venue_clocks(symbols).items()]
 
 
@@ -65,5 +65,5 @@ def _venue_clock(title: str, clock_ms: VenueClock) -> Check:
     try:
         return clock_check(title, measure(lambda: clock_ms() / 1000))
     except Transient as error:
-        remedy = "see whether the venue can be reached; until then what becomes of orders is not known"
+        remedy = "check the connection to the venue; until it answers, the state of orders is unknown"
         return Check(f"clock of {title}", Health.WARN, f"did not answer: {error}", remedy)

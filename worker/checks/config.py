@@ -1,4 +1,4 @@
-"""Checks of the configuration, and of the plug-ins that it may name."""
+"""Check the configuration, and the plug-ins that it may name."""
 
 from configs.errors import ConfigError
 from configs.loading import SystemConfig, load_system
@@ -8,7 +8,7 @@ from worker.checks.check import Check, Health
 
 
 def config_check(settings: Settings) -> tuple[Check, SystemConfig | None]:
-    """Read the configuration, and return what was found and the configuration itself where it can be used."""
+    """Read the configuration and return the check, with the configuration if it is valid."""
     try:
         system = load_system(settings.config_dir)
     except ConfigError as error:

@@ -1,4 +1,4 @@
-"""What ledger and paper books must be like: there, of the schema that this code needs, and in our time."""
+"""Check ledger and paper books: connection, schema, clock, incidents and unconfigured symbols."""
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
@@ -23,18 +23,17 @@ _HALTED = sa.select(incidents.c.symbol).where(incidents.c.halts, incidents.c.res
 
 
 def ledger_checks(settings: Settings, system: SystemConfig | None, *, is_start: bool = False) -> list[Check]:
-    """Look at the ledger: whether it answers, its schema, its clock where it has one, what halts symbols, and what is
-    open of symbols that are not configured.
+    """Check the ledger: connection, schema, clock if it has one, halted symbols, and open unconfigured symbols.
 
     Args:
-        is_start: A worker asks, for which a ledger that is not made yet is a fault, and incidents are none.
+        is_start: Check for a starting worker, which needs an existing ledger and ignores incidents.
     """
     url = settings.ledger_url.get_secret_value()
     shown = sa.make_url(url).render_as_string(hide_password=True)
     file = sqlite_file(url)
     if file is not None and not file.exists():
         health = Health.FAIL if is_start else Health.WARN
-        return [Check("ledger", health, f"{shown}: not made yet", f"make it: {MIGRATE}", endangers_orders=True)]
+        return [Check("ledger", health, f"{shown}: does not exist yet", f"create it: {MIGRATE}", endangers_orders=True)]
     engine = create_engine(url)
     try:
         checks = [_schema(engine, shown), *_clock(engine)]
@@ -51,12 +50,12 @@ def ledger_checks(settings: Settings, system: SystemConfig | None, *, is_start: 
 
 
 def paper_check(settings: Settings) -> Check:
-    """Look whether the database of the paper venue's books answers."""
+    """Check that the database of the paper venue's books answers."""
     url = settings.paper_url.get_secret_value()
     shown = sa.make_url(url).render_as_string(hide_password=True)
     file = sqlite_file(url)
     if file is not None and not file.exists():
-        return Check("paper books", Health.OK, f"{shown}: not made yet, the first order makes them")
+        return Check("paper books", Health.OK, f"{shown}: not created yet; the first order creates them")
     engine = create_engine(url, where="paper")
     try:
         with read_only(engine).connect() as connection:
@@ -73,7 +72,7 @@ def _schema(engine: Engine, shown: str) -> Check:
     if revision == head_revision():
         return Check("ledger", Health.OK, f"{shown}: schema at {revision}")
     found = f"{shown}: schema at {revision or 'no revision'}, this code needs {head_revision()}"
-    remedy = f"make a copy of it ({BACKUP}), then {MIGRATE}" if revision else MIGRATE
+    remedy = f"back it up ({BACKUP}), then {MIGRATE}" if revision else MIGRATE
     return Check("ledger", Health.FAIL, found, remedy, endangers_orders=True)
 
 
@@ -89,12 +88,12 @@ def _incidents(engine: Engine) -> Check:
     with read_only(engine).connect() as connection:
         halted = connection.execute(_HALTED.order_by(incidents.c.symbol)).scalars().all()
     if not halted:
-        return Check("incidents", Health.OK, "none halts a symbol")
+        return Check("incidents", Health.OK, "no symbol is halted")
     return Check("incidents", Health.WARN, f"{len(halted)} symbols are halted: {', '.join(halted)}", INCIDENTS)
 
 
 def _left_open(engine: Engine, system: SystemConfig) -> list[Check]:
-    """Warn of what nothing looks after, because its symbol was taken out of the configuration."""
+    """Warn of open orders and positions that are unmanaged, because their symbol is not configured."""
     account = system.account
     found = unconfigured(SqlLedger(engine, account.name, account.starting_balance), system)
     return [Check("open symbols", Health.WARN, f"{name}: {what}", LEFT_OPEN) for name, what in found.items()]

@@ -1,4 +1,4 @@
-"""What this machine must have: room on its disks, and disks of its own under the SQLite files."""
+"""Check the machine: free disk space, and local file systems for SQLite files."""
 
 import shutil
 from collections.abc import Iterable
@@ -15,23 +15,23 @@ MOUNTS = Path("/proc/mounts")
 NETWORK_KINDS = frozenset(
     {"nfs", "nfs4", "cifs", "smb", "smb2", "smb3", "smbfs", "9p", "afs", "ceph", "lustre", "glusterfs", "sshfs", "s3fs"}
 )
-"""File systems on which processes of several machines share no memory: SQLite's write-ahead log breaks there."""
+"""Network file systems: machines share no memory there, so SQLite's write-ahead log breaks."""
 
 
 def sqlite_file(url: str) -> Path | None:
-    """Return the file of a SQLite URL, None for another database."""
+    """Return the file of a SQLite URL; None for another database."""
     parsed = sa.make_url(url)
     return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
 
 
 def sqlite_files(settings: Settings) -> list[Path]:
-    """Return the files of ledger and paper books, as far as these are files."""
+    """Return the SQLite files among ledger and paper books."""
     urls = (settings.ledger_url.get_secret_value(), settings.paper_url.get_secret_value())
     return [file for file in map(sqlite_file, urls) if file is not None]
 
 
 def disks(folders: Iterable[Path]) -> list[Check]:
-    """Look at the room in each folder, once for each file system; one that is not there yet counts as its parent."""
+    """Check the free space of each folder, once per file system; for a missing folder, check its parent."""
     by_device: dict[int, Path] = {}
     for folder in map(existing, folders):
         by_device.setdefault(folder.stat().st_dev, folder)
@@ -39,7 +39,7 @@ def disks(folders: Iterable[Path]) -> list[Check]:
 
 
 def file_systems(settings: Settings, *, mounts: Path = MOUNTS) -> list[Check]:
-    """Look for SQLite files on a network's file system; nothing is told where the system does not say."""
+    """Check for SQLite files on a network file system; empty where the system does not list its mounts."""
     if not mounts.exists():
         return []
     table = mounts.read_text(encoding="utf-8", errors="replace")
@@ -48,7 +48,7 @@ def file_systems(settings: Settings, *, mounts: Path = MOUNTS) -> list[Check]:
 
 
 def file_system_kind(folder: Path, table: str) -> str:
-    """Return the kind of the file system that holds a folder, by a table in the form of `/proc/mounts`."""
+    """Return the type of the file system that holds a folder, from a table in the form of `/proc/mounts`."""
     kind, longest = "", -1
     for line in table.splitlines():
         _, place, found, *_ = line.split(" ")
@@ -59,7 +59,7 @@ def file_system_kind(folder: Path, table: str) -> str:
 
 
 def existing(folder: Path) -> Path:
-    """Return the folder, or the nearest one above it that is there."""
+    """Return the folder, or its nearest existing parent."""
     return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
@@ -69,16 +69,16 @@ def _disk(folder: Path) -> Check:
     if free_bytes >= LITTLE_DISK_BYTES:
         return Check("disk", Health.OK, found)
     health = Health.WARN if free_bytes >= NO_DISK_BYTES else Health.FAIL
-    remedy = f"make room, or move the folder: {PREFIX}VAR_DIR=/another/folder"
+    remedy = f"free disk space, or move the folder: {PREFIX}VAR_DIR=/another/folder"
     return Check("disk", health, found, remedy, endangers_orders=True)
 
 
 def _file_system(folder: Path, kind: str) -> Check:
-    found = f"{kind or 'unknown'} holds {folder}"
+    found = f"{folder} is on {kind or 'an unknown file system'}"
     if kind.removeprefix("fuse.") not in NETWORK_KINDS:
         return Check("file system", Health.OK, found)
     remedy = (
-        "SQLite's write-ahead log loses data on a network's file system: use a local folder "
+        "SQLite's write-ahead log loses data on a network file system: use a local folder "
         f"({PREFIX}VAR_DIR=/another/folder), or PostgreSQL"
     )
     return Check("file system", Health.FAIL, found, remedy, endangers_orders=True)

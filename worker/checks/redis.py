@@ -1,4 +1,4 @@
-"""What Redis must be like: it may not drop what it holds, nor stop writing it down, nor live in another time."""
+"""Check Redis: version, eviction policy, memory, persistence, clock and password."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from worker.checks.check import Check, Health
 from worker.checks.clock import clock_check, measure
 
 About = Mapping[str, Any]
-"""The answer to INFO."""
+"""Reply to INFO."""
 
 OLDEST_REDIS = (6, 2)
 MUCH_MEMORY, FULL_MEMORY = 0.8, 0.95
@@ -30,7 +30,7 @@ def version(about: About) -> Check:
     oldest = ".".join(map(str, OLDEST_REDIS))
     if tuple(int(part) for part in speaks.split(".")[:2]) < OLDEST_REDIS:
         return Check("redis version", Health.FAIL, title(about), f"use Redis {oldest} or newer, or Valkey")
-    return Check("redis version", Health.OK, f"{title(about)} (speaks Redis {speaks})")
+    return Check("redis version", Health.OK, f"{title(about)} (compatible with Redis {speaks})")
 
 
 def eviction(about: About) -> Check:
@@ -38,13 +38,13 @@ def eviction(about: About) -> Check:
     if policy == "noeviction":
         return Check("redis maxmemory-policy", Health.OK, policy)
     remedy = (
-        "a full server would drop queues and state: redis-cli CONFIG SET maxmemory-policy noeviction, and in its file"
+        "a full server would evict queues and state: redis-cli CONFIG SET maxmemory-policy noeviction, and in its file"
     )
     return Check("redis maxmemory-policy", Health.FAIL, policy, remedy, endangers_orders=True)
 
 
 def memory(about: About) -> Check:
-    """A full server refuses every write, acknowledgements too, and workers end."""
+    """Check the used memory: a full server rejects every write, including acknowledgements, and workers exit."""
     used, limit = int(about["used_memory"]), int(about["maxmemory"])
     if not limit:
         return Check("redis memory", Health.OK, f"{used / 1e6:,.0f} MB used, no limit")
@@ -53,7 +53,7 @@ def memory(about: About) -> Check:
         return Check("redis memory", Health.OK, found)
     health = Health.FAIL if used >= FULL_MEMORY * limit else Health.WARN
     remedy = (
-        "a full server refuses all writes: redis-cli CONFIG SET maxmemory, and in its file, or keep less: "
+        "a full server rejects all writes: raise maxmemory (redis-cli CONFIG SET, and its file), or keep less data: "
         f"{PREFIX}EVENTS_MAX_LEN, {PREFIX}JOURNAL_MAX_LEN, {PREFIX}WINDOW_MAX_LEN"
     )
     return Check("redis memory", health, found, remedy)
@@ -67,7 +67,7 @@ def append_only(about: About) -> Check:
 
 
 def written_down(about: About) -> Check:
-    """Look at what became of the last attempts to write to the disk."""
+    """Check the results of the last writes to disk."""
     looked_at = ["rdb_last_bgsave_status"]
     if about["aof_enabled"]:
         looked_at += ["aof_last_write_status", "aof_last_bgrewrite_status"]
@@ -75,26 +75,26 @@ def written_down(about: About) -> Check:
     if not failed:
         return Check("redis persistence", Health.OK, "the last write succeeded")
     health = Health.FAIL if "aof_last_write_status" in failed else Health.WARN
-    remedy = "look into the server's log and at the disk of its folder; until it can write it may refuse all writes"
+    remedy = "check the server's log and the disk of its folder; until it can write, it may reject all writes"
     return Check("redis persistence", health, ", ".join(f"{name}: {about[name]}" for name in failed), remedy)
 
 
 def clock(client: redis.Redis) -> Check:
-    """Compare our clock with the server's.
+    """Compare the local clock with the server's.
 
     Raises:
-        redis.RedisError: It did not answer.
+        redis.RedisError: The server did not answer.
     """
 
-    def told_s() -> float:
+    def server_s() -> float:
         seconds, microseconds = client.time()
         return float(seconds) + float(microseconds) / 1e6
 
-    return clock_check("redis", measure(told_s))
+    return clock_check("redis", measure(server_s))
 
 
 def password(client: redis.Redis, url: str) -> Check:
-    """Whoever reaches an open server can place orders through its queues; the client must decode its answers."""
+    """Check for a password: anyone who reaches an open server can place orders. The client must decode responses."""
     name = "redis password"
     if urlsplit(url).password:
         return Check(name, Health.OK, "set")
@@ -103,7 +103,7 @@ def password(client: redis.Redis, url: str) -> Check:
     try:
         bind = str(client.config_get("bind").get("bind", "")).replace("-", " ").split()
     except redis.ResponseError as error:
-        return Check(name, Health.WARN, f"none, and where it listens is not told: {error}", "set requirepass")
+        return Check(name, Health.WARN, f"none, and its listen addresses are unknown: {error}", "set requirepass")
     if bind and LOOPBACK.issuperset(bind):
         return Check(name, Health.OK, f"none; it listens on {' '.join(bind)} only")
     remedy = f"set requirepass and put the password into {PREFIX}REDIS_URL, or bind it to 127.0.0.1"

@@ -1,1 +1,1 @@
-"""The process that ends a worker whose main process is stuck."""
+"""Watchdog process that kills a worker whose main process hangs."""

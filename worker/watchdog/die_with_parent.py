@@ -1,7 +1,7 @@
-"""Become another program that dies with its parent: `python shim.py PARENT_PID PROGRAM [ARGUMENT ...]`.
+"""Run a program that dies with its parent: `python die_with_parent.py PARENT_PID PROGRAM [ARGUMENT ...]`.
 
-A `preexec_fn` would run Python between fork and exec, which can lock up where threads are; this does the same after the
-exec. It imports nothing of the project, so that it starts in milliseconds.
+A `preexec_fn` would run Python between fork and exec, which can deadlock in a threaded process; this does the same
+after the exec. It imports nothing of the project, so that it starts in milliseconds.
 """
 
 import ctypes
@@ -14,15 +14,15 @@ CANNOT_RUN = 127
 
 
 def die_with_parent(parent_pid: int) -> None:
-    """Have the kernel send SIGKILL to this process when the thread that started it ends.
+    """Make the kernel send SIGKILL to this process when the thread that started it ends.
 
-    The setting lives through an exec. Only Linux knows it; elsewhere a killed launcher leaves its children behind.
+    The setting survives an exec. Only Linux supports it; elsewhere a killed launcher leaves its children behind.
     """
     if sys.platform == "linux":
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
-    if os.getppid() != parent_pid:  # it died before the call above, so no signal would ever come
+    if os.getppid() != parent_pid:  # it died before the call above, so no signal would arrive
         sys.exit(CANNOT_RUN)
 
 

@@ -1,4 +1,4 @@
-"""The worker's side of its watchdog: starts it, and feeds it as long as the event loop goes round."""
+"""Worker's side of its watchdog: start it, and feed it while the event loop runs."""
 
 import json
 import logging
@@ -22,14 +22,14 @@ logger = logging.getLogger(__name__)
 
 FEED_S = 1.0
 STOP_PATIENCE_S = 60.0
-"""A stop takes the hard limit of the step that runs, and the pool's end: what takes longer hangs."""
+"""A stop takes at most the hard limit of the running step plus the pool's shutdown; a longer one hangs."""
 
 NEXT_START_S = 60.0
-"""Between two starts of a watchdog: one that always dies is no use, but its worker is."""
+"""Seconds between two starts of a watchdog that keeps dying; its worker continues."""
 
 
 class Watchdog:
-    """A process beside ours that kills us when it is not fed."""
+    """A process that kills this worker when it is not fed."""
 
     def __init__(self, patience_s: float, last_words: str) -> None:
         self._patience_s = patience_s
@@ -42,7 +42,7 @@ class Watchdog:
         return self._process.pid if self._process else None
 
     def start(self) -> None:
-        """Start it. Where it cannot be started the worker works without one, and says so."""
+        """Start the watchdog; if that fails, log it and run without one."""
         self._started_s = time.monotonic()
         python = (sys.executable, "-I", "-S")
         program = (*python, str(Path(watchdog.__file__)), str(os.getpid()), self._last_words)
@@ -56,18 +56,18 @@ class Watchdog:
         self.feed()
 
     def feed(self, patience_s: float | None = None) -> None:
-        """Say that we live; it then waits for so many seconds, the usual ones when left out."""
+        """Feed the watchdog, which then allows `patience_s` seconds of silence; the default when omitted."""
         if self._process is None:
             return
         try:
             os.write(self._pipe(), b"%g\n" % (patience_s or self._patience_s))
-        except BlockingIOError:  # it reads nothing: it stands still itself, and will find enough to read
+        except BlockingIOError:  # the watchdog itself hangs and has enough unread input
             pass
         except BrokenPipeError:
             self._replace()
 
     def let_go(self) -> None:
-        """Close our end in a pool process: there it would keep the watchdog alive after our own end."""
+        """Close the pipe in a pool process, where it would keep the watchdog alive after the worker's end."""
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
 
@@ -75,7 +75,7 @@ class Watchdog:
         if time.monotonic() - self._started_s < NEXT_START_S:
             return
         assert self._process is not None
-        logger.error("watchdog_ended exit_code=%s, another one is started", self._process.poll())
+        logger.error("watchdog_ended exit_code=%s, starting another one", self._process.poll())
         self.let_go()
         self._process = None
         self.start()
@@ -87,7 +87,7 @@ class Watchdog:
 
 
 class WatchdogStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
-    """Has a watchdog look at the event loop of this worker, from the start of the pool to the end of the process."""
+    """Runs a watchdog of this worker's event loop, from the start of the pool to the end of the process."""
 
     requires = ("celery.worker.components:Pool",)
     watchdog: Watchdog | None = None
@@ -100,7 +100,7 @@ class WatchdogStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery shi
         settings = load_settings()
         if not settings.worker_stuck_after_s:
             return
-        if os.getpid() == 1:  # no signal of its own container reaches it, and its group would be everybody
+        if os.getpid() == 1:  # signals from its own container do not reach it, and its group is every process
             logger.warning("watchdog_not_started reason=the worker is process 1 of its container: run it with --init")
             return
         queues = tuple(worker.app.amqp.queues.consume_from)
@@ -110,7 +110,7 @@ class WatchdogStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery shi
         call_while_connecting(WatchdogStep.watchdog.feed)
 
     def stop(self, worker: Any) -> None:
-        """Feed it no more: from here on Celery's timers run in a thread of their own, whatever hangs."""
+        """Stop feeding: from here on Celery's timers run in their own thread, even if the loop hangs."""
         if self._timer is not None:
             self._timer.cancel()
         if WatchdogStep.watchdog is not None:
@@ -120,19 +120,19 @@ class WatchdogStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery shi
 
 
 def let_go_in_pool_process(**_: Any) -> None:
-    """Have a pool process that was just forked keep no end of the watchdog's pipe."""
+    """Close the watchdog's pipe in a pool process that was just forked."""
     if WatchdogStep.watchdog is not None:
         WatchdogStep.watchdog.let_go()
 
 
 def last_words(settings: Settings, node: str, queues: Sequence[str]) -> str:
-    """Return the line that the watchdog writes before it kills; it fills in time and silence."""
-    next_step = "what supervises it starts it again"
+    """Return the line that the watchdog writes before it kills the worker; it fills in time and silence."""
+    next_step = "its supervisor restarts it"
     if not settings.supervised:
         own = ",".join(queue for queue in queues if queue != CONTROL_QUEUE) or CONTROL_QUEUE
-        next_step = f"nothing starts it again: celery -A tasks worker -Q {own}"
+        next_step = f"restart it: celery -A tasks worker -Q {own}"
     text = (
-        f"worker_stuck node={node}: its event loop has not moved for {watchdog.HOW_LONG} s, so process {os.getpid()} "
+        f"worker_stuck node={node}: its event loop has not run for {watchdog.HOW_LONG} s, so process {os.getpid()} "
         f"and its pool are killed; {next_step}"
     )
     if settings.log_format == "json":

@@ -42,7 +42,7 @@ def refused(worker: ChildProcess, *, has_worked: bool = False) -> str:
     log = log_of(worker)
     assert exit_code == REFUSED, log
     assert has_worked or "Traceback" not in log  # Celery itself shows one when it loses Redis
-    lines = [line for line in log.splitlines() if "will not work:" in line]
+    lines = [line for line in log.splitlines() if "start-up check failed, worker exits:" in line]
     assert all("CRITICAL" in line for line in lines)
     return "\n".join(lines)
 
@@ -111,7 +111,7 @@ def test_worker_without_a_ledger_ends_and_makes_none(make_system: MakeSystem, go
     )
 
     assert done.returncode == REFUSED
-    assert "not made yet" in done.stderr
+    assert "does not exist yet" in done.stderr
     assert "Traceback" not in done.stderr
     assert not file.exists()
 
@@ -123,7 +123,7 @@ def test_worker_whose_venue_lives_in_another_time_ends(make_system: MakeSystem, 
 
     told = refused(system.worker("XAUUSD"))
 
-    found = re.search(r"clock of the venue of XAUUSD: ([\d.]+) s ahead of ours, within ([\d.]+) s", told)
+    found = re.search(r"clock of the venue of XAUUSD: ([\d.]+) s ahead of the local clock, within ([\d.]+) s", told)
     assert found, told
     assert abs(float(found[1]) - 60) <= float(found[2]) + 0.1
     assert "NTP" in told

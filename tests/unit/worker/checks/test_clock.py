@@ -17,9 +17,9 @@ class Clocks:
     def ask(self) -> float:
         trip_s = self.trips_s.pop(0)
         self.ours_s += trip_s / 2
-        told_s = self.ours_s + self.ahead_s
+        remote_s = self.ours_s + self.ahead_s
         self.ours_s += trip_s / 2
-        return told_s
+        return remote_s
 
     def measure(self) -> Skew:
         return measure(self.ask, now_s=lambda: self.ours_s)

@@ -27,7 +27,7 @@ def test_last_words_of_a_worker_by_hand_say_how_to_start_it_again(tmp_path: Path
 
     assert "worker_stuck node=XAUUSD@host" in text
     assert f"process {os.getpid()}" in text
-    assert text.endswith("nothing starts it again: celery -A tasks worker -Q XAUUSD,BTCUSD")
+    assert text.endswith("restart it: celery -A tasks worker -Q XAUUSD,BTCUSD")
     assert (text.count(watchdog.WHEN), text.count(watchdog.HOW_LONG)) == (1, 1)
 
 
@@ -38,7 +38,7 @@ def test_last_words_of_a_worker_of_control_alone_name_that_queue(tmp_path: Path)
 def test_last_words_of_a_supervised_worker_leave_it_to_its_supervisor(tmp_path: Path) -> None:
     text = last_words(Settings(var_dir=tmp_path, supervised=True), "XAUUSD@host", ("XAUUSD",))
 
-    assert text.endswith("what supervises it starts it again")
+    assert text.endswith("its supervisor restarts it")
 
 
 def test_last_words_are_one_json_object_where_the_log_is_json(tmp_path: Path) -> None:
