@@ -1,4 +1,4 @@
-"""The wall clock: the one place that reads it."""
+"""Wall clock; no other module reads it."""
 
 import threading
 import time

@@ -1,11 +1,10 @@
-"""Engines for the two databases of the ledger, SQLite and PostgreSQL, with the same promises on both.
+"""Engines for the ledger's databases, SQLite and PostgreSQL, with the same guarantees on both.
 
 A transaction of a plain engine may write, and on SQLite it takes the write lock when it begins; `read_only(engine)`
-gives a view that never waits for a writer. What may work when asked again comes out as `Transient`, whatever the driver
-says.
+returns a view that never waits for a writer. Driver errors that a retry may resolve are raised as `Transient`.
 
-An engine must not cross a fork: make it in the process that uses it (in a prefork worker, in the child). A connection
-that was opened before a fork is refused after it.
+An engine must not cross a fork: create it in the process that uses it (in a prefork worker, in the child). A connection
+opened before a fork is rejected after it.
 """
 
 import os
@@ -22,7 +21,7 @@ from sqlalchemy.engine import URL, Connection, Dialect, Engine, ExceptionContext
 from trading.errors import Broken, Transient
 
 LOCK_TIMEOUT_S = 8
-"""Below the time that a step may take, so that it ends with `Transient` and is not killed."""
+"""Shorter than the time limit of a step, so that the step ends with `Transient` and is not killed."""
 _CONNECT_TIMEOUT_S = 5
 _READ_ONLY = "trading_read_only"
 _POSTGRESQL = ("postgresql", "postgres", "postgresql+psycopg")
@@ -32,17 +31,17 @@ _TRANSIENT_SQLITE = frozenset(
 
 
 def create_engine(url: str, *, where: str = "ledger") -> Engine:
-    """Make an engine for `sqlite:///path/to/file` or `postgresql://user:password@host/database`.
+    """Create an engine for `sqlite:///path/to/file` or `postgresql://user:password@host/database`.
 
-    Nothing is connected yet. For SQLite the folder of the file is made. A lock is waited for `LOCK_TIMEOUT_S`, unless
-    the URL says otherwise: `?timeout=5` in seconds for SQLite, `?options=...` for PostgreSQL.
+    The engine connects later. For SQLite the folder of the file is created. The lock timeout is `LOCK_TIMEOUT_S` unless
+    the URL sets one: `?timeout=5` in seconds for SQLite, `?options=...` for PostgreSQL.
 
     Args:
         where: Names this database in the `Transient` errors of the engine.
 
     Raises:
-        ValueError: Another kind of database, or SQLite without a file: memory cannot be shared by processes.
-        Transient: The folder of an SQLite file cannot be made.
+        ValueError: Another kind of database, or SQLite without a file, which processes cannot share.
+        Transient: The folder of an SQLite file cannot be created.
     """
     parsed = sa.make_url(url)
     if parsed.drivername in _POSTGRESQL:
@@ -60,7 +59,7 @@ def create_engine(url: str, *, where: str = "ledger") -> Engine:
 def read_only(engine: Engine) -> Engine:
     """Return a view of `engine`, on the same connections, for reading only.
 
-    Each statement sees the newest commit; what must agree with something else belongs into one statement.
+    Each statement sees the newest commit; read values that must be consistent in one statement.
     """
     return engine.execution_options(**{_READ_ONLY: True})
 
@@ -69,7 +68,7 @@ def upsert(dialect: Dialect, table: sa.Table, *, add: tuple[str, ...] = ()) -> s
     """Return the statement that inserts a row of `table`, or replaces the row with the same primary key.
 
     Args:
-        add: Columns to which a row that is there already adds the new value instead of taking it over.
+        add: Columns in which an existing row adds the new value instead of replacing its own.
     """
     insert = postgresql.insert(table) if dialect.name == "postgresql" else sqlite.insert(table)
     change = {
@@ -81,7 +80,7 @@ def upsert(dialect: Dialect, table: sa.Table, *, add: tuple[str, ...] = ()) -> s
 
 
 def is_transient(error: BaseException) -> bool:
-    """Return whether a driver's error may go away: a lock not given in time, a lost connection, a full disk."""
+    """Return whether a retry may resolve a driver's error, such as a lock timeout, a lost connection or a full disk."""
     if isinstance(error, sqlite3.OperationalError):
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
         return code & 0xFF in _TRANSIENT_SQLITE  # the low byte is the primary code, the rest details it
@@ -101,8 +100,8 @@ def _sqlite(url: URL, where: str) -> Engine:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise Transient(where, f"the folder {folder} is not there, and cannot be made: {error.strerror}") from error
-    arguments: dict[str, Any] = {"isolation_level": None}  # the driver begins nothing by itself
+        raise Transient(where, f"the folder {folder} does not exist and cannot be created: {error.strerror}") from error
+    arguments: dict[str, Any] = {"isolation_level": None}  # the driver begins no transaction by itself
     if "timeout" not in url.query:
         arguments["timeout"] = LOCK_TIMEOUT_S
     engine = sa.create_engine(url, connect_args=arguments)
@@ -114,7 +113,7 @@ def _sqlite(url: URL, where: str) -> Engine:
 def _postgresql(url: URL) -> Engine:
     arguments: dict[str, Any] = {"connect_timeout": _CONNECT_TIMEOUT_S, "application_name": "trading"}
     if "options" not in url.query:
-        # a frozen process must not hold the account's lock for ever
+        # a hung process must not hold the account's lock without end
         limit_ms = LOCK_TIMEOUT_S * 1000
         arguments["options"] = f"-c lock_timeout={limit_ms} -c idle_in_transaction_session_timeout={limit_ms}"
     url = url.set(drivername="postgresql+psycopg")
@@ -136,7 +135,7 @@ def _begin(connection: Connection) -> None:
 def _translator(where: str) -> Callable[[ExceptionContext], None]:
     def translate(context: ExceptionContext) -> None:
         if context.is_pre_ping:
-            return  # the pool knows what to do about a connection that is gone: it makes another one
+            return  # the pool replaces a lost connection
         error = context.original_exception
         if is_transient(error):
             raise Transient(where, str(error).strip()) from error
@@ -150,4 +149,4 @@ def _remember_process(_connection: object, record: Any) -> None:
 
 def _refuse_other_process(_connection: object, record: Any, _proxy: object) -> None:
     if record.info["pid"] != os.getpid():
-        raise Broken("a database connection crossed a fork: make the engine in the process that uses it")
+        raise Broken("a database connection crossed a fork: create the engine in the process that uses it")

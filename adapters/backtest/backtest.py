@@ -1,4 +1,4 @@
-"""Replays candles through the services of each symbol, on a ledger, a venue and a store in memory."""
+"""Run a backtest: feed candles to each symbol's services, with ledger, venue and store in memory."""
 
 import gc
 from collections.abc import Callable, Iterator, Mapping
@@ -29,7 +29,7 @@ from trading.strategies.signal import Signal
 from trading.structs import replace
 
 BATCH = 16_384
-"""Candles that go through the services together: enough for NumPy, few enough for a progress bar to move."""
+"""Candles per batch: enough for NumPy, few enough for a progress bar to move."""
 
 
 def run_backtest(
@@ -43,18 +43,18 @@ def run_backtest(
     batch: int = BATCH,
     on_progress: Callable[[int], None] = lambda _: None,
 ) -> BacktestRun:
-    """Replay candles as if they were lived: each is decided on at its close, symbols merged by time.
+    """Run a backtest on candles: each is decided at its close, with symbols merged by time.
 
-    Strategy, rules, limits and fill terms are those that `system` gives; sources and the kind of venue play no part.
+    Strategies, rules, limits and fill terms come from `system`; its sources and venue kinds are not used.
 
     Args:
-        candles: By symbol, in the order in which candles that close at the same time are decided on.
-        strategies: By symbol and by the name of their book; None makes those that `system` names.
-        from_ms: Open time of the first candle decided on; those before it are history for the indicators. None for all.
-        to_ms: Open time after the last candle decided on; None for all.
+        candles: By symbol; of candles that close at the same time, the symbol listed first is decided first.
+        strategies: By symbol and by the name of their book; None uses the configured ones.
+        from_ms: Open time of the first candle to decide; earlier ones are history for the indicators. None for all.
+        to_ms: Open time after the last candle to decide; None for all.
         close_at_end: Close open positions at the last close of their symbol.
-        batch: Most candles that go through the services together; the result is the same for each.
-        on_progress: Told now and then how many candles are done, of all symbols.
+        batch: Maximum number of candles per batch; it does not change the result.
+        on_progress: Called periodically with the number of candles done, of all symbols.
 
     Raises:
         UnknownSymbol: A symbol is not configured.
@@ -98,7 +98,7 @@ def run_backtest(
 
 @contextmanager
 def _without_collections() -> Iterator[None]:
-    """Spare the search for cycles among objects that all stay: nothing here makes any."""
+    """Disable garbage collection: a backtest makes no reference cycles, and its objects all stay alive."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -106,7 +106,7 @@ def _without_collections() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.freeze()
-            gc.unfreeze()  # what was made here counts as old, and is not looked through at once
+            gc.unfreeze()  # the new objects count as old and are not scanned at once
             gc.enable()
 
 
@@ -120,13 +120,13 @@ def _between(symbol: str, candles: Candles, from_ms: int | None, to_ms: int | No
     part = candles if from_ms is None else candles.after(from_ms - 1)
     part = part if to_ms is None else part.until(to_ms - 1)
     if not len(part):
-        raise ValueError(f"no candle of {symbol} to replay: there are {_span(candles)}")
+        raise ValueError(f"no candle of {symbol} in the range; candles available: {_span(candles)}")
     return part
 
 
 def _span(candles: Candles) -> str:
     if not len(candles):
-        return "none at all"
+        return "none"
     first, last = np.datetime64(int(candles.open_ms[0]), "ms"), np.datetime64(candles.last_open_ms, "ms")
     return f"{len(candles)} from {first}Z to {last}Z"
 
@@ -170,7 +170,7 @@ def _result(
 
 
 def _last_positions(ledger: MemoryLedger, booked: list[Booked], ended: list[Booked]) -> list[Position]:
-    """Return the positions at the end: as the ledger has them, where nothing was closed after it."""
+    """Return the final positions: the ledger's, adjusted by the closes at the end."""
     last = {(now.symbol, now.strategy): now for _, _, now in booked}
     closed = {(now.symbol, now.strategy) for _, _, now in ended}
     moved = {(one.symbol, one.strategy): one for one in ledger.positions()}
@@ -178,7 +178,7 @@ def _last_positions(ledger: MemoryLedger, booked: list[Booked], ended: list[Book
 
 
 def _in_order(booked: list[Booked], candles: Mapping[str, Candles], lengths_ms: Mapping[str, int]) -> list[Booked]:
-    """Number the fills in the order of market time: symbols are ahead of one another where that changes nothing."""
+    """Number the fills by market time: symbols run ahead of one another where that changes no result."""
     if len(candles) == 1:
         return booked
     ordered = enumerate(sorted(booked, key=lambda one: _moment(candles, lengths_ms, one[0])), start=1)
@@ -186,7 +186,7 @@ def _in_order(booked: list[Booked], candles: Mapping[str, Candles], lengths_ms: 
 
 
 def _moment(candles: Mapping[str, Candles], lengths_ms: Mapping[str, int], fill: Fill) -> tuple[int, int, int]:
-    """Return when a fill is known: with its candle's close, and of those that close together by symbol."""
+    """Return the sort key of a fill: its candle's close, then its symbol."""
     open_ms = candles[fill.symbol].open_ms
     at = int(open_ms.searchsorted(fill.market_ms, side="right")) - 1
     return int(open_ms[at]) + lengths_ms[fill.symbol], list(candles).index(fill.symbol), fill.sequence
@@ -195,7 +195,7 @@ def _moment(candles: Mapping[str, Candles], lengths_ms: Mapping[str, int], fill:
 def _close_out(
     system: SystemConfig, candles: Mapping[str, Candles], ledger: MemoryLedger, venue: MemoryVenue
 ) -> list[Booked]:
-    """Close all that is open at the last close of its symbol."""
+    """Close all open positions at the last close of their symbol."""
     positions = {(position.symbol, position.strategy): position for position in ledger.positions()}
     ended: list[Booked] = []
     for symbol, one in candles.items():
@@ -207,7 +207,7 @@ def _close_out(
 
 
 def _decisions(feeds: list[Feed], ledger: MemoryLedger, lengths_ms: Mapping[str, int]) -> list[Decision]:
-    """Return the decisions by market time: symbols are ahead of one another where that changes nothing."""
+    """Return the decisions by market time: symbols run ahead of one another where that changes no result."""
     said: dict[tuple[str, str, int], Signal] = {
         (feed.symbol, signal.strategy, signal.open_ms): signal for feed in feeds for signal in feed.signals
     }
@@ -233,7 +233,7 @@ def _decisions(feeds: list[Feed], ledger: MemoryLedger, lengths_ms: Mapping[str,
 
 
 def _orders(candles: Mapping[str, Candles], ledger: MemoryLedger, venue: MemoryVenue) -> list[Order]:
-    """Return the orders that the venue took, then those that were decided on and never reached it."""
+    """Return the orders that the venue accepted, then those that were decided and never sent."""
     found, taken = [], set()
     for symbol in candles:
         for strategy, resting, state, filled_units in venue.orders(symbol):

@@ -1,4 +1,4 @@
-"""What an account held at the beginning of a recorded run, rebuilt in memory from what its ledger wrote before."""
+"""Rebuild in memory the state of an account at the start of a recorded run, from its ledger."""
 
 from collections import deque
 from collections.abc import Collection, Mapping
@@ -27,12 +27,12 @@ def open_books(
     begin_at_ms: int,
     symbols: Collection[str],
 ) -> None:
-    """Write down decisions, orders and fills from before the replay, and let the venue hold what came of them.
+    """Record the decisions, orders and fills before the replay, and give the venue the resulting positions.
 
     Args:
-        begin_at_ms: When the first of those candles was decided on, by the wall clock.
-        begins: Open time of the first candle of each symbol that is replayed; of others all is written down.
-        symbols: Those that the venue trades.
+        begin_at_ms: Wall-clock time of the first replayed decision.
+        begins: Open time of the first candle of each replayed symbol; all rows of other symbols are recorded.
+        symbols: Symbols that the venue trades.
     """
     fills = [row for row in books.fills if row["market_ms"] < begins.get(row["symbol"], row["market_ms"] + 1)]
     filled = {decided_id(row["client_order_id"]) for row in fills}
@@ -61,7 +61,7 @@ def open_books(
 
 
 def _market_ms(books: RecordedBooks, at_ms: int) -> int:
-    """Return the newest candle decided on at a moment of the wall clock: fills only tell their market time."""
+    """Return the newest candle decided at a wall-clock time, because fills hold only their market time."""
     return max((row["open_ms"] for row in books.decisions if row["written_at_ms"] <= at_ms), default=-1)
 
 
@@ -77,7 +77,7 @@ def _incident(row: Row) -> Incident:
 def _plan(
     ledger: MemoryLedger, books: RecordedBooks, begins: Mapping[str, int], filled: Collection[str]
 ) -> list[OrderRequest]:
-    """Write down what was decided and ordered before, and return the orders that were still to be filled."""
+    """Record earlier decisions and orders, and return the orders that were not filled yet."""
     orders: dict[int, list[Row]] = {}
     for row in books.intents:
         orders.setdefault(row["decision_id"], []).append(row)
@@ -103,7 +103,7 @@ def _plan(
 
 
 def _was_sent(ledger: MemoryLedger, row: Row, place: int, *, is_filled: bool) -> bool:
-    """Write down that an order was sent, and return whether it was still to be filled."""
+    """Record that an order was sent, and return whether it was not filled yet."""
     identity, state = row["client_order_id"], OrderState(row["state"])
     if place:
         ledger.mark(OrderUpdate(identity, OrderState.SUBMITTING, claims=1))
@@ -113,7 +113,7 @@ def _was_sent(ledger: MemoryLedger, row: Row, place: int, *, is_filled: bool) ->
 
 
 def _book(position: Position, fills: list[Row], waiting: list[Resting]) -> Book:
-    """Return the venue's book of a position: with the stop and the target that its last entry brought."""
+    """Return the venue's book of a position, with the stop and the target of its last entry."""
     acted_ms = fills[-1]["market_ms"] if fills else -1
     entries = [row for row in fills if row["leg"] == Leg.ENTRY.value]
     prices = ((Leg.STOP_LOSS, position.stop_loss), (Leg.TAKE_PROFIT, position.take_profit))

@@ -1,4 +1,4 @@
-"""Reads a recorded run from Redis and the ledger, and says what of it cannot be replayed."""
+"""Read a recorded run from Redis and the ledger, with the parts that cannot be replayed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,11 +31,11 @@ from trading.strategies.indicator_sharing import SharedIndicators
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A recording, and what a reader must know of it.
+    """A recording with its limitations.
 
     Attributes:
-        left_out: What was asked for and cannot be compared, one line each.
-        notes: What is compared under a condition, one line each.
+        left_out: Requested parts that cannot be compared, one line each.
+        notes: Conditions of the comparison, one line each.
     """
 
     recording: Recording
@@ -52,11 +52,11 @@ def read_recording(
     from_ms: int | None = None,
     to_ms: int | None = None,
 ) -> Found:
-    """Read what was recorded of all symbols of an account.
+    """Read the recordings of all symbols of an account.
 
     Args:
-        from_ms: Open time of the first candle to be replayed; None for as far back as the journals reach.
-        to_ms: Open time after the last one; None for all.
+        from_ms: Open time of the first candle to replay; None for the start of the journals.
+        to_ms: Open time after the last candle; None for all.
     """
     tracks: dict[str, Track] = {}
     said: list[str] = []
@@ -79,13 +79,13 @@ def read_recording(
 
 
 def window_of(client: redis.Redis, namespace: str, symbol: str) -> Candles:
-    """Return the newest candles of a symbol, those that came before its first decision too."""
+    """Return the newest candles of a symbol, including those before its first decision."""
     with talking_to_redis():
         return unpacked(cast("list[bytes]", client.lrange(keys.window(namespace, symbol), 0, -1)))
 
 
 def lookback_of(symbol: str, system: SystemConfig) -> Lookback:
-    """Return how many candles a symbol's indicators need before the first one decided."""
+    """Return the numbers of candles that a symbol's indicators need before the first decided one."""
     config, services = system.symbols[symbol], system.services
     window = SharedIndicators(strategies_of(config)).window
     calculation, required = services.indicator_calculation, services.strategy_evaluation.min_rows_required
@@ -95,7 +95,7 @@ def lookback_of(symbol: str, system: SystemConfig) -> Lookback:
 
 
 def _decided_before(tracks: Mapping[str, Track], books: RecordedBooks, from_ms: int) -> list[str]:
-    """Name symbols that were decided on in the time asked for, and whose journal begins later."""
+    """Return a line for each symbol with decisions in the requested range before its journal begins."""
     before = {
         row["symbol"]
         for row in books.decisions
@@ -105,7 +105,7 @@ def _decided_before(tracks: Mapping[str, Track], books: RecordedBooks, from_ms: 
 
 
 def _elsewhere(tracks: Mapping[str, Track], books: RecordedBooks) -> list[str]:
-    """Name symbols that traded and are not replayed: what they held limited the others."""
+    """Return a line for each symbol that traded and is not replayed, because its positions limited the others."""
     others = sorted({row["symbol"] for row in books.fills} - tracks.keys())
     return [
         f"{symbol}: it has fills and no recorded candle of that time, so what it held then is not counted in the "

@@ -1,4 +1,4 @@
-"""A recorded live run, ready to be replayed: the inputs of each candle in the order in which they were decided on."""
+"""A recorded live run, ready for a replay: the inputs of each candle in the order of the decisions."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from trading.market.candles import Candles, timeframe_ms
 
 @dataclass(frozen=True, slots=True)
 class Lookback:
-    """What a symbol's indicators need.
+    """Numbers of candles that a symbol's indicators need.
 
     Attributes:
-        history_count: Candles before the first one decided, for all of its values to be whole.
-        silent_count: Candles from the first one of all to the last one that is called too few.
+        history_count: Candles before the first decided one, so that all of its values are complete.
+        silent_count: Candles from the very first one to the last one with too few rows.
     """
 
     history_count: int
@@ -29,8 +29,8 @@ class Track:
     """The recorded candles of one symbol.
 
     Attributes:
-        history: Candles before the first entry, for the indicators to begin with.
-        entries: Those to be replayed, at least one.
+        history: Candles before the first entry, for the indicators.
+        entries: Entries to replay, at least one.
     """
 
     symbol: str
@@ -48,7 +48,7 @@ class Track:
         return self.entries[-1].open_ms + timeframe_ms(self.timeframe)
 
     def since(self, place: int) -> "Track":
-        """Return the track from the entry at a place on; those before it become history."""
+        """Return the track from the entry at index `place`; earlier entries become history."""
         return Track(
             self.symbol, self.timeframe, self.history.then(candles_of(self.entries[:place])), self.entries[place:]
         )
@@ -65,12 +65,12 @@ class Recording:
 def track_of(
     symbol: str, timeframe: str, journal: Sequence[Entry], window: Candles, lookback: Lookback, *, from_ms: int = 0
 ) -> tuple[Track | None, str]:
-    """Make a track of a journal, and say what of it had to be left out; None where nothing is left.
+    """Return the track of a journal, None when no entry is left, and a message on omitted entries.
 
     Args:
-        journal: Its entries up to the last one asked for, oldest first.
-        window: Candles recorded beside it, which may begin before it.
-        from_ms: Open time of the first candle asked for.
+        journal: Entries up to the last requested one, oldest first.
+        window: Candles recorded beside the journal, which may begin earlier.
+        from_ms: Open time of the first requested candle.
     """
     old = next((place for place in range(len(journal), 0, -1) if not journal[place - 1].is_replayable), 0)
     lost = sum(entry.open_ms >= from_ms for entry in journal[:old])
@@ -92,7 +92,7 @@ def track_of(
 
 
 def _is_from_the_first(track: Track, lookback: Lookback) -> bool:
-    """Return whether the live run had no candle before the recorded ones: then it said so by too few rows."""
+    """Return whether the live run began with the recorded candles, as its entries with too few rows show."""
     silent = next(
         (place for place, entry in enumerate(track.entries) if not has_too_few_rows(entry.decisions)),
         len(track.entries),
@@ -102,10 +102,10 @@ def _is_from_the_first(track: Track, lookback: Lookback) -> bool:
 
 
 def in_order(recording: Recording) -> Iterator[tuple[int, str, Entry]]:
-    """Yield moment, symbol and entry of all symbols in the order of the live run, as far as its clocks tell.
+    """Yield time, symbol and entry of all symbols in the order of the live run, as far as its clocks show.
 
-    A candle with a signal stands where its decision was written, the others where their batch was committed. A moment
-    is in milliseconds of the wall clock.
+    A candle with a signal is placed at its decision's write time, the others at the commit of their batch. Times are
+    wall-clock milliseconds.
     """
     written = {(row["symbol"], row["open_ms"]): (row["written_at_ms"], row["id"]) for row in recording.books.decisions}
     yield from (
@@ -121,7 +121,7 @@ def _first(timed: tuple[tuple[int, int], str, Entry]) -> tuple[int, int]:
 def _timed(
     track: Track, written: Mapping[tuple[str, int], tuple[int, int]]
 ) -> list[tuple[tuple[int, int], str, Entry]]:
-    """Put a moment beside each entry; candles of a batch come before the decision on a later one of it."""
+    """Add a time to each entry; candles of a batch precede the decision on a later candle of the batch."""
     timed = []
     latest = (2**63, 0)
     for entry in reversed(track.entries):
@@ -131,7 +131,7 @@ def _timed(
 
 
 def without_what_came_before(recording: Recording) -> tuple[Recording, list[str]]:
-    """Let all symbols begin at one moment where a journal no longer reaches back to its first decision."""
+    """Start all symbols at the same time if a journal no longer holds its first decision."""
     trimmed = [
         track.entries[0].at_ms or 0
         for track in recording.tracks.values()
@@ -152,7 +152,7 @@ def without_what_came_before(recording: Recording) -> tuple[Recording, list[str]
 
 
 def until_a_person_came(recording: Recording) -> tuple[Recording, list[str]]:
-    """End where somebody closed or adopted something without a signal: that cannot be worked out from candles."""
+    """End the recording where an operator closed or adopted a position, which cannot be derived from candles."""
     came = [
         row
         for row in recording.books.decisions

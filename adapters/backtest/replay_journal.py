@@ -1,4 +1,4 @@
-"""Replays the recorded inputs of a live run through the same services, on stores in memory, and tells both sides."""
+"""Replay the recorded inputs of a live run through the same services, on stores in memory."""
 
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -29,17 +29,17 @@ from trading.structs import replace
 from trading.trading_state import Processing, permissions
 
 _TOLD_EACH = 500
-"""Candles between two words on how far it has come."""
+"""Candles between two progress reports."""
 
 
 class RecordedLedger(MemoryLedger):
-    """A ledger in memory that knows of pauses, quarantines and halts when the live one did."""
+    """A ledger in memory that applies pauses, quarantines and halts at the times of the live ledger."""
 
     def __init__(self, account_name: str, starting_balance: float, rulings: Mapping[tuple[str, str, int], Row]) -> None:
         """Open an empty ledger.
 
         Args:
-            rulings: What the live one decided, by symbol, strategy and open time.
+            rulings: Decisions of the live ledger, by symbol, strategy and open time.
         """
         super().__init__(account_name, starting_balance)
         self._rulings = rulings
@@ -66,7 +66,7 @@ class RecordedLedger(MemoryLedger):
 
 
 def _account_state(ruling: Row | None) -> dict[str, Any]:
-    """Return what a live decision saw that no candle shows, as fields of `AccountSnapshot`."""
+    """Return the inputs of a live decision that no candle holds, as fields of `AccountSnapshot`."""
     if ruling is None:
         return {}
     known = {name: ruling[name] for name in ("halted", "quarantined") if ruling[name] is not None}
@@ -76,11 +76,11 @@ def _account_state(ruling: Row | None) -> dict[str, Any]:
 def replay_recorded(
     system: SystemConfig, recording: Recording, *, on_progress: Callable[[int], None] = lambda _: None
 ) -> tuple[Run, Run]:
-    """Replay a recording, and return what the live run came to and what the replay did.
+    """Replay a recording and return the rows of the live run and of the replay.
 
-    Each candle is decided on as it was: at the market time at which it was seen, with what was wanted of its symbol
-    then, in the order of the live run; a drawdown is cleared when a person did. What the account held at the beginning
-    is what its fills had made of it.
+    Each candle is decided as in the live run: at the market time of its fetch, with the symbol's desired state at that
+    time, and in the same order; a drawdown is cleared when an operator cleared it. The opening positions result from
+    earlier fills.
     """
     account, books = system.account, recording.books
     rulings = {(row["symbol"], row["strategy"], row["open_ms"]): row for row in books.decisions}
@@ -128,13 +128,13 @@ def _pipeline(
 
 
 def _unasked(track: Track) -> PlayedSource:
-    """Return a source that is never asked: what it would answer is recorded."""
+    """Return a source that is never read, because its candles are recorded."""
     tape = FileTape(candles_of(track.entries))
     return PlayedSource(tape, timeframe=track.timeframe, speed="max", step=1, now_ms=lambda: 0, anchors=None)
 
 
 def _step(pipeline: SymbolPipeline, store: MemoryStore, timeframe: str, entry: Entry) -> None:
-    """Hand a recorded candle on as the first service did, and let the others decide."""
+    """Pass a recorded candle on as the fetch service did, and run the other services."""
     snapshot = store.load(pipeline.symbol)
     fetched = NewCandle(
         symbol=pipeline.symbol,

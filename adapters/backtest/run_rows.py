@@ -1,4 +1,4 @@
-"""The two sides of a recorded run as rows that can be compared: what the live run wrote, and what its replay did."""
+"""Rows of a live run and of its replay, in a form that can be compared."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -23,7 +23,7 @@ _FILL = ("symbol", "strategy", "client_order_id", "leg", "side", "units", "price
 
 
 def replayed_run(recording: Recording, ledger: MemoryLedger, venue: MemoryVenue, store: MemoryStore) -> Run:
-    """Return what a replay came to, of the recorded candles."""
+    """Return the rows of a replay, for the recorded candles."""
     begins = {symbol: track.begin_ms for symbol, track in recording.tracks.items()}
     candles: dict[Any, Any] = {}
     orders: dict[Any, Any] = {}
@@ -42,18 +42,18 @@ def replayed_run(recording: Recording, ledger: MemoryLedger, venue: MemoryVenue,
     for request, order in ledger.orders():
         begin_ms = begins.get(request.symbol)
         if begin_ms is not None and decided_open_ms(request.client_order_id) >= begin_ms:
-            orders[request.client_order_id,] = _order({**asdict(request), **_fate(order.state, order.filled_units)})
+            orders[request.client_order_id,] = _order({**asdict(request), **_outcome(order.state, order.filled_units)})
     for symbol in begins:
         for _, resting, state, filled_units in venue.orders(symbol):
             identity = resting.client_order_id
             if resting.leg in PROTECTIVE_LEGS and state is OrderState.FILLED and identity in first:
                 row = {"symbol": symbol, "leg": resting.leg, "side": resting.side, "market_ms": first[identity]}
-                orders[identity,] = _protective({**row, **_fate(state, filled_units)})
+                orders[identity,] = _protective({**row, **_outcome(state, filled_units)})
     return Run(candles, decisions, orders, {(one["fill_id"],): _fill(one) for one in ours}, _positions(fills, begins))
 
 
 def recorded_run(recording: Recording, replayed: Run) -> Run:
-    """Return the live side, of the same candles."""
+    """Return the rows of the live run, for the same candles."""
     tracks, books = recording.tracks, recording.books
     ends = {symbol: track.end_ms for symbol, track in tracks.items()}
 
@@ -85,7 +85,7 @@ def recorded_run(recording: Recording, replayed: Run) -> Run:
 
 
 def _unasked_later(recording: Recording) -> set[str]:
-    """Return the orders that a person asked for after a track began: the recording was cut before them."""
+    """Return the orders that an operator requested after a track began; the recording ends before them."""
     begins = {symbol: track.begin_ms for symbol, track in recording.tracks.items()}
     late = {
         row["id"]
@@ -96,7 +96,7 @@ def _unasked_later(recording: Recording) -> set[str]:
 
 
 def _as_at_the_end(row: Row, replayed: Run, *, is_open: bool) -> Row:
-    """Return an order; one that went on after the last candle is taken to stand as it does in the replay."""
+    """Return an order; one that changed after the last candle gets the state that it has in the replay."""
     order = _order(row)
     again = replayed.orders.get((row["client_order_id"],))
     if again is None or not is_open or OrderState(again["state"]).is_final:
@@ -105,7 +105,7 @@ def _as_at_the_end(row: Row, replayed: Run, *, is_open: bool) -> Row:
 
 
 def _positions(fills: Iterable[Mapping[str, Any]], symbols: Collection[str]) -> Rows:
-    """Fold fills into the positions that they make."""
+    """Compute the positions that result from fills."""
     held: dict[tuple[str, str], Position] = {}
     last: dict[tuple[str, str], int] = {}
     for row in fills:
@@ -135,15 +135,15 @@ def _decision(row: Mapping[str, Any]) -> Row:
 
 def _order(row: Mapping[str, Any]) -> Row:
     told = {name: _plain(row[name]) for name in _ORDER}
-    return {**told, "market_ms": row["decided_ms"], **_fate(row["state"], row["filled_units"])}
+    return {**told, "market_ms": row["decided_ms"], **_outcome(row["state"], row["filled_units"])}
 
 
 def _protective(row: Mapping[str, Any]) -> Row:
     told = {name: _plain(row[name]) for name in ("symbol", "leg", "side", "market_ms")}
-    return {**told, **_fate(row["state"], row["filled_units"])}
+    return {**told, **_outcome(row["state"], row["filled_units"])}
 
 
-def _fate(state: str, filled_units: float) -> Row:
+def _outcome(state: str, filled_units: float) -> Row:
     return {"state": _plain(state), "filled_units": filled_units}
 
 

@@ -1,7 +1,7 @@
-"""A consistent copy of a running database, as one SQLite file; `adapters.backup.restore` is the way back.
+"""Back up a running database consistently to one SQLite file; `adapters.backup.restore` restores it.
 
-The copy grows under another name and gets its own by a link, once it was read again and found whole: what an
-interrupted backup leaves behind is called `<name>.<random>.partial`, and can be removed.
+The copy is written under another name and linked to its own after verification. An interrupted backup leaves
+`<name>.<random>.partial`, which can be removed.
 """
 
 import os
@@ -25,17 +25,17 @@ from trading.structs import replace
 
 PAGES_A_STEP = 256
 Progress = Callable[[int, int], None]
-"""Takes how much is done and how much there is, in pages or rows."""
+"""Receives the work done and the total, in pages or rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Which tables a database has.
+    """Tables of a database.
 
     Attributes:
-        name: What it is called in messages.
-        make: Makes the tables in an empty database, without a row.
-        premade: Tables that have their rows from the beginning.
+        name: Name in messages.
+        make: Creates the tables in an empty database, without rows.
+        premade: Tables that have initial rows.
     """
 
     name: str
@@ -55,7 +55,7 @@ PAPER = Shape(
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """What was copied: the number of rows of each table, and the file with its size."""
+    """Result of a backup: the number of rows of each table, and the file with its size."""
 
     file: Path
     rows_by_table: Mapping[str, int]
@@ -69,12 +69,12 @@ class Copied:
 def backup(engine: Engine, shape: Shape, file: Path, progress: Progress) -> Copied:
     """Copy a database into a new SQLite file while others write to it.
 
-    A source is copied whatever its schema is.
+    The schema of the source is not checked.
 
     Raises:
-        Rejected: There is such a file already, or none can be made there.
+        Rejected: The file exists already, or cannot be created.
         Transient: The source did not answer, or the disk is full.
-        Broken: The copy is not what the source was; it was thrown away.
+        Broken: The copy differs from the source and was deleted.
     """
     shape = _as_found(engine, shape)
     with _telling_driver_errors(), _growing(file) as partial:
@@ -93,7 +93,7 @@ def backup(engine: Engine, shape: Shape, file: Path, progress: Progress) -> Copi
 
 
 def _as_found(engine: Engine, shape: Shape) -> Shape:
-    """Return the shape that a ledger on PostgreSQL has, which may be one of an older schema."""
+    """Return the shape of a ledger on PostgreSQL, which may have an older schema."""
     found = schema_revision(engine) if shape is LEDGER and engine.dialect.name == "postgresql" else None
     if found in (None, head_revision()):
         return shape
@@ -105,7 +105,7 @@ def _as_found(engine: Engine, shape: Shape) -> Shape:
 def copy_tables(
     source: Connection, target: Connection, chosen: Collection[sa.Table], whole: int, progress: Progress
 ) -> None:
-    """Copy all rows of tables, each in the order of its primary key; those that others refer to come first."""
+    """Copy all rows of tables, each in the order of its primary key; referenced tables come first."""
     done = 0
     for table in chosen:
         rows = source.execute(sa.select(table).order_by(*table.primary_key))
@@ -117,7 +117,7 @@ def copy_tables(
 
 @contextmanager
 def _growing(file: Path) -> Iterator[Path]:
-    """Give a private file beside `file` to write to, and remove whatever is left of it at the end."""
+    """Yield a private temporary file beside `file`, and remove it at the end."""
     if file.exists():
         raise _exists(file)
     folder = file.absolute().parent
@@ -145,7 +145,7 @@ def _telling_driver_errors() -> Iterator[None]:
 
 
 def _copy_pages(source: Connection, partial: Path, progress: Progress) -> None:
-    """Copy page by page, by SQLite's own backup; the open view keeps writers from making it begin anew for ever."""
+    """Copy page by page with SQLite's own backup; the open view keeps writers from restarting it without end."""
     target = sqlite3.connect(partial, isolation_level=None)
     try:
         told = lambda _, left, whole: progress(whole - left, whole)  # noqa: E731
@@ -176,7 +176,7 @@ def _driver(connection: Connection) -> sqlite3.Connection:
 
 
 def _as_one_file(connection: sqlite3.Connection) -> None:
-    """Have a copy need no write-ahead log beside it."""
+    """Switch a copy off the write-ahead log, so that it is one file."""
     connection.execute("PRAGMA journal_mode=DELETE").close()
 
 
@@ -186,9 +186,9 @@ def _check_whole(partial: Path, expected: Mapping[str, int]) -> None:
         verdict = copy.exec_driver_sql("PRAGMA integrity_check").scalars().all()
         found = counts(copy, expected)
     if verdict != ["ok"]:
-        raise Broken(f"the copy is damaged and was thrown away: {'; '.join(map(str, verdict[:3]))}")
+        raise Broken(f"the copy is damaged and was deleted: {'; '.join(map(str, verdict[:3]))}")
     if found != expected:
-        raise Broken(f"the copy has {found} rows and not {expected}; it was thrown away")
+        raise Broken(f"the copy has {found} rows, expected {expected}; it was deleted")
 
 
 def _write_through(path: Path) -> None:
@@ -200,7 +200,7 @@ def _write_through(path: Path) -> None:
 
 
 def _give_name(partial: Path, file: Path) -> None:
-    """Show the copy under its own name; a file that has come there in between stays."""
+    """Give the copy its own name; a file created there meanwhile is kept."""
     try:
         os.link(partial, file)
     except FileExistsError:
@@ -213,4 +213,4 @@ def _give_name(partial: Path, file: Path) -> None:
 
 
 def _exists(file: Path) -> Rejected:
-    return Rejected("file_exists", f"{file} is there already, and a backup overwrites nothing")
+    return Rejected("file_exists", f"{file} exists already, and a backup overwrites no file; choose another name")

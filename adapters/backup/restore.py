@@ -1,4 +1,4 @@
-"""From a backup back into an empty database, of either kind."""
+"""Restore a backup into an empty database, SQLite or PostgreSQL."""
 
 import shutil
 import sqlite3
@@ -17,14 +17,14 @@ from trading.errors import Broken, Rejected
 
 
 def restore(file: Path, engine: Engine, shape: Shape, progress: Progress) -> Mapping[str, int]:
-    """Put all rows of a backup into an empty database, in one transaction, and return their number by table.
+    """Write all rows of a backup into an empty database, in one transaction, and return their number by table.
 
-    The tables of the target are there already. A backup of an older schema is brought up to date in a copy of it.
+    The tables of the target must exist. A backup with an older schema is migrated in a copy.
 
     Raises:
-        Rejected: The target has rows already, there is no such file, or it is no backup of this kind.
+        Rejected: The target has rows already, the file does not exist, or it is not a backup of this kind.
         Transient: The target did not answer.
-        Broken: The target has another number of rows afterwards; nothing was written.
+        Broken: The number of restored rows differs; nothing was written.
     """
     with tempfile.TemporaryDirectory(prefix="restore-") as folder:
         source_engine = read_file(_up_to_date(file, shape, Path(folder)))
@@ -37,31 +37,31 @@ def restore(file: Path, engine: Engine, shape: Shape, progress: Progress) -> Map
             _go_on_counting(target, shape)
             found = counts(target, shape.metadata.tables)
             if found != expected:
-                raise Broken(f"restored were {found} rows and not {expected}; nothing was written")
+                raise Broken(f"restored {found} rows, expected {expected}; nothing was written")
     return expected
 
 
 def revision_of(file: Path, shape: Shape) -> str | None:
-    """Return the revision of a backup's schema, None for one that has none.
+    """Return the revision of a backup's schema; None when it has none.
 
     Raises:
-        Rejected: There is no such file, or it is no backup of this kind.
+        Rejected: The file does not exist, or is not a backup of this kind.
     """
     engine = read_file(file)
     try:
         found = set(sa.inspect(engine).get_table_names())
         known = schema_revision(engine) if "alembic_version" in found else None
     except (sa.exc.DatabaseError, sqlite3.DatabaseError) as error:
-        raise Rejected("no_backup", f"{file} is no SQLite database: {error}") from error
+        raise Rejected("no_backup", f"{file} is not a SQLite database: {error}") from error
     if known is None and not set(shape.metadata.tables) <= found:
-        raise Rejected("no_backup", f"{file} is no backup of a {shape.name}; its tables are {sorted(found)}")
+        raise Rejected("no_backup", f"{file} is not a backup of a {shape.name}; its tables are {sorted(found)}")
     return known
 
 
 def _up_to_date(file: Path, shape: Shape, folder: Path) -> Path:
     found = revision_of(file, shape)
     if (found is not None) != (shape is LEDGER):
-        raise Rejected("no_backup", f"{file} is no backup of a {shape.name}")
+        raise Rejected("no_backup", f"{file} is not a backup of a {shape.name}")
     if found is None or found == head_revision():
         return file
     copy = folder / "older.sqlite3"
@@ -75,7 +75,7 @@ def _up_to_date(file: Path, shape: Shape, folder: Path) -> Path:
 
 
 def _take_alone(target: Connection, shape: Shape) -> None:
-    """Keep writers out until the end; on SQLite the transaction began with the only lock there is."""
+    """Lock out writers until the end; on SQLite the transaction already holds the only lock."""
     if target.dialect.name == "postgresql":
         quote = target.dialect.identifier_preparer.quote
         target.execute(sa.text(f"LOCK TABLE {', '.join(map(quote, shape.metadata.tables))} IN EXCLUSIVE MODE"))
@@ -84,8 +84,8 @@ def _take_alone(target: Connection, shape: Shape) -> None:
 def _refuse_rows(target: Connection, shape: Shape) -> None:
     rows = counts(target, set(shape.metadata.tables) - shape.premade)
     if full := {name: count for name, count in rows.items() if count}:
-        told = ", ".join(f"{name}: {count}" for name, count in full.items())
-        raise Rejected("not_empty", f"the {shape.name} has rows already ({told}); restore into an empty one")
+        tables = ", ".join(f"{name}: {count}" for name, count in full.items())
+        raise Rejected("not_empty", f"the {shape.name} has rows already ({tables}); restore into an empty one")
 
 
 def _empty_premade(target: Connection, shape: Shape) -> None:
@@ -94,7 +94,7 @@ def _empty_premade(target: Connection, shape: Shape) -> None:
 
 
 def _go_on_counting(target: Connection, shape: Shape) -> None:
-    """Have PostgreSQL number new rows after those that were restored; SQLite does so by itself."""
+    """Set PostgreSQL's sequences after the restored rows; SQLite does so by itself."""
     if target.dialect.name != "postgresql":
         return
     for table in shape.metadata.sorted_tables:

@@ -1,4 +1,4 @@
-"""One unchanging view of a whole database, while others go on writing."""
+"""Consistent snapshot of a whole database while others write."""
 
 import sqlite3
 from collections.abc import Collection, Iterator
@@ -14,15 +14,15 @@ from trading.errors import Rejected
 
 BATCH_ROWS = 1_000
 _IDLE_LIMIT_S = 120
-"""PostgreSQL ends a transaction that idles as long; ours idles while a batch is written elsewhere."""
+"""PostgreSQL ends a transaction that idles this long; a snapshot idles while a batch is written elsewhere."""
 
 
 @contextmanager
 def snapshot(engine: Engine) -> Iterator[Connection]:
-    """Open a transaction that sees what was committed at its first statement, and nothing later; it never writes.
+    """Open a read-only transaction that sees only commits before its first statement.
 
-    Results come in batches of `BATCH_ROWS`, however many there are. No writer waits for it. On SQLite the write-ahead
-    log grows as long as it is open.
+    Results are fetched in batches of `BATCH_ROWS`. No writer waits for the snapshot. On SQLite the write-ahead log
+    grows while it is open.
     """
     with read_only(engine).connect() as connection:
         if engine.dialect.name == "postgresql":
@@ -36,13 +36,13 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
 
 
 def read_file(file: Path) -> Engine:
-    """Make an engine for a SQLite file that is only read.
+    """Create an engine for a SQLite file that is only read.
 
     Raises:
-        Rejected: There is no such file.
+        Rejected: The file does not exist.
     """
     if not file.is_file():
-        raise Rejected("no_such_file", f"there is no file {file}")
+        raise Rejected("no_such_file", f"the file {file} does not exist")
     url = f"file:{quote(str(file.absolute()))}?mode=ro"
 
     def connect() -> sqlite3.Connection:

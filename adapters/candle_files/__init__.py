@@ -1,4 +1,4 @@
-"""Files of candles as other programs write them: read with nothing lost silently, checked, converted, resampled."""
+"""Candle files of other programs: read without silent losses, and convert."""
 
 from adapters.candle_files.convert import Converted, Loss, convert
 from adapters.candle_files.layout import CandleFileError

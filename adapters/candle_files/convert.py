@@ -1,4 +1,4 @@
-"""From the rows of a file to candles that the system takes; every row that is not taken over is counted."""
+"""Convert the rows of a file to valid candles; every dropped row is counted."""
 
 from dataclasses import dataclass
 
@@ -19,7 +19,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Rows that were dropped for one reason, and the first few lines on which they stand."""
+    """Rows that were dropped for one reason, with their first few line numbers."""
 
     reason: str
     count: int
@@ -28,13 +28,13 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """What came of the rows of a file.
+    """Result of a conversion.
 
     Attributes:
-        candles: In order of time, each once.
-        rows: How many rows the file has.
-        losses: What was dropped; candles and losses add up to the rows.
-        moved: Rows that stood after a later one, and were put in order.
+        candles: Candles in order of time, without duplicates.
+        rows: Number of rows of the file.
+        losses: Dropped rows; candles and losses add up to the rows.
+        moved: Rows that followed a later one and were sorted.
     """
 
     candles: Candles
@@ -45,17 +45,17 @@ class Converted:
 
 
 def convert(raw: RawCandles, *, now_ms: int, timeframe: str | None = None, stamped_at_close: bool = False) -> Converted:
-    """Make candles of rows: in order, each time once, sound, and closed.
+    """Convert rows to candles that are sorted, unique, valid and closed.
 
-    Of rows with the same time the last one of the file is taken: a later download has seen the candle to its end.
+    Of rows with the same time the last one is used, because a later download contains the complete candle.
 
     Args:
-        now_ms: Real time; a candle that ends later is still open.
-        timeframe: Of the candles; None takes the distance that most of them have.
-        stamped_at_close: The times are those at which candles end.
+        now_ms: Wall time; a candle that ends later is still open.
+        timeframe: Timeframe of the candles; None uses their most frequent spacing.
+        stamped_at_close: Times are close times.
 
     Raises:
-        CandleFileError: Nothing is left, or the timeframe cannot be found out.
+        CandleFileError: No candle is left, or the timeframe cannot be determined.
     """
     length_ms = _length_ms(raw, timeframe)
     open_ms = np.where(raw.open_ms == NO_TIME, NO_TIME, raw.open_ms - (length_ms if stamped_at_close else 0))
@@ -73,7 +73,7 @@ def convert(raw: RawCandles, *, now_ms: int, timeframe: str | None = None, stamp
     drop("the local time does not exist, or exists twice, when clocks are changed", open_ms == NO_TIME)
     for name, flags in value_faults(raw.values).items():
         drop(f"{name}: {VALUE_FAULTS[name]}", flags)
-    drop(f"off the grid: the time is no full {_words(length_ms)}", open_ms % min(length_ms, _HOUR_MS) != 0)
+    drop(f"off the grid: the time is no full {_length_name(length_ms)}", open_ms % min(length_ms, _HOUR_MS) != 0)
     drop("not closed yet: the candle ends after now", open_ms + length_ms > now_ms)
     kept = np.flatnonzero(left)
     later = kept[later_twins(open_ms[kept])]
@@ -82,7 +82,7 @@ def convert(raw: RawCandles, *, now_ms: int, timeframe: str | None = None, stamp
     drop("duplicate: another candle of the same time stands later", _flags(left, kept[(later != kept) & ~is_same]))
     if not left.any():
         reasons = "; ".join(f"{loss.count:,} x {loss.reason}" for loss in losses)
-        raise CandleFileError(f"none of the {len(raw):,} rows can be taken over: {reasons}")
+        raise CandleFileError(f"none of the {len(raw):,} rows is a valid candle: {reasons}")
     order = np.argsort(open_ms[left], kind="stable")
     candles = Candles(open_ms[left][order], raw.values[left][order])
     name = timeframe_of(length_ms) or f"{length_ms / 1000:g}s"
@@ -94,7 +94,7 @@ def _length_ms(raw: RawCandles, timeframe: str | None) -> int:
         return timeframe_ms(timeframe)
     length_ms = usual_spacing_ms(raw.open_ms[raw.open_ms != NO_TIME])
     if length_ms is None:
-        raise CandleFileError("too few candles to see their timeframe: say it with --timeframe")
+        raise CandleFileError("too few candles to determine their timeframe; set it with --timeframe")
     if timeframe_of(length_ms) is None:
         raise CandleFileError(f"most candles are {length_ms / 1000:g} s apart; needed are whole minutes, hours or days")
     return length_ms
@@ -106,5 +106,5 @@ def _flags(like: Flags, places: NDArray[np.intp]) -> Flags:
     return flags
 
 
-def _words(length_ms: int) -> str:
+def _length_name(length_ms: int) -> str:
     return "minute" if length_ms == 60_000 else "hour" if length_ms >= _HOUR_MS else f"{length_ms // 60_000} minutes"

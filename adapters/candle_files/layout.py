@@ -1,4 +1,4 @@
-"""How a text file of candles is laid out: encoding, delimiter, header, and which column holds what."""
+"""Detect the layout of a text file of candles: encoding, delimiter, header and columns."""
 
 import csv
 import gzip
@@ -33,25 +33,25 @@ _TIMES = (
     ("date",),
     ("t",),
 )
-"""Names of the columns that hold the open time; the first of these that a file has."""
+"""Names of the open time's columns, by priority."""
 _UTC_NAMES = {"gmt time", "time utc", "utc"}
 _PRICES = (("open", "o", "open price"), ("high", "h", "max"), ("low", "l", "min"), ("close", "c", "close/last", "last"))
 _VOLUMES = ("volume", "tickvol", "tick volume", "tickvolume", "vol", "v", "base volume")
 
 
 class CandleFileError(ValueError):
-    """A file that cannot be used as candles, with the reason and what to do."""
+    """A file cannot be used as candles; the message holds the reason and the action."""
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Which columns are which, by their number.
+    """Numbers of the columns.
 
     Attributes:
-        times: One, or date and time of day.
+        times: One column, or two for date and time of day.
         prices: Open, high, low, close.
-        volume: None where there is none.
-        is_utc: The name of the time's column says so.
+        volume: None without a volume column.
+        is_utc: The name of the time's column states UTC.
         left_out: Names of the columns that are not read.
     """
 
@@ -64,11 +64,11 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """How numbers are written.
+    """Number format.
 
     Attributes:
-        decimal: The mark before the decimals.
-        between: The mark between thousands; empty where there is none.
+        decimal: Decimal separator.
+        between: Thousands separator; empty for none.
     """
 
     decimal: str = "."
@@ -83,9 +83,9 @@ class Layout:
     """How to read a text file.
 
     Attributes:
-        skipped_lines: Before the first line of data: a preamble and the header.
-        field_count: Of a line.
-        kind: What it looks like, in words.
+        skipped_lines: Lines before the first line of data: a preamble and the header.
+        field_count: Fields per line.
+        kind: Description of the layout, as text.
     """
 
     encoding: str
@@ -98,10 +98,10 @@ class Layout:
 
 
 def layout_of(path: Path) -> Layout:
-    """Find out how a text file is laid out, by its first lines.
+    """Detect the layout of a text file from its first lines.
 
     Raises:
-        CandleFileError: It is no text with at least a time and four prices in columns that can be told apart.
+        CandleFileError: It is not a text with at least a time and four prices in distinguishable columns.
     """
     encoding = _encoding(path)
     try:
@@ -128,16 +128,16 @@ def layout_of(path: Path) -> Layout:
 
 
 def columns_by_name(path: Path, names: Sequence[str]) -> Columns:
-    """Return which of the named columns are which.
+    """Return the columns by their names.
 
     Raises:
-        CandleFileError: Time or a price is missing among them.
+        CandleFileError: The time or a price is missing.
     """
     return _named(path, names)
 
 
 def is_compressed(path: Path) -> bool:
-    """Return whether the file is gzipped, whatever its name says."""
+    """Return whether the content of the file is gzipped, independent of its name."""
     with path.open("rb") as file:
         return file.read(2) == _GZIP
 
@@ -155,12 +155,12 @@ def _encoding(path: Path) -> str:
         except (OSError, EOFError, zlib.error) as error:
             raise CandleFileError(f"{path}: cannot be read: {error}") from error
     if begin.startswith(_ZIP):
-        raise CandleFileError(f"{path}: is a zip archive: unpack it first")
+        raise CandleFileError(f"{path}: is a zip archive; unpack it first")
     return next((name for mark, name in _MARKS if begin.startswith(mark)), "utf-8")
 
 
 def _delimiter(path: Path, lines: Sequence[str]) -> tuple[str, int]:
-    """Return the delimiter, and how many fields most lines have."""
+    """Return the delimiter and the number of fields of most lines."""
     filled = [line for line in lines if line.strip()]
     if not filled:
         raise CandleFileError(f"{path}: is empty")
@@ -176,7 +176,7 @@ def _delimiter(path: Path, lines: Sequence[str]) -> tuple[str, int]:
 
 
 def _fields(line: str, delimiter: str) -> list[str]:
-    """Return the fields of a line; a delimiter within quotes is none, as in "4,386.02"."""
+    """Return the fields of a line; a quoted delimiter does not separate, as in "4,386.02"."""
     if '"' not in line:
         return [field.strip() for field in line.split(delimiter)]
     try:
@@ -192,7 +192,7 @@ def _is_header(fields: Sequence[str]) -> bool:
 
 
 def _plain(name: str) -> str:
-    """Return a column's name without what differs between programs: `<TICKVOL>`, `Open_Time`, `1. open`."""
+    """Return a column's name without the decoration of other programs: `<TICKVOL>`, `Open_Time`, `1. open`."""
     text = re.sub(r"^\d+\.\s*", "", name.strip().strip("<>").lower())
     return re.sub(r"[\s_().\[\]]+", " ", text).strip()
 
@@ -238,7 +238,7 @@ def _unnamed(path: Path, sample: Sequence[Sequence[str]]) -> Columns:
 
 
 def _numbers(path: Path, sample: Sequence[Sequence[str]], columns: Columns, delimiter: str) -> Numbers:
-    """Return how the prices are written; a file in which they could be read in two ways is refused."""
+    """Return the number format of the prices; reject an ambiguous one."""
     texts = [fields[number] for fields in sample for number in columns.prices]
     for numbers in (_POINT, _COMMA):
         if any(re.fullmatch(grouped(numbers), text) for text in texts if numbers.decimal in text):
@@ -255,12 +255,12 @@ def _numbers(path: Path, sample: Sequence[Sequence[str]], columns: Columns, deli
         return _POINT
     whole, _, rest = with_comma[0].partition(",")
     raise CandleFileError(
-        f"{path}: the price {with_comma[0]!r} may be {whole}{rest} or {whole}.{rest}: write it without a comma"
+        f"{path}: the price {with_comma[0]!r} may be {whole}{rest} or {whole}.{rest}; write it without a comma"
     )
 
 
 def grouped(numbers: Numbers) -> str:
-    """Return the pattern of a number with a mark between its thousands, such as 4,386.02."""
+    """Return the pattern of a number with a thousands separator, such as 4,386.02."""
     return rf"[+-]?\d{{1,3}}(?:{re.escape(numbers.between)}\d{{3}})+(?:{re.escape(numbers.decimal)}\d*)?"
 
 

@@ -1,4 +1,4 @@
-"""Every row of a file of candles, as it stands there."""
+"""Read every row of a candle file without changes."""
 
 import zlib
 from dataclasses import dataclass
@@ -34,12 +34,12 @@ class RawCandles:
 
     Attributes:
         open_ms: Shape (n,), int64: open times; `NO_TIME` where none could be read.
-        is_readable: Shape (n,): whether the time's text is a time at all.
-        values: Shape (n, 5): open, high, low, close, volume; NaN for what is no number, volume 0 where there is none.
+        is_readable: Shape (n,): whether the text is a valid time.
+        values: Shape (n, 5): open, high, low, close, volume; NaN for a text that is not a number, 0 for no volume.
         lines: Shape (n,): line of the file, counted from 1; the row's number in a Parquet file.
-        layout: How the file is written, in words.
+        layout: Layout of the file, as text.
         left_out: Columns that were not read.
-        has_volume: There is a column of volumes.
+        has_volume: The file has a volume column.
     """
 
     open_ms: NDArray[np.int64]
@@ -58,14 +58,14 @@ def read_raw(path: Path, *, zone: Zone | None = None, time_format: str | None = 
     """Read every row of a CSV file (plain or gzipped) or a Parquet file, as another program wrote it.
 
     Args:
-        zone: Of times that have no offset.
-        time_format: As in `datetime.strptime`; None finds it out.
+        zone: Time zone of times without an offset.
+        time_format: As in `datetime.strptime`; None detects it.
 
     Raises:
-        CandleFileError: The file is missing, or no candles can be made out in it.
+        CandleFileError: The file is missing, or holds no recognisable candles.
     """
     if not path.is_file():
-        raise CandleFileError(f"{path}: there is no such file")
+        raise CandleFileError(f"{path}: the file does not exist")
     if path.name.endswith(_PARQUET):
         return _parquet(path, zone, time_format)
     layout = layout_of(path)
@@ -86,7 +86,7 @@ def read_raw(path: Path, *, zone: Zone | None = None, time_format: str | None = 
 
 
 def _table(path: Path, layout: Layout) -> pd.DataFrame:
-    """Return all rows that are not blank; texts of times, numbers of prices where all of them are numbers."""
+    """Return all rows that are not blank; times as texts, prices as numbers if all of them are numbers."""
     beyond = layout.field_count
     try:
         table = pd.read_csv(
@@ -162,7 +162,7 @@ def _made(
 
 
 def _values(column: "pd.Series[Any]", numbers: Numbers) -> NDArray[np.float64]:
-    """Return a column as numbers; NaN for what is none."""
+    """Return a column as numbers; NaN for other texts."""
     if not pd.api.types.is_numeric_dtype(column) and numbers != PLAIN:
         texts = column.astype("string").str.strip()
         is_grouped = texts.str.fullmatch(grouped(numbers)).fillna(False)
@@ -173,9 +173,9 @@ def _values(column: "pd.Series[Any]", numbers: Numbers) -> NDArray[np.float64]:
 
 
 def _check_order_of_columns(path: Path, raw: RawCandles) -> None:
-    """Refuse a file without a header whose prices are not in the usual order."""
+    """Reject a file without a header whose prices are not in the usual order."""
     if value_faults(raw.values)["crossed"].mean() > _MISPLACED:
         raise CandleFileError(
-            f"{path}: has no header, and its prices are not in the order open, high, low, close: put a line with the "
-            "names of the columns above them"
+            f"{path}: has no header, and its prices are not in the order open, high, low, close; add a header line "
+            "with the names of the columns"
         )

@@ -1,4 +1,4 @@
-"""Open times as other programs write them, to milliseconds since the epoch, UTC."""
+"""Parse the open times of other programs to milliseconds since the epoch, UTC."""
 
 import re
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Times = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 NO_TIME = np.iinfo(np.int64).min
-"""Stands for a time that could not be read."""
+"""Placeholder for a time that could not be read."""
 
 _UNITS = (
     (1e11, "seconds", 1e3),
@@ -54,7 +54,7 @@ _ZONE = re.compile(r"(?P<name>[A-Za-z][\w/+-]*?)(?:(?P<sign>[+-])(?P<hours>\d{1,
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """A time zone, or one that is some hours ahead of it: brokers' servers are often at New York plus seven."""
+    """A time zone with an optional shift in hours: brokers' servers often use New York plus seven."""
 
     name: str
     ahead: timedelta = timedelta()
@@ -65,9 +65,9 @@ class Stamps:
     """Times that were read.
 
     Attributes:
-        open_ms: NO_TIME where there is none.
-        is_readable: Whether the text is a time; that of some is one that does not exist, or exists twice, in its zone.
-        kind: How they were written, in words.
+        open_ms: Open times; NO_TIME for an unreadable one.
+        is_readable: Whether the text is a time, including local times that do not exist or exist twice in the zone.
+        kind: Format of the times, as text.
     """
 
     open_ms: Times
@@ -87,7 +87,7 @@ def zone_of(text: str) -> Zone:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
         raise ValueError(
-            f"{text!r}: allowed is an IANA name such as UTC or Europe/Berlin, and hours ahead of it, as in "
+            f"{text!r}: expected an IANA name such as UTC or Europe/Berlin, and hours ahead of it, as in "
             "America/New_York+7h"
         ) from error
     hours = int(match["hours"]) * (1 if match["sign"] == "+" else -1) if match and match["hours"] else 0
@@ -98,10 +98,10 @@ def read_stamps(texts: "pd.Series[Any]", *, zone: Zone | None, time_format: str 
     """Read open times.
 
     Args:
-        texts: As they stand in the file; missing ones are not readable.
-        zone: Of times without an offset.
-        time_format: As in `datetime.strptime`; None finds it out.
-        where: Names the file in errors.
+        texts: Texts of the file; missing ones are not readable.
+        zone: Time zone of times without an offset.
+        time_format: As in `datetime.strptime`; None detects it.
+        where: Name of the file for errors.
 
     Raises:
         CandleFileError: Times have no offset and no zone is given, or no known format fits.
@@ -111,7 +111,7 @@ def read_stamps(texts: "pd.Series[Any]", *, zone: Zone | None, time_format: str 
     texts = texts.astype("string").str.strip().str.strip('"')
     if time_format is not None and "%z" in time_format:
         times = pd.to_datetime(texts, format=time_format, errors="coerce", utc=True)
-        return _from_wall(pd.DatetimeIndex(times), zone, _words(time_format), where)
+        return _from_wall(pd.DatetimeIndex(times), zone, _format_name(time_format), where)
     if time_format is None:
         numbers = _numbers(texts)
         if numbers is not None:
@@ -121,17 +121,17 @@ def read_stamps(texts: "pd.Series[Any]", *, zone: Zone | None, time_format: str 
         time_format = _packed_format(wall_texts) or _known_format(wall_texts, where)
     walls = pd.DatetimeIndex(pd.to_datetime(wall_texts, format=time_format, errors="coerce"))
     has_offset = offsets.notna().to_numpy(np.bool_)
-    stamps = _from_offset(walls, offsets, _words(time_format))
+    stamps = _from_offset(walls, offsets, _format_name(time_format))
     is_without = ~has_offset & np.asarray(walls.notna())
     if not is_without.any():
         return stamps
-    without = _from_wall(walls[is_without], zone, _words(time_format), where)
+    without = _from_wall(walls[is_without], zone, _format_name(time_format), where)
     stamps.open_ms[is_without], stamps.is_readable[is_without] = without.open_ms, without.is_readable
     return Stamps(stamps.open_ms, stamps.is_readable, stamps.kind if has_offset.any() else without.kind)
 
 
 def _parts(texts: "pd.Series[Any]") -> "tuple[pd.Series[Any], pd.Series[Any]]":
-    """Return the times without their offset, and the offsets; the ways before the last are those that are fast."""
+    """Return the times without their offset, and the offsets; the fast methods are tried first."""
     if texts.str.endswith(("UTC", "GMT")).any():
         texts = texts.str.replace(_UTC_WORD, "Z", regex=True)
     if texts.str.endswith("Z").fillna(False).all():
@@ -157,7 +157,7 @@ def _from_offset(walls: pd.DatetimeIndex, offsets: "pd.Series[Any]", kind: str) 
 
 
 def _numbers(texts: "pd.Series[Any]") -> Stamps | None:
-    """Read epoch times, None when the texts are not numbers, or dates written as one."""
+    """Parse epoch times; None when the texts are not numbers, or are dates written as numbers."""
     present = texts.dropna()
     if not len(present) or present.head(_SAMPLE).str.fullmatch(_PACKED_DATE).all():
         return None
@@ -183,7 +183,7 @@ def _packed_format(texts: "pd.Series[Any]") -> str | None:
 
 
 def _known_format(walls: "pd.Series[Any]", where: str) -> str:
-    """Return the format with which most of the first times can be read."""
+    """Return the format that fits most of the first times."""
     first = walls.dropna().head(_SAMPLE)
     for form in _FORMATS:
         read = pd.to_datetime(first, format=form, errors="coerce")
@@ -191,7 +191,7 @@ def _known_format(walls: "pd.Series[Any]", where: str) -> str:
             return form
     shown = first.iloc[0] if len(first) else ""
     raise CandleFileError(
-        f"{where}: the time {shown!r} is of no known form; say it with --time-format, such as '%d/%m/%Y %H:%M'"
+        f"{where}: the time {shown!r} has no known format; set it with --time-format, such as '%d/%m/%Y %H:%M'"
     )
 
 
@@ -202,13 +202,13 @@ def _from_wall(times: pd.DatetimeIndex, zone: Zone | None, kind: str, where: str
     if zone is None:
         shown = times[is_readable][0] if is_readable.any() else "?"
         raise CandleFileError(
-            f"{where}: its times, such as {shown}, have no offset; say what they are with --timezone UTC, or a zone "
-            "such as Europe/Berlin, or a MetaTrader server's, which is often America/New_York+7h"
+            f"{where}: its times, such as {shown}, have no offset; set --timezone UTC, or a zone such as "
+            "Europe/Berlin, or a MetaTrader server's, which is often America/New_York+7h"
         )
     wall = times - zone.ahead
     try:
         aware = wall.tz_localize(zone.name, ambiguous="infer", nonexistent="NaT")
-    except ValueError:  # the hour that clocks repeat is not there twice
+    except ValueError:  # the repeated hour occurs only once in the file
         aware = wall.tz_localize(zone.name, ambiguous="NaT", nonexistent="NaT")
     ahead = f"{zone.ahead.total_seconds() / 3600:+g}h" if zone.ahead else ""
     return Stamps(_ms(aware), is_readable, f"{kind}, taken as {zone.name}{ahead}")
@@ -221,5 +221,5 @@ def _ms(times: pd.DatetimeIndex) -> Times:
     return open_ms
 
 
-def _words(time_format: str) -> str:
+def _format_name(time_format: str) -> str:
     return "ISO 8601" if time_format == "ISO8601" else f"dates as {time_format}"

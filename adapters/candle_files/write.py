@@ -1,4 +1,4 @@
-"""Write candles as the file that a `file` source plays."""
+"""Write candles to a file that a `file` source plays."""
 
 import gzip
 import tempfile
@@ -14,26 +14,26 @@ SUFFIXES = (".csv", ".csv.gz", ".parquet")
 
 
 def write_candles(path: Path, candles: Candles, *, overwrite: bool = False) -> None:
-    """Write candles, and read them back before the file gets its name.
+    """Write candles to a temporary file, read it back, and then rename it.
 
     Args:
         path: Ends in one of `SUFFIXES`.
         candles: At least one, checked.
 
     Raises:
-        CandleFileError: The file is there already, its name has another ending, or it could not be written.
+        CandleFileError: The file exists already, its name has another ending, or it could not be written.
     """
     suffix = next((suffix for suffix in SUFFIXES if path.name.endswith(suffix)), None)
     if suffix is None:
-        raise CandleFileError(f"{path}: allowed endings are {', '.join(SUFFIXES)}")
+        raise CandleFileError(f"{path}: the name must end in {', '.join(SUFFIXES)}")
     if path.exists() and not overwrite:
-        raise CandleFileError(f"{path}: is there already; say --force to replace it")
+        raise CandleFileError(f"{path}: exists already; --force replaces it")
     try:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
             written = Path(folder) / f"new{suffix}"
             _write(written, candles)
             if read_unspaced(written) != candles:
-                raise CandleFileError(f"{path}: what was written is not what is read back; nothing was kept")
+                raise CandleFileError(f"{path}: the file read back differs from the candles written; it was deleted")
             written.replace(path)
     except OSError as error:
         raise CandleFileError(f"{path}: cannot be written: {error}") from error

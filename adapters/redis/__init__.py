@@ -1,1 +1,1 @@
-"""What is kept in Redis besides the symbol store: keys, lease, heartbeats, events, records."""
+"""Redis adapters besides the symbol store: keys, lease, heartbeats, events and records."""

@@ -1,4 +1,4 @@
-"""What was applied last, in Redis: the configuration, its revision, and what each symbol's services were built of."""
+"""Applied configuration in Redis: its content, its revision, and the one each symbol's services were built from."""
 
 import json
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _LAUNCHER_S = 5
 
 @dataclass(frozen=True, slots=True)
 class Launcher:
-    """A launcher that runs: it starts a worker for each new symbol."""
+    """A running launcher, which starts a worker for each new symbol."""
 
     host: str
     pid: int
@@ -25,12 +25,12 @@ class Launcher:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What a symbol's services were built of.
+    """Configuration from which a symbol's services were built.
 
     Attributes:
-        fingerprint: Of all of it.
-        tape: Digest of where its candles come from.
-        pace: How fast they are played; empty for the default.
+        fingerprint: Fingerprint of the whole configuration.
+        tape: Digest of the candle source.
+        pace: Playback speed; empty for the default.
         config: The symbol's own part.
     """
 
@@ -41,44 +41,44 @@ class Built:
 
 
 class AppliedConfig:
-    """The configuration that is in force. Every method raises Transient when Redis does not answer."""
+    """The applied configuration. Every method raises Transient when Redis does not answer."""
 
     def __init__(self, client: redis.Redis, namespace: str) -> None:
         self._client = client
         self._namespace = namespace
 
     def revision(self) -> int:
-        """Return how many changes were applied."""
+        """Return the number of applied changes."""
         with talking_to_redis():
             return int(cast("bytes | None", self._client.get(keys.config_revision(self._namespace))) or 0)
 
     def mark(self) -> tuple[int, str]:
-        """Return (revision, fingerprint) of what was applied last: another one whenever something else was."""
+        """Return (revision, fingerprint) of the applied configuration; it differs after every change."""
         names = [keys.config_revision(self._namespace), keys.config_mark(self._namespace)]
         with talking_to_redis():
             revision, fingerprint_ = cast("list[bytes | None]", self._client.mget(names))
         return int(revision or 0), (fingerprint_ or b"").decode()
 
     def read(self) -> Content | None:
-        """Return what was applied last; None when Redis knows of nothing."""
+        """Return the applied configuration; None when Redis holds none."""
         with talking_to_redis():
             found = cast("bytes | None", self._client.get(keys.config_applied(self._namespace)))
         return None if found is None else json.loads(found)
 
     def begin(self, content: Content) -> Content:
-        """Write down what runs where Redis knows of nothing, and return what is applied."""
+        """Record the running configuration if Redis holds none, and return the applied one."""
         with talking_to_redis():
             self._client.set(keys.config_applied(self._namespace), json.dumps(content), nx=True)
         return self.read() or content
 
     def apply(self, content: Content, *, seen: int, renewed: Sequence[str]) -> int | None:
-        """Put a configuration in force: write it down, and have the services of symbols begin anew at their next tick.
+        """Apply a configuration: record it, and rebuild the services of symbols at their next tick.
 
         Args:
             seen: The revision with which it was compared.
 
         Returns:
-            Its revision; None, and nothing is written, when another change came in between.
+            The new revision; None, without a write, when another change was applied first.
         """
         revision_key = keys.config_revision(self._namespace)
         with talking_to_redis(), self._client.pipeline(transaction=True) as pipe:
@@ -97,10 +97,10 @@ class AppliedConfig:
                 return None
 
     def in_force(self, otherwise: Content) -> Content:
-        """Return what the running services were built of; of those that never were, what was applied last.
+        """Return the configuration of the running services; for services never built, the applied one.
 
         Args:
-            otherwise: Taken where Redis knows of nothing.
+            otherwise: Default when Redis holds no configuration.
         """
         content = self.read() or otherwise
         built = self.built(list(content["symbols"]))
@@ -108,7 +108,7 @@ class AppliedConfig:
         return {**content, "symbols": symbols}
 
     def built(self, symbols: Sequence[str]) -> dict[str, Built]:
-        """Return what the services of each symbol were built of, of those that ever were."""
+        """Return the configuration from which each symbol's services were built, for symbols built so far."""
         if not symbols:
             return {}
         with talking_to_redis():
@@ -116,10 +116,10 @@ class AppliedConfig:
         return {name: Built(**json.loads(text)) for name, text in zip(symbols, found, strict=True) if text}
 
     def note_built(self, symbol: str, content: Content) -> None:
-        """Write down what a symbol's services are built of.
+        """Record the configuration from which a symbol's services are built.
 
-        Where its candles now come from elsewhere, those kept of it are forgotten, and where they are played at another
-        pace, what time it is: the market goes on from the last candle decided.
+        A changed candle source deletes the stored candles. A changed playback speed resets the market clock, so that
+        the market continues from the last decided candle.
         """
         built = Built(fingerprint(content, symbol), *market_of(content, symbol), content["symbols"][symbol])
         before = self.built([symbol]).get(symbol)
@@ -132,12 +132,12 @@ class AppliedConfig:
             pipe.execute()
 
     def note_launcher(self, launcher: Launcher) -> None:
-        """Say for the next seconds that a launcher runs."""
+        """Record that a launcher is running; the record expires within seconds."""
         with talking_to_redis():
             self._client.set(keys.launcher(self._namespace), json.dumps(asdict(launcher)), ex=_LAUNCHER_S)
 
     def launcher(self) -> Launcher | None:
-        """Return the launcher that runs; None when there is none."""
+        """Return the running launcher; None when there is none."""
         with talking_to_redis():
             found = cast("bytes | None", self._client.get(keys.launcher(self._namespace)))
         return None if found is None else Launcher(**json.loads(found))

@@ -1,4 +1,4 @@
-"""Redis clients that never wait for ever, and whose errors are named by the reaction they call for."""
+"""Redis clients with time limits, whose errors are classified by the reaction they need."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,12 +15,12 @@ BRIEF_TIMEOUT_S = 1.0
 
 
 def connect(url: str, *, is_single: bool = False) -> redis.Redis:
-    """Return a client that answers bytes; it connects at the first command.
+    """Return a client that returns bytes; it connects at the first command.
 
-    A frozen server costs `SOCKET_TIMEOUT_S` at most, a restart is ridden out by three tries within half a second.
+    A hung server costs at most `SOCKET_TIMEOUT_S`; three retries within half a second bridge a restart.
 
     Args:
-        is_single: Keep to one connection: a fifth faster, and for one thread only.
+        is_single: Use one connection, which is a fifth faster and allows only one thread.
     """
     return redis.Redis.from_url(
         url,
@@ -32,7 +32,7 @@ def connect(url: str, *, is_single: bool = False) -> redis.Redis:
 
 
 def connect_briefly(url: str, *, timeout_s: float = BRIEF_TIMEOUT_S) -> redis.Redis:
-    """Return a client for who must not wait: one try, with `timeout_s` for connecting and as much for each answer."""
+    """Return a client without retries, with `timeout_s` to connect and the same for each response."""
     return redis.Redis.from_url(
         url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), retries=0)
     )
@@ -40,7 +40,7 @@ def connect_briefly(url: str, *, timeout_s: float = BRIEF_TIMEOUT_S) -> redis.Re
 
 @contextmanager
 def talking_to_redis() -> Iterator[None]:
-    """Turn what Redis and its connection raise into `Transient`."""
+    """Raise the errors of Redis and its connection as `Transient`."""
     try:
         yield
     except redis.RedisError as error:

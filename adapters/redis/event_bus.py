@@ -1,4 +1,4 @@
-"""The Redis event bus: each event on a pub/sub channel, and in a stream, because pub/sub has no memory."""
+"""Redis event bus: each event goes to a pub/sub channel and to a stream, because pub/sub keeps no history."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,11 +13,11 @@ from configs.settings import load_settings, resolve_redis_url
 from trading.events.event import Event
 
 _Entry = tuple[bytes, dict[bytes, bytes]]
-"""Id and fields of a stream entry, as a client that answers bytes gives it."""
+"""Id and fields of a stream entry, as bytes."""
 
 
 class RedisEventBus:
-    """Publishes events to every system that listens, and reads back what was published."""
+    """Publishes events to all subscribers and reads published events."""
 
     def __init__(
         self, client: redis.Redis, namespace: str, *, events_limit: int, now_ms: Callable[[], int] = wall_ms
@@ -56,9 +56,9 @@ class RedisEventBus:
         return [_read(entry) for entry in reversed(entries)]
 
     def follow(self, after: str = "$", *, block_s: float = 1.0) -> Iterator[tuple[str, int, Event] | None]:
-        """Yield events as they come, for ever; None each `block_s` seconds without one, so that a reader may stop."""
+        """Yield events without end; None after each `block_s` seconds without one, so that a reader can stop."""
         block_ms = int(block_s * 1000)
-        if after == "$":  # asked anew at each turn it would pass over what comes between two turns
+        if after == "$":  # resolved once: repeated at each turn, it would skip events between two turns
             after = next((identity for identity, _, _ in self.recent(1)), "0-0")
         while True:
             with talking_to_redis():
@@ -80,11 +80,11 @@ class EventBusFactory:
     def create_from_env(
         env_config: Mapping[str, str] | None = None, logger: logging.Logger | None = None
     ) -> RedisEventBus:
-        """Connect the bus that the environment names.
+        """Connect the bus that the environment configures.
 
         Args:
-            env_config: Environment names and values that go before those of the process, `TRADING__REDIS_URL` for one.
-            logger: Told where the bus is, without the password.
+            env_config: Names and values that override the process environment, such as `TRADING__REDIS_URL`.
+            logger: Logs the address of the bus, without the password.
         """
         settings = load_settings(env_config)
         client = connect(resolve_redis_url(settings))

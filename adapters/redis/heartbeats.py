@@ -1,4 +1,4 @@
-"""What each worker tells of itself, every two seconds, in one hash for all of them."""
+"""Heartbeats that each worker writes every two seconds, in one hash for all workers."""
 
 import json
 import logging
@@ -17,12 +17,12 @@ logger = logging.getLogger(__name__)
 
 BEAT_S = 2.0
 FORGOTTEN_AFTER_S = 3600.0
-"""A worker that was killed cannot take its heartbeat back; after as long nobody asks for it any more."""
+"""Age at which a heartbeat is deleted, because a killed worker cannot remove its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunningStep:
-    """A task that a worker's pool runs now; `symbol` is empty for one that is no step of a symbol."""
+    """A task that a worker's pool is running; `symbol` is empty for a task that is no step of a symbol."""
 
     task_id: str
     name: str
@@ -35,13 +35,13 @@ class WorkerBeat:
     """One heartbeat. Times are of the worker's wall clock, milliseconds since the epoch, UTC.
 
     Attributes:
-        node: Its name among Celery's workers, `XAUUSD@host`.
-        pid: Of its main process.
-        queues: What it consumes.
-        at_ms: When its event loop said so.
-        started_ms: When it began to work.
-        is_supervised: Something starts it again when it ends.
-        running: What its pool runs; a step that hangs stays here.
+        node: Celery node name, `XAUUSD@host`.
+        pid: Process id of the main process.
+        queues: Queues that it consumes.
+        at_ms: Time of the heartbeat.
+        started_ms: Start time of the worker.
+        is_supervised: A supervisor restarts the worker when it ends.
+        running: Tasks that its pool is running; a hung step stays here.
     """
 
     node: str
@@ -54,7 +54,7 @@ class WorkerBeat:
     running: tuple[RunningStep, ...] = ()
 
     def age_s(self, now_ms: int) -> float:
-        """Return the seconds since it was told; 0 when the worker's clock is ahead of ours."""
+        """Return the seconds since the heartbeat; 0 when the worker's clock is ahead of the local one."""
         return max(0.0, (now_ms - self.at_ms) / 1000)
 
     def as_dict(self) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class WorkerBeat:
 
 
 def write_heartbeat(client: redis.Redis, namespace: str, beat: WorkerBeat) -> None:
-    """Write a worker's newest heartbeat over the one before.
+    """Replace a worker's heartbeat.
 
     Raises:
         Transient: Redis did not answer.
@@ -73,7 +73,7 @@ def write_heartbeat(client: redis.Redis, namespace: str, beat: WorkerBeat) -> No
 
 
 def forget_heartbeat(client: redis.Redis, namespace: str, node: str) -> None:
-    """Take back what a worker told: it ends now.
+    """Delete the heartbeat of a worker that ends.
 
     Raises:
         Transient: Redis did not answer.
@@ -83,7 +83,7 @@ def forget_heartbeat(client: redis.Redis, namespace: str, node: str) -> None:
 
 
 def read_heartbeats(client: redis.Redis, namespace: str) -> list[WorkerBeat]:
-    """Return the newest heartbeat of each worker, by node name; what is older than an hour is dropped for good.
+    """Return the newest heartbeat of each worker, by node name; delete those older than an hour.
 
     Raises:
         Transient: Redis did not answer.
@@ -100,7 +100,7 @@ def read_heartbeats(client: redis.Redis, namespace: str) -> list[WorkerBeat]:
 
 
 def _beat(text: bytes) -> WorkerBeat | None:
-    """Read a heartbeat; one of another version of this program says nothing to us."""
+    """Parse a heartbeat; None for one of another program version."""
     try:
         fields: Mapping[str, Any] = json.loads(text)
         running = tuple(RunningStep(**step) for step in fields["running"])

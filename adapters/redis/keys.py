@@ -1,38 +1,38 @@
-"""Every Redis key of the product but Celery's own, one function each, all below `namespace`."""
+"""Redis keys of the project, one function each, all below `namespace`; Celery's own keys are not included."""
 
 
 def state(namespace: str, symbol: str) -> str:
-    """Hash: cursor, desired state, exposure, last decision: what the status table shows of a symbol."""
+    """Hash with a symbol's cursor, desired state, exposure and last decision, as shown in the status table."""
     return f"{namespace}:state:{symbol}"
 
 
 def window(namespace: str, symbol: str) -> str:
-    """List of packed candles, the newest at the end; it ends at the cursor."""
+    """List of packed candles, newest last; it ends at the cursor."""
     return f"{namespace}:candles:{symbol}"
 
 
 def journal(namespace: str, symbol: str) -> str:
-    """Stream with one entry for each candle decided; the entry's id is the candle's open time."""
+    """Stream with one entry per decided candle; the entry's id is the candle's open time."""
     return f"{namespace}:journal:{symbol}"
 
 
 def events(namespace: str) -> str:
-    """Stream of the events that leave the worker, and the name of the pub/sub channel that carries the same ones."""
+    """Stream of the published events, and the name of the pub/sub channel with the same events."""
     return f"{namespace}:events"
 
 
 def service(namespace: str, symbol: str) -> str:
-    """Hash: for each of the four services its status, as JSON."""
+    """Hash with the status of each of the four services, as JSON."""
     return f"{namespace}:services:{symbol}"
 
 
 def market_clock(namespace: str, symbol: str) -> str:
-    """JSON anchor of a played market: which market time stood at which wall time."""
+    """JSON anchor of a played market: a market time and its wall time."""
     return f"{namespace}:clock:{symbol}"
 
 
 def beat_leader(namespace: str) -> str:
-    """Lease of the beat that may send ticks."""
+    """Lease of the beat process that may send ticks."""
     return f"{namespace}:beat:leader"
 
 
@@ -42,45 +42,45 @@ def beat_epoch(namespace: str) -> str:
 
 
 def deliveries(namespace: str, task_id: str) -> str:
-    """Counter of the deliveries of one message that came more than once."""
+    """Counter of the deliveries of one redelivered message."""
     return f"{namespace}:deliveries:{task_id}"
 
 
 def symbol_record(namespace: str, symbol: str) -> str:
-    """JSON: state, and how far up the ladder the symbol is."""
+    """JSON with a symbol's state and its recovery steps."""
     return f"{namespace}:standing:{symbol}"
 
 
 def config_revision(namespace: str) -> str:
-    """Counter that grows when the configuration files were changed: who sees it load them anew."""
+    """Counter of applied configuration changes; a process that sees a new value reloads."""
     return f"{namespace}:config:revision"
 
 
 def workers(namespace: str) -> str:
-    """Hash: for each worker, by its node name, its newest heartbeat, as JSON."""
+    """Hash with the newest heartbeat of each worker, by node name, as JSON."""
     return f"{namespace}:workers"
 
 
 def task_failures(namespace: str, symbol: str) -> str:
-    """Hash: for each service the last hang or death of its process, as the worker's main process saw it, as JSON."""
+    """Hash with the last hang or death of each service's process, as detected by the worker's main process, as JSON."""
     return f"{namespace}:trouble:{symbol}"
 
 
 def config_applied(namespace: str) -> str:
-    """JSON: the configuration that was applied last, as `configs.snapshot` describes it."""
+    """JSON of the applied configuration, in the form of `configs.snapshot`."""
     return f"{namespace}:config:applied"
 
 
 def config_mark(namespace: str) -> str:
-    """Fingerprint of what was applied last: after a loss of Redis revisions are counted from 1 again."""
+    """Fingerprint of the applied configuration, because revisions restart at 1 after a loss of Redis."""
     return f"{namespace}:config:mark"
 
 
 def config_built(namespace: str) -> str:
-    """Hash: for each symbol what its services were built of when they last were, as JSON."""
+    """Hash with the configuration from which each symbol's services were last built, as JSON."""
     return f"{namespace}:config:built"
 
 
 def launcher(namespace: str) -> str:
-    """JSON: where the launcher runs, while it does: it starts a worker for each new symbol."""
+    """JSON with the location of the running launcher, which starts a worker for each new symbol."""
     return f"{namespace}:launcher"

@@ -1,4 +1,4 @@
-"""A lease in Redis: of several beats one leads, and another takes over when it dies."""
+"""Leader lease in Redis: one of several beat processes leads, and another takes over when it dies."""
 
 import math
 import os
@@ -18,11 +18,11 @@ _LEAD = (Path(__file__).parent / "lua" / "lead.lua").read_text(encoding="utf-8")
 
 
 class Leadership:
-    """Asks for the lease, under the name `host:pid:random`.
+    """Acquires and renews the lease under the name `host:pid:random`.
 
     Attributes:
-        lease_s: How long the lease lasts without renewal; another one takes over after that at the latest.
-        config_revision: The counter of configuration changes, as it stood when the lease was last asked for.
+        lease_s: Duration of the lease without renewal; another process takes over after that at the latest.
+        config_revision: Counter of configuration changes at the last lease request.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Leadership:
         self._held_until_s = -math.inf
 
     def epoch(self) -> int:
-        """Take or renew the lease, and return its number; 0 while another one leads. The number grows with each leader.
+        """Acquire or renew the lease and return its number, which grows with each leader; 0 while another one leads.
 
         Raises:
             Transient: Redis did not answer.
@@ -57,8 +57,8 @@ class Leadership:
 
     @property
     def left_s(self) -> float:
-        """Seconds for which the lease lasts still, by our own clock; nobody else leads before. Below 0 when it is over.
+        """Remaining seconds of the lease by the local clock, negative when it has expired; no one else leads before.
 
-        Redis began to count after we did, so we give up first.
+        Redis starts counting after this process does, so the local lease expires first.
         """
         return self._held_until_s - self._clock()

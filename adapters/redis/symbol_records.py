@@ -1,4 +1,4 @@
-"""How each symbol stands, in Redis: written by whoever saw the newest version, refused to all others."""
+"""Symbol records in Redis, with optimistic locking: a write based on an older version is rejected."""
 
 from typing import cast
 
@@ -14,7 +14,7 @@ _RECORD = TypeAdapter(SymbolRecord)
 
 
 class RedisSymbolRecords:
-    """Reads and writes standings. Each method raises Transient when Redis does not answer."""
+    """Reads and writes symbol records. Each method raises Transient when Redis does not answer."""
 
     def __init__(self, client: redis.Redis, namespace: str) -> None:
         self._client = client
@@ -26,7 +26,7 @@ class RedisSymbolRecords:
         return SymbolRecord() if found is None else _RECORD.validate_json(found)
 
     def write(self, symbol: str, record: SymbolRecord) -> bool:
-        """Write `record` as the version after its own, and return whether its own was still the newest."""
+        """Write `record` as the next version, and return whether its own version was still the newest."""
         key = keys.symbol_record(self._namespace, symbol)
         with talking_to_redis(), self._client.pipeline(transaction=True) as pipe:
             pipe.watch(key)  # type: ignore[no-untyped-call]  # redis-py ships no type for it

@@ -1,4 +1,4 @@
-"""Steps that could not tell of their end themselves, as their worker's main process saw it."""
+"""Failures of steps whose process hung or died, recorded by the worker's main process."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -27,13 +27,13 @@ _ERROR_KIND: Mapping[TaskFailureKind, ErrorKind] = {
 
 @dataclass(frozen=True, slots=True)
 class TaskFailure:
-    """The last time that a symbol's step hung until its process was killed, or that its process died.
+    """The last hang or death of the process of a symbol's step.
 
     Attributes:
-        service: The one that the step runs.
-        stage: The task's name.
+        service: Service that the step runs.
+        stage: Name of the task.
         at_ms: Wall time, milliseconds since the epoch, UTC.
-        count: How often this service was in trouble since somebody last called `forget_troubles`.
+        count: Failures of this service since the last call of `forget_task_failures`.
     """
 
     kind: TaskFailureKind
@@ -46,9 +46,9 @@ class TaskFailure:
 
 
 def record_task_failure(client: redis.Redis, namespace: str, symbol: str, failure: TaskFailure) -> None:
-    """Write a trouble down, and put the service into ERROR where its status is kept: its process no longer can.
+    """Record a failure and set the stored status of the service to ERROR, because its process no longer can.
 
-    `trouble.count` is passed over; it is counted here. One writer for each symbol at a time: the worker of its queue.
+    `failure.count` is ignored and counted here. Each symbol has one writer at a time: the worker of its queue.
 
     Raises:
         Transient: Redis did not answer.
@@ -65,7 +65,7 @@ def record_task_failure(client: redis.Redis, namespace: str, symbol: str, failur
 
 
 def read_task_failures(client: redis.Redis, namespace: str, symbols: Sequence[str]) -> dict[str, list[TaskFailure]]:
-    """Return the troubles of each symbol, oldest first, in one round trip.
+    """Return the failures of each symbol, oldest first, in one round trip.
 
     Raises:
         Transient: Redis did not answer.
@@ -81,7 +81,7 @@ def read_task_failures(client: redis.Redis, namespace: str, symbols: Sequence[st
 
 
 def forget_task_failures(client: redis.Redis, namespace: str, symbol: str) -> None:
-    """Forget a symbol's troubles: it is well again, or begins anew.
+    """Delete a symbol's failures, because it has recovered or restarts.
 
     Raises:
         Transient: Redis did not answer.
@@ -96,6 +96,6 @@ def _trouble(text: bytes) -> TaskFailure:
 
 
 def _in_error(stored: bytes | None, symbol: str, failure: TaskFailure) -> ServiceStatus:
-    """Return the stored status of a service, or that of one that never reported, with this error in it."""
+    """Return the stored status of a service, or a new one, with this error."""
     status = ServiceStatus.from_json(stored) if stored else ServiceStatus(service_name=failure.service, symbol=symbol)
     return status.with_error(failure.text, _ERROR_KIND[failure.kind]).reported(failure.at_ms)

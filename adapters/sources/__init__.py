@@ -1,4 +1,4 @@
-"""Where candles come from: recorded files and a seeded simulation, played as an exchange would show them."""
+"""Candle sources: recorded files and a seeded simulation, played as an exchange would show them."""
 
 from adapters.sources.file import FileSource
 from adapters.sources.playback_clock import AnchorStore, MarketClock, MemoryAnchorStore, RedisAnchorStore, Speed

@@ -1,4 +1,4 @@
-"""Recorded candles of a CSV or Parquet file, played as an exchange would have shown them."""
+"""Candle source that plays a CSV or Parquet file as an exchange would have shown it."""
 
 import gzip
 import shlex
@@ -26,11 +26,11 @@ _SECONDS_BELOW = 100_000_000_000  # as seconds this is the year 5138, as millise
 YEAR_9999_MS = 253_370_764_800_000
 _NOT_A_TIME = np.iinfo(np.int64).min
 _SHOWN = 120
-_VERBS = "celery -A tasks trading candles"
+_COMMANDS = "celery -A tasks trading candles"
 
 
 class FileSource(PlayedSource):
-    """Plays a file of candles; several sources of one file share one copy of it within a process."""
+    """Plays a candle file; sources of the same file share one copy within a process."""
 
     def __init__(
         self,
@@ -48,15 +48,15 @@ class FileSource(PlayedSource):
         Args:
             path: `.csv`, `.csv.gz` or `.parquet` with the columns timestamp (open time: ISO 8601 with an offset or Z,
                 epoch seconds or milliseconds, or aware datetimes), open, high, low, close, volume; others are ignored.
-            symbol: Whose candles these are.
+            symbol: Symbol of the candles.
             timeframe: Their timeframe, such as "1m".
             speed: "max", or market seconds per wall second.
             now_ms: The wall clock, milliseconds since the epoch.
-            anchors: Where numeric speeds keep when the market began; None keeps it in this object.
-            step: Candles released per answer at speed "max".
+            anchors: Store of the market's start for numeric speeds; None keeps it in this object.
+            step: Candles released per call at speed "max".
 
         Raises:
-            ValueError: File, column or timestamps are missing or not as described; prices are not judged here.
+            ValueError: The file, a column or a timestamp is missing or invalid; prices are not checked here.
         """
         tape = FileTape(read_candles(path, timeframe=timeframe))
         super().__init__(tape, timeframe=timeframe, speed=speed, step=step, now_ms=now_ms, anchors=anchors)
@@ -67,8 +67,8 @@ class FileSource(PlayedSource):
         return f"<FileSource {self.symbol} {str(self.path)!r}>"
 
     def place_of(self, open_ms: int) -> str:
-        """Return where the candle of an open time stands, and how to look at the whole file."""
-        return f"{place_of(self.path, open_ms)}; look at it: {_VERBS} check {shlex.quote(str(self.path))}"
+        """Return the place of a candle in the file, with the command that checks the file."""
+        return f"{place_of(self.path, open_ms)}; check it: {_COMMANDS} check {shlex.quote(str(self.path))}"
 
 
 class FileTape:
@@ -90,15 +90,15 @@ class FileTape:
 
 
 def read_candles(path: Path | str, *, timeframe: str) -> Candles:
-    """Read a file of candles; a file that did not change is read once per process.
+    """Read a candle file; an unchanged file is read once per process.
 
     Args:
         path: As for `FileSource`.
         timeframe: Of the candles in it.
 
     Returns:
-        At least one candle, in arrays that cannot be written to. Prices and volumes are as in the file; what is no
-        number is NaN.
+        At least one candle, in read-only arrays. Prices and volumes are as in the file; a text that is not a number is
+        NaN.
 
     Raises:
         ValueError: The file is missing, of another kind or empty, lacks a column, has a timestamp that is unreadable,
@@ -111,27 +111,27 @@ def read_candles(path: Path | str, *, timeframe: str) -> Candles:
 
 
 def read_unspaced(path: Path) -> Candles:
-    """Read a file of candles as `read_candles` does, of whatever timeframe they are."""
+    """Read a candle file as `read_candles` does, without a check of the timeframe."""
     if not path.is_file():
-        raise ValueError(f"candle file {str(path)!r}: there is no such file; allowed are {', '.join(_SUFFIXES)}")
+        raise ValueError(f"candle file {str(path)!r}: does not exist; allowed endings are {', '.join(_SUFFIXES)}")
     if not path.name.endswith(_SUFFIXES):
-        fault = f"its name ends in {path.suffix!r}, allowed are {', '.join(_SUFFIXES)}"
+        fault = f"its name ends in {path.suffix!r}; allowed endings are {', '.join(_SUFFIXES)}"
         raise ValueError(f"candle file {str(path)!r}: {fault}; {_mend(path)}")
     found = path.stat()
     return _read(path.resolve(), found.st_mtime_ns, found.st_size)
 
 
 def plain(error: Exception) -> str:
-    """Return what pandas says of a file that it cannot read, without the words for programmers."""
+    """Return the message of a pandas error without its technical prefix."""
     return str(error).strip().removeprefix("Error tokenizing data. C error: ")
 
 
 def place_of(path: Path, open_ms: int) -> str:
-    """Return where the candle of an open time stands in a file, and what is there."""
+    """Return the place of a candle in a file, with the text of its line."""
     try:
         found = path.stat()
         return _place_of(path, found.st_mtime_ns, found.st_size, open_ms)
-    except OSError:  # it is gone
+    except OSError:  # the file no longer exists
         return f"candle file {str(path)!r}"
 
 
@@ -156,7 +156,7 @@ def _read(path: Path, _mtime_ns: int, _size_bytes: int) -> Candles:
             f"found {', '.join(map(str, table.columns))}; needed {', '.join(_NEEDED)}; {_mend(path)}"
         )
     if table.empty:
-        raise ValueError(f"candle file {str(path)!r}: no candles in it")
+        raise ValueError(f"candle file {str(path)!r}: holds no candles")
     open_ms = _open_ms(table["timestamp"], path)
     _check_order(open_ms, path)
     numbers = [pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64) for name in COLUMNS]
@@ -172,7 +172,7 @@ def _read_table(path: Path) -> pd.DataFrame:
         table = pd.read_parquet(path)
     except pd.errors.EmptyDataError as error:
         raise ValueError(f"candle file {str(path)!r}: is empty") from error
-    except (UnicodeDecodeError, gzip.BadGzipFile) as error:  # another encoding or another name than it should have
+    except (UnicodeDecodeError, gzip.BadGzipFile) as error:  # the encoding or the ending of the name is wrong
         raise ValueError(f"candle file {str(path)!r}: cannot be read: {error}; {_mend(path)}") from error
     except (ValueError, OSError, EOFError, zlib.error) as error:
         raise ValueError(f"candle file {str(path)!r}: cannot be read: {plain(error)}") from error
@@ -206,7 +206,7 @@ def _from_epoch(stamps: NDArray[np.float64], path: Path) -> NDArray[np.int64]:
 
 
 def _one_by_one(stamps: "pd.Series[Any]", path: Path) -> NDArray[np.int64]:
-    """Read texts whose offsets differ, or find the one that cannot be read."""
+    """Parse texts with different offsets, or find the one that cannot be parsed."""
     open_ms = np.full(len(stamps), _NOT_A_TIME, np.int64)
     for row, text in enumerate(stamps):
         try:
@@ -228,7 +228,7 @@ def _check_order(open_ms: NDArray[np.int64], path: Path) -> None:
 
 
 def _check_spacing(candles: Candles, timeframe: str, path: Path) -> None:
-    """Refuse candles of another timeframe: taken for shorter ones, they would show their close too early."""
+    """Reject candles of another timeframe: read as shorter ones, they would show their close too early."""
     if len(candles) < 2:
         return
     spacings_ms, times = np.unique(np.diff(candles.open_ms), return_counts=True)
@@ -240,12 +240,12 @@ def _check_spacing(candles: Candles, timeframe: str, path: Path) -> None:
         )
         remedy = f"set the symbol's timeframe to {timeframe_of(usual_ms)!r}"
         if usual_ms < timeframe_ms(timeframe):
-            remedy += f", or make: {_VERBS} resample {shlex.quote(str(path))} OUT.csv --timeframe {timeframe}"
+            remedy += f", or resample: {_COMMANDS} resample {shlex.quote(str(path))} OUT.csv --timeframe {timeframe}"
         raise ValueError(f"candle file {str(path)!r}: {fault}{'; ' + remedy if timeframe_of(usual_ms) else ''}")
 
 
 def _without_zone(path: Path, row: int, stamp: object) -> ValueError:
-    fault = f"timestamp {stamp} has no time zone; allowed is UTC with Z at the end"
+    fault = f"timestamp {stamp} has no time zone; expected UTC with a final Z"
     return _bad_stamp(path, row, fault, " --timezone ZONE")
 
 
@@ -254,8 +254,8 @@ def _bad_stamp(path: Path, row: int, fault: str, options: str = "") -> ValueErro
 
 
 def _mend(path: Path, options: str = "") -> str:
-    """Return how to make a file that can be played of one that cannot, as it is."""
-    return f"make one that is played: {_VERBS} convert {shlex.quote(str(path))} OUT.csv{options}"
+    """Return the command that converts the file to one that can be played."""
+    return f"convert it: {_COMMANDS} convert {shlex.quote(str(path))} OUT.csv{options}"
 
 
 def _place(path: Path, row: int) -> str:
@@ -263,7 +263,7 @@ def _place(path: Path, row: int) -> str:
 
 
 def _line(path: Path, row: int) -> tuple[int, str]:
-    """Return number and text of the line on which a row of a CSV file stands; blank lines are none."""
+    """Return number and text of the line of a row in a CSV file; blank lines do not count as rows."""
     with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
         filled = ((number, line.strip()) for number, line in enumerate(file, start=1) if line.strip())
         return next(islice(filled, row + 1, None), (row + 2, ""))

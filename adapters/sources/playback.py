@@ -1,4 +1,4 @@
-"""A source that plays a tape: whole candles go in, and out comes what an exchange would have shown at that moment."""
+"""Source that plays a tape of closed candles as an exchange would have shown them at each moment."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -11,11 +11,11 @@ from trading.ports.candle_source import Bars
 
 
 class Tape(Protocol):
-    """Whole candles in order of time, to be read from anywhere."""
+    """Closed candles in order of time, with random access."""
 
     @property
     def start_ms(self) -> int:
-        """Open time of the candle at which playing begins."""
+        """Open time of the candle at which playback begins."""
         ...
 
     def after(self, open_ms: int, count: int) -> Candles:
@@ -30,15 +30,15 @@ class Tape(Protocol):
 class PlayedSource:
     """A CandleSource over a tape.
 
-    Closed candles are those that closed by the market position. The forming bar shows the open of the next candle once
-    that has begun, and nothing else of it (high, low and close equal the open, volume 0). While there is no next candle
-    (session break, hole, end of the tape) a flat bar at the last close stands in the current slot, as on exchanges that
-    always show a current bar; so each candle is known to be closed as soon as it is. After the end of the tape market
-    time goes on by the clock, so that what was decided last grows old, and `is_over` says that nothing follows.
+    Closed candles are those that closed by the market position. The forming bar shows only the open of the next candle
+    once that has begun (high, low and close equal the open, volume 0). Without a next candle (session break, gap, end
+    of the tape) the current slot holds a flat bar at the last close, as on exchanges that always show a current bar;
+    each candle is therefore known to be closed as soon as it is. After the end of the tape the clock keeps running, so
+    that the last decision ages, and `is_over` is True.
 
-    At speed "max" the market stands `step` candles after the reader's cursor, at the close of the last of them. `since`
-    stands there too: a market that waits for its reader has not gone on while the reader was away, and anything later
-    would be a look-ahead past what `newest` shows.
+    At speed "max" the market position is `step` candles after the reader's cursor, at the close of the last of them.
+    `since` uses the same position: a market that waits for its reader has not advanced while the reader was away, and
+    later candles would be a look-ahead past `newest`.
     """
 
     def __init__(
@@ -51,21 +51,21 @@ class PlayedSource:
         now_ms: Callable[[], int],
         anchors: AnchorStore | None,
     ) -> None:
-        """Make a source over `tape`.
+        """Create a source over `tape`.
 
         Args:
-            tape: What is played.
-            timeframe: Of the tape's candles, such as "1m".
+            tape: Candles to play.
+            timeframe: Timeframe of the tape's candles, such as "1m".
             speed: "max", or market seconds per wall second.
-            step: Candles released per answer at speed "max", at least 1.
+            step: Candles released per call at speed "max", at least 1.
             now_ms: The wall clock, milliseconds since the epoch; not read at speed "max".
-            anchors: Where numeric speeds keep when the market began; None keeps it in this object.
+            anchors: Store of the market's start for numeric speeds; None keeps it in this object.
 
         Raises:
-            ValueError: The timeframe, the speed or the step is not allowed.
+            ValueError: The timeframe, the speed or the step is invalid.
         """
         if step < 1:
-            raise ValueError(f"step {step}: allowed is 1 and above (candles per answer)")
+            raise ValueError(f"step {step}: expected 1 or more (candles per call)")
         self._tape = tape
         self._step = step
         self._bar_ms = timeframe_ms(timeframe)
@@ -95,8 +95,8 @@ class PlayedSource:
     def since(self, after_ms: int, *, limit: int) -> Bars:
         """Return the oldest `limit` bars that opened after `after_ms`.
 
-        The forming bar comes last where the limit leaves room for it; otherwise all bars are closed. `more` says that
-        closed candles were left out, or that the market moves on at once when the cursor does.
+        The forming bar comes last if the limit leaves room for it; otherwise all bars are closed. `more` is True when
+        closed candles were omitted, or when the market advances as soon as the cursor does.
         """
         as_of_ms, more = self._record(after_ms)
         last_closed_ms = as_of_ms - self._bar_ms
@@ -111,10 +111,10 @@ class PlayedSource:
         return Bars(closed.then(forming.after(after_ms)), as_of_ms, more, is_over)
 
     def close(self) -> None:
-        """Do nothing: a tape needs no connection, and files that have changed are read anew by a new process."""
+        """Do nothing: a tape needs no connection, and a new process reads changed files again."""
 
     def _record(self, after_ms: int | None) -> tuple[int, bool]:
-        """Return the market position, and whether it moves on at once when the cursor does."""
+        """Return the market position, and whether it advances as soon as the cursor does."""
         position_ms = self._clock.position_ms(after_ms)
         if position_ms is not None:
             return position_ms, False
@@ -126,7 +126,7 @@ class PlayedSource:
         return released.last_open_ms + self._bar_ms, len(upcoming) > self._step
 
     def _following(self, as_of_ms: int) -> Candles:
-        """Return the oldest candle that has not closed yet; none at the end of the tape."""
+        """Return the oldest candle that has not closed yet; empty at the end of the tape."""
         return self._tape.after(as_of_ms - self._bar_ms, 1)
 
     def _forming(self, closed: Candles, following: Candles, as_of_ms: int) -> Candles:

@@ -1,4 +1,4 @@
-"""Where market time stands for a source that is played, and how several processes agree on it."""
+"""Market time of a played source, shared by several processes."""
 
 import json
 import math
@@ -10,19 +10,19 @@ import redis
 from adapters.redis.client import talking_to_redis
 
 Speed = Literal["max"] | float
-"""Market seconds per wall second (1.0 is real time), or "max": as fast as the reader goes."""
+"""Market seconds per wall second (1.0 is real time), or "max": as fast as the reader decides."""
 
 Anchor = tuple[int, int]
 """(market time, wall time) of one moment, both in milliseconds since the epoch, UTC."""
 
 
 class AnchorStore(Protocol):
-    """Keeps the one anchor of a played market, for all processes that play it."""
+    """Stores the single anchor of a played market, for all processes that play it."""
 
     def get(self) -> Anchor | None: ...
 
     def set_if_absent(self, anchor: Anchor) -> Anchor:
-        """Keep `anchor` unless there is one already, and return the one that is kept."""
+        """Store `anchor` unless one is stored already, and return the stored one."""
         ...
 
 
@@ -65,7 +65,7 @@ class RedisAnchorStore:
     def set_if_absent(self, anchor: Anchor) -> Anchor:
         with talking_to_redis():
             self._client.set(self._key, json.dumps(anchor), nx=True)
-        return self.get() or anchor  # absent only when cleared in between: the next reader sets it again
+        return self.get() or anchor  # absent only if it was cleared in between; the next reader sets it again
 
     def clear(self) -> None:
         """Forget the anchor: the market then goes on from the reader's cursor, as if it had stood still."""
@@ -74,20 +74,20 @@ class RedisAnchorStore:
 
 
 class MarketClock:
-    """Tells where market time stands.
+    """Computes the market time.
 
-    At a numeric speed it runs with the wall clock from an anchor, also while nobody looks. At "max" there is no clock:
-    the market stands still until its reader has decided the last candle, so the reader's cursor drives it.
+    At a numeric speed it advances with the wall clock from an anchor, even when it is not read. At "max" there is no
+    clock: the reader's cursor drives the market, which waits until the last candle is decided.
     """
 
     def __init__(
         self, speed: Speed, *, start_ms: int, bar_ms: int, now_ms: Callable[[], int], anchors: AnchorStore
     ) -> None:
-        """Make a clock; it starts when it is first read.
+        """Create a clock; it starts when it is first read.
 
         Args:
             speed: "max", or market seconds per wall second.
-            start_ms: Market time at which a market begins that nobody has read before.
+            start_ms: Market time at which a market that was never read begins.
             bar_ms: Length of a candle.
             now_ms: The wall clock, milliseconds since the epoch.
             anchors: Shared by every process that plays this market.
@@ -104,15 +104,15 @@ class MarketClock:
     def position_ms(self, after_ms: int | None) -> int | None:
         """Return the market time, None at speed "max".
 
-        Without an anchor the market begins now: at the close of the candle that opened at `after_ms`, where there is
-        one, else at the start.
+        Without an anchor the market begins now: at the close of the candle that opened at `after_ms`, or at the start
+        if `after_ms` is None.
         """
         if self._rate is None:
             return None
         now_ms = self._now_ms()
         begin_ms = self._start_ms if after_ms is None else after_ms + self._bar_ms
         market_ms, wall_ms = self._anchors.get() or self._anchors.set_if_absent((begin_ms, now_ms))
-        elapsed_ms = max(now_ms - wall_ms, 0)  # another host's clock may be a little behind
+        elapsed_ms = max(now_ms - wall_ms, 0)  # another host's clock may be slightly behind
         return market_ms + int(elapsed_ms * self._rate)
 
 
@@ -120,5 +120,5 @@ def _rate(speed: str | float) -> float | None:
     if speed == "max":
         return None
     if isinstance(speed, str) or not (math.isfinite(speed) and speed > 0):
-        raise ValueError(f"speed {speed!r}: allowed is 'max' or a number above 0 (market seconds per wall second)")
+        raise ValueError(f"speed {speed!r}: expected 'max' or a number above 0 (market seconds per wall second)")
     return speed

@@ -1,4 +1,4 @@
-"""A seeded market that never ends: any process that asks for the same candle gets the same candle."""
+"""Simulated market without end: with the same seed, every process gets the same candles."""
 
 import math
 from collections.abc import Callable
@@ -35,7 +35,7 @@ _CLOSED_MOVE = 0.2  # how much a closed market moves, against an open one
 
 
 class SimulatedSource(PlayedSource):
-    """Plays invented candles: trends, ranges, volatile periods, jumps, session breaks, and history before the start."""
+    """Plays simulated candles with trends, ranges, volatile periods, jumps, session breaks and history."""
 
     def __init__(
         self,
@@ -54,14 +54,14 @@ class SimulatedSource(PlayedSource):
         anchors: AnchorStore | None = None,
         step: int = 1,
     ) -> None:
-        """Make a source; nothing is generated before it is asked for.
+        """Create a source; candles are generated on demand.
 
         Args:
-            symbol: Whose candles these are; each symbol has its own.
+            symbol: Symbol of the candles; each symbol has its own.
             timeframe: Such as "1m".
             seed: Not negative; the same arguments always give the same candles.
-            start_ms: Where playing begins, milliseconds since the epoch, UTC; moved back to the timeframe's grid.
-            start_price: Price at the start, in quote currency. Prices return to its neighbourhood for ever.
+            start_ms: Start of playback, milliseconds since the epoch, UTC; moved back to the timeframe's grid.
+            start_price: Price at the start, in quote currency. Prices always return to its neighbourhood.
             speed: "max", or market seconds per wall second.
             annual_volatility: Standard deviation of a year's log return, as a fraction, from which that of a bar
                 follows with the square root of time (a year of 365 days).
@@ -70,11 +70,11 @@ class SimulatedSource(PlayedSource):
             is_open: Whether the market is open at a time in milliseconds; None is always open. There is no candle where
                 it was closed at the candle's open.
             now_ms: The wall clock, milliseconds since the epoch.
-            anchors: Where numeric speeds keep when the market began; None keeps it in this object.
-            step: Candles released per answer at speed "max".
+            anchors: Store of the market's start for numeric speeds; None keeps it in this object.
+            step: Candles released per call at speed "max".
 
         Raises:
-            ValueError: An argument is not allowed.
+            ValueError: An argument is invalid.
         """
         tape = SimulatedTape(
             symbol,
@@ -96,10 +96,10 @@ class SimulatedSource(PlayedSource):
 
 
 class SimulatedTape:
-    """A tape without ends, made in blocks of 1,440 bars.
+    """A tape without ends, generated in blocks of 1,440 bars.
 
-    The log price at a block's edge is a weighted sum of the random moves of the 128 blocks before it, so that it is
-    found at once for any block and stays near its start; within the block a path of regimes leads from edge to edge.
+    The log price at a block's edge is a weighted sum of the random moves of the 128 blocks before it. It can therefore
+    be computed for any block alone, and stays near its start. Within a block, a path of regimes connects the edges.
     """
 
     def __init__(
@@ -123,9 +123,9 @@ class SimulatedTape:
             ("mean_volume_units", mean_volume_units),
         ):
             if not (np.isfinite(value) and value > 0):
-                raise ValueError(f"{name} {value!r}: allowed is a number above 0")
+                raise ValueError(f"{name} {value!r}: expected a number above 0")
         if seed < 0:
-            raise ValueError(f"seed {seed}: allowed is 0 and above")
+            raise ValueError(f"seed {seed}: expected 0 or more")
         self.start_ms = start_ms - start_ms % bar_ms
         self._bar_ms = bar_ms
         self._entropy = [seed, int.from_bytes(blake2b(symbol.encode(), digest_size=8).digest(), "big")]
@@ -181,7 +181,7 @@ class SimulatedTape:
         return Candles(open_ms, values)
 
     def _edge(self, block: int) -> float:
-        """Return the log price at which a block begins, but for a constant."""
+        """Return the log price at the start of a block, without a constant."""
         moves = [self._move(block - 1 - age) for age in range(_MEMORY_BLOCKS)]
         return float(_RECALL @ moves) * self._bar_sd * math.sqrt(_BLOCK_BARS)
 
@@ -223,7 +223,7 @@ def _last(candles: Candles, count: int) -> Candles:
 
 
 def _regimes(noise: np.random.Generator) -> NDArray[np.float64]:
-    """Return a block of moves, in standard deviations of a bar: trends, ranges and volatile periods, with jumps."""
+    """Return the moves of a block, in standard deviations of a bar: trends, ranges and volatile periods, with jumps."""
     pieces: list[NDArray[np.float64]] = []
     bars = 0
     while bars < _BLOCK_BARS:

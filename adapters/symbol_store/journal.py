@@ -1,4 +1,4 @@
-"""The journal as Redis keeps it: entries of both kinds, those from before the inputs were recorded too."""
+"""Read the journal in Redis, including entries of older versions without inputs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -50,13 +50,13 @@ class JournalReader:
         return self._entries(found[::-1])
 
     def oldest(self) -> Entry | None:
-        """Return how far back the journal reaches; None where it is empty."""
+        """Return the oldest entry; None when the journal is empty."""
         with talking_to_redis():
             found = cast("list[_Raw]", self.client.xrange(self._key, count=1))
         return next(iter(self._entries(found)), None)
 
     def after(self, open_ms: int) -> Entry | None:
-        """Return the oldest entry of a candle that opened later than `open_ms`; None where there is none."""
+        """Return the oldest entry of a candle that opened after `open_ms`; None when there is none."""
         with talking_to_redis():
             found = cast("list[_Raw]", self.client.xrange(self._key, f"({max(open_ms, 0)}-0", "+", count=1))
         return next(iter(self._entries(found)), None)

@@ -1,4 +1,4 @@
-"""The symbol store in memory: cursor, candle window and journal, which end with the process."""
+"""Symbol store in memory: cursor, candle window and journal."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ _NOTHING = SymbolSnapshot(None, DesiredState.RUNNING, has_exposure=True, regime=
 
 @dataclass(slots=True)
 class Journal:
-    """What was decided on each candle, oldest first; the three lists are of one length."""
+    """Decisions by candle, oldest first; the three lists have the same length."""
 
     open_ms: list[int] = field(default_factory=list)
     decisions: list[Decisions] = field(default_factory=list)
@@ -37,16 +37,16 @@ class MemoryStore:
     """The `SymbolStore` port for one thread.
 
     Attributes:
-        events: Those of all commits, unless they are not kept.
-        now_ms: The wall clock, which stands where it is put.
+        events: Events of all commits, if they are kept.
+        now_ms: The wall clock, set by the caller.
     """
 
     def __init__(self, *, window_limit: int | None = None, keeps_events: bool = True) -> None:
-        """Make an empty store.
+        """Create an empty store.
 
         Args:
-            window_limit: Candles kept for each symbol; None for all of them, which are kept as they were handed in.
-            keeps_events: Whether `events` shall grow.
+            window_limit: Candles kept per symbol; None keeps all, without a copy.
+            keeps_events: Whether to keep events in `events`.
         """
         self.events: list[Event] = []
         self.now_ms = 0
@@ -125,7 +125,7 @@ class MemoryStore:
         return len(fresh)
 
     def journal(self, symbol: str) -> Journal:
-        """Return what was decided on each candle of a symbol; not to be changed."""
+        """Return the decisions of a symbol; do not modify them."""
         return self._of(symbol).journal
 
     def _change(self, symbol: str, **values: object) -> None:

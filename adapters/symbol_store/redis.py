@@ -1,4 +1,4 @@
-"""Cursor, candle window and journal of the symbols in Redis: the hot path of the pipeline, two round trips a candle."""
+"""Symbol store in Redis: cursor, candle window and journal, at two round trips per candle."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -36,13 +36,13 @@ class RedisSymbolStore:
         events_limit: int,
         now_ms: Callable[[], int],
     ) -> None:
-        """Make a store.
+        """Create a store.
 
         Args:
-            window_limit: Candles kept for each symbol.
-            journal_limit: Decisions kept for each symbol.
+            window_limit: Candles kept per symbol.
+            journal_limit: Decisions kept per symbol.
             events_limit: Events kept in the stream of all symbols.
-            now_ms: The wall clock, written beside decisions and events for people to read.
+            now_ms: The wall clock, recorded with decisions and events.
         """
         self._client = client
         self._namespace = namespace
@@ -72,7 +72,7 @@ class RedisSymbolStore:
     def window(self, symbol: str, count: int, *, until_ms: int) -> Candles:
         with talking_to_redis():
             found = unpacked(self._newest(symbol, count)).until(until_ms)
-            if len(found) < count:  # fewer are stored, or later ones pushed them out of what was read
+            if len(found) < count:  # fewer are stored, or later ones displaced them in the part that was read
                 found = unpacked(self._newest(symbol, 0)).until(until_ms)
         return found[-count:]
 
@@ -84,7 +84,7 @@ class RedisSymbolStore:
             )
 
     def refill(self, symbol: str, history: Candles, *, cursor_ms: int) -> bool:
-        """Put a longer window in the place of the stored one; False, and nothing is done, when the cursor has moved."""
+        """Replace the stored window by a longer one; return False, without a change, when the cursor has moved."""
         key = keys.window(self._namespace, symbol)
         with talking_to_redis(), self._client.pipeline(transaction=True) as pipe:
             pipe.watch(self._state(symbol))  # type: ignore[no-untyped-call]  # redis-py ships no type for it
@@ -169,7 +169,7 @@ class RedisSymbolStore:
 
 
 def feed_history(state: Mapping[str, str]) -> FeedHistory | None:
-    """Return what a symbol's state hash tells of its feed; None before the first answer.
+    """Return the feed history in a symbol's state hash; None before the first fetch.
 
     Args:
         state: The hash, or its `FEED_FIELDS`.
@@ -193,6 +193,6 @@ def _pack(candles: Candles) -> list[bytes]:
 
 
 def unpacked(packed: Sequence[bytes]) -> Candles:
-    """Return the candles of what the window and the journal keep of them."""
+    """Decode the packed candles of the window and the journal."""
     table = np.frombuffer(b"".join(packed), _PACKED)
     return Candles(table["open_ms"].copy(), table["values"].copy())

@@ -274,7 +274,7 @@ def test_source_at_full_speed_walked_gives_each_candle_once_in_order(taken: list
 
 @pytest.mark.parametrize("step", [0, -1])
 def test_step_below_one_is_refused(step: int) -> None:
-    with pytest.raises(ValueError, match=f"step {step}: allowed is 1 and above"):
+    with pytest.raises(ValueError, match=f"step {step}: expected 1 or more"):
         played(CANDLES, step=step)
 
 
@@ -374,11 +374,14 @@ def lines(*stamps: str) -> str:
         (lines(STAMPS[0], "yesterday"), "line 3: timestamp 'yesterday' cannot be read"),
         (lines(STAMPS[0], ""), "line 3: no timestamp"),
         (lines("1735689600", ""), "line 3: no timestamp"),
-        (lines("2025-01-01T00:00:00", "2025-01-01T00:01:00"), "line 2: .* has no time zone; allowed is UTC with Z"),
+        (
+            lines("2025-01-01T00:00:00", "2025-01-01T00:01:00"),
+            "line 2: .* has no time zone; expected UTC with a",
+        ),
         (lines(STAMPS[0], "2025-01-01T00:01:00"), "line 3: .* has no time zone"),
         ("timestamp,open,high,Close,volume\n", "no column low, close; found timestamp, open, high, Close, volume;"),
         (lines("1735689600000000", "1735689660000000"), "line 2: .* neither seconds nor .* candles convert"),
-        (HEAD, "no candles in it"),
+        (HEAD, "holds no candles"),
         ("", "is empty"),
         (lines(STAMPS[0]).replace(",", ";"), "candles convert .*x.csv OUT.csv"),
         (lines("2025-01-01T00:00:00"), "candles convert .*x.csv OUT.csv --timezone ZONE"),
@@ -424,7 +427,7 @@ def test_parquet_with_naive_times_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "fault"),
-    [("none.csv", "there is no such file; allowed are .csv, .csv.gz, .parquet"), ("x.txt", "there is no such file")],
+    [("none.csv", "does not exist; allowed endings are .csv, .csv.gz, .parquet"), ("x.txt", "does not exist")],
 )
 def test_file_that_is_not_there_or_of_another_kind_is_refused(name: str, fault: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=fault):
@@ -434,7 +437,7 @@ def test_file_that_is_not_there_or_of_another_kind_is_refused(name: str, fault: 
 def test_file_of_another_kind_is_refused_with_the_way_to_mend_it(tmp_path: Path) -> None:
     path = write_candles(tmp_path / "x.csv", CANDLES).rename(tmp_path / "x y.txt")
 
-    with pytest.raises(ValueError, match=r"ends in '.txt', allowed are .csv.*candles convert '.*x y.txt' OUT.csv"):
+    with pytest.raises(ValueError, match=r"ends in '.txt'; allowed endings.*candles convert '.*x y.txt' OUT.csv"):
         FileSource(path, "X", "1m")
 
 
@@ -477,4 +480,4 @@ def test_bad_candle_of_a_file_that_is_played_live_is_told_with_its_line(tmp_path
     said = str(raised.value)
     assert said.startswith(f"{SYMBOL} candle of 2025-06-15 16:04 UTC: high is below another price (open ")
     assert f"; candle file '{path}', line 59 is '2025-06-15T16:04:00Z," in said
-    assert said.endswith(f"look at it: celery -A tasks trading candles check {path}")
+    assert said.endswith(f"check it: celery -A tasks trading candles check {path}")

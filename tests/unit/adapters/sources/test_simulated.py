@@ -238,8 +238,8 @@ def refused(**changes: Any) -> Callable[[], SimulatedSource]:
 @pytest.mark.parametrize(
     ("make", "fault"),
     [
-        (refused(seed=-1), "seed -1: allowed is 0 and above"),
-        (refused(start_price=0.0), r"start_price 0\.0: allowed is a number above 0"),
+        (refused(seed=-1), "seed -1: expected 0 or more"),
+        (refused(start_price=0.0), r"start_price 0\.0: expected a number above 0"),
         (refused(tick_size=float("nan")), "tick_size nan"),
         (refused(annual_volatility=-0.1), r"annual_volatility -0\.1"),
         (refused(mean_volume_units=0.0), "mean_volume_units"),
