@@ -14,7 +14,7 @@ from tests.fixtures.apps.running import ROOT, Checkout, Terminal
 from trading.lifecycle import DesiredState
 from trading.strategy_checks import CheckName
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(600)
 
 PAGE = (ROOT / "docs" / "tutorial" / "first-strategy.md").read_text(encoding="utf-8")
 TRADING = "celery -A tasks trading"
