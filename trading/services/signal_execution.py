@@ -24,11 +24,11 @@ class SignalRules(Struct, frozen=True):
     """The rules that decide on a symbol's signals.
 
     Attributes:
-        quoted_spread: Returns ask minus bid, in quote currency; None where no rule needs it.
+        quoted_spread: Returns ask minus bid, in quote currency, None for unknown; None where no rule needs it.
     """
 
     evaluate: SignalEvaluator
-    quoted_spread: Callable[[], float] | None = None
+    quoted_spread: Callable[[], float | None] | None = None
 
     def prepared(self, signal: Signal) -> Callable[[AccountSnapshot], RiskDecision]:
         """Return the evaluation of a signal; the spread is read before, because the evaluation holds a lock."""

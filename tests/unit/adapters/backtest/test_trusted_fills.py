@@ -4,9 +4,10 @@ import pytest
 
 from adapters.backtest import backtest
 from adapters.backtest.backtest import run_backtest
-from tests.fakes import SYMBOL, system_config
+from tests.fakes import system_config
 from tests.fixtures.candle_files import generated_candles
 from trading.execution.fill_recorder import FillRecorder
+from trading_orchestrator.testing.candles import SYMBOL
 
 STRATEGY = {"name": "ema_cross", "params": {"fast": 5, "slow": 20, "stop_atr": 2.0, "target_atr": 3.0}}
 

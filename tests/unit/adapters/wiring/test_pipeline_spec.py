@@ -63,7 +63,7 @@ def test_spec_of_a_disabled_service_disables_that_one_alone(service: str, name: 
 
 
 def test_spec_of_a_dry_run_sends_no_order() -> None:
-    assert spec_of({"SERVICES__TRADE_EXECUTION__EXECUTION_MODE": "dry"}).is_dry_run
+    assert spec_of({"SERVICES__TRADE_EXECUTION__EXECUTION_MODE": "dry"}).execution.is_dry_run
 
 
 def test_spec_with_a_limit_of_the_spread_needs_the_spread_of_the_venue() -> None:

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fakes import at_place, make_candles
 from trading.services.batch_steps import batch_steps
 from trading.strategies.signal import Signal, SignalSide
+from trading_orchestrator.testing.candles import at_place, make_candles
 
 COUNT = 8
 PLACES = st.lists(st.integers(0, COUNT - 1), max_size=COUNT).map(sorted)
