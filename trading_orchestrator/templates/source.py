@@ -18,10 +18,9 @@ from typing import Annotated, Literal
 from msgspec import Struct
 from pydantic import Field
 
-from adapters.registry import SourceContext, SourcePlugin
-from configs.plugins.sources import SourceConfig
 from trading.market.candles import Candles, timeframe_ms
 from trading.ports.candle_source import Bars
+from trading_orchestrator.plugins import SourceConfig, SourceContext, SourcePlugin
 from trading_orchestrator.templates.client import Client
 
 

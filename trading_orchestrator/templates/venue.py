@@ -23,11 +23,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from adapters.registry import VenueContext, VenuePlugin
-from configs.plugins.venues import VenueConfig
 from trading.market.candles import Candles
 from trading.orders.orders import Fill, OpenOrder, OrderRequest, VenueOrder, VenuePosition
 from trading.ports.venue import VenueTerms
+from trading_orchestrator.plugins import VenueConfig, VenueContext, VenuePlugin
 from trading_orchestrator.templates.client import Client
 
 
