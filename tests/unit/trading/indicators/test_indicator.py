@@ -204,7 +204,9 @@ def test_compute_without_indicators_returns_the_closes() -> None:
 
 
 def test_compute_with_a_short_window_names_the_indicator() -> None:
-    with pytest.raises(Broken, match=r"window of 10 candles is too short for slow = EMA\(50\): 50 are needed"):
+    with pytest.raises(
+        Broken, match=r"window of 10 candles is too short for slow = EMA\(50\); at least 50 are required"
+    ):
         compute(walk(100), {"fast": ind.ema(5), "slow": ind.ema(50)}, window=10, rows=1)
 
 

@@ -93,7 +93,7 @@ def test_indicator_with_the_name_of_a_column_is_refused_by_each_verb(run: Run, a
 
     assert result.exit_code == ExitCode.USAGE
     assert "indicators: answered an indicator named 'close'; allowed: " in result.stderr
-    assert "taken: open_ms, open, high, low, close, volume" in result.stderr
+    assert "the names open_ms, open, high, low, close, volume are reserved" in result.stderr
 
 
 def test_check_of_a_strategy_that_answers_nothing_says_of_each_other_check_that_it_was_not_tried(run: Run) -> None:
