@@ -171,7 +171,7 @@ COMPARED = {"desired", "halted", "latched", "quarantine", "quarantined"}
 ALLOWED = {
     "the policy": {"trading/trading_state.py"},
     "the store is made to agree with the ledger": {"trading/services/data_fetching.py"},
-    "fields are packed and unpacked": {"adapters/ledger/restrictions.py", "adapters/symbol_store/redis.py"},
+    "fields are packed and unpacked": {"adapters/ledger/queries/restrictions.py", "adapters/symbol_store/redis.py"},
     "the state that is shown of a symbol, and its transitions": {
         "trading/orchestration/symbol_orchestrator.py",
         "adapters/wiring/symbol_status.py",
