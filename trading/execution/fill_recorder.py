@@ -1,6 +1,7 @@
 """Recording of fills: reads the venue's fills page by page, books them in the ledger and publishes their events."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 from trading.events.bus import LocalBus
 from trading.events.event import Event
@@ -12,11 +13,15 @@ from trading.incidents import descriptions
 from trading.incidents.incident import Incident
 from trading.orders.orders import ENDED_OTHERWISE, Fill, decided_open_ms
 from trading.portfolio.positions import Position
-from trading.ports.ledger import Ledger
+from trading.ports.ledger import OrderLog, Positions
 from trading.tolerance import is_close
 
 Booked = Sequence[tuple[Fill, Position, Position]]
 """Fills that were new, each with the position before and after it."""
+
+
+class FillLedger(OrderLog, Positions, Protocol):
+    """The parts of the ledger that recording fills needs."""
 
 
 class FillRecorder:
@@ -26,7 +31,7 @@ class FillRecorder:
         self,
         terms: ExecutionTerms,
         venue: SymbolVenue,
-        ledger: Ledger,
+        ledger: FillLedger,
         bus: LocalBus,
         publisher: IncidentPublisher,
     ) -> None:
@@ -97,4 +102,4 @@ class FillRecorder:
             yield from order_events.fill_events(fill, before, after, cause)
 
 
-FillRecorderFactory = Callable[[ExecutionTerms, SymbolVenue, Ledger, LocalBus, IncidentPublisher], FillRecorder]
+FillRecorderFactory = Callable[[ExecutionTerms, SymbolVenue, FillLedger, LocalBus, IncidentPublisher], FillRecorder]

@@ -6,13 +6,14 @@ stops, and `reconciliation` decides, as a pure function, which action comes next
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Protocol
 
 from msgspec import Struct
 
 from trading.errors import Rejected, Transient
 from trading.events.bus import LocalBus
 from trading.execution import order_events
-from trading.execution.fill_recorder import FillRecorder
+from trading.execution.fill_recorder import FillLedger, FillRecorder
 from trading.execution.incident_publisher import IncidentPublisher
 from trading.execution.order_sender import OrderSender
 from trading.execution.reconciliation import (
@@ -32,7 +33,7 @@ from trading.execution.reconciliation import (
     reconcile,
 )
 from trading.execution.settle_progress import SettleProgress
-from trading.execution.stop_orders import StopSender
+from trading.execution.stop_orders import StopLedger, StopSender
 from trading.execution.symbol_venue import SymbolVenue
 from trading.execution.terms import ExecutionTerms
 from trading.incidents.descriptions import describe_order
@@ -40,7 +41,7 @@ from trading.market.candles import Candles
 from trading.orders.intents import Intent, OrderUpdate
 from trading.orders.orders import Leg, OpenOrder, OrderState, VenueOrder, VenuePosition
 from trading.portfolio.positions import StopMove
-from trading.ports.ledger import Ledger
+from trading.ports.ledger import SymbolControls
 
 
 class Comparison(Struct, frozen=True):
@@ -54,6 +55,10 @@ class Comparison(Struct, frozen=True):
     is_complete: bool
 
 
+class OrderLedger(StopLedger, FillLedger, SymbolControls, Protocol):
+    """The parts of the ledger that orders need, from the intent to the position."""
+
+
 class OrderManager:
     """The orders of one symbol, between the ledger and the venue.
 
@@ -65,7 +70,7 @@ class OrderManager:
         self,
         terms: ExecutionTerms,
         venue: SymbolVenue,
-        ledger: Ledger,
+        ledger: OrderLedger,
         bus: LocalBus,
         fills: FillRecorder,
         publisher: IncidentPublisher,

@@ -12,7 +12,7 @@ from trading.execution.symbol_venue import SymbolVenue
 from trading.execution.terms import ExecutionTerms
 from trading.orders.intents import Intent, OrderUpdate
 from trading.orders.orders import ENDED_OTHERWISE, OrderRequest, OrderState, VenueOrder
-from trading.ports.ledger import Ledger
+from trading.ports.ledger import OrderLog
 
 _NOT_THROUGH = "not sent, because the order before it did not go through"
 _UNANSWERED = frozenset({OrderState.SUBMITTING, OrderState.UNKNOWN})
@@ -33,7 +33,7 @@ class SendResult(Struct, frozen=True):
 class OrderSender:
     """Sends the orders of one symbol. Each change of an order is recorded in the ledger, then published."""
 
-    def __init__(self, terms: ExecutionTerms, venue: SymbolVenue, ledger: Ledger, bus: LocalBus) -> None:
+    def __init__(self, terms: ExecutionTerms, venue: SymbolVenue, ledger: OrderLog, bus: LocalBus) -> None:
         self._terms = terms
         self._venue = venue
         self._ledger = ledger

@@ -1,7 +1,7 @@
 """Operator actions on positions: flatten a symbol, and list its positions in ledger and at the venue."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from msgspec import Struct, field
 
@@ -13,7 +13,7 @@ from trading.incidents.descriptions import describe_order
 from trading.market.candles import Candles, timeframe_ms
 from trading.orders.intents import Intent
 from trading.portfolio.positions import Position
-from trading.ports.ledger import DecisionResult, Ledger
+from trading.ports.ledger import DecisionLog, DecisionResult, IncidentLog, OrderLog, Positions, SymbolControls
 from trading.ports.symbol_store import SymbolStore
 from trading.risk.verdict import AccountSnapshot, RiskDecision, SignalEvaluator
 from trading.strategies.signal import Signal, SignalSide
@@ -88,6 +88,10 @@ class FlattenRequest(Struct, frozen=True):
         return replace(verdict, planned=planned)
 
 
+class ClosingLedger(DecisionLog, OrderLog, IncidentLog, SymbolControls, Positions, Protocol):
+    """The parts of the ledger that closing positions needs."""
+
+
 class PositionCloser:
     """Closes the positions of one symbol without a signal."""
 
@@ -95,7 +99,7 @@ class PositionCloser:
         self,
         terms: ExecutionTerms,
         order_manager: OrderManager,
-        ledger: Ledger,
+        ledger: ClosingLedger,
         store: SymbolStore,
         evaluate: SignalEvaluator,
     ) -> None:

@@ -2,16 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Protocol
 
 from trading.errors import Rejected, Transient
 from trading.execution.symbol_venue import SymbolVenue
 from trading.lifecycle import DesiredState
 from trading.orders.orders import Leg, OpenOrder, protective_order_id
 from trading.portfolio.positions import Position, StopMove
-from trading.ports.ledger import Ledger
+from trading.ports.ledger import IncidentLog, OrderLog, Positions, StopLog
 from trading.risk.stop_rules import is_protected, of_strategy, unsent
 from trading.tolerance import is_close
 from trading.trading_state import permissions
+
+
+class StopLedger(StopLog, OrderLog, IncidentLog, Positions, Protocol):
+    """The parts of the ledger that stop orders need."""
 
 
 class StopSender:
@@ -21,7 +26,7 @@ class StopSender:
         are_all_sent: The moves that an earlier process recorded have reached the venue.
     """
 
-    def __init__(self, venue: SymbolVenue, ledger: Ledger) -> None:
+    def __init__(self, venue: SymbolVenue, ledger: StopLedger) -> None:
         self._symbol = venue.symbol
         self._venue = venue
         self._ledger = ledger

@@ -9,7 +9,7 @@ from trading.indicators.rows import IndicatorRows
 from trading.market.candles import CLOSE, Candles
 from trading.orders.orders import Side
 from trading.portfolio.positions import Position, StopMove
-from trading.ports.ledger import Ledger
+from trading.ports.ledger import DecisionLog
 from trading.risk.verdict import RiskDecision
 from trading.strategies import PositionView, StrategyFault
 from trading.strategies.errors import at_candle
@@ -34,7 +34,7 @@ class ExitEvaluator:
         self,
         symbol: str,
         rules: Mapping[str, ExitRules],
-        ledger: Ledger,
+        ledger: DecisionLog,
         exposure: SymbolExposure,
         shared: SharedIndicators | None = None,
     ) -> None:

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 
 from trading.portfolio.positions import Position
-from trading.ports.ledger import Ledger
+from trading.ports.ledger import Positions
 from trading.ports.symbol_store import SymbolStore
 
 
 class SymbolExposure:
     """The exposure of one symbol, as the ledger has it and as the symbol store is to know it."""
 
-    def __init__(self, symbol: str, ledger: Ledger, store: SymbolStore) -> None:
+    def __init__(self, symbol: str, ledger: Positions, store: SymbolStore) -> None:
         self._symbol = symbol
         self._ledger = ledger
         self._store = store

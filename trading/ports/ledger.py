@@ -4,12 +4,12 @@ The port is cut by subject, and a consumer names only the parts that it uses:
 
 | part | subject | consumers in trading/ |
 |---|---|---|
-| `DecisionLog` | decisions, their fence | TradeExecutionService, ExitEvaluator, DataFetchingService |
-| `OrderLog` | order states, fills | OrderManager, StopSender, TradeExecutionService |
+| `DecisionLog` | decisions, their fence | SignalExecutor, ExitEvaluator, PositionCloser, DataFetchingService |
+| `OrderLog` | order states, fills | OrderSender, FillRecorder, OrderManager, StopSender, PositionCloser |
 | `StopLog` | moves of stops | OrderManager, StopSender |
-| `IncidentLog` | incidents | IncidentPublisher, OrderManager, StopSender, TradeExecutionService |
-| `SymbolControls` | desired state, quarantine | DataFetchingService, OrderManager, TradeExecutionService |
-| `Positions` | positions, exposure | all of these but IncidentPublisher |
+| `IncidentLog` | incidents | IncidentPublisher, OrderManager, StopSender, PositionCloser |
+| `SymbolControls` | desired state, quarantine | DataFetchingService, OrderManager, PositionCloser |
+| `Positions` | positions, exposure | SymbolExposure, FillRecorder, OrderManager, StopSender, PositionCloser |
 
 A consumer of several parts declares a protocol beside itself that inherits from them. `Ledger` is all of them:
 `adapters.ledger.ledger.SqlLedger` and `adapters.ledger.memory.MemoryLedger` implement it.

@@ -14,7 +14,7 @@ from trading.execution.terms import ExecutionTerms
 from trading.exits.exit_rules import EXIT_RULE, RuleExit
 from trading.exits.exposure import SymbolExposure
 from trading.market.candles import Candles
-from trading.ports.ledger import DecisionResult, Ledger
+from trading.ports.ledger import DecisionLog, DecisionResult
 from trading.risk.verdict import OK, AccountSnapshot, Check, RiskDecision, SignalEvaluator
 from trading.strategies.signal import Signal, SignalSide
 from trading.structs import replace
@@ -46,7 +46,7 @@ class SignalExecutor:
         terms: ExecutionTerms,
         rules: SignalRules,
         order_manager: OrderManager,
-        ledger: Ledger,
+        ledger: DecisionLog,
         exposure: SymbolExposure,
         bus: LocalBus,
     ) -> None:
