@@ -34,7 +34,7 @@ STRATEGIES = {
     "open": {"name": "benchmarks.strategies:Hold", "params": {}},
 }
 PATIENT_QUEUE = f"{SICK}\x06\x16{PATIENT}"
-"""The Redis list of the ticks that wait for the sick symbol, as kombu names it."""
+"""The Redis list of the ticks that wait for the harmed symbol, as kombu names it."""
 
 BAR_MS = 60_000
 FIRST_CANDLE = 415
@@ -92,7 +92,7 @@ class Rig:
         }
         extra = {
             "TRADING__SERVICES__DATA_FETCHING__FETCH_INTERVAL": "60",
-            # nothing heals the sick symbol: each case is seen at its worst
+            # nothing recovers the harmed symbol: each case is seen at its worst
             "TRADING__ORCHESTRATOR__ENABLE_AUTO_RESTART": "false",
         }
         self.system = TradingSystem(folder / "system", server, symbols, extra=extra)
@@ -124,18 +124,18 @@ class Rig:
                 self.client.close()
 
     def misbehave(self, order: str) -> None:
-        """Tell the sick worker what to do: `WHAT:SERVICE` as `blast_side` knows it, or nothing wrong any more."""
+        """Tell the harmed worker what to do: `WHAT:SERVICE` as `blast_side` knows it, or nothing wrong any more."""
         if order:
             self.client.mset({HARM: order, HARM_COUNT: 0})
         else:
             self.client.delete(HARM)
 
     def misdeeds(self) -> int:
-        """Return how often the sick worker has begun to do what it was last told to."""
+        """Return how often the harmed worker has begun to do what it was last told to."""
         return int(self.client.get(HARM_COUNT) or 0)
 
     def pool_process(self) -> psutil.Process | None:
-        """Return the process that runs the sick symbol's steps; None where there is none just now."""
+        """Return the process that runs the harmed symbol's steps; None where there is none just now."""
         if self.sick.pid is None:
             return None
         try:
@@ -167,7 +167,7 @@ class Rig:
         return Phase(begin_s, now_s, busy / (now_s - begin_s))
 
     def wait_for_sick(self) -> None:
-        """Wait until the sick symbol decides again, so that there is something to harm."""
+        """Wait until the harmed symbol decides again, so that there is something to harm."""
         seen_ms = self.system.cursor_ms(SICK)
         self._wait(lambda: self.system.cursor_ms(SICK) > seen_ms, f"{SICK} decides again")
 
@@ -176,7 +176,7 @@ class Rig:
         return [one.latency_s for one in self.decisions if phase.begin_s <= one.due_s < phase.end_s]
 
     def is_queue_empty(self) -> bool:
-        """Return whether nothing but the last tick waits for the sick worker."""
+        """Return whether nothing but the last tick waits for the harmed worker."""
         return bool(self.client.llen(PATIENT_QUEUE) <= 1)
 
     def _start(self) -> None:

@@ -22,7 +22,7 @@ class Terms:
 
 
 class Kind(StrEnum):
-    """Whose doing a case is."""
+    """The origin of a case."""
 
     NOBODY = "nobody"
     SYMBOL = "symbol"

@@ -1,4 +1,4 @@
-"""What makes one symbol's worker misbehave: imported into it with `-I`, told by Redis what to do wrong, and where."""
+"""Make one symbol's worker misbehave: imported into it with `-I`, controlled through Redis."""
 
 import ctypes
 import logging

@@ -1,4 +1,4 @@
-"""What a trading chain costs beside Celery's own: `make bench`.
+"""The cost of a trading chain beside Celery's own: `make bench`.
 
 Two workers of the same settings, one with kombu's own transport as Celery comes with it, one with ours. The chains are
 sent one after the other, in turns, each from publishing to the success of its last step, so that whatever else the

@@ -62,7 +62,7 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the strategy came to on one market, its costs paid; money in quote currency."""
+    """The result of the strategy on one market after costs; money in quote currency."""
 
     market: str
     first: str

@@ -1,4 +1,4 @@
-"""What makes a worker one of Celery as it comes: importing it takes our transport away."""
+"""Make a worker use kombu's own transport: importing this module removes ours."""
 
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport.redis import Transport

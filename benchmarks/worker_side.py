@@ -1,4 +1,4 @@
-"""What the benchmark adds to a worker: Celery's own no-op chain, a market of one candle a tick, a bell at the end."""
+"""Additions of the benchmark to a worker: Celery's own no-op chain, one candle per tick, a signal at the end."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Finding what is sick and healing it, from beat; and telling how all of it is.
+"""Health checks and recovery, sent by beat; and the health of all symbols.
 
 `celery call tasks.check_health`
 """
@@ -20,7 +20,7 @@ Answer = dict[str, Any]
 
 @app.task(name=HEALTH, **ANSWERING)
 def run_health_check() -> list[Answer]:
-    """Take the next step of the ladder for each symbol that is due one, and return what was done."""
+    """Take the next recovery step of each symbol that is due one, and return the steps taken."""
     return [
         {
             "symbol": symbol,

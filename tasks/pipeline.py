@@ -14,7 +14,7 @@ LOGGED_CHARACTERS = 160
 
 @app.task(bind=True, resultrepr_maxsize=LOGGED_CHARACTERS, **step_options("tasks.fetch"))
 def fetch(self: Task, symbol: str, deadline_ms: int, expected_ms: int | None = None) -> str:
-    """Get the candles that closed since the last one decided, checked, as NEW_CANDLE."""
+    """Fetch and check the candles after the last decided one, as NEW_CANDLE."""
     return run_stage(self, symbol, deadline_ms, lambda to: to.fetch_or_protect(AdvanceSymbol(symbol, expected_ms)))
 
 
@@ -27,13 +27,13 @@ def indicators(self: Task, message: str, symbol: str, deadline_ms: int) -> str:
 
 @app.task(bind=True, resultrepr_maxsize=LOGGED_CHARACTERS, **step_options("tasks.strategy"))
 def strategy(self: Task, message: str, symbol: str, deadline_ms: int) -> str:
-    """Ask the strategy and validate what it says, as SIGNAL_GENERATED."""
+    """Evaluate the strategies and validate their signals, as SIGNAL_GENERATED."""
     updated = IndicatorsUpdated.model_validate_json(message)
     return run_stage(self, symbol, deadline_ms, lambda to: to.strategy.handle(updated))
 
 
 @app.task(bind=True, resultrepr_maxsize=LOGGED_CHARACTERS, **step_options("tasks.execute"))
 def execute(self: Task, message: str, symbol: str, deadline_ms: int) -> str:
-    """Show the venue the candles, book its fills, decide on the signals and send the orders."""
+    """Pass the candles to the venue, record its fills, decide on the signals and send the orders."""
     generated = SignalGenerated.model_validate_json(message)
     return run_stage(self, symbol, deadline_ms, lambda to: to.execute.handle(generated))

@@ -1,9 +1,9 @@
-"""Putting another configuration in force while everything runs: all of it, or nothing.
+"""Apply another configuration while the system runs: all of it, or nothing.
 
 `celery call tasks.reload_config`
 
 Who asks has edited the files. What they say is checked, compared with what is in force and with what is open, and
-written down for all processes: each symbol that changes goes by it from its next tick, the others do not notice.
+recorded for all processes: a changed symbol uses it from its next tick, the others are not affected.
 """
 
 import socket
@@ -35,7 +35,7 @@ Answer = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class WorkerFiles:
-    """What a worker consumes, and what its own files say.
+    """The queues a worker consumes, and the contents of its own files.
 
     Attributes:
         fingerprints: Of each symbol that it consumes.

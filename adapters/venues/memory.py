@@ -194,7 +194,7 @@ class MemoryVenue:
         return self._orders[request.client_order_id]
 
     def _place(self, symbol: str, strategy: str, orders: Sequence[Resting]) -> None:
-        """Write down orders that wait, in the book too."""
+        """Record waiting orders, in the book too."""
         books = self._books[symbol]
         book = books[strategy]
         for resting in orders:

@@ -30,7 +30,7 @@ class PaperVenue:
     `trading.ports.venue.Venue`.
 
     A book remembers the last candle that changed it, and only later candles may change it again. So a candle that
-    changes nothing need not be written down: shown again it changes nothing again.
+    changes nothing need not be recorded: passed again it changes nothing again.
     """
 
     def __init__(self, engine: Engine, terms_by_symbol: Mapping[str, FillTerms], *, starting_cash: float = 0.0) -> None:
@@ -141,7 +141,7 @@ class PaperVenue:
 
     @property
     def terms(self) -> VenueTerms:
-        """What is written is seen at once."""
+        """Each write is visible at once."""
         return _TERMS
 
     def cash(self) -> float:

@@ -192,7 +192,7 @@ class BooksWriter:
         return _find(self._connection, client_order_id)
 
     def place(self, symbol: str, strategy: str, orders: Sequence[Resting]) -> None:
-        """Write down orders that wait."""
+        """Record waiting orders."""
         if not orders:
             return
         owner = {"symbol": symbol, "strategy": strategy, "state": _RESTING, "filled_units": 0.0}
@@ -209,13 +209,13 @@ class BooksWriter:
             self._connection.execute(books_table.insert().values(values))
 
     def settle(self, settled: Sequence[tuple[str, OrderState, float]]) -> None:
-        """Write down how orders ended."""
+        """Record final states of orders."""
         for order_id, state, filled_units in settled:
             ended = {"state": state.value, "filled_units": filled_units}
             self._connection.execute(orders_table.update().where(_o.client_order_id == order_id).values(ended))
 
     def apply(self, symbol: str, strategy: str, change: Change) -> None:
-        """Write down all that one moment did to a book."""
+        """Record the changes of one moment in a book."""
         self.place(symbol, strategy, change.placed)
         self.settle(change.settled)
         rows = []
@@ -244,7 +244,7 @@ class BooksWriter:
         return owner["symbol"], owner["strategy"], self._connection.execute(_NEWEST_ENTRY, owner).scalar()
 
     def rest(self, symbol: str, strategy: str, moved: Moved, *, is_new: bool) -> None:
-        """Write down where a stop rests from now on."""
+        """Record the new price of a stop."""
         if is_new:
             self.place(symbol, strategy, [moved.stop])
         else:
@@ -254,7 +254,7 @@ class BooksWriter:
         self._connection.execute(books_table.update().where(key).values(acted_ms=moved.book.acted_ms))
 
     def close(self) -> None:
-        """Write down the newest sequence number, the last thing of the transaction."""
+        """Record the newest sequence number, at the end of the transaction."""
         if self.sequence != self._first:
             self._connection.execute(venue_table.update().values(last_sequence=self.sequence))
 

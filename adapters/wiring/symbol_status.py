@@ -50,7 +50,7 @@ class SymbolStatus:
     """The status of one symbol. Prices and profits are in quote currency; an unknown value is None.
 
     Attributes:
-        state: `running`, `paused`, `stopped`, `quarantined`; `starting` before the first candle; `error` with a sick
+        state: `running`, `paused`, `stopped`, `quarantined`; `starting` before the first candle; `error` with a failed
             service; `stale` when no fetch succeeded for long; `halted` before all of these while an incident keeps it
             from sending.
         progress_age_s: Seconds since its last fetch.
@@ -61,7 +61,7 @@ class SymbolStatus:
         decision: Last decision, with its reason.
         said: Last decision on a candle of which there was something to say.
         said_ms: Open time of that candle.
-        error: Last error of a sick service.
+        error: Last error of a failed service.
         halted: The newest incident that halts it, with its number; empty while none does.
         feed: What is wrong with a feed that answers: it shows no candle, or the same one again; else empty.
     """
@@ -165,10 +165,10 @@ def _status(
     value = sum(position.units * position.average_price for position in positions)
     fetched_ms = state.get("fetched_at_ms")
     age_s = None if fetched_ms is None else max(0.0, (now_ms() - int(fetched_ms)) / 1000)
-    sick = [service for service in services if service.state is ServiceState.ERROR]
+    failed = [service for service in services if service.state is ServiceState.ERROR]
     return SymbolStatus(
         symbol=name,
-        state="halted" if halted else _state(state, age_s, is_sick=bool(sick), stale_s=stale_s),
+        state="halted" if halted else _state(state, age_s, is_failed=bool(failed), stale_s=stale_s),
         desired=state.get("desired", DesiredState.RUNNING),
         timeframe=config.timeframe,
         strategy=", ".join(config.books),
@@ -185,19 +185,19 @@ def _status(
         decision=_described(state, "decisions", "decision"),
         said=_described(state, "said_decisions", "said"),
         said_ms=int(state["said_ms"]) if "said_ms" in state else None,
-        error=next((service.last_error for service in sick if service.last_error), ""),
+        error=next((service.last_error for service in failed if service.last_error), ""),
         halted=halted,
         feed=str(feed_issue(feed_history(state), config.feed_terms, now_ms=now_ms()) or ""),
     )
 
 
-def _state(state: Mapping[str, str], age_s: float | None, *, is_sick: bool, stale_s: float) -> str:
+def _state(state: Mapping[str, str], age_s: float | None, *, is_failed: bool, stale_s: float) -> str:
     if state.get("quarantine"):
         return SymbolState.QUARANTINED.value
     desired = state.get("desired", DesiredState.RUNNING)
     if desired != DesiredState.RUNNING:
         return str(desired)
-    if is_sick:
+    if is_failed:
         return "error"
     if age_s is None:
         return "starting"

@@ -29,7 +29,7 @@ CANDLE_HEADER = "candle_id"
 
 @dataclass(frozen=True, slots=True)
 class LogContext:
-    """What a line of a symbol's task carries.
+    """The context in the log lines of a symbol's task.
 
     Attributes:
         stage: Name of the task without `tasks.`.

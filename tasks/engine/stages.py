@@ -8,8 +8,8 @@
 | tasks.execute    | SIGNAL_GENERATED     | orders, fills, the end  | the symbol | 12 s / 15 s       |
 | tasks.reconcile  | a symbol             | what ledger and venue lack | the symbol | 12 s / 15 s    |
 
-At the soft limit the step gets an exception, and its service goes into ERROR. A step that does not hear it is killed
-with its process at the hard limit; `tasks.engine.task_failures` writes that down.
+At the soft limit the step gets an exception, and its service goes into ERROR. A step that does not react is killed
+with its process at the hard limit; `tasks.engine.task_failures` records that.
 """
 
 from collections.abc import Mapping
@@ -32,15 +32,15 @@ RESOLVE = "tasks.resolve_incident"
 """Closes an incident. With its symbol it runs on the symbol's own queue, where it may ask the venue."""
 
 HEALTH = "tasks.run_health_check"
-"""Looks for what is sick, and mends it; on the control queue."""
+"""Checks every symbol and takes the recovery steps that are due; on the control queue."""
 
 LOG_STATUS = "tasks.log_status"
-"""Writes how the symbols stand into the log; on the control queue."""
+"""Logs the status of the symbols; on the control queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is known of a step before it runs: which service it runs, and its time limits in seconds."""
+    """A step: the service it runs, and its time limits in seconds."""
 
     service: str
     soft_s: int
@@ -60,14 +60,14 @@ HARD_LIMIT_S = max(step.hard_s for step in STEPS.values())
 """The longest limits: those of every other task, and what the visibility timeout must exceed."""
 
 DELIVERY_LIMIT = 3
-"""How often a message that keeps killing its worker is tried before it is dropped; the next tick heals the symbol."""
+"""Deliveries of a message that keeps killing its worker before it is dropped; the next tick recovers the symbol."""
 
 TICK_LIFE_S = 20.0
-"""How long after its tick was sent a step may still begin; a later one gives way to a newer tick."""
+"""Seconds after its tick within which a step may start; later a newer tick takes over."""
 
 
 def step_options(name: str) -> dict[str, Any]:
-    """Return what Celery's task decorator must be told of a step."""
+    """Return the options of Celery's task decorator for a step."""
     step = STEPS[name]
     return {
         "name": name,

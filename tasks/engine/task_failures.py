@@ -1,7 +1,7 @@
-"""What becomes of a step that takes too long, or whose process dies.
+"""Record a step that takes too long, or whose process dies.
 
 At the soft limit the step itself gets an exception that says so. At the hard limit, and when the process dies, only the
-worker's main process is left to write it down.
+worker's main process is left to record it.
 """
 
 import logging
@@ -72,7 +72,7 @@ class LoggedRequest(Request):  # type: ignore[misc]  # Celery ships no types
 
 @logged
 class StepRequest(LoggedRequest):
-    """Writes down what its step can no longer say. What goes wrong with that is logged, and never reaches Celery."""
+    """Records a failure that its step cannot report. An error of the recording is logged and never reaches Celery."""
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         if not soft and not state.should_terminate:

@@ -1,4 +1,4 @@
-"""What one process holds for its tasks: configuration, stores, and the pipeline of each symbol that it serves."""
+"""The state that one process keeps for its tasks: configuration, stores, and the pipeline of each of its symbols."""
 
 import logging
 import os
@@ -189,7 +189,7 @@ class Runtime:
         pipeline.outbox.forget(len(events))
 
     def report(self, pipeline: SymbolPipeline) -> None:
-        """Write down how the services are. A Redis that does not answer is logged: it must hide no error before it."""
+        """Store the services' statuses. Redis errors are logged, not raised, so they do not mask the original error."""
         try:
             self.flush(pipeline)
             self._write_statuses(pipeline.symbol, pipeline.statuses())
@@ -197,7 +197,7 @@ class Runtime:
             logger.warning("report_failed symbol=%s reason=%s", pipeline.symbol, trouble)
 
     def report_unbuilt(self, symbol: str, error: Exception) -> None:
-        """Write down that the symbol has no services, because they can't be built."""
+        """Store that the symbol has no services, because they cannot be built."""
         status = ServiceStatus(service_name=_BUILDING, symbol=symbol)
         try:
             self._write_statuses(symbol, [status.with_error(describe_error(error), error_kind(error))])

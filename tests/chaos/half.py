@@ -143,7 +143,7 @@ def _kill_until_done(
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Have this process not warn of each lying venue that it opens: all of them lie here."""
+    """Suppress the warning for each fault-injecting venue that this process opens."""
     logger = logging.getLogger("adapters.wiring.venues")
     before = logger.level
     logger.setLevel(logging.ERROR)

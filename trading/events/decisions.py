@@ -16,7 +16,7 @@ from trading.strategies.signal import signal_words
 
 
 class DecisionKind(StrEnum):
-    """What was decided."""
+    """The kind of a decision on a candle."""
 
     NO_SIGNAL = "no_signal"
     TOO_FEW_ROWS = "too_few_rows"

@@ -10,7 +10,7 @@ from trading.market.candles import Candles
 
 
 class Entry(Struct, frozen=True):
-    """What was decided on one candle, and by what.
+    """The decisions on one candle, and their inputs.
 
     Entries from before inputs were recorded have no candle, no times and no digest.
 

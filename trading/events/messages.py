@@ -79,7 +79,7 @@ DecisionTable = Annotated[
 
 
 class Message(Frozen):
-    """What one stage hands to the next about one symbol.
+    """The message from one stage to the next about one symbol.
 
     Attributes:
         after_ms: Open time of the last candle decided before these, 0 for none: where the stored window ends.

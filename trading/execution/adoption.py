@@ -48,7 +48,7 @@ class Holdings(Struct, frozen=True):
 
 
 class AdoptionRequest(Struct, frozen=True):
-    """What a person asked for.
+    """An operator's request to adopt a position.
 
     Attributes:
         strategy: Whose position it shall be; None where only one can be meant.
@@ -81,7 +81,7 @@ class Adjustment(Struct, frozen=True):
 
 
 class Adoption(Struct, frozen=True):
-    """What makes the ledger's position of one strategy what the venue holds."""
+    """The adjustments that bring the ledger's position of one strategy to what the venue holds."""
 
     strategy: str
     adjustments: tuple[Adjustment, ...]

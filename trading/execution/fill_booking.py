@@ -1,4 +1,4 @@
-"""What fills do to the orders and positions of one symbol: worked out in memory, written by the ledger at once."""
+"""Apply fills to the orders and positions of one symbol: computed in memory, recorded by the ledger at once."""
 
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
@@ -41,12 +41,12 @@ def _day(number: int) -> date:
 
 
 class BookedOrder(Struct):
-    """An order and what became of it.
+    """An order and its state.
 
     Attributes:
         units: Ordered size; None for a protective order, which the venue sizes.
         market_ms: Of the decision; of the first fill for an order that we did not decide on.
-        filled_units: What the fills written down add up to.
+        filled_units: Sum of the recorded fills.
         notional: Value when all of it fills, at the price decided on, in quote currency.
         notional_reserved: As `risk_reserved`.
         attempt: How often it was claimed to be sent.

@@ -301,8 +301,7 @@ def _adopt(intent: Intent, order: VenueOrder) -> Action | None:
         return None
     return WaitForVenue(
         intent,
-        f"{format_units(_filled(intent, order))} units are filled, {format_units(intent.filled_units)} "
-        "are written down",
+        f"{format_units(_filled(intent, order))} units are filled, {format_units(intent.filled_units)} are recorded",
     )
 
 

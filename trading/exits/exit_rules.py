@@ -163,7 +163,7 @@ class BreakEven(_Terms):
 
 
 class ExitTerms(_Terms):
-    """What ends a position, or moves its stop, beside the strategy's signals."""
+    """The rules that end a position or move its stop, beside the strategy's signals."""
 
     trailing_stop: TrailingStop | None = Field(
         default=None, description="A stop that follows the close at a distance, and never goes back."
@@ -180,7 +180,7 @@ class ExitTerms(_Terms):
 
 
 class ExitRules(Struct, frozen=True):
-    """What is asked about the open position of one strategy.
+    """The exit rules for the open position of one strategy.
 
     Attributes:
         hook: The strategy, where it decides on exits by its position; None where it does not.

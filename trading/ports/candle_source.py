@@ -8,7 +8,7 @@ from trading.market.candles import Candles
 
 
 class Bars(Struct, frozen=True):
-    """What a source answered.
+    """The answer of a source.
 
     Attributes:
         candles: Oldest first; the newest may still be forming.
@@ -58,7 +58,7 @@ class CandleSource(Protocol):
     def close(self) -> None:
         """Give back connections, and forget what is kept of answers; the next question opens what it needs anew.
 
-        Called when the fetch service begins anew after an error: a client that hangs is healed by a new one. It may be
+        Called when the fetch service begins anew after an error: a new client replaces one that hangs. It may be
         called at any time and more than once, waits for nobody, and never fails.
         """
         ...

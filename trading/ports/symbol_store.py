@@ -14,7 +14,7 @@ from trading.market.feed_health import FeedHistory, FeedSnapshot
 
 
 class SymbolSnapshot(Struct, frozen=True):
-    """What the fast store knows of a symbol; all of it can be rebuilt.
+    """The state of a symbol in the fast store; all of it can be rebuilt.
 
     Attributes:
         cursor_ms: Open time of the last candle decided, 0 before the first; None when the store knows nothing.
@@ -75,7 +75,7 @@ class SymbolStore(Protocol):
         ...
 
     def mark_exposed(self, symbol: str) -> None:
-        """Note that an order may soon be alive: said before it is written down."""
+        """Mark that an order may soon be alive; called before the order is recorded."""
         ...
 
     def set_desired(self, symbol: str, state: DesiredState) -> None:
@@ -87,7 +87,7 @@ class SymbolStore(Protocol):
         ...
 
     def record_fetch(self, symbol: str, snapshot: FeedSnapshot) -> None:
-        """Write down what an answer showed that brought nothing to decide on."""
+        """Record the market state of an answer that brought no candle to decide on."""
         ...
 
     def feed(self, symbol: str) -> FeedHistory | None:

@@ -10,7 +10,7 @@ from trading.orders.orders import Fill, OpenOrder, OrderRequest, VenueOrder, Ven
 
 
 class VenueTerms(Struct, frozen=True):
-    """What a venue promises.
+    """The guarantees of a venue.
 
     Attributes:
         visibility_s: Longest time, in seconds of real time, from the beginning of a send to the moment at which `find`

@@ -298,7 +298,7 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
 
 
 class _Answer(Struct, frozen=True):
-    """What came of asking the source: candles to decide on, what it showed of its market, and whether it has more."""
+    """The result of a fetch: candles to decide on, the market state, and whether the source has more."""
 
     fresh: Candles
     shown: FeedSnapshot

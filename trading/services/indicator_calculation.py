@@ -17,7 +17,7 @@ from trading.strategies.indicator_sharing import SharedIndicators
 
 
 class IndicatorTerms(Struct, frozen=True):
-    """What to compute.
+    """The indicators to compute.
 
     Attributes:
         recent_rows_limit: Rows that the strategy sees at each candle.

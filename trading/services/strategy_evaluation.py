@@ -165,7 +165,7 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
 
 
 class _Judged(Struct, frozen=True):
-    """What came of a batch: why a chain that ends with it ends, the decisions on each candle, the signals."""
+    """The result of a batch: the outcome of a chain that ends with it, the decisions on each candle, the signals."""
 
     end: ChainOutcome
     decisions: list[Decisions]

@@ -1,4 +1,4 @@
-"""What must hold between the rows of a ledger, whatever was traded."""
+"""Invariants between the rows of a ledger, whatever was traded."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any

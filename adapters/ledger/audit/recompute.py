@@ -61,7 +61,7 @@ class Total:
 
 @dataclass(slots=True)
 class Books:
-    """What follows from the fills of one account, in quote currency.
+    """Positions and profits recomputed from the fills of one account, in quote currency.
 
     Attributes:
         realised: Profit realised, after fees.
@@ -76,7 +76,7 @@ class Books:
 
 @dataclass(slots=True)
 class Findings:
-    """What was worked out and what differs; of more than `DIFFERENCES_KEPT` differences only the number is known."""
+    """Recomputed values and differences; beyond `DIFFERENCES_KEPT` differences only their number is known."""
 
     fills: int = 0
     differences: list[Difference] = field(default_factory=list)

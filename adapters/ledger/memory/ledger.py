@@ -124,7 +124,7 @@ class MemoryLedger(MemoryStops):
         return [sent.intent() for sent in self._of(symbol).live.values() if not sent.order.state.is_final]
 
     def record_fills(self, symbol: str, fills: Sequence[Fill]) -> Sequence[Booked]:
-        """Write down fills and what they do; see `trading.ports.ledger.Ledger`.
+        """Record fills and their effects; see `trading.ports.ledger.Ledger`.
 
         Raises:
             Broken: A fill belongs to another symbol, or comes after a later one of another call.
@@ -200,7 +200,7 @@ class MemoryLedger(MemoryStops):
 
     @contextmanager
     def in_order(self, moment_of: Callable[[Fill], Any]) -> Iterator[None]:
-        """Let the balance go through fills by their moments, in whichever order they are written down meanwhile.
+        """Let the balance go through fills by their moments, in whichever order they are recorded meanwhile.
 
         Only the deepest drawdown depends on it. Symbols that trade at the same market time are played one after the
         other, each through a stretch of candles; no entry is decided before all have come as far.

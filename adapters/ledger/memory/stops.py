@@ -96,7 +96,7 @@ class MemoryStops:
 
 
 def _as_now(at: SymbolBooks, move: StopMove) -> StopMove:
-    """Return a move as it was written down, and whether the stop is to rest there still."""
+    """Return a move as it was recorded, and whether the stop is to rest there still."""
     position = position_of(at, move.symbol, move.strategy)
     opener = at.opener(position)
     unrefused = (one for one in reversed(at.moves.get(move.strategy, {}).values()) if not one.refusal)

@@ -1,4 +1,4 @@
-"""What is written down of one symbol, in memory."""
+"""The records of one symbol, in memory."""
 
 from collections import defaultdict
 from collections.abc import Collection
@@ -29,7 +29,7 @@ class Sent(Struct):
 
     @property
     def is_unsettled(self) -> bool:
-        """Whether it may still change the position, or has done so by a fill that is not written down."""
+        """Whether it may still change the position, or has done so by a fill that is not recorded."""
         order = self.order
         return not order.state.is_final or (order.state is OrderState.FILLED and not order.filled_units)
 
@@ -45,7 +45,7 @@ class Sent(Struct):
 
 @dataclass(slots=True)
 class SymbolBooks:
-    """What is written down of one symbol.
+    """The records of one symbol.
 
     Attributes:
         live: Intents that are not settled, and entries that hold a place in the account, by their id.
@@ -75,7 +75,7 @@ class SymbolBooks:
         return min((one.reason for one in self.incidents if one.kind.halts), default=None) if self.incidents else None
 
     def fold(self, fill: Fill, realised: float) -> None:
-        """Write down the trade that a fill closes."""
+        """Record the trade that a fill closes."""
         trade = self.folds[fill.strategy].add(fill, realised)
         if trade is not None:
             self.trades.append(trade)

@@ -1,4 +1,4 @@
-"""What Alembic runs: the migrations, on the connection that `adapters.ledger.schema.migrate` hands over.
+"""Alembic's entry point: run the migrations on the connection that `adapters.ledger.schema.migrate` hands over.
 
 A developer who writes a new revision names the database instead: `alembic -x url=sqlite:///draft.db revision ...`.
 """

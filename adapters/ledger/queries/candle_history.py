@@ -1,4 +1,4 @@
-"""What the ledger knows of one candle: its decisions, their orders, and the fills of the positions that they made."""
+"""Read one candle from the ledger: its decisions, their orders, and the fills of the positions that they made."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -86,7 +86,7 @@ _FILLED = _of_positions()
 
 @dataclass(frozen=True, slots=True)
 class CandleBooks:
-    """What the ledger of one account holds of a candle; rows as its tables have them.
+    """The records of one account about a candle; rows as its tables have them.
 
     Attributes:
         decisions: On the candle or by a person after it, in the order in which they were made.

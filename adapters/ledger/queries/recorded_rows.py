@@ -1,4 +1,4 @@
-"""The ledger's side of a recorded run: its decisions, orders and fills as they were written down."""
+"""The ledger's side of a recorded run: its decisions, orders and fills as they were recorded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class RecordedBooks:
-    """What the ledger of one account holds, of one moment; rows as its tables have them.
+    """The records of one account at one moment; rows as its tables have them.
 
     Attributes:
         decisions: In the order in which they were made, whoever asked for them.

@@ -1,4 +1,4 @@
-"""What goes wrong between us and a venue: drawn anew at each call, and never too often in a row."""
+"""Network faults between the system and a venue: drawn at each call, with a limit in a row."""
 
 import random
 import time
@@ -12,7 +12,7 @@ from trading.orders.orders import Fill
 
 T = TypeVar("T")
 
-WHERE = "lying venue"
+WHERE = "fault-injecting venue"
 SUBMIT, CANCEL, SYNC, MOVE_STOP = "submit", "cancel", "sync", "move_stop"
 _EFFECTIVE = (SUBMIT, CANCEL, SYNC, MOVE_STOP)
 """Methods that change something at the venue: an error may come before or after it did."""

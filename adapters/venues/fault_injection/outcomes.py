@@ -1,4 +1,4 @@
-"""What becomes of an order at a venue that lies: drawn from its id alone, so the same in every process, every time."""
+"""Injected outcomes of orders, drawn from the order id alone: the same in every process, every time."""
 
 import math
 import random

@@ -57,7 +57,7 @@ class FaultInjectingVenue:
 
     @property
     def terms(self) -> VenueTerms:
-        """What the inner venue promises, and the delay of this one."""
+        """The guarantees of the inner venue, with the delay of this one."""
         terms = self._inner.terms
         return replace(terms, visibility_s=terms.visibility_s + self._faults.visibility_s)
 

@@ -58,7 +58,7 @@ HOOKED = (
     Hooked("runtime", Runtime, frozenset({"known", "refresh", "pipeline"})),
     Hooked("liar", FaultInjectingVenue),
     Hooked("sends", SqlSends, frozenset({"age_s"})),
-    # what it is only asked goes through the lying venue, and has its places there
+    # queries go through the fault-injecting venue, and has its places there
     Hooked(
         "paper", PaperVenue, frozenset({"balance", "cash", "clock_ms", "fills", "find", "open_orders", "positions"})
     ),

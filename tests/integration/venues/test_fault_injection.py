@@ -828,7 +828,7 @@ def test_document_example_round_an_own_adapter_runs(paper: PaperVenue, capsys: p
     exec(compile(block("python"), "lying-venue.md", "exec"), {"my_venue": paper, "request": order(1)})
 
     unknown, found = capsys.readouterr().out.splitlines()
-    assert unknown.startswith("not known: lying venue: submit: no answer")
+    assert unknown.startswith("not known: fault-injecting venue: submit: no answer")
     assert found == f"found: {paper.find(order(1).client_order_id)}"
 
 

@@ -1,4 +1,4 @@
-"""What holds a symbol: a change of the configuration, its removal, or nothing.
+"""The holder of a symbol: a change of the configuration, its removal, or nothing.
 
 Revision: 0006, after 0005.
 """

@@ -95,7 +95,7 @@ class PositionContract(LedgerPart):
 
 
 class AccountViewContract(LedgerPart):
-    """What `decide` shows to the rules of the whole account."""
+    """The account snapshot that `decide` passes to the rules."""
 
     def test_view_pending_entry_and_open_position_count_once_each(self, ledger: Ledger) -> None:
         enter(ledger, request_of(SYMBOL), risk=20.0)

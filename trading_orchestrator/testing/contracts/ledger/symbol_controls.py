@@ -1,4 +1,4 @@
-"""What a user wants of a symbol: running, paused, stopped, and a quarantine."""
+"""The controls of a symbol: desired state and quarantine."""
 
 from typing import cast
 
