@@ -112,7 +112,7 @@ def test_reconcile_filled_order_whose_fills_are_not_seen_yet_is_left() -> None:
     one = intent(state=O.ACCEPTED)
     (action,) = reconcile(ledger(one), venue({one: order_of(one, O.FILLED, 2.0)}), FRESH)
     assert isinstance(action, WaitForVenue)
-    assert "2 units are filled, 0 are written down" in action.reason
+    assert "2 units are filled, 0 are recorded" in action.reason
 
 
 @pytest.mark.parametrize("state", [O.SUBMITTING, O.UNKNOWN])
