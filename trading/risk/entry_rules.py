@@ -83,7 +83,7 @@ def _first(
     return None
 
 
-def _no_latch(context: RiskContext, _: BracketPrices) -> RiskDecision | None:
+def _entries_allowed(context: RiskContext, _: BracketPrices) -> RiskDecision | None:
     """Reject entries after a drawdown that no operator has cleared; one detected now opens an incident."""
     most, view = context.account.max_drawdown, context.view
     if why := view.permissions.why_no_entries:
@@ -251,7 +251,7 @@ def _held_off(context: RiskContext) -> RiskDecision | None:
     return None
 
 
-_OF_LEVELS = (_no_latch, _stop_in_ticks, _target_in_ticks, _stop_to_size_by, _reward_for_risk, _narrow_spread)
+_OF_LEVELS = (_entries_allowed, _stop_in_ticks, _target_in_ticks, _stop_to_size_by, _reward_for_risk, _narrow_spread)
 _OF_ENTRY = (
     _least_units,
     _least_notional,

@@ -1,4 +1,4 @@
-"""Risk rules: decide the orders for a signal. docs/reference/risk.md lists the rules in their order."""
+"""Decide the orders for a signal by the risk rules; the rules of an entry are listed in `entry_rules`."""
 
 from collections.abc import Mapping, Sequence
 

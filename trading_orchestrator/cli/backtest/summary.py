@@ -20,7 +20,7 @@ from trading.formatting import format_minute
 from trading.structs import asdict
 from trading_orchestrator.cli.candles.gaps import Missing, missing_text
 from trading_orchestrator.cli.html_report.formatting import percent, ratio
-from trading_orchestrator.cli.html_report.metrics import Section, caveat, sections_of
+from trading_orchestrator.cli.html_report.metric_rows import Section, caveat, sections_of
 from trading_orchestrator.cli.output import Column, make_console, table
 from trading_orchestrator.launcher.console import profit
 

@@ -12,7 +12,7 @@ from trading.events.decisions import describe
 from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.explain.from_backtest import explain_backtest
 from trading_orchestrator.cli.explain.from_ledger import explain_live
-from trading_orchestrator.cli.explain.page import show
+from trading_orchestrator.cli.explain.terminal import show
 from trading_orchestrator.cli.output import print_json
 from trading_orchestrator.cli.params import instant
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from trading.backtest.report import Report, Statistics
 from trading.formatting import format_money, format_price_cell, format_profit
-from trading_orchestrator.cli.html_report import metrics as names
+from trading_orchestrator.cli.html_report import metric_rows as names
 from trading_orchestrator.cli.html_report.formatting import duration, percent, ratio
 
 __all__ = ["caveat", "headlines", "metrics", "sentences", "tables", "text"]

@@ -20,7 +20,7 @@ from trading.structs import replace
 from trading_orchestrator.cli.html_report import Making, page_of
 from trading_orchestrator.cli.html_report.candle_encoding import decimals_of, pack
 from trading_orchestrator.cli.html_report.formatting import duration, percent
-from trading_orchestrator.cli.html_report.metrics import sections_of
+from trading_orchestrator.cli.html_report.metric_rows import sections_of
 from trading_orchestrator.testing.candles import SYMBOL, make_candles
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&\"'"
