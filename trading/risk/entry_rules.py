@@ -94,7 +94,7 @@ def _entries_allowed(context: RiskContext, _: BracketPrices) -> RiskDecision | N
     now = fall(high.peak, view.balance)
     reason = (
         f"the balance {view.balance:.2f} is {now:.2%} below its peak {high.peak:.2f}, "
-        f"the deepest fall was {high.drawdown:.2%}, the limit is {most:.2%}"
+        f"at most it was {high.drawdown:.2%}, the limit is {most:.2%}"
     )
     refused = context.check("drawdown_latch", reason, is_met=is_below(high.drawdown, most), breached=True)
     return refused and replace(refused, incident=descriptions.max_drawdown(context.symbol, high, view.balance, most))

@@ -92,7 +92,7 @@ class CooldownPeriod(_Protection):
             return True, f"no exit of {request.symbol} within {_format(stop_ms, request)}"
         left_ms = trades[-1].closed_ms + stop_ms - request.open_ms
         ago, left = _ago(trades[-1], request), _format(left_ms, request)
-        return False, f"{request.symbol} was closed {ago}: no entry for another {left}"
+        return False, f"{request.symbol} was closed {ago}: no entry for {left} yet"
 
 
 class _LookingBack(_Protection, ABC):
@@ -132,7 +132,7 @@ class _LookingBack(_Protection, ABC):
                 left_ms = last.closed_ms + stop_ms - request.open_ms
                 found = f"{self.describe(seen)} of {whose or 'all symbols'} within {_format(back_ms, request)}"
                 ago, left = _ago(last, request), _format(left_ms, request)
-                return False, f"{found}, the last {ago}: no entry for another {left}"
+                return False, f"{found}, the last {ago}: no entry for {left} yet"
         recent = [one for one in counted if one.closed_ms > request.open_ms - back_ms]
         of_whom, period = whose or "all symbols", _format(back_ms, request)
         return True, f"{self.describe(recent)} of {of_whom} within {period}, {self.bound}"

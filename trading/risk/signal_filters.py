@@ -110,7 +110,7 @@ def _wrong_prices(entry: _Entry) -> Rejected | None:
     stop, target, price = signal.stop_loss, signal.take_profit, signal.price
     sign = 1 if signal.side is SignalSide.BUY else -1
     if stop is not None and stop == price:
-        return Rejected("stop_distance", f"the stop {format_price(stop)} is equal to the price")
+        return Rejected("stop_distance", f"the stop {format_price(stop)} is at the price itself")
     if stop is not None and (price - stop) * sign < 0:
         where = f"the stop {format_price(stop)} of a {signal.side} is {_side(sign)} the price {format_price(price)}"
         return Rejected("stop_side", where)
@@ -140,7 +140,7 @@ def _closed_market(entry: _Entry) -> Rejected | None:
         return unknown
     if is_open:
         return None
-    return Rejected("session", f"the market is closed at the candle's end ({closed_ms} ms); open: {session.hours}")
+    return Rejected("session", f"the market is closed when the candle ends ({closed_ms} ms); open are {session.hours}")
 
 
 def _session(entry: _Entry) -> str:
@@ -151,7 +151,9 @@ def _outside_hours(entry: _Entry) -> Rejected | None:
     hours, closed_ms = entry.rules.entry_hours, entry.closed_ms
     if hours is None or hours.holds(closed_ms):
         return None
-    return Rejected("entry_hours", f"the candle ends outside the entry hours ({closed_ms} ms): {hours.description}")
+    return Rejected(
+        "entry_hours", f"the candle ends outside of the hours of entries ({closed_ms} ms): {hours.description}"
+    )
 
 
 def _hours(entry: _Entry) -> str:
@@ -165,7 +167,7 @@ def _wrong_regime(entry: _Entry) -> Rejected | None:
     regime, allowed = entry.regime, entry.rules.allowed_regimes
     if allowed is None or regime in allowed:
         return None
-    return Rejected("regime", f"the market is {regime}, entries are allowed in: {', '.join(sorted(allowed))}")
+    return Rejected("regime", f"the market is {regime}, entries are allowed when it is {' or '.join(sorted(allowed))}")
 
 
 def _regime(entry: _Entry) -> str:

@@ -1,5 +1,6 @@
 """The pages on writing a venue and a source, followed as they stand, in a folder outside the project."""
 
+import json
 import os
 import re
 import subprocess
@@ -125,4 +126,5 @@ def test_page_followed_outside_the_project_leads_to_a_filled_order(reader: Reade
     if page == "write-a-venue.md":
         assert Client(f"http://127.0.0.1:{reader.port}").call("fills", {"symbol": "XAUUSD", "after": 0}, list)
     else:
-        assert re.search(r"XAUUSD.* acme ", reader.run("celery -A tasks trading symbols list"))
+        listed = json.loads(reader.run("celery -A tasks trading symbols list --json"))["symbols"]
+        assert [row["source"].split()[0] for row in listed if row["symbol"] == "XAUUSD"] == ["acme"]

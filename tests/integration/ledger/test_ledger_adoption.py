@@ -208,7 +208,7 @@ def test_adoption_while_the_outcome_of_an_order_is_not_known_books_nothing(
     identity = intent.request.client_order_id
     with monkeypatch.context() as patch:
         patch.setattr(desk.paper, "find", lambda _: VenueOrder(identity, "paper-1", OrderState.FILLED, 2.0))
-        with pytest.raises(Transient, match="what became of the entry buy 2 is not shown yet"):
+        with pytest.raises(Transient, match="the outcome of the entry buy 2 is not visible yet"):
             adopted(desk)
     assert adjustments(desk) == []
     adopted(desk)

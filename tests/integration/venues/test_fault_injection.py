@@ -18,11 +18,12 @@ from pydantic import SecretStr
 from sqlalchemy.engine import Engine
 
 from adapters.database import create_engine
+from adapters.venues import open_paper
 from adapters.venues.fault_injection.outcomes import Numbering, cut
 from adapters.venues.fault_injection.venue import FaultInjectingVenue, Faults
 from adapters.venues.fault_injection.visibility import SqlSends
 from adapters.venues.paper import PaperVenue
-from adapters.wiring import pipeline, venues
+from adapters.wiring import venues
 from configs.loading import load_system
 from configs.plugins.venues import PaperVenue as PaperVenueConfig
 from configs.settings import Settings
@@ -773,8 +774,7 @@ def installation(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPa
         engines.append(create_engine(url, where=where))
         return engines[-1]
 
-    for module in (pipeline, venues):
-        monkeypatch.setattr(module, "create_engine", noted)
+    monkeypatch.setattr(open_paper, "create_engine", noted)
     url = database_url.replace("postgresql://", "postgresql+psycopg://")
     yield Settings(var_dir=tmp_path, paper_url=SecretStr(url))
     for engine in engines:

@@ -311,7 +311,7 @@ def test_protections_of_account_and_symbol_are_asked_last() -> None:
         protections=(COOLDOWN,),
     )
     assert (verdict.rule, verdict.breached) == ("cooldown_period", False)
-    assert verdict.reason == "XAUUSD was closed 1 candle ago: no entry for another 1 candle"
+    assert verdict.reason == "XAUUSD was closed 1 candle ago: no entry for 1 candle yet"
     assert asked == [(OPEN_MS - 120_000, "XAUUSD")]
     assert judged(view=view).rule == "ok"
     assert len(asked) == 1  # where no protection is configured the past is not read

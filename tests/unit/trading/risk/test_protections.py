@@ -129,7 +129,7 @@ def test_a_refusal_tells_the_numbers() -> None:
     guard = ADAPTER.validate_python(GUARD)
     assert guard.evaluated(request, lambda *_: trades) == (
         False,
-        "2 stop losses of all symbols within 5 candles, the last 1 candle ago: no entry for another 3 candles",
+        "2 stop losses of all symbols within 5 candles, the last 1 candle ago: no entry for 3 candles yet",
     )
     assert guard.evaluated(request, lambda *_: trades[:1])[1] == (
         "0 stop losses of all symbols within 5 candles, the limit is 2"
