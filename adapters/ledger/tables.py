@@ -94,7 +94,7 @@ intents = Table(
     Column("state", _Text, nullable=False),
     Column("is_final", sa.Boolean, nullable=False),
     Column("venue_order_id", _Text),
-    Column("filled_units", _Number, nullable=False, comment="sum of the recorded fills"),
+    Column("filled_units", _Number, nullable=False, comment="what the fills written down add up to"),
     Column("risk", _Number, nullable=False, comment="loss at the stop when all of it fills"),
     Column("risk_reserved", _Number, comment="an entry's place in the account; null once it holds none"),
     Column("notional_reserved", _Number, comment="value of an entry that holds a place; else null"),
