@@ -10,7 +10,7 @@ from tasks import app
 from tasks.engine.redelivery import ANSWERING
 from tasks.engine.stages import HEALTH
 from tasks.engine.worker_context import runtime
-from tasks.orchestrators.factory import orchestrator_of
+from tasks.orchestrators.factory import MultiSymbolTradingOrchestrator
 from trading.orchestration.multi_symbol_orchestrator import SystemHealth
 
 logger = logging.getLogger("trading.health")
@@ -30,7 +30,7 @@ def run_health_check() -> list[Answer]:
             "cause": action.issue.kind.value if action.issue else "",
             "service": action.issue.service if action.issue else "",
         }
-        for symbol, action in orchestrator_of(runtime(), app).recover().items()
+        for symbol, action in MultiSymbolTradingOrchestrator.of_cluster(runtime(), app).recover().items()
     ]
 
 
@@ -45,4 +45,4 @@ def heal() -> list[Answer]:
 @app.task(name="tasks.check_health", **ANSWERING)
 def check_health() -> SystemHealth:
     """Tell how all symbols are, with the keys of `MultiSymbolTradingOrchestrator.check_health`."""
-    return orchestrator_of(runtime(), app).check_health()
+    return MultiSymbolTradingOrchestrator.of_cluster(runtime(), app).check_health()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from adapters.redis.event_bus import EventBusFactory
     from configs.plugins.strategies import load_strategy
     from configs.settings import Settings
+    from tasks.orchestrators.factory import MultiSymbolTradingOrchestrator
     from trading.errors import BadCandle
     from trading.exits.exit_rules import BreakEven, ExitTerms, TrailingStop
     from trading.indicators import Indicator
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     )
     from trading_orchestrator import indicators
     from trading_orchestrator.backtesting import BacktestResult, Costs, backtest, simulated_candles
-    from trading_orchestrator.orchestrators import MultiSymbolTradingOrchestrator
 
 __all__ = [
     "AccountLimits",
@@ -94,7 +94,7 @@ _HOMES = {
     "LowProfitPairs": "trading.risk.protections",
     "MaxDrawdown": "trading.risk.protections",
     "MoveStop": "trading.strategies",
-    "MultiSymbolTradingOrchestrator": "trading_orchestrator.orchestrators",
+    "MultiSymbolTradingOrchestrator": "tasks.orchestrators.factory",
     "PositionView": "trading.strategies",
     "RiskLimits": "trading.risk.limits",
     "Session": "trading.market.sessions",

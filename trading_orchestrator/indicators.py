@@ -9,39 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from configs.plugins.entry_points import INDICATORS, fault, load, names
-from trading.indicators import (
-    Floats,
-    Indicator,
-    NotFinite,
-    adx,
-    atr,
-    bollinger,
-    compute,
-    ema,
-    highest,
-    lowest,
-    macd,
-    rsi,
-    sma,
-    stochastic,
-)
+from trading import indicators as _own
+from trading.indicators import *  # noqa: F403
 
-__all__ = [
-    "Floats",
-    "Indicator",
-    "NotFinite",
-    "adx",
-    "atr",
-    "bollinger",
-    "compute",
-    "ema",
-    "highest",
-    "lowest",
-    "macd",
-    "rsi",
-    "sma",
-    "stochastic",
-]
+__all__ = list(_own.__all__)
 
 
 def __getattr__(name: str) -> Callable[..., Any]:

@@ -5,5 +5,8 @@ from trading.moved import moved
 __getattr__ = moved(
     __name__,
     "tasks.orchestrators.factory",
-    renamed={"of_the_cluster": "connect_cluster", "in_this_process": "connect_local"},
+    renamed={
+        "of_the_cluster": "MultiSymbolTradingOrchestrator.connect",
+        "in_this_process": "MultiSymbolTradingOrchestrator.local",
+    },
 )

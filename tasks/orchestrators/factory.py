@@ -1,6 +1,8 @@
-"""The orchestrators for a Python program: over workers that run, or with all services in this one process."""
+"""Makes the orchestrators: over workers that run, or with all services in this process."""
 
 import logging
+from collections.abc import Mapping
+from typing import Self
 
 from celery import Celery
 
@@ -12,52 +14,59 @@ from tasks.engine.worker_context import Runtime
 from tasks.orchestrators.cluster import ClusterSymbol
 from tasks.orchestrators.local import LocalSymbol
 from trading.moved import moved
-from trading.orchestration.multi_symbol_orchestrator import MultiSymbolTradingOrchestrator, symbol_orchestrator
+from trading.orchestration import multi_symbol_orchestrator as pure
 from trading.orchestration.symbol_orchestrator import SymbolOrchestrator
 from trading.orchestration.symbol_port import SymbolRuntime
 
 logger = logging.getLogger("trading.orchestrator")
 
 
-def connect_cluster(settings: Settings | None = None) -> MultiSymbolTradingOrchestrator:
-    """Return the orchestrators of a running cluster: what is called on them is done by its workers.
+class MultiSymbolTradingOrchestrator(pure.MultiSymbolTradingOrchestrator):
+    """All symbols of an account: start, pause, resume, stop, restart and watch them.
 
-    Args:
-        settings: Of the installation; read from the environment when None.
-
-    Raises:
-        ConfigError: What is configured is not allowed.
+    `connect()` controls the workers of a running system; `local()` runs all services in this process.
     """
-    return orchestrator_of(_runtime(settings), our_app)
 
+    @classmethod
+    def connect(cls, settings: Settings | None = None) -> Self:
+        """Return the orchestrator of a running system: its workers perform each call.
 
-def connect_local(settings: Settings | None = None) -> MultiSymbolTradingOrchestrator:
-    """Return orchestrators whose services run here, without Celery, as `run` goes round. Redis and the ledger are used.
+        Args:
+            settings: Of the installation; None reads them from the environment.
 
-    Never beside workers of the same account.
+        Raises:
+            ConfigError: A configuration file or environment variable has a value that is not allowed.
+        """
+        return cls.of_cluster(_runtime(settings), our_app)
 
-    Args:
-        settings: Of the installation; read from the environment when None.
+    @classmethod
+    def local(cls, settings: Settings | None = None) -> Self:
+        """Return an orchestrator that runs all services in this process, without Celery, while `run` runs.
 
-    Raises:
-        ConfigError: What is configured is not allowed.
-    """
-    here = _runtime(settings)
-    return _orchestrator(here, {symbol: LocalSymbol(symbol, here) for symbol in here.system.symbols})
+        It uses Redis and the ledger. Never use it beside workers of the same account.
 
+        Args:
+            settings: Of the installation; None reads them from the environment.
 
-def orchestrator_of(here: Runtime, app: Celery) -> MultiSymbolTradingOrchestrator:
-    """Return the orchestrators of the cluster that a process belongs to."""
-    return _orchestrator(here, {symbol: ClusterSymbol(symbol, here, app) for symbol in here.system.symbols})
+        Raises:
+            ConfigError: A configuration file or environment variable has a value that is not allowed.
+        """
+        here = _runtime(settings)
+        return cls._over(here, {symbol: LocalSymbol(symbol, here) for symbol in here.system.symbols})
+
+    @classmethod
+    def of_cluster(cls, here: Runtime, app: Celery) -> Self:
+        """Return the orchestrator of the cluster that a process belongs to."""
+        return cls._over(here, {symbol: ClusterSymbol(symbol, here, app) for symbol in here.system.symbols})
+
+    @classmethod
+    def _over(cls, here: Runtime, symbols: Mapping[str, SymbolRuntime]) -> Self:
+        return cls(here.system, symbols, here.stores.bus, logger, LoopClock())
 
 
 def symbol_orchestrator_of(here: Runtime, app: Celery, symbol: str) -> SymbolOrchestrator:
     """Return the orchestrator of one symbol of that cluster; nothing is made for the others."""
-    return symbol_orchestrator(here.system.orchestrator, ClusterSymbol(symbol, here, app), logger)
-
-
-def _orchestrator(here: Runtime, symbols: dict[str, SymbolRuntime]) -> MultiSymbolTradingOrchestrator:
-    return MultiSymbolTradingOrchestrator(here.system, symbols, here.stores.bus, logger, LoopClock())
+    return pure.symbol_orchestrator(here.system.orchestrator, ClusterSymbol(symbol, here, app), logger)
 
 
 def _runtime(settings: Settings | None) -> Runtime:
@@ -66,5 +75,10 @@ def _runtime(settings: Settings | None) -> Runtime:
 
 
 __getattr__ = moved(
-    __name__, __name__, renamed={"of_the_cluster": "connect_cluster", "in_this_process": "connect_local"}
+    __name__,
+    __name__,
+    renamed={
+        "of_the_cluster": "MultiSymbolTradingOrchestrator.connect",
+        "in_this_process": "MultiSymbolTradingOrchestrator.local",
+    },
 )

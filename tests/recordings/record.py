@@ -49,11 +49,11 @@ class Run:
     def __init__(self, system: TradingSystem) -> None:
         from tasks import app, control, reconcile
         from tasks.engine.worker_context import runtime
-        from tasks.orchestrators.factory import orchestrator_of
+        from tasks.orchestrators.factory import MultiSymbolTradingOrchestrator
 
         self.system, self.app, self.control, self.books = system, app, control, reconcile
         self.here = runtime()
-        self.orchestrators = orchestrator_of(self.here, app).orchestrators
+        self.orchestrators = MultiSymbolTradingOrchestrator.of_cluster(self.here, app).orchestrators
         self.ledger = self.here.stores.ledger
 
     def step(self, symbol: str) -> ChainResult | None:

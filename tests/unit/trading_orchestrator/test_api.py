@@ -1,5 +1,6 @@
 """The Python API: its names are sorted, documented and shown, and each block of its page runs."""
 
+import ast
 import doctest
 import re
 from pathlib import Path
@@ -18,10 +19,18 @@ def blocks(text: str) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
 
 
-def test_names_are_sorted_and_unique() -> None:
-    names = trading_orchestrator.__all__
+def test_names_have_one_list_in_three_forms() -> None:
+    source = Path(trading_orchestrator.__file__).read_text(encoding="utf-8")
+    for_type_checkers = next(node for node in ast.parse(source).body if isinstance(node, ast.If))
+    imported = {
+        alias.name: f"{node.module}.{alias.name}" if node.module == "trading_orchestrator" else node.module
+        for node in for_type_checkers.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
 
-    assert names == sorted(set(names))
+    assert imported == trading_orchestrator._HOMES
+    assert trading_orchestrator.__all__ == sorted(imported)
 
 
 @pytest.mark.parametrize("name", trading_orchestrator.__all__)

@@ -4,7 +4,7 @@ import click
 from rich.console import Group
 from rich.text import Text
 
-from tasks.orchestrators.factory import connect_cluster
+from tasks.orchestrators.factory import MultiSymbolTradingOrchestrator
 from trading.orchestration.multi_symbol_orchestrator import SystemHealth
 from trading.orchestration.symbol_orchestrator import SymbolHealth
 from trading_orchestrator.cli.context import Access
@@ -24,7 +24,7 @@ def health(as_json: bool) -> None:
     Reads Redis and the ledger, so it needs no running worker. Exit code 1 when a symbol is unhealthy.
     """
     with Access() as access:
-        found = connect_cluster(access.settings).check_health()
+        found = MultiSymbolTradingOrchestrator.connect(access.settings).check_health()
     if as_json:
         print_json(found)
     else:
