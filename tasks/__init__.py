@@ -1,6 +1,6 @@
-"""Where Celery meets the rules: the app, the pipeline tasks and the control tasks.
+"""The Celery app, the pipeline tasks and the control tasks.
 
-`celery -A tasks ...` finds `app` here.
+`celery -A tasks ...` loads `app` from here.
 """
 
 from celery import Celery

@@ -1,9 +1,9 @@
-"""Control by a person: what is wanted of a symbol, written into the ledger before anything else hears of it.
+"""Control by an operator: each command is recorded in the ledger before it takes effect.
 
 `celery call tasks.pause_symbol --args='["XAUUSD"]'`
 
-One whose process dies is not repeated, and its result says so. One that is delivered again, because its whole worker
-died, is refused: by then it could undo what a person has said since.
+A command whose process dies is not repeated, and its result reports that. A command that is redelivered, because its
+whole worker died, is rejected: by then it could undo a newer one.
 """
 
 from collections.abc import Callable
@@ -18,42 +18,42 @@ from trading.lifecycle import DesiredState
 from trading.orchestration.symbol_orchestrator import SymbolOrchestrator
 
 Answer = dict[str, Any]
-Deed = Callable[[SymbolOrchestrator, str], None]
+Command = Callable[[SymbolOrchestrator, str], None]
 
 
 @app.task(name="tasks.pause_symbol", **CONTROLLING)
 def pause_symbol(symbol: str, reason: str = "requested by operator") -> Answer:
-    """Open nothing new on a symbol. What is open stays protected, and exits go on."""
+    """Pause a symbol: it opens no position. Open positions stay protected, and exits continue."""
     return _command(symbol, reason, SymbolOrchestrator.pause)
 
 
 @app.task(name="tasks.resume_symbol", **CONTROLLING)
 def resume_symbol(symbol: str, reason: str = "requested by operator") -> Answer:
-    """Let a paused symbol open positions again."""
+    """Resume a paused symbol: it may open positions again."""
     return _command(symbol, reason, SymbolOrchestrator.resume)
 
 
 @app.task(name="tasks.start_symbol", **CONTROLLING)
 def start_symbol(symbol: str, reason: str = "requested by operator") -> Answer:
-    """Let a stopped symbol go on from the candle after the last one that it decided on."""
+    """Start a stopped symbol, from the candle after the last one that it decided on."""
     return _command(symbol, reason, SymbolOrchestrator.start)
 
 
 @app.task(name="tasks.stop_symbol", **CONTROLLING)
 def stop_symbol(symbol: str, reason: str = "requested by operator") -> Answer:
-    """Do nothing more for a symbol: only the orders that rest at the venue still protect what is open."""
+    """Stop all processing of a symbol: only the orders that rest at the venue still protect an open position."""
     return _command(symbol, reason, SymbolOrchestrator.stop)
 
 
 @app.task(name="tasks.restart_symbol", **CONTROLLING)
 def restart_symbol(symbol: str, reason: str = "requested by operator") -> Answer:
-    """Begin anew: the queue emptied, a step under way ended, services built, orders compared; then run."""
+    """Restart a symbol: empty its queue, end its running step, rebuild its services, reconcile its orders, then run."""
     return _command(symbol, reason, SymbolOrchestrator.restart)
 
 
 @app.task(name="tasks.clear_quarantine", **CONTROLLING)
 def clear_quarantine(symbol: str, reason: str = "requested by operator") -> Answer:
-    """Let a symbol work again that was quarantined, after a person has looked; what it missed is caught up."""
+    """Release a symbol from quarantine after an operator has checked it; it catches up on the candles it missed."""
     one = _orchestrator(symbol)
     was_quarantined = one.clear_quarantine(reason)
     return {"symbol": symbol, "was_quarantined": was_quarantined, "state": one.state.value, "reason": reason}
@@ -61,19 +61,19 @@ def clear_quarantine(symbol: str, reason: str = "requested by operator") -> Answ
 
 @app.task(name="tasks.pause_all", **CONTROLLING)
 def pause_all(reason: str = "requested by operator") -> list[Answer]:
-    """Pause every symbol that runs."""
+    """Pause every running symbol."""
     return _command_all({DesiredState.RUNNING}, reason, SymbolOrchestrator.pause)
 
 
 @app.task(name="tasks.resume_all", **CONTROLLING)
 def resume_all(reason: str = "requested by operator") -> list[Answer]:
-    """Resume every symbol that is paused; one that was stopped stays so."""
+    """Resume every paused symbol; a stopped one stays stopped."""
     return _command_all({DesiredState.PAUSED}, reason, SymbolOrchestrator.resume)
 
 
 @app.task(name="tasks.status", **ANSWERING)
 def status(symbol: str | None = None) -> list[Answer]:
-    """Tell how the symbols stand, one or all of them."""
+    """Return the status of one symbol, or of all."""
     here = runtime()
     names = None if symbol is None else [here.known(symbol)]
     rows = read_status(here.stores.redis, here.stores.ledger, here.system, here.settings.namespace, names=names)
@@ -85,17 +85,17 @@ def _orchestrator(symbol: str) -> SymbolOrchestrator:
     return symbol_orchestrator_of(here, app, here.known(symbol))
 
 
-def _command(symbol: str, reason: str, deed: Deed) -> Answer:
-    return _carry_out(_orchestrator(symbol), reason, deed)
+def _command(symbol: str, reason: str, command: Command) -> Answer:
+    return _execute(_orchestrator(symbol), reason, command)
 
 
-def _command_all(only: set[DesiredState], reason: str, deed: Deed) -> list[Answer]:
+def _command_all(only: set[DesiredState], reason: str, command: Command) -> list[Answer]:
     here = runtime()
     every = (symbol_orchestrator_of(here, app, symbol) for symbol in here.system.symbols)
-    return [_carry_out(one, reason, deed) for one in every if one.desired in only]
+    return [_execute(one, reason, command) for one in every if one.desired in only]
 
 
-def _carry_out(one: SymbolOrchestrator, reason: str, deed: Deed) -> Answer:
+def _execute(one: SymbolOrchestrator, reason: str, command: Command) -> Answer:
     before = one.desired
-    deed(one, reason)
+    command(one, reason)
     return {"symbol": one.symbol, "before": before.value, "now": one.desired.value, "reason": reason}

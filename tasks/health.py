@@ -44,5 +44,5 @@ def heal() -> list[Answer]:
 
 @app.task(name="tasks.check_health", **ANSWERING)
 def check_health() -> SystemHealth:
-    """Tell how all symbols are, with the keys of `MultiSymbolTradingOrchestrator.check_health`."""
+    """Return the health of all symbols, with the keys of `MultiSymbolTradingOrchestrator.check_health`."""
     return MultiSymbolTradingOrchestrator.of_cluster(runtime(), app).check_health()

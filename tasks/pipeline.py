@@ -9,7 +9,7 @@ from trading.events.messages import IndicatorsUpdated, NewCandle, SignalGenerate
 from trading.services.chain import AdvanceSymbol
 
 LOGGED_CHARACTERS = 160
-"""How much of a step's answer goes into the log and to Flower."""
+"""Characters of a step's result that the log and Flower show."""
 
 
 @app.task(bind=True, resultrepr_maxsize=LOGGED_CHARACTERS, **step_options("tasks.fetch"))

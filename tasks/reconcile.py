@@ -1,9 +1,9 @@
-"""Comparing ledger and venue, from beat, when a worker starts and when a person asks; and what a person does about it.
+"""Reconciliation of ledger and venue, flattening, and the resolution of incidents.
 
 `celery call tasks.reconcile --args='["XAUUSD"]'`
 
-It runs on the symbol's own queue, between two chains. One whose process dies is not repeated: the next one, from beat
-or from the worker's start, does its work. Delivered again it just compares once more.
+Beat, a starting worker and an operator request a reconciliation. It runs on the symbol's own queue, between two chains.
+One whose process dies is not repeated: the next one does its work. A redelivered one compares once more.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ from tasks.engine.worker_context import Runtime, runtime
 from trading.errors import Rejected, Transient
 from trading.events.event import Event, EventType
 from trading.execution.adoption import AdoptionRequest
-from trading.execution.reconciliation import RaiseIncident, WaitForVenue, told
+from trading.execution.reconciliation import RaiseIncident, WaitForVenue, describe
 from trading.incidents.incident import Incident, IncidentKind
 
 Answer = dict[str, Any]
@@ -25,27 +25,27 @@ Answer = dict[str, Any]
 
 @app.task(**step_options(RECONCILE), **ANSWERING)
 def reconcile(symbol: str, reason: str = "requested by operator") -> Answer:
-    """Settle a symbol's orders that are not settled, and compare its ledger and venue."""
+    """Settle a symbol's unsettled orders, and compare its ledger with its venue."""
     here = runtime()
     pipeline = pipeline_of(here, here.known(symbol))
     if not pipeline.execute.is_enabled:
         return {"symbol": symbol, "reason": reason, "outcome": "disabled", "actions": []}
     try:
         actions = pipeline.reconcile()
-    except Transient as trouble:
-        return {"symbol": symbol, "reason": reason, "outcome": f"no answer: {trouble}", "actions": []}
+    except Transient as error:
+        return {"symbol": symbol, "reason": reason, "outcome": f"no answer: {error}", "actions": []}
     finally:
         here.report(pipeline)
-    news = {action.incident.key for action in actions if isinstance(action, RaiseIncident)}
-    halting = [one for one in here.stores.ledger.incidents_of(symbol) if one.kind.halts and one.key not in news]
-    found = [told(action) for action in [*actions, *map(RaiseIncident, halting)]]
+    new = {action.incident.key for action in actions if isinstance(action, RaiseIncident)}
+    halting = [one for one in here.stores.ledger.incidents_of(symbol) if one.kind.halts and one.key not in new]
+    found = [describe(action) for action in [*actions, *map(RaiseIncident, halting)]]
     is_open = halting or any(isinstance(action, WaitForVenue | RaiseIncident) for action in actions)
     return {"symbol": symbol, "reason": reason, "outcome": "not settled" if is_open else "agreed", "actions": found}
 
 
 @app.task(name=FLATTEN, **CONTROLLING)
 def flatten(symbol: str, reason: str = "requested by operator") -> Answer:
-    """Close all that is open of a symbol, without a signal. It may open again at its next one, unless it is paused."""
+    """Close a symbol's positions without a signal. Its next signal may open one again, unless the symbol is paused."""
     here = runtime()
     pipeline = pipeline_of(here, here.known(symbol))
     try:
@@ -66,38 +66,38 @@ def resolve_incident(
     price: float | None = None,
     by: str = "somebody",
 ) -> Answer | None:
-    """Close an incident, so that its symbol may send orders again; None when no open one has this number.
+    """Resolve an incident, so that its symbol may send orders again; None when no open incident has this number.
 
-    With its symbol it runs on the symbol's own queue and may ask the venue: an order that was lost is asked for once
-    more, and with `adopt` the ledger takes over what the venue holds.
+    Given its symbol, the task runs on the symbol's own queue and may query the venue: it looks up a lost order once
+    more, and with `adopt` the ledger adopts the venue's position.
 
     Args:
-        strategy: Whose position an adoption shall be, where more than one could be meant.
-        price: At which an adoption is booked; the venue's average price where it is left out.
-        by: Who asked.
+        strategy: Strategy that gets an adopted position; needed if the symbol has several.
+        price: Price at which an adoption is booked; None for the venue's average price.
+        by: Name of the operator.
     """
     here = runtime()
     incident = here.stores.ledger.incident(identity)
     if incident is None:
         return None
     if symbol not in (None, incident.symbol) or (adopt and symbol is None):
-        needed = f"incident {identity} is of {incident.symbol}: say symbol={incident.symbol}"
-        raise Rejected("symbol", f"{needed}, so that it runs on the queue on which nothing else asks the venue")
+        needed = f"incident {identity} is of {incident.symbol}: send symbol={incident.symbol}"
+        raise Rejected("symbol", f"{needed}, so that it runs on the queue on which nothing else queries the venue")
     if adopt:
-        return _adopted(here, identity, incident.symbol, AdoptionRequest(reason, by, strategy, price))
+        return _adopt(here, identity, incident.symbol, AdoptionRequest(reason, by, strategy, price))
     if symbol is not None and incident.kind is IncidentKind.ORDER_LOST:
-        return _looked_for(here, identity, incident, reason)
-    return _resolved(here, identity, reason)
+        return _resolve_lost_order(here, identity, incident, reason)
+    return _resolve(here, identity, reason)
 
 
-def _resolved(here: Runtime, identity: int, reason: str, *, is_lost: bool = True) -> Answer | None:
+def _resolve(here: Runtime, identity: int, reason: str, *, is_lost: bool = True) -> Answer | None:
     row = here.stores.ledger.resolve_incident(identity, reason, is_lost=is_lost)
     if row is not None:
-        _tell_resolved(here, row, reason)
+        _publish_resolved(here, row, reason)
     return row
 
 
-def _adopted(here: Runtime, identity: int, symbol: str, request: AdoptionRequest) -> Answer | None:
+def _adopt(here: Runtime, identity: int, symbol: str, request: AdoptionRequest) -> Answer | None:
     pipeline = pipeline_of(here, here.known(symbol))
     configured = list(here.system.symbols[symbol].books)
     try:
@@ -111,24 +111,24 @@ def _adopted(here: Runtime, identity: int, symbol: str, request: AdoptionRequest
     details = {"strategy": booked.strategy, "adopted": steps, "incident": identity}
     here.bus.publish([Event(type=EventType.POSITION_MODIFIED, symbol=symbol, reason=request.words, details=details)])
     for row in rows:
-        _tell_resolved(here, row, request.words)
-    [asked] = [row for row in rows if row["id"] == identity]
-    return {**asked, "adopted": steps, "strategy": booked.strategy, "closed": [row["id"] for row in rows]}
+        _publish_resolved(here, row, request.words)
+    [requested] = [row for row in rows if row["id"] == identity]
+    return {**requested, "adopted": steps, "strategy": booked.strategy, "closed": [row["id"] for row in rows]}
 
 
-def _looked_for(here: Runtime, identity: int, lost: Incident, reason: str) -> Answer | None:
-    """Ask the venue once more for a lost order; one that it has after all goes on."""
+def _resolve_lost_order(here: Runtime, identity: int, lost: Incident, reason: str) -> Answer | None:
+    """Look up a lost order at the venue once more; an order that is found is managed again."""
     pipeline = pipeline_of(here, here.known(lost.symbol))
     order = pipeline.execute.find(lost.key)
-    row = _resolved(here, identity, reason, is_lost=order is None)
+    row = _resolve(here, identity, reason, is_lost=order is None)
     if row is None or order is None:
         return row
     return {
         **row,
-        "found": f"the venue has it after all: {order.state.value}, {order.filled_units:g} filled; it goes on",
+        "found": f"the venue has the order: {order.state.value}, {order.filled_units:g} filled; it is managed again",
     }
 
 
-def _tell_resolved(here: Runtime, row: Answer, reason: str) -> None:
+def _publish_resolved(here: Runtime, row: Answer, reason: str) -> None:
     details = {"id": row["id"], "kind": row["kind"], "key": row["key"]}
     here.bus.publish([Event(type=EventType.INCIDENT_RESOLVED, symbol=row["symbol"], reason=reason, details=details)])

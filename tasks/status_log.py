@@ -1,4 +1,4 @@
-"""One line about all symbols, for the log: sent by beat each `status_log_interval`, written by any worker."""
+"""The status of all symbols as one log line; beat sends the task each `status_log_interval`, any worker runs it."""
 
 import logging
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ _INCIDENTS_COUNTED = 1_000
 
 @app.task(name=LOG_STATUS)
 def log_status() -> None:
-    """Write how each symbol and the account stand."""
+    """Log the status of the account and of each symbol."""
     here = runtime()
     ledger = here.stores.ledger
     try:
         rows = read_status(here.stores.redis, ledger, here.system, here.settings.namespace)
         balance, incidents = ledger.balance(), len(ledger.incidents(limit=_INCIDENTS_COUNTED))
-    except Transient as trouble:
-        logger.warning("status_unknown reason=%s", trouble)
+    except Transient as error:
+        logger.warning("status_unknown reason=%s", error)
         return
     fields = {
         "account": here.system.account.name,
@@ -38,7 +38,7 @@ def log_status() -> None:
 
 
 def symbol_fields(row: SymbolStatus) -> dict[str, Any]:
-    """Return what the log tells of one symbol; prices and profits in quote currency."""
+    """Return the log's fields of one symbol; prices and profits in quote currency."""
     return {
         "symbol": row.symbol,
         "state": row.state,
@@ -54,7 +54,7 @@ def symbol_fields(row: SymbolStatus) -> dict[str, Any]:
 
 
 def status_line(rows: Sequence[SymbolStatus], balance: float, incidents: int) -> str:
-    """Return the line that people read: the account, then each symbol with its last candle, position and profit."""
+    """Return the line as text: the account, then each symbol with its last candle, position and profit."""
     pnl = sum(row.realised + row.unrealised for row in rows)
     account = f"status balance {balance:,.2f} P&L {pnl:+,.2f} incidents {incidents}"
     return " | ".join([account, *map(_symbol_text, rows)])
@@ -67,7 +67,7 @@ def _symbol_text(row: SymbolStatus) -> str:
 
 
 def _rounded(amount: float) -> float:
-    """Return an amount without the digits that only binary fractions have."""
+    """Return an amount without the digits that binary floating point adds."""
     return round(amount, 8)
 
 

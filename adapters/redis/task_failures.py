@@ -53,13 +53,13 @@ def record_task_failure(client: redis.Redis, namespace: str, symbol: str, failur
     Raises:
         Transient: Redis did not answer.
     """
-    troubles, services = keys.task_failures(namespace, symbol), keys.service(namespace, symbol)
+    failures, services = keys.task_failures(namespace, symbol), keys.service(namespace, symbol)
     with talking_to_redis(), client.pipeline(transaction=True) as pipe:
-        pipe.hget(troubles, failure.service)
+        pipe.hget(failures, failure.service)
         pipe.hget(services, failure.service)
         before, status = pipe.execute()
         count = json.loads(before)["count"] + 1 if before else 1
-        pipe.hset(troubles, failure.service, json.dumps({**asdict(failure), "count": count}))
+        pipe.hset(failures, failure.service, json.dumps({**asdict(failure), "count": count}))
         pipe.hset(services, failure.service, _in_error(status, symbol, failure).to_json())
         pipe.execute()
 
@@ -75,7 +75,7 @@ def read_task_failures(client: redis.Redis, namespace: str, symbols: Sequence[st
             pipe.hvals(keys.task_failures(namespace, symbol))
         answers = cast("list[list[bytes]]", pipe.execute())
     return {
-        symbol: sorted((_trouble(text) for text in texts), key=lambda failure: failure.at_ms)
+        symbol: sorted((_parse(text) for text in texts), key=lambda failure: failure.at_ms)
         for symbol, texts in zip(symbols, answers, strict=True)
     }
 
@@ -90,7 +90,7 @@ def forget_task_failures(client: redis.Redis, namespace: str, symbol: str) -> No
         client.delete(keys.task_failures(namespace, symbol))
 
 
-def _trouble(text: bytes) -> TaskFailure:
+def _parse(text: bytes) -> TaskFailure:
     fields = json.loads(text)
     return TaskFailure(**{**fields, "kind": TaskFailureKind(fields["kind"])})
 

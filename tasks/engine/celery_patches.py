@@ -1,7 +1,7 @@
 """Every change to Celery, kombu and billiard, in one place.
 
-Each patch names the library version that it was checked with; on another minor version it is left out, with a warning,
-and the library's own behaviour holds. `tests/unit/tasks/engine/test_celery_patches.py` fails for a patch that the
+Each patch names the library version that it was checked with; on another minor version it is skipped with a warning,
+and the library keeps its own behaviour. `tests/unit/tasks/engine/test_celery_patches.py` fails for a patch that the
 installed library no longer needs.
 """
 
@@ -18,22 +18,22 @@ from kombu.transport import redis as kombu_redis
 logger = logging.getLogger(__name__)
 
 POOL_CHECK_S = 0.2
-"""Seconds between two checks whether the pool's processes are alive."""
+"""Seconds between two checks of the pool's processes."""
 
 LAST_RESULT_TRIES = 10
-"""Tries of 0.1 s that a pool process that ends waits for its last result to be counted."""
+"""Number of waits of 0.1 s, by an ending pool process, for its last result to be counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """One attribute of a library that gets another value.
+    """Replacement of one attribute of a library.
 
     Attributes:
         library: Name of its distribution.
         checked: Minor version that the patch was checked with, such as `4.3`.
         path: Module, a colon, and the attribute in it, such as `billiard.pool:Pool.join`.
-        value: Makes the new value of the original one.
-        why: Behaviour of the library without it.
+        value: Returns the new value, given the original.
+        why: Behaviour of the library without the patch.
     """
 
     library: str
@@ -57,7 +57,7 @@ class Patch:
         return found, name
 
     def apply(self) -> bool:
-        """Set the attribute, and return whether that was done."""
+        """Set the attribute, and return whether it was set."""
         if not self.fits:
             logger.warning(
                 "patch_left_out path=%s library=%s installed=%s checked=%s",
@@ -78,7 +78,7 @@ WORKER_PATCHES = (
         "4.3",
         "billiard.pool:GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT",
         lambda _: LAST_RESULT_TRIES,
-        "a pool process that ends waits up to 30 s for its last result to be counted, sometimes in vain",
+        "an ending pool process waits up to 30 s for its last result to be counted, even if that never happens",
     ),
     Patch(
         "celery",
@@ -96,20 +96,20 @@ WORKER_PATCHES = (
         "the exception of a step that exceeds its soft time limit names neither the step nor the limit",
     ),
 )
-"""Applied when a worker starts."""
+"""Patches that a starting worker applies."""
 
 
 def apply_patches(patches: Sequence[Patch] = WORKER_PATCHES) -> None:
-    """Apply patches; each once in a process."""
+    """Apply patches; call it once per process."""
     for patch in patches:
         patch.apply()
 
 
 def call_while_connecting(callback: Callable[[], None]) -> bool:
-    """Call `callback` once a second while a worker's consumer waits for a broker that is away.
+    """Call `callback` once a second while a worker's consumer waits for an unavailable broker.
 
-    The event loop and its timers rest then; the consumer only checks once a second whether it is to stop, and that
-    check has no hook.
+    The event loop and its timers do not run then; the consumer only checks once a second whether it must stop, and
+    that check has no hook.
     """
     return _while_connecting(callback).apply()
 
@@ -127,7 +127,7 @@ def _while_connecting(callback: Callable[[], None]) -> Patch:
 
 
 class Channel(kombu_redis.Channel):
-    """A Redis channel that keeps its client as long as it keeps its pool, which a fork and a lost connection end.
+    """A Redis channel that keeps its client as long as its pool, which ends with a fork or a lost connection.
 
     Without it kombu makes a client for each operation. A `redis.Redis` is a connection pool and a table of some hundred
     callbacks; building the table took 0.3 ms with redis-py 8.1, and the four steps of a chain do it some eighteen
@@ -138,7 +138,7 @@ class Channel(kombu_redis.Channel):
 
     def _create_client(self, asynchronous: bool = False) -> redis.Redis:
         kept = self._kept
-        if asynchronous:  # kombu makes it once itself: it comes to own a connection
+        if asynchronous:  # kombu makes one itself, and the client then owns a connection
             return self._new_client(asynchronous=True)
         if kept is None or kept.connection_pool is not self.pool:
             kept = self._kept = self._new_client(asynchronous=False)
@@ -157,7 +157,7 @@ class Transport(kombu_redis.Transport):
 
 def _with_transport(aliases: dict[str, Any]) -> dict[str, Any]:
     aliases.update(dict.fromkeys(("redis", "rediss"), f"{__name__}:{Transport.__qualname__}"))
-    return aliases  # the same dictionary: kombu has it by other names too
+    return aliases  # the same dictionary: kombu holds other references to it
 
 
 TRANSPORT = Patch(
@@ -170,5 +170,5 @@ TRANSPORT = Patch(
 
 
 def register_transport() -> None:
-    """Have broker addresses of Redis open `Transport` in this process."""
+    """Make this process open broker addresses of Redis with `Transport`."""
     TRANSPORT.apply()

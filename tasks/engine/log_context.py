@@ -1,8 +1,8 @@
-"""Which symbol, step and candle a log line belongs to.
+"""Log context: the symbol, step and candle that a log line belongs to.
 
-The symbol is an argument of the task, which Celery has decoded by the time it logs anything; the candle is a header of
-the message. Celery's own signals set the context around each task, so that Celery's lines about its end, and the
-traceback of one that fails, carry it too. A step that has found its candle names it with `name_candle`.
+The symbol is an argument of the task, decoded before Celery logs anything; the candle is a header of the message.
+Celery's signals set the context around each task, so Celery's own lines about the end of a task, and its traceback,
+contain it too. A step sets its candle with `name_candle`.
 """
 
 import inspect
@@ -33,8 +33,8 @@ class LogContext:
 
     Attributes:
         stage: Name of the task without `tasks.`.
-        correlation_id: Of the newest candle that the step is about, `XAUUSD:1m:1774360800000`; while that is not known,
-            the id of the tick that began the chain, or of the task where there is no chain.
+        correlation_id: Id of the newest candle of the step, `XAUUSD:1m:1774360800000`; while that is not known, the id
+            of the tick that began the chain, or of the task if there is no chain.
     """
 
     symbol: str
@@ -47,17 +47,17 @@ class LogContext:
 
 _current: ContextVar[LogContext | None] = ContextVar("log_context", default=None)
 _received: ContextVar[tuple[str, LogContext | None]] = ContextVar("received", default=("", None))
-"""Id and context of the task that the worker's main process received last: Celery logs the id, not the arguments."""
+"""Id and context of the task that the worker's main process received last; Celery logs the id without arguments."""
 
 
 def current() -> LogContext | None:
-    """Return the context of the task that runs here, None outside of one or where it concerns no symbol."""
+    """Return the context of the running task; None outside of a task or if it concerns no symbol."""
     return _current.get()
 
 
 @contextmanager
 def log_context(context: LogContext | None) -> Iterator[None]:
-    """Have the lines written meanwhile carry a context."""
+    """Set the context of the lines logged inside the block."""
     token = _current.set(context)
     try:
         yield
@@ -66,14 +66,14 @@ def log_context(context: LogContext | None) -> Iterator[None]:
 
 
 def about_candle(candle_id: str) -> None:
-    """Name the candle that the running step has turned out to be about."""
+    """Set the candle of the running step's context."""
     context = _current.get()
     if context is not None:
         _current.set(replace(context, correlation_id=candle_id))
 
 
 class AddContext(logging.Filter):
-    """Gives each record a `context`, None where it belongs to no symbol."""
+    """Adds a `context` to each record; None if it belongs to no symbol."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.context = _current.get() or _of_celery(record)
@@ -81,7 +81,7 @@ class AddContext(logging.Filter):
 
 
 def logged(request_class: type[R]) -> type[R]:
-    """Have what a worker's main process logs about the end of a task carry its context; for a class of requests."""
+    """Decorate a class of requests: the main process's lines about the end of a task get its context."""
     for method in ("on_timeout", "on_failure", "revoked"):
         setattr(request_class, method, _in_context(getattr(request_class, method)))
     return request_class
@@ -97,13 +97,13 @@ def _in_context(method: Callable[..., T]) -> Callable[..., T]:
 
 
 class LoggedTask(Task):  # type: ignore[misc]  # Celery ships no types
-    """A task whose lines in the worker's main process carry its context."""
+    """A task whose log lines in the worker's main process contain its context."""
 
     Request = "tasks.engine.task_failures:LoggedRequest"
 
 
 def received(request: Any) -> LogContext | None:
-    """Return the context of a request that was just received, and keep it for the line that Celery logs next."""
+    """Return the context of a request that was just received, and keep it for Celery's next log line."""
     headers = request.request_dict
     context = context_of(
         request.name, request.id, request.root_id, request.args, request.kwargs, headers.get(CANDLE_HEADER)
@@ -115,11 +115,11 @@ def received(request: Any) -> LogContext | None:
 def context_of(
     name: str, task_id: str, root_id: str | None, args: Any, kwargs: Any, candle_id: Any = None
 ) -> LogContext | None:
-    """Return the context of a task by its arguments and headers, None when it concerns no symbol.
+    """Return the context of a task by its arguments and headers; None if it concerns no symbol.
 
     Args:
-        args: As the message has them: a message of a foreign client may hold anything.
-        candle_id: The header `CANDLE_HEADER`; None where the message has none.
+        args: Unchecked arguments of the message; a foreign client may send any value.
+        candle_id: Header `CANDLE_HEADER`; None if the message has none.
     """
     symbol = kwargs.get("symbol") if isinstance(kwargs, Mapping) else None
     if symbol is None and isinstance(args, (list, tuple)) and args and takes_symbol(name):
@@ -131,7 +131,7 @@ def context_of(
 
 
 def name_candle(task: Task, candle_id: str) -> None:
-    """Name the candle that a step is about: in its own lines, and in a header of the next step's message."""
+    """Set the candle of a step: in its own log lines, and in a header of the next step's message."""
     about_candle(candle_id)
     if task.request.chain:
         options = task.request.chain[-1].setdefault("options", {})
@@ -146,7 +146,7 @@ def takes_symbol(name: str) -> bool:
 
 
 def _of_celery(record: logging.LogRecord) -> LogContext | None:
-    """Return the context of the line that the worker's main process logs about a task that it has received."""
+    """Return the context of the main process's log line about a received task."""
     about: Any = getattr(record, "data", None)
     task_id, context = _received.get()
     return context if isinstance(about, Mapping) and about.get("id") == task_id else None

@@ -1,4 +1,4 @@
-"""Ending from outside what does not end by itself: a step, the messages behind it, the worker that runs it."""
+"""End a hung step, drop the messages queued behind it, and restart the worker that runs it."""
 
 from typing import cast
 
@@ -10,17 +10,17 @@ from adapters.redis.client import talking_to_redis
 from tasks.engine.routing import PRIORITY_STEPS
 
 ANSWER_S = 2.0
-"""How long a worker's main process may take to answer; one that is asked by name answers within milliseconds."""
+"""Time limit of a main process's reply, in seconds; a worker addressed by name replies within milliseconds."""
 
 END_SUPERVISED = "end_supervised"
-"""The remote-control command that `worker.remote_control` gives to every worker."""
+"""Remote-control command that `worker.remote_control` registers."""
 
 
 def end_step(app: Celery, task_id: str, node: str) -> bool:
-    """Kill the process that runs a step, and have its message dropped; the pool replaces the process at once.
+    """Kill the process that runs a step, and drop its message; the pool replaces the process at once.
 
     Returns:
-        Whether the worker did so: False when it runs no such task, and when it does not answer.
+        Whether the worker did so; False if it does not run the task or does not reply.
     """
     replies = app.control.revoke(
         task_id, terminate=True, signal="SIGKILL", destination=[node], reply=True, timeout=ANSWER_S
@@ -29,21 +29,21 @@ def end_step(app: Celery, task_id: str, node: str) -> bool:
 
 
 def restart_worker(app: Celery, node: str) -> bool:
-    """Have a worker end, once its running step has, so that its supervisor starts another one.
+    """Shut a worker down after its running step, so that its supervisor starts another one.
 
-    The worker itself decides: one that nothing would start again goes on.
+    An unsupervised worker rejects the command, because nothing would restart it.
 
     Returns:
-        Whether it ends: False when it is not supervised, and when it does not answer.
+        Whether it shuts down; False if it is not supervised or does not reply.
     """
     replies = app.control.broadcast(END_SUPERVISED, destination=[node], reply=True, timeout=ANSWER_S)
     return any("ok" in answer for reply in replies or () for answer in reply.values())
 
 
 def drop_queued(client: redis.Redis, symbol: str) -> int:
-    """Remove the messages that wait in a symbol's queue, and return how many there were.
+    """Remove the messages in a symbol's queue, and return their number.
 
-    They are wake-ups: the next tick does what they were to do. What a worker has taken already stays.
+    They only wake the symbol, so the next tick replaces them. Messages that a worker has reserved stay.
 
     Raises:
         Transient: Redis did not answer.
@@ -58,7 +58,7 @@ def drop_queued(client: redis.Redis, symbol: str) -> int:
 
 
 def count_queued(client: redis.Redis, symbol: str) -> int:
-    """Return how many messages wait in a symbol's queue.
+    """Return the number of messages in a symbol's queue.
 
     Raises:
         Transient: Redis did not answer.

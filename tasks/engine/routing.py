@@ -1,4 +1,4 @@
-"""Where a task runs: a pipeline step on its symbol's own queue, everything else on the control queue."""
+"""Task routing: a pipeline step goes to its symbol's own queue, every other task to the control queue."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,7 +25,7 @@ def route(
 ) -> dict[str, Any] | None:
     """Route a task by its `symbol` argument.
 
-    A new tick waits until the chain before it has ended: its later steps are urgent, the first one is patient.
+    A new tick waits for the end of the chain before it: the later steps of a chain are urgent, the first is patient.
     """
     if name in _BY_SYMBOL or (name == RESOLVE and (kwargs or {}).get("symbol")):
         symbol = (kwargs or {}).get("symbol") or (args[0] if args else None)

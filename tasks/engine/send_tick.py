@@ -1,4 +1,4 @@
-"""Sending a tick: the chain of four steps that advances one symbol to now."""
+"""Send a tick: the chain of four steps that advances one symbol to now."""
 
 from typing import Any
 
@@ -11,13 +11,13 @@ from tasks.engine.stages import FIRST_STAGE, STAGES, TICK_LIFE_S
 def send_tick(
     app: Celery, symbol: str, *, tick_id: str, life_s: float, expected_ms: int | None = None, **options: Any
 ) -> None:
-    """Publish a tick: the first step, and the three that follow it.
+    """Publish a tick: the first step, with the three that follow.
 
     Args:
         tick_id: Id of the first step, and the root id of all four.
-        life_s: The tick is dropped when nobody took it for this long, in seconds.
-        expected_ms: The cursor that the sender saw, for a tick that only makes sense if no other was faster.
-        options: Given to `send_task`, such as `producer`, `retry=False` or `headers`.
+        life_s: Seconds after which an unconsumed tick expires.
+        expected_ms: Cursor that the sender saw; the tick ends if another one has moved it.
+        options: Passed to `send_task`, such as `producer`, `retry=False` or `headers`.
     """
     common = {"symbol": symbol, "deadline_ms": now_ms() + int(TICK_LIFE_S * 1000)}
     rest = [Signature(name, kwargs=common, app=app) for name in reversed(STAGES[1:])]

@@ -1,4 +1,4 @@
-"""Runs a step of the chain as Celery delivers it; `step_wrappers` lists all that happens around its service."""
+"""Run a delivered step of the chain; `step_wrappers` lists all that wraps its service."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -18,11 +18,11 @@ def run_stage(task: Task, symbol: str, deadline_ms: int, work: Callable[[SymbolP
     """Run one step.
 
     Args:
-        deadline_ms: Wall-clock time after which a newer tick takes over.
+        deadline_ms: Wall-clock time after which a newer tick replaces this step.
         work: Calls the step's service.
 
     Returns:
-        The JSON of the message for the next step, or why the chain ends.
+        JSON of the message for the next step, or the reason why the chain ends.
     """
     outcome = run_step(StepCall(runtime(), symbol, work, task, deadline_ms))
     return str(outcome) if isinstance(outcome, ChainResult) else outcome.model_dump_json()

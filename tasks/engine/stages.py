@@ -1,15 +1,15 @@
-"""The flow as one table: the four stages in order, as Celery runs them, and the comparison with the venue beside them.
+"""The pipeline as one table: the four stages in order, and the reconciliation with the venue.
 
-| task             | takes                | gives                   | queue      | soft / hard limit |
+| task             | input                | output                  | queue      | soft / hard limit |
 |------------------|----------------------|-------------------------|------------|-------------------|
 | tasks.fetch      | a tick               | NEW_CANDLE              | the symbol | 12 s / 15 s       |
 | tasks.indicators | NEW_CANDLE           | INDICATORS_UPDATED      | the symbol | 8 s / 10 s        |
 | tasks.strategy   | INDICATORS_UPDATED   | SIGNAL_GENERATED        | the symbol | 8 s / 10 s        |
 | tasks.execute    | SIGNAL_GENERATED     | orders, fills, the end  | the symbol | 12 s / 15 s       |
-| tasks.reconcile  | a symbol             | what ledger and venue lack | the symbol | 12 s / 15 s    |
+| tasks.reconcile  | a symbol             | differences, actions    | the symbol | 12 s / 15 s    |
 
-At the soft limit the step gets an exception, and its service goes into ERROR. A step that does not react is killed
-with its process at the hard limit; `tasks.engine.task_failures` records that.
+At the soft limit the step gets an exception, and its service goes into ERROR. At the hard limit the process of
+a step that did not react is killed; `tasks.engine.task_failures` records that.
 """
 
 from collections.abc import Mapping
@@ -20,16 +20,16 @@ STAGES = ("tasks.fetch", "tasks.indicators", "tasks.strategy", "tasks.execute")
 FIRST_STAGE = STAGES[0]
 
 RECONCILE = "tasks.reconcile"
-"""Runs between chains on the symbol's own queue, so that nothing else talks to the venue meanwhile."""
+"""Runs between chains on the symbol's own queue, so that nothing else calls the venue meanwhile."""
 
 RECONCILE_LIFE_S = 60
-"""A request to reconcile that no worker took for as long expires: beat sends the next one."""
+"""Seconds after which an unconsumed request to reconcile expires; beat sends the next one."""
 
 FLATTEN = "tasks.flatten"
-"""Closes all that is open of a symbol; on its own queue, as RECONCILE."""
+"""Closes a symbol's positions; on its own queue, as RECONCILE."""
 
 RESOLVE = "tasks.resolve_incident"
-"""Closes an incident. With its symbol it runs on the symbol's own queue, where it may ask the venue."""
+"""Resolves an incident. Given its symbol, it runs on the symbol's own queue, where it may query the venue."""
 
 HEALTH = "tasks.run_health_check"
 """Checks every symbol and takes the recovery steps that are due; on the control queue."""
@@ -57,13 +57,13 @@ STEPS: Mapping[str, Step] = {
 
 SOFT_LIMIT_S = max(step.soft_s for step in STEPS.values())
 HARD_LIMIT_S = max(step.hard_s for step in STEPS.values())
-"""The longest limits: those of every other task, and what the visibility timeout must exceed."""
+"""The longest limits: they hold for every other task, and the visibility timeout must exceed them."""
 
 DELIVERY_LIMIT = 3
-"""Deliveries of a message that keeps killing its worker before it is dropped; the next tick recovers the symbol."""
+"""Deliveries after which a message that keeps killing its worker is dropped; the next tick recovers the symbol."""
 
 TICK_LIFE_S = 20.0
-"""Seconds after its tick within which a step may start; later a newer tick takes over."""
+"""Seconds after its tick within which a step may start; later a newer tick replaces it."""
 
 
 def step_options(name: str) -> dict[str, Any]:

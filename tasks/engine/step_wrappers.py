@@ -9,8 +9,8 @@
 | pool    | `SERVICE_WRAPPERS`: the services of the symbol                    | this module                      |
 | pool    | the service of the step                                           | `tasks.pipeline`                 |
 
-A wrapper gets the call and the next wrapper, as a middleware does; it may answer without the next one. To add one,
-write the function and put it into a list.
+A wrapper gets the call and the next wrapper, like a middleware; it may return without calling the next one. To add
+one, write the function and add it to a list.
 """
 
 import logging
@@ -34,7 +34,7 @@ from trading.services.pipeline import SymbolPipeline
 logger = logging.getLogger(__name__)
 
 Outcome = Message | ChainResult
-"""The message for the next step, or why the chain ends."""
+"""Message for the next step, or the reason why the chain ends."""
 
 Work = Callable[[SymbolPipeline], Outcome]
 C = TypeVar("C", bound="ServiceCall")
@@ -64,7 +64,7 @@ class StepCall(ServiceCall):
 
     Attributes:
         task: With the request of this delivery.
-        deadline_ms: Wall-clock time after which a newer tick takes over.
+        deadline_ms: Wall-clock time after which a newer tick replaces this step.
     """
 
     task: Task
@@ -83,7 +83,7 @@ def _through(wrapper: Callable[[C, Next[C]], Outcome], run: Next[C], call: C) ->
 
 
 def end_chain(call: StepCall, run: Next[StepCall]) -> Outcome:
-    """End the chain where there is no next message; wake the symbol again where its source has more candles."""
+    """End the chain if there is no next message; send another tick if the source has more candles."""
     outcome = run(call)
     if isinstance(outcome, ChainResult):
         call.task.request.chain = None
@@ -94,7 +94,7 @@ def end_chain(call: StepCall, run: Next[StepCall]) -> Outcome:
 
 
 def name_candle_of_step(call: StepCall, run: Next[StepCall]) -> Outcome:
-    """Name the candle in the log lines of this step and in a header of the next one."""
+    """Set the candle in the log lines of this step and in a header of the next one."""
     outcome = run(call)
     if isinstance(outcome, Message):
         name_candle(call.task, outcome.correlation_id)
@@ -109,7 +109,7 @@ def drop_expired(call: StepCall, run: Next[StepCall]) -> Outcome:
 
 
 def limit_redeliveries(call: StepCall, run: Next[StepCall]) -> Outcome:
-    """Drop a message that killed its worker `DELIVERY_LIMIT` times: Redis itself has no such limit."""
+    """Drop a message that killed its worker `DELIVERY_LIMIT` times; Redis has no such limit."""
     request = call.task.request
     if not (request.delivery_info or {}).get("redelivered"):
         return run(call)
@@ -145,7 +145,7 @@ def publish_events(call: C, run: Next[C]) -> Outcome:
 
 
 def rebuild_services(call: C, run: Next[C]) -> Outcome:
-    """Build the services anew where a restart was requested, and run the step again."""
+    """Rebuild the services if a restart was requested, and run the step again."""
     outcome = run(call)
     if isinstance(outcome, ChainResult) and outcome.reason is ChainOutcome.RESTARTED:
         call.pipeline(is_new=True)
@@ -159,7 +159,7 @@ def run_service(call: ServiceCall) -> Outcome:
 
 
 def pipeline_of(here: Runtime, symbol: str, *, is_new: bool = False) -> SymbolPipeline:
-    """Return the services of a symbol; store a status that says so where they cannot be built."""
+    """Return the services of a symbol; if they cannot be built, store a status with the error."""
     try:
         return here.rebuild(symbol) if is_new else here.pipeline(symbol)
     except Exception as error:
@@ -168,10 +168,10 @@ def pipeline_of(here: Runtime, symbol: str, *, is_new: bool = False) -> SymbolPi
 
 
 DELIVERY_WRAPPERS = (end_chain, name_candle_of_step, drop_expired, limit_redeliveries)
-"""They need the task of a delivery."""
+"""Wrappers that need the task of a delivery."""
 
 SERVICE_WRAPPERS = (store_statuses, publish_events, rebuild_services)
-"""They serve a process without Celery too, see `tasks.orchestrators.local`."""
+"""Wrappers that run without Celery too, see `tasks.orchestrators.local`."""
 
 _STEP: Wrapped[StepCall] = Wrapped((*DELIVERY_WRAPPERS, *SERVICE_WRAPPERS), run_service)
 _SERVICE: Wrapped[ServiceCall] = Wrapped(SERVICE_WRAPPERS, run_service)

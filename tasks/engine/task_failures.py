@@ -1,7 +1,7 @@
 """Record a step that takes too long, or whose process dies.
 
-At the soft limit the step itself gets an exception that says so. At the hard limit, and when the process dies, only the
-worker's main process is left to record it.
+At the soft limit the step itself gets an exception. At the hard limit, and when the process dies, only the worker's
+main process can record it.
 """
 
 import logging
@@ -26,18 +26,18 @@ from trading.errors import Interrupted
 
 logger = logging.getLogger(__name__)
 
-NOTE_TIMEOUT_S = 0.5
-"""The main process serves its whole pool: it waits no longer than this for a Redis that does not answer."""
+RECORD_TIMEOUT_S = 0.5
+"""Time limit of a write; a longer wait for Redis would block the main process and its whole pool."""
 
 _Gone = (exceptions.WorkerLostError, SystemExit, KeyboardInterrupt)
-"""What a request is told when the process that ran it has gone."""
+"""Exceptions that a request gets when its process has died."""
 
 
 class SoftTimeLimitExceeded(
     exceptions.SoftTimeLimitExceeded,  # type: ignore[misc]  # billiard ships no types
     Interrupted,
 ):
-    """A task still ran after its soft limit; says which one, which Celery's own does not."""
+    """A task still ran after its soft limit; names the task, unlike Celery's own exception."""
 
     def __init__(self, name: str, symbol: str, limit_s: float) -> None:
         super().__init__(name, symbol, limit_s)
@@ -46,12 +46,12 @@ class SoftTimeLimitExceeded(
         self.limit_s = limit_s
 
     def __str__(self) -> str:
-        whose = f" of {self.symbol}" if self.symbol else ""
-        return f"{self.name}{whose} still ran after {self.limit_s:g} s"
+        owner = f" of {self.symbol}" if self.symbol else ""
+        return f"{self.name}{owner} still ran after {self.limit_s:g} s"
 
 
 def raise_soft_limit(_number: int, _frame: FrameType | None) -> None:
-    """Handle the signal of the soft limit in a pool process; one that comes after the task's end is too late."""
+    """Handle the soft limit's signal in a pool process; a signal after the end of the task is ignored."""
     if current_task:
         request = current_task.request
         _, soft_s = request.timelimit or (None, None)
@@ -63,7 +63,7 @@ def raise_soft_limit(_number: int, _frame: FrameType | None) -> None:
 
 @logged
 class LoggedRequest(Request):  # type: ignore[misc]  # Celery ships no types
-    """Has the lines of the worker's main process about a task carry the task's log context."""
+    """Adds a task's log context to the main process's lines about it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -72,21 +72,21 @@ class LoggedRequest(Request):  # type: ignore[misc]  # Celery ships no types
 
 @logged
 class StepRequest(LoggedRequest):
-    """Records a failure that its step cannot report. An error of the recording is logged and never reaches Celery."""
+    """Records failures that a step cannot report itself. Errors while recording are logged and never reach Celery."""
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         if not soft and not state.should_terminate:
             text = f"TimeLimitExceeded: {self.task.name} still ran after {timeout:g} s; its process was killed"
-            self._note(TaskFailureKind.HUNG, text)
+            self._record(TaskFailureKind.HUNG, text)
         super().on_timeout(soft, timeout)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
         if (text := self._loss(exc_info)) and not state.should_terminate:
-            self._note(TaskFailureKind.LOST, text)
+            self._record(TaskFailureKind.LOST, text)
         super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
 
     def _loss(self, exc_info: Any) -> str:
-        """Return how the process was lost; nothing where it was not, or where Redis was, and Celery ended the step."""
+        """Return how the process was lost; empty if it was not, or if Celery ended the step because Redis was lost."""
         error = exc_info.exception
         if isinstance(error, ExceptionWithTraceback):
             error = error.exc
@@ -99,7 +99,7 @@ class StepRequest(LoggedRequest):
             return f"WorkerLostError: the process of {self.task.name} died: {how}"
         return ""
 
-    def _note(self, kind: TaskFailureKind, text: str) -> None:
+    def _record(self, kind: TaskFailureKind, text: str) -> None:
         try:
             symbol = symbol_of(self.task.name, self.args, self.kwargs)
             service = STEPS[self.task.name].service
@@ -107,12 +107,12 @@ class StepRequest(LoggedRequest):
             record_task_failure(
                 client, namespace, symbol, TaskFailure(kind, service, self.task.name, now_ms(), text, self.id)
             )
-        except Exception as error:  # noqa: BLE001  # whatever it is, Celery has to go on with the message
-            logger.warning("trouble_unwritten task_id=%s text=%s reason=%s", self.id, text, error)
+        except Exception as error:  # noqa: BLE001  # Celery must continue with the message after any error
+            logger.warning("task_failure_unrecorded task_id=%s text=%s reason=%s", self.id, text, error)
 
 
 def symbol_of(name: str, args: Any, kwargs: Any) -> str:
-    """Return the symbol of a step, found as the router finds it; empty for every other task."""
+    """Return the symbol of a step by the router's rule; empty for every other task."""
     if name not in STEPS:
         return ""
     return str((kwargs or {}).get("symbol") or (args or [""])[0])
@@ -121,4 +121,4 @@ def symbol_of(name: str, args: Any, kwargs: Any) -> str:
 @lru_cache(maxsize=1)
 def _redis() -> tuple[redis.Redis, str]:
     settings = load_settings()
-    return connect_briefly(resolve_redis_url(settings), timeout_s=NOTE_TIMEOUT_S), settings.namespace
+    return connect_briefly(resolve_redis_url(settings), timeout_s=RECORD_TIMEOUT_S), settings.namespace

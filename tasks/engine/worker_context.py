@@ -1,4 +1,4 @@
-"""The state that one process keeps for its tasks: configuration, stores, and the pipeline of each of its symbols."""
+"""State of one process for its tasks: configuration, stores, and the pipeline of each of its symbols."""
 
 import logging
 import os
@@ -30,29 +30,29 @@ from trading.services.status import ServiceStatus, describe_error, error_kind
 logger = logging.getLogger(__name__)
 
 _DELIVERY_MEMORY_S = 3600
-_LOOK_S = 1.0
-"""Seconds after which what a process knows of the configuration is compared with what was applied."""
+_CONFIG_CHECK_S = 1.0
+"""Seconds between two checks for a newly applied configuration."""
 
 _BUILDING = "SymbolPipeline"
-"""Stands in the place of the four services where these can't be built."""
+"""Service name of a status for services that cannot be built."""
 
 
 class Runtime:
-    """Opens each thing at its first use, and keeps it for the life of the process."""
+    """Opens each resource at its first use, and keeps it for the life of the process."""
 
     def __init__(self, settings: Settings, system: SystemConfig) -> None:
         self.settings = settings
         self.stores: Stores = open_stores(settings, system)
         self.config = ConfigFollower(settings, system, self.stores.redis)
-        self._looked_s = 0.0
+        self._checked_s = 0.0
         self._venues: dict[str, tuple[VenueConfig, Venue]] = {}
         self._pipelines: dict[str, SymbolPipeline] = {}
         self._built_of: dict[str, SystemConfig] = {}
 
     @property
     def system(self) -> SystemConfig:
-        """The configuration that is in force, at most a second old."""
-        if time.monotonic() >= self._looked_s + _LOOK_S:
+        """Configuration in force, at most a second old."""
+        if time.monotonic() >= self._checked_s + _CONFIG_CHECK_S:
             self.refresh()
         return self.config.system
 
@@ -61,22 +61,22 @@ class Runtime:
         return self.stores.bus
 
     def refresh(self) -> None:
-        """Take over what was applied; where Redis does not answer, what is known goes on to hold.
+        """Read the applied configuration; if Redis does not answer, the known one stays in force.
 
-        Services that were built of something else begin anew at their next tick.
+        Services that were built from another configuration are rebuilt at their next tick.
         """
-        self._looked_s = time.monotonic()
+        self._checked_s = time.monotonic()
         try:
             if self.config.refresh():
                 self._renew_outdated()
-        except Transient as trouble:
-            logger.warning("config_unknown reason=%s", trouble)
+        except Transient as error:
+            logger.warning("config_unknown reason=%s", error)
 
     def known(self, symbol: str) -> str:
-        """Return `symbol` when it is configured, by what was applied last.
+        """Return `symbol` if the applied configuration has it.
 
         Raises:
-            UnknownSymbol: It is not; the error lists those that are.
+            UnknownSymbol: It has not; the error lists the configured symbols.
         """
         self.refresh()
         if symbol not in self.config.system.symbols:
@@ -89,10 +89,10 @@ class Runtime:
         return found if found is not None else self.rebuild(symbol)
 
     def rebuild(self, symbol: str) -> SymbolPipeline:
-        """Build the symbol's pipeline anew, of what was applied last: nothing that the old one remembered is kept.
+        """Rebuild the symbol's pipeline from the applied configuration, without any state of the old one.
 
         Raises:
-            Rejected: Its configuration is another one than before, and something is open that forbids that.
+            Rejected: Its configuration has changed in a way that an open position or order forbids.
         """
         system = self._admitted(self.known(symbol))
         content = self.config.described(system)
@@ -114,7 +114,7 @@ class Runtime:
         return pipeline
 
     def _renew_outdated(self) -> None:
-        """Have symbols of this process whose services were built of something else begin anew at their next tick."""
+        """Request a restart of this process's symbols whose services were built from another configuration."""
         now = self.config.content()
         for symbol, system in self._built_of.items():
             if symbol not in now["symbols"]:
@@ -123,7 +123,7 @@ class Runtime:
                 self.stores.store.request_restart(symbol)
 
     def _admitted(self, symbol: str) -> SystemConfig:
-        """Return the configuration to build a symbol of: the one from before where what is open forbids the new one."""
+        """Return the configuration to build a symbol from: the previous one if open exposure forbids the new one."""
         system = self.config.system
         own = self.config.content()
         built = self.config.applied.built([symbol]).get(symbol)
@@ -139,7 +139,7 @@ class Runtime:
         return earlier
 
     def _venue(self, symbol: str, system: SystemConfig) -> Venue:
-        """Return a symbol's venue; those that are new are opened together, so that they share their connections."""
+        """Return a symbol's venue; new venues are opened together, so that they share connections."""
         symbols = system.symbols
         known = {name: config for name, (config, _) in self._venues.items()}
         if known.get(symbol) != symbols[symbol].venue:
@@ -149,10 +149,10 @@ class Runtime:
         return self._venues[symbol][1]
 
     def _refill(self, pipeline: SymbolPipeline, source: CandleSource) -> None:
-        """Fill the stored window where the source is another one, or the indicators look back further than before.
+        """Refill the stored window if the source has changed, or the indicators need more candles than before.
 
         Raises:
-            Transient: The source did not answer, and there is no candle at all.
+            Transient: The source did not answer, and the window is empty.
         """
         symbol, store, needed = pipeline.symbol, self.stores.store, pipeline.indicators.history_count
         cursor_ms = store.load(symbol).cursor_ms
@@ -160,29 +160,31 @@ class Runtime:
             return
         try:
             history = source.history(cursor_ms, count=needed)
-        except Transient as trouble:
+        except Transient as error:
             if not len(stored):
                 raise
-            logger.warning("window_short symbol=%s candles=%s reason=%s", symbol, len(stored), trouble)
+            logger.warning("window_short symbol=%s candles=%s reason=%s", symbol, len(stored), error)
             return
         if len(history) > len(stored):
             store.refill(symbol, history, cursor_ms=cursor_ms)
 
     def _release(self, symbol: str, built: str) -> None:
-        """Let a symbol run that was held until its services are built of what was applied."""
+        """Release a symbol that was held until its services are built from the applied configuration."""
         ledger = self.stores.ledger
         applied = self.config.applied.begin(self.config.content())
         if ledger.desired(symbol) is DesiredState.RUNNING or symbol not in applied["symbols"]:
             return
         is_built = fingerprint(applied, symbol) == built
-        if is_built and ledger.release(symbol, held_by=HeldBy.CONFIG_CHANGE, reason="its configuration has changed"):
+        if is_built and ledger.release(
+            symbol, held_by=HeldBy.CONFIG_CHANGE, reason="the configuration of the symbol has changed"
+        ):
             self.stores.store.set_desired(symbol, DesiredState.RUNNING)
 
     def flush(self, pipeline: SymbolPipeline) -> None:
-        """Send the events that no commit has taken along.
+        """Publish the events that no commit has published.
 
         Raises:
-            Transient: Redis did not answer; they are kept for the next time.
+            Transient: Redis did not answer; the events stay in the outbox.
         """
         events = pipeline.outbox.waiting()
         self.bus.publish(events)
@@ -193,16 +195,16 @@ class Runtime:
         try:
             self.flush(pipeline)
             self._write_statuses(pipeline.symbol, pipeline.statuses())
-        except Transient as trouble:
-            logger.warning("report_failed symbol=%s reason=%s", pipeline.symbol, trouble)
+        except Transient as error:
+            logger.warning("report_failed symbol=%s reason=%s", pipeline.symbol, error)
 
     def report_unbuilt(self, symbol: str, error: Exception) -> None:
-        """Store that the symbol has no services, because they cannot be built."""
+        """Store an error status for a symbol whose services cannot be built."""
         status = ServiceStatus(service_name=_BUILDING, symbol=symbol)
         try:
             self._write_statuses(symbol, [status.with_error(describe_error(error), error_kind(error))])
-        except Transient as trouble:
-            logger.warning("report_failed symbol=%s reason=%s", symbol, trouble)
+        except Transient as failure:
+            logger.warning("report_failed symbol=%s reason=%s", symbol, failure)
 
     def _write_statuses(self, symbol: str, statuses: Sequence[ServiceStatus]) -> None:
         key, at_ms = keys.service(self.settings.namespace, symbol), now_ms()
@@ -213,7 +215,7 @@ class Runtime:
             pipe.execute()
 
     def count_delivery(self, task_id: str) -> int:
-        """Count one more delivery of a message that came more than once, and return how many there were."""
+        """Count one more delivery of a redelivered message, and return the number of deliveries."""
         key = keys.deliveries(self.settings.namespace, task_id)
         with talking_to_redis(), self.stores.redis.pipeline(transaction=True) as pipe:
             pipe.incr(key)
@@ -223,7 +225,7 @@ class Runtime:
 
 
 def runtime() -> Runtime:
-    """Return this process's runtime; a forked child gets one of its own."""
+    """Return this process's runtime; a forked child gets its own."""
     return _runtime_of(os.getpid())
 
 

@@ -1,4 +1,4 @@
-"""The symbols of a running cluster, as the orchestrators see them: read from Redis and ledger, moved by messages."""
+"""The symbols of a running cluster, for the orchestrators: reads Redis and ledger, acts by Celery messages."""
 
 import logging
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ SERVICES = tuple(dict.fromkeys(step.service for step in STEPS.values()))
 
 @dataclass(frozen=True, slots=True)
 class ClusterService:
-    """A service that runs in some worker, as it was when it last reported."""
+    """A service that runs in a worker, as of its last report."""
 
     status: ServiceStatus
 
@@ -63,7 +63,7 @@ class ClusterSymbol(SymbolAccess):
         ]
 
     def start_services(self) -> None:
-        """Wake the symbol: a worker builds its services when it first hears of it."""
+        """Send a tick: a worker builds the symbol's services at the first one."""
         self._wake("start")
 
     def restart_services(self) -> None:
@@ -79,7 +79,9 @@ class ClusterSymbol(SymbolAccess):
                     end_step(self._app, step.task_id, beat.node)
         forget_task_failures(self._stores.redis, self._namespace, self.symbol)
         self._stores.store.request_restart(self.symbol)
-        renewed = [beat.node for beat in beats if has_fresh_worker and beat.is_supervised and self._is_alone_at(beat)]
+        renewed = [
+            beat.node for beat in beats if has_fresh_worker and beat.is_supervised and self._is_only_symbol_of(beat)
+        ]
         for node in renewed:
             restart_worker(self._app, node)
         logger.warning("symbol_restarted symbol=%s dropped=%s workers=%s", self.symbol, dropped, ",".join(renewed))
@@ -91,7 +93,7 @@ class ClusterSymbol(SymbolAccess):
         return False
 
     def close(self) -> None:
-        """Leave the cluster as it is."""
+        """Do nothing: the cluster continues."""
 
     def _status(self, service: str, stored: bytes | None) -> ServiceStatus:
         return ServiceStatus.from_json(stored) if stored else ServiceStatus(service_name=service, symbol=self.symbol)
@@ -103,5 +105,5 @@ class ClusterSymbol(SymbolAccess):
         beats = read_heartbeats(self._stores.redis, self._namespace)
         return [beat for beat in beats if self.symbol in beat.queues]
 
-    def _is_alone_at(self, beat: WorkerBeat) -> bool:
+    def _is_only_symbol_of(self, beat: WorkerBeat) -> bool:
         return not (set(beat.queues) & set(self._system.symbols)) - {self.symbol}

@@ -65,7 +65,7 @@ class MultiSymbolTradingOrchestrator(pure.MultiSymbolTradingOrchestrator):
 
 
 def symbol_orchestrator_of(here: Runtime, app: Celery, symbol: str) -> SymbolOrchestrator:
-    """Return the orchestrator of one symbol of that cluster; nothing is made for the others."""
+    """Return the orchestrator of one symbol of the cluster, without making those of the others."""
     return pure.symbol_orchestrator(here.system.orchestrator, ClusterSymbol(symbol, here, app), logger)
 
 

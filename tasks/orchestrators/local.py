@@ -1,6 +1,7 @@
 """The symbols of an account in one process, without workers: the same services, driven by a simple loop.
 
-Not beside workers of the same account: nothing would be decided twice, but both would fetch and ask the venue.
+Never use it beside workers of the same account: no candle would be decided twice, but
+both would query source and venue.
 """
 
 import logging
@@ -20,7 +21,7 @@ logger = logging.getLogger("trading.orchestrator")
 
 
 class LocalSymbol(SymbolAccess):
-    """The `SymbolRuntime` port of a symbol whose services run in this process, in the thread that calls."""
+    """The `SymbolRuntime` port of a symbol whose services run in this process, in the caller's thread."""
 
     def __init__(self, symbol: str, here: Runtime, *, now_s: Callable[[], float] = time.monotonic) -> None:
         super().__init__(symbol, here.stores, here.system, here.settings.namespace)
@@ -33,7 +34,7 @@ class LocalSymbol(SymbolAccess):
         return self._here.pipeline(self.symbol).services
 
     def start_services(self) -> None:
-        """Build the services, so that what is wrong with their configuration shows at once."""
+        """Build the services, so that configuration errors show at once."""
         self._here.pipeline(self.symbol)
         self._due_s = 0.0
 
@@ -42,11 +43,11 @@ class LocalSymbol(SymbolAccess):
         self._due_s = 0.0
 
     def restart_symbol(self, *, has_fresh_worker: bool) -> None:
-        """Build the services anew, and compare with the venue; there is no queue and no other process here."""
+        """Rebuild the services and reconcile with the venue; there is no queue and no other process here."""
         try:
             self._here.rebuild(self.symbol).reconcile()
-        except Transient as trouble:
-            logger.warning("reconcile_failed symbol=%s reason=%s", self.symbol, trouble)
+        except Transient as error:
+            logger.warning("reconcile_failed symbol=%s reason=%s", self.symbol, error)
         self._due_s = 0.0
 
     def advance(self) -> bool:
@@ -60,7 +61,7 @@ class LocalSymbol(SymbolAccess):
         return outcome.has_more
 
     def close(self) -> None:
-        """Stop the services; what is wanted of the symbol stays as it is."""
+        """Stop the services; the desired state of the symbol stays."""
         pipeline = self._here.pipeline(self.symbol)
         for service in pipeline.services:
             service.stop()

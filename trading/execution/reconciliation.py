@@ -203,7 +203,7 @@ def reconcile(ours: LedgerSnapshot, theirs: VenueSnapshot, freshness: SignalAgeL
     return list(_compare(ours, theirs))
 
 
-def told(action: Action) -> dict[str, str]:
+def describe(action: Action) -> dict[str, str]:
     """Describe an action, JSON-safe."""
     match action:
         case UpdateOrder(intent, order, state):

@@ -89,7 +89,7 @@ def test_resolve_with_adoption_books_closes_and_tells_and_the_symbol_agrees(
 def test_resolve_with_adoption_needs_the_symbol_that_the_incident_is_of(system: TradingSystem, venue: Venue) -> None:
     identity = by_hand(system, venue)
     for symbol in (None, "BTCUSD"):
-        with pytest.raises(Rejected, match="say symbol=XAUUSD"):
+        with pytest.raises(Rejected, match="send symbol=XAUUSD"):
             reconcile.resolve_incident.run(identity, "mine", symbol=symbol, adopt=True)
     assert len(system.stores().ledger.incidents(SYMBOL)) == 2
 
@@ -118,7 +118,7 @@ def test_resolve_of_a_lost_order_asks_the_venue_once_more(system: TradingSystem,
     row = reconcile.resolve_incident.run(ledger.incidents()[0]["id"], "asked them", symbol=SYMBOL)
 
     assert row is not None
-    assert row.get("found", "") == ("the venue has it after all: filled, 2 filled; it goes on" if has_it else "")
+    assert row.get("found", "") == ("the venue has the order: filled, 2 filled; it is managed again" if has_it else "")
     expected = OrderState.ACCEPTED if has_it else OrderState.EXPIRED
     assert ledger.order_states([request.client_order_id]) == {request.client_order_id: expected}
     if has_it:

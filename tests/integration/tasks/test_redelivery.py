@@ -113,7 +113,7 @@ def test_resume_that_its_worker_did_not_finish_does_not_undo_the_pause_that_was_
     with pytest.raises(Rejected, match="delivered_again"):
         cut.result.get(timeout=60)
     assert cut.desired is DesiredState.PAUSED
-    assert "control_refused task=tasks.resume_symbol" in cut.worker.log_tail(30)
+    assert "control_rejected task=tasks.resume_symbol" in cut.worker.log_tail(30)
     system.wait_until(lambda: not cut.is_left(), "its message is gone for good")
 
 

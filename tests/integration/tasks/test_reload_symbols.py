@@ -69,7 +69,7 @@ def test_symbol_that_comes_back_runs_again_where_only_its_removal_had_stopped_it
         assert answer["outcome"] == "applied"
         assert desk.desired() is (DesiredState.PAUSED if is_paused else DesiredState.RUNNING)
         assert [note.split(":")[0] for note in answer["notes"]] == (
-            [f"{GOLD} is paused since an earlier time"] if is_paused else []
+            [f"{GOLD} is still paused from before its removal"] if is_paused else []
         )
 
 

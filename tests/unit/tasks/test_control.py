@@ -31,10 +31,10 @@ def test_tasks_beside_the_chain_are_acknowledged_at_their_end_and_not_repeated_w
 
 
 @pytest.mark.parametrize("task", WISHES, ids=lambda task: task.name)
-def test_wish_delivered_again_is_refused_so_that_it_undoes_nothing_said_since(task: Task) -> None:
+def test_redelivered_command_is_rejected(task: Task) -> None:
     task.push_request(id="a", delivery_info={"redelivered": True})
     try:
-        with pytest.raises(Rejected, match=rf"delivered_again: the worker that had this {task.name} ended"):
+        with pytest.raises(Rejected, match=rf"delivered_again: {task.name} was redelivered"):
             task()
     finally:
         task.pop_request()

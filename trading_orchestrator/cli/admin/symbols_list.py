@@ -11,7 +11,7 @@ from rich.text import Text
 from adapters.redis.applied_config import AppliedConfig, Built
 from configs.snapshot import Content, content_of, fingerprint
 from configs.symbols import SymbolConfig
-from tasks.reload import WorkerFiles, ask_workers
+from tasks.reload import WorkerFiles, read_worker_files
 from trading.errors import Transient
 from trading.structs import asdict
 from trading_orchestrator.cli.admin.symbols_change import RELOAD
@@ -84,7 +84,7 @@ def read(access: Access) -> Listing:
         return Listing(
             None, [_listed(access, name, ConfigurationState.UNKNOWN, None) for name in found["symbols"]], str(trouble)
         )
-    workers = list(ask_workers())
+    workers = list(read_worker_files())
     rows = [
         _listed(access, name, _standing(name, found, content, built), _serving(name, workers))
         for name in found["symbols"]
