@@ -95,7 +95,10 @@ class Permissions(Struct, frozen=True):
         return self._first(lambda row: not row.stop_moves)
 
     def _first(self, is_against: Callable[["_Row"], bool]) -> Restriction | None:
-        return next((one for one in self.restrictions if is_against(_TABLE[one.cause, one.policy])), None)
+        for one in self.restrictions:
+            if is_against(_TABLE[one.cause, one.policy]):
+                return one
+        return None
 
 
 class _Row(NamedTuple):
@@ -154,6 +157,8 @@ def permissions(
         has_exposure: The symbol has a position or an order in flight; without one a quarantine protects nothing.
         order: Precedence of the causes.
     """
+    if desired is DesiredState.RUNNING and halted is quarantined is policy is latched is None:
+        return _ALL
     found: list[Restriction] = []
     if desired is not DesiredState.RUNNING:
         found.append(Restriction(Cause(desired.value)))
@@ -164,8 +169,6 @@ def permissions(
         found.append(Restriction(Cause.QUARANTINED, quarantined or "", policy or "hold"))
     if latched is not None:
         found.append(Restriction(Cause.DRAWDOWN, latched))
-    if not found:
-        return _ALL
     left = _least([_TABLE[one.cause, one.policy] for one in found])
     if is_quarantined and not has_exposure:
         left = left._replace(processing=Processing.NOTHING)
