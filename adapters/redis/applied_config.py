@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Self, cast
 
 import redis
 
@@ -16,11 +16,39 @@ _LAUNCHER_S = 5
 
 
 @dataclass(frozen=True, slots=True)
+class EndedProcess:
+    """A process of the launcher that has ended and waits for its restart, or fails soon after each start.
+
+    Attributes:
+        symbols: Symbols that it serves; empty for beat, Flower and the control worker.
+        exit_code: Exit code; negative for a signal.
+        error: Last line of its log; empty after an end by a signal.
+    """
+
+    name: str
+    symbols: tuple[str, ...]
+    restarts: int
+    exit_code: int
+    error: str
+
+    def __str__(self) -> str:
+        end = f"signal {-self.exit_code}" if self.exit_code < 0 else f"exit code {self.exit_code}"
+        return f"{self.name} ended ({end}, {self.restarts} restarts)" + (f": {self.error}" if self.error else "")
+
+
+@dataclass(frozen=True, slots=True)
 class Launcher:
     """A running launcher, which starts a worker for each new symbol."""
 
     host: str
     pid: int
+    ended: tuple[EndedProcess, ...] = ()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Self:
+        fields = json.loads(text)
+        ended = (EndedProcess(**{**one, "symbols": tuple(one["symbols"])}) for one in fields.pop("ended", ()))
+        return cls(**fields, ended=tuple(ended))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,4 +168,4 @@ class AppliedConfig:
         """Return the running launcher; None when there is none."""
         with talking_to_redis():
             found = cast("bytes | None", self._client.get(keys.launcher(self._namespace)))
-        return None if found is None else Launcher(**json.loads(found))
+        return None if found is None else Launcher.from_json(found)

@@ -8,6 +8,7 @@ import redis
 
 from adapters.clock import now_ms
 from adapters.redis import keys
+from adapters.redis.applied_config import Launcher
 from adapters.redis.client import talking_to_redis
 from adapters.symbol_store.redis import feed_history
 from configs.fetch_interval import fetch_interval_s, longest_pause_s
@@ -61,7 +62,7 @@ class SymbolStatus:
         decision: Last decision, with its reason.
         said: Last decision on a candle of which there was something to say.
         said_ms: Open time of that candle.
-        error: Last error of a failed service.
+        error: Last error of its worker that has ended, else of a failed service.
         halted: The newest incident that halts it, with its number; empty while none does.
         feed: What is wrong with a feed that answers: it shows no candle, or the same one again; else empty.
     """
@@ -115,7 +116,10 @@ def read_status(
         for name in names:
             pipeline.hgetall(keys.state(namespace, name))
             pipeline.hgetall(keys.service(namespace, name))
-        answers = pipeline.execute()
+        pipeline.get(keys.launcher(namespace))
+        *answers, launcher = pipeline.execute()
+    processes = Launcher.from_json(launcher).ended if launcher else ()
+    ended = {symbol: str(one) for one in processes for symbol in one.symbols}
     positions = ledger.positions()
     halted = _halted(ledger)
     fetching = system.services.data_fetching
@@ -128,6 +132,7 @@ def read_status(
             [position for position in positions if position.symbol == name],
             orders_filled=_orders_filled(ledger, name),
             halted=halted.get(name, ""),
+            ended=ended.get(name, ""),
             stale_s=stale_after_s(fetching, system.symbols[name]),
         )
         for at, name in enumerate(names)
@@ -158,6 +163,7 @@ def _status(
     *,
     orders_filled: int,
     halted: str,
+    ended: str,
     stale_s: float,
 ) -> SymbolStatus:
     close = float(state["close"]) if "close" in state else None
@@ -168,7 +174,7 @@ def _status(
     failed = [service for service in services if service.state is ServiceState.ERROR]
     return SymbolStatus(
         symbol=name,
-        state="halted" if halted else _state(state, age_s, is_failed=bool(failed), stale_s=stale_s),
+        state="halted" if halted else _state(state, age_s, is_failed=bool(failed or ended), stale_s=stale_s),
         desired=state.get("desired", DesiredState.RUNNING),
         timeframe=config.timeframe,
         strategy=", ".join(config.books),
@@ -185,7 +191,7 @@ def _status(
         decision=_described(state, "decisions", "decision"),
         said=_described(state, "said_decisions", "said"),
         said_ms=int(state["said_ms"]) if "said_ms" in state else None,
-        error=next((service.last_error for service in failed if service.last_error), ""),
+        error=ended or next((service.last_error for service in failed if service.last_error), ""),
         halted=halted,
         feed=str(feed_issue(feed_history(state), config.feed_terms, now_ms=now_ms()) or ""),
     )

@@ -17,6 +17,8 @@ LOG_LIMIT_BYTES = 10_000_000
 """A log larger than this is rotated to `<name>.log.1`."""
 
 WAIT_PAUSE_S = 0.01
+TAIL_BYTES = 4_000
+LINE_CHARACTERS = 300
 
 TERM_ONLY = ((signal.SIGTERM, 10.0),)
 CELERY_WORKER = ((signal.SIGTERM, 20.0), (signal.SIGQUIT, 10.0))
@@ -49,6 +51,7 @@ class ChildProcess:
         self.spec = spec
         self.log_path = log_dir / f"{spec.name}.log"
         self._popen: subprocess.Popen[bytes] | None = None
+        self._began_at = 0
 
     @property
     def pid(self) -> int | None:
@@ -70,6 +73,7 @@ class ChildProcess:
         self._set_log_aside()
         argv = [sys.executable, "-I", "-S", str(Path(die_with_parent.__file__)), str(os.getpid()), *self.spec.argv]
         with self.log_path.open("ab") as log:
+            self._began_at = log.tell()
             self._popen = subprocess.Popen(
                 argv,
                 env={**os.environ, **self.spec.env},
@@ -124,8 +128,18 @@ class ChildProcess:
     def log_tail(self, lines: int = 5) -> str:
         """Return the last lines of the output."""
         with self.log_path.open("rb") as log:
-            log.seek(max(0, self.log_path.stat().st_size - 4_000))
+            log.seek(max(0, self.log_path.stat().st_size - TAIL_BYTES))
             return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
+
+    def last_line(self) -> str:
+        """Return the last line that the process has written since its start, without control characters."""
+        size = self.log_path.stat().st_size
+        began_at = self._began_at if size >= self._began_at else 0  # the log was rotated
+        with self.log_path.open("rb") as log:
+            log.seek(max(began_at, size - TAIL_BYTES))
+            lines = log.read().decode(errors="replace").splitlines()
+        printable = ("".join(letter for letter in line if letter.isprintable()).strip() for line in reversed(lines))
+        return next((line[:LINE_CHARACTERS] for line in printable if line), "")
 
     def keep_log_short(self) -> None:
         """Rotate a log that has grown too large while its process keeps writing; keep only its end.

@@ -1,4 +1,7 @@
-"""Processes of a running system: command lines, environment and stop order."""
+"""Processes of a running system: command lines, environment and stop order.
+
+They run in the folder of the launcher, so that each finds the strategies there.
+"""
 
 import sys
 from collections.abc import Sequence
@@ -6,7 +9,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from configs.settings import PREFIX, Settings, project_root
+from configs.settings import PREFIX, Settings
 from tasks.engine.routing import CONTROL_QUEUE
 from trading.errors import Broken
 from trading_orchestrator.launcher.assignment import WorkerAssignment
@@ -31,7 +34,7 @@ def crew_processes(settings: Settings, assignments: Sequence[WorkerAssignment]) 
 
 def beat_process(settings: Settings) -> ProcessSpec:
     argv = _celery("beat", "--loglevel", settings.log_level)
-    return ProcessSpec("beat", argv, environment(settings), project_root(), stop_rank=REST_STOPS)
+    return ProcessSpec("beat", argv, environment(settings), stop_rank=REST_STOPS)
 
 
 def flower_process(settings: Settings) -> ProcessSpec:
@@ -47,7 +50,7 @@ def flower_process(settings: Settings) -> ProcessSpec:
         )
     argv = _celery("flower", f"--address={settings.flower_address}", f"--port={settings.flower_port}")
     env = environment(settings) | {"FLOWER_BASIC_AUTH": f"{settings.flower_user}:{password}"}
-    return ProcessSpec("flower", argv, env, project_root(), stop_rank=REST_STOPS)
+    return ProcessSpec("flower", argv, env, stop_rank=REST_STOPS)
 
 
 def flower_password(settings: Settings) -> str:
@@ -85,7 +88,6 @@ def worker_process(settings: Settings, assignment: WorkerAssignment) -> ProcessS
         worker_name(assignment),
         _celery("worker", *arguments),
         environment(settings),
-        project_root(),
         stop_rank=WORKERS_STOP,
         stop_signals=CELERY_WORKER,
     )

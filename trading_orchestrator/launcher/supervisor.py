@@ -21,11 +21,13 @@ class RestartPolicy:
 
     Attributes:
         good_life_s: A child that ran for at least this long restarts after `first_delay_s`.
+        steady_s: A child restarted after an error that has run for this long is no longer reported as failing.
     """
 
     first_delay_s: float = 1.0
     max_delay_s: float = 30.0
     good_life_s: float = 60.0
+    steady_s: float = 15.0
 
     def delay_s(self, quick_deaths: int) -> float:
         """Return the seconds to wait before a restart after `quick_deaths` consecutive quick deaths, at least 1."""
@@ -40,13 +42,21 @@ class ChildState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChildStatus:
-    """Status of a child; `restarts` counts since the supervisor started."""
+    """Status of a child.
+
+    Attributes:
+        restarts: Number of restarts since the supervisor started.
+        last_error: Last line of its log at its last end with an error; empty after any other end.
+        is_failing: It waits for a restart, or was restarted after an error less than `RestartPolicy.steady_s` ago.
+    """
 
     name: str
     state: ChildState
     pid: int | None
     restarts: int
     last_exit_code: int | None
+    last_error: str = ""
+    is_failing: bool = False
 
 
 class Supervised:
@@ -60,6 +70,7 @@ class Supervised:
         self.quick_deaths = 0
         self.restarts = 0
         self.last_exit_code: int | None = None
+        self.last_error = ""
         self.leaves: _Escalation | None = None
 
     @property
@@ -74,6 +85,7 @@ class Supervised:
     def plan_restart(self, exit_code: int, now_s: float) -> float:
         """Record a death and return the seconds until the next start."""
         self.last_exit_code = exit_code
+        self.last_error = self.process.last_line() if exit_code > 0 else ""
         if now_s - self.started_s >= self.policy.good_life_s:
             self.quick_deaths = 0
         self.quick_deaths += 1
@@ -81,11 +93,15 @@ class Supervised:
         self.restart_at_s = now_s + delay_s
         return delay_s
 
-    def status(self) -> ChildStatus:
+    def status(self, now_s: float) -> ChildStatus:
         state = ChildState.WAITING if self.restart_at_s is not None else ChildState.STOPPED
         if self.process.pid is not None:
             state = ChildState.RUNNING
-        return ChildStatus(self.name, state, self.process.pid, self.restarts, self.last_exit_code)
+        is_steady = state is ChildState.RUNNING and now_s - self.started_s >= self.policy.steady_s
+        is_failing = state is ChildState.WAITING or (bool(self.last_error) and not is_steady)
+        return ChildStatus(
+            self.name, state, self.process.pid, self.restarts, self.last_exit_code, self.last_error, is_failing
+        )
 
 
 class Supervisor:
@@ -146,7 +162,8 @@ class Supervisor:
             exit_code = child.process.ended()
             if exit_code is not None:
                 delay_s = child.plan_restart(exit_code, now_s)
-                self._report(f"{child.name} ended ({describe_exit(exit_code)}), restarts in {delay_s:g} s")
+                error = f": {child.last_error}" if child.last_error else ""
+                self._report(f"{child.name} ended ({describe_exit(exit_code)}), restarts in {delay_s:g} s{error}")
             elif child.restart_at_s is not None and now_s >= child.restart_at_s:
                 child.start(now_s)
                 child.restarts += 1
@@ -161,7 +178,8 @@ class Supervisor:
         del self._children[child.name]
 
     def statuses(self) -> Sequence[ChildStatus]:
-        return [child.status() for child in self._children.values()]
+        now_s = self._clock()
+        return [child.status(now_s) for child in self._children.values()]
 
     def stop(self, *, is_forced: Callable[[], bool] = lambda: False) -> None:
         """Stop all children, the lowest rank first, and return when none is left.

@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import redis
 from celery import Celery
@@ -11,7 +11,7 @@ from celery.utils.nodenames import host_format
 from kombu.exceptions import OperationalError
 
 from adapters.ledger.ledger import SqlLedger
-from adapters.redis.applied_config import Launcher
+from adapters.redis.applied_config import EndedProcess, Launcher
 from adapters.redis.client import connect
 from adapters.wiring.config_follower import ConfigFollower
 from configs.diff import compare
@@ -94,7 +94,7 @@ class WorkerPool:
             return False
         is_new = False
         try:
-            self._config.applied.note_launcher(Launcher(socket.gethostname(), os.getpid()))
+            self._config.applied.note_launcher(Launcher(socket.gethostname(), os.getpid(), tuple(self._ended())))
             is_new = self._config.refresh()
             self._follow()
             self._send_pending()
@@ -106,6 +106,14 @@ class WorkerPool:
         took_s = time.monotonic() - began_s
         self._next_look_s = began_s + max(LOOK_S, took_s / LARGEST_SHARE)
         return is_new
+
+    def _ended(self) -> Iterator[EndedProcess]:
+        """Yield the processes that wait for a restart, or were restarted a moment ago."""
+        symbols = {worker_name(assignment): tuple(assignment.symbols) for assignment in self._assignments}
+        for child in self._supervisor.statuses():
+            if child.is_failing and child.last_exit_code is not None:
+                served = symbols.get(child.name, ())
+                yield EndedProcess(child.name, served, child.restarts, child.last_exit_code, child.last_error)
 
     def close(self) -> None:
         """Close the connections."""

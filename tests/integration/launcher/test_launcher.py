@@ -1,6 +1,9 @@
 """The launcher as a user meets it: one process that starts everything, and takes everything with it."""
 
+import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -8,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -32,7 +36,7 @@ pytestmark = pytest.mark.timeout(300)
 class Launcher:
     """A launcher in a process of its own, which writes to a file and not to a terminal."""
 
-    def __init__(self, folder: Path, **variables: str) -> None:
+    def __init__(self, folder: Path, cwd: Path = REPOSITORY, **variables: str) -> None:
         self.var = folder / "var"
         self._output = folder / "output"
         environment = os.environ | {
@@ -43,7 +47,7 @@ class Launcher:
         }
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", RUN], cwd=REPOSITORY, env=environment, stdout=output, stderr=subprocess.STDOUT
+                [sys.executable, "-c", RUN], cwd=cwd, env=environment, stdout=output, stderr=subprocess.STDOUT
             )
 
     @property
@@ -146,6 +150,51 @@ def test_second_launcher_on_the_same_folder_is_refused_with_the_pid_of_the_first
 
     assert second.process.wait(LIMIT_S) == 1
     assert f"process {launcher.process.pid}" in second.text
+
+
+def own_folder(tmp_path: Path, strategy: str) -> tuple[Path, dict[str, str]]:
+    """Return a folder with a strategy module, and the variables of a configuration elsewhere that uses it."""
+    here, configs = tmp_path / "here", tmp_path / "elsewhere"
+    shutil.copytree(REPOSITORY / "configs", configs, ignore=shutil.ignore_patterns("*.py", "__pycache__", "plugins"))
+    here.mkdir()
+    (here / "own_ema.py").write_text(
+        f"import sys\nfrom trading.strategies.builtin.cross import EmaCross\n{strategy}"
+    )
+    name = {"TRADING__SYMBOLS__XAUUSD__STRATEGY__NAME": "own_ema:OwnEma"}
+    return here, {"TRADING__CONFIG_DIR": str(configs), **name}
+
+
+def test_strategy_in_the_current_folder_is_found_by_every_process(tmp_path: Path) -> None:
+    here, variables = own_folder(tmp_path, "class OwnEma(EmaCross): ...")
+    launcher = Launcher(tmp_path, here, **variables)
+    try:
+        launcher.until_running()
+    finally:
+        stopped(launcher)
+
+
+def test_worker_that_fails_at_once_is_reported_with_its_error_in_terminal_and_status(tmp_path: Path) -> None:
+    strategy = "if 'worker' in sys.argv: raise LookupError('no licence')\nclass OwnEma(EmaCross): ..."
+    here, variables = own_folder(tmp_path, strategy)
+    launcher = Launcher(tmp_path, here, **variables)
+
+    def ended() -> list[dict[str, Any]]:
+        command = [sys.executable, "-m", "celery", "-A", "tasks", "trading", "status", "--json"]
+        environment = os.environ | variables | {"TRADING__VAR_DIR": str(launcher.var)}
+        done = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True, check=False)
+        found: list[dict[str, Any]] = json.loads(done.stdout)["ended_processes"] if done.returncode == 0 else []
+        return found
+
+    try:
+        launcher.until(lambda: re.search(r"worker-XAUUSD ended .*no licence", launcher.text) is not None, "its error")
+        launcher.until(lambda: any(one["symbols"] == ["XAUUSD"] for one in ended()), "its error in `status`")
+    finally:
+        stopped(launcher)
+
+
+def stopped(launcher: Launcher) -> None:
+    launcher.process.send_signal(signal.SIGINT)
+    assert launcher.process.wait(LIMIT_S) == 0, launcher.text
 
 
 def test_redis_port_that_is_taken_ends_the_launcher_with_the_way_out(tmp_path: Path) -> None:

@@ -139,6 +139,25 @@ def test_child_that_always_fails_is_restarted_with_growing_delays(home: Home) ->
     assert ends[:5] == [f"one ended (exit code 3), restarts in {delay} s" for delay in (0.05, 0.1, 0.2, 0.4, 0.4)]
 
 
+def test_child_that_fails_at_once_is_reported_with_the_last_line_of_its_log(home: Home) -> None:
+    home.supervisor.add(python("failing", "print('first'); raise ValueError('no \\x1b[31mkey')"))
+    until(lambda: home.state("failing") is ChildState.WAITING, "its end", meanwhile=home.supervisor.watch)
+
+    [status] = home.supervisor.statuses()
+    assert status.last_error == "ValueError: no [31mkey"
+    assert status.is_failing
+    assert home.lines == ["failing ended (exit code 1), restarts in 0.05 s: ValueError: no [31mkey"]
+
+
+def test_child_ended_by_a_signal_has_no_last_error(home: Home) -> None:
+    child = home.supervisor.add(python("one", f"print('ready', flush=True)\n{FOREVER}"))
+    until(lambda: "ready" in home.log("one"), "its first line")
+    child.kill()
+    until(lambda: home.state("one") is ChildState.WAITING, "its end", meanwhile=home.supervisor.watch)
+
+    assert [(one.last_error, one.is_failing) for one in home.supervisor.statuses()] == [("", True)]
+
+
 def test_child_that_lived_well_starts_again_from_the_first_delay(tmp_path: Path) -> None:
     now_s = [0.0]
     lines: list[str] = []

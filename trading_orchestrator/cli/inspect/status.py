@@ -10,10 +10,12 @@ from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from adapters.redis.applied_config import AppliedConfig, EndedProcess
 from adapters.wiring.symbol_status import LEFT_OPEN, SymbolStatus, read_status, unconfigured
 from configs.settings import resolve_redis_url
 from trading.errors import Transient
 from trading.formatting import format_minute, format_price_cell
+from trading.structs import asdict
 from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.output import MIDDLE, WIDE, Column, make_console, print_json, table
 from trading_orchestrator.launcher.console import profit
@@ -29,6 +31,7 @@ class StatusView:
 
     Attributes:
         balance: Starting balance plus realised profit, in quote currency.
+        ended: Processes of the launcher that have ended and wait for their restart.
         unconfigured: Open orders and positions of symbols that are no longer configured, as text by symbol.
     """
 
@@ -37,6 +40,7 @@ class StatusView:
     redis: str
     symbols: Sequence[SymbolStatus]
     unconfigured: Mapping[str, str] = field(default_factory=dict)
+    ended: Sequence[EndedProcess] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the `--json` output."""
@@ -45,6 +49,7 @@ class StatusView:
             "balance": self.balance,
             "symbols": [symbol.as_dict() for symbol in self.symbols],
             "unconfigured": dict(self.unconfigured),
+            "ended_processes": [asdict(one) for one in self.ended],
         }
 
 
@@ -85,6 +90,7 @@ def view(record: StatusView, *, width: int, trouble: str = "") -> RenderableType
     parts: list[RenderableType] = [head]
     if trouble:
         parts.append(Text(f"outdated: {trouble}", style="bold red"))
+    parts += [Text(str(one), style="bold red") for one in record.ended]
     for columns in (COLUMNS, LAST):
         parts += [Text(), table(columns, record.symbols, width=width)]
     for symbol, what in record.unconfigured.items():
@@ -101,7 +107,13 @@ def _read(access: Access, names: Sequence[str]) -> StatusView:
         shown_address(resolve_redis_url(access.settings)),
         [row for row in rows if not names or row.symbol in names],
         unconfigured(access.ledger, access.system),
+        _ended(access),
     )
+
+
+def _ended(access: Access) -> Sequence[EndedProcess]:
+    found = AppliedConfig(access.redis, access.settings.namespace).launcher()
+    return found.ended if found else ()
 
 
 def _watch(access: Access, names: Sequence[str], record: StatusView) -> None:
