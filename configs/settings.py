@@ -38,6 +38,12 @@ def project_root() -> Path:
     return here if (here / "configs" / "services.yaml").is_file() or not is_checkout else _PACKAGE_DIR.parent
 
 
+def is_installed_config(config_dir: Path) -> bool:
+    """Return whether a folder holds the shipped files of an installed package, which nobody should edit."""
+    is_checkout = (_PACKAGE_DIR.parent / "pyproject.toml").is_file()
+    return config_dir.resolve() == _PACKAGE_DIR and not is_checkout
+
+
 def _default_config_dir() -> Path:
     beside = project_root() / "configs"
     return beside if beside.is_dir() else _PACKAGE_DIR

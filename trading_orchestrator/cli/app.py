@@ -10,6 +10,10 @@ from typing import Any, NoReturn
 import click
 
 COMMANDS = {
+    "init": (
+        "trading_orchestrator.cli.admin.init:init",
+        "Create the configuration files of a new system in FOLDER, by default the current one.",
+    ),
     "up": ("trading_orchestrator.cli.operate.up:up", "Start everything: Redis, workers, beat, Flower."),
     "status": ("trading_orchestrator.cli.inspect.status:status", "Show the status of symbols."),
     "health": (

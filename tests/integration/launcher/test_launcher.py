@@ -157,9 +157,7 @@ def own_folder(tmp_path: Path, strategy: str) -> tuple[Path, dict[str, str]]:
     here, configs = tmp_path / "here", tmp_path / "elsewhere"
     shutil.copytree(REPOSITORY / "configs", configs, ignore=shutil.ignore_patterns("*.py", "__pycache__", "plugins"))
     here.mkdir()
-    (here / "own_ema.py").write_text(
-        f"import sys\nfrom trading.strategies.builtin.cross import EmaCross\n{strategy}"
-    )
+    (here / "own_ema.py").write_text(f"import sys\nfrom trading.strategies.builtin.cross import EmaCross\n{strategy}")
     name = {"TRADING__SYMBOLS__XAUUSD__STRATEGY__NAME": "own_ema:OwnEma"}
     return here, {"TRADING__CONFIG_DIR": str(configs), **name}
 

@@ -9,6 +9,7 @@ from adapters.redis.applied_config import AppliedConfig
 from configs.diff import Exposure, compare
 from configs.json_schema import SYMBOLS
 from configs.loading import load_system, shown_path
+from configs.settings import is_installed_config
 from configs.snapshot import Content, content_of, fingerprint_of_all
 from configs.symbols_editor import SymbolsEditor, replace_file
 from trading.errors import Transient
@@ -17,6 +18,7 @@ from trading_orchestrator.cli.exit_codes import ExitCode, Failed, fault_lines
 from trading_orchestrator.cli.operate.control import Answer, Request, require_redis, send_requests
 from trading_orchestrator.cli.output import print_json
 
+INIT = "celery -A tasks trading init"
 RELOAD = "celery -A tasks trading symbols reload"
 WRITTEN = "written"
 """Outcome when no worker was running to apply the change."""
@@ -32,6 +34,9 @@ def change_file(
         ConfigError: The edited file would be invalid; the file is unchanged.
     """
     folder = access.settings.config_dir
+    if is_installed_config(folder):
+        fault = f"{folder} belongs to the installed package and is not edited"
+        raise Failed(ExitCode.NO, f"{fault}\ncreate your own files: {INIT}, then retry")
     path, now = folder / SYMBOLS, content_of(access.system, folder)
     before = path.read_bytes().decode()
     try:
