@@ -19,8 +19,8 @@ from trading.execution.reconciliation import (
     VenueSnapshot,
     WaitForStop,
     WaitForVenue,
+    describe,
     reconcile,
-    told,
 )
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
@@ -336,7 +336,7 @@ def test_reconcile_of_anything_speaks_of_each_order_once_at_most_and_gives_up_no
     ours, theirs, freshness = world
     spoken: list[str] = []
     for action in reconcile(ours, theirs, freshness):
-        assert told(action)["found"]
+        assert describe(action)["found"]
         if isinstance(action, RaiseIncident | CancelOrder | ResendStop | WaitForStop):
             continue
         mentioned = [action.intent, *getattr(action, "dependents", ())]
@@ -425,7 +425,7 @@ def test_reconcile_stop_that_rests_where_it_was_before_its_move_is_sent_there_ag
     (action,) = reconcile(moved_ledger(), AT_OLD_STOP, FRESH)
     assert isinstance(action, ResendStop)
     assert action.move == MOVE
-    assert told(action)["found"] == (
+    assert describe(action)["found"] == (
         "the venue does not have the stop where it shall rest, so the stop of cross from 95 to 97 is sent"
     )
 
@@ -466,7 +466,7 @@ def test_reconcile_stop_is_not_sent_after_an_incident_about_it_or_while_the_symb
 def test_reconcile_stop_of_a_stopped_symbol_is_left_and_of_a_paused_one_is_sent() -> None:
     (left,) = reconcile(moved_ledger(desired=DesiredState.STOPPED), AT_OLD_STOP, FRESH)
     assert left == WaitForStop(MOVE, "the symbol is stopped")
-    assert told(left)["found"] == "the stop of cross from 95 to 97: the symbol is stopped"
+    assert describe(left)["found"] == "the stop of cross from 95 to 97: the symbol is stopped"
     (sent,) = reconcile(moved_ledger(desired=DesiredState.PAUSED), AT_OLD_STOP, FRESH)
     assert isinstance(sent, ResendStop)
 
