@@ -8,16 +8,16 @@ from typing import Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from configs.env_overrides import Contents, apply_overrides
 from configs.errors import ConfigError, dotted, fault_line
-from configs.json_schema import FILES, SERVICES, SYMBOLS, schema_of
+from configs.files.env_overrides import Contents, apply_overrides
+from configs.files.json_schema import FILES, SERVICES, SYMBOLS, schema_of
+from configs.files.validation_errors import Checked, describe
+from configs.files.validation_errors import Path as FieldPath
+from configs.files.yaml_reader import parse_yaml, read_yaml
 from configs.plugins.strategies import strategy_class
 from configs.services import ConfigModel, OrchestratorConfig, ServicesConfig
 from configs.settings import load_settings, project_root
 from configs.symbols import SymbolConfig
-from configs.validation_errors import Checked, describe
-from configs.validation_errors import Path as FieldPath
-from configs.yaml_reader import parse_yaml, read_yaml
 from trading.risk.rules import AccountLimits
 from trading.strategies import StrategyFault
 from trading.strategies.invocation import made

@@ -9,9 +9,9 @@ import yaml
 
 from configs.diff import Exposure, compare
 from configs.errors import ConfigError
+from configs.files.symbols_editor import SymbolsEditor
 from configs.loading import SystemConfig, load_system
 from configs.snapshot import Content, content_of, deciding_digest, fingerprint
-from configs.symbols_editor import SymbolsEditor
 
 SHIPPED = Path(__file__).parents[3] / "configs"
 EMA = {"name": "ema_cross", "params": {"fast": 5, "slow": 13}}

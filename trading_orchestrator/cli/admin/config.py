@@ -9,7 +9,7 @@ import sqlalchemy as sa
 import yaml
 
 from configs.errors import ConfigError, is_secret
-from configs.json_schema import json_schema, schema_of
+from configs.files.json_schema import json_schema, schema_of
 from configs.loading import SystemConfig, load_system
 from configs.plugins.entry_points import plugins
 from configs.settings import Settings, load_settings, resolve_redis_url

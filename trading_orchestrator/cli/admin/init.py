@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from configs.json_schema import SERVICES, SYMBOLS
+from configs.files.json_schema import SERVICES, SYMBOLS
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
 from trading_orchestrator.launcher.var_files import short_path
 

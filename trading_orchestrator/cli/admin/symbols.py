@@ -5,9 +5,9 @@ from typing import Any, TextIO
 
 import click
 
-from configs.json_schema import SYMBOLS
-from configs.symbols_editor import SymbolsEditor
-from configs.yaml_reader import dump_yaml, parse_yaml, read_yaml
+from configs.files.json_schema import SYMBOLS
+from configs.files.symbols_editor import SymbolsEditor
+from configs.files.yaml_reader import dump_yaml, parse_yaml, read_yaml
 from trading_orchestrator.cli.admin import symbols_list
 from trading_orchestrator.cli.admin.symbols_change import change_file, put_in_force
 from trading_orchestrator.cli.context import Access

@@ -7,11 +7,11 @@ import click
 
 from adapters.redis.applied_config import AppliedConfig
 from configs.diff import Exposure, compare
-from configs.json_schema import SYMBOLS
+from configs.files.json_schema import SYMBOLS
+from configs.files.symbols_editor import SymbolsEditor, replace_file
 from configs.loading import load_system, shown_path
 from configs.settings import is_installed_config
 from configs.snapshot import Content, content_of, fingerprint_of_all
-from configs.symbols_editor import SymbolsEditor, replace_file
 from trading.errors import Transient
 from trading_orchestrator.cli.context import Access, ledger_revision
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed, fault_lines

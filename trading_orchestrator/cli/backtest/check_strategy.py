@@ -12,11 +12,11 @@ from pydantic import ValidationError
 from adapters import clock
 from adapters.registry import SourceContext, source_plugin
 from adapters.sources import MemoryAnchorStore
+from configs.files.validation_errors import Checked, describe
 from configs.plugins.sources import SimulatedSource
 from configs.plugins.strategies import strategy_class
 from configs.services import ServicesConfig
 from configs.symbols import SymbolConfig
-from configs.validation_errors import Checked, describe
 from trading.market.candles import Candles
 from trading.strategies import Strategy, StrategyFault
 from trading.strategies.invocation import made

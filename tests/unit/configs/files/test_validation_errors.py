@@ -9,7 +9,7 @@ import yaml
 from configs.errors import ConfigError, is_secret, shown
 from configs.loading import load_system
 
-SHIPPED = Path(__file__).parents[3] / "configs"
+SHIPPED = Path(__file__).parents[4] / "configs"
 MISSING = object()
 
 

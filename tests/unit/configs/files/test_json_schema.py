@@ -7,10 +7,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from configs.json_schema import FILES, json_schema, schema_at, schema_of
-from configs.yaml_reader import read_yaml
+from configs.files.json_schema import FILES, json_schema, schema_at, schema_of
+from configs.files.yaml_reader import read_yaml
 
-SHIPPED = Path(__file__).parents[3] / "configs"
+SHIPPED = Path(__file__).parents[4] / "configs"
 
 
 def shipped(name: str) -> dict[str, Any]:

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configs.symbols_editor import SymbolsEditor, replace_file
-from configs.yaml_reader import dump_yaml, parse_yaml
+from configs.files.symbols_editor import SymbolsEditor, replace_file
+from configs.files.yaml_reader import dump_yaml, parse_yaml
 from trading.errors import Rejected
 
-SHIPPED = (Path(__file__).parents[3] / "configs" / "symbols.yaml").read_text(encoding="utf-8")
+SHIPPED = (Path(__file__).parents[4] / "configs" / "symbols.yaml").read_text(encoding="utf-8")
 BLOCK = "timeframe: 5m\nrisk:\n  units: 3  # each time\n"
 ODD = """\
 account: {name: test}

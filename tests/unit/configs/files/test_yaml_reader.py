@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError
-from configs.yaml_reader import parse_scalar, read_yaml
+from configs.files.yaml_reader import parse_scalar, read_yaml
 
 
 @pytest.mark.parametrize(

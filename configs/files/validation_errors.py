@@ -7,9 +7,9 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from configs.env_overrides import Origins
 from configs.errors import dotted, fault_line, unknown_key
-from configs.json_schema import Schema, known_keys, place_of, schema_at
+from configs.files.env_overrides import Origins
+from configs.files.json_schema import Schema, known_keys, place_of, schema_at
 
 Path = tuple[str | int, ...]
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from configs.errors import dotted, unknown_key
-from configs.json_schema import SERVICES, SYMBOLS, is_open, known_keys, place_of, schema_of
+from configs.files.json_schema import SERVICES, SYMBOLS, is_open, known_keys, place_of, schema_of
+from configs.files.yaml_reader import parse_scalar
 from configs.settings import PREFIX
-from configs.yaml_reader import parse_scalar
 
 Contents = dict[str, dict[str, Any]]
 """Content of each file, by its name."""

@@ -21,7 +21,7 @@ from ruamel.yaml.scalarstring import (
 )
 
 from configs.errors import ConfigError, dotted
-from configs.yaml_reader import parse_scalar, parse_yaml
+from configs.files.yaml_reader import parse_scalar, parse_yaml
 from trading.errors import Rejected
 
 _STEP = 2

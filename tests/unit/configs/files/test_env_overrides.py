@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from configs.env_overrides import apply_overrides
 from configs.errors import ConfigError
+from configs.files.env_overrides import apply_overrides
 from configs.loading import SystemConfig, load_system
 
-SHIPPED = Path(__file__).parents[3] / "configs"
+SHIPPED = Path(__file__).parents[4] / "configs"
 
 
 def loaded(**environ: str) -> SystemConfig:
