@@ -1,190 +1,33 @@
 """Reconciliation of ledger and venue: one pure function from the state of both to the actions that are due."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-from msgspec import Struct, field
-
+from trading.execution.reconciliation.actions import (
+    AbandonOrder,
+    Action,
+    CancelOrder,
+    RaiseIncident,
+    ResendStop,
+    SubmitOrder,
+    UpdateOrder,
+    WaitForStop,
+    WaitForVenue,
+)
+from trading.execution.reconciliation.snapshots import LedgerSnapshot, SignalAgeLimit, VenueSnapshot
 from trading.formatting import format_units
 from trading.incidents import descriptions
-from trading.incidents.descriptions import describe_order, describe_stop_move
-from trading.incidents.incident import Incident, IncidentKind
-from trading.lifecycle import DesiredState
 from trading.orders.intents import Intent
 from trading.orders.orders import ENDED_OTHERWISE, Leg, OpenOrder, OrderRequest, OrderState, VenueOrder, decided_open_ms
-from trading.portfolio.positions import Position, StopMove
+from trading.portfolio.positions import Position
 from trading.risk.stop_rules import is_protected, of_strategy, unsent
 from trading.structs import replace
 from trading.tolerance import is_at_least, is_close
-from trading.trading_state import (
-    UNSENT_ENTRY_ORDER,
-    UNSENT_EXIT_ORDER,
-    Cause,
-    Permissions,
-    describe_unsent,
-    permissions,
-)
+from trading.trading_state import UNSENT_ENTRY_ORDER, UNSENT_EXIT_ORDER, Cause, describe_unsent
 
 STUCK_AFTER_S = 600.0
 """Seconds of real time after which an order without a known outcome opens an incident."""
 
 _RESTING = frozenset({OrderState.ACCEPTED, OrderState.PARTIALLY_FILLED})
-
-
-class LedgerSnapshot(Struct, frozen=True):
-    """The state of one symbol in the ledger.
-
-    Attributes:
-        intents: Intents that are not settled, in the order of sending.
-        positions: Of each strategy on the symbol.
-        incidents: Open incidents, which are reported already.
-        owners: Strategies with an entry that may have opened a position.
-        states: How the orders stand that rest at the venue, by `client_order_id`; for a protective order how its entry
-            stands. One that is missing is not ours.
-        no_entries: Reason why no entry may be sent; empty when entries are allowed.
-        moves: Stop moves of open positions, oldest first; may be empty where each stop rests at its recorded price.
-        whose: Strategies of the orders that rest at the venue, by `client_order_id`; needed where several hold
-            something.
-    """
-
-    symbol: str
-    intents: Sequence[Intent]
-    positions: Sequence[Position]
-    desired: DesiredState
-    incidents: Sequence[Incident] = ()
-    owners: frozenset[str] = frozenset()
-    states: Mapping[str, OrderState] = field(default_factory=dict)
-    no_entries: str = ""
-    moves: Sequence[StopMove] = ()
-    whose: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def halted(self) -> str | None:
-        """The reason why no order may be sent until an operator resolves an incident; None for none."""
-        return next((incident.reason for incident in self.incidents if incident.kind.halts), None)
-
-    @property
-    def quarantined(self) -> str | None:
-        """The reason of the symbol's quarantine; None for none."""
-        return next((one.reason for one in self.incidents if one.kind is IncidentKind.QUARANTINED), None)
-
-    def permissions(self, order: Sequence[Cause]) -> Permissions:
-        """Return what the symbol may do. The ledger applies the drawdown latch, when an entry is claimed."""
-        return permissions(self.desired, halted=self.halted, quarantined=self.quarantined, order=order)
-
-    def is_reported(self, incident: Incident) -> bool:
-        return any((one.kind, one.key) == (incident.kind, incident.key) for one in self.incidents)
-
-    @property
-    def units(self) -> float:
-        return sum(position.units for position in self.positions)
-
-
-class VenueSnapshot(Struct, frozen=True):
-    """The state of one symbol at the venue.
-
-    Attributes:
-        answers: For each intent asked about, None when there is no such order; missing when the venue did not answer.
-        units: Its net position in the symbol; None when it was not asked, or did not answer.
-        open_orders: The orders that rest there; None as with `units`.
-        visibility_s: For how long after a send a "no such order" proves nothing.
-    """
-
-    answers: Mapping[str, VenueOrder | None]
-    units: float | None = None
-    open_orders: Sequence[OpenOrder] | None = None
-    visibility_s: float = 0.0
-
-
-class SignalAgeLimit(Struct, frozen=True):
-    """The age from which an entry is no longer sent.
-
-    Attributes:
-        as_of_ms: Market time; None when the source does not tell it: then no entry is sent.
-    """
-
-    as_of_ms: int | None
-    max_signal_age_ms: int
-
-
-class UpdateOrder(Struct, frozen=True):
-    """Record the state of an order at the venue.
-
-    Attributes:
-        dependents: Orders of the same decision that are given up with it, because it ended unfilled.
-    """
-
-    intent: Intent
-    order: VenueOrder
-    state: OrderState
-    dependents: tuple[Intent, ...] = ()
-
-
-class SubmitOrder(Struct, frozen=True):
-    """Claim an order and send it: it was never sent, or the venue is sure that it has no such order.
-
-    Attributes:
-        dependents: Orders of the same decision that are given up when the venue rejects it.
-    """
-
-    intent: Intent
-    dependents: tuple[Intent, ...] = ()
-
-
-class AbandonOrder(Struct, frozen=True):
-    """Give up an order that is not at the venue, and the orders of the same decision that depend on it."""
-
-    intent: Intent
-    state: OrderState
-    reason: str
-    dependents: tuple[Intent, ...] = ()
-
-
-class WaitForVenue(Struct, frozen=True):
-    """Wait, because the outcome of this order is not known yet; the symbol opens no position until it is."""
-
-    intent: Intent
-    reason: str
-
-
-class CancelOrder(Struct, frozen=True):
-    """Cancel an order that rests at the venue although we gave it up."""
-
-    order: OpenOrder
-    state: OrderState
-
-
-class RaiseIncident(Struct, frozen=True):
-    """Notify an operator, if the difference lasts over further comparisons."""
-
-    incident: Incident
-
-
-class ResendStop(Struct, frozen=True):
-    """Send a recorded stop move again: the stop at the venue rests at an earlier price.
-
-    Attributes:
-        naked: The incident to raise if the stop still rests elsewhere afterwards.
-    """
-
-    move: StopMove
-    naked: Incident
-
-
-class WaitForStop(Struct, frozen=True):
-    """Wait, because a misplaced stop cannot be moved now.
-
-    Attributes:
-        naked: The incident to raise if it stays there; None for none.
-    """
-
-    move: StopMove
-    reason: str
-    naked: Incident | None = None
-
-
-Action = (
-    UpdateOrder | SubmitOrder | AbandonOrder | WaitForVenue | CancelOrder | ResendStop | WaitForStop | RaiseIncident
-)
 
 
 def reconcile(ours: LedgerSnapshot, theirs: VenueSnapshot, freshness: SignalAgeLimit) -> list[Action]:
@@ -201,29 +44,6 @@ def reconcile(ours: LedgerSnapshot, theirs: VenueSnapshot, freshness: SignalAgeL
     if settling or withdrawn:
         return [*settling, *withdrawn]
     return list(_compare(ours, theirs))
-
-
-def describe(action: Action) -> dict[str, str]:
-    """Describe an action, JSON-safe."""
-    match action:
-        case UpdateOrder(intent, order, state):
-            found = (
-                f"the venue has {describe_order(intent.request)}: {state.value}, "
-                f"{format_units(order.filled_units)} filled"
-            )
-        case SubmitOrder(intent):
-            found = f"the venue has no such order, so {describe_order(intent.request)} is sent"
-        case AbandonOrder(intent, _, reason) | WaitForVenue(intent, reason):
-            found = f"{describe_order(intent.request)}: {reason}"
-        case CancelOrder(resting, state):
-            found = f"{resting.client_order_id} rests at the venue although it is {state.value}: cancelled there"
-        case ResendStop(move, _):
-            found = f"the venue does not have the stop where it shall rest, so {describe_stop_move(move)} is sent"
-        case WaitForStop(move, reason, _):
-            found = f"{describe_stop_move(move)}: {reason}"
-        case RaiseIncident(incident):
-            found = incident.reason
-    return {"action": type(action).__name__, "found": found}
 
 
 def _settle(ours: LedgerSnapshot, theirs: VenueSnapshot, freshness: SignalAgeLimit) -> Iterator[Action]:
