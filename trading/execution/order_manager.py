@@ -32,7 +32,7 @@ from trading.execution.reconciliation import (
     is_booked,
     reconcile,
 )
-from trading.execution.settle_progress import SettleProgress
+from trading.execution.reconciliation.settle_progress import SettleProgress
 from trading.execution.stop_orders import StopLedger, StopSender
 from trading.execution.symbol_venue import SymbolVenue
 from trading.execution.terms import ExecutionTerms

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from trading.execution.reconciliation import (
+from trading.execution.reconciliation.actions import (
     Action,
     CancelOrder,
     RaiseIncident,
