@@ -14,8 +14,8 @@ from adapters.ledger.schema import migrate
 from adapters.ledger.tables import decisions
 from tests.fixtures.apps.system import TradingSystem, file_symbol
 from tests.fixtures.candle_files import generated_candles, write_candles
+from tests.fixtures.ledger_copies import look, rows_of, silent
 from tests.fixtures.servers.redis_server import RedisServer
-from tests.integration.ledger.test_ledger_backup import look, rows_of, silent
 from trading.backtest.comparison import compare
 from trading.services.chain import AdvanceSymbol
 
