@@ -1,0 +1,171 @@
+"""The orchestrator of one symbol: recovery, quarantine, and what an operator asks for."""
+
+from tests.unit.trading.orchestration.memory_symbol import NAMES, MemorySymbol, orchestrator
+from trading.lifecycle import DesiredState, SymbolState
+
+
+def told(symbol: MemorySymbol) -> list[str]:
+    return [event.type.value.removeprefix("ORCHESTRATOR_") for event in symbol.events]
+
+
+def test_strategy_that_always_raises_ends_in_quarantine_and_a_person_brings_it_back() -> None:
+    symbol = MemorySymbol()
+    one = orchestrator(symbol)
+    symbol.step()
+    one.recover()
+    symbol.parts[2].error = "ValueError: no"
+    for _ in range(40):
+        symbol.step()
+        one.recover()
+
+    assert symbol.deeds == [*["restart services"] * 3, "restart symbol and worker", "quarantine: step_failed"]
+    assert one.state == SymbolState.QUARANTINED.value
+    assert told(symbol)[0] == "STARTED"
+    assert [kind for kind in told(symbol) if kind in ("ERROR", "QUARANTINED")][-1] == "QUARANTINED"
+    assert told(symbol).count("SERVICE_STOPPED") == 3
+
+    assert one.clear_quarantine("mended")
+    assert one.state == SymbolState.RECOVERING.value
+    assert symbol.deeds[-1] == "restart symbol"
+    symbol.parts[2].error = ""
+    symbol.step()
+    one.recover()
+    assert one.state == SymbolState.RUNNING.value
+
+
+def test_quarantine_that_is_cleared_begins_the_ladder_from_its_foot() -> None:
+    symbol = MemorySymbol()
+    one = orchestrator(symbol)
+    symbol.parts[2].error = "ValueError: no"
+    for _ in range(40):
+        symbol.step()
+        one.recover()
+    one.clear_quarantine()
+    symbol.deeds.clear()
+    for _ in range(40):
+        symbol.step()
+        one.recover()
+
+    assert symbol.deeds == [*["restart services"] * 3, "restart symbol and worker", "quarantine: step_failed"]
+
+
+def test_restart_that_helps_is_told_and_the_state_goes_through_recovering() -> None:
+    symbol = MemorySymbol()
+    one = orchestrator(symbol)
+    symbol.step()
+    one.recover()
+    symbol.parts[0].error = "ValueError: no"
+    symbol.step()
+    one.recover()
+    symbol.parts[0].error = ""
+    symbol.step()
+    one.recover()
+
+    assert told(symbol) == ["STARTED", "ERROR", "RECOVERING", "SERVICE_STOPPED", "STARTED"]
+    assert symbol.deeds == ["restart services", "retract_incident"]
+    assert one.state == SymbolState.RUNNING.value
+
+
+def test_without_auto_restart_what_is_sick_is_only_told() -> None:
+    symbol = MemorySymbol()
+    one = orchestrator(symbol, heals=False)
+    symbol.parts[0].error = "ValueError: no"
+    for _ in range(10):
+        symbol.step()
+        one.recover()
+
+    assert symbol.deeds == []
+    assert one.state == SymbolState.ERROR.value
+    assert told(symbol) == ["ERROR"]
+
+
+def test_check_that_another_has_overtaken_does_nothing() -> None:
+    symbol = MemorySymbol()
+    symbol.parts[0].error = "ValueError: no"
+    symbol.step()
+    symbol.overtaken = True
+
+    assert orchestrator(symbol).recover() is None
+    assert symbol.deeds == []
+    assert symbol.events == []
+
+
+def test_silence_while_nobody_watched_is_no_sickness() -> None:
+    symbol = MemorySymbol()
+    one = orchestrator(symbol)
+    symbol.step()
+    one.recover()
+    symbol.at_ms += 8 * 3_600_000
+    one.recover()
+    first = list(symbol.deeds)
+    for _ in range(200):
+        symbol.at_ms += 60_000
+        one.recover()
+
+    assert first == [], "the system was away for the night"
+    assert symbol.deeds[0] == "restart symbol and worker", "now it is up, and still nothing moves"
+
+
+def test_symbol_asked_to_run_after_a_long_stop_is_given_time() -> None:
+    symbol = MemorySymbol()
+    one = orchestrator(symbol)
+    symbol.step()
+    one.stop()
+    for _ in range(300):
+        symbol.at_ms += 60_000
+        one.recover()
+    one.start()
+    symbol.at_ms += 60_000
+    one.recover()
+
+    assert symbol.deeds == ["start"]
+
+
+def test_pause_resume_and_stop_are_states_at_once_and_told_once() -> None:
+    symbol = MemorySymbol()
+    one = orchestrator(symbol)
+    one.start()
+    one.pause("news")
+    one.pause("news again")
+    one.resume()
+    one.stop("done")
+    one.start()
+
+    assert told(symbol) == ["STARTED", "PAUSED", "RESUMED", "STOPPED", "STARTED"]
+    assert symbol.events[1].reason == "news"
+    assert symbol.events[1].details == {"before": "running"}
+
+
+def test_pause_of_a_sick_symbol_is_kept_and_does_not_hide_the_sickness() -> None:
+    symbol = MemorySymbol()
+    one = orchestrator(symbol)
+    symbol.parts[0].error = "ValueError: no"
+    symbol.step()
+    one.recover()
+    one.pause()
+
+    assert one.desired is DesiredState.PAUSED
+    assert one.state.value in ("error", "recovering")
+    symbol.parts[0].error = ""
+    symbol.step()
+    one.recover()
+    assert one.state == SymbolState.PAUSED.value
+
+
+def test_health_of_a_symbol_has_the_keys_of_the_document() -> None:
+    symbol = MemorySymbol()
+    symbol.step()
+    one = orchestrator(symbol)
+    one.recover()
+    symbol.step(0.5)
+    health = one.check_health()
+
+    assert {key: health[key] for key in ("symbol", "state", "is_healthy", "healthy_services", "total_services")} == {
+        "symbol": "XAUUSD",
+        "state": "running",
+        "is_healthy": True,
+        "healthy_services": 4,
+        "total_services": 4,
+    }
+    assert [service["service_name"] for service in health["services"]] == list(NAMES)
+    assert health["uptime"] == 30.0
