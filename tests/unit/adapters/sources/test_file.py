@@ -1,7 +1,5 @@
-"""Recorded candles, played: what a file may look like, and what is shown of it when."""
+"""The file source: what it shows at full speed and by the clock, and when a recording is over."""
 
-import gzip
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,59 +18,20 @@ from adapters.wiring.pipeline_spec import pipeline_spec
 from tests.fakes import system_config
 from tests.fixtures.apps.system import recorded
 from tests.fixtures.candle_files import write_candles
+from tests.unit.adapters.sources.played_candles import BAR_MS, CANDLES, START_MS, make_candles
 from trading.errors import BadCandle
 from trading.market.candles import CLOSE, OPEN, Candles
 from trading.services.chain import AdvanceSymbol
 from trading_orchestrator.testing.candles import SYMBOL
-from trading_orchestrator.testing.contracts.source import PlayedSourceContract, Stage, check_forming, closed_part, walk
+from trading_orchestrator.testing.contracts.source import check_forming, closed_part, walk
 from trading_orchestrator.testing.manual_clock import ManualClock
 
-START_MS = 1_750_000_020_000
-BAR_MS = 60_000
-
-
-def make_candles(slots: list[int]) -> Candles:
-    """Return candles of one minute that all differ, in the given slots after the start."""
-    noise = np.random.default_rng(7)
-    edges = 100.0 + noise.integers(-50, 50, (len(slots), 2)) / 10
-    wicks = noise.integers(1, 20, (len(slots), 2)) / 10
-    high, low = edges.max(axis=1) + wicks[:, 0], edges.min(axis=1) - wicks[:, 1]
-    volume = noise.integers(1, 1_000, len(slots)) / 10
-    values = np.column_stack((edges[:, 0], high, low, edges[:, 1], volume))
-    return Candles(START_MS + np.array(slots, np.int64) * BAR_MS, values)
+slots = st.lists(st.integers(1, 4), min_size=2, max_size=60).map(lambda steps: np.cumsum(steps).tolist())
 
 
 def played(candles: Candles, *, speed: Speed = "max", step: int = 1, wall: ManualClock | None = None) -> PlayedSource:
     wall = ManualClock() if wall is None else wall
     return PlayedSource(FileTape(candles), timeframe="1m", speed=speed, step=step, now_ms=wall, anchors=None)
-
-
-CANDLES = make_candles([*range(40), *range(45, 70), 71, 72, *range(80, 120)])
-
-
-class TestFileSourceAtFullSpeed(PlayedSourceContract):
-    @pytest.fixture
-    def stage(self, tmp_path: Path) -> Stage:
-        source = FileSource(write_candles(tmp_path / "x.csv", CANDLES), "XAUUSD", "1m")
-        return Stage(source, "1m", after_ms=int(CANDLES.open_ms[30]), truth=CANDLES)
-
-
-class TestFileSourceBeforeABreak(PlayedSourceContract):
-    @pytest.fixture
-    def stage(self, tmp_path: Path) -> Stage:
-        source = FileSource(write_candles(tmp_path / "x.csv.gz", CANDLES), "XAUUSD", "1m", step=10)
-        return Stage(source, "1m", after_ms=int(CANDLES.open_ms[29]), truth=CANDLES)
-
-
-class TestFileSourceWithAClock(PlayedSourceContract):
-    @pytest.fixture(params=[20.5, 40.5, 43.0, 71.99, 130.0])
-    def stage(self, tmp_path: Path, request: pytest.FixtureRequest) -> Stage:
-        wall = ManualClock()
-        path = write_candles(tmp_path / "x.csv", CANDLES)
-        source = FileSource(path, "XAUUSD", "1m", 60, now_ms=wall, anchors=MemoryAnchorStore())
-        source.newest(1, after_ms=None)
-        wall.now_ms += int(request.param * 1_000)
-        return Stage(source, "1m", after_ms=int(CANDLES.open_ms[15]), truth=CANDLES)
 
 
 @pytest.mark.data
@@ -236,9 +195,6 @@ def test_history_with_a_clock_ends_with_the_last_closed_candle() -> None:
     assert source.history(CANDLES.last_open_ms, count=20) == CANDLES[10:30]
 
 
-slots = st.lists(st.integers(1, 4), min_size=2, max_size=60).map(lambda steps: np.cumsum(steps).tolist())
-
-
 @given(slots, st.lists(st.integers(0, 400_000), min_size=1, max_size=15), st.integers(1, 12), st.integers(-2, 70))
 def test_source_with_a_clock_shows_what_had_closed_and_what_had_begun(
     taken: list[int], waits_ms: list[int], count: int, cursor_slot: int
@@ -278,71 +234,6 @@ def test_step_below_one_is_refused(step: int) -> None:
         played(CANDLES, step=step)
 
 
-def epoch(unit_ms: int) -> Callable[[Path, Candles], Path]:
-    def write(folder: Path, candles: Candles) -> Path:
-        frame = candles.frame().reset_index()
-        frame["timestamp"] = candles.open_ms // unit_ms
-        frame.to_csv(folder / "x.csv", index=False)
-        return folder / "x.csv"
-
-    return write
-
-
-def offsets(folder: Path, candles: Candles) -> Path:
-    frame = candles.frame().reset_index()
-    zones = ["UTC" if row % 2 else "Asia/Tokyo" for row in range(len(frame))]
-    stamps = [at.tz_convert(zone).isoformat() for at, zone in zip(frame["timestamp"], zones, strict=True)]
-    frame.assign(timestamp=stamps, note="x").to_csv(folder / "x.csv", index=False)
-    return folder / "x.csv"
-
-
-def parquet(folder: Path, candles: Candles) -> Path:
-    candles.frame().reset_index().to_parquet(folder / "x.parquet", index=False)
-    return folder / "x.parquet"
-
-
-def parquet_by_index(folder: Path, candles: Candles) -> Path:
-    candles.frame().tz_convert("America/New_York").to_parquet(folder / "x.parquet")
-    return folder / "x.parquet"
-
-
-WRITERS: dict[str, Callable[[Path, Candles], Path]] = {
-    "csv": lambda folder, candles: write_candles(folder / "x.csv", candles),
-    "csv.gz": lambda folder, candles: write_candles(folder / "x.csv.gz", candles),
-    "seconds": epoch(1_000),
-    "milliseconds": epoch(1),
-    "offsets": offsets,
-    "parquet": parquet,
-    "parquet by index": parquet_by_index,
-}
-
-
-@pytest.mark.parametrize("form", WRITERS)
-def test_file_in_each_form_gives_the_same_candles(form: str, tmp_path: Path) -> None:
-    assert read_candles(WRITERS[form](tmp_path, CANDLES), timeframe="1m") == CANDLES
-
-
-@pytest.mark.data
-def test_recorded_file_as_parquet_gives_the_same_candles(tmp_path: Path) -> None:
-    candles = read_candles(recorded("XAUUSD_1m.csv.gz"), timeframe="1m")
-
-    assert read_candles(parquet(tmp_path, candles), timeframe="1m") == candles
-
-
-def test_file_read_twice_is_loaded_once(tmp_path: Path) -> None:
-    path = write_candles(tmp_path / "x.csv", CANDLES)
-
-    assert read_candles(path, timeframe="1m") is read_candles(str(path), timeframe="1m")
-
-
-def test_file_that_changed_is_loaded_anew(tmp_path: Path) -> None:
-    path = write_candles(tmp_path / "x.csv", CANDLES)
-    read_candles(path, timeframe="1m")
-    write_candles(path, CANDLES[:20])
-
-    assert read_candles(path, timeframe="1m") == CANDLES[:20]
-
-
 def test_file_with_bad_prices_hands_them_on(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text(
@@ -355,110 +246,6 @@ def test_file_with_bad_prices_hands_them_on(tmp_path: Path) -> None:
 
     expected = [[1, 2, 0.5, 1.5, 10], [np.nan, np.nan, -3, np.nan, np.nan], [1, 1, 1, 1, 0]]
     np.testing.assert_array_equal(bars.candles.values, expected)
-
-
-HEAD = "timestamp,open,high,low,close,volume\n"
-ROW = ",1,2,0.5,1.5,10\n"
-STAMPS = ["2025-01-01T00:00:00Z", "2025-01-01T00:01:00Z", "2025-01-01T00:02:00Z"]
-
-
-def lines(*stamps: str) -> str:
-    return HEAD + "".join(stamp + ROW for stamp in stamps)
-
-
-@pytest.mark.parametrize(
-    ("text", "fault"),
-    [
-        (lines(STAMPS[0], STAMPS[2], STAMPS[1]), r"line 4: timestamp 2025-01-01 00:01:00\+00:00 is earlier"),
-        (lines(STAMPS[0], STAMPS[1], STAMPS[1]), r"line 4: timestamp 2025-01-01 00:01:00\+00:00 repeats"),
-        (lines(STAMPS[0], "yesterday"), "line 3: timestamp 'yesterday' cannot be read"),
-        (lines(STAMPS[0], ""), "line 3: no timestamp"),
-        (lines("1735689600", ""), "line 3: no timestamp"),
-        (
-            lines("2025-01-01T00:00:00", "2025-01-01T00:01:00"),
-            "line 2: .* has no time zone; expected UTC with a",
-        ),
-        (lines(STAMPS[0], "2025-01-01T00:01:00"), "line 3: .* has no time zone"),
-        ("timestamp,open,high,Close,volume\n", "no column low, close; found timestamp, open, high, Close, volume;"),
-        (lines("1735689600000000", "1735689660000000"), "line 2: .* neither seconds nor .* candles convert"),
-        (HEAD, "holds no candles"),
-        ("", "is empty"),
-        (lines(STAMPS[0]).replace(",", ";"), "candles convert .*x.csv OUT.csv"),
-        (lines("2025-01-01T00:00:00"), "candles convert .*x.csv OUT.csv --timezone ZONE"),
-        ("\n" + lines(STAMPS[0], "yesterday").replace("yes", "\nyes"), "line 5: timestamp 'yesterday'"),
-        (lines(STAMPS[0], "2025-01-01T00:05:00Z", "2025-01-01T00:10:00Z"), "300 s apart, but timeframe '1m' is 60 s"),
-    ],
-)
-def test_file_with_a_fault_is_refused_with_its_place(text: str, fault: str, tmp_path: Path) -> None:
-    path = tmp_path / "x.csv"
-    path.write_text(text)
-
-    with pytest.raises(ValueError, match=f"x.csv.*{fault}"):
-        read_candles(path, timeframe="1m")
-
-
-def test_file_of_shorter_candles_than_the_timeframe_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="60 s apart, but timeframe '5m' is 300 s"):
-        read_candles(write_candles(tmp_path / "x.csv", CANDLES), timeframe="5m")
-
-
-def test_file_cut_short_is_refused(tmp_path: Path) -> None:
-    whole = gzip.compress(lines(*STAMPS).encode())
-    (tmp_path / "x.csv.gz").write_bytes(whole[:-12])
-
-    with pytest.raises(ValueError, match=r"x\.csv\.gz.*cannot be read"):
-        read_candles(tmp_path / "x.csv.gz", timeframe="1m")
-
-
-def test_parquet_out_of_order_is_refused_with_its_row(tmp_path: Path) -> None:
-    frame = CANDLES.frame().reset_index().iloc[[0, 1, 3, 2]]
-    frame.to_parquet(tmp_path / "x.parquet", index=False)
-
-    with pytest.raises(ValueError, match=r"row 4: timestamp .* is earlier"):
-        read_candles(tmp_path / "x.parquet", timeframe="1m")
-
-
-def test_parquet_with_naive_times_is_refused(tmp_path: Path) -> None:
-    CANDLES.frame().tz_localize(None).to_parquet(tmp_path / "x.parquet")
-
-    with pytest.raises(ValueError, match=r"row 1: .* has no time zone"):
-        read_candles(tmp_path / "x.parquet", timeframe="1m")
-
-
-@pytest.mark.parametrize(
-    ("name", "fault"),
-    [("none.csv", "does not exist; allowed endings are .csv, .csv.gz, .parquet"), ("x.txt", "does not exist")],
-)
-def test_file_that_is_not_there_or_of_another_kind_is_refused(name: str, fault: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=fault):
-        FileSource(tmp_path / name, "X", "1m")
-
-
-def test_file_of_another_kind_is_refused_with_the_way_to_mend_it(tmp_path: Path) -> None:
-    path = write_candles(tmp_path / "x.csv", CANDLES).rename(tmp_path / "x y.txt")
-
-    with pytest.raises(ValueError, match=r"ends in '.txt'; allowed endings.*candles convert '.*x y.txt' OUT.csv"):
-        FileSource(path, "X", "1m")
-
-
-@pytest.mark.parametrize(("suffix", "place"), [(".csv", "line 9 is '2025"), (".csv.gz", "line 9 is '2025")])
-def test_place_of_a_candle_is_its_line_blank_ones_counted(suffix: str, place: str, tmp_path: Path) -> None:
-    path = write_candles(tmp_path / f"x{suffix}", CANDLES)
-    packed = suffix.endswith(".gz")
-    text = gzip.decompress(path.read_bytes()).decode() if packed else path.read_text()
-    spaced = text.replace("\n", "\n\n", 2)
-    path.write_bytes(gzip.compress(spaced.encode()) if packed else spaced.encode())
-    source = FileSource(path, "X", "1m")
-
-    assert place in source.place_of(int(CANDLES.open_ms[5]))
-    assert source.place_of(int(CANDLES.open_ms[5])).endswith(f"candles check {path}")
-    assert "line" not in source.place_of(7)
-
-
-def test_place_of_a_candle_of_a_parquet_file_is_its_row(tmp_path: Path) -> None:
-    source = FileSource(parquet(tmp_path, CANDLES), "X", "1m")
-
-    assert "x.parquet', row 6;" in source.place_of(int(CANDLES.open_ms[5]))
 
 
 def test_bad_candle_of_a_file_that_is_played_live_is_told_with_its_line(tmp_path: Path) -> None:
