@@ -1,32 +1,28 @@
 """Edit `symbols.yaml` in place: only the affected lines change; comments and layout stay."""
 
-import json
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
-from io import StringIO
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.resolver import VersionedResolver
-from ruamel.yaml.scalarstring import (
-    DoubleQuotedScalarString,
-    FoldedScalarString,
-    LiteralScalarString,
-    PlainScalarString,
-)
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.scalarstring import PlainScalarString
 
 from configs.errors import ConfigError, dotted
+from configs.files.round_trip import (
+    BY_HAND,
+    ENDLESS,
+    dump,
+    is_block,
+    is_flow,
+    key_column,
+    key_text,
+    load,
+    one_line,
+    put,
+    quoted,
+)
 from configs.files.yaml_reader import parse_scalar, parse_yaml
-from trading.errors import Rejected
 
 _STEP = 2
-_ENDLESS = 1_000_000
-_BY_HAND = "edit the file by hand"
 
 
 class SymbolsEditor:
@@ -42,7 +38,7 @@ class SymbolsEditor:
         self.text = text
         self._newline = "\r\n" if "\r\n" in text else "\n"
         self._lines = text.splitlines(keepends=True)
-        self._document: CommentedMap = _loaded(text)
+        self._document: CommentedMap = load(text)
 
     def with_symbol(self, name: str, block: str) -> str:
         """Return the text with one more symbol after the existing ones.
@@ -55,9 +51,9 @@ class SymbolsEditor:
         """
         symbols, entries = self._symbols()
         key, last = list(entries.items())[-1]
-        first_column = _first_column(symbols[key])
+        first_column = key_column(symbols[key])
         step = _STEP if first_column is None else first_column - last.column
-        lines = ["", f"{' ' * last.column}{_written(name)}:", *_indented(block, last.column + step)]
+        lines = ["", f"{' ' * last.column}{key_text(name)}:", *_indented(block, last.column + step)]
         after = self._spliced(last.end, last.end, lines)
         return self._checked(after, lambda content: content.update({name: parse_scalar(block)}))
 
@@ -90,9 +86,9 @@ class SymbolsEditor:
             ValueError: `value` is not YAML on one line, a part of the path is an alias or not a mapping, or the text
                 must be edited by hand.
         """
-        written, keys = _one_line(value), ["symbols", name, *path]
+        written, keys = one_line(value), ["symbols", name, *path]
         after = self._with_value(keys, written)
-        return self._checked(after, lambda content: _put(content, keys[1:], parse_scalar(written)))
+        return self._checked(after, lambda content: put(content, keys[1:], parse_scalar(written)))
 
     def _with_value(self, keys: Sequence[str], written: str) -> str:
         node, limit, entry, start = self._document, len(self._lines), _Entry(0, 0, 0), 0
@@ -100,12 +96,12 @@ class SymbolsEditor:
             if not isinstance(node, CommentedMap):
                 raise ValueError(f"{dotted(keys[1:depth])} is no mapping, so nothing in it can be named {key}")
             if key not in node:
-                if _is_flow(node):
+                if is_flow(node):
                     break
                 return self._added(node, limit, keys[depth:], written)
             if node.lc.value(key) < node.lc.key(key):
-                raise ValueError(f"{dotted(keys[1:])} is defined elsewhere (*alias): {_BY_HAND}")
-            if not _is_flow(node):
+                raise ValueError(f"{dotted(keys[1:])} is defined elsewhere (*alias): {BY_HAND}")
+            if not is_flow(node):
                 entry, start = self._entries(node, limit)[key], depth
                 limit = entry.end
             node = node[key]
@@ -113,8 +109,8 @@ class SymbolsEditor:
 
     def _symbols(self) -> tuple[CommentedMap, "dict[str, _Entry]"]:
         symbols = self._document["symbols"]
-        if not isinstance(symbols, CommentedMap) or _is_flow(symbols):
-            raise ValueError(f"the symbols are not written one below the other: {_BY_HAND}")
+        if not isinstance(symbols, CommentedMap) or is_flow(symbols):
+            raise ValueError(f"the symbols are not written one below the other: {BY_HAND}")
         limit = self._entries(self._document, len(self._lines))["symbols"].end
         return symbols, self._entries(symbols, limit)
 
@@ -135,7 +131,7 @@ class SymbolsEditor:
 
     def _added(self, mapping: CommentedMap, limit: int, keys: Sequence[str], written: str) -> str:
         last = list(self._entries(mapping, limit).values())[-1]
-        lines = [f"{' ' * (last.column + _STEP * depth)}{_written(key)}:" for depth, key in enumerate(keys)]
+        lines = [f"{' ' * (last.column + _STEP * depth)}{key_text(key)}:" for depth, key in enumerate(keys)]
         lines[-1] += f" {written}"
         return self._spliced(last.end, last.end, lines)
 
@@ -143,21 +139,19 @@ class SymbolsEditor:
         """Rewrite one entry of a block mapping with ruamel.yaml, with the value below `keys` replaced."""
         first, end, column = entry
         parsed = self._parsed(entry)
-        if not _is_block(parsed[keys[0]]):
-            end = self._end(end, column=_ENDLESS)  # comments below a value on one line are not part of it
+        if not is_block(parsed[keys[0]]):
+            end = self._end(end, column=ENDLESS)  # comments below a value on one line are not part of it
             if any("#" in line for line in self._lines[first : end - 1]):
-                raise ValueError(f"{keys[0]} has comments inside its brackets or text: {_BY_HAND}")
+                raise ValueError(f"{keys[0]} has comments inside its brackets or text: {BY_HAND}")
             parsed = self._parsed(_Entry(first, end, column))
-        new = _loaded(written)
-        _put(parsed, [_quoted(key) for key in keys], PlainScalarString(new) if type(new) is str else new)
-        stream = StringIO()
-        _yaml().dump(parsed, stream)
-        return self._spliced(first, end, _indented(stream.getvalue(), column))
+        new = load(written)
+        put(parsed, [quoted(key) for key in keys], PlainScalarString(new) if type(new) is str else new)
+        return self._spliced(first, end, _indented(dump(parsed), column))
 
     def _parsed(self, entry: "_Entry") -> Any:
         lines = [line.rstrip("\r\n") for line in self._lines[entry.first : entry.end]]
         dedented = [line[min(entry.column, len(line) - len(line.lstrip(" "))) :] for line in lines]
-        return _loaded("\n".join(dedented), lines_before=entry.first)
+        return load("\n".join(dedented), lines_before=entry.first)
 
     def _is_blank(self, line: int) -> bool:
         return not self._lines[line].strip()
@@ -187,7 +181,7 @@ class SymbolsEditor:
         except ConfigError:
             found = {}
         if repr(found) != repr(expected):  # distinguishes 1 from 1.0 and True, and treats NaN as equal to NaN
-            raise ValueError(f"the edit would also change other values (an anchor, or an unusual layout): {_BY_HAND}")
+            raise ValueError(f"the edit would also change other values (an anchor, or an unusual layout): {BY_HAND}")
         return after
 
 
@@ -199,105 +193,5 @@ class _Entry(NamedTuple):
     column: int
 
 
-class _PlainText(VersionedResolver):
-    """Keep each plain scalar as text: the strict reader decides its meaning, not ruamel.yaml."""
-
-    @property
-    def versioned_resolver(self) -> Any:
-        """Return no rule."""
-        return {}
-
-
-def replace_file(path: Path, *, before: str, after: str) -> Path:
-    """Replace a file with content `before` by `after` atomically; a copy of the old content stays beside it.
-
-    Returns:
-        The path of the copy.
-
-    Raises:
-        Rejected: The file was changed in the meantime.
-        OSError: It cannot be written.
-    """
-    target = path.resolve()
-    if target.read_bytes() != before.encode():
-        raise Rejected("file_changed", f"{path} was changed by somebody else meanwhile: look at it, and ask again")
-    kept = target.with_name(f"{target.name}.bak")
-    shutil.copy2(target, kept)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(after.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        shutil.copymode(target, name)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return kept
-
-
-def _yaml() -> YAML:
-    reader = YAML(typ="rt")
-    reader.Resolver = _PlainText
-    reader.preserve_quotes = True
-    reader.width = _ENDLESS
-    return reader
-
-
-def _loaded(text: str, *, lines_before: int = 0) -> Any:
-    try:
-        return _yaml().load(text)
-    except MarkedYAMLError as error:
-        line = f"line {lines_before + error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise ValueError(f"{line}{error.problem or error.context}: {_BY_HAND}") from None
-    except YAMLError as error:
-        raise ValueError(f"{' '.join(str(error).split())}: {_BY_HAND}") from None
-
-
-def _is_block(value: Any) -> bool:
-    """Return whether a value takes whole lines below its key."""
-    if isinstance(value, str):
-        return isinstance(value, FoldedScalarString | LiteralScalarString)
-    return not _is_flow(value)
-
-
-def _is_flow(value: CommentedMap | CommentedSeq) -> bool:
-    return bool(value.fa.flow_style()) or not value
-
-
-def _first_column(value: Any) -> int | None:
-    """Return the column of the keys of a mapping in block style."""
-    if not isinstance(value, CommentedMap) or _is_flow(value):
-        return None
-    return int(value.lc.key(next(iter(value)))[1])
-
-
-def _put(mapping: Any, keys: Sequence[str], value: Any) -> None:
-    for key in keys[:-1]:
-        mapping = mapping.setdefault(key, {})
-    mapping[keys[-1]] = value
-
-
 def _indented(block: str, column: int) -> list[str]:
     return [f"{' ' * column}{line}" if line.strip() else "" for line in block.rstrip().splitlines()]
-
-
-def _written(key: str) -> str:
-    """Return a key as YAML text that the strict reader reads as that key."""
-    return key if parse_scalar(key) == key else json.dumps(key)
-
-
-def _quoted(key: str) -> str:
-    """Return a key that ruamel.yaml writes as text that the strict reader reads as that key."""
-    return key if parse_scalar(key) == key else DoubleQuotedScalarString(key)
-
-
-def _one_line(value: str) -> str:
-    try:
-        is_same = "\n" not in value and parse_scalar(f"{{x: {value}}}") == {"x": parse_scalar(value)}
-    except ValueError:
-        is_same = False
-    if not value.strip() or not is_same:
-        raise ValueError(f"{value!r} is no YAML value on one line; put text with special characters in quotes")
-    return value.strip()

@@ -8,7 +8,8 @@ import click
 from adapters.redis.applied_config import AppliedConfig
 from configs.diff import Exposure, compare
 from configs.files.json_schema import SYMBOLS
-from configs.files.symbols_editor import SymbolsEditor, replace_file
+from configs.files.replace_file import replace_file
+from configs.files.symbols_editor import SymbolsEditor
 from configs.loading import load_system, shown_path
 from configs.settings import is_installed_config
 from configs.snapshot import Content, content_of, fingerprint_of_all
