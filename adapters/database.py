@@ -1,7 +1,8 @@
 """Engines for the ledger's databases, SQLite and PostgreSQL, with the same guarantees on both.
 
 A transaction of a plain engine may write, and on SQLite it takes the write lock when it begins; `read_only(engine)`
-returns a view that never waits for a writer. Driver errors that a retry may resolve are raised as `Transient`.
+returns a view that never waits for a writer. Driver errors that a retry may resolve are raised as `Transient`; where
+the connection itself is at fault, as after a switch-over to another server, all pooled connections are replaced.
 
 An engine must not cross a fork: create it in the process that uses it (in a prefork worker, in the child). A connection
 opened before a fork is rejected after it.
@@ -28,13 +29,32 @@ _POSTGRESQL = ("postgresql", "postgres", "postgresql+psycopg")
 _TRANSIENT_SQLITE = frozenset(
     {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN}
 )
+_READ_ONLY_PARAMETERS = ("default_transaction_read_only", "in_hot_standby")
+_UNUSABLE_CONNECTION = frozenset(
+    {
+        "25006",  # read-only transaction: the server was demoted to a standby, or set read-only for a switch-over
+        "25P02",  # in a failed transaction
+        "25P03",  # idle for too long in a transaction, the server closed the connection
+        "25P04",  # transaction timeout, the server closed the connection
+        "26000",  # unknown prepared statement: a pooler changed the server behind the connection
+        "42P05",  # prepared statement exists already: the same
+        "40003",  # statement completion unknown
+        "57P01",  # shutdown by an administrator
+        "57P02",  # shutdown after a crash
+        "57P03",  # starting up, shutting down or in recovery
+        "57P04",  # database dropped
+        "57P05",  # idle for too long, the server closed the connection
+    }
+)
+"""SQLSTATEs after which a retry needs another connection; those of class 08, lost connections, are of this kind too."""
 
 
 def create_engine(url: str, *, where: str = "ledger") -> Engine:
     """Create an engine for `sqlite:///path/to/file` or `postgresql://user:password@host/database`.
 
     The engine connects later. For SQLite the folder of the file is created. The lock timeout is `LOCK_TIMEOUT_S` unless
-    the URL sets one: `?timeout=5` in seconds for SQLite, `?options=...` for PostgreSQL.
+    the URL sets one: `?timeout=5` in seconds for SQLite, `?options=...` for PostgreSQL. A PostgreSQL URL of several
+    hosts, `postgresql:///database?host=first:5432&host=second:5432`, connects to the one that accepts writes.
 
     Args:
         where: Names this database in the `Transient` errors of the engine.
@@ -90,7 +110,13 @@ def is_transient(error: BaseException) -> bool:
 def _is_transient_postgresql(error: BaseException) -> bool:
     import psycopg  # noqa: PLC0415  # a tenth of a worker's start, and most have SQLite
 
-    return isinstance(error, psycopg.OperationalError | psycopg.errors.IdleInTransactionSessionTimeout)
+    return isinstance(error, psycopg.OperationalError) or needs_new_connection(error)
+
+
+def needs_new_connection(error: BaseException) -> bool:
+    """Return whether PostgreSQL's error leaves a connection that serves no retry, although it may still be open."""
+    sqlstate = getattr(error, "sqlstate", None) or ""
+    return sqlstate in _UNUSABLE_CONNECTION or sqlstate.startswith("08")
 
 
 def _sqlite(url: URL, where: str) -> Engine:
@@ -116,10 +142,19 @@ def _postgresql(url: URL) -> Engine:
         # a hung process must not hold the account's lock without end
         limit_ms = LOCK_TIMEOUT_S * 1000
         arguments["options"] = f"-c lock_timeout={limit_ms} -c idle_in_transaction_session_timeout={limit_ms}"
+    if _has_several_hosts(url) and "target_session_attrs" not in url.query:
+        arguments["target_session_attrs"] = "read-write"  # a standby accepts connections, too
     url = url.set(drivername="postgresql+psycopg")
-    return sa.create_engine(
+    engine = sa.create_engine(
         url, connect_args=arguments, pool_pre_ping=True, pool_size=1, max_overflow=9, pool_timeout=LOCK_TIMEOUT_S
     )
+    event.listen(engine, "checkout", _replace_read_only)
+    return engine
+
+
+def _has_several_hosts(url: URL) -> bool:
+    host = url.query.get("host", "")
+    return "," in host if isinstance(host, str) else len(host) > 1
 
 
 def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
@@ -137,6 +172,8 @@ def _translator(where: str) -> Callable[[ExceptionContext], None]:
         if context.is_pre_ping:
             return  # the pool replaces a lost connection
         error = context.original_exception
+        if needs_new_connection(error):
+            context.is_disconnect = True  # invalidates this connection, and those opened before
         if is_transient(error):
             raise Transient(where, str(error).strip()) from error
 
@@ -145,6 +182,18 @@ def _translator(where: str) -> Callable[[ExceptionContext], None]:
 
 def _remember_process(_connection: object, record: Any) -> None:
     record.info["pid"] = os.getpid()
+
+
+def _replace_read_only(connection: Any, record: Any, _proxy: object) -> None:
+    """Replace a pooled connection whose server became read-only: after a switch-over it would answer with old rows.
+
+    The server reports both parameters (from PostgreSQL 14 on) without being asked, at the latest with the answer to the
+    ping. A new connection is used as it is, so that a replica can be read.
+    """
+    is_read_only = "on" in map(connection.info.parameter_status, _READ_ONLY_PARAMETERS)
+    if is_read_only and record.info.get("was_used"):
+        raise sa.exc.DisconnectionError("the server became read-only")
+    record.info["was_used"] = True
 
 
 def _refuse_other_process(_connection: object, record: Any, _proxy: object) -> None:
