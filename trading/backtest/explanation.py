@@ -16,7 +16,9 @@ from trading.events.decisions import (
     describe,
     has_no_signal,
     is_of_stops,
+    was_evaluated,
 )
+from trading.events.event import correlation_id
 from trading.events.journal import Entry
 from trading.execution.fill_booking import Booked
 from trading.formatting import format_price
@@ -28,7 +30,7 @@ from trading.orders.orders import PROTECTIVE_LEGS, Fill, Leg, OrderRequest, Orde
 from trading.portfolio.positions import Position
 from trading.risk.signal_filters import EntryRules, checks
 from trading.risk.verdict import OK, Check
-from trading.strategies import Strategy
+from trading.strategies import Strategy, StrategyFault
 from trading.strategies.invocation import signals_of
 from trading.strategies.signal import Signal
 from trading.structs import replace
@@ -129,7 +131,8 @@ class Explanation(Struct, frozen=True):
         headline: The answer: the trade, or the reason why there is none; its text is `str(headline)`.
         values: Indicators that the strategy's conditions use.
         said: The strategy's signal and its reason, or that there was none.
-        signal: The recomputed signal; None if there was none or it cannot be recomputed.
+        signal: The recomputed signal; None if there was none, if the strategy did not answer when the candle was
+            decided (a quarantined symbol, a strategy that raised), or if it cannot be recomputed.
         checks: Each checked rule, entry rules first.
         orders: Orders decided at this candle, with `fills` of them and of their stops and targets.
         trades: Positions that those orders opened or closed, with their outcome.
@@ -158,7 +161,7 @@ def explain(record: CandleRecord, context: ExplainContext) -> Explanation:
     """Explain a candle from its records and those of one strategy."""
     entry, notes = record.entry, _conditions(record, context)
     rows, lost = _rows(record, context)
-    signal = _signal(rows, context) if rows is not None else None
+    signal, failed = _signal(entry, rows, context)
     orders = [one for one in record.orders if one.request.client_order_id in record.own]
     trades = _trades(record)
     mine = [one for one in trades if {one.entry_order_id, one.exit_order_id} & set(record.own)]
@@ -181,7 +184,7 @@ def explain(record: CandleRecord, context: ExplainContext) -> Explanation:
         fills,
         mine,
         record.events,
-        [*notes, *lost, *_contradictions(entry, signal, context)],
+        [*notes, *lost, *failed, *_contradictions(entry, signal, context)],
     )
 
 
@@ -206,6 +209,32 @@ def of_strategy(
     own = tuple(msgspec.structs.replace(one, strategy="") for one in entry.decisions if one.strategy == strategy)
     is_recorded = has_signals or any(one.strategy in strategies for one in entry.decisions)
     return replace(entry, decisions=own or NO_SIGNAL) if is_recorded else entry
+
+
+def failed_entry(
+    symbol: str, timeframe: str, candles: Candles, error: str, *, regime: Regime, as_of_ms: int, config: str
+) -> Entry:
+    """Return the last of some candles as an entry: it is not decided, because a strategy raised.
+
+    Args:
+        error: The recorded error.
+        regime: At that candle.
+        as_of_ms: Market time at which its source shows it.
+        config: Digest of the configuration in force.
+    """
+    open_ms = candles.last_open_ms
+    opening, high, low, close, volume = candles.values[-1].tolist()
+    return Entry(
+        open_ms,
+        (CandleDecision(DecisionKind.FAILED, reason=error),),
+        regime.value,
+        correlation_id(symbol, timeframe, open_ms),
+        (opening, high, low, close, volume),
+        close,
+        as_of_ms,
+        timeframe=timeframe,
+        config=config,
+    )
 
 
 def decisions_of(rule: str, reason: str) -> Decisions:
@@ -240,11 +269,16 @@ def _rows(record: CandleRecord, context: ExplainContext) -> tuple[IndicatorRows 
     return rows, [short] if len(rows) < context.min_rows_required else []
 
 
-def _signal(rows: IndicatorRows, context: ExplainContext) -> Signal | None:
-    if len(rows) < context.min_rows_required:
-        return None
-    signals, _ = signals_of(context.strategy, rows.frame(), last=1, name=context.strategy_name)
-    return next(iter(signals), None)
+def _signal(entry: Entry, rows: IndicatorRows | None, context: ExplainContext) -> tuple[Signal | None, list[str]]:
+    """Recompute the signal of a candle that the strategy answered; a note explains why that fails."""
+    is_answered = entry.quarantine is None and was_evaluated(entry.decisions)
+    if not is_answered or rows is None or len(rows) < context.min_rows_required:
+        return None, []
+    try:
+        signals, _ = signals_of(context.strategy, rows.frame(), last=1, name=context.strategy_name)
+    except StrategyFault as fault:
+        return None, [f"the signal cannot be recomputed: {fault.summary}"]
+    return next(iter(signals), None), []
 
 
 def _values(rows: IndicatorRows | None, context: ExplainContext) -> list[Value]:
@@ -351,6 +385,8 @@ def _without_orders(entry: Entry, risk_decision: RiskDecisionRecord | None) -> H
         return Headline(kind, rule=risk_decision.rule, reason=risk_decision.reason)
     if entry.quarantine is not None:
         return Headline(HeadlineKind.QUARANTINED, policy=entry.quarantine)
+    if any(one.kind is DecisionKind.FAILED for one in entry.decisions):
+        return Headline(HeadlineKind.FAILED, decisions=entry.decisions)
     return Headline(HeadlineKind.NO_DECISION, decisions=entry.decisions, desired=entry.desired)
 
 

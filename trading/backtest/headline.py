@@ -21,6 +21,7 @@ class HeadlineKind(StrEnum):
     REJECTED = "rejected"
     DRY_RUN = "dry_run"
     QUARANTINED = "quarantined"
+    FAILED = "failed"
     NO_DECISION = "no_decision"
 
 
@@ -36,15 +37,15 @@ class Headline(Struct, frozen=True):
     """The outcome of a candle.
 
     Attributes:
-        kind: `CLOSED` is a close that an operator or a policy requested, `NO_DECISION` a candle without a signal that
-            the risk rules could decide.
+        kind: `CLOSED` is a close that an operator or a policy requested, `FAILED` a candle that is not
+            decided because a strategy raised, `NO_DECISION` a candle without a signal that the risk rules could decide.
         rule: The rule that rejected the signal, or the entry of a reversal; empty for none.
         reason: Reason of the rules, for `REJECTED` and `DRY_RUN`.
         fills: Fills of its own orders, for `TRADED` and `CLOSED`.
         unfilled: Its orders, for `NOT_FILLED`.
         opened: The position that it opened; None for none.
         closed: The position that it closed; None for none.
-        decisions: Decisions of the journal, for `NO_DECISION`.
+        decisions: Decisions of the journal, for `NO_DECISION`; the error, for `FAILED`.
         desired: Desired state of the symbol.
         policy: Policy of the quarantine, for `QUARANTINED`.
     """
@@ -68,6 +69,8 @@ class Headline(Struct, frozen=True):
                 return f"traded: {self._filled()}{rejected}{self._outcome()}"
             case HeadlineKind.CLOSED:
                 return f"closed without a signal: {self._filled()}{self._outcome()}"
+            case HeadlineKind.FAILED:
+                return f"not decided: {describe(self.decisions)}"
         return f"no trade: {self._why_no_trade()}"
 
     def _filled(self) -> str:

@@ -21,6 +21,7 @@ class DecisionKind(StrEnum):
     NO_SIGNAL = "no_signal"
     TOO_FEW_ROWS = "too_few_rows"
     QUARANTINED = "quarantined"
+    FAILED = "failed"
     SIGNAL = "signal"
     ACCEPTED = "accepted"
     REJECTED = "rejected"
@@ -30,6 +31,7 @@ class DecisionKind(StrEnum):
     UNKNOWN = "unknown"
 
 
+_NOT_EVALUATED = frozenset({DecisionKind.QUARANTINED, DecisionKind.FAILED})
 STOP_KINDS = frozenset({DecisionKind.STOP_MOVED, DecisionKind.STOP_KEPT})
 
 
@@ -51,8 +53,9 @@ class CandleDecision(Struct, frozen=True, omit_defaults=True):
     """One decision on one candle; a candle has one for each signal and for each stop that an exit rule looked at.
 
     Attributes:
-        kind: `NO_SIGNAL`, `TOO_FEW_ROWS` and `QUARANTINED` are of all strategies. `SIGNAL` was given and not yet
-            decided on. `UNKNOWN` is an old text that names no kind.
+        kind: `NO_SIGNAL`, `TOO_FEW_ROWS`, `QUARANTINED` and `FAILED` are of all strategies. `FAILED` is a candle that
+            is not decided, because a strategy raised; it is never stored. `SIGNAL` was given and not yet decided on.
+            `UNKNOWN` is an old text that names no kind.
         strategy: Name of its book; empty where the symbol has one strategy alone, or it is of all of them.
         reason: Why, for a person: of the risk rules for `ACCEPTED` and `REJECTED`, of the exit rule for a stop.
         rule: Of the risk rules or of the signal filters, the one that rejected it.
@@ -101,6 +104,11 @@ def has_no_signal(decisions: Decisions) -> bool:
 def has_too_few_rows(decisions: Decisions) -> bool:
     """Return whether no strategy was asked, because the window was not whole."""
     return all(one.kind is DecisionKind.TOO_FEW_ROWS for one in decisions)
+
+
+def was_evaluated(decisions: Decisions) -> bool:
+    """Return whether the strategies were asked about a candle, and answered."""
+    return all(one.kind not in _NOT_EVALUATED for one in decisions)
 
 
 def is_of_stops(decisions: Decisions) -> bool:
@@ -171,6 +179,7 @@ _WORDS: Mapping[DecisionKind, Callable[[CandleDecision], str]] = {
     DecisionKind.NO_SIGNAL: lambda _: "no signal",
     DecisionKind.TOO_FEW_ROWS: lambda one: f"too few rows: {one.row_count} of {one.required_row_count}",
     DecisionKind.QUARANTINED: lambda one: f"quarantined ({one.policy}): nothing is decided",
+    DecisionKind.FAILED: lambda one: one.reason,
     DecisionKind.SIGNAL: _asked,
     DecisionKind.ACCEPTED: lambda one: one.reason,
     DecisionKind.REJECTED: _rejected,

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 from trading.errors import Broken
 from trading.events.bus import LocalBus
 from trading.events.event import Event, EventType
+from trading.events.messages import Message
 from trading.lifecycle import ServiceState, next_service_state
 from trading.services.chain import ChainOutcome, ChainResult
 from trading.services.status import ErrorKind, ServiceStatus, describe_error, error_kind
@@ -77,7 +78,7 @@ class Service(ABC, Generic[In, Out]):
                 self.reset()
             outcome = self.process(message)
         except Exception as error:
-            self._failed(error)
+            self._failed(error, message)
             raise
         self._processed_count += 1
         self._consecutive_errors = 0
@@ -116,8 +117,8 @@ class Service(ABC, Generic[In, Out]):
         """Return the status as a dictionary; see `ServiceStatus`."""
         return self.status.as_dict()
 
-    def _failed(self, error: Exception) -> None:
-        """Change to ERROR, and publish it unless the same error was published already."""
+    def _failed(self, error: Exception, message: In) -> None:
+        """Change to ERROR, and publish it with its candle unless the same error was published already."""
         text = describe_error(error)
         is_news = self.state is not ServiceState.RECOVERING or text != self._last_error
         self._error_count += 1
@@ -126,7 +127,8 @@ class Service(ABC, Generic[In, Out]):
         self._last_error = text
         self._go(ServiceState.ERROR)
         if is_news:
-            self._publish(EventType.SERVICE_ERROR, text)
+            cause = message.correlation_id if isinstance(message, Message) else ""
+            self._publish(EventType.SERVICE_ERROR, text, cause=cause)
 
     def _recovered(self) -> None:
         self._go(ServiceState.RUNNING)
@@ -136,5 +138,6 @@ class Service(ABC, Generic[In, Out]):
     def _go(self, wanted: ServiceState) -> None:
         self.state = next_service_state(self.state, wanted)
 
-    def _publish(self, kind: EventType, reason: str) -> None:
-        self._bus.publish(Event(type=kind, symbol=self.symbol, reason=reason, details={"service": self.name}))
+    def _publish(self, kind: EventType, reason: str, *, cause: str = "") -> None:
+        details = {"service": self.name}
+        self._bus.publish(Event(type=kind, symbol=self.symbol, correlation_id=cause, reason=reason, details=details))

@@ -1,9 +1,12 @@
 """Explain a candle from a backtest."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from adapters.backtest.backtest import run_backtest
 from adapters.wiring.explain_context import terms_of
+from configs.loading import SystemConfig
+from configs.snapshot import deciding_digest
 from trading.backtest import BacktestRun, Decision, Order
 from trading.backtest.explanation import (
     CandleRecord,
@@ -11,27 +14,33 @@ from trading.backtest.explanation import (
     OrderOutcome,
     RiskDecisionRecord,
     explain,
+    failed_entry,
     holds,
     of_strategy,
 )
 from trading.events.event import correlation_id
 from trading.events.journal import Entry
 from trading.formatting import format_minute
-from trading.market.candles import CLOSE, timeframe_ms
+from trading.market.candles import CLOSE, Candles, timeframe_ms
 from trading.orders.orders import PROTECTIVE_LEGS, OrderRequest
 from trading.risk.verdict import Check
+from trading.services.status import describe_error
+from trading.strategies import StrategyFault
 from trading_orchestrator.cli.backtest.backtest import configured, recorded
 from trading_orchestrator.cli.candles.gaps import exit_on_bad_candle
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
+from trading_orchestrator.cli.explain.undecided import regime_of
 
 
 def explain_backtest(symbol: str, at_ms: int, file: Path, settings: tuple[str, ...]) -> list[Explanation]:
     """Run a backtest on a file and explain the candle that contains a time, for each strategy of its symbol.
 
-    The backtest runs to the end of the file, because a position closes after its candle.
+    The backtest runs to the end of the file, because a position closes after its candle, or to this candle if a
+    strategy raises later.
 
     Raises:
         Failed: The file has no such candle.
+        StrategyFault: A strategy raises on an earlier candle.
     """
     system = configured((symbol,), settings)
     candles = recorded(system, (symbol,), (file,))
@@ -45,13 +54,13 @@ def explain_backtest(symbol: str, at_ms: int, file: Path, settings: tuple[str, .
         raise Failed(
             ExitCode.NO, f"no candle of {symbol} at {format_minute(at_ms)} UTC in {file}, which has {span}{why}"
         )
-    with exit_on_bad_candle({symbol: file}):
-        result = run_backtest(system, candles)
     open_ms = int(one.open_ms[place])
+    with exit_on_bad_candle({symbol: file}):
+        result, fault = _backtest(system, symbol, one, open_ms)
     rulings = {row.strategy: _risk_record(row) for row in result.decisions if row.open_ms == open_ms}
     decided = [order for order in result.orders if order.leg not in PROTECTIVE_LEGS]
     decided_ms = open_ms + timeframe_ms(timeframe)
-    entry = _entry(result, symbol, place)
+    entry = _entry(result, symbol, place) if fault is None else _failed(system, symbol, one[: place + 1], fault)
     found = []
     for context in terms_of(symbol, system):
         risk_decision, name = rulings.get(context.strategy_name), context.strategy_name
@@ -67,6 +76,35 @@ def explain_backtest(symbol: str, at_ms: int, file: Path, settings: tuple[str, .
         )
         found.append(explain(known, context))
     return found
+
+
+def _backtest(
+    system: SystemConfig, symbol: str, candles: Candles, open_ms: int
+) -> tuple[BacktestRun, StrategyFault | None]:
+    """Run a backtest to the end; where a strategy raises, only up to a candle, and return the error of that candle.
+
+    Raises:
+        StrategyFault: A strategy raises on an earlier candle.
+    """
+    with suppress(StrategyFault):  # on a later candle, or the runs below raise it
+        return run_backtest(system, {symbol: candles}), None
+    try:
+        return run_backtest(system, {symbol: candles.until(open_ms)}), None
+    except StrategyFault as fault:
+        return run_backtest(system, {symbol: candles.until(open_ms - 1)}), fault
+
+
+def _failed(system: SystemConfig, symbol: str, candles: Candles, fault: StrategyFault) -> Entry:
+    timeframe = system.symbols[symbol].timeframe
+    return failed_entry(
+        symbol,
+        timeframe,
+        candles,
+        describe_error(fault),
+        regime=regime_of(system, candles),
+        as_of_ms=candles.last_open_ms + timeframe_ms(timeframe),
+        config=deciding_digest(system, symbol),
+    )
 
 
 def _entry(result: BacktestRun, symbol: str, place: int) -> Entry:

@@ -33,6 +33,7 @@ from trading.risk.verdict import Check
 from trading.structs import replace
 from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
+from trading_orchestrator.cli.explain.undecided import strategy_error, undecided_candle
 
 _BEFORE_MS = 600_000
 """The search for a candle's events starts this long before its commit, because clocks may differ."""
@@ -58,8 +59,7 @@ def explain_live(access: Access, symbol: str, at_ms: int) -> list[Explanation]:
         entry, timeframe = entries[-1], entries[-1].timeframe or timeframe
         candles = _candles(access, symbol, entries)
     else:
-        entry = _from_ledger(access, journal, entries, symbol, at_ms)
-        candles = Candles.empty()
+        entry, candles = _unjournaled(access, journal, entries, symbol, at_ms)
     books = read_candle_books(
         access.engine,
         access.system.account.name,
@@ -164,12 +164,25 @@ def _events(access: Access, cause: str, since_ms: int | None, until_ms: int | No
     return found
 
 
-def _from_ledger(access: Access, journal: JournalReader, before: list[Entry], symbol: str, at_ms: int) -> Entry:
-    """Return an entry from the ledger's decision on a candle that is no longer in the journal.
+def _unjournaled(
+    access: Access, journal: JournalReader, before: list[Entry], symbol: str, at_ms: int
+) -> tuple[Entry, Candles]:
+    """Return a candle that the journal does not have: the ledger's decision, or one on which a strategy raised.
 
     Raises:
-        Failed: The ledger has no decision either.
+        Failed: There is neither.
     """
+    if (entry := _from_ledger(access, symbol, at_ms)) is not None:
+        return entry, Candles.empty()
+    error = strategy_error(access, symbol)
+    if error and (found := undecided_candle(access, symbol, at_ms, error)) is not None:
+        return found
+    why = _why_none(access.system, journal, before, symbol, at_ms, access.settings.journal_max_len)
+    raise Failed(ExitCode.NO, f"no candle of {symbol} at {format_minute(at_ms)} UTC: {why}")
+
+
+def _from_ledger(access: Access, symbol: str, at_ms: int) -> Entry | None:
+    """Return an entry from the ledger's decision on a candle that is no longer in the journal; None without one."""
     timeframe = access.system.symbols[symbol].timeframe
     first_ms = at_ms - timeframe_ms(timeframe) + 1
     for row in decided_within(access.engine, access.system.account.name, symbol, first_ms, at_ms):
@@ -180,8 +193,7 @@ def _from_ledger(access: Access, journal: JournalReader, before: list[Entry], sy
             Regime.UNKNOWN.value,
             row["correlation_id"] or cause,
         )
-    why = _why_none(access.system, journal, before, symbol, at_ms, access.settings.journal_max_len)
-    raise Failed(ExitCode.NO, f"no candle of {symbol} at {format_minute(at_ms)} UTC: {why}")
+    return None
 
 
 def _why_none(
