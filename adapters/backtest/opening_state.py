@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 from adapters.ledger.memory import MemoryLedger
 from adapters.ledger.queries.recorded_rows import RecordedBooks, Row
@@ -18,25 +19,47 @@ from trading.structs import replace
 _AT_VENUE = "recorded"
 
 
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """The beginning of a replay.
+
+    Attributes:
+        first_ms: Open time of the first candle of each replayed symbol.
+        at_ms: Wall-clock time of the first replayed decision.
+        market_ms: Market time of the first replayed decision, the close of its candle.
+    """
+
+    first_ms: Mapping[str, int]
+    at_ms: int
+    market_ms: int
+
+    def is_preceded_by(self, row: Row) -> bool:
+        """Return whether a decision or a stop move was recorded before; a symbol without candles has no first one."""
+        first_ms = self.first_ms.get(row["symbol"])
+        return bool(row["written_at_ms"] < self.at_ms if first_ms is None else row["open_ms"] < first_ms)
+
+    def is_preceded_by_fill(self, row: Row) -> bool:
+        """Return whether a fill was booked before."""
+        return bool(row["market_ms"] < self.first_ms.get(row["symbol"], self.market_ms))
+
+
 def open_books(
     ledger: MemoryLedger,
     venue: MemoryVenue,
     books: RecordedBooks,
-    begins: Mapping[str, int],
+    beginning: Beginning,
     *,
-    begin_at_ms: int,
     symbols: Collection[str],
 ) -> None:
     """Record the decisions, orders and fills before the replay, and give the venue the resulting positions.
 
     Args:
-        begin_at_ms: Wall-clock time of the first replayed decision.
-        begins: Open time of the first candle of each replayed symbol; all rows of other symbols are recorded.
         symbols: Symbols that the venue trades.
     """
-    fills = [row for row in books.fills if row["market_ms"] < begins.get(row["symbol"], row["market_ms"] + 1)]
+    begin_at_ms = beginning.at_ms
+    fills = _fills_before(books, beginning)
     filled = {decided_id(row["client_order_id"]) for row in fills}
-    pending = _plan(ledger, books, begins, filled)
+    pending = _plan(ledger, books, beginning, filled)
     cleared = deque(_market_ms(books, at_ms) for at_ms in books.cleared_ms() if at_ms < begin_at_ms)
     for number, row in enumerate(fills, start=1):
         while cleared and cleared[0] < row["market_ms"]:
@@ -47,7 +70,7 @@ def open_books(
         ledger.clear_drawdown()
     ledger.open_incidents([_incident(row) for row in books.drawdowns if _is_open(row, begin_at_ms)])
     for row in books.moves:
-        if row["open_ms"] < begins.get(row["symbol"], row["open_ms"] + 1):
+        if beginning.is_preceded_by(row):
             ledger.resume_stop(row["symbol"], row["strategy"], row["entry_id"], row["price_after"])
     venue.number_from(len(fills))
     held = {(at.symbol, at.strategy): at for at in ledger.positions() if at.is_open}
@@ -58,6 +81,17 @@ def open_books(
             position = held.get((symbol, strategy)) or Position(symbol, strategy)
             entries = [row["client_order_id"] for row in mine if row["leg"] == Leg.ENTRY.value]
             venue.resume(symbol, strategy, _book(position, mine, waiting), entries[-1] if entries else None)
+
+
+def _fills_before(books: RecordedBooks, beginning: Beginning) -> list[Row]:
+    """Return the fills before the replay; without those of decisions that a symbol made later on older candles."""
+    later = {row["id"] for row in books.decisions if not beginning.is_preceded_by(row)}
+    unplanned = {row["client_order_id"] for row in books.intents if row["decision_id"] in later}
+    return [
+        row
+        for row in books.fills
+        if beginning.is_preceded_by_fill(row) and decided_id(row["client_order_id"]) not in unplanned
+    ]
 
 
 def _market_ms(books: RecordedBooks, at_ms: int) -> int:
@@ -75,7 +109,7 @@ def _incident(row: Row) -> Incident:
 
 
 def _plan(
-    ledger: MemoryLedger, books: RecordedBooks, begins: Mapping[str, int], filled: Collection[str]
+    ledger: MemoryLedger, books: RecordedBooks, beginning: Beginning, filled: Collection[str]
 ) -> list[OrderRequest]:
     """Record earlier decisions and orders, and return the orders that were not filled yet."""
     orders: dict[int, list[Row]] = {}
@@ -83,7 +117,7 @@ def _plan(
         orders.setdefault(row["decision_id"], []).append(row)
     pending = []
     for row in books.decisions:
-        if row["open_ms"] >= begins.get(row["symbol"], row["open_ms"] + 1):
+        if not beginning.is_preceded_by(row):
             continue
         rows = orders.get(row["id"], [])
         planned = tuple(PlannedOrder(request_of_intent(one), one["risk"]) for one in rows)

@@ -105,8 +105,9 @@ def _decided_before(tracks: Mapping[str, Track], books: RecordedBooks, from_ms: 
 
 
 def _elsewhere(tracks: Mapping[str, Track], books: RecordedBooks) -> list[str]:
-    """Return a line for each symbol that traded and is not replayed, because its positions limited the others."""
-    others = sorted({row["symbol"] for row in books.fills} - tracks.keys())
+    """Return a line for each symbol that traded by then and is not replayed: its positions limited the others."""
+    end_ms = max((track.end_ms for track in tracks.values()), default=0)
+    others = sorted({row["symbol"] for row in books.fills if row["market_ms"] < end_ms} - tracks.keys())
     return [
         f"{symbol}: it has fills and no recorded candle of that time, so what it held then is not counted in the "
         "limits of the account"

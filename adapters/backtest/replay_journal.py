@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from adapters.backtest.opening_state import open_books
+from adapters.backtest.opening_state import Beginning, open_books
 from adapters.backtest.recording import Recording, Track, in_order
 from adapters.backtest.run_rows import recorded_run, replayed_run
 from adapters.backtest.trusted_fills import TrustedFillRecorder
@@ -21,6 +21,7 @@ from trading.backtest.comparison import Run
 from trading.events.journal import Entry, candles_of
 from trading.events.messages import NewCandle
 from trading.lifecycle import DesiredState
+from trading.market.candles import timeframe_ms
 from trading.ports.ledger import DecisionResult
 from trading.risk.verdict import AccountSnapshot, RiskDecision
 from trading.services.chain import ChainResult
@@ -87,11 +88,10 @@ def replay_recorded(
     ledger = RecordedLedger(account.name, account.starting_balance, rulings)
     venue = MemoryVenue({symbol: config.venue.backtest_fills(symbol) for symbol, config in system.symbols.items()})
     store = MemoryStore(keeps_events=False)
-    begins = {symbol: track.begin_ms for symbol, track in recording.tracks.items()}
     entries = list(in_order(recording))
-    begin_at_ms = entries[0][0] if entries else 0
-    open_books(ledger, venue, books, begins, begin_at_ms=begin_at_ms, symbols=system.symbols.keys())
-    cleared = deque(at_ms for at_ms in books.cleared_ms() if at_ms >= begin_at_ms)
+    beginning = _beginning(recording, entries[0][0] if entries else 0)
+    open_books(ledger, venue, books, beginning, symbols=system.symbols.keys())
+    cleared = deque(at_ms for at_ms in books.cleared_ms() if at_ms >= beginning.at_ms)
     pipelines = {symbol: _pipeline(track, system, store, ledger, venue) for symbol, track in recording.tracks.items()}
     for number, (at_ms, symbol, entry) in enumerate(entries, start=1):
         while cleared and cleared[0] <= at_ms:
@@ -102,6 +102,12 @@ def replay_recorded(
             on_progress(number)
     replayed = replayed_run(recording, ledger, venue, store)
     return recorded_run(recording, replayed), replayed
+
+
+def _beginning(recording: Recording, at_ms: int) -> Beginning:
+    tracks = recording.tracks
+    market_ms = min((one.begin_ms + timeframe_ms(one.timeframe) for one in tracks.values()), default=0)
+    return Beginning({symbol: track.begin_ms for symbol, track in tracks.items()}, at_ms, market_ms)
 
 
 def _pipeline(
