@@ -15,6 +15,7 @@ from sqlalchemy.engine import Engine
 
 from adapters.ledger import adoption, decisions, desired_states, fills, incident_resolution, incidents, orders, stops
 from adapters.ledger.queries import reads
+from adapters.ledger.queries.restrictions import permissions_of
 from adapters.ledger.transaction import AccountDatabase
 from configs.diff import Exposure
 from trading.errors import Broken
@@ -28,6 +29,7 @@ from trading.orders.orders import Fill, OrderState
 from trading.portfolio.positions import Position, StopMove
 from trading.ports.ledger import DecisionResult
 from trading.risk.verdict import AccountSnapshot, RiskDecision
+from trading.trading_state import Permissions
 
 
 class SqlLedger:
@@ -161,6 +163,10 @@ class SqlLedger:
     def stop_move(self, symbol: str, strategy: str, open_ms: int) -> StopMove | None:
         with self._database.reader() as reader:
             return stops.move_of_candle(reader, symbol, strategy, open_ms)
+
+    def permissions(self, symbol: str) -> Permissions:
+        with self._database.transaction() as tx:
+            return permissions_of(tx, symbol)
 
     def stop_moves(self, symbol: str) -> Sequence[StopMove]:
         with self._database.reader() as reader:

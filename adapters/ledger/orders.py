@@ -8,7 +8,7 @@ from sqlalchemy import bindparam
 from adapters.clock import now_ms as wall_ms
 from adapters.ledger.position_rebuild import MOVED_STOP
 from adapters.ledger.queries.reads import mine, position
-from adapters.ledger.queries.restrictions import DESIRED, HALTED, LATCHED, QUARANTINED, desired_of
+from adapters.ledger.queries.restrictions import permissions_of
 from adapters.ledger.rows import order_of_intent
 from adapters.ledger.tables import intents
 from adapters.ledger.transaction import Transaction
@@ -16,9 +16,7 @@ from trading.errors import Broken
 from trading.execution.fill_booking import BookedOrder
 from trading.orders.intents import OrderUpdate
 from trading.orders.orders import Leg
-from trading.trading_state import permissions
 
-_RESTRICTIONS = sa.select(DESIRED, HALTED, QUARANTINED, LATCHED)
 _INTENT = sa.select(intents, MOVED_STOP).where(mine(intents, "client_order_id"))
 _STATE_OF_INTENT = (
     sa.update(intents)
@@ -65,8 +63,7 @@ def mark(tx: Transaction, update: OrderUpdate) -> bool:
 
 def _may_be_sent(tx: Transaction, symbol: str, leg: Leg) -> bool:
     """Return whether the state of the symbol still permits such an order."""
-    row = tx.execute(_RESTRICTIONS, symbol=symbol).one()
-    permitted = permissions(desired_of(row), halted=row.halted, quarantined=row.quarantined, latched=row.latched)
+    permitted = permissions_of(tx, symbol)
     return permitted.entries if leg is Leg.ENTRY else permitted.exits
 
 

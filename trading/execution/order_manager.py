@@ -41,7 +41,7 @@ from trading.market.candles import Candles
 from trading.orders.intents import Intent, OrderUpdate
 from trading.orders.orders import Leg, OpenOrder, OrderState, VenueOrder, VenuePosition
 from trading.portfolio.positions import StopMove
-from trading.ports.ledger import SymbolControls
+from trading.ports.ledger import IncidentLog, SymbolControls
 
 
 class Comparison(Struct, frozen=True):
@@ -55,7 +55,7 @@ class Comparison(Struct, frozen=True):
     is_complete: bool
 
 
-class OrderLedger(StopLedger, FillLedger, SymbolControls, Protocol):
+class OrderLedger(StopLedger, FillLedger, IncidentLog, SymbolControls, Protocol):
     """The parts of the ledger that orders need, from the intent to the position."""
 
 

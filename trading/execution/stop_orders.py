@@ -6,16 +6,15 @@ from typing import Protocol
 
 from trading.errors import Rejected, Transient
 from trading.execution.symbol_venue import SymbolVenue
-from trading.lifecycle import DesiredState
 from trading.orders.orders import Leg, OpenOrder, protective_order_id
 from trading.portfolio.positions import Position, StopMove
-from trading.ports.ledger import IncidentLog, OrderLog, Positions, StopLog
+from trading.ports.ledger import OrderLog, Positions, StopLog
 from trading.risk.stop_rules import is_protected, of_strategy, unsent
 from trading.tolerance import is_close
-from trading.trading_state import permissions
+from trading.trading_state import Processing
 
 
-class StopLedger(StopLog, OrderLog, IncidentLog, Positions, Protocol):
+class StopLedger(StopLog, OrderLog, Positions, Protocol):
     """The parts of the ledger that stop orders need."""
 
 
@@ -37,14 +36,19 @@ class StopSender:
         """Send the recorded moves that may not have reached the venue, before it is shown another candle.
 
         Returns:
-            The moves that were sent.
+            The moves that were sent; none while an incident halts the symbol, and then they are still to be sent.
 
         Raises:
-            Transient: The venue does not answer.
+            Transient: The venue does not answer, or the symbol was stopped: then the venue is shown no candle either.
         """
         sent: list[StopMove] = []
         moves = self._ledger.stop_moves(self._symbol)
-        if moves and self._may_move():
+        permitted = self._ledger.permissions(self._symbol) if moves else None
+        if permitted and not permitted.stop_moves:
+            if permitted.processing is Processing.NOTHING:
+                raise self._not_permitted()
+            return sent
+        if moves:
             resting = self._venue.open_orders()
             held = [one for one in self._ledger.positions() if one.symbol == self._symbol and one.is_open]
             whose = self.whose(held, resting)
@@ -56,15 +60,6 @@ class StopSender:
         self.are_all_sent = True
         return sent
 
-    def _may_move(self) -> bool:
-        """Return whether no open incident halts the symbol.
-
-        The desired state is not checked: no chain of a stopped symbol gets here, and a chain that was running when the
-        symbol was stopped must send the recorded stops before it shows the venue a candle.
-        """
-        halted = next((one.reason for one in self._ledger.incidents_of(self._symbol) if one.kind.halts), None)
-        return permissions(DesiredState.RUNNING, halted=halted).stop_moves
-
     def is_sent(self, move: StopMove) -> bool:
         """Return whether this sender sent a move of that candle already."""
         return self._moved_ms.get(move.strategy) == move.open_ms
@@ -73,7 +68,8 @@ class StopSender:
         """Send a move, and return it, marked as refused when the venue rejects it.
 
         Raises:
-            Transient: The outcome is unknown when the retry budget is used up; all moves must be sent again.
+            Transient: The outcome is unknown when the retry budget is used up, or the state of the symbol forbids it by
+                now; all moves must be sent again.
         """
         sent = self._rest(move)
         self._moved_ms[move.strategy] = move.open_ms
@@ -83,8 +79,13 @@ class StopSender:
         """Send a move once, see `send`.
 
         Raises:
-            Transient: The outcome is unknown.
+            Transient: The outcome is unknown, or the state of the symbol forbids it.
         """
+        if not self._ledger.permissions(self._symbol).stop_moves:
+            raise self._not_permitted()
+        return self._send(move)
+
+    def _send(self, move: StopMove) -> StopMove:
         try:
             self._venue.move_stop(move.entry_id, move.after, move.open_ms)
         except Rejected as refusal:
@@ -114,14 +115,21 @@ class StopSender:
     def _rest(self, move: StopMove) -> StopMove:
         waits = self._venue.waits()
         while True:
+            if not self._ledger.permissions(self._symbol).stop_moves:
+                self.are_all_sent = False
+                raise self._not_permitted()
             try:
-                return self.try_send(move)
+                return self._send(move)
             except Transient:
                 if self._rests(move):
                     return move
                 if next(waits, None) is None:
                     self.are_all_sent = False
                     raise
+
+    def _not_permitted(self) -> Transient:
+        reason = "a recorded stop is not moved: the symbol was stopped or halted meanwhile"
+        return Transient(f"stop of {self._symbol}", reason)
 
     def _rests(self, move: StopMove) -> bool:
         identity = protective_order_id(move.entry_id, Leg.STOP_LOSS)

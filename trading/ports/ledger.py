@@ -7,7 +7,7 @@ The port is cut by subject, and a consumer names only the parts that it uses:
 | `DecisionLog` | decisions, their fence | SignalExecutor, ExitEvaluator, PositionCloser, DataFetchingService |
 | `OrderLog` | order states, fills | OrderSender, FillRecorder, OrderManager, StopSender, PositionCloser |
 | `StopLog` | moves of stops | OrderManager, StopSender |
-| `IncidentLog` | incidents | IncidentPublisher, OrderManager, StopSender, PositionCloser |
+| `IncidentLog` | incidents | IncidentPublisher, OrderManager, PositionCloser |
 | `SymbolControls` | desired state, quarantine | DataFetchingService, OrderManager, PositionCloser |
 | `Positions` | positions, exposure | SymbolExposure, FillRecorder, OrderManager, StopSender, PositionCloser |
 
@@ -29,6 +29,7 @@ from trading.orders.intents import Intent, OrderUpdate
 from trading.orders.orders import Fill, OrderState
 from trading.portfolio.positions import Position, StopMove
 from trading.risk.verdict import AccountSnapshot, RiskDecision
+from trading.trading_state import Permissions
 
 
 class DecisionResult(Struct, frozen=True):
@@ -187,6 +188,13 @@ class StopLog(Protocol):
 
     def stop_move(self, symbol: str, strategy: str, open_ms: int) -> StopMove | None:
         """Return the recorded move of a candle; None when there is none."""
+        ...
+
+    def permissions(self, symbol: str) -> Permissions:
+        """Return the actions that the symbol's state permits now, read under the account's lock.
+
+        A recorded move is sent only after this check: while its chain ran, the symbol may have been stopped.
+        """
         ...
 
     def stop_moves(self, symbol: str) -> Sequence[StopMove]:

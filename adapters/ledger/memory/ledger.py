@@ -23,7 +23,7 @@ from trading.portfolio.trades import ClosedTrade
 from trading.ports.ledger import DecisionResult
 from trading.risk.verdict import AccountSnapshot, RiskDecision
 from trading.tolerance import is_at_most
-from trading.trading_state import permissions
+from trading.trading_state import Permissions, permissions
 
 
 class MemoryLedger(MemoryStops):
@@ -336,8 +336,14 @@ class MemoryLedger(MemoryStops):
             return self._high
         return self._high.through(self.balance(), [realised for _, realised in sorted(self._moved)])
 
+    def permissions(self, symbol: str) -> Permissions:
+        return self._permissions(self._of(symbol))
+
+    def _permissions(self, at: SymbolBooks) -> Permissions:
+        return permissions(at.desired, halted=at.halted, latched=self._latched())
+
     def _may_be_sent(self, at: SymbolBooks, request: OrderRequest) -> bool:
-        permitted = permissions(at.desired, halted=at.halted, latched=self._latched())
+        permitted = self._permissions(at)
         return permitted.entries if request.leg is Leg.ENTRY else permitted.exits
 
     def _latched(self) -> str | None:

@@ -6,8 +6,10 @@ import sqlalchemy as sa
 
 from adapters.ledger.queries.reads import IS_OPEN, mine
 from adapters.ledger.tables import incidents, symbols
+from adapters.ledger.transaction import Reader
 from trading.incidents.incident import IncidentKind
 from trading.lifecycle import DesiredState
+from trading.trading_state import Permissions, permissions
 
 _WHY = sa.select(sa.func.min(incidents.c.reason)).where(IS_OPEN)
 _WHY_OF_SYMBOL = _WHY.where(mine(incidents, "symbol"))
@@ -23,6 +25,15 @@ LATCHED = (
     _WHY.where(mine(incidents), incidents.c.kind == IncidentKind.MAX_DRAWDOWN.value).scalar_subquery().label("latched")
 )
 """Of the whole account, whichever symbol reached the drawdown."""
+
+
+_RESTRICTIONS = sa.select(DESIRED, HALTED, QUARANTINED, LATCHED)
+
+
+def permissions_of(reader: Reader, symbol: str) -> Permissions:
+    """Return the actions that the recorded state of a symbol and of its account allows."""
+    row = reader.execute(_RESTRICTIONS, symbol=symbol).one()
+    return permissions(desired_of(row), halted=row.halted, quarantined=row.quarantined, latched=row.latched)
 
 
 def desired_of(row: Any) -> DesiredState:

@@ -49,7 +49,7 @@ HOOKED = (
                 *("balance", "desired", "fence", "fills", "fills_from", "has_exposure", "incidents", "incidents_of"),
                 *("overfilled", "owners", "quarantine", "unpublished", "exposures", "incident"),
                 *("close", "decisions", "order_states", "orders", "positions", "unsettled"),
-                *("order_strategies", "stop_move", "stop_moves", "decisions_since"),
+                *("order_strategies", "stop_move", "stop_moves", "decisions_since", "permissions"),
             }
         ),
     ),

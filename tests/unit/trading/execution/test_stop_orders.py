@@ -12,6 +12,7 @@ from trading.events.event import EventType
 from trading.execution.order_manager import OrderManager
 from trading.execution.reconciliation import ResendStop
 from trading.incidents.incident import Incident, IncidentKind
+from trading.lifecycle import DesiredState
 from trading.orders.orders import Leg, protective_order_id
 from trading.portfolio.positions import StopMove
 from trading_orchestrator.testing.candles import SYMBOL, at_place, make_candles
@@ -113,6 +114,51 @@ def test_stop_that_a_dead_process_recorded_stays_while_an_incident_halts_the_sym
     order_manager.book(make_candles(60)[SHOWN + 2 : SHOWN + 3], None)
 
     assert resting(desk) == before != [90.0]
+
+
+def test_stop_recorded_before_the_symbol_was_stopped_is_not_sent_and_no_candle_is_shown(databases: Databases) -> None:
+    desk = held_desk(databases)
+    before, strategy = resting(desk), desk.ledger.positions()[0].strategy
+    desk.ledger.move_stop(SYMBOL, strategy, at_place(SHOWN + 1), 90.0, "test", correlation_id="test")
+    desk.restart()
+    desk.ledger.set_desired(SYMBOL, DesiredState.STOPPED, reason="test")  # in mid-chain: its candles are fetched
+
+    with pytest.raises(Transient, match="a recorded stop is not moved"):
+        settlement_of(desk).book(make_candles(60)[SHOWN + 2 : SHOWN + 3], None)
+    assert resting(desk) == before != [90.0]
+
+    desk.ledger.set_desired(SYMBOL, DesiredState.RUNNING, reason="test")
+    settlement_of(desk).book(make_candles(60)[SHOWN + 2 : SHOWN + 3], None)
+    assert resting(desk) == [90.0]
+
+
+def test_stop_whose_candle_comes_again_is_not_sent_while_the_symbol_is_stopped(databases: Databases) -> None:
+    desk = held_desk(databases)
+    before, strategy = resting(desk), desk.ledger.positions()[0].strategy
+    desk.ledger.move_stop(SYMBOL, strategy, at_place(SHOWN + 1), 90.0, "test", correlation_id="test")
+    desk.ledger.set_desired(SYMBOL, DesiredState.STOPPED, reason="test")
+
+    with pytest.raises(Transient, match="a recorded stop is not moved"):
+        move(desk, 90.0)
+
+    assert resting(desk) == before != [90.0]
+    assert stop_events(desk) == []
+
+
+def test_stop_without_an_answer_is_not_sent_again_after_the_symbol_was_stopped(databases: Databases) -> None:
+    desk = held_desk(databases)
+    before, asked = resting(desk), desk.venue.open_orders
+
+    def stopped_meanwhile(symbol: str) -> Any:
+        desk.ledger.set_desired(SYMBOL, DesiredState.STOPPED, reason="test")
+        return asked(symbol)
+
+    desk.venue.fail("move_stop", Transient("venue", "no answer"))
+    desk.venue.open_orders = stopped_meanwhile  # type: ignore[method-assign]  # asked between two sends
+
+    with pytest.raises(Transient, match="a recorded stop is not moved"):
+        move(desk, 90.0)
+    assert resting(desk) == before
 
 
 def test_stop_that_the_venue_refuses_to_move_stays_and_is_told(databases: Databases) -> None:
