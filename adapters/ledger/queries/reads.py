@@ -21,6 +21,16 @@ def mine(table: sa.Table, *names: str) -> sa.ColumnElement[bool]:
     return sa.and_(*(table.c[name] == bindparam(name) for name in ("account", *names)))
 
 
+def with_ids(table: sa.Table) -> sa.ColumnElement[bool]:
+    """Return the condition that a row is an order of the account with one of the parameter `ids`.
+
+    The account is compared as an expression: SQLite would else read all orders of the account by an index on it,
+    instead of a few by their ids.
+    """
+    ids: sa.BindParameter[Collection[str]] = bindparam("ids", expanding=True)
+    return sa.and_(table.c.client_order_id.in_(ids), table.c.account + "" == bindparam("account"))
+
+
 IS_LIVE = sa.or_(sa.not_(intents.c.is_final), intents.c.risk_reserved.is_not(None))
 """An intent that is not settled, or an entry that still holds a place in the account."""
 IS_OPEN = incidents.c.resolved_at_ms.is_(None)
@@ -46,9 +56,7 @@ _FILLS_FROM = (
     .offset(_FILLS_LOOKED_BACK)
     .limit(1)
 )
-_STATES = sa.select(intents.c.client_order_id, intents.c.state, intents.c.strategy).where(
-    mine(intents), intents.c.client_order_id.in_(bindparam("ids", expanding=True))
-)
+_STATES = sa.select(intents.c.client_order_id, intents.c.state, intents.c.strategy).where(with_ids(intents))
 _FENCE = sa.select(sa.func.max(fences.c.open_ms)).where(mine(fences, "symbol"))
 _DESIRED = sa.select(symbols.c.desired).where(mine(symbols, "symbol"))
 _HAS_EXPOSURE = sa.select(
@@ -106,8 +114,7 @@ _ORDERS = sa.union_all(_SENT, _HELD_BY_VENUE).subquery("all_orders")
 
 _OWNERS = sa.select(intents.c.strategy).where(mine(intents, "symbol"), intents.c.risk_reserved.is_not(None)).distinct()
 _OVERFILLED = sa.select(intents.c.client_order_id, intents.c.units, intents.c.filled_units).where(
-    mine(intents),
-    intents.c.client_order_id.in_(bindparam("ids", expanding=True)),
+    with_ids(intents),
     intents.c.filled_units > intents.c.units * (1 + TOLERANCE),
 )
 

@@ -31,23 +31,40 @@ _LAST_ENTRY = _newest(
 _EXIT_BEFORE_IT = _newest(
     "left", lambda fill: fill.c.leg != Leg.ENTRY.value, lambda fill: fill.c.sequence < sa.func.coalesce(_LAST_ENTRY, 0)
 )
-_SINCE = (
-    sa.select(fills, positions.c.units.label("held"))
-    .select_from(
-        positions.join(
-            fills,
-            sa.and_(
-                fills.c.account == positions.c.account,
-                fills.c.symbol == positions.c.symbol,
-                fills.c.strategy == positions.c.strategy,
-                fills.c.sequence > sa.func.coalesce(_EXIT_BEFORE_IT, -1),
-            ),
+
+
+def _since(*names: str, is_lateral: bool) -> sa.Select[Any]:
+    """Select the fills of each position of the account, or of the parameters `names`, from one trade on.
+
+    The positions come first, with the sequence number after which their fills begin: a join that the database may turn
+    around reads every fill of the account, and looks for that number once for each of them.
+
+    Args:
+        is_lateral: Look up the fills of one position after the other, as SQLite does without being told.
+    """
+    beginning = (
+        sa.select(
+            positions.c.account,
+            positions.c.symbol,
+            positions.c.strategy,
+            positions.c.units.label("held"),
+            sa.func.coalesce(_EXIT_BEFORE_IT, -1).label("after"),
         )
+        .where(mine(positions, *names))
+        .cte("beginning")
+        .prefix_with("MATERIALIZED")
     )
-    .where(mine(positions))
-    .order_by(*FOLDED)
-)
-_SINCE_OF_SYMBOL = _SINCE.where(positions.c.symbol == bindparam("symbol"))
+    is_own = (fills.c[name] == beginning.c[name] for name in ("account", "symbol", "strategy"))
+    condition = sa.and_(*is_own, fills.c.sequence > beginning.c.after)
+    if is_lateral:
+        own = sa.select(fills).where(condition).order_by(*FOLDED).lateral("own")
+        folded = (own.c[column.name] for column in FOLDED)
+        return sa.select(*own.c, beginning.c.held).join_from(beginning, own, sa.true()).order_by(*folded)
+    return sa.select(fills, beginning.c.held).join_from(beginning, fills, condition).order_by(*FOLDED)
+
+
+TRADES_SINCE = {name: _since(is_lateral=name == "postgresql") for name in ("sqlite", "postgresql")}
+_SINCE_OF_SYMBOL = {name: _since("symbol", is_lateral=name == "postgresql") for name in ("sqlite", "postgresql")}
 _FILLS_A_PAGE = 64
 _EARLIER = (
     sa.select(fills)
@@ -74,8 +91,8 @@ def trades_since(reader: Reader, since_ms: int, symbol: str | None) -> Sequence[
     One statement reads each strategy's fills from its last trade that had begun by then. Where a trade had a partial
     exit before another entry, those fills begin in the middle of it: then the earlier ones are read too.
     """
-    chosen = _SINCE if symbol is None else _SINCE_OF_SYMBOL
-    rows = reader.execute(chosen, since_ms=since_ms, symbol=symbol).all()
+    chosen = TRADES_SINCE if symbol is None else _SINCE_OF_SYMBOL
+    rows = reader.execute(chosen[reader.connection.dialect.name], since_ms=since_ms, symbol=symbol).all()
     by_owner: dict[tuple[str, str], list[Any]] = defaultdict(list)
     for row in rows:
         by_owner[row.symbol, row.strategy].append(row)
