@@ -25,9 +25,9 @@ Written = StopMove | RiskDecision
 class ExitEvaluator:
     """The exit rules of one symbol's strategies.
 
-    A candle comes again when a process died before its batch was committed. The recorded decision on it is then
-    returned again; rules are not evaluated at a candle that later decisions followed, because the position has changed
-    since. The ledger is read once for each batch: another process may have processed its candles too.
+    A candle is repeated if a process died before its batch was committed. The recorded decision on it is then returned
+    again; rules are not evaluated at a candle before a later decision, because the position has changed since. The
+    ledger is read once for each batch: another process may have processed its candles too.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class ExitEvaluator:
         return hook_row(candle, rows[at : at + 1])
 
     def _recall(self, since_ms: int) -> None:
-        """Read the recorded decisions on candles that may come a second time, of any process."""
+        """Read the recorded decisions of all processes on candles that may be repeated."""
         self._written = dict(self._ledger.decisions_since(self._symbol, self._rules, since_ms))
         for strategy, open_ms in self._written:
             self._newest_ms[strategy] = max(open_ms, self._newest_ms.get(strategy, 0))

@@ -1,7 +1,7 @@
 """Exit rules by the open position: trailing stop, break-even, and a strategy's own hook. docs/reference/exits.md.
 
-Each rule is asked at the close of a candle, and looks at that close alone: it comes after the fill, where a high or a
-low of the same candle may come before it. A stop that is moved acts from the next candle on.
+Each rule is evaluated at a candle's close, with that close alone: the close is after the fill, but a high or low of the
+same candle may be before it. A moved stop is effective from the next candle on.
 """
 
 import math
@@ -28,11 +28,11 @@ TRAILING_STOP = "trailing_stop"
 BREAK_EVEN = "break_even"
 
 EXIT_RULE = "exit_rule"
-"""The check that says which rule asked for an exit, the first of its decision."""
+"""Name of the check that identifies the exit rule: the first check of its decision."""
 
 
 class RuleExit(Struct, frozen=True):
-    """An exit rule ends the position.
+    """An exit rule closes the position.
 
     Attributes:
         rule: Its id.
@@ -68,7 +68,7 @@ class _Terms(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _has_value(cls, found: object) -> object:
-        """Refuse a key with nothing behind it: a rule whose keys are all commented out would be none, without a word.
+        """Reject a key without a value: a rule with only commented-out keys would silently be disabled.
 
         Raises:
             ValueError: It is null.
@@ -78,7 +78,7 @@ class _Terms(BaseModel):
         return found
 
     def _amount(self, name: str, price: float) -> float:
-        """Return a distance in quote currency, given so or as a fraction of `price`; 0.0 where neither is given."""
+        """Return a distance in quote currency, given directly or as a fraction of `price`; 0.0 if neither is given."""
         amount: float | None = getattr(self, name)
         fraction: float | None = getattr(self, f"{name}_fraction")
         return amount if amount is not None else (fraction or 0.0) * price
@@ -96,7 +96,7 @@ class _Terms(BaseModel):
 
 
 class TrailingStop(_Terms):
-    """A stop that follows the close at a distance, and never goes back."""
+    """A stop that follows the close at a distance, and never moves back."""
 
     distance: _Amount | None = Field(default=None, description="From the close to the stop, in quote currency.")
     distance_fraction: _Fraction | None = Field(
@@ -117,7 +117,7 @@ class TrailingStop(_Terms):
         return self
 
     def answer(self, close: float, position: PositionView) -> RuleStop | None:
-        """Return where the stop belongs after a candle, None as long as the profit is too small for it to begin."""
+        """Return the stop price after a candle, None while the profit is too small to activate the rule."""
         begins = self._amount("from_profit", position.entry_price)
         if begins and profit_at(close, position) < begins:
             return None
@@ -163,17 +163,17 @@ class BreakEven(_Terms):
 
 
 class ExitTerms(_Terms):
-    """The rules that end a position or move its stop, beside the strategy's signals."""
+    """Rules that close a position or move its stop, in addition to the strategy's signals."""
 
     trailing_stop: TrailingStop | None = Field(
-        default=None, description="A stop that follows the close at a distance, and never goes back."
+        default=None, description="A stop that follows the close at a distance, and never moves back."
     )
     break_even: BreakEven | None = Field(
         default=None, description="A stop at the entry price, once the profit is large enough."
     )
 
     def answers(self, close: float, position: PositionView) -> list[RuleStop]:
-        """Return where each rule wants the stop."""
+        """Return each rule's stop price."""
         rules = [rule for rule in (self.break_even, self.trailing_stop) if rule is not None]
         said = [answer for rule in rules if (answer := rule.answer(close, position)) is not None]
         return [one for one in said if one.stop_loss > 0]
@@ -183,8 +183,8 @@ class ExitRules(Struct, frozen=True):
     """The exit rules for the open position of one strategy.
 
     Attributes:
-        hook: The strategy, where it decides on exits by its position; None where it does not.
-        tick_size: Stops are rounded to it, as those of entries are; None for not at all.
+        hook: The strategy if it has an exit hook, else None.
+        tick_size: Stops are rounded to it, like those of entries; None for no rounding.
         ignores_opposite: A signal against the position leaves it open.
     """
 
@@ -194,23 +194,23 @@ class ExitRules(Struct, frozen=True):
     ignores_opposite: bool = False
 
     def __bool__(self) -> bool:
-        """Whether there is anything to ask."""
+        """Whether there is any rule or hook."""
         return self.hook is not None or self.terms != ExitTerms()
 
     def evaluated(
         self, close: float, row: Mapping[str, float] | None, position: PositionView
     ) -> RuleExit | RuleStop | Refusal | None:
-        """Ask, and return what is to be done: an exit, a stop as it is to rest, or why the hook's is none.
+        """Evaluate rules and hook, and return an exit, a new stop, or a rejection of the hook's stop.
 
-        Where several answer, an exit goes before a stop, and the tighter stop before the other. That a stop may not lie
-        beyond the one that the entry came with is a rule of the ledger's (`trading.risk.stop_rules`).
+        An exit has precedence over a stop, and a tighter stop over a wider one. The ledger rejects a stop beyond that
+        of the entry (`trading.risk.stop_rules`).
 
         Args:
-            close: Of the candle.
-            row: What the hook is given; None where there is no row of indicators, so that it is not asked.
+            close: Close of the candle.
+            row: The hook's argument; None without a row of indicators: then the hook is not called.
 
         Raises:
-            StrategyFault: The hook raised, or answered with what is no answer.
+            StrategyFault: The hook raised, or returned an invalid value.
         """
         own = None if self.hook is None or row is None else _of_hook(self.hook, row, position)
         if isinstance(own, RuleExit):
@@ -238,10 +238,10 @@ class ExitRules(Struct, frozen=True):
 
 
 def hook_row(candle: Candles, rows: IndicatorRows) -> dict[str, float]:
-    """Return what a hook is given of one candle and its row of indicators, whose names go before those of the candle.
+    """Return a hook's argument: one candle and its row of indicators, whose names take precedence.
 
     Args:
-        rows: Those of a strategy, of this candle alone.
+        rows: Rows of one strategy, of this candle alone.
     """
     row = {"open_ms": float(candle.last_open_ms)}
     row.update(zip(COLUMNS[:VOLUME], candle.values[-1, :VOLUME].tolist(), strict=True))
@@ -250,17 +250,17 @@ def hook_row(candle: Candles, rows: IndicatorRows) -> dict[str, float]:
 
 
 def profit_at(close: float, position: PositionView) -> float:
-    """Return how far a price lies beyond the entry price, in quote currency; negative for a loss."""
+    """Return the profit per unit at a price, in quote currency; negative for a loss."""
     return (close - position.entry_price) * position.side.sign
 
 
 def is_tighter(stop: float, other: float | None, side: Side) -> bool:
-    """Return whether a stop lies nearer to the market than another one, or there is no other."""
+    """Return whether a stop is nearer to the market than another one, or there is no other."""
     return other is None or (stop - other) * side.sign > 0
 
 
 def decision_on(move: StopMove, strategy: str) -> CandleDecision:
-    """Return the decision on a candle that a stop was moved at, or was to be.
+    """Return the decision on a candle at which a stop was moved, or its move was rejected.
 
     Args:
         strategy: Name for the journal; empty where the symbol has one strategy alone.
@@ -282,9 +282,9 @@ def _is_reached(stop: float, close: float, side: Side) -> bool:
 
 
 def _in_ticks(stop: float, tick_size: float, close: float, side: Side) -> float:
-    """Round a stop as that of an entry is, so that the same price asked for again is the same stop.
+    """Round a stop like that of an entry, so that the same requested price gives the same stop.
 
-    Where that alone would lead it to the close, it goes to the tick before; below the smallest tick it stays as it is.
+    If rounding would move it to the close, the tick before is used; below the smallest tick it stays unrounded.
     """
     is_long = side is Side.BUY
     rounded = in_ticks(stop, tick_size, upwards=is_long)

@@ -8,7 +8,7 @@ from trading.ports.symbol_store import SymbolStore
 
 
 class SymbolExposure:
-    """The exposure of one symbol, as the ledger has it and as the symbol store is to know it."""
+    """The exposure of one symbol: read from the ledger, and marked in the symbol store."""
 
     def __init__(self, symbol: str, ledger: Positions, store: SymbolStore) -> None:
         self._symbol = symbol

@@ -1,4 +1,4 @@
-"""Where the candles of a symbol come from."""
+"""The port of candle sources."""
 
 from typing import Protocol, runtime_checkable
 
@@ -14,7 +14,7 @@ class Bars(Struct, frozen=True):
         candles: Oldest first; the newest may still be forming.
         as_of_ms: Market time of the answer, milliseconds since the epoch, UTC.
         has_more: The source could answer with newer closed candles at once.
-        is_over: No candle will close in this market any more: a recording has come to its end.
+        is_over: No further candle will close in this market: a recording has ended.
     """
 
     candles: Candles
@@ -24,9 +24,9 @@ class Bars(Struct, frozen=True):
 
 
 class CandleSource(Protocol):
-    """Where the candles of one symbol come from.
+    """The candles of one symbol.
 
-    It answers as an exchange does: the newest bar is the one that is still forming, and shows nothing later than
+    It answers like an exchange: the newest bar is still forming, and contains nothing later than
     `as_of_ms`.
     `after_ms` is the open time of the last candle that was decided, None before the first.
     """
@@ -40,7 +40,7 @@ class CandleSource(Protocol):
         ...
 
     def history(self, until_ms: int, *, count: int) -> Candles:
-        """Return the newest `count` closed candles that opened at `until_ms` or before: what indicators need to begin.
+        """Return the newest `count` closed candles that opened at `until_ms` or before, to initialise indicators.
 
         Raises:
             Transient: The source did not answer.
@@ -48,7 +48,7 @@ class CandleSource(Protocol):
         ...
 
     def since(self, after_ms: int, *, limit: int) -> Bars:
-        """Return the oldest `limit` bars that opened after `after_ms`: what a symbol that was away has missed.
+        """Return the oldest `limit` bars that opened after `after_ms`, with which a symbol catches up.
 
         Raises:
             Transient: The source did not answer.
@@ -56,10 +56,10 @@ class CandleSource(Protocol):
         ...
 
     def close(self) -> None:
-        """Give back connections, and forget what is kept of answers; the next question opens what it needs anew.
+        """Close connections and drop cached answers; the next request reopens what it needs.
 
-        Called when the fetch service begins anew after an error: a new client replaces one that hangs. It may be
-        called at any time and more than once, waits for nobody, and never fails.
+        The fetch service calls it after an error: a new client replaces a hung one. It may be called at any time and
+        more than once, does not block, and never fails.
         """
         ...
 
@@ -69,5 +69,5 @@ class LocatesCandles(Protocol):
     """A source that can name the place of a candle; optional."""
 
     def place_of(self, open_ms: int) -> str:
-        """Return where the candle with this open time (milliseconds since the epoch, UTC) stands: file and line."""
+        """Return the place (file and line) of the candle with this open time, milliseconds since the epoch, UTC."""
         ...

@@ -11,7 +11,7 @@ The port is cut by subject, and a consumer names only the parts that it uses:
 | `SymbolControls` | desired state, quarantine | DataFetchingService, OrderManager, PositionCloser |
 | `Positions` | positions, exposure | SymbolExposure, FillRecorder, OrderManager, StopSender, PositionCloser |
 
-A consumer of several parts declares a protocol beside itself that inherits from them. `Ledger` is all of them:
+A consumer of several parts declares a protocol in its own module that inherits from them. `Ledger` is all of them:
 `adapters.ledger.ledger.SqlLedger` and `adapters.ledger.memory.MemoryLedger` implement it.
 
 Each method is one transaction. An implementation on a database raises `Transient` where the database does not answer or
@@ -132,7 +132,7 @@ class OrderLog(Protocol):
     def fills_from(self, symbol: str) -> int:
         """Return the sequence number after which fills of the symbol may be missing, 0 for none.
 
-        It lies some fills before the newest one: a venue may report a fill later than the one that followed it.
+        It is some fills before the newest one: a venue may report a fill after its successor.
         """
         ...
 
@@ -167,7 +167,7 @@ class StopLog(Protocol):
 
         Under the account's lock: a candle that has its move returns that move unchanged; else the position's stop is
         changed and the move recorded. Where the rules of `trading.risk.stop_rules` forbid it (the symbol is stopped or
-        halted, the stop lies beyond that of the entry), the move is recorded as refused, and the stop stays.
+        halted, the stop is beyond that of the entry), the move is recorded as rejected, and the stop stays.
 
         Args:
             rule: Id of the exit rule that requests it; empty where none does.
@@ -179,7 +179,7 @@ class StopLog(Protocol):
         ...
 
     def refuse_stop(self, move: StopMove, reason: str) -> StopMove:
-        """Record that the venue refused a move, and return it as refused: the stop has its earlier price again.
+        """Record that the venue rejected a move, and return it as rejected: the stop has its earlier price again.
 
         A move that is no longer current is returned unchanged: another process has sent it meanwhile, or its position
         is closed.
@@ -198,7 +198,7 @@ class StopLog(Protocol):
         ...
 
     def stop_moves(self, symbol: str) -> Sequence[StopMove]:
-        """Return the moves of the symbol's open positions that were not refused, oldest first."""
+        """Return the moves of the symbol's open positions that were not rejected, oldest first."""
         ...
 
 

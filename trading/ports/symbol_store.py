@@ -17,10 +17,10 @@ class SymbolSnapshot(Struct, frozen=True):
     """The state of a symbol in the fast store; all of it can be rebuilt.
 
     Attributes:
-        cursor_ms: Open time of the last candle decided, 0 before the first; None when the store knows nothing.
+        cursor_ms: Open time of the last candle decided, 0 before the first; None when the store is empty.
         has_exposure: An order or a position may be alive, so each candle must reach the venue.
         regime: Of the last candle decided.
-        generation: Grows each time the symbol's services shall begin anew.
+        generation: Incremented each time the symbol's services must be rebuilt.
         timeframe: Of the stored candles.
         quarantine: The policy of a symbol that is quarantined; None for one that is not.
     """
@@ -35,15 +35,15 @@ class SymbolSnapshot(Struct, frozen=True):
 
 
 class Commit(Struct, frozen=True):
-    """The end of a batch: what was decided for each of its candles.
+    """The end of a batch: the decisions on each of its candles.
 
     Attributes:
         after_ms: The cursor that the batch was fetched after, 0 for none.
         candles: The batch.
         decisions: Those on each candle.
-        has_exposure: None leaves what the store knows.
-        shown: What the answer that the batch came of showed of its market; None leaves what the store knows.
-        desired: What the user wanted of the symbol when the batch was fetched.
+        has_exposure: None keeps the stored value.
+        shown: State of the market in the answer of the source; None keeps the stored one.
+        desired: Desired state of the symbol when the batch was fetched.
         quarantine: The policy of a symbol that was quarantined; None for one that was not.
         config: Short digest of the configuration that decided.
     """
@@ -71,7 +71,7 @@ class SymbolStore(Protocol):
         ...
 
     def seed(self, symbol: str, history: Candles, *, timeframe: str, cursor_ms: int, desired: DesiredState) -> None:
-        """Begin, or begin anew, from history that is not to be decided on."""
+        """Initialise the symbol, or reset it, with history on which nothing is decided."""
         ...
 
     def mark_exposed(self, symbol: str) -> None:
@@ -79,11 +79,11 @@ class SymbolStore(Protocol):
         ...
 
     def set_desired(self, symbol: str, state: DesiredState) -> None:
-        """Show what the ledger says the user wants."""
+        """Store the desired state of the ledger."""
         ...
 
     def set_quarantine(self, symbol: str, policy: PositionPolicy | None) -> None:
-        """Show whether the ledger has the symbol quarantined."""
+        """Store the quarantine of the ledger."""
         ...
 
     def record_fetch(self, symbol: str, snapshot: FeedSnapshot) -> None:
@@ -91,18 +91,18 @@ class SymbolStore(Protocol):
         ...
 
     def feed(self, symbol: str) -> FeedHistory | None:
-        """Return what the last answers of the symbol's source showed; None before the first."""
+        """Return the state of the market in the last answers of the symbol's source; None before the first."""
         ...
 
     def request_restart(self, symbol: str) -> None:
-        """Have the symbol's services begin anew at their next tick, wherever they run."""
+        """Request that the symbol's services are rebuilt at their next tick, in any process."""
         ...
 
     def commit(self, commit: Commit, events: Sequence[Event]) -> int:
         """Append the candles to the window and the decisions to the journal, move the cursor, publish the events.
 
         All or nothing; candles at or before the cursor are left out, so a second delivery changes nothing. So are all
-        of them where the cursor is before `after_ms`: the store lost what lies between, and it is fetched again.
+        of them if the cursor is before `after_ms`: the store lost the candles between, and they are fetched again.
 
         Returns:
             How many candles were new.

@@ -1,4 +1,4 @@
-"""Where the orders of a symbol go."""
+"""The port of venues."""
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
@@ -13,16 +13,16 @@ class VenueTerms(Struct, frozen=True):
     """The guarantees of a venue.
 
     Attributes:
-        visibility_s: Longest time, in seconds of real time, from the beginning of a send to the moment at which `find`
-            shows the order. That it finds none any sooner proves nothing. A venue that takes an id again once its order
-            has ended needs the time limit of a send (15 s here) in it; where ids are unique a late one does nothing.
+        visibility_s: Longest time, in seconds of real time, from the start of a send until `find` shows the order. An
+            earlier "no such order" proves nothing. If a venue accepts an id again after its order has ended, it must
+            include the time limit of a send (15 s here); with unique ids a late send has no effect.
     """
 
     visibility_s: float = 0.0
 
 
 class Venue(Protocol):
-    """Where orders go. Every method may raise Transient, after which the outcome is not known.
+    """Takes orders. Every method may raise Transient, after which the outcome is unknown.
 
     An entry's stop and target rest at the venue from the moment it fills, sized by what was filled; the fill of one
     cancels the other. An exit never opens or turns a position.
@@ -35,47 +35,47 @@ class Venue(Protocol):
         """Send an order; the same `client_order_id` sent again returns the first order and places nothing.
 
         Raises:
-            Rejected: The venue refuses it; there is no such order.
-            Transient: Not known whether there is one now.
+            Rejected: The venue rejects it; there is no such order.
+            Transient: It is unknown whether the order exists.
         """
         ...
 
     def cancel(self, client_order_id: str) -> VenueOrder:
-        """Cancel what is not yet filled of an order, and return how it stands."""
+        """Cancel the unfilled rest of an order, and return its state."""
         ...
 
     def move_stop(self, entry_id: str, stop_loss: float, open_ms: int) -> None:
-        """Let the stop of an entry that filled rest at another price; one that came without gets its first one.
+        """Move the stop of a filled entry to another price; an entry without a stop gets its first one.
 
-        The stop that rests is modified where it is: there is no moment without one, and what is left of the position
-        is covered as before. It keeps the id `trading.orders.orders.protective_order_id(entry_id, Leg.STOP_LOSS)`, and
+        The resting stop is modified in place: the position is never without a stop, and its remaining units stay
+        covered. It keeps the id `trading.orders.orders.protective_order_id(entry_id, Leg.STOP_LOSS)`, and
         the fill of stop or target still cancels the other. The same price again changes nothing, so a call whose answer
-        was lost is made again.
+        was lost is repeated.
 
-        An adapter of an exchange that cannot modify a stop in place sends the new one first, reduce-only and under an
-        id that says which move it is, cancels the old one once it was taken, and tells the new one under the id above.
-        Where the exchange refuses two stops at once, it raises `Rejected` rather than remove the only one.
+        If the exchange cannot modify a stop in place, the adapter sends the new one first, reduce-only and under an id
+        that identifies the move, cancels the old one once the new one is accepted, and reports the new one under the id
+        above. If the exchange rejects two stops at once, it raises `Rejected` and keeps the only one.
 
         Args:
             entry_id: `client_order_id` of the entry that opened the position.
             stop_loss: Price, in quote currency.
-            open_ms: Open time of the candle that was decided on. A venue that fills by candles lets only later ones
-                reach the stop there: that candle may be shown again, and had not moved the stop when it closed.
+            open_ms: Open time of the candle that was decided on. A venue that fills by candles matches the new stop
+                only with later ones: that candle may be passed again, and the stop was not yet moved when it closed.
 
         Raises:
-            Rejected: No such entry, no position of it, or no price that the venue takes; the stop rests where it did.
-            Transient: Not known whether it was moved.
+            Rejected: No such entry, no position of it, or an invalid price; the stop stays at its price.
+            Transient: It is unknown whether the stop was moved.
         """
         ...
 
     def find(self, client_order_id: str) -> VenueOrder | None:
-        """Return an order, None when the venue is sure that there is none."""
+        """Return an order; None if the venue is certain that there is none."""
         ...
 
     def sync(self, symbol: str, candles: Candles) -> int:
-        """Let the venue see closed candles, and return the sequence number of the symbol's newest fill, 0 for none.
+        """Pass closed candles to the venue, and return the sequence number of the symbol's newest fill, 0 for none.
 
-        Only a venue that fills by candles uses them, each once however often it is shown. `candles` may be empty.
+        Only a venue that fills by candles uses them, each once even if passed repeatedly. `candles` may be empty.
         """
         ...
 
@@ -88,7 +88,7 @@ class Venue(Protocol):
         ...
 
     def open_orders(self, symbol: str) -> Sequence[OpenOrder]:
-        """Return the symbol's orders that rest at the venue, protective ones too, whoever sent them."""
+        """Return the symbol's resting orders, protective ones and those of other senders included."""
         ...
 
     def clock_ms(self) -> int:
@@ -101,7 +101,7 @@ class QuotesSpread(Protocol):
     """A venue that quotes a spread; optional. Without one an entry under `max_spread` is rejected."""
 
     def quoted_spread(self, symbol: str) -> float | None:
-        """Return ask minus bid now, in quote currency; None where the venue quotes none.
+        """Return the current spread (ask price minus bid price), in quote currency; None if the venue quotes none.
 
         Raises:
             Transient: The venue did not answer.

@@ -26,10 +26,10 @@ class Service(ABC, Generic[In, Out]):
     """
 
     def __init__(self, symbol: str, bus: LocalBus, *, now_s: Callable[[], float], is_enabled: bool = True) -> None:
-        """Make a service in state CREATED.
+        """Create a service in state CREATED.
 
         Args:
-            now_s: A clock that only goes forward, in seconds, for the uptime.
+            now_s: Monotonic clock, in seconds, for the uptime.
             is_enabled: A service that is not enabled ends each chain that reaches it.
         """
         self.symbol = symbol
@@ -65,7 +65,7 @@ class Service(ABC, Generic[In, Out]):
         self._publish(EventType.SERVICE_STOPPED, "stopped")
 
     def handle(self, message: In) -> Out | ChainResult:
-        """Process one message, whatever state the service is in; a service in ERROR recovers first."""
+        """Process one message, in any state; a service in ERROR recovers first."""
         if not self.is_enabled:
             return self.pass_over(message)
         if self.state not in _MAY_WORK:

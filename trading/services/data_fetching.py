@@ -1,4 +1,4 @@
-"""First stage: new closed candles, each once, in order, and none that is corrupt."""
+"""First stage: fetches new closed candles, each once and in order, and rejects corrupt ones."""
 
 from collections.abc import Callable
 from typing import Protocol, TypeVar
@@ -28,22 +28,23 @@ _CHECK_EVERY = 60
 _LONGEST_DELAY_S = 2.0
 
 BATCH_LIMIT = 500
-"""Candles in one message: what a symbol that was away catches up with at a time."""
+"""Most candles in one message, while a symbol catches up."""
 
 
 class FetchTerms(Struct, frozen=True):
-    """How to ask a source.
+    """The terms of requests to a source.
 
     Attributes:
-        retry_attempts: Further tries after the first one failed.
-        retry_delay_s: Wait before the first further try; it doubles with each.
-        candle_index: Which bar counted from the newest is the last closed one: 1 is the newest.
-        nbr_bars: Newest bars asked for.
+        retry_attempts: Retries after a failed request.
+        retry_delay_s: Wait before the first retry; it doubles with each.
+        candle_index: Position of the last closed bar, counted from the newest: 1 is the newest.
+        nbr_bars: Number of newest bars requested.
         batch_limit: Most candles in one batch; the rest follows with the next wake-up.
         history_count: Candles before the first one decided, for the indicators to begin with.
-        repeat_last: Without a new candle hand on the last one again, so that every tick is evaluated.
+        repeat_last: Without a new candle the last one is passed on again, so that every tick is evaluated.
         is_replay: The source plays history: each candle counts as seen at its own close.
-        place_of: Says of an open time, milliseconds since the epoch, where its candle stands, such as file and line.
+        place_of: Returns the place of the candle with this open time (milliseconds since the epoch), such as file and
+            line.
     """
 
     retry_attempts: int
@@ -62,7 +63,7 @@ class FetchLedger(DecisionLog, SymbolControls, Positions, Protocol):
 
 
 class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
-    """Asks the source, refuses what must not be used, and hands on what is new."""
+    """Queries the source, rejects invalid candles, and passes on new ones."""
 
     def __init__(
         self,
@@ -79,10 +80,11 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
         is_enabled: bool = True,
         sleep_s: Callable[[float], None],
     ) -> None:
-        """Make the service.
+        """Create the service.
 
         Args:
-            is_open: Tells whether the market trades at a time in milliseconds: while it does not, no candle is missing.
+            is_open: Returns whether the market trades at a time in milliseconds: while it is closed, no candle is
+                missing.
             sleep_s: Waits between tries.
         """
         super().__init__(symbol, bus, now_s=now_s, is_enabled=is_enabled)
@@ -122,7 +124,7 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
         return self._message(snapshot, cursor_ms, answer)
 
     def market_ms(self) -> int | None:
-        """Return the time of the market by the source, milliseconds since the epoch, UTC; None when it does not say."""
+        """Return the source's market time, milliseconds since the epoch, UTC; None if unknown."""
         cursor_ms = self._store.load(self.symbol).cursor_ms
         try:
             return self._source.newest(self._terms.nbr_bars, after_ms=cursor_ms or None).as_of_ms
@@ -138,7 +140,7 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
         )
 
     def reset(self) -> None:
-        """Have the source open what it needs anew, and compare the store with the ledger at the next message."""
+        """Reset the source's connections, and compare the store with the ledger at the next message."""
         self._until_check = 0
         self._source.close()
 
@@ -147,7 +149,9 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
         self._source.close()
 
     def _checked(self, snapshot: SymbolSnapshot) -> SymbolSnapshot:
-        """Correct by the ledger what the store has lost or not heard: now and then, and while it says not to run."""
+        """Correct outdated values of the store from the ledger: periodically, and while the store forbids
+        processing.
+        """
         if self._until_check and _permissions(snapshot).state is TradingState.ACTIVE:
             self._until_check -= 1
             return snapshot
@@ -180,7 +184,7 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
         return bars.candles[: max(0, min(len(bars.candles) - dropped, self._closed_count(bars)))]
 
     def _closed_count(self, bars: Bars) -> int:
-        """Count the bars that were over when the source answered, whatever their place in the answer."""
+        """Return the number of bars that had closed when the source answered, in any position."""
         return len(bars.candles.until(bars.as_of_ms - self._length_ms))
 
     def _newest_ms(self, bars: Bars) -> int:
@@ -188,7 +192,7 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
         return int(bars.candles.open_ms[count - 1]) if count else 0
 
     def _begin(self) -> None:
-        """Fill a store that knows nothing of the symbol, up to the candle at the ledger's fence, else up to the newest.
+        """Fill an empty store, up to the candle at the ledger's fence, else up to the newest.
 
         The candle at the fence is decided on again: a process may have died between its first decision and its last.
         """
@@ -202,7 +206,7 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
         is_first = True
         while (fault := self._first_fault(history)) is not None:
             told = self._with_place(fault) if is_first else fault
-            self._fetch_failed(f"{told} (in the history before it began: going on without it)", fault.open_ms)
+            self._fetch_failed(f"{told} (in the history before the start: skipped)", fault.open_ms)
             is_first = False
             history = history[int((history.open_ms == fault.open_ms).argmax()) + 1 :]
         cursor_ms = history.last_open_ms if len(history) else until_ms
@@ -231,7 +235,7 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
         return None if fault is None else BadCandle(fault.open_ms, fault.fault, self.symbol)
 
     def _with_place(self, fault: BadCandle) -> BadCandle:
-        """Return a fault with the place of its candle, for which a whole file may have to be read."""
+        """Return a fault with the place of its candle; this may read a whole file."""
         place = self._terms.place_of(fault.open_ms) if self._terms.place_of else ""
         return BadCandle(fault.open_ms, fault.fault, self.symbol, place)
 
@@ -250,18 +254,18 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
             raise
 
     def _flag_gaps(self, cursor_ms: int, batch: Candles) -> None:
-        """Say which candles the market should have shown and the source does not have."""
+        """Publish the candles that are missing although the market was open."""
         seen = np.concatenate(([cursor_ms], batch.open_ms)) if cursor_ms else batch.open_ms
-        # half a bar of play, because a day that clocks are put back in is longer than the others
+        # half a bar of tolerance, because a day on which clocks are put back is longer
         gaps = np.flatnonzero(np.diff(seen) > self._length_ms + self._length_ms // 2)
         for before_ms, open_ms in zip(seen[gaps].tolist(), seen[gaps + 1].tolist(), strict=True):
             expected = range(before_ms + self._length_ms, open_ms - self._length_ms // 2, self._length_ms)
             missing = sum(1 for at_ms in expected[:BATCH_LIMIT] if self._is_open(at_ms))
             if missing:
-                self._fetch_failed(f"gap: {missing} candles missing, going on", open_ms, missing=missing)
+                self._fetch_failed(f"gap: {missing} candles missing, continued", open_ms, missing=missing)
 
     def _fetch_failed(self, reason: str, at_ms: int, **details: int) -> None:
-        """Publish what is wrong with the data, once until the source answers well again."""
+        """Publish a data error, once until the source delivers valid data again."""
         if (reason, at_ms) == self._told_fault:
             return
         self._told_fault = (reason, at_ms)
@@ -310,7 +314,7 @@ def _permissions(snapshot: SymbolSnapshot) -> Permissions:
 
 
 def _end_unprocessed(snapshot: SymbolSnapshot, cursor_ms: int) -> ChainResult | None:
-    """Return the end of a chain whose symbol is not processed now; None where it is."""
+    """Return the end of a chain whose symbol must not be processed now; None if it may."""
     permitted = _permissions(snapshot)
     if permitted.processing is not Processing.NOTHING:
         return None

@@ -29,7 +29,7 @@ class IndicatorTerms(Struct, frozen=True):
 
 
 def history_count(window: int, recent_rows_limit: int, regime_rule: RegimeRule | None) -> int:
-    """Return how many candles before a new one its rows and its regime are computed from.
+    """Return the number of candles before a new one that its rows and regime need.
 
     Args:
         window: The longest `startup_candle_count` of the symbol's strategies.
@@ -39,7 +39,7 @@ def history_count(window: int, recent_rows_limit: int, regime_rule: RegimeRule |
 
 
 class IndicatorCalculationService(Service[NewCandle, IndicatorsUpdated]):
-    """Computes what the symbol's strategies need, from the stored window followed by the new candles."""
+    """Computes the indicators of the symbol's strategies, from the stored window followed by the new candles."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class IndicatorCalculationService(Service[NewCandle, IndicatorsUpdated]):
         return updated
 
     def _history(self, message: NewCandle, new: Candles) -> Candles:
-        """Return the candles before the new ones: those kept in memory while they end where the stored window does."""
+        """Return the candles before the new ones: the cached ones as long as they end where the stored window ends."""
         before_ms = int(new.open_ms[0]) - 1
         if len(self._recent) and self._recent.last_open_ms == message.after_ms:
             return self._recent.until(before_ms)
@@ -90,7 +90,7 @@ class IndicatorCalculationService(Service[NewCandle, IndicatorsUpdated]):
         return self._store.window(self.symbol, self.history_count, until_ms=message.after_ms).until(before_ms)
 
     def _computed(self, history: Candles, candles: Candles) -> IndicatorRows:
-        """Return the rows of the new candles, and of those before them, which are kept as long as memory lasts."""
+        """Return the rows of the new candles and of cached candles before them."""
         count, before = len(candles) - len(history), self._terms.recent_rows_limit - 1
         whole = min(before, max(0, len(history) - self._shared.window + 1))
         if self._rows is not None and len(history):

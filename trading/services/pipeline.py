@@ -61,8 +61,8 @@ class SymbolPipeline(Struct, frozen=True):
     def fetch_or_protect(self, command: AdvanceSymbol) -> NewCandle | ChainResult:
         """Run the first stage. For a quarantined symbol with an open position, protect it and end the chain.
 
-        The stages between may be the cause of the quarantine, so they are skipped: the venue is shown the candles, and
-        its fills are recorded. The position is closed where the policy is to flatten it.
+        The stages between may be the cause of the quarantine, so they are skipped: the candles are passed to the venue,
+        and its fills are recorded. If the policy is to flatten, the position is closed.
         """
         fetched = self.fetch.handle(command)
         if isinstance(fetched, ChainResult):
@@ -76,7 +76,7 @@ class SymbolPipeline(Struct, frozen=True):
         return ended
 
     def protect(self, fetched: NewCandle) -> ChainResult:
-        """Show the venue the candles of a quarantined symbol and record its fills, without a decision."""
+        """Pass the candles of a quarantined symbol to the venue and record its fills, without a decision."""
         count = len(fetched.candles)
         protected = SignalGenerated(
             **fetched.carried(),

@@ -31,7 +31,7 @@ class SignalRules(Struct, frozen=True):
     quoted_spread: Callable[[], float | None] | None = None
 
     def prepared(self, signal: Signal) -> Callable[[AccountSnapshot], RiskDecision]:
-        """Return the evaluation of a signal; the spread is read before, because the evaluation holds a lock."""
+        """Return the evaluation of a signal; the spread is read first, because the evaluation holds a lock."""
         if self.quoted_spread is None or signal.side is SignalSide.CLOSE:
             return lambda view: self.evaluate(view, signal)
         spread = self.quoted_spread()

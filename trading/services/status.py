@@ -13,16 +13,16 @@ from trading.strategies import StrategyFault
 
 
 class ErrorKind(StrEnum):
-    """The cause of an error, as far as it decides the reaction."""
+    """The class of an error, which decides the reaction."""
 
     TIME_LIMIT = "time_limit"
     """A step ran longer than its time limit."""
     PROCESS_LOST = "process_lost"
     """The process of a step died or was killed."""
     TRANSIENT = "transient"
-    """Something outside did not answer."""
+    """An external system did not answer."""
     BAD_CANDLE = "bad_candle"
-    """The source delivered a candle that must not reach a strategy."""
+    """The source delivered an invalid candle."""
     STRATEGY = "strategy"
     """The code of a strategy raised an error, or its answer is invalid."""
     REJECTED = "rejected"
@@ -81,7 +81,7 @@ class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_transient(self) -> bool:
-        """Whether something outside did not answer: waiting helps, a restart does not."""
+        """Whether an external system did not answer: waiting helps, a restart does not."""
         return self.error_kind is ErrorKind.TRANSIENT
 
     @property
@@ -117,7 +117,7 @@ class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Read a status that this version or an older one stored."""
+        """Parse a status stored by this version or an older one."""
         fields = json.loads(text)
         if "error_kind" not in fields:
             fields["error_kind"] = _error_kind_of_version_0_1_0(fields)

@@ -1,4 +1,4 @@
-"""Third stage: what the strategies say of each new candle, and whether it may be said."""
+"""Third stage: evaluates the strategies at each new candle, and validates their signals."""
 
 from collections.abc import Callable, Iterator, Mapping
 from operator import attrgetter
@@ -26,19 +26,19 @@ from trading.trading_state import permissions
 
 
 class StrategyTerms(Struct, frozen=True):
-    """When to ask the strategies.
+    """The terms of strategy evaluation.
 
     Attributes:
-        min_rows_required: With fewer rows no strategy is asked.
+        min_rows_required: With fewer rows no strategy is evaluated.
     """
 
     min_rows_required: int
 
 
 class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
-    """Asks each strategy, validates entries, and ends the chain when neither a signal nor a position needs more.
+    """Evaluates each strategy, validates entries, and ends the chain if there is neither a signal nor a position.
 
-    A signal whose entry is refused goes on: the ledger writes it down, so that no late message can act on it again.
+    A signal with a rejected entry is passed on: the ledger records it, so that no late message can act on it again.
     """
 
     def __init__(
@@ -54,12 +54,12 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
         now_s: Callable[[], float],
         is_enabled: bool = True,
     ) -> None:
-        """Make the service.
+        """Create the service.
 
         Args:
-            strategies: By the name of its book, under which positions and decisions are kept; in the order in which
-                signals of one candle are decided on.
-            shared: Made of the same strategies.
+            strategies: By the name of its book, which owns its positions and decisions; in the order in which the
+                signals of one candle are decided.
+            shared: Indicators of the same strategies.
         """
         super().__init__(symbol, bus, now_s=now_s, is_enabled=is_enabled)
         self._strategies = strategies
@@ -100,7 +100,9 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
         return _Judged(ChainOutcome.TOO_FEW_ROWS if row_counts[-1] < required else silent, decisions, signals)
 
     def _said(self, message: IndicatorsUpdated, rows: IndicatorRows) -> list[Signal]:
-        """Ask each strategy, once for the whole batch, and return the signals: by candle, then in the order asked."""
+        """Evaluate each strategy once for the whole batch, and return the signals: by candle, then in evaluation
+        order.
+        """
         count = min(len(rows), len(message.candles))
         if count == 0 or len(rows) < self._terms.min_rows_required:
             return []
@@ -124,12 +126,12 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
         return len(self._strategies) == 1
 
     def _validate(self, message: IndicatorsUpdated, signal: Signal, regime: Regime) -> Signal:
-        """Return the signal with a note of why it may not open anything.
+        """Return the signal with the reason why it may not open a position.
 
-        What is open the other way it may end all the same.
+        It may still close an opposite position.
         """
         refusal = self._refusal(message, signal, regime)
-        if signal.open_ms > message.after_ms:  # one that is evaluated again has spoken already
+        if signal.open_ms > message.after_ms:  # a repeated candle was reported before
             said = signal
             self._bus.publish_lazily(lambda: self._signal_events(message, said, refusal))
         if refusal is not None:

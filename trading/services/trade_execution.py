@@ -22,7 +22,7 @@ from trading.services.signal_execution import SignalExecutor
 from trading.strategies.signal import Signal
 
 MOST_WATCHED = 100
-"""Each candle may move a stop, which takes a few transactions: this many end well before the time limit of a step."""
+"""Most candles that may move a stop, a few transactions each, within the time limit of a step."""
 
 
 class TradeExecutionService(Service[SignalGenerated, ChainResult]):
@@ -48,10 +48,10 @@ class TradeExecutionService(Service[SignalGenerated, ChainResult]):
         is_enabled: bool = True,
         most_watched: int = MOST_WATCHED,
     ) -> None:
-        """Make the service.
+        """Create the service.
 
         Args:
-            most_watched: Most candles of one batch at which exit rules are evaluated; the rest of it comes again.
+            most_watched: Most candles of one batch at which exit rules are evaluated; the others are fetched again.
         """
         super().__init__(terms.symbol, bus, now_s=now_s, is_enabled=is_enabled)
         self._is_dry_run = terms.is_dry_run
@@ -103,7 +103,7 @@ class TradeExecutionService(Service[SignalGenerated, ChainResult]):
         """Compare ledger and venue and act on the differences; return the actions taken and those that still wait.
 
         Args:
-            as_of_ms: Market time; None when the source does not tell it.
+            as_of_ms: Market time; None if unknown.
         """
         self._exposure.forget()
         self._order_manager.renew_budget()
@@ -142,7 +142,7 @@ class TradeExecutionService(Service[SignalGenerated, ChainResult]):
         return [self._signals.execute(message, signal) for signal in step.signals]
 
     def _close_batch(self, message: SignalGenerated, candles: Candles, decisions: Sequence[Decisions]) -> ChainResult:
-        """Commit the first candles of a batch, usually all of them; the others come again."""
+        """Commit the first candles of a batch, usually all of them; the others are fetched again."""
         regimes = message.regimes[: len(candles)]
         self._committer.commit(message, candles, decisions, regimes, has_exposure=self._exposure.exists())
         has_signal = any(one.open_ms <= candles.last_open_ms for one in message.signals)
