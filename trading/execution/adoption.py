@@ -13,7 +13,7 @@ from trading.portfolio.positions import Position
 from trading.tolerance import is_close
 
 EXPLAINED = frozenset({IncidentKind.POSITION_MISMATCH, IncidentKind.FOREIGN_FILL})
-"""Incidents that end together, once ledger and venue agree."""
+"""Incidents that are resolved together, once ledger and venue agree."""
 
 ADOPTABLE = EXPLAINED | {IncidentKind.UNOWNED_POSITION}
 
@@ -24,8 +24,8 @@ class Holdings(Struct, frozen=True):
     Attributes:
         ours: The ledger's positions of the symbol, flat ones too.
         theirs: The venue's positions of the symbol.
-        last_open_ms: Open time of the last candle that is known, milliseconds since the epoch, UTC.
-        market_ms: The time of the market, milliseconds since the epoch, UTC.
+        last_open_ms: Open time of the last known candle, milliseconds since the epoch, UTC.
+        market_ms: Market time, milliseconds since the epoch, UTC.
     """
 
     symbol: str
@@ -51,9 +51,9 @@ class AdoptionRequest(Struct, frozen=True):
     """An operator's request to adopt a position.
 
     Attributes:
-        strategy: Whose position it shall be; None where only one can be meant.
-        price: At which the difference is booked, in quote currency; None for the venue's average price.
-        by: Who asked.
+        strategy: Strategy that gets the position; None if only one is possible.
+        price: Price at which the difference is booked, in quote currency; None for the venue's average price.
+        by: Name of the operator.
     """
 
     reason: str
@@ -67,7 +67,7 @@ class AdoptionRequest(Struct, frozen=True):
 
 
 class Adjustment(Struct, frozen=True):
-    """One row to book as if it had been traded: `units` positive, `price` in quote currency."""
+    """One row to book like a trade: `units` positive, `price` in quote currency."""
 
     leg: Leg
     side: Side
@@ -81,7 +81,7 @@ class Adjustment(Struct, frozen=True):
 
 
 class Adoption(Struct, frozen=True):
-    """The adjustments that bring the ledger's position of one strategy to what the venue holds."""
+    """The adjustments that make the ledger's position of one strategy equal to the venue's."""
 
     strategy: str
     adjustments: tuple[Adjustment, ...]
@@ -95,16 +95,15 @@ def plan_adoption(
     *,
     configured: Sequence[str],
 ) -> Adoption:
-    """Return what to book so that the ledger holds what the venue does.
+    """Return the adjustments that make the ledger's position equal to the venue's.
 
     Args:
-        incident: The one that is adopted.
-        open_incidents: All that are open of the symbol.
-        configured: The strategies that the symbol has by its configuration, at least one.
+        incident: The adopted incident.
+        open_incidents: All open incidents of the symbol.
+        configured: The symbol's configured strategies, at least one.
 
     Raises:
-        Rejected: It is not that kind of incident, the difference is another one than it says, or the wish leaves open
-            what is meant.
+        Rejected: The incident has another kind, the difference has changed since, or the request is ambiguous.
     """
     if request.price is not None and not 0 < request.price < math.inf:
         raise Rejected("price", f"a price must be a positive number, not {request.price}")
@@ -112,7 +111,7 @@ def plan_adoption(
         return _owned(incident, holdings, request)
     if incident.kind not in ADOPTABLE:
         kinds = ", ".join(sorted(ADOPTABLE))
-        raise Rejected("kind", f"there is nothing to adopt in {incident.kind.value}; adopted can be {kinds}")
+        raise Rejected("kind", f"found an incident of kind {incident.kind.value}; only these can be adopted: {kinds}")
     _check_unchanged(incident, open_incidents, holdings)
     position = _chosen(holdings, request.strategy, configured)
     price = _price(holdings, request, open_incidents)
@@ -120,11 +119,11 @@ def plan_adoption(
 
 
 def _check_unchanged(incident: Incident, open_incidents: Sequence[Incident], holdings: Holdings) -> None:
-    """Hold that a person saw the difference that is adopted now."""
+    """Check that the difference is still the one that the operator saw."""
     ours, theirs = holdings.our_units, holdings.their_units
     now = f"now the ledger holds {format_units(ours)} units of {holdings.symbol} and the venue {format_units(theirs)}"
     if is_close(ours, theirs):
-        raise Rejected("agreed", f"{now}: there is nothing to adopt, resolve the incident without it")
+        raise Rejected("agreed", f"{now}: nothing to adopt; resolve the incident without adopting")
     told = [one for one in (incident, *open_incidents) if one.kind is IncidentKind.POSITION_MISMATCH]
     if told:
         noted = told[0].details["ledger_units"], told[0].details["venue_units"]
@@ -135,9 +134,12 @@ def _check_unchanged(incident: Incident, open_incidents: Sequence[Incident], hol
     else:
         by_hand = sum(_signed(one) for one in open_incidents if one.kind is IncidentKind.FOREIGN_FILL)
         is_same = is_close(by_hand, theirs - ours)
-        said = f"the foreign fills that are told come to {by_hand:+g} units"
+        said = f"the reported foreign fills add up to {by_hand:+g} units"
     if not is_same:
-        raise Rejected("changed", f"{said}, and {now}: resolve it without adopting; reconcile tells the new difference")
+        raise Rejected(
+            "changed",
+            f"{said}, and {now}: resolve the incident without adopting, then reconcile",
+        )
 
 
 def _signed(foreign_fill: Incident) -> float:
@@ -146,13 +148,13 @@ def _signed(foreign_fill: Incident) -> float:
 
 
 def _chosen(holdings: Holdings, strategy: str | None, configured: Sequence[str]) -> Position:
-    """Return the position that the difference is booked on."""
+    """Return the position to which the difference is booked."""
     by_name = {position.strategy: position for position in holdings.ours}
     open_ones = sorted(position.strategy for position in holdings.ours if position.is_open)
     if strategy is None and len(open_ones) > 1:
-        raise Rejected("strategy", f"more than one strategy holds it, name the one that is meant: {_list(open_ones)}")
+        raise Rejected("strategy", f"several strategies hold the symbol; set strategy to one of {_list(open_ones)}")
     if strategy is None and not open_ones and len(configured) > 1:
-        raise Rejected("strategy", f"none of its strategies holds anything, name one of them: {_list(configured)}")
+        raise Rejected("strategy", f"no strategy holds the symbol; set strategy to one of {_list(configured)}")
     name = strategy or (open_ones[0] if open_ones else configured[0])
     if name not in {*by_name, *configured}:
         known = _list(sorted({*by_name, *configured}))
@@ -168,26 +170,26 @@ def _price(holdings: Holdings, request: AdoptionRequest, open_incidents: Sequenc
         return value / holdings.their_units
     fills = [one.reason for one in open_incidents if one.kind is IncidentKind.FOREIGN_FILL]
     seen = f"; what was seen: {'; '.join(fills)}" if fills else ""
-    raise Rejected("price", f"the venue tells no average price of what it holds: give the price that was traded{seen}")
+    raise Rejected("price", f"the venue reports no average price of its position: set the traded price{seen}")
 
 
 def _steps(position: Position, units: float, price: float) -> list[Adjustment]:
-    """Return what changes a position by `units`: first what ends of it, then what is opened."""
+    """Return the adjustments that change a position by `units`: first those that reduce it, then those that open."""
     side = Side.BUY if units > 0 else Side.SELL
     ended = min(abs(units), abs(position.units)) if units * position.units < 0 else 0.0
     opened = abs(units) - ended
     steps = [Adjustment(Leg.EXIT, side, ended, price)] if ended else []
     if opened > 0 and not is_close(abs(units), ended):
-        is_more = position.units * units > 0  # what protects the position goes on to protect all of it
+        is_more = position.units * units > 0  # its stop and target continue to protect the whole position
         stop, target = (position.stop_loss, position.take_profit) if is_more else (None, None)
         steps.append(Adjustment(Leg.ENTRY, side, opened, price, stop, target))
     return steps
 
 
 def _owned(incident: Incident, holdings: Holdings, request: AdoptionRequest) -> Adoption:
-    """End an unowned position in the books, and open it again at its own price: so it gets an entry, and no profit."""
+    """Close an unowned position in the ledger and reopen it at its own price: it gets an entry, and no profit."""
     if request.price is not None:
-        raise Rejected("price", "an unowned position keeps its average price: leave the price out")
+        raise Rejected("price", "an unowned position keeps its average price: omit the price")
     if not is_close(holdings.our_units, holdings.their_units):
         raise Rejected(
             "changed",
@@ -203,7 +205,7 @@ def _owned(incident: Incident, holdings: Holdings, request: AdoptionRequest) -> 
             _list([f"{format_units(one.units)} by {one.strategy}" for one in holdings.ours if one.is_open]) or "nothing"
         )
         found = f"the incident is about {format_units(units)} units; now the ledger holds {held}"
-        raise Rejected("changed", f"{found}: resolve it without adopting; reconcile tells what is unowned now")
+        raise Rejected("changed", f"{found}: resolve the incident without adopting, then reconcile")
     leaving = Side.SELL if position.units > 0 else Side.BUY
     size, price = abs(position.units), position.average_price
     end = Adjustment(Leg.EXIT, leaving, size, price)

@@ -31,7 +31,7 @@ _MAY_BE_SENT = frozenset({OrderState.PLANNED, OrderState.SUBMITTING, OrderState.
 
 
 def day_of(market_ms: int) -> date:
-    """Return the UTC market day to which the profit of a fill counts."""
+    """Return the UTC market day to which the profit of a fill belongs."""
     return _day(market_ms // _DAY_MS)
 
 
@@ -45,16 +45,16 @@ class BookedOrder(Struct):
 
     Attributes:
         units: Ordered size; None for a protective order, which the venue sizes.
-        market_ms: Of the decision; of the first fill for an order that we did not decide on.
+        market_ms: Market time of the decision; of the first fill for an order without a decision.
         filled_units: Sum of the recorded fills.
-        notional: Value when all of it fills, at the price decided on, in quote currency.
+        notional: Value of a complete fill at the decided price, in quote currency.
         notional_reserved: As `risk_reserved`.
-        attempt: How often it was claimed to be sent.
+        attempt: Number of claims to send it.
         claimed_at_ms: Wall clock of the last claim.
-        note: Why it stands as it does.
-        risk: Loss at the stop when all of it fills, in quote currency.
+        note: Reason for its state.
+        risk: Loss at the stop after a complete fill, in quote currency.
         risk_reserved: An entry's place in the account, in quote currency; None once it holds none.
-        correlation_id: Of the decision; None for an order that we did not decide on.
+        correlation_id: Of the decision; None for an order without a decision.
     """
 
     client_order_id: str
@@ -86,20 +86,20 @@ class BookedOrder(Struct):
         return self.venue_order_id is not None or self.filled_units > 0
 
     def mark(self, state: OrderState, venue_order_id: str | None = None, reason: str = "") -> None:
-        """Take over what the venue says; a final state stays, and so does what the fills have shown already.
+        """Apply the venue's state; a final state and recorded fills stay.
 
         Raises:
-            Broken: No order can go from where it is to `state`.
+            Broken: The transition from its state to `state` is impossible.
         """
         if not self.state.is_final:
             if self.filled_units and state in (OrderState.SUBMITTING, OrderState.ACCEPTED):
                 state = OrderState.PARTIALLY_FILLED
-            self.state = next_order_state(self.state, state)  # first: one that raises changes nothing
+            self.state = next_order_state(self.state, state)  # first, so that an error changes nothing
             self.note = reason or None
         self.venue_order_id = self.venue_order_id or venue_order_id
 
     def claim(self, attempt: int, at_ms: int) -> bool:
-        """Begin the attempt of that number to send it, and return whether it is the next one."""
+        """Start the send attempt of that number, and return whether it is the next one."""
         if self.state not in _MAY_BE_SENT or attempt != self.attempt + 1:
             return False
         self.mark(OrderState.SUBMITTING)
@@ -109,11 +109,11 @@ class BookedOrder(Struct):
     def apply(
         self, update: OrderUpdate, position: Callable[[], Position], *, may_be_sent: Callable[[], bool], at_ms: int
     ) -> bool:
-        """Take over a mark, and return whether it stands; see `trading.ports.ledger.Ledger.mark`.
+        """Apply an order update, and return whether it was applied; see `trading.ports.ledger.Ledger.mark`.
 
         Args:
-            position: Returns the position that the order is about.
-            may_be_sent: Tells whether what is wanted of the symbol still lets such an order go.
+            position: Returns the position of the order's strategy.
+            may_be_sent: Returns whether the symbol's state still allows such an order.
             at_ms: The wall clock.
         """
         was_final = self.state.is_final
@@ -125,13 +125,13 @@ class BookedOrder(Struct):
         else:
             self.mark(update.state, update.venue_order_id, update.reason)
         if update.state is OrderState.UNKNOWN:
-            self.claimed_at_ms = at_ms  # until now the send was under way
+            self.claimed_at_ms = at_ms  # until now the send was in flight
         if not was_final:
             self.reserve(position())
         return True
 
     def fill(self, fill: Fill, position: Position) -> None:
-        """Add a fill that led to `position`: a fact that outranks whatever was said of the order before."""
+        """Add a fill that led to `position`: it overrides every earlier state of the order."""
         self.filled_units += fill.units
         whole = is_at_least(self.filled_units, self.units) if self.units is not None else not position.is_open
         if whole:
@@ -140,9 +140,9 @@ class BookedOrder(Struct):
             self.state = OrderState.PARTIALLY_FILLED
 
     def reserve(self, position: Position) -> None:
-        """Set what an entry reserves: all of its risk while it may fill, then what it brought in while that is open.
+        """Set an entry's reservation: all of its risk while it may fill, then that of its open units.
 
-        A fill at a worse price than decided loses more at the stop, and that counts.
+        A fill at a worse price than decided increases the loss at the stop, and thereby the reservation.
         """
         if self.leg is not Leg.ENTRY or self.units is None:
             return
@@ -150,7 +150,7 @@ class BookedOrder(Struct):
             self.risk_reserved, self.notional_reserved = (
                 self.risk,
                 self.notional,
-            )  # it may fill yet, or has
+            )  # it may still fill, or has filled
         elif self.filled_units and position.units * self.side.sign > 0:
             at_stop = 0.0 if position.stop_loss is None else max(0.0, -position.unrealised(position.stop_loss))
             part = min(1.0, self.filled_units / self.units)
@@ -163,10 +163,10 @@ class Booking(Struct):
     """A batch of fills of one symbol.
 
     Attributes:
-        positions: By strategy; one that is missing is flat.
-        orders: By `client_order_id`: those that are filled, the entries of protective ones, and every entry that
-            holds a place in the account.
-        changed: The `client_order_id` of each order that the fills changed.
+        positions: By strategy; a missing one is flat.
+        orders: By `client_order_id`: the filled ones, the entries of protective ones, and every entry that holds a
+            place in the account.
+        changed: The `client_order_id` of each changed order.
     """
 
     symbol: str
@@ -187,13 +187,13 @@ class Booking(Struct):
         return before, after
 
     def late(self, fills: Iterable[Fill]) -> list[Incident]:
-        """Return what a person must hear of before `fills` are added: those of orders that we had given up."""
+        """Return the incidents of `fills`, before they are added: fills of abandoned orders."""
         known = ((fill, self.orders.get(fill.client_order_id)) for fill in fills)
         given_up = ((fill, order) for fill, order in known if order is not None and order.is_intent)
         return [descriptions.late_fill(fill, order.state) for fill, order in given_up if order.state in ENDED_OTHERWISE]
 
     def cause(self, fill: Fill) -> str | None:
-        """Return the correlation id of the decision behind a fill; of a protective order's, that of its entry."""
+        """Return the correlation id of the decision behind a fill; for a protective order, that of its entry."""
         decided = self.orders.get(decided_id(fill.client_order_id))
         return decided.correlation_id if decided else None
 
@@ -208,7 +208,7 @@ class Booking(Struct):
         return order
 
     def _release(self, filled: BookedOrder, position: Position) -> None:
-        """Let the other entries hold of the account what the position leaves them."""
+        """Reduce the reservations of the other entries to the open position."""
         for order in self.orders.values():
             if order is not filled and order.strategy == filled.strategy and order.risk_reserved is not None:
                 reserved = order.risk_reserved, order.notional_reserved
@@ -233,5 +233,5 @@ def protected(position: Position, order: BookedOrder) -> Position:
 
 
 def initial_intent(request: OrderRequest, place: int) -> Intent:
-    """Return an intent as it is born: the first one of a decision is claimed by who decided."""
+    """Return the initial state of an intent: the deciding process claims the first one of a decision."""
     return Intent(request, OrderState.PLANNED) if place else Intent(request, OrderState.SUBMITTING, attempt=1)

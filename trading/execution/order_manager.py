@@ -48,7 +48,7 @@ class Comparison(Struct, frozen=True):
     """The result of one comparison of ledger and venue.
 
     Attributes:
-        is_complete: The venue told its position and its open orders.
+        is_complete: The venue reported its position and its open orders.
     """
 
     actions: Sequence[Action]
@@ -98,7 +98,7 @@ class OrderManager:
         self._venue.renew_budget()
 
     def book(self, candles: Candles, as_of_ms: int | None) -> bool:
-        """Show `candles` to the venue, record the fills since the last call, and return whether there were any.
+        """Pass `candles` to the venue, record the fills since the last call, and return whether there were any.
 
         Stops that an earlier process recorded and may not have sent are sent first.
         """
@@ -113,7 +113,7 @@ class OrderManager:
         return True
 
     def send(self, intents: Sequence[Intent], as_of_ms: int | None) -> None:
-        """Send the orders of a decision just made, one after the other; the first one is claimed already."""
+        """Send the orders of a new decision, one after the other; the first one is claimed already."""
         was_settled, self.is_settled = self.is_settled, False  # as long as an answer may be missing
         self.is_settled = self._sender.send_all(intents) and was_settled
         if not self.is_settled:
@@ -122,14 +122,14 @@ class OrderManager:
     def move_stop(
         self, strategy: str, open_ms: int, stop_loss: float, reason: str, as_of_ms: int | None, *, rule: str = ""
     ) -> StopMove | None:
-        """Record a new stop price for a position, and have the venue move the stop.
+        """Record a new stop price for a position, and move the stop at the venue.
 
-        When it returns, the stop rests at that price or `StopMove.refusal` says why not. A repeated candle moves
-        nothing again.
+        Afterwards the stop rests at that price, or `StopMove.refusal` has the reason against it. A repeated candle
+        moves nothing again.
 
         Args:
             open_ms: Open time of the candle decided on, milliseconds since the epoch, UTC.
-            as_of_ms: Market time; None when the source does not tell it.
+            as_of_ms: Market time; None if unknown.
             rule: Id of the exit rule that moves the stop; empty for none.
 
         Returns:
@@ -168,7 +168,7 @@ class OrderManager:
         """Compare ledger and venue and act on the differences, until both agree or the retry budget is used up.
 
         Args:
-            as_of_ms: Market time; None when the source does not tell it.
+            as_of_ms: Market time; None if unknown.
             no_entries: Reason why no entry may be sent; empty when entries are allowed.
 
         Returns:
@@ -191,7 +191,7 @@ class OrderManager:
         return [*progress.done, *progress.waiting]
 
     def find(self, client_order_id: str) -> VenueOrder | None:
-        """Return an order at the venue, None when the venue is sure that there is none."""
+        """Return an order at the venue; None if the venue is certain that there is none."""
         return self._venue.find(client_order_id)
 
     def held_at_venue(self) -> Sequence[VenuePosition]:

@@ -22,7 +22,7 @@ class SendResult(Struct, frozen=True):
     """The result of one send.
 
     Attributes:
-        is_certain: The ledger holds the final answer of the send; False where the venue must be asked about the order.
+        is_certain: The ledger holds the final answer of the send; False if the order must be looked up at the venue.
         may_continue: The next order of the same decision is claimed and may be sent.
     """
 
@@ -58,7 +58,7 @@ class OrderSender:
         """Send one claimed order and record the venue's answer.
 
         Args:
-            dependents: Orders that are given up with this one, in the same transaction, when the venue rejects it.
+            dependents: Orders that are abandoned with this one, in the same transaction, if the venue rejects it.
             following: Orders that are claimed, in the same transaction, when the venue accepts it.
         """
         request = intent.request
@@ -91,7 +91,7 @@ class OrderSender:
         self._publish_given_up(action.dependents)
 
     def abandon(self, action: AbandonOrder) -> None:
-        """Record that an order which is not at the venue is given up."""
+        """Record that an order is abandoned because it is not at the venue."""
         request = action.intent.request
         self._ledger.mark(
             OrderUpdate(request.client_order_id, action.state, reason=action.reason), *_given_up(action.dependents)

@@ -25,7 +25,7 @@ class FlattenResult(Struct, frozen=True):
     """The result of a request to flatten.
 
     Attributes:
-        refused: Why nothing was closed; empty when the request was carried out.
+        refused: Reason why nothing was closed; empty if the request was executed.
         verdicts: The risk decision on the exit of each open position, by its strategy.
         units: Net position in the ledger afterwards. An exit that rests at the venue has not filled yet.
         unsettled: Orders whose final state is not recorded yet; exits at the venue are among them.
@@ -126,11 +126,11 @@ class PositionCloser:
         last = self._last_candle()
         open_ms = last[0] if last else max((position.opened_ms for position in ours), default=0)
         if not (open_ms or as_of_ms):
-            raise Transient(f"source of {self.symbol}", "neither the market time nor a candle is known")
+            raise Transient(f"source of {self.symbol}", "found neither the market time nor a candle")
         return Holdings(self.symbol, ours, theirs, open_ms, as_of_ms or self._closed_ms(open_ms))
 
     def flatten(self, reason: str, as_of_ms: int | None) -> FlattenResult:
-        """Close all open positions of the symbol without a signal, and withdraw its entries.
+        """Close all open positions of the symbol without a signal, and cancel its entries.
 
         An exit that is at the venue already is not sent again, so the call may be repeated. It works while the symbol
         is paused or quarantined.
@@ -150,7 +150,9 @@ class PositionCloser:
         return FlattenResult("", verdicts, units, self._ledger.unsettled(self.symbol))
 
     def _refusal(self) -> str:
-        """Return why no position may be closed, with the action to take; empty when positions may be closed."""
+        """Return the reason why no position may be closed, with the action to take; empty if positions may be
+        closed.
+        """
         halting = [incident.reason for incident in self._ledger.incidents_of(self.symbol) if incident.kind.halts]
         permitted = permissions(self._ledger.desired(self.symbol), halted="; ".join(halting) if halting else None)
         why = permitted.why_no_exits
@@ -158,8 +160,8 @@ class PositionCloser:
             return ""
         words = describe(why, self.symbol)
         if why.cause is Cause.STOPPED:
-            return f"{words}: pause it, then ask again"
-        return f"what is held is not known, {words}"
+            return f"{words}: pause it, then retry"
+        return f"the position is unknown,  {words}"
 
     def _positions(self) -> list[Position]:
         return [one for one in self._ledger.positions() if one.symbol == self.symbol]
@@ -168,7 +170,7 @@ class PositionCloser:
         return [one for one in self._positions() if one.is_open]
 
     def _close(self, held: Position, reason: str, as_of_ms: int | None) -> RiskDecision:
-        """Have the ledger decide on the exit of a position, and send it."""
+        """Record the decision to exit a position, and send the order."""
         self._store.mark_exposed(self.symbol)
         decided = self._decide(held, reason, as_of_ms)
         if decided.intents:
@@ -192,7 +194,7 @@ class PositionCloser:
         return open_ms + timeframe_ms(self._terms.timeframe)
 
     def _last_candle(self) -> tuple[int, float] | None:
-        """Return open time and close of the last candle decided; None where the store has lost it."""
+        """Return open time and close of the last candle decided; None if the store has lost it."""
         cursor_ms = self._store.load(self.symbol).cursor_ms or 0
         rows = self._store.window(self.symbol, 1, until_ms=cursor_ms).rows()
         return (int(rows[0][0]), rows[0][4]) if rows else None

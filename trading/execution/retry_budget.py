@@ -19,8 +19,8 @@ class PatienceTerms(Struct, frozen=True):
     Attributes:
         wait_s: Total seconds of waiting, beyond twice the venue's visibility time; orders that are open then are left
             for the next message.
-        deadline_s: Seconds after which nothing is retried, however long the venue's answers took; below the time limit
-            of a step, so that differences can still be recorded.
+        deadline_s: Seconds after which nothing is retried, regardless of the venue's response times; below the time
+            limit of a step, so that differences can still be recorded.
     """
 
     wait_s: float = 5.0
@@ -31,7 +31,7 @@ class RetryBudget:
     """The remaining waiting time of the current message."""
 
     def __init__(self, terms: PatienceTerms, *, sleep_s: Callable[[float], None], now_s: Callable[[], float]) -> None:
-        """Make an empty budget.
+        """Create an empty budget.
 
         Args:
             sleep_s: Waits for a number of seconds.
@@ -59,7 +59,7 @@ class RetryBudget:
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
     def is_long(self, waited_s: float) -> bool:
-        """Return whether a difference that lasted `waited_s` is no delay of the venue."""
+        """Return whether a difference has lasted too long, after `waited_s`, to be a delay of the venue."""
         is_late = self._now_s() >= self._deadline_s
         return is_late or waited_s >= self._terms.wait_s / 2 + self._visibility_s
 

@@ -65,7 +65,7 @@ class StopSender:
         return self._moved_ms.get(move.strategy) == move.open_ms
 
     def send(self, move: StopMove) -> StopMove:
-        """Send a move, and return it, marked as refused when the venue rejects it.
+        """Send a move, and return it, marked as rejected if the venue rejects it.
 
         Raises:
             Transient: The outcome is unknown when the retry budget is used up, or the state of the symbol forbids it by

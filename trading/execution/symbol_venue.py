@@ -34,11 +34,11 @@ class SymbolVenue:
         return self._budget.waits()
 
     def is_long(self, waited_s: float) -> bool:
-        """Return whether a difference that lasted `waited_s` is no delay of the venue."""
+        """Return whether a difference has lasted too long, after `waited_s`, to be a delay of the venue."""
         return self._budget.is_long(waited_s)
 
     def sync(self, candles: Candles) -> int:
-        """Show closed candles to the venue, and return the sequence number of the symbol's newest fill, 0 for none."""
+        """Pass closed candles to the venue, and return the sequence number of the symbol's newest fill, 0 for none."""
         return self._budget.ask(lambda: self._venue.sync(self.symbol, candles))
 
     def fills(self, *, after: int) -> Sequence[Fill]:
@@ -46,7 +46,7 @@ class SymbolVenue:
         return self._budget.ask(lambda: self._venue.fills(self.symbol, after=after))
 
     def find(self, client_order_id: str) -> VenueOrder | None:
-        """Return an order, None when the venue is sure that there is none."""
+        """Return an order; None if the venue is certain that there is none."""
         return self._budget.ask(lambda: self._venue.find(client_order_id))
 
     def find_all(self, intents: Sequence[Intent]) -> dict[str, VenueOrder | None]:

@@ -1,12 +1,12 @@
-"""Checks every answer of a venue: one that makes no sense is no answer, and is asked for again.
+"""Validates every answer of a venue: an invalid answer counts as no answer, and the request is repeated.
 
-What passes, because real venues do it and it harms nothing:
+The following is accepted, because real venues do it and it is harmless:
 
-- fills out of order, told twice, or told though they are not after the sequence asked for: put right here;
-- FILLED or CANCELED with 0.0 filled units: the venue does not tell units, the fills do;
-- a position of 0.0 units: left out;
-- a fill without the id of an order of ours: traded by hand, or by the venue itself;
-- two positions in one symbol, long and short: their sum is what is held.
+- fills out of order, repeated, or not after the requested sequence number: corrected here;
+- FILLED or CANCELED with 0.0 filled units: the fills have the units;
+- a position of 0.0 units: omitted;
+- a fill without the id of one of our orders: traded manually, or by the venue itself;
+- two positions in one symbol, long and short: their sum is the position.
 """
 
 import math
@@ -23,15 +23,15 @@ from trading.tolerance import is_at_most
 T = TypeVar("T")
 
 _TOLD_STATES = frozenset(OrderState) - {OrderState.PLANNED, OrderState.SUBMITTING, OrderState.UNKNOWN}
-"""A venue says how an order stands; the others are about what we have done with it."""
+"""States that a venue reports; the other states describe our own actions."""
 _UNFILLED_STATES = frozenset({OrderState.ACCEPTED, OrderState.REJECTED})
 
 
 class ValidatedVenue:
-    """Any venue, whose answers can be relied on; it implements `trading.ports.venue.Venue`.
+    """Any venue, with validated answers; it implements `trading.ports.venue.Venue`.
 
-    Every method raises `Transient` for an answer that makes no sense. Of an order that was sent, nothing more is known
-    then than after a timeout.
+    Every method raises `Transient` for an invalid answer. The outcome of an order that was sent is then as unknown as
+    after a timeout.
     """
 
     def __init__(self, inner: Venue, *, where: str = "venue") -> None:
@@ -53,15 +53,15 @@ class ValidatedVenue:
         return self._passed(order, "cancel", _order_fault(order, client_order_id))
 
     def move_stop(self, entry_id: str, stop_loss: float, open_ms: int) -> None:
-        """Let a stop rest at another price, if it is one.
+        """Move a stop to another price, after a check of that price.
 
         Raises:
-            Rejected: It is not a positive price, or the venue refuses it.
+            Rejected: It is not a positive price, or the venue rejects it.
         """
         if not 0 < stop_loss < math.inf:
             raise Rejected("stop_loss", f"a stop must be a positive price, not {stop_loss}")
         answer: object = self._inner.move_stop(entry_id, stop_loss, open_ms)  # type: ignore[func-returns-value]
-        self._passed(answer, "move_stop", None if answer is None else f"{answer!r}, and nothing was asked for")
+        self._passed(answer, "move_stop", None if answer is None else f"found {answer!r}; expected None")
 
     def find(self, client_order_id: str) -> VenueOrder | None:
         order = self._inner.find(client_order_id)
@@ -69,7 +69,7 @@ class ValidatedVenue:
 
     def sync(self, symbol: str, candles: Candles) -> int:
         newest = self._inner.sync(symbol, candles)
-        return self._passed(newest, "sync", None if newest >= 0 else f"fill number {newest}")
+        return self._passed(newest, "sync", None if newest >= 0 else f"found fill number {newest}; expected 0 or more")
 
     def fills(self, symbol: str, *, after: int) -> Sequence[Fill]:
         """Return the fills above `after`, each once, in order."""
@@ -92,15 +92,15 @@ class ValidatedVenue:
 
     def clock_ms(self) -> int:
         now_ms = self._inner.clock_ms()
-        return self._passed(now_ms, "clock_ms", None if now_ms > 0 else f"{now_ms}")
+        return self._passed(now_ms, "clock_ms", None if now_ms > 0 else f"found {now_ms}; expected more than 0")
 
     def quoted_spread(self, symbol: str) -> float | None:
-        """Return ask minus bid as the venue quotes it, None where it quotes none."""
+        """Return the spread quoted by the venue (ask price minus bid price), None if it quotes none."""
         if not isinstance(self._inner, QuotesSpread):
             return None
         spread = self._inner.quoted_spread(symbol)
         is_number = spread is None or 0 <= spread < math.inf
-        return self._passed(spread, "quoted_spread", None if is_number else f"a spread of {spread}")
+        return self._passed(spread, "quoted_spread", None if is_number else f"found {spread}; expected 0 or more")
 
     def _passed(self, answer: T, method: str, fault: str | None) -> T:
         if fault:
@@ -109,47 +109,47 @@ class ValidatedVenue:
 
 
 def _order_fault(order: VenueOrder, client_order_id: str, units: float = math.inf) -> str | None:
-    """Say what is wrong with an order that was asked for by its id, and sent with `units` at most."""
+    """Return the error of an order that was requested by its id, and sent with at most `units`."""
     if order.client_order_id != client_order_id:
-        return f"order {order.client_order_id!r} in place of {client_order_id!r}"
+        return f"found order {order.client_order_id!r}; expected {client_order_id!r}"
     if not order.venue_order_id:
-        return f"order {client_order_id} has no id of the venue"
+        return f"order {client_order_id} has no venue_order_id"
     if order.state not in _TOLD_STATES:
-        return f"order {client_order_id} is {order.state}, which no venue can know"
+        return f"found order {client_order_id} in state {order.state}; expected a state of the venue"
     if not 0 <= order.filled_units < math.inf or not is_at_most(order.filled_units, units):
-        return f"order {client_order_id} is filled by {order.filled_units} units"
+        return f"found {order.filled_units} filled units of order {client_order_id}; expected 0 to {units}"
     if order.filled_units and order.state in _UNFILLED_STATES:
-        return f"order {client_order_id} is {order.state} and filled by {order.filled_units} units"
+        return f"found {order.filled_units} filled units of order {client_order_id} in state {order.state}; expected 0"
     return None
 
 
 def _fill_fault(fill: Fill, symbol: str) -> str | None:
     if fill.symbol != symbol:
-        return f"fill {fill.fill_id!r} of {fill.symbol!r} in place of {symbol}"
+        return f"found fill {fill.fill_id!r} of {fill.symbol!r}; expected {symbol}"
     if not fill.fill_id:
-        return f"a fill of order {fill.client_order_id!r} lacks an id"
+        return f"a fill of order {fill.client_order_id!r} has no fill_id"
     if not (0 < fill.units < math.inf and 0 < fill.price < math.inf):
-        return f"fill {fill.fill_id} of {fill.units} units at {fill.price}"
+        return f"found fill {fill.fill_id} of {fill.units} units at {fill.price}; expected positive numbers"
     if not -math.inf < fill.fee < math.inf:
-        return f"fill {fill.fill_id} costs {fill.fee}"
+        return f"found fill {fill.fill_id} with fee {fill.fee}; expected a finite number"
     if fill.sequence <= 0 or fill.market_ms < 0:
-        return f"fill {fill.fill_id} has number {fill.sequence} and market time {fill.market_ms}"
+        return f"found fill {fill.fill_id} with sequence {fill.sequence} at {fill.market_ms} ms; expected > 0 and >= 0"
     return None
 
 
 def _position_fault(position: VenuePosition) -> str | None:
     if math.isfinite(position.units) and 0 <= position.average_price < math.inf:
         return None
-    return f"position of {position.units} units of {position.symbol!r} at {position.average_price}"
+    return f"found {position.units} units of {position.symbol!r} at {position.average_price}; expected finite numbers"
 
 
 def _open_order_fault(order: OpenOrder, symbol: str) -> str | None:
     if order.symbol != symbol:
-        return f"order {order.venue_order_id!r} of {order.symbol!r} in place of {symbol}"
+        return f"found order {order.venue_order_id!r} of {order.symbol!r}; expected {symbol}"
     if not order.venue_order_id:
-        return f"order {order.client_order_id!r} has no id of the venue"
+        return f"order {order.client_order_id!r} has no venue_order_id"
     if not 0 < order.units < math.inf or not (order.price is None or 0 < order.price < math.inf):
-        return f"order {order.venue_order_id} of {order.units} units at {order.price}"
+        return f"found order {order.venue_order_id} of {order.units} units at {order.price}; expected positive numbers"
     return None
 
 
@@ -158,7 +158,7 @@ def _first(faults: Iterable[str | None]) -> str | None:
 
 
 def _twofold(what: str, names: Sequence[object]) -> str | None:
-    """Say which name stands for two things that differ; what was told twice alike is gone before."""
+    """Return an error for an id with two different values; identical repetitions are removed before."""
     if len(set(names)) == len(names):
         return None
-    return f"{what} {next(name for name in names if names.count(name) > 1)!r} is told twice, and differs"
+    return f"found two values of {what} {next(name for name in names if names.count(name) > 1)!r}; expected one"

@@ -19,7 +19,7 @@ class SettleProgress:
     """The progress of one call of `OrderManager.settle`.
 
     Attributes:
-        done: Actions carried out so far.
+        done: Actions executed so far.
         waiting: Actions of the newest comparison that must wait; its incidents are among them.
         waited_s: Seconds waited so far.
     """
@@ -34,7 +34,7 @@ class SettleProgress:
         self._sent: set[str] = set()
 
     def take(self, actions: Sequence[Action]) -> list[Action]:
-        """Take the actions of a comparison, and return those that are to be carried out now."""
+        """Register the actions of a comparison, and return those to execute now."""
         held = [self._hold_back(action) for action in actions if not self._is_skipped(action)]
         self.waiting = [action for action in held if isinstance(action, _WAITING)]
         self._due = [action for action in held if not isinstance(action, _WAITING)]
@@ -52,7 +52,7 @@ class SettleProgress:
 
     @property
     def has_only_incidents(self) -> bool:
-        """Whether the newest comparison found nothing to do but to notify an operator."""
+        """Whether the newest comparison requires nothing except notifying an operator."""
         return not self._due and all(isinstance(action, RaiseIncident) for action in self.waiting)
 
     def _is_skipped(self, action: Action) -> bool:

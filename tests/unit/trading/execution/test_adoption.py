@@ -64,7 +64,7 @@ def test_adoption_books_the_difference_at_the_venues_average_price(
 
 def test_adoption_of_what_was_closed_by_hand_needs_a_price_and_names_those_that_were_seen() -> None:
     both = holdings([LONG])
-    with pytest.raises(Rejected, match=r"give the price .*; what was seen: the venue filled sell 2 at 103"):
+    with pytest.raises(Rejected, match=r"set the traded price; what was seen: the venue filled sell 2 at 103"):
         plan(both, mismatch(both), by_hand(SELL, 2.0, 103.0))
     assert plan(both, request=replace(WISH, price=103.0)).adjustments == (Adjustment(EXIT, SELL, 2.0, 103.0),)
 
@@ -79,7 +79,7 @@ def test_adoption_of_a_foreign_fill_is_that_of_all_of_them() -> None:
     both = holdings([LONG], (5.0, 101.0))
     fills = by_hand(BUY, 1.0, 100.0), by_hand(BUY, 2.0, 102.0, fill_id="web-2")
     assert plan(both, *fills).adjustments == (Adjustment(ENTRY, BUY, 3.0, 101.0, 95.0, 120.0),)
-    with pytest.raises(Rejected, match=r"foreign fills that are told come to \+1 units, and now the ledger holds 2"):
+    with pytest.raises(Rejected, match=r"reported foreign fills add up to \+1 units, and now the ledger holds 2"):
         plan(both, fills[0])
 
 
@@ -91,13 +91,13 @@ def test_adoption_of_a_foreign_fill_beside_a_mismatch_goes_by_what_that_says() -
 @pytest.mark.parametrize("then", [holdings([LONG], (4.0, 101.0)), holdings([FLAT], (3.0, 101.0))])
 def test_adoption_of_another_difference_than_the_incident_says_is_refused(then: Holdings) -> None:
     now = holdings([LONG], (3.0, 101.0))
-    with pytest.raises(Rejected, match="now the ledger holds 2 units of XAUUSD and the venue 3: resolve it without"):
+    with pytest.raises(Rejected, match="now the ledger holds 2 units of XAUUSD and the venue 3: resolve the incident without"):
         plan(now, mismatch(then))
 
 
 def test_adoption_where_both_agree_by_now_says_that_there_is_nothing_to_adopt() -> None:
     now = holdings([LONG], (2.0, 101.0))
-    with pytest.raises(Rejected, match="nothing to adopt, resolve the incident without it"):
+    with pytest.raises(Rejected, match="nothing to adopt; resolve the incident without adopting"):
         plan(now, mismatch(holdings([LONG], (3.0, 101.0))))
 
 
@@ -109,7 +109,7 @@ def test_adoption_of_another_kind_of_incident_says_which_ones_it_is_for() -> Non
 def test_adoption_for_one_of_several_strategies_needs_its_name() -> None:
     other = replace(LONG, strategy="older", units=1.0)
     both = holdings([LONG, other], (4.0, 101.0))
-    with pytest.raises(Rejected, match="name the one that is meant: cross, older"):
+    with pytest.raises(Rejected, match="set strategy to one of cross, older"):
         plan(both)
     with pytest.raises(Rejected, match="no strategy 'nope'; known are cross, older"):
         plan(both, request=replace(WISH, strategy="nope"))
@@ -142,7 +142,7 @@ def test_adoption_of_an_unowned_position_ends_it_and_opens_it_again_at_its_own_p
         ),
         (holdings([FLAT]), WISH, "now the ledger holds nothing"),
         (holdings([SHORT], (-2.0, 90.0)), replace(WISH, strategy="other"), "now the ledger holds -2 by cross"),
-        (holdings([SHORT], (-2.0, 90.0)), replace(WISH, price=1.0), "leave the price out"),
+        (holdings([SHORT], (-2.0, 90.0)), replace(WISH, price=1.0), "omit the price"),
     ],
 )
 def test_adoption_of_an_unowned_position_that_is_another_one_is_refused(

@@ -193,7 +193,7 @@ def test_flatten_while_halted_is_refused_and_nothing_is_sent(desk: Desk) -> None
 def test_flatten_while_stopped_is_refused_with_what_to_do(desk: Desk) -> None:
     desk.want(DesiredState.STOPPED)
 
-    assert desk.pipeline.flatten("enough").refused == "XAUUSD is stopped: pause it, then ask again"
+    assert desk.pipeline.flatten("enough").refused == "XAUUSD is stopped: pause it, then retry"
     assert exits(desk) == []
 
 

@@ -184,7 +184,7 @@ def test_order_as_venues_tell_them_passes(state: OrderState, filled_units: float
 def test_order_filled_by_more_than_was_sent_is_refused_where_that_is_known() -> None:
     told = Told(order=replace(ORDER, filled_units=2.1))
 
-    assert "2.1 units" in refused(told, "submit")
+    assert "found 2.1 filled units" in refused(told, "submit")
     assert ValidatedVenue(told).find(ID) == told.order
 
 
