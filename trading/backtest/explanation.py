@@ -88,7 +88,7 @@ class CandleRecord(Struct, frozen=True):
     Attributes:
         entry: Its journal entry, or the decision of a backtest.
         candles: The recorded candles up to and including it.
-        ruling: None if the strategy gave no signal, or the ledger was not asked.
+        ruling: None if the strategy gave no signal, or the ledger has no decision.
         own: Ids of the orders decided at this candle.
         orders: Orders of the symbol: at least this candle's, and those of the positions that they opened or closed.
         fills: Fills of the same positions from flat to flat, possibly more, in booking order.
@@ -248,8 +248,8 @@ def _conditions(record: CandleRecord, context: ExplainContext) -> list[str]:
     if not entry.config or entry.config == context.config:
         return []
     return [
-        f"decided with another configuration ({entry.config}) than the one in force ({context.config}): values, signal "
-        "and entry rules are those of the one in force"
+        f"decided with configuration {entry.config}; values, signal and entry rules are recomputed with the present "
+        f"one, {context.config}"
     ]
 
 
@@ -259,13 +259,13 @@ def _rows(record: CandleRecord, context: ExplainContext) -> tuple[IndicatorRows 
     if not len(candles) or candles.last_open_ms != record.entry.open_ms:
         return None, ["no indicator values: the candle was decided before candles were recorded"]
     if len(candles) < needed:
-        found = f"they need {needed} candles, and {len(candles)} are recorded up to this one"
+        found = f"found {len(candles)} recorded candles up to this one; expected {needed}"
         return None, [f"no indicator values: {found}"]
     try:
         rows = compute(candles, context.strategy.indicators(), window=needed, rows=context.recent_rows_limit)
     except Broken as error:
         return None, [f"no indicator values: {error}"]
-    short = f"{len(rows)} of {context.min_rows_required} rows of indicators are whole: the strategy was not asked anew"
+    short = f"{len(rows)} of {context.min_rows_required} indicator rows are complete: the signal was not recomputed"
     return rows, [short] if len(rows) < context.min_rows_required else []
 
 
@@ -326,7 +326,7 @@ def _checks(record: CandleRecord, signal: Signal | None, context: ExplainContext
 
 def _contradictions(entry: Entry, signal: Signal | None, context: ExplainContext) -> list[str]:
     if signal is not None and has_no_signal(entry.decisions):
-        return [f"worked out anew the strategy says: {signal.side.value}: {signal.reason}"]
+        return [f"the recomputed signal differs: {signal.side.value}: {signal.reason}"]
     return []
 
 

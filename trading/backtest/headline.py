@@ -97,7 +97,7 @@ class Headline(Struct, frozen=True):
                 return f"dry run, no order is made: {self.reason}"
             case HeadlineKind.QUARANTINED:
                 return f"the symbol was quarantined ({self.policy})"
-        said = "the strategy said nothing" if has_no_signal(self.decisions) else describe(self.decisions)
+        said = "the strategy gave no signal" if has_no_signal(self.decisions) else describe(self.decisions)
         was = "" if self.desired is DesiredState.RUNNING else f"; the symbol was {self.desired.value} besides"
         return said + was
 

@@ -81,10 +81,10 @@ def of_signal(
     reason: str | None = None,
     rule: str | None = None,
 ) -> Event:
-    """Tell a signal, or what became of it.
+    """Return the event of a signal, or of its decision.
 
     Args:
-        reason: What is said of it; its own words if None.
+        reason: The event's text; the signal's own if None.
     """
     details = signal.model_dump(mode="json", exclude={"open_ms"}, exclude_none=True)
     if rule is not None:

@@ -156,7 +156,7 @@ class SignalGenerated(Message):
     """strategy -> execute.
 
     Attributes:
-        signals: What the strategy said, oldest first; empty when only open positions need the candles.
+        signals: The strategies' signals, oldest first; empty if only open positions need the candles.
         decisions: Those on each candle, as far as the strategies went.
         rows: Those of the candles, where a strategy decides on exits by its position; None where none does.
     """

@@ -21,9 +21,7 @@ def position_mismatch(symbol: str, ledger_units: float, venue_units: float) -> I
 
 def order_lost(symbol: str, intent: Intent) -> Incident:
     request = intent.request
-    reason = (
-        f"the venue took {describe_order(request)} ({request.client_order_id}) and now says that there is no such order"
-    )
+    reason = f"the venue accepted {describe_order(request)} ({request.client_order_id}) and no longer has this order"
     details = {"client_order_id": request.client_order_id, "state": intent.state.value}
     return Incident(IncidentKind.ORDER_LOST, symbol, request.client_order_id, reason, details)
 
@@ -46,7 +44,7 @@ def stray_stop(symbol: str, held: float, order: OpenOrder) -> Incident:
 
 
 def unowned(position: Position) -> Incident:
-    reason = f"{format_units(position.units)} units of {position.symbol} are open and no entry of ours opened them"
+    reason = f"{format_units(position.units)} units of {position.symbol} are open without an entry of this system"
     details = {"units": position.units, "average_price": position.average_price}
     return Incident(IncidentKind.UNOWNED_POSITION, position.symbol, str(position.opened_ms), reason, details)
 
@@ -54,8 +52,8 @@ def unowned(position: Position) -> Incident:
 def stuck(symbol: str, intent: Intent, why: str) -> Incident:
     request = intent.request
     reason = (
-        f"for {intent.claimed_ago_s / 60:.0f} minutes nothing is known of {describe_order(request)} "
-        f"({request.client_order_id}): {why}"
+        f"the state of {describe_order(request)} ({request.client_order_id}) has been unknown for "
+        f"{intent.claimed_ago_s / 60:.0f} minutes: {why}"
     )
     details = {"client_order_id": request.client_order_id, "state": intent.state.value}
     return Incident(IncidentKind.STUCK, symbol, request.client_order_id, reason, details)
@@ -63,8 +61,8 @@ def stuck(symbol: str, intent: Intent, why: str) -> Incident:
 
 def unprotected(position: Position) -> Incident:
     reason = (
-        f"{format_units(position.units)} units of {position.symbol} are open and no order at the venue closes them "
-        f"at their stop {format_price(position.stop_loss)}"
+        f"{format_units(position.units)} units of {position.symbol} are open without an order at the venue at "
+        f"their stop {format_price(position.stop_loss)}"
     )
     details = {"units": position.units, "stop_loss": position.stop_loss}
     return Incident(IncidentKind.UNPROTECTED, position.symbol, str(position.opened_ms), reason, details)
@@ -78,7 +76,7 @@ def quarantined(symbol: str, policy: PositionPolicy, cause: str, why: str) -> In
     """
     allowed = get_args(PositionPolicy)
     if policy not in allowed:
-        raise Rejected("policy", f"policy {policy!r} of a quarantine: allowed are {', '.join(allowed)}")
+        raise Rejected("policy", f"found policy {policy!r}; expected one of {', '.join(allowed)}")
     reason = f"{symbol} was quarantined: {why}; policy for its position: {policy}"
     return Incident(IncidentKind.QUARANTINED, symbol, "symbol", reason, {"policy": policy, "cause": cause})
 
@@ -97,7 +95,7 @@ def max_drawdown(symbol: str, high: HighWaterMark, balance: float, limit: float)
     """Describe a drawdown of the account beyond its limit; `symbol` is the symbol whose entry detected it."""
     reason = (
         f"the account fell {high.drawdown:.2%} below its peak of {high.peak:.2f}, the limit is {limit:.2%}, the "
-        f"balance now {balance:.2f}: no symbol enters until this incident is resolved; exits go on"
+        f"balance now {balance:.2f}: no symbol enters until this incident is resolved; exits continue"
     )
     details = {"peak": high.peak, "balance": balance, "drawdown": high.drawdown, "limit": limit}
     return Incident(IncidentKind.MAX_DRAWDOWN, symbol, "account", reason, details)
@@ -114,8 +112,7 @@ def describe_stop_move(move: StopMove) -> str:
 def foreign_fill(fill: Fill) -> Incident:
     reason = (
         f"the venue filled {fill.side.value} {format_units(fill.units)} at {format_price(fill.price)} "
-        f"({fill.client_order_id}); we "
-        "sent no such order, so the fill is not booked"
+        f"({fill.client_order_id}); this system sent no such order, so the fill is not booked"
     )
     return Incident(IncidentKind.FOREIGN_FILL, fill.symbol, fill.fill_id, reason, _fill_details(fill))
 

@@ -123,7 +123,7 @@ def _average(steps: Steps, period: int, weight: float) -> Number:
 
 
 def _recent(steps: Steps, keep: float) -> tuple[Number, float]:
-    """Return the sum of the steps, each weighted `keep` times the next one, and the weight of anything earlier.
+    """Return the sum of the steps, each weighted `keep` times the next one, and the weight of all earlier values.
 
     The last step weighs 1. The sum is made of blocks, newest first, one per power of two in the number of steps.
     """

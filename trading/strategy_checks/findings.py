@@ -91,7 +91,7 @@ class Report(Struct):
             return _UNTRIED[check]
         if self.tried[CheckName.REPEAT] and self.counts[CheckName.REPEAT]:
             return "it does not say the same twice, so that answers cannot be compared"
-        return "it did not answer each time it was asked" if self.candles else "it could not be asked about any candle"
+        return "it did not answer at every evaluation" if self.candles else "it could not be evaluated at any candle"
 
     @property
     def candles(self) -> int:

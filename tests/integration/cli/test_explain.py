@@ -146,7 +146,7 @@ def test_silent_candle_shows_the_values_that_the_strategy_saw(played: TradingSys
 
     page = verb(played, "explain", GOLD, instant(silent.open_ms)).stdout
 
-    assert "no trade: the strategy said nothing" in page.splitlines()[0]
+    assert "no trade: the strategy gave no signal" in page.splitlines()[0]
     assert "SMA(3)" in page
     assert "the rules were not checked" in page
 

@@ -20,7 +20,7 @@ from trading.orders.orders import Side
 
 
 class Report(Struct, frozen=True):
-    """Everything that a backtest reports beside its trades.
+    """Everything that a backtest reports in addition to its trades.
 
     Attributes:
         statistics: The metrics.

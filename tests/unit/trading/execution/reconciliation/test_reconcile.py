@@ -201,5 +201,5 @@ def test_reconcile_order_of_which_nothing_is_known_for_long_is_told_once_and_sti
     left, tell = reconcile(ledger(one), venue(), FRESH)
     assert isinstance(left, WaitForVenue)
     assert isinstance(tell, RaiseIncident)
-    assert "for 60 minutes nothing is known of the entry buy 2" in tell.incident.reason
+    assert "has been unknown for 60 minutes" in tell.incident.reason
     assert reconcile(ledger(one, incidents=[tell.incident]), venue(), FRESH) == [left]

@@ -107,7 +107,7 @@ def test_strategy_without_signals_is_told_to_prove_little(run: Run) -> None:
 def test_strategy_that_never_answers_twice_has_its_answers_not_compared(run: Run) -> None:
     told = answer(run("cheat_for_a_test:Once", "--json"), ExitCode.NO)
 
-    why = "it did not answer each time it was asked"
+    why = "it did not answer at every evaluation"
     assert told["not_tried"].keys() >= {"look-ahead", "window"}
     assert {told["not_tried"][name] for name in ("look-ahead", "window")} == {why}
 
