@@ -121,7 +121,7 @@ def _open_paper(context: VenueContext[PaperVenue]) -> Mapping[str, Venue]:
 
 
 def _paper_clocks(symbols: Mapping[str, SymbolConfig]) -> Mapping[str, VenueClock]:
-    """Return our own clock, since the paper venue lives in our processes; one with faults is off by its offset."""
+    """Return our own clock, since the paper venue runs in our processes; faults may add an offset."""
     clocks: dict[str, VenueClock] = {}
     for symbol, config in symbols.items():
         faults = config.venue.faults if isinstance(config.venue, PaperVenue) else None

@@ -1,4 +1,4 @@
-"""The paper venue without its database: the same fill rules, books that end with the process."""
+"""The paper venue without a database: the same fill rules, with books in memory."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ _TERMS = VenueTerms(visibility_s=0.0)
 
 
 class _Order(Struct):
-    """An order and how it stands."""
+    """An order and its state."""
 
     number: int
     symbol: str
@@ -49,7 +49,7 @@ class MemoryVenue:
         """Open empty books.
 
         Args:
-            terms_by_symbol: The symbols that can be traded, and what their fills cost.
+            terms_by_symbol: The symbols that can be traded, and the costs of their fills.
         """
         self._terms = terms_by_symbol
         self._books: dict[str, dict[str, Book]] = {symbol: {} for symbol in terms_by_symbol}
@@ -59,10 +59,10 @@ class MemoryVenue:
         self._sequence = 0
 
     def resume(self, symbol: str, strategy: str, book: Book, newest_entry: str | None) -> None:
-        """Begin with a book that came about before: what it holds, and the orders that wait in it.
+        """Initialise a book with an existing position and its waiting orders.
 
         Args:
-            newest_entry: The entry that filled last in it, whose first stop may still be placed; None when none did.
+            newest_entry: The entry that filled last in it, whose first stop may still be placed; None for none.
         """
         if newest_entry is not None:
             self._resumed[newest_entry] = symbol, strategy
@@ -70,11 +70,11 @@ class MemoryVenue:
         self._place(symbol, strategy, book.orders)
 
     def number_from(self, sequence: int) -> None:
-        """Have the next fill bear the number after `sequence`."""
+        """Give the next fill the number after `sequence`."""
         self._sequence = sequence
 
     def submit(self, request: OrderRequest) -> VenueOrder:
-        """Take a market order with its protective orders; see `adapters.venues.paper.PaperVenue.submit`."""
+        """Accept a market order with its protective orders; see `adapters.venues.paper.PaperVenue.submit`."""
         found = self._orders.get(request.client_order_id)
         if found is None:
             terms = self._terms_of(request.symbol)
@@ -94,13 +94,13 @@ class MemoryVenue:
         return order.told()
 
     def move_stop(self, entry_id: str, stop_loss: float, open_ms: int) -> None:
-        """Let the stop of an entry that filled rest at another price; see
+        """Move the stop of a filled entry to another price; see
         `adapters.venues.paper.PaperVenue.move_stop`."""
         check_stop(stop_loss)
         stop = self._orders.get(protective_order_id(entry_id, Leg.STOP_LOSS))
         owner = self._owner_of(entry_id)
         check_stop_owner(entry_id, stop.state if stop else None, self._newest_entry(*owner) if owner else None)
-        assert owner is not None  # else it was refused
+        assert owner is not None  # else it was rejected
         symbol, strategy = owner
         books = self._books[symbol]
         moved = move_stop(books[strategy], entry_id, stop_loss, open_ms)
@@ -117,7 +117,7 @@ class MemoryVenue:
         return None if order is None else order.told()
 
     def sync(self, symbol: str, candles: Candles) -> int:
-        """Fill what closed candles fill, and return the sequence number of the symbol's newest fill, 0 for none."""
+        """Match orders with closed candles, and return the sequence number of the symbol's newest fill, 0 for none."""
         terms, books = self._terms_of(symbol), self._books[symbol]
         place, last = -1, len(candles)
         while (place := _next_change(books, candles, place + 1)) < last:
@@ -147,12 +147,14 @@ class MemoryVenue:
         return [self._open_order(symbol, strategy, resting) for strategy, resting in orders]
 
     def orders(self, symbol: str) -> list[tuple[str, Resting, OrderState, float]]:
-        """Return (strategy, order as it was placed, state, units filled) of each order of a symbol, as they came."""
+        """Return (strategy, order as placed, state, units filled) of each order of a symbol, in the order of
+        arrival.
+        """
         mine = [order for order in self._orders.values() if order.symbol == symbol]
         return [(order.strategy, order.resting, order.state, order.filled_units) for order in mine]
 
     def close_out(self, symbol: str, price: float, *, market_ms: int) -> Sequence[Fill]:
-        """Close what is open at a price that the market showed last, as a market order would, and return the fills.
+        """Close open positions at the market's last price, like a market order, and return the fills.
 
         Args:
             market_ms: Market time of the fills, milliseconds since the epoch, UTC.
@@ -182,7 +184,7 @@ class MemoryVenue:
 
     def _terms_of(self, symbol: str) -> FillTerms:
         if symbol not in self._terms:
-            raise Rejected("unknown_symbol", f"{symbol} is not traded here; known are {', '.join(sorted(self._terms))}")
+            raise Rejected("unknown_symbol", f"found symbol {symbol}; expected one of {', '.join(sorted(self._terms))}")
         return self._terms[symbol]
 
     def _take(self, request: OrderRequest, terms: FillTerms) -> _Order:
@@ -216,7 +218,7 @@ class MemoryVenue:
         return next((fill.client_order_id for fill in of_book if fill.leg is Leg.ENTRY), resumed)
 
     def _apply(self, symbol: str, strategy: str, change: Change) -> None:
-        """Take over all that one moment did to a book."""
+        """Apply all changes of one moment to a book."""
         for resting in change.placed:
             self._note(symbol, strategy, resting)
         for order_id, state, filled_units in change.settled:
@@ -243,7 +245,7 @@ class MemoryVenue:
         self._books[symbol][strategy] = change.book
 
     def _open_order(self, symbol: str, strategy: str, resting: Resting) -> OpenOrder:
-        """Tell a resting order; one that protects closes all that is open, whatever it was placed with."""
+        """Convert a resting order; a protective one has the size of the open position."""
         held = abs(self._books[symbol][strategy].units)
         units, price = (resting.units, None) if resting.is_market else (held, resting.price)
         number = self._orders[resting.client_order_id].number
@@ -262,9 +264,9 @@ def _without(book: Book, client_order_id: str) -> Book:
     """Return the book without an order that waits.
 
     Raises:
-        Broken: It does not wait there.
+        Broken: The book does not have it.
     """
     orders = tuple(order for order in book.orders if order.client_order_id != client_order_id)
     if len(orders) == len(book.orders):
-        raise Broken(f"order {client_order_id} is gone from the books")
+        raise Broken(f"order {client_order_id} is missing in the books")
     return Book(book.units, book.average_price, book.acted_ms, orders)

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 def open_paper(settings: Settings, configs: Mapping[str, PaperVenueConfig]) -> Mapping[str, Venue]:
-    """Open the books of the paper venue, which are apart from our ledger, and return the venue of each symbol.
+    """Open the books of the paper venue, which are separate from our ledger, and return the venue of each symbol.
 
     Raises:
         Transient: The database of the books did not answer.

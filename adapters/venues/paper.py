@@ -1,4 +1,4 @@
-"""The paper venue: takes orders as an exchange does, and fills them by the candles that it is shown."""
+"""The paper venue: accepts orders like an exchange, and fills them by the candles that it receives."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,17 +29,17 @@ class PaperVenue:
     """A venue of our own, with durable books, for any number of processes at once; it implements
     `trading.ports.venue.Venue`.
 
-    A book remembers the last candle that changed it, and only later candles may change it again. So a candle that
-    changes nothing need not be recorded: passed again it changes nothing again.
+    A book stores the last candle that changed it, and only later candles may change it again. A candle without effect
+    is therefore not recorded: passed again it has no effect either.
     """
 
     def __init__(self, engine: Engine, terms_by_symbol: Mapping[str, FillTerms], *, starting_cash: float = 0.0) -> None:
-        """Open the books, and create them where there are none.
+        """Open the books, and create them if they are missing.
 
         Args:
             engine: Of `adapters.database.create_engine(url, where="paper")`, which makes driver errors `Transient`.
-            terms_by_symbol: The symbols that can be traded, and what their fills cost.
-            starting_cash: What the account began with, in quote currency.
+            terms_by_symbol: The symbols that can be traded, and the costs of their fills.
+            starting_cash: Initial cash of the account, in quote currency.
 
         Raises:
             Transient: The database did not answer.
@@ -51,14 +51,14 @@ class PaperVenue:
         self._starting_cash = starting_cash
 
     def submit(self, request: OrderRequest) -> VenueOrder:
-        """Take a market order with its protective orders; see `trading.ports.venue.Venue`.
+        """Accept a market order with its protective orders; see `trading.ports.venue.Venue`.
 
-        Stop and target of an exit mean nothing here.
+        Stop and target of an exit are ignored.
 
         Raises:
             Rejected: Unknown symbol, a leg that is not sent by itself, a number that is not positive, or an entry's
                 stop or target on the wrong side of the reference price.
-            Transient: Not known whether there is an order now.
+            Transient: It is unknown whether the order exists.
         """
         with writing(self._engine) as writer:
             return writer.find(request.client_order_id) or self._take(writer, request)
@@ -78,12 +78,12 @@ class PaperVenue:
             return _found(writer, client_order_id)
 
     def move_stop(self, entry_id: str, stop_loss: float, open_ms: int) -> None:
-        """Let the stop of an entry that filled rest at another price; see `trading.ports.venue.Venue`.
+        """Move the stop of a filled entry to another price; see `trading.ports.venue.Venue`.
 
-        It is one transaction: the stop rests where it did or where it shall, and the book remembers the candle.
+        In one transaction the stop moves and the book stores the candle, or neither happens.
 
         Raises:
-            Rejected: No price that can be, no such entry, or no open position that it opened.
+            Rejected: An invalid price, no such entry, or no open position of it.
         """
         check_stop(stop_loss)
         with writing(self._engine) as writer:
@@ -100,7 +100,7 @@ class PaperVenue:
         return self._reader.find(client_order_id)
 
     def sync(self, symbol: str, candles: Candles) -> int:
-        """Fill what closed candles fill, and return the sequence number of the symbol's newest fill, 0 for none.
+        """Match orders with closed candles, and return the sequence number of the symbol's newest fill, 0 for none.
 
         Candles that change nothing cost one read. The effects of a batch are one transaction.
 
@@ -132,7 +132,7 @@ class PaperVenue:
         return self._reader.resting(symbol)
 
     def clock_ms(self) -> int:
-        """Return the time of this machine: the venue lives in our own processes."""
+        """Return the time of this machine: the venue runs in our own processes."""
         return clock.now_ms()
 
     def quoted_spread(self, symbol: str) -> float:
@@ -145,7 +145,7 @@ class PaperVenue:
         return _TERMS
 
     def cash(self) -> float:
-        """Return the cash account: what it began with, less what was bought, plus what was sold, less fees."""
+        """Return the cash: the initial cash, less purchases, plus sales, less fees."""
         return self._starting_cash + self._reader.cash()
 
     def balance(self) -> float:
@@ -154,7 +154,7 @@ class PaperVenue:
 
     def _terms_of(self, symbol: str) -> FillTerms:
         if symbol not in self._terms:
-            raise Rejected("unknown_symbol", f"{symbol} is not traded here; known are {', '.join(sorted(self._terms))}")
+            raise Rejected("unknown_symbol", f"found symbol {symbol}; expected one of {', '.join(sorted(self._terms))}")
         return self._terms[symbol]
 
     def _take(self, writer: BooksWriter, request: OrderRequest) -> VenueOrder:
@@ -172,9 +172,9 @@ class PaperVenue:
 def _advance(
     writer: BooksWriter, symbol: str, books: Mapping[str, Book], bars: Sequence[Bar], terms: FillTerms
 ) -> None:
-    """Let candles act on the books of one symbol: candle by candle, so that fills are numbered as they happen.
+    """Match the books of one symbol with candles, one by one, so that fills are numbered in order.
 
-    Those of one candle are numbered by the names of their strategies, which no database sorts in a way of its own.
+    Fills of one candle are numbered in the order of their strategies' names, sorted here and not by the database.
     """
     now = dict(sorted(books.items()))
     for bar in bars:
@@ -191,7 +191,7 @@ def _bars(candles: Candles) -> list[Bar]:
 
 
 def check_request(request: OrderRequest) -> None:
-    """Refuse an order that no paper venue takes.
+    """Reject an order that the paper venue does not accept.
 
     Raises:
         Rejected: A leg that is not sent by itself, a number that is not positive, or an entry's stop or target on the
@@ -205,7 +205,7 @@ def check_request(request: OrderRequest) -> None:
 
 
 def check_stop(stop_loss: float) -> None:
-    """Refuse a stop that is no price.
+    """Reject a stop that is not a price.
 
     Raises:
         Rejected: It is not a positive number.
@@ -214,17 +214,17 @@ def check_stop(stop_loss: float) -> None:
 
 
 def check_stop_owner(entry_id: str, stop: OrderState | None, newest_entry: str | None) -> None:
-    """Refuse to move the stop of an entry whose position is over, or that never was.
+    """Reject a move of a stop whose entry has no open position.
 
     Args:
-        stop: How its stop stands; None when it never had one.
-        newest_entry: The entry that filled last in its book; None when there is no such book.
+        stop: State of its stop; None if it never had one.
+        newest_entry: The entry that filled last in its book; None if there is no such book.
 
     Raises:
-        Rejected: It does not rest, or the open position is of another entry.
+        Rejected: The stop does not rest, or the open position belongs to another entry.
     """
     if stop is None and newest_entry is None:
-        raise Rejected("unknown_order", f"no entry {entry_id} that filled")
+        raise Rejected("unknown_order", f"found no filled entry {entry_id}")
     if (stop is None and newest_entry != entry_id) or (stop is not None and stop.is_final):
         raise Rejected("stop_loss", f"entry {entry_id} has no open position whose stop could be moved")
 
@@ -249,5 +249,5 @@ def _check_protection(request: OrderRequest) -> None:
 def _found(writer: BooksWriter, client_order_id: str) -> VenueOrder:
     order = writer.find(client_order_id)
     if order is None:
-        raise Broken(f"order {client_order_id} is gone from the paper books")
+        raise Broken(f"order {client_order_id} is missing in the paper books")
     return order

@@ -1,4 +1,4 @@
-"""The paper venue's own books in SQL: orders, fills and positions, apart from our ledger."""
+"""The paper venue's own books in SQL: orders, fills and positions, separate from our ledger."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,12 +12,12 @@ from adapters.database import read_only
 from trading.orders.matching import Book, Change, Moved, Resting
 from trading.orders.orders import Fill, Leg, OpenOrder, OrderState, Side, VenueOrder, VenuePosition
 
-_CREATE_LOCK = 0x7061_7065_72  # any number that every process agrees on
+_CREATE_LOCK = 0x7061_7065_72  # an arbitrary number, the same in every process
 _RESTING = OrderState.ACCEPTED.value
 
 metadata = sa.MetaData()
 
-_NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # only INTEGER counts by itself in SQLite
+_NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")  # only INTEGER increments automatically in SQLite
 
 venue_table = sa.Table(
     "paper_venue",
@@ -72,7 +72,7 @@ fills_table = sa.Table(
 
 _b, _o, _f = books_table.c, orders_table.c, fills_table.c
 
-# the statement of the hot path: one read says everything that a candle could change
+# the hot path: one statement reads everything that a candle could change
 _OPEN_BOOKS = (
     sa.select(
         _b.strategy.label("book"),
@@ -166,7 +166,7 @@ class BooksReader:
             return [VenuePosition(*row) for row in connection.execute(query)]
 
     def cash(self) -> float:
-        """Return what all fills together brought, in quote currency, after fees."""
+        """Return the cash flow of all fills, in quote currency, after fees."""
         with self._engine.connect() as connection:
             return float(connection.execute(sa.select(_CASH)).scalar_one())
 
@@ -200,7 +200,7 @@ class BooksWriter:
         self._connection.execute(orders_table.insert(), rows)
 
     def open_book(self, symbol: str, strategy: str) -> None:
-        """Make an empty book where there is none."""
+        """Create an empty book if it is missing."""
         key = sa.and_(_b.symbol == symbol, _b.strategy == strategy)
         if self._connection.execute(sa.select(_b.symbol).where(key)).first() is None:
             empty = Book()
@@ -261,9 +261,9 @@ class BooksWriter:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[BooksWriter]:
-    """Open a transaction that no other writer of this venue overlaps; what it did is there as a whole or not at all.
+    """Open an exclusive write transaction on this venue's books.
 
-    One lock for all symbols makes sequence numbers ascend in the order in which readers can see them.
+    One lock for all symbols ensures that sequence numbers become visible in ascending order.
     """
     with engine.begin() as connection:
         writer = BooksWriter(connection)
@@ -290,7 +290,7 @@ def _find(connection: Connection, client_order_id: str) -> VenueOrder | None:
 
 
 def _open_order(symbol: str, row: Any) -> OpenOrder:
-    """Tell a resting order; one that protects closes all that is open, whatever it was placed with."""
+    """Convert a resting order; a protective one has the size of the open position."""
     is_market = Leg(row.leg) in (Leg.ENTRY, Leg.EXIT)
     units, price = (row.units, None) if is_market else (abs(row.held), row.price)
     return OpenOrder(row.client_order_id, f"paper-{row.number}", symbol, Side(row.side), units, price)

@@ -1,4 +1,4 @@
-"""Answers that make no sense, as a venue that lies gives them."""
+"""Malformed answers of a faulty venue."""
 
 import math
 import random
@@ -11,7 +11,7 @@ from trading.structs import replace
 T = TypeVar("T", bound=Fill | OpenOrder | VenuePosition)
 
 _SOMETHING = "SOMETHING"
-"""A name that nobody uses."""
+"""A name that no order uses."""
 
 
 def of_number(number: int, die: random.Random) -> int:
@@ -19,12 +19,12 @@ def of_number(number: int, die: random.Random) -> int:
 
 
 def of_nothing(nothing: None, die: random.Random) -> None:
-    """Answer something where no answer is due; who calls takes it for what it is."""
+    """Return a value from a method that must return None; callers must reject it."""
     return die.choice((0, "", _SOMETHING))  # type: ignore[return-value]
 
 
 def of_found(order: VenueOrder | None, die: random.Random) -> VenueOrder:
-    """Spoil an order; where there is none, tell one that nobody asked for."""
+    """Malform an order; without one, return an order that was not requested."""
     return of_order(order or VenueOrder(_SOMETHING, "1", OrderState.FILLED, 1.0), die)
 
 
@@ -40,7 +40,7 @@ def of_order(order: VenueOrder, die: random.Random) -> VenueOrder:
 
 
 def of_fills(fills: Sequence[Fill], die: random.Random) -> list[Fill]:
-    """Spoil one fill, or tell it a second time with other units; an empty answer stays empty."""
+    """Malform one fill, or repeat it with other units; an empty answer stays empty."""
     changes: Sequence[Mapping[str, Any]] = (
         {"price": math.nan},
         {"price": 0.0},
@@ -55,13 +55,13 @@ def of_fills(fills: Sequence[Fill], die: random.Random) -> list[Fill]:
 
 
 def of_positions(positions: Sequence[VenuePosition], die: random.Random) -> list[VenuePosition]:
-    """Spoil one position; where there is none, tell one that cannot be."""
+    """Malform one position; without one, return an impossible position."""
     changes = ({"units": math.nan}, {"units": math.inf}, {"average_price": math.nan})
     return _one_spoiled(positions or [VenuePosition(_SOMETHING, _SOMETHING, 1.0, 1.0)], changes, die)
 
 
 def of_open_orders(orders: Sequence[OpenOrder], die: random.Random) -> list[OpenOrder]:
-    """Spoil one order; an empty answer stays empty."""
+    """Malform one order; an empty answer stays empty."""
     changes: Sequence[Mapping[str, Any]] = ({"units": math.nan}, {"units": -1.0}, {"symbol": _SOMETHING})
     return _one_spoiled(orders, changes, die)
 

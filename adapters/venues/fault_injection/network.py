@@ -15,13 +15,13 @@ T = TypeVar("T")
 WHERE = "fault-injecting venue"
 SUBMIT, CANCEL, SYNC, MOVE_STOP = "submit", "cancel", "sync", "move_stop"
 _EFFECTIVE = (SUBMIT, CANCEL, SYNC, MOVE_STOP)
-"""Methods that change something at the venue: an error may come before or after it did."""
+"""Methods that change the venue's state: an error may occur before or after the change."""
 
 
 class FaultyConnection:
-    """Breaks calls, and garbles what fills are told, as `Faults` says.
+    """Fails calls and malforms reported fills, as configured by `Faults`.
 
-    A fault is drawn from the seed, its kind, the method, the id and how often that was asked in this process.
+    A fault is drawn from the seed, its kind, the method, the id and the number of such calls in this process.
     """
 
     def __init__(self, faults: Faults, sleep_s: Callable[[float], None] = time.sleep) -> None:
@@ -32,10 +32,10 @@ class FaultyConnection:
         self._left_out: Counter[str] = Counter()
 
     def call(self, method: str, identity: str, ask: Callable[[], T], spoil: Callable[[T, random.Random], T]) -> T:
-        """Ask the venue, or fail before or after that, or spoil its answer.
+        """Call the venue, or fail before or after the call, or malform the answer.
 
         Raises:
-            Transient: By a fault that was drawn, or by the venue.
+            Transient: Raised by an injected fault, or by the venue.
         """
         kind, die = self._draw(method, identity)
         is_done = kind in {"timeout_after", "malformed"}
@@ -50,7 +50,7 @@ class FaultyConnection:
         raise Transient(WHERE, self._told(kind, method))
 
     def garble(self, fills: Sequence[Fill]) -> list[Fill]:
-        """Leave out fills that have a later one, tell some twice, and mix them up."""
+        """Omit fills that have a later one, repeat some, and shuffle them."""
         faults, told = self._faults, []
         newest = max((fill.sequence for fill in fills), default=0)
         answer = self._count("fills", "answer")
@@ -73,7 +73,7 @@ class FaultyConnection:
         return is_late
 
     def _draw(self, method: str, identity: str) -> tuple[str | None, random.Random]:
-        """Choose among the faults that come up; none when enough came in a row."""
+        """Choose one of the drawn faults; none after `most_in_a_row` faults."""
         nth, key = self._count(method, identity), (method, identity)
         die = self._die("which", f"{method}/{identity}", nth)
         kinds = [
@@ -103,7 +103,7 @@ class FaultyConnection:
 
     def _told(self, kind: str, method: str) -> str:
         if kind == "rate_limit":
-            return f"{method}: 429 too many requests, come back in {self._faults.retry_after_s:g} s"
+            return f"{method}: 429 too many requests, retry in {self._faults.retry_after_s:g} s"
         if kind == "server_error":
             return f"{method}: 503 service unavailable"
         self._sleep_s(self._faults.timeout_s)

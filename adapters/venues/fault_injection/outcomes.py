@@ -10,12 +10,12 @@ from trading.structs import replace
 
 _PROTECTIVE = re.compile(r"-[st](-|$)")
 _RENAMED = re.compile(r"-r\d+$")
-_TAKEN = (0.25, 0.5, 0.75)  # exact in binary, so the part is as round a number as the whole
+_TAKEN = (0.25, 0.5, 0.75)  # exact in binary, so the part has no rounding error
 _GRID_BITS = 20
 
 
 class Outcomes:
-    """Answers from seed and id, without memory."""
+    """Computes outcomes from seed and id, without state."""
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
@@ -24,25 +24,27 @@ class Outcomes:
         return self._die("rejection", client_order_id).random() < self._faults.rejection_probability
 
     def taken_units(self, request: OrderRequest) -> float:
-        """Return how much of an order the venue takes."""
+        """Return the part of an order that the venue accepts."""
         return request.units * self._taken(request.client_order_id)
 
     def told(self, order: VenueOrder) -> VenueOrder:
-        """Tell an order of the inner venue: under its first id, and canceled when only the part taken was filled."""
+        """Convert an order of the inner venue: to its first id, and to canceled if only the accepted part was
+        filled.
+        """
         client_order_id = self.first_id(order.client_order_id)
         is_part = order.state is OrderState.FILLED and self._taken(client_order_id) < 1
         return replace(order, client_order_id=client_order_id, state=OrderState.CANCELED if is_part else order.state)
 
     def first_id(self, inner_id: str) -> str:
-        """Return the id that an order was sent with, from that of any order that was made of it."""
+        """Return the original id of an order, from the id of any order derived from it."""
         return _RENAMED.sub("", inner_id) if self._faults.reusable_ids else inner_id
 
     def delay_s(self, client_order_id: str) -> float:
-        """Return for how long an order is not shown."""
+        """Return the seconds for which an order is not visible."""
         return self._die("visibility", client_order_id).uniform(0, self._faults.visibility_s)
 
     def parts(self, fill: Fill) -> list[Fill]:
-        """Return a fill, or the two or three fills as which it is told; `Numbering` leaves room for their numbers."""
+        """Return a fill, or the two or three fills as which it is reported; `Numbering` reserves their numbers."""
         die = self._die("split_fill", fill.fill_id)
         if not die.random() < self._faults.split_fill_probability:
             return [fill]
@@ -58,7 +60,7 @@ class Outcomes:
 
     def _taken(self, client_order_id: str) -> float:
         if _PROTECTIVE.search(client_order_id):
-            return 1.0  # nobody sent it: it rests as large as its position
+            return 1.0  # it was not sent: it has the size of its position
         die = self._die("partial_order", client_order_id)
         return die.choice(_TAKEN) if die.random() < self._faults.partial_order_probability else 1.0
 
@@ -67,31 +69,31 @@ class Outcomes:
 
 
 class Numbering:
-    """Makes room for the parts of a fill between the sequence numbers of the inner venue.
+    """Reserves numbers for the parts of a fill between the sequence numbers of the inner venue.
 
-    The last part, and a fill that is told whole, has the highest number of its room. So the newest number follows from
-    that of the inner venue, without knowing the fill.
+    The last part, or an undivided fill, has the highest of the reserved numbers. The newest number therefore follows
+    from that of the inner venue, without reading the fill.
     """
 
     def __init__(self, faults: Faults) -> None:
         self._room = 8 if faults.split_fill_probability else 1
 
     def outer(self, sequence: int) -> int:
-        """Return the number under which the inner venue's number is told; 0 stays 0."""
+        """Return the reported number for one of the inner venue; 0 stays 0."""
         return (sequence + 1) * self._room - 1 if sequence else 0
 
     def inner_after(self, after: int) -> int:
-        """Return the inner number after which every fill may have a part that is numbered above `after`."""
+        """Return the inner number after which fills may have a part numbered above `after`."""
         return (after + 1) // self._room - 1
 
 
 def renamed(client_order_id: str, generation: int) -> str:
-    """Name the order that is made when an id is taken again; the first one keeps its name."""
+    """Return the id of the inner order when an id is accepted again; the first one keeps its id."""
     return client_order_id if generation == 1 else f"{client_order_id}-r{generation}"
 
 
 def cut(total: float, shares: list[float]) -> list[float]:
-    """Cut a number into one part more than there are shares; added from left to right they give the same bits.
+    """Divide a number into one part more than there are shares; their sum from left to right is bit-identical.
 
     All but the last are multiples of a coarse grid, so their sum is exact. It is more than half of the total, so the
     rest is exact too (P. Sterbenz, 1974).

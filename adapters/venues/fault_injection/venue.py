@@ -1,11 +1,11 @@
-"""A venue that lies: real orders at any venue, told about the way that real exchanges sometimes do.
+"""A fault-injecting venue: real orders at any venue, with the failures and delays of real exchanges.
 
     FaultInjectingVenue
-    ├── Line      faults of the line: each call may fail, be garbled or told late; asking again gets through
-    ├── Outcomes  faults of outcome: rejected, taken in part, filled in parts; the same each time, from ids alone
-    └── Sends     when orders were sent, so that they can be shown late
+    ├── Line      line faults: each call may fail, be malformed or delayed; a retry succeeds
+    ├── Outcomes  outcome faults: rejected, partly accepted, filled in parts; computed from ids, so always the same
+    └── Sends     send times of orders, to delay their visibility
 
-`docs/how-to/inject-faults.md` tells what each lie stands for, and how to wrap an adapter of one's own.
+`docs/how-to/inject-faults.md` explains each fault, and how to wrap your own adapter.
 """
 
 import time
@@ -27,7 +27,7 @@ __all__ = ["FaultInjectingVenue", "Faults"]
 
 
 class FaultInjectingVenue:
-    """Wraps a venue for the use of one symbol, by one thread; it implements `trading.ports.venue.Venue`."""
+    """Wraps a venue for one symbol and one thread; it implements `trading.ports.venue.Venue`."""
 
     def __init__(
         self,
@@ -41,11 +41,11 @@ class FaultInjectingVenue:
         """Wrap a venue.
 
         Args:
-            inner: The venue that takes the orders; it may be shared.
-            now_s: A clock in seconds, which `sends` None is measured by.
+            inner: The venue that receives the orders; it may be shared.
+            now_s: A clock in seconds, used if `sends` is None.
             sleep_s: Waits out a timeout.
-            sends: What knows when orders were sent; None for a memory that ends with this process, which then shows at
-                once what an earlier one has sent.
+            sends: Store of send times; None keeps them in this process, which then shows orders of earlier processes
+                at once.
         """
         self._inner = inner
         self._faults = faults
@@ -96,16 +96,16 @@ class FaultInjectingVenue:
         return self._inner.quoted_spread(symbol) if isinstance(self._inner, QuotesSpread) else None
 
     def _submit(self, request: OrderRequest) -> VenueOrder:
-        """Have the inner venue take the order, or what shall be taken of it; one that it has is told again."""
+        """Send the order, or its accepted part, to the inner venue; a known order is returned again."""
         identity = request.client_order_id
         if self._outcomes.is_rejected(identity):
-            raise Rejected(WHERE, f"order {identity} is refused")
+            raise Rejected(WHERE, f"order {identity} is rejected by an injected fault")
         inner_id = self._inner_id(identity)
         units = self._outcomes.taken_units(request)
         return self._outcomes.told(self._inner.submit(replace(request, client_order_id=inner_id, units=units)))
 
     def _inner_id(self, client_order_id: str) -> str:
-        """Name the order at the inner venue: one that is alive there, else a new one, which is noted as sent."""
+        """Return the id at the inner venue: of a live order, else of a new one, whose send is recorded."""
         known = self._newest(client_order_id)
         if known and not (self._faults.reusable_ids and known[1].state.is_final):
             return renamed(client_order_id, known[0])
@@ -114,7 +114,7 @@ class FaultInjectingVenue:
         return renamed(client_order_id, known[0] + 1 if known else 1)
 
     def _newest(self, client_order_id: str) -> tuple[int, VenueOrder] | None:
-        """Return the newest order that was made of an id, and how many there are by now."""
+        """Return the newest order derived from an id, and the number of such orders."""
         order, generation = self._inner.find(client_order_id), 1
         if order is None:
             return None

@@ -1,4 +1,4 @@
-"""When orders were sent and stops moved: what a venue that shows them late must remember."""
+"""Send times of orders and stop moves, for a venue that delays their visibility."""
 
 import time
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from adapters import clock
 from trading.orders.orders import OpenOrder
 from trading.structs import replace
 
-_CREATE_LOCK = 0x6C79_696E_67  # any number that every process agrees on
+_CREATE_LOCK = 0x6C79_696E_67  # an arbitrary number, the same in every process
 
 metadata = sa.MetaData()
 sends_table = sa.Table(
@@ -24,19 +24,19 @@ _c = sends_table.c
 
 
 class Sends(Protocol):
-    """The times of real time at which orders were sent."""
+    """Real times at which orders were sent."""
 
     def note(self, client_order_id: str) -> None:
-        """Note that an order is sent now."""
+        """Record that an order is sent now."""
         ...
 
     def age_s(self, client_order_id: str) -> float | None:
-        """Return for how many seconds an order is on its way or at the venue; None when it is not known here."""
+        """Return the seconds since an order was sent; None if unknown here."""
         ...
 
 
 class MemorySends:
-    """Knows what this process has sent."""
+    """Send times of this process."""
 
     def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
         self._now_s = now_s
@@ -51,7 +51,7 @@ class MemorySends:
 
 
 class ShownStops:
-    """Tells a stop that was moved at the price that it told last, for a while; a new process tells what is."""
+    """Reports a moved stop at its last reported price for a while; a new process reports the present price."""
 
     def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
         self._now_s = now_s
@@ -59,13 +59,13 @@ class ShownStops:
         self._moved: dict[str, tuple[float, float]] = {}
 
     def note(self, client_order_id: str, stop_loss: float, *, delay_s: float) -> None:
-        """Note that a stop was moved now, and is to be shown where it is `delay_s` later."""
+        """Record that a stop was moved now, and becomes visible `delay_s` later."""
         moved = self._moved.get(client_order_id)
         if moved is None or moved[0] != stop_loss:
             self._moved[client_order_id] = (stop_loss, self._now_s() + delay_s)
 
     def shown(self, order: OpenOrder) -> OpenOrder:
-        """Return an order as it is shown."""
+        """Return an order with its visible price."""
         identity = order.client_order_id
         _, until_s = self._moved.get(identity, (0.0, 0.0))
         if order.price is None:
@@ -77,10 +77,10 @@ class ShownStops:
 
 
 class SqlSends:
-    """Knows what any process has sent, those that were killed too."""
+    """Send times of all processes, killed ones included."""
 
     def __init__(self, engine: Engine, now_ms: Callable[[], int] = clock.now_ms) -> None:
-        """Open the table, and create it where there is none; several processes may do so at once.
+        """Open the table, and create it if it is missing; several processes may do so at once.
 
         Raises:
             Transient: The database did not answer.
