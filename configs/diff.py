@@ -1,5 +1,5 @@
-"""Compare two configurations, and find changes that have to wait. Pure: both configurations and the exposure of the
-symbols are arguments.
+"""Compare two configurations, and find changes that are not allowed yet. Pure: both configurations and the exposure of
+the symbols are arguments.
 """
 
 import json
@@ -13,9 +13,9 @@ from configs.snapshot import PACE, Content, fingerprint
 _ABSENT = object()
 _COSTS = ("spread", "slippage", "commission_bps")
 _BOUND: Mapping[str, tuple[tuple[str, ...], str]] = {
-    "timeframe": ((), "its candles had the other length"),
-    "source": (PACE, "it goes by the candles of the other source"),
-    "venue": (_COSTS, "it is there"),
+    "timeframe": ((), "it depends on candles of the present timeframe"),
+    "source": (PACE, "it depends on candles of the present source"),
+    "venue": (_COSTS, "it is at the present venue"),
 }
 """Parts fixed while something is open: (keys that may change anyway, reason for the others)."""
 _OF_A_START = ("name", "starting_balance")
@@ -186,21 +186,21 @@ def _refused(change: SymbolChange, exposure: Callable[[str], Exposure]) -> Itera
     found = exposure(change.symbol)
     if not found.is_open:
         return
-    until = f"celery -A tasks trading pause {change.symbol} keeps it from opening another; ask again when it is flat"
+    until = f"celery -A tasks trading pause {change.symbol} stops further entries; retry when it is flat"
     if change.kind is Kind.REMOVED:
-        yield f"{change.symbol} cannot be removed: {found}, and nobody would close it; {until}"
+        yield f"{change.symbol} cannot be removed: {found}, which no service would close; {until}"
     for one in change.differences:
         why = _why_bound(one.path)
         if one.path in change.ended and found.is_of(change.ended[one.path]):
             why = "it belongs to the strategy that opened it, and no other one would close it"
         if why:
-            yield f"{change.symbol}: {one} has to wait: {found}, and {why}; {until}"
+            yield f"{change.symbol}: {one} is not allowed yet: {found}, and {why}; {until}"
 
 
 def _refused_of_account(shared: Sequence[Difference]) -> Iterator[str]:
     for one in shared:
         if one.path[0] == "account" and one.path[1] in _OF_A_START:
-            yield f"{one} needs a stop of the whole system: the ledger counts from it"
+            yield f"{one} requires a stop of the whole system, because the ledger's figures are based on it"
 
 
 def _refused_of_services(
@@ -210,7 +210,7 @@ def _refused_of_services(
     idle = [one for one in shared if one.path[0] == "services" and _idles(one)]
     exposed = {name: found for name in symbols if idle and (found := exposure(name)).is_open}
     told = "; ".join(f"{name}: {found}" for name, found in exposed.items())
-    yield from (f"{one} has to wait: nothing would be closed any more ({told})" for one in idle if told)
+    yield from (f"{one} is not allowed yet: no service would close the open positions ({told})" for one in idle if told)
 
 
 def _idles(one: Difference) -> bool:

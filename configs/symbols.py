@@ -138,9 +138,9 @@ class SymbolConfig(ConfigModel):
         if "strategy" not in info.data:
             return strategies  # reported by its own field
         if info.data["strategy"] is not None and strategies:
-            raise ValueError("strategies beside strategy: say one of them; both keys name what decides")
+            raise ValueError("set `strategy` or `strategies`, not both")
         if info.data["strategy"] is None and not strategies:
-            raise ValueError("at least one, under the key strategy or strategies: neither says what decides")
+            raise ValueError("at least one, under the key strategy or strategies")
         if len({name.lower() for name in strategies}) < len(strategies):
             raise ValueError(f"{', '.join(strategies)}: two names differ in upper and lower case alone")
         return strategies

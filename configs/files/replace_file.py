@@ -20,7 +20,7 @@ def replace_file(path: Path, *, before: str, after: str) -> Path:
     """
     target = path.resolve()
     if target.read_bytes() != before.encode():
-        raise Rejected("file_changed", f"{path} was changed by somebody else meanwhile: look at it, and ask again")
+        raise Rejected("file_changed", f"{path} was changed by another process meanwhile; review it and retry")
     kept = target.with_name(f"{target.name}.bak")
     shutil.copy2(target, kept)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")

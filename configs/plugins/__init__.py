@@ -1,1 +1,1 @@
-"""The settings of venues, sources and strategies that are found by their names, those of other packages included."""
+"""The settings of venues, sources and strategies, built-in or from other packages, selected by name."""

@@ -1,4 +1,4 @@
-"""Plug-ins of other packages and the built-in ones: listed from entry points, loaded when they are first needed."""
+"""Built-in plug-ins and those of other packages: listed from entry points, loaded at first use."""
 
 import importlib.metadata
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,18 +17,18 @@ TITLES: Mapping[str, str] = {
     STRATEGIES: "strategy",
     INDICATORS: "indicator",
 }
-"""Each group of entry points, and what one of it is called."""
+"""Noun for a member of each group of entry points."""
 
 BUILT_IN: Sequence[EntryPoint] = (
     EntryPoint("paper", "adapters.registry:PAPER", VENUES),
     EntryPoint("file", "adapters.registry:FILE", SOURCES),
     EntryPoint("simulated", "adapters.registry:SIMULATED", SOURCES),
 )
-"""Of this package; known without its metadata, which are older than the code in a checkout that was updated."""
+"""Plug-ins of this package, without its metadata, which may be older than the code in an updated checkout."""
 
 
 class PluginError(ValueError):
-    """A plug-in cannot be used; the text names the package that brings it."""
+    """A plug-in cannot be used; the text names its package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Plugin:
     Attributes:
         group: One of `TITLES`.
         package: Name and version of its distribution.
-        fault: Why it cannot be used; empty where it can.
+        fault: Reason why it cannot be used; empty if it can.
     """
 
     group: str
@@ -56,7 +56,7 @@ def names(group: str) -> list[str]:
 
 
 def load(group: str, name: str) -> Any:
-    """Import a plug-in, at the first call, and return it.
+    """Import a plug-in at the first call, and return it.
 
     Raises:
         KeyError: Nothing of this name is registered in the group.
@@ -73,7 +73,7 @@ def load(group: str, name: str) -> Any:
 
 
 def fault(group: str, name: str, reason: str) -> PluginError:
-    """Return the error of a plug-in that was imported and is not of the kind that its group needs."""
+    """Return the error of an imported plug-in that does not have the type of its group."""
     found = _entry_points(group)[name][0]
     return PluginError(f"{_title(found)} {reason}; correct that package, or remove it")
 
@@ -108,7 +108,7 @@ def _entry_points(group: str) -> Mapping[str, list[EntryPoint]]:
 def _loaded(found: EntryPoint) -> Any:
     try:
         return found.load()
-    except (Exception, SystemExit) as error:  # the code of another package is run: anything may come out of it
+    except (Exception, SystemExit) as error:  # the code of another package may raise any error
         cause = f"{type(error).__name__}: {error}"
         raise PluginError(f"{_title(found)} cannot be imported: {cause}; correct that package, or remove it") from error
 

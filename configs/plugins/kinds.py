@@ -1,4 +1,4 @@
-"""Settings told apart by their `kind`: one model for each plug-in, put together when the first value is validated."""
+"""Settings selected by their `kind`: a union of the plug-ins' models, built when the first value is validated."""
 
 from dataclasses import dataclass
 from typing import Any, NoReturn, get_args
@@ -12,7 +12,7 @@ from configs.services import ConfigModel
 
 @dataclass(frozen=True, slots=True)
 class KindOf:
-    """Annotates a field whose value is of one of the models registered in `group`, chosen by its key `kind`.
+    """Annotates a field whose model is selected from those registered in `group` by its key `kind`.
 
     The model that has the field defers its schema (`defer_build`), so that plug-ins, which import this package, are
     not loaded while it is imported.
@@ -32,7 +32,7 @@ def settings_of(group: str, name: str, base: type[ConfigModel]) -> type[ConfigMo
         base: Class that the model derives from.
 
     Raises:
-        PluginError: The plug-in cannot be loaded, or is not as its group needs it.
+        PluginError: The plug-in cannot be loaded, or does not have the type of its group.
     """
     found: object = getattr(load(group, name), "config", None)
     if not (isinstance(found, type) and issubclass(found, base)):
@@ -51,7 +51,7 @@ def _choice(group: str, name: str, base: type[ConfigModel]) -> type[ConfigModel]
 
 
 def _unusable(base: type[ConfigModel], reason: str) -> type[ConfigModel]:
-    """Return a model that rejects every value: a plug-in that cannot be loaded harms only a symbol that names it."""
+    """Return a model that rejects every value: a plug-in that cannot be loaded affects only symbols that name it."""
 
     class Unusable(base):  # type: ignore[misc, valid-type]  # the base is known at run time
         model_config = ConfigDict(extra="allow", title=f"Unusable ({reason})")

@@ -38,7 +38,7 @@ class SourceConfig(ConfigModel):
 
     @property
     def pace(self) -> float | None:
-        """Seconds of market time that pass in one real second; None for as fast as the candles are taken."""
+        """Seconds of market time that pass in one real second; None for as fast as the candles are read."""
         return 1.0
 
     @property
@@ -48,11 +48,11 @@ class SourceConfig(ConfigModel):
 
     @property
     def recorded_file(self) -> Path | None:
-        """The file whose candles a backtest takes; None where the source plays no file."""
+        """The file whose candles a backtest uses; None if the source plays no file."""
         return None
 
     def describe(self) -> str:
-        """Return the source in a few words, for a table."""
+        """Return a short description of the source, for a table."""
         return self.kind
 
 
@@ -61,7 +61,7 @@ class PlayedSourceConfig(SourceConfig):
 
     speed: Speed = Field(
         default=1.0,
-        description="Seconds of market time that pass in one real second; max: as fast as the candles are taken.",
+        description="Seconds of market time that pass in one real second; max: as fast as the candles are read.",
     )
     step: Annotated[int, Field(strict=True, ge=1)] = Field(
         default=1, description="Number of candles that become visible at each fetch when speed is max."

@@ -1,4 +1,4 @@
-"""From the name of a strategy, as `symbols.yaml` gives it, to its class: built in, of a plug-in, or an import path."""
+"""Strategy classes by their name in `symbols.yaml`: built in, of a plug-in, or an import path."""
 
 import importlib
 import sys
@@ -14,7 +14,7 @@ from trading.strategies.strategy import Strategy
 
 
 def load_strategy(name: str, params: Mapping[str, Any]) -> Strategy:
-    """Make a strategy of its name and its parameters.
+    """Create a strategy from its name and its parameters.
 
     Args:
         name: A name of `SHIPPED`, the name of a plug-in, or an import path `package.module:Class`, looked for in the
@@ -22,18 +22,18 @@ def load_strategy(name: str, params: Mapping[str, Any]) -> Strategy:
         params: The strategy's fields; those left out keep their defaults.
 
     Raises:
-        ValueError: There is no such strategy, or the name stands for something else.
+        ValueError: There is no such strategy, or the name is not that of a strategy.
         pydantic.ValidationError: A parameter is unknown or out of bounds (also a ValueError).
-        StrategyFault: Its code raised, or its indicators are none.
+        StrategyFault: Its code raised, or its indicators are invalid.
     """
     return made(strategy_class(name), params)
 
 
 def strategy_class(name: str) -> type[Strategy]:
-    """Return the class that `name` stands for.
+    """Return the strategy class named `name`.
 
     Raises:
-        ValueError: There is no such strategy, or the name stands for something else.
+        ValueError: There is no such strategy, or the name is not that of a strategy.
     """
     if name in SHIPPED:
         return SHIPPED[name]
@@ -69,7 +69,7 @@ def _imported(name: str) -> object:
     importlib.invalidate_caches()
     try:
         module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # the user's file is run: anything may come out of it
+    except (Exception, SystemExit) as error:  # the user's code may raise any error
         if not is_its_own(error):
             raise
         raise _unimportable(name, here, error) from error
@@ -79,7 +79,7 @@ def _imported(name: str) -> object:
 
 
 def _unimportable(name: str, here: str, error: BaseException) -> ValueError:
-    """Return the error of a file that is not there, or that is there and raises."""
+    """Return the error of a file that is missing, or that raises."""
     lines = own_lines(error)
     if not lines:
         return _unusable(name, f"cannot be imported from {here} or the Python path: {error}")

@@ -21,12 +21,12 @@ class VenueConfig(ConfigModel):
     kind: str
 
     def backtest_fills(self, symbol: str) -> FillTerms:
-        """Return the costs that a backtest and a replay count for each fill of a symbol."""
+        """Return the costs of each fill of a symbol in a backtest or replay."""
         return FillTerms(symbol=symbol)
 
     @property
     def replay_note(self) -> str:
-        """The condition under which a replay can be compared with a run on this venue; empty where there is none."""
+        """A limitation of the comparison of a replay with a run on this venue; empty for none."""
         return f"the fills of its venue ({self.kind}) are simulated in the replay, and may differ from the real ones"
 
 
@@ -40,7 +40,8 @@ class PaperVenue(VenueConfig):
         "the open of the candle after the decision, or the close of the decided one.",
     )
     spread: NonNegative = Field(
-        default=0.0, description="Ask minus bid, in quote currency; half of it is paid at each fill."
+        default=0.0,
+        description="Spread (ask price minus bid price), in quote currency; each fill pays half of it.",
     )
     slippage: NonNegative = Field(
         default=0.0, description="Worse price at each market or stop fill, in quote currency."
@@ -49,7 +50,7 @@ class PaperVenue(VenueConfig):
         default=0.0, description="Commission of each fill, in basis points of its value."
     )
     faults: Faults | None = Field(
-        default=None, description="What the venue does wrong on purpose, to test with; nothing when left out."
+        default=None, description="Faults that the venue injects on purpose, for tests; none when left out."
     )
 
     def backtest_fills(self, symbol: str) -> FillTerms:
@@ -65,4 +66,4 @@ class PaperVenue(VenueConfig):
     def replay_note(self) -> str:
         if self.faults is None:
             return ""
-        return "the faults of its venue are not replayed, what they led to shows as a difference"
+        return "the faults of its venue are not replayed; their effects are shown as differences"

@@ -181,7 +181,7 @@ def test_file_is_held_against_what_was_applied_and_not_against_what_it_said_befo
     listed = run(path.parent, "list", **{**held.environment, "TRADING__REDIS_URL": NOBODY})
 
     assert result.exit_code == ExitCode.NO
-    assert "XAUUSD: timeframe: 1m -> 5m has to wait" in result.stderr
+    assert "XAUUSD: timeframe: 1m -> 5m is not allowed yet" in result.stderr
     assert listed.exit_code == ExitCode.OK
 
 

@@ -91,7 +91,7 @@ def test_change_that_must_wait_is_refused_with_a_position_and_nothing_is_applied
     answer = desk.reload()
 
     assert answer["outcome"] == "refused"
-    assert all("has to wait: a position of" in line for line in answer["refusals"])
+    assert all("is not allowed yet: a position of" in line for line in answer["refusals"])
     assert desk.here.config.applied.read() == applied
     assert desk.here.config.applied.revision() == 0
     assert (desk.generation(GOLD), desk.generation(COIN)) == (generation, 0)

@@ -74,7 +74,7 @@ def test_process_begun_with_files_that_what_is_open_forbids_builds_nothing_and_s
     desk.until(is_open=True)
     desk.edit(GOLD, strategy=OTHER)
 
-    with pytest.raises(Rejected, match=r"strategy\.name: ema_cross -> sma_cross has to wait: a position of"):
+    with pytest.raises(Rejected, match=r"strategy\.name: ema_cross -> sma_cross is not allowed yet: a position of"):
         desk.tick(here=desk.process())
 
     desk.edit(GOLD, strategy=HASTY)

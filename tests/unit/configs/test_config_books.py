@@ -68,7 +68,7 @@ def test_environment_reaches_a_parameter_of_one_of_several(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("parts", "told"),
     [
-        ({"strategies": BOTH}, "symbols.XAUUSD.strategies: strategies beside strategy: say one of them"),
+        ({"strategies": BOTH}, "symbols.XAUUSD.strategies: set `strategy` or `strategies`, not both"),
         ({"strategy": None}, "XAUUSD.strategies: found nothing; allowed: at least one, under the key strategy or"),
         ({"strategy": None, "strategies": {}}, "XAUUSD.strategies: at least one, under the key strategy or strategies"),
         ({"strategy": None, "strategies": {"a": EMA, "A": RSI}}, "a, A: two names differ in upper and lower case"),
@@ -114,9 +114,9 @@ WAITS = "a position of 2 units is open, and it belongs to the strategy that open
 @pytest.mark.parametrize(
     ("now", "told"),
     [
-        ({"fade": RSI}, "strategies.follow.name: ema_cross -> none has to wait"),
-        (RENAMED, "strategies.follow.name: ema_cross -> none has to wait"),
-        (OTHER_CLASS, "strategies.follow.name: ema_cross -> sma_cross has to wait"),
+        ({"fade": RSI}, "strategies.follow.name: ema_cross -> none is not allowed yet"),
+        (RENAMED, "strategies.follow.name: ema_cross -> none is not allowed yet"),
+        (OTHER_CLASS, "strategies.follow.name: ema_cross -> sma_cross is not allowed yet"),
         ({"follow": EMA}, ""),
         (BOTH | {"third": EMA}, ""),
         ({"follow": EMA | {"params": {"fast": 6, "slow": 13}}, "fade": RSI}, ""),

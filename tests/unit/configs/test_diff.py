@@ -96,7 +96,7 @@ def test_change_that_has_to_wait_is_refused_with_what_is_open_and_what_to_do(pat
 
     (refusal,) = compare(shipped(), new, holding("XAUUSD")).refusals
 
-    assert refusal.startswith(f"XAUUSD: {told} has to wait: a position of -10 units is open, and ")
+    assert refusal.startswith(f"XAUUSD: {told} is not allowed yet: a position of -10 units is open, and ")
     assert "celery -A tasks trading pause XAUUSD" in refusal
     old = shipped()["symbols"]["XAUUSD"]
     assert change_refused("XAUUSD", old, new["symbols"]["XAUUSD"], holding("XAUUSD")) == [refusal]
@@ -124,8 +124,8 @@ def test_removal_of_a_symbol_with_something_open_is_refused(exposure: Exposure, 
     change = compare(shipped(), changed("symbols.XAUUSD", None), lambda _: exposure)
 
     assert change.refusals == (
-        f"XAUUSD cannot be removed: {told}, and nobody would close it; celery -A tasks trading pause XAUUSD keeps it "
-        "from opening another; ask again when it is flat",
+        f"XAUUSD cannot be removed: {told}, which no service would close; celery -A tasks trading pause XAUUSD "
+        "stops further entries; retry when it is flat",
     )
 
 
@@ -162,7 +162,7 @@ def test_account_itself_changes_at_a_start_alone(name: str, value: str) -> None:
 
     (refusal,) = compare(shipped(), new, holding()).refusals
 
-    assert "needs a stop of the whole system" in refusal
+    assert "requires a stop of the whole system" in refusal
     assert compare(shipped(), new, holding("XAUUSD"), is_running=False).refusals == ()
 
 
@@ -185,7 +185,7 @@ def test_start_of_the_same_account_is_held_against_what_is_open_and_that_of_anot
 def test_switch_that_would_leave_a_position_alone_waits_until_none_is_open(switch: dict[str, str]) -> None:
     (refusal,) = compare(shipped(), shipped(**switch), holding("BTCUSD")).refusals
 
-    assert "nothing would be closed any more (BTCUSD: a position of -10 units is open)" in refusal
+    assert "no service would close the open positions (BTCUSD: a position of -10 units is open)" in refusal
     assert compare(shipped(), shipped(**switch), holding()).refusals == ()
     assert compare(shipped(**switch), shipped(), holding("BTCUSD")).refusals == ()
 

@@ -23,11 +23,11 @@ def test_file_replaced_keeps_its_mode_and_what_it_said_and_follows_a_link(tmp_pa
     assert sorted(path.name for path in target.parent.iterdir()) == ["symbols.yaml", "symbols.yaml.bak"]
 
 
-def test_file_that_somebody_changed_meanwhile_is_not_replaced(tmp_path: Path) -> None:
+def test_file_that_was_changed_meanwhile_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "symbols.yaml"
     path.write_text("theirs")
 
-    with pytest.raises(Rejected, match="somebody else"):
+    with pytest.raises(Rejected, match="another process"):
         replace_file(path, before="before", after="after")
 
     assert path.read_text() == "theirs"

@@ -79,7 +79,7 @@ def test_services_with_a_wrong_value_say_what_is_allowed(tmp_path: Path, path: s
         ("source.colour", "red", "unknown key 'colour'; known keys: annual_volatility, kind, seed, speed, start"),
         ("venue.kind", "live", "found 'live'; allowed: 'paper'"),
         ("venue.fill_at", "open", "found 'open'; allowed: 'next_open' or 'close'"),
-        ("venue.spread", -0.1, "found -0.1; allowed: at least 0.0 (Ask minus bid"),
+        ("venue.spread", -0.1, "found -0.1; allowed: at least 0.0 (Spread (ask price minus bid price)"),
         ("risk.units", -1, "found -1; allowed: above 0.0"),
         ("risk.unit", 1, "unknown key 'unit'; did you mean 'units'? known keys: "),
         ("units", 1, "unknown key 'units'; did you mean 'risk.units'? known keys: "),
