@@ -78,8 +78,8 @@ def convert(raw: RawCandles, *, now_ms: int, timeframe: str | None = None, stamp
     kept = np.flatnonzero(left)
     later = kept[later_twins(open_ms[kept])]
     is_same = (raw.values[kept] == raw.values[later]).all(axis=1)
-    drop("duplicate: the same candle stands again later", _flags(left, kept[(later != kept) & is_same]))
-    drop("duplicate: another candle of the same time stands later", _flags(left, kept[(later != kept) & ~is_same]))
+    drop("duplicate: the same candle is repeated later", _flags(left, kept[(later != kept) & is_same]))
+    drop("duplicate: a different candle of the same time comes later", _flags(left, kept[(later != kept) & ~is_same]))
     if not left.any():
         reasons = "; ".join(f"{loss.count:,} x {loss.reason}" for loss in losses)
         raise CandleFileError(f"none of the {len(raw):,} rows is a valid candle: {reasons}")

@@ -1,4 +1,4 @@
-"""Adoption: the ledger takes over what the venue holds, on an operator's request."""
+"""Adoption of the venue's position by the ledger, on an operator's request."""
 
 from collections.abc import Sequence
 from typing import Any

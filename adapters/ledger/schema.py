@@ -1,4 +1,4 @@
-"""The schema of the ledger: which revision a database has, which one this code needs, and how to get there."""
+"""The schema of the ledger: the revision of a database, the required revision, and the migration."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 HEAD = "0009"
 """The newest revision in `adapters/ledger/migrations`."""
 
-_MIGRATION_LOCK = 0x7472_6164  # any number that nothing else in the database locks
+_MIGRATION_LOCK = 0x7472_6164  # an arbitrary number, unique in the database
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:
@@ -33,7 +33,7 @@ def migrate(engine: Engine, revision: str = "head") -> None:
 
 
 def alembic_config() -> "Config":
-    """Return what Alembic must know of the migrations."""
+    """Return Alembic's configuration of the migrations."""
     from alembic.config import Config  # noqa: PLC0415
 
     config = Config()

@@ -110,7 +110,7 @@ def move_stop(
     correlation_id: str,
     rule: str,
 ) -> StopMove | None:
-    """Record a new stop price of a position, once for each candle; None where there is nothing to move."""
+    """Record a new stop price of a position, once for each candle; None if there is nothing to move."""
     key = {"symbol": symbol, "strategy": strategy}
     earlier = tx.execute(_MOVE, **key, open_ms=open_ms).one_or_none()
     if earlier is not None:
@@ -142,7 +142,7 @@ def move_stop(
 
 
 def refuse_stop(tx: Transaction, move: StopMove, reason: str) -> StopMove:
-    """Record that the venue refused a move; one that is no longer current is returned as it is."""
+    """Record that the venue rejected a move; a move that is no longer current is returned unchanged."""
     key = {"symbol": move.symbol, "strategy": move.strategy, "open_ms": move.open_ms}
     now = _as_now(tx, tx.execute(_MOVE, **key).one())
     if not now.is_current:

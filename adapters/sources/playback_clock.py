@@ -40,7 +40,7 @@ class MemoryAnchorStore:
         return self._anchor
 
     def clear(self) -> None:
-        """Forget the anchor: the market then goes on from the reader's cursor, as if it had stood still."""
+        """Delete the anchor: the market then continues from the reader's cursor, as if it had been paused."""
         self._anchor = None
 
 
@@ -68,7 +68,7 @@ class RedisAnchorStore:
         return self.get() or anchor  # absent only if it was cleared in between; the next reader sets it again
 
     def clear(self) -> None:
-        """Forget the anchor: the market then goes on from the reader's cursor, as if it had stood still."""
+        """Delete the anchor: the market then continues from the reader's cursor, as if it had been paused."""
         with talking_to_redis():
             self._client.delete(self._key)
 

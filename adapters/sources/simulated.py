@@ -26,10 +26,10 @@ _BLOCK_ZERO = 1 << 40  # seeds may not be negative, block numbers may
 
 _REGIME_BARS = (60, 240)  # shortest, longest
 _TREND = 0.35  # drift per bar, in standard deviations of a bar
-_QUIET = 0.7  # noise beside a trend or within a range
+_QUIET = 0.7  # noise around a trend or within a range
 _WILD = 2.2  # noise of a volatile period
 _RANGE_RECALL = 0.93 ** np.arange(60)
-_MOMENTUM = np.array([0.92, 0.32, 0.16, 0.08])  # a move goes on a little
+_MOMENTUM = np.array([0.92, 0.32, 0.16, 0.08])  # a move continues a little
 _JUMP_CHANCE = 1 / 2_000
 _CLOSED_MOVE = 0.2  # how much a closed market moves, against an open one
 

@@ -15,14 +15,14 @@ def adopt(
 
     Args:
         identity: Number of the incident.
-        pipeline: Of the incident's symbol; nothing else may talk to its venue meanwhile.
+        pipeline: Of the incident's symbol; no other process may query its venue meanwhile.
         configured: The strategies that the symbol has by its configuration.
 
     Returns:
         None, and nothing is booked, when no open incident has this number.
 
     Raises:
-        Rejected: The difference is another one than the incident says, or it is not clear what is meant.
+        Rejected: The difference differs from the incident's, or the request is ambiguous.
         Transient: The venue did not answer.
     """
     incident = ledger.incident(identity)

@@ -114,7 +114,7 @@ def build_pipeline(
     sleep_s: Callable[[float], None] = time.sleep,
     fill_recorder: FillRecorderFactory = FillRecorder,
 ) -> SymbolPipeline:
-    """Make the four services of one symbol, and start them.
+    """Create the four services of one symbol, and start them.
 
     Args:
         window_limit: Candles that `store` keeps for the symbol; None for all.
@@ -192,6 +192,6 @@ def _check_window(spec: PipelineSpec, window_limit: int | None) -> None:
 
 
 def _quoted_spread(venue: Venue, symbol: str) -> float | None:
-    """Return what `trading.ports.venue.QuotesSpread` says, None of a venue that is none; a proxy of one counts."""
+    """Return the venue's quoted spread; None if the venue, or the one behind a proxy, does not quote it."""
     quote = getattr(venue, "quoted_spread", None)
     return None if quote is None else quote(symbol)

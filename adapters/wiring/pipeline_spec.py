@@ -25,7 +25,7 @@ from trading.strategies import PositionRule, Strategy
 
 @dataclass(frozen=True, slots=True)
 class EnabledServices:
-    """Which of the four services do their work; one that is disabled ends each chain."""
+    """Whether each of the four services is enabled; a disabled one ends each chain."""
 
     fetch: bool = True
     indicators: bool = True
@@ -42,10 +42,10 @@ class PipelineSpec:
         entry_rules: The conditions of an entry that are checked before its risk.
         exit_rules: The rules for open positions by strategy, for those that have any.
         evaluate: Decides on the risk of a signal, by the settings of its strategy.
-        most_watched: Most candles of a batch that are shown to the exit rules in one step.
-        needs_spread: A strategy limits the spread, so the venue is asked for it before an entry.
-        is_replay: The candles are history; nobody waits for the events.
-        digest: Of all that a decision depends on, beside the candles and the books.
+        most_watched: Most candles of a batch at which exit rules are evaluated in one step.
+        needs_spread: A strategy limits the spread, so it is read from the venue before an entry.
+        is_replay: The candles are history; events have no subscriber.
+        digest: Digest of all inputs of a decision except the candles and the books.
     """
 
     symbol: str
@@ -76,12 +76,12 @@ def pipeline_spec(
     """Return the terms of one symbol.
 
     Args:
-        strategies: By the name of their book, in the order of the configuration; None makes those that it names.
-        replay_batch: Most candles in a batch of history that is replayed; None for a market that goes on.
+        strategies: By the name of their book, in the order of the configuration; None creates the configured ones.
+        replay_batch: Most candles in a batch of history that is replayed; None for a live market.
 
     Raises:
         KeyError: The symbol is not configured.
-        ValueError: A strategy cannot be made of its name and parameters.
+        ValueError: A strategy cannot be created from its name and parameters.
     """
     config, services = system.symbols[symbol], system.services
     strategies = strategies_of(config) if strategies is None else strategies
@@ -138,7 +138,7 @@ def entry_rules_of(config: SymbolConfig) -> EntryRules:
 
 
 def strategies_of(config: SymbolConfig) -> dict[str, Strategy]:
-    """Make the strategies of a symbol, by the name of their book, in the order of the configuration."""
+    """Create the strategies of a symbol, by the name of their book, in the order of the configuration."""
     return {name: load_strategy(book.strategy, book.params) for name, book in config.books.items()}
 
 

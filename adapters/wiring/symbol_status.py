@@ -26,7 +26,7 @@ FILLS_COUNTED = 1_000
 INCIDENTS_READ = 1_000
 STALE_FETCHES = 3
 STALE_AT_LEAST_S = 20.0
-LEFT_OPEN = "put it back into symbols.yaml and flatten it, then take it out; or look after it at the venue"
+LEFT_OPEN = "add it to symbols.yaml again and flatten it, then remove it; or close it at the venue"
 """Remedy for a symbol that has an open position or order and is not configured."""
 
 
@@ -60,11 +60,11 @@ class SymbolStatus:
         units: Position, negative when short.
         orders_filled: Orders among its newest `FILLS_COUNTED` fills.
         decision: Last decision, with its reason.
-        said: Last decision on a candle of which there was something to say.
+        said: Last decision other than "no signal".
         said_ms: Open time of that candle.
         error: Last error of its worker that has ended, else of a failed service.
         halted: The newest incident that halts it, with its number; empty while none does.
-        feed: What is wrong with a feed that answers: it shows no candle, or the same one again; else empty.
+        feed: Fault of a feed that answers, such as no candle or a repeated one; empty for none.
     """
 
     symbol: str
@@ -143,7 +143,7 @@ def unconfigured(ledger: LedgerReader, system: SystemConfig) -> dict[str, str]:
     """Describe the open position and orders of each symbol that is no longer configured: no service handles them."""
     found = {name: what for name, what in ledger.exposures().items() if name not in system.symbols}
     return {
-        name: f"{units:+g} units, {orders} orders that are not settled, and it is not in symbols.yaml"
+        name: f"{units:+g} units, {orders} unsettled orders, and it is not in symbols.yaml"
         for name, (units, orders) in found.items()
     }
 
@@ -211,7 +211,7 @@ def _state(state: Mapping[str, str], age_s: float | None, *, is_failed: bool, st
 
 
 def _described(state: Mapping[str, str], name: str, old_name: str) -> str:
-    """Return decisions as a person reads them; version 0.1.0 kept the text itself, under the old name."""
+    """Return decisions as text; version 0.1.0 stored the text itself, under the old name."""
     return describe(decode(state[name])) if name in state else state.get(old_name, "")
 
 

@@ -1,4 +1,4 @@
-"""Invariants between the rows of a ledger, whatever was traded."""
+"""Invariants between the rows of a ledger."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -94,7 +94,7 @@ def _without_like_intent(table: sa.Table) -> sa.Select[Any]:
 
 
 def _owned(what: str, row: Any, known: dict[tuple[str, str], Any], findings: Findings) -> None:
-    """Hold that a fill or an order belongs to an intent, or protects what one may have opened."""
+    """Check that a fill or an order belongs to an intent, or protects a position of one."""
     identity = row.client_order_id
     is_protective = row.leg in PROTECTIVE_LEGS
     intent = known.get((row.account, _entry_of(identity) if is_protective else identity))
@@ -140,7 +140,7 @@ def _fences_stand(connection: Connection, findings: Findings) -> None:
 
 
 def _stops_are_explained(connection: Connection, findings: Findings) -> None:
-    """Hold that each move begins where the one before it ended, and that the stop of a position rests at the last."""
+    """Check that each move begins where the previous one ended, and that a position's stop is that of the last move."""
     before: Any = None
     for row in connection.execute(_MOVED):
         where = (row.account, row.symbol, row.strategy, row.open_ms)
@@ -180,7 +180,7 @@ def _intents_are_sound(connection: Connection, findings: Findings, progress: Cal
 
 
 def _check_reservation(row: Any, findings: Findings) -> None:
-    """Hold that an entry has a place in the account as long as it may fill, and none once it can lose nothing."""
+    """Check that an entry holds a place in the account as long as it may fill, and none once it cannot lose."""
     is_reserved = row.risk_reserved is not None or row.notional_reserved is not None
     is_entry = row.leg == Leg.ENTRY.value
     may_fill = not OrderState(row.state).is_final or (row.state == OrderState.FILLED.value and not row.filled_units)

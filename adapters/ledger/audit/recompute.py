@@ -1,9 +1,9 @@
-"""The ledger against itself: all that follows from its fills worked out anew, and compared with what it says.
+"""Recompute everything that follows from a ledger's fills, and compare it with the recorded values.
 
-Fills of a strategy on a symbol are folded in the order of their sequence, as the ledger does; what a person adopted
-stands after the fills that were known then. What comes out of that
-one fold must agree bit for bit: what each fill realised, and the position. Sums that the ledger may have added up in
-another order (units of an order, a day's profit, cash) may differ by `TOLERANCE` of what was added up.
+Fills of a strategy on a symbol are folded in the order of their sequence, as in the ledger; an adoption comes after the
+fills that were known then. The results must be identical bit for bit: the profit that each fill realised, and the
+position. Sums that the ledger may have added up in another order (units of an order, a day's profit, cash) may differ
+by `TOLERANCE` of the summed amounts.
 """
 
 from collections import defaultdict
@@ -35,7 +35,7 @@ Place = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing that is not as it must be; `where` names the row."""
+    """One difference; `where` names the row."""
 
     check: str
     where: str
@@ -65,8 +65,8 @@ class Books:
 
     Attributes:
         realised: Profit realised, after fees.
-        cash: What all fills together brought in.
-        open_value: Units of open positions at their average price: `cash` plus this is what was realised.
+        cash: Cash flow of all fills.
+        open_value: Units of open positions at their average price: `cash` plus this is the realised profit.
     """
 
     realised: Total = field(default_factory=Total)
@@ -92,17 +92,17 @@ class Findings:
             self.differences.append(Difference(check, name, _shown(found), _shown(expected)))
 
     def compare(self, check: str, where: object, found: object, expected: object) -> None:
-        """Note two values that are not the same, bit for bit."""
+        """Record a difference if two values are not identical, bit for bit."""
         if found != expected:
             self.differ(check, where, found, expected)
 
 
 def recompute(connection: Connection, progress: Callable[[int], None]) -> Findings:
-    """Work out what follows from the fills, and compare it with what the ledger says.
+    """Recompute the values that follow from the fills, and compare them with the recorded ones.
 
     Args:
         connection: From `adapters.backup.snapshot.snapshot`.
-        progress: Takes how many rows were looked at since it was called last.
+        progress: Receives the number of rows checked since its last call.
     """
     findings = Findings()
     chosen = sa.select(fills.c.account, fills.c.symbol, fills.c.strategy).distinct().order_by(*fills.c[_PLACE])
@@ -125,7 +125,7 @@ def _fold(connection: Connection, place: Place, findings: Findings, progress: Ca
             for row in rows:
                 position = _book(row, position, account, findings)
                 progress(1)
-        except (ValueError, ArithmeticError) as error:  # a side, a leg or a number that cannot be
+        except (ValueError, ArithmeticError) as error:  # an impossible side, leg or number
             findings.differ("fill: readable", place, error, "a fill")
     findings.positions[place] = position
     findings.books[account].open_value.add(position.units * position.average_price)
@@ -165,7 +165,7 @@ def _compare_days(connection: Connection, findings: Findings) -> None:
 
 
 def _compare_cash(findings: Findings) -> None:
-    """Hold that nothing appears from nowhere: cash and open positions are worth what was realised."""
+    """Check that cash plus open positions equals the realised profit."""
     for account, books in findings.books.items():
         worth = Total(books.cash.value + books.open_value.value, books.cash.gross + books.open_value.gross)
         if not worth.agrees(books.realised.value, least_gross=_MONEY):
@@ -173,7 +173,7 @@ def _compare_cash(findings: Findings) -> None:
 
 
 def _compare_peaks(connection: Connection, findings: Findings) -> None:
-    """Hold that no account has realised more than its highest: so no drawdown is taken for less than it is."""
+    """Check that no account's realised profit exceeds its peak: otherwise a drawdown would be underestimated."""
     for row in connection.execute(sa.select(accounts).where(accounts.c.peak_realised.is_not(None))):
         books = findings.books.get(row.account) or Books()
         if row.peak_realised < books.realised.value and not books.realised.agrees(
@@ -209,7 +209,7 @@ def _shown(value: object) -> str:
 
 
 def rows_to_look_at(connection: Connection) -> int:
-    """Return how many rows `recompute` and `adapters.ledger.audit.invariants.check_rules` together go through."""
+    """Return the number of rows that `recompute` and `adapters.ledger.audit.invariants.check_rules` read together."""
     return 2 * sum(count_of(connection, table) for table in (fills, intents, orders))
 
 

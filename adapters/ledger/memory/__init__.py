@@ -1,4 +1,4 @@
-"""The ledger in memory: what a backtest works with in place of SQL."""
+"""The ledger in memory, which a backtest uses in place of SQL."""
 
 from adapters.ledger.memory.ledger import MemoryLedger
 

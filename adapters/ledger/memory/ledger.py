@@ -1,4 +1,4 @@
-"""The ledger in memory, for one thread: what the SQL ledger books, by the same rules, without its transactions."""
+"""The ledger in memory, for one thread: the same rules as the SQL ledger, without transactions."""
 
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ from trading.trading_state import Permissions, permissions
 class MemoryLedger(MemoryStops):
     """`trading.ports.ledger.Ledger` of one account.
 
-    It counts on a venue that shows its fills at once and in order, as `adapters.venues.memory.MemoryVenue` does.
+    It requires a venue that reports its fills at once and in order, such as `adapters.venues.memory.MemoryVenue`.
     """
 
     def __init__(self, account_name: str, starting_balance: float) -> None:
@@ -104,7 +104,7 @@ class MemoryLedger(MemoryStops):
             request, at = sent.request, self._of(sent.request.symbol)
             order = taken.get(update.client_order_id, sent.order)
             if order is sent.order and len(updates) > 1:
-                order = copy(order)  # a mark that is refused changes none of them
+                order = copy(order)  # a rejected update changes none of them
             is_taken = order.apply(
                 update,
                 lambda at=at, request=request: position_of(at, request.symbol, request.strategy),  # type: ignore[misc]
@@ -200,7 +200,7 @@ class MemoryLedger(MemoryStops):
 
     @contextmanager
     def in_order(self, moment_of: Callable[[Fill], Any]) -> Iterator[None]:
-        """Let the balance go through fills by their moments, in whichever order they are recorded meanwhile.
+        """Compute the balance from fills in the order of their moments, independent of the order of recording.
 
         Only the deepest drawdown depends on it. Symbols that trade at the same market time are played one after the
         other, each through a stretch of candles; no entry is decided before all have come as far.
@@ -216,7 +216,7 @@ class MemoryLedger(MemoryStops):
             self._high, self._moved = self._high_now(), []
 
     def clear_drawdown(self) -> None:
-        """Let symbols enter again, as a person who resolves the incident does; the balance is the highest anew."""
+        """Allow entries again, as an operator's resolution of the incident does; the balance is the new peak."""
         self._high = HighWaterMark(self.balance())
         for at in self._symbols.values():
             at.incidents = [one for one in at.incidents if one.kind is not IncidentKind.MAX_DRAWDOWN]
@@ -234,7 +234,7 @@ class MemoryLedger(MemoryStops):
         return None
 
     def set_quarantine(self, symbol: str, policy: PositionPolicy, *, cause: str, reason: str) -> bool:
-        raise Broken(f"{symbol} cannot be quarantined in a replay: nobody is there to look ({cause}: {reason})")
+        raise Broken(f"{symbol} cannot be quarantined in a replay, which has no operator ({cause}: {reason})")
 
     def flatten(
         self,
@@ -245,7 +245,7 @@ class MemoryLedger(MemoryStops):
         *,
         correlation_id: str,
     ) -> DecisionResult:
-        raise Broken(f"{strategy} on {symbol} cannot be flattened in a replay: nothing is quarantined there")
+        raise Broken(f"{strategy} on {symbol} cannot be flattened in a replay, which has no quarantine")
 
     def clear_quarantine(self, symbol: str, *, reason: str) -> bool:
         return False
@@ -279,11 +279,11 @@ class MemoryLedger(MemoryStops):
         return self._booked
 
     def orders(self) -> list[tuple[OrderRequest, BookedOrder]]:
-        """Return each order that was decided on, and what became of it, oldest first."""
+        """Return each decided order with its state, oldest first."""
         return [(sent.request, sent.order) for sent in self._sent.values()]
 
     def rules_behind_exits(self) -> dict[str, str]:
-        """Return the exit rule that asked for an exit, or had moved a stop, by the id of the order."""
+        """Return the exit rule that requested an exit, or had moved a stop, by the id of the order."""
         moves = (move for at in self._symbols.values() for of in at.moves.values() for move in of.values())
         rules = {
             protective_order_id(move.entry_id, Leg.STOP_LOSS): move.rule
@@ -347,7 +347,7 @@ class MemoryLedger(MemoryStops):
         return permitted.entries if request.leg is Leg.ENTRY else permitted.exits
 
     def _latched(self) -> str | None:
-        """Return why no symbol enters: a drawdown that nobody has cleared."""
+        """Return the reason why no symbol may enter: a drawdown that no operator has cleared."""
         incidents = (one for at in self._symbols.values() for one in at.incidents)
         return min((one.reason for one in incidents if one.kind is IncidentKind.MAX_DRAWDOWN), default=None)
 
@@ -367,7 +367,7 @@ class MemoryLedger(MemoryStops):
         return RiskDecision(row["rule"], row["reason"], breached=row["breached"], exit_rule=row["exit_rule"] or "")
 
     def _booking(self, at: SymbolBooks, symbol: str, fills: Sequence[Fill]) -> Booking:
-        """Return what the fills may change: their orders, and every entry that holds a place in the account."""
+        """Return the orders that the fills may change: their own, and every entry that holds a place in the account."""
         orders = {identity: sent.order for identity, sent in at.live.items()}
         for fill in fills:
             for identity in (fill.client_order_id, decided_id(fill.client_order_id)):

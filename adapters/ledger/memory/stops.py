@@ -1,4 +1,4 @@
-"""Stops that are to rest elsewhere than their entry said, in memory; see `adapters.ledger.stops`."""
+"""Moved stops, in memory; see `adapters.ledger.stops`."""
 
 from collections.abc import Collection, Sequence
 from itertools import takewhile
@@ -46,7 +46,7 @@ class MemoryStops:
         return _as_now(at, move)
 
     def resume_stop(self, symbol: str, strategy: str, entry_id: str, stop_loss: float) -> None:
-        """Begin with a stop that was moved before: where a position of that entry is open, it is to rest there."""
+        """Initialise a stop that was moved before, if a position of its entry is open."""
         at = self._of(symbol)
         position = position_of(at, symbol, strategy)
         opener = at.opener(position)
@@ -96,7 +96,7 @@ class MemoryStops:
 
 
 def _as_now(at: SymbolBooks, move: StopMove) -> StopMove:
-    """Return a move as it was recorded, and whether the stop is to rest there still."""
+    """Return a recorded move, and whether it is still the position's present one."""
     position = position_of(at, move.symbol, move.strategy)
     opener = at.opener(position)
     unrefused = (one for one in reversed(at.moves.get(move.strategy, {}).values()) if not one.refusal)

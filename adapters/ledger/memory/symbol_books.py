@@ -17,7 +17,7 @@ from trading.structs import replace
 
 
 class Sent(Struct):
-    """An intent: what is to be sent, and what became of it.
+    """An intent: the order to send, and its state.
 
     Attributes:
         number: Of the intent, in the order in which intents were planned.
@@ -55,7 +55,7 @@ class SymbolBooks:
         known_fills: Ids of all fills.
         incidents: Those that are open.
         trades: Those that were closed, oldest first.
-        folds: By strategy, what makes trades of its fills.
+        folds: By strategy, the accumulator that combines its fills to trades.
         moves: Of stops, by strategy and by open time of the candle, oldest first.
     """
 
@@ -81,7 +81,7 @@ class SymbolBooks:
             self.trades.append(trade)
 
     def close_refused_no_more(self, strategies: Collection[str]) -> None:
-        """Resolve that a close was refused to strategies, where their positions have been closed since."""
+        """Resolve the refused closes of strategies whose positions have been closed since."""
         if not self.incidents:
             return
         flat = {name for name in strategies if not self.positions[name].is_open}
@@ -100,7 +100,7 @@ class SymbolBooks:
         return [sent for sent in opened if position.units * sent.request.side.sign > 0]
 
     def rest(self, position: Position, opener: Sent, stop_loss: float | None) -> None:
-        """Have the stop of a position rest elsewhere; later fills of its entry leave it there."""
+        """Move the stop of a position; later fills of its entry keep it there."""
         moved = self.positions[position.strategy] = replace(position, stop_loss=stop_loss)
         opener.order.stop_loss = stop_loss
         for sent in self.live.values():
@@ -108,7 +108,7 @@ class SymbolBooks:
                 sent.order.reserve(moved)
 
     def keep(self, sent: Sent) -> None:
-        """Keep an intent at hand as long as it is alive."""
+        """Keep an intent in `live` as long as it is alive."""
         if sent.order.risk_reserved is not None or sent.is_unsettled:
             self.live[sent.request.client_order_id] = sent
         else:

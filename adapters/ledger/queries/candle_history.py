@@ -40,7 +40,7 @@ _ORDERED_BESIDE = (
 
 
 def _of_positions() -> sa.Select[tuple[object, ...]]:
-    """Return fills from when nothing was held before orders, to when nothing was held after them."""
+    """Return the fills from flat before the orders to flat after them."""
     signed = sa.case((fills.c.side == Side.BUY.value, fills.c.units), else_=-fills.c.units)
     run = (
         sa.select(
@@ -100,7 +100,7 @@ class CandleBooks:
 
 
 def decided_within(engine: Engine, account: str, symbol: str, first_ms: int, last_ms: int) -> list[Row]:
-    """Return what was decided on signals of candles that opened between two times, both included."""
+    """Return the decisions on signals of candles that opened between two times, both included."""
     wanted = {"account": account, "symbol": symbol, "first_ms": first_ms, "last_ms": last_ms}
     with read_only(engine).connect() as connection:
         return [row for row in _rows(connection, _DECIDED, wanted) if row["origin"] == Origin.SIGNAL.value]
@@ -109,7 +109,7 @@ def decided_within(engine: Engine, account: str, symbol: str, first_ms: int, las
 def read_candle_books(
     engine: Engine, account: str, symbol: str, first_ms: int, last_ms: int, *, correlation_id: str
 ) -> CandleBooks:
-    """Read what came of one candle, and no more of the ledger than that.
+    """Read the records about one candle only.
 
     Args:
         first_ms: Open time of the candle.

@@ -34,7 +34,7 @@ def with_ids(table: sa.Table) -> sa.ColumnElement[bool]:
 IS_LIVE = sa.or_(sa.not_(intents.c.is_final), intents.c.risk_reserved.is_not(None))
 """An intent that is not settled, or an entry that still holds a place in the account."""
 IS_OPEN = incidents.c.resolved_at_ms.is_(None)
-"""An incident that nobody has resolved."""
+"""An incident that no operator has resolved."""
 POSITIONS = sa.select(positions).where(mine(positions))
 _POSITION = sa.select(positions).where(mine(positions, "symbol", "strategy"))
 REALISED = sa.select(sa.func.coalesce(sa.func.sum(positions.c.realised), 0.0)).where(mine(positions))

@@ -20,11 +20,11 @@ class RecordedBooks:
     """The records of one account at one moment; rows as its tables have them.
 
     Attributes:
-        decisions: In the order in which they were made, whoever asked for them.
+        decisions: In the order in which they were made, with those of operators.
         intents: In the order in which they were planned.
         protective: Stops and targets that were filled.
         fills: In the order in which they make positions.
-        moves: Of stops, those that were not refused, oldest first.
+        moves: Stop moves that were not rejected, oldest first.
         drawdowns: Incidents that stopped all entries, cleared or open, oldest first.
     """
 
@@ -36,7 +36,7 @@ class RecordedBooks:
     drawdowns: Sequence[Row] = ()
 
     def cleared_ms(self) -> list[int]:
-        """Return when a person cleared a drawdown, by the wall clock, oldest first."""
+        """Return the wall-clock times at which an operator cleared a drawdown, oldest first."""
         return sorted(row["resolved_at_ms"] for row in self.drawdowns if row["resolved_at_ms"] is not None)
 
 

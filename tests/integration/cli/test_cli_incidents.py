@@ -166,9 +166,9 @@ def test_what_is_open_of_a_symbol_that_is_not_configured_shows_in_the_status(sys
     told_json = json.loads(verb(system, "status", "--json").stdout)["unconfigured"]
     table = verb(system, "status").stdout
 
-    words = "+1.5 units, 1 orders that are not settled, and it is not in symbols.yaml"
+    words = "+1.5 units, 1 unsettled orders, and it is not in symbols.yaml"
     assert told_json == {"EURUSD": words}
-    assert f"EURUSD: {words}; put it back into symbols.yaml" in table
+    assert f"EURUSD: {words}; add it to symbols.yaml again" in table
 
 
 def test_resolve_without_a_worker_ends_with_four_and_changes_nothing(system: TradingSystem) -> None:

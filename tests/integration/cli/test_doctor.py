@@ -187,7 +187,7 @@ def test_what_is_open_of_a_symbol_that_is_not_configured_is_warned_of(own_redis:
     at_start = ledger_checks(settings, load_system(settings.config_dir), is_start=True)
 
     assert [(check.health, check.is_refusal) for check in found] == [(Health.WARN, False)]
-    assert found[0].found.startswith(f"OLD{len(account)}: +0 units, 1 orders that are not settled")
+    assert found[0].found.startswith(f"OLD{len(account)}: +0 units, 1 unsettled orders")
     assert "flatten it" in found[0].remedy
     assert [check for check in at_start if check.name == "open symbols"] == found
 

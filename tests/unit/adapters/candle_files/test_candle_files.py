@@ -92,8 +92,8 @@ def test_every_row_that_cannot_be_used_is_counted_with_its_reason_and_line(tmp_p
         "not closed yet": (1, (18,)),
     }
     assert [(loss.reason, loss.count, loss.first_lines) for loss in done.losses[-2:]] == [
-        ("duplicate: the same candle stands again later", 1, (7,)),
-        ("duplicate: another candle of the same time stands later", 1, (6,)),
+        ("duplicate: the same candle is repeated later", 1, (7,)),
+        ("duplicate: a different candle of the same time comes later", 1, (6,)),
     ]
     assert done.candles.values[4].tolist() == [2.0] * 5
     assert len(done.candles) + sum(loss.count for loss in done.losses) == done.rows == 16
