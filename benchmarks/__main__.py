@@ -1,6 +1,6 @@
-"""`python -m benchmarks`: measure a chain, print, and on demand write the figures into the docs.
+"""`python -m benchmarks`: measure a chain, print the figures, and optionally write them into the docs.
 
-`make bench` measures the speed of a replay too: `python -m benchmarks.replay_speed`.
+`make bench` also measures the speed of a backtest: `python -m benchmarks.replay_speed`.
 """
 
 import argparse
@@ -23,8 +23,8 @@ PAGE = Path(__file__).parents[1] / "docs" / "reference" / "cost.md"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=1_000, help="chains of each kind that count")
-    parser.add_argument("--warm-up", type=int, default=450, help="chains of each kind before those")
+    parser.add_argument("--rounds", type=int, default=1_000, help="measured chains of each kind")
+    parser.add_argument("--warm-up", type=int, default=450, help="warm-up chains of each kind")
     parser.add_argument("--no-events", action="store_true", help="workers send no task events (Flower sees nothing)")
     parser.add_argument("--json", action="store_true", help="print JSON, and nothing else, to standard output")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.name} in docs/")

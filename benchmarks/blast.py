@@ -1,7 +1,7 @@
-"""`python -m benchmarks.blast`: what the others feel when one symbol misbehaves; `make blast`.
+"""`python -m benchmarks.blast`: effect of one misbehaving symbol on the others; `make blast`.
 
-Five symbols play generated candles at a steady pace, each with a worker of its own. One of them is harmed in turn in
-all ways that we know of. Timed are the decisions of the other four: before, meanwhile and after.
+Five symbols play generated candles at a steady pace, each with its own worker. One of them gets each known fault in
+turn. The decisions of the other four are timed before, during and after it.
 """
 
 import argparse
@@ -25,16 +25,16 @@ from trading.structs import asdict
 
 WARM_UP_S = 5.0
 LAST_WORDS_S = 2.0
-"""Time after the last phase in which its late decisions may still come."""
+"""Time after the last phase for its late decisions."""
 
 PATIENCE = 4
-"""Phases that a case may take that ends by itself."""
+"""Most phases of a case that ends by itself."""
 DEFAULT_S, DEFAULT_ROUNDS, DEFAULT_RATE = 9.0, 2, 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A case, and the phases that tell of it: one of each kind for each round."""
+    """A case and its phases: one of each kind for each round."""
 
     case: Case
     before: list[Phase] = field(default_factory=list)
@@ -44,15 +44,15 @@ class Span:
 
 
 class NothingToPlay(Exception):
-    """No case was left to be played."""
+    """No case could be played."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.blast", description=__doc__)
     parser.add_argument("--seconds", type=float, default=DEFAULT_S, help="length of each phase")
-    parser.add_argument("--rounds", type=int, default=DEFAULT_ROUNDS, help="how often all cases are played")
+    parser.add_argument("--rounds", type=int, default=DEFAULT_ROUNDS, help="number of rounds of all cases")
     parser.add_argument("--rate", type=float, default=DEFAULT_RATE, help="candles a second of each symbol")
-    parser.add_argument("--only", default="", help="cases whose title has this word in it")
+    parser.add_argument("--only", default="", help="cases whose title contains this text")
     parser.add_argument("--json", action="store_true", help="print JSON, and nothing else, to standard output")
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.name} in docs/")
     given = parser.parse_args(arguments)
@@ -102,8 +102,8 @@ def measure(terms: Terms, *, only: str, console: Console) -> tuple[list[Row], di
             to_play = [context for context in wanted if context.title not in left_out]
             if not to_play:
                 titles = ", ".join(context.title for context in cases(rig))
-                raise NothingToPlay(f"--only {only!r}: no case that can be tried has that in its title: {titles}")
-            console.print("starting; then each case lasts two phases")
+                raise NothingToPlay(f"--only {only!r}: found no such title; expected part of one of {titles}")
+            console.print("starting; each case lasts two phases")
             with rig.running():
                 spans = _play(rig, to_play, terms, console)
                 rig.let_pass(LAST_WORDS_S)
@@ -113,7 +113,7 @@ def measure(terms: Terms, *, only: str, console: Console) -> tuple[list[Row], di
 
 
 def _play(rig: Rig, to_play: Sequence[Case], terms: Terms, console: Console) -> list[Span]:
-    """Play quiet phases and cases by turns: what is after one case is before the next."""
+    """Play quiet phases and cases alternately: the phase after one case is the phase before the next."""
     spans = [Span(context) for context in to_play]
     columns = TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console) as progress:
@@ -156,7 +156,7 @@ def _row(rig: Rig, span: Span) -> Row:
 def _figures(rig: Rig, phases: Sequence[Phase]) -> Figures:
     latencies_ms = np.array([latency_s for phase in phases for latency_s in rig.of(phase)]) * 1000
     if not len(latencies_ms):
-        raise RuntimeError("nothing was decided in a phase: the phases are too short, or the machine is too slow")
+        raise RuntimeError("found a phase without decisions; use longer phases, or a faster machine")
     p50_ms, p95_ms, p99_ms = np.percentile(latencies_ms, [50, 95, 99]).tolist()
     busy_cores = sum(phase.busy_cores * phase.lasted_s for phase in phases) / sum(phase.lasted_s for phase in phases)
     return Figures(len(latencies_ms), p50_ms, p95_ms, p99_ms, busy_cores)

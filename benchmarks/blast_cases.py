@@ -51,7 +51,7 @@ class Case:
         self.rig = rig
 
     def missing(self) -> str | None:
-        """Return why it cannot run here; None if it can."""
+        """Return the reason why it cannot run here; None if it can."""
         return None
 
     def begin(self) -> None:
@@ -101,7 +101,7 @@ class KilledWorker(Harm):
         self.kills, self._up_since_s = 0, 0.0
 
     def step(self) -> None:
-        """Kill it when it has had a pool process for a while: so the start itself is part of the harm."""
+        """Kill it once it has had a pool process for a while, so that the start is part of the fault."""
         if self.rig.pool_process() is None:
             self._up_since_s = time.monotonic()
         elif time.monotonic() - self._up_since_s > WORKER_LIFE_S:
@@ -250,7 +250,7 @@ def cases(rig: Rig) -> Sequence[Case]:
 
 
 def _many_ticks(redis_url: str) -> list[str]:
-    """Return ticks as they lie in a queue, made of one that Celery has written into a database of its own."""
+    """Return ticks as queued messages, copied from one that Celery has written into a separate database."""
     scratch = f"{redis_url.rsplit('/', 1)[0]}/{SCRATCH_DATABASE}"
     app = Celery("flood", broker=scratch, set_as_current=False)
     app.conf.task_routes = (route,)

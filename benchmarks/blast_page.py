@@ -48,7 +48,7 @@ def page(rows: Sequence[Row], left_out: Mapping[str, str], terms: Terms, *, load
     """Write the page for the docs.
 
     Args:
-        left_out: Titles of the cases that could not be played, and why.
+        left_out: Titles of the cases that could not be played, with the reasons.
         load: The machine's load averages before and after.
     """
     parts = [

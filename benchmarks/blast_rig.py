@@ -27,30 +27,32 @@ from trading_orchestrator.launcher.supervisor import Supervisor
 
 SICK = "SICK"
 WELL = {"ONE": "quiet", "TWO": "quiet", "THREE": "open", "FOUR": "open"}
-"""The symbols that are timed, and what their chains are: three steps and no signal, or four with a position open."""
+"""The timed symbols and their chains: three steps and no signal, or four with a position open."""
 
 STRATEGIES = {
     "quiet": {"name": "ema_cross", "params": {"fast": 20, "slow": 50}},
     "open": {"name": "benchmarks.strategies:Hold", "params": {}},
 }
 PATIENT_QUEUE = f"{SICK}\x06\x16{PATIENT}"
-"""The Redis list of the ticks that wait for the harmed symbol, as kombu names it."""
+"""kombu's Redis list of the ticks that wait for the faulty symbol."""
 
 BAR_MS = 60_000
 FIRST_CANDLE = 415
-"""Enough history for the indicators, and Hold buys a few candles later."""
+"""Enough history for the indicators; Hold buys a few candles later."""
 LAG = 0.03
-"""Each symbol's ticks are this much further apart than those of the one before, so that they meet at every distance."""
+"""The tick interval of each symbol is longer than the previous one's by this, so that their ticks meet at all
+offsets.
+"""
 STEP_S = 0.1
 FAR_S = 3_600.0
 START_S = 90.0
 LONGEST_S = 3 * 3_600.0
-"""There are candles for so long."""
+"""Length of the generated market."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A candle that a symbol decided: when its tick was due, by the wall clock, and how much later it was written."""
+    """A decided candle: the due time of its tick, by the wall clock, and the latency of its decision."""
 
     symbol: str
     due_s: float
@@ -59,7 +61,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """A stretch of the run: `busy_cores` is how many processor cores the whole machine kept busy."""
+    """A part of the run: `busy_cores` is the number of busy processor cores of the whole machine."""
 
     begin_s: float
     end_s: float
@@ -70,7 +72,7 @@ class Phase:
         return self.end_s - self.begin_s
 
     def then(self, other: "Phase") -> "Phase":
-        """Return this phase and the one that followed it as one."""
+        """Return this phase joined with the next one."""
         busy_s = self.busy_cores * self.lasted_s + other.busy_cores * other.lasted_s
         return Phase(self.begin_s, other.end_s, busy_s / (self.lasted_s + other.lasted_s))
 
@@ -79,7 +81,7 @@ class Rig:
     """One symbol that may misbehave, and four that are timed."""
 
     def __init__(self, folder: Path, server: RedisServer, *, rate: float) -> None:
-        """Make the system; nothing runs yet.
+        """Create the system without starting it.
 
         Args:
             rate: Candles a second of each symbol.
@@ -92,7 +94,7 @@ class Rig:
         }
         extra = {
             "TRADING__SERVICES__DATA_FETCHING__FETCH_INTERVAL": "60",
-            # nothing recovers the harmed symbol: each case is seen at its worst
+            # without recovery each case has its full effect
             "TRADING__ORCHESTRATOR__ENABLE_AUTO_RESTART": "false",
         }
         self.system = TradingSystem(folder / "system", server, symbols, extra=extra)
@@ -108,7 +110,7 @@ class Rig:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Start all of it, wait until every symbol decides, and end it all."""
+        """Start all processes, wait until every symbol decides, and stop them at the end."""
         observer = threading.Thread(target=self._observe, name="observer")
         with self.system.as_environment():
             try:
@@ -124,18 +126,18 @@ class Rig:
                 self.client.close()
 
     def misbehave(self, order: str) -> None:
-        """Tell the harmed worker what to do: `WHAT:SERVICE` as `blast_side` knows it, or nothing wrong any more."""
+        """Set the faulty worker's fault, `WHAT:SERVICE` of `blast_side`; empty for none."""
         if order:
             self.client.mset({HARM: order, HARM_COUNT: 0})
         else:
             self.client.delete(HARM)
 
     def misdeeds(self) -> int:
-        """Return how often the harmed worker has begun to do what it was last told to."""
+        """Return the number of times that the faulty worker has begun its fault."""
         return int(self.client.get(HARM_COUNT) or 0)
 
     def pool_process(self) -> psutil.Process | None:
-        """Return the process that runs the harmed symbol's steps; None where there is none just now."""
+        """Return the process that runs the faulty symbol's steps; None if there is none at present."""
         if self.sick.pid is None:
             return None
         try:
@@ -147,7 +149,7 @@ class Rig:
     def let_pass(
         self, seconds: float, *, step: Callable[[], None] = lambda: None, tick: Callable[[float], None] = lambda _: None
     ) -> Phase:
-        """Keep everything alive for a while, and return how it was.
+        """Run all processes for a phase, and return it.
 
         Args:
             step: Called about ten times a second.
@@ -167,20 +169,20 @@ class Rig:
         return Phase(begin_s, now_s, busy / (now_s - begin_s))
 
     def wait_for_sick(self) -> None:
-        """Wait until the harmed symbol decides again, so that there is something to harm."""
+        """Wait until the faulty symbol decides again."""
         seen_ms = self.system.cursor_ms(SICK)
         self._wait(lambda: self.system.cursor_ms(SICK) > seen_ms, f"{SICK} decides again")
 
     def of(self, phase: Phase) -> list[float]:
-        """Return the latencies of the well symbols' candles whose tick was due in a phase, in seconds."""
+        """Return the latencies, in seconds, of the healthy symbols' candles whose tick was due in a phase."""
         return [one.latency_s for one in self.decisions if phase.begin_s <= one.due_s < phase.end_s]
 
     def is_queue_empty(self) -> bool:
-        """Return whether nothing but the last tick waits for the harmed worker."""
+        """Return whether only the last tick waits for the faulty worker."""
         return bool(self.client.llen(PATIENT_QUEUE) <= 1)
 
     def _start(self) -> None:
-        """Start all processes while the markets stand still, then the markets."""
+        """Start all processes while the markets are stopped, then the markets."""
         self._set_market_clocks(time.time() + FAR_S)
         for spec in process_specs.crew_processes(self.system.settings, first_assignments(self.symbols, 1)):
             if spec.name == f"worker-{SICK}":
@@ -188,7 +190,7 @@ class Rig:
             else:
                 self.supervisor.add(spec)
         self.supervisor.add(process_specs.beat_process(self.system.settings))
-        self._wait(lambda: all(self.system.cursor_ms(name) for name in self.symbols), "every symbol has looked once")
+        self._wait(lambda: all(self.system.cursor_ms(name) for name in self.symbols), "every symbol has fetched once")
         self._set_market_clocks(time.time())
         self._wait(lambda: all(self._is_at_work(name) for name in self.symbols), "every symbol decides")
 
@@ -201,13 +203,13 @@ class Rig:
             self.let_pass(0.5)
 
     def _is_at_work(self, symbol: str) -> bool:
-        """Return whether a symbol decides candles, with a position open where it shall have one."""
+        """Return whether a symbol decides candles, with a position open if it should have one."""
         if WELL.get(symbol) == "quiet":
             return len(self.system.journal(symbol)) > 0
         return any(one.symbol == symbol and one.is_open for one in self.system.stores().ledger.positions())
 
     def _set_market_clocks(self, begin_s: float) -> None:
-        """Have each market begin at a time, so that its candles close in the middle between two of its ticks."""
+        """Start each market at a time at which its candles close halfway between two of its ticks."""
         namespace, market_ms = self.system.settings.namespace, START_MS + FIRST_CANDLE * BAR_MS
         for symbol in self.symbols:
             interval = tick_interval(self.system.config, symbol)
@@ -217,12 +219,12 @@ class Rig:
             self._rhythms[symbol], self._first_slots[symbol] = interval, slot
 
     def _due_s(self, symbol: str, open_ms: int) -> float:
-        """Return when the first tick after a candle's close was due."""
+        """Return the due time of the first tick after a candle's close."""
         nth = (open_ms - START_MS) // BAR_MS - (FIRST_CANDLE - 1)
         return self._rhythms[symbol].begins_s(self._first_slots[symbol] + nth)
 
     def _observe(self) -> None:
-        """Note each entry of the journals as it is written; a thread of its own, because the loop has more to do."""
+        """Record each entry of the journals as it is written; in its own thread, because the loop has other work."""
         client: Any = connect(self.system.redis.url)
         names = {keys.journal(self.system.settings.namespace, symbol).encode(): symbol for symbol in WELL}
         seen: dict[bytes, Any] = dict.fromkeys(names, "$")

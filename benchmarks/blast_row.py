@@ -1,4 +1,4 @@
-"""How the blast radius is measured, and what a case came to, in figures."""
+"""Parameters of the blast radius measurement, and the figures of a case."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,11 +8,11 @@ GOAL = 1.1
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How it is measured.
+    """Parameters of the measurement.
 
     Attributes:
         seconds: Length of a phase.
-        rounds: How often all cases are played.
+        rounds: Number of rounds of all cases.
         rate: Candles a second of each symbol.
     """
 
@@ -31,7 +31,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Decision latency of the well symbols in one phase, in milliseconds.
+    """Decision latency of the healthy symbols in one phase, in milliseconds.
 
     Attributes:
         busy_cores: Processor cores that the whole machine kept busy meanwhile.
@@ -49,8 +49,8 @@ class Row:
     """A case: before, during and after it.
 
     Attributes:
-        kind: Who did it.
-        told: What it came to, in words.
+        kind: Origin of the fault.
+        told: Result, as text.
     """
 
     title: str
@@ -89,5 +89,5 @@ class Row:
 
     @property
     def more_cores(self) -> float:
-        """Processor cores that were busy during the case and were not before."""
+        """Additional processor cores that were busy during the case."""
         return self.during.busy_cores - self.before.busy_cores

@@ -22,13 +22,13 @@ _LINES_AT_ONCE = 500
 
 
 def wanted() -> bytes:
-    """Return what shall go wrong, as `WHAT:SERVICE`; empty for nothing."""
+    """Return the present fault, as `WHAT:SERVICE`; empty for none."""
     found: Any = _client.get(HARM)
     return found or b""
 
 
 def _hang(is_on: Callable[[], bool]) -> None:
-    """Sleep in C, deaf to signals, as code does that waits for a lock or an answer for ever."""
+    """Sleep in C without reacting to signals, like code that waits for a lock or an answer forever."""
     signal.pthread_sigmask(signal.SIG_BLOCK, set(signal.Signals))
     libc = ctypes.CDLL(None)
     while is_on():
@@ -37,7 +37,7 @@ def _hang(is_on: Callable[[], bool]) -> None:
 
 
 def _spin(is_on: Callable[[], bool]) -> None:
-    """Calculate without end, deaf to signals."""
+    """Calculate without end and without reacting to signals."""
     signal.pthread_sigmask(signal.SIG_BLOCK, set(signal.Signals))
     while is_on():
         sum(range(5_000_000))
@@ -48,11 +48,11 @@ def _log(is_on: Callable[[], bool]) -> None:
     """Write log lines without end."""
     while is_on():
         for at in range(_LINES_AT_ONCE):
-            logger.warning("line %s of a log that nobody will ever read: %s", at, "x" * 200)
+            logger.warning("line %s of an endless log: %s", at, "x" * 200)
 
 
 def _hold(_: Callable[[], bool]) -> None:
-    """Take memory, once in each process, and never give it back."""
+    """Allocate memory, once in each process, and never free it."""
     if not _held:
         _held.append(np.ones(HELD_BYTES // 8))
 

@@ -1,8 +1,8 @@
-"""The cost of a trading chain beside Celery's own: `make bench`.
+"""The cost of a trading chain relative to Celery's own: `make bench`.
 
-Two workers of the same settings, one with kombu's own transport as Celery comes with it, one with ours. The chains are
-sent one after the other, in turns, each from publishing to the success of its last step, so that whatever else the
-machine does hits them alike; what counts is the ratio.
+Two workers have the same settings, one with kombu's own transport as installed with Celery, one with ours. The chains
+are sent one at a time, alternating, and timed from the publication to the success of the last step, so that other load
+on the machine affects all of them. The result is the ratio.
 """
 
 import tempfile
@@ -59,7 +59,7 @@ def measure(rounds: int, *, warm_up: int, events: bool, console: Console) -> lis
     """Run each kind of chain `rounds` times in turns, on a Redis and workers of its own.
 
     Args:
-        warm_up: Rounds before those that count, so that windows are full and caches warm.
+        warm_up: Unmeasured rounds before, so that windows are full and caches warm.
         events: Whether the workers report each task, as Flower needs it.
 
     Raises:
@@ -68,7 +68,7 @@ def measure(rounds: int, *, warm_up: int, events: bool, console: Console) -> lis
     with tempfile.TemporaryDirectory(prefix="trading-bench-") as folder:
         server = RedisServer(Path(folder)).start()
         system = _system(Path(folder), server, rounds + warm_up, events=events)
-        # as many queues for each: a worker pays for every one that it listens to
+        # the same number of queues for each, because each queue costs time
         stock, ours = (STOCK_QUEUE, *(f"IDLE{at}" for at in range(len(SCENARIOS)))), (KEPT_QUEUE, *SCENARIOS)
         worker = ("-A", "tasks", "worker", "-I")
         try:
@@ -106,11 +106,11 @@ def _time_chains(system: TradingSystem, rounds: int, warm_up: int, console: Cons
 
 
 def _check_warmed_up(system: TradingSystem, rounds: int) -> None:
-    """Hold that each chain that counts had a full window: one without ends early, and measures something else."""
+    """Check that each measured chain had a full window: without it a chain ends early."""
     for symbol in SCENARIOS:
         short = sum(map(has_too_few_rows, list(system.decisions(symbol).values())[-rounds:]))
         if short:
-            raise ValueError(f"{short} of {rounds} chains of {symbol} had too few candles: give a longer --warm-up")
+            raise ValueError(f"{short} of {rounds} chains of {symbol} had too few candles; use a longer --warm-up")
 
 
 def _timed(client: redis.Redis, send: Send, root_id: str) -> float:

@@ -1,16 +1,16 @@
-"""Names that the benchmark and the worker it measures share."""
+"""Names shared by the benchmark and the measured worker."""
 
 DONE = "benchmark:done"
 STOCK_QUEUE, KEPT_QUEUE = "STOCK", "KEPT"
-"""Where no-op chains run.
+"""Queues of no-op chains.
 
 On a worker with kombu's own transport, and on the one with ours, `tasks.engine.celery_patches`.
 """
 NOOP_STAGES = ("benchmark.fetch", "benchmark.indicators", "benchmark.strategy", "benchmark.execute")
 
 HARM = "benchmark:harm"
-"""Redis key that tells the misbehaving worker what to do."""
+"""Redis key with the fault of the misbehaving worker."""
 HARM_COUNT = "benchmark:harm-count"
-"""Redis key that counts how often it began to."""
+"""Redis key that counts the times that it began its fault."""
 HELD_BYTES = 2 * 2**30
-"""What a strategy without measure takes."""
+"""Memory that the unbounded strategy allocates."""

@@ -1,8 +1,8 @@
-"""How fast a replay is, beside backtesting.py on the same candles in the same run: `python -m benchmarks.replay_speed`.
+"""Speed of a backtest, compared with backtesting.py on the same candles: `python -m benchmarks.replay_speed`.
 
-Both follow EMA 20/50 with stops and targets by the average true range, and must come to the same trades. They take
-turns, so that whatever else the machine does hits them alike. What counts is processor time of one core: indicators,
-signals, fills, trades and equity of ours; of backtesting.py all that `Backtest.run` does, with signals computed before.
+Both follow EMA 20/50 with stops and targets by the average true range, and must give the same trades. They alternate,
+so that other load on the machine affects both. The measure is processor time of one core: indicators, signals, fills,
+trades and equity of this engine; all of `Backtest.run` of backtesting.py, with signals computed before.
 """
 
 import argparse
@@ -78,8 +78,8 @@ class Outcome:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.replay_speed", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=10, help="turns of each engine")
-    parser.add_argument("--candles", type=int, default=0, help="only so many candles of each market; 0 for all")
+    parser.add_argument("--rounds", type=int, default=10, help="rounds of each engine")
+    parser.add_argument("--candles", type=int, default=0, help="most candles of each market; 0 for all")
     parser.add_argument("--generated", action="store_true", help="generated candles in place of recorded ones")
     parser.add_argument("--json", action="store_true", help="print JSON, and nothing else, to standard output")
     parser.add_argument("--write", action="store_true", help=f"write the figures into docs/{PAGE.name}")
@@ -89,8 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if missing and not given.generated:
         told = f"no recorded candles {', '.join(missing)}: set TRADING_TEST_DATA to their folder"
         if given.write:
-            raise SystemExit(f"{told}; figures of generated ones are not written")
-        console.print(f"{told}; generated ones take their place", style="yellow")
+            raise SystemExit(f"{told}; the figures of generated ones are not written")
+        console.print(f"{told}; using generated ones", style="yellow")
     given.generated = given.generated or bool(missing)
     markets = {name: _candles(name, given.candles, is_generated=given.generated) for name in MARKETS}
     speeds = [_speed(name, candles, given.rounds, console) for name, candles in markets.items()]
@@ -143,7 +143,7 @@ def _speed(name: str, candles: Candles, rounds: int, console: Console) -> Speed:
 
 
 def _agreed(result: BacktestRun, statistics: Any) -> int:
-    """Return the number of closed trades, which are the same in both engines.
+    """Return the number of closed trades, equal in both engines.
 
     Raises:
         SystemExit: They differ.
@@ -197,7 +197,7 @@ def _cells(one: Speed) -> tuple[str, ...]:
 
 
 def _write(speeds: Sequence[Speed], outcomes: Sequence[Outcome]) -> None:
-    """Put the figures into their place on the page."""
+    """Insert the figures into the page."""
     page = PAGE.read_text(encoding="utf-8")
     head, _, rest = page.partition(BEGIN)
     _, _, tail = rest.partition(END)

@@ -7,4 +7,4 @@ from tasks import app
 
 TRANSPORT_ALIASES["redis"] = f"{Transport.__module__}:{Transport.__qualname__}"
 if (found := type(app.connection_for_write().transport)) is not Transport:
-    raise RuntimeError(f"expected kombu's own transport, found {found}: something connected before this was imported")
+    raise RuntimeError(f"expected kombu's own transport, found {found}: import this module before any connection")

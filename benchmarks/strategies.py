@@ -1,4 +1,4 @@
-"""Strategies that hold a chain in the state that is to be measured."""
+"""Strategies that keep a chain in the measured state."""
 
 import pandas as pd
 
@@ -9,7 +9,7 @@ _MINUTE_MS = 60_000
 
 
 class Hold(Strategy):
-    """Buys on the first candle of a day, and never leaves: from then on a position is open at every candle."""
+    """Buys at the first candle of a day and never exits: from then on a position is open at every candle."""
 
     def indicators(self) -> dict[str, Indicator]:
         return {"fast": ema(20), "slow": ema(50), "atr": atr(14)}
@@ -20,7 +20,7 @@ class Hold(Strategy):
 
 
 class Flip(Strategy):
-    """Turns round at every candle: the dearest chain there is, two orders and two fills each time."""
+    """Reverses at every candle: the most expensive chain, with two orders and two fills each."""
 
     def indicators(self) -> dict[str, Indicator]:
         return {"fast": ema(20), "slow": ema(50), "atr": atr(14)}

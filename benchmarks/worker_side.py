@@ -31,13 +31,13 @@ for _name in NOOP_STAGES:
 
 @task_success.connect
 def ring(sender: Any, **_: Any) -> None:
-    """Tell the benchmark that a chain is over, from its last step; the same for both kinds of chain."""
+    """Report the end of a chain to the benchmark, from its last step; the same for both kinds of chain."""
     if not sender.request.chain and sender.name != RECONCILE:
         _client.lpush(DONE, sender.request.root_id)
 
 
 class OneCandleATick:
-    """A source that never has more: live, a chain handles the candle that has just closed, and that is all there is."""
+    """A source that never has more candles: a live chain handles only the candle that has just closed."""
 
     def __init__(self, source: CandleSource) -> None:
         self._source = source
