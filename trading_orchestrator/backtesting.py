@@ -53,7 +53,7 @@ class Costs(ConfigModel):
     0.0
     """
 
-    spread: float = Field(default=0.0, ge=0, description="Ask minus bid, in quote currency; each fill pays half of it.")
+    spread: float = Field(default=0.0, ge=0, description="Spread, in quote currency; each fill pays half of it.")
     slippage: float = Field(default=0.0, ge=0, description="Worse price of a market or stop fill, in quote currency.")
     commission_bps: float = Field(default=0.0, ge=0, description="Commission of a fill, in basis points of its value.")
     fill_at: Literal["next_open", "close"] = Field(
@@ -65,7 +65,7 @@ class BacktestResult:
     """The result of a backtest. Times are milliseconds since the epoch, UTC; money is in quote currency.
 
     Attributes:
-        system: The configuration that `backtest` made of its arguments.
+        system: The configuration that `backtest` created from its arguments.
     """
 
     def __init__(self, result: BacktestRun, system: SystemConfig, periods_per_year: float | None) -> None:
@@ -77,7 +77,7 @@ class BacktestResult:
         return f"<BacktestResult {', '.join(self.candles)}: {len(self.trades)} trades>"
 
     def __str__(self) -> str:
-        """Return the most asked-for metrics, one a line."""
+        """Return the main metrics, one per line."""
         found = self.statistics
         rows = {
             "trades": f"{found.trade_count}",
@@ -329,7 +329,7 @@ def _candles_of(given: CandleData, timeframe: str | None) -> tuple[str, Candles]
         return timeframe, candles
     found = timeframe_of(spacing_ms) if (spacing_ms := usual_spacing_ms(candles.open_ms)) else None
     if found is None:
-        raise ValueError(f"timeframe: cannot be told from {len(candles)} candles; give it, such as timeframe='1m'")
+        raise ValueError(f"timeframe: found {len(candles)} candles, too few to derive it; set timeframe='1m'")
     return found, candles
 
 

@@ -202,7 +202,7 @@ class Launch:
             engine.dispose()
 
     def _check(self) -> None:
-        """Run the start-up checks; a worker would refuse to start for the same reasons."""
+        """Run the start-up checks; a worker exits at start for the same reasons."""
         checks = [check for check in examine(self._settings) if check.health is not Health.OK]
         for check in checks:
             if not check.is_refusal:

@@ -33,6 +33,6 @@ def kept_password(path: Path) -> str:
 
 
 def short_path(path: Path) -> str:
-    """Return a path relative to the current folder if it lies below it, else unchanged."""
+    """Return a path relative to the current folder if it is below it, else unchanged."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

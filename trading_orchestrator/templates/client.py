@@ -26,8 +26,8 @@ class Client:
         """Call `method` and return its answer, checked against the type `answer`.
 
         Raises:
-            Rejected: The exchange refuses the call (any other 4xx); nothing has happened.
-            Transient: No answer, or none that can be read; not known whether the call took effect.
+            Rejected: The exchange rejects the call (any other 4xx); nothing has changed.
+            Transient: No answer, or an unreadable one; it is unknown whether the call took effect.
         """
         request = urllib.request.Request(f"{self._url}/{method}", msgspec.json.encode(arguments), method="POST")
         try:

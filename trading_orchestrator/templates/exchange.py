@@ -1,6 +1,6 @@
 """A stand-in for an exchange, to write an adapter against and to test it: HTTP on this machine, books in memory.
 
-Replace it by the test account of your exchange. `POST /METHOD` with JSON calls a method of `Exchange`; a refused call
+Replace it by the test account of your exchange. `POST /METHOD` with JSON calls a method of `Exchange`; a rejected call
 is answered with 400 and the reason.
 """
 

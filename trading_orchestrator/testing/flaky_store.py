@@ -30,7 +30,7 @@ class FlakyStore(MemoryStore):
         return dict(zip(kept.open_ms, map(describe, kept.decisions), strict=True))
 
     def lose_exposure(self, symbol: str) -> None:
-        """Forget that the symbol has a position, as Redis does when it loses its last second of writes."""
+        """Delete the mark of an open position, as when Redis loses its last second of writes."""
         self._change(symbol, has_exposure=False)
 
     def forget(self) -> None:

@@ -1,11 +1,11 @@
 """A clock that a test sets."""
 
 WALL_MS = 1_800_000_000_000
-"""Where a `ManualClock` stands at first: 2027-01-15T08:00Z."""
+"""Initial time of a `ManualClock`: 2027-01-15T08:00Z."""
 
 
 class ManualClock:
-    """A clock that stands still until a test moves it; call it as `adapters.clock.now_ms`.
+    """A clock that a test moves; call it as `adapters.clock.now_ms`.
 
     Attributes:
         now_ms: Milliseconds since the epoch, UTC; a test may set it.

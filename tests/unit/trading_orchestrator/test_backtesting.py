@@ -112,8 +112,8 @@ def test_html_is_one_page_with_the_symbol(tmp_path: Path) -> None:
         (CANDLES.drop(columns="volume"), "no column volume; found open, high, low, close"),
         (CANDLES.reset_index(), "found an index of int64; needed the open times"),
         (CANDLES.tz_localize(None), "the index is naive"),
-        (CANDLES[:0], "timeframe: cannot be told from 0 candles"),
-        (CANDLES[:1], "timeframe: cannot be told from 1 candles"),
+        (CANDLES[:0], "timeframe: found 0 candles, too few"),
+        (CANDLES[:1], "timeframe: found 1 candles, too few"),
     ],
 )
 def test_candles_that_cannot_be_used_are_rejected(candles: pd.DataFrame, message: str) -> None:

@@ -56,7 +56,7 @@ def change_file(
         refused(answer, f"{shown_path(path)} is unchanged")
     show(answer | {"file": str(path), "backup": str(backup)}, as_json=as_json)
     if not as_json:
-        click.echo(f"{shown_path(path)} was written; its former content is in {backup.name} beside it")
+        click.echo(f"{shown_path(path)} was written; its former content is in {backup.name} in the same folder")
 
 
 def put_in_force(access: Access, *, reason: str, timeout_s: float, as_json: bool) -> None:

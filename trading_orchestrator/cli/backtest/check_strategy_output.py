@@ -30,7 +30,7 @@ LOOKED_FOR: Mapping[CheckName, tuple[str, str]] = {
     ),
     CheckName.STOP_SIDE: (
         "stops and targets are on the correct side of the price",
-        "such an entry is refused: place the stop below the close of a buy and above that of a sell, the target beyond",
+        "such an entry is rejected: place the stop below the close of a buy or above that of a sell, the target beyond",
     ),
     CheckName.REPEAT: (
         "a repeated call gives the same signals",

@@ -56,7 +56,7 @@ def tables(report: Report) -> str:
         _table("By side", _group_columns("Side"), report.by_side, width="wide"),
         _table("By month", _MONTH, report.months),
         _table("Market change", _MARKET, report.market),
-        _table("Refused signals", _REFUSAL, report.refusals, note=_signals(report)),
+        _table("Rejected signals", _REFUSAL, report.refusals, note=_signals(report)),
     ]
     return "".join(parts)
 
@@ -67,7 +67,7 @@ def sentences(lines: Iterable[str]) -> str:
 
 
 def _signals(report: Report) -> str:
-    return f"{report.signals:,} signals: {report.accepted:,} accepted, {report.refused:,} refused."
+    return f"{report.signals:,} signals: {report.accepted:,} accepted, {report.refused:,} rejected."
 
 
 def _metric(one: names.Metric) -> str:

@@ -24,7 +24,7 @@ def decisions(symbol: str, limit: int, as_json: bool) -> None:
     """Show the decision on each candle, with its reason.
 
     Lists the newest candles of SYMBOL from the journal, newest last. For a candle with a signal, the ledger adds
-    whether the rules accepted or refused it, and by which rule.
+    whether the rules accepted or rejected it, and by which rule.
     """
     with Access() as access:
         rows = read_decisions(access, symbol, limit)
@@ -44,7 +44,7 @@ def read_decisions(access: Access, symbol: str, limit: int) -> list[Row]:
     """Return the newest `limit` rows of journal and ledger, joined by candle, oldest first.
 
     A candle with signals of several strategies has one row for each, with that strategy's decision. The journal in
-    Redis is shorter than the ledger: a candle that only the ledger knows has no close and no regime, and its decision
+    Redis is shorter than the ledger: a candle that only the ledger has shows no close and no regime, and its decision
     is the ledger's reason.
     """
     verdicts: dict[int, list[Row | None]] = {}

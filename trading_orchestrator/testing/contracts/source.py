@@ -14,7 +14,7 @@ COUNT = 12
 
 @dataclass(frozen=True)
 class Stage:
-    """A source under test and a moment: its clock stands still, or follows the cursor.
+    """A source under test at a moment: its clock is stopped, or follows the cursor.
 
     Attributes:
         source: The source under test.

@@ -175,7 +175,7 @@ class FlattenContract(LedgerPart):
     def _flatten(
         ledger: Ledger, after_ms: int, verdict: RiskDecision | None = None
     ) -> tuple[DecisionResult, list[int]]:
-        """Ask to close, and return the answer with the times that the judge was given."""
+        """Request a close, and return the answer with the times that `evaluate` received."""
         times: list[int] = []
 
         def judge(view: AccountSnapshot, decision_ms: int) -> RiskDecision:
@@ -225,7 +225,7 @@ class FlattenContract(LedgerPart):
 
 
 class FlattenAbsentContract(LedgerPart):
-    """A backtest has nobody who could ask to close: the ledger says so rather than do nothing."""
+    """A backtest has no operator: the ledger raises an error rather than do nothing."""
 
     def test_flatten_is_refused_loudly(self, ledger: Ledger) -> None:
         opened(ledger)

@@ -1,4 +1,4 @@
-"""Incidents: what an operator must hear of, opened once while it is open."""
+"""Incidents: conditions that need an operator, each opened once while it is open."""
 
 from trading.incidents.incident import Incident, IncidentKind
 from trading.orders.intents import OrderUpdate

@@ -115,7 +115,7 @@ class ClaimContract(LedgerPart):
 
 
 class OrderStateContract(LedgerPart):
-    """The promises of `mark` for what the venue says of an order."""
+    """The promises of `mark` for the venue's state of an order."""
 
     @pytest.mark.parametrize("before", list(OrderState))
     def test_mark_goes_the_legal_ways_only_and_an_illegal_one_changes_nothing(
@@ -302,11 +302,11 @@ class OrderReadContract(LedgerPart):
 
 
 def _state_after(before: OrderState, after: OrderState) -> OrderState | None:
-    """Return where an order stands that was `before` and is marked `after`; None where that is illegal."""
+    """Return the state of an order in state `before` after an update to `after`; None if that is illegal."""
     if before.is_final:
         return before
     if before is OrderState.PARTIALLY_FILLED and after in (OrderState.SUBMITTING, OrderState.ACCEPTED):
-        return before  # a fill is a fact that the mark does not know yet
+        return before  # the update does not include the fill yet
     try:
         return next_order_state(before, after)
     except Broken:

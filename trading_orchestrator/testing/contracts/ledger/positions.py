@@ -225,7 +225,7 @@ class AccountViewContract(LedgerPart):
 
     @staticmethod
     def _enter_within(ledger: Ledger, symbol: str, *, limit: int) -> Sequence[Intent]:
-        """Ask for an entry with a risk of 10.0, under a limit of positions and of 10.0 for each of them."""
+        """Request an entry with a risk of 10.0, under a limit of positions and of 10.0 for each of them."""
         planned = PlannedOrder(request_of(symbol), 10.0)
 
         def judge(view: AccountSnapshot) -> RiskDecision:

@@ -1,4 +1,4 @@
-"""Stops that move: one move for each candle, recorded with its reason or with why it was refused."""
+"""Stops that move: one move for each candle, recorded with its reason or its rejection."""
 
 import pytest
 
@@ -33,7 +33,7 @@ HALT = Incident(IncidentKind.POSITION_MISMATCH, SYMBOL, "position", "2 here, 3 t
 
 
 def ask(ledger: Ledger, stop_loss: float, *, minute: int = 2, strategy: str = STRATEGY) -> StopMove | None:
-    """Ask for a move of the stop."""
+    """Request a move of the stop."""
     return ledger.move_stop(SYMBOL, strategy, at(minute), stop_loss, "trailing", correlation_id=f"c{minute}")
 
 

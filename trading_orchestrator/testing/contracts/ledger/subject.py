@@ -10,7 +10,7 @@ from trading.ports.ledger import Ledger
 
 
 class LedgerSubject(Protocol):
-    """An empty ledger with a starting balance of `examples.BALANCE`, and what an operator does beside the port."""
+    """An empty ledger with a starting balance of `examples.BALANCE`, and the operator actions outside the port."""
 
     @property
     def ledger(self) -> Ledger: ...
