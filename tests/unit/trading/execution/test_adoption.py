@@ -91,7 +91,7 @@ def test_adoption_of_a_foreign_fill_beside_a_mismatch_goes_by_what_that_says() -
 @pytest.mark.parametrize("then", [holdings([LONG], (4.0, 101.0)), holdings([FLAT], (3.0, 101.0))])
 def test_adoption_of_another_difference_than_the_incident_says_is_refused(then: Holdings) -> None:
     now = holdings([LONG], (3.0, 101.0))
-    with pytest.raises(Rejected, match="now the ledger holds 2 units of XAUUSD and the venue 3: resolve the incident without"):
+    with pytest.raises(Rejected, match="now the ledger holds 2 units of XAUUSD and the venue 3: resolve the incident"):
         plan(now, mismatch(then))
 
 
