@@ -84,9 +84,8 @@ def run_backtest(
             sleep_s=lambda _: None,
             fill_recorder=TrustedFillRecorder,
         )
-        needed = history[-pipeline.indicators.history_count :]
         cursor_ms = int(part.open_ms[0]) - 1
-        store.seed(symbol, needed, timeframe=timeframe, cursor_ms=cursor_ms, desired=DesiredState.RUNNING)
+        store.seed(symbol, history, timeframe=timeframe, cursor_ms=cursor_ms, desired=DesiredState.RUNNING)
         feeds.append(Feed(pipeline, timeframe, place))
     lengths_ms = {symbol: timeframe_ms(system.symbols[symbol].timeframe) for symbol in decided}
     in_order = partial(ledger.in_order, partial(_moment, decided, lengths_ms))

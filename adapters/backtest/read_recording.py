@@ -87,11 +87,11 @@ def window_of(client: redis.Redis, namespace: str, symbol: str) -> Candles:
 def lookback_of(symbol: str, system: SystemConfig) -> Lookback:
     """Return the numbers of candles that a symbol's indicators need before the first decided one."""
     config, services = system.symbols[symbol], system.services
-    window = SharedIndicators(strategies_of(config)).window
+    shared = SharedIndicators(strategies_of(config))
     calculation, required = services.indicator_calculation, services.strategy_evaluation.min_rows_required
     rule = RegimeRule() if calculation.track_regime_changes else None
-    count = history_count(window, calculation.recent_rows_limit, rule)
-    return Lookback(count, window + required - 2)
+    count = history_count(shared.reach_count, calculation.recent_rows_limit, rule)
+    return Lookback(count, shared.window + required - 2)
 
 
 def _decided_before(tracks: Mapping[str, Track], books: RecordedBooks, from_ms: int) -> list[str]:

@@ -112,7 +112,8 @@ class MemoryStore:
             at.journal.regimes += commit.regimes[first:]
             at.window.append(fresh)
             if self._window_limit is not None:
-                at.window = [self.window(commit.symbol, self._window_limit, until_ms=fresh.last_open_ms)]
+                count = max(self._window_limit, commit.window_count)
+                at.window = [self.window(commit.symbol, count, until_ms=fresh.last_open_ms)]
             is_exposed = at.memory.has_exposure if commit.has_exposure is None else commit.has_exposure
             self._change(
                 commit.symbol, cursor_ms=fresh.last_open_ms, has_exposure=is_exposed, regime=commit.regimes[-1]

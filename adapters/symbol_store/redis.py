@@ -39,7 +39,7 @@ class RedisSymbolStore:
         """Create a store.
 
         Args:
-            window_limit: Candles kept per symbol.
+            window_limit: Candles kept per symbol; more where a commit needs more.
             journal_limit: Decisions kept per symbol.
             events_limit: Events kept in the stream of all symbols.
             now_ms: The wall clock, recorded with decisions and events.
@@ -128,7 +128,8 @@ class RedisSymbolStore:
         candles = commit.candles
         exposure = "" if commit.has_exposure is None else str(int(commit.has_exposure))
         args: list[str | bytes | int] = [
-            *self._limits,
+            max(self._limits[0], commit.window_count),
+            *self._limits[1:],
             self._now_ms(),
             commit.timeframe,
             exposure,

@@ -21,6 +21,7 @@ from trading.services.indicator_calculation import IndicatorTerms, history_count
 from trading.services.strategy_evaluation import StrategyTerms
 from trading.services.trade_execution import MOST_WATCHED
 from trading.strategies import PositionRule, Strategy
+from trading.strategies.indicator_sharing import reach_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,6 @@ def pipeline_spec(
     strategies = strategies_of(config) if strategies is None else strategies
     calculation, evaluation = services.indicator_calculation, services.strategy_evaluation
     regime = RegimeRule() if calculation.track_regime_changes else None
-    window = max(one.startup_candle_count for one in strategies.values())
     return PipelineSpec(
         symbol=symbol,
         timeframe=config.timeframe,
@@ -99,7 +99,7 @@ def pipeline_spec(
             retry_attempts=services.data_fetching.retry_attempts,
             candle_index=services.data_fetching.candle_index,
             nbr_bars=services.data_fetching.nbr_bars,
-            history_count=history_count(window, calculation.recent_rows_limit, regime),
+            history_count=history_count(reach_count(strategies), calculation.recent_rows_limit, regime),
             repeat_last=evaluation.evaluation_mode == "every_tick" and replay_batch is None,
             batch_limit=replay_batch or BATCH_LIMIT,
             is_replay=replay_batch is not None,

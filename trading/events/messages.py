@@ -92,6 +92,7 @@ class Message(Frozen):
         has_exposure: An order or a position may be alive, so the candles must reach the venue.
         has_more: The source holds further candles, so another wake-up is due when this chain ends.
         quarantine: The policy of a symbol that is quarantined: then only its open position needs the candles.
+        window_count: Candles that the next indicators need and the store must keep; 0 before they were computed.
     """
 
     type: EventType
@@ -107,6 +108,7 @@ class Message(Frozen):
     has_exposure: bool
     has_more: bool = Field(default=False, validation_alias=AliasChoices("has_more", "more"))  # "more" before 0.2
     quarantine: PositionPolicy | None = None
+    window_count: int = 0
 
     @property
     def last_open_ms(self) -> int:

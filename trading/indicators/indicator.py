@@ -1,13 +1,14 @@
-"""Indicators: any TA-Lib function over a fixed trailing window of candles.
+"""Indicators: any TA-Lib function over a trailing window of candles.
 
-The value of an indicator at a candle is the last element of the TA-Lib function applied to exactly the `window` candles
-that end there. It depends on those candles alone, so one candle and a whole history give the same bits. The functions
+The value of an indicator at a candle is the last element of the TA-Lib function applied to the `window` candles that
+end there. It depends on those candles alone, so one candle and a whole history give the same bits. The functions
 of `trading.indicators.recursive` are computed there, for many candles at once; TA-Lib computes all others candle by
-candle.
+candle. Where prices stand still, the window of a recursive function is longer (`trading.indicators.movement`). Ratios
+of averages, such as RSI, have windows of their own (`trading.indicators.ratios`).
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import Enum, auto
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Literal
@@ -19,14 +20,13 @@ from numpy.typing import NDArray
 from talib import abstract
 
 from trading.errors import Broken
+from trading.indicators.movement import Counts, at_ends, changes
+from trading.indicators.ratios import decay_count, is_ratio, ratio, ratio_reach, ratio_reach_count
 from trading.indicators.recursive import RECURSIONS, trailing
 from trading.indicators.rows import IndicatorRows
 from trading.market.candles import CLOSE, COLUMNS, Candles
 
 Floats = NDArray[np.float64]
-
-_SEED_WEIGHT = 1e-6
-"""Weight that the seed of a recursive function may keep at the end of its window."""
 
 _FORGETTING_PERIODS = 14
 _SLOW_PERIOD = 30
@@ -124,14 +124,25 @@ class Indicator(Struct, frozen=True):
         """
         values = {**_shape(self.function).defaults, **dict(self.parameters)}
         if self.function in _EXPONENTIAL:
-            decay = sum(_decay_count(2 / (values[name] + 1)) for name in _EXPONENTIAL[self.function])
+            decay = sum(decay_count(2 / (values[name] + 1)) for name in _EXPONENTIAL[self.function])
         elif self.function in _WILDER:
-            decay = sum(_decay_count(1 / values[name]) for name in _WILDER[self.function])
+            decay = sum(decay_count(1 / values[name]) for name in _WILDER[self.function])
         elif _is_windowed(self.function, values):
             decay = 0
         else:
             decay = _FORGETTING_PERIODS * max(self.lookback_count + 1, _SLOW_PERIOD)
         return self.lookback_count + 1 + decay
+
+    @property
+    def reach_count(self) -> int:
+        """Number of candles that decide a value while the market moves; in a market that stands still they are more.
+
+        A ratio looks back further than `settle_count` where there are as many candles.
+        """
+        arguments = tuple({**_shape(self.function).defaults, **dict(self.parameters)}.values())
+        if is_ratio(self.function, arguments):
+            return max(self.settle_count, ratio_reach_count(self.function, arguments))
+        return self.settle_count
 
 
 def ema(period: int) -> Indicator:
@@ -195,9 +206,9 @@ def compute(candles: Candles, indicators: Mapping[str, Indicator], *, window: in
     """Compute the indicators at the last `rows` candles that have a whole window.
 
     Args:
-        candles: Checked candles, the newest last.
+        candles: Checked candles, the newest last. Values are final if there are at least as many as `reach` returns.
         indicators: Indicators by the name of their column.
-        window: Number of candles per value, its own candle included.
+        window: Number of candles per value, its own candle included, in a market that moves.
         rows: Number of rows requested; fewer are returned where the windows of older candles are incomplete.
 
     Raises:
@@ -212,7 +223,7 @@ def compute(candles: Candles, indicators: Mapping[str, Indicator], *, window: in
     table = np.empty((count, 1 + len(indicators)))
     table[:, 0] = candles.values[first:, CLOSE]
     if count:
-        _fill(table, candles.values[first - window + 1 :], plan, window)
+        _fill(table, candles.values, plan, window)
     result = IndicatorRows(tuple(indicators), candles.open_ms[first:], table)
     if not np.isfinite(table).all():
         row, column = np.argwhere(~np.isfinite(table))[0].tolist()
@@ -221,18 +232,55 @@ def compute(candles: Candles, indicators: Mapping[str, Indicator], *, window: in
     return result
 
 
+def reach(candles: Candles, indicators: Mapping[str, Indicator], *, window: int, rows: int) -> int:
+    """Return how many of the newest candles decide the values at the last `rows` candles.
+
+    With the next candle, they decide its values too. It is more than there are where older candles would count.
+    """
+    plan = _plan(tuple(indicators.values()))
+    first = max(0, len(candles) - rows)
+    needed = window + len(candles) - first
+    if len(candles) <= plan.shortest_window:
+        return needed
+    series = {column: np.ascontiguousarray(candles.values[:, column]) for column in plan.columns}
+    for call in plan.calls:
+        inputs = [series[column] for column in call.inputs]
+        if call.kind is _Kind.RATIO:
+            needed = max(needed, ratio_reach(call.function, inputs, call.arguments, first))
+        elif call.kind is _Kind.RECURSIVE:
+            needed = max(needed, changes(inputs).reach(first, window) + len(candles) - 1 - first)
+    return needed
+
+
+class _Kind(Enum):
+    """How the values of a call depend on the candles.
+
+    Attributes:
+        WINDOWED: On a fixed number of candles.
+        RECURSIVE: On all before, the older the less; the window is extended where prices stand still.
+        RATIO: On the ratio of such averages.
+    """
+
+    WINDOWED = auto()
+    RECURSIVE = auto()
+    RATIO = auto()
+
+
 class _Call(Struct, frozen=True):
     """One function call, shared by the indicators that read its outputs.
 
     Attributes:
         inputs: Candle columns.
         reads: (index of the output, column of the table) for each indicator.
+        is_ours: It is one of `RECURSIONS`; TA-Lib computes the others.
     """
 
     function: str
     inputs: tuple[int, ...]
     arguments: tuple[float, ...]
     reads: tuple[tuple[int, int], ...]
+    kind: _Kind
+    is_ours: bool
 
 
 class _Plan(Struct, frozen=True):
@@ -245,22 +293,45 @@ class _Plan(Struct, frozen=True):
 
 def _fill(table: Floats, values: Floats, plan: _Plan, window: int) -> None:
     series = {column: np.ascontiguousarray(values[:, column]) for column in plan.columns}
+    first = len(values) - len(table)
     for call in plan.calls:
         inputs = [series[column] for column in call.inputs]
-        if call.function in RECURSIONS:
-            outputs = trailing(call.function, inputs, call.arguments, window)
-        elif call.function in _MEMORYLESS:
-            outputs = tuple(one[window - 1 :] for one in _call_talib(call, inputs))
-        else:
-            outputs = _each_window(call, inputs, window)
+        outputs = _OUTPUTS[call.kind](call, inputs, first, window)
         for output, column in call.reads:
             table[:, column] = outputs[output]
 
 
-def _each_window(call: _Call, inputs: Sequence[Floats], window: int) -> tuple[Floats, ...]:
+def _windowed(call: _Call, inputs: Sequence[Floats], first: int, window: int) -> tuple[Floats, ...]:
+    needed = [one[first - window + 1 :] for one in inputs]
+    if call.is_ours:
+        return trailing(call.function, needed, call.arguments, window)
+    if call.function in _MEMORYLESS:
+        return tuple(one[window - 1 :] for one in _call_talib(call, needed))
+    return _each_window(call, inputs, np.full(len(inputs[0]) - first, window), first)
+
+
+def _recursive(call: _Call, inputs: Sequence[Floats], first: int, window: int) -> tuple[Floats, ...]:
+    ends = np.arange(first, len(inputs[0]), dtype=np.int64)
+    lengths = np.minimum(changes(inputs).lengths(ends, window), ends + 1)
+    if call.is_ours:
+        return at_ends(call.function, inputs, call.arguments, ends, lengths)
+    return _each_window(call, inputs, lengths, first)
+
+
+def _ratios(call: _Call, inputs: Sequence[Floats], first: int, _window: int) -> tuple[Floats, ...]:
+    return ratio(call.function, inputs, call.arguments, first)
+
+
+_OUTPUTS = {_Kind.WINDOWED: _windowed, _Kind.RECURSIVE: _recursive, _Kind.RATIO: _ratios}
+
+
+def _each_window(call: _Call, inputs: Sequence[Floats], lengths: Counts, first: int) -> tuple[Floats, ...]:
     """Call TA-Lib for each window, and return the last value of each output."""
-    count = len(inputs[0]) - window + 1
-    rows = [[one[-1] for one in _call_talib(call, [x[at : at + window] for x in inputs])] for at in range(count)]
+    ends = range(first + 1, first + 1 + len(lengths))
+    rows = [
+        [one[-1] for one in _call_talib(call, [x[end - length : end] for x in inputs])]
+        for end, length in zip(ends, lengths.tolist(), strict=True)
+    ]
     return tuple(np.array(rows).T)
 
 
@@ -286,7 +357,18 @@ def _call(
     shape = _shape(function)
     inputs = tuple(COLUMNS.index(name or price) for name in shape.inputs)
     arguments = tuple({**shape.defaults, **dict(parameters)}.values())
-    return _Call(function, inputs, arguments, reads)
+    kind = _kind(function, arguments)
+    is_ours = function in RECURSIONS and (function != "BBANDS" or kind is _Kind.WINDOWED)
+    return _Call(function, inputs, arguments, reads, kind, is_ours)
+
+
+def _kind(function: str, arguments: tuple[float, ...]) -> _Kind:
+    if is_ratio(function, arguments):
+        return _Kind.RATIO
+    is_windowed = function in _MEMORYLESS or _is_windowed(
+        function, dict(zip(_shape(function).defaults, arguments, strict=True))
+    )
+    return _Kind.WINDOWED if is_windowed else _Kind.RECURSIVE
 
 
 @lru_cache(maxsize=256)
@@ -349,12 +431,6 @@ def _is_windowed(function: str, values: Mapping[str, float]) -> bool:
         return False
     shape = _shape(function)
     return function in _WINDOWED or (shape.group in _WINDOWED_GROUPS and not shape.is_unstable)
-
-
-def _decay_count(weight_of_newest: float) -> int:
-    if weight_of_newest >= 1:
-        return 0
-    return math.ceil(math.log(_SEED_WEIGHT) / math.log1p(-weight_of_newest))
 
 
 def _listed(names: Iterable[object]) -> str:

@@ -4,7 +4,7 @@ A value is a formula over the fixed window that ends at its candle; no value fol
 candles, their windows pass through the formula side by side: step `k` takes the `k`-th element of every window, and a
 number is then an array with one element per window. Each formula is written once and uses only `+ - * /`. Each of these
 operations is rounded by itself: IEEE 754 allows no choice there, neither for Python's floats nor for NumPy's arrays.
-Only a sum of pairs (`_block`) treats windows in two ways; both add the same numbers in the same order.
+Only a sum of pairs (`_recent`) treats windows in two ways; both add the same numbers in the same order.
 
 TA-Lib has the same functions, but its rounding depends on its version and on the processor's fused multiply-add.
 """
@@ -26,9 +26,6 @@ Steps = Any
 
 _BLOCK = 16_384
 """Windows processed side by side: few enough for the processor's cache."""
-
-_ZERO = 1e-14
-"""Below this a divisor counts as zero, as in TA-Lib."""
 
 
 class Recursion(Struct, frozen=True):
@@ -93,6 +90,10 @@ class _ManyWindows:
     def __iter__(self) -> Iterator[Floats]:
         return (self._series[step : step + self._count] for step in self._steps)
 
+    @property
+    def window_count(self) -> int:
+        return self._count
+
     def in_order(self) -> Floats:
         """Return the numbers behind these steps; each step's numbers begin one position after the previous step's."""
         return self._series[self._steps.start : self._steps.stop + self._count - 1]
@@ -125,37 +126,51 @@ def _average(steps: Steps, period: int, weight: float) -> Number:
 def _recent(steps: Steps, keep: float) -> tuple[Number, float]:
     """Return the sum of the steps, each weighted `keep` times the next one, and the weight of all earlier values.
 
-    The last step weighs 1. The sum is made of blocks, newest first, one per power of two in the number of steps.
+    The last step weighs 1. The sum is made of blocks, newest first, one per power of two in the number of steps. A
+    block adds pairs, then pairs of pairs, and so on. Consecutive windows share most of their pairs; with many windows,
+    each pair is added once.
     """
     total: Number = 0.0
     weight, power, size, end = 1.0, keep, 1, len(steps)
+    pairs = None if isinstance(steps, list) else _Pairs(steps)
     while end:
         if end & size:
-            total = total + weight * _block(steps[end - size : end], keep)
+            block = _block(steps[end - size : end], keep) if pairs is None else pairs.block(end - size)
+            total = total + weight * block
             weight *= power
             end -= size
+        if pairs is not None and end:
+            pairs.double(power)
         power *= power
         size *= 2
     return total, weight
 
 
-def _block(steps: Steps, keep: float) -> Number:
-    """Return such a sum over a power of two of steps, by adding pairs, then pairs of pairs, and so on.
-
-    Consecutive windows share most of their pairs; with many windows, each pair is added once.
-    """
-    if isinstance(steps, list):
-        while len(steps) > 1:
-            steps = [late + keep * early for early, late in zip(steps[::2], steps[1::2], strict=True)]
-            keep *= keep
-        return steps[0]
-    sums, size = steps.in_order(), 1
-    while size < len(steps):
-        earlier = keep * sums[:-size]
-        sums = np.add(sums[size:], earlier, out=earlier)
+def _block(steps: list[float], keep: float) -> float:
+    """Return such a sum over a power of two of steps."""
+    while len(steps) > 1:
+        steps = [late + keep * early for early, late in zip(steps[::2], steps[1::2], strict=True)]
         keep *= keep
-        size *= 2
-    return sums
+    return steps[0]
+
+
+class _Pairs:
+    """The sums of all blocks of one size in many windows."""
+
+    def __init__(self, steps: _ManyWindows) -> None:
+        self._sums = steps.in_order()
+        self._size = 1
+        self._count = steps.window_count
+
+    def block(self, first: int) -> Floats:
+        """Return the sum of the block that begins at step `first`, one for each window."""
+        return self._sums[first : first + self._count]
+
+    def double(self, keep: float) -> None:
+        """Add each block, weighted `keep`, to the one after it."""
+        earlier = keep * self._sums[: -self._size]
+        self._sums = np.add(self._sums[self._size :], earlier, out=earlier)
+        self._size *= 2
 
 
 def _changes(steps: Steps) -> Steps:
@@ -167,20 +182,16 @@ def _last(steps: Steps) -> Number:
     return next(iter(steps[-1:]))
 
 
-def _averages(steps: Steps, period: int, weight: float) -> Iterator[Number]:
-    """Yield the exponential average from the first complete step on; an array is reused and changed in place."""
-    value = _total(steps[:period]) / period
+def _averages(steps: Steps, period: int, weight: float, origin: Number) -> Iterator[Number]:
+    """Yield the exponential average, as its distance from `origin`, from the first complete step on.
+
+    An array is reused and changed in place. With the last number as origin, a constant series gives exactly zero.
+    """
+    value = _total(number - origin for number in steps[:period]) / period
     yield value
     for number in steps[period:]:
-        value += (number - value) * weight
+        value += (number - origin - value) * weight
         yield value
-
-
-def _ratio(part: Number, whole: Number) -> Number:
-    """Divide the part by the whole; zero if the whole is zero."""
-    if isinstance(whole, float):
-        return part / whole if abs(whole) >= _ZERO else 0.0
-    return np.divide(part, whole, out=np.zeros(len(whole)), where=np.abs(whole) >= _ZERO)
 
 
 def _ema(close: Steps, period: float) -> tuple[Number, ...]:
@@ -188,14 +199,16 @@ def _ema(close: Steps, period: float) -> tuple[Number, ...]:
 
 
 def _sma(close: Steps, period: float) -> tuple[Number, ...]:
-    count = int(period)
-    return (_total(close[len(close) - count :]) / count,)
+    count, last = int(period), _last(close)
+    # of the distances from the last number, so that equal numbers give that number without a rounding error
+    return (last + _total(number - last for number in close[len(close) - count :]) / count,)
 
 
 def _macd(close: Steps, fast: float, slow: float, signal: float) -> tuple[Number, ...]:
     quick, late = int(min(fast, slow)), int(max(fast, slow))
-    later = _averages(close, late, 2.0 / (late + 1.0))
-    earlier = _averages(close[late - quick :], quick, 2.0 / (quick + 1.0))  # both have values from the same step on
+    last = _last(close)
+    later = _averages(close, late, 2.0 / (late + 1.0), last)
+    earlier = _averages(close[late - quick :], quick, 2.0 / (quick + 1.0), last)  # both begin at the same step
     lines = (one - other for one, other in zip(earlier, later, strict=True))
     total = 0.0
     for line in islice(lines, int(signal)):
@@ -206,35 +219,74 @@ def _macd(close: Steps, fast: float, slow: float, signal: float) -> tuple[Number
     return line, average, line - average
 
 
-def _rsi(gains: Steps, losses: Steps, period: float) -> tuple[Number, ...]:
-    gain, loss = (_average(steps, int(period), 1.0 / period) for steps in (gains, losses))
-    return (100.0 * _ratio(gain, gain + loss),)
+def _mean(series: Steps, period: float) -> tuple[Number, ...]:
+    count = int(period)
+    return (_recent(series[len(series) - count :], 1.0)[0] / count,)
 
 
-def _atr(ranges: Steps, period: float) -> tuple[Number, ...]:
-    return (_average(ranges, int(period), 1.0 / period),)
+def _spread(steps: Steps, period: float) -> tuple[Number, Number]:
+    """Return the mean and the variance of the last numbers; of equal numbers, exactly that number and zero."""
+    count, last = int(period), _last(steps)
+    numbers = steps[len(steps) - count :]
+    offset = _total(number - last for number in numbers) / count
+    distances = (number - last - offset for number in numbers)
+    return last + offset, _total(distance * distance for distance in distances) / count
 
 
-def _gains_and_losses(close: Floats) -> Sequence[Floats]:
-    change = np.diff(close)
-    return np.maximum(change, 0.0), np.maximum(-change, 0.0)
+def _bollinger(close: Steps, period: float, above: float, below: float, _average: float) -> tuple[Number, ...]:
+    mean, variance = _spread(close, period)
+    deviation = np.sqrt(variance)  # rounded as IEEE 754 demands, like the operators
+    return mean + above * deviation, mean, mean - below * deviation
 
 
-def _true_ranges(high: Floats, low: Floats, close: Floats) -> Sequence[Floats]:
+def _deviation(series: Steps, period: float, factor: float) -> tuple[Number, ...]:
+    return (factor * np.sqrt(_spread(series, period)[1]),)
+
+
+def _variance(series: Steps, period: float, _factor: float) -> tuple[Number, ...]:
+    return (_spread(series, period)[1],)
+
+
+def _fading(part: Steps, whole: Steps, period: float, seed_count: float) -> tuple[Number, ...]:
+    count, keep = int(seed_count), 1.0 - 1.0 / period
+    sums = []
+    for steps in (part, whole):
+        total, kept = _recent(steps[count:], keep)
+        sums.append(total + kept * _total(steps[:count]))
+    return tuple(sums)
+
+
+def _wilder(series: Steps, period: float) -> tuple[Number, ...]:
+    return (_average(series, int(period), 1.0 / period),)
+
+
+def true_ranges(high: Floats, low: Floats, close: Floats) -> Floats:
+    """Return the true range of each candle but the first."""
     before = close[:-1]
     spans = high[1:] - low[1:], np.abs(high[1:] - before), np.abs(low[1:] - before)
-    return (np.maximum(np.maximum(*spans[:2]), spans[2]),)
+    ranges: Floats = np.maximum(np.maximum(*spans[:2]), spans[2])
+    return ranges
 
 
-def _as_it_is(series: Floats) -> Sequence[Floats]:
-    return (series,)
+def _as_it_is(*series: Floats) -> Sequence[Floats]:
+    return series
 
 
 RECURSIONS: Mapping[str, Recursion] = {
-    "ATR": Recursion(_true_ranges, _atr),
+    "ATR": Recursion(lambda *prices: (true_ranges(*prices),), _wilder),
+    "BBANDS": Recursion(_as_it_is, _bollinger),
     "EMA": Recursion(_as_it_is, _ema),
+    "FADING": Recursion(_as_it_is, _fading),
     "MACD": Recursion(_as_it_is, _macd),
-    "RSI": Recursion(_gains_and_losses, _rsi),
+    "MEAN": Recursion(_as_it_is, _mean),
+    "RMA": Recursion(_as_it_is, _wilder),
     "SMA": Recursion(_as_it_is, _sma),
+    "STDDEV": Recursion(_as_it_is, _deviation),
+    "VAR": Recursion(_as_it_is, _variance),
 }
-"""The functions implemented here, by their TA-Lib names."""
+"""The functions implemented here, by their TA-Lib names, and some that TA-Lib does not have.
+
+`BBANDS` is the one around a simple average. `FADING` are two Wilder sums: of the first numbers, as many as the second
+parameter says; then each step keeps `1 - 1 / period` of them and adds a number. `RMA` is Wilder's average of a series.
+`MEAN` is `SMA` for many steps: it is quicker, and rounds equal numbers.
+"""

@@ -46,6 +46,7 @@ class Commit(Struct, frozen=True):
         desired: Desired state of the symbol when the batch was fetched.
         quarantine: The policy of a symbol that was quarantined; None for one that was not.
         config: Short digest of the configuration that decided.
+        window_count: Candles that the store must keep, where they are more than its limit.
     """
 
     symbol: str
@@ -59,6 +60,7 @@ class Commit(Struct, frozen=True):
     desired: DesiredState = DesiredState.RUNNING
     quarantine: PositionPolicy | None = None
     config: str = ""
+    window_count: int = 0
 
 
 class SymbolStore(Protocol):

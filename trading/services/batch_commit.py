@@ -51,6 +51,7 @@ class BatchCommitter:
             message.desired,
             message.quarantine,
             self._config,
+            message.window_count,
         )
         self._store.commit(commit, events)
         self._outbox.forget(len(events))

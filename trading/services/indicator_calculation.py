@@ -7,7 +7,7 @@ from msgspec import Struct
 from trading.events.bus import LocalBus
 from trading.events.event import Event, EventType, correlation_id
 from trading.events.messages import IndicatorsUpdated, NewCandle
-from trading.indicators.regime import Regime, RegimeRule, regimes
+from trading.indicators.regime import Regime, RegimeRule, regime_reach, regimes
 from trading.indicators.rows import IndicatorRows
 from trading.market.candles import Candles
 from trading.ports.symbol_store import SymbolStore
@@ -28,14 +28,35 @@ class IndicatorTerms(Struct, frozen=True):
     regime_rule: RegimeRule | None
 
 
-def history_count(window: int, recent_rows_limit: int, regime_rule: RegimeRule | None) -> int:
-    """Return the number of candles before a new one that its rows and regime need.
+_MOST_CANDLES = 100_000
+"""Candles that are kept at most for a market that stands still."""
+
+
+def history_count(reach_count: int, recent_rows_limit: int, regime_rule: RegimeRule | None) -> int:
+    """Return how many candles before a new one its rows and its regime are computed from, while the market moves.
 
     Args:
-        window: The longest `startup_candle_count` of the symbol's strategies.
+        reach_count: The candles that decide a row of the symbol's strategies.
     """
-    regime_window = regime_rule.startup_candle_count if regime_rule else 0
-    return max(window + recent_rows_limit - 1, regime_window)
+    return max(reach_count + recent_rows_limit - 1, regime_rule.reach_count if regime_rule else 0)
+
+
+def reach_of(
+    candles: Candles, shared: SharedIndicators, recent_rows_limit: int, regime_rule: RegimeRule | None, *, count: int
+) -> int:
+    """Return how many of the newest candles decide rows and regimes at the last `count` of them.
+
+    It is more than `history_count` where the market stands still, and more than there are where older ones would count.
+    """
+    least = history_count(shared.reach_count, recent_rows_limit, regime_rule) + count
+    for part in (candles[-2 * least :], candles):  # the newest ones decide it, but where the market stands still
+        needed = shared.reach(part, rows=recent_rows_limit - 1 + count)
+        if regime_rule is not None:
+            window = regime_rule.startup_candle_count
+            needed = max(needed, regime_reach(part, regime_rule, window=window, count=count))
+        if needed <= len(part):
+            break
+    return min(needed, _MOST_CANDLES)
 
 
 class IndicatorCalculationService(Service[NewCandle, IndicatorsUpdated]):
@@ -57,7 +78,7 @@ class IndicatorCalculationService(Service[NewCandle, IndicatorsUpdated]):
         self._terms = terms
         self._shared = shared
         self._regime_window = terms.regime_rule.startup_candle_count if terms.regime_rule else 0
-        self.history_count = history_count(shared.window, terms.recent_rows_limit, terms.regime_rule)
+        self.history_count = history_count(shared.reach_count, terms.recent_rows_limit, terms.regime_rule)
         self.reset()
 
     def reset(self) -> None:
@@ -69,6 +90,7 @@ class IndicatorCalculationService(Service[NewCandle, IndicatorsUpdated]):
         new = message.candles
         history = self._history(message, new)
         candles = history.then(new)
+        kept_count = max(self.history_count, self.reach(candles, 1))
         try:
             rows = self._computed(history, candles)
         except StrategyFault as fault:
@@ -76,8 +98,9 @@ class IndicatorCalculationService(Service[NewCandle, IndicatorsUpdated]):
             raise fault.of(self.symbol, name) from fault.__cause__
         found = self._regimes(candles, len(new))
         self._bus.publish_lazily(lambda: self._changes(message, found))
-        self._recent, self._rows = candles[-self.history_count :], rows[-self._terms.recent_rows_limit :]
-        updated = IndicatorsUpdated(**message.carried(), rows=rows, regimes=found)
+        self._recent, self._rows = candles[-kept_count:], rows[-self._terms.recent_rows_limit :]
+        carried = message.carried() | {"window_count": kept_count}
+        updated = IndicatorsUpdated(**carried, rows=rows, regimes=found)
         self._bus.publish(updated)
         return updated
 
@@ -87,7 +110,22 @@ class IndicatorCalculationService(Service[NewCandle, IndicatorsUpdated]):
         if len(self._recent) and self._recent.last_open_ms == message.after_ms:
             return self._recent.until(before_ms)
         self._rows = None
-        return self._store.window(self.symbol, self.history_count, until_ms=message.after_ms).until(before_ms)
+        return self._stored(message.after_ms, new).until(before_ms)
+
+    def _stored(self, until_ms: int, new: Candles) -> Candles:
+        """Return the stored candles, as many as decide the rows of the new ones, or all where they are fewer."""
+        count = self.history_count
+        while True:
+            history = self._store.window(self.symbol, count, until_ms=until_ms)
+            needed = self.reach(history.until(int(new.open_ms[0]) - 1).then(new), len(new))
+            if len(history) < count or needed <= len(history):
+                return history
+            count = max(needed, 2 * count)
+
+    def reach(self, candles: Candles, count: int) -> int:
+        """Return how many of the newest candles decide rows and regimes at the last `count` of them."""
+        terms = self._terms
+        return reach_of(candles, self._shared, terms.recent_rows_limit, terms.regime_rule, count=count)
 
     def _computed(self, history: Candles, candles: Candles) -> IndicatorRows:
         """Return the rows of the new candles and of cached candles before them."""

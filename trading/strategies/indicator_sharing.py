@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from trading.indicators import Indicator, NotFinite, compute
+from trading.indicators import Indicator, NotFinite, compute, reach
 from trading.indicators.rows import IndicatorRows
 from trading.market.candles import Candles
 from trading.strategies import Strategy, StrategyFault
@@ -20,6 +20,7 @@ class SharedIndicators:
 
     Attributes:
         window: Number of candles of the longest window.
+        reach_count: Number of candles that decide a row while the market moves, at least `window`.
     """
 
     def __init__(self, strategies: Mapping[str, Strategy]) -> None:
@@ -36,6 +37,7 @@ class SharedIndicators:
             self._columns[book] = tuple(named), tuple(own)
         self._is_only_strategy = is_only_strategy
         self.window = max(self._groups)
+        self.reach_count = reach_count(strategies)
 
     def compute(self, candles: Candles, *, rows: int) -> IndicatorRows:
         """Compute the values at the last `rows` candles with complete windows; see `trading.indicators`.
@@ -49,6 +51,10 @@ class SharedIndicators:
         except NotFinite as error:
             raise self._fault(error) from error
         return parts[0] if len(parts) == 1 else _beside(parts)
+
+    def reach(self, candles: Candles, *, rows: int) -> int:
+        """Return how many of the newest candles decide the last `rows` rows; see `trading.indicators.reach`."""
+        return max(reach(candles, group, window=window, rows=rows) for window, group in self._groups.items())
 
     def _fault(self, error: NotFinite) -> StrategyFault:
         """Name the strategy that requested the missing value, and its name for the indicator."""
@@ -69,6 +75,15 @@ class SharedIndicators:
         names, own = self._columns[book]
         places = [0, *(1 + rows.columns.index(column) for column in own)]
         return IndicatorRows(names, rows.open_ms, rows.values[:, places])
+
+
+def reach_count(strategies: Mapping[str, Strategy]) -> int:
+    """Return how many candles decide a row of the strategies while the market moves."""
+    counts = (
+        max([one.startup_candle_count, *(indicator.reach_count for indicator in indicators_of(one).values())])
+        for one in strategies.values()
+    )
+    return max(counts)
 
 
 def _beside(parts: Sequence[IndicatorRows]) -> IndicatorRows:

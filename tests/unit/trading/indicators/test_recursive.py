@@ -13,10 +13,12 @@ Floats = NDArray[np.float64]
 
 FUNCTIONS: dict[str, tuple[tuple[float, ...], int]] = {
     "ATR": ((7,), 8),
+    "BBANDS": ((12, 2.0, 1.5, 0), 12),
     "EMA": ((9,), 9),
     "MACD": ((4, 11, 5), 15),
-    "RSI": ((6,), 7),
     "SMA": ((12,), 12),
+    "STDDEV": ((12, 2.0), 12),
+    "VAR": ((12, 1.0), 12),
 }
 """Arguments, and the shortest window."""
 
@@ -72,9 +74,11 @@ def test_blocks_of_windows_join_without_a_seam(monkeypatch: pytest.MonkeyPatch) 
     assert [one.tobytes() for one in in_blocks] == [one.tobytes() for one in whole]
 
 
-def test_flat_prices_give_flat_averages_and_no_strength() -> None:
+def test_flat_prices_give_flat_averages_without_deviation() -> None:
     flat = series("ATR", 100, 1, is_flat=True)
 
     assert trailing("EMA", flat[2:], (9,), 60)[0].tolist() == [2_000.0] * 41
-    assert trailing("RSI", flat[2:], (9,), 60)[0].tolist() == [0.0] * 41
+    assert trailing("SMA", flat[2:], (9,), 60)[0].tolist() == [2_000.0] * 41
+    assert trailing("STDDEV", flat[2:], (9, 2.0), 60)[0].tolist() == [0.0] * 41
+    assert [one.tolist() for one in trailing("MACD", flat[2:], (4, 11, 5), 60)] == [[0.0] * 41] * 3
     assert trailing("ATR", flat, (9,), 60)[0].tolist() == [0.0] * 41

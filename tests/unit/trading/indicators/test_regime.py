@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading.indicators import Floats
-from trading.indicators.regime import Regime, RegimeRule, regimes
+from trading.indicators.regime import Regime, RegimeRule, regime_reach, regimes
 from trading.market.candles import Candles
 
 RULE = RegimeRule()
@@ -101,9 +101,22 @@ def test_regimes_of_many_candles_are_those_of_each_alone(
         adx_period=period, atr_period=period, volatility_bars=bars, adx_threshold=threshold, volatile_ratio=ratio
     )
     window = rule.startup_candle_count if is_settled else rule.shortest_window + period
-    candles = restless(seed, window + 150)
+    candles = restless(seed, 6 * window + 150)
 
     together = regimes(candles, rule, window=window, count=150)
 
-    alone = [regimes(candles[at : at + window], rule, window=window, count=1)[0] for at in range(1, 151)]
-    assert together == alone
+    for at in range(0, 150, 10):
+        until = candles[: len(candles) - at]
+        kept = until[-regime_reach(until, rule, window=window, count=1) :]
+        assert regimes(kept, rule, window=window, count=1)[0] is together[149 - at]
+
+
+def test_regime_of_a_flat_is_that_of_the_last_move() -> None:
+    trending = np.linspace(2000.0, 2000.0 + COUNT, COUNT)
+    close = np.concatenate((trending, np.full(3_000, trending[-1])))
+    opened = np.concatenate((close[:1], close[:-1]))
+    candles = Candles(
+        np.arange(len(close), dtype=np.int64) * 60_000,
+        np.column_stack((opened, np.maximum(opened, close), np.minimum(opened, close), close, np.ones(len(close)))),
+    )
+    assert set(regimes(candles, RULE, window=WINDOW, count=3_000)) == {Regime.TRENDING_UP}

@@ -151,12 +151,12 @@ def test_rsi_reversion_that_jumps_over_the_middle_enters() -> None:
         ("macd_cross", {"fast": 2, "slow": 3, "signal": 2}, (103, 103, 103), {0: "buy", 2: "sell"}),
         # above the highest high of three bars, 100.7; below the lowest low, 99.5
         ("donchian_breakout", {"period": 3}, (100.2, 101, 101.5, 99, 98), {1: "buy", 3: "sell"}),
-        # RSI 0, 0, 0, 53, 70, 87, 32, 61
+        # RSI 50 before any move, then 0, 0, 0, 53, 70, 87, 32, 61
         (
             "rsi_reversion",
             {"period": 2},
             (99, 98, 97, 98, 98.5, 99.5, 98, 98.9),
-            {3: "buy", 6: "sell", 7: "close"},
+            {0: "close", 3: "buy", 6: "sell", 7: "close"},
         ),
     ],
 )
