@@ -13,7 +13,7 @@ from adapters.ledger.tables import Origin
 from adapters.symbol_store.memory import MemoryStore
 from adapters.venues.memory import MemoryVenue
 from trading.backtest.comparison import Rows, Run
-from trading.events.decisions import Decisions, describe
+from trading.events.decisions import Decisions, describe, without_candle_counts
 from trading.orders.orders import PROTECTIVE_LEGS, Leg, OrderState, Side, decided_open_ms
 from trading.portfolio.positions import Position
 
@@ -126,7 +126,7 @@ def _positions(fills: Iterable[Mapping[str, Any]], symbols: Collection[str]) -> 
 
 
 def _candle(symbol: str, open_ms: int, made: Decisions, regime: str) -> Row:
-    return {"symbol": symbol, "market_ms": open_ms, "decision": describe(made), "regime": regime}
+    return {"symbol": symbol, "market_ms": open_ms, "decision": describe(without_candle_counts(made)), "regime": regime}
 
 
 def _decision(row: Mapping[str, Any]) -> Row:

@@ -156,3 +156,13 @@ def test_what_is_open_at_the_end_is_closed_at_the_last_close_here_and_at_the_las
 
     assert (ours.entry_ms, ours.exit_ms) == (theirs.entry_ms, theirs.exit_ms)
     assert (ours.exit_price, theirs.exit_price) == (100.7, 100.0)
+
+
+def test_strategy_without_stop_and_target_trades_once_its_own_averages_are_complete() -> None:
+    candles, timeframe = candles_of("GOOG")
+    setup = {"strategy": {"name": "sma_cross", "params": {"fast": 10, "slow": 30, **NO_EXITS}}}
+
+    result = run_backtest(system_of(setup, timeframe), {SYMBOL: candles}, close_at_end=True)
+
+    assert len(result.trades) == 66
+    assert str(pd.Timestamp(result.trades[0].entry_ms, unit="ms").date()) == "2004-11-29"

@@ -66,6 +66,8 @@ class CandleDecision(Struct, frozen=True, omit_defaults=True):
         refusal: Why ledger or venue kept the stop where it was.
         row_count: Whole rows of indicators that there were, for `TOO_FEW_ROWS`.
         required_row_count: Rows that the strategies need.
+        candle_count: Candles that there were, for `TOO_FEW_ROWS`; 0 in journals of older versions.
+        required_candle_count: Candles that those rows need.
         policy: Of the quarantine: what becomes of the open position.
         is_dry_run: Nothing is sent.
         is_executed: False where the trade execution service is not enabled, so that nothing follows.
@@ -83,6 +85,8 @@ class CandleDecision(Struct, frozen=True, omit_defaults=True):
     refusal: str = ""
     row_count: int = 0
     required_row_count: int = 0
+    candle_count: int = 0
+    required_candle_count: int = 0
     policy: str = ""
     is_dry_run: bool = False
     is_executed: bool = True
@@ -109,6 +113,13 @@ def has_too_few_rows(decisions: Decisions) -> bool:
 def was_evaluated(decisions: Decisions) -> bool:
     """Return whether the strategies were asked about a candle, and answered."""
     return all(one.kind not in _NOT_EVALUATED for one in decisions)
+
+
+def without_candle_counts(decisions: Decisions) -> Decisions:
+    """Return the decisions without the candles known while the window filled, which older versions did not record."""
+    if not any(one.required_candle_count for one in decisions):
+        return decisions
+    return tuple(msgspec.structs.replace(one, candle_count=0, required_candle_count=0) for one in decisions)
 
 
 def is_of_stops(decisions: Decisions) -> bool:
@@ -165,6 +176,12 @@ def _asked(one: CandleDecision) -> str:
     return signal_words(one.signal.side, one.signal.price, one.signal.reason)
 
 
+def _warming_up(one: CandleDecision) -> str:
+    if one.required_candle_count:
+        return f"warming up: {one.candle_count} of {one.required_candle_count} candles"
+    return f"too few rows: {one.row_count} of {one.required_row_count}"
+
+
 def _rejected(one: CandleDecision) -> str:
     asked = _asked(one)
     return f"{asked} -> refused by {one.rule}: {one.reason}" if asked else one.reason
@@ -177,7 +194,7 @@ def _stop_kept(one: CandleDecision) -> str:
 
 _WORDS: Mapping[DecisionKind, Callable[[CandleDecision], str]] = {
     DecisionKind.NO_SIGNAL: lambda _: "no signal",
-    DecisionKind.TOO_FEW_ROWS: lambda one: f"too few rows: {one.row_count} of {one.required_row_count}",
+    DecisionKind.TOO_FEW_ROWS: _warming_up,
     DecisionKind.QUARANTINED: lambda one: f"quarantined ({one.policy}): nothing is decided",
     DecisionKind.FAILED: lambda one: one.reason,
     DecisionKind.SIGNAL: _asked,

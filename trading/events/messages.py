@@ -147,11 +147,13 @@ class IndicatorsUpdated(Message):
     Attributes:
         rows: Those of the candles and of the `recent_rows_limit - 1` before them; fewer while the window still fills.
         regimes: One for each candle.
+        known_count: Candles known up to the last one, as far as the indicators look back; 0 in older messages.
     """
 
     type: Literal[EventType.INDICATORS_UPDATED] = EventType.INDICATORS_UPDATED
     rows: RowTable
     regimes: list[Regime]
+    known_count: int = 0
 
 
 class SignalGenerated(Message):

@@ -100,7 +100,7 @@ class IndicatorCalculationService(Service[NewCandle, IndicatorsUpdated]):
         self._bus.publish_lazily(lambda: self._changes(message, found))
         self._recent, self._rows = candles[-kept_count:], rows[-self._terms.recent_rows_limit :]
         carried = message.carried() | {"window_count": kept_count}
-        updated = IndicatorsUpdated(**carried, rows=rows, regimes=found)
+        updated = IndicatorsUpdated(**carried, rows=rows, regimes=found, known_count=len(candles))
         self._bus.publish(updated)
         return updated
 

@@ -86,8 +86,7 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
         signals: list[Signal] = []
         told: dict[int, list[Signal]] = {}
         for at in np.flatnonzero(row_counts < required).tolist():
-            few = CandleDecision(DecisionKind.TOO_FEW_ROWS, row_count=int(row_counts[at]), required_row_count=required)
-            decisions[at] = (few,)
+            decisions[at] = (self._too_few_rows(message, at, int(row_counts[at])),)
         for signal in said:
             at = int(candles.open_ms.searchsorted(signal.open_ms))
             if row_counts[at] >= required:
@@ -98,6 +97,16 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
             decisions[at] = tuple(map(self._decision, of_candle))
         silent = ChainOutcome.NO_SIGNAL if permissions(message.desired).entries else ChainOutcome.PAUSED
         return _Judged(ChainOutcome.TOO_FEW_ROWS if row_counts[-1] < required else silent, decisions, signals)
+
+    def _too_few_rows(self, message: IndicatorsUpdated, at: int, row_count: int) -> CandleDecision:
+        required, later = self._terms.min_rows_required, len(message.candles) - 1 - at
+        return CandleDecision(
+            DecisionKind.TOO_FEW_ROWS,
+            row_count=row_count,
+            required_row_count=required,
+            candle_count=max(0, message.known_count - later),
+            required_candle_count=self._shared.window + required - 1 if message.known_count else 0,
+        )
 
     def _said(self, message: IndicatorsUpdated, rows: IndicatorRows) -> list[Signal]:
         """Evaluate each strategy once for the whole batch, and return the signals: by candle, then in evaluation

@@ -4,10 +4,11 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TypedDict
 
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
-from trading.indicators import Floats, Indicator
+from trading.indicators import Floats, Indicator, atr
 from trading.strategies.signal_builder import SignalBuilder
 
 
@@ -52,6 +53,14 @@ class AtrStrategy(Strategy):
     atr_period: int = Field(default=14, ge=2, le=500, description="Bars of the average true range.")
     stop_atr: float = Field(default=2.0, ge=0, le=100, description="Stop, in ATR from the close; 0 for none.")
     target_atr: float = Field(default=3.0, ge=0, le=100, description="Target, in ATR from the close; 0 for none.")
+
+    def exit_indicators(self) -> dict[str, Indicator]:
+        """Return the average true range as `atr`; nothing without stop and target, so that it delays no signal."""
+        return {"atr": atr(self.atr_period)} if self.stop_atr or self.target_atr else {}
+
+    def exit_range(self, rows: pd.DataFrame) -> Floats:
+        """Return the column of `exit_indicators`; zeros if there is none."""
+        return columns(rows, "atr")[0] if "atr" in rows.columns else np.zeros(len(rows))
 
     def long_exits(self, close: Floats, atr: Floats) -> Exits:
         return self._exits(close, atr, 1)

@@ -154,7 +154,7 @@ def test_silent_candle_shows_the_values_that_the_strategy_saw(played: TradingSys
 def test_candle_whose_window_is_not_whole_says_so(played: TradingSystem) -> None:
     found = explained(played, entries(played)[2].open_ms)
 
-    assert found["headline"].startswith("no trade: too few rows: 0 of 3")
+    assert found["headline"].startswith("no trade: warming up: ")
     assert any("no indicator values" in note for note in found["notes"])
 
 

@@ -7,7 +7,7 @@ from typing import Self
 import pandas as pd
 from pydantic import Field, model_validator
 
-from trading.indicators import Indicator, atr, ema, macd, sma
+from trading.indicators import Indicator, ema, macd, sma
 from trading.strategies.signal_builder import SignalBuilder, crossed_above, crossed_below
 from trading.strategies.strategy import AtrStrategy, columns
 
@@ -30,7 +30,8 @@ class CrossStrategy(AtrStrategy):
         Args:
             reason: Text with `{way}` in place of above or below.
         """
-        close, moving, still, true_range = columns(rows, "close", line, other, "atr")
+        close, moving, still = columns(rows, "close", line, other)
+        true_range = self.exit_range(rows)
         above, below = (reason.format(way=way) for way in ("above", "below"))
         return (
             SignalBuilder(len(rows))
@@ -47,7 +48,7 @@ class AverageCross(CrossStrategy):
         """Return the moving average over `period` bars."""
 
     def indicators(self) -> Mapping[str, Indicator]:
-        return {"fast": self.average(self.fast), "slow": self.average(self.slow), "atr": atr(self.atr_period)}
+        return {"fast": self.average(self.fast), "slow": self.average(self.slow)} | self.exit_indicators()
 
     def signals(self, rows: pd.DataFrame) -> SignalBuilder:
         name = self.average(self.fast).function
@@ -77,7 +78,8 @@ class MacdCross(CrossStrategy):
 
     def indicators(self) -> Mapping[str, Indicator]:
         periods = (self.fast, self.slow, self.signal)
-        return {"macd": macd(*periods), "signal": macd(*periods, output="signal"), "atr": atr(self.atr_period)}
+        lines = {"macd": macd(*periods), "signal": macd(*periods, output="signal")}
+        return lines | self.exit_indicators()
 
     def signals(self, rows: pd.DataFrame) -> SignalBuilder:
         name = f"MACD {self.fast}/{self.slow}"

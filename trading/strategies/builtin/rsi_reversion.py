@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 from pydantic import Field
 
-from trading.indicators import Indicator, atr, rsi
+from trading.indicators import Indicator, rsi
 from trading.strategies.signal_builder import SignalBuilder, crossed_above, crossed_below
 from trading.strategies.strategy import AtrStrategy, columns
 
@@ -18,10 +18,11 @@ class RsiReversion(AtrStrategy):
     overbought: float = Field(default=70.0, gt=50, lt=100, description="RSI above which the market is overbought.")
 
     def indicators(self) -> Mapping[str, Indicator]:
-        return {"rsi": rsi(self.period), "atr": atr(self.atr_period)}
+        return {"rsi": rsi(self.period)} | self.exit_indicators()
 
     def signals(self, rows: pd.DataFrame) -> SignalBuilder:
-        close, rsi, atr = columns(rows, "close", "rsi", "atr")
+        close, rsi = columns(rows, "close", "rsi")
+        atr = self.exit_range(rows)
         up, down = crossed_above(rsi, self.oversold), crossed_below(rsi, self.overbought)
         middle = crossed_above(rsi, 50.0) | crossed_below(rsi, 50.0)
         name = f"RSI {self.period}"

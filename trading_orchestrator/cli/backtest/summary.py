@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from trading.backtest import BacktestRun, Trade
 from trading.backtest.report import Report
 from trading.backtest.report.tables import Group
 from trading.backtest.result import Floats
-from trading.events.decisions import has_too_few_rows
+from trading.events.decisions import Decisions, describe, has_too_few_rows
 from trading.formatting import format_minute
 from trading.structs import asdict
 from trading_orchestrator.cli.candles.gaps import Missing, missing_text
@@ -71,6 +72,17 @@ def as_dict(result: BacktestRun, report: Report, missing: Mapping[str, Missing])
     }
 
 
+def _warm_up(decisions: Sequence[Decisions]) -> str:
+    """Return how long the strategy was not evaluated; empty if it always was."""
+    count = sum(1 for _ in takewhile(has_too_few_rows, decisions))
+    if not count:
+        return ""
+    if count < len(decisions):
+        return f"the first {count:,} candles fill the window of the indicators; the strategy is evaluated from then on"
+    fault = "the strategy was never evaluated, because its indicators need more candles than there are"
+    return f"{fault} ({describe(decisions[-1])}); use an earlier --from, or shorter indicators"
+
+
 def show(result: BacktestRun, report: Report, missing: Mapping[str, Missing], took_s: float) -> None:
     """Print the results of a backtest, the missing candles by symbol, and the run time."""
     console = make_console()
@@ -80,9 +92,8 @@ def show(result: BacktestRun, report: Report, missing: Mapping[str, Missing], to
         console.show(Text(f"{symbol} {result.timeframes[symbol]}: {len(candles):,} candles, {span}"))
         if missing[symbol].candles:
             console.show(Text(f"{symbol}: {missing_text(missing[symbol])}", style="yellow"))
-        if all(map(has_too_few_rows, result.journals[symbol].decisions)):
-            fault = "the strategy was never evaluated, because its indicators need more candles than there are"
-            console.show(Text(f"{symbol}: {fault}; use an earlier --from, or shorter indicators", style="yellow"))
+        if text := _warm_up(result.journals[symbol].decisions):
+            console.show(Text(f"{symbol}: {text}", style="yellow"))
     console.show(table(COLUMNS, _rows(result), width=console.width))
     equity = result.equity.equity
     end, lowest = float(equity[-1]), float(equity.min())

@@ -25,6 +25,7 @@ from trading_orchestrator.testing.candles import START_MS, SYMBOL, make_candles
 
 ASKED = AskedSignal("buy", 101.5, "crossed: up")
 TOO_FEW_ROWS = CandleDecision(DecisionKind.TOO_FEW_ROWS, row_count=1, required_row_count=3)
+WARMING_UP = msgspec.structs.replace(TOO_FEW_ROWS, candle_count=91, required_candle_count=204)
 QUARANTINED = CandleDecision(DecisionKind.QUARANTINED, policy="hold")
 SIGNAL = CandleDecision(DecisionKind.SIGNAL, signal=ASKED)
 ACCEPTED = CandleDecision(DecisionKind.ACCEPTED, reason="buy 2 units at 101.5: crossed", signal=ASKED)
@@ -45,6 +46,7 @@ def of(one: CandleDecision, **changes: Any) -> CandleDecision:
 TEXTS = [
     (NO_SIGNAL, "no signal"),
     ((TOO_FEW_ROWS,), "too few rows: 1 of 3"),
+    ((WARMING_UP,), "warming up: 91 of 204 candles"),
     ((QUARANTINED,), "quarantined (hold): nothing is decided"),
     ((SIGNAL,), "buy at 101.5: crossed: up"),
     ((ACCEPTED,), "buy 2 units at 101.5: crossed"),

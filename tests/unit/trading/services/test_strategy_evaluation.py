@@ -37,8 +37,8 @@ def test_strategy_with_too_few_rows_is_not_asked_and_the_chain_ends_there(databa
     desk.advance(show=1)
     result = desk.advance(show=1)
 
-    assert desk.journal[0] == "too few rows: 1 of 3"
-    assert desk.journal[1] == "too few rows: 2 of 3"
+    assert desk.journal[0] == "warming up: 1 of 3 candles"
+    assert desk.journal[1] == "warming up: 2 of 3 candles"
     assert result.reason is ChainOutcome.DECIDED
     assert [event.market_ms for event in desk.events_of(EventType.SIGNAL_GENERATED)] == [at_place(2)]
 
@@ -48,7 +48,7 @@ def test_strategy_with_too_few_rows_and_nothing_open_ends_with_that_reason(datab
     desk = make_desk(databases, {}, shown=2, services=services)
     result = desk.advance(show=1)
 
-    assert str(result) == "too-few-rows: too few rows: 3 of 6"
+    assert str(result) == "too-few-rows: warming up: 3 of 6 candles"
 
 
 def test_strategy_that_says_nothing_ends_the_chain_and_moves_the_cursor(databases: Databases) -> None:
