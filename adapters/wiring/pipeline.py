@@ -129,21 +129,25 @@ def build_pipeline(
     committer = BatchCommitter(store, outbox, spec.digest)
     shared = SharedIndicators(spec.strategies)
     publisher = IncidentPublisher(symbol, ledger, bus, outbox)
+    indicators = IndicatorCalculationService(
+        symbol, shared, store, spec.indicators, bus, now_s=now_s, is_enabled=enabled.indicators
+    )
     fetch = DataFetchingService(
         symbol,
         spec.timeframe,
         source,
         store,
         ledger,
-        replace(spec.fetch, place_of=source.place_of if isinstance(source, LocatesCandles) else None),
+        replace(
+            spec.fetch,
+            reach=lambda history: indicators.reach(history, 1),
+            place_of=source.place_of if isinstance(source, LocatesCandles) else None,
+        ),
         bus,
         is_open=spec.session.may_be_open,
         now_s=now_s,
         sleep_s=sleep_s,
         is_enabled=enabled.fetch,
-    )
-    indicators = IndicatorCalculationService(
-        symbol, shared, store, spec.indicators, bus, now_s=now_s, is_enabled=enabled.indicators
     )
     evaluate = StrategyEvaluationService(
         symbol,

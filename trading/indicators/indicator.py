@@ -239,7 +239,7 @@ def reach(candles: Candles, indicators: Mapping[str, Indicator], *, window: int,
     """
     plan = _plan(tuple(indicators.values()))
     first = max(0, len(candles) - rows)
-    needed = window + len(candles) - first
+    needed = window + len(candles) - first - 1
     if len(candles) <= plan.shortest_window:
         return needed
     series = {column: np.ascontiguousarray(candles.values[:, column]) for column in plan.columns}

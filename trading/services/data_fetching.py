@@ -1,6 +1,7 @@
 """First stage: fetches new closed candles, each once and in order, and rejects corrupt ones."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -43,6 +44,8 @@ class FetchTerms(Struct, frozen=True):
         history_count: Candles before the first one decided, for the indicators to begin with.
         repeat_last: Without a new candle the last one is passed on again, so that every tick is evaluated.
         is_replay: The source plays history: each candle counts as seen at its own close.
+        reach: Returns how many of the newest candles the indicators need; more than there are where older ones count.
+            None asks for `history_count` candles.
         place_of: Returns the place of the candle with this open time (milliseconds since the epoch), such as file and
             line.
     """
@@ -55,6 +58,7 @@ class FetchTerms(Struct, frozen=True):
     retry_delay_s: float = 0.2
     batch_limit: int = BATCH_LIMIT
     is_replay: bool = False
+    reach: Callable[[Candles], int] | None = None
     place_of: Callable[[int], str] | None = None
 
 
@@ -202,7 +206,7 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
             until_ms = first.last_open_ms - 1 if len(first) else 0
         else:
             until_ms = fence_ms - 1
-        history = self._ask(lambda: self._source.history(until_ms, count=self._terms.history_count))
+        history = self._history(until_ms)
         is_first = True
         while (fault := self._first_fault(history)) is not None:
             told = self._with_place(fault) if is_first else fault
@@ -212,6 +216,15 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
         cursor_ms = history.last_open_ms if len(history) else until_ms
         desired = self._ledger.desired(self.symbol)
         self._store.seed(self.symbol, history, timeframe=self._timeframe, cursor_ms=cursor_ms, desired=desired)
+
+    def _history(self, until_ms: int) -> Candles:
+        """Ask for the history that the indicators need: more than usual if the market stands still at its end."""
+        count, reach = self._terms.history_count, self._terms.reach
+        history = self._ask(lambda: self._source.history(until_ms, count=count))
+        while reach is not None and len(history) == count and (needed := reach(history)) > count:
+            count = needed
+            history = self._ask(partial(self._source.history, until_ms, count=count))
+        return history
 
     def _refuse_bad(self, fresh: Candles) -> Candles:
         """Return the candles before the first bad one.

@@ -16,8 +16,8 @@ from trading.strategy_checks.probe import NOTHING, Answer, ask, difference, show
 from trading.strategy_checks.synthetic_series import Series
 from trading.strategy_checks.warm_up import check_value_then, check_warm_up, longer_window, rows_of
 
-_MORE_ROWS = (8, 10, 12, 15, 20, 25, 30, 40, 50, 75, 100, 150, 200, 300, 500, 1_000)
-"""Row counts to try if the live system's rows were too few; 1,000 is the largest allowed setting."""
+_MOST_ROWS = 1_000
+"""The largest allowed setting of the live system's rows."""
 _ASKED_WITH_MORE = 20
 _ANY_MINUTE = "1m"
 _PRICES = EntryRules(max_signal_age_s=1.0)
@@ -52,7 +52,7 @@ def examine(
     trials = [_Trial(make, one, report) for one in series]
     for trial in trials:
         advance(rows - trial.run(rows, advance))
-    report.rows_enough = _rows_enough([trial for trial in trials if trial.windowed])
+    _search_rows([trial for trial in trials if trial.windowed], report)
     return report
 
 
@@ -91,9 +91,12 @@ class _Trial:
         return self._check_live(whole, advance) if self._is_repeatable(whole) else 0
 
     def agrees_with(self, rows_limit: int) -> bool:
-        """Return whether this number of rows gives the signals of the whole history, where fewer did not."""
-        places = self.windowed[-_ASKED_WITH_MORE:]
-        if rows_limit > min(places):  # with all existing rows, the comparison proves nothing
+        """Return whether this number of rows gives the signals of the whole history, where fewer did not.
+
+        Rows with no more history than that prove nothing and are left out; without any other the answer is no.
+        """
+        places = [row for row in self.windowed if row >= rows_limit][-_ASKED_WITH_MORE:]
+        if not places:
             return False
         whole = ask(self._strategy, self._rows).signals
         return all(difference(whole.get(self._open_ms(row)), self._live(row, rows_limit)) is None for row in places)
@@ -178,6 +181,7 @@ class _Trial:
                 sides[SignalSide.BUY],
                 sides[SignalSide.SELL],
                 sides[SignalSide.CLOSE],
+                len(self._series.candles),
             )
         )
 
@@ -198,8 +202,25 @@ class _Trial:
         self._report.add(check, self._series.name, open_ms, column, expected, found)
 
 
-def _rows_enough(trials: Sequence[_Trial]) -> int | None:
-    """Return the smallest tried number of rows on which no signal depends; None if there is none."""
+def _search_rows(trials: Sequence[_Trial], report: Report) -> None:
+    """Search the smallest number of rows with which no signal differs from that of the whole history.
+
+    The strategy is called for each number tried, at the newest candles whose signal differed. Doubling finds a number
+    that is enough; bisection finds the smallest one between it and the largest that was not.
+    """
     if not trials:
-        return None
-    return next((count for count in _MORE_ROWS if all(trial.agrees_with(count) for trial in trials)), None)
+        return
+
+    def is_enough(count: int) -> bool:
+        report.row_counts_tried.append(count)
+        return all(trial.agrees_with(count) for trial in trials)
+
+    short, enough = report.rows_limit, min(2 * report.rows_limit, _MOST_ROWS)
+    while not is_enough(enough):
+        if enough == _MOST_ROWS:
+            return
+        short, enough = enough, min(2 * enough, _MOST_ROWS)
+    while enough - short > 1:
+        middle = (short + enough) // 2
+        short, enough = (short, middle) if is_enough(middle) else (middle, enough)
+    report.rows_enough = enough

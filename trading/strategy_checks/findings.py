@@ -24,7 +24,7 @@ class CheckName(StrEnum):
 
 _UNTRIED = {
     CheckName.STOP_SIDE: "no entry had a stop or a target",
-    CheckName.WARM_UP: "no series was long enough, or each had stretches without trades",
+    CheckName.WARM_UP: "no series was long enough",
 }
 
 
@@ -47,13 +47,14 @@ class Finding(Struct, frozen=True):
 
 
 class Looked(Struct, frozen=True):
-    """One series: the number of checked candles, and the strategy's signals."""
+    """One series: the number of checked candles, the strategy's signals, and the number of candles in all."""
 
     series: str
     candles: int
     buys: int
     sells: int
     closes: int
+    length: int
 
 
 class Report(Struct):
@@ -62,7 +63,9 @@ class Report(Struct):
     Attributes:
         startup_candle_count: Number of candles per indicator value.
         rows_limit: Rows that the strategy is given live; `least_rows` is their minimum.
-        rows_enough: Number of rows with which the `window` findings disappear; None if no tried number suffices.
+        rows_enough: Smallest number of rows with which the `window` findings disappear; None if no tried number
+            suffices, or nothing was found.
+        row_counts_tried: The numbers of rows that were tried to find it, in order.
         findings: The first findings of each check and column.
         counts: Number of findings per check.
         tried: Number of candles per check; for `stop side` the number of entries.
@@ -72,6 +75,7 @@ class Report(Struct):
     rows_limit: int
     least_rows: int
     rows_enough: int | None = None
+    row_counts_tried: list[int] = field(default_factory=list)
     looked: list[Looked] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     counts: Counter[CheckName] = field(default_factory=Counter)

@@ -17,19 +17,14 @@ _TICK_DECIMALS = 2
 _MOVE = 8e-4  # standard deviation of a bar's logarithmic return
 _LONGEST_HOLE_BARS = 60
 _WEEKEND_BARS = 2_880
+_LONGEST_FLAT_BARS = 600
 
 
 class Series(Struct, frozen=True, eq=False):
-    """Candles with a name for messages.
-
-    Attributes:
-        has_flats: It has long stretches without any move. Some indicators (such as RSI) then keep their last value, so
-            their values cannot be compared with those from a longer history.
-    """
+    """Candles with a name for messages."""
 
     name: str
     candles: Candles
-    has_flats: bool = False
 
 
 class _Path(Struct, frozen=True):
@@ -44,7 +39,7 @@ class _Path(Struct, frozen=True):
 def made_up(count: int, seeds: Iterable[int]) -> list[Series]:
     """Generate a series of `count` one-minute candles for each market type and seed."""
     return [
-        Series(f"{kind} {seed}", _candles(make(np.random.default_rng([number, seed]), count)), kind == "flat")
+        Series(f"{kind} {seed}", _candles(make(np.random.default_rng([number, seed]), count)))
         for seed in seeds
         for number, (kind, make) in enumerate(_MAKERS.items())
     ]
@@ -76,9 +71,17 @@ def _gaps(noise: np.random.Generator, count: int) -> _Path:
 
 
 def _flat(noise: np.random.Generator, count: int) -> _Path:
-    """Simulate a thin market: long stretches without trades have four equal prices and no volume."""
+    """Simulate a thin market and closed hours: stretches without trades have four equal prices and no volume.
+
+    The stretches are of 1 to 600 bars, so that some are longer than the windows of most indicators.
+    """
     path = _plain(noise, _MOVE * noise.standard_normal(count))
-    is_busy = (np.arange(count) % 140 < 80).astype(np.float64)
+    is_busy = np.ones(count)
+    end = 0
+    while end < count:
+        begin = end + int(noise.integers(20, 160))
+        end = begin + int(np.exp(noise.uniform(0.0, np.log(_LONGEST_FLAT_BARS))))
+        is_busy[begin:end] = 0.0
     return _Path(path.moves * is_busy, path.jumps, path.wick * is_busy, path.slots)
 
 

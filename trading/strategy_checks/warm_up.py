@@ -45,8 +45,6 @@ def rows_of(strategy: Strategy, series: Series, rows: int, report: Report) -> In
 
 def check_warm_up(strategy: Strategy, series: Series, rows: IndicatorRows, report: Report) -> None:
     """Compare the last values with values computed from more history."""
-    if series.has_flats:
-        return
     longer = longer_window(strategy.startup_candle_count)
     more = compute(series.candles, indicators_of(strategy), window=longer, rows=_COMPARED)
     count = len(more)

@@ -76,10 +76,13 @@ def _as_of_0_1_0(answer: Any) -> Any:
     """Return an answer with what changed since on purpose as 0.1.0 had it.
 
     Both drawdown rules had the id `max_drawdown`; `entry_hours` was left out as a met rule, and stood last as an unmet.
+    A simple average was rounded in another way in its last digit.
     """
     match answer:
         case str():
             return re.sub("drawdown_(latch|headroom)", "max_drawdown", answer)
+        case {"name": "average", "now": float() as now, "before": float() as before}:
+            return {**answer, "now": float(f"{now:.12g}"), "before": float(f"{before:.12g}")}
         case list():
             return [_as_of_0_1_0(one) for one in answer]
         case dict():

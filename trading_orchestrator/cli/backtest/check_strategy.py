@@ -107,7 +107,7 @@ def check_strategy(
     for choice in choices:
         report, origin = _examined(choice, symbol, file, limit)
         values = choice.make().model_dump(mode="json")
-        found.append((report.is_sound, as_dict(choice.name, values, report)))
+        found.append((report.is_sound, as_dict(choice.name, values, origin, report)))
         if not as_json:
             show(choice.name, values, origin, report)
     if as_json:
@@ -200,8 +200,13 @@ def _material(
         needed = f"the strategy needs {strategy.startup_candle_count:,} candles to begin"
         raise Failed(ExitCode.NO, f"{needed}; at most {MOST_MADE_UP:,} are generated; name a file with --candles")
     else:
-        origin = f"synthetic markets: {', '.join(KINDS)}; seeds {', '.join(map(str, SEEDS))}"
-        return Material(made_up(candles_needed(strategy, MADE_UP_ROWS), SEEDS), MADE_UP_ROWS, origin)
+        count = candles_needed(strategy, MADE_UP_ROWS)
+        seeds = ", ".join(map(str, SEEDS))
+        origin = (
+            f"synthetic markets: {', '.join(KINDS)}; seeds {seeds}; {count:,} candles each, "
+            f"the newest {MADE_UP_ROWS:,} checked"
+        )
+        return Material(made_up(count, SEEDS), MADE_UP_ROWS, origin)
     rows = min(limit, len(candles) - strategy.startup_candle_count + 1)
     if rows < 1:
         needed = f"the strategy needs {strategy.startup_candle_count:,} to begin"

@@ -45,16 +45,18 @@ LOOKED_FOR: Mapping[CheckName, tuple[str, str]] = {
 """Texts of each check: the property that holds when no fault was found, and the action when one was."""
 
 
-def as_dict(name: str, params: Mapping[str, Any], report: Report) -> dict[str, Any]:
+def as_dict(name: str, params: Mapping[str, Any], origin: str, report: Report) -> dict[str, Any]:
     """Return the report, JSON-safe."""
     return {
         "ok": report.is_sound,
         "strategy": name,
         "params": params,
+        "origin": origin,
         "startup_candle_count": report.startup_candle_count,
         "rows_limit": report.rows_limit,
         "least_rows": report.least_rows,
         "rows_enough": report.rows_enough,
+        "row_counts_tried": report.row_counts_tried,
         "series": [asdict(one) for one in report.looked],
         "counts": {check.value: report.counts[check] for check in CheckName},
         "tried": {check.value: report.tried[check] for check in CheckName},
@@ -114,8 +116,10 @@ def _line(finding: Finding) -> Text:
 
 
 def _enough(report: Report) -> str:
+    tried = f"tried: {', '.join(map(str, report.row_counts_tried))}"
     if report.rows_enough is None:
-        return "no number of rows gives the same signals: compute a mean or sum over a fixed number of bars"
+        return f"no number of rows gave the same signals ({tried}): compute a mean or sum over a fixed number of bars"
     return (
-        f"{report.rows_enough} rows give the same signals: set recent_rows_limit in services.yaml, or use an indicator"
+        f"{report.rows_enough} rows gave the same signals, {report.rows_enough - 1} did not ({tried}): "
+        "set recent_rows_limit in services.yaml, or use an indicator"
     )

@@ -278,6 +278,14 @@ class SymbolStoreContract:
 
         assert stored(kept.store) == TAPE[60 - kept.window_limit :]
 
+    def test_commit_that_needs_more_candles_than_the_limit_keeps_them(self, kept: Kept) -> None:
+        begin(kept.store)
+        needed = kept.window_limit + 7
+
+        kept.store.commit(replace(commit_of(10, 59), window_count=needed), [])
+
+        assert stored(kept.store) == TAPE[60 - needed :]
+
     def test_symbols_are_apart(self, kept: Kept) -> None:
         begin(kept.store)
         begin(kept.store, 3, symbol=OTHER)

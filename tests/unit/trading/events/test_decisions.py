@@ -18,6 +18,7 @@ from trading.events.decisions import (
     has_too_few_rows,
     is_of_stops,
     not_executed,
+    without_candle_counts,
 )
 from trading.events.legacy_text import read_decisions
 from trading.events.messages import SignalGenerated
@@ -46,7 +47,6 @@ def of(one: CandleDecision, **changes: Any) -> CandleDecision:
 TEXTS = [
     (NO_SIGNAL, "no signal"),
     ((TOO_FEW_ROWS,), "too few rows: 1 of 3"),
-    ((WARMING_UP,), "warming up: 91 of 204 candles"),
     ((QUARANTINED,), "quarantined (hold): nothing is decided"),
     ((SIGNAL,), "buy at 101.5: crossed: up"),
     ((ACCEPTED,), "buy 2 units at 101.5: crossed"),
@@ -168,3 +168,9 @@ def test_message_of_version_0_1_0_on_its_way_is_read() -> None:
 def test_message_with_decisions_that_are_none_is_refused(wrong: object) -> None:
     with pytest.raises(ValueError, match="decisions"):
         SignalGenerated.model_validate(message([wrong]))
+
+
+def test_candle_before_the_window_is_complete_tells_the_candles_and_those_needed() -> None:
+    assert describe((WARMING_UP,)) == "warming up: 91 of 204 candles"
+    assert describe(without_candle_counts((WARMING_UP,))) == "too few rows: 1 of 3"
+    assert decode(encode((WARMING_UP,))) == (WARMING_UP,)

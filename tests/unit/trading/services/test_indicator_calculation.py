@@ -1,5 +1,6 @@
 """Second stage: values and regimes at each new candle, from the stored window or from memory."""
 
+import numpy as np
 import pytest
 
 from configs.plugins.strategies import load_strategy
@@ -130,3 +131,40 @@ def test_regime_changes_in_a_batch_are_told_with_the_candle_of_each(databases: D
     assert Regime.UNKNOWN not in answer.regimes
     assert [(event.market_ms, event.reason) for event in told] == expected
     assert [event.correlation_id for event in told] == [correlation_id(SYMBOL, "1m", at) for at, _ in expected]
+
+
+def flat_tape(moving: int, still: int, later: int) -> Candles:
+    """Return a walk, a stretch at one price, and a walk again."""
+    noise = np.random.default_rng(5)
+    moves = noise.normal(0, 1, moving + still + later)
+    moves[moving : moving + still] = 0.0
+    close = np.round(1_000 + np.cumsum(moves), 2)
+    opened = np.concatenate((close[:1], close[:-1]))
+    values = np.column_stack((opened, np.maximum(opened, close), np.minimum(opened, close), close, np.ones(len(close))))
+    return Candles(np.array([at_place(place) for place in range(len(close))], np.int64), values)
+
+
+@pytest.mark.parametrize("shown", [150, 700, 1_195])
+def test_rows_on_a_flat_are_those_of_the_whole_history_wherever_the_services_begin(
+    databases: Databases, shown: int
+) -> None:
+    """Services that begin inside the flat, and begin anew at every third batch, look back to its last move."""
+    services = {"indicator_calculation": {"track_regime_changes": True, "recent_rows_limit": ROWS}}
+    rsi = {"name": "rsi_reversion", "params": {"period": 5}}
+    strategy = load_strategy("rsi_reversion", {"period": 5})
+    desk = Desk(databases, system_config(rsi, services=services), flat_tape(300, 900, 60), shown=shown)
+    desk.advance()
+
+    for number, show in enumerate([1, 3, 7, 20, 2, 1, 30]):
+        if number % 3 == 2:
+            desk.pipeline.indicators.reset()
+        desk.source.shown += show
+        new = desk.pipeline.fetch.handle(AdvanceSymbol(SYMBOL))
+        assert isinstance(new, NewCandle)
+        answer = desk.pipeline.indicators.handle(new)
+        assert isinstance(answer, IndicatorsUpdated)
+        desk.pipeline.strategy.handle(answer)
+        known = desk.source.tape[: desk.source.shown]
+        window = strategy.startup_candle_count
+        whole = compute(known, strategy.indicators(), window=window, rows=len(answer.rows))
+        assert answer.rows == whole

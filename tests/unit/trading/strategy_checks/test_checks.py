@@ -233,7 +233,8 @@ def test_look_back_beyond_the_rows_tells_how_many_rows_are_enough() -> None:
     report = tried(LooksTenRowsBack)
 
     assert report.counts.keys() == {CheckName.WINDOW}
-    assert report.rows_enough == 12
+    assert report.rows_enough == 11
+    assert 10 in report.row_counts_tried
     assert tried(LooksTenRowsBack, rows_limit=12).is_sound
 
 
@@ -279,4 +280,4 @@ def test_made_up_candles_are_sound_the_same_for_a_seed_and_of_four_kinds() -> No
     gaps = np.diff(first[2].candles.open_ms) // 60_000
     assert gaps.max() >= 2_880
     flat = first[3].candles.values
-    assert (flat[:, 1] == flat[:, 2]).sum() > 300
+    assert (flat[:, 1] == flat[:, 2]).sum() > 200
