@@ -25,7 +25,7 @@ from configs.loading import SystemConfig
 from configs.snapshot import deciding_digest
 from trading.indicators.regime import RegimeRule
 from trading.market.candles import Candles
-from trading.services.indicator_calculation import history_count
+from trading.services.indicator_calculation import history_count, reach_of
 from trading.strategies.indicator_sharing import SharedIndicators
 
 
@@ -91,7 +91,8 @@ def lookback_of(symbol: str, system: SystemConfig) -> Lookback:
     calculation, required = services.indicator_calculation, services.strategy_evaluation.min_rows_required
     rule = RegimeRule() if calculation.track_regime_changes else None
     count = history_count(shared.reach_count, calculation.recent_rows_limit, rule)
-    return Lookback(count, shared.window + required - 2)
+    terms = (shared, calculation.recent_rows_limit, rule)
+    return Lookback(count, shared.window + required - 2, lambda candles: reach_of(candles, *terms, count=1))
 
 
 def _decided_before(tracks: Mapping[str, Track], books: RecordedBooks, from_ms: int) -> list[str]:

@@ -1,6 +1,6 @@
 """A recorded live run, ready for a replay: the inputs of each candle in the order of the decisions."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import merge
 
@@ -18,10 +18,12 @@ class Lookback:
     Attributes:
         history_count: Candles before the first decided one, so that all of its values are complete.
         silent_count: Candles from the very first one to the last one with too few rows.
+        reach: Returns how many of the newest candles decide the values at the last one.
     """
 
     history_count: int
     silent_count: int
+    reach: Callable[[Candles], int] = len
 
 
 @dataclass(frozen=True, slots=True)

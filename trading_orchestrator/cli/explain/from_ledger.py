@@ -53,8 +53,7 @@ def explain_live(access: Access, symbol: str, at_ms: int) -> list[Explanation]:
     assert access.ledger  # raises when its schema is not the required one
     timeframe = access.system.symbols[symbol].timeframe
     journal = JournalReader(access.redis, access.settings.namespace, symbol)
-    count = lookback_of(symbol, access.system).history_count + 1
-    entries = journal.until(at_ms, count)
+    entries = _entries(journal, symbol, access.system, at_ms)
     if entries and holds(entries[-1].open_ms, entries[-1].timeframe or timeframe, at_ms):
         entry, timeframe = entries[-1], entries[-1].timeframe or timeframe
         candles = _candles(access, symbol, entries)
@@ -74,6 +73,17 @@ def explain_live(access: Access, symbol: str, at_ms: int) -> list[Explanation]:
         found.append(explain(_recorded(context, strategies, symbol, timeframe, entry, candles, books), context))
     events = _events(access, entry.correlation_id, *_event_range(journal, entry, books, found))
     return [replace(one, events=events) for one in found]
+
+
+def _entries(journal: JournalReader, symbol: str, system: SystemConfig, at_ms: int) -> list[Entry]:
+    """Return the entries up to a time that decide its values: more than usual if the market stood still."""
+    lookback = lookback_of(symbol, system)
+    count = lookback.history_count + 1
+    entries = journal.until(at_ms, count)
+    while len(entries) == count and (needed := lookback.reach(candles_of(entries))) > count:
+        count = needed
+        entries = journal.until(at_ms, count)
+    return entries
 
 
 def _recorded(
