@@ -148,6 +148,8 @@ def _open_file(context: SourceContext[FileSource]) -> CandleSource:
         now_ms=context.now_ms,
         anchors=context.anchors,
         step=config.step,
+        options=config.recorded_options,
+        session=context.session,
     )
 
 

@@ -10,7 +10,7 @@ from configs.plugins.entry_points import SOURCES, VENUES
 from configs.plugins.kinds import KindOf
 from configs.plugins.sources import SourceConfig
 from configs.plugins.venues import VenueConfig
-from configs.services import ConfigModel
+from configs.services import ConfigModel, Switch
 from trading.exits.exit_rules import ExitTerms
 from trading.indicators.regime import Regime
 from trading.lifecycle import PositionPolicy
@@ -115,6 +115,11 @@ class SymbolConfig(ConfigModel):
     session: Session = Field(description="Trading hours of the market.")
     entry_hours: EntryHours | None = Field(
         default=None, description="Hours in which this symbol may enter, within the session; absent: all."
+    )
+    allow_non_positive_prices: Switch = Field(
+        default=False,
+        description="Whether prices may be zero or negative, as of oil in April 2020; otherwise such candles are "
+        "rejected.",
     )
     max_signal_age_s: Annotated[float, Field(strict=True, gt=0)] = Field(
         default_factory=lambda valid: _FRESH_TIMEFRAMES * timeframe_ms(valid["timeframe"]) / 1000,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from adapters.redis.event_bus import EventBusFactory
+    from configs.plugins.candle_files import CandleFileOptions
     from configs.plugins.strategies import load_strategy
     from configs.settings import Settings
     from tasks.orchestrators.factory import MultiSymbolTradingOrchestrator
@@ -45,6 +46,7 @@ __all__ = [
     "BacktestResult",
     "BadCandle",
     "BreakEven",
+    "CandleFileOptions",
     "Candles",
     "CooldownPeriod",
     "Costs",
@@ -83,6 +85,7 @@ _HOMES = {
     "BacktestResult": "trading_orchestrator.backtesting",
     "BadCandle": "trading.errors",
     "BreakEven": "trading.exits.exit_rules",
+    "CandleFileOptions": "configs.plugins.candle_files",
     "Candles": "trading.market.candles",
     "CooldownPeriod": "trading.risk.protections",
     "Costs": "trading_orchestrator.backtesting",

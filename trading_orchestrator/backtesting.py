@@ -11,9 +11,11 @@ from msgspec import structs
 from pydantic import Field
 
 from adapters.backtest.backtest import run_backtest
+from adapters.candle_files.play import read_recording
+from adapters.candle_files.raw_rows import NO_OPTIONS
 from adapters.sources import SimulatedSource
-from adapters.sources.file import read_candles, read_unspaced
 from configs.loading import SystemConfig
+from configs.plugins.candle_files import CandleFileOptions
 from configs.plugins.sources import FileSource
 from configs.plugins.venues import PaperVenue
 from configs.services import ConfigModel, OrchestratorConfig, ServicesConfig
@@ -35,7 +37,7 @@ from trading_orchestrator.cli.html_report import page_of
 
 CandleData = pd.DataFrame | Candles | Path | str
 """Candles of one symbol: a DataFrame (index `timestamp`: open time, aware; columns open, high, low, close, volume),
-`Candles`, or the path of a CSV or Parquet file."""
+`Candles`, or the path of a candle file (CSV, Parquet, Feather or JSON)."""
 
 TableName = Literal["trades", "orders", "fills", "decisions", "equity"]
 
@@ -172,6 +174,7 @@ def backtest(
     *,
     symbol: str = "SYMBOL",
     timeframe: str | None = None,
+    file_options: CandleFileOptions | Mapping[str, CandleFileOptions] = NO_OPTIONS,
     starting_balance: float = 100_000.0,
     account: AccountLimits | None = None,
     risk: RiskLimits | None = None,
@@ -193,6 +196,7 @@ def backtest(
         candles: Of one symbol, or by symbol; symbols share the account and are merged by time.
         symbol: Name of the one symbol.
         timeframe: Length of a candle, such as "1m"; None takes the usual distance of the candles.
+        file_options: How to read candle files of other programs: for all files, or by symbol.
         starting_balance: In quote currency; `account` replaces it.
         account: The limits of the account; None sets none.
         risk: Size and limits of positions; None sizes each entry at a tenth of the starting balance.
@@ -214,7 +218,8 @@ def backtest(
     """
     given = candles if isinstance(candles, Mapping) else {symbol: candles}
     strategies = _by_symbol(strategy, list(given))
-    read = {name: _candles_of(one, timeframe) for name, one in given.items()}
+    asked = file_options if isinstance(file_options, Mapping) else dict.fromkeys(given, file_options)
+    read = {name: _candles_of(one, timeframe, asked.get(name, NO_OPTIONS), session) for name, one in given.items()}
     account = account or AccountLimits(name="backtest", starting_balance=starting_balance)
     risk = risk or RiskLimits(sizing="fixed_notional", notional=account.starting_balance * _DEFAULT_PART)
     books = {name: _book_name(one) for name, one in strategies.items()}
@@ -318,11 +323,12 @@ def _book(strategy: Strategy) -> BookConfig:
     return BookConfig(name=name, params=strategy.model_dump(mode="json"))
 
 
-def _candles_of(given: CandleData, timeframe: str | None) -> tuple[str, Candles]:
+def _candles_of(
+    given: CandleData, timeframe: str | None, options: CandleFileOptions, session: Session
+) -> tuple[str, Candles]:
     """Return timeframe and candles of one symbol."""
     if isinstance(given, str | Path):
-        path = Path(given)
-        candles = read_unspaced(path) if timeframe is None else read_candles(path, timeframe=timeframe)
+        candles = read_recording(given, timeframe=timeframe, options=options, session=session).candles
     else:
         candles = given if isinstance(given, Candles) else _from_frame(given)
     if timeframe is not None:

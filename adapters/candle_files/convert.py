@@ -5,15 +5,25 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.candle_files.layout import CandleFileError
+from adapters.candle_files.adjust import clipped, opens_of_closes
+from adapters.candle_files.errors import CandleFileError
+from adapters.candle_files.local_times import NO_TIME
 from adapters.candle_files.raw_rows import RawCandles
-from adapters.candle_files.timestamps import NO_TIME
 from trading.market.candles import Candles, timeframe_ms
-from trading.market.quality import VALUE_FAULTS, later_twins, out_of_order, timeframe_of, usual_spacing_ms, value_faults
+from trading.market.gaps import Hours
+from trading.market.quality import (
+    ROW_FAULTS,
+    filled_closed_hours,
+    later_twins,
+    out_of_order,
+    outside_hours,
+    row_faults,
+    timeframe_of,
+    usual_spacing_ms,
+)
 
 Flags = NDArray[np.bool_]
 
-_HOUR_MS = 3_600_000
 _SHOWN = 5
 
 
@@ -35,6 +45,7 @@ class Converted:
         rows: Number of rows of the file.
         losses: Dropped rows; candles and losses add up to the rows.
         moved: Rows that followed a later one and were sorted.
+        clipped: Candles whose high or low was widened to contain open and close.
     """
 
     candles: Candles
@@ -42,9 +53,20 @@ class Converted:
     rows: int
     losses: tuple[Loss, ...]
     moved: int
+    clipped: int = 0
 
 
-def convert(raw: RawCandles, *, now_ms: int, timeframe: str | None = None, stamped_at_close: bool = False) -> Converted:
+def convert(
+    raw: RawCandles,
+    *,
+    now_ms: int,
+    timeframe: str | None = None,
+    stamped_at_close: bool = False,
+    clip: bool = False,
+    drop_closed: bool = False,
+    are_open: Hours | None = None,
+    allow_non_positive: bool = False,
+) -> Converted:
     """Convert rows to candles that are sorted, unique, valid and closed.
 
     Of rows with the same time the last one is used, because a later download contains the complete candle.
@@ -53,12 +75,17 @@ def convert(raw: RawCandles, *, now_ms: int, timeframe: str | None = None, stamp
         now_ms: Wall time; a candle that ends later is still open.
         timeframe: Timeframe of the candles; None uses their most frequent spacing.
         stamped_at_close: Times are close times.
+        clip: Widen high and low to contain open and close.
+        drop_closed: Drop candles of closed hours: flat ones without volume, and all of them where hours are known.
+        are_open: The trading hours; None if unknown.
+        allow_non_positive: Keep prices that are zero or negative.
 
     Raises:
         CandleFileError: No candle is left, or the timeframe cannot be determined.
     """
     length_ms = _length_ms(raw, timeframe)
-    open_ms = np.where(raw.open_ms == NO_TIME, NO_TIME, raw.open_ms - (length_ms if stamped_at_close else 0))
+    open_ms = opens_of_closes(raw.open_ms, length_ms) if stamped_at_close else raw.open_ms
+    values = clipped(raw.values) if clip else raw.values
     left = np.ones(len(raw), np.bool_)
     losses: list[Loss] = []
 
@@ -71,22 +98,25 @@ def convert(raw: RawCandles, *, now_ms: int, timeframe: str | None = None, stamp
 
     drop("the time cannot be read", ~raw.is_readable)
     drop("the local time does not exist, or exists twice, when clocks are changed", open_ms == NO_TIME)
-    for name, flags in value_faults(raw.values).items():
-        drop(f"{name}: {VALUE_FAULTS[name]}", flags)
-    drop(f"off the grid: the time is no full {_length_name(length_ms)}", open_ms % min(length_ms, _HOUR_MS) != 0)
+    faults = row_faults(open_ms, values, length_ms=length_ms, allow_non_positive=allow_non_positive)
+    for name, flags in faults.items():
+        drop(f"{name}: {ROW_FAULTS[name]}", flags)
     drop("not closed yet: the candle ends after now", open_ms + length_ms > now_ms)
     kept = np.flatnonzero(left)
     later = kept[later_twins(open_ms[kept])]
-    is_same = (raw.values[kept] == raw.values[later]).all(axis=1)
+    is_same = (values[kept] == values[later]).all(axis=1)
     drop("duplicate: the same candle is repeated later", _flags(left, kept[(later != kept) & is_same]))
     drop("duplicate: a different candle of the same time comes later", _flags(left, kept[(later != kept) & ~is_same]))
+    if drop_closed:
+        drop("closed hours: the market is closed", _closed(open_ms, values, left, length_ms, are_open))
     if not left.any():
         reasons = "; ".join(f"{loss.count:,} x {loss.reason}" for loss in losses)
         raise CandleFileError(f"none of the {len(raw):,} rows is a valid candle: {reasons}")
     order = np.argsort(open_ms[left], kind="stable")
-    candles = Candles(open_ms[left][order], raw.values[left][order])
+    candles = Candles(open_ms[left][order], values[left][order])
+    widened = int((values[left] != raw.values[left]).any(axis=1).sum())
     name = timeframe_of(length_ms) or f"{length_ms / 1000:g}s"
-    return Converted(candles, name, len(raw), tuple(losses), int(out_of_order(open_ms[left]).sum()))
+    return Converted(candles, name, len(raw), tuple(losses), int(out_of_order(open_ms[left]).sum()), widened)
 
 
 def _length_ms(raw: RawCandles, timeframe: str | None) -> int:
@@ -100,11 +130,19 @@ def _length_ms(raw: RawCandles, timeframe: str | None) -> int:
     return length_ms
 
 
+def _closed(
+    open_ms: NDArray[np.int64], values: NDArray[np.float64], left: Flags, length_ms: int, are_open: Hours | None
+) -> Flags:
+    """Flag the rows left that are in closed hours."""
+    rows = np.flatnonzero(left)
+    rows = rows[np.argsort(open_ms[rows], kind="stable")]
+    is_closed = filled_closed_hours(open_ms[rows], values[rows], length_ms=length_ms, are_open=are_open)
+    if are_open is not None:
+        is_closed |= outside_hours(open_ms[rows], length_ms=length_ms, are_open=are_open)
+    return _flags(left, rows[is_closed])
+
+
 def _flags(like: Flags, places: NDArray[np.intp]) -> Flags:
     flags = np.zeros(len(like), np.bool_)
     flags[places] = True
     return flags
-
-
-def _length_name(length_ms: int) -> str:
-    return "minute" if length_ms == 60_000 else "hour" if length_ms >= _HOUR_MS else f"{length_ms // 60_000} minutes"

@@ -5,77 +5,27 @@ import gzip
 import re
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
+from adapters.candle_files.columns import Columns, has_prices, named_columns, plain_name, unnamed_columns
+from adapters.candle_files.errors import CandleFileError
+from adapters.candle_files.numbers import Numbers, is_value, numbers_of
+from configs.plugins.candle_files import CandleFileOptions
+
 _GZIP, _ZIP = b"\x1f\x8b", b"PK"
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _SAMPLE_LINES = 50
-_LEAST_FIELDS = 5
-_DELIMITERS = ("\t", ";", ",")
+_LEAST_FIELDS, _MOST_FIELDS = 5, 1_000
+_DELIMITERS = {"\t": "tabs", ";": "semicolons", ",": "commas"}
+_MOST_NUMBERS_IN_HEADER = 2
+_INDEX_NAMES = {"date", "datetime", "timestamp", "time"}
 
-_TIMES = (
-    ("timestamp",),
-    ("open time",),
-    ("unix",),
-    ("unix timestamp",),
-    ("datetime",),
-    ("date time",),
-    ("gmt time",),
-    ("time utc",),
-    ("utc",),
-    ("local time",),
-    ("date", "time"),
-    ("time",),
-    ("date",),
-    ("t",),
-)
-"""Names of the open time's columns, by priority."""
-_UTC_NAMES = {"gmt time", "time utc", "utc"}
-_PRICES = (("open", "o", "open price"), ("high", "h", "max"), ("low", "l", "min"), ("close", "c", "close/last", "last"))
-_VOLUMES = ("volume", "tickvol", "tick volume", "tickvolume", "vol", "v", "base volume")
-
-
-class CandleFileError(ValueError):
-    """A file cannot be used as candles; the message holds the reason and the action."""
-
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Numbers of the columns.
-
-    Attributes:
-        times: One column, or two for date and time of day.
-        prices: Open, high, low, close.
-        volume: None without a volume column.
-        is_utc: The name of the time's column states UTC.
-        left_out: Names of the columns that are not read.
-    """
-
-    times: tuple[int, ...]
-    prices: tuple[int, ...]
-    volume: int | None
-    is_utc: bool = False
-    left_out: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Numbers:
-    """Number format.
-
-    Attributes:
-        decimal: Decimal separator.
-        between: Thousands separator; empty for none.
-    """
-
-    decimal: str = "."
-    between: str = ""
-
-
-_POINT, _COMMA = Numbers(".", ","), Numbers(",", ".")
+Row = tuple[int, list[str]]
+"""Number of a line, counted from 0, and its fields."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +35,8 @@ class Layout:
     Attributes:
         skipped_lines: Lines before the first line of data: a preamble and the header.
         field_count: Fields per line.
+        has_header: The columns have names.
+        chosen: Names of the levels of the header that the user chose a value of.
         kind: Description of the layout, as text.
     """
 
@@ -94,10 +46,25 @@ class Layout:
     skipped_lines: int
     field_count: int
     columns: Columns
+    has_header: bool
+    chosen: frozenset[str]
     kind: str
 
 
-def layout_of(path: Path) -> Layout:
+@dataclass(frozen=True, slots=True)
+class Header:
+    """Names of the columns, and the line of the first data.
+
+    Attributes:
+        chosen: As in `Layout`.
+    """
+
+    names: list[str]
+    first: int
+    chosen: frozenset[str] = frozenset()
+
+
+def layout_of(path: Path, options: CandleFileOptions) -> Layout:
     """Detect the layout of a text file from its first lines.
 
     Raises:
@@ -107,39 +74,63 @@ def layout_of(path: Path) -> Layout:
     try:
         with _opened(path, encoding) as file:
             lines = [line.rstrip("\r\n") for line in islice(file, _SAMPLE_LINES)]
-    except (UnicodeDecodeError, OSError, EOFError, zlib.error) as error:
-        raise CandleFileError(f"{path}: cannot be read as text: {error}") from error
+    except (UnicodeError, OSError, EOFError, zlib.error) as error:
+        raise CandleFileError(f"{path}: cannot be read as text: {error}; save it as UTF-8") from error
     delimiter, field_count = _delimiter(path, lines)
     rows = [(number, _fields(line, delimiter)) for number, line in enumerate(lines)]
-    rows = [(number, fields) for number, fields in rows if len(fields) == field_count]
-    header = next(((number, fields) for number, fields in rows if _is_header(fields)), None)
-    first = rows[0][0] if header is None else header[0] + 1
-    sample = [fields for number, fields in rows if number >= first]
-    columns = _unnamed(path, sample) if header is None else _named(path, header[1])
+    header = _header(str(path), rows, field_count, options)
+    first = header.first if header else _first_of_unnamed(rows, field_count)
+    sample = [fields for number, fields in rows if number >= first and len(fields) == field_count]
+    columns = _columns(str(path), header, sample, field_count, options)
     return Layout(
         encoding,
         delimiter,
-        _numbers(path, sample, columns, delimiter),
+        _numbers(str(path), sample, columns, delimiter, options.decimal),
         first,
         field_count,
         columns,
+        header is not None,
+        header.chosen if header else frozenset(),
         _kind(delimiter, field_count, columns, has_header=header is not None),
     )
-
-
-def columns_by_name(path: Path, names: Sequence[str]) -> Columns:
-    """Return the columns by their names.
-
-    Raises:
-        CandleFileError: The time or a price is missing.
-    """
-    return _named(path, names)
 
 
 def is_compressed(path: Path) -> bool:
     """Return whether the content of the file is gzipped, independent of its name."""
     with path.open("rb") as file:
         return file.read(2) == _GZIP
+
+
+def first_bytes(path: Path, count: int = 16) -> bytes:
+    """Return the begin of the content of a file, uncompressed.
+
+    Raises:
+        CandleFileError: It cannot be read.
+    """
+    try:
+        with gzip.open(path) if is_compressed(path) else path.open("rb") as file:
+            return file.read(count)
+    except (OSError, EOFError, zlib.error) as error:
+        raise CandleFileError(f"{path}: cannot be read: {error}; download or copy it again") from error
+
+
+def line_of(path: Path, number: int) -> str:
+    """Return a line of a text file, counted from 1; empty where there is none."""
+    try:
+        with _opened(path, _encoding(path)) as file:
+            return next(islice(file, number - 1, None), "").strip()
+    except (UnicodeError, OSError, EOFError, zlib.error):  # the file has changed since it was read
+        return ""
+
+
+def _columns(
+    where: str, header: Header | None, sample: Sequence[Sequence[str]], field_count: int, options: CandleFileOptions
+) -> Columns:
+    asked: Mapping[str, str] = {str(role): name for role, name in options.column.items()}
+    if header:
+        return named_columns(where, header.names, asked)
+    has_time_of_day = bool(sample) and bool(re.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?", sample[0][1]))
+    return unnamed_columns(where, field_count, asked, has_time_of_day=has_time_of_day)
 
 
 def _opened(path: Path, encoding: str) -> TextIO:
@@ -149,13 +140,9 @@ def _opened(path: Path, encoding: str) -> TextIO:
 
 
 def _encoding(path: Path) -> str:
-    with gzip.open(path) if is_compressed(path) else path.open("rb") as file:
-        try:
-            begin = file.read(4)
-        except (OSError, EOFError, zlib.error) as error:
-            raise CandleFileError(f"{path}: cannot be read: {error}") from error
+    begin = first_bytes(path, 4)
     if begin.startswith(_ZIP):
-        raise CandleFileError(f"{path}: is a zip archive; unpack it first")
+        raise CandleFileError(f"{path}: is a zip archive or an Excel workbook; unpack it, or save it as CSV")
     return next((name for mark, name in _MARKS if begin.startswith(mark)), "utf-8")
 
 
@@ -167,6 +154,8 @@ def _delimiter(path: Path, lines: Sequence[str]) -> tuple[str, int]:
     for delimiter in _DELIMITERS:
         counts = Counter(len(_fields(line, delimiter)) for line in filled)
         usual = counts.most_common(1)[0][0]
+        if usual > _MOST_FIELDS:
+            raise CandleFileError(f"{path}: its lines have {usual:,} columns; allowed are at most {_MOST_FIELDS:,}")
         if usual >= _LEAST_FIELDS:
             return delimiter, usual
     raise CandleFileError(
@@ -186,86 +175,95 @@ def _fields(line: str, delimiter: str) -> list[str]:
     return [field.strip().strip('"') for field in fields]
 
 
-def _is_header(fields: Sequence[str]) -> bool:
-    names = {_plain(field) for field in fields}
-    return all(names & set(allowed) for allowed in _PRICES)
+def _header(where: str, rows: Sequence[Row], field_count: int, options: CandleFileOptions) -> Header | None:
+    """Return the header: a line without a number before the first line with one; None without such a line."""
+    begin = next((place for place, (_, fields) in enumerate(rows) if _is_data(fields)), len(rows))
+    ends_empty = all(len(fields) != field_count or not fields[-1] for _, fields in rows[begin:]) and begin < len(rows)
+    before = [row for row in rows[:begin] if any(row[1])]
+    if levels := _levels(before, field_count):
+        return _of_levels(where, levels, options)
+    fitting = [row for row in before if _fits(row[1], field_count, ends_empty=ends_empty)]
+    if not fitting:
+        near = [row for row in before if len(row[1]) >= _LEAST_FIELDS]
+        if near:
+            number, names = near[-1]
+            raise CandleFileError(
+                f"{where}: line {number + 1} names {len(names)} columns ({', '.join(names)}), but the rows have "
+                f"{field_count}; write a header with a name for each column"
+            )
+        return None
+    number, fields = next((row for row in fitting if has_prices(row[1])), fitting[-1])
+    names = [*fields, ""][:field_count]
+    return Header(names, number + 1)
 
 
-def _plain(name: str) -> str:
-    """Return a column's name without the decoration of other programs: `<TICKVOL>`, `Open_Time`, `1. open`."""
-    text = re.sub(r"^\d+\.\s*", "", name.strip().strip("<>").lower())
-    return re.sub(r"[\s_().\[\]]+", " ", text).strip()
+def _is_data(fields: Sequence[str]) -> bool:
+    """Return whether a line holds numbers; one or two may be names of columns, such as the length of an average."""
+    return sum(map(is_value, fields)) > _MOST_NUMBERS_IN_HEADER
 
 
-def _named(path: Path, names: Sequence[str]) -> Columns:
-    places: dict[str, int] = {}
-    for number, name in enumerate(names):
-        places.setdefault(_plain(str(name)), number)
-    times = next((group for group in _TIMES if all(name in places for name in group)), None)
-    prices = [next((places[name] for name in allowed if name in places), None) for allowed in _PRICES]
-    if times is None or None in prices:
+def _fits(fields: Sequence[str], field_count: int, *, ends_empty: bool) -> bool:
+    """Return whether a header has a name for each column; a delimiter at the end of each line makes one more."""
+    if len(fields) == field_count:
+        return True
+    return (len(fields) == field_count - 1 and ends_empty) or (len(fields) == field_count + 1 and not fields[-1])
+
+
+def _levels(before: Sequence[Row], field_count: int) -> list[Row]:
+    """Return the lines of a header in levels, as yfinance writes it: the last one names the index alone."""
+    for place, (_, fields) in enumerate(before):
+        if place and fields[0].lower() in _INDEX_NAMES and not any(fields[1:]) and len(fields) == field_count:
+            return [row for row in before[: place + 1] if len(row[1]) == field_count]
+    return []
+
+
+def _of_levels(where: str, levels: Sequence[Row], options: CandleFileOptions) -> Header:
+    """Return the header of one of several securities in columns side by side."""
+    *upper, (last, index) = levels
+    prices = next((fields for _, fields in upper if has_prices(fields)), None)
+    if prices is None:
         raise CandleFileError(
-            f"{path}: found the columns {', '.join(map(str, names))}; needed are a time (such as timestamp, time, "
-            "or date with time) and open, high, low, close"
+            f"{where}: no line of its header names open, high, low and close; write one line of names"
         )
-    known = [number for number in prices if number is not None]
-    of_time = tuple(places[name] for name in times)
-    volume = _volume(places)
-    used = {*of_time, *known, volume}
-    left_out = tuple(str(name) for number, name in enumerate(names) if number not in used)
-    return Columns(of_time, tuple(known), volume, times[0] in _UTC_NAMES, left_out)
+    others = [fields for _, fields in upper if fields is not prices]
+    names, chosen = [index[0], *prices[1:]], set[str]()
+    for fields in others:
+        name = fields[0] or "Ticker"
+        values = list(dict.fromkeys(value for value in fields[1:] if value))
+        wanted = next((found for key, found in options.where.items() if plain_name(key) == plain_name(name)), None)
+        if wanted is None and len(values) > 1:
+            raise CandleFileError(
+                f"{where}: holds several values of {name}: {', '.join(values[:10])}; choose one: "
+                f"--where {name}={values[0]}"
+            )
+        if wanted is None:
+            continue
+        if len(wanted) > 1 or wanted[0] not in values:
+            raise CandleFileError(f"{where}: --where {name}={','.join(wanted)}: allowed is one of {', '.join(values)}")
+        chosen.add(plain_name(name))
+        names = [names[0]] + [
+            one if value == wanted[0] else f"{value} {one}" for one, value in zip(names[1:], fields[1:], strict=True)
+        ]
+    return Header(names, last + 1, frozenset(chosen))
 
 
-def _volume(places: dict[str, int]) -> int | None:
-    exact = next((places[name] for name in _VOLUMES if name in places), None)
-    if exact is not None:
-        return exact
-    return next((number for name, number in places.items() if name.startswith("volume ")), None)  # `Volume BTC`
+def _first_of_unnamed(rows: Sequence[Row], field_count: int) -> int:
+    """Return the first line of data of a file without a header; pandas numbers columns that have no name."""
+    number, fields = next(((number, fields) for number, fields in rows if len(fields) == field_count), rows[0])
+    numbered = [str(place) for place in range(field_count)]
+    return number + 1 if fields in (numbered, ["", *numbered[:-1]]) else number
 
 
-def _unnamed(path: Path, sample: Sequence[Sequence[str]]) -> Columns:
-    """Return the columns of a file without a header: date and time, or one time, then the prices in the usual order."""
-    has_time_of_day = bool(re.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?", sample[0][1]))
-    first = 2 if has_time_of_day else 1
-    count = len(sample[0])
-    if count < first + 4:
-        raise CandleFileError(
-            f"{path}: has {count} columns and no header; needed are a time and open, high, low, close"
-        )
-    volume = first + 4 if count > first + 4 else None
-    left_out = tuple(f"column {number + 1}" for number in range(first + 5, count))
-    return Columns(tuple(range(first)), tuple(range(first, first + 4)), volume, left_out=left_out)
-
-
-def _numbers(path: Path, sample: Sequence[Sequence[str]], columns: Columns, delimiter: str) -> Numbers:
-    """Return the number format of the prices; reject an ambiguous one."""
-    texts = [fields[number] for fields in sample for number in columns.prices]
-    for numbers in (_POINT, _COMMA):
-        if any(re.fullmatch(grouped(numbers), text) for text in texts if numbers.decimal in text):
-            return numbers
-    with_comma = [text for text in texts if re.fullmatch(r"-?\d+,\d+", text)]
-    has_point = any(re.fullmatch(r"-?\d+\.\d+", text) for text in texts)
-    if not with_comma:
-        volumes = [] if columns.volume is None else [fields[columns.volume] for fields in sample]
-        is_grouped = any(re.fullmatch(grouped(_POINT), text) for text in volumes)
-        return _POINT if has_point and is_grouped else Numbers()
-    if delimiter != "," or not all(re.fullmatch(r"-?[1-9]\d{0,2},\d{3}", text) for text in with_comma):
-        return _COMMA
-    if has_point:
-        return _POINT
-    whole, _, rest = with_comma[0].partition(",")
-    raise CandleFileError(
-        f"{path}: the price {with_comma[0]!r} may be {whole}{rest} or {whole}.{rest}; write it without a comma"
-    )
-
-
-def grouped(numbers: Numbers) -> str:
-    """Return the pattern of a number with a thousands separator, such as 4,386.02."""
-    return rf"[+-]?\d{{1,3}}(?:{re.escape(numbers.between)}\d{{3}})+(?:{re.escape(numbers.decimal)}\d*)?"
+def _numbers(
+    where: str, sample: Sequence[Sequence[str]], columns: Columns, delimiter: str, decimal: str | None
+) -> Numbers:
+    prices = [fields[number] for fields in sample for number in columns.prices]
+    volumes = [] if columns.volume is None else [fields[columns.volume] for fields in sample]
+    return numbers_of(where, prices, volumes, delimiter=delimiter, decimal=decimal)
 
 
 def _kind(delimiter: str, field_count: int, columns: Columns, *, has_header: bool) -> str:
-    between = {"\t": "tabs", ";": "semicolons", ",": "commas"}[delimiter]
+    between = _DELIMITERS[delimiter]
     if has_header:
         return f"text with a header and {between}"
     style = "Binance klines" if field_count == 12 else "MetaTrader 4" if len(columns.times) == 2 else "no header"

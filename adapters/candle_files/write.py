@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from adapters.candle_files.layout import CandleFileError
-from adapters.sources.file import read_unspaced
+from adapters.candle_files.errors import CandleFileError
+from adapters.candle_files.play import read_unspaced
 from trading.market.candles import Candles
 
 SUFFIXES = (".csv", ".csv.gz", ".parquet")

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, ValidationInfo
 
+from configs.plugins.candle_files import CandleFileOptions
 from configs.services import ConfigModel
 
 Speed = Literal["max"] | Annotated[float, Field(strict=True, gt=0)]
@@ -51,6 +52,11 @@ class SourceConfig(ConfigModel):
         """The file whose candles a backtest uses; None if the source plays no file."""
         return None
 
+    @property
+    def recorded_options(self) -> CandleFileOptions:
+        """How to read that file."""
+        return CandleFileOptions()
+
     def describe(self) -> str:
         """Return a short description of the source, for a table."""
         return self.kind
@@ -82,13 +88,18 @@ class PlayedSourceConfig(SourceConfig):
         return self.kind
 
 
-class FileSource(PlayedSourceConfig):
+class FileSource(PlayedSourceConfig, CandleFileOptions):
     """Candles recorded in a file, played as if they came from an exchange."""
 
-    kind: Literal["file"] = Field(description="file: candles recorded in a CSV file.")
+    kind: Literal["file"] = Field(description="file: candles recorded in a file.")
     path: ConfigPath = Field(
-        description="Path of the CSV file (may end in .gz); from the folder of symbols.yaml when not absolute."
+        description="Path of a CSV file (plain or gzipped), Parquet, Feather or JSON; from the folder of symbols.yaml "
+        "when not absolute."
     )
+
+    @property
+    def recorded_options(self) -> CandleFileOptions:
+        return CandleFileOptions(**{name: getattr(self, name) for name in CandleFileOptions.model_fields})
 
     @property
     def recorded_file(self) -> Path | None:

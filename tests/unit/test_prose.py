@@ -28,10 +28,17 @@ READERS_OF_OLD_TEXT = {
 """Modules that read what version 0.1.0 stored; no other may."""
 
 ALLOWED = {
-    ("adapters/candle_files/layout.py", "'volume '"): "the name of a column in a file that another program wrote",
+    ("adapters/candle_files/columns.py", "'volume '"): "the name of a column in a file that another program wrote",
+    (
+        "adapters/candle_files/columns.py",
+        repr(r"\s*<?(?:date|time|datetime|date time)\s*[\[(]\s*([A-Za-z][\w/+-]*)\s*[\])]>?\s*"),
+    ): "the name of a column in a file that another program wrote",
     ("adapters/database.py", "':memory:'"): "how SQLite names a database in memory",
     ("adapters/ledger/audit/recompute.py", "found"): "a value of any column",
-    ("adapters/sources/file.py", "'Error tokenizing data. C error: '"): "pandas tells it so, in its text alone",
+    (
+        "adapters/candle_files/raw_rows.py",
+        "'Error tokenizing data. C error: '",
+    ): "pandas says so in its text alone",
     ("tests/fixtures/apps/running.py", "['exec .venv/bin/celery -A tasks trading up ']"): "a command that make prints",
     ("worker/log_format.py", "'in ([0-9.e-]+)s: '"): "Celery logs the run time of a task in this text alone",
 }

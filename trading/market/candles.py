@@ -108,29 +108,38 @@ class Candles(Struct, frozen=True, eq=False):
     __ne__ = object.__ne__  # negates __eq__; a Struct would bring its own
 
 
-def first_fault(candles: Candles, *, timeframe: str) -> BadCandle | None:
+def first_fault(candles: Candles, *, timeframe: str, allow_non_positive: bool = False) -> BadCandle | None:
     """Return the fault of the first bad bar, or None if all bars are valid.
 
     A bar is bad if a value is NaN or infinite, a price is not positive, volume is negative, prices are crossed (high
     below another price, or low above one), or its open time is off the timeframe's grid or not after the previous bar.
+    `trading.market.quality.row_faults` is the same rule for rows in any order.
+
+    Args:
+        candles: The bars.
+        timeframe: Their length.
+        allow_non_positive: Prices may be zero or negative.
     """
     grid_ms = min(timeframe_ms(timeframe), _GRID_MS)
-    if len(candles) > 1 and _all_sound(candles, grid_ms):  # for a single bar the loop is faster than array operations
+    least = -math.inf if allow_non_positive else 0.0
+    if len(candles) > 1 and _all_sound(
+        candles, grid_ms, least
+    ):  # for a single bar the loop is faster than array operations
         return None
     before_ms = -1
     for open_ms, row in zip(candles.open_ms.tolist(), candles.values.tolist(), strict=True):
         first, high, low, last, volume = row
         # Comparisons with NaN are false, so NaN fails the chained comparison like any other fault.
-        is_sound = 0 < low <= first <= high < math.inf and low <= last <= high and 0 <= volume < math.inf
+        is_sound = least < low <= first <= high < math.inf and low <= last <= high and 0 <= volume < math.inf
         if not is_sound or open_ms % grid_ms or open_ms <= before_ms:
-            return BadCandle(open_ms, f"{_fault(row, open_ms, before_ms, grid_ms)} ({_numbers(row)})")
+            return BadCandle(open_ms, f"{_fault(row, open_ms, before_ms, grid_ms, least)} ({_numbers(row)})")
         before_ms = open_ms
     return None
 
 
-def _all_sound(candles: Candles, grid_ms: int) -> bool:
+def _all_sound(candles: Candles, grid_ms: int, least: float) -> bool:
     first, high, low, last, volume = candles.values.T
-    is_sound = (low > 0) & (low <= np.minimum(first, last)) & (np.maximum(first, last) <= high) & (high < math.inf)
+    is_sound = (low > least) & (low <= np.minimum(first, last)) & (np.maximum(first, last) <= high) & (high < math.inf)
     is_sound &= (volume >= 0) & (volume < math.inf)
     is_in_place = (np.diff(candles.open_ms, prepend=-1) > 0) & (candles.open_ms % grid_ms == 0)
     return bool((is_sound & is_in_place).all())
@@ -140,12 +149,12 @@ def _numbers(row: Sequence[float]) -> str:
     return ", ".join(f"{name} {format_price(value)}" for name, value in zip(COLUMNS, row, strict=True))
 
 
-def _fault(row: Sequence[float], open_ms: int, before_ms: int, grid_ms: int) -> str:
+def _fault(row: Sequence[float], open_ms: int, before_ms: int, grid_ms: int, least: float) -> str:
     first, high, low, last, volume = row
     no_numbers = [name for name, value in zip(COLUMNS, row, strict=True) if not math.isfinite(value)]
     faults = (
         (f"{', '.join(no_numbers)}: not a finite number", bool(no_numbers)),
-        ("a price is not positive", min(first, high, low, last) <= 0),
+        ("a price is not positive", min(first, high, low, last) <= least),
         ("volume is negative", volume < 0),
         ("high is below another price", high < max(first, last)),
         ("low is above another price", low > min(first, last)),

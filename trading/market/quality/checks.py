@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from trading.formatting import format_price
 from trading.market.candles import CLOSE, COLUMNS, HIGH, LOW, OPEN, VOLUME
 from trading.market.gaps import Gap, GapKind, Hours, find_gaps
+from trading.market.quality.closed_hours import filled_closed_hours
 from trading.market.quality.findings import Found, Place, Severity, found
 from trading.market.quality.ordering import later_twins, out_of_order
-from trading.market.quality.prices import value_faults
+from trading.market.quality.playable import BEFORE_1970, OFF_THE_GRID, grid_ms, row_faults
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.int64]
@@ -37,12 +38,14 @@ class Market(Struct, frozen=True):
         are_open: The trading hours; None if unknown.
         now_ms: Real time, milliseconds since the epoch.
         written_ms: Time at which the file was written.
+        allow_non_positive: Prices may be zero or negative.
     """
 
     length_ms: int
     are_open: Hours | None
     now_ms: int
     written_ms: int
+    allow_non_positive: bool = False
 
 
 def examine(open_ms: Times, values: Floats, market: Market) -> list[Found]:
@@ -62,31 +65,35 @@ class _Look:
         self._values = values
         self._market = market
         self._times, first = np.unique(open_ms, return_index=True)
+        self._faults = dict(
+            row_faults(open_ms, values, length_ms=market.length_ms, allow_non_positive=market.allow_non_positive)
+        )
         self._sorted = values[first]
         self._gaps = find_gaps(self._times, length_ms=market.length_ms, are_open=market.are_open)
 
     def wrong(self) -> Iterator[Found]:
-        for name, flags in value_faults(self._values).items():
-            yield self._rows(name, Severity.WRONG, flags, self._prices)
+        off_grid = self._faults.pop(OFF_THE_GRID)
+        for name, flags in self._faults.items():
+            text = self._prices if name != BEFORE_1970 else lambda _: "playback begins in 1970"
+            yield self._rows(name, Severity.WRONG, flags, text)
         twins = later_twins(self._open_ms)
         yield self._rows(
             "duplicate", Severity.WRONG, twins != np.arange(len(twins)), lambda row: self._twin(row, twins)
         )
         yield self._rows("unsorted", Severity.WRONG, out_of_order(self._open_ms), lambda _: "after a later candle")
-        grid_ms = min(self._market.length_ms, _HOUR_MS)
-        off = self._open_ms % grid_ms
-        yield self._rows(
-            "off the grid", Severity.WRONG, off != 0, lambda row: f"{off[row] / 1000:g} s after a full bar"
-        )
+        off = self._open_ms % grid_ms(self._market.length_ms)
+        yield self._rows(OFF_THE_GRID, Severity.WRONG, off_grid, lambda row: f"{off[row] / 1000:g} s after a full bar")
         yield self._unfinished()
         yield self._of_kind(GapKind.GAP, Severity.WRONG)
+        filled = self._filled()
         if self._market.are_open is not None and self._market.length_ms < _DAY_MS:
-            closed = ~self._market.are_open(self._open_ms)
+            closed = ~self._market.are_open(self._open_ms) & ~filled
             yield self._rows("outside hours", Severity.WRONG, closed, lambda _: "the market is closed then")
 
     def doubts(self) -> Iterator[Found]:
+        yield self._rows("closed hours", Severity.DOUBT, self._filled(), lambda _: "flat, without volume, not traded")
         yield self._time_zone()
-        is_old = self._open_ms < _OLDEST_MS
+        is_old = (self._open_ms >= 0) & (self._open_ms < _OLDEST_MS)
         yield self._rows("time unit", Severity.DOUBT, is_old, lambda _: "before 1980: seconds taken for milliseconds?")
         yield self._jumps()
         yield self._thin_end()
@@ -99,6 +106,13 @@ class _Look:
         yield self._rows("no volume", Severity.NOTE, self._values[:, VOLUME] == 0, lambda _: "volume 0")
         flat = self._values[:, HIGH] == self._values[:, LOW]
         yield self._rows("flat", Severity.NOTE, flat, lambda row: f"all at {format_price(self._values[row, CLOSE])}")
+
+    def _filled(self) -> Flags:
+        """Flag the rows that fill closed hours with flat candles."""
+        flags = filled_closed_hours(
+            self._times, self._sorted, length_ms=self._market.length_ms, are_open=self._market.are_open
+        )
+        return np.isin(self._open_ms, self._times[flags])
 
     def _rows(self, check: str, severity: Severity, flags: Flags, text: Callable[[int], str]) -> Found:
         rows = np.flatnonzero(flags)

@@ -9,18 +9,19 @@ from typing import Any
 import click
 
 from adapters.backtest.backtest import run_backtest
-from adapters.sources.file import read_candles
+from adapters.candle_files.play import Recording, read_recording
 from configs.errors import ConfigError
 from configs.loading import SystemConfig, load_system
+from configs.plugins.candle_files import CandleFileOptions
 from configs.settings import OVERRIDE_SECTIONS, PREFIX, load_settings
 from trading.backtest.report import report_of
 from trading.errors import UnknownSymbol
-from trading.market.candles import Candles
 from trading_orchestrator.cli.backtest.replay_journal import replay_journal
 from trading_orchestrator.cli.backtest.report_file import writable, write_page
 from trading_orchestrator.cli.backtest.summary import as_dict, show
-from trading_orchestrator.cli.candles.files import remedy
+from trading_orchestrator.cli.candles.files import PlayedFile, options_for, remedy
 from trading_orchestrator.cli.candles.gaps import exit_on_bad_candle, missing_in
+from trading_orchestrator.cli.candles.options import candle_file_options
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
 from trading_orchestrator.cli.output import print_json, progress_bar
 from trading_orchestrator.cli.params import Finite, in_order, instant
@@ -63,10 +64,12 @@ MOST_PERIODS = 366
     metavar="NUMBER",
     help="Days per year for annualised metrics; default: 252, 304 if weeks begin on Sunday evening, 365 with weekends.",
 )
+@candle_file_options
 @click.option("--json", "as_json", is_flag=True, help="Print the full result as one JSON object.")
 def backtest(
     symbols: tuple[str, ...],
     files: tuple[Path, ...],
+    options: CandleFileOptions,
     from_ms: int | None,
     to_ms: int | None,
     settings: tuple[str, ...],
@@ -81,14 +84,17 @@ def backtest(
     and the ledger are not used. Several symbols are merged by time and share the account; of candles that close at the
     same time, the symbol named first is decided first.
 
-    A KEY of --set applies to each --symbol unless it begins with account, services or symbols.NAME.
+    A KEY of --set applies to each --symbol unless it begins with account, services or symbols.NAME. The options that
+    read a file apply to each FILE; without --candles they come before the keys of the configured source.
     """
     in_order(from_ms, to_ms)
     if not symbols:
         raise click.UsageError("Missing option '--symbol': name a symbol")
     system = configured(symbols, settings)
-    candles = recorded(system, symbols, files)
-    with exit_on_bad_candle(played(system, symbols, files)), progress_bar("backtest") as bar:
+    sources = played(system, symbols, files, options)
+    recordings = recorded(system, sources)
+    candles = {symbol: one.candles for symbol, one in recordings.items()}
+    with exit_on_bad_candle(sources), progress_bar("backtest") as bar:
         whole = sum(len(one) for one in candles.values())
         begun_s = time.perf_counter()
         try:
@@ -110,10 +116,11 @@ def backtest(
         symbol: missing_in(one, result.timeframes[symbol], system.symbols[symbol].session)
         for symbol, one in result.candles.items()
     }
+    closed = {symbol: one.closed_count for symbol, one in recordings.items()}
     if as_json:
-        print_json(as_dict(result, report, missing))
+        print_json(as_dict(result, report, missing, closed))
     else:
-        show(result, report, missing, took_s)
+        show(result, report, missing, closed, took_s)
         if page is not None:
             click.echo(f"report: {page}")
 
@@ -208,32 +215,37 @@ def configured(symbols: Sequence[str], settings: Sequence[str]) -> SystemConfig:
     return system
 
 
-def recorded(system: SystemConfig, symbols: Sequence[str], files: Sequence[Path]) -> Mapping[str, Candles]:
+def recorded(system: SystemConfig, files: Mapping[str, PlayedFile]) -> Mapping[str, Recording]:
     """Read the candles of each symbol."""
     found = {}
-    for name, path in played(system, symbols, files).items():
+    for name, (path, options) in files.items():
+        config = system.symbols[name]
         try:
-            found[name] = read_candles(path, timeframe=system.symbols[name].timeframe)
+            found[name] = read_recording(path, timeframe=config.timeframe, options=options, session=config.session)
         except ValueError as error:
-            look = f"\n{remedy(path)}" if path.is_file() else ""
+            look = f"\n{remedy(path, options)}" if path.is_file() else ""
             raise Failed(ExitCode.NO, f"{name}: {error}{look}") from error
     return found
 
 
-def played(system: SystemConfig, symbols: Sequence[str], files: Sequence[Path]) -> Mapping[str, Path]:
+def played(
+    system: SystemConfig, symbols: Sequence[str], files: Sequence[Path], options: CandleFileOptions
+) -> Mapping[str, PlayedFile]:
     """Return the file of each symbol: the one on the command line, else the one of its configured source."""
     if len(set(symbols)) < len(symbols):
         raise click.UsageError(f"a symbol is named twice: {', '.join(symbols)}; name each once")
     if files and len(files) != len(symbols):
         raise click.UsageError(f"{len(symbols)} --symbol and {len(files)} --candles: give one FILE for each symbol")
-    return dict(zip(symbols, files, strict=True)) if files else {one: _played_file(one, system) for one in symbols}
+    given = dict(zip(symbols, files, strict=True)) if files else {}
+    return {symbol: _played_file(symbol, system, given.get(symbol), options) for symbol in symbols}
 
 
-def _played_file(symbol: str, system: SystemConfig) -> Path:
-    source = system.symbols[symbol].source
-    if source.recorded_file is None:
+def _played_file(symbol: str, system: SystemConfig, path: Path | None, options: CandleFileOptions) -> PlayedFile:
+    config = system.symbols[symbol]
+    source, path = config.source, path or config.source.recorded_file
+    if path is None:
         raise click.UsageError(f"{symbol} plays no file (its source is {source.kind}); name one with --candles")
-    return source.recorded_file
+    return PlayedFile(path, options_for(config, path, options))
 
 
 def _override(text: str, symbol: str) -> tuple[str, tuple[str, str]]:

@@ -13,6 +13,7 @@ from adapters import clock
 from adapters.registry import SourceContext, source_plugin
 from adapters.sources import MemoryAnchorStore
 from configs.files.validation_errors import Checked, describe
+from configs.plugins.candle_files import CandleFileOptions
 from configs.plugins.sources import SimulatedSource
 from configs.plugins.strategies import strategy_class
 from configs.services import ServicesConfig
@@ -22,7 +23,8 @@ from trading.strategies import Strategy, StrategyFault
 from trading.strategies.invocation import made
 from trading.strategy_checks import KINDS, Report, Series, candles_needed, examine, made_up
 from trading_orchestrator.cli.backtest.check_strategy_output import as_dict, show
-from trading_orchestrator.cli.candles.files import exit_on_file_error, read_strictly
+from trading_orchestrator.cli.candles.files import PlayedFile, exit_on_file_error, read_strictly
+from trading_orchestrator.cli.candles.options import candle_file_options
 from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed, fault_lines
 from trading_orchestrator.cli.output import print_json, progress_bar
@@ -71,6 +73,7 @@ class Material:
     metavar="FILE",
     help="Use a candle file.",
 )
+@candle_file_options
 @click.option(
     "-n",
     "--limit",
@@ -88,6 +91,7 @@ def check_strategy(
     params: tuple[str, ...],
     symbol: str | None,
     file: Path | None,
+    options: CandleFileOptions,
     limit: int,
     as_json: bool,
 ) -> None:
@@ -105,7 +109,7 @@ def check_strategy(
     choices = _choices(words, params, symbol)
     found = []
     for choice in choices:
-        report, origin = _examined(choice, symbol, file, limit)
+        report, origin = _examined(choice, symbol, PlayedFile(file, options) if file else None, limit)
         values = choice.make().model_dump(mode="json")
         found.append((report.is_sound, as_dict(choice.name, values, origin, report)))
         if not as_json:
@@ -116,7 +120,7 @@ def check_strategy(
     ctx.exit(ExitCode.OK if all(is_sound for is_sound, _ in found) else ExitCode.NO)
 
 
-def _examined(choice: Choice, symbol: str | None, file: Path | None, limit: int) -> tuple[Report, str]:
+def _examined(choice: Choice, symbol: str | None, file: PlayedFile | None, limit: int) -> tuple[Report, str]:
     """Check a strategy and return the report and the origin of the candles."""
     strategy = choice.make()
     material = _material(strategy, choice.config, symbol, file, limit)
@@ -189,11 +193,11 @@ def _class(name: str) -> type[Strategy]:
 
 
 def _material(
-    strategy: Strategy, config: SymbolConfig | None, symbol: str | None, file: Path | None, limit: int
+    strategy: Strategy, config: SymbolConfig | None, symbol: str | None, file: PlayedFile | None, limit: int
 ) -> Material:
     wanted = candles_needed(strategy, limit)
     if file is not None:
-        name, candles = file.name, _file_candles(file)
+        name, candles = file.path.name, _file_candles(file)
     elif config is not None and symbol is not None:
         name, candles = symbol, _symbol_candles(symbol, config, wanted)
     elif candles_needed(strategy, MADE_UP_ROWS) > MOST_MADE_UP:
@@ -215,15 +219,15 @@ def _material(
     return Material([Series(name, candles[-wanted:])], rows, origin)
 
 
-def _file_candles(file: Path) -> Candles:
+def _file_candles(file: PlayedFile) -> Candles:
     with exit_on_file_error():
-        return read_strictly(file)[0]
+        return read_strictly(*file)[0]
 
 
 def _symbol_candles(symbol: str, config: SymbolConfig, count: int) -> Candles:
     source = config.source
     if source.recorded_file is not None:
-        return _file_candles(source.recorded_file)
+        return _file_candles(PlayedFile(source.recorded_file, source.recorded_options))
     now_ms = clock.now_ms
     context = SourceContext(symbol, config.timeframe, source, config.session, now_ms, MemoryAnchorStore())
     until_ms = int(source.start.timestamp() * 1000) - 1 if isinstance(source, SimulatedSource) else now_ms()

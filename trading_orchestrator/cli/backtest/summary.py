@@ -46,7 +46,9 @@ class Row:
     profit: float
 
 
-def as_dict(result: BacktestRun, report: Report, missing: Mapping[str, Missing]) -> dict[str, Any]:
+def as_dict(
+    result: BacktestRun, report: Report, missing: Mapping[str, Missing], closed: Mapping[str, int]
+) -> dict[str, Any]:
     """Return a backtest, JSON-safe; arrays become lists."""
     whole = asdict(report)
     return {
@@ -59,6 +61,7 @@ def as_dict(result: BacktestRun, report: Report, missing: Mapping[str, Missing])
                 "first_open_ms": int(candles.open_ms[0]),
                 "last_open_ms": candles.last_open_ms,
                 "missing": asdict(missing[symbol]),
+                "closed_left_out": closed[symbol],
             }
             for symbol, candles in result.candles.items()
         },
@@ -83,8 +86,10 @@ def _warm_up(decisions: Sequence[Decisions]) -> str:
     return f"{fault} ({describe(decisions[-1])}); use an earlier --from, or shorter indicators"
 
 
-def show(result: BacktestRun, report: Report, missing: Mapping[str, Missing], took_s: float) -> None:
-    """Print the results of a backtest, the missing candles by symbol, and the run time."""
+def show(
+    result: BacktestRun, report: Report, missing: Mapping[str, Missing], closed: Mapping[str, int], took_s: float
+) -> None:
+    """Print the results of a backtest, the missing candles and those of closed hours by symbol, and the run time."""
     console = make_console()
     count = sum(len(candles) for candles in result.candles.values())
     for symbol, candles in result.candles.items():
@@ -93,6 +98,9 @@ def show(result: BacktestRun, report: Report, missing: Mapping[str, Missing], to
         if missing[symbol].candles:
             console.show(Text(f"{symbol}: {missing_text(missing[symbol])}", style="yellow"))
         if text := _warm_up(result.journals[symbol].decisions):
+            console.show(Text(f"{symbol}: {text}", style="yellow"))
+        if closed[symbol]:
+            text = f"{closed[symbol]:,} candles of closed hours (flat, without volume) are left out and not traded"
             console.show(Text(f"{symbol}: {text}", style="yellow"))
     console.show(table(COLUMNS, _rows(result), width=console.width))
     equity = result.equity.equity

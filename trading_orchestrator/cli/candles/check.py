@@ -8,21 +8,26 @@ from typing import Any
 import click
 from rich.text import Text
 
-from adapters.candle_files import NO_TIME, CandleFileError, RawCandles, Zone, read_raw
+from adapters.candle_files import NO_TIME, CandleFileError, RawCandles, read_raw
+from adapters.candle_files.adjust import clipped
+from adapters.candle_files.play import order_of
+from configs.plugins.candle_files import CandleFileOptions
 from trading.formatting import format_minute
 from trading.market.quality import Found, Market, Place, Severity, examine, timeframe_of
 from trading_orchestrator.cli.candles.files import (
     FILE,
     JSON,
-    TIME_FORMAT,
+    NON_POSITIVE,
     TIMEFRAME,
-    TIMEZONE,
     candle_length_ms,
     exit_on_file_error,
-    hours_of,
     ignored_columns_text,
+    opens_of,
     refusal_of,
+    terms_of,
 )
+from trading_orchestrator.cli.candles.options import candle_file_options
+from trading_orchestrator.cli.candles.remedies import REMEDIES
 from trading_orchestrator.cli.exit_codes import ExitCode
 from trading_orchestrator.cli.output import Column, make_console, print_json, table
 
@@ -34,8 +39,8 @@ SHOWN = {Severity.WRONG: 3, Severity.DOUBT: 3, Severity.NOTE: 1}
 @FILE
 @click.option("--symbol", metavar="SYMBOL", help="Use timeframe and trading hours of a configured symbol.")
 @TIMEFRAME
-@TIMEZONE
-@TIME_FORMAT
+@NON_POSITIVE
+@candle_file_options
 @JSON
 @click.pass_context
 def check(
@@ -43,26 +48,37 @@ def check(
     file: Path,
     symbol: str | None,
     timeframe: str | None,
-    zone: Zone | None,
-    time_format: str | None,
+    allow_non_positive: bool,
+    options: CandleFileOptions,
     as_json: bool,
 ) -> None:
     """Check a candle file for missing and invalid candles.
 
     Exit code 1 on an error: missing candles, duplicates, wrong order, impossible prices, or a last candle that was
-    still open. Doubts and notes are printed and do not change the exit code. Without --symbol the trading hours are
-    guessed: weekends, and gaps that recur at the same time of day, count as closed.
+    still open. Each finding has its remedy. Doubts and notes do not change the exit code. Without --symbol the trading
+    hours are guessed: weekends, and gaps that recur at the same time of day, count as closed.
     """
-    session, known = hours_of(symbol)
+    terms = terms_of(symbol, file, options, allow_non_positive=allow_non_positive)
+    options, session = terms.options, terms.session
     with exit_on_file_error():
-        raw = read_raw(file, zone=zone, time_format=time_format)
-        length_ms = candle_length_ms(file, raw, timeframe or known)
-        readable = raw.open_ms != NO_TIME
+        raw = read_raw(file, options)
+        length_ms = candle_length_ms(file, raw, timeframe or terms.timeframe)
+        order = order_of(raw)
+        readable = (raw.open_ms != NO_TIME)[order]
         if not readable.any():
             raise CandleFileError(f"{file}: none of the times in its {len(raw):,} rows can be read")
     are_open = session.are_open if session else None
-    market = Market(length_ms, are_open, now_ms=int(time.time() * 1000), written_ms=int(file.stat().st_mtime * 1000))
-    findings = [_without_time(raw), *examine(raw.open_ms[readable], raw.values[readable], market)]
+    market = Market(
+        length_ms,
+        are_open,
+        now_ms=int(time.time() * 1000),
+        written_ms=int(file.stat().st_mtime * 1000),
+        allow_non_positive=terms.allow_non_positive,
+    )
+    opens, values = opens_of(raw, length_ms, options), clipped(raw.values) if options.clip else raw.values
+    opens, values, lines = opens[order], values[order], raw.lines[order][readable].tolist()
+    findings = [_without_time(raw), *examine(opens[readable], values[readable], market)]
+    refusal = refusal_of(file, timeframe_of(length_ms), options, session, allow_non_positive=terms.allow_non_positive)
     answer = {
         "ok": not any(finding.is_wrong for finding in findings),
         "file": str(file),
@@ -71,15 +87,16 @@ def check(
         "timeframe": timeframe_of(length_ms),
         "hours_of": symbol,
         "rows": len(raw),
-        "first_ms": int(raw.open_ms[readable].min()),
-        "last_ms": int(raw.open_ms[readable].max()),
-        "refusal": refusal_of(file, timeframe_of(length_ms)),
-        "checks": [_as_dict(finding, raw.lines[readable].tolist()) for finding in findings],
+        "first_ms": int(opens[readable].min()),
+        "last_ms": int(opens[readable].max()),
+        "refusal": refusal,
+        "is_playable": refusal is None,
+        "checks": [_as_dict(finding, lines) for finding in findings],
     }
     if as_json:
         print_json(answer)
     else:
-        _print_result(answer, findings, raw.lines[readable].tolist())
+        _print_result(answer, findings, lines)
     ctx.exit(ExitCode.OK if answer["ok"] else ExitCode.NO)
 
 
@@ -94,7 +111,13 @@ def _as_dict(finding: Found, lines: Sequence[int]) -> dict[str, Any]:
         {"line": None if place.row is None else lines[place.row], "open_ms": place.open_ms, "text": place.text}
         for place in finding.first
     ]
-    return {"check": finding.check, "weight": finding.severity.value, "count": finding.count, "first": first}
+    return {
+        "check": finding.check,
+        "weight": finding.severity.value,
+        "count": finding.count,
+        "first": first,
+        "remedy": REMEDIES.get(finding.check) if finding.count else None,
+    }
 
 
 def _print_result(answer: dict[str, Any], findings: Sequence[Found], lines: Sequence[int]) -> None:
@@ -112,9 +135,13 @@ def _print_result(answer: dict[str, Any], findings: Sequence[Found], lines: Sequ
     console.show(table(columns, findings, width=console.width))
     wrong = [finding.check for finding in findings if finding.is_wrong]
     console.show(Text(f"\nwrong: {', '.join(wrong)}" if wrong else "\nno errors"))
+    for finding in findings:
+        if finding.count and finding.check in REMEDIES:
+            console.show(Text(f"{finding.check}: {REMEDIES[finding.check]}"))
     if answer["refusal"]:
-        refusal = f"the system cannot play this file: {answer['refusal']}"
-        console.show(Text(f"{refusal}\ncandles convert writes a file of the rows that can be played"))
+        console.show(Text(f"the system cannot play this file: {answer['refusal']}"))
+    else:
+        console.show(Text("the system can play this file"))
 
 
 def _weight(finding: Found) -> Text:

@@ -15,11 +15,11 @@ from adapters.candle_files import (
     CandleFileError,
     Converted,
     RawCandles,
-    Zone,
     convert,
     read_raw,
     write_candles,
 )
+from configs.plugins.candle_files import CandleFileOptions
 from trading.formatting import format_minute
 from trading.market.candles import Candles
 from trading.market.quality import timeframe_of, usual_spacing_ms
@@ -28,17 +28,17 @@ from trading.structs import asdict
 from trading_orchestrator.cli.candles.files import (
     FILE,
     JSON,
-    TIME_FORMAT,
+    NON_POSITIVE,
     TIMEFRAME,
-    TIMEZONE,
     candle_length_ms,
     exit_on_file_error,
-    hours_of,
     ignored_columns_text,
     is_playable,
     read_strictly,
     read_timeframe,
+    terms_of,
 )
+from trading_orchestrator.cli.candles.options import candle_file_options
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
 from trading_orchestrator.cli.output import Column, make_console, print_json, table
 
@@ -51,18 +51,18 @@ FORCE = click.option("--force", is_flag=True, help="Replace OUT if it exists.")
 @FILE
 @OUT
 @TIMEFRAME
-@TIMEZONE
-@TIME_FORMAT
-@click.option("--stamped-at-close", is_flag=True, help="Times are close times, not open times.")
+@click.option("--symbol", metavar="SYMBOL", help="Use timeframe and trading hours of a configured symbol.")
+@NON_POSITIVE
+@candle_file_options
 @FORCE
 @JSON
 def convert_file(
     file: Path,
     out: Path,
     timeframe: str | None,
-    zone: Zone | None,
-    time_format: str | None,
-    stamped_at_close: bool,
+    symbol: str | None,
+    allow_non_positive: bool,
+    options: CandleFileOptions,
     force: bool,
     as_json: bool,
 ) -> None:
@@ -72,12 +72,22 @@ def convert_file(
     .parquet.
     """
     _check_out(file, out, is_forced=force)
-    now_ms = int(time.time() * 1000)
+    terms = terms_of(symbol, file, options, allow_non_positive=allow_non_positive)
+    timeframe = timeframe or terms.timeframe
     with exit_on_file_error():
-        raw = read_raw(file, zone=zone, time_format=time_format)
+        raw = read_raw(file, terms.options)
         _check_timeframe(file, raw, timeframe)
         try:
-            done = convert(raw, now_ms=now_ms, timeframe=timeframe, stamped_at_close=stamped_at_close)
+            done = convert(
+                raw,
+                now_ms=int(time.time() * 1000),
+                timeframe=timeframe,
+                stamped_at_close=terms.options.stamped_at_close,
+                clip=terms.options.clip,
+                drop_closed=terms.options.drop_closed,
+                are_open=terms.session.are_open if terms.session else None,
+                allow_non_positive=terms.allow_non_positive,
+            )
         except CandleFileError as error:
             raise CandleFileError(f"{file}: {error}") from error
         write_candles(out, done.candles, overwrite=force)
@@ -95,10 +105,18 @@ def convert_file(
 )
 @click.option("--partial", is_flag=True, help="Include incomplete candles.")
 @click.option("--symbol", metavar="SYMBOL", help="Use the trading hours of a configured symbol.")
+@candle_file_options
 @FORCE
 @JSON
 def resample_file(
-    file: Path, out: Path, to: str, partial: bool, symbol: str | None, force: bool, as_json: bool
+    file: Path,
+    out: Path,
+    to: str,
+    partial: bool,
+    symbol: str | None,
+    options: CandleFileOptions,
+    force: bool,
+    as_json: bool,
 ) -> None:
     """Resample the candles of FILE to a longer timeframe and write them to OUT.
 
@@ -108,9 +126,10 @@ def resample_file(
     guessed. Gaps are kept.
     """
     _check_out(file, out, is_forced=force)
-    session, _ = hours_of(symbol)
+    terms = terms_of(symbol, file, options)
+    session = terms.session
     with exit_on_file_error():
-        source, timeframe = read_strictly(file)
+        source, timeframe = read_strictly(file, terms.options)
         try:
             are_open = session.are_open if session else None
             done = resample(source, timeframe=timeframe, to=to, keep_partial=partial, are_open=are_open)
@@ -153,6 +172,7 @@ def _converted(file: Path, out: Path, raw: RawCandles, done: Converted) -> dict[
         "first_ms": int(done.candles.open_ms[0]),
         "last_ms": done.candles.last_open_ms,
         "moved": done.moved,
+        "clipped": done.clipped,
         "dropped": [asdict(loss) for loss in done.losses],
         "is_playable": is_playable(done.candles, done.timeframe),
     }
@@ -168,6 +188,8 @@ def _print_converted(file: Path, out: Path, raw: RawCandles, done: Converted) ->
         click.echo("the file has no volume; 0 is written")
     if done.moved:
         click.echo(f"rows sorted because they followed a later one: {done.moved:,}")
+    if done.clipped:
+        click.echo(f"candles whose high or low was widened to contain open and close: {done.clipped:,}")
     dropped = sum(loss.count for loss in done.losses)
     click.echo(f"{done.rows:,} rows in, {len(done.candles):,} candles of {done.timeframe} out, {dropped:,} dropped")
     _print_written(out, done.candles)

@@ -1,29 +1,31 @@
-"""Options, trading hours and file errors of the commands that read candle files."""
+"""Trading hours, file errors and remedies of the commands that read candle files."""
 
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import numpy as np
 
-from adapters.candle_files import NO_TIME, CandleFileError, RawCandles, Zone, read_raw, zone_of
-from adapters.sources.file import place_of, read_candles
+from adapters.candle_files import NO_TIME, CandleFileError, RawCandles, read_raw
+from adapters.candle_files.adjust import opens_of_closes
+from adapters.candle_files.play import check_command, convert_command, place_of, read_candles
+from adapters.candle_files.raw_rows import NO_OPTIONS
+from configs.plugins.candle_files import CandleFileOptions
+from configs.symbols import SymbolConfig
 from trading.market.candles import Candles, first_fault, timeframe_ms
 from trading.market.quality import timeframe_of, usual_spacing_ms
 from trading.market.sessions import Session
 from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
 
-CHECK = "celery -A tasks trading candles check"
 
+class PlayedFile(NamedTuple):
+    """A candle file, and how to read it."""
 
-def _read_zone(ctx: click.Context, option: click.Parameter, text: str | None) -> Zone | None:
-    try:
-        return None if text is None else zone_of(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
+    path: Path
+    options: CandleFileOptions
 
 
 def read_timeframe(ctx: click.Context, option: click.Parameter, text: str | None) -> str | None:
@@ -36,15 +38,17 @@ def read_timeframe(ctx: click.Context, option: click.Parameter, text: str | None
 
 FILE = click.argument("file", type=click.Path(path_type=Path, dir_okay=False, exists=True), metavar="FILE")
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-TIME_FORMAT = click.option("--time-format", metavar="FORMAT", help="Format of times, such as '%d/%m/%Y %H:%M'.")
-TIMEZONE = click.option(
-    "--timezone", "zone", callback=_read_zone, metavar="ZONE", help="Time zone of times without an offset, such as UTC."
-)
 TIMEFRAME = click.option(
     "--timeframe",
     callback=read_timeframe,
     metavar="TIMEFRAME",
     help="Timeframe of FILE; default: the usual spacing.",
+)
+NON_POSITIVE = click.option(
+    "--allow-non-positive-prices",
+    "allow_non_positive",
+    is_flag=True,
+    help="Prices may be zero or negative, as of oil in April 2020; default: as the symbol says.",
 )
 
 
@@ -57,13 +61,36 @@ def exit_on_file_error() -> Iterator[None]:
         raise Failed(ExitCode.NO, str(error)) from error
 
 
-def hours_of(symbol: str | None) -> tuple[Session | None, str | None]:
-    """Return trading hours and timeframe of a configured symbol; None for each when no symbol is named."""
+class Terms(NamedTuple):
+    """The terms of the candles of a file that the file does not hold.
+
+    Attributes:
+        session: Trading hours; None if unknown.
+        timeframe: Timeframe of the symbol; None without a symbol.
+    """
+
+    options: CandleFileOptions
+    session: Session | None = None
+    timeframe: str | None = None
+    allow_non_positive: bool = False
+
+
+def terms_of(symbol: str | None, file: Path, options: CandleFileOptions, *, allow_non_positive: bool = False) -> Terms:
+    """Return the terms of a configured symbol, whose source may name options of the same file."""
     if symbol is None:
-        return None, None
+        return Terms(options, allow_non_positive=allow_non_positive)
     with Access() as access:
         config = access.system.symbols[access.known(symbol)]
-    return config.session, config.timeframe
+    is_allowed = allow_non_positive or config.allow_non_positive_prices
+    return Terms(options_for(config, file, options), config.session, config.timeframe, is_allowed)
+
+
+def options_for(config: SymbolConfig, file: Path, options: CandleFileOptions) -> CandleFileOptions:
+    """Return options, preceded by those of a symbol's source where it plays this file."""
+    if file.resolve() != config.source.recorded_file:
+        return options
+    given = {name: getattr(options, name) for name in options.model_dump(exclude_defaults=True)}
+    return config.source.recorded_options.model_copy(update=given)
 
 
 def length_of(file: Path, raw: RawCandles) -> int:
@@ -77,6 +104,11 @@ def length_of(file: Path, raw: RawCandles) -> int:
     if length_ms is None:
         raise CandleFileError(f"{file}: {len(times)} times can be read; the timeframe needs at least two")
     return length_ms
+
+
+def opens_of(raw: RawCandles, length_ms: int, options: CandleFileOptions) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Return the open times of the rows; those of the close are moved where the options say so."""
+    return opens_of_closes(raw.open_ms, length_ms) if options.stamped_at_close else raw.open_ms
 
 
 def candle_length_ms(file: Path, raw: RawCandles, timeframe: str | None) -> int:
@@ -94,33 +126,44 @@ def is_playable(candles: Candles, timeframe: str) -> bool:
     return usual_spacing_ms(candles.open_ms) in (None, timeframe_ms(timeframe))
 
 
-def read_strictly(file: Path) -> tuple[Candles, str]:
+def read_strictly(file: Path, options: CandleFileOptions = NO_OPTIONS) -> tuple[Candles, str]:
     """Return the candles of a file and their timeframe.
 
     Raises:
         CandleFileError: The system cannot play the file.
     """
-    timeframe = timeframe_of(length_of(file, read_raw(file)))
-    fault = refusal_of(file, timeframe)
+    timeframe = timeframe_of(length_of(file, read_raw(file, options)))
+    fault = refusal_of(file, timeframe, options)
     if timeframe is None or fault is not None:
-        raise CandleFileError(f"{fault}\n{remedy(file)}")
-    return read_candles(file, timeframe=timeframe), timeframe
+        raise CandleFileError(f"{fault}\n{remedy(file, options)}")
+    return read_candles(file, timeframe=timeframe, options=options), timeframe
 
 
-def refusal_of(file: Path, timeframe: str | None) -> str | None:
+def refusal_of(
+    file: Path,
+    timeframe: str | None,
+    options: CandleFileOptions = NO_OPTIONS,
+    session: Session | None = None,
+    *,
+    allow_non_positive: bool = False,
+) -> str | None:
     """Return the reason why the system cannot play a file; None when it can."""
     if timeframe is None:
-        return f"{file}: the spacing of its candles is not whole minutes, hours or days"
+        return f"{file}: the spacing of its candles is not whole minutes, hours or days; set it with --timeframe"
     try:
-        fault = first_fault(read_candles(file, timeframe=timeframe), timeframe=timeframe)
+        candles = read_candles(file, timeframe=timeframe, options=options, session=session)
     except ValueError as error:
         return str(error)
-    return None if fault is None else f"{fault}; {place_of(file, fault.open_ms)}"
+    fault = first_fault(candles, timeframe=timeframe, allow_non_positive=allow_non_positive)
+    return None if fault is None else f"{fault}; {place_of(file, fault.open_ms, options, timeframe=timeframe)}"
 
 
-def remedy(file: Path) -> str:
-    """Return the action for a file that cannot be used: the command that checks it."""
-    return f"check it: {CHECK} {shlex.quote(str(file))}"
+def remedy(file: Path, options: CandleFileOptions = NO_OPTIONS) -> str:
+    """Return the actions for a file that cannot be used: the commands that check it, and that write what is usable."""
+    return (
+        f"list what is wrong with it, and the remedies: {check_command(file, options)}\n"
+        f"write a file of the candles that can be played: {convert_command(file, options)}"
+    )
 
 
 def ignored_columns_text(columns: Sequence[str]) -> str:

@@ -1,21 +1,17 @@
 """Report missing and invalid candles of a backtest."""
 
-import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-from adapters.sources.file import place_of
+from adapters.candle_files.play import place_of
 from trading.errors import BadCandle
 from trading.formatting import format_minute
 from trading.market.candles import Candles, timeframe_ms
 from trading.market.quality import GapKind, find_gaps
 from trading.market.sessions import Session
-from trading_orchestrator.cli.candles.files import remedy
+from trading_orchestrator.cli.candles.files import PlayedFile, remedy
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
-
-CONVERT = "celery -A tasks trading candles convert"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +46,13 @@ def missing_text(missing: Missing) -> str:
 
 
 @contextmanager
-def exit_on_bad_candle(files: Mapping[str, Path]) -> Iterator[None]:
+def exit_on_bad_candle(files: Mapping[str, PlayedFile]) -> Iterator[None]:
     """Report an invalid candle with its place in the symbol's file, and exit with code 1."""
     try:
         yield
     except BadCandle as error:
         if (file := files.get(error.symbol)) is None:
             raise
-        place = place_of(file, error.open_ms)
+        place = place_of(file.path, error.open_ms, file.options)
         located = BadCandle(error.open_ms, error.fault, error.symbol, place)
-        without = f"write a file without such rows: {CONVERT} {shlex.quote(str(file))} OUT.csv"
-        raise Failed(ExitCode.NO, f"{located}\n{remedy(file)}\n{without}") from error
+        raise Failed(ExitCode.NO, f"{located}\n{remedy(*file)}") from error

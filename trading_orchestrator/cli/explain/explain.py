@@ -7,8 +7,10 @@ from typing import Any, NoReturn
 import click
 from msgspec import to_builtins
 
+from configs.plugins.candle_files import CandleFileOptions
 from trading.backtest.explanation import Explanation
 from trading.events.decisions import describe
+from trading_orchestrator.cli.candles.options import candle_file_options
 from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.explain.from_backtest import explain_backtest
 from trading_orchestrator.cli.explain.from_ledger import explain_live
@@ -34,10 +36,17 @@ from trading_orchestrator.cli.params import instant
     metavar="KEY=VALUE",
     help="With --candles: override a configured value, as in `trading backtest`.",
 )
+@candle_file_options
 @click.option("--strategy", metavar="NAME", help="Only this strategy; default: all of the symbol.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object, or a list for several strategies.")
 def explain(
-    symbol: str, at_ms: int, file: Path | None, settings: tuple[str, ...], strategy: str | None, as_json: bool
+    symbol: str,
+    at_ms: int,
+    file: Path | None,
+    settings: tuple[str, ...],
+    options: CandleFileOptions,
+    strategy: str | None,
+    as_json: bool,
 ) -> None:
     """Explain why a candle led to a trade or to none.
 
@@ -51,7 +60,7 @@ def explain(
     if settings and file is None:
         raise click.UsageError("--set requires --candles: the configuration of a live run cannot be overridden")
     if file is not None:
-        found = explain_backtest(symbol, at_ms, file, settings)
+        found = explain_backtest(symbol, at_ms, file, settings, options)
     else:
         with Access() as access:
             found = explain_live(access, symbol, at_ms)

@@ -6,6 +6,7 @@ from pathlib import Path
 from adapters.backtest.backtest import run_backtest
 from adapters.wiring.explain_context import terms_of
 from configs.loading import SystemConfig
+from configs.plugins.candle_files import CandleFileOptions
 from configs.snapshot import deciding_digest
 from trading.backtest import BacktestRun, Decision, Order
 from trading.backtest.explanation import (
@@ -26,13 +27,15 @@ from trading.orders.orders import PROTECTIVE_LEGS, OrderRequest
 from trading.risk.verdict import Check
 from trading.services.status import describe_error
 from trading.strategies import StrategyFault
-from trading_orchestrator.cli.backtest.backtest import configured, recorded
+from trading_orchestrator.cli.backtest.backtest import configured, played, recorded
 from trading_orchestrator.cli.candles.gaps import exit_on_bad_candle
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
 from trading_orchestrator.cli.explain.undecided import regime_of
 
 
-def explain_backtest(symbol: str, at_ms: int, file: Path, settings: tuple[str, ...]) -> list[Explanation]:
+def explain_backtest(
+    symbol: str, at_ms: int, file: Path, settings: tuple[str, ...], options: CandleFileOptions
+) -> list[Explanation]:
     """Run a backtest on a file and explain the candle that contains a time, for each strategy of its symbol.
 
     The backtest runs to the end of the file, because a position closes after its candle, or to this candle if a
@@ -43,7 +46,8 @@ def explain_backtest(symbol: str, at_ms: int, file: Path, settings: tuple[str, .
         StrategyFault: A strategy raises on an earlier candle.
     """
     system = configured((symbol,), settings)
-    candles = recorded(system, (symbol,), (file,))
+    files = played(system, (symbol,), (file,), options)
+    candles = {name: one.candles for name, one in recorded(system, files).items()}
     timeframe = system.symbols[symbol].timeframe
     one = candles[symbol]
     place = int(one.open_ms.searchsorted(at_ms, side="right")) - 1
@@ -55,7 +59,7 @@ def explain_backtest(symbol: str, at_ms: int, file: Path, settings: tuple[str, .
             ExitCode.NO, f"no candle of {symbol} at {format_minute(at_ms)} UTC in {file}, which has {span}{why}"
         )
     open_ms = int(one.open_ms[place])
-    with exit_on_bad_candle({symbol: file}):
+    with exit_on_bad_candle(files):
         result, fault = _backtest(system, symbol, one, open_ms)
     rulings = {row.strategy: _risk_record(row) for row in result.decisions if row.open_ms == open_ms}
     decided = [order for order in result.orders if order.leg not in PROTECTIVE_LEGS]

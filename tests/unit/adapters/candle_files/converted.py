@@ -5,10 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from adapters.candle_files import Zone
-
 NOW_MS = int(pd.Timestamp("2026-06-01T00:00Z").timestamp() * 1000)
-UTC = Zone("UTC")
 ROWS = ((1.0, 1.3, 0.9, 1.2, 10.0), (1.2, 1.4, 1.1, 1.3, 20.0), (1.3, 1.5, 1.2, 1.4, 30.0))
 AT_NINE = (1704187800000, 1704187860000, 1704187920000)  # 2 January 2024, 09:30, 09:31 and 09:32 UTC
 WRITTEN: dict[str, tuple[str, str | None]] = {

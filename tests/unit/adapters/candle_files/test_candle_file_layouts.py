@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from adapters.candle_files import CandleFileError, read_raw, write_candles, zone_of
+from adapters.candle_files import CandleFileError, read_raw, write_candles
 from adapters.sources.file import read_unspaced
-from tests.unit.adapters.candle_files.converted import AT_NINE, ROWS, UTC, WRITTEN, minutes, own_rows, written
+from configs.plugins.candle_files import CandleFileOptions
+from tests.unit.adapters.candle_files.converted import AT_NINE, ROWS, WRITTEN, minutes, own_rows, written
 from trading.market.candles import Candles
 
 
@@ -16,7 +17,7 @@ from trading.market.candles import Candles
     [
         ("", "is empty"),
         ("timestamp,spread\n1,2\n", "its first line is 'timestamp,spread'"),
-        ("timestamp,bid,ask,bid_volume,ask_volume\n1,2,3,4,5\n", "prices are not in the order|has 5 columns"),
+        ("timestamp,bid,ask,bid_volume,ask_volume\n1,2,3,4,5\n", "missing: open, high, low, close; name .*open=NAME"),
         (own_rows(), "no candles in it"),
         ("1704187800,1.2,1.0,1.3,0.9,10\n1704187860,1.2,1.0,1.3,0.9,10\n", "not in the order open, high, low, close"),
         (own_rows("01/02/2024 09:30,1,1,1,1,1"), "--time-format"),
@@ -27,7 +28,7 @@ from trading.market.candles import Candles
 )
 def test_file_that_is_none_is_refused_with_what_was_found(tmp_path: Path, text: str, fault: str) -> None:
     with pytest.raises(CandleFileError, match=fault):
-        read_raw(written(tmp_path, text), zone=UTC)
+        read_raw(written(tmp_path, text), CandleFileOptions(timezone="UTC"))
 
 
 def test_gzipped_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:
@@ -39,7 +40,7 @@ def test_gzipped_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:
 
 
 def test_layout_tells_what_was_read_and_what_was_not(tmp_path: Path) -> None:
-    raw = read_raw(written(tmp_path, WRITTEN["metatrader 5"][0]), zone=zone_of("America/New_York+7h"))
+    raw = read_raw(written(tmp_path, WRITTEN["metatrader 5"][0]), CandleFileOptions(timezone="America/New_York+7h"))
 
     assert raw.left_out == ("<VOL>", "<SPREAD>")
     assert raw.layout == "text with a header and tabs; times: ISO 8601, taken as America/New_York+7h"

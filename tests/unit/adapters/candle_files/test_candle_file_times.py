@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from adapters.candle_files import CandleFileError, convert, read_raw, zone_of
-from tests.unit.adapters.candle_files.converted import AT_NINE, NOW_MS, UTC, WRITTEN, own_rows, written
+from configs.plugins.candle_files import CandleFileOptions
+from tests.unit.adapters.candle_files.converted import AT_NINE, NOW_MS, WRITTEN, own_rows, written
 
 
 def test_times_of_the_close_are_moved_to_the_open(tmp_path: Path) -> None:
@@ -25,7 +26,7 @@ def test_times_without_an_offset_are_refused_until_a_zone_is_said(tmp_path: Path
 
 def test_local_times_follow_summer_time_and_those_that_do_not_exist_are_counted(tmp_path: Path) -> None:
     hours = [f"2024-03-31 {hour:02}:00:00,1,1,1,1,1" for hour in range(5)]
-    raw = read_raw(written(tmp_path, own_rows(*hours)), zone=zone_of("Europe/Berlin"))
+    raw = read_raw(written(tmp_path, own_rows(*hours)), CandleFileOptions(timezone="Europe/Berlin"))
     done = convert(raw, now_ms=NOW_MS)
 
     assert [str(pd.Timestamp(at, unit="ms")) for at in done.candles.open_ms] == [
@@ -40,7 +41,7 @@ def test_local_times_follow_summer_time_and_those_that_do_not_exist_are_counted(
 def test_hour_that_clocks_repeat_is_told_apart_by_its_order(tmp_path: Path) -> None:
     hours = ("01:00", "02:00", "02:00", "03:00")
     lines = [f"2024-10-27 {hour}:00,1,1,1,1,1" for hour in hours]
-    raw = read_raw(written(tmp_path, own_rows(*lines)), zone=zone_of("Europe/Berlin"))
+    raw = read_raw(written(tmp_path, own_rows(*lines)), CandleFileOptions(timezone="Europe/Berlin"))
 
     assert np.diff(raw.open_ms).tolist() == [3_600_000] * 3
 
@@ -48,7 +49,7 @@ def test_hour_that_clocks_repeat_is_told_apart_by_its_order(tmp_path: Path) -> N
 def test_time_format_of_the_user_reads_what_is_ambiguous(tmp_path: Path) -> None:
     path = written(tmp_path, own_rows("01/02/2024 09:30,1,1,1,1,1", "01/02/2024 09:31,1,1,1,1,1"))
 
-    raw = read_raw(path, zone=UTC, time_format="%d/%m/%Y %H:%M")
+    raw = read_raw(path, CandleFileOptions(timezone="UTC", time_format="%d/%m/%Y %H:%M"))
 
     assert str(pd.Timestamp(raw.open_ms[0], unit="ms")) == "2024-02-01 09:30:00"
 

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.candle_files import NO_TIME, CandleFileError, RawCandles, convert, read_raw, write_candles, zone_of
+from adapters.candle_files import NO_TIME, CandleFileError, RawCandles, convert, read_raw, write_candles
 from adapters.sources.file import read_candles
+from configs.plugins.candle_files import CandleFileOptions
 from tests.unit.adapters.candle_files.converted import AT_NINE, NOW_MS, ROWS, WRITTEN, minutes, own_rows, written
 from trading.market.candles import Candles, first_fault
 
@@ -18,7 +19,7 @@ SHAPES = (*ROWS, *ROWS, ROWS[0], (1.0, 0.9, 0.9, 1.0, 1.0), (0.0, 1.0, 0.0, 1.0,
 
 @pytest.mark.parametrize(("text", "zone"), WRITTEN.values(), ids=WRITTEN.keys())
 def test_file_of_another_program_is_converted_to_the_same_candles(tmp_path: Path, text: str, zone: str | None) -> None:
-    raw = read_raw(written(tmp_path, text), zone=zone_of(zone) if zone else None)
+    raw = read_raw(written(tmp_path, text), CandleFileOptions(timezone=zone))
     done = convert(raw, now_ms=NOW_MS)
 
     assert done.candles == Candles(np.array(AT_NINE), np.array(ROWS))
@@ -30,7 +31,8 @@ def test_file_of_another_program_is_converted_to_the_same_candles(tmp_path: Path
 @pytest.mark.parametrize("kind", ["own", "metatrader 5", "metatrader 4"])
 def test_file_with_a_byte_order_mark_is_read(tmp_path: Path, encoding: str, kind: str) -> None:
     text, zone = WRITTEN[kind]
-    raw = read_raw(written(tmp_path, text.replace("\n", "\r\n"), encoding=encoding), zone=zone_of(zone or "UTC"))
+    path = written(tmp_path, text.replace("\n", "\r\n"), encoding=encoding)
+    raw = read_raw(path, CandleFileOptions(timezone=zone or "UTC"))
 
     assert raw.open_ms.tolist() == list(AT_NINE)
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.sources.file import FileSource, read_candles
+from adapters.candle_files import CandleFileError
+from adapters.sources.file import FileSource, place_of, read_candles
 from tests.fixtures.apps.system import recorded
 from tests.fixtures.candle_files import write_candles
 from tests.unit.adapters.sources.played_candles import CANDLES
@@ -90,23 +91,24 @@ def lines(*stamps: str) -> str:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        (lines(STAMPS[0], STAMPS[2], STAMPS[1]), r"line 4: timestamp 2025-01-01 00:01:00\+00:00 is earlier"),
-        (lines(STAMPS[0], STAMPS[1], STAMPS[1]), r"line 4: timestamp 2025-01-01 00:01:00\+00:00 repeats"),
-        (lines(STAMPS[0], "yesterday"), "line 3: timestamp 'yesterday' cannot be read"),
-        (lines(STAMPS[0], ""), "line 3: no timestamp"),
-        (lines("1735689600", ""), "line 3: no timestamp"),
+        (lines(STAMPS[0], STAMPS[2], STAMPS[1]), r"line 4 is .*: timestamp 2025-01-01 00:01:00\+00:00 is earlier"),
+        (lines(STAMPS[0], STAMPS[1], STAMPS[1]), r"line 4 is .*: timestamp 2025-01-01 00:01:00\+00:00 repeats"),
+        (lines(STAMPS[0], "yesterday"), "line 3 is 'yesterday,.*the time cannot be read"),
+        (lines(STAMPS[0], ""), "line 3 is ',1,2.*the time cannot be read"),
+        (lines("1735689600", ""), "line 3 is ',1,2.*the time cannot be read"),
         (
             lines("2025-01-01T00:00:00", "2025-01-01T00:01:00"),
-            "line 2: .* has no time zone; expected UTC with a",
+            "have no offset; set --timezone UTC",
         ),
-        (lines(STAMPS[0], "2025-01-01T00:01:00"), "line 3: .* has no time zone"),
-        ("timestamp,open,high,Close,volume\n", "no column low, close; found timestamp, open, high, Close, volume;"),
-        (lines("1735689600000000", "1735689660000000"), "line 2: .* neither seconds nor .* candles convert"),
-        (HEAD, "holds no candles"),
+        (lines(STAMPS[0], "2025-01-01T00:01:00"), "have no offset; set --timezone UTC"),
+        (
+            "timestamp,open,high,Close,volume\n",
+            "found the columns timestamp, open, high, Close, volume;.*missing: low; name them: --column low=NAME",
+        ),
+        (HEAD, "no candles in it"),
         ("", "is empty"),
-        (lines(STAMPS[0]).replace(",", ";"), "candles convert .*x.csv OUT.csv"),
-        (lines("2025-01-01T00:00:00"), "candles convert .*x.csv OUT.csv --timezone ZONE"),
-        ("\n" + lines(STAMPS[0], "yesterday").replace("yes", "\nyes"), "line 5: timestamp 'yesterday'"),
+        (lines("2025-01-01T00:00:00"), "set --timezone UTC"),
+        ("\n" + lines(STAMPS[0], "yesterday").replace("yes", "\nyes"), "line 5 is 'yesterday"),
         (lines(STAMPS[0], "2025-01-01T00:05:00Z", "2025-01-01T00:10:00Z"), "300 s apart, but timeframe '1m' is 60 s"),
     ],
 )
@@ -142,24 +144,40 @@ def test_parquet_out_of_order_is_refused_with_its_row(tmp_path: Path) -> None:
 def test_parquet_with_naive_times_is_refused(tmp_path: Path) -> None:
     CANDLES.frame().tz_localize(None).to_parquet(tmp_path / "x.parquet")
 
-    with pytest.raises(ValueError, match=r"row 1: .* has no time zone"):
+    with pytest.raises(ValueError, match="have no offset; set --timezone UTC"):
         read_candles(tmp_path / "x.parquet", timeframe="1m")
 
 
 @pytest.mark.parametrize(
     ("name", "fault"),
-    [("none.csv", "does not exist; allowed endings are .csv, .csv.gz, .parquet"), ("x.txt", "does not exist")],
+    [("none.csv", "does not exist"), ("x.txt", "does not exist")],
 )
 def test_file_that_is_not_there_or_of_another_kind_is_refused(name: str, fault: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=fault):
         FileSource(tmp_path / name, "X", "1m")
 
 
-def test_file_of_another_kind_is_refused_with_the_way_to_mend_it(tmp_path: Path) -> None:
-    path = write_candles(tmp_path / "x.csv", CANDLES).rename(tmp_path / "x y.txt")
+def test_file_is_known_by_its_content_whatever_its_name(tmp_path: Path) -> None:
+    path = write_candles(tmp_path / "x.csv.gz", CANDLES).rename(tmp_path / "x y.txt")
 
-    with pytest.raises(ValueError, match=r"ends in '.txt'; allowed endings.*candles convert '.*x y.txt' OUT.csv"):
+    assert read_candles(path, timeframe="1m") == CANDLES
+
+
+def test_file_out_of_order_names_the_command_that_sorts_it(tmp_path: Path) -> None:
+    path = tmp_path / "x y.csv"
+    path.write_text(lines(STAMPS[0], STAMPS[2], STAMPS[1]))
+
+    with pytest.raises(CandleFileError, match=r"candles convert '.*x y.csv' OUT.csv \(in symbols.yaml"):
         FileSource(path, "X", "1m")
+
+
+def test_file_that_is_newest_first_is_read_oldest_first(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(lines(*reversed(STAMPS)))
+    candles = read_candles(path, timeframe="1m")
+
+    assert candles.open_ms.tolist() == sorted(candles.open_ms.tolist())
+    assert "line 4 is '2025-01-01T00:00:00Z" in place_of(path, int(candles.open_ms[0]), timeframe="1m")
 
 
 @pytest.mark.parametrize(("suffix", "place"), [(".csv", "line 9 is '2025"), (".csv.gz", "line 9 is '2025")])

@@ -1,0 +1,31 @@
+"""Apply to rows what the user asked for: close times as open times, and prices that rounding made cross."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.candle_files.local_times import NO_TIME
+from trading.market.candles import CLOSE, HIGH, LOW, OPEN
+from trading.market.quality import grid_ms
+
+Times = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+_LAST_SECOND_MS = 1_000
+
+
+def opens_of_closes(close_ms: Times, length_ms: int) -> Times:
+    """Return the open times of candles that are stamped at their close.
+
+    A stamp in the last second of a candle, such as 09:30:59 or 09:30:59.999, is the close one second or less later.
+    """
+    left_ms = -close_ms % grid_ms(length_ms)
+    ends_ms = close_ms + np.where(left_ms <= _LAST_SECOND_MS, left_ms, 0)
+    return np.where(close_ms == NO_TIME, NO_TIME, ends_ms - length_ms)
+
+
+def clipped(values: Floats) -> Floats:
+    """Return values whose high and low contain open and close."""
+    wide = values.copy()
+    wide[:, HIGH] = np.maximum(values[:, HIGH], np.maximum(values[:, OPEN], values[:, CLOSE]))
+    wide[:, LOW] = np.minimum(values[:, LOW], np.minimum(values[:, OPEN], values[:, CLOSE]))
+    return wide

@@ -1,0 +1,231 @@
+"""Read a candle file to play it: nothing is dropped in silence, and what cannot be played is rejected."""
+
+import logging
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from adapters.candle_files.adjust import clipped, opens_of_closes
+from adapters.candle_files.errors import CandleFileError
+from adapters.candle_files.layout import line_of
+from adapters.candle_files.local_times import NO_TIME
+from adapters.candle_files.raw_rows import NO_OPTIONS, RawCandles, read_raw
+from configs.plugins.candle_files import CandleFileOptions
+from trading.market.candles import Candles, timeframe_ms
+from trading.market.quality import filled_closed_hours, outside_hours, timeframe_of, usual_spacing_ms
+from trading.market.sessions import Session
+
+logger = logging.getLogger(__name__)
+
+_SHOWN = 120
+_COMMANDS = "celery -A tasks trading candles"
+_LEAST_SPACED = 0.05
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recording:
+    """The candles of a file, and where they are in it.
+
+    Attributes:
+        candles: At least one, in read-only arrays; their prices are not checked.
+        lines: Shape (n,): line or row of each candle, counted from 1.
+        has_lines: The file is a text of lines.
+        closed_count: Candles of closed hours that are left out.
+    """
+
+    candles: Candles
+    lines: NDArray[np.int64]
+    has_lines: bool
+    closed_count: int
+
+
+def read_candles(
+    path: Path | str, *, timeframe: str, options: CandleFileOptions = NO_OPTIONS, session: Session | None = None
+) -> Candles:
+    """Read the candles of a file to play them; an unchanged file is read once per process.
+
+    Args:
+        path: CSV (plain or gzipped), Parquet, Feather or JSON, as this system or another program wrote it.
+        timeframe: Of the candles in it.
+        options: What the file does not say by itself.
+        session: Trading hours of the symbol; None if unknown.
+
+    Returns:
+        At least one candle, in read-only arrays. Prices and volumes are as in the file; a text that is not a number is
+        NaN. Flat candles without volume in closed hours are left out.
+
+    Raises:
+        CandleFileError: The file is missing or empty, its columns or times are not certain, a time is repeated or out
+            of order (the message names the line), or the candles have another timeframe.
+    """
+    return read_recording(path, timeframe=timeframe, options=options, session=session).candles
+
+
+def read_unspaced(path: Path, options: CandleFileOptions = NO_OPTIONS) -> Candles:
+    """Read a candle file as `read_candles` does, without a check of the timeframe."""
+    return read_recording(path, options=options).candles
+
+
+def read_recording(
+    path: Path | str,
+    *,
+    timeframe: str | None = None,
+    options: CandleFileOptions = NO_OPTIONS,
+    session: Session | None = None,
+) -> Recording:
+    """Read the candles of a file, and the place of each; as `read_candles`."""
+    path = Path(path)
+    if not path.is_file():
+        raise CandleFileError(f"candle file {str(path)!r}: does not exist; check the path")
+    found = path.stat()
+    key = path.resolve(), found.st_mtime_ns, found.st_size, options.model_dump_json(), timeframe, session
+    recording = _read(*key)
+    if timeframe is not None:
+        _check_spacing(recording.candles, timeframe, path)
+    return recording
+
+
+def place_of(path: Path, open_ms: int, options: CandleFileOptions = NO_OPTIONS, *, timeframe: str | None = None) -> str:
+    """Return the place of a candle in a file, with the text of its line."""
+    try:
+        recording = read_recording(path, timeframe=timeframe, options=options)
+    except ValueError:  # the file has changed since, or no longer exists
+        return f"candle file {str(path)!r}"
+    rows = np.flatnonzero(recording.candles.open_ms == open_ms)
+    if not len(rows):
+        return f"candle file {str(path)!r}"
+    number = int(recording.lines[rows[0]])
+    if not recording.has_lines:
+        return f"candle file {str(path)!r}, row {number}"
+    return f"candle file {str(path)!r}, line {number} is {line_of(path, number)[:_SHOWN]!r}"
+
+
+def convert_command(path: Path, options: CandleFileOptions = NO_OPTIONS) -> str:
+    """Return the command that converts a file to one that can be played, with the options that read it."""
+    return " ".join([f"{_COMMANDS} convert {shlex.quote(str(path))} OUT.csv", *option_words(options)])
+
+
+def check_command(path: Path, options: CandleFileOptions = NO_OPTIONS) -> str:
+    """Return the command that checks a file, with the options that read it."""
+    return " ".join([f"{_COMMANDS} check {shlex.quote(str(path))}", *option_words(options)])
+
+
+def option_words(options: CandleFileOptions) -> Iterator[str]:
+    """Yield the options as they are written on a command line."""
+    for name, value in options.model_dump(exclude_defaults=True).items():
+        option = f"--{name.replace('_', '-')}"
+        if value is True:
+            yield option
+        elif isinstance(value, dict):
+            pairs = [
+                (key, one) for key, found in value.items() for one in ((found,) if isinstance(found, str) else found)
+            ]
+            yield from (f"{option} {shlex.quote(f'{key}={one}')}" for key, one in pairs)
+        else:
+            yield f"{option} {shlex.quote(str(value))}"
+
+
+@lru_cache(maxsize=64)
+def _read(
+    path: Path, _mtime_ns: int, _size_bytes: int, options_json: str, timeframe: str | None, session: Session | None
+) -> Recording:
+    options = CandleFileOptions.model_validate_json(options_json)
+    raw = read_raw(path, options)
+    order = order_of(raw)
+    open_ms, lines = _opens(path, raw, timeframe, options)[order], raw.lines[order]
+    values = clipped(raw.values) if options.clip else raw.values
+    _check_times(path, raw, open_ms, lines, order, options)
+    is_left = ~_closed(open_ms, values[order], timeframe, options, session)
+    if not is_left.any():
+        raise CandleFileError(f"candle file {str(path)!r}: all of its candles are in closed hours; check the session")
+    open_ms, values = open_ms[is_left], np.ascontiguousarray(values[order][is_left])
+    open_ms.flags.writeable = values.flags.writeable = False
+    closed_count = int((~is_left).sum())
+    if closed_count:
+        logger.warning("%s: %s candles of closed hours are left out", path, f"{closed_count:,}")
+    return Recording(Candles(open_ms, values), lines[is_left], raw.has_lines, closed_count)
+
+
+def order_of(raw: RawCandles) -> slice:
+    """Return the order of the rows: as they are, or reversed where each is earlier than the one before."""
+    is_newest_first = len(raw) > 1 and bool((np.diff(raw.open_ms) < 0).all())
+    return slice(None, None, -1) if is_newest_first else slice(None)
+
+
+def _opens(path: Path, raw: RawCandles, timeframe: str | None, options: CandleFileOptions) -> NDArray[np.int64]:
+    if not options.stamped_at_close:
+        return raw.open_ms
+    length_ms = timeframe_ms(timeframe) if timeframe else usual_spacing_ms(raw.open_ms[raw.open_ms != NO_TIME])
+    if length_ms is None:
+        raise CandleFileError(f"candle file {str(path)!r}: too few candles to determine their timeframe; set it")
+    return opens_of_closes(raw.open_ms, length_ms)
+
+
+def _check_times(
+    path: Path,
+    raw: RawCandles,
+    open_ms: NDArray[np.int64],
+    lines: NDArray[np.int64],
+    order: slice,
+    options: CandleFileOptions,
+) -> None:
+    is_missing = open_ms == NO_TIME
+    if is_missing.any():
+        row = int(is_missing.argmax())
+        fault = (
+            "the local time does not exist in its zone" if raw.is_readable[order][row] else "the time cannot be read"
+        )
+        raise _bad_row(path, raw, int(lines[row]), fault, options)
+    back = np.diff(open_ms) <= 0
+    if back.any():
+        row = int(back.argmax()) + 1
+        fault = "repeats the one before" if open_ms[row] == open_ms[row - 1] else "is earlier than the one before"
+        shown = pd.Timestamp(open_ms[row], unit="ms", tz="UTC")
+        raise _bad_row(path, raw, int(lines[row]), f"timestamp {shown} {fault}", options)
+
+
+def _closed(
+    open_ms: NDArray[np.int64],
+    values: NDArray[np.float64],
+    timeframe: str | None,
+    options: CandleFileOptions,
+    session: Session | None,
+) -> NDArray[np.bool_]:
+    """Flag the candles of closed hours: flat ones without volume, and all of them where the user asks for it."""
+    length_ms = timeframe_ms(timeframe) if timeframe else usual_spacing_ms(open_ms)
+    if length_ms is None:
+        return np.zeros(len(open_ms), np.bool_)
+    are_open = None if session is None else session.are_open
+    is_filled = filled_closed_hours(open_ms, values, length_ms=length_ms, are_open=are_open)
+    if not options.drop_closed or are_open is None:
+        return is_filled
+    return is_filled | outside_hours(open_ms, length_ms=length_ms, are_open=are_open)
+
+
+def _check_spacing(candles: Candles, timeframe: str, path: Path) -> None:
+    """Reject candles of another timeframe: read as shorter ones, they would show their close too early."""
+    if len(candles) < 2:
+        return
+    spacings_ms = np.diff(candles.open_ms)
+    usual_ms, length_ms = usual_spacing_ms(candles.open_ms) or 0, timeframe_ms(timeframe)
+    is_sparse = usual_ms > length_ms and (spacings_ms == length_ms).mean() >= _LEAST_SPACED
+    if usual_ms == length_ms or (is_sparse and spacings_ms.min() == length_ms):
+        return
+    fault = f"most candles are {usual_ms / 1_000:g} s apart, but timeframe {timeframe!r} is {length_ms // 1_000} s"
+    remedy = f"set the symbol's timeframe to {timeframe_of(usual_ms)!r}"
+    if usual_ms < length_ms:
+        remedy += f", or resample: {_COMMANDS} resample {shlex.quote(str(path))} OUT.csv --timeframe {timeframe}"
+    raise CandleFileError(f"candle file {str(path)!r}: {fault}{'; ' + remedy if timeframe_of(usual_ms) else ''}")
+
+
+def _bad_row(path: Path, raw: RawCandles, number: int, fault: str, options: CandleFileOptions) -> CandleFileError:
+    place = f"line {number} is {line_of(path, number)[:_SHOWN]!r}" if raw.has_lines else f"row {number}"
+    return CandleFileError(
+        f"candle file {str(path)!r}, {place}: {fault}; write a file without it: {convert_command(path, options)}"
+    )
