@@ -31,10 +31,12 @@ class VenueContext(Generic[V]):
     Attributes:
         configs: The settings of the venue by symbol, for all symbols of this process whose venue is of this kind.
         settings: Of the installation: folders, addresses of the databases, the name space in Redis.
+        allow_non_positive: Symbols whose prices may be zero or negative.
     """
 
     configs: Mapping[str, V]
     settings: Settings
+    allow_non_positive: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ def source_plugin(kind: str) -> SourcePlugin[Any]:
 def _open_paper(context: VenueContext[PaperVenue]) -> Mapping[str, Venue]:
     from adapters.venues.open_paper import open_paper  # noqa: PLC0415  # a check of the configuration opens no database
 
-    return open_paper(context.settings, context.configs)
+    return open_paper(context.settings, context.configs, allow_non_positive=context.allow_non_positive)
 
 
 def _paper_clocks(symbols: Mapping[str, SymbolConfig]) -> Mapping[str, VenueClock]:

@@ -17,8 +17,10 @@ from trading.lifecycle import PositionPolicy
 from trading.market.candles import timeframe_ms
 from trading.market.feed_health import FeedTerms
 from trading.market.sessions import EntryHours, Session
+from trading.orders.matching import FillTerms
 from trading.risk.protections import Protection
 from trading.risk.rules import AccountLimits, RiskLimits
+from trading.structs import replace
 
 _FRESH_TIMEFRAMES = 3
 RESERVED_NAMES = ("control",)
@@ -166,6 +168,10 @@ class SymbolConfig(ConfigModel):
             )
             for name, one in self.strategies.items()
         }
+
+    def backtest_fills(self, symbol: str) -> FillTerms:
+        """Return the costs that a backtest and a replay count for each fill, and the prices that are possible."""
+        return replace(self.venue.backtest_fills(symbol), allow_non_positive=self.allow_non_positive_prices)
 
     @property
     def timeframe_ms(self) -> int:

@@ -200,7 +200,7 @@ class Desk:
         self.store = FlakyStore()
         databases.empty()
         self.ledger = SqlLedger(databases.ledger, config.account.name, config.account.starting_balance)
-        self.paper = PaperVenue(databases.paper, {SYMBOL: config.symbols[SYMBOL].venue.backtest_fills(SYMBOL)})
+        self.paper = PaperVenue(databases.paper, {SYMBOL: config.symbols[SYMBOL].backtest_fills(SYMBOL)})
         self.venue = FlakyVenue(self.paper)
         self.slept_s: list[float] = []
         self._fuse = fuse or Fuse()

@@ -182,6 +182,7 @@ def backtest(
     exits: ExitTerms = _NO_EXITS,
     protections: Sequence[Protection] = (),
     session: Session = _ALWAYS,
+    allow_non_positive_prices: bool = False,
     entry_hours: EntryHours | None = None,
     begin: datetime | None = None,
     end: datetime | None = None,
@@ -204,6 +205,7 @@ def backtest(
         exits: Trailing stop and break-even.
         protections: Rules that stop entries for a while, such as `CooldownPeriod`.
         session: Trading hours; always open by default.
+        allow_non_positive_prices: Play prices that are zero or negative; entries at such prices are rejected.
         entry_hours: Hours in which entries are allowed; None for all.
         begin: Aware instant: the first candle decided on; earlier ones are history for the indicators.
         end: Aware instant: candles from here on are left out.
@@ -237,6 +239,7 @@ def backtest(
                 exits=exits,
                 protections=tuple(protections),
                 session=session,
+                allow_non_positive_prices=allow_non_positive_prices,
                 entry_hours=entry_hours,
             )
             for name, (length, _) in read.items()

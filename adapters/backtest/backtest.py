@@ -63,7 +63,7 @@ def run_backtest(
     """
     decided = {symbol: _between(symbol, one, from_ms, to_ms) for symbol, one in candles.items()}
     ledger = MemoryLedger(system.account.name, system.account.starting_balance)
-    venue = MemoryVenue({one: system.symbols[_known(one, system)].venue.backtest_fills(one) for one in candles})
+    venue = MemoryVenue({one: system.symbols[_known(one, system)].backtest_fills(one) for one in candles})
     store = MemoryStore(keeps_events=False)
     feeds = []
     for place, (symbol, part) in enumerate(decided.items()):

@@ -86,7 +86,7 @@ def replay_recorded(
     account, books = system.account, recording.books
     rulings = {(row["symbol"], row["strategy"], row["open_ms"]): row for row in books.decisions}
     ledger = RecordedLedger(account.name, account.starting_balance, rulings)
-    venue = MemoryVenue({symbol: config.venue.backtest_fills(symbol) for symbol, config in system.symbols.items()})
+    venue = MemoryVenue({symbol: config.backtest_fills(symbol) for symbol, config in system.symbols.items()})
     store = MemoryStore(keeps_events=False)
     entries = list(in_order(recording))
     beginning = _beginning(recording, entries[0][0] if entries else 0)

@@ -141,6 +141,11 @@ def _read(
     open_ms, lines = _opens(path, raw, timeframe, options)[order], raw.lines[order]
     values = clipped(raw.values) if options.clip else raw.values
     _check_times(path, raw, open_ms, lines, order, options)
+    if open_ms[-1] < 0:
+        raise CandleFileError(
+            f"candle file {str(path)!r}: all of its candles are before 1970, where playback begins; use a file with "
+            "later candles"
+        )
     is_left = ~_closed(open_ms, values[order], timeframe, options, session)
     if not is_left.any():
         raise CandleFileError(f"candle file {str(path)!r}: all of its candles are in closed hours; check the session")

@@ -78,7 +78,7 @@ class MemoryVenue:
         found = self._orders.get(request.client_order_id)
         if found is None:
             terms = self._terms_of(request.symbol)
-            check_request(request)
+            check_request(request, terms)
             found = self._take(request, terms)
         return found.told()
 

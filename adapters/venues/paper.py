@@ -159,7 +159,7 @@ class PaperVenue:
 
     def _take(self, writer: BooksWriter, request: OrderRequest) -> VenueOrder:
         terms = self._terms_of(request.symbol)
-        check_request(request)
+        check_request(request, terms)
         order, symbol, strategy = Resting.of(request), request.symbol, request.strategy
         writer.open_book(symbol, strategy)
         writer.place(symbol, strategy, [order])
@@ -190,7 +190,7 @@ def _bars(candles: Candles) -> list[Bar]:
     return [Bar(open_ms, *prices) for open_ms, prices in rows]
 
 
-def check_request(request: OrderRequest) -> None:
+def check_request(request: OrderRequest, terms: FillTerms) -> None:
     """Reject an order that the paper venue does not accept.
 
     Raises:
@@ -199,7 +199,9 @@ def check_request(request: OrderRequest) -> None:
     """
     if request.leg not in {Leg.ENTRY, Leg.EXIT}:
         raise Rejected("leg", f"{request.leg} orders come with an entry, not by themselves")
-    _check_positive((("units", request.units), ("reference_price", request.reference_price)))
+    _check_positive((("units", request.units),))
+    if not terms.is_possible(request.reference_price):
+        _check_positive((("reference_price", request.reference_price),))
     if request.leg is Leg.ENTRY:
         _check_protection(request)
 

@@ -103,6 +103,7 @@ def pipeline_spec(
             repeat_last=evaluation.evaluation_mode == "every_tick" and replay_batch is None,
             batch_limit=replay_batch or BATCH_LIMIT,
             is_replay=replay_batch is not None,
+            allow_non_positive=config.allow_non_positive_prices,
         ),
         indicators=IndicatorTerms(calculation.recent_rows_limit, regime),
         strategy=StrategyTerms(evaluation.min_rows_required),

@@ -19,13 +19,17 @@ def open_venues(settings: Settings, symbols: Mapping[str, SymbolConfig]) -> Mapp
     """
     opened: dict[str, Venue] = {}
     for kind, group in _by_kind(symbols).items():
-        context = VenueContext({symbol: config.venue for symbol, config in group.items()}, settings)
+        allowing = frozenset(symbol for symbol, config in group.items() if config.allow_non_positive_prices)
+        context = VenueContext({symbol: config.venue for symbol, config in group.items()}, settings, allowing)
         found = venue_plugin(kind).open(context)
         venues = found if isinstance(found, Mapping) else dict.fromkeys(group, found)
         missing = [symbol for symbol in group if symbol not in venues]
         if missing:
             raise Broken(f"the plug-in of the venue {kind!r} returned no venue for {', '.join(missing)}")
-        opened |= {symbol: ValidatedVenue(venues[symbol], where=f"venue of {symbol}") for symbol in group}
+        opened |= {
+            symbol: ValidatedVenue(venues[symbol], where=f"venue of {symbol}", allow_non_positive=symbol in allowing)
+            for symbol in group
+        }
     return {symbol: opened[symbol] for symbol in symbols}
 
 

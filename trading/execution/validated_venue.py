@@ -34,10 +34,16 @@ class ValidatedVenue:
     after a timeout.
     """
 
-    def __init__(self, inner: Venue, *, where: str = "venue") -> None:
-        """Wrap a venue; `where` names it in errors."""
+    def __init__(self, inner: Venue, *, where: str = "venue", allow_non_positive: bool = False) -> None:
+        """Wrap a venue.
+
+        Args:
+            where: Names it in errors.
+            allow_non_positive: Prices of fills and positions may be zero or negative.
+        """
         self._inner = inner
         self._where = where
+        self._least = -math.inf if allow_non_positive else 0.0
 
     @property
     def terms(self) -> VenueTerms:
@@ -74,7 +80,7 @@ class ValidatedVenue:
     def fills(self, symbol: str, *, after: int) -> Sequence[Fill]:
         """Return the fills above `after`, each once, in order."""
         fills = self._inner.fills(symbol, after=after)
-        self._passed(fills, "fills", _first(_fill_fault(fill, symbol) for fill in fills))
+        self._passed(fills, "fills", _first(_fill_fault(fill, symbol, self._least) for fill in fills))
         distinct = list(dict.fromkeys(fills))
         self._passed(fills, "fills", _twofold("fill id", [fill.fill_id for fill in distinct]))
         self._passed(fills, "fills", _twofold("fill number", [fill.sequence for fill in distinct]))
@@ -82,7 +88,7 @@ class ValidatedVenue:
 
     def positions(self) -> Sequence[VenuePosition]:
         positions = list(dict.fromkeys(self._inner.positions()))
-        self._passed(positions, "positions", _first(map(_position_fault, positions)))
+        self._passed(positions, "positions", _first(_position_fault(position, self._least) for position in positions))
         return [at for at in positions if at.units]
 
     def open_orders(self, symbol: str) -> Sequence[OpenOrder]:
@@ -123,12 +129,12 @@ def _order_fault(order: VenueOrder, client_order_id: str, units: float = math.in
     return None
 
 
-def _fill_fault(fill: Fill, symbol: str) -> str | None:
+def _fill_fault(fill: Fill, symbol: str, least: float) -> str | None:
     if fill.symbol != symbol:
         return f"found fill {fill.fill_id!r} of {fill.symbol!r}; expected {symbol}"
     if not fill.fill_id:
         return f"a fill of order {fill.client_order_id!r} has no fill_id"
-    if not (0 < fill.units < math.inf and 0 < fill.price < math.inf):
+    if not (0 < fill.units < math.inf and least < fill.price < math.inf):
         return f"found fill {fill.fill_id} of {fill.units} units at {fill.price}; expected positive numbers"
     if not -math.inf < fill.fee < math.inf:
         return f"found fill {fill.fill_id} with fee {fill.fee}; expected a finite number"
@@ -137,8 +143,12 @@ def _fill_fault(fill: Fill, symbol: str) -> str | None:
     return None
 
 
-def _position_fault(position: VenuePosition) -> str | None:
-    if math.isfinite(position.units) and 0 <= position.average_price < math.inf:
+def _position_fault(position: VenuePosition, least: float) -> str | None:
+    if (
+        math.isfinite(position.units)
+        and least <= position.average_price < math.inf
+        and math.isfinite(position.average_price)
+    ):
         return None
     return f"found {position.units} units of {position.symbol!r} at {position.average_price}; expected finite numbers"
 

@@ -49,6 +49,7 @@ class FillTerms(Struct, frozen=True):
         slippage: Additional cost of market and stop fills, in quote currency.
         commission_bps: Fee of every fill, in 1/10,000 of its value.
         symbol: Symbol of the fills, for error messages; empty if unknown.
+        allow_non_positive: A fill may have a price that is zero or negative.
     """
 
     fill_at: Literal["next_open", "close"] = "next_open"
@@ -56,6 +57,7 @@ class FillTerms(Struct, frozen=True):
     slippage: float = 0.0
     commission_bps: float = 0.0
     symbol: str = ""
+    allow_non_positive: bool = False
 
     def __post_init__(self) -> None:
         if not (self.spread >= 0 and self.slippage >= 0 and self.commission_bps >= 0):
@@ -66,7 +68,11 @@ class FillTerms(Struct, frozen=True):
         return price + side.sign * (self.spread / 2 + self.slippage)
 
     def fee(self, units: float, price: float) -> float:
-        return units * price * self.commission_bps / 10_000
+        return units * abs(price) * self.commission_bps / 10_000
+
+    def is_possible(self, price: float) -> bool:
+        """Return whether a fill may have this price."""
+        return math.isfinite(price) and (price > 0 or self.allow_non_positive)
 
 
 class Resting(Struct, frozen=True):
@@ -348,7 +354,7 @@ def _protect(moment: _Moment, entry: Resting, market_ms: int) -> None:
 
 
 def _execute(moment: _Moment, order: Resting, units: float, price: float, *, market_ms: int, terms: FillTerms) -> None:
-    if not 0 < price < float("inf"):
+    if not terms.is_possible(price):
         raise Broken(_impossible(order, price, market_ms, terms))
     fee = terms.fee(units, price)
     moment.executions.append(Execution(order.client_order_id, order.leg, order.side, units, price, fee, market_ms))

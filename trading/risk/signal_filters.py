@@ -109,6 +109,9 @@ def _wrong_prices(entry: _Entry) -> Rejected | None:
     signal = entry.signal
     stop, target, price = signal.stop_loss, signal.take_profit, signal.price
     sign = 1 if signal.side is SignalSide.BUY else -1
+    if price <= 0:
+        why = "an entry at it has no value by which it could be sized and limited"
+        return Rejected("price_not_positive", f"the price {format_price(price)} is not above zero: {why}")
     if stop is not None and stop == price:
         return Rejected("stop_distance", f"the stop {format_price(stop)} is at the price itself")
     if stop is not None and (price - stop) * sign < 0:

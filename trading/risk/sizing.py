@@ -65,7 +65,7 @@ def size(signal: Signal, prices: BracketPrices, limits: RiskLimits, balance: flo
     elif limits.sizing == "risk_fraction":
         wanted = balance * (limits.risk_fraction or 0.0) / prices.stop_distance
     elif limits.sizing == "fixed_notional":
-        wanted = (limits.notional or 0.0) / signal.price
+        wanted = (limits.notional or 0.0) / signal.price if signal.price > 0 else 0.0
     else:
         wanted = limits.units or 0.0
     return round_down(max(0.0, min(wanted, limits.max_units or wanted)), limits.unit_step)

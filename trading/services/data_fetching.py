@@ -44,6 +44,7 @@ class FetchTerms(Struct, frozen=True):
         history_count: Candles before the first one decided, for the indicators to begin with.
         repeat_last: Without a new candle the last one is passed on again, so that every tick is evaluated.
         is_replay: The source plays history: each candle counts as seen at its own close.
+        allow_non_positive: Prices may be zero or negative.
         reach: Returns how many of the newest candles the indicators need; more than there are where older ones count.
             None asks for `history_count` candles.
         place_of: Returns the place of the candle with this open time (milliseconds since the epoch), such as file and
@@ -59,6 +60,7 @@ class FetchTerms(Struct, frozen=True):
     batch_limit: int = BATCH_LIMIT
     is_replay: bool = False
     reach: Callable[[Candles], int] | None = None
+    allow_non_positive: bool = False
     place_of: Callable[[int], str] | None = None
 
 
@@ -244,7 +246,7 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
         return good
 
     def _first_fault(self, candles: Candles) -> BadCandle | None:
-        fault = first_fault(candles, timeframe=self._timeframe)
+        fault = first_fault(candles, timeframe=self._timeframe, allow_non_positive=self._terms.allow_non_positive)
         return None if fault is None else BadCandle(fault.open_ms, fault.fault, self.symbol)
 
     def _with_place(self, fault: BadCandle) -> BadCandle:

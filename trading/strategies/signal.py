@@ -28,7 +28,7 @@ class Signal(Frozen):
 
     Attributes:
         open_ms: Open time of that candle.
-        price: Its close, in quote currency.
+        price: Its close, in quote currency; zero or negative only where the symbol allows such prices.
         stop_loss: Price at which the position must be closed; None for no stop.
         take_profit: Price at which to take the profit; None for no target.
         size_units: Size that the strategy requests; None leaves it to the risk settings.
@@ -38,7 +38,7 @@ class Signal(Frozen):
     strategy: str
     open_ms: int
     side: SignalSide
-    price: float = Field(gt=0)
+    price: float
     stop_loss: float | None = Field(default=None, gt=0)
     take_profit: float | None = Field(default=None, gt=0)
     size_units: float | None = Field(default=None, gt=0)

@@ -146,7 +146,10 @@ def statistics_of(result: BacktestRun, *, periods_per_year: float | None = None)
     end_ms = int(at_ms[-1])
     years = (end_ms - start_ms) / DAY_MS / _YEAR_DAYS
     closed = [trade for trade in result.trades if trade.exit_ms is not None]
-    profits, their_returns = np.array([trade.profit for trade in closed]), np.array([*map(trade_return, closed)])
+    profits, their_returns = (
+        np.array([trade.profit for trade in closed]),
+        np.array([one for one in map(trade_return, closed) if one is not None]),
+    )
     durations_s = np.array([((trade.exit_ms or 0) - trade.entry_ms) / 1000 for trade in closed])
     wins, losses = profits[profits > 0], profits[profits < 0]
     wins_in_a_row, losses_in_a_row = streaks(profits)
@@ -258,9 +261,9 @@ def downside_deviation(returns: Floats, factor: float) -> float | None:
     return math.sqrt(float(np.mean(np.minimum(returns, 0.0) ** 2)) * factor)
 
 
-def trade_return(trade: Trade) -> float:
-    """Return a trade's profit over the value of its entry, as a fraction."""
-    return trade.profit / (trade.units * trade.entry_price)
+def trade_return(trade: Trade) -> float | None:
+    """Return a trade's profit over the value of its entry, as a fraction; None for an entry at zero or below."""
+    return trade.profit / (trade.units * trade.entry_price) if trade.entry_price > 0 else None
 
 
 def profit_factor(profits: Floats) -> float | None:

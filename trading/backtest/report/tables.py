@@ -79,13 +79,13 @@ class MarketChange(Struct, frozen=True):
         symbol: The symbol, or `mean` for the mean of all.
         first_close: None for the mean.
         last_close: None for the mean.
-        change: `last_close / first_close - 1`.
+        change: `last_close / first_close - 1`; None if the first close is not above zero.
     """
 
     symbol: str
     first_close: float | None
     last_close: float | None
-    change: float
+    change: float | None
 
 
 def groups_of(trades: Iterable[Trade], name: Callable[[Trade], str]) -> list[Group]:
@@ -129,10 +129,11 @@ def market_of(result: BacktestRun) -> list[MarketChange]:
     rows = []
     for symbol, candles in result.candles.items():
         first, last = float(candles.values[0, CLOSE]), float(candles.values[-1, CLOSE])
-        rows.append(MarketChange(symbol, first, last, last / first - 1))
+        rows.append(MarketChange(symbol, first, last, last / first - 1 if first > 0 else None))
     if len(rows) == 1:
         return rows
-    return [*rows, MarketChange("mean", None, None, math.fsum(row.change for row in rows) / len(rows))]
+    changes = [row.change for row in rows if row.change is not None]
+    return [*rows, MarketChange("mean", None, None, math.fsum(changes) / len(changes) if changes else None)]
 
 
 def _group(name: str, trades: Sequence[Trade]) -> Group:

@@ -169,9 +169,9 @@ class _Look:
     def _jumps(self) -> Found:
         """Find price jumps: another contract, a split, another unit, or a real market move."""
         before, after = self._sorted[:-1, CLOSE], self._sorted[1:, OPEN]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            moves = after / before - 1
-        rows = np.flatnonzero(np.abs(moves) > _JUMP)
+        is_positive = before > 0  # a change from zero or below is no percentage
+        moves = np.divide(after, before, out=np.ones(len(before)), where=is_positive) - 1
+        rows = np.flatnonzero(is_positive & (np.abs(moves) > _JUMP))
         places = (
             Place(int(self._times[row + 1]), f"opens {moves[row]:+.1%} from the close before") for row in rows.tolist()
         )

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from adapters.backtest.backtest import run_backtest
-from adapters.candle_files.play import Recording, read_recording
+from adapters.candle_files.play import Recording, check_command, read_recording
 from configs.errors import ConfigError
 from configs.loading import SystemConfig, load_system
 from configs.plugins.candle_files import CandleFileOptions
@@ -19,7 +19,7 @@ from trading.errors import UnknownSymbol
 from trading_orchestrator.cli.backtest.replay_journal import replay_journal
 from trading_orchestrator.cli.backtest.report_file import writable, write_page
 from trading_orchestrator.cli.backtest.summary import as_dict, show
-from trading_orchestrator.cli.candles.files import PlayedFile, options_for, remedy
+from trading_orchestrator.cli.candles.files import PlayedFile, options_for
 from trading_orchestrator.cli.candles.gaps import exit_on_bad_candle, missing_in
 from trading_orchestrator.cli.candles.options import candle_file_options
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
@@ -223,7 +223,11 @@ def recorded(system: SystemConfig, files: Mapping[str, PlayedFile]) -> Mapping[s
         try:
             found[name] = read_recording(path, timeframe=config.timeframe, options=options, session=config.session)
         except ValueError as error:
-            look = f"\n{remedy(path, options)}" if path.is_file() else ""
+            look = (
+                f"\nlist what is wrong with it, and the remedies: {check_command(path, options)}"
+                if path.is_file()
+                else ""
+            )
             raise Failed(ExitCode.NO, f"{name}: {error}{look}") from error
     return found
 

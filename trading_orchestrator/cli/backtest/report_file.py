@@ -70,7 +70,7 @@ def write_page(path: Path, result: BacktestRun, report: Report, system: SystemCo
 
 def making_of(result: BacktestRun, system: SystemConfig, command: str) -> Making:
     """Return how a page was made: time, command, configuration and versions."""
-    fills = [_fill_terms_text(symbol, system.symbols[symbol].venue.backtest_fills(symbol)) for symbol in result.candles]
+    fills = [_fill_terms_text(symbol, system.symbols[symbol].backtest_fills(symbol)) for symbol in result.candles]
     return Making(
         made_at=datetime.now(UTC),
         command=command,

@@ -88,7 +88,7 @@ def _returns(one: Statistics, report: Report) -> list[Metric]:
         Metric("Total return", percent(one.total_return, signed=True), one.total_return),
         Metric("Return (ann.)", percent(one.annual_return, signed=True), one.annual_return or 0.0),
         Metric("CAGR", percent(one.cagr, signed=True), one.cagr or 0.0),
-        Metric("Market change", percent(market, signed=True), market),
+        Metric("Market change", percent(market, signed=True), market or 0.0),
         Metric("Fees", format_money(one.fees)),
     ]
 
