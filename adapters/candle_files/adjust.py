@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.candle_files.errors import CandleFileError
 from adapters.candle_files.local_times import NO_TIME
 from trading.market.candles import CLOSE, HIGH, LOW, OPEN
 from trading.market.quality import grid_ms
@@ -11,6 +12,7 @@ Times = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 _LAST_SECOND_MS = 1_000
+_MOST = 0.5
 
 
 def opens_of_closes(close_ms: Times, length_ms: int) -> Times:
@@ -21,6 +23,20 @@ def opens_of_closes(close_ms: Times, length_ms: int) -> Times:
     left_ms = -close_ms % grid_ms(length_ms)
     ends_ms = close_ms + np.where(left_ms <= _LAST_SECOND_MS, left_ms, 0)
     return np.where(close_ms == NO_TIME, NO_TIME, ends_ms - length_ms)
+
+
+def check_stamps(where: str, open_ms: Times, length_ms: int) -> None:
+    """Reject times in the last second of each candle: they are close times.
+
+    Raises:
+        CandleFileError: Most times are, and would be off the timeframe's grid as open times.
+    """
+    left_ms = -open_ms[open_ms != NO_TIME] % grid_ms(length_ms)
+    if len(left_ms) and ((left_ms > 0) & (left_ms <= _LAST_SECOND_MS)).mean() > _MOST:
+        raise CandleFileError(
+            f"{where}: most of its times are in the last second of a candle, so they are close times; set "
+            "--stamped-at-close"
+        )
 
 
 def clipped(values: Floats) -> Floats:

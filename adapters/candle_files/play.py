@@ -1,6 +1,5 @@
 """Read a candle file to play it: nothing is dropped in silence, and what cannot be played is rejected."""
 
-import logging
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from adapters.candle_files.adjust import clipped, opens_of_closes
+from adapters.candle_files.adjust import check_stamps, clipped, opens_of_closes
 from adapters.candle_files.errors import CandleFileError
 from adapters.candle_files.layout import line_of
 from adapters.candle_files.local_times import NO_TIME
@@ -21,11 +20,10 @@ from trading.market.candles import Candles, timeframe_ms
 from trading.market.quality import filled_closed_hours, outside_hours, timeframe_of, usual_spacing_ms
 from trading.market.sessions import Session
 
-logger = logging.getLogger(__name__)
-
 _SHOWN = 120
 _COMMANDS = "celery -A tasks trading candles"
 _LEAST_SPACED = 0.05
+_DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,13 +34,13 @@ class Recording:
         candles: At least one, in read-only arrays; their prices are not checked.
         lines: Shape (n,): line or row of each candle, counted from 1.
         has_lines: The file is a text of lines.
-        closed_count: Candles of closed hours that are left out.
+        closed_ms: Open times of the candles of closed hours, which are left out.
     """
 
     candles: Candles
     lines: NDArray[np.int64]
     has_lines: bool
-    closed_count: int
+    closed_ms: NDArray[np.int64]
 
 
 def read_candles(
@@ -149,12 +147,10 @@ def _read(
     is_left = ~_closed(open_ms, values[order], timeframe, options, session)
     if not is_left.any():
         raise CandleFileError(f"candle file {str(path)!r}: all of its candles are in closed hours; check the session")
+    closed_ms = open_ms[~is_left]
     open_ms, values = open_ms[is_left], np.ascontiguousarray(values[order][is_left])
     open_ms.flags.writeable = values.flags.writeable = False
-    closed_count = int((~is_left).sum())
-    if closed_count:
-        logger.warning("%s: %s candles of closed hours are left out", path, f"{closed_count:,}")
-    return Recording(Candles(open_ms, values), lines[is_left], raw.has_lines, closed_count)
+    return Recording(Candles(open_ms, values), lines[is_left], raw.has_lines, closed_ms)
 
 
 def order_of(raw: RawCandles) -> slice:
@@ -164,9 +160,10 @@ def order_of(raw: RawCandles) -> slice:
 
 
 def _opens(path: Path, raw: RawCandles, timeframe: str | None, options: CandleFileOptions) -> NDArray[np.int64]:
-    if not options.stamped_at_close:
-        return raw.open_ms
     length_ms = timeframe_ms(timeframe) if timeframe else usual_spacing_ms(raw.open_ms[raw.open_ms != NO_TIME])
+    if not options.stamped_at_close:
+        check_stamps(f"candle file {str(path)!r}", raw.open_ms, length_ms or _DAY_MS)
+        return raw.open_ms
     if length_ms is None:
         raise CandleFileError(f"candle file {str(path)!r}: too few candles to determine their timeframe; set it")
     return opens_of_closes(raw.open_ms, length_ms)

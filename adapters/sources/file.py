@@ -1,11 +1,12 @@
 """Candle source that plays a candle file as an exchange would have shown it."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
 from adapters import clock
 from adapters.candle_files.errors import CandleFileError
-from adapters.candle_files.play import check_command, place_of, read_candles, read_unspaced
+from adapters.candle_files.play import check_command, place_of, read_candles, read_recording, read_unspaced
 from adapters.candle_files.raw_rows import NO_OPTIONS
 from adapters.sources.playback import PlayedSource
 from adapters.sources.playback_clock import AnchorStore, Speed
@@ -14,6 +15,8 @@ from trading.market.candles import Candles
 from trading.market.sessions import Session
 
 __all__ = ["FileSource", "FileTape", "place_of", "read_candles", "read_unspaced"]
+
+logger = logging.getLogger(__name__)
 
 _AS_KEYS = "in symbols.yaml these options are keys of the source, with _ for -: --time-format is time_format"
 
@@ -52,10 +55,12 @@ class FileSource(PlayedSource):
             CandleFileError: The file, a column or a timestamp is missing or invalid; prices are not checked here.
         """
         try:
-            candles = read_candles(path, timeframe=timeframe, options=options, session=session)
+            recording = read_recording(path, timeframe=timeframe, options=options, session=session)
         except CandleFileError as error:
             raise CandleFileError(f"{error} ({_AS_KEYS})") from error
-        tape = FileTape(candles)
+        if closed_count := len(recording.closed_ms):
+            logger.warning("symbol=%s %s: %d candles of closed hours are left out", symbol, path, closed_count)
+        tape = FileTape(recording.candles)
         super().__init__(tape, timeframe=timeframe, speed=speed, step=step, now_ms=now_ms, anchors=anchors)
         self.path = Path(path)
         self.symbol = symbol

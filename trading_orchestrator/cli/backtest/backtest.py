@@ -113,10 +113,10 @@ def backtest(
     if page is not None:
         write_page(page, result, report, system)
     missing = {
-        symbol: missing_in(one, result.timeframes[symbol], system.symbols[symbol].session)
+        symbol: missing_in(one, result.timeframes[symbol], system.symbols[symbol].session, recordings[symbol].closed_ms)
         for symbol, one in result.candles.items()
     }
-    closed = {symbol: one.closed_count for symbol, one in recordings.items()}
+    closed = {symbol: len(one.closed_ms) for symbol, one in recordings.items()}
     if as_json:
         print_json(as_dict(result, report, missing, closed))
     else:

@@ -19,6 +19,7 @@ from adapters.candle_files import (
     read_raw,
     write_candles,
 )
+from adapters.candle_files.adjust import check_stamps
 from configs.plugins.candle_files import CandleFileOptions
 from trading.formatting import format_minute
 from trading.market.candles import Candles
@@ -77,6 +78,8 @@ def convert_file(
     with exit_on_file_error():
         raw = read_raw(file, terms.options)
         _check_timeframe(file, raw, timeframe)
+        if not terms.options.stamped_at_close:
+            check_stamps(str(file), raw.open_ms, candle_length_ms(file, raw, timeframe))
         try:
             done = convert(
                 raw,

@@ -4,6 +4,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from adapters.candle_files.play import place_of
 from trading.errors import BadCandle
 from trading.formatting import format_minute
@@ -12,6 +15,8 @@ from trading.market.quality import GapKind, find_gaps
 from trading.market.sessions import Session
 from trading_orchestrator.cli.candles.files import PlayedFile, remedy
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
+
+_NONE = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +34,11 @@ class Missing:
     first_ms: int | None
 
 
-def missing_in(candles: Candles, timeframe: str, session: Session) -> Missing:
-    """Count the gaps of candles, as `candles check` does."""
-    found = find_gaps(candles.open_ms, length_ms=timeframe_ms(timeframe), are_open=session.are_open)
+def missing_in(candles: Candles, timeframe: str, session: Session, closed_ms: NDArray[np.int64] = _NONE) -> Missing:
+    """Count the gaps of candles, as `candles check` does; candles of closed hours that were left out are no gap."""
+    is_within = (closed_ms > candles.open_ms[0]) & (closed_ms < candles.last_open_ms)
+    open_ms = np.union1d(candles.open_ms, closed_ms[is_within])
+    found = find_gaps(open_ms, length_ms=timeframe_ms(timeframe), are_open=session.are_open)
     gaps = [gap for gap in found if gap.kind is GapKind.GAP]
     return Missing(sum(gap.missing for gap in gaps), len(gaps), gaps[0].after_ms if gaps else None)
 

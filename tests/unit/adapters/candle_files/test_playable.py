@@ -180,7 +180,7 @@ def test_closed_hours_filled_with_flat_candles_are_left_out_of_play(tmp_path: Pa
 
     recording = read_recording(path, timeframe="1h", session=session)
 
-    assert recording.closed_count == int((candles.values[:, 4] == 0).sum()) == 94
+    assert len(recording.closed_ms) == int((candles.values[:, 4] == 0).sum()) == 94
     assert (recording.candles.values[:, 4] > 0).all()
 
 
