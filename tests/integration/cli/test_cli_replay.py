@@ -186,18 +186,22 @@ def test_bad_candle_is_told_with_its_time_symbol_numbers_and_place(configs: Path
     assert "XAUUSD candle of 2026-03-02 03:20 UTC: high is below another price (open " in result.stderr
     assert ", high 1, low " in result.stderr
     assert f"bad.{suffix}', {'line 202 is' if suffix == 'csv' else 'row 201'}" in result.stderr
-    assert f"check it: celery -A tasks trading candles check {path}\n" in result.stderr
+    assert (
+        f"list what is wrong with it, and the remedies: celery -A tasks trading candles check {path}\n" in result.stderr
+    )
 
 
-def test_file_that_needs_converting_is_refused_with_the_way_to_do_it(configs: Path, tmp_path: Path) -> None:
+def test_file_that_needs_an_option_is_rejected_with_it(configs: Path, tmp_path: Path) -> None:
     path = tmp_path / "semicolons.csv"
-    path.write_text((configs / "gold.csv").read_text().replace(",", ";"))
+    path.write_text((configs / "gold.csv").read_text().replace(",", ";").replace("close", "Schluss", 1))
+    arguments = ("--symbol", "XAUUSD", "--candles", str(path))
 
-    result = run(configs, "--symbol", "XAUUSD", "--candles", str(path))
+    result = run(configs, *arguments)
 
     assert result.exit_code == ExitCode.NO
-    assert result.stderr.startswith(f"error: XAUUSD: candle file '{path}': no column timestamp, open")
-    assert f"candles convert {path} OUT.csv" in result.stderr
+    assert "found the columns timestamp, open, high, low, Schluss" in result.stderr
+    assert "--column close=NAME" in result.stderr
+    assert run(configs, *arguments, "--column", "close=Schluss").exit_code == ExitCode.OK
 
 
 def test_candles_missing_within_sessions_are_told(configs: Path, tmp_path: Path) -> None:
