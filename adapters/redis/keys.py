@@ -6,6 +6,11 @@ def state(namespace: str, symbol: str) -> str:
     return f"{namespace}:state:{symbol}"
 
 
+def prices(namespace: str) -> str:
+    """Hash with the close of each symbol's last decided candle: what open positions are valued by."""
+    return f"{namespace}:prices"
+
+
 def window(namespace: str, symbol: str) -> str:
     """List of packed candles, newest last; it ends at the cursor."""
     return f"{namespace}:candles:{symbol}"

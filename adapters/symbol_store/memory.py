@@ -1,13 +1,13 @@
 """Symbol store in memory: cursor, candle window and journal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from trading.events.decisions import Decisions
 from trading.events.event import Event
 from trading.indicators.regime import Regime
 from trading.lifecycle import DesiredState, PositionPolicy
-from trading.market.candles import Candles
+from trading.market.candles import CLOSE, Candles
 from trading.market.feed_health import FeedHistory, FeedSnapshot
 from trading.ports.symbol_store import Commit, SymbolSnapshot
 from trading.structs import replace
@@ -53,6 +53,7 @@ class MemoryStore:
         self._window_limit = window_limit
         self._keeps_events = keeps_events
         self._symbols: dict[str, _Symbol] = {}
+        self._prices: dict[str, float] = {}
 
     def load(self, symbol: str) -> SymbolSnapshot:
         at = self._of(symbol).memory
@@ -77,6 +78,8 @@ class MemoryStore:
             timeframe=timeframe,
         )
         at.window, at.feed = [history], None
+        if len(history):
+            self._prices[symbol] = float(history.values[-1, CLOSE])
 
     def mark_exposed(self, symbol: str) -> None:
         if not self.load(symbol).has_exposure:
@@ -98,6 +101,9 @@ class MemoryStore:
         at = self._of(symbol)
         return at.feed and replace(at.feed, cursor_ms=at.memory.cursor_ms or 0)
 
+    def latest_prices(self) -> Mapping[str, float]:
+        return self._prices
+
     def request_restart(self, symbol: str) -> None:
         self._change(symbol, generation=self.load(symbol).generation + 1)
 
@@ -111,6 +117,7 @@ class MemoryStore:
             at.journal.decisions += commit.decisions[first:]
             at.journal.regimes += commit.regimes[first:]
             at.window.append(fresh)
+            self._prices[commit.symbol] = float(fresh.values[-1, CLOSE])
             if self._window_limit is not None:
                 count = max(self._window_limit, commit.window_count)
                 at.window = [self.window(commit.symbol, count, until_ms=fresh.last_open_ms)]

@@ -79,8 +79,8 @@ class RedisSymbolStore:
     def seed(self, symbol: str, history: Candles, *, timeframe: str, cursor_ms: int, desired: DesiredState) -> None:
         with talking_to_redis():
             self._seed(
-                keys=[self._state(symbol), keys.window(self._namespace, symbol)],
-                args=[cursor_ms, desired.value, timeframe, *_pack(history)],
+                keys=[self._state(symbol), keys.window(self._namespace, symbol), keys.prices(self._namespace)],
+                args=[cursor_ms, desired.value, timeframe, symbol, _last_close(history), *_pack(history)],
             )
 
     def refill(self, symbol: str, history: Candles, *, cursor_ms: int) -> bool:
@@ -111,6 +111,11 @@ class RedisSymbolStore:
         with talking_to_redis():
             self._client.hset(self._state(symbol), "quarantine", policy or "")
 
+    def latest_prices(self) -> Mapping[str, float]:
+        with talking_to_redis():
+            found = cast("Mapping[bytes, bytes]", self._client.hgetall(keys.prices(self._namespace)))
+        return {symbol.decode(): float(close) for symbol, close in found.items()}
+
     def request_restart(self, symbol: str) -> None:
         with talking_to_redis():
             self._client.hincrby(self._state(symbol), "generation", 1)
@@ -139,6 +144,7 @@ class RedisSymbolStore:
             commit.desired.value,
             commit.quarantine or "",
             commit.config,
+            commit.symbol,
         ]
         closes = candles.values[:, CLOSE].tolist()
         for at, packed, decisions, regime, close in zip(
@@ -156,6 +162,7 @@ class RedisSymbolStore:
                         keys.window(namespace, symbol),
                         keys.journal(namespace, symbol),
                         keys.events(namespace),
+                        keys.prices(namespace),
                     ],
                     args=args,
                 )
@@ -184,6 +191,10 @@ def feed_history(state: Mapping[str, str]) -> FeedHistory | None:
 
 def _told(snapshot: FeedSnapshot | None) -> tuple[int | str, int | str, int | str]:
     return ("", "", "") if snapshot is None else (snapshot.market_ms, snapshot.newest_ms, int(snapshot.is_over))
+
+
+def _last_close(candles: Candles) -> str:
+    return repr(float(candles.values[-1, CLOSE])) if len(candles) else ""
 
 
 def _pack(candles: Candles) -> list[bytes]:

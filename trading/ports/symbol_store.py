@@ -1,6 +1,6 @@
 """Cursor, candle window and journal of the symbols."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -94,6 +94,10 @@ class SymbolStore(Protocol):
 
     def feed(self, symbol: str) -> FeedHistory | None:
         """Return the state of the market in the last answers of the symbol's source; None before the first."""
+        ...
+
+    def latest_prices(self) -> Mapping[str, float]:
+        """Return the close of the last decided candle by symbol, of each symbol that the store has seen."""
         ...
 
     def request_restart(self, symbol: str) -> None:

@@ -36,3 +36,4 @@ class FlakyStore(MemoryStore):
     def forget(self) -> None:
         """Lose everything but the events, as Redis does when it starts without its file."""
         self._symbols.clear()
+        self._prices.clear()

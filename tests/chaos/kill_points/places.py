@@ -53,7 +53,7 @@ HOOKED = (
             }
         ),
     ),
-    Hooked("store", RedisSymbolStore, frozenset({"feed", "load", "window"})),
+    Hooked("store", RedisSymbolStore, frozenset({"feed", "latest_prices", "load", "window"})),
     Hooked("bus", RedisEventBus, frozenset({"recent", "follow"})),
     Hooked("runtime", Runtime, frozenset({"known", "refresh", "pipeline"})),
     Hooked("liar", FaultInjectingVenue),

@@ -9,7 +9,7 @@ from trading.events.decisions import NO_SIGNAL, CandleDecision, DecisionKind
 from trading.events.event import Event, EventType
 from trading.indicators.regime import Regime
 from trading.lifecycle import DesiredState
-from trading.market.candles import Candles
+from trading.market.candles import CLOSE, Candles
 from trading.market.feed_health import FeedHistory, FeedSnapshot
 from trading.ports.symbol_store import Commit, SymbolSnapshot, SymbolStore
 from trading.structs import replace
@@ -116,6 +116,19 @@ class SymbolStoreContract:
         assert stored(kept.store) == TAPE[:13]
         assert kept.journal(SYMBOL) == {at_place(place): f"decided {place}" for place in (10, 11, 12)}
         assert kept.events() == [FILLED]
+
+    def test_latest_prices_are_the_last_closes_by_symbol(self, kept: Kept) -> None:
+        assert kept.store.latest_prices() == {}
+
+        begin(kept.store)
+        begin(kept.store, symbol=OTHER)
+        kept.store.seed("EURUSD", Candles.empty(), timeframe="1m", cursor_ms=0, desired=DesiredState.RUNNING)
+        kept.store.commit(commit_of(10, 12), [])
+        kept.store.commit(replace(commit_of(15, 16, symbol=OTHER), after_ms=at_place(14)), [])  # does not join
+        kept.store.commit(commit_of(10, 11), [])  # comes again
+
+        closes = TAPE.values[:, CLOSE].tolist()
+        assert kept.store.latest_prices() == {SYMBOL: closes[12], OTHER: closes[9]}
 
     def test_commit_of_a_batch_that_does_not_join_the_cursor_moves_nothing(self, kept: Kept) -> None:
         begin(kept.store)
