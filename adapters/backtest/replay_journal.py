@@ -22,7 +22,7 @@ from trading.events.journal import Entry, candles_of
 from trading.events.messages import NewCandle
 from trading.lifecycle import DesiredState
 from trading.market.candles import timeframe_ms
-from trading.ports.ledger import DecisionResult
+from trading.ports.ledger import NO_PRICES, DecisionResult
 from trading.risk.verdict import AccountSnapshot, RiskDecision
 from trading.services.chain import ChainResult
 from trading.services.pipeline import SymbolPipeline
@@ -54,8 +54,10 @@ class RecordedLedger(MemoryLedger):
         *,
         correlation_id: str,
         dry_run: bool = False,
+        prices: Mapping[str, float] = NO_PRICES,
     ) -> DecisionResult:
-        known = _account_state(self._rulings.get((symbol, strategy, open_ms)))
+        ruling = self._rulings.get((symbol, strategy, open_ms))
+        known = _account_state(ruling)
         return super().decide(
             symbol,
             strategy,
@@ -63,6 +65,7 @@ class RecordedLedger(MemoryLedger):
             lambda view: evaluate(replace(view, **known)),
             correlation_id=correlation_id,
             dry_run=dry_run,
+            prices=prices if ruling is None else ruling["prices"] or {},
         )
 
 
@@ -70,7 +73,8 @@ def _account_state(ruling: Row | None) -> dict[str, Any]:
     """Return the inputs of a live decision that no candle holds, as fields of `AccountSnapshot`."""
     if ruling is None:
         return {}
-    known = {name: ruling[name] for name in ("halted", "quarantined") if ruling[name] is not None}
+    known: dict[str, Any] = {name: ruling[name] for name in ("halted", "quarantined") if ruling[name] is not None}
+    known["is_bounded"] = ruling["prices"] is not None  # a version before 0010 recorded it: no leverage was limited
     return known if ruling["desired"] is None else {**known, "desired": DesiredState(ruling["desired"])}
 
 

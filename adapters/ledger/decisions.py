@@ -1,6 +1,6 @@
 """Decisions, each made once under the account's lock, and the orders that they plan."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +13,8 @@ from adapters.ledger.tables import Origin, decisions, intents
 from adapters.ledger.transaction import Transaction
 from trading.execution.fill_booking import initial_intent
 from trading.orders.orders import Leg
-from trading.ports.ledger import DecisionResult
+from trading.ports.ledger import NO_PRICES, DecisionResult
+from trading.risk.open_book import prices_of
 from trading.risk.verdict import AccountSnapshot, Check, PlannedOrder, RiskDecision
 
 _NEW_DECISION = sa.insert(decisions).returning(decisions.c.id)
@@ -33,12 +34,13 @@ def decide(
     *,
     correlation_id: str,
     dry_run: bool,
+    prices: Mapping[str, float],
 ) -> DecisionResult:
     """Decide on one candle's signal, once; an error of `evaluate` undoes the transaction."""
     row = account_row(tx, symbol, strategy, open_ms)
     if row.fence is not None and row.fence >= open_ms:
         return DecisionResult(None, earlier=_earlier(tx, symbol, strategy, open_ms))
-    snapshot = snapshot_of(tx, row, symbol, strategy)
+    snapshot = snapshot_of(tx, row, symbol, strategy, prices)
     verdict = evaluate(snapshot)
     planned = () if dry_run else verdict.planned
     decision = decision_row(verdict, open_ms, correlation_id, Origin.SIGNAL, snapshot, dry_run=dry_run)
@@ -61,7 +63,7 @@ def flatten(
 ) -> DecisionResult:
     """Decide to close a strategy's position without a signal; a rejection is not recorded."""
     decision_ms = next_decision_ms(tx, symbol, strategy, after_ms)
-    snapshot = snapshot_of(tx, account_row(tx, symbol, strategy, decision_ms), symbol, strategy)
+    snapshot = snapshot_of(tx, account_row(tx, symbol, strategy, decision_ms), symbol, strategy, NO_PRICES)
     verdict = evaluate(snapshot, decision_ms)
     if verdict.is_accepted:
         decision = decision_row(verdict, decision_ms, correlation_id, Origin.FLATTEN, snapshot)
@@ -123,6 +125,7 @@ def decision_row(
         "desired": view.desired.value if view else None,
         "halted": view.halted if view else None,
         "quarantined": view.quarantined if view else None,
+        "prices": prices_of(view.books) if view else None,
     }
 
 
@@ -133,7 +136,12 @@ def verdict_of(row: Any) -> RiskDecision:
 
 def check_rows(checks: Sequence[Check]) -> list[dict[str, Any]]:
     """Return the results of the rules, JSON-safe."""
-    return [{"rule": one.rule, "is_met": one.is_met, "reason": one.reason} for one in checks]
+    return [_check_row(one) for one in checks]
+
+
+def _check_row(check: Check) -> dict[str, Any]:
+    row = {"rule": check.rule, "is_met": check.is_met, "reason": check.reason}
+    return row | {"fields": dict(check.fields)} if check.fields else row
 
 
 def intent_rows(planned: Sequence[PlannedOrder]) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ from trading.lifecycle import DesiredState, HeldBy, PositionPolicy
 from trading.orders.intents import Intent, OrderUpdate
 from trading.orders.orders import Fill, OrderState
 from trading.portfolio.positions import Position, StopMove
-from trading.ports.ledger import DecisionResult
+from trading.ports.ledger import NO_PRICES, DecisionResult
 from trading.risk.verdict import AccountSnapshot, RiskDecision
 from trading.trading_state import Permissions
 
@@ -63,10 +63,11 @@ class SqlLedger:
         *,
         correlation_id: str,
         dry_run: bool = False,
+        prices: Mapping[str, float] = NO_PRICES,
     ) -> DecisionResult:
         with self._database.transaction() as tx:
             return decisions.decide(
-                tx, symbol, strategy, open_ms, evaluate, correlation_id=correlation_id, dry_run=dry_run
+                tx, symbol, strategy, open_ms, evaluate, correlation_id=correlation_id, dry_run=dry_run, prices=prices
             )
 
     def flatten(

@@ -73,6 +73,11 @@ decisions = Table(
     Column("desired", _Text, comment="desired state that it was decided in; null where it is not known"),
     Column("halted", _Text, comment="why the symbol was halted then; null when it was not"),
     Column("quarantined", _Text, comment="why the symbol was quarantined then; null when it was not"),
+    Column(
+        "prices",
+        sa.JSON(none_as_null=True),
+        comment="latest price by symbol of the positions open then; null before 0010, when no leverage was limited",
+    ),
     sa.UniqueConstraint("account", "symbol", "strategy", "open_ms", name="uq_decisions_candle"),
 )
 

@@ -165,7 +165,8 @@ def build_pipeline(
     fills = fill_recorder(terms, at_venue, ledger, bus, publisher)
     orders = OrderManager(terms, at_venue, ledger, bus, fills, publisher)
     exposure = SymbolExposure(symbol, ledger, store)
-    rules = SignalRules(spec.evaluate, partial(_quoted_spread, venue, symbol) if spec.needs_spread else None)
+    quoted_spread = partial(_quoted_spread, venue, symbol) if spec.needs_spread else None
+    rules = SignalRules(spec.evaluate, store.latest_prices, quoted_spread)
     signals = SignalExecutor(terms, rules, orders, ledger, exposure, bus)
     evaluator = ExitEvaluator(symbol, spec.exit_rules, ledger, exposure, shared)
     execute = TradeExecutionService(

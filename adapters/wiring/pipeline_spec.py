@@ -170,6 +170,7 @@ def signal_evaluator(symbol: str, system: SystemConfig) -> SignalEvaluator:
             limits=risk,
             protections=config.protections,
             lengths_ms=lengths_ms,
+            terms=config.venue.backtest_fills(symbol),
         )
         for name, risk in [("", config.risk), *((name, book.risk) for name, book in config.books.items())]
     }

@@ -23,6 +23,7 @@ from trading.strategies.signal import Signal, SignalSide
 
 MINUTE_MS = 60_000
 STRATEGY = "racing"
+LATEST = 100.0
 LANES = 3
 """Symbols of each process."""
 TRIES_A_LAP = 2
@@ -176,6 +177,7 @@ class Racer:
     def _decide(self, lane: Lane, side: SignalSide) -> None:
         signal = self._signal(lane, side)
         verdict: list[RiskDecision] = []
+        prices = self._prices(signal, lane)
 
         def by_the_rules(view: AccountSnapshot) -> RiskDecision:
             verdict.append(
@@ -186,7 +188,14 @@ class Racer:
             return verdict[-1]
 
         decided: DecisionResult = self._persist(
-            lambda: self._ledger.decide(lane.symbol, STRATEGY, signal.open_ms, by_the_rules, correlation_id="race")
+            lambda: self._ledger.decide(
+                lane.symbol,
+                STRATEGY,
+                signal.open_ms,
+                by_the_rules,
+                correlation_id="race",
+                prices=prices,
+            )
         )
         assert decided.verdict is not None, f"{lane.symbol} was decided before at {signal.open_ms}"
         lane.waiting += [intent.request for intent in decided.intents]
@@ -200,20 +209,29 @@ class Racer:
         if deed.is_accepted:
             self._report.seen.append(sums_of_rows(self._engine, self._contest.account.name, signal.open_ms))
 
+    def _prices(self, signal: Signal, lane: Lane) -> dict[str, float]:
+        """Return the price of each symbol of the race: all stand at `LATEST`, but the one that is decided on."""
+        symbols = [f"R{number}-{one}" for number in range(self._track.racers) for one in range(LANES)]
+        return {**dict.fromkeys(symbols, LATEST), lane.symbol: signal.price}
+
     def _signal(self, lane: Lane, side: SignalSide) -> Signal:
-        """Make a signal; where a position is open its price is on the right side of the stop, as in a market."""
+        """Make a signal; where a position is open its price is on the right side of the stop, as in a market.
+
+        No stop is closer than `LATEST`: so no position ever loses more there than at its stop, and the risk is the sum.
+        """
         sign = 1 if side is SignalSide.BUY else -1
-        price = 100.0 + self._random.randint(-5, 5)
+        price = LATEST + self._random.randint(-5, 5)
         if lane.entry is not None and lane.units:
             assert lane.entry.stop_loss is not None
             distance = int(abs(lane.entry.reference_price - lane.entry.stop_loss))
             price = lane.entry.reference_price + lane.entry.side.sign * self._random.randint(-distance, 3)
+        away = max(abs(price - LATEST), self._random.randint(1, 4))
         return Signal(
             strategy=STRATEGY,
             open_ms=lane.next_candle(self._day),
             side=side,
             price=price,
-            stop_loss=None if side is SignalSide.CLOSE else price - sign * self._random.randint(1, 4),
+            stop_loss=None if side is SignalSide.CLOSE else price - sign * away,
             size_units=None if side is SignalSide.CLOSE else float(self._random.randint(1, 6)),
             reason="the race wills it",
         )

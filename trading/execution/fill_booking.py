@@ -85,6 +85,11 @@ class BookedOrder(Struct):
     def is_acknowledged(self) -> bool:
         return self.venue_order_id is not None or self.filled_units > 0
 
+    @property
+    def may_fill(self) -> bool:
+        """Whether a fill may come yet, or has come and is not recorded."""
+        return not self.state.is_final or (self.state is OrderState.FILLED and not self.filled_units)
+
     def mark(self, state: OrderState, venue_order_id: str | None = None, reason: str = "") -> None:
         """Apply the venue's state; a final state and recorded fills stay.
 
@@ -146,7 +151,7 @@ class BookedOrder(Struct):
         """
         if self.leg is not Leg.ENTRY or self.units is None:
             return
-        if not self.state.is_final or (self.state is OrderState.FILLED and not self.filled_units):
+        if self.may_fill:
             self.risk_reserved, self.notional_reserved = (
                 self.risk,
                 self.notional,

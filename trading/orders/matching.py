@@ -74,6 +74,15 @@ class FillTerms(Struct, frozen=True):
         """Return whether a fill may have this price."""
         return math.isfinite(price) and (price > 0 or self.allow_non_positive)
 
+    @property
+    def price_cost(self) -> float:
+        """Spread and slippage of an entry and a stop fill together, per unit, in quote currency."""
+        return self.spread + 2 * self.slippage
+
+    def round_trip(self, entry_price: float, exit_price: float) -> float:
+        """Return all known costs of an entry and a stop fill, per unit, in quote currency."""
+        return self.price_cost + self.fee(1.0, abs(entry_price)) + self.fee(1.0, abs(exit_price))
+
 
 class Resting(Struct, frozen=True):
     """A waiting order: a market order waits for its candle, a protective order for its price.

@@ -19,6 +19,7 @@ its lock is not free in time; each call is safe to repeat.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 from msgspec import Struct
@@ -46,6 +47,9 @@ class DecisionResult(Struct, frozen=True):
     earlier: RiskDecision | None = None
 
 
+NO_PRICES: Mapping[str, float] = MappingProxyType({})
+
+
 class DecisionLog(Protocol):
     """Decisions on candles, each made once under the account's lock."""
 
@@ -58,6 +62,7 @@ class DecisionLog(Protocol):
         *,
         correlation_id: str,
         dry_run: bool = False,
+        prices: Mapping[str, float] = NO_PRICES,
     ) -> DecisionResult:
         """Decide on one candle's signal, once.
 
@@ -65,6 +70,10 @@ class DecisionLog(Protocol):
         account, call `evaluate`, record the decision and its intents with the risk that they reserve, and move the
         fence, all of it or nothing. The first intent is claimed at once (SUBMITTING), those that wait for it are
         PLANNED. With `dry_run` the decision is recorded without intents.
+
+        Args:
+            prices: Latest known price by symbol, read before the lock is taken; those of open positions are recorded
+                with the decision, so that a replay judges by the same equity.
         """
         ...
 

@@ -1,86 +1,58 @@
 """Entry rules for a symbol that may enter: prices, size, and account limits."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
-
-from msgspec import Struct
-
 from trading.formatting import format_price, format_units
 from trading.incidents import descriptions
 from trading.market.candles import timeframe_ms
-from trading.orders.orders import Side
 from trading.portfolio.drawdown import fall
-from trading.portfolio.positions import Position
-from trading.risk.limits import AccountLimits, RiskLimits
-from trading.risk.protections import EntryRequest, Protection, when_known
-from trading.risk.sizing import BracketPrices, levels_of, size
-from trading.risk.verdict import AccountSnapshot, Check, RiskDecision
-from trading.strategies.signal import Signal, SignalSide
+from trading.risk.bounds import (
+    account_leverage,
+    account_room,
+    least_stop_distance,
+    loss_at_risk,
+    positive_equity,
+    symbol_leverage,
+    symbol_room,
+)
+from trading.risk.context import Entry, RiskContext, first_refusal
+from trading.risk.protections import EntryRequest, when_known
+from trading.risk.sizing import BracketPrices, is_computed, levels_of, round_down, size
+from trading.risk.verdict import RiskDecision
 from trading.structs import replace
 from trading.tolerance import is_at_least, is_at_most, is_below
 from trading.trading_state import describe
-
-T = TypeVar("T")
-
-
-class RiskContext(Struct):
-    """A signal, the state that it is judged by, and the rules checked so far; it lives for one decision."""
-
-    view: AccountSnapshot
-    signal: Signal
-    symbol: str
-    timeframe: str
-    account: AccountLimits
-    limits: RiskLimits
-    protections: Sequence[Protection] = ()
-    lengths_ms: Mapping[str, int] = {}
-    checks: list[Check] = []
-
-    @property
-    def side(self) -> Side:
-        return Side.BUY if self.signal.side is SignalSide.BUY else Side.SELL
-
-    @property
-    def position(self) -> Position:
-        return self.view.position
-
-    def check(self, rule: str, reason: str, *, is_met: bool, breached: bool = False) -> RiskDecision | None:
-        """Record the check of a rule, and return the rejection if the rule is not met."""
-        self.checks.append(Check(rule, is_met, reason))
-        return None if is_met else RiskDecision(rule, reason, breached=breached)
-
-
-class Entry(Struct):
-    """An entry with its prices and size.
-
-    Attributes:
-        risk: Loss at the stop, in quote currency; 0.0 without a stop.
-        notional: Value at the decision price, in quote currency.
-    """
-
-    levels: BracketPrices
-    units: float
-    risk: float
-    notional: float
 
 
 def entry_of(context: RiskContext) -> Entry | RiskDecision:
     """Return the entry for a signal, or the rejection by the first rule that it does not meet."""
     prices = levels_of(context.signal, context.limits.tick_size)
-    if refused := _first(_OF_LEVELS, context, prices):
+    if refused := first_refusal(_OF_LEVELS, context, prices):
         return refused
-    units = size(context.signal, prices, context.limits, context.view.balance)
-    entry = Entry(prices, units, units * prices.stop_distance, units * prices.price)
-    return _first(_OF_ENTRY, context, entry) or _held_off(context) or entry
+    entry = _sized(context, prices)
+    return first_refusal(_OF_ENTRY, context, entry) or _held_off(context) or entry
 
 
-def _first(
-    rules: Sequence[Callable[[RiskContext, T], RiskDecision | None]], context: RiskContext, what: T
-) -> RiskDecision | None:
-    for rule in rules:
-        if refused := rule(context, what):
-            return refused
-    return None
+def _sized(context: RiskContext, prices: BracketPrices) -> Entry:
+    costs, limits = context.costs, context.limits
+    stop = prices.stop_loss
+    loss = prices.stop_distance + (0.0 if stop is None else costs.round_trip(prices.price, stop))
+    wanted = size(context.signal, limits, context.view.balance, loss_per_unit=loss)
+    units = _cut(context, prices.price, wanted) if context.view.is_bounded else wanted
+    notional = units * prices.price
+    risk = notional if stop is None and context.view.is_bounded else units * loss
+    return Entry(prices, units, wanted, risk, notional)
+
+
+def _cut(context: RiskContext, price: float, units: float) -> float:
+    """Cut a size computed from the risk to the leverage that is left; a size that was asked for stays.
+
+    Where too little is left for a size that can be traded, the size stays too: the limit rejects it with its numbers.
+    """
+    if not is_computed(context.signal, context.limits):
+        return units
+    for room in (symbol_room(context), account_room(context)):
+        cut = round_down(min(units, room.left / price), context.limits.unit_step)
+        units = cut if cut > 0 and cut >= context.limits.min_units else units
+    return units
 
 
 def _entries_allowed(context: RiskContext, _: BracketPrices) -> RiskDecision | None:
@@ -199,16 +171,13 @@ def _notional(
 
 
 def _daily_loss(context: RiskContext, entry: Entry) -> RiskDecision | None:
-    most, view = context.account.max_daily_loss, context.view
+    most = context.account.max_daily_loss
     if not most:
         return None
-    lost = max(0.0, -view.day_realised) + _loss_beyond_stop(context)
-    is_met = is_at_most(lost + view.open_risk + entry.risk, most)
-    reason = (
-        f"{lost:.2f} lost today, {view.open_risk:.2f} at open stops and {entry.risk:.2f} of this entry, "
-        f"the limit is {most:.2f}"
-    )
-    return context.check("max_daily_loss", reason, is_met=is_met, breached=True)
+    risk = loss_at_risk(context, entry)
+    lost = max(0.0, -context.view.day_realised) + risk.beyond_stop
+    reason = f"{lost:.2f} lost today, {risk.description}, the limit is {most:.2f}"
+    return context.check("max_daily_loss", reason, is_met=is_at_most(lost + risk.total, most), breached=True)
 
 
 def _room_for_drawdown(context: RiskContext, entry: Entry) -> RiskDecision | None:
@@ -216,24 +185,10 @@ def _room_for_drawdown(context: RiskContext, entry: Entry) -> RiskDecision | Non
     part, view = context.account.max_drawdown, context.view
     if not part:
         return None
-    peak = view.high_water.peak
-    most, lost = part * peak, peak - view.balance + _loss_beyond_stop(context)
-    reason = (
-        f"{lost:.2f} lost since the peak {peak:.2f}, {view.open_risk:.2f} at open stops and {entry.risk:.2f} of this "
-        f"entry, the limit is {most:.2f}"
-    )
-    is_met = is_at_most(lost + view.open_risk + entry.risk, most)
-    return context.check("drawdown_headroom", reason, is_met=is_met, breached=True)
-
-
-def _loss_beyond_stop(context: RiskContext) -> float:
-    """Return the loss of a reversal's exit beyond the open risk; without a stop that is the whole loss.
-
-    The risk of the remaining position counts until it is closed, so the sum is never too low.
-    """
-    position = context.position
-    at_stop = 0.0 if position.stop_loss is None else max(0.0, -position.unrealised(position.stop_loss))
-    return max(0.0, -position.unrealised(context.signal.price) - at_stop)
+    peak, risk = view.high_water.peak, loss_at_risk(context, entry)
+    most, lost = part * peak, peak - view.balance + risk.beyond_stop
+    reason = f"{lost:.2f} lost since the peak {peak:.2f}, {risk.description}, the limit is {most:.2f}"
+    return context.check("drawdown_headroom", reason, is_met=is_at_most(lost + risk.total, most), breached=True)
 
 
 def _held_off(context: RiskContext) -> RiskDecision | None:
@@ -251,13 +206,24 @@ def _held_off(context: RiskContext) -> RiskDecision | None:
     return None
 
 
-_OF_LEVELS = (_entries_allowed, _stop_in_ticks, _target_in_ticks, _stop_to_size_by, _reward_for_risk, _narrow_spread)
+_OF_LEVELS = (
+    _entries_allowed,
+    positive_equity,
+    _stop_in_ticks,
+    _target_in_ticks,
+    _stop_to_size_by,
+    least_stop_distance,
+    _reward_for_risk,
+    _narrow_spread,
+)
 _OF_ENTRY = (
     _least_units,
     _least_notional,
     _free_place,
     _symbol_notional,
     _account_notional,
+    symbol_leverage,
+    account_leverage,
     _daily_loss,
     _room_for_drawdown,
 )

@@ -6,6 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from trading.risk.protections import Protection
 
+MOST_LEVERAGE = 1_000.0
+"""Far above what a venue grants: a larger value is a mistake."""
+
 _SIZE_FIELD = {"fixed_units": "units", "fixed_notional": "notional", "risk_fraction": "risk_fraction"}
 
 
@@ -17,7 +20,7 @@ class RiskLimits(BaseModel):
     sizing: Literal["fixed_units", "fixed_notional", "risk_fraction"] = Field(
         default="fixed_units",
         description="fixed_units: `units` per entry; fixed_notional: units worth `notional`; risk_fraction: the stop "
-        "loses that fraction of the balance.",
+        "and the known costs lose that fraction of the balance.",
     )
     units: float | None = Field(default=None, gt=0, description="Size of an entry; required for fixed_units.")
     notional: float | None = Field(
@@ -45,6 +48,13 @@ class RiskLimits(BaseModel):
         description="Value of this symbol's open positions and entries on their way, at the prices decided on, in "
         "quote currency; a reversal needs room for both sides until the old one is closed. 0 or absent for no limit.",
     )
+    max_leverage: float = Field(
+        default=1.0,
+        gt=0,
+        le=MOST_LEVERAGE,
+        description="Value of this symbol's open positions and pending entries as a multiple of the account's equity; "
+        "1.0 for no more than the account is worth. It cannot be switched off.",
+    )
     tick_size: float | None = Field(
         default=None,
         gt=0,
@@ -56,6 +66,19 @@ class RiskLimits(BaseModel):
         gt=0,
         description="Minimum ratio of target distance to stop distance for an entry, 1.5 for one and a half; requires "
         "both prices. Absent: no minimum.",
+    )
+    min_stop_ticks: float | None = Field(
+        default=None,
+        ge=0,
+        description="Least distance from the price to the stop of an entry, in steps of `tick_size`. Without it and "
+        "`min_stop_fraction`: the spread plus twice the slippage of the venue.",
+    )
+    min_stop_fraction: float | None = Field(
+        default=None,
+        ge=0,
+        lt=1,
+        description="The same as a fraction of the price, 0.001 for 0.1 %; with both keys the larger distance counts. "
+        "0 allows any stop away from the price.",
     )
     max_spread: float | None = Field(
         default=None,
@@ -76,7 +99,20 @@ class RiskLimits(BaseModel):
             raise ValueError(f"max_notional is {self.max_notional:g}, below min_notional {self.min_notional:g}")
         if self.sizing == "fixed_notional" and (self.notional or 0.0) < self.min_notional:
             raise ValueError(f"notional is {self.notional:g}, below min_notional {self.min_notional:g}")
+        if self.min_stop_ticks is not None and self.tick_size is None:
+            raise ValueError("min_stop_ticks requires tick_size")
         return self
+
+    def least_stop_distance(self, price: float, price_cost: float) -> float:
+        """Return the least distance from the price to a stop, in quote currency.
+
+        Args:
+            price_cost: Spread and slippage of an entry and a stop fill, per unit; the default distance.
+        """
+        if self.min_stop_ticks is None and self.min_stop_fraction is None:
+            return price_cost
+        ticks = (self.min_stop_ticks or 0.0) * (self.tick_size or 0.0)
+        return max(ticks, (self.min_stop_fraction or 0.0) * abs(price))
 
 
 class AccountLimits(BaseModel):
@@ -95,10 +131,18 @@ class AccountLimits(BaseModel):
         description="Value of all open positions and entries on their way, at the prices decided on, in quote "
         "currency; a reversal needs room for both sides until the old one is closed. 0 or absent for no limit.",
     )
+    max_leverage: float = Field(
+        default=1.0,
+        gt=0,
+        le=MOST_LEVERAGE,
+        description="Value of all open positions and pending entries as a multiple of the account's equity; 1.0 for no "
+        "more than the account is worth. It cannot be switched off; a symbol has its own, `risk.max_leverage`.",
+    )
     max_daily_loss: float | None = Field(
         default=None,
         ge=0,
-        description="Largest loss per UTC day, realised plus at stops, in quote currency; 0 or absent for no limit.",
+        description="Largest loss per UTC day, in quote currency: realised, plus of each open position its present "
+        "loss or the one at its stop, without a stop its whole value; 0 or absent for no limit.",
     )
     max_drawdown: float | None = Field(
         default=None,

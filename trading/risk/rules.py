@@ -6,8 +6,10 @@ from trading.formatting import format_price, format_units
 from trading.incidents import descriptions
 from trading.incidents.incident import Incident
 from trading.market.candles import timeframe_ms
+from trading.orders.matching import FillTerms
 from trading.orders.orders import Leg, OrderRequest, Side, client_order_id
-from trading.risk.entry_rules import Entry, RiskContext, entry_of
+from trading.risk.context import NO_COSTS, Entry, RiskContext
+from trading.risk.entry_rules import entry_of
 from trading.risk.limits import AccountLimits, RiskLimits
 from trading.risk.protections import Protection
 from trading.risk.sizing import BracketPrices, round_down
@@ -29,6 +31,7 @@ def evaluate_signal(
     limits: RiskLimits,
     protections: Sequence[Protection] = (),
     lengths_ms: Mapping[str, int] | None = None,
+    terms: FillTerms = NO_COSTS,
 ) -> RiskDecision:
     """Decide which orders a signal may create.
 
@@ -41,8 +44,9 @@ def evaluate_signal(
         view: The present account, read under its lock.
         protections: Protections of the symbol; those of the account are checked too.
         lengths_ms: Candle length by symbol; None if no symbol has longer candles than this one.
+        terms: The known costs of the symbol's venue.
     """
-    context = RiskContext(view, signal, symbol, timeframe, account, limits, protections, lengths_ms or {})
+    context = RiskContext(view, signal, symbol, timeframe, account, limits, protections, lengths_ms or {}, terms)
     decision = _evaluate(context)
     return replace(decision, checks=tuple(context.checks))
 

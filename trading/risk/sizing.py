@@ -53,17 +53,23 @@ def levels_of(signal: Signal, tick_size: float | None) -> BracketPrices:
     return BracketPrices(signal.price, sign, stop, target)
 
 
-def size(signal: Signal, prices: BracketPrices, limits: RiskLimits, balance: float) -> float:
+def is_computed(signal: Signal, limits: RiskLimits) -> bool:
+    """Return whether the size of an entry follows from its risk; else somebody asked for this size or value."""
+    return signal.size_units is None and limits.sizing == "risk_fraction"
+
+
+def size(signal: Signal, limits: RiskLimits, balance: float, *, loss_per_unit: float) -> float:
     """Return the units of an entry, rounded down to the step; may be 0.0 or below the venue's minimum.
 
     Args:
-        prices: Prices with a stop away from the entry, if the size depends on the risk.
         balance: Balance of the account, in quote currency.
+        loss_per_unit: Loss of one unit at the stop with the known costs, in quote currency; positive if the size
+            depends on the risk.
     """
     if signal.size_units is not None:
         wanted = signal.size_units
-    elif limits.sizing == "risk_fraction":
-        wanted = balance * (limits.risk_fraction or 0.0) / prices.stop_distance
+    elif is_computed(signal, limits):
+        wanted = balance * (limits.risk_fraction or 0.0) / loss_per_unit
     elif limits.sizing == "fixed_notional":
         wanted = (limits.notional or 0.0) / signal.price if signal.price > 0 else 0.0
     else:

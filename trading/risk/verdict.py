@@ -1,6 +1,8 @@
 """Risk decisions: the orders that a signal may create. The ledger evaluates them under its lock and records them."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from msgspec import Struct
 
@@ -10,6 +12,7 @@ from trading.orders.orders import OrderRequest
 from trading.portfolio.drawdown import HighWaterMark
 from trading.portfolio.positions import Position
 from trading.portfolio.trades import TradesSince, no_trades
+from trading.risk.open_book import OpenBook
 from trading.strategies.signal import Signal
 from trading.structs import EqualIgnoringLastField
 from trading.trading_state import Permissions, permissions
@@ -34,6 +37,9 @@ class AccountSnapshot(EqualIgnoringLastField, frozen=True, eq=False):
         drawdown: Deepest fall of the balance since then, as a fraction of the peak.
         latched: Reason why no symbol enters until an operator has reviewed the account; None for none.
         spread: Ask minus bid as the venue reported just before, in quote currency; None if not requested.
+        books: Open positions and pending entries of the account, each with the latest known price.
+        is_bounded: Leverage, equity, costs and the risk without a stop are checked; False only where a replay repeats a
+            decision of a version that did not check them.
         trades_since: Read closed trades of the account, under the same lock; called only if a rule needs them.
     """
 
@@ -53,12 +59,26 @@ class AccountSnapshot(EqualIgnoringLastField, frozen=True, eq=False):
     drawdown: float = 0.0
     latched: str | None = None
     spread: float | None = None
+    books: tuple[OpenBook, ...] = ()
+    is_bounded: bool = True
     trades_since: TradesSince = no_trades
 
     @property
     def permissions(self) -> Permissions:
         """Actions that the symbol's state allows now."""
         return permissions(self.desired, halted=self.halted, quarantined=self.quarantined, latched=self.latched)
+
+    @property
+    def unpriced(self) -> tuple[str, ...]:
+        """Symbols of open positions without a known price."""
+        return tuple(sorted({book.symbol for book in self.books if not book.is_priced}))
+
+    @property
+    def equity(self) -> float | None:
+        """Balance plus the profit of all open positions at the latest prices; None if one of the prices is unknown."""
+        if self.unpriced:
+            return None
+        return self.balance + math.fsum(book.unrealised for book in self.books)
 
     @property
     def high_water(self) -> HighWaterMark:
@@ -70,7 +90,7 @@ class PlannedOrder(Struct, frozen=True):
     """An order to record, and the amount of the account that it reserves until it is settled.
 
     Attributes:
-        risk: Loss at the stop, in quote currency; 0.0 without a stop.
+        risk: Loss at the stop with the known costs, in quote currency; the whole value of an entry without a stop.
     """
 
     request: OrderRequest
@@ -86,6 +106,10 @@ OK = "ok"
 """The rule of a decision that all rules accepted."""
 
 
+Field = float | str | None
+"""A value that a rule compared."""
+
+
 class Check(Struct, frozen=True):
     """The check of one rule for a signal.
 
@@ -93,11 +117,18 @@ class Check(Struct, frozen=True):
         rule: Name of the rule, as in `RiskDecision.rule` for a rejection.
         is_met: The rule accepts the signal.
         reason: Explanation, with the values compared.
+        fields: The values compared by name, for programs; empty for the rules that only explain themselves.
     """
 
     rule: str
     is_met: bool
     reason: str
+    fields: Mapping[str, Field] = {}
+
+
+def checks_of(rows: Iterable[Mapping[str, Any]] | None) -> tuple[Check, ...]:
+    """Return recorded checks from their JSON; a version before 0010 recorded none of their fields."""
+    return tuple(Check(one["rule"], one["is_met"], one["reason"], one.get("fields", {})) for one in rows or ())
 
 
 class RiskDecision(EqualIgnoringLastField, frozen=True, eq=False):

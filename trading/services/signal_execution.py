@@ -1,6 +1,6 @@
 """Execution of one signal: the ledger decides under the account's lock, then the recorded orders are sent."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct
 
@@ -14,7 +14,7 @@ from trading.execution.terms import ExecutionTerms
 from trading.exits.exit_rules import EXIT_RULE, RuleExit
 from trading.exits.exposure import SymbolExposure
 from trading.market.candles import Candles
-from trading.ports.ledger import DecisionLog, DecisionResult
+from trading.ports.ledger import NO_PRICES, DecisionLog, DecisionResult
 from trading.risk.verdict import OK, AccountSnapshot, Check, RiskDecision, SignalEvaluator
 from trading.strategies.signal import Signal, SignalSide
 from trading.structs import replace
@@ -24,10 +24,12 @@ class SignalRules(Struct, frozen=True):
     """The rules that decide on a symbol's signals.
 
     Attributes:
+        latest_prices: Returns the latest known price by symbol, by which open positions are valued.
         quoted_spread: Returns ask minus bid, in quote currency, None for unknown; None where no rule needs it.
     """
 
     evaluate: SignalEvaluator
+    latest_prices: Callable[[], Mapping[str, float]]
     quoted_spread: Callable[[], float | None] | None = None
 
     def prepared(self, signal: Signal) -> Callable[[AccountSnapshot], RiskDecision]:
@@ -36,6 +38,12 @@ class SignalRules(Struct, frozen=True):
             return lambda view: self.evaluate(view, signal)
         spread = self.quoted_spread()
         return lambda view: self.evaluate(replace(view, spread=spread), signal)
+
+    def prices(self, symbol: str, signal: Signal) -> Mapping[str, float]:
+        """Return the latest prices for a signal, its own included; none for a close, which no limit rejects."""
+        if signal.side is SignalSide.CLOSE:
+            return NO_PRICES
+        return {**self.latest_prices(), symbol: signal.price}
 
 
 class SignalExecutor:
@@ -121,6 +129,7 @@ class SignalExecutor:
             evaluate,
             correlation_id=self._terms.correlation_id(signal.open_ms),
             dry_run=self._terms.is_dry_run,
+            prices=self._rules.prices(self._terms.symbol, signal),
         )
 
     def _decided_before(

@@ -10,7 +10,7 @@ from typing import Any
 
 from adapters.ledger.decisions import check_rows
 from adapters.ledger.memory.stops import MemoryStops
-from adapters.ledger.memory.symbol_books import Sent, SymbolBooks, planned_order, position_of
+from adapters.ledger.memory.symbol_books import Sent, SymbolBooks, book_of, planned_order, position_of
 from trading.errors import Broken
 from trading.execution.fill_booking import Booked, BookedOrder, Booking, day_of, initial_intent
 from trading.incidents.incident import Incident, IncidentKind
@@ -20,7 +20,8 @@ from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, client_or
 from trading.portfolio.drawdown import HighWaterMark
 from trading.portfolio.positions import Position, StopMove
 from trading.portfolio.trades import ClosedTrade
-from trading.ports.ledger import DecisionResult
+from trading.ports.ledger import NO_PRICES, DecisionResult
+from trading.risk.open_book import OpenBook, merged
 from trading.risk.verdict import AccountSnapshot, RiskDecision
 from trading.tolerance import is_at_most
 from trading.trading_state import Permissions, permissions
@@ -54,11 +55,12 @@ class MemoryLedger(MemoryStops):
         *,
         correlation_id: str,
         dry_run: bool = False,
+        prices: Mapping[str, float] = NO_PRICES,
     ) -> DecisionResult:
         at = self._of(symbol)
         if at.fences.get(strategy, -1) >= open_ms:
             return DecisionResult(None, earlier=self._earlier(symbol, strategy, open_ms))
-        verdict = evaluate(self._view(at, symbol, strategy, open_ms))
+        verdict = evaluate(self._view(at, symbol, strategy, open_ms, prices))
         planned = () if dry_run else verdict.planned
         self._check_new([order.request.client_order_id for order in planned])
         at.fences[strategy] = open_ms
@@ -295,16 +297,22 @@ class MemoryLedger(MemoryStops):
                 rules[client_order_id(self._account, symbol, strategy, open_ms, Leg.EXIT)] = row["exit_rule"]
         return rules
 
-    def _view(self, at: SymbolBooks, symbol: str, strategy: str, open_ms: int) -> AccountSnapshot:
+    def _view(
+        self, at: SymbolBooks, symbol: str, strategy: str, open_ms: int, prices: Mapping[str, float]
+    ) -> AccountSnapshot:
         has_unsettled = has_unsettled_exit = False
         places, risks, notionals, own = 0, [], [], []
+        parts: list[OpenBook] = []
         for one in self._symbols.values():
-            owners = {name for name, position in one.positions.items() if position.units}
+            held = [position for position in one.positions.values() if position.units]
+            owners = {position.strategy for position in held}
+            parts += map(book_of, held)
             for sent in one.live.values():
                 order = sent.order
                 if order.risk_reserved is not None:
                     risks.append(order.risk_reserved)
                     notionals.append(order.notional_reserved or 0.0)
+                    parts.append(sent.part)
                     if one is at:
                         own.append(order.notional_reserved or 0.0)
                     owners.add(order.strategy)
@@ -328,6 +336,7 @@ class MemoryLedger(MemoryStops):
             peak_balance=high.peak,
             drawdown=high.drawdown,
             latched=self._latched(),
+            books=merged(parts, prices),
             trades_since=self._trades_since,
         )
 

@@ -10,9 +10,10 @@ from trading.execution.fill_booking import BookedOrder
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
 from trading.orders.intents import Intent
-from trading.orders.orders import Fill, Leg, OrderRequest, OrderState
+from trading.orders.orders import Fill, Leg, OrderRequest
 from trading.portfolio.positions import Position, StopMove
 from trading.portfolio.trades import ClosedTrade, TradeFold
+from trading.risk.open_book import OpenBook, part_of_entry
 from trading.structs import replace
 
 
@@ -30,13 +31,27 @@ class Sent(Struct):
     @property
     def is_unsettled(self) -> bool:
         """Whether it may still change the position, or has done so by a fill that is not recorded."""
-        order = self.order
-        return not order.state.is_final or (order.state is OrderState.FILLED and not order.filled_units)
+        return self.order.may_fill
 
     @property
     def is_exposed(self) -> bool:
         """Whether it is not final, or an entry that holds a place in the account."""
         return not self.order.state.is_final or self.order.risk_reserved is not None
+
+    @property
+    def part(self) -> OpenBook:
+        """The part of its book that an entry with a place in the account makes."""
+        request, order = self.request, self.order
+        return part_of_entry(
+            request.symbol,
+            request.strategy,
+            request.side.sign,
+            risk=order.risk_reserved or 0.0,
+            notional=order.notional,
+            units=request.units,
+            filled_units=order.filled_units,
+            ended=not order.may_fill,
+        )
 
     def intent(self) -> Intent:
         order = self.order
@@ -117,6 +132,11 @@ class SymbolBooks:
 
 def position_of(at: SymbolBooks, symbol: str, strategy: str) -> Position:
     return at.positions.get(strategy) or Position(symbol, strategy)
+
+
+def book_of(position: Position) -> OpenBook:
+    """Return the part of a book that its position makes."""
+    return OpenBook(position.symbol, position.strategy, position.units, position.average_price, position.stop_loss)
 
 
 def planned_order(intent: Intent, risk: float, notional: float, correlation_id: str) -> BookedOrder:

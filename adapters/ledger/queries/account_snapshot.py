@@ -1,5 +1,6 @@
 """The account as a decision sees it, in one statement under the account's lock."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,8 @@ from adapters.ledger.queries.trades import HIGH_WATER, high_water_of, trades_sin
 from adapters.ledger.tables import account_days, fences, intents, positions
 from adapters.ledger.transaction import Transaction
 from trading.execution.fill_booking import day_of
-from trading.orders.orders import Leg, OrderState
+from trading.orders.orders import Leg, OrderState, Side
+from trading.risk.open_book import OpenBook, merged, part_of_entry
 from trading.risk.verdict import AccountSnapshot
 
 _PLACES = sa.union(
@@ -51,13 +53,42 @@ _SNAPSHOT = sa.select(
 )
 
 
+_PARTS = sa.union_all(
+    sa.select(
+        positions.c.symbol,
+        positions.c.strategy,
+        positions.c.units,
+        positions.c.average_price,
+        positions.c.stop_loss,
+        sa.null().label("side"),
+        sa.literal(0.0).label("risk"),
+        sa.literal(0.0).label("notional"),
+        sa.literal(0.0).label("filled_units"),
+        sa.literal(False).label("ended"),
+    ).where(mine(positions), positions.c.units != 0),
+    sa.select(
+        intents.c.symbol,
+        intents.c.strategy,
+        intents.c.units,
+        sa.literal(0.0),
+        sa.null(),
+        intents.c.side,
+        intents.c.risk_reserved,
+        intents.c.units * intents.c.reference_price,
+        intents.c.filled_units,
+        sa.not_(_IS_UNSETTLED),
+    ).where(mine(intents), intents.c.risk_reserved.is_not(None)),
+)
+"""Positions, and the entries with a place in the account; only these have a side."""
+
+
 def account_row(tx: Transaction, symbol: str, strategy: str, open_ms: int) -> Any:
     """Return fence, restrictions and sums as a row; its `fence` decides whether the candle is new."""
     return tx.execute(_SNAPSHOT, symbol=symbol, strategy=strategy, day=day_of(open_ms)).one()
 
 
-def snapshot_of(tx: Transaction, row: Any, symbol: str, strategy: str) -> AccountSnapshot:
-    """Return the account as a decision of a strategy sees it, from `account_row`."""
+def snapshot_of(tx: Transaction, row: Any, symbol: str, strategy: str, prices: Mapping[str, float]) -> AccountSnapshot:
+    """Return the account as a decision of a strategy sees it, from `account_row` and the latest known prices."""
     high = high_water_of(row, tx.starting_balance)
     return AccountSnapshot(
         desired=desired_of(row),
@@ -75,5 +106,21 @@ def snapshot_of(tx: Transaction, row: Any, symbol: str, strategy: str) -> Accoun
         peak_balance=high.peak,
         drawdown=high.drawdown,
         latched=row.latched,
+        books=merged(map(_part, tx.execute(_PARTS)), prices),
         trades_since=partial(trades_since, tx),
+    )
+
+
+def _part(row: Any) -> OpenBook:
+    if row.side is None:
+        return OpenBook(row.symbol, row.strategy, row.units, row.average_price, row.stop_loss)
+    return part_of_entry(
+        row.symbol,
+        row.strategy,
+        Side(row.side).sign,
+        risk=row.risk,
+        notional=row.notional,
+        units=row.units,
+        filled_units=row.filled_units,
+        ended=row.ended,
     )

@@ -60,7 +60,8 @@ def test_run_of_several_strategies_is_restored_with_its_checks_and_replayed_out_
     assert findings.differences == []
     assert {row.strategy for row in told} == set(STRATEGIES)
     assert {"ok", "max_open_positions"} <= {row.rule for row in told}
-    assert all({"rule", "is_met", "reason"} == set(check) for row in told for check in row.checks)
+    assert all({"rule", "is_met", "reason"} == set(check) - {"fields"} for row in told for check in row.checks)
+    assert any(check.get("fields") for row in told for check in row.checks)
     assert all(row.checks for row in told)
     assert comparison.is_identical, comparison.differences[:1]
     assert comparison.left_out == []

@@ -3,6 +3,7 @@
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from adapters.clock import now_ms
@@ -11,6 +12,7 @@ from tests.fixtures.apps.system import TradingSystem, file_symbol
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.servers.redis_server import RedisServer
 from trading.incidents.incident import IncidentKind
+from trading.market.candles import VOLUME, Candles
 from trading.services.chain import AdvanceSymbol
 
 GOLD = "XAUUSD"
@@ -19,9 +21,10 @@ CANDLES_HELD = 15
 """How long entries stay refused before somebody looks."""
 
 MINUTE_MS = 60_000
-ACCOUNT = {"name": "test", "starting_balance": 10_000.0, "max_drawdown": 0.01}
-COSTLY = {"kind": "paper", "fill_at": "next_open", "slippage": 3.0}
-"""Stops fill worse than the rules reckon with: else the drawdown is hardly ever reached."""
+ACCOUNT = {"name": "test", "starting_balance": 10_000.0, "max_drawdown": 0.01, "max_leverage": 5.0}
+VENUE = {"kind": "paper", "fill_at": "next_open", "slippage": 0.1}
+GAP = 20.0
+"""Stops fill behind a gap, worse than the rules can reckon with: else the drawdown is hardly ever reached."""
 
 STRATEGY = {"name": "ema_cross", "params": {"fast": 3, "slow": 8, "atr_period": 2, "stop_atr": 1.0, "target_atr": 2.0}}
 
@@ -30,9 +33,9 @@ STRATEGY = {"name": "ema_cross", "params": {"fast": 3, "slow": 8, "atr_period": 
 def test_cleared_drawdown_is_cleared_in_the_replay_too_wherever_it_begins(
     tmp_path: Path, own_redis: RedisServer
 ) -> None:
-    path = write_candles(tmp_path / "gold.csv", generated_candles(GOLD, CANDLES, seed=3))
-    risk = {"sizing": "fixed_units", "units": 5.0}
-    symbols = {GOLD: file_symbol(path, strategy=STRATEGY, risk=risk, venue=COSTLY)}
+    path = write_candles(tmp_path / "gold.csv", with_gaps(generated_candles(GOLD, CANDLES, seed=3)))
+    risk = {"sizing": "fixed_units", "units": 5.0, "max_leverage": 5.0}
+    symbols = {GOLD: file_symbol(path, strategy=STRATEGY, risk=risk, venue=VENUE)}
     system = TradingSystem(tmp_path / "system", own_redis, symbols, account=ACCOUNT)
     try:
         opened, cleared = live_with_a_person(system)
@@ -49,6 +52,15 @@ def test_cleared_drawdown_is_cleared_in_the_replay_too_wherever_it_begins(
     assert any(row["reason"].startswith("a person must look first") for row in refused)
     assert [one.differences[:1] for one in compared] == [[]] * len(cuts)
     assert all(one.is_identical for one in compared)
+
+
+def with_gaps(candles: Candles) -> Candles:
+    """Let every tenth candle open at a distance from the close before it, up and down in turn."""
+    place = np.arange(len(candles))
+    shift = np.where(place // 10 % 2 == 0, 0.0, GAP)
+    values = candles.values.copy()
+    values[:, :VOLUME] += shift[:, np.newaxis]
+    return Candles(candles.open_ms, values)
 
 
 def live_with_a_person(system: TradingSystem) -> tuple[list[int], list[int]]:

@@ -144,7 +144,7 @@ def test_table_names_trades_and_what_refused(configs: Path) -> None:
         (["--symbol", "XAUUSD", "--periods-per-year", "nan"], ExitCode.USAGE, "nan is not in the range 0<x<=366"),
         (["--symbol", "XAUUSD", "--from", "2026-03-03", "--to", "2026-03-02"], ExitCode.USAGE, "they are reversed"),
         (
-            ["--symbol", "XAUUSD", "--set", "venue.spread=1e9"],
+            ["--symbol", "XAUUSD", "--set", "risk.min_stop_fraction=0", "--set", "venue.spread=1e9"],
             ExitCode.NO,
             "2026-03-02 00:27 UTC: half the spread and the slippage (5e+08) are more than the price: lower",
         ),

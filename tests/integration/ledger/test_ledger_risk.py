@@ -84,7 +84,8 @@ class Trader:
             self.views.append((view, trades))
             return evaluate_signal(view, signal, symbol=symbol, timeframe="1m", account=self.account, limits=LIMITS)
 
-        return self.ledger.decide(symbol, STRATEGY, signal.open_ms, by_the_rules, correlation_id="test")
+        prices = {**dict.fromkeys(("XAUUSD", "BTCUSD", "EURUSD"), 100.0), symbol: signal.price}
+        return self.ledger.decide(symbol, STRATEGY, signal.open_ms, by_the_rules, correlation_id="test", prices=prices)
 
     def fill(self, request: OrderRequest, price: float, *, leg: Leg | None = None, units: float | None = None) -> None:
         leg = leg or request.leg

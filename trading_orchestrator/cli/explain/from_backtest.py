@@ -24,7 +24,7 @@ from trading.events.journal import Entry
 from trading.formatting import format_minute
 from trading.market.candles import CLOSE, Candles, timeframe_ms
 from trading.orders.orders import PROTECTIVE_LEGS, OrderRequest
-from trading.risk.verdict import Check
+from trading.risk.verdict import checks_of
 from trading.services.status import describe_error
 from trading.strategies import StrategyFault
 from trading_orchestrator.cli.backtest.backtest import configured, played, recorded
@@ -127,7 +127,7 @@ def _entry(result: BacktestRun, symbol: str, place: int) -> Entry:
 
 
 def _risk_record(row: Decision) -> RiskDecisionRecord:
-    checks = tuple(Check(one["rule"], one["is_met"], one["reason"]) for one in row.checks)
+    checks = checks_of(row.checks)
     return RiskDecisionRecord(row.outcome, row.rule, row.reason, checks)
 
 

@@ -29,7 +29,7 @@ from trading.formatting import format_minute
 from trading.indicators.regime import Regime
 from trading.market.candles import Candles, timeframe_ms
 from trading.orders.orders import OrderState
-from trading.risk.verdict import Check
+from trading.risk.verdict import checks_of
 from trading.structs import replace
 from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
@@ -128,7 +128,7 @@ def _candles(access: Access, symbol: str, entries: list[Entry]) -> Candles:
 def _risk_record(row: Mapping[str, Any] | None) -> RiskDecisionRecord | None:
     if row is None:
         return None
-    checks = tuple(Check(one["rule"], one["is_met"], one["reason"]) for one in row.get("checks") or ())
+    checks = checks_of(row.get("checks"))
     return RiskDecisionRecord(row["outcome"], row["rule"], row["reason"], checks)
 
 

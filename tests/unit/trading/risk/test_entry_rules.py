@@ -86,8 +86,10 @@ def test_an_accepted_entry_lists_each_rule_in_the_order_in_which_it_was_asked() 
         "stopped",
         "entry_rules",
         "drawdown_latch",
+        "equity",
         "stop_distance",
         "target_distance",
+        "min_stop_distance",
         "min_reward_risk",
         "max_spread",
         "below_min_units",
@@ -95,6 +97,8 @@ def test_an_accepted_entry_lists_each_rule_in_the_order_in_which_it_was_asked() 
         "max_open_positions",
         "max_symbol_notional",
         "max_notional",
+        "max_symbol_leverage",
+        "max_leverage",
         "max_daily_loss",
         "drawdown_headroom",
         "cooldown_period",
@@ -171,7 +175,7 @@ def test_stop_and_target_are_rounded_towards_the_entry(
 ) -> None:
     (planned,) = judged(signal, tick_size=0.25).planned
     assert (planned.request.stop_loss, planned.request.take_profit) == (stop, target)
-    assert planned.risk == (0.0 if stop is None else abs(100.0 - stop))
+    assert planned.risk == (100.0 if stop is None else abs(100.0 - stop))  # without a stop all of it may be lost
 
 
 @pytest.mark.parametrize(

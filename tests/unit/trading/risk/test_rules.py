@@ -7,6 +7,7 @@ from tests.unit.trading.risk.signal_cases import FREE, OPEN_MS, VIEW, signal, ve
 from trading.lifecycle import DesiredState
 from trading.orders.orders import Leg, OrderRequest, Side, client_order_id
 from trading.portfolio.positions import Position
+from trading.risk.open_book import OpenBook
 from trading.risk.rules import AccountLimits, RiskLimits
 from trading.risk.verdict import AccountSnapshot, RiskDecision
 from trading.strategies.signal import Refusal, Signal, SignalSide
@@ -25,7 +26,8 @@ def legs(verdict: RiskDecision) -> list[tuple[Leg, Side, float]]:
 
 
 def held(position: Position, **changes: float) -> AccountSnapshot:
-    return replace(VIEW, position=position, open_positions=1, **changes)  # type: ignore[arg-type]  # numbers only
+    book = OpenBook("XAUUSD", "ema", position.units, position.average_price, position.stop_loss, price=100.0)
+    return replace(VIEW, position=position, open_positions=1, books=(book,), **changes)  # type: ignore[arg-type]  # numbers only
 
 
 ENTRY = [(Leg.ENTRY, Side.BUY, 1.0)]
@@ -140,8 +142,8 @@ def test_judge_of_a_size_rounds_down_and_keeps_the_bounds(
     assert [plan.request.units for plan in verdict.planned] == ([] if units is None else [units])
 
 
-def test_judge_of_an_empty_account_finds_no_size() -> None:
-    assert verdict_of(view=replace(VIEW, balance=-5.0), limits=FRACTION).rule == "below_min_units"
+def test_judge_of_an_empty_account_finds_no_equity() -> None:
+    assert verdict_of(view=replace(VIEW, balance=-5.0), limits=FRACTION).rule == "equity"
 
 
 @pytest.mark.parametrize(
@@ -164,8 +166,7 @@ def test_judge_of_a_reversal_needs_no_further_place() -> None:
         (-20.0, 25.0, 95.0, "ok"),  # 20 + 25 + 5 is the limit itself
         (-20.0, 25.01, 95.0, "max_daily_loss"),
         (-45.01, 0.0, 95.0, "max_daily_loss"),
-        (-50.0, 0.0, None, "ok"),  # without a stop there is no risk that could be counted
-        (-50.01, 0.0, None, "max_daily_loss"),
+        (0.0, 0.0, None, "max_daily_loss"),  # without a stop all of the 100 may be lost
         (500.0, 45.0, 95.0, "ok"),
         (500.0, 46.0, 95.0, "max_daily_loss"),  # a profit makes no room for more risk
     ],
@@ -189,8 +190,9 @@ def test_judge_of_a_daily_loss_that_float_sums_overshoot_still_allows_the_limit(
     ("position", "open_risk", "rule"),
     [
         (LONG, 10.0, "ok"),
-        (replace(LONG, average_price=122.6, stop_loss=None), 0.0, "max_daily_loss"),  # the exit itself loses 45.20
-        (replace(LONG, average_price=122.5, stop_loss=None), 0.0, "ok"),
+        (replace(LONG, average_price=122.6), 0.0, "max_daily_loss"),  # the exit itself loses 45.20
+        (replace(LONG, average_price=122.5), 0.0, "ok"),
+        (replace(LONG, stop_loss=None), 0.0, "max_daily_loss"),  # until it is closed, all of its 200 may be lost
     ],
 )
 def test_judge_of_a_reversal_counts_what_its_exit_loses(position: Position, open_risk: float, rule: str) -> None:
@@ -217,7 +219,9 @@ def test_judge_of_a_reversal_that_may_not_enter_still_exits(
 def test_judge_says_the_numbers() -> None:
     assert verdict_of().reason == "buy 1 units at 100, risk 5.00: EMA 20 crossed above EMA 50"
     refused = verdict_of(view=replace(VIEW, day_realised=-48.0, open_risk=3.0), account=LOSS_50)
-    assert refused.reason == "48.00 lost today, 3.00 at open stops and 5.00 of this entry, the limit is 50.00"
+    assert refused.reason == (
+        "48.00 lost today, 3.00 at risk in open positions and 5.00 in this entry, the limit is 50.00"
+    )
 
 
 @pytest.mark.parametrize(

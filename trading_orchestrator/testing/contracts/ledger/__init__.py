@@ -23,6 +23,7 @@ from trading_orchestrator.testing.contracts.ledger.incident_log import (
     IncidentPublishingAbsentContract,
     IncidentPublishingContract,
 )
+from trading_orchestrator.testing.contracts.ledger.open_books import OpenBookContract
 from trading_orchestrator.testing.contracts.ledger.order_log import ClaimContract, OrderReadContract, OrderStateContract
 from trading_orchestrator.testing.contracts.ledger.positions import (
     AccountViewContract,
@@ -57,6 +58,7 @@ class LedgerContract(
     DesiredStateContract,
     PositionContract,
     AccountViewContract,
+    OpenBookContract,
     DrawdownContract,
 ):
     """The promises of `trading.ports.ledger.Ledger` that no implementation may leave out."""

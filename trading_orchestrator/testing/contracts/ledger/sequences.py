@@ -26,6 +26,7 @@ from trading.orders.orders import (
 )
 from trading.portfolio.positions import StopMove
 from trading.portfolio.trades import ClosedTrade, in_order
+from trading.risk.open_book import OpenBook
 from trading.risk.verdict import AccountSnapshot, PlannedOrder, RiskDecision
 from trading.structs import replace
 from trading_orchestrator.testing.contracts.ledger.examples import OTHER, SECOND, STRATEGY, SYMBOL, at, view_of
@@ -107,7 +108,9 @@ class Driver:
             rule = "ok" if planned else "cooldown"
             return RiskDecision(rule, f"{plan} at {self.minute}", planned, incident is not None, incident)
 
-        answer = self.subject.ledger.decide(symbol, strategy, open_ms, judge, correlation_id="c", dry_run=is_dry)
+        answer = self.subject.ledger.decide(
+            symbol, strategy, open_ms, judge, correlation_id="c", dry_run=is_dry, prices={SYMBOL: 101.0}
+        )
         self.orders += [intent.request for intent in answer.intents]
         if answer.verdict is not None and incident is not None and not is_dry:
             self.drawdown = self.drawdown or incident
@@ -247,7 +250,12 @@ _NUMBERS = (*("open_risk", "open_notional", "day_realised", "balance", "symbol_n
 def _comparable(view: AccountSnapshot) -> AccountSnapshot:
     """Return a view whose sums are rounded: each ledger adds in an order of its own."""
     rounded = {name: round(getattr(view, name), 9) for name in _NUMBERS}
-    return replace(view, position=_rounded(view.position), **rounded)
+    return replace(view, position=_rounded(view.position), books=tuple(map(_rounded_book, view.books)), **rounded)
+
+
+def _rounded_book(book: OpenBook) -> OpenBook:
+    sums = {name: round(getattr(book, name), 9) for name in ("risk", "buying", "selling")}
+    return replace(book, **sums)
 
 
 def _rounded(position: Any) -> Any:

@@ -43,6 +43,7 @@ def signal(
         at(minute),
         lambda view: evaluate_signal(view, wanted, symbol=SYMBOL, timeframe="1m", account=ACCOUNT, limits=limits),
         correlation_id="c",
+        prices={SYMBOL: 100.0},
     )
 
 
