@@ -8,6 +8,7 @@ from configs.errors import ConfigError
 from configs.settings import PREFIX, Settings, resolve_redis_url
 from trading_orchestrator.launcher.embedded_redis import connect
 from worker.checks import redis as redis_checks
+from worker.checks.bounds import bounds_checks
 from worker.checks.check import Check, Health
 from worker.checks.clock import venue_clock_checks
 from worker.checks.config import config_check, plugin_checks
@@ -26,6 +27,7 @@ def examine(settings: Settings) -> list[Check]:
         *_redis(settings),
         *ledger_checks(settings, system),
         paper_check(settings),
+        *(bounds_checks(system) if system else []),
         *(venue_clock_checks(system.symbols) if system else []),
         *file_systems(settings),
         *disks([settings.var_dir, *(file.parent for file in sqlite_files(settings))]),

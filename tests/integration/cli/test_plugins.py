@@ -110,6 +110,10 @@ def test_plugins_of_an_installed_package_are_listed_and_their_settings_are_valid
         "plug-in: source acme (acme-markets 1.2)",
         "plug-in: strategy acme_alternate (acme-markets 1.2)",
         "plug-in: indicator acme_trend (acme-markets 1.2)",
+        "warning: account.max_daily_loss: the loss of a day has no limit; set account.max_daily_loss to an amount in "
+        "quote currency",
+        "warning: account.max_drawdown: the fall from the highest balance has no limit; set account.max_drawdown to a "
+        "fraction, such as 0.1",
     ]
 
 

@@ -17,6 +17,7 @@ from trading.structs import asdict
 from trading_orchestrator.cli.exit_codes import ExitCode, fault_lines
 from trading_orchestrator.cli.output import print_json
 from trading_orchestrator.cli.params import CommandGroup
+from worker.checks.bounds import missing_bounds
 
 MASK = "***"
 
@@ -42,17 +43,27 @@ def show(as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object with all faults.")
 @click.pass_context
 def check(ctx: click.Context, as_json: bool) -> None:
-    """Check the configuration and list the plug-ins; print every error, and exit with 2 when it is invalid."""
-    faults, symbols = _examine()
+    """Check the configuration and list the plug-ins; print every error, and exit with 2 when it is invalid.
+
+    Limits and costs that are missing are warnings, with the key to set.
+    """
+    faults, system = _examine()
+    symbols = [] if system is None else list(system.symbols)
+    warnings = [] if system is None else missing_bounds(system)
     found = list(plugins())
     if as_json:
-        print_json({"ok": not faults, "faults": faults, "symbols": symbols, "plugins": [asdict(one) for one in found]})
+        answer = {"ok": not faults, "faults": faults, "symbols": symbols, "plugins": [asdict(one) for one in found]}
+        print_json(
+            answer | {"warnings": [{"key": one.name, "found": one.found, "action": one.remedy} for one in warnings]}
+        )
     elif faults:
         click.echo(f"{len(faults)} fault{'s' * (len(faults) > 1)}:\n{fault_lines(faults)}", err=True)
     else:
         click.echo(f"ok: {len(symbols)} symbols: {', '.join(symbols)}")
         for one in found:
             click.echo(f"plug-in: {one}{f': {one.fault}' if one.fault else ''}")
+        for warning in warnings:
+            click.echo(f"warning: {warning}")
     ctx.exit(ExitCode.USAGE if faults else ExitCode.OK)
 
 
@@ -68,14 +79,14 @@ def effective(settings: Settings, system: SystemConfig) -> dict[str, Any]:
     return {"settings": _installation(settings), **_masked(system.model_dump(mode="json"), ())}
 
 
-def _examine() -> tuple[list[str], list[str]]:
-    """Return the errors, or the symbols when there are none."""
+def _examine() -> tuple[list[str], SystemConfig | None]:
+    """Return the errors, or the configuration when there are none."""
     try:
         settings = load_settings()
         resolve_redis_url(settings)
-        return [], list(load_system(settings.config_dir).symbols)
+        return [], load_system(settings.config_dir)
     except ConfigError as error:
-        return list(error.faults), []
+        return list(error.faults), None
 
 
 def _installation(settings: Settings) -> dict[str, Any]:
