@@ -67,8 +67,8 @@ def _symbol_text(row: SymbolStatus) -> str:
 
 
 def _rounded(amount: float) -> float:
-    """Return an amount without the digits that binary floating point adds."""
-    return round(amount, 8)
+    """Return an amount without the digits that binary floating point adds: twelve digits of any amount."""
+    return float(f"{amount:.12g}")
 
 
 def _utc(open_ms: int) -> datetime:

@@ -15,7 +15,7 @@ from adapters.venues.memory import MemoryVenue
 from trading.backtest.comparison import Rows, Run
 from trading.events.decisions import Decisions, describe, without_candle_counts
 from trading.orders.orders import PROTECTIVE_LEGS, Leg, OrderState, Side, decided_open_ms
-from trading.portfolio.positions import Position
+from trading.portfolio.positions import PositionFold
 
 _DECISION = ("symbol", "strategy", "outcome", "rule", "reason", "breached")
 _ORDER = ("symbol", "strategy", "leg", "side", "units", "reference_price", "stop_loss", "take_profit")
@@ -106,12 +106,12 @@ def _as_at_the_end(row: Row, replayed: Run, *, is_open: bool) -> Row:
 
 def _positions(fills: Iterable[Mapping[str, Any]], symbols: Collection[str]) -> Rows:
     """Compute the positions that result from fills."""
-    held: dict[tuple[str, str], Position] = {}
+    folds: dict[tuple[str, str], PositionFold] = {}
     last: dict[tuple[str, str], int] = {}
     for row in fills:
         if row["symbol"] in symbols:
             key = (row["symbol"], row["strategy"])
-            held[key] = held.get(key, Position(*key)).after(fill_of(row))
+            folds.setdefault(key, PositionFold(*key)).add(fill_of(row))
             last[key] = row["market_ms"]
     return {
         key: {
@@ -121,7 +121,7 @@ def _positions(fills: Iterable[Mapping[str, Any]], symbols: Collection[str]) -> 
             "average_price": at.average_price,
             "realised": at.realised,
         }
-        for key, at in held.items()
+        for key, at in ((key, fold.position) for key, fold in folds.items())
     }
 
 

@@ -29,6 +29,7 @@ from trading.orders.orders import Fill, OrderState
 from trading.portfolio.positions import Position, StopMove
 from trading.ports.ledger import NO_PRICES, DecisionResult
 from trading.risk.verdict import AccountSnapshot, RiskDecision
+from trading.tolerance import total_units
 from trading.trading_state import Permissions
 
 
@@ -290,7 +291,7 @@ class SqlLedger:
         held = {one.strategy: one.units for one in self.positions() if one.symbol == symbol and one.is_open}
         unsettled = self.unsettled(symbol)
         pending = frozenset(intent.request.strategy for intent in unsettled) | self.owners(symbol)
-        return Exposure(sum(held.values()), len(unsettled), self.has_exposure(symbol), held, pending)
+        return Exposure(total_units(held.values()), len(unsettled), self.has_exposure(symbol), held, pending)
 
     def exposures(self) -> Mapping[str, tuple[float, int]]:
         """Return the exposure of each symbol that has any: net units, and orders that are not settled."""

@@ -13,7 +13,7 @@ from adapters.ledger.rows import fill_of
 from adapters.ledger.tables import fills, intents, orders, stop_moves
 from adapters.ledger.transaction import Transaction
 from trading.orders.orders import Fill, Leg, OrderState
-from trading.portfolio.positions import Position
+from trading.portfolio.positions import Position, PositionFold
 from trading.structs import replace
 
 MOVED_STOP = (
@@ -73,16 +73,17 @@ def fold(connection: Connection, account: str, symbol: str, strategy: str) -> It
     """
     key = {"account": account, "symbol": symbol, "strategy": strategy}
     moved = {row.entry_id: row.price_after for row in connection.execute(_MOVES, key)}
-    position = Position(symbol, strategy)
+    folded = PositionFold(symbol, strategy)
     with connection.execute(_HISTORY, key) as rows:
         for row in rows:
             fill = fill_of(row._mapping)
-            after = position.after(fill)
+            position = folded.position
+            after = folded.add(fill)
             if fill.leg is Leg.ENTRY and after.units * fill.side.sign > 0:
                 stop_loss = moved.get(fill.client_order_id, row.stop_loss)
                 after = replace(after, stop_loss=stop_loss, take_profit=row.take_profit)
+            folded.position = after
             yield Step(fill, position, after, row.realised)
-            position = after
 
 
 def refold(tx: Transaction, symbol: str, strategy: str) -> Mapping[str, Step]:

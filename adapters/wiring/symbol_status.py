@@ -21,6 +21,7 @@ from trading.market.feed_health import feed_issue
 from trading.portfolio.positions import Position
 from trading.services.status import ServiceStatus
 from trading.structs import asdict
+from trading.tolerance import total_units
 
 FILLS_COUNTED = 1_000
 INCIDENTS_READ = 1_000
@@ -167,7 +168,7 @@ def _status(
     stale_s: float,
 ) -> SymbolStatus:
     close = float(state["close"]) if "close" in state else None
-    units = sum(position.units for position in positions)
+    units = total_units(position.units for position in positions)
     value = sum(position.units * position.average_price for position in positions)
     fetched_ms = state.get("fetched_at_ms")
     age_s = None if fetched_ms is None else max(0.0, (now_ms() - int(fetched_ms)) / 1000)

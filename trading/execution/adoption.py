@@ -10,7 +10,7 @@ from trading.formatting import format_price, format_units
 from trading.incidents.incident import Incident, IncidentKind
 from trading.orders.orders import Leg, Side, VenuePosition
 from trading.portfolio.positions import Position
-from trading.tolerance import is_close
+from trading.tolerance import add_units, is_same_units, net_units, total_units
 
 EXPLAINED = frozenset({IncidentKind.POSITION_MISMATCH, IncidentKind.FOREIGN_FILL})
 """Incidents that are resolved together, once ledger and venue agree."""
@@ -36,11 +36,11 @@ class Holdings(Struct, frozen=True):
 
     @property
     def our_units(self) -> float:
-        return sum(position.units for position in self.ours)
+        return total_units(position.units for position in self.ours)
 
     @property
     def their_units(self) -> float:
-        return sum(position.units for position in self.theirs)
+        return total_units(position.units for position in self.theirs)
 
     @property
     def our_units_by_strategy(self) -> Mapping[str, float]:
@@ -115,25 +115,27 @@ def plan_adoption(
     _check_unchanged(incident, open_incidents, holdings)
     position = _chosen(holdings, request.strategy, configured)
     price = _price(holdings, request, open_incidents)
-    return Adoption(position.strategy, tuple(_steps(position, holdings.their_units - holdings.our_units, price)))
+    return Adoption(
+        position.strategy, tuple(_steps(position, add_units(holdings.their_units, -holdings.our_units), price))
+    )
 
 
 def _check_unchanged(incident: Incident, open_incidents: Sequence[Incident], holdings: Holdings) -> None:
     """Check that the difference is still the one that the operator saw."""
     ours, theirs = holdings.our_units, holdings.their_units
     now = f"now the ledger holds {format_units(ours)} units of {holdings.symbol} and the venue {format_units(theirs)}"
-    if is_close(ours, theirs):
+    if is_same_units(ours, theirs):
         raise Rejected("agreed", f"{now}: nothing to adopt; resolve the incident without adopting")
     told = [one for one in (incident, *open_incidents) if one.kind is IncidentKind.POSITION_MISMATCH]
     if told:
         noted = told[0].details["ledger_units"], told[0].details["venue_units"]
-        is_same = is_close(noted[0], ours) and is_close(noted[1], theirs)
+        is_same = is_same_units(noted[0], ours) and is_same_units(noted[1], theirs)
         said = (
             f"the incident says that the ledger holds {format_units(noted[0])} and the venue {format_units(noted[1])}"
         )
     else:
-        by_hand = sum(_signed(one) for one in open_incidents if one.kind is IncidentKind.FOREIGN_FILL)
-        is_same = is_close(by_hand, theirs - ours)
+        by_hand = total_units(_signed(one) for one in open_incidents if one.kind is IncidentKind.FOREIGN_FILL)
+        is_same = is_same_units(by_hand, add_units(theirs, -ours))
         said = f"the reported foreign fills add up to {by_hand:+g} units"
     if not is_same:
         raise Rejected(
@@ -177,9 +179,9 @@ def _steps(position: Position, units: float, price: float) -> list[Adjustment]:
     """Return the adjustments that change a position by `units`: first those that reduce it, then those that open."""
     side = Side.BUY if units > 0 else Side.SELL
     ended = min(abs(units), abs(position.units)) if units * position.units < 0 else 0.0
-    opened = abs(units) - ended
+    opened = net_units(abs(units), -ended)
     steps = [Adjustment(Leg.EXIT, side, ended, price)] if ended else []
-    if opened > 0 and not is_close(abs(units), ended):
+    if opened > 0 and not is_same_units(abs(units), ended):
         is_more = position.units * units > 0  # its stop and target continue to protect the whole position
         stop, target = (position.stop_loss, position.take_profit) if is_more else (None, None)
         steps.append(Adjustment(Leg.ENTRY, side, opened, price, stop, target))
@@ -190,7 +192,7 @@ def _owned(incident: Incident, holdings: Holdings, request: AdoptionRequest) -> 
     """Close an unowned position in the ledger and reopen it at its own price: it gets an entry, and no profit."""
     if request.price is not None:
         raise Rejected("price", "an unowned position keeps its average price: omit the price")
-    if not is_close(holdings.our_units, holdings.their_units):
+    if not is_same_units(holdings.our_units, holdings.their_units):
         raise Rejected(
             "changed",
             f"the ledger holds {format_units(holdings.our_units)} units of {holdings.symbol} and the venue "
@@ -198,7 +200,7 @@ def _owned(incident: Incident, holdings: Holdings, request: AdoptionRequest) -> 
         )
     units: float = incident.details["units"]
     position = next(
-        (one for one in holdings.ours if str(one.opened_ms) == incident.key and is_close(one.units, units)), None
+        (one for one in holdings.ours if str(one.opened_ms) == incident.key and is_same_units(one.units, units)), None
     )
     if position is None or request.strategy not in (None, position.strategy):
         held = (

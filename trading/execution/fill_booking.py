@@ -20,7 +20,7 @@ from trading.orders.orders import (
     next_order_state,
 )
 from trading.portfolio.positions import Position
-from trading.tolerance import is_at_least
+from trading.tolerance import add_units, is_filled
 
 _DAY_MS = 86_400_000
 
@@ -137,8 +137,8 @@ class BookedOrder(Struct):
 
     def fill(self, fill: Fill, position: Position) -> None:
         """Add a fill that led to `position`: it overrides every earlier state of the order."""
-        self.filled_units += fill.units
-        whole = is_at_least(self.filled_units, self.units) if self.units is not None else not position.is_open
+        self.filled_units = add_units(self.filled_units, fill.units)
+        whole = is_filled(self.filled_units, self.units) if self.units is not None else not position.is_open
         if whole:
             self.state = OrderState.FILLED
         elif not self.state.is_final:
@@ -183,7 +183,8 @@ class Booking(Struct):
         """Book one fill, and return the position before and after it."""
         before = self.positions.get(fill.strategy) or Position(self.symbol, fill.strategy)
         order = self._order(fill)
-        after = protected(before.after(fill), order)
+        gross = add_units(order.filled_units, fill.units)
+        after = protected(before.after(fill, gross=gross), order)
         order.fill(fill, after)
         order.reserve(after)
         self._release(order, after)

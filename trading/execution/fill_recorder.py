@@ -14,7 +14,7 @@ from trading.incidents.incident import Incident
 from trading.orders.orders import ENDED_OTHERWISE, Fill, decided_open_ms
 from trading.portfolio.positions import Position
 from trading.ports.ledger import OrderLog, Positions
-from trading.tolerance import is_close
+from trading.tolerance import is_same_units, total_units
 
 Booked = Sequence[tuple[Fill, Position, Position]]
 """Fills that were new, each with the position before and after it."""
@@ -57,9 +57,9 @@ class FillRecorder:
 
     def is_complete(self) -> bool:
         """Return whether ledger and venue hold the same position; else the venue has fills that it has not shown."""
-        held = sum(one.units for one in self._ledger.positions() if one.symbol == self.symbol)
+        held = total_units(one.units for one in self._ledger.positions() if one.symbol == self.symbol)
         at_venue = self._venue.units()
-        return at_venue is not None and is_close(held, at_venue)
+        return at_venue is not None and is_same_units(held, at_venue, step=self._terms.unit_step)
 
     def _record_pages(self, newest: int) -> bool:
         after = self._ledger.fills_from(self.symbol)

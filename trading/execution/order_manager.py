@@ -248,6 +248,7 @@ class OrderManager:
             no_entries,
             self._stops.unsent(positions, open_orders, whose),
             whose,
+            self._terms.unit_step,
         )
 
     def _carry_out(self, action: Action) -> None:

@@ -18,6 +18,7 @@ from trading.ports.symbol_store import SymbolStore
 from trading.risk.verdict import AccountSnapshot, RiskDecision, SignalEvaluator
 from trading.strategies.signal import Signal, SignalSide
 from trading.structs import replace
+from trading.tolerance import total_units
 from trading.trading_state import Cause, describe, permissions
 
 
@@ -146,7 +147,7 @@ class PositionCloser:
         if refused := self._refusal():
             return FlattenResult(refused)
         verdicts = {held.strategy: self._close(held, reason, as_of_ms) for held in self._open_positions()}
-        units = sum(position.units for position in self._open_positions())
+        units = total_units(position.units for position in self._open_positions())
         return FlattenResult("", verdicts, units, self._ledger.unsettled(self.symbol))
 
     def _refusal(self) -> str:

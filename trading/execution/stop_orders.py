@@ -10,7 +10,7 @@ from trading.orders.orders import Leg, OpenOrder, protective_order_id
 from trading.portfolio.positions import Position, StopMove
 from trading.ports.ledger import OrderLog, Positions, StopLog
 from trading.risk.stop_rules import is_protected, of_strategy, unsent
-from trading.tolerance import is_close
+from trading.tolerance import is_same_price
 from trading.trading_state import Processing
 
 
@@ -135,7 +135,7 @@ class StopSender:
         identity = protective_order_id(move.entry_id, Leg.STOP_LOSS)
         with suppress(Transient):
             return any(
-                order.client_order_id == identity and order.price is not None and is_close(order.price, move.after)
+                order.client_order_id == identity and order.price is not None and is_same_price(order.price, move.after)
                 for order in self._venue.open_orders()
             )
         return False

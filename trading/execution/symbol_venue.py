@@ -9,6 +9,7 @@ from trading.market.candles import Candles
 from trading.orders.intents import Intent
 from trading.orders.orders import Fill, OpenOrder, OrderRequest, OrderState, VenueOrder, VenuePosition
 from trading.ports.venue import Venue
+from trading.tolerance import total_units
 
 
 class SymbolVenue:
@@ -66,7 +67,7 @@ class SymbolVenue:
     def units(self) -> float | None:
         """Return the net position in the symbol; None when the venue does not answer. Never raises."""
         with suppress(Transient):
-            return sum(one.units for one in self.positions())
+            return total_units(one.units for one in self.positions())
         return None
 
     def open_orders(self) -> Sequence[OpenOrder]:

@@ -12,6 +12,7 @@ class ExecutionTerms(Struct, frozen=True):
     Attributes:
         max_signal_age_ms: An entry whose decision is older than this, in market time, is no longer sent.
         is_dry_run: Decisions are recorded; no order is sent, moved or cancelled.
+        unit_step: Smallest unit step of its strategies, in units; 0.0 where it is not known.
         is_only_strategy: The symbol has one strategy, so the journal does not name it.
         most_comparisons: Most comparisons of ledger and venue in one call of `OrderManager.settle`.
     """
@@ -20,6 +21,7 @@ class ExecutionTerms(Struct, frozen=True):
     timeframe: str
     max_signal_age_ms: int
     is_dry_run: bool = False
+    unit_step: float = 0.0
     is_only_strategy: bool = True
     most_comparisons: int = 30
 

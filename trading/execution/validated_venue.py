@@ -18,7 +18,7 @@ from trading.errors import Rejected, Transient
 from trading.market.candles import Candles
 from trading.orders.orders import Fill, OpenOrder, OrderRequest, OrderState, VenueOrder, VenuePosition
 from trading.ports.venue import QuotesSpread, Venue, VenueTerms
-from trading.tolerance import is_at_most
+from trading.tolerance import is_same_units
 
 T = TypeVar("T")
 
@@ -122,7 +122,9 @@ def _order_fault(order: VenueOrder, client_order_id: str, units: float = math.in
         return f"order {client_order_id} has no venue_order_id"
     if order.state not in _TOLD_STATES:
         return f"found order {client_order_id} in state {order.state}; expected a state of the venue"
-    if not 0 <= order.filled_units < math.inf or not is_at_most(order.filled_units, units):
+    if not 0 <= order.filled_units < math.inf or (
+        order.filled_units > units and not is_same_units(order.filled_units, units)
+    ):
         return f"found {order.filled_units} filled units of order {client_order_id}; expected 0 to {units}"
     if order.filled_units and order.state in _UNFILLED_STATES:
         return f"found {order.filled_units} filled units of order {client_order_id} in state {order.state}; expected 0"

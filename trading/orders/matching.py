@@ -22,7 +22,7 @@ from trading.formatting import format_time
 from trading.market.candles import HIGH, LOW, Candles
 from trading.orders.orders import PROTECTIVE_LEGS, Leg, OrderRequest, OrderState, Side, protective_order_id
 from trading.structs import replace
-from trading.tolerance import TOLERANCE, is_zero
+from trading.tolerance import is_filled, net_units
 
 _LOOKED_AT = 512
 """Candles scanned in one step: most stops and targets are reached within this number."""
@@ -314,7 +314,7 @@ def _reducible(order: Resting, held: float) -> float:
     """Return the part of an exit's units that closes a position: an exit never opens or flips one."""
     if held * order.side.sign >= 0:
         return 0.0
-    return abs(held) if order.units > abs(held) - TOLERANCE else order.units
+    return abs(held) if is_filled(order.units, abs(held)) else order.units
 
 
 def _hit_protection(moment: _Moment, bar: Bar, terms: FillTerms) -> None:
@@ -388,8 +388,8 @@ def _impossible(order: Resting, price: float, market_ms: int, terms: FillTerms) 
 
 def _netted(held: float, average_price: float, signed: float, price: float) -> tuple[float, float]:
     """Return units and average price after `signed` more units at `price`."""
-    units = held + signed
-    if is_zero(units):
+    units = net_units(held, signed)
+    if not units:
         return 0.0, 0.0
     if held * signed >= 0:
         return units, (held * average_price + signed * price) / units

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from msgspec import Struct
 
 from trading.orders.orders import Fill
-from trading.tolerance import is_zero
+from trading.tolerance import add_units, net_units
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +64,30 @@ class Position(Struct, frozen=True):
         """Return the profit of closing at `price`, before fees."""
         return self.units * (price - self.average_price)
 
-    def after(self, fill: Fill) -> "Position":
+    def after(self, fill: Fill, *, gross: float = 0.0) -> "Position":
         """Return the position after `fill`.
 
         The part of a fill that reduces the position realises profit; any excess opens an opposite position. Cash plus
         position is conserved: `realised` changes by the profit of the closed part less the whole fee.
+
+        Args:
+            gross: Units of the order that are filled so far. What is left of a position is rounding by this measure,
+                because the last of many fills may be far smaller than the position was.
         """
         signed = fill.side.sign * fill.units
         if self.units * signed >= 0:
             return self._increase(signed, fill)
         closed = min(abs(signed), abs(self.units)) * (1 if self.units > 0 else -1)
         realised = self.realised + closed * (fill.price - self.average_price) - fill.fee
-        left = self.units + signed
-        if is_zero(left):
+        left = net_units(self.units, signed, gross=gross)
+        if not left:
             return Position(self.symbol, self.strategy, realised=realised)
         if left * self.units > 0:
             return self._with(left, self.average_price, self.opened_ms, realised)
         return Position(self.symbol, self.strategy, left, fill.price, fill.market_ms, realised)
 
     def _increase(self, signed: float, fill: Fill) -> "Position":
-        units = self.units + signed
+        units = add_units(self.units, signed)
         average = (self.units * self.average_price + signed * fill.price) / units
         opened_ms = self.opened_ms if self.is_open else fill.market_ms
         return self._with(units, average, opened_ms, self.realised - fill.fee)
@@ -99,3 +103,21 @@ class Position(Struct, frozen=True):
             self.stop_loss,
             self.take_profit,
         )
+
+
+class PositionFold:
+    """Build the position of one strategy on one symbol from all of its fills, in sequence order.
+
+    Attributes:
+        position: The position after the last fill.
+    """
+
+    def __init__(self, symbol: str, strategy: str) -> None:
+        self.position = Position(symbol, strategy)
+        self._filled: dict[str, float] = {}
+
+    def add(self, fill: Fill) -> Position:
+        """Add a fill, and return the position after it."""
+        filled = self._filled[fill.client_order_id] = add_units(self._filled.get(fill.client_order_id, 0.0), fill.units)
+        self.position = self.position.after(fill, gross=filled)
+        return self.position

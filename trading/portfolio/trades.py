@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from trading.orders.orders import Fill, Leg, Side
-from trading.tolerance import is_zero
+from trading.tolerance import net_units
 
 
 class ClosedTrade(Struct, frozen=True):
@@ -59,7 +59,8 @@ class TradeFold:
     """
 
     def __init__(self, units: float = 0.0) -> None:
-        self._units = 0.0 if is_zero(units) else units
+        self._units = units
+        self._largest = abs(units)
         self._profit = self._cost = 0.0
 
     def add(self, fill: Fill, realised: float) -> ClosedTrade | None:
@@ -69,8 +70,8 @@ class TradeFold:
         """
         signed, held = fill.side.sign * fill.units, self._units
         self._profit += realised
-        left = held + signed
-        self._units = 0.0 if is_zero(left) else left
+        self._units = net_units(held, signed, gross=self._largest)
+        self._largest = max(self._largest, abs(self._units)) if self._units * held > 0 else abs(self._units)
         if held * signed >= 0:
             return None
         closed = min(abs(signed), abs(held))

@@ -12,7 +12,7 @@ from trading.risk.context import NO_COSTS, Entry, RiskContext
 from trading.risk.entry_rules import entry_of
 from trading.risk.limits import AccountLimits, RiskLimits
 from trading.risk.protections import Protection
-from trading.risk.sizing import BracketPrices, round_down
+from trading.risk.sizing import BracketPrices, closing_units, round_down
 from trading.risk.verdict import OK, AccountSnapshot, PlannedOrder, RiskDecision
 from trading.strategies.signal import Signal, SignalSide
 from trading.structs import replace
@@ -125,12 +125,13 @@ def _unsettled(context: RiskContext) -> RiskDecision:
 def _exit(context: RiskContext) -> RiskDecision:
     held = context.position.units
     side = Side.SELL if held > 0 else Side.BUY
+    units = closing_units(held, context.limits.unit_step)
     profit = context.position.unrealised(context.signal.price)
     reason = (
         f"close {format_units(held)} units at {format_price(context.signal.price)}, {profit:+.2f} before "
         f"fees: {context.signal.reason}"
     )
-    return RiskDecision(OK, reason, (PlannedOrder(_request(context, Leg.EXIT, side, abs(held))),))
+    return RiskDecision(OK, reason, (PlannedOrder(_request(context, Leg.EXIT, side, units)),))
 
 
 def _entry_refused(context: RiskContext) -> RiskDecision | None:

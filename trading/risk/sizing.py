@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from trading.risk.limits import RiskLimits
 from trading.strategies.signal import Signal, SignalSide
+from trading.tolerance import add_units, is_same_units
 
 _EXACT = Context(prec=700)
 """Enough digits for any two floats, so that no size ends in an arithmetic error."""
@@ -75,6 +76,22 @@ def size(signal: Signal, limits: RiskLimits, balance: float, *, loss_per_unit: f
     else:
         wanted = limits.units or 0.0
     return round_down(max(0.0, min(wanted, limits.max_units or wanted)), limits.unit_step)
+
+
+def closing_units(held: float, step: float) -> float:
+    """Return the units of an exit that closes a position, as a multiple of the step and never more than is held.
+
+    A position that is a multiple but for rounding is closed as that multiple, any other one down to the last part of a
+    step. That part, and a position below one step, is asked for as it is: the venue decides.
+
+    Args:
+        held: Units of the position, positive or negative.
+    """
+    units = abs(held)
+    nearest = round_down(add_units(units, step / 2), step)
+    if is_same_units(nearest, units):
+        return nearest
+    return round_down(units, step) or units
 
 
 @lru_cache(maxsize=1024)

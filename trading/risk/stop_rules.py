@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
-from trading.formatting import format_price
+from trading.formatting import format_price, format_units
 from trading.lifecycle import DesiredState
 from trading.orders.orders import Leg, OpenOrder, protective_order_id
 from trading.portfolio.positions import Position, StopMove
-from trading.tolerance import is_close
+from trading.tolerance import is_same_price, is_same_units
 from trading.trading_state import describe, permissions
 
 
@@ -36,7 +36,8 @@ def why_not_moved(
     if why := permissions(desired, halted=halted).why_no_stop_moves:
         return describe(why, position.symbol)
     if entry is None:
-        return f"no order of ours opened the {position.units:g} units: what rests under them is not ours to move"
+        held = format_units(position.units)
+        return f"no order of ours opened the {held} units: what rests under them is not ours to move"
     side = 1 if position.units > 0 else -1
     if entry.stop_loss is not None and side * stop_loss < side * entry.stop_loss:
         came = f"{format_price(entry.stop_loss)}, the stop that the entry came with"
@@ -84,9 +85,11 @@ def is_protected(position: Position, open_orders: Iterable[OpenOrder]) -> bool:
 
 def _covers(order: OpenOrder, position: Position) -> bool:
     return (
-        order.price is not None and order.side.sign * position.units < 0 and is_close(order.units, abs(position.units))
+        order.price is not None
+        and order.side.sign * position.units < 0
+        and is_same_units(order.units, abs(position.units))
     )
 
 
 def _is_one_of(price: float | None, prices: Sequence[float]) -> bool:
-    return price is not None and any(is_close(price, one) for one in prices)
+    return price is not None and any(is_same_price(price, one) for one in prices)

@@ -1,9 +1,9 @@
 """Recompute everything that follows from a ledger's fills, and compare it with the recorded values.
 
 Fills of a strategy on a symbol are folded in the order of their sequence, as in the ledger; an adoption comes after the
-fills that were known then. The results must be identical bit for bit: the profit that each fill realised, and the
-position. Sums that the ledger may have added up in another order (units of an order, a day's profit, cash) may differ
-by `TOLERANCE` of the summed amounts.
+fills that were known then. The results (the profit that each fill realised, and the position) may differ by
+`FOREIGN_ROUNDING` of their inputs, because older versions added units as binary fractions. Sums that the ledger may
+have added up in another order (units of an order, a day's profit, cash) may differ by `TOLERANCE` of the summed amounts.
 """
 
 from collections import defaultdict
@@ -19,12 +19,12 @@ from adapters.ledger.queries.reads import FOLDED, mine
 from adapters.ledger.rows import fill_of
 from adapters.ledger.tables import account_days, accounts, fills, intents, orders, positions
 from trading.execution.fill_booking import day_of
-from trading.portfolio.positions import Position
-from trading.tolerance import TOLERANCE
+from trading.portfolio.positions import Position, PositionFold
+from trading.tolerance import FOREIGN_ROUNDING, TOLERANCE
 
-_MONEY = 1.0
-"""Quote currency: a day that was corrected may have passed through larger sums than its fills show."""
 DIFFERENCES_KEPT = 1_000
+_PART = 0.01
+"""Part of `FOREIGN_ROUNDING` that the units of a position may differ by: they are a sum of few fills."""
 
 _PLACE = ("account", "symbol", "strategy")
 _HISTORY = sa.select(fills).where(mine(fills, "symbol", "strategy")).order_by(*FOLDED)
@@ -60,6 +60,19 @@ class Total:
 
 
 @dataclass(slots=True)
+class Scale:
+    """The sizes by which the rounding of a position is judged.
+
+    Attributes:
+        units: Largest number of units that were held or filled at once.
+        value: Sum of the values of all fills, in quote currency.
+    """
+
+    units: float = 0.0
+    value: float = 0.0
+
+
+@dataclass(slots=True)
 class Books:
     """Positions and profits recomputed from the fills of one account, in quote currency.
 
@@ -84,6 +97,9 @@ class Findings:
     books: dict[str, Books] = field(default_factory=lambda: defaultdict(Books))
     positions: dict[Place, Position] = field(default_factory=dict)
     days: dict[tuple[str, date], Total] = field(default_factory=lambda: defaultdict(Total))
+    scales: dict[Place, Scale] = field(default_factory=lambda: defaultdict(Scale))
+    traded: dict[tuple[str, date], float] = field(default_factory=lambda: defaultdict(float))
+    """Value of the fills of a day: one that was corrected may have passed through larger profits than it shows."""
 
     def differ(self, check: str, where: object, found: object, expected: object) -> None:
         self.number += 1
@@ -94,6 +110,11 @@ class Findings:
     def compare(self, check: str, where: object, found: object, expected: object) -> None:
         """Record a difference if two values are not identical, bit for bit."""
         if found != expected:
+            self.differ(check, where, found, expected)
+
+    def compare_number(self, check: str, where: object, found: float, expected: float, gross: float) -> None:
+        """Record two numbers that differ by more than the rounding of sums as large as `gross`; NaN always differs."""
+        if not abs(found - expected) <= FOREIGN_ROUNDING * gross:
             self.differ(check, where, found, expected)
 
 
@@ -119,30 +140,34 @@ def recompute(connection: Connection, progress: Callable[[int], None]) -> Findin
 
 def _fold(connection: Connection, place: Place, findings: Findings, progress: Callable[[int], None]) -> None:
     account, symbol, strategy = place
-    position = Position(symbol, strategy)
+    fold = PositionFold(symbol, strategy)
     with connection.execute(_HISTORY, dict(zip(_PLACE, place, strict=True))) as rows:
         try:
             for row in rows:
-                position = _book(row, position, account, findings)
+                _book(row, fold, account, findings)
                 progress(1)
         except (ValueError, ArithmeticError) as error:  # an impossible side, leg or number
             findings.differ("fill: readable", place, error, "a fill")
-    findings.positions[place] = position
+    position = findings.positions[place] = fold.position
     findings.books[account].open_value.add(position.units * position.average_price)
 
 
-def _book(row: Any, position: Position, account: str, findings: Findings) -> Position:
-    fill = fill_of(row._mapping)
-    after = position.after(fill)
-    realised = after.realised - position.realised
-    findings.compare("fill: realised", (fill.symbol, fill.strategy, fill.fill_id), row.realised, realised)
+def _book(row: Any, fold: PositionFold, account: str, findings: Findings) -> None:
+    fill, before = fill_of(row._mapping), fold.position
+    after = fold.add(fill)
+    realised = after.realised - before.realised
+    scale, value = findings.scales[account, fill.symbol, fill.strategy], fill.units * fill.price
+    scale.units = max(scale.units, fill.units, abs(after.units))
+    scale.value += value
+    gross = max(value, abs(after.realised), abs(before.realised))
+    findings.compare_number("fill: realised", (fill.symbol, fill.strategy, fill.fill_id), row.realised, realised, gross)
     findings.fills += 1
+    findings.traded[account, day_of(fill.market_ms)] += value
     findings.days[account, day_of(fill.market_ms)].add(realised)
     books = findings.books[account]
     books.realised.add(realised)
     books.cash.add(-fill.side.sign * fill.units * fill.price)
     books.cash.add(-fill.fee)
-    return after
 
 
 def _compare_positions(connection: Connection, findings: Findings) -> None:
@@ -152,15 +177,18 @@ def _compare_positions(connection: Connection, findings: Findings) -> None:
         if row is None:
             findings.differ("position", place, "no row", f"{expected.units:+g} at {expected.average_price:g}")
             continue
-        for name in ("units", "average_price", "opened_ms", "realised"):
-            findings.compare(f"position: {name}", place, getattr(row, name), getattr(expected, name))
+        scale = findings.scales[place]
+        grosses = {"units": _PART * scale.units, "average_price": expected.average_price, "realised": scale.value}
+        for name, gross in grosses.items():
+            findings.compare_number(f"position: {name}", place, getattr(row, name), getattr(expected, name), gross)
+        findings.compare("position: opened_ms", place, row.opened_ms, expected.opened_ms)
 
 
 def _compare_days(connection: Connection, findings: Findings) -> None:
     stored = {(row.account, row.day): row.realised for row in connection.execute(sa.select(account_days))}
     for key in sorted(stored.keys() | findings.days.keys()):
         expected, found = findings.days.get(key) or Total(), stored.get(key)
-        if found is None or not expected.agrees(found, least_gross=_MONEY):
+        if found is None or not expected.agrees(found, least_gross=findings.traded.get(key, 0.0)):
             findings.differ("day: realised", key, "no row" if found is None else found, expected.value)
 
 
@@ -168,7 +196,7 @@ def _compare_cash(findings: Findings) -> None:
     """Check that cash plus open positions equals the realised profit."""
     for account, books in findings.books.items():
         worth = Total(books.cash.value + books.open_value.value, books.cash.gross + books.open_value.gross)
-        if not worth.agrees(books.realised.value, least_gross=_MONEY):
+        if not worth.agrees(books.realised.value):
             findings.differ("cash and positions", account, books.realised.value, worth.value)
 
 
@@ -177,7 +205,7 @@ def _compare_peaks(connection: Connection, findings: Findings) -> None:
     for row in connection.execute(sa.select(accounts).where(accounts.c.peak_realised.is_not(None))):
         books = findings.books.get(row.account) or Books()
         if row.peak_realised < books.realised.value and not books.realised.agrees(
-            row.peak_realised, least_gross=_MONEY
+            row.peak_realised, least_gross=books.cash.gross
         ):
             found = f"{books.realised.value!r} or more"
             findings.differ("account: highest profit", row.account, row.peak_realised, found)

@@ -23,7 +23,7 @@ from trading.portfolio.trades import ClosedTrade
 from trading.ports.ledger import NO_PRICES, DecisionResult
 from trading.risk.open_book import OpenBook, merged
 from trading.risk.verdict import AccountSnapshot, RiskDecision
-from trading.tolerance import is_at_most
+from trading.tolerance import is_overfilled
 from trading.trading_state import Permissions, permissions
 
 
@@ -187,7 +187,7 @@ class MemoryLedger(MemoryStops):
         found = {}
         for identity in client_order_ids:
             sent = self._sent.get(identity)
-            if sent is not None and not is_at_most(sent.order.filled_units, sent.request.units):
+            if sent is not None and is_overfilled(sent.order.filled_units, sent.request.units):
                 found[identity] = (sent.request.units, sent.order.filled_units)
         return found
 

@@ -12,7 +12,7 @@ from adapters.ledger.queries.reads import FOLDED, mine
 from adapters.ledger.queries.recorded_rows import Row
 from adapters.ledger.tables import Origin, decisions, fills, intents
 from trading.orders.orders import PROTECTIVE_LEGS, Leg, Side, protective_order_id
-from trading.tolerance import TOLERANCE
+from trading.tolerance import FOREIGN_ROUNDING
 
 _DECIDED = (
     sa.select(decisions)
@@ -42,24 +42,25 @@ _ORDERED_BESIDE = (
 def _of_positions() -> sa.Select[tuple[object, ...]]:
     """Return the fills from flat before the orders to flat after them."""
     signed = sa.case((fills.c.side == Side.BUY.value, fills.c.units), else_=-fills.c.units)
-    run = (
+    held = (
         sa.select(
             fills.c.fill_id,
             fills.c.client_order_id,
-            fills.c.units,
             sa.func.row_number().over(order_by=FOLDED).label("place"),
             sa.func.sum(signed).over(order_by=FOLDED).label("held"),
         )
         .where(mine(fills, "symbol", "strategy"))
-        .cte("run")
+        .cte("held")
     )
+    largest = sa.func.max(sa.func.abs(held.c.held)).over(order_by=held.c.place)
+    run = sa.select(held, largest.label("largest")).cte("run")
     own = (
         sa.select(sa.func.min(run.c.place).label("first"), sa.func.max(run.c.place).label("last"))
         .where(run.c.client_order_id.in_(bindparam("ids", expanding=True)))
         .cte("own")
     )
-    # absolute, and relative to the fill that left it: the sums above are not exact
-    is_flat = sa.or_(sa.func.abs(run.c.held) < TOLERANCE, sa.func.abs(run.c.held) < TOLERANCE * run.c.units)
+    # relative to the largest position before: the sums above are not exact
+    is_flat = sa.func.abs(run.c.held) <= FOREIGN_ROUNDING * run.c.largest
     flat = (
         sa.select(
             sa.func.max(sa.case((run.c.place < own.c.first, run.c.place))).label("before"),

@@ -1,6 +1,8 @@
 """Reads of the ledger: one statement for each, none of which waits for a writer."""
 
 from collections.abc import Collection, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,7 +15,7 @@ from trading.lifecycle import DesiredState
 from trading.orders.intents import Intent
 from trading.orders.orders import decided_id
 from trading.portfolio.positions import Position
-from trading.tolerance import TOLERANCE
+from trading.tolerance import ROUNDING, total_units
 
 
 def mine(table: sa.Table, *names: str) -> sa.ColumnElement[bool]:
@@ -67,9 +69,9 @@ _HAS_EXPOSURE = sa.select(
 )
 
 _OPEN_UNITS = (
-    sa.select(positions.c.symbol, sa.func.sum(positions.c.units).label("units"))
+    sa.select(positions.c.symbol, positions.c.units)
     .where(mine(positions), positions.c.units != 0)
-    .group_by(positions.c.symbol)
+    .order_by(positions.c.symbol)
 )
 _UNSETTLED_NUMBER = (
     sa.select(intents.c.symbol, sa.func.count().label("number"))
@@ -115,7 +117,7 @@ _ORDERS = sa.union_all(_SENT, _HELD_BY_VENUE).subquery("all_orders")
 _OWNERS = sa.select(intents.c.strategy).where(mine(intents, "symbol"), intents.c.risk_reserved.is_not(None)).distinct()
 _OVERFILLED = sa.select(intents.c.client_order_id, intents.c.units, intents.c.filled_units).where(
     with_ids(intents),
-    intents.c.filled_units > intents.c.units * (1 + TOLERANCE),
+    intents.c.filled_units > intents.c.units * (1 + ROUNDING),
 )
 
 
@@ -178,7 +180,8 @@ def overfilled(reader: Reader, client_order_ids: Collection[str]) -> Mapping[str
 
 def exposures(reader: Reader) -> Mapping[str, tuple[float, int]]:
     """Return the exposure of each symbol that has any: net units, and orders that are not settled."""
-    units = {row.symbol: row.units for row in reader.execute(_OPEN_UNITS)}
+    by_symbol = groupby(reader.execute(_OPEN_UNITS), key=attrgetter("symbol"))
+    units = {symbol: total_units(row.units for row in rows) for symbol, rows in by_symbol}
     unsettled_orders = {row.symbol: row.number for row in reader.execute(_UNSETTLED_NUMBER)}
     names = sorted(units.keys() | unsettled_orders.keys())
     return {name: (units.get(name, 0.0), unsettled_orders.get(name, 0)) for name in names}

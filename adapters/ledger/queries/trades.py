@@ -14,7 +14,7 @@ from adapters.ledger.transaction import Reader
 from trading.orders.orders import Leg, Side
 from trading.portfolio.drawdown import HighWaterMark
 from trading.portfolio.trades import ClosedTrade, TradeFold
-from trading.tolerance import is_zero
+from trading.tolerance import net_units
 
 
 def _newest(alias: str, *conditions: Callable[[sa.FromClause], sa.ColumnElement[bool]]) -> sa.ScalarSelect[int]:
@@ -107,15 +107,26 @@ def _folded(units: float, rows: Iterable[Any]) -> list[ClosedTrade]:
 
 def _whole(reader: Reader, rows: Sequence[Any]) -> tuple[float, Sequence[Any]]:
     """Return the units held before the first trade of `rows`, and `rows` with the fills of it that precede them."""
-    held = rows[0].held - sum(_signed(row) for row in rows)
+    held, gross = _held_before(rows)
     earlier: list[Any] = []
     before = _before(reader, rows[0])
-    while not is_zero(held) and (row := next(before, None)) is not None:
-        after, held = held, held - _signed(row)
-        if after * held < 0 and not is_zero(held):
+    while held and (row := next(before, None)) is not None:
+        gross = max(gross, abs(held), abs(row.units))
+        after, held = held, net_units(held, -_signed(row), gross=gross)
+        if after * held < 0:
             return after, [*reversed(earlier), *rows]  # this fill closed a trade and opened the one that follows
         earlier.append(row)
     return held, [*reversed(earlier), *rows]
+
+
+def _held_before(rows: Sequence[Any]) -> tuple[float, float]:
+    """Return the units held before the first of `rows`, which end at the present, and the largest part of that sum."""
+    held: float = rows[0].held
+    gross = abs(held)
+    for row in reversed(rows):
+        gross = max(gross, abs(held), abs(row.units))
+        held = net_units(held, -_signed(row), gross=gross)
+    return held, gross
 
 
 def _before(reader: Reader, row: Any) -> Iterator[Any]:

@@ -21,7 +21,7 @@ from trading.orders.orders import ENDED_OTHERWISE, Leg, OpenOrder, OrderRequest,
 from trading.portfolio.positions import Position
 from trading.risk.stop_rules import is_protected, of_strategy, unsent
 from trading.structs import replace
-from trading.tolerance import is_at_least, is_close
+from trading.tolerance import is_same_units
 from trading.trading_state import UNSENT_ENTRY_ORDER, UNSENT_EXIT_ORDER, Cause, describe_unsent
 
 STUCK_AFTER_S = 600.0
@@ -127,7 +127,8 @@ def _adopt(intent: Intent, order: VenueOrder) -> Action | None:
 
 def is_booked(intent: Intent, order: VenueOrder) -> bool:
     """Return whether the ledger has all units that the venue reports as filled."""
-    return is_at_least(intent.filled_units, _filled(intent, order))
+    filled = _filled(intent, order)
+    return intent.filled_units >= filled or is_same_units(intent.filled_units, filled)
 
 
 def _filled(intent: Intent, order: VenueOrder) -> float:
@@ -179,7 +180,7 @@ def _compare(ours: LedgerSnapshot, theirs: VenueSnapshot) -> Iterator[Action]:
 
 
 def _differences(ours: LedgerSnapshot, theirs: VenueSnapshot) -> Iterator[Action]:
-    if theirs.units is not None and not is_close(ours.units, theirs.units):
+    if theirs.units is not None and not is_same_units(ours.units, theirs.units, step=ours.unit_step):
         yield RaiseIncident(descriptions.position_mismatch(ours.symbol, ours.units, theirs.units))
         return
     if theirs.open_orders is None:

@@ -9,6 +9,7 @@ from trading.lifecycle import DesiredState
 from trading.orders.intents import Intent
 from trading.orders.orders import OpenOrder, OrderState, VenueOrder
 from trading.portfolio.positions import Position, StopMove
+from trading.tolerance import total_units
 from trading.trading_state import Cause, Permissions, permissions
 
 
@@ -26,6 +27,7 @@ class LedgerSnapshot(Struct, frozen=True):
         moves: Stop moves of open positions, oldest first; may be empty where each stop rests at its recorded price.
         whose: Strategies of the orders that rest at the venue, by `client_order_id`; needed where several hold
             something.
+        unit_step: Smallest unit step of its strategies; 0.0 where it is not known.
     """
 
     symbol: str
@@ -38,6 +40,7 @@ class LedgerSnapshot(Struct, frozen=True):
     no_entries: str = ""
     moves: Sequence[StopMove] = ()
     whose: Mapping[str, str] = field(default_factory=dict)
+    unit_step: float = 0.0
 
     @property
     def halted(self) -> str | None:
@@ -58,7 +61,7 @@ class LedgerSnapshot(Struct, frozen=True):
 
     @property
     def units(self) -> float:
-        return sum(position.units for position in self.positions)
+        return total_units(position.units for position in self.positions)
 
 
 class VenueSnapshot(Struct, frozen=True):

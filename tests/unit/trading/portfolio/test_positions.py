@@ -1,13 +1,14 @@
 """Position arithmetic: what fills do, and that no money appears or disappears."""
 
+from decimal import Decimal
 from itertools import count
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trading.orders.orders import Fill, Leg, Side
-from trading.portfolio.positions import Position
+from trading.portfolio.positions import Position, PositionFold
 
 FLAT = Position("XAUUSD", "ema")
 LONG = Position("XAUUSD", "ema", 2.0, 100.0, 7, 0.0, 95.0, 110.0)
@@ -106,3 +107,54 @@ def test_position_closed_by_thirds_leaves_no_dust() -> None:
         position = position.after(fill(Side.SELL, 0.1, 100.0))
 
     assert not position.is_open
+
+
+@st.composite
+def _parts(draw: st.DrawFn, steps: int) -> list[int]:
+    """Cut a number of steps into parts, each at least one step."""
+    cuts = sorted(draw(st.sets(st.integers(1, steps - 1), max_size=12))) if steps > 1 else []
+    return [end - begin for begin, end in zip([0, *cuts], [*cuts, steps], strict=True)]
+
+
+@st.composite
+def _round_trips(draw: st.DrawFn) -> tuple[list[float], list[float], float]:
+    """Return the parts of an entry, other parts of its exit, and the step: up to 1e9 units, or 15 digits."""
+    exponent = draw(st.integers(-8, 3))
+    steps = draw(st.integers(1, 10 ** min(15, 9 - exponent)))
+    step = Decimal(1).scaleb(exponent)
+    entry, leaving = ([float(part * step) for part in draw(_parts(steps))] for _ in range(2))
+    return entry, leaving, float(step)
+
+
+@given(_round_trips(), st.sampled_from(Side))
+@example(([12_000_000.0], [153_779.8, 4_394_967.3, 2_812_162.1, 3_220_769.1, 1_418_321.7], 0.1), Side.BUY)
+@example(([0.1, 0.2], [0.3], 0.1), Side.SELL)
+@example(([1e-8], [1e-8], 1e-8), Side.BUY)
+def test_position_filled_and_closed_in_any_parts_is_flat_at_the_last_and_never_before(
+    trip: tuple[list[float], list[float], float], side: Side
+) -> None:
+    entry, leaving, step = trip
+    fold = PositionFold("XAUUSD", "ema")
+    for part in entry:
+        fold.add(fill(side, part, 100.0))
+    for part in leaving[:-1]:
+        fold.add(fill(side.opposite, part, 100.0))
+        assert abs(fold.position.units) >= step
+
+    assert not fold.add(fill(side.opposite, leaving[-1], 100.0)).is_open
+
+
+def test_position_closed_in_parts_that_no_decimal_has_is_flat_by_the_size_of_its_order() -> None:
+    fold = PositionFold("XAUUSD", "ema")
+    fold.add(fill(Side.BUY, 123_456_789.123_456_78, 100.0))
+    parts = [123_456_789.123_456_78 / 7] * 7
+    for part in parts:
+        fold.add(Fill(1, "f", "the-exit", "XAUUSD", "ema", Leg.EXIT, Side.SELL, part, 100.0, 0.0, 60_000))
+
+    assert not fold.position.is_open
+
+
+def test_position_of_one_smallest_step_is_open() -> None:
+    assert FLAT.after(fill(Side.BUY, 1e-8, 100_000.0)).is_open
+    rest = FLAT.after(fill(Side.BUY, 20_000.0, 100.0)).after(fill(Side.SELL, 19_999.999_999_99, 100.0))
+    assert rest.units == 1e-8
