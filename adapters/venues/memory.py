@@ -110,7 +110,7 @@ class MemoryVenue:
         if stop is None:
             self._note(symbol, strategy, moved.stop)
         else:
-            stop.resting = moved.stop
+            stop.resting, stop.state = moved.stop, OrderState.ACCEPTED
 
     def find(self, client_order_id: str) -> VenueOrder | None:
         order = self._orders.get(client_order_id)

@@ -11,6 +11,7 @@ from trading.errors import Broken, Rejected
 from trading.market.candles import VOLUME, Candles
 from trading.orders.matching import Bar, Book, FillTerms, Resting, at_close, move_stop, on_bar
 from trading.orders.orders import (
+    ENDED_OTHERWISE,
     Fill,
     Leg,
     OpenOrder,
@@ -218,6 +219,8 @@ def check_stop(stop_loss: float) -> None:
 def check_stop_owner(entry_id: str, stop: OrderState | None, newest_entry: str | None) -> None:
     """Reject a move of a stop whose entry has no open position.
 
+    A stop that ended without a fill, while the position of its entry is open, may be placed again.
+
     Args:
         stop: State of its stop; None if it never had one.
         newest_entry: The entry that filled last in its book; None if there is no such book.
@@ -227,7 +230,8 @@ def check_stop_owner(entry_id: str, stop: OrderState | None, newest_entry: str |
     """
     if stop is None and newest_entry is None:
         raise Rejected("unknown_order", f"found no filled entry {entry_id}")
-    if (stop is None and newest_entry != entry_id) or (stop is not None and stop.is_final):
+    is_gone = stop is None or stop in ENDED_OTHERWISE
+    if (is_gone and newest_entry != entry_id) or stop is OrderState.FILLED:
         raise Rejected("stop_loss", f"entry {entry_id} has no open position whose stop could be moved")
 
 

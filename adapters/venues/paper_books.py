@@ -244,12 +244,13 @@ class BooksWriter:
         return owner["symbol"], owner["strategy"], self._connection.execute(_NEWEST_ENTRY, owner).scalar()
 
     def rest(self, symbol: str, strategy: str, moved: Moved, *, is_new: bool) -> None:
-        """Record the new price of a stop."""
+        """Record the new price of a stop; one that was cancelled rests again."""
         if is_new:
             self.place(symbol, strategy, [moved.stop])
         else:
             is_stop = _o.client_order_id == moved.stop.client_order_id
-            self._connection.execute(orders_table.update().where(is_stop).values(price=moved.stop.price))
+            row = {"price": moved.stop.price, "units": moved.stop.units, "state": _RESTING}
+            self._connection.execute(orders_table.update().where(is_stop).values(row))
         key = sa.and_(_b.symbol == symbol, _b.strategy == strategy)
         self._connection.execute(books_table.update().where(key).values(acted_ms=moved.book.acted_ms))
 

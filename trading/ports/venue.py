@@ -47,6 +47,9 @@ class Venue(Protocol):
     def move_stop(self, entry_id: str, stop_loss: float, open_ms: int) -> None:
         """Move the stop of a filled entry to another price; an entry without a stop gets its first one.
 
+        A stop that is gone although the position is open (cancelled, expired or lost) is placed again, under the id
+        below, also at the price that it had.
+
         The resting stop is modified in place: the position is never without a stop, and its remaining units stay
         covered. It keeps the id `trading.orders.orders.protective_order_id(entry_id, Leg.STOP_LOSS)`, and
         the fill of stop or target still cancels the other. The same price again changes nothing, so a call whose answer

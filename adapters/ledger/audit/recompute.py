@@ -3,7 +3,7 @@
 Fills of a strategy on a symbol are folded in the order of their sequence, as in the ledger; an adoption comes after the
 fills that were known then. The results (the profit that each fill realised, and the position) may differ by
 `FOREIGN_ROUNDING` of their inputs, because older versions added units as binary fractions. Sums that the ledger may
-have added up in another order (units of an order, a day's profit, cash) may differ by `TOLERANCE` of the summed amounts.
+have added up in another order (of an order, a day, or cash) may differ by `TOLERANCE` of the summed amounts.
 """
 
 from collections import defaultdict

@@ -99,6 +99,23 @@ class StopMoveContract(VenuePart):
         market.move(100 - side.sign * 3)
         assert self.fills(market)[-1].units == 1.5
 
+    @both_sides
+    def test_stop_that_was_cancelled_is_placed_again_by_a_move_to_its_price_and_is_hit(
+        self, market: Market, side: Side
+    ) -> None:
+        entry = self.protected_entry(market, side)
+        assert entry.stop_loss is not None
+        market.venue.cancel(protective_order_id(entry.client_order_id, Leg.STOP_LOSS))
+        assert self.stops(market, entry) == []
+
+        self.move_stop(market, entry, entry.stop_loss)
+        self.move_stop(market, entry, entry.stop_loss)
+
+        assert self.stops(market, entry) == [(entry.stop_loss, 2.0)]
+        market.move(100 - side.sign * 6)
+        assert self.fills(market)[-1].leg is Leg.STOP_LOSS
+        assert self.held_and_resting(market) == ([], [])
+
     @pytest.mark.parametrize("price", [0.0, -1.0, float("nan"), float("inf")])
     def test_move_stop_to_what_is_no_price_raises_rejected_and_leaves_it(self, market: Market, price: float) -> None:
         entry = self.protected_entry(market, Side.BUY)
