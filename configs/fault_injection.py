@@ -73,6 +73,11 @@ class Faults(ConfigModel):
         default=0.0,
         description="Outcome: probability, 0 to 1, that the venue rejects an order or a moved stop.",
     )
+    lost_stop_probability: Probability = Field(
+        default=0.0,
+        description="Outcome: probability, 0 to 1, that the venue drops a stop as soon as it rests, however often it "
+        "is placed; the position stays.",
+    )
     partial_order_probability: Probability = Field(
         default=0.0,
         description="Outcome: probability, 0 to 1, that the venue fills a quarter, a half or three quarters of an "

@@ -22,8 +22,10 @@ from trading.formatting import format_time
 from trading.market.candles import HIGH, LOW, Candles
 from trading.orders.orders import PROTECTIVE_LEGS, Leg, OrderRequest, OrderState, Side, protective_order_id
 from trading.structs import replace
-from trading.tolerance import is_filled, net_units
+from trading.tolerance import net_units
 
+_CLOSES_ALL = 1e-14
+"""Relative: an exit for all of a position may be a sum that rounded in another way than the position did."""
 _LOOKED_AT = 512
 """Candles scanned in one step: most stops and targets are reached within this number."""
 
@@ -314,7 +316,7 @@ def _reducible(order: Resting, held: float) -> float:
     """Return the part of an exit's units that closes a position: an exit never opens or flips one."""
     if held * order.side.sign >= 0:
         return 0.0
-    return abs(held) if is_filled(order.units, abs(held)) else order.units
+    return abs(held) if order.units >= abs(held) * (1 - _CLOSES_ALL) else order.units
 
 
 def _hit_protection(moment: _Moment, bar: Bar, terms: FillTerms) -> None:

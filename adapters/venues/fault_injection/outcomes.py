@@ -3,15 +3,18 @@
 import math
 import random
 import re
+from decimal import Decimal
 
 from configs.fault_injection import Faults
 from trading.orders.orders import Fill, OrderRequest, OrderState, VenueOrder
 from trading.structs import replace
 
 _PROTECTIVE = re.compile(r"-[st](-|$)")
+_STOP = re.compile(r"-s(-|$)")
 _RENAMED = re.compile(r"-r\d+$")
 _TAKEN = (0.25, 0.5, 0.75)  # exact in binary, so the part has no rounding error
 _GRID_BITS = 20
+_PART_DIGITS = 5
 
 
 class Outcomes:
@@ -23,9 +26,15 @@ class Outcomes:
     def is_rejected(self, client_order_id: str) -> bool:
         return self._die("rejection", client_order_id).random() < self._faults.rejection_probability
 
+    def is_lost(self, client_order_id: str) -> bool:
+        """Return whether the venue drops this order: a stop, of those that rest."""
+        is_stop = _STOP.search(client_order_id) is not None
+        die = self._die("lost_stop", self.first_id(client_order_id))
+        return is_stop and die.random() < self._faults.lost_stop_probability
+
     def taken_units(self, request: OrderRequest) -> float:
         """Return the part of an order that the venue accepts."""
-        return request.units * self._taken(request.client_order_id)
+        return float(Decimal(str(request.units)) * Decimal(str(self._taken(request.client_order_id))))
 
     def told(self, order: VenueOrder) -> VenueOrder:
         """Convert an order of the inner venue: to its first id, and to canceled if only the accepted part was
@@ -49,7 +58,7 @@ class Outcomes:
         if not die.random() < self._faults.split_fill_probability:
             return [fill]
         shares = [die.uniform(0.55, 0.8)] if die.random() < 0.5 else [die.uniform(0.3, 0.45), die.uniform(0.3, 0.45)]
-        units, fees = cut(fill.units, shares), cut(fill.fee, shares)
+        units, fees = cut_units(fill.units, shares), cut(fill.fee, shares)
         if min(units) <= 0:
             return [fill]
         first = fill.sequence - len(units) + 1
@@ -90,6 +99,14 @@ class Numbering:
 def renamed(client_order_id: str, generation: int) -> str:
     """Return the id of the inner order when an id is accepted again; the first one keeps its id."""
     return client_order_id if generation == 1 else f"{client_order_id}-r{generation}"
+
+
+def cut_units(units: float, shares: list[float]) -> list[float]:
+    """Cut a number of units into decimals, as a venue tells them, one more than there are shares: they add up to it."""
+    whole = Decimal(str(units))
+    grain = Decimal(1).scaleb(whole.adjusted() - _PART_DIGITS)
+    heads = [(whole * Decimal(share)).quantize(grain) for share in shares]
+    return [float(part) for part in (*heads, whole - sum(heads))]
 
 
 def cut(total: float, shares: list[float]) -> list[float]:

@@ -76,7 +76,7 @@ class FaultInjectingVenue:
         return self._connection.call("find", client_order_id, lambda: self._find(client_order_id), nonsense.of_found)
 
     def sync(self, symbol: str, candles: Candles) -> int:
-        newest = self._connection.call(SYNC, symbol, lambda: self._inner.sync(symbol, candles), nonsense.of_number)
+        newest = self._connection.call(SYNC, symbol, lambda: self._sync(symbol, candles), nonsense.of_number)
         return newest if newest < 0 else self._numbering.outer(newest)
 
     def fills(self, symbol: str, *, after: int) -> Sequence[Fill]:
@@ -94,6 +94,18 @@ class FaultInjectingVenue:
     def quoted_spread(self, symbol: str) -> float | None:
         """Return the spread of the inner venue, without faults."""
         return self._inner.quoted_spread(symbol) if isinstance(self._inner, QuotesSpread) else None
+
+    def _sync(self, symbol: str, candles: Candles) -> int:
+        newest = self._inner.sync(symbol, candles)
+        self._lose_stops(symbol)
+        return newest
+
+    def _lose_stops(self, symbol: str) -> None:
+        """Cancel the stops that the venue is to lose, as if they had never rested."""
+        if self._faults.lost_stop_probability:
+            for order in self._inner.open_orders(symbol):
+                if self._outcomes.is_lost(order.client_order_id):
+                    self._inner.cancel(order.client_order_id)
 
     def _submit(self, request: OrderRequest) -> VenueOrder:
         """Send the order, or its accepted part, to the inner venue; a known order is returned again."""
