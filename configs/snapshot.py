@@ -97,8 +97,8 @@ def _digest(node: Any) -> str:
 
 DIGEST_LENGTH = 8
 
-_NOT_DECIDING = {"source", "on_quarantine"}
-"""The source of the candles, and the treatment of a quarantined symbol's position."""
+_NOT_DECIDING = {"source", "on_quarantine", "on_unprotected"}
+"""The source of the candles, and the treatment of a position that is quarantined or lacks its stop."""
 
 
 def deciding_digest(system: SystemConfig, symbol: str) -> str:
@@ -110,7 +110,7 @@ def deciding_digest(system: SystemConfig, symbol: str) -> str:
     services = system.services
     parts = [
         system.symbols[symbol].model_dump(mode="json", exclude_defaults=True, exclude=_NOT_DECIDING),
-        system.account.model_dump(mode="json", exclude_defaults=True),
+        system.account.model_dump(mode="json", exclude_defaults=True, exclude={"on_unprotected"}),
         services.indicator_calculation.model_dump(mode="json", exclude_defaults=True),
         services.strategy_evaluation.model_dump(mode="json", exclude_defaults=True),
         services.trade_execution.model_dump(mode="json", exclude_defaults=True),

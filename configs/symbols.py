@@ -13,7 +13,7 @@ from configs.plugins.venues import VenueConfig
 from configs.services import ConfigModel, Switch
 from trading.exits.exit_rules import ExitTerms
 from trading.indicators.regime import Regime
-from trading.lifecycle import PositionPolicy
+from trading.lifecycle import PositionPolicy, UnprotectedPolicy
 from trading.market.candles import timeframe_ms
 from trading.market.feed_health import FeedTerms
 from trading.market.sessions import EntryHours, Session
@@ -134,6 +134,11 @@ class SymbolConfig(ConfigModel):
         "hold: its "
         "stop and target at the venue protect it, and fills are booked; flatten: it is closed at the market; alert: "
         "nothing is done.",
+    )
+    on_unprotected: UnprotectedPolicy | None = Field(
+        default=None,
+        description="Treatment of a position whose stop is not at the venue; the account's `on_unprotected` when left "
+        "out.",
     )
     allowed_regimes: tuple[Regime, ...] | None = Field(
         default=None, description="Market regimes in which entries are allowed; absent: all."

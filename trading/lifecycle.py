@@ -45,6 +45,9 @@ class HeldBy(StrEnum):
     """The symbol is removed from the configuration."""
 
 
+UnprotectedPolicy = Literal["alert", "flatten"]
+"""What happens to a position whose stop is not at the venue, after it was placed once more."""
+
 PositionPolicy = Literal["hold", "flatten", "alert"]
 """Treatment of an open position when its symbol is quarantined. hold: keep it; its stop and target at the venue protect
 it, and their fills are still booked. flatten: close it at the market. alert: do nothing."""

@@ -37,13 +37,15 @@ class Cause(StrEnum):
     """The cause of a restriction; its value is the rule id that is stored with a decision.
 
     STOPPED, PAUSED: requested by an operator. INCIDENT: an open incident halts the symbol. QUARANTINED: by the health
-    check. DRAWDOWN: the account reached `max_drawdown`, and no operator has cleared it.
+    check. UNPROTECTED: a position of the symbol has a stop in the ledger that the venue does not hold. DRAWDOWN: the
+    account reached `max_drawdown`, and no operator has cleared it.
     """
 
     STOPPED = "stopped"
     INCIDENT = "halted"
     PAUSED = "paused"
     QUARANTINED = "quarantined"
+    UNPROTECTED = "unprotected"
     DRAWDOWN = "drawdown_latch"
 
 
@@ -118,6 +120,7 @@ _TABLE: Mapping[tuple[Cause, PositionPolicy | None], _Row] = {
     (Cause.QUARANTINED, "hold"):    _Row(TradingState.REDUCING,  False,  True,  True,       Processing.PROTECT),
     (Cause.QUARANTINED, "flatten"): _Row(TradingState.REDUCING,  False,  True,  True,       Processing.FLATTEN),
     (Cause.QUARANTINED, "alert"):   _Row(TradingState.REDUCING,  False,  True,  True,       Processing.NOTHING),
+    (Cause.UNPROTECTED, None):      _Row(TradingState.REDUCING,  False,  True,  True,       Processing.FULL),
     (Cause.DRAWDOWN,    None):      _Row(TradingState.REDUCING,  False,  True,  True,       Processing.FULL),
 }
 # fmt: on
@@ -128,10 +131,24 @@ _STATES = (TradingState.ACTIVE, TradingState.REDUCING, TradingState.HALTED)
 DECISION_ORDER = tuple(Cause)
 """Precedence of causes in a decision, as in the risk rules: a stop of all actions before a stop of entries."""
 
-UNSENT_EXIT_ORDER = (Cause.INCIDENT, Cause.STOPPED, Cause.PAUSED, Cause.QUARANTINED, Cause.DRAWDOWN)
+UNSENT_EXIT_ORDER = (
+    Cause.INCIDENT,
+    Cause.STOPPED,
+    Cause.PAUSED,
+    Cause.QUARANTINED,
+    Cause.UNPROTECTED,
+    Cause.DRAWDOWN,
+)
 """Reconciliation names the incident before the stop, because an operator has to review it in either case."""
 
-UNSENT_ENTRY_ORDER = (Cause.STOPPED, Cause.PAUSED, Cause.INCIDENT, Cause.QUARANTINED, Cause.DRAWDOWN)
+UNSENT_ENTRY_ORDER = (
+    Cause.STOPPED,
+    Cause.PAUSED,
+    Cause.INCIDENT,
+    Cause.QUARANTINED,
+    Cause.UNPROTECTED,
+    Cause.DRAWDOWN,
+)
 """For an abandoned entry, reconciliation records the operator's request before a condition that the system found."""
 
 
@@ -141,6 +158,7 @@ def permissions(
     halted: str | None = None,
     quarantined: str | None = None,
     policy: PositionPolicy | None = None,
+    unprotected: str | None = None,
     latched: str | None = None,
     has_exposure: bool = True,
     order: Sequence[Cause] = DECISION_ORDER,
@@ -153,11 +171,12 @@ def permissions(
         halted: Reason of an open incident that halts the symbol.
         quarantined: Reason of its quarantine.
         policy: Policy of its quarantine. It also marks the symbol as quarantined; needed for `processing`.
+        unprotected: Reason of an incident of a position without its stop at the venue.
         latched: Reason of a drawdown that no operator has cleared.
         has_exposure: The symbol has a position or an order in flight; without one a quarantine protects nothing.
         order: Precedence of the causes.
     """
-    if desired is DesiredState.RUNNING and halted is quarantined is policy is latched is None:
+    if desired is DesiredState.RUNNING and halted is quarantined is policy is unprotected is latched is None:
         return _ALL
     found: list[Restriction] = []
     if desired is not DesiredState.RUNNING:
@@ -167,6 +186,8 @@ def permissions(
     is_quarantined = quarantined is not None or policy is not None
     if is_quarantined:
         found.append(Restriction(Cause.QUARANTINED, quarantined or "", policy or "hold"))
+    if unprotected is not None:
+        found.append(Restriction(Cause.UNPROTECTED, unprotected))
     if latched is not None:
         found.append(Restriction(Cause.DRAWDOWN, latched))
     left = _least([_TABLE[one.cause, one.policy] for one in found])
@@ -199,6 +220,8 @@ def describe(why: Restriction, symbol: str) -> str:
             return f"a person must look first: {why.detail}"
         case Cause.QUARANTINED:
             return f"no entries: {why.detail}"
+        case Cause.UNPROTECTED:
+            return why.detail
 
 
 def describe_unsent(why: Restriction) -> str:
@@ -208,5 +231,5 @@ def describe_unsent(why: Restriction) -> str:
             return f"the symbol is {why.cause.value}"
         case Cause.INCIDENT:
             return f"the symbol is halted: {why.detail}"
-        case Cause.QUARANTINED | Cause.DRAWDOWN:
+        case Cause.QUARANTINED | Cause.UNPROTECTED | Cause.DRAWDOWN:
             return why.detail

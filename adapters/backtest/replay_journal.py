@@ -27,7 +27,7 @@ from trading.risk.verdict import AccountSnapshot, RiskDecision
 from trading.services.chain import ChainResult
 from trading.services.pipeline import SymbolPipeline
 from trading.structs import replace
-from trading.trading_state import Processing, permissions
+from trading.trading_state import Cause, Processing, permissions
 
 _TOLD_EACH = 500
 """Candles between two progress reports."""
@@ -75,6 +75,9 @@ def _account_state(ruling: Row | None) -> dict[str, Any]:
         return {}
     known: dict[str, Any] = {name: ruling[name] for name in ("halted", "quarantined") if ruling[name] is not None}
     known["is_bounded"] = ruling["prices"] is not None  # a version before 0010 recorded it: no leverage was limited
+    unprotected = [one["reason"] for one in ruling["checks"] or () if one["rule"] == Cause.UNPROTECTED]
+    if unprotected:
+        known["unprotected"] = unprotected[0]  # a venue in memory loses no stop
     return known if ruling["desired"] is None else {**known, "desired": DesiredState(ruling["desired"])}
 
 

@@ -14,7 +14,7 @@ from adapters.ledger.queries.trades import HIGH_WATER, high_water_of
 from adapters.ledger.rows import order_of_intent, position_of
 from adapters.ledger.tables import intents, orders, positions
 from adapters.ledger.transaction import Transaction
-from trading.execution.fill_booking import Booked, BookedOrder, Booking, day_of
+from trading.execution.fill_booking import Booked, BookedOrder, Booking, closed_positions, day_of
 from trading.orders.orders import Fill, Leg, OrderState, Side, decided_id
 from trading.portfolio.drawdown import HighWaterMark
 from trading.portfolio.positions import Position
@@ -82,8 +82,8 @@ def write_booking(tx: Transaction, booking: Booking, booked: Sequence[Booked], *
     strategies = {fill.strategy for fill, _, _ in booked}
     tx.write(tx.upserts.positions, [_position_row(tx.account, booking.positions[name]) for name in strategies])
     tx.write(tx.upserts.add_to_day, [_day_row(tx.account, *entry) for entry in booked])
-    if flat := [name for name in strategies if not booking.positions[name].is_open]:
-        incidents.resolve_refused_closes(tx, booking.symbol, flat)
+    if over := closed_positions(booked):
+        incidents.resolve_closed(tx, booking.symbol, sorted(over))
 
 
 def write_position(tx: Transaction, position: Position) -> None:

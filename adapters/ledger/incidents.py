@@ -10,7 +10,7 @@ from adapters.clock import now_ms as wall_ms
 from adapters.ledger.queries.reads import IS_OPEN, mine, newest
 from adapters.ledger.tables import incidents
 from adapters.ledger.transaction import Reader, Transaction
-from trading.incidents.incident import Incident, IncidentKind
+from trading.incidents.incident import IS_CLOSED, OF_POSITION, Incident, IncidentKind
 
 _KEYS: sa.BindParameter[Sequence[str]] = bindparam("keys", expanding=True)
 _KEYS_A_QUERY = 500
@@ -36,11 +36,22 @@ _CLOSED_SINCE = (
     .where(
         incidents.c.account == bindparam("of_account"),
         incidents.c.symbol == bindparam("of_symbol"),
-        incidents.c.kind == IncidentKind.CLOSE_REFUSED.value,
+        incidents.c.kind.in_(sorted(kind.value for kind in OF_POSITION)),
         incidents.c.key.in_(_KEYS),
         IS_OPEN,
     )
-    .values(resolved_at_ms=bindparam("at_ms"), resolution="the position was closed since")
+    .values(resolved_at_ms=bindparam("at_ms"), resolution=IS_CLOSED)
+)
+_ENDED = (
+    sa.update(incidents)
+    .where(
+        incidents.c.account == bindparam("of_account"),
+        incidents.c.symbol == bindparam("of_symbol"),
+        incidents.c.kind == bindparam("of_kind"),
+        incidents.c.key == bindparam("of_key"),
+        IS_OPEN,
+    )
+    .values(resolved_at_ms=bindparam("at_ms"), resolution=bindparam("said"))
 )
 _OF_FILLS = frozenset({IncidentKind.FOREIGN_FILL, IncidentKind.LATE_FILL, IncidentKind.OVERFILLED})
 """Opened once for ever: the venue keeps reporting the fill."""
@@ -75,7 +86,11 @@ def unpublished(reader: Reader, symbol: str) -> Sequence[Incident]:
 
 
 def mark_published(tx: Transaction, published: Sequence[Incident]) -> None:
-    tx.write(_PUBLISHED, [_published_row(tx.account, incident) for incident in published])
+    tx.write(_PUBLISHED, [_row_now(tx.account, incident) for incident in published])
+
+
+def end_incidents(tx: Transaction, ended: Sequence[Incident], resolution: str) -> None:
+    tx.write(_ENDED, [{**_row_now(tx.account, incident), "said": resolution} for incident in ended])
 
 
 def newest_incidents(reader: Reader, symbol: str | None, limit: int, *, only_open: bool) -> list[dict[str, Any]]:
@@ -89,8 +104,8 @@ def by_number(reader: Reader, identity: int) -> Incident | None:
     return None if row is None else incident_of(row)
 
 
-def resolve_refused_closes(tx: Transaction, symbol: str, strategies: Sequence[str]) -> None:
-    """Resolve the refused closes of strategies whose positions have been closed since."""
+def resolve_closed(tx: Transaction, symbol: str, strategies: Sequence[str]) -> None:
+    """Resolve the incidents of positions that were closed since."""
     where = {"of_account": tx.account, "of_symbol": symbol, "keys": list(strategies), "at_ms": wall_ms()}
     tx.write(_CLOSED_SINCE, where)
 
@@ -120,7 +135,7 @@ def _row(account: str, incident: Incident) -> dict[str, Any]:
     }
 
 
-def _published_row(account: str, incident: Incident) -> dict[str, Any]:
+def _row_now(account: str, incident: Incident) -> dict[str, Any]:
     symbol, kind, key = _name(incident)
     return {"of_account": account, "of_symbol": symbol, "of_kind": kind, "of_key": key, "at_ms": wall_ms()}
 

@@ -170,6 +170,10 @@ class SqlLedger:
         with self._database.transaction() as tx:
             return permissions_of(tx, symbol)
 
+    def opener(self, symbol: str, strategy: str) -> str | None:
+        with self._database.reader() as reader:
+            return stops.opener(reader, symbol, strategy)
+
     def stop_moves(self, symbol: str) -> Sequence[StopMove]:
         with self._database.reader() as reader:
             return stops.moves_of_open_positions(reader, symbol)
@@ -196,6 +200,12 @@ class SqlLedger:
             return
         with self._database.transaction() as tx:
             incidents.mark_published(tx, published)
+
+    def end_incidents(self, ended: Sequence[Incident], resolution: str) -> None:
+        if not ended:
+            return
+        with self._database.transaction() as tx:
+            incidents.end_incidents(tx, ended, resolution)
 
     # symbol controls
 

@@ -6,9 +6,9 @@ import sqlalchemy as sa
 from sqlalchemy import bindparam
 
 from adapters.clock import now_ms as wall_ms
+from adapters.ledger.incidents import open_incidents
 from adapters.ledger.position_rebuild import MOVED_STOP
 from adapters.ledger.queries.reads import mine, position
-from adapters.ledger.queries.restrictions import permissions_of
 from adapters.ledger.rows import order_of_intent
 from adapters.ledger.tables import intents
 from adapters.ledger.transaction import Transaction
@@ -50,6 +50,7 @@ def mark(tx: Transaction, update: OrderUpdate) -> bool:
     if row is None:
         raise Broken(f"order {update.client_order_id} was never planned: an order may only follow its intent")
     order = order_of_intent(row)
+    was_final = order.state.is_final
     is_applied = order.apply(
         update,
         lambda: position(tx, row.symbol, row.strategy),
@@ -58,6 +59,8 @@ def mark(tx: Transaction, update: OrderUpdate) -> bool:
     )
     if is_applied:
         write_order(tx, row.symbol, order)
+        if not was_final and (failed := order.failed_exit(position(tx, row.symbol, row.strategy))):
+            open_incidents(tx, [failed])
     return is_applied
 
 

@@ -157,6 +157,11 @@ def move_of_candle(reader: Reader, symbol: str, strategy: str, open_ms: int) -> 
     return None if row is None else _as_now(reader, row)
 
 
+def opener(reader: Reader, symbol: str, strategy: str) -> str | None:
+    entry = _opener(reader, reads.position(reader, symbol, strategy))
+    return None if entry is None else entry.entry_id
+
+
 def moves_of_open_positions(reader: Reader, symbol: str) -> Sequence[StopMove]:
     return [move_of(row) for row in reader.execute(_OF_OPEN_POSITIONS, symbol=symbol).all()]
 

@@ -40,6 +40,7 @@ from trading.services.exit_execution import ExitRuleExecutor
 from trading.services.indicator_calculation import IndicatorCalculationService
 from trading.services.pipeline import SymbolPipeline
 from trading.services.signal_execution import SignalExecutor, SignalRules
+from trading.services.standing_exits import StandingExits
 from trading.services.strategy_evaluation import StrategyEvaluationService
 from trading.services.trade_execution import TradeExecutionService
 from trading.strategies.indicator_sharing import SharedIndicators
@@ -169,12 +170,14 @@ def build_pipeline(
     rules = SignalRules(spec.evaluate, store.latest_prices, quoted_spread)
     signals = SignalExecutor(terms, rules, orders, ledger, exposure, bus)
     evaluator = ExitEvaluator(symbol, spec.exit_rules, ledger, exposure, shared)
+    closer = PositionCloser(terms, orders, ledger, store, spec.evaluate)
     execute = TradeExecutionService(
         terms,
         orders,
         signals,
         ExitRuleExecutor(terms, evaluator, signals, orders, exposure),
-        PositionCloser(terms, orders, ledger, store, spec.evaluate),
+        closer,
+        StandingExits(terms, orders, closer, ledger, exposure),
         exposure,
         committer,
         bus,

@@ -113,6 +113,7 @@ def pipeline_spec(
             max_signal_age_ms=int(config.max_signal_age_s * 1000),
             is_dry_run=services.trade_execution.execution_mode == "dry",
             unit_step=min(book.risk.unit_step for book in config.books.values()),
+            on_unprotected=config.on_unprotected or system.account.on_unprotected,
             is_only_strategy=len(strategies) == 1,
         ),
         evaluate=signal_evaluator(symbol, system),

@@ -135,6 +135,12 @@ class BookedOrder(Struct):
             self.reserve(position())
         return True
 
+    def failed_exit(self, position: Position) -> Incident | None:
+        """Return the incident of an exit that ended and left its position open; None for any other order."""
+        if self.leg is not Leg.EXIT or self.state not in ENDED_OTHERWISE or position.units * self.side.sign >= 0:
+            return None
+        return descriptions.exit_failed(position, self.client_order_id, self.state, self.note)
+
     def fill(self, fill: Fill, position: Position) -> None:
         """Add a fill that led to `position`: it overrides every earlier state of the order."""
         self.filled_units = add_units(self.filled_units, fill.units)
@@ -221,6 +227,11 @@ class Booking(Struct):
                 order.reserve(position)
                 if (order.risk_reserved, order.notional_reserved) != reserved:
                     self.changed.add(order.client_order_id)
+
+
+def closed_positions(booked: Iterable[Booked]) -> set[str]:
+    """Return the strategies whose position was closed or reversed by one of the fills."""
+    return {fill.strategy for fill, before, after in booked if not after.is_open or before.units * after.units < 0}
 
 
 def protected(position: Position, order: BookedOrder) -> Position:

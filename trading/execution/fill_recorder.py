@@ -14,6 +14,7 @@ from trading.incidents.incident import Incident
 from trading.orders.orders import ENDED_OTHERWISE, Fill, decided_open_ms
 from trading.portfolio.positions import Position
 from trading.ports.ledger import OrderLog, Positions
+from trading.risk.stop_rules import is_protected, of_strategy
 from trading.tolerance import is_same_units, total_units
 
 Booked = Sequence[tuple[Fill, Position, Position]]
@@ -56,10 +57,27 @@ class FillRecorder:
         self._newest = newest if self._record_pages(newest) else None
 
     def is_complete(self) -> bool:
-        """Return whether ledger and venue hold the same position; else the venue has fills that it has not shown."""
-        held = total_units(one.units for one in self._ledger.positions() if one.symbol == self.symbol)
+        """Return whether ledger and venue hold the same position, and each open position has its stop at the venue.
+
+        Else the venue has fills or orders that it has not shown, or has lost a stop.
+        """
+        ours = [one for one in self._ledger.positions() if one.symbol == self.symbol]
         at_venue = self._venue.units()
-        return at_venue is not None and is_same_units(held, at_venue, step=self._terms.unit_step)
+        if at_venue is None:
+            return False
+        is_same = is_same_units(total_units(one.units for one in ours), at_venue, step=self._terms.unit_step)
+        return is_same and self._are_protected([one for one in ours if one.is_open])
+
+    def _are_protected(self, held: Sequence[Position]) -> bool:
+        if all(one.stop_loss is None for one in held):
+            return True
+        resting = self._venue.known_open_orders()
+        if resting is None:
+            return False
+        whose = self._ledger.order_strategies([one.client_order_id for one in resting]) if len(held) > 1 else {}
+        return all(
+            is_protected(one, of_strategy(one.strategy, resting, whose), step=self._terms.unit_step) for one in held
+        )
 
     def _record_pages(self, newest: int) -> bool:
         after = self._ledger.fills_from(self.symbol)

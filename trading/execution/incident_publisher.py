@@ -21,10 +21,12 @@ class IncidentPublisher:
         self._in_outbox: set[tuple[str, str]] = set()
         outbox.on_sent(self._mark_published)
 
-    def open(self, incidents: Sequence[Incident]) -> None:
-        """Open incidents in the ledger, and publish them unless each one was open already."""
-        if incidents and self._ledger.open_incidents(incidents):
+    def open(self, incidents: Sequence[Incident]) -> Sequence[Incident]:
+        """Open incidents in the ledger, publish those that were not open already, and return these."""
+        new = self._ledger.open_incidents(incidents) if incidents else ()
+        if new:
             self.publish()
+        return new
 
     def publish(self) -> None:
         """Publish the symbol's unpublished incidents; those that wait in the outbox are not published again."""

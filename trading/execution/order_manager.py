@@ -20,6 +20,7 @@ from trading.execution.reconciliation import (
     AbandonOrder,
     Action,
     CancelOrder,
+    EndIncident,
     LedgerSnapshot,
     RaiseIncident,
     ResendStop,
@@ -37,7 +38,8 @@ from trading.execution.stop_orders import StopLedger, StopSender
 from trading.execution.symbol_venue import SymbolVenue
 from trading.execution.terms import ExecutionTerms
 from trading.incidents.descriptions import describe_order
-from trading.market.candles import Candles
+from trading.incidents.incident import IncidentKind
+from trading.market.candles import Candles, timeframe_ms
 from trading.orders.intents import Intent, OrderUpdate
 from trading.orders.orders import Leg, OpenOrder, OrderState, VenueOrder, VenuePosition
 from trading.portfolio.positions import StopMove
@@ -82,8 +84,8 @@ class OrderManager:
         self._bus = bus
         self._fills = fills
         self._publisher = publisher
-        self._sender = OrderSender(terms, venue, ledger, bus)
-        self._stops = StopSender(venue, ledger)
+        self._sender = OrderSender(terms, venue, ledger, bus, publisher)
+        self._stops = StopSender(venue, ledger, unit_step=terms.unit_step)
         self.reset()
 
     def reset(self) -> None:
@@ -187,8 +189,15 @@ class OrderManager:
                 return progress.done
             elif not progress.wait():
                 break
-        self._record_unsettled(progress)
-        return [*progress.done, *progress.waiting]
+        missing = self._record_unsettled(progress)
+        again = self._place_again(missing, as_of_ms, no_entries) if missing else []
+        return [*progress.done, *progress.waiting, *again]
+
+    def exits_sent(self) -> frozenset[str]:
+        """Return the strategies whose exits were sent since the last call."""
+        sent = frozenset(self._sender.exits_sent)
+        self._sender.exits_sent.clear()
+        return sent
 
     def find(self, client_order_id: str) -> VenueOrder | None:
         """Return an order at the venue; None if the venue is certain that there is none."""
@@ -262,6 +271,8 @@ class OrderManager:
             case ResendStop(move, _):
                 with suppress(Transient):  # the next comparison shows where the stop rests
                     self._publish_refusal(self._stops.try_send(move))
+            case EndIncident(incident, reason):
+                self._ledger.end_incidents([incident], reason)
             case CancelOrder(order, _):
                 self._cancel(order.client_order_id)
 
@@ -269,8 +280,12 @@ class OrderManager:
         with suppress(Transient, Rejected):  # the next comparison shows whether it was cancelled
             self._venue.cancel(client_order_id)
 
-    def _record_unsettled(self, progress: SettleProgress) -> None:
-        """Record orders without an answer as unknown, and open incidents for differences that lasted long enough."""
+    def _record_unsettled(self, progress: SettleProgress) -> list[str]:
+        """Record orders without an answer as unknown, and open incidents for differences that lasted long enough.
+
+        Returns:
+            The strategies whose position was found without its stop for the first time.
+        """
         is_sure = self._venue.is_long(progress.waited_s)
         self.is_settled = is_sure and progress.has_only_incidents
         for action in progress.waiting:
@@ -278,10 +293,34 @@ class OrderManager:
                 self._ledger.mark(
                     OrderUpdate(action.intent.request.client_order_id, OrderState.UNKNOWN, reason=action.reason)
                 )
-        if is_sure:
-            found = [action.incident for action in progress.waiting if isinstance(action, RaiseIncident)]
-            naked = [one.naked for one in progress.waiting if isinstance(one, WaitForStop) and one.naked]
-            self._publisher.open([*found, *naked])
+        if not is_sure:
+            return []
+        found = [action.incident for action in progress.waiting if isinstance(action, RaiseIncident)]
+        naked = [one.naked for one in progress.waiting if isinstance(one, WaitForStop) and one.naked]
+        new = self._publisher.open([*found, *naked])
+        moving = {one.key for one in naked}  # their stop was sent already
+        return [one.key for one in new if one.kind is IncidentKind.UNPROTECTED and one.key not in moving]
+
+    def _place_again(self, strategies: Sequence[str], as_of_ms: int | None, no_entries: str) -> list[Action]:
+        """Place the stops that the venue has lost, once each, and compare again: a stop that rests ends its incident.
+
+        A repeated call finds the incidents open and does nothing: the policy for unprotected positions follows.
+        """
+        if self._terms.is_dry_run or not self._ledger.permissions(self.symbol).stop_moves:
+            return []
+        for strategy in strategies:
+            with suppress(Transient):  # the comparison below shows where the stop rests
+                placed = self._stops.place_again(strategy, self._last_closed_ms(strategy, as_of_ms))
+                if placed is not None:
+                    cause = self._terms.correlation_id(placed.open_ms)
+                    self._bus.publish(order_events.stop_move_event(placed, cause))
+        return self.settle(as_of_ms, no_entries=no_entries)
+
+    def _last_closed_ms(self, strategy: str, as_of_ms: int | None) -> int:
+        """Return the latest open time at which a candle has closed; that of the position where the time is unknown."""
+        if as_of_ms is not None:
+            return as_of_ms - timeframe_ms(self._terms.timeframe)
+        return max(one.opened_ms for one in self._ledger.positions() if one.strategy == strategy)
 
     @contextmanager
     def _unsettled_without_answer(self) -> Iterator[None]:

@@ -7,11 +7,12 @@ from msgspec import Struct
 from trading.errors import Rejected, Transient
 from trading.events.bus import LocalBus
 from trading.execution import order_events
+from trading.execution.incident_publisher import IncidentPublisher
 from trading.execution.reconciliation import AbandonOrder, SubmitOrder, UpdateOrder
 from trading.execution.symbol_venue import SymbolVenue
 from trading.execution.terms import ExecutionTerms
 from trading.orders.intents import Intent, OrderUpdate
-from trading.orders.orders import ENDED_OTHERWISE, OrderRequest, OrderState, VenueOrder
+from trading.orders.orders import ENDED_OTHERWISE, Leg, OrderRequest, OrderState, VenueOrder
 from trading.ports.ledger import OrderLog
 
 _NOT_THROUGH = "not sent, because the order before it did not go through"
@@ -31,13 +32,26 @@ class SendResult(Struct, frozen=True):
 
 
 class OrderSender:
-    """Sends the orders of one symbol. Each change of an order is recorded in the ledger, then published."""
+    """Sends the orders of one symbol. Each change of an order is recorded in the ledger, then published.
 
-    def __init__(self, terms: ExecutionTerms, venue: SymbolVenue, ledger: OrderLog, bus: LocalBus) -> None:
+    Attributes:
+        exits_sent: Strategies whose exits were sent since the caller cleared it.
+    """
+
+    def __init__(
+        self,
+        terms: ExecutionTerms,
+        venue: SymbolVenue,
+        ledger: OrderLog,
+        bus: LocalBus,
+        publisher: IncidentPublisher,
+    ) -> None:
         self._terms = terms
         self._venue = venue
         self._ledger = ledger
         self._bus = bus
+        self._publisher = publisher
+        self.exits_sent: set[str] = set()
 
     def send_all(self, intents: Sequence[Intent]) -> bool:
         """Send the orders of one decision one after the other; the first one is claimed already.
@@ -62,6 +76,8 @@ class OrderSender:
             following: Orders that are claimed, in the same transaction, when the venue accepts it.
         """
         request = intent.request
+        if request.leg is Leg.EXIT:
+            self.exits_sent.add(request.strategy)
         try:
             order = self._venue.submit(request)
         except Rejected as rejection:
@@ -70,7 +86,7 @@ class OrderSender:
             return self._unknown(request, error)
         self._bus.publish_lazily(lambda: [order_events.order_event(request, order, self._cause(request))])
         if order.state in ENDED_OTHERWISE and not order.filled_units:
-            return self._ended_unfilled(order, following)
+            return self._ended_unfilled(request, order, following)
         return self._accepted(order, following)
 
     def claim_and_send(self, action: SubmitOrder) -> None:
@@ -89,6 +105,8 @@ class OrderSender:
         if action.intent.state in _UNANSWERED:
             self._bus.publish(order_events.order_event(request, order, self._cause(request)))
         self._publish_given_up(action.dependents)
+        if action.state in ENDED_OTHERWISE:
+            self._publish_failed_exit(request)
 
     def abandon(self, action: AbandonOrder) -> None:
         """Record that an order is abandoned because it is not at the venue."""
@@ -98,6 +116,7 @@ class OrderSender:
         )
         self._bus.publish(order_events.cancel_event(request, action.reason, self._cause(request)))
         self._publish_given_up(action.dependents)
+        self._publish_failed_exit(request)
 
     def _rejected(self, request: OrderRequest, rejection: Rejected, dependents: Sequence[Intent]) -> SendResult:
         reason = f"the venue refused it: {rejection}"
@@ -106,6 +125,7 @@ class OrderSender:
         )
         self._bus.publish(order_events.failure_event(request, reason, self._cause(request)))
         self._publish_given_up(dependents)
+        self._publish_failed_exit(request)
         return SendResult(is_certain=True, may_continue=False)
 
     def _unknown(self, request: OrderRequest, error: Transient) -> SendResult:
@@ -114,10 +134,11 @@ class OrderSender:
         self._bus.publish(order_events.failure_event(request, reason, self._cause(request)))
         return SendResult(is_certain=False, may_continue=False)
 
-    def _ended_unfilled(self, order: VenueOrder, following: Sequence[Intent]) -> SendResult:
+    def _ended_unfilled(self, request: OrderRequest, order: VenueOrder, following: Sequence[Intent]) -> SendResult:
         ended = OrderUpdate(order.client_order_id, order.state, order.venue_order_id)
         self._ledger.mark(ended, *_given_up(following))
         self._publish_given_up(following)
+        self._publish_failed_exit(request)
         return SendResult(is_certain=False, may_continue=False)
 
     def _accepted(self, order: VenueOrder, following: Sequence[Intent]) -> SendResult:
@@ -134,6 +155,11 @@ class OrderSender:
     def _publish_given_up(self, intents: Sequence[Intent]) -> None:
         for one in intents:
             self._bus.publish(order_events.failure_event(one.request, _NOT_THROUGH, self._cause(one.request)))
+
+    def _publish_failed_exit(self, request: OrderRequest) -> None:
+        """Publish the incident that the ledger opened where an exit ended and left its position open."""
+        if request.leg is Leg.EXIT:
+            self._publisher.publish()
 
     def _cause(self, request: OrderRequest) -> str:
         return self._terms.order_correlation_id(request)

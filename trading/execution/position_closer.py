@@ -10,10 +10,11 @@ from trading.execution.adoption import Holdings
 from trading.execution.order_manager import OrderManager
 from trading.execution.terms import ExecutionTerms
 from trading.incidents.descriptions import describe_order
-from trading.market.candles import Candles, timeframe_ms
+from trading.incidents.incident import IncidentKind
+from trading.market.candles import CLOSE, Candles, timeframe_ms
 from trading.orders.intents import Intent
 from trading.portfolio.positions import Position
-from trading.ports.ledger import DecisionLog, DecisionResult, IncidentLog, OrderLog, Positions, SymbolControls
+from trading.ports.ledger import DecisionLog, IncidentLog, OrderLog, Positions, SymbolControls
 from trading.ports.symbol_store import SymbolStore
 from trading.risk.verdict import AccountSnapshot, RiskDecision, SignalEvaluator
 from trading.strategies.signal import Signal, SignalSide
@@ -30,16 +31,18 @@ class FlattenResult(Struct, frozen=True):
         verdicts: The risk decision on the exit of each open position, by its strategy.
         units: Net position in the ledger afterwards. An exit that rests at the venue has not filled yet.
         unsettled: Orders whose final state is not recorded yet; exits at the venue are among them.
+        failed: Why an exit left its position open, by its strategy; each candle sends another one.
     """
 
     refused: str = ""
     verdicts: Mapping[str, RiskDecision] = field(default_factory=dict)
     units: float = 0.0
     unsettled: Sequence[Intent] = ()
+    failed: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def outcome(self) -> str:
-        """One of `refused`, `flat`, `closing` (an order is at the venue) and `open` (no exit was sent: try again)."""
+        """One of `refused`, `flat`, `closing` (an order is at the venue) and `open` (no exit is at the venue)."""
         if self.refused:
             return "refused"
         if self.unsettled:
@@ -54,6 +57,7 @@ class FlattenResult(Struct, frozen=True):
             "refused": self.refused,
             "positions": positions,
             "units": self.units,
+            "failed": dict(self.failed),
             "unsettled": [f"{describe_order(one.request)}: {one.state.value}" for one in self.unsettled],
         }
 
@@ -64,12 +68,15 @@ class FlattenRequest(Struct, frozen=True):
     Attributes:
         price: The last known price, in quote currency.
         now_ms: Market time from which an exit may fill, milliseconds since the epoch, UTC.
+        only_at_ms: The only time by which the decision may be named: with any other one an exit of this candle, or of a
+            later one, was decided before. None for any.
     """
 
     strategy: str
     reason: str
     price: float
     now_ms: int
+    only_at_ms: int | None = None
 
     def evaluated(self, evaluate: SignalEvaluator, view: AccountSnapshot, decision_ms: int) -> RiskDecision:
         """Apply the risk rules as to a close signal of the strategy.
@@ -77,12 +84,14 @@ class FlattenRequest(Struct, frozen=True):
         Args:
             decision_ms: Time that identifies the decision and its order; no candle opens at it.
         """
+        if self.only_at_ms not in (None, decision_ms):
+            return RiskDecision("tried", "an exit was decided at this candle, or at a later one, before")
         signal = Signal(
             strategy=self.strategy,
             open_ms=decision_ms,
             side=SignalSide.CLOSE,
             price=self.price,
-            reason=f"flatten: {self.reason}",
+            reason=self.reason,
         )
         verdict = evaluate(view, signal)
         planned = tuple(replace(one, request=replace(one.request, decided_ms=self.now_ms)) for one in verdict.planned)
@@ -146,9 +155,27 @@ class PositionCloser:
         self._order_manager.withdraw_entries(as_of_ms, f"all is closed: {reason}")
         if refused := self._refusal():
             return FlattenResult(refused)
-        verdicts = {held.strategy: self._close(held, reason, as_of_ms) for held in self._open_positions()}
+        verdicts = {held.strategy: self._flatten(held, reason, as_of_ms) for held in self._open_positions()}
         units = total_units(position.units for position in self._open_positions())
-        return FlattenResult("", verdicts, units, self._ledger.unsettled(self.symbol))
+        failed = {
+            one.key: one.reason
+            for one in self._ledger.incidents_of(self.symbol)
+            if one.kind is IncidentKind.EXIT_FAILED and one.key in verdicts
+        }
+        return FlattenResult("", verdicts, units, self._ledger.unsettled(self.symbol), failed)
+
+    def close_at(self, strategy: str, reason: str, candle: Candles | None, as_of_ms: int | None) -> None:
+        """Close the position of a strategy at a candle without a signal, at most once for each candle.
+
+        Args:
+            candle: Candles whose fills are recorded; the last one gives time and price. None for the last one decided.
+            as_of_ms: Market time; None when the source does not tell it.
+        """
+        at = self._last_candle() if candle is None else (candle.last_open_ms, float(candle.values[-1, CLOSE]))
+        if at is not None:
+            open_ms, price = at
+            request = FlattenRequest(strategy, reason, price, self._closed_ms(open_ms), open_ms + 1)
+            self._close(request, open_ms, as_of_ms)
 
     def _refusal(self) -> str:
         """Return the reason why no position may be closed, with the action to take; empty if positions may be
@@ -170,26 +197,26 @@ class PositionCloser:
     def _open_positions(self) -> list[Position]:
         return [one for one in self._positions() if one.is_open]
 
-    def _close(self, held: Position, reason: str, as_of_ms: int | None) -> RiskDecision:
+    def _flatten(self, held: Position, reason: str, as_of_ms: int | None) -> RiskDecision:
+        open_ms, price = self._last_candle() or (held.opened_ms, held.average_price)
+        now_ms = as_of_ms or self._closed_ms(open_ms)
+        return self._close(FlattenRequest(held.strategy, f"flatten: {reason}", price, now_ms), open_ms, as_of_ms)
+
+    def _close(self, request: FlattenRequest, open_ms: int, as_of_ms: int | None) -> RiskDecision:
         """Record the decision to exit a position, and send the order."""
         self._store.mark_exposed(self.symbol)
-        decided = self._decide(held, reason, as_of_ms)
+        decided = self._ledger.flatten(
+            self.symbol,
+            request.strategy,
+            open_ms,
+            lambda view, decision_ms: request.evaluated(self._evaluate, view, decision_ms),
+            correlation_id=self._terms.correlation_id(open_ms),
+        )
         if decided.intents:
             self._order_manager.send(decided.intents, as_of_ms)
             self._order_manager.book(Candles.empty(), as_of_ms)
         assert decided.verdict is not None  # `flatten` of the ledger checks no fence
         return decided.verdict
-
-    def _decide(self, held: Position, reason: str, as_of_ms: int | None) -> DecisionResult:
-        open_ms, price = self._last_candle() or (held.opened_ms, held.average_price)
-        request = FlattenRequest(held.strategy, reason, price, as_of_ms or self._closed_ms(open_ms))
-        return self._ledger.flatten(
-            self.symbol,
-            held.strategy,
-            open_ms,
-            lambda view, decision_ms: request.evaluated(self._evaluate, view, decision_ms),
-            correlation_id=self._terms.correlation_id(open_ms),
-        )
 
     def _closed_ms(self, open_ms: int) -> int:
         return open_ms + timeframe_ms(self._terms.timeframe)

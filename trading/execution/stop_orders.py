@@ -10,6 +10,7 @@ from trading.orders.orders import Leg, OpenOrder, protective_order_id
 from trading.portfolio.positions import Position, StopMove
 from trading.ports.ledger import OrderLog, Positions, StopLog
 from trading.risk.stop_rules import is_protected, of_strategy, unsent
+from trading.structs import replace
 from trading.tolerance import is_same_price
 from trading.trading_state import Processing
 
@@ -25,7 +26,8 @@ class StopSender:
         are_all_sent: The moves that an earlier process recorded have reached the venue.
     """
 
-    def __init__(self, venue: SymbolVenue, ledger: StopLedger) -> None:
+    def __init__(self, venue: SymbolVenue, ledger: StopLedger, *, unit_step: float = 0.0) -> None:
+        self._unit_step = unit_step
         self._symbol = venue.symbol
         self._venue = venue
         self._ledger = ledger
@@ -54,7 +56,7 @@ class StopSender:
             whose = self.whose(held, resting)
             for position in held:
                 mine = of_strategy(position.strategy, resting, whose)
-                move = None if is_protected(position, mine) else unsent(position, mine, moves)
+                move = None if self._is_protected(position, mine) else unsent(position, mine, moves)
                 if move is not None:
                     sent.append(self._rest(move))
         self.are_all_sent = True
@@ -92,6 +94,31 @@ class StopSender:
             return self._ledger.refuse_stop(move, f"the venue refused it: {refusal}")
         return move
 
+    def place_again(self, strategy: str, open_ms: int) -> StopMove | None:
+        """Place the stop of a position once more where the ledger has it, because the venue shows none there.
+
+        Args:
+            open_ms: Only candles that open after it may reach the stop, milliseconds since the epoch, UTC.
+
+        Returns:
+            The placement, marked as refused when the venue rejects it; None where no order of ours opened the position,
+            and where its stop rests at another price or size: that is left to an operator.
+
+        Raises:
+            Transient: The outcome is unknown.
+        """
+        entry_id = self._ledger.opener(self._symbol, strategy)
+        held = next(one for one in self._ledger.positions() if (one.symbol, one.strategy) == (self._symbol, strategy))
+        if entry_id is None or held.stop_loss is None or self._is_resting(entry_id):
+            return None
+        reason = "the venue did not have it, so it is placed once more"
+        placed = StopMove(self._symbol, strategy, open_ms, entry_id, None, held.stop_loss, reason)
+        try:
+            self._venue.move_stop(entry_id, held.stop_loss, open_ms)
+        except Rejected as refusal:
+            return replace(placed, refusal=f"the venue refused it: {refusal}")
+        return placed
+
     def is_overtaken(self, move: StopMove) -> bool:
         """Return whether a later move was recorded while this one was sent; the later one must then be resent."""
         now = self._ledger.stop_move(self._symbol, move.strategy, move.open_ms)
@@ -108,9 +135,18 @@ class StopSender:
     ) -> Sequence[StopMove]:
         """Return the moves that may explain a misplaced stop; empty where each stop rests at its recorded price."""
         held = [one for one in positions if one.is_open]
-        if open_orders is None or all(is_protected(one, of_strategy(one.strategy, open_orders, whose)) for one in held):
+        if open_orders is None or all(
+            self._is_protected(one, of_strategy(one.strategy, open_orders, whose)) for one in held
+        ):
             return ()
         return self._ledger.stop_moves(self._symbol)
+
+    def _is_resting(self, entry_id: str) -> bool:
+        identity = protective_order_id(entry_id, Leg.STOP_LOSS)
+        return any(order.client_order_id == identity for order in self._venue.open_orders())
+
+    def _is_protected(self, position: Position, open_orders: Sequence[OpenOrder]) -> bool:
+        return is_protected(position, open_orders, step=self._unit_step)
 
     def _rest(self, move: StopMove) -> StopMove:
         waits = self._venue.waits()

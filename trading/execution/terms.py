@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from trading.events.event import correlation_id
+from trading.lifecycle import UnprotectedPolicy
 from trading.orders.orders import OrderRequest, decided_open_ms
 
 
@@ -14,6 +15,7 @@ class ExecutionTerms(Struct, frozen=True):
         is_dry_run: Decisions are recorded; no order is sent, moved or cancelled.
         unit_step: Smallest unit step of its strategies, in units; 0.0 where it is not known.
         is_only_strategy: The symbol has one strategy, so the journal does not name it.
+        on_unprotected: Policy for a position whose stop is not at the venue.
         most_comparisons: Most comparisons of ledger and venue in one call of `OrderManager.settle`.
     """
 
@@ -23,6 +25,7 @@ class ExecutionTerms(Struct, frozen=True):
     is_dry_run: bool = False
     unit_step: float = 0.0
     is_only_strategy: bool = True
+    on_unprotected: UnprotectedPolicy = "alert"
     most_comparisons: int = 30
 
     def correlation_id(self, open_ms: int) -> str:

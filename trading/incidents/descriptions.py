@@ -64,8 +64,8 @@ def unprotected(position: Position) -> Incident:
         f"{format_units(position.units)} units of {position.symbol} are open without an order at the venue at "
         f"their stop {format_price(position.stop_loss)}"
     )
-    details = {"units": position.units, "stop_loss": position.stop_loss}
-    return Incident(IncidentKind.UNPROTECTED, position.symbol, str(position.opened_ms), reason, details)
+    details = {"strategy": position.strategy, "units": position.units, "stop_loss": position.stop_loss}
+    return Incident(IncidentKind.UNPROTECTED, position.symbol, position.strategy, reason, details)
 
 
 def quarantined(symbol: str, policy: PositionPolicy, cause: str, why: str) -> Incident:
@@ -89,6 +89,27 @@ def close_refused(symbol: str, position: Position, signal: Signal) -> Incident:
     )
     details = {"strategy": signal.strategy, "units": position.units, "price": signal.price, "open_ms": signal.open_ms}
     return Incident(IncidentKind.CLOSE_REFUSED, symbol, signal.strategy, reason, details)
+
+
+def exit_failed(position: Position, identity: str, state: OrderState, note: str | None) -> Incident:
+    """Describe an exit that ended while its position stays open.
+
+    Args:
+        identity: The `client_order_id` of the exit.
+        note: Why it ended; None where the venue gave no reason.
+    """
+    symbol = position.symbol
+    reason = (
+        f"the exit {identity} of {position.strategy} is {state.value} ({note or 'the venue gave no reason'}); "
+        f"{format_units(position.units)} units of {symbol} are still open, and each candle sends another exit"
+    )
+    details = {
+        "strategy": position.strategy,
+        "units": position.units,
+        "client_order_id": identity,
+        "state": state.value,
+    }
+    return Incident(IncidentKind.EXIT_FAILED, symbol, position.strategy, reason, details)
 
 
 def max_drawdown(symbol: str, high: HighWaterMark, balance: float, limit: float) -> Incident:

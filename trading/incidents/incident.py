@@ -23,12 +23,18 @@ class IncidentKind(StrEnum):
     SICK = "sick"
     QUARANTINED = "quarantined"
     CLOSE_REFUSED = "close_refused"
+    EXIT_FAILED = "exit_failed"
     MAX_DRAWDOWN = "max_drawdown"
 
     @property
     def halts(self) -> bool:
         """Whether the symbol sends no more orders until an operator has resolved the incident."""
         return self in _HALTING
+
+    @property
+    def ends_with_position(self) -> bool:
+        """Whether the incident resolves itself once the position is closed; its key is the strategy."""
+        return self in OF_POSITION
 
 
 _HALTING = frozenset(
@@ -40,6 +46,12 @@ _HALTING = frozenset(
         IncidentKind.UNOWNED_POSITION,
     }
 )
+
+OF_POSITION = frozenset({IncidentKind.CLOSE_REFUSED, IncidentKind.EXIT_FAILED, IncidentKind.UNPROTECTED})
+"""Incidents of one open position, whose key is its strategy."""
+
+IS_CLOSED = "the position was closed since"
+"""The resolution of an incident that ended with its position."""
 
 
 class Incident(Struct, frozen=True):

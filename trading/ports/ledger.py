@@ -117,6 +117,7 @@ class OrderLog(Protocol):
         """Record new states of orders, all of them or none.
 
         A final state releases the risk that the order reserved; an update of an order that has ended changes nothing.
+        An exit that ends otherwise than filled and leaves its position open opens an incident EXIT_FAILED with it.
 
         Returns:
             False, and nothing is recorded, when another process has claimed an order that an update claims, or when an
@@ -130,6 +131,9 @@ class OrderLog(Protocol):
 
     def record_fills(self, symbol: str, fills: Sequence[Fill]) -> Sequence[tuple[Fill, Position, Position]]:
         """Record fills and the positions that they make; known fills are skipped.
+
+        A fill that closes or reverses a position resolves the incidents of that position
+        (`trading.incidents.incident.OF_POSITION`).
 
         Positions result from the fills in the order of their sequence numbers, in whichever order they arrive.
 
@@ -206,6 +210,13 @@ class StopLog(Protocol):
         """
         ...
 
+    def opener(self, symbol: str, strategy: str) -> str | None:
+        """Return the `client_order_id` of the newest entry of a strategy's open position.
+
+        None where nothing is open, and where no order of ours opened it.
+        """
+        ...
+
     def stop_moves(self, symbol: str) -> Sequence[StopMove]:
         """Return the moves of the symbol's open positions that were not rejected, oldest first."""
         ...
@@ -228,6 +239,10 @@ class IncidentLog(Protocol):
 
     def mark_published(self, incidents: Sequence[Incident]) -> None:
         """Record that the events of incidents have left the worker."""
+        ...
+
+    def end_incidents(self, incidents: Sequence[Incident], resolution: str) -> None:
+        """Resolve open incidents whose condition has passed; those that are not open are skipped."""
         ...
 
 

@@ -4,6 +4,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from trading.lifecycle import UnprotectedPolicy
 from trading.risk.protections import Protection
 
 MOST_LEVERAGE = 1_000.0
@@ -150,6 +151,11 @@ class AccountLimits(BaseModel):
         lt=1,
         description="Fraction of its highest realised balance that the account may lose, 0.1 is 10 %. Once lost, no "
         "symbol enters until an operator has resolved the incident. 0 or absent for no limit.",
+    )
+    on_unprotected: UnprotectedPolicy = Field(
+        default="alert",
+        description="Treatment of a position whose stop is not at the venue, after it was placed once more. alert: an "
+        "incident, and its symbol opens nothing; flatten: it is also closed at the market.",
     )
     protections: tuple[Protection, ...] = Field(
         default=(), description="Rules that temporarily stop entries of each symbol; see docs/reference/risk.md."

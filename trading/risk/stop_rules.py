@@ -77,18 +77,21 @@ def of_strategy(strategy: str, open_orders: Iterable[OpenOrder], whose: Mapping[
     return [one for one in open_orders if whose.get(one.client_order_id, strategy) == strategy]
 
 
-def is_protected(position: Position, open_orders: Iterable[OpenOrder]) -> bool:
-    """Return whether a resting order closes the whole position at its stop; a position without a stop needs none."""
+def is_protected(position: Position, open_orders: Iterable[OpenOrder], *, step: float = 0.0) -> bool:
+    """Return whether a resting order closes the whole position at its stop; a position without a stop needs none.
+
+    Args:
+        step: The unit step of the symbol; 0.0 where it is not known.
+    """
     stop = position.stop_loss
-    return stop is None or any(_covers(order, position) and _is_one_of(order.price, [stop]) for order in open_orders)
-
-
-def _covers(order: OpenOrder, position: Position) -> bool:
-    return (
-        order.price is not None
-        and order.side.sign * position.units < 0
-        and is_same_units(order.units, abs(position.units))
+    return stop is None or any(
+        _covers(order, position, step) and _is_one_of(order.price, [stop]) for order in open_orders
     )
+
+
+def _covers(order: OpenOrder, position: Position, step: float = 0.0) -> bool:
+    is_closing = order.price is not None and order.side.sign * position.units < 0
+    return is_closing and is_same_units(order.units, abs(position.units), step=step)
 
 
 def _is_one_of(price: float | None, prices: Sequence[float]) -> bool:

@@ -27,11 +27,13 @@ class AccountSnapshot(EqualIgnoringLastField, frozen=True, eq=False):
         has_unsettled_exit: One of those is an exit of the signal's strategy: a second exit could reverse its position.
         halted: Reason of an incident that an operator must resolve before any order of the symbol; None for none.
         open_positions: Open positions of the account, plus pending entries.
-        open_risk: Total loss at all stops of the account, in quote currency, including pending entries.
+        open_risk: Total loss at all stops of the account, in quote currency, including pending entries; the whole value
+            of a position whose stop is not at the venue.
         open_notional: Value of all open or pending entries, at their decision prices, in quote currency.
         day_realised: Profit realised on the signal's UTC market day, in quote currency; negative is a loss.
         balance: Starting balance plus all realised profit, in quote currency.
         quarantined: Reason of the symbol's quarantine; None if it is not quarantined.
+        unprotected: Reason of an incident of a position of the symbol without its stop at the venue; None for none.
         symbol_notional: Part of `open_notional` that belongs to the signal's symbol.
         peak_balance: Highest balance since a drawdown was cleared, in quote currency; 0.0 if unknown.
         drawdown: Deepest fall of the balance since then, as a fraction of the peak.
@@ -54,6 +56,7 @@ class AccountSnapshot(EqualIgnoringLastField, frozen=True, eq=False):
     halted: str | None = None
     open_notional: float = 0.0
     quarantined: str | None = None
+    unprotected: str | None = None
     symbol_notional: float = 0.0
     peak_balance: float = 0.0
     drawdown: float = 0.0
@@ -66,7 +69,13 @@ class AccountSnapshot(EqualIgnoringLastField, frozen=True, eq=False):
     @property
     def permissions(self) -> Permissions:
         """Actions that the symbol's state allows now."""
-        return permissions(self.desired, halted=self.halted, quarantined=self.quarantined, latched=self.latched)
+        return permissions(
+            self.desired,
+            halted=self.halted,
+            quarantined=self.quarantined,
+            unprotected=self.unprotected,
+            latched=self.latched,
+        )
 
     @property
     def unpriced(self) -> tuple[str, ...]:

@@ -19,7 +19,9 @@ from trading.services.batch_steps import BatchStep, batch_steps
 from trading.services.chain import ChainOutcome, ChainResult
 from trading.services.exit_execution import ExitRuleExecutor
 from trading.services.signal_execution import SignalExecutor
+from trading.services.standing_exits import StandingExits
 from trading.strategies.signal import Signal
+from trading.trading_state import Processing, permissions
 
 MOST_WATCHED = 100
 """Most candles that may move a stop, a few transactions each, within the time limit of a step."""
@@ -40,6 +42,7 @@ class TradeExecutionService(Service[SignalGenerated, ChainResult]):
         signals: SignalExecutor,
         exits: ExitRuleExecutor,
         closer: PositionCloser,
+        standing: StandingExits,
         exposure: SymbolExposure,
         committer: BatchCommitter,
         bus: LocalBus,
@@ -59,6 +62,7 @@ class TradeExecutionService(Service[SignalGenerated, ChainResult]):
         self._signals = signals
         self._exits = exits
         self._closer = closer
+        self._standing = standing
         self._exposure = exposure
         self._committer = committer
         self._most_watched = most_watched
@@ -88,9 +92,10 @@ class TradeExecutionService(Service[SignalGenerated, ChainResult]):
         if not self._order_manager.is_settled:
             self.reconcile(message.as_of_ms)
         self._exits.begin(message)
+        self._standing.forget()
         decisions = list(message.decisions)
         end, left = 0, self._most_watched
-        for step in batch_steps(message.candles, message.signals, self._exits.is_watched):
+        for step in batch_steps(message.candles, message.signals, self._is_watched):
             if made := self._execute(message, step):
                 decisions[step.end - 1] = tuple(made)
             end = step.end
@@ -108,6 +113,7 @@ class TradeExecutionService(Service[SignalGenerated, ChainResult]):
         self._exposure.forget()
         self._order_manager.renew_budget()
         actions = self._order_manager.settle(as_of_ms)
+        self._standing.flatten_unprotected(as_of_ms)
         self._order_manager.publish_incidents()
         self._exposure.mark_if_exists()
         return actions
@@ -135,11 +141,32 @@ class TradeExecutionService(Service[SignalGenerated, ChainResult]):
 
     def _execute(self, message: SignalGenerated, step: BatchStep) -> list[CandleDecision]:
         """Show the venue the candles of a step, record their fills, and decide on the last candle."""
-        if self._order_manager.book(step.candles, message.seen_ms(step.candles.last_open_ms)):
+        seen_ms = message.seen_ms(step.candles.last_open_ms)
+        self._standing.begin()
+        if self._order_manager.book(step.candles, seen_ms):
             self._exposure.forget()
+            self._standing.forget()
+        made = self._decide(message, step)
+        if not self._is_flattened(message):
+            self._standing.execute(step.candles, seen_ms)
+        return made
+
+    def _decide(self, message: SignalGenerated, step: BatchStep) -> list[CandleDecision]:
         if step.is_watched:
-            return self._exits.execute(message, step)
-        return [self._signals.execute(message, signal) for signal in step.signals]
+            made = self._exits.execute(message, step)
+        else:
+            made = [self._signals.execute(message, signal) for signal in step.signals]
+        if step.signals or self.exited:
+            self._standing.forget()
+        return made
+
+    def _is_watched(self, open_ms: int) -> bool:
+        return self._exits.is_watched(open_ms) or self._standing.is_due()
+
+    @staticmethod
+    def _is_flattened(message: SignalGenerated) -> bool:
+        """Return whether the position is closed after each batch anyway, by the policy of a quarantine."""
+        return permissions(message.desired, policy=message.quarantine).processing is Processing.FLATTEN
 
     def _close_batch(self, message: SignalGenerated, candles: Candles, decisions: Sequence[Decisions]) -> ChainResult:
         """Commit the first candles of a batch, usually all of them; the others are fetched again."""

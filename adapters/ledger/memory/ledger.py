@@ -12,7 +12,7 @@ from adapters.ledger.decisions import check_rows
 from adapters.ledger.memory.stops import MemoryStops
 from adapters.ledger.memory.symbol_books import Sent, SymbolBooks, book_of, planned_order, position_of
 from trading.errors import Broken
-from trading.execution.fill_booking import Booked, BookedOrder, Booking, day_of, initial_intent
+from trading.execution.fill_booking import Booked, BookedOrder, Booking, closed_positions, day_of, initial_intent
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
 from trading.orders.intents import Intent, OrderUpdate
@@ -99,6 +99,7 @@ class MemoryLedger(MemoryStops):
 
     def mark(self, *updates: OrderUpdate) -> bool:
         taken: dict[str, BookedOrder] = {}
+        ended: list[Incident | None] = []
         for update in updates:
             sent = self._sent.get(update.client_order_id)
             if sent is None:
@@ -107,6 +108,7 @@ class MemoryLedger(MemoryStops):
             order = taken.get(update.client_order_id, sent.order)
             if order is sent.order and len(updates) > 1:
                 order = copy(order)  # a rejected update changes none of them
+            was_final = order.state.is_final
             is_taken = order.apply(
                 update,
                 lambda at=at, request=request: position_of(at, request.symbol, request.strategy),  # type: ignore[misc]
@@ -115,11 +117,14 @@ class MemoryLedger(MemoryStops):
             )
             if not is_taken:
                 return False
+            if not was_final:
+                ended.append(order.failed_exit(position_of(at, request.symbol, request.strategy)))
             taken[update.client_order_id] = order
         for identity, order in taken.items():
             sent = self._sent[identity]
             sent.order = order
             self._of(sent.request.symbol).keep(sent)
+        self.open_incidents([failed for failed in ended if failed is not None])
         return True
 
     def unsettled(self, symbol: str) -> Sequence[Intent]:
@@ -149,7 +154,7 @@ class MemoryLedger(MemoryStops):
             if realised:
                 moves.append((fill, realised))
             booked.append((fill, before, after))
-        at.close_refused_no_more({fill.strategy for fill in new})
+        at.resolve_closed(closed_positions(booked))
         self.open_incidents(late)
         if self._moment_of is not None:
             self._moved += [(self._moment_of(fill), realised) for fill, realised in moves]
@@ -229,6 +234,11 @@ class MemoryLedger(MemoryStops):
     def unpublished(self, symbol: str) -> Sequence[Incident]:
         return ()
 
+    def end_incidents(self, incidents: Sequence[Incident], resolution: str) -> None:
+        for one in incidents:
+            at = self._of(one.symbol)
+            at.incidents = [other for other in at.incidents if (other.kind, other.key) != (one.kind, one.key)]
+
     def mark_published(self, incidents: Sequence[Incident]) -> None:
         """Do nothing: no event leaves a replay."""
 
@@ -306,7 +316,9 @@ class MemoryLedger(MemoryStops):
         for one in self._symbols.values():
             held = [position for position in one.positions.values() if position.units]
             owners = {position.strategy for position in held}
-            parts += map(book_of, held)
+            unprotected = one.unprotected_strategies
+            parts += (book_of(position, is_protected=position.strategy not in unprotected) for position in held)
+            risks += one.uncovered_risks()
             for sent in one.live.values():
                 order = sent.order
                 if order.risk_reserved is not None:
@@ -327,6 +339,7 @@ class MemoryLedger(MemoryStops):
             has_unsettled=has_unsettled,
             has_unsettled_exit=has_unsettled_exit,
             halted=at.halted,
+            unprotected=at.unprotected,
             open_positions=places,
             open_risk=math.fsum(risks),
             open_notional=math.fsum(notionals),
@@ -349,7 +362,7 @@ class MemoryLedger(MemoryStops):
         return self._permissions(self._of(symbol))
 
     def _permissions(self, at: SymbolBooks) -> Permissions:
-        return permissions(at.desired, halted=at.halted, latched=self._latched())
+        return permissions(at.desired, halted=at.halted, unprotected=at.unprotected, latched=self._latched())
 
     def _may_be_sent(self, at: SymbolBooks, request: OrderRequest) -> bool:
         permitted = self._permissions(at)

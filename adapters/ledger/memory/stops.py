@@ -69,6 +69,11 @@ class MemoryStops:
         move = at.moves.get(strategy, {}).get(open_ms)
         return None if move is None else _as_now(at, move)
 
+    def opener(self, symbol: str, strategy: str) -> str | None:
+        at = self._of(symbol)
+        found = at.opener(position_of(at, symbol, strategy))
+        return None if found is None else found.request.client_order_id
+
     def stop_moves(self, symbol: str) -> Sequence[StopMove]:
         at = self._of(symbol)
         held = (position for position in at.positions.values() if position.is_open)

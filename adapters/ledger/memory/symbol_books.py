@@ -1,7 +1,8 @@
 """The records of one symbol, in memory."""
 
+import math
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Set
 from dataclasses import dataclass, field
 
 from msgspec import Struct
@@ -89,20 +90,42 @@ class SymbolBooks:
     def halted(self) -> str | None:
         return min((one.reason for one in self.incidents if one.kind.halts), default=None) if self.incidents else None
 
+    @property
+    def unprotected(self) -> str | None:
+        """The reason of an incident of a position whose stop is not at the venue; None for none."""
+        return min((one.reason for one in self.incidents if one.kind is IncidentKind.UNPROTECTED), default=None)
+
+    @property
+    def unprotected_strategies(self) -> Set[str]:
+        """The strategies with a position whose stop is not at the venue."""
+        if not self.incidents:
+            return frozenset()
+        return {one.key for one in self.incidents if one.kind is IncidentKind.UNPROTECTED}
+
+    def uncovered_risks(self) -> list[float]:
+        """Return the part of the value of each position without its stop that its entries do not reserve as risk."""
+        names = self.unprotected_strategies
+        held = [self.positions[name] for name in names if name in self.positions]
+        return [max(0.0, abs(one.units) * one.average_price - self._reserved(one.strategy)) for one in held]
+
+    def _reserved(self, strategy: str) -> float:
+        filled = [
+            sent.order for sent in self.live.values() if sent.order.strategy == strategy and sent.order.filled_units
+        ]
+        return math.fsum(order.risk_reserved or 0.0 for order in filled)
+
     def fold(self, fill: Fill, realised: float) -> None:
         """Record the trade that a fill closes."""
         trade = self.folds[fill.strategy].add(fill, realised)
         if trade is not None:
             self.trades.append(trade)
 
-    def close_refused_no_more(self, strategies: Collection[str]) -> None:
-        """Resolve the refused closes of strategies whose positions have been closed since."""
-        if not self.incidents:
-            return
-        flat = {name for name in strategies if not self.positions[name].is_open}
-        self.incidents = [
-            one for one in self.incidents if one.kind is not IncidentKind.CLOSE_REFUSED or one.key not in flat
-        ]
+    def resolve_closed(self, strategies: Collection[str]) -> None:
+        """Resolve the incidents of positions that were closed since."""
+        if self.incidents:
+            self.incidents = [
+                one for one in self.incidents if not (one.kind.ends_with_position and one.key in strategies)
+            ]
 
     def opener(self, position: Position) -> Sent | None:
         """Return the newest entry that opened a position; None when nothing is open."""
@@ -134,9 +157,10 @@ def position_of(at: SymbolBooks, symbol: str, strategy: str) -> Position:
     return at.positions.get(strategy) or Position(symbol, strategy)
 
 
-def book_of(position: Position) -> OpenBook:
-    """Return the part of a book that its position makes."""
-    return OpenBook(position.symbol, position.strategy, position.units, position.average_price, position.stop_loss)
+def book_of(position: Position, *, is_protected: bool) -> OpenBook:
+    """Return the part of a book that its position makes; a stop counts only if it is at the venue."""
+    stop_loss = position.stop_loss if is_protected else None
+    return OpenBook(position.symbol, position.strategy, position.units, position.average_price, stop_loss)
 
 
 def planned_order(intent: Intent, risk: float, notional: float, correlation_id: str) -> BookedOrder:

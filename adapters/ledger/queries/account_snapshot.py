@@ -7,7 +7,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from adapters.ledger.queries.reads import mine, position
-from adapters.ledger.queries.restrictions import DESIRED, HALTED, LATCHED, QUARANTINED, desired_of
+from adapters.ledger.queries.restrictions import (
+    DESIRED,
+    HALTED,
+    IS_UNPROTECTED,
+    LATCHED,
+    QUARANTINED,
+    UNPROTECTED,
+    desired_of,
+)
 from adapters.ledger.queries.trades import HIGH_WATER, high_water_of, trades_since
 from adapters.ledger.tables import account_days, fences, intents, positions
 from adapters.ledger.transaction import Transaction
@@ -25,6 +33,19 @@ _IS_UNSETTLED = sa.or_(
     # the venue reports it as filled, but no fill is recorded yet: the recorded position is out of date
     sa.and_(intents.c.state == OrderState.FILLED.value, intents.c.filled_units == 0),
 )
+_RESERVED = (
+    sa.select(sa.func.coalesce(sa.func.sum(intents.c.risk_reserved), 0.0))
+    .where(
+        intents.c.risk_reserved.is_not(None),
+        intents.c.filled_units > 0,
+        *(intents.c[name] == positions.c[name] for name in ("account", "symbol", "strategy")),
+    )
+    .correlate(positions)
+    .scalar_subquery()
+)
+_VALUE = sa.func.abs(positions.c.units) * positions.c.average_price
+_UNCOVERED = sa.case((_VALUE > _RESERVED, _VALUE - _RESERVED), else_=0.0)
+"""Part of a position's value that its entries do not reserve as risk."""
 _SNAPSHOT = sa.select(
     sa.select(fences.c.open_ms).where(mine(fences, "symbol", "strategy")).scalar_subquery().label("fence"),
     DESIRED,
@@ -34,6 +55,11 @@ _SNAPSHOT = sa.select(
     .label("has_unsettled_exit"),
     HALTED,
     QUARANTINED,
+    UNPROTECTED,
+    sa.select(sa.func.sum(_UNCOVERED))
+    .where(mine(positions), IS_UNPROTECTED)
+    .scalar_subquery()
+    .label("unprotected_risk"),
     sa.select(sa.func.count()).select_from(_PLACES).scalar_subquery().label("open_positions"),
     sa.select(sa.func.sum(intents.c.risk_reserved))
     .where(mine(intents), intents.c.risk_reserved.is_not(None))
@@ -59,7 +85,7 @@ _PARTS = sa.union_all(
         positions.c.strategy,
         positions.c.units,
         positions.c.average_price,
-        positions.c.stop_loss,
+        sa.case((IS_UNPROTECTED, None), else_=positions.c.stop_loss).label("stop_loss"),
         sa.null().label("side"),
         sa.literal(0.0).label("risk"),
         sa.literal(0.0).label("notional"),
@@ -97,8 +123,9 @@ def snapshot_of(tx: Transaction, row: Any, symbol: str, strategy: str, prices: M
         has_unsettled_exit=bool(row.has_unsettled_exit),
         halted=row.halted,
         quarantined=row.quarantined,
+        unprotected=row.unprotected,
         open_positions=row.open_positions,
-        open_risk=row.open_risk or 0.0,
+        open_risk=(row.open_risk or 0.0) + (row.unprotected_risk or 0.0),
         open_notional=row.open_notional or 0.0,
         day_realised=row.day_realised or 0.0,
         balance=tx.starting_balance + row.realised,

@@ -49,7 +49,7 @@ HOOKED = (
                 *("balance", "desired", "fence", "fills", "fills_from", "has_exposure", "incidents", "incidents_of"),
                 *("overfilled", "owners", "quarantine", "unpublished", "exposures", "incident"),
                 *("close", "decisions", "order_states", "orders", "positions", "unsettled"),
-                *("order_strategies", "stop_move", "stop_moves", "decisions_since", "permissions"),
+                *("order_strategies", "stop_move", "stop_moves", "decisions_since", "permissions", "opener"),
             }
         ),
     ),
@@ -106,7 +106,7 @@ SENDING = (
     *("ledger.mark", "ledger.record_fills", "ledger.open_incidents", "ledger.mark_published"),
     *("liar.submit", "paper.submit", "sends.note"),
 )
-STOPS = ("ledger.refuse_stop", "liar.move_stop", "paper.move_stop")
+STOPS = ("ledger.refuse_stop", "ledger.end_incidents", "liar.move_stop", "paper.move_stop")
 """What is done to a stop that is to rest elsewhere; `ledger.move_stop` comes before, and only with a candle."""
 _ASKING = ("liar.sync", "paper.sync", "liar.find", "liar.fills", "liar.positions", "liar.open_orders")
 
@@ -127,11 +127,11 @@ LISTED: Mapping[str, tuple[str, ...]] = {
     "strategy": (*_STEP, *EVENTS, *AFRESH, UNBUILT, "store.commit"),
     "execute": (
         *(*_STEP, *EVENTS, *AFRESH, UNBUILT, *SENDING, *STOPS, *_ASKING),
-        *("ledger.decide", "ledger.move_stop", "store.mark_exposed", "store.commit"),
+        *("ledger.decide", "ledger.flatten", "ledger.move_stop", "store.mark_exposed", "store.commit"),
     ),
     "reconcile": (
         *(*_TASK, *EVENTS, *AFRESH[1:], UNBUILT, *SENDING, *STOPS, *_ASKING),
-        *("source.newest", "store.mark_exposed"),
+        *("source.newest", "ledger.flatten", "store.mark_exposed"),
     ),
     "control": (
         *_STEP,
@@ -154,6 +154,7 @@ NOT_PROVOKED = frozenset(
         *("fetch.source.close", *(f"{stage}.source.history" for stage in ("indicators", "strategy", "execute"))),
         "reconcile.source.history",
         *("execute.ledger.refuse_stop", "reconcile.ledger.refuse_stop"),
+        *("execute.ledger.end_incidents", "reconcile.ledger.end_incidents", "reconcile.ledger.flatten"),
         *(f"{stage}.{UNBUILT}" for stage in ("fetch", "indicators", "strategy", "execute", "reconcile")),
     }
 )

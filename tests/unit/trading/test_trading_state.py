@@ -253,3 +253,15 @@ def test_no_module_but_the_policy_decides_what_a_desired_state_or_a_quarantine_m
 )
 def test_search_finds_a_decision_of_its_own(code: str) -> None:
     assert any(map(_compares, ast.walk(ast.parse(code))))
+
+
+def test_unprotected_position_stops_entries_alone_and_is_named_after_a_quarantine() -> None:
+    permitted = permissions(RUNNING, unprotected="2 units have no stop")
+    assert (permitted.state, permitted.entries, permitted.exits, permitted.stop_moves) == (REDUCING, False, True, True)
+    assert permitted.processing is FULL
+    why = permitted.why_no_entries
+    assert why is not None
+    assert (why.rule, describe(why, "XAUUSD"), describe_unsent(why)) == ("unprotected", *["2 units have no stop"] * 2)
+
+    both = permissions(RUNNING, quarantined="hung", unprotected="2 units have no stop", latched="lost too much")
+    assert [one.rule for one in both.restrictions] == ["quarantined", "unprotected", "drawdown_latch"]

@@ -86,8 +86,23 @@ class WaitForStop(Struct, frozen=True):
     naked: Incident | None = None
 
 
+class EndIncident(Struct, frozen=True):
+    """Resolve an incident of a position without its stop, because no position lacks that stop any more."""
+
+    incident: Incident
+    reason: str
+
+
 Action = (
-    UpdateOrder | SubmitOrder | AbandonOrder | WaitForVenue | CancelOrder | ResendStop | WaitForStop | RaiseIncident
+    UpdateOrder
+    | SubmitOrder
+    | AbandonOrder
+    | WaitForVenue
+    | CancelOrder
+    | ResendStop
+    | WaitForStop
+    | RaiseIncident
+    | EndIncident
 )
 
 
@@ -111,4 +126,6 @@ def describe(action: Action) -> dict[str, str]:
             found = f"{describe_stop_move(move)}: {reason}"
         case RaiseIncident(incident):
             found = incident.reason
+        case EndIncident(incident, reason):
+            found = f"{reason}: {incident.reason}"
     return {"action": type(action).__name__, "found": found}

@@ -6,6 +6,7 @@ from trading.execution.reconciliation.actions import (
     AbandonOrder,
     Action,
     CancelOrder,
+    EndIncident,
     RaiseIncident,
     ResendStop,
     SubmitOrder,
@@ -16,6 +17,7 @@ from trading.execution.reconciliation.actions import (
 from trading.execution.reconciliation.snapshots import LedgerSnapshot, SignalAgeLimit, VenueSnapshot
 from trading.formatting import format_units
 from trading.incidents import descriptions
+from trading.incidents.incident import IncidentKind
 from trading.orders.intents import Intent
 from trading.orders.orders import ENDED_OTHERWISE, Leg, OpenOrder, OrderRequest, OrderState, VenueOrder, decided_open_ms
 from trading.portfolio.positions import Position
@@ -139,7 +141,7 @@ def _send(intent: Intent, ours: LedgerSnapshot, freshness: SignalAgeLimit, *, is
     request = intent.request
     if request.leg is Leg.ENTRY:
         return _send_entry(intent, ours, freshness, is_waiting=is_waiting)
-    if ours.units * request.side.sign >= 0:
+    if ours.units_of(request.strategy) * request.side.sign >= 0:
         return AbandonOrder(intent, OrderState.CANCELED, "never sent, and now there is nothing left to close")
     if why := ours.permissions(UNSENT_EXIT_ORDER).why_no_exits:
         return WaitForVenue(intent, why.detail or describe_unsent(why))
@@ -193,10 +195,15 @@ def _differences(ours: LedgerSnapshot, theirs: VenueSnapshot) -> Iterator[Action
     for position in ours.positions:
         if position.is_open and position.strategy not in ours.owners:
             yield RaiseIncident(descriptions.unowned(position))
+    naked = set()
     for position in ours.positions:
         mine = of_strategy(position.strategy, theirs.open_orders, ours.whose)
-        if position.is_open and not is_protected(position, mine):
+        if position.is_open and not is_protected(position, mine, step=ours.unit_step):
+            naked.add(position.strategy)
             yield _protect(position, ours, mine)
+    for incident in ours.incidents:
+        if incident.kind is IncidentKind.UNPROTECTED and incident.key not in naked:
+            yield EndIncident(incident, "each open position has its stop at the venue")
 
 
 def _protect(position: Position, ours: LedgerSnapshot, open_orders: Sequence[OpenOrder]) -> Action:

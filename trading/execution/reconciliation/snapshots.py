@@ -54,10 +54,25 @@ class LedgerSnapshot(Struct, frozen=True):
 
     def permissions(self, order: Sequence[Cause]) -> Permissions:
         """Return what the symbol may do. The ledger applies the drawdown latch, when an entry is claimed."""
-        return permissions(self.desired, halted=self.halted, quarantined=self.quarantined, order=order)
+        return permissions(
+            self.desired,
+            halted=self.halted,
+            quarantined=self.quarantined,
+            unprotected=self.unprotected,
+            order=order,
+        )
 
     def is_reported(self, incident: Incident) -> bool:
         return any((one.kind, one.key) == (incident.kind, incident.key) for one in self.incidents)
+
+    @property
+    def unprotected(self) -> str | None:
+        """The reason of an incident of a position without its stop at the venue; None for none."""
+        return next((one.reason for one in self.incidents if one.kind is IncidentKind.UNPROTECTED), None)
+
+    def units_of(self, strategy: str) -> float:
+        """Return the position of a strategy."""
+        return next((one.units for one in self.positions if one.strategy == strategy), 0.0)
 
     @property
     def units(self) -> float:

@@ -49,6 +49,8 @@ def _print_result(answers: Sequence[Answer]) -> None:
         click.echo(f"{symbol}: {outcome}" + (f": {answer['refused']}" if answer["refused"] else ""))
         for strategy, said in answer["positions"].items():
             click.echo(f"  {strategy}: {said['reason']}")
+        for strategy, reason in answer["failed"].items():
+            click.echo(f"  {strategy}: {reason}")
         for order in answer["unsettled"]:
             click.echo(f"  pending: {order}")
         if outcome in GOOD and answer["desired"] == DesiredState.RUNNING:

@@ -4,6 +4,7 @@ import pytest
 
 from tests.fakes import Databases, Desk
 from tests.unit.trading.execution.desks import BUY, SHOWN, incidents, make_desk, told
+from trading.errors import Rejected
 from trading.execution.reconciliation import CancelOrder
 from trading.incidents.incident import IncidentKind
 from trading.orders.intents import OrderUpdate
@@ -38,9 +39,10 @@ def test_reconcile_position_that_the_venue_does_not_have_halts_the_symbol_until_
     assert desk.pipeline.reconcile() == []
 
 
-def test_reconcile_stop_that_is_gone_from_the_venue_is_told(desk: Desk) -> None:
+def test_reconcile_stop_that_is_gone_from_the_venue_and_is_not_taken_again_is_told(desk: Desk) -> None:
     [stop] = desk.paper.open_orders(SYMBOL)
     desk.paper.cancel(stop.client_order_id)
+    desk.venue.fail("move_stop", Rejected("stop_loss", "too near to the market"))
     desk.pipeline.reconcile()
 
     assert incidents(desk) == [IncidentKind.UNPROTECTED]

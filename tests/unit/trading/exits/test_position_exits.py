@@ -194,6 +194,7 @@ def test_stop_of_one_strategy_does_not_hide_that_anothers_rests_elsewhere_or_is_
 
     assert resting(desk) == [moves[-1].after] * 2
     desk.paper.cancel(protective_order_id(moves[-1].entry_id, Leg.STOP_LOSS))
+    desk.venue.silent = {"move_stop"}
     desk.pipeline.reconcile()
     assert [one.kind for one in desk.ledger.incidents_of(SYMBOL)] == [IncidentKind.UNPROTECTED]
 

@@ -1,6 +1,7 @@
 """Fills: recorded once, and what they do to orders, positions and reservations."""
 
 from collections.abc import Callable
+from decimal import Decimal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -212,6 +213,31 @@ class FillContract(LedgerPart):
         assert 0 < after <= 30
         assert ledger.fills_from(OTHER) == 0
         assert list(ledger.record_fills(SYMBOL, [fill for fill in fills if fill.sequence > after])) == []
+
+    @pytest.mark.parametrize(
+        "parts",
+        [
+            [153_779.8, 4_394_967.3, 2_812_162.1, 3_220_769.1, 1_418_321.7],
+            [0.1, 0.2],
+            [1e-8],
+        ],
+    )
+    def test_record_fills_in_parts_that_are_closed_by_their_decimal_sum_leave_nothing(
+        self, ledger: Ledger, parts: list[float]
+    ) -> None:
+        units = float(sum(map(Decimal, map(str, parts))))
+        entry = enter(ledger, request_of(units=units)).request
+        ledger.record_fills(SYMBOL, [fill_of(entry, at, units=part) for at, part in enumerate(parts, 1)])
+        assert position_of(ledger, SYMBOL, STRATEGY).units == units
+        assert state_of(ledger, entry) is OrderState.FILLED
+        leaving = enter(ledger, request_of(open_ms=T0_MS + 600_000, leg=Leg.EXIT, side=Side.SELL, units=units)).request
+        ledger.record_fills(SYMBOL, [fill_of(leaving, at, units=part) for at, part in enumerate(reversed(parts), 10)])
+
+        assert not position_of(ledger, SYMBOL, STRATEGY).is_open
+        assert state_of(ledger, leaving) is OrderState.FILLED
+        assert view_of(ledger).open_positions == 0
+        assert not ledger.has_exposure(SYMBOL)
+        assert ledger.overfilled([entry.client_order_id, leaving.client_order_id]) == {}
 
     @given(deals=_DEALS, cut=st.integers(0, 12))
     @settings(

@@ -1,19 +1,25 @@
 """Incidents: conditions that need an operator, each opened once while it is open."""
 
+import pytest
+
 from trading.incidents.incident import Incident, IncidentKind
 from trading.orders.intents import OrderUpdate
-from trading.orders.orders import OrderState
+from trading.orders.orders import Leg, OrderState, Side
 from trading.ports.ledger import Ledger
+from trading.risk.verdict import PlannedOrder
 from trading.structs import replace
 from trading_orchestrator.testing.contracts.ledger.examples import (
+    ENDED_EMPTY,
     OTHER,
     STRATEGY,
     SYMBOL,
     UNKNOWN_SYMBOL,
+    at,
     closed,
     enter,
     fill_of,
     opened,
+    plan,
     request_of,
     state_of,
     view_of,
@@ -21,6 +27,7 @@ from trading_orchestrator.testing.contracts.ledger.examples import (
 from trading_orchestrator.testing.contracts.ledger.subject import LedgerPart, LedgerSubject
 
 LOST = Incident(IncidentKind.POSITION_MISMATCH, SYMBOL, "position", "2 here, 3 there", {"venue_units": 3.0})
+NAKED = Incident(IncidentKind.UNPROTECTED, SYMBOL, STRATEGY, "a stop is not at the venue", {"stop_loss": 90.0})
 CLOSE_REFUSED = Incident(IncidentKind.CLOSE_REFUSED, SYMBOL, STRATEGY, "halted when it was to close", {"units": 2.0})
 
 
@@ -58,6 +65,83 @@ class IncidentLogContract(LedgerPart):
         ledger.open_incidents([replace(LOST, kind=IncidentKind.UNPROTECTED)])
 
         assert view_of(ledger, SYMBOL).halted is None
+
+    def test_incident_of_a_lost_stop_is_seen_by_decisions_of_its_symbol_and_counts_the_whole_position(
+        self, ledger: Ledger
+    ) -> None:
+        entry = opened(ledger)
+        assert (view_of(ledger, SYMBOL).unprotected, view_of(ledger).open_risk) == (None, 20.0)
+        ledger.open_incidents([NAKED, replace(NAKED, key="another", reason="b")])
+
+        assert view_of(ledger, SYMBOL).unprotected == NAKED.reason
+        assert not view_of(ledger, SYMBOL).permissions.entries
+        assert view_of(ledger, SYMBOL).permissions.exits
+        assert view_of(ledger, OTHER).unprotected is None
+        assert view_of(ledger, OTHER).open_risk == pytest.approx(entry.units * 100.0)
+        ledger.end_incidents([NAKED, replace(NAKED, key="another"), replace(NAKED, symbol=OTHER)], "it rests again")
+        ledger.end_incidents([], "nothing")
+
+        assert list(ledger.incidents_of(SYMBOL)) == []
+        assert view_of(ledger).open_risk == 20.0
+        assert list(ledger.open_incidents([NAKED])) == [NAKED]
+
+    def test_incident_of_a_lost_stop_keeps_an_entry_that_waits_from_being_claimed(self, ledger: Ledger) -> None:
+        opened(ledger)
+        turn = request_of(open_ms=at(5), leg=Leg.EXIT, side=Side.SELL), request_of(open_ms=at(5), side=Side.SELL)
+        _, waiting = plan(ledger, at(5), *map(PlannedOrder, turn)).intents
+        ledger.open_incidents([NAKED])
+
+        claim = OrderUpdate(waiting.request.client_order_id, OrderState.SUBMITTING, claims=1)
+        assert not ledger.mark(claim)
+
+    @pytest.mark.parametrize("state", ENDED_EMPTY)
+    def test_exit_that_ends_and_leaves_its_position_open_opens_an_incident_that_ends_with_the_position(
+        self, ledger: Ledger, state: OrderState
+    ) -> None:
+        opened(ledger)
+        leaving = request_of(open_ms=at(5), leg=Leg.EXIT, side=Side.SELL)
+        enter(ledger, leaving)
+        ended = OrderUpdate(leaving.client_order_id, state, reason="reduce-only is not possible")
+        ledger.mark(ended)
+        ledger.mark(ended)
+
+        (incident,) = ledger.incidents_of(SYMBOL)
+        assert (incident.kind, incident.key) == (IncidentKind.EXIT_FAILED, STRATEGY)
+        assert "reduce-only is not possible" in incident.reason
+        assert incident.details["client_order_id"] == leaving.client_order_id
+        assert view_of(ledger, SYMBOL).halted is None
+        again = request_of(open_ms=at(6), leg=Leg.EXIT, side=Side.SELL)
+        enter(ledger, again)
+        ledger.record_fills(SYMBOL, [fill_of(again, 2)])
+        assert list(ledger.incidents_of(SYMBOL)) == []
+
+    def test_exit_that_fills_in_part_and_ends_opens_an_incident_of_what_is_left(self, ledger: Ledger) -> None:
+        opened(ledger)
+        leaving = request_of(open_ms=at(5), leg=Leg.EXIT, side=Side.SELL)
+        enter(ledger, leaving)
+        ledger.record_fills(SYMBOL, [fill_of(leaving, 2, units=1.5)])
+        assert list(ledger.incidents_of(SYMBOL)) == []
+        ledger.mark(OrderUpdate(leaving.client_order_id, OrderState.CANCELED))
+
+        (incident,) = ledger.incidents_of(SYMBOL)
+        assert (incident.kind, incident.details["units"]) == (IncidentKind.EXIT_FAILED, 0.5)
+
+    def test_order_that_ends_without_a_position_that_it_closes_opens_no_incident(self, ledger: Ledger) -> None:
+        entry = request_of()
+        enter(ledger, entry)
+        ledger.mark(OrderUpdate(entry.client_order_id, OrderState.REJECTED))
+        leaving = request_of(open_ms=at(1), leg=Leg.EXIT, side=Side.SELL)
+        enter(ledger, leaving)
+        ledger.mark(OrderUpdate(leaving.client_order_id, OrderState.REJECTED))
+
+        assert list(ledger.incidents_of(SYMBOL)) == []
+
+    def test_opener_of_a_position_is_its_newest_entry_and_none_when_flat(self, ledger: Ledger) -> None:
+        assert ledger.opener(SYMBOL, STRATEGY) is None
+        entry = opened(ledger)
+        assert ledger.opener(SYMBOL, STRATEGY) == entry.client_order_id
+        closed(ledger)
+        assert ledger.opener(SYMBOL, STRATEGY) is None
 
     def test_incident_of_a_refused_close_ends_with_the_position(self, ledger: Ledger) -> None:
         opened(ledger)

@@ -20,6 +20,7 @@ from trading.execution.reconciliation import (
     AbandonOrder,
     Action,
     CancelOrder,
+    EndIncident,
     LedgerSnapshot,
     RaiseIncident,
     ResendStop,
@@ -123,7 +124,7 @@ def test_reconcile_of_anything_speaks_of_each_order_once_at_most_and_gives_up_no
     spoken: list[str] = []
     for action in reconcile(ours, theirs, freshness):
         assert describe(action)["found"]
-        if isinstance(action, RaiseIncident | CancelOrder | ResendStop | WaitForStop):
+        if isinstance(action, RaiseIncident | EndIncident | CancelOrder | ResendStop | WaitForStop):
             continue
         mentioned = [action.intent, *getattr(action, "dependents", ())]
         spoken += [one.request.client_order_id for one in mentioned]
