@@ -49,7 +49,7 @@ def symbol_fields(row: SymbolStatus) -> dict[str, Any]:
         "realised": _rounded(row.realised),
         "unrealised": _rounded(row.unrealised),
         "pnl": _rounded(row.realised + row.unrealised),
-        "reason": row.halted or row.error,
+        "reason": row.halted or row.at_risk or row.error,
     }
 
 

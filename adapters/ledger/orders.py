@@ -9,6 +9,7 @@ from adapters.clock import now_ms as wall_ms
 from adapters.ledger.incidents import open_incidents
 from adapters.ledger.position_rebuild import MOVED_STOP
 from adapters.ledger.queries.reads import mine, position
+from adapters.ledger.queries.restrictions import permissions_of
 from adapters.ledger.rows import order_of_intent
 from adapters.ledger.tables import intents
 from adapters.ledger.transaction import Transaction

@@ -77,6 +77,7 @@ class SymbolAccess:
             workers=self.workers(now_ms),
             began_ms=record.began_ms,
             quarantine=self._stores.ledger.quarantine(self.symbol),
+            incidents=[one for one in self._stores.ledger.incidents_of(self.symbol) if one.kind.ends_with_position],
         )
 
     def failures(self) -> Sequence[TaskFailure]:

@@ -16,6 +16,7 @@ from configs.loading import SystemConfig
 from configs.services import DataFetchingConfig
 from configs.symbols import SymbolConfig
 from trading.events.decisions import decode, describe
+from trading.incidents.incident import OF_POSITION
 from trading.lifecycle import DesiredState, ServiceState, SymbolState
 from trading.market.feed_health import feed_issue
 from trading.portfolio.positions import Position
@@ -65,6 +66,8 @@ class SymbolStatus:
         said_ms: Open time of that candle.
         error: Last error of its worker that has ended, else of a failed service.
         halted: The newest incident that halts it, with its number; empty while none does.
+        at_risk: The newest incident of an open position (an exit failed, or its stop is not at the venue), with its
+            number; empty while there is none.
         feed: Fault of a feed that answers, such as no candle or a repeated one; empty for none.
     """
 
@@ -88,6 +91,7 @@ class SymbolStatus:
     said_ms: int | None = None
     error: str = ""
     halted: str = ""
+    at_risk: str = ""
     feed: str = ""
 
     def as_dict(self) -> dict[str, Any]:
@@ -122,7 +126,9 @@ def read_status(
     processes = Launcher.from_json(launcher).ended if launcher else ()
     ended = {symbol: str(one) for one in processes for symbol in one.symbols}
     positions = ledger.positions()
-    halted = _halted(ledger)
+    incidents = ledger.incidents(limit=INCIDENTS_READ)
+    halted = _newest([row for row in incidents if row["halts"]])
+    at_risk = _newest([row for row in incidents if row["kind"] in OF_POSITION])
     fetching = system.services.data_fetching
     return [
         _status(
@@ -134,6 +140,7 @@ def read_status(
             orders_filled=_orders_filled(ledger, name),
             halted=halted.get(name, ""),
             ended=ended.get(name, ""),
+            at_risk=at_risk.get(name, ""),
             stale_s=stale_after_s(fetching, system.symbols[name]),
         )
         for at, name in enumerate(names)
@@ -165,6 +172,7 @@ def _status(
     orders_filled: int,
     halted: str,
     ended: str,
+    at_risk: str,
     stale_s: float,
 ) -> SymbolStatus:
     close = float(state["close"]) if "close" in state else None
@@ -194,6 +202,7 @@ def _status(
         said_ms=int(state["said_ms"]) if "said_ms" in state else None,
         error=ended or next((service.last_error for service in failed if service.last_error), ""),
         halted=halted,
+        at_risk=at_risk,
         feed=str(feed_issue(feed_history(state), config.feed_terms, now_ms=now_ms()) or ""),
     )
 
@@ -221,10 +230,9 @@ def _orders_filled(ledger: LedgerReader, symbol: str) -> int:
     return len({fill["client_order_id"] for fill in rows if not fill["adjustment"]})
 
 
-def _halted(ledger: LedgerReader) -> dict[str, str]:
-    """Return the newest incident that halts a symbol, by symbol."""
-    newest_last = [row for row in reversed(ledger.incidents(limit=INCIDENTS_READ)) if row["halts"]]
-    return {row["symbol"]: f"incident {row['id']}, {row['kind']}: {row['reason']}" for row in newest_last}
+def _newest(newest_first: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the newest of some incidents, by symbol."""
+    return {row["symbol"]: f"incident {row['id']}, {row['kind']}: {row['reason']}" for row in reversed(newest_first)}
 
 
 def _text(answer: Mapping[bytes, bytes]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from trading.incidents.incident import Incident
 from trading.lifecycle import DesiredState, PositionPolicy, ServiceState
 from trading.services.status import ErrorKind, ServiceStatus
 from trading.trading_state import Processing, permissions
@@ -86,6 +87,7 @@ class HealthSnapshot(Struct, frozen=True):
         feed: Problem of a feed that answers; empty for none.
         queued: Messages waiting in the symbol's queue.
         workers: None if there are no workers to report, as in a single process.
+        incidents: Open incidents of its positions: no restart ends them, so they are reported and never escalate.
         began_ms: Nothing before this time counts as overdue: the symbol was not monitored, or an action was just taken.
     """
 
@@ -102,6 +104,7 @@ class HealthSnapshot(Struct, frozen=True):
     workers: Sequence[WorkerHeartbeat] | None = None
     began_ms: int = 0
     quarantine: PositionPolicy | None = None
+    incidents: Sequence[Incident] = ()
 
     @property
     def silence_s(self) -> float:

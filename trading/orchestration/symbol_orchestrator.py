@@ -139,15 +139,18 @@ class SymbolOrchestrator:
         return {
             "symbol": self.symbol,
             "state": state.value,
-            "is_healthy": not found and state in _CALM,
+            "is_healthy": not found and not seen.incidents and state in _CALM,
             "healthy_services": healthy,
             "total_services": len(statuses),
             "services": [status.as_dict() for status in statuses],
             "uptime": max(0.0, (seen.now_ms - record.since_ms) / 1000) if record.since_ms else 0.0,
             "desired": seen.desired.value,
-            "reason": found[0].reason if found else record.reason,
+            "reason": next(
+                iter([issue.reason for issue in found] + [one.reason for one in seen.incidents]), record.reason
+            ),
             "sicknesses": [
-                {"kind": issue.kind.value, "service": issue.service, "reason": issue.reason} for issue in found
+                *({"kind": issue.kind.value, "service": issue.service, "reason": issue.reason} for issue in found),
+                *({"kind": one.kind.value, "service": "", "reason": one.reason} for one in seen.incidents),
             ],
         }
 

@@ -112,8 +112,8 @@ def _decisions(rows: Sequence[SymbolStatus]) -> Table:
 
 def _why(row: SymbolStatus) -> Text:
     """Return the error, else the last decision with a reason."""
-    if row.halted or row.error:
-        return Text(row.halted or row.error, style="red")
+    if wrong := row.halted or row.at_risk or row.error:
+        return Text(wrong, style="red")
     if row.said_ms is None:
         return Text(row.decision)
     return Text(f"{format_minute(row.said_ms)[-5:]}  {row.said}")

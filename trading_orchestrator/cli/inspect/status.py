@@ -146,8 +146,8 @@ def _age(row: SymbolStatus) -> str:
 
 
 def _last(row: SymbolStatus) -> Text:
-    if row.halted:
-        return Text(row.halted, style="bold red")
+    if row.halted or row.at_risk:
+        return Text(row.halted or row.at_risk, style="bold red")
     if row.error:
         return Text(row.error, style="red")
     if row.said_ms is None:
