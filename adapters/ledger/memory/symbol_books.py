@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Set
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from msgspec import Struct
@@ -96,16 +96,14 @@ class SymbolBooks:
         return min((one.reason for one in self.incidents if one.kind is IncidentKind.UNPROTECTED), default=None)
 
     @property
-    def unprotected_strategies(self) -> Set[str]:
-        """The strategies with a position whose stop is not at the venue."""
-        if not self.incidents:
-            return frozenset()
-        return {one.key for one in self.incidents if one.kind is IncidentKind.UNPROTECTED}
+    def unprotected_strategies(self) -> frozenset[str]:
+        """The strategies whose position has no stop at the venue, so all of its value may be lost."""
+        return frozenset(one.key for one in self.incidents if one.kind is IncidentKind.UNPROTECTED)
 
     def uncovered_risks(self) -> list[float]:
         """Return the part of the value of each position without its stop that its entries do not reserve as risk."""
         names = self.unprotected_strategies
-        held = [self.positions[name] for name in names if name in self.positions]
+        held = [one for name, one in self.positions.items() if name in names]
         return [max(0.0, abs(one.units) * one.average_price - self._reserved(one.strategy)) for one in held]
 
     def _reserved(self, strategy: str) -> float:

@@ -100,6 +100,22 @@ def test_symbol_that_an_incident_halts_shows_in_the_status_with_the_reason(syste
     assert "incident 1, position_mismatch: 2 here, 1 there" in table
 
 
+def test_symbol_whose_exit_failed_shows_in_status_and_health_with_the_reason(system: TradingSystem) -> None:
+    failed = Incident(IncidentKind.EXIT_FAILED, "XAUUSD", "sma_cross", "the venue rejected the exit")
+    system.stores().ledger.open_incidents([failed])
+
+    rows = {row["symbol"]: row for row in json.loads(verb(system, "status", "--json").stdout)["symbols"]}
+    health = json.loads(verb(system, "health", "--json").stdout)["symbols"]
+
+    assert rows["XAUUSD"]["at_risk"] == "incident 1, exit_failed: the venue rejected the exit"
+    assert (rows["XAUUSD"]["state"], rows["BTCUSD"]["at_risk"]) == ("starting", "")
+    assert "the venue rejected the exit" in verb(system, "status").stdout
+    found = {"kind": "exit_failed", "service": "", "reason": "the venue rejected the exit"}
+    assert found in health["XAUUSD"]["sicknesses"]
+    assert not health["XAUUSD"]["is_healthy"]
+    assert found not in health["BTCUSD"]["sicknesses"]
+
+
 @pytest.mark.long
 def test_resolve_and_reconcile_go_through_a_worker(system: TradingSystem) -> None:
     ledger = system.stores().ledger

@@ -7,6 +7,7 @@ from typing import Any
 
 from trading.errors import Transient
 from trading.events.event import Event
+from trading.incidents.incident import Incident
 from trading.lifecycle import DesiredState, PositionPolicy, ServiceState
 from trading.orchestration.diagnosis import HealthSnapshot
 from trading.orchestration.recovery_policy import RecoveryPolicy
@@ -51,6 +52,7 @@ class MemorySymbol:
     events: list[Event] = field(default_factory=list)
     deeds: list[str] = field(default_factory=list)
     quarantined: PositionPolicy | None = None
+    incidents: Sequence[Incident] = ()
     overtaken: bool = False
     is_away: bool = False
 
@@ -76,6 +78,7 @@ class MemorySymbol:
             stale_s=10_000,
             began_ms=record.began_ms,
             quarantine=self.quarantined,
+            incidents=self.incidents,
         )
 
     def record(self) -> SymbolRecord:

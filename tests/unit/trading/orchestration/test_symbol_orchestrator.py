@@ -1,6 +1,7 @@
 """The orchestrator of one symbol: recovery, quarantine, and what an operator asks for."""
 
 from tests.unit.trading.orchestration.memory_symbol import NAMES, MemorySymbol, orchestrator
+from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState, SymbolState
 
 
@@ -169,3 +170,23 @@ def test_health_of_a_symbol_has_the_keys_of_the_document() -> None:
     }
     assert [service["service_name"] for service in health["services"]] == list(NAMES)
     assert health["uptime"] == 30.0
+
+
+def test_symbol_whose_exit_failed_is_unhealthy_with_the_reason_and_is_not_restarted() -> None:
+    symbol = MemorySymbol()
+    one = orchestrator(symbol)
+    symbol.step()
+    one.recover()
+    assert one.check_health()["is_healthy"]
+    failed = Incident(IncidentKind.EXIT_FAILED, symbol.symbol, "ema", "the venue rejected the exit")
+    symbol.incidents = [failed]
+    for _ in range(20):
+        symbol.step()
+        one.recover()
+
+    health = one.check_health()
+    assert (health["is_healthy"], health["state"], health["reason"]) == (False, "running", failed.reason)
+    assert health["sicknesses"] == [{"kind": "exit_failed", "service": "", "reason": failed.reason}]
+    assert symbol.deeds == []
+    symbol.incidents = []
+    assert one.check_health()["is_healthy"]
