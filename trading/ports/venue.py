@@ -24,8 +24,9 @@ class VenueTerms(Struct, frozen=True):
 class Venue(Protocol):
     """Takes orders. Every method may raise Transient, after which the outcome is unknown.
 
-    An entry's stop and target rest at the venue from the moment it fills, sized by what was filled; the fill of one
-    cancels the other. An exit never opens or turns a position.
+    An entry's stop and target rest at the venue from the moment it fills, sized by what was filled, in multiples of the
+    venue's step; the fill of one cancels the other.
+    An exit never opens or turns a position. Numbers of units are the decimals that the venue tells.
     """
 
     @property

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from trading.portfolio.drawdown import HighWaterMark, fall
 from trading.risk.limits import RiskLimits
-from trading.risk.sizing import levels_of, round_down, round_up, size
+from trading.risk.sizing import closing_units, levels_of, round_down, round_up, size
 from trading.strategies.signal import Signal, SignalSide
 
 prices = st.floats(0.01, 1e6)
@@ -105,3 +105,27 @@ def test_nothing_to_lose_is_lost_wholly() -> None:
     assert fall(0.0, 0.0) == 1.0
     assert HighWaterMark(100.0).after(75.0) == HighWaterMark(100.0, 0.25)
     assert HighWaterMark(100.0, 0.25).after(200.0) == HighWaterMark(200.0, 0.25)
+
+
+@given(count=st.integers(1, 10**9), exponent=st.integers(-8, 3), noise=st.sampled_from([0.0, 2e-16, -2e-16, 9e-16]))
+@example(count=3, exponent=-1, noise=2e-16)
+def test_exit_of_a_multiple_of_the_step_is_that_multiple_whatever_a_sum_has_rounded(
+    count: int, exponent: int, noise: float
+) -> None:
+    step = Decimal(1).scaleb(exponent)
+    held = float(count * step)
+    assert closing_units(held * (1 + noise), float(step)) == held
+    assert closing_units(-held * (1 + noise), float(step)) == held
+
+
+@given(held=st.floats(1e-8, 1e6), step=steps)
+@example(held=0.30000000000000004, step=0.1)
+@example(held=1050.0, step=100.0)
+@example(held=50.0, step=100.0)
+def test_exit_is_never_more_than_is_held_and_a_multiple_unless_less_than_a_step_is_held(
+    held: float, step: float
+) -> None:
+    units = closing_units(held, step)
+    assert 0 < units <= held * (1 + 1e-12)
+    assert Decimal(str(units)) % Decimal(str(step)) == 0 or (units == held and held < step)
+    assert held - units < step
