@@ -2,7 +2,8 @@
 
 TradingError
 ├── Rejected    a rule does not allow it: record it and continue
-│   └── UnknownSymbol
+│   ├── UnknownSymbol
+│   └── InvalidMessage  a message contradicts store, ledger or configuration: nothing of it was executed
 ├── Transient   an external system failed: retry
 └── Broken      an invariant is violated: stop and notify an operator
     ├── BadCandle     a candle that must not reach a strategy
@@ -35,6 +36,15 @@ class Rejected(TradingError):
 
     def __str__(self) -> str:
         return f"{self.rule}: {self.reason}"
+
+
+class InvalidMessage(Rejected):
+    """A message that contradicts store, ledger or configuration. Nothing of it was executed, and it is not retried.
+
+    `is_counted` is True once a service has counted it.
+    """
+
+    is_counted = False
 
 
 class Transient(TradingError):

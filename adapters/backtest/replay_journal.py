@@ -55,6 +55,7 @@ class RecordedLedger(MemoryLedger):
         correlation_id: str,
         dry_run: bool = False,
         prices: Mapping[str, float] = NO_PRICES,
+        latest_ms: int | None = None,
     ) -> DecisionResult:
         ruling = self._rulings.get((symbol, strategy, open_ms))
         known = _account_state(ruling)
@@ -66,6 +67,7 @@ class RecordedLedger(MemoryLedger):
             correlation_id=correlation_id,
             dry_run=dry_run,
             prices=prices if ruling is None else ruling["prices"] or {},
+            latest_ms=latest_ms,
         )
 
 

@@ -4,22 +4,28 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import bindparam
 
 from adapters.clock import now_ms as wall_ms
 from adapters.ledger import incidents
 from adapters.ledger.queries.account_snapshot import account_row, snapshot_of
 from adapters.ledger.queries.reads import mine
-from adapters.ledger.tables import Origin, decisions, intents
+from adapters.ledger.tables import Origin, decisions, fences, intents
 from adapters.ledger.transaction import Transaction
 from trading.execution.fill_booking import initial_intent
 from trading.orders.orders import Leg
 from trading.ports.ledger import NO_PRICES, DecisionResult
+from trading.risk.fence import check_fence
 from trading.risk.open_book import prices_of
 from trading.risk.verdict import AccountSnapshot, Check, PlannedOrder, RiskDecision
 
+SHORTEST_CANDLE_MS = 60_000
 _NEW_DECISION = sa.insert(decisions).returning(decisions.c.id)
 _NEW_INTENT = sa.insert(intents)
-_NEWEST = sa.select(sa.func.max(decisions.c.open_ms)).where(mine(decisions, "symbol", "strategy"))
+_NEWEST = sa.select(sa.func.max(decisions.c.open_ms)).where(
+    mine(decisions, "symbol", "strategy"), decisions.c.open_ms < bindparam("before_ms")
+)
+_FENCE = sa.select(fences.c.open_ms).where(mine(fences, "symbol", "strategy"))
 _EARLIER = sa.select(decisions.c.rule, decisions.c.reason, decisions.c.breached, decisions.c.exit_rule).where(
     mine(decisions, "symbol", "strategy", "open_ms")
 )
@@ -35,10 +41,12 @@ def decide(
     correlation_id: str,
     dry_run: bool,
     prices: Mapping[str, float],
+    latest_ms: int | None,
 ) -> DecisionResult:
     """Decide on one candle's signal, once; an error of `evaluate` undoes the transaction."""
     row = account_row(tx, symbol, strategy, open_ms)
-    if row.fence is not None and row.fence >= open_ms:
+    check_fence(row.fence, open_ms, latest_ms)
+    if row.is_decided or (row.fence is not None and row.fence >= open_ms):
         return DecisionResult(None, earlier=_earlier(tx, symbol, strategy, open_ms))
     snapshot = snapshot_of(tx, row, symbol, strategy, prices)
     verdict = evaluate(snapshot)
@@ -73,7 +81,10 @@ def flatten(
 
 def next_decision_ms(tx: Transaction, symbol: str, strategy: str, after_ms: int) -> int:
     """Return a time for a decision without a candle: no candle opens in the milliseconds after another one."""
-    newest_ms: int | None = tx.execute(_NEWEST, symbol=symbol, strategy=strategy).scalar()
+    fence_ms: int | None = tx.execute(_FENCE, symbol=symbol, strategy=strategy).scalar()
+    # later ones are of a fence that an operator has set back
+    before_ms = max(after_ms, fence_ms or 0) + SHORTEST_CANDLE_MS
+    newest_ms: int | None = tx.execute(_NEWEST, symbol=symbol, strategy=strategy, before_ms=before_ms).scalar()
     return max(after_ms, newest_ms or 0) + 1
 
 

@@ -65,10 +65,19 @@ class SqlLedger:
         correlation_id: str,
         dry_run: bool = False,
         prices: Mapping[str, float] = NO_PRICES,
+        latest_ms: int | None = None,
     ) -> DecisionResult:
         with self._database.transaction() as tx:
             return decisions.decide(
-                tx, symbol, strategy, open_ms, evaluate, correlation_id=correlation_id, dry_run=dry_run, prices=prices
+                tx,
+                symbol,
+                strategy,
+                open_ms,
+                evaluate,
+                correlation_id=correlation_id,
+                dry_run=dry_run,
+                prices=prices,
+                latest_ms=latest_ms,
             )
 
     def flatten(

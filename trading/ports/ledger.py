@@ -63,6 +63,7 @@ class DecisionLog(Protocol):
         correlation_id: str,
         dry_run: bool = False,
         prices: Mapping[str, float] = NO_PRICES,
+        latest_ms: int | None = None,
     ) -> DecisionResult:
         """Decide on one candle's signal, once.
 
@@ -74,6 +75,11 @@ class DecisionLog(Protocol):
         Args:
             prices: Latest known price by symbol, read before the lock is taken; those of open positions are recorded
                 with the decision, so that a replay judges by the same equity.
+            latest_ms: The latest market time possible now, milliseconds since the epoch, UTC; None for no limit. A
+                fence beyond it would keep the symbol from deciding until the market has come as far.
+
+        Raises:
+            InvalidMessage: The candle opens at or after `latest_ms`; nothing is recorded.
         """
         ...
 

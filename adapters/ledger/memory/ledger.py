@@ -21,6 +21,7 @@ from trading.portfolio.drawdown import HighWaterMark
 from trading.portfolio.positions import Position, StopMove
 from trading.portfolio.trades import ClosedTrade
 from trading.ports.ledger import NO_PRICES, DecisionResult
+from trading.risk.fence import check_fence
 from trading.risk.open_book import OpenBook, merged
 from trading.risk.verdict import AccountSnapshot, RiskDecision
 from trading.tolerance import is_overfilled
@@ -56,8 +57,10 @@ class MemoryLedger(MemoryStops):
         correlation_id: str,
         dry_run: bool = False,
         prices: Mapping[str, float] = NO_PRICES,
+        latest_ms: int | None = None,
     ) -> DecisionResult:
         at = self._of(symbol)
+        check_fence(at.fences.get(strategy), open_ms, latest_ms)
         if at.fences.get(strategy, -1) >= open_ms:
             return DecisionResult(None, earlier=self._earlier(symbol, strategy, open_ms))
         verdict = evaluate(self._view(at, symbol, strategy, open_ms, prices))

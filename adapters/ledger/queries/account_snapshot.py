@@ -17,7 +17,7 @@ from adapters.ledger.queries.restrictions import (
     desired_of,
 )
 from adapters.ledger.queries.trades import HIGH_WATER, high_water_of, trades_since
-from adapters.ledger.tables import account_days, fences, intents, positions
+from adapters.ledger.tables import account_days, decisions, fences, intents, positions
 from adapters.ledger.transaction import Transaction
 from trading.execution.fill_booking import day_of
 from trading.orders.orders import Leg, OrderState, Side
@@ -48,6 +48,8 @@ _UNCOVERED = sa.case((_VALUE > _RESERVED, _VALUE - _RESERVED), else_=0.0)
 """Part of a position's value that its entries do not reserve as risk."""
 _SNAPSHOT = sa.select(
     sa.select(fences.c.open_ms).where(mine(fences, "symbol", "strategy")).scalar_subquery().label("fence"),
+    # a fence that an operator set back lies before decisions that are recorded
+    sa.exists().where(mine(decisions, "symbol", "strategy", "open_ms")).label("is_decided"),
     DESIRED,
     sa.exists().where(mine(intents, "symbol"), _IS_UNSETTLED).label("has_unsettled"),
     sa.exists()
@@ -110,7 +112,7 @@ _PARTS = sa.union_all(
 
 def account_row(tx: Transaction, symbol: str, strategy: str, open_ms: int) -> Any:
     """Return fence, restrictions and sums as a row; its `fence` decides whether the candle is new."""
-    return tx.execute(_SNAPSHOT, symbol=symbol, strategy=strategy, day=day_of(open_ms)).one()
+    return tx.execute(_SNAPSHOT, symbol=symbol, strategy=strategy, open_ms=open_ms, day=day_of(open_ms)).one()
 
 
 def snapshot_of(tx: Transaction, row: Any, symbol: str, strategy: str, prices: Mapping[str, float]) -> AccountSnapshot:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trading.errors import Broken
+from trading.errors import Broken, InvalidMessage
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
 from trading.orders.intents import Intent, OrderUpdate
@@ -72,6 +72,24 @@ class DecisionLogContract(LedgerPart):
 
         assert decide(ledger, at(0), BREACHED) == DecisionResult(None, earlier=REFUSED)
         assert ledger.fence(SYMBOL) == at(1)
+
+    @pytest.mark.parametrize("late_ms", [0, 1, 5_000_000_000_000])
+    def test_decide_candle_after_the_market_time_records_nothing(self, ledger: Ledger, late_ms: int) -> None:
+        decide(ledger, at(0), REFUSED)
+        limit_ms = at(3)
+
+        with pytest.raises(InvalidMessage, match="fence_jump"):
+            ledger.decide(SYMBOL, STRATEGY, limit_ms + late_ms, lambda _: OK, correlation_id="c", latest_ms=limit_ms)
+
+        assert ledger.fence(SYMBOL) == at(0)
+        assert ledger.decisions_since(SYMBOL, [STRATEGY], at(1)) == {}
+        decided = ledger.decide(SYMBOL, STRATEGY, at(2), lambda _: REFUSED, correlation_id="c", latest_ms=limit_ms)
+        assert decided.verdict == REFUSED
+
+    def test_decide_first_candle_of_an_old_market_needs_no_earlier_one(self, ledger: Ledger) -> None:
+        decided = ledger.decide(SYMBOL, STRATEGY, 0, lambda _: REFUSED, correlation_id="c", latest_ms=60_000)
+
+        assert decided.verdict == REFUSED
 
     def test_decide_fence_is_of_symbol_and_strategy(self, ledger: Ledger) -> None:
         enter(ledger, request_of())
