@@ -14,6 +14,9 @@ Interrupted     a call was ended from outside; this is no evidence against the c
 
 from trading.formatting import format_time
 
+_LONGEST_SYMBOL = 60
+"""Characters of a symbol that a message shows; a request can hold any text."""
+
 
 class TradingError(Exception):
     """Base of all errors of this project.
@@ -100,4 +103,5 @@ class UnknownSymbol(Rejected):
         self.known = tuple(known)
 
     def __str__(self) -> str:
-        return f"unknown symbol {self.symbol!r}; known are: {', '.join(self.known)} (see configs/symbols.yaml)"
+        shown = self.symbol if len(self.symbol) <= _LONGEST_SYMBOL else f"{self.symbol[:_LONGEST_SYMBOL]}..."
+        return f"unknown symbol {shown!r}; known are: {', '.join(self.known)} (see configs/symbols.yaml)"

@@ -20,7 +20,7 @@ from adapters.wiring.pipeline_spec import PipelineSpec
 from configs.loading import SystemConfig
 from configs.settings import Settings, resolve_redis_url
 from configs.symbols import SymbolConfig
-from trading.errors import Broken
+from trading.errors import Broken, Transient
 from trading.events.bus import LocalBus, Outbox
 from trading.execution.fill_recorder import FillRecorder, FillRecorderFactory
 from trading.execution.incident_publisher import IncidentPublisher
@@ -38,6 +38,7 @@ from trading.services.batch_commit import BatchCommitter
 from trading.services.data_fetching import DataFetchingService
 from trading.services.exit_execution import ExitRuleExecutor
 from trading.services.indicator_calculation import IndicatorCalculationService
+from trading.services.message_checks import MessageChecks, MessageTerms
 from trading.services.pipeline import SymbolPipeline
 from trading.services.signal_execution import SignalExecutor, SignalRules
 from trading.services.standing_exits import StandingExits
@@ -45,6 +46,9 @@ from trading.services.strategy_evaluation import StrategyEvaluationService
 from trading.services.trade_execution import TradeExecutionService
 from trading.strategies.indicator_sharing import SharedIndicators
 from trading.structs import replace
+
+CLOCK_TOLERANCE_MS = 60_000
+"""How far the clocks of an exchange and of this machine may differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +133,10 @@ def build_pipeline(
     outbox = Outbox(LocalBus() if spec.is_replay else bus)
     committer = BatchCommitter(store, outbox, spec.digest)
     shared = SharedIndicators(spec.strategies)
+    checks = None if spec.is_replay else _message_checks(spec, shared, source, store)
     publisher = IncidentPublisher(symbol, ledger, bus, outbox)
     indicators = IndicatorCalculationService(
-        symbol, shared, store, spec.indicators, bus, now_s=now_s, is_enabled=enabled.indicators
+        symbol, shared, store, spec.indicators, bus, now_s=now_s, is_enabled=enabled.indicators, checks=checks
     )
     fetch = DataFetchingService(
         symbol,
@@ -160,14 +165,20 @@ def build_pipeline(
         bus,
         now_s=now_s,
         is_enabled=enabled.strategy,
+        checks=checks,
     )
     terms = spec.execution
     at_venue = SymbolVenue(symbol, venue, RetryBudget(PatienceTerms(), sleep_s=sleep_s, now_s=now_s))
     fills = fill_recorder(terms, at_venue, ledger, bus, publisher)
     orders = OrderManager(terms, at_venue, ledger, bus, fills, publisher)
     exposure = SymbolExposure(symbol, ledger, store)
-    quoted_spread = partial(_quoted_spread, venue, symbol) if spec.needs_spread else None
-    rules = SignalRules(spec.evaluate, store.latest_prices, quoted_spread)
+    rules = SignalRules(
+        spec.evaluate,
+        store.latest_prices,
+        partial(_quoted_spread, venue, symbol) if spec.needs_spread else None,
+        spec.entry_rules if checks else None,
+        checks.latest_ms if checks else None,
+    )
     signals = SignalExecutor(terms, rules, orders, ledger, exposure, bus)
     evaluator = ExitEvaluator(symbol, spec.exit_rules, ledger, exposure, shared)
     closer = PositionCloser(terms, orders, ledger, store, spec.evaluate)
@@ -184,10 +195,40 @@ def build_pipeline(
         now_s=now_s,
         is_enabled=enabled.execute,
         most_watched=spec.most_watched,
+        checks=checks,
     )
-    pipeline = SymbolPipeline(symbol, bus, outbox, fetch, indicators, evaluate, execute)
+    pipeline = SymbolPipeline(symbol, bus, outbox, fetch, indicators, evaluate, execute, publisher)
     pipeline.start()
     return pipeline
+
+
+def _message_checks(
+    spec: PipelineSpec, shared: SharedIndicators, source: CandleSource, store: SymbolStore
+) -> MessageChecks:
+    """Return the checks of the messages that the steps of a symbol exchange through the broker."""
+    terms = MessageTerms(
+        spec.symbol,
+        spec.timeframe,
+        frozenset(spec.strategies),
+        shared.columns,
+        most_candles=max(spec.fetch.batch_limit, spec.fetch.nbr_bars),
+        most_rows=spec.indicators.recent_rows_limit,
+        repeats_last=spec.fetch.repeat_last,
+    )
+    return MessageChecks(terms, store, real_time_limit if spec.is_realtime else partial(played_limit, source))
+
+
+def real_time_limit(_after_ms: int) -> int:
+    """Return the latest time that a market in real time can have."""
+    return clock.now_ms() + CLOCK_TOLERANCE_MS
+
+
+def played_limit(source: CandleSource, after_ms: int) -> int | None:
+    """Return the time of a played market by its source, which needs no network; None where it does not answer."""
+    try:
+        return source.newest(1, after_ms=after_ms or None).as_of_ms
+    except Transient:
+        return None
 
 
 def _check_window(spec: PipelineSpec, window_limit: int | None) -> None:

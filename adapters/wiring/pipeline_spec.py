@@ -46,6 +46,7 @@ class PipelineSpec:
         most_watched: Most candles of a batch at which exit rules are evaluated in one step.
         needs_spread: A strategy limits the spread, so it is read from the venue before an entry.
         is_replay: The candles are history; events have no subscriber.
+        is_realtime: The market runs in real time: its time is the wall clock.
         digest: Digest of all inputs of a decision except the candles and the books.
     """
 
@@ -63,6 +64,7 @@ class PipelineSpec:
     most_watched: int
     needs_spread: bool
     is_replay: bool
+    is_realtime: bool
     enabled: EnabledServices
     digest: str
 
@@ -120,6 +122,7 @@ def pipeline_spec(
         most_watched=replay_batch or MOST_WATCHED,
         needs_spread=any(book.risk.max_spread is not None for book in config.books.values()),
         is_replay=replay_batch is not None,
+        is_realtime=config.source.is_realtime,
         enabled=EnabledServices(
             fetch=services.data_fetching.enabled,
             indicators=calculation.enabled,

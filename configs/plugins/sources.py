@@ -43,6 +43,11 @@ class SourceConfig(ConfigModel):
         return 1.0
 
     @property
+    def is_realtime(self) -> bool:
+        """Whether the market's time is the wall clock."""
+        return True
+
+    @property
     def bars_shown(self) -> int | None:
         """Most bars that one answer shows, the forming one included; None for no limit."""
         return None
@@ -72,6 +77,10 @@ class PlayedSourceConfig(SourceConfig):
     step: Annotated[int, Field(strict=True, ge=1)] = Field(
         default=1, description="Number of candles that become visible at each fetch when speed is max."
     )
+
+    @property
+    def is_realtime(self) -> bool:
+        return False
 
     @property
     def pace(self) -> float | None:

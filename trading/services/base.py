@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from trading.errors import Broken
+from trading.errors import Broken, InvalidMessage
 from trading.events.bus import LocalBus
 from trading.events.event import Event, EventType
 from trading.events.messages import Message
@@ -44,6 +44,8 @@ class Service(ABC, Generic[In, Out]):
         self._last_error: str | None = None
         self._error_kind: ErrorKind | None = None
         self._consecutive_errors = 0
+        self._rejected_count = 0
+        self._last_rejection: str | None = None
 
     @property
     def name(self) -> str:
@@ -65,7 +67,19 @@ class Service(ABC, Generic[In, Out]):
         self._publish(EventType.SERVICE_STOPPED, "stopped")
 
     def handle(self, message: In) -> Out | ChainResult:
-        """Process one message, in any state; a service in ERROR recovers first."""
+        """Process one message, in any state; a service in ERROR recovers first.
+
+        Raises:
+            InvalidMessage: The message contradicts store, ledger or configuration. The state stays as it was.
+        """
+        try:
+            self.check(message)
+            return self._handle(message)
+        except InvalidMessage as error:
+            self.reject(error)
+            raise
+
+    def _handle(self, message: In) -> Out | ChainResult:
         if not self.is_enabled:
             return self.pass_over(message)
         if self.state not in _MAY_WORK:
@@ -77,6 +91,10 @@ class Service(ABC, Generic[In, Out]):
             if self.state is ServiceState.RECOVERING:
                 self.reset()
             outcome = self.process(message)
+        except InvalidMessage:
+            if self.state is ServiceState.RECOVERING:
+                self._recovered()
+            raise
         except Exception as error:
             self._failed(error, message)
             raise
@@ -85,6 +103,25 @@ class Service(ABC, Generic[In, Out]):
         if self.state is ServiceState.RECOVERING:
             self._recovered()
         return outcome
+
+    def check(self, message: In) -> None:
+        """Check a message before anything moves; the default accepts all.
+
+        Raises:
+            InvalidMessage: It contradicts store, ledger or configuration.
+        """
+
+    def reject(self, error: InvalidMessage) -> None:
+        """Count a rejected message once, and publish it unless the one before was rejected for the same reason."""
+        if error.is_counted:
+            return
+        error.is_counted = True
+        text = str(error)
+        is_news = text != self._last_rejection
+        self._rejected_count += 1
+        self._last_rejection = text
+        if is_news:
+            self._publish(EventType.MESSAGE_REJECTED, text)
 
     @abstractmethod
     def process(self, message: In) -> Out | ChainResult:
@@ -111,6 +148,8 @@ class Service(ABC, Generic[In, Out]):
             last_error=self._last_error,
             error_kind=self._error_kind,
             consecutive_errors=self._consecutive_errors,
+            rejected_count=self._rejected_count,
+            last_rejection=self._last_rejection,
         )
 
     def get_status(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from trading.indicators.rows import IndicatorRows
 from trading.market.candles import Candles
 from trading.ports.symbol_store import SymbolStore
 from trading.services.base import Service
+from trading.services.message_checks import MessageChecks
 from trading.strategies import StrategyFault
 from trading.strategies.indicator_sharing import SharedIndicators
 
@@ -72,8 +73,15 @@ class IndicatorCalculationService(Service[NewCandle, IndicatorsUpdated]):
         *,
         now_s: Callable[[], float],
         is_enabled: bool = True,
+        checks: MessageChecks | None = None,
     ) -> None:
+        """Make the service.
+
+        Args:
+            checks: Of the messages; None where they never leave the process.
+        """
         super().__init__(symbol, bus, now_s=now_s, is_enabled=is_enabled)
+        self._checks = checks
         self._store = store
         self._terms = terms
         self._shared = shared
@@ -85,6 +93,10 @@ class IndicatorCalculationService(Service[NewCandle, IndicatorsUpdated]):
         """Read the window from the store again."""
         self._recent = Candles.empty()
         self._rows: IndicatorRows | None = None
+
+    def check(self, message: NewCandle) -> None:
+        if self._checks is not None:
+            self._checks.candles(message)
 
     def process(self, message: NewCandle) -> IndicatorsUpdated:
         new = message.candles

@@ -6,6 +6,7 @@ from trading.events.bus import LocalBus, Outbox
 from trading.events.decisions import CandleDecision, DecisionKind
 from trading.events.messages import NewCandle, SignalGenerated
 from trading.execution.adoption import Holdings
+from trading.execution.incident_publisher import IncidentPublisher
 from trading.execution.position_closer import FlattenResult
 from trading.execution.reconciliation import Action
 from trading.services.base import Service
@@ -28,11 +29,16 @@ class SymbolPipeline(Struct, frozen=True):
     indicators: IndicatorCalculationService
     strategy: StrategyEvaluationService
     execute: TradeExecutionService
+    incidents: IncidentPublisher
 
     @property
     def services(self) -> tuple[Service, ...]:  # type: ignore[type-arg]  # each service has message types of its own
         """The four services in the order of the flow."""
         return self.fetch, self.indicators, self.strategy, self.execute
+
+    def service(self, name: str) -> Service:  # type: ignore[type-arg]
+        """Return the service with a class name such as `TradeExecutionService`."""
+        return next(one for one in self.services if one.name == name)
 
     @property
     def is_healthy(self) -> bool:

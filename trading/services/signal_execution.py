@@ -15,8 +15,10 @@ from trading.exits.exit_rules import EXIT_RULE, RuleExit
 from trading.exits.exposure import SymbolExposure
 from trading.market.candles import Candles
 from trading.ports.ledger import NO_PRICES, DecisionLog, DecisionResult
+from trading.risk.signal_filters import EntryRules, refusal
 from trading.risk.verdict import OK, AccountSnapshot, Check, RiskDecision, SignalEvaluator
-from trading.strategies.signal import Signal, SignalSide
+from trading.services.message_checks import MarketLimit
+from trading.strategies.signal import Refusal, Signal, SignalSide
 from trading.structs import replace
 
 
@@ -26,18 +28,42 @@ class SignalRules(Struct, frozen=True):
     Attributes:
         latest_prices: Returns the latest known price by symbol, by which open positions are valued.
         quoted_spread: Returns ask minus bid, in quote currency, None for unknown; None where no rule needs it.
+        entry_rules: Asked again in the transaction of a decision; None where signals never leave the process.
+        latest_ms: The market's clock, which bounds the ledger's fence; None where the candles are history.
     """
 
     evaluate: SignalEvaluator
     latest_prices: Callable[[], Mapping[str, float]]
     quoted_spread: Callable[[], float | None] | None = None
+    entry_rules: EntryRules | None = None
+    latest_ms: MarketLimit | None = None
 
-    def prepared(self, signal: Signal) -> Callable[[AccountSnapshot], RiskDecision]:
+    def prepared(self, message: SignalGenerated, signal: Signal) -> Callable[[AccountSnapshot], RiskDecision]:
         """Return the evaluation of a signal; the spread is read first, because the evaluation holds a lock."""
         if self.quoted_spread is None or signal.side is SignalSide.CLOSE:
-            return lambda view: self.evaluate(view, signal)
+            return lambda view: self.evaluate(view, self._checked_again(message, signal))
         spread = self.quoted_spread()
-        return lambda view: self.evaluate(replace(view, spread=spread), signal)
+        return lambda view: self.evaluate(replace(view, spread=spread), self._checked_again(message, signal))
+
+    def latest_open_ms(self, message: SignalGenerated) -> int | None:
+        """Return the latest market time at which a candle may have opened; None for no limit."""
+        return None if self.latest_ms is None else self.latest_ms(message.after_ms)
+
+    def _checked_again(self, message: SignalGenerated, signal: Signal) -> Signal:
+        """Return the signal with the rejection of its entry, whatever the message says of it."""
+        if self.entry_rules is None or signal.entry_refused is not None:
+            return signal
+        regime = message.regimes[int(message.candles.open_ms.searchsorted(signal.open_ms))]
+        refused = refusal(
+            signal,
+            self.entry_rules,
+            timeframe=message.timeframe,
+            as_of_ms=message.seen_ms(signal.open_ms),
+            regime=regime,
+        )
+        if refused is None:
+            return signal
+        return signal.model_copy(update={"entry_refused": Refusal(rule=refused.rule, reason=refused.reason)})
 
     def prices(self, symbol: str, signal: Signal) -> Mapping[str, float]:
         """Return the latest prices for a signal, its own included; none for a close, which no limit rejects."""
@@ -70,11 +96,11 @@ class SignalExecutor:
 
         A candle that was decided before gives the same decision again, and no order.
         """
-        return self._execute(message, signal, self._rules.prepared(signal), _asked(signal))
+        return self._execute(message, signal, self._rules.prepared(message, signal), _asked(signal))
 
     def execute_exit(self, message: SignalGenerated, signal: Signal, answer: RuleExit) -> CandleDecision:
         """Decide on the close signal of an exit rule as on any other signal, and publish it, because it is new."""
-        evaluate = self._rules.prepared(signal)
+        evaluate = self._rules.prepared(message, signal)
 
         def evaluate_exit(view: AccountSnapshot) -> RiskDecision:
             verdict = evaluate(view)
@@ -108,7 +134,7 @@ class SignalExecutor:
         asked: AskedSignal | None,
     ) -> CandleDecision:
         self._exposure.mark()
-        decided = self._decide(signal, evaluate)
+        decided = self._decide(message, signal, evaluate)
         verdict = decided.verdict
         if verdict is None:
             return self._decided_before(signal, decided.earlier, asked)
@@ -121,7 +147,9 @@ class SignalExecutor:
             self._order_manager.book(Candles.empty(), seen_ms)
         return self.decision_on(signal.strategy, verdict, asked)
 
-    def _decide(self, signal: Signal, evaluate: Callable[[AccountSnapshot], RiskDecision]) -> DecisionResult:
+    def _decide(
+        self, message: SignalGenerated, signal: Signal, evaluate: Callable[[AccountSnapshot], RiskDecision]
+    ) -> DecisionResult:
         return self._ledger.decide(
             self._terms.symbol,
             signal.strategy,
@@ -130,6 +158,7 @@ class SignalExecutor:
             correlation_id=self._terms.correlation_id(signal.open_ms),
             dry_run=self._terms.is_dry_run,
             prices=self._rules.prices(self._terms.symbol, signal),
+            latest_ms=self._rules.latest_open_ms(message),
         )
 
     def _decided_before(

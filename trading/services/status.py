@@ -63,6 +63,8 @@ class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True):
         last_error: Class and message of the newest error, for people; it stays after a recovery.
         error_kind: The kind of `last_error`, None without one.
         consecutive_errors: Errors since the last success.
+        rejected_count: Messages that were rejected since its start; they are no errors of the service.
+        last_rejection: Rule and reason of the newest one.
         reported_at_ms: Wall clock of the report, milliseconds since the epoch, UTC; 0 for one that was not stored.
     """
 
@@ -77,6 +79,8 @@ class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True):
     last_error: str | None = None
     error_kind: ErrorKind | None = None
     consecutive_errors: int = 0
+    rejected_count: int = 0
+    last_rejection: str | None = None
     reported_at_ms: int = 0
 
     @property

@@ -18,6 +18,7 @@ from trading.risk.signal_filters import refusal as entry_refusal
 from trading.services.base import Service
 from trading.services.batch_commit import BatchCommitter
 from trading.services.chain import ChainOutcome, ChainResult
+from trading.services.message_checks import MessageChecks
 from trading.strategies import PositionRule, Strategy, StrategyFault
 from trading.strategies.indicator_sharing import SharedIndicators
 from trading.strategies.invocation import signals_of
@@ -53,6 +54,7 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
         *,
         now_s: Callable[[], float],
         is_enabled: bool = True,
+        checks: MessageChecks | None = None,
     ) -> None:
         """Create the service.
 
@@ -60,14 +62,21 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
             strategies: By the name of its book, which owns its positions and decisions; in the order in which the
                 signals of one candle are decided.
             shared: Indicators of the same strategies.
+            checks: Of the messages; None where they never leave the process.
         """
         super().__init__(symbol, bus, now_s=now_s, is_enabled=is_enabled)
+        self._checks = checks
         self._strategies = strategies
         self._shared = shared
         self._entry_rules = entry_rules
         self._committer = committer
         self._terms = terms
         self._is_managing = any(isinstance(one, PositionRule) for one in strategies.values())
+
+    def check(self, message: IndicatorsUpdated) -> None:
+        if self._checks is not None:
+            self._checks.candles(message)
+            self._checks.rows(message)
 
     def process(self, message: IndicatorsUpdated) -> SignalGenerated | ChainResult:
         judged = self._judge_candles(message)

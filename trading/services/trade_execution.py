@@ -18,6 +18,7 @@ from trading.services.batch_commit import BatchCommitter
 from trading.services.batch_steps import BatchStep, batch_steps
 from trading.services.chain import ChainOutcome, ChainResult
 from trading.services.exit_execution import ExitRuleExecutor
+from trading.services.message_checks import MessageChecks
 from trading.services.signal_execution import SignalExecutor
 from trading.services.standing_exits import StandingExits
 from trading.strategies.signal import Signal
@@ -50,13 +51,16 @@ class TradeExecutionService(Service[SignalGenerated, ChainResult]):
         now_s: Callable[[], float],
         is_enabled: bool = True,
         most_watched: int = MOST_WATCHED,
+        checks: MessageChecks | None = None,
     ) -> None:
         """Create the service.
 
         Args:
             most_watched: Most candles of one batch at which exit rules are evaluated; the others are fetched again.
+            checks: Of the messages; None where they never leave the process.
         """
         super().__init__(terms.symbol, bus, now_s=now_s, is_enabled=is_enabled)
+        self._checks = checks
         self._is_dry_run = terms.is_dry_run
         self._order_manager = order_manager
         self._signals = signals
@@ -87,7 +91,14 @@ class TradeExecutionService(Service[SignalGenerated, ChainResult]):
             ChainOutcome.DISABLED, has_more=message.has_more, cursor_ms=message.last_open_ms, decisions=decisions[-1]
         )
 
+    def check(self, message: SignalGenerated) -> None:
+        if self._checks is not None:
+            self._checks.candles(message)
+            self._checks.signals(message)
+
     def process(self, message: SignalGenerated) -> ChainResult:
+        if self._checks is not None and (outdated := self._checks.in_store(message)):
+            return ChainResult(ChainOutcome.SUPERSEDED, outdated, cursor_ms=message.after_ms)
         self._order_manager.renew_budget()
         if not self._order_manager.is_settled:
             self.reconcile(message.as_of_ms)

@@ -21,6 +21,7 @@ class SharedIndicators:
     Attributes:
         window: Number of candles of the longest window.
         reach_count: Number of candles that decide a row while the market moves, at least `window`.
+        columns: Names of the computed columns, in their order.
     """
 
     def __init__(self, strategies: Mapping[str, Strategy]) -> None:
@@ -38,6 +39,7 @@ class SharedIndicators:
         self._is_only_strategy = is_only_strategy
         self.window = max(self._groups)
         self.reach_count = reach_count(strategies)
+        self.columns = tuple(column for group in self._groups.values() for column in group)
 
     def compute(self, candles: Candles, *, rows: int) -> IndicatorRows:
         """Compute the values at the last `rows` candles with complete windows; see `trading.indicators`.
