@@ -6,6 +6,7 @@
                                                    incidents -> decisions
                                                orders, fills -> incident_resolution
                 decisions, fills, incident_resolution -> adoption
+                             transaction, queries -> admin
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -14,6 +15,8 @@ from typing import Any
 from sqlalchemy.engine import Engine
 
 from adapters.ledger import adoption, decisions, desired_states, fills, incident_resolution, incidents, orders, stops
+from adapters.ledger.admin import fences, message_key
+from adapters.ledger.admin.fences import FenceChange, FenceReset
 from adapters.ledger.queries import reads
 from adapters.ledger.queries.restrictions import permissions_of
 from adapters.ledger.transaction import AccountDatabase
@@ -297,6 +300,34 @@ class SqlLedger:
         """
         with self._database.transaction() as tx:
             return adoption.adopt(tx, identity, adopted, holdings, request)
+
+    def message_key(self) -> bytes:
+        """Return the key that signs the messages between the steps, made at the first call."""
+        with self._database.reader() as reader:
+            found = message_key.read(reader)
+        if found is not None:
+            return found
+        with self._database.transaction() as tx:
+            return message_key.make(tx)
+
+    def fences_of(self, symbol: str) -> Mapping[str, int]:
+        """Return the fence of each strategy of a symbol: the open time of the newest candle it has decided on."""
+        with self._database.reader() as reader:
+            return fences.fences_of(reader, symbol)
+
+    def fence_resets(self, symbol: str, limit: int = 100) -> list[dict[str, Any]]:
+        """Return the newest resets of a symbol's fences first, as plain dictionaries."""
+        with self._database.reader() as reader:
+            return fences.resets_of(reader, symbol, limit)
+
+    def reset_fences(self, request: FenceReset, *, cursor_ms: int | None) -> list[FenceChange]:
+        """Set the fences of a symbol, record that, and return the changes; see `adapters.ledger.admin.fences`.
+
+        Args:
+            cursor_ms: The cursor in Redis, which the caller sets too; None where there is none.
+        """
+        with self._database.transaction() as tx:
+            return fences.reset(tx, request, cursor_ms)
 
     # reads for reports and commands
 

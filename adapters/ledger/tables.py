@@ -44,6 +44,30 @@ fences = Table(
     Column("open_ms", _Ms, nullable=False, comment="open time of the newest candle decided on"),
 )
 
+fence_resets = Table(
+    "fence_resets",
+    metadata,
+    Column("id", _RowId, primary_key=True),
+    Column("account", _Text, nullable=False),
+    Column("symbol", _Text, nullable=False),
+    Column("strategy", _Text, nullable=False, comment="empty: the cursor of the symbol"),
+    Column("before_ms", _Ms, comment="null where there was no fence"),
+    Column("after_ms", _Ms, nullable=False),
+    Column("reason", _Text, nullable=False),
+    Column("by", _Text, nullable=False, comment="who asked"),
+    Column("written_at_ms", _Ms, nullable=False, comment="wall clock"),
+    comment="Fences and cursors that an operator has set",
+)
+
+message_keys = Table(
+    "message_keys",
+    metadata,
+    Column("account", _Text, primary_key=True),
+    Column("key", _Text, nullable=False, comment="signs the messages between the steps; hexadecimal"),
+    Column("created_at_ms", _Ms, nullable=False, comment="wall clock"),
+    comment="The secret that all workers of an account share, and Redis does not have",
+)
+
 
 class Origin(StrEnum):
     """The origin of a decision."""

@@ -8,7 +8,17 @@ from sqlalchemy.engine import Connection
 
 from adapters.backup.snapshot import BATCH_ROWS
 from adapters.ledger.audit.recompute import Findings, count_of
-from adapters.ledger.tables import Origin, decisions, fences, fills, intents, orders, positions, stop_moves
+from adapters.ledger.tables import (
+    Origin,
+    decisions,
+    fence_resets,
+    fences,
+    fills,
+    intents,
+    orders,
+    positions,
+    stop_moves,
+)
 from trading.orders.orders import PROTECTIVE_LEGS, Leg, OrderState, Side, decided_id, protective_order_id
 from trading.portfolio.positions import Position
 
@@ -31,11 +41,17 @@ _MISLABELLED = (
     )
     .where((fills.c.adjustment > 0) != _IS_ADOPTED)
 )
+_IS_SET_BACK = (
+    sa.exists()
+    .where(*(fence_resets.c[name] == decisions.c[name] for name in ("account", "symbol", "strategy")))
+    .where(fence_resets.c.written_at_ms >= decisions.c.written_at_ms, fence_resets.c.after_ms < decisions.c.open_ms)
+)
 _NEWEST_DECISIONS = (
     sa.select(
         decisions.c.account, decisions.c.symbol, decisions.c.strategy, sa.func.max(decisions.c.open_ms).label("open_ms")
     )
     .where(decisions.c.origin == Origin.SIGNAL.value)  # the others are not on a candle
+    .where(sa.not_(_IS_SET_BACK))  # an operator set the fence before it
     .group_by(decisions.c.account, decisions.c.symbol, decisions.c.strategy)
 )
 _FILLED_LAST = (

@@ -1,0 +1,1 @@
+"""Rows that no decision writes: set fences, and the key of the messages."""
