@@ -121,6 +121,12 @@ class Settings(BaseSettings):
         default_factory=lambda validated: _sqlite_in_var("paper.sqlite3", validated),
         description="SQLAlchemy URL of the paper venue's books: one for each account, never the ledger's file.",
     )
+    message_key: SecretStr | None = Field(
+        default=None,
+        min_length=32,
+        description="Key that signs the messages between the steps, at least 32 characters, the same for all workers "
+        "of an account. None: a random one that the ledger keeps.",
+    )
     log_format: Literal["human", "json"] = Field(
         default="human", description="human: readable lines; json: one object per line."
     )

@@ -62,6 +62,16 @@ def check_fitness(instance: Any, **_: Any) -> None:
     check_before_start(instance.app.amqp.queues.consume_from)
 
 
+@celeryd_after_setup.connect
+def forget_celery_tasks(instance: Any, **_: Any) -> None:
+    """Remove the tasks that Celery brings along: `celery.starmap` and its like run any task of this worker directly.
+
+    Whoever sends one would bypass queue, limits and checks of that task. A worker rejects a task that it does not know.
+    """
+    for name in [name for name in instance.app.tasks if name.startswith("celery.")]:
+        del instance.app.tasks[name]
+
+
 @worker_ready.connect
 def reconcile_own_symbols(sender: Any, **_: Any) -> None:
     """Compare the symbols of this worker with their venue: the last worker may have died during a send."""

@@ -17,6 +17,8 @@ from kombu.transport import redis as kombu_redis
 
 logger = logging.getLogger(__name__)
 
+_KOMBU_LOADS: Any = vars(kombu_redis)["loads"]
+
 POOL_CHECK_S = 0.2
 """Seconds between two checks of the pool's processes."""
 
@@ -150,9 +152,43 @@ class Channel(kombu_redis.Channel):
 
 
 class Transport(kombu_redis.Transport):
-    """The transport of `redis://` and `rediss://` after `register_transport`."""
+    """The transport of `redis://` and `rediss://` after `register_transport`.
+
+    A message says of itself through which queue it came, and kombu believes it: to tell its task, and to give it back.
+    Here the queue that it was taken from counts. What is no message is dropped; kombu's consumer would end.
+    """
 
     Channel = Channel
+
+    def _deliver(self, message: Any, queue: str) -> None:
+        if not _is_message(message):
+            logger.error("message_unreadable queue=%s: what was in the queue is no message; dropped", queue)
+            return
+        properties = message["properties"]
+        properties["delivery_info"] = {**properties["delivery_info"], "exchange": "", "routing_key": queue}
+        super()._deliver(message, queue)  # type: ignore[no-untyped-call]
+
+
+def _is_message(found: Any) -> bool:
+    """Return whether an item of a queue has all that kombu and Celery read before they check anything."""
+    if not isinstance(found, dict) or not isinstance(found.get("body"), str):
+        return False
+    properties, headers = found.get("properties"), found.get("headers")
+    if not isinstance(properties, dict) or not isinstance(headers, dict):
+        return False
+    is_task = "task" not in headers or all(isinstance(headers.get(name), str) for name in ("task", "id"))
+    is_delivered = isinstance(properties.get("delivery_info"), dict)
+    return is_task and is_delivered and isinstance(properties.get("delivery_tag"), str)
+
+
+def _loads_or_none(loads: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def decode(item: Any) -> Any:
+        try:
+            return loads(item)
+        except ValueError:
+            return None
+
+    return decode
 
 
 def _with_transport(aliases: dict[str, Any]) -> dict[str, Any]:
@@ -169,6 +205,16 @@ TRANSPORT = Patch(
 )
 
 
+DECODER = Patch(
+    "kombu",
+    "5.7",
+    "kombu.transport.redis:loads",
+    _loads_or_none,
+    "the consumer of a worker ends at an item of a queue that is no JSON",
+)
+
+
 def register_transport() -> None:
     """Make this process open broker addresses of Redis with `Transport`."""
-    TRANSPORT.apply()
+    if TRANSPORT.apply() and vars(kombu_redis)["loads"] is _KOMBU_LOADS:
+        DECODER.apply()

@@ -16,6 +16,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from trading.errors import InvalidMessage
+
 STAGES = ("tasks.fetch", "tasks.indicators", "tasks.strategy", "tasks.execute")
 FIRST_STAGE = STAGES[0]
 
@@ -74,4 +76,5 @@ def step_options(name: str) -> dict[str, Any]:
         "soft_time_limit": step.soft_s,
         "time_limit": step.hard_s,
         "Request": "tasks.engine.task_failures:StepRequest",
+        "throws": (InvalidMessage,),
     }

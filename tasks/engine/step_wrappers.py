@@ -22,16 +22,22 @@ from typing import Generic, TypeVar
 from celery import Task
 
 from adapters.clock import now_ms
+from tasks.engine.delivery_checks import check_delivery, check_signature, drop_followers
 from tasks.engine.log_context import name_candle
 from tasks.engine.send_tick import send_tick
-from tasks.engine.stages import DELIVERY_LIMIT, TICK_LIFE_S
+from tasks.engine.stages import DELIVERY_LIMIT, FIRST_STAGE, STEPS, TICK_LIFE_S
 from tasks.engine.worker_context import Runtime
+from trading.errors import InvalidMessage
 from trading.events.event import Event, EventType
 from trading.events.messages import Message
+from trading.incidents.descriptions import message_rejected
 from trading.services.chain import ChainOutcome, ChainResult
 from trading.services.pipeline import SymbolPipeline
 
 logger = logging.getLogger(__name__)
+
+_LONGEST_ID = 100
+"""Characters of a task id that are recorded: a message can hold any text."""
 
 Outcome = Message | ChainResult
 """Message for the next step, or the reason why the chain ends."""
@@ -65,10 +71,12 @@ class StepCall(ServiceCall):
     Attributes:
         task: With the request of this delivery.
         deadline_ms: Wall-clock time after which a newer tick replaces this step.
+        text: The message that it received; None for a first step.
     """
 
     task: Task
     deadline_ms: int
+    text: str | None = None
 
 
 class Wrapped(Generic[C]):
@@ -80,6 +88,22 @@ class Wrapped(Generic[C]):
 
 def _through(wrapper: Callable[[C, Next[C]], Outcome], run: Next[C], call: C) -> Outcome:
     return wrapper(call, run)
+
+
+def report_rejected(call: StepCall, run: Next[StepCall]) -> Outcome:
+    """Count a rejected message, open an incident, and start nothing after it; the next tick does the symbol's work."""
+    try:
+        return run(call)
+    except InvalidMessage as error:
+        drop_followers(call.task)
+        task, task_id = call.task.name, str(call.task.request.id)[:_LONGEST_ID]
+        logger.error("message_rejected task=%s task_id=%s reason=%s", task, task_id, error)
+        if isinstance(call.symbol, str) and call.symbol in call.here.system.symbols:
+            pipeline = call.pipeline()
+            pipeline.service(STEPS[task].service).reject(error)
+            pipeline.incidents.open([message_rejected(call.symbol, task, task_id, error)])
+            call.here.report(pipeline)
+        raise
 
 
 def end_chain(call: StepCall, run: Next[StepCall]) -> Outcome:
@@ -99,6 +123,15 @@ def name_candle_of_step(call: StepCall, run: Next[StepCall]) -> Outcome:
     if isinstance(outcome, Message):
         name_candle(call.task, outcome.correlation_id)
     return outcome
+
+
+def check_delivered(call: StepCall, run: Next[StepCall]) -> Outcome:
+    """Check queue, chain and signature of the message before anything of it is read."""
+    check_delivery(call.task, call.symbol, call.deadline_ms)
+    if call.task.name != FIRST_STAGE:
+        key = call.here.message_key
+        check_signature(call.task, key, symbol=call.symbol, deadline_ms=call.deadline_ms, text=call.text)
+    return run(call)
 
 
 def drop_expired(call: StepCall, run: Next[StepCall]) -> Outcome:
@@ -167,7 +200,14 @@ def pipeline_of(here: Runtime, symbol: str, *, is_new: bool = False) -> SymbolPi
         raise
 
 
-DELIVERY_WRAPPERS = (end_chain, name_candle_of_step, drop_expired, limit_redeliveries)
+DELIVERY_WRAPPERS = (
+    report_rejected,
+    end_chain,
+    name_candle_of_step,
+    check_delivered,
+    drop_expired,
+    limit_redeliveries,
+)
 """Wrappers that need the task of a delivery."""
 
 SERVICE_WRAPPERS = (store_statuses, publish_events, rebuild_services)

@@ -72,7 +72,17 @@ class LoggedRequest(Request):  # type: ignore[misc]  # Celery ships no types
 
 @logged
 class StepRequest(LoggedRequest):
-    """Records failures that a step cannot report itself. Errors while recording are logged and never reach Celery."""
+    """Records failures that a step cannot report itself. Errors while recording are logged and never reach Celery.
+
+    Time limits, start time and name in the message are ignored: the table of the steps has them.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.name = self.task.name
+        self.time_limits = (None, None)
+        self._eta = None
+        self._request_dict.update(timelimit=[None, None], eta=None, shadow=None)
 
     def on_timeout(self, soft: bool, timeout: float) -> None:
         if not soft and not state.should_terminate:

@@ -4,7 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from adapters.clock import now_ms
@@ -56,6 +56,16 @@ class Runtime:
             self.refresh()
         return self.config.system
 
+    @cached_property
+    def message_key(self) -> bytes:
+        """The key that signs the messages between the steps: of the settings, else of the ledger.
+
+        Raises:
+            Transient: The ledger did not answer.
+        """
+        given = self.settings.message_key
+        return self.stores.ledger.message_key() if given is None else given.get_secret_value().encode()
+
     @property
     def bus(self) -> RedisEventBus:
         return self.stores.bus
@@ -79,7 +89,7 @@ class Runtime:
             UnknownSymbol: It has not; the error lists the configured symbols.
         """
         self.refresh()
-        if symbol not in self.config.system.symbols:
+        if not isinstance(symbol, str) or symbol not in self.config.system.symbols:  # a message can hold anything
             raise UnknownSymbol(str(symbol), tuple(self.config.system.symbols))
         return symbol
 

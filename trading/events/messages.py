@@ -1,6 +1,6 @@
 """The typed messages that the four stages pass on; each names itself by symbol and candle open time."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -127,6 +127,7 @@ class Message(Frozen):
         return open_ms + timeframe_ms(self.timeframe) if self.is_replay else self.as_of_ms
 
 
+M = TypeVar("M", bound=Message)
 _CARRIED = tuple(name for name in Message.model_fields if name != "type")
 
 

@@ -25,6 +25,7 @@ class IncidentKind(StrEnum):
     CLOSE_REFUSED = "close_refused"
     EXIT_FAILED = "exit_failed"
     MAX_DRAWDOWN = "max_drawdown"
+    MESSAGE_REJECTED = "message_rejected"
 
     @property
     def halts(self) -> bool:

@@ -146,11 +146,11 @@ class MessageChecks:
         _require(is_there, "message_signal", f"no candle of the message belongs to the signal of {_of(signal)}")
         close = float(candles.values[at, CLOSE])
         if signal.price != close:
-            found = f"{format_price(signal.price)}; the candle closed at {format_price(close)}"
-            raise InvalidMessage("message_signal", f"the price of the signal of {_of(signal)} is {found}")
+            prices = f"{format_price(signal.price)}; the candle closed at {format_price(close)}"
+            raise InvalidMessage("message_signal", f"the price of the signal of {_of(signal)} is {prices}")
 
-    def _count(self, what: str, found: int, expected: int) -> None:
-        _require(found == expected, "message_size", f"{found} {what} for {expected} candles")
+    def _count(self, what: str, count: int, candles: int) -> None:
+        _require(count == candles, "message_size", f"{count} {what} for {candles} candles")
 
     def _check_stored(self, known: Candles, stored: Candles) -> None:
         """Check decided candles against those of the window that opened at the same times."""

@@ -45,16 +45,23 @@ class Stage:
         return runtime_module.runtime()
 
     @contextmanager
-    def delivery(self, *, redelivered: bool = False, task_id: str = "tick:XAUUSD:1") -> Iterator[None]:
+    def delivery(
+        self,
+        *,
+        redelivered: bool = False,
+        task_id: str = "tick:XAUUSD:1",
+        symbol: str = SYMBOL,
+        deadline_ms: int = FOREVER_MS,
+    ) -> Iterator[None]:
         """Deliver a message that has three steps behind it."""
         self.task.push_request(
-            id=task_id, delivery_info={"redelivered": redelivered}, chain=[{"task": name} for name in STAGES[1:]]
+            id=task_id, delivery_info={"redelivered": redelivered}, chain=following(symbol, deadline_ms)
         )
         yield
         self.task.pop_request()
 
     def run(self, work: Work, *, deadline_ms: int = FOREVER_MS, symbol: str = SYMBOL, **delivery: Any) -> str:
-        with self.delivery(**delivery):
+        with self.delivery(symbol=symbol, deadline_ms=deadline_ms, **delivery):
             return run_stage(self.task, symbol, deadline_ms, work)
 
     def follow_up(self) -> Any:
@@ -92,6 +99,12 @@ def stage(make_system: Callable[..., TradingSystem], tmp_path: Path) -> Iterator
     app.close()
 
 
+def following(symbol: str, deadline_ms: int) -> list[dict[str, Any]]:
+    """Return the steps after the first one, as a message has them: the next one last."""
+    kwargs = {"symbol": symbol, "deadline_ms": deadline_ms}
+    return [{"task": name, "kwargs": kwargs} for name in reversed(STAGES[1:])]
+
+
 def fetch(expected_ms: int | None = None) -> Work:
     return lambda to: to.fetch.handle(AdvanceSymbol(SYMBOL, expected_ms))
 
@@ -127,7 +140,7 @@ def test_stage_that_hands_on_leaves_the_rest_of_the_chain(stage: Stage) -> None:
         chain = stage.task.request.chain
 
     assert NewCandle.model_validate_json(answer).timeframe == "1m"
-    assert [step["task"] for step in chain] == list(STAGES[1:])
+    assert [step["task"] for step in reversed(chain)] == list(STAGES[1:])
 
 
 @pytest.mark.parametrize("reason", list(ChainOutcome))

@@ -10,7 +10,7 @@ from adapters.ledger.admin.message_key import KEY_BYTES
 from adapters.ledger.audit.invariants import check_rules
 from adapters.ledger.audit.recompute import Difference, Findings
 from adapters.ledger.ledger import SqlLedger
-from trading.risk.verdict import RiskDecision
+from trading.risk.verdict import AccountSnapshot, RiskDecision
 from trading_orchestrator.testing.contracts.ledger.examples import (
     BALANCE,
     SECOND,
@@ -77,7 +77,12 @@ def test_flatten_after_a_reset_is_decided_at_the_present(ledger: SqlLedger) -> N
     set_back(ledger, at(5))
     seen: list[int] = []
 
-    ledger.flatten(SYMBOL, STRATEGY, at(5), lambda _, ms: (seen.append(ms), REFUSED)[1], correlation_id="c")
+    def refuse(_: AccountSnapshot, decision_ms: int) -> RiskDecision:
+        seen.append(decision_ms)
+        return REFUSED
+
+    ledger.flatten(SYMBOL, STRATEGY, at(5), refuse, correlation_id="c")
+
     assert seen == [at(5) + 1]
 
 
