@@ -1,5 +1,6 @@
 """Symbol store in memory: cursor, candle window and journal."""
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -106,6 +107,14 @@ class MemoryStore:
 
     def request_restart(self, symbol: str) -> None:
         self._change(symbol, generation=self.load(symbol).generation + 1)
+
+    def discard_future(self, symbol: str, *, after_ms: int) -> None:
+        at = self._of(symbol)
+        kept = bisect_right(at.journal.open_ms, after_ms)
+        for column in (at.journal.open_ms, at.journal.decisions, at.journal.regimes):
+            del column[kept:]
+        at.window, at.feed = [], None
+        self._change(symbol, cursor_ms=None)
 
     def commit(self, commit: Commit, events: Sequence[Event]) -> int:
         at = self._of(commit.symbol)

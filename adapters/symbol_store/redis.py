@@ -50,6 +50,7 @@ class RedisSymbolStore:
         self._now_ms = now_ms
         self._commit = client.register_script((_LUA / "commit.lua").read_text(encoding="utf-8"))
         self._note_fetch = client.register_script((_LUA / "note_fetch.lua").read_text(encoding="utf-8"))
+        self._discard_future = client.register_script((_LUA / "discard_future.lua").read_text(encoding="utf-8"))
         self._seed = client.register_script((_LUA / "seed.lua").read_text(encoding="utf-8"))
 
     def load(self, symbol: str) -> SymbolSnapshot:
@@ -119,6 +120,11 @@ class RedisSymbolStore:
     def request_restart(self, symbol: str) -> None:
         with talking_to_redis():
             self._client.hincrby(self._state(symbol), "generation", 1)
+
+    def discard_future(self, symbol: str, *, after_ms: int) -> None:
+        names = (keys.state, keys.window, keys.journal)
+        with talking_to_redis():
+            self._discard_future(keys=[name(self._namespace, symbol) for name in names], args=[after_ms])
 
     def record_fetch(self, symbol: str, snapshot: FeedSnapshot) -> None:
         with talking_to_redis():

@@ -104,6 +104,13 @@ class SymbolStore(Protocol):
         """Request that the symbol's services are rebuilt at their next tick, in any process."""
         ...
 
+    def discard_future(self, symbol: str, *, after_ms: int) -> None:
+        """Forget cursor and window, and the journal of candles that opened after `after_ms`.
+
+        The symbol begins anew, from the ledger; what it decided until then stays in the journal.
+        """
+        ...
+
     def commit(self, commit: Commit, events: Sequence[Event]) -> int:
         """Append the candles to the window and the decisions to the journal, move the cursor, publish the events.
 

@@ -11,6 +11,7 @@ from trading.errors import BadCandle, Transient
 from trading.events.bus import LocalBus
 from trading.events.event import Event, EventType, correlation_id
 from trading.events.messages import NewCandle
+from trading.formatting import format_time
 from trading.market.candles import Candles, first_fault, timeframe_ms
 from trading.market.feed_health import FeedSnapshot
 from trading.ports.candle_source import Bars, CandleSource
@@ -27,6 +28,10 @@ _CHECK_EVERY = 60
 """Messages between two comparisons of the store with the ledger."""
 
 _LONGEST_DELAY_S = 2.0
+
+AHEAD_CANDLES = 10
+AHEAD_MS = 3_600_000
+"""A cursor that is further ahead of the market, in candles and in time, is corrupt; less is a delay of the source."""
 
 BATCH_LIMIT = 500
 """Most candles in one message, while a symbol catches up."""
@@ -122,6 +127,8 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
         if message.expected_ms is not None and message.expected_ms != cursor_ms:
             return ChainResult(ChainOutcome.SUPERSEDED, "another chain has moved on", cursor_ms=cursor_ms)
         answer = self._new_candles(cursor_ms)
+        if self._is_cursor_lost(cursor_ms, answer.shown.market_ms):
+            return self._begin_again(cursor_ms, answer.shown.market_ms)
         self._told_fault = None
         if not len(answer.fresh):
             self._store.record_fetch(self.symbol, answer.shown)
@@ -136,6 +143,23 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
             return self._source.newest(self._terms.nbr_bars, after_ms=cursor_ms or None).as_of_ms
         except Transient:
             return None
+
+    def _is_cursor_lost(self, cursor_ms: int, market_ms: int) -> bool:
+        """Return whether the cursor lies so far in the future that no delay of the source explains it.
+
+        Where the ledger decided on a candle in the future too, only an operator knows which market it is.
+        """
+        if cursor_ms <= market_ms + max(AHEAD_CANDLES * self._length_ms, AHEAD_MS):
+            return False
+        fence_ms = self._ledger.fence(self.symbol)
+        return fence_ms is None or fence_ms <= market_ms
+
+    def _begin_again(self, cursor_ms: int, market_ms: int) -> ChainResult:
+        """Discard a cursor in the future: the next message begins at the ledger's fence."""
+        note = f"the cursor {format_time(cursor_ms)} lies after the market time {format_time(market_ms)}: begun anew"
+        self._fetch_failed(note, cursor_ms)
+        self._store.discard_future(self.symbol, after_ms=market_ms)
+        return ChainResult(ChainOutcome.RESTARTED, note)
 
     def _why_none(self, snapshot: FeedSnapshot, cursor_ms: int) -> str:
         if snapshot.market_ms >= cursor_ms:

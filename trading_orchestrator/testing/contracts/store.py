@@ -299,6 +299,32 @@ class SymbolStoreContract:
 
         assert stored(kept.store) == TAPE[60 - needed :]
 
+    def test_discard_future_begins_anew_and_keeps_the_journal_until_then(self, kept: Kept) -> None:
+        begin(kept.store)
+        kept.store.commit(commit_of(10, 12), [])
+
+        kept.store.discard_future(SYMBOL, after_ms=at_place(11))
+
+        assert kept.store.load(SYMBOL).cursor_ms is None
+        assert len(stored(kept.store)) == 0
+        assert list(kept.journal(SYMBOL)) == [at_place(10), at_place(11)]
+        begin(kept.store, 11)
+        kept.store.commit(commit_of(12, 13, text="again"), [])
+        assert list(kept.journal(SYMBOL)) == [at_place(place) for place in (10, 11, 12, 13)]
+
+    def test_discard_future_beyond_all_entries_keeps_the_journal(self, kept: Kept) -> None:
+        begin(kept.store)
+        kept.store.commit(commit_of(10, 12), [])
+
+        kept.store.discard_future(SYMBOL, after_ms=at_place(12))
+
+        assert list(kept.journal(SYMBOL)) == [at_place(place) for place in (10, 11, 12)]
+
+    def test_discard_future_of_a_symbol_never_seen_changes_nothing(self, kept: Kept) -> None:
+        kept.store.discard_future(SYMBOL, after_ms=0)
+
+        assert kept.store.load(SYMBOL).cursor_ms is None
+
     def test_symbols_are_apart(self, kept: Kept) -> None:
         begin(kept.store)
         begin(kept.store, 3, symbol=OTHER)
