@@ -320,14 +320,17 @@ class SqlLedger:
         with self._database.reader() as reader:
             return fences.resets_of(reader, symbol, limit)
 
-    def reset_fences(self, request: FenceReset, *, cursor_ms: int | None) -> list[FenceChange]:
+    def reset_fences(
+        self, request: FenceReset, *, cursor_ms: int | None, strategies: Collection[str] = ()
+    ) -> list[FenceChange]:
         """Set the fences of a symbol, record that, and return the changes; see `adapters.ledger.admin.fences`.
 
         Args:
             cursor_ms: The cursor in Redis, which the caller sets too; None where there is none.
+            strategies: Those that get a fence even if they have decided nothing yet.
         """
         with self._database.transaction() as tx:
-            return fences.reset(tx, request, cursor_ms)
+            return fences.reset(tx, request, cursor_ms, strategies)
 
     # reads for reports and commands
 

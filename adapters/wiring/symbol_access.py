@@ -9,6 +9,7 @@ from adapters.redis import keys
 from adapters.redis.client import talking_to_redis
 from adapters.redis.symbol_records import RedisSymbolRecords
 from adapters.symbol_store.redis import feed_history
+from adapters.wiring.market_time import ahead
 from adapters.wiring.pipeline import Stores
 from adapters.wiring.symbol_status import stale_after_s
 from configs.loading import SystemConfig
@@ -72,6 +73,8 @@ class SymbolAccess:
             stale_s=self._stale_s(),
             is_open=terms.may_be_open(market_ms),
             feed="" if issue is None else issue.reason,
+            ahead=ahead(self.symbol, self.config, state, self._stores.ledger.fence(self.symbol), now_ms),
+            rejected=self._rejected(),
             failures=self.failures(),
             queued=self.queued(),
             workers=self.workers(now_ms),
@@ -107,6 +110,12 @@ class SymbolAccess:
         for row in self._stores.ledger.incidents(self.symbol):
             if row["kind"] == IncidentKind.SICK:
                 self._stores.ledger.resolve_incident(row["id"], reason)
+
+    def _rejected(self) -> str:
+        """Return the newest rejected message whose incident is open; empty for none."""
+        rows = self._stores.ledger.incidents(self.symbol)
+        rejected = (row for row in rows if row["kind"] == IncidentKind.MESSAGE_REJECTED)
+        return next((f"incident {row['id']}: {row['reason']}" for row in rejected), "")
 
     def _stale_s(self) -> float:
         """Return the seconds without a completed chain after which a symbol is stale; infinite if a service is off."""

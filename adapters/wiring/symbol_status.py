@@ -11,12 +11,13 @@ from adapters.redis import keys
 from adapters.redis.applied_config import Launcher
 from adapters.redis.client import talking_to_redis
 from adapters.symbol_store.redis import feed_history
+from adapters.wiring.market_time import ahead
 from configs.fetch_interval import fetch_interval_s, longest_pause_s
 from configs.loading import SystemConfig
 from configs.services import DataFetchingConfig
 from configs.symbols import SymbolConfig
 from trading.events.decisions import decode, describe
-from trading.incidents.incident import OF_POSITION
+from trading.incidents.incident import OF_POSITION, IncidentKind
 from trading.lifecycle import DesiredState, ServiceState, SymbolState
 from trading.market.feed_health import feed_issue
 from trading.portfolio.positions import Position
@@ -39,6 +40,8 @@ class LedgerReader(Protocol):
 
     def balance(self) -> float: ...
 
+    def fence(self, symbol: str) -> int | None: ...
+
     def exposures(self) -> Mapping[str, tuple[float, int]]: ...
 
     def fills(self, symbol: str | None = None, limit: int = 100) -> list[dict[str, Any]]: ...
@@ -54,8 +57,8 @@ class SymbolStatus:
 
     Attributes:
         state: `running`, `paused`, `stopped`, `quarantined`; `starting` before the first candle; `error` with a failed
-            service; `stale` when no fetch succeeded for long; `halted` before all of these while an incident keeps it
-            from sending.
+            service, or with a cursor or fence in the future; `stale` when no fetch succeeded for long; `halted` before
+            all of these while an incident keeps it from sending.
         progress_age_s: Seconds since its last fetch.
         candle_ms: Open time of the last candle decided, milliseconds since the epoch, UTC.
         candles: How many candles were decided.
@@ -69,6 +72,8 @@ class SymbolStatus:
         at_risk: The newest incident of an open position (an exit failed, or its stop is not at the venue), with its
             number; empty while there is none.
         feed: Fault of a feed that answers, such as no candle or a repeated one; empty for none.
+        ahead: Why it decides nothing until the market has come as far as its cursor or fence; else empty.
+        rejected: The newest rejected message, with its incident's number, until that is resolved; else empty.
     """
 
     symbol: str
@@ -93,6 +98,8 @@ class SymbolStatus:
     halted: str = ""
     at_risk: str = ""
     feed: str = ""
+    ahead: str = ""
+    rejected: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, JSON-safe."""
@@ -129,6 +136,7 @@ def read_status(
     incidents = ledger.incidents(limit=INCIDENTS_READ)
     halted = _newest([row for row in incidents if row["halts"]])
     at_risk = _newest([row for row in incidents if row["kind"] in OF_POSITION])
+    rejected = _newest([row for row in incidents if row["kind"] == IncidentKind.MESSAGE_REJECTED])
     fetching = system.services.data_fetching
     return [
         _status(
@@ -141,6 +149,8 @@ def read_status(
             halted=halted.get(name, ""),
             ended=ended.get(name, ""),
             at_risk=at_risk.get(name, ""),
+            rejected=rejected.get(name, ""),
+            fence_ms=ledger.fence(name),
             stale_s=stale_after_s(fetching, system.symbols[name]),
         )
         for at, name in enumerate(names)
@@ -173,6 +183,8 @@ def _status(
     halted: str,
     ended: str,
     at_risk: str,
+    rejected: str,
+    fence_ms: int | None,
     stale_s: float,
 ) -> SymbolStatus:
     close = float(state["close"]) if "close" in state else None
@@ -181,9 +193,12 @@ def _status(
     fetched_ms = state.get("fetched_at_ms")
     age_s = None if fetched_ms is None else max(0.0, (now_ms() - int(fetched_ms)) / 1000)
     failed = [service for service in services if service.state is ServiceState.ERROR]
+    lies_ahead = ahead(name, config, state, fence_ms, now_ms())
     return SymbolStatus(
         symbol=name,
-        state="halted" if halted else _state(state, age_s, is_failed=bool(failed or ended), stale_s=stale_s),
+        state="halted"
+        if halted
+        else _state(state, age_s, is_failed=bool(failed or ended or lies_ahead), stale_s=stale_s),
         desired=state.get("desired", DesiredState.RUNNING),
         timeframe=config.timeframe,
         strategy=", ".join(config.books),
@@ -200,10 +215,12 @@ def _status(
         decision=_described(state, "decisions", "decision"),
         said=_described(state, "said_decisions", "said"),
         said_ms=int(state["said_ms"]) if "said_ms" in state else None,
-        error=ended or next((service.last_error for service in failed if service.last_error), ""),
+        error=ended or next((service.last_error for service in failed if service.last_error), lies_ahead),
         halted=halted,
         at_risk=at_risk,
         feed=str(feed_issue(feed_history(state), config.feed_terms, now_ms=now_ms()) or ""),
+        ahead=lies_ahead,
+        rejected=rejected,
     )
 
 

@@ -137,6 +137,11 @@ def first_fault(candles: Candles, *, timeframe: str, allow_non_positive: bool = 
     return None
 
 
+def is_on_grid(open_ms: int, timeframe: str) -> bool:
+    """Return whether a candle of a timeframe can open at a time."""
+    return open_ms % min(timeframe_ms(timeframe), _GRID_MS) == 0
+
+
 def _all_sound(candles: Candles, grid_ms: int, least: float) -> bool:
     first, high, low, last, volume = candles.values.T
     is_sound = (low > least) & (low <= np.minimum(first, last)) & (np.maximum(first, last) <= high) & (high < math.inf)

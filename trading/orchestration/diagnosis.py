@@ -28,6 +28,8 @@ class HealthIssueKind(StrEnum):
     NO_PROGRESS = "no_progress"
     FEED_SILENT = "feed_silent"
     QUEUE_GROWS = "queue_grows"
+    FENCE_AHEAD = "fence_ahead"
+    MESSAGE_REJECTED = "message_rejected"
 
     @property
     def is_outside(self) -> bool:
@@ -38,6 +40,16 @@ class HealthIssueKind(StrEnum):
     def is_of_worker(self) -> bool:
         """Whether no process exists that could carry out a command."""
         return self in (HealthIssueKind.WORKER_STUCK, HealthIssueKind.NO_CONSUMER)
+
+    @property
+    def needs_operator(self) -> bool:
+        """Whether no restart helps: an operator is notified, and has to act."""
+        return self.is_of_worker or self is HealthIssueKind.FENCE_AHEAD
+
+    @property
+    def is_notice(self) -> bool:
+        """Whether the symbol works in spite of it; its incident notifies an operator."""
+        return self is HealthIssueKind.MESSAGE_REJECTED
 
 
 class HealthIssue(Struct, frozen=True):
@@ -88,6 +100,8 @@ class HealthSnapshot(Struct, frozen=True):
         queued: Messages waiting in the symbol's queue.
         workers: None if there are no workers to report, as in a single process.
         incidents: Open incidents of its positions: no restart ends them, so they are reported and never escalate.
+        ahead: Why the symbol decides nothing until the market has come as far as its fence or cursor; empty for none.
+        rejected: The newest message that was rejected, until an operator resolves its incident; empty for none.
         began_ms: Nothing before this time counts as overdue: the symbol was not monitored, or an action was just taken.
     """
 
@@ -99,6 +113,8 @@ class HealthSnapshot(Struct, frozen=True):
     stale_s: float = 60.0
     is_open: bool = True
     feed: str = ""
+    ahead: str = ""
+    rejected: str = ""
     failures: Sequence[TaskFailure] = ()
     queued: int = 0
     workers: Sequence[WorkerHeartbeat] | None = None
@@ -141,7 +157,14 @@ def diagnose(seen: HealthSnapshot, *, queued_before: int = 0, acted_ms: int = 0)
     """
     if permissions(seen.desired, policy=seen.quarantine).processing is not Processing.FULL:
         return ()
-    found = [*_workers(seen), *_steps(seen, acted_ms), *_progress(seen), *_feed(seen), *_queue(seen, queued_before)]
+    found = [
+        *_workers(seen),
+        *_steps(seen, acted_ms),
+        *_progress(seen),
+        *_feed(seen),
+        *_queue(seen, queued_before),
+        *_messages(seen),
+    ]
     return tuple(sorted(found, key=lambda issue: list(HealthIssueKind).index(issue.kind)))
 
 
@@ -195,3 +218,11 @@ def _queue(seen: HealthSnapshot, queued_before: int) -> Iterator[HealthIssue]:
         yield HealthIssue(
             HealthIssueKind.QUEUE_GROWS, f"{seen.queued} messages wait in its queue, {queued_before} at the last look"
         )
+
+
+def _messages(seen: HealthSnapshot) -> Iterator[HealthIssue]:
+    """Find what forged or corrupt messages have done: the symbol answers every tick, and is not well."""
+    if seen.ahead:
+        yield HealthIssue(HealthIssueKind.FENCE_AHEAD, seen.ahead)
+    if seen.rejected:
+        yield HealthIssue(HealthIssueKind.MESSAGE_REJECTED, seen.rejected)

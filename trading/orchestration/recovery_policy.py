@@ -6,6 +6,7 @@
 | no progress, a growing queue       |                        | restart the symbol | quarantine                     |
 | an external system does not answer | reopen its clients 3x  | notify an operator | reopen periodically            |
 | no worker, or a hung one           | notify an operator     |                    | wait for supervisor / operator |
+| a fence or cursor in the future    | notify an operator     |                    | wait for the operator          |
 
 The waiting time doubles with each action. A successful run after an action resets the escalation. Budgets of restarts,
 per symbol and for all symbols together, prevent a storm of restarts.
@@ -146,7 +147,7 @@ def _recovered(escalation: EscalationState, progress_ms: int | None) -> tuple[Es
 def _act(
     escalation: EscalationState, issue: HealthIssue, now_ms: int, policy: RecoveryPolicy, account_restarts: int
 ) -> tuple[EscalationState, Action | None]:
-    if issue.kind.is_of_worker:
+    if issue.kind.needs_operator:
         return _notify(escalation, issue, now_ms, policy)
     if account_restarts >= policy.account_budget:
         why = f"{account_restarts} restarts of all symbols within an hour; restarts are suspended: {issue.reason}"

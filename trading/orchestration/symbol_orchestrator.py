@@ -135,7 +135,7 @@ class SymbolOrchestrator:
         found = _diagnose(seen, record)
         statuses = [service.status for service in self.services]
         healthy = sum(status.is_healthy for status in statuses)
-        state = _state_now(seen, record, found)
+        state = _state_now(seen, record, _faults(found))
         return {
             "symbol": self.symbol,
             "state": state.value,
@@ -165,7 +165,7 @@ class SymbolOrchestrator:
         """
         record = self._looked_at(self._components.record())
         seen = self._components.observe(record)
-        found = _diagnose(seen, record)
+        found = _faults(_diagnose(seen, record))
         escalation, action = record.course, None
         if self._heals:
             escalation, action = escalate(
@@ -282,6 +282,11 @@ class SymbolOrchestrator:
 
 def _diagnose(seen: HealthSnapshot, record: SymbolRecord) -> tuple[HealthIssue, ...]:
     return diagnose(seen, queued_before=record.queued, acted_ms=record.course.acted_ms)
+
+
+def _faults(found: Sequence[HealthIssue]) -> Sequence[HealthIssue]:
+    """Return the issues that keep the symbol from working."""
+    return [issue for issue in found if not issue.kind.is_notice]
 
 
 def _state_now(seen: HealthSnapshot, record: SymbolRecord, found: Sequence[HealthIssue]) -> SymbolState:

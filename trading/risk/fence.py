@@ -26,3 +26,23 @@ def check_fence(fence_ms: int | None, open_ms: int, latest_ms: int | None) -> No
     before = "before the first decision" if fence_ms is None else f"now at {format_time(fence_ms)}"
     reason = f"the candle of {format_time(open_ms)} lies after the market time {format_time(latest_ms)}"
     raise InvalidMessage(RULE, f"{reason}; the fence stays {before}")
+
+
+def ahead_of_market(symbol: str, cursor_ms: int | None, fence_ms: int | None, *, market_ms: int, length_ms: int) -> str:
+    """Describe a cursor or fence in the future, empty for none; times in milliseconds since the epoch, UTC.
+
+    Args:
+        cursor_ms: Open time of the last candle decided, by the symbol store.
+        fence_ms: The same by the ledger, for decisions on a signal.
+        market_ms: Present time of the market; a candle of tolerance is allowed.
+        length_ms: Length of a candle.
+    """
+    decided = (("cursor", cursor_ms), ("fence", fence_ms))
+    found = [(name, ms) for name, ms in decided if ms is not None and ms > market_ms + length_ms]
+    if not found:
+        return ""
+    where = " and ".join(f"its {name} at {format_time(ms)}" for name, ms in found)
+    return (
+        f"{symbol} has {where}, after the market time {format_time(market_ms)}: until then it decides nothing. Set it "
+        f"back to the last candle decided: celery -A tasks trading fence reset {symbol} --to TIME --reason ..."
+    )

@@ -61,6 +61,10 @@ COMMANDS = {
         "trading_orchestrator.cli.admin.symbols:symbols",
         "List, add, change and remove symbols while the system runs.",
     ),
+    "fence": (
+        "trading_orchestrator.cli.operate.fence:fence",
+        "Show and set the fence of a symbol.",
+    ),
     "check-strategy": (
         "trading_orchestrator.cli.backtest.check_strategy:check_strategy",
         "Check a strategy for look-ahead and other faults.",

@@ -1,6 +1,6 @@
 """Fences by strategy, and their reset by an operator."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,13 +67,19 @@ def resets_of(reader: Reader, symbol: str, limit: int) -> list[dict[str, Any]]:
     return [dict(row._mapping) for row in reader.execute(_RESETS, symbol=symbol, limit=limit)]
 
 
-def reset(tx: Transaction, request: FenceReset, cursor_ms: int | None) -> list[FenceChange]:
+def reset(
+    tx: Transaction, request: FenceReset, cursor_ms: int | None, strategies: Collection[str]
+) -> list[FenceChange]:
     """Set the fences of a symbol, and record each change; return those that differ from before.
 
     Args:
         cursor_ms: The cursor in Redis before; None where Redis knows nothing of the symbol.
+        strategies: Those that get a fence even if they have decided nothing yet.
     """
-    before = {**fences_of(tx, request.symbol), **({} if cursor_ms is None else {CURSOR: cursor_ms})}
+    before: dict[str, int | None] = dict.fromkeys(strategies)
+    before |= fences_of(tx, request.symbol)
+    if cursor_ms is not None:
+        before[CURSOR] = cursor_ms
     changes = [FenceChange(name, ms, request.to_ms) for name, ms in sorted(before.items()) if ms != request.to_ms]
     for change in changes:
         if change.strategy != CURSOR:

@@ -10,8 +10,10 @@ from celery import Celery
 
 from adapters import clock
 from adapters.redis import keys
+from adapters.wiring.symbol_status import SymbolStatus, read_status
 from tasks.engine.send_tick import send_tick
 from tasks.engine.signatures import SIGNATURE_HEADER, signature_of
+from tasks.orchestrators.factory import MultiSymbolTradingOrchestrator
 from tests.fixtures.apps.system import TradingSystem, file_symbol
 from tests.fixtures.candle_files import generated_candles, write_candles
 from tests.fixtures.servers.redis_server import RedisServer
@@ -23,6 +25,7 @@ from trading.indicators.regime import Regime
 from trading.indicators.rows import IndicatorRows
 from trading.lifecycle import DesiredState
 from trading.market.candles import CLOSE, Candles
+from trading.orchestration.symbol_orchestrator import SymbolHealth
 from trading.strategies.signal import Signal, SignalSide
 
 SYMBOL, OTHER = "XAUUSD", "BTCUSD"
@@ -143,6 +146,16 @@ class Forger:
             "desired": ledger.desired(SYMBOL),
         }
 
+    def status(self) -> SymbolStatus:
+        system = self.system
+        [row] = read_status(
+            self.stores.redis, self.stores.ledger, system.config, system.settings.namespace, names=[SYMBOL]
+        )
+        return row
+
+    def health(self) -> SymbolHealth:
+        return MultiSymbolTradingOrchestrator.connect(self.system.settings).check_health()["symbols"][SYMBOL]
+
     def rejected_count(self) -> int:
         found: Any = self.stores.redis.hgetall(keys.service(self.system.settings.namespace, SYMBOL))
         counts = {name.decode(): json.loads(text)["rejected_count"] for name, text in found.items()}
@@ -178,6 +191,22 @@ def forger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forger]:
 
 def test_execute_message_that_nobody_signed_trades_nothing(forger: Forger) -> None:
     forger.rejects("message_signature", "tasks.execute", forger.signals(forger.next_candle()), is_signed=False)
+
+
+def test_rejected_message_is_visible_in_status_and_health_until_it_is_resolved(forger: Forger) -> None:
+    with pytest.raises(InvalidMessage, match="message_format"):
+        forger.send("tasks.strategy", "no JSON").get(timeout=60)
+
+    assert "message_rejected" in forger.status().rejected
+    assert forger.status().state == "running"
+    health = forger.health()
+    assert not health["is_healthy"]
+    assert "message_rejected" in [one["kind"] for one in health["sicknesses"]]
+    for row in forger.stores.ledger.incidents(SYMBOL):
+        forger.stores.ledger.resolve_incident(row["id"], "passwords changed")
+    forger.tick()
+    assert forger.status().rejected == ""
+    assert forger.health()["is_healthy"]
 
 
 def test_execute_message_signed_for_another_text_trades_nothing(forger: Forger) -> None:

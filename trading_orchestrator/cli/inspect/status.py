@@ -150,6 +150,8 @@ def _last(row: SymbolStatus) -> Text:
         return Text(row.halted or row.at_risk, style="bold red")
     if row.error:
         return Text(row.error, style="red")
+    if row.rejected:
+        return Text(row.rejected, style="red")
     if row.said_ms is None:
         return Text(row.decision or "none yet")
     return Text.assemble((f"{format_minute(row.said_ms)}  ", "dim"), row.said)

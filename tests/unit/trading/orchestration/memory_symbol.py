@@ -55,6 +55,7 @@ class MemorySymbol:
     incidents: Sequence[Incident] = ()
     overtaken: bool = False
     is_away: bool = False
+    rejected: str = ""
 
     def __post_init__(self) -> None:
         self.parts = [MemoryService(name, self.symbol) for name in NAMES]
@@ -79,6 +80,7 @@ class MemorySymbol:
             began_ms=record.began_ms,
             quarantine=self.quarantined,
             incidents=self.incidents,
+            rejected=self.rejected,
         )
 
     def record(self) -> SymbolRecord:

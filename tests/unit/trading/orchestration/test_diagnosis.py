@@ -146,3 +146,18 @@ def test_cause_comes_before_what_follows_from_it() -> None:
     seen = replace(failing("ValueError: no"), progress_ms=NOW_MS - 999_000)
 
     assert kinds(seen) == [HealthIssueKind.STEP_FAILED, HealthIssueKind.NO_PROGRESS]
+
+
+def test_fence_in_the_future_is_an_issue_of_a_symbol_that_answers_every_tick() -> None:
+    [issue] = diagnose(replace(WELL, ahead="its fence lies in the year 2200"))
+
+    assert (issue.kind, issue.reason) == (HealthIssueKind.FENCE_AHEAD, "its fence lies in the year 2200")
+    assert issue.kind.needs_operator
+    assert not issue.kind.is_notice
+
+
+def test_rejected_message_is_a_notice() -> None:
+    [issue] = diagnose(replace(WELL, rejected="incident 7"))
+
+    assert (issue.kind, issue.reason) == (HealthIssueKind.MESSAGE_REJECTED, "incident 7")
+    assert issue.kind.is_notice

@@ -174,3 +174,10 @@ def test_each_sickness_has_a_first_step(kind: HealthIssueKind) -> None:
     _, action = escalate(EscalationState(), [HealthIssue(kind, "why")], now_ms=1, progress_ms=None, policy=TERMS)
 
     assert action is not None
+
+
+def test_fence_in_the_future_is_notified_once_and_restarts_nothing() -> None:
+    ahead = HealthIssue(HealthIssueKind.FENCE_AHEAD, "its fence lies in the year 2200")
+    _, taken = play([ahead, STALLED], minutes=600)
+
+    assert rungs(taken) == [(1, RecoveryStep.NOTIFY, 1)]

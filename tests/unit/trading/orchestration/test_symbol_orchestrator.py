@@ -190,3 +190,15 @@ def test_symbol_whose_exit_failed_is_unhealthy_with_the_reason_and_is_not_restar
     assert symbol.deeds == []
     symbol.incidents = []
     assert one.check_health()["is_healthy"]
+
+
+def test_symbol_with_a_rejected_message_runs_on_and_is_not_well() -> None:
+    symbol = MemorySymbol(progress_ms=1_000_000, rejected="incident 7: a message was rejected")
+    one = orchestrator(symbol)
+    for _ in range(3):
+        assert one.recover() is None
+
+    health = one.check_health()
+    assert (health["state"], health["is_healthy"]) == (SymbolState.RUNNING.value, False)
+    assert health["sicknesses"] == [{"kind": "message_rejected", "service": "", "reason": symbol.rejected}]
+    assert symbol.deeds == []
