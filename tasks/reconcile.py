@@ -8,8 +8,11 @@ One whose process dies is not repeated: the next one does its work. A redelivere
 
 from typing import Any
 
+from celery import Task
+
 from adapters.wiring import adoption
 from tasks import app
+from tasks.engine.delivery_checks import check_queue
 from tasks.engine.redelivery import ANSWERING, CONTROLLING
 from tasks.engine.stages import FLATTEN, RECONCILE, RESOLVE, step_options
 from tasks.engine.step_wrappers import pipeline_of
@@ -19,6 +22,7 @@ from trading.events.event import Event, EventType
 from trading.execution.adoption import AdoptionRequest
 from trading.execution.reconciliation import RaiseIncident, WaitForVenue, describe
 from trading.incidents.incident import Incident, IncidentKind
+from trading.services.pipeline import SymbolPipeline
 
 Answer = dict[str, Any]
 
@@ -27,7 +31,7 @@ Answer = dict[str, Any]
 def reconcile(symbol: str, reason: str = "requested by operator") -> Answer:
     """Settle a symbol's unsettled orders, and compare its ledger with its venue."""
     here = runtime()
-    pipeline = pipeline_of(here, here.known(symbol))
+    pipeline = _own_pipeline(here, reconcile, symbol)
     if not pipeline.execute.is_enabled:
         return {"symbol": symbol, "reason": reason, "outcome": "disabled", "actions": []}
     try:
@@ -47,7 +51,7 @@ def reconcile(symbol: str, reason: str = "requested by operator") -> Answer:
 def flatten(symbol: str, reason: str = "requested by operator") -> Answer:
     """Close a symbol's positions without a signal. Its next signal may open one again, unless the symbol is paused."""
     here = runtime()
-    pipeline = pipeline_of(here, here.known(symbol))
+    pipeline = _own_pipeline(here, flatten, symbol)
     try:
         answer = pipeline.flatten(reason)
     finally:
@@ -90,6 +94,13 @@ def resolve_incident(
     return _resolve(here, identity, reason)
 
 
+def _own_pipeline(here: Runtime, task: Task, symbol: str) -> SymbolPipeline:
+    """Return the services of a symbol, for a task that came through the symbol's own queue."""
+    known = here.known(symbol)
+    check_queue(task, known)
+    return pipeline_of(here, known)
+
+
 def _resolve(here: Runtime, identity: int, reason: str, *, is_lost: bool = True) -> Answer | None:
     row = here.stores.ledger.resolve_incident(identity, reason, is_lost=is_lost)
     if row is not None:
@@ -98,7 +109,7 @@ def _resolve(here: Runtime, identity: int, reason: str, *, is_lost: bool = True)
 
 
 def _adopt(here: Runtime, identity: int, symbol: str, request: AdoptionRequest) -> Answer | None:
-    pipeline = pipeline_of(here, here.known(symbol))
+    pipeline = _own_pipeline(here, resolve_incident, symbol)
     configured = list(here.system.symbols[symbol].books)
     try:
         done = adoption.adopt(identity, here.stores.ledger, pipeline, request, configured=configured)
@@ -118,7 +129,7 @@ def _adopt(here: Runtime, identity: int, symbol: str, request: AdoptionRequest) 
 
 def _resolve_lost_order(here: Runtime, identity: int, lost: Incident, reason: str) -> Answer | None:
     """Look up a lost order at the venue once more; an order that is found is managed again."""
-    pipeline = pipeline_of(here, here.known(lost.symbol))
+    pipeline = _own_pipeline(here, resolve_incident, lost.symbol)
     order = pipeline.execute.find(lost.key)
     row = _resolve(here, identity, reason, is_lost=order is None)
     if row is None or order is None:

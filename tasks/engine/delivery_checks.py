@@ -34,10 +34,20 @@ def check_delivery(task: Task, symbol: object, deadline_ms: object) -> None:
     if not isinstance(deadline_ms, int):
         found = f"found {_brief(deadline_ms)} as deadline_ms; expected milliseconds since the epoch"
         raise InvalidMessage("message_format", found)
+    check_queue(task, symbol)
+    _check_chain(task, symbol, deadline_ms)
+
+
+def check_queue(task: Task, symbol: object) -> None:
+    """Check that a task came through the queue of its symbol, where nothing else asks the venue meanwhile.
+
+    Raises:
+        InvalidMessage: It came through another queue.
+    """
     queue = (task.request.delivery_info or {}).get("routing_key", symbol)
     if queue != symbol:
-        raise InvalidMessage("message_queue", f"a step of {_brief(symbol)} came through the queue {_brief(queue)}")
-    _check_chain(task, symbol, deadline_ms)
+        fault = f"{task.name} of {_brief(symbol)} came through the queue {_brief(queue)}"
+        raise InvalidMessage("message_queue", f"{fault}; expected the queue of its symbol")
 
 
 def check_signature(task: Task, key: bytes, *, symbol: str, deadline_ms: int, text: object) -> None:
