@@ -1,6 +1,6 @@
 """Record fences that an operator sets, and keep the key that signs messages.
 
-Revision: 0010, after 0009.
+Revision: 0011, after 0010.
 """
 
 import sqlalchemy as sa
@@ -15,7 +15,7 @@ _RowId = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 
 def upgrade() -> None:
-    """Go from 0009 to 0010."""
+    """Go from 0010 to 0011."""
     op.create_table(
         "fence_resets",
         sa.Column("id", _RowId, nullable=False),
@@ -41,6 +41,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Go back from 0010 to 0009."""
+    """Go back from 0011 to 0010."""
     op.drop_table("message_keys")
     op.drop_table("fence_resets")
