@@ -89,7 +89,7 @@ def account_room(context: RiskContext) -> LeverageRoom:
 
 
 class LossAtRisk(Struct, frozen=True):
-    """What a limit of losses counts beside what is realised, in quote currency.
+    """The loss that a limit counts beside the realised loss, in quote currency.
 
     Attributes:
         open: Of all open positions and pending entries.

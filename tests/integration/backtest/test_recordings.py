@@ -41,6 +41,20 @@ RULES = {
     },
     "v0_1_0/by_hand": {"ok", "halted", "adopted", "max_drawdown"},
 }
+CORRECTED = {
+    "REJECT": {
+        "left_out": 8,
+        "counts": {"fills": 3, "positions": 3},
+        "first_difference": {
+            "part": "fills",
+            "key": ["REJECT-1772409960-e-31de24f9cd-1"],
+            "symbol": "REJECT",
+            "market_ms": 1772410019999,
+        },
+    }
+}
+"""Wrong replay answers of 0.1.0: its opening state had fills of other symbols from after the replayed span."""
+
 ERRORS = ("BadCandle:", "StrategyFault:", "SoftTimeLimitExceeded:", "TimeLimitExceeded:", "WorkerLostError:")
 
 pytestmark = pytest.mark.timeout(240)
@@ -69,7 +83,13 @@ def test_recording_of_an_earlier_version_read_by_this_one_gives_the_answers_of_t
 
     assert found[section].keys() == expected[section].keys()
     for symbol, answer in expected[section].items():
-        assert _as_of_0_1_0(found[section][symbol]) == _as_of_0_1_0(answer), f"{section} of {symbol}"
+        wanted = _corrected(answer, symbol) if section == "replay" else answer
+        assert _as_of_0_1_0(found[section][symbol]) == _as_of_0_1_0(wanted), f"{section} of {symbol}"
+
+
+def _corrected(answer: dict[str, Any], symbol: str) -> dict[str, Any]:
+    fixed: dict[str, Any] = CORRECTED.get(symbol, {})
+    return {**answer, **fixed, "counts": answer["counts"] | fixed.get("counts", {})}
 
 
 def _as_of_0_1_0(answer: Any) -> Any:

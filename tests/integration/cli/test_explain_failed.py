@@ -124,7 +124,7 @@ def test_decided_candle_whose_strategy_raises_now_shows_the_rest(failing: Failin
 
 @pytest.mark.parametrize(
     ("offset", "headline"),
-    [(-1, "no trade: the strategy said nothing"), (0, "not decided: StrategyFault: ")],
+    [(-1, "no trade: the strategy gave no signal"), (0, "not decided: StrategyFault: ")],
     ids=["candle before", "candle on which it raises"],
 )
 def test_candle_of_a_backtest_in_which_a_strategy_raises_is_explained(

@@ -1,6 +1,7 @@
 """Messages and events: frozen, JSON-safe, and they identify themselves."""
 
 import math
+from itertools import product
 
 import pytest
 from pydantic import ValidationError
@@ -74,8 +75,13 @@ def test_message_with_nan_among_indicators_is_refused() -> None:
         IndicatorsUpdated.model_validate({**COMMON, "rows": rows, "regimes": ["unknown"] * 3})
 
 
-@pytest.mark.parametrize("field", ["price", "stop_loss", "take_profit", "size_units"])
-@pytest.mark.parametrize("value", [0.0, -1.0, math.nan, math.inf])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *product(["stop_loss", "take_profit", "size_units"], [0.0, -1.0, math.nan, math.inf]),
+        *product(["price"], [math.nan, math.inf]),
+    ],
+)
 def test_signal_with_a_number_that_cannot_be_is_refused(field: str, value: float) -> None:
     with pytest.raises(ValidationError):
         Signal.model_validate({**SIGNAL.model_dump(), field: value})
