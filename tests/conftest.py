@@ -1,4 +1,4 @@
-"""Fixtures that any test may ask for."""
+"""Fixtures of all tests."""
 
 import signal
 

@@ -43,24 +43,14 @@ from trading_orchestrator.testing.scripted_source import ScriptedSource
 
 PLANNED_STRATEGY = "tests.fakes:PlannedStrategy"
 
-WRITES = (
-    "decide",
-    "flatten",
-    "mark",
-    "record_fills",
-    "move_stop",
-    "refuse_stop",
-    "open_incidents",
-    "end_incidents",
-    "mark_published",
-)
-"""What the execute stage writes into the ledger."""
+WRITES = ("decide", "flatten", "mark", "record_fills", "move_stop", "refuse_stop", "open_incidents", "mark_published")
+"""Writes of the execute stage into the ledger."""
 
 T = TypeVar("T")
 
 
 class PlannedStrategy(Strategy):
-    """Asks for what its plan says, at the candles that it names by their open time."""
+    """Requests the actions of its plan, at candles named by their open time."""
 
     plan: Mapping[int, SignalSide]
     stop_distance: float | None = None
@@ -83,7 +73,7 @@ class PlannedStrategy(Strategy):
 
 
 class Crash(Exception):
-    """Stands for the death of a process."""
+    """Simulates the death of a process."""
 
 
 class Fuse:
@@ -234,7 +224,7 @@ class Desk:
         )
 
     def watch(self, fuse: Fuse) -> None:
-        """Go on with a new process, whose writes another fuse watches."""
+        """Continue with a new process, whose writes another fuse counts."""
         self._fuse = fuse
         self.restart()
 

@@ -30,7 +30,7 @@ Row = tuple[int, list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How to read a text file.
+    """The layout of a text file.
 
     Attributes:
         skipped_lines: Lines before the first line of data: a preamble and the header.

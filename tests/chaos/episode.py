@@ -29,7 +29,7 @@ LOOK_S = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """What came of one cell of the plan.
+    """The result of one cell of the plan.
 
     Attributes:
         recovery_s: From the kill until the symbol that stood there has decided a further candle; None when the place
@@ -90,7 +90,7 @@ class Episode:
         self._until(lambda: len(self.system.cursors()) == len(self._candles), "the first candle of each symbol")
 
     def kill(self, place: str, target: Target) -> Kill:
-        """Kill `target` while the code stands at `place`, and wait until the symbol goes on."""
+        """Kill `target` while the code stands at `place`, and wait until the symbol continues."""
         self._until(self.system.is_whole, "all processes run")
         shot = self._fire(place, target)
         if shot.hit is None:
@@ -110,7 +110,7 @@ class Episode:
 
     @property
     def candle_count(self) -> int:
-        """How many candles there are to play, of all symbols."""
+        """Number of candles to play, of all symbols."""
         return sum(map(len, self._candles.values()))
 
     def decided_count(self) -> int:
@@ -122,9 +122,9 @@ class Episode:
         return self.decided_count() == self.candle_count
 
     def check(self) -> list[Difference]:
-        """Stop every symbol between two candles, compare all books with the undisturbed run, and go on.
+        """Stop every symbol between two candles, compare all books with the undisturbed run, and continue.
 
-        What differs is looked at again a few candles later: an order of the last candle may still be on its way on one
+        A difference is checked again a few candles later: an order of the last candle may still be on its way on one
         of the two sides. Only what stays is a difference.
         """
         differences = self._look()

@@ -51,7 +51,7 @@ FAULTS: Mapping[str, Any] = {
 
 @dataclass
 class Outcome:
-    """What came of one half.
+    """The result of one half.
 
     Attributes:
         differences: As text, with the kills since the last look at which all was equal.
@@ -74,7 +74,7 @@ class Outcome:
 
     @property
     def tried(self) -> int:
-        """How many cells of the plan were taken, those included whose place was not reached."""
+        """Number of cells of the plan that were taken, those included whose place was not reached."""
         return len(self.kills) + sum(self.missed.values())
 
     def add(self, other: "Outcome") -> None:
@@ -101,7 +101,7 @@ def run_half(
     """Kill as often as is wanted, and compare.
 
     Args:
-        tell: Hears of each kill, of what is wrong, and of what each episode came to once its books were compared.
+        tell: Receives each kill, each difference, and the result of each episode once its books were compared.
         parent: Where the folders of the episodes are made; those in which something is wrong are kept.
         before: What an earlier part of the run came to; it goes on from there.
     """
@@ -154,7 +154,7 @@ def quiet() -> Iterator[None]:
 
 
 def chaos_symbols(folder: Path, seed: int) -> dict[str, Any]:
-    """Return symbols that trade at every second or third candle, at a venue that lies."""
+    """Return symbols that trade at every second or third candle, at a fault-injecting venue."""
     venue = {
         "kind": "paper",
         "fill_at": "next_open",

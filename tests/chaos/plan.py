@@ -1,4 +1,4 @@
-"""Which kills, in which order: every cell of the matrix once in a seeded order, then all over again."""
+"""The kills and their order: every cell of the matrix once in a seeded order, then again from the start."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ from tests.chaos.kill_points.places import NOT_PROVOKED, Target, all_places, tar
 
 Cell = tuple[str, Target]
 MOST_MISSES = 2
-"""How often a cell whose place is not reached is tried."""
+"""Number of attempts for a cell whose place is not reached."""
 
 _QUICK = (Target.CHILD,) * 6 + (Target.WORKER, Target.REDIS, Target.BEAT, Target.CONTROL)
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What one half of a run, on one kind of database, shall do.
+    """The task of one half of a run, on one kind of database.
 
     Attributes:
-        kills: How many processes are to be killed at least; 0 for every cell once.
+        kills: Least number of processes to kill; 0 for every cell once.
         places: A pattern for the names of places, as of a shell.
         is_quick: A sample of all stages in which the cheap kill of a pool child comes more often than the others.
     """

@@ -1,4 +1,4 @@
-"""What makes a rare place come up: a lie in Redis, a message of control, a market that stands still, a first kill."""
+"""Provocation of rare places: a wrong value in Redis, a control message, a stopped market, a first kill."""
 
 from collections.abc import Callable
 from random import Random
@@ -19,7 +19,7 @@ _ASKED = ("tasks.restart_symbol", "tasks.status")
 
 
 class Provoker:
-    """Sees to it that a place is reached; none of what it does changes a decision."""
+    """Ensures that a place is reached, without changing a decision."""
 
     def __init__(self, system: ChaosSystem, director: Director, app: Celery, random: Random) -> None:
         self._system = system
@@ -62,7 +62,7 @@ class Provoker:
             self._director.board.is_market_still = True
 
     def calm(self) -> None:
-        """End what goes on by itself."""
+        """Stop provocations that continue by themselves."""
         self._director.board.is_market_still = False
 
     def _before_reconcile(self, method: str) -> tuple[str, Callable[[Hit], None]] | None:

@@ -1,4 +1,4 @@
-"""That the comparison of a chaos run sees what it is there for: books that were doctored on purpose."""
+"""The comparison of a chaos run detects books that were falsified on purpose."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""That no writing method is forgotten: each one of the ports has a place, or is known to write nothing."""
+"""Completeness of the places: each method of the ports has a place, or is listed as writing nothing."""
 
 import inspect
 

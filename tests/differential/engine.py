@@ -29,7 +29,7 @@ _CODES = {SignalSide.BUY: 1.0, SignalSide.SELL: -1.0, SignalSide.CLOSE: 2.0}
 
 @dataclass(frozen=True, slots=True)
 class Traded:
-    """One closed trade, as both engines tell it: times are open times of candles, in milliseconds since the epoch."""
+    """One closed trade, as both engines report it: times are open times of candles, in milliseconds since the epoch."""
 
     is_long: bool
     units: float
@@ -42,7 +42,7 @@ class Traded:
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """What a strategy says at each candle; arrays of one length.
+    """A strategy's signals at each candle; arrays of one length.
 
     Attributes:
         sides: 1.0 buy, -1.0 sell, 2.0 close, 0.0 nothing.

@@ -1,4 +1,4 @@
-"""`make bench` and `make blast` work: a little of each, on real workers. What they measure is not judged here."""
+"""`make bench` and `make blast` work: a little of each, on real workers, without a check of the figures."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What a race is about, and what its processes tell of it."""
+"""The stakes of a race, and the reports of its processes."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,7 +13,7 @@ TRIES_A_DAY = 40
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """What an account has at stake.
+    """The stakes of an account.
 
     Attributes:
         places: Symbols with a position or with an entry on its way.
@@ -72,10 +72,10 @@ class Deed:
 
 @dataclass(slots=True)
 class Report:
-    """What one process did.
+    """The actions of one process.
 
     Attributes:
-        seen: What the rows added up to after each entry of its own that was accepted.
+        seen: Sum of the rows after each accepted entry of its own.
         timeouts: Locks that were not given in time; each was asked for again.
     """
 

@@ -1,4 +1,4 @@
-"""Who watches a race: sums of the account worked out from its rows, and from what happened, never by the ledger."""
+"""The observer of a race: sums of the account computed from its rows and from the actions, never by the ledger."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field

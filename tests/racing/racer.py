@@ -39,7 +39,7 @@ _ENDS = (OrderState.CANCELED, OrderState.EXPIRED, OrderState.REJECTED)
 
 
 class Track:
-    """What the processes of a race share."""
+    """State shared by the processes of a race."""
 
     def __init__(self, context: SpawnContext, racers: int) -> None:
         self.racers = racers

@@ -32,7 +32,7 @@ TRADE = (
     "exit_order_id stop_loss take_profit"
 )
 TIMELESS = frozenset({"step_hung", "step_lost", "step_failed", "outside_failed"})
-"""What is wrong by what a step left behind, and not by the time that has passed since."""
+"""Health issues that follow from the records of a step, and not from the time since."""
 
 LASTING = frozenset({"quarantined", "stopped"})
 """States of a symbol that do not depend on the time of asking."""

@@ -1,4 +1,4 @@
-"""What a run came to, on both sides: journal, ledger, and the venue's own books; and in what two runs differ."""
+"""The results of a run on both sides (journal, ledger, and the venue's own books), and the differences of two runs."""
 
 import math
 from collections import Counter
@@ -28,7 +28,7 @@ _DECIDED_LEGS = ("entry", "exit")
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """All that a run came to.
+    """The results of a run.
 
     Attributes:
         parts: For each kind of row, the rows by their key.

@@ -1,4 +1,4 @@
-"""The director: hears of each hit on an armed place, and kills while the code stands there."""
+"""The director: receives each hit on an armed place, and kills the process while it is there."""
 
 import json
 import socket
@@ -99,7 +99,7 @@ class Director:
         self._socket_folder.cleanup()
 
     def answer(self, hit: Hit, line: socket.socket) -> None:
-        """Return when the process may go on."""
+        """Return when the process may continue."""
         with self._lock:
             self.seen.add(hit.place)
             shot = self._due(hit)

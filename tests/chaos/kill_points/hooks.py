@@ -1,4 +1,4 @@
-"""Hooks round everything that writes or talks to the venue. They exist only in processes that a chaos run starts.
+"""Hooks around every write and every call of the venue. They exist only in processes that a chaos run starts.
 
 A place is named `<stage>.<object>.<method>.<before|in|after>`; the stage is the running Celery task, or `beat`.
 """
@@ -19,12 +19,12 @@ from tests.chaos.kill_points.places import GATE, hooked_methods, stage_of
 from tests.chaos.kill_points.switchboard import Switchboard
 
 SOCKET_PLACE = "director"
-"""File that tells the path of the director's socket, which is elsewhere because such a path is limited to 107 bytes."""
+"""File with the path of the director's socket, which is elsewhere because such a path is limited to 107 bytes."""
 BOARD_NAME = "switchboard"
 
 
 class Hooks:
-    """Where this process is, and its line to the director."""
+    """The place of this process, and its connection to the director."""
 
     def __init__(self, folder: Path) -> None:
         self._socket_path = (folder / SOCKET_PLACE).read_text(encoding="utf-8")
@@ -64,7 +64,7 @@ class Hooks:
         setattr(owner, method, call)
 
     def wrap_still(self, owner: type) -> None:
-        """Let the market of a played source stand still while the director says so: it shows the cursor again."""
+        """Stop the market of a played source while the director requests it: it shows the cursor again."""
         plain = owner.newest  # type: ignore[attr-defined]  # of PlayedSource
 
         @functools.wraps(plain)
@@ -80,7 +80,7 @@ class Hooks:
         return self._names[key]
 
     def _ask(self, place: str, symbol: str | None) -> None:
-        """Tell the director and wait for its go; without a director everything just goes on."""
+        """Report to the director and wait for its reply; without a director continue at once."""
         pid = os.getpid()
         hit = {
             "place": place,

@@ -17,7 +17,7 @@ from tasks.engine.stages import STAGES
 from tasks.engine.worker_context import Runtime
 
 GATE = "fetch.source.newest.before"
-"""Where a symbol waits while the gate is closed: all that belongs to the candles before is done."""
+"""Place at which a symbol waits while the gate is closed: the earlier candles are completely processed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +75,14 @@ def hooked_methods() -> dict[type, dict[str, str]]:
 
 
 def stage_of(task_name: str) -> str:
-    """Return the stage that a task is: one of the four, reconcile, or control for whatever a person asks."""
+    """Return the stage of a task: one of the four, reconcile, or control for an operator's command."""
     if task_name in STAGES or task_name == "tasks.reconcile":
         return task_name.removeprefix("tasks.")
     return "control"
 
 
 class Target(StrEnum):
-    """What is killed."""
+    """The target of a kill."""
 
     CHILD = "pool child"
     WORKER = "whole worker"
@@ -106,8 +106,8 @@ SENDING = (
     *("ledger.mark", "ledger.record_fills", "ledger.open_incidents", "ledger.mark_published"),
     *("liar.submit", "paper.submit", "sends.note"),
 )
-STOPS = ("ledger.refuse_stop", "ledger.end_incidents", "liar.move_stop", "paper.move_stop")
-"""What is done to a stop that is to rest elsewhere; `ledger.move_stop` comes before, and only with a candle."""
+STOPS = ("ledger.refuse_stop", "liar.move_stop", "paper.move_stop")
+"""Calls that move a stop; `ledger.move_stop` comes before, and only with a candle."""
 _ASKING = ("liar.sync", "paper.sync", "liar.find", "liar.fills", "liar.positions", "liar.open_orders")
 
 LISTED: Mapping[str, tuple[str, ...]] = {
@@ -146,7 +146,7 @@ LISTED: Mapping[str, tuple[str, ...]] = {
     "beat": ("leadership.epoch", "message.publish"),
     "start": ("message.publish",),
 }
-"""For each stage what it is known to reach. A run tells which of these it did not reach, and which others it did."""
+"""Known places of each stage. A run reports which of these it did not reach, and which others it did."""
 
 NOT_PROVOKED = frozenset(
     {

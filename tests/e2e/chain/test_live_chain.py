@@ -1,4 +1,4 @@
-"""The chain as it is lived: real workers, a real Redis, and the same candles through plain function calls beside it."""
+"""The live chain: real workers and a real Redis, compared with the same candles through plain function calls."""
 
 import os
 import signal

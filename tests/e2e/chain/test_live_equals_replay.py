@@ -1,4 +1,6 @@
-"""Live equals replay: real candles of two symbols through real workers, and again through replay, come to the same."""
+"""Live equals replay: real candles of two symbols through real workers, and again through replay, give the same
+results.
+"""
 
 import os
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the documents say beside their commands is true: names, the strategy that is shown, and where links lead."""
+"""The statements of the documents are true: names, the example strategy, and the targets of links."""
 
 import re
 import sys

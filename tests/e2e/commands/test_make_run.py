@@ -26,7 +26,7 @@ MINUTE_MS = 60_000
 
 @dataclass(frozen=True)
 class Sight:
-    """What a running system holds at one moment.
+    """The state of a running system at one moment.
 
     Attributes:
         journal: Open times of the candles of each symbol, in the order in which they were decided.

@@ -65,7 +65,7 @@ def properties(schema: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 Show = Callable[[Product, str], None]
 SHOWN: dict[str, Show] = {}
-"""How each command of the README is run, and what must be seen then."""
+"""Execution and expected output of each command of the README."""
 
 
 def shows(*commands: str) -> Callable[[Show], Show]:

@@ -1,6 +1,6 @@
-"""Sick symbols beside one that is well, on real workers: what is done about each, in which order, and how soon.
+"""Unhealthy symbols next to a healthy one, on real workers: the recovery steps of each, their order and their times.
 
-All of them are sick at the same time, so that each test waits for what has begun already.
+All of them are unhealthy at the same time, so that each test waits for what has begun already.
 """
 
 from collections.abc import Iterator, Mapping
@@ -44,7 +44,7 @@ pytestmark = pytest.mark.timeout(400)
 
 @dataclass
 class Ward:
-    """A running system whose symbols a test can make sick."""
+    """A running system whose symbols a test can make unhealthy."""
 
     system: TradingSystem
     moods: Path
@@ -93,7 +93,7 @@ class Ward:
 
 
 def open_ward(folder: Path, server: RedisServer, sick: Mapping[str, str], *, unserved: bool) -> Iterator[Ward]:
-    """Run symbols until those to be sick hold a position, then make them sick."""
+    """Run symbols until the chosen ones hold a position, then make those unhealthy."""
     moods = folder / "moods"
     moods.mkdir()
     symbols = {}

@@ -1,4 +1,4 @@
-"""What a worker tells of itself, and what becomes of steps that hang, of processes that die, of a worker that is stuck.
+"""A worker's heartbeat, and the handling of hung steps, dead processes and a hung worker.
 
 One worker and no beat: each test sends its own ticks, so that nothing runs that it does not know of.
 """

@@ -1,4 +1,4 @@
-"""What the services wrote down is in a backup of the ledger as it was, and what is restored is all that it was."""
+"""A backup of the ledger has everything that the services recorded, and a restore returns all of it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A run whose drawdown a person cleared is replayed as it was lived, from its beginning and from any candle on."""
+"""A run whose drawdown an operator cleared is replayed identically, from its start and from any candle on."""
 
 import time
 from pathlib import Path
@@ -18,7 +18,7 @@ from trading.services.chain import AdvanceSymbol
 GOLD = "XAUUSD"
 CANDLES = 500
 CANDLES_HELD = 15
-"""How long entries stay refused before somebody looks."""
+"""Time for which entries are rejected before an operator clears the drawdown."""
 
 MINUTE_MS = 60_000
 ACCOUNT = {"name": "test", "starting_balance": 10_000.0, "max_drawdown": 0.01, "max_leverage": 5.0}
@@ -64,7 +64,7 @@ def with_gaps(candles: Candles) -> Candles:
 
 
 def live_with_a_person(system: TradingSystem) -> tuple[list[int], list[int]]:
-    """Decide on all candles, and clear each drawdown a while after it was told; return the places of both."""
+    """Decide on all candles, and clear each drawdown a while after it was reported; return the places of both."""
     pipeline, ledger = system.pipeline(GOLD), system.stores().ledger
     opened: list[int] = []
     cleared: list[int] = []

@@ -1,4 +1,4 @@
-"""What a run with exit rules recorded is replayed from any candle on, with the stop where it rested then."""
+"""A recorded run with exit rules is replayed from any candle on, with the stop at its price of that time."""
 
 import re
 from datetime import UTC, datetime

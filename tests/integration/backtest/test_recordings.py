@@ -1,4 +1,4 @@
-"""What earlier versions wrote, read by the commands of this one: it means what it meant to the version that wrote it.
+"""Records of earlier versions, read by the commands of this one: their meaning is unchanged.
 
 `tests/recordings/answers.py` says what is compared: numbers, ids, times, states, rule ids, kinds and stored texts, each
 exactly. Sentences that a command makes when it is asked may change, and answers may get new fields.

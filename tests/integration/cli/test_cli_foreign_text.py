@@ -1,4 +1,4 @@
-"""What is not ours, such as reasons, errors, names and paths, is shown as it is by every verb that reads."""
+"""Foreign text, such as reasons, errors, names and paths, is shown unchanged by every reading command."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -49,7 +49,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingSystem]:
 
 
 def _tell_foreign_things(system: TradingSystem) -> None:
-    """Write down an event, incidents that are open and resolved, and a service in error."""
+    """Record an event, open and resolved incidents, and a service in error."""
     stores = system.stores()
     stores.bus.publish([Event(type=EventType.SERVICE_ERROR, symbol=GOLD, reason=f"event {FOREIGN}")])
     for kind in (IncidentKind.POSITION_MISMATCH, IncidentKind.LATE_FILL):

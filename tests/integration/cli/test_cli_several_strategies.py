@@ -1,4 +1,4 @@
-"""What the verbs show of a symbol with two strategies, and what a reload lets become of them."""
+"""Output of the commands for a symbol with two strategies, and the effect of a reload on them."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the containers run, run here without containers: the Redis command of the compose file, and the migration."""
+"""The commands of the containers, run without containers: the Redis command of the compose file, and the migration."""
 
 import os
 import shlex

@@ -1,4 +1,4 @@
-"""What the ledger is asked of one candle tells as much of it as the whole ledger does."""
+"""The queries of one candle return as much of it as the whole ledger has."""
 
 import itertools
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What holds a symbol while its configuration changes: the holder is a value of its row, never its reason."""
+"""Holds of a symbol while its configuration changes: the holder is a value of its row, never its reason."""
 
 from collections.abc import Iterator
 

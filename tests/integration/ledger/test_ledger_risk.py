@@ -1,4 +1,4 @@
-"""What the risk rules read of a ledger: the same from SQL and from memory; a drawdown stays until it is cleared."""
+"""The ledger's inputs of the risk rules: the same from SQL and from memory; a drawdown stays until it is cleared."""
 
 import random
 from collections.abc import Sequence

@@ -67,7 +67,7 @@ def celery_setup_app(celery_setup_app: Celery) -> Iterator[Celery]:
 
 @pytest.fixture(params=["process", pytest.param("docker", marks=pytest.mark.docker)])
 def node_kind(request: pytest.FixtureRequest) -> str:
-    """What a node is; without an engine the containers are skipped."""
+    """The kind of a node; without an engine the containers are skipped."""
     kind: str = request.param
     if kind == "docker":
         need_docker_engine()

@@ -15,7 +15,7 @@ from pytest_celery import CeleryTestWorker
 
 @dataclass
 class ProcessContainer:
-    """Stands where a node expects its Docker container.
+    """Replaces a node's Docker container.
 
     Attributes:
         start: Starts the process; returns when it is ready.
@@ -34,7 +34,7 @@ class ProcessContainer:
 
     @property
     def id(self) -> str:
-        """Where it runs; Docker's id is the host name of a container."""
+        """Its host; Docker's id is the host name of a container."""
         return socket.gethostname()
 
     def run(self) -> None:

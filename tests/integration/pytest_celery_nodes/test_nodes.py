@@ -1,4 +1,4 @@
-"""Kill the worker, restart the broker: the chain goes on, and each candle is decided once."""
+"""Kill the worker, restart the broker: the chain continues, and each candle is decided once."""
 
 import time
 from collections.abc import Callable, Iterator

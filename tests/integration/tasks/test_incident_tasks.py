@@ -1,4 +1,4 @@
-"""What a person says to an incident, as the tasks carry it out: on the symbol's queue, with the venue asked."""
+"""An operator's actions on an incident, as tasks on the symbol's queue that query the venue."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What becomes of a control message whose process, worker or shutdown cut it off: told, and never obeyed too late."""
+"""A control message cut off by the end of its process or worker: it is reported, and never executed too late."""
 
 import json
 import signal
@@ -22,7 +22,7 @@ from trading_orchestrator.launcher.child_process import ChildProcess
 
 SYMBOL = "XAUUSD"
 UNACKED, UNACKED_INDEX = "unacked", "unacked_index"
-"""Where kombu keeps the messages that were taken and not acknowledged, and since when."""
+"""kombu's keys of the messages that were taken and not acknowledged, and of their times."""
 
 pytestmark = pytest.mark.timeout(150)
 

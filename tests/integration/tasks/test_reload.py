@@ -1,4 +1,4 @@
-"""Another configuration, put in force under processes that go on: all of it or nothing, and nothing left open."""
+"""Another configuration, applied to running processes: completely or not at all, and without unmanaged positions."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

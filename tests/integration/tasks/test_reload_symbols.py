@@ -1,4 +1,4 @@
-"""Symbols that come, go, come back or get another source while processes go on."""
+"""Symbols that are added, removed, added again or get another source while the processes run."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

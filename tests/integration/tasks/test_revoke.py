@@ -1,4 +1,4 @@
-"""What waits in a symbol's queue, counted and dropped: real messages, as beat and the steps send them."""
+"""The waiting messages of a symbol's queue, counted and dropped: real messages, as beat and the steps send them."""
 
 from collections.abc import Iterator
 

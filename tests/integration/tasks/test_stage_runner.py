@@ -1,4 +1,4 @@
-"""What surrounds every step: stale and poisonous deliveries end with a reason, and nothing stays unsaid."""
+"""The wrappers of every step: stale and poisonous deliveries end with a reason, and every event is published."""
 
 import json
 import time

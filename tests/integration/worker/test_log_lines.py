@@ -33,7 +33,7 @@ TOLD_TASK = re.compile(r"Task (?P<task>[\w.]+)\[[^\]]+\] (?P<what>received|succe
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What both formats say of a task."""
+    """The fields of a task in both formats."""
 
     task: str
     what: str

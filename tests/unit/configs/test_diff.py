@@ -1,4 +1,4 @@
-"""What another configuration changes, and what of it has to wait while something is open."""
+"""The changes of another configuration, and those that are not allowed while a position or order is open."""
 
 import copy
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a symbol may do: the policy as a table over all combinations, and that no module has one of its own."""
+"""The permissions of a symbol: one table over all combinations, and no second policy in any module."""
 
 import ast
 from itertools import product

@@ -1,4 +1,4 @@
-"""What a log line looks like: for people, and as one JSON object."""
+"""The format of a log line: as text, and as one JSON object."""
 
 import json
 import logging

@@ -35,7 +35,7 @@ TRIES = int(os.environ.get("TRADING_TEST_RACE_TRIES", "240"))
 SEED = int(os.environ.get("TRADING_TEST_SEED", "3"))
 LIMITED = {"max_open_positions": 5, "max_notional": 900.0, "max_daily_loss": 50.0}
 CLOSE_TO_THE_LIMIT = {"max_open_positions": 0, "max_notional": 60.0, "max_daily_loss": 4.0}
-"""How far below its limit the fullest moment of a race may be: prices and units do not add up to each number."""
+"""Largest distance of a race's highest moment from its limit: prices and units do not add up to each number."""
 
 pytestmark = pytest.mark.timeout(120 + TRIES // 10)
 
@@ -49,7 +49,7 @@ class Racetrack:
         self._pool = ProcessPoolExecutor(RACERS, context, initializer=enter_track, initargs=(self._track,))
 
     def race(self, contest: Contest) -> list[Report]:
-        """Run one race, and return what each process tells of it.
+        """Run one race, and return the report of each process.
 
         Raises:
             Exception: What went wrong first, in whichever process.
@@ -90,7 +90,7 @@ def switches(deeds: Sequence[Deed]) -> int:
 
 
 def enter(ledger: SqlLedger, account: AccountLimits, symbol: str, *, price: float, units: float) -> bool:
-    """Ask for an entry that loses 1.0 per unit at its stop, on a day after the race."""
+    """Request an entry that loses 1.0 per unit at its stop, on a day after the race."""
     open_ms = T0_MS + 10_000 * DAY_MS
     signal = Signal(
         strategy=STRATEGY,
@@ -112,7 +112,7 @@ def enter(ledger: SqlLedger, account: AccountLimits, symbol: str, *, price: floa
 
 
 def assert_whole_limit_is_free(ledger: SqlLedger, account: AccountLimits, limit: str) -> None:
-    """Take all that the limit allows, to the last unit, and see that one more is refused."""
+    """Take all that the limit allows, to the last unit, and check that one more is rejected."""
     if limit == "max_open_positions":
         taken = [enter(ledger, account, f"L{number}", price=10.0, units=1.0) for number in range(6)]
         assert taken == [True] * 5 + [False]

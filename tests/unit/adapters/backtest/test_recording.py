@@ -1,4 +1,4 @@
-"""Which part of a recorded run can be replayed, and in which order."""
+"""The part of a recorded run that can be replayed, and its order."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The fills of a backtest: recorded without checks, they come to the same as with them."""
+"""The fills of a backtest: recorded without checks, they give the same results as with them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Where market time stands, and how several processes agree on it."""
+"""Market time, and its agreement between several processes."""
 
 import pytest
 import redis

@@ -1,4 +1,4 @@
-"""Reading YAML strictly: what a scalar means, and what is refused."""
+"""Strict reading of YAML: the type of each scalar, and the rejections."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Which symbol, step and candle a line belongs to, by the arguments and headers of the task's message."""
+"""The symbol, step and candle of a line, from the arguments and headers of the task's message."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""Where tasks run: steps on their symbol's queue, control on its own, and the later steps first."""
+"""Routing: steps to their symbol's queue, control tasks to their own, and later steps first."""
 
 import pytest
 

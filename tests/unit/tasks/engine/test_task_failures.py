@@ -1,4 +1,4 @@
-"""Whose step it is, and what is said of one that took too long."""
+"""The symbol of a step, and the error of one that took too long."""
 
 import pickle
 from typing import Any

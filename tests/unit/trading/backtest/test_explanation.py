@@ -1,4 +1,4 @@
-"""Which part of a candle's journal is one strategy's."""
+"""The part of a candle's journal that belongs to one strategy."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Adoption: what is booked so that the ledger holds what the venue does, and when it is refused."""
+"""Adoption: the adjustments that make the ledger equal to the venue, and the rejections."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,9 @@
-"""Settling: ledger and venue are compared until they agree, or an operator has to look."""
+"""The outcome of orders when the venue is faulty, loses them or shows foreign ones, and when the process dies
+meanwhile.
+"""
+
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 

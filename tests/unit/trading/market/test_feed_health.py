@@ -1,4 +1,4 @@
-"""What is wrong with a feed, told without asking it: what is missing counts, and only while the market is open."""
+"""Issues of a feed, diagnosed without polling it: by missing candles, and only while the market is open."""
 
 from collections.abc import Mapping
 from datetime import datetime

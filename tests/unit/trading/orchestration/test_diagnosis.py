@@ -1,4 +1,4 @@
-"""What is seen of a symbol, and what is told from it."""
+"""Observations of a symbol, and the health issues that follow from them."""
 
 from typing import Any
 

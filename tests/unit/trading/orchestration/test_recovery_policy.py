@@ -1,4 +1,4 @@
-"""The ladder: what is done about a sick symbol, when, and when no more."""
+"""The recovery policy: the steps for an unhealthy symbol, their times, and their end."""
 
 from collections.abc import Sequence
 from itertools import pairwise

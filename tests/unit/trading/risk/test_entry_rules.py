@@ -1,4 +1,4 @@
-"""What an entry is asked: each rule met and refused, with its numbers, in the order of docs/reference/risk.md."""
+"""The entry rules: each one met and rejected, with its numbers, in the order of docs/reference/risk.md."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Entry validation: one table of what is refused and why."""
+"""Entry validation: one table of the rejections and their reasons."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Where a stop may be moved to, and when an earlier place of it explains what rests at the venue."""
+"""The allowed moves of a stop, and the earlier prices that explain a stop at the venue."""
 
 import pytest
 

@@ -41,7 +41,7 @@ def came_to(desk: Desk) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def one_by_one(databases: Databases) -> dict[str, Any]:
-    """What the candles come to when each is a batch of its own."""
+    """The result of the candles when each is its own batch."""
     desk = Desk(databases, CONFIG, TAPE, shown=FIRST)
     desk.advance()
     desk.play(LAST)

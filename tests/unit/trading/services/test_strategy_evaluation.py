@@ -164,7 +164,7 @@ def test_strategy_without_a_signal_hands_the_candle_on_while_something_is_open(d
     assert result.reason is ChainOutcome.SETTLED
 
 
-def test_strategy_whose_decisions_cannot_be_written_is_sick_and_the_candle_comes_again(databases: Databases) -> None:
+def test_strategy_whose_decisions_cannot_be_written_fails_and_the_candle_is_repeated(databases: Databases) -> None:
     desk = make_desk(databases, {})
     settle(desk)
     desk.store.failures = [Transient("redis", "no answer")]

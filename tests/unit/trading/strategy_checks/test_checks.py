@@ -20,7 +20,7 @@ CALLS = iter(range(10_000))
 
 
 class Honest(Strategy):
-    """What the cheats begin from: two averages, and a rule on one row and the one before."""
+    """Base of the cheating strategies: two averages, and a rule on one row and the previous one."""
 
     def indicators(self) -> Mapping[str, Indicator]:
         return {"fast": sma(3), "slow": sma(8), "atr": atr(5)}

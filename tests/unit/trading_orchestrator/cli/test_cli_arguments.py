@@ -1,4 +1,4 @@
-"""What is wrong on the command line is told in words that help: what was found, what is allowed."""
+"""Errors on the command line name the value found and the values allowed."""
 
 import os
 from pathlib import Path

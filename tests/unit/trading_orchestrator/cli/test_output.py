@@ -1,4 +1,4 @@
-"""What the verbs print, in terminals of several widths and into a pipe."""
+"""The commands' output, in terminals of several widths and into a pipe."""
 
 import io
 

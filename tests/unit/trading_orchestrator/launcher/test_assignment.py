@@ -1,4 +1,4 @@
-"""Which worker serves which symbols: nobody is left out, nobody is moved, and no worker serves more than its share."""
+"""The assignment of symbols to workers: no symbol is omitted or moved, and no worker serves more than its share."""
 
 import pytest
 from hypothesis import given
@@ -10,7 +10,7 @@ SYMBOLS = st.lists(st.sampled_from([f"S{at}" for at in range(9)]), unique=True)
 
 
 def crews(*parts: str) -> tuple[WorkerAssignment, ...]:
-    """Return crews from `name=A,B`."""
+    """Return assignments from `name=A,B`."""
     pairs = [part.split("=") for part in parts]
     return tuple(WorkerAssignment(name, tuple(symbols.split(","))) for name, symbols in pairs)
 

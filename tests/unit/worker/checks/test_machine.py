@@ -1,4 +1,4 @@
-"""Which file system holds a folder, and which of them are no place for SQLite."""
+"""The file system of a folder, and those that are unsuitable for SQLite."""
 
 from pathlib import Path
 

@@ -35,9 +35,9 @@ from trading_orchestrator.testing.contracts.ledger.subject import LedgerSubject
 _SYMBOLS, _STRATEGIES = st.sampled_from([SYMBOL, OTHER]), st.sampled_from([STRATEGY, SECOND])
 _OWNERS = st.tuples(_SYMBOLS, _STRATEGIES)
 _BACK = st.sampled_from([0, 0, 0, 0, 1, 3])
-"""How many candles before the present one a call is about: most are about the present one."""
+"""Age, in candles, of the candle that a call is about: most are about the present one."""
 _ORDER = st.integers(0, 5)
-"""Which order a call is about, counted from the newest."""
+"""Number of the order that a call is about, counted from the newest."""
 _KINDS = st.sampled_from(
     [IncidentKind.POSITION_MISMATCH, IncidentKind.UNPROTECTED, IncidentKind.MAX_DRAWDOWN, IncidentKind.CLOSE_REFUSED]
 )

@@ -1,4 +1,4 @@
-"""What is found in candles: each kind of fault, doubt and note, and nothing where there is none."""
+"""Findings in candles: each kind of fault, doubt and note, and none in sound candles."""
 
 from collections.abc import Callable
 from typing import Any

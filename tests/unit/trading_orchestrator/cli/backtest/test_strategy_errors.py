@@ -1,4 +1,4 @@
-"""What the verbs print of a strategy that is wrong: one message, the user's own line, no traceback of ours."""
+"""The commands' output for a faulty strategy: one message, the user's own line, no traceback of ours."""
 
 import sys
 from collections.abc import Callable
