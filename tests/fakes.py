@@ -43,7 +43,17 @@ from trading_orchestrator.testing.scripted_source import ScriptedSource
 
 PLANNED_STRATEGY = "tests.fakes:PlannedStrategy"
 
-WRITES = ("decide", "flatten", "mark", "record_fills", "move_stop", "refuse_stop", "open_incidents", "mark_published")
+WRITES = (
+    "decide",
+    "flatten",
+    "mark",
+    "record_fills",
+    "move_stop",
+    "refuse_stop",
+    "open_incidents",
+    "end_incidents",
+    "mark_published",
+)
 """Writes of the execute stage into the ledger."""
 
 T = TypeVar("T")

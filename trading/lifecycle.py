@@ -46,7 +46,7 @@ class HeldBy(StrEnum):
 
 
 UnprotectedPolicy = Literal["alert", "flatten"]
-"""What happens to a position whose stop is not at the venue, after it was placed once more."""
+"""Treatment of a position whose stop is still not at the venue after it was placed once more."""
 
 PositionPolicy = Literal["hold", "flatten", "alert"]
 """Treatment of an open position when its symbol is quarantined. hold: keep it; its stop and target at the venue protect

@@ -9,7 +9,7 @@ from configs.services import ConfigModel, Switch
 from trading.market.time_zones import Zone, zone_of
 
 Role = Literal["time", "date", "open", "high", "low", "close", "volume"]
-"""What a column holds; `date` beside `time` where a file has a column for each."""
+"""Content of a column; `date` beside `time` where a file has a column for each."""
 
 
 def _is_zone(name: str) -> str:

@@ -175,7 +175,7 @@ def _fill_details(fill: Fill) -> dict[str, object]:
 def message_rejected(symbol: str, task: str, task_id: str, rejected: Rejected) -> Incident:
     """Describe a message that contradicts store, ledger or configuration; one incident for each task and rule."""
     reason = (
-        f"a message of {task} was rejected ({rejected}); nothing of it was executed. Somebody else writes to the "
+        f"a message of {task} was rejected ({rejected}); nothing of it was executed. Another client writes to the "
         "queues in Redis, or two versions of the program run: check who has access"
     )
     details = {"task": task, "task_id": task_id, "rule": rejected.rule}

@@ -1,7 +1,7 @@
 """Trailing windows that hold enough movement, and values at candles whose windows have different lengths.
 
 A recursive average forgets by candles. Where prices stand still, all averages fade together, and their ratios and
-differences go on saying what the last movement said. A window of a fixed number of candles would lose that movement
+differences keep the value of the last movement. A window of a fixed number of candles would lose that movement
 when its last candle leaves. Such a window is therefore extended to the past until enough of its candles moved. Its
 length depends on the candles up to its end alone.
 """

@@ -24,7 +24,7 @@ _RSI_WITHOUT_MOVEMENT = 50.0
 """RSI of a history in which the close never changed; TA-Lib returns 0, which strategies take for oversold."""
 
 Parts = tuple[Floats, Floats]
-"""What each candle but the first adds to the dividend and to the divisor."""
+"""The additions of each candle but the first to the dividend and to the divisor."""
 
 
 class _Ratio(Struct, frozen=True):

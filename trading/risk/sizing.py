@@ -55,7 +55,7 @@ def levels_of(signal: Signal, tick_size: float | None) -> BracketPrices:
 
 
 def is_computed(signal: Signal, limits: RiskLimits) -> bool:
-    """Return whether the size of an entry follows from its risk; else somebody asked for this size or value."""
+    """Return whether the size of an entry follows from its risk; else the size or value was given."""
     return signal.size_units is None and limits.sizing == "risk_fraction"
 
 

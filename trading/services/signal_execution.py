@@ -28,7 +28,7 @@ class SignalRules(Struct, frozen=True):
     Attributes:
         latest_prices: Returns the latest known price by symbol, by which open positions are valued.
         quoted_spread: Returns ask minus bid, in quote currency, None for unknown; None where no rule needs it.
-        entry_rules: Asked again in the transaction of a decision; None where signals never leave the process.
+        entry_rules: Checked again in the transaction of a decision; None where signals never leave the process.
         latest_ms: The market's clock, which bounds the ledger's fence; None where the candles are history.
     """
 

@@ -106,7 +106,7 @@ SENDING = (
     *("ledger.mark", "ledger.record_fills", "ledger.open_incidents", "ledger.mark_published"),
     *("liar.submit", "paper.submit", "sends.note"),
 )
-STOPS = ("ledger.refuse_stop", "liar.move_stop", "paper.move_stop")
+STOPS = ("ledger.refuse_stop", "ledger.end_incidents", "liar.move_stop", "paper.move_stop")
 """Calls that move a stop; `ledger.move_stop` comes before, and only with a candle."""
 _ASKING = ("liar.sync", "paper.sync", "liar.find", "liar.fills", "liar.positions", "liar.open_orders")
 

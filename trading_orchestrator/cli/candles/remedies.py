@@ -16,7 +16,7 @@ REMEDIES: Mapping[str, str] = {
     "unsorted": "candles convert sorts the rows",
     "off the grid": f"--stamped-at-close, --timezone ZONE or --timeframe TIMEFRAME; {DROPS}",
     "unfinished": "candles convert drops candles that are not over; read the file again later",
-    "gap": "download the missing candles; a backtest reports them and goes on; --symbol NAME takes its trading hours",
+    "gap": "download the missing candles; a backtest reports them and continues; --symbol NAME takes its trading hours",
     "outside hours": "--drop-closed leaves them out; else correct --timezone, or the session of the symbol",
     "closed hours": "they are left out of play; candles convert --drop-closed writes a file without them",
     "time zone": "--timezone ZONE, such as America/New_York+7h",

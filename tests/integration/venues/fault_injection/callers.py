@@ -48,7 +48,7 @@ class Clock:
 
 
 class AskAgain:
-    """What any caller must do with a venue that may not answer, shows orders late and leaves out fills."""
+    """The calls that any caller must make to a venue that may not answer, shows orders late and leaves out fills."""
 
     def __init__(self, venue: Venue, wait: Callable[[float], None]) -> None:
         self._venue = venue

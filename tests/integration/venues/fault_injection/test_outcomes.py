@@ -137,7 +137,7 @@ def test_id_that_is_not_reusable_stays_one_order(at_close: PaperVenue) -> None:
 
 
 def test_resend_after_a_timeout_without_asking_doubles_the_position(at_close: PaperVenue) -> None:
-    """What no caller may do: the wrapper must be able to show it."""
+    """No caller may do so; the wrapper must be able to show it."""
     venue = FaultInjectingVenue(at_close, Faults(reusable_ids=True, timeout_after_probability=1.0))
     answer(lambda: venue.submit(order(1)))
 

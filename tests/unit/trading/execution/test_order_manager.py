@@ -2,9 +2,6 @@
 meanwhile.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 
 from tests.fakes import Databases, Desk

@@ -1,4 +1,4 @@
-"""What a stage checks of a message before anything moves: each fault has a rule of its own."""
+"""Checks of a message before anything moves: each fault has its own rule."""
 
 from typing import Any
 

@@ -40,7 +40,7 @@ from trading.orders.orders import Leg, OrderState, Side, VenueOrder, next_order_
 from trading.structs import replace
 
 TOLD = [O.ACCEPTED, O.PARTIALLY_FILLED, O.FILLED, O.CANCELED, O.REJECTED, O.EXPIRED]
-"""What a venue can say of an order; `trading.execution.validated_venue` refuses anything else."""
+"""States that a venue can report; `trading.execution.validated_venue` rejects any other."""
 legs = st.sampled_from([(Leg.ENTRY, Side.BUY), (Leg.ENTRY, Side.SELL), (Leg.EXIT, Side.SELL), (Leg.EXIT, Side.BUY)])
 not_final = st.sampled_from([state for state in OrderState if not state.is_final])
 

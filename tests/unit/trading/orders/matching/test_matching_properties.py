@@ -19,7 +19,7 @@ prices = st.floats(80, 120).map(lambda price: round(price, 2))
 
 
 class Scripted(NamedTuple):
-    """What one minute brings: perhaps an order, then a candle."""
+    """The events of one minute: an order or none, then a candle."""
 
     order: tuple[Leg, int, float, float | None, float | None] | None
     prices: tuple[float, float, float, float]
