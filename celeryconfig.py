@@ -18,6 +18,7 @@ imports = (
     "tasks.health",
     "tasks.status_log",
     "worker.signals",
+    "tasks.flower.protection",  # Flower imports these before it listens
 )
 
 # A step in flight when its worker dies comes back after this long, so it must exceed the hard time limit.

@@ -129,5 +129,17 @@ def test_wheel_in_a_bare_environment_trades_in_the_users_folder(
     assert files_below(site) == before
 
 
+def test_flower_of_the_wheel_without_a_password_listens_on_no_other_address(
+    bare: Path, tmp_path: Path, redis_server: RedisServer
+) -> None:
+    command = [str(bare), "-m", "celery", "-A", "tasks", "flower", "--address=0.0.0.0", f"--port={quiet_port()}"]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TRADING__REDIS_URL": redis_server.url}
+
+    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    assert ended.returncode == 1
+    assert "TRADING__FLOWER_PASSWORD" in ended.stderr
+
+
 def _fills(printed: str) -> Any:
     return json.loads(printed) if printed.strip().startswith(("[", "{")) else []

@@ -1,0 +1,1 @@
+"""Protection of Flower, the web page of the Celery app: login, limits and headers."""
