@@ -1,5 +1,6 @@
 """Celery's configuration, found by every `celery` command that is run from this folder, with `-A tasks` or without."""
 
+from configs.redis_url import parse_redis_url
 from configs.settings import load_settings, resolve_redis_url
 from tasks.engine.celery_patches import register_transport
 from tasks.engine.routing import CONTROL_QUEUE, PRIORITY_STEPS, route
@@ -8,7 +9,7 @@ from tasks.engine.stages import HARD_LIMIT_S, SOFT_LIMIT_S
 _settings = load_settings()
 
 register_transport()
-broker_url = resolve_redis_url(_settings)
+broker_url = parse_redis_url(resolve_redis_url(_settings)).broker_url
 result_backend = broker_url
 imports = (
     "tasks.pipeline",

@@ -26,6 +26,15 @@ LOCK_TIMEOUT_S = 8
 _CONNECT_TIMEOUT_S = 5
 _READ_ONLY = "trading_read_only"
 _POSTGRESQL = ("postgresql", "postgres", "postgresql+psycopg")
+_PUBLIC_OPTIONS = frozenset(
+    {
+        *("host", "hostaddr", "port", "dbname", "target_session_attrs", "load_balance_hosts", "application_name"),
+        *("connect_timeout", "keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"),
+        *("sslmode", "sslrootcert", "sslcert", "sslkey", "gssencmode", "channel_binding", "client_encoding"),
+        *("timeout", "uri", "mode", "cache", "check_same_thread", "isolation_level"),
+    }
+)
+"""Options in a URL whose values may be shown; any other, such as `password` or `options`, may hold a secret."""
 _TRANSIENT_SQLITE = frozenset(
     {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN}
 )
@@ -74,6 +83,13 @@ def create_engine(url: str, *, where: str = "ledger") -> Engine:
     event.listen(engine, "connect", _remember_process)
     event.listen(engine, "checkout", _refuse_other_process)
     return engine
+
+
+def masked_url(url: str) -> str:
+    """Return a database URL to show: without its password, and without values of options that may hold secrets."""
+    parsed = sa.make_url(url)
+    hidden = dict.fromkeys(parsed.query.keys() - _PUBLIC_OPTIONS, "***")
+    return parsed.update_query_dict(hidden).render_as_string(hide_password=True).replace("%2A%2A%2A", "***")
 
 
 def read_only(engine: Engine) -> Engine:
@@ -144,7 +160,9 @@ def _postgresql(url: URL) -> Engine:
         arguments["options"] = f"-c lock_timeout={limit_ms} -c idle_in_transaction_session_timeout={limit_ms}"
     if _has_several_hosts(url) and "target_session_attrs" not in url.query:
         arguments["target_session_attrs"] = "read-write"  # a standby accepts connections, too
-    url = url.set(drivername="postgresql+psycopg")
+    private = {name: value for name, value in url.query.items() if name not in _PUBLIC_OPTIONS}
+    arguments |= private  # the engine shows its URL in its repr
+    url = url.set(drivername="postgresql+psycopg").difference_update_query(private)
     engine = sa.create_engine(
         url, connect_args=arguments, pool_pre_ping=True, pool_size=1, max_overflow=9, pool_timeout=LOCK_TIMEOUT_S
     )

@@ -9,13 +9,13 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from configs.errors import ConfigError, unknown_key
+from configs.redis_url import parse_redis_url
 
 PREFIX = "TRADING__"
 DEFAULT_REDIS_URL = "redis://127.0.0.1:6379/0"
@@ -25,8 +25,6 @@ OVERRIDE_SECTIONS = ("SERVICES", "ORCHESTRATOR", "ACCOUNT", "SYMBOLS")
 _PACKAGE_DIR = Path(__file__).resolve().parent
 _SQL_PORT = re.compile(r"[\w+]+://(?:[^:/]*(?::[^@]*)?@)?(?:\[[^/?]+\]|[^/:?]+)?(?::(?P<port>[^/?]*))?")
 """The port in a database URL, as SQLAlchemy parses it; importing SQLAlchemy would slow down every command."""
-
-_REDIS_SCHEMES = ("redis://", "rediss://", "unix://")
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -61,12 +59,7 @@ def _folder(path: Path) -> Path:
 
 
 def _redis_url(url: SecretStr) -> SecretStr:
-    if not url.get_secret_value().startswith(_REDIS_SCHEMES):
-        raise ValueError(f"a URL that begins with {', '.join(_REDIS_SCHEMES)}")
-    try:
-        urlsplit(url.get_secret_value()).port  # noqa: B018  # raises for an invalid number
-    except ValueError:
-        raise ValueError("a URL whose port is a number up to 65535") from None
+    parse_redis_url(url.get_secret_value())
     return url
 
 
@@ -217,8 +210,11 @@ def resolve_redis_url(settings: Settings) -> str:
         url = settings.redis_url_file.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return DEFAULT_REDIS_URL
-    if not url.startswith(_REDIS_SCHEMES):
-        raise ConfigError([f"{settings.redis_url_file}: holds no Redis URL; remove the file or set {PREFIX}REDIS_URL"])
+    try:
+        parse_redis_url(url)
+    except ValueError:
+        fault = f"{settings.redis_url_file}: holds no Redis URL; remove the file or set {PREFIX}REDIS_URL"
+        raise ConfigError([fault]) from None
     return url
 
 

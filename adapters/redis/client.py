@@ -7,6 +7,7 @@ import redis
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
 
+from configs.redis_url import parse_redis_url
 from trading.errors import Transient
 
 SOCKET_TIMEOUT_S = 5.0
@@ -23,7 +24,7 @@ def connect(url: str, *, is_single: bool = False) -> redis.Redis:
         is_single: Use one connection, which is a fifth faster and allows only one thread.
     """
     return redis.Redis.from_url(
-        url,
+        parse_redis_url(url).client_url,
         single_connection_client=is_single,
         socket_timeout=SOCKET_TIMEOUT_S,
         socket_connect_timeout=CONNECT_TIMEOUT_S,
@@ -34,7 +35,10 @@ def connect(url: str, *, is_single: bool = False) -> redis.Redis:
 def connect_briefly(url: str, *, timeout_s: float = BRIEF_TIMEOUT_S) -> redis.Redis:
     """Return a client without retries, with `timeout_s` to connect and the same for each response."""
     return redis.Redis.from_url(
-        url, socket_timeout=timeout_s, socket_connect_timeout=timeout_s, retry=Retry(NoBackoff(), retries=0)
+        parse_redis_url(url).client_url,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        retry=Retry(NoBackoff(), retries=0),
     )
 
 

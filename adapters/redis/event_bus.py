@@ -9,6 +9,7 @@ import redis
 from adapters.clock import now_ms as wall_ms
 from adapters.redis import keys
 from adapters.redis.client import connect, talking_to_redis
+from configs.redis_url import parse_redis_url
 from configs.settings import load_settings, resolve_redis_url
 from trading.events.event import Event
 
@@ -87,10 +88,10 @@ class EventBusFactory:
             logger: Logs the address of the bus, without the password.
         """
         settings = load_settings(env_config)
-        client = connect(resolve_redis_url(settings))
-        place = client.connection_pool.connection_kwargs
+        url = resolve_redis_url(settings)
+        client = connect(url)
         (logger or logging.getLogger(__name__)).info(
-            "event bus on %s:%s, channel %s", place.get("host"), place.get("port"), keys.events(settings.namespace)
+            "event bus on %s, channel %s", parse_redis_url(url).place, keys.events(settings.namespace)
         )
         return RedisEventBus(client, settings.namespace, events_limit=settings.events_max_len)
 

@@ -10,7 +10,7 @@ import redis
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from adapters.database import create_engine
+from adapters.database import create_engine, masked_url
 from adapters.ledger.ledger import SqlLedger
 from adapters.ledger.schema import head_revision, schema_revision
 from adapters.redis.client import connect
@@ -98,4 +98,4 @@ def ledger_revision(access: Access) -> str | None:
 
 def shown_ledger(access: Access) -> str:
     """Return the ledger's URL without its password."""
-    return sa.make_url(access.settings.ledger_url.get_secret_value()).render_as_string(hide_password=True)
+    return masked_url(access.settings.ledger_url.get_secret_value())

@@ -1,10 +1,9 @@
 """Check everything that the system depends on, with an action for each fault."""
 
-from urllib.parse import urlsplit
-
 import redis
 
 from configs.errors import ConfigError
+from configs.redis_url import parse_redis_url
 from configs.settings import PREFIX, Settings, resolve_redis_url
 from trading_orchestrator.launcher.embedded_redis import connect
 from worker.checks import redis as redis_checks
@@ -39,11 +38,10 @@ def _redis(settings: Settings) -> list[Check]:
         url = resolve_redis_url(settings)
     except ConfigError as error:
         return [Check("redis", Health.FAIL, str(error), f"set {PREFIX}REDIS_URL, or start a server: {UP}")]
-    client = connect(url)
+    client, place = connect(url), parse_redis_url(url).place
     try:
         about = client.info()
-        parts = urlsplit(url)
-        where = f"{redis_checks.title(about)} on {parts.hostname or parts.path}:{parts.port or 6379}"
+        where = f"{redis_checks.title(about)} on {place}"
         return [
             Check("redis", Health.OK, where),
             redis_checks.version(about),
@@ -55,7 +53,7 @@ def _redis(settings: Settings) -> list[Check]:
             redis_checks.password(client, url),
         ]
     except redis.RedisError as error:
-        found = f"{urlsplit(url).hostname or url}:{urlsplit(url).port or 6379} does not answer: {error}"
+        found = f"{place} does not answer: {error}"
         return [Check("redis", Health.FAIL, found, f"start it ({UP} starts a server), or correct {PREFIX}REDIS_URL")]
     finally:
         client.close()

@@ -14,6 +14,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from configs.redis_url import parse_redis_url
 from trading.errors import Broken
 from trading_orchestrator.launcher.var_files import kept_password, private_folder, write_private
 
@@ -173,7 +174,7 @@ def who_answers(url: str) -> RedisAnswer:
 def connect(url: str, *, timeout_s: float = ANSWER_TIMEOUT_S) -> redis.Redis:
     """Return a client that raises at once, where the usual one would retry."""
     return redis.Redis.from_url(
-        url,
+        parse_redis_url(url).client_url,
         decode_responses=True,
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,

@@ -4,7 +4,6 @@ import signal
 import time
 from contextlib import closing
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
 import redis
 from pydantic import SecretStr
@@ -17,6 +16,7 @@ from adapters.redis import keys
 from adapters.redis.client import connect
 from adapters.wiring.pipeline import open_ledger
 from configs.loading import SystemConfig
+from configs.redis_url import parse_redis_url
 from configs.settings import PREFIX, Settings
 from trading.errors import Broken, Transient
 from trading_orchestrator.launcher import embedded_redis, process_specs
@@ -273,5 +273,4 @@ class Launch:
 
 def shown_address(url: str) -> str:
     """Return host and port, or the socket's path, of a Redis URL, without its password."""
-    parts = urlsplit(url)
-    return parts.path if parts.scheme == "unix" else f"{parts.hostname or '127.0.0.1'}:{parts.port or 6379}"
+    return parse_redis_url(url).place

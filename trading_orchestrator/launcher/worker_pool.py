@@ -16,6 +16,7 @@ from adapters.redis.client import connect
 from adapters.wiring.config_follower import ConfigFollower
 from configs.diff import compare
 from configs.loading import SystemConfig
+from configs.redis_url import parse_redis_url
 from configs.settings import Settings
 from trading.errors import Broken, Transient
 from trading_orchestrator.launcher.assignment import WorkerAssignment, first_assignments, plan
@@ -51,7 +52,7 @@ class WorkerPool:
         self._client: redis.Redis = connect(redis_url)
         self._config = ConfigFollower(settings, system, self._client)
         self._assignments = first_assignments(list(system.symbols), symbols_per_worker)
-        self._app = Celery("launcher", broker=redis_url, set_as_current=False)
+        self._app = Celery("launcher", broker=parse_redis_url(redis_url).broker_url, set_as_current=False)
         self._app.conf.broker_transport_options = {"socket_timeout": 5, "socket_connect_timeout": 3}
         self._unheard: dict[tuple[str, str], str] = {}
         self._next_look_s = 0.0

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.engine import Engine
 
-from adapters.database import create_engine, read_only
+from adapters.database import create_engine, masked_url, read_only
 from adapters.ledger.ledger import SqlLedger
 from adapters.ledger.schema import head_revision, schema_revision
 from adapters.ledger.tables import incidents
@@ -29,7 +29,7 @@ def ledger_checks(settings: Settings, system: SystemConfig | None, *, is_start: 
         is_start: Check for a starting worker, which needs an existing ledger and ignores incidents.
     """
     url = settings.ledger_url.get_secret_value()
-    shown = sa.make_url(url).render_as_string(hide_password=True)
+    shown = masked_url(url)
     file = sqlite_file(url)
     if file is not None and not file.exists():
         health = Health.FAIL if is_start else Health.WARN
@@ -52,7 +52,7 @@ def ledger_checks(settings: Settings, system: SystemConfig | None, *, is_start: 
 def paper_check(settings: Settings) -> Check:
     """Check that the database of the paper venue's books answers."""
     url = settings.paper_url.get_secret_value()
-    shown = sa.make_url(url).render_as_string(hide_password=True)
+    shown = masked_url(url)
     file = sqlite_file(url)
     if file is not None and not file.exists():
         return Check("paper books", Health.OK, f"{shown}: not created yet; the first order creates them")

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis
 
+from configs.redis_url import parse_redis_url
 from configs.settings import PREFIX
 from worker.checks.check import Check, Health
 from worker.checks.clock import clock_check, measure
@@ -96,9 +96,10 @@ def clock(client: redis.Redis) -> Check:
 def password(client: redis.Redis, url: str) -> Check:
     """Check for a password: anyone who reaches an open server can place orders. The client must decode responses."""
     name = "redis password"
-    if urlsplit(url).password:
+    address = parse_redis_url(url)
+    if address.password:
         return Check(name, Health.OK, "set")
-    if urlsplit(url).scheme == "unix":
+    if address.path:
         return Check(name, Health.OK, "none; a socket on this machine")
     try:
         bind = str(client.config_get("bind").get("bind", "")).replace("-", " ").split()

@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
-import sqlalchemy as sa
 import yaml
 
+from adapters.database import masked_url
 from configs.errors import ConfigError, is_secret
 from configs.files.json_schema import json_schema, schema_of
 from configs.loading import SystemConfig, load_system
 from configs.plugins.entry_points import plugins
+from configs.redis_url import parse_redis_url
 from configs.settings import Settings, load_settings, resolve_redis_url
 from trading.structs import asdict
 from trading_orchestrator.cli.exit_codes import ExitCode, fault_lines
@@ -92,19 +92,11 @@ def _examine() -> tuple[list[str], SystemConfig | None]:
 def _installation(settings: Settings) -> dict[str, Any]:
     password = None if settings.flower_password is None else MASK
     return settings.model_dump(mode="json") | {
-        "redis_url": _without_password(resolve_redis_url(settings)),
-        "ledger_url": sa.make_url(settings.ledger_url.get_secret_value()).render_as_string(hide_password=True),
-        "paper_url": sa.make_url(settings.paper_url.get_secret_value()).render_as_string(hide_password=True),
+        "redis_url": parse_redis_url(resolve_redis_url(settings)).masked,
+        "ledger_url": masked_url(settings.ledger_url.get_secret_value()),
+        "paper_url": masked_url(settings.paper_url.get_secret_value()),
         "flower_password": password,
     }
-
-
-def _without_password(url: str) -> str:
-    """Return a Redis URL with its password masked and without its query, which may hold one too."""
-    parts = urlsplit(url)
-    login, at, host = parts.netloc.rpartition("@")
-    user, colon, _ = login.partition(":")
-    return f"{parts.scheme}://{user}{colon}{MASK if colon else ''}{at}{host}{parts.path}"
 
 
 def _masked(node: Any, path: Sequence[str | int]) -> Any:
