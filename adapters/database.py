@@ -11,6 +11,7 @@ opened before a fork is rejected after it.
 import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -140,13 +141,15 @@ def _sqlite(url: URL, where: str) -> Engine:
         raise ValueError("SQLite needs a file, such as sqlite:///ledger.db: its memory is not shared by processes")
     folder = Path(url.database).parent
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise Transient(where, f"the folder {folder} does not exist and cannot be created: {error.strerror}") from error
     arguments: dict[str, Any] = {"isolation_level": None}  # the driver begins no transaction by itself
     if "timeout" not in url.query:
         arguments["timeout"] = LOCK_TIMEOUT_S
     engine = sa.create_engine(url, connect_args=arguments)
+    if not url.database.startswith("file:"):
+        event.listen(engine, "do_connect", _private_file(Path(url.database)))
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin)
     return engine
@@ -173,6 +176,16 @@ def _postgresql(url: URL) -> Engine:
 def _has_several_hosts(url: URL) -> bool:
     host = url.query.get("host", "")
     return "," in host if isinstance(host, str) else len(host) > 1
+
+
+def _private_file(path: Path) -> Callable[..., None]:
+    """Return the listener that creates the file for its owner alone; SQLite gives its other files the same mode."""
+
+    def create(*_: object) -> None:
+        with suppress(OSError):  # SQLite meets the same error, which is translated
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+
+    return create
 
 
 def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:

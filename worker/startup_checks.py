@@ -19,7 +19,7 @@ from worker.checks.check import Check, Health
 from worker.checks.clock import venue_clock_checks
 from worker.checks.config import config_check
 from worker.checks.database import ledger_checks
-from worker.checks.machine import disks, file_systems, sqlite_files
+from worker.checks.machine import disks, file_systems, private_folder_checks, sqlite_files
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ def check_before_start(queues: Iterable[str]) -> None:
             *ledger_checks(settings, system, is_start=True),
             *venue_clock_checks(served),
             *file_systems(settings),
+            *private_folder_checks(settings),
             *(disks(file.parent for file in files)),
         ],
         logs_warnings=True,

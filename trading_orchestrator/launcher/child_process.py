@@ -9,8 +9,10 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 from trading.errors import Broken
+from trading_orchestrator.launcher.var_files import open_private, write_private
 from worker.watchdog import die_with_parent
 
 LOG_LIMIT_BYTES = 10_000_000
@@ -62,7 +64,8 @@ class ChildProcess:
         """Start the process.
 
         Raises:
-            Broken: It is already running, or the caller is not the main thread, whose end would kill the child.
+            Broken: It is already running, the caller is not the main thread, whose end would kill the child, or the
+                log is a link.
         """
         if threading.current_thread() is not threading.main_thread():
             raise Broken(
@@ -72,7 +75,7 @@ class ChildProcess:
             raise Broken(f"{self.spec.name} is already running as process {self._popen.pid}")
         self._set_log_aside()
         argv = [sys.executable, "-I", "-S", str(Path(die_with_parent.__file__)), str(os.getpid()), *self.spec.argv]
-        with self.log_path.open("ab") as log:
+        with os.fdopen(open_private(self.log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab") as log:
             self._began_at = log.tell()
             self._popen = subprocess.Popen(
                 argv,
@@ -127,15 +130,15 @@ class ChildProcess:
 
     def log_tail(self, lines: int = 5) -> str:
         """Return the last lines of the output."""
-        with self.log_path.open("rb") as log:
-            log.seek(max(0, self.log_path.stat().st_size - TAIL_BYTES))
+        with self._opened_log() as log:
+            log.seek(max(0, _size(log) - TAIL_BYTES))
             return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
 
     def last_line(self) -> str:
         """Return the last line that the process has written since its start, without control characters."""
-        size = self.log_path.stat().st_size
-        began_at = self._began_at if size >= self._began_at else 0  # the log was rotated
-        with self.log_path.open("rb") as log:
+        with self._opened_log() as log:
+            size = _size(log)
+            began_at = self._began_at if size >= self._began_at else 0  # the log was rotated
             log.seek(max(began_at, size - TAIL_BYTES))
             lines = log.read().decode(errors="replace").splitlines()
         printable = ("".join(letter for letter in line if letter.isprintable()).strip() for line in reversed(lines))
@@ -146,18 +149,23 @@ class ChildProcess:
 
         The copy is bounded, because a process may write faster than the log can be copied.
         """
-        if self.log_path.exists() and self.log_path.stat().st_size > LOG_LIMIT_BYTES:
-            with self.log_path.open("rb") as log:
+        if not self.log_path.is_file() or self.log_path.is_symlink():
+            return
+        if self.log_path.stat().st_size > LOG_LIMIT_BYTES:
+            with os.fdopen(open_private(self.log_path, os.O_RDWR), "rb+") as log:
                 log.seek(-LOG_LIMIT_BYTES, os.SEEK_END)
-                self._log_aside.write_bytes(log.read(LOG_LIMIT_BYTES))
-            os.truncate(self.log_path, 0)  # the file is open for appending, so the next line goes to its start
+                write_private(self._log_aside, log.read(LOG_LIMIT_BYTES))
+                log.truncate(0)  # the process appends, so its next line goes to the start
+
+    def _opened_log(self) -> BinaryIO:
+        return os.fdopen(open_private(self.log_path, os.O_RDONLY), "rb")
 
     @property
     def _log_aside(self) -> Path:
         return self.log_path.with_name(f"{self.log_path.name}.1")
 
     def _set_log_aside(self) -> None:
-        self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        self.log_path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.log_path.exists() and self.log_path.stat().st_size > LOG_LIMIT_BYTES:
             self.log_path.replace(self._log_aside)
 
@@ -169,6 +177,10 @@ class ChildProcess:
             # macOS returns "not permitted" for a group that holds only a zombie
             if isinstance(error, PermissionError) and sys.platform == "linux":
                 raise
+
+
+def _size(file: BinaryIO) -> int:
+    return os.fstat(file.fileno()).st_size
 
 
 def _has_ended(popen: "subprocess.Popen[bytes]") -> bool:

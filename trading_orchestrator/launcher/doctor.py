@@ -12,7 +12,7 @@ from worker.checks.check import Check, Health
 from worker.checks.clock import venue_clock_checks
 from worker.checks.config import config_check, plugin_checks
 from worker.checks.database import ledger_checks, paper_check
-from worker.checks.machine import disks, file_systems, sqlite_files
+from worker.checks.machine import disks, file_systems, private_folder_checks, sqlite_files
 
 UP = "celery -A tasks trading up"
 
@@ -29,6 +29,7 @@ def examine(settings: Settings) -> list[Check]:
         *(bounds_checks(system) if system else []),
         *(venue_clock_checks(system.symbols) if system else []),
         *file_systems(settings),
+        *private_folder_checks(settings),
         *disks([settings.var_dir, *(file.parent for file in sqlite_files(settings))]),
     ]
 

@@ -26,7 +26,7 @@ from trading_orchestrator.launcher.live_table import LiveView
 from trading_orchestrator.launcher.lock import launch_lock
 from trading_orchestrator.launcher.stop_signals import StopSignals
 from trading_orchestrator.launcher.supervisor import Supervisor
-from trading_orchestrator.launcher.var_files import short_path, write_private
+from trading_orchestrator.launcher.var_files import only_for_owner, short_path, write_private
 from trading_orchestrator.launcher.worker_pool import WorkerPool
 from worker.checks.check import Health
 
@@ -56,7 +56,7 @@ def run(
         Exit code: 0 after a clean stop, 1 when the start failed (the reason was printed), 130 after a forced stop.
     """
     console = console or PlainConsole(soft_wrap=True)
-    with StopSignals() as signals:
+    with only_for_owner(), StopSignals() as signals:
         try:
             with launch_lock(settings.var_dir):
                 launch = Launch(settings, system, console, signals)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from trading.errors import Broken
+from trading_orchestrator.launcher.var_files import open_private, private_var
 
 
 @contextmanager
@@ -35,8 +36,8 @@ def launch_lock(var_dir: Path) -> Iterator[None]:
 
 def _opened(path: Path) -> TextIO:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("a+", encoding="utf-8")
+        private_var(path.parent)
+        return os.fdopen(open_private(path, os.O_RDWR | os.O_APPEND | os.O_CREAT), "a+", encoding="utf-8")
     except OSError as error:
         raise Broken(
             f"the folder {path.parent} is not writable ({error.strerror}): change its owner, or set another one: "

@@ -1,6 +1,7 @@
 """Check the machine: free disk space, and local file systems for SQLite files."""
 
 import shutil
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -28,6 +29,18 @@ def sqlite_files(settings: Settings) -> list[Path]:
     """Return the SQLite files among ledger and paper books."""
     urls = (settings.ledger_url.get_secret_value(), settings.paper_url.get_secret_value())
     return [file for file in map(sqlite_file, urls) if file is not None]
+
+
+def private_folder_checks(settings: Settings) -> list[Check]:
+    """Check that no other user can read the var folder, which holds passwords, logs and books; empty without one."""
+    folder = settings.var_dir
+    if not folder.is_dir():
+        return []
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    found = f"{folder} has mode {mode:04o}"
+    if not mode & 0o077:
+        return [Check("var folder", Health.OK, found)]
+    return [Check("var folder", Health.WARN, f"{found}: other users may read it", f"chmod 700 {folder}")]
 
 
 def disks(folders: Iterable[Path]) -> list[Check]:

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 
 from configs.settings import Settings
 from worker.checks.check import Health
-from worker.checks.machine import file_system_kind, file_systems
+from worker.checks.machine import file_system_kind, file_systems, private_folder_checks
 
 MOUNTS = """\
 /dev/vda / ext4 rw,relatime 0 0
@@ -52,3 +52,19 @@ def test_sqlite_on_a_network_is_refused_and_postgresql_is_not_asked(tmp_path: Pa
     assert [(check.health, check.is_refusal) for check in checks] == [(health, health is Health.FAIL)]
     assert file_systems(elsewhere, mounts=mounts) == []
     assert file_systems(settings, mounts=tmp_path / "no-such-file") == []
+
+
+@pytest.mark.parametrize(("mode", "health"), [(0o700, Health.OK), (0o755, Health.WARN), (0o710, Health.WARN)])
+def test_var_folder_that_others_may_read_is_a_warning_with_the_command(
+    tmp_path: Path, mode: int, health: Health
+) -> None:
+    tmp_path.chmod(mode)
+
+    (check,) = private_folder_checks(Settings(var_dir=tmp_path))
+
+    assert check.health is health
+    assert (f"chmod 700 {tmp_path}" == check.remedy) == (health is Health.WARN)
+
+
+def test_var_folder_that_is_missing_is_not_checked(tmp_path: Path) -> None:
+    assert private_folder_checks(Settings(var_dir=tmp_path / "none")) == []
