@@ -1,6 +1,9 @@
 """Format log lines as text or as one JSON object per line.
 
 A message of the form `name key=value ...` is an event: JSON holds its name and fields separately.
+
+A message is one line: control characters and line separators in it are escaped, so that no text of a strategy or a
+message can look like another line. The lines of a traceback are indented.
 """
 
 import json
@@ -26,6 +29,9 @@ _PLACE = re.compile(r"%[-#0 +]*\d*(?:\.\d+)?[sdrgfi]")
 _MESSAGE_TYPE = re.compile(r"'\{\"type\":\"([A-Z_]+)\"")
 _TOOK = re.compile(r"in ([0-9.e-]+)s: ")
 
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_ESCAPES = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
+
 _OF_CELERY = {
     trace.LOG_RECEIVED: "task_received",
     trace.LOG_SUCCESS: "task_succeeded",
@@ -50,7 +56,13 @@ class HumanFormatter(logging.Formatter):
         context = context_of(record)
         about = f"[{context.symbol} {context.stage} {context.correlation_id}] " if context else ""
         message = _of_task(record.message) if _is_of_celery(record) else record.message
-        return f"{record.asctime} {record.levelname:<8}{about}{record.name}: {message}"
+        return f"{record.asctime} {record.levelname:<8}{escaped(f'{about}{record.name}: {message}')}"
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  # the same
+        return _indented(super().formatException(ei))
+
+    def formatStack(self, stack_info: str) -> str:  # noqa: N802  # the same
+        return _indented(super().formatStack(stack_info))
 
     def usesTime(self) -> bool:  # noqa: N802  # the same
         return True
@@ -77,7 +89,16 @@ class JsonFormatter(logging.Formatter):
         entry |= {key: _plain(value) for key, value in (event[1] if event else {}).items() if key not in entry}
         if record.exc_info:
             entry["error"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False)
+        return escaped(json.dumps(entry, ensure_ascii=False))
+
+
+def escaped(text: str) -> str:
+    """Return a text on one line: control characters, line separators and marks of direction as `\\n` or `\\u2028`."""
+    return _UNSAFE.sub(lambda found: _ESCAPES.get(found[0]) or f"\\u{ord(found[0]):04x}", text)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {escaped(line)}" for line in text.split("\n"))
 
 
 def context_of(record: logging.LogRecord) -> LogContext | None:

@@ -181,4 +181,45 @@ def test_human_line_of_an_error_is_followed_by_its_traceback() -> None:
         lines = HumanFormatter().format(record("broken", exc_info=sys.exc_info())).splitlines()
 
     assert lines[0].endswith("tasks.engine.stage_runner: broken")
-    assert lines[-1] == "ValueError: no such price"
+    assert lines[-1] == "  ValueError: no such price"
+
+
+FORGED = "x\n2026-03-24 14:00:00.012 INFO    root: order filled\r\x1b[2Kgone\x85\u2028\u2029\u202eback\ud800\x00\x7f"
+
+
+@pytest.mark.parametrize("text", ["strategy_failed reason=%s", "words about %s"])
+def test_line_with_control_characters_stays_one_line_of_printable_text(text: str) -> None:
+    human = HumanFormatter().format(record(text, FORGED))
+    line = JsonFormatter().format(record(text, FORGED))
+
+    for written in (human, line):
+        assert written.splitlines() == [written]
+        assert written.isprintable()
+        written.encode()
+    assert r"x\n2026" in human
+    assert r"\u001b[2Kgone\u0085\u2028\u2029\u202eback\ud800\u0000\u007f" in human
+    found = json.loads(line)
+    assert FORGED in (found["reason"] if "reason" in found else found["message"])
+
+
+def test_line_of_a_forged_symbol_stays_one_line() -> None:
+    context = LogContext("XAU\nUSD", "fetch", "id\u2028id")
+
+    human = HumanFormatter().format(record("hello", context=context))
+
+    assert human.splitlines() == [human]
+    assert r"[XAU\nUSD fetch id\u2028id]" in human
+
+
+def test_traceback_of_a_forging_error_is_indented_line_by_line() -> None:
+    try:
+        raise ValueError(FORGED)
+    except ValueError:
+        human = HumanFormatter().format(record("broken", exc_info=sys.exc_info()))
+        line = JsonFormatter().format(record("broken", exc_info=sys.exc_info()))
+
+    first, *rest = human.split("\n")
+    assert first.endswith(": broken")
+    assert all(one.startswith("  ") and one.isprintable() for one in rest)
+    assert line.isprintable()
+    assert json.loads(line)["error"].endswith(FORGED)
