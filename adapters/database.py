@@ -148,7 +148,7 @@ def _sqlite(url: URL, where: str) -> Engine:
     if "timeout" not in url.query:
         arguments["timeout"] = LOCK_TIMEOUT_S
     engine = sa.create_engine(url, connect_args=arguments)
-    if not url.database.startswith("file:"):
+    if "uri" not in url.query:  # with it the database is a URI and no path
         event.listen(engine, "do_connect", _private_file(Path(url.database)))
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin)

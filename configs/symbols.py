@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
+from configs.names import symbol_fault
 from configs.plugins.entry_points import SOURCES, VENUES
 from configs.plugins.kinds import KindOf
 from configs.plugins.sources import SourceConfig
@@ -23,7 +24,6 @@ from trading.risk.rules import AccountLimits, RiskLimits
 from trading.structs import replace
 
 _FRESH_TIMEFRAMES = 3
-RESERVED_NAMES = ("control",)
 
 
 def _is_timeframe(timeframe: str) -> str:
@@ -35,8 +35,8 @@ def _is_timeframe(timeframe: str) -> str:
 
 
 def _is_free(name: str) -> str:
-    if name.lower() in RESERVED_NAMES:
-        raise ValueError(f"any other name: {name!r} is the queue of the control tasks")
+    if fault := symbol_fault(name):
+        raise ValueError(fault)
     return name
 
 

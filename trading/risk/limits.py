@@ -121,7 +121,10 @@ class AccountLimits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    name: str = Field(min_length=1, description="Name of the account; part of the id of each order.")
+    name: str = Field(
+        pattern=r"^\w[\w .@-]{0,63}$",
+        description="Name of the account, 1 to 64 characters; part of the id of each order.",
+    )
     starting_balance: float = Field(gt=0, description="Balance before the first order, in quote currency.")
     max_open_positions: int | None = Field(
         default=None, ge=0, description="Largest number of positions open at the same time; 0 or absent for no limit."
