@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from configs.errors import ConfigError, dotted
+from configs.files.yaml_bounds import MOST_BYTES, check_bounds
 
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C parser where PyYAML was built with it
 _REPLACED_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "timestamp")}
@@ -62,8 +63,11 @@ def parse_scalar(text: str) -> Any:
         ValueError: It is not valid YAML.
     """
     try:
+        check_bounds(text, shown_as="the value")
         return yaml.load(text, _Loader)  # a SafeLoader
-    except yaml.YAMLError:
+    except ConfigError as error:
+        raise ValueError(f"a YAML value within its bounds; {error}") from None
+    except (yaml.YAMLError, ValueError):  # ValueError: a number of thousands of digits
         raise ValueError("not a YAML value") from None
 
 
@@ -80,7 +84,8 @@ def read_yaml(path: Path, *, shown_as: str) -> dict[str, Any]:
         ConfigError: It is missing, unreadable, invalid YAML, has a duplicate key, or is not a mapping; names the line.
     """
     try:
-        text = path.read_bytes()
+        with path.open("rb") as file:
+            text = file.read(MOST_BYTES + 1)
     except FileNotFoundError:
         raise ConfigError([_missing(path)]) from None
     except OSError as error:
@@ -95,6 +100,7 @@ def parse_yaml(text: str | bytes, *, shown_as: str) -> dict[str, Any]:
         ConfigError: It is invalid YAML, has a duplicate key, or is not a mapping; names the line.
     """
     try:
+        check_bounds(text, shown_as=shown_as)
         content = yaml.load(text, _Loader)  # a SafeLoader
     except yaml.MarkedYAMLError as error:
         update = error.problem_mark or error.context_mark
@@ -102,6 +108,10 @@ def parse_yaml(text: str | bytes, *, shown_as: str) -> dict[str, Any]:
         raise ConfigError([f"{shown_as}{line}: {error.problem or error.context}"]) from None
     except yaml.YAMLError as error:
         raise ConfigError([f"{shown_as}: {' '.join(str(error).split())}"]) from None
+    except ConfigError:
+        raise
+    except ValueError as error:  # a number of thousands of digits
+        raise ConfigError([f"{shown_as}: {error}"]) from None
     if not isinstance(content, dict):
         raise ConfigError([f"{shown_as}: {dotted(())}: found {type(content).__name__}; allowed: keys with values"])
     return content
