@@ -16,20 +16,24 @@ BRIEF_TIMEOUT_S = 1.0
 
 
 def connect(url: str, *, is_single: bool = False) -> redis.Redis:
-    """Return a client that returns bytes; it connects at the first command.
+    """Return a client that returns bytes; it connects at the first command, or at once with one connection.
 
     A hung server costs at most `SOCKET_TIMEOUT_S`; three retries within half a second bridge a restart.
 
     Args:
         is_single: Use one connection, which is a fifth faster and allows only one thread.
+
+    Raises:
+        Transient: `is_single`, and Redis does not answer.
     """
-    return redis.Redis.from_url(
-        parse_redis_url(url).client_url,
-        single_connection_client=is_single,
-        socket_timeout=SOCKET_TIMEOUT_S,
-        socket_connect_timeout=CONNECT_TIMEOUT_S,
-        retry=Retry(ExponentialBackoff(cap=0.2, base=0.05), retries=3),
-    )
+    with talking_to_redis():
+        return redis.Redis.from_url(
+            parse_redis_url(url).client_url,
+            single_connection_client=is_single,
+            socket_timeout=SOCKET_TIMEOUT_S,
+            socket_connect_timeout=CONNECT_TIMEOUT_S,
+            retry=Retry(ExponentialBackoff(cap=0.2, base=0.05), retries=3),
+        )
 
 
 def connect_briefly(url: str, *, timeout_s: float = BRIEF_TIMEOUT_S) -> redis.Redis:
