@@ -93,6 +93,25 @@ def masked_url(url: str) -> str:
     return parsed.update_query_dict(hidden).render_as_string(hide_password=True).replace("%2A%2A%2A", "***")
 
 
+def checkpoint(url: str) -> None:
+    """Move SQLite's write-ahead log into the database file, so that a copy of the file alone is complete.
+
+    Does nothing for another database or a missing file. While another process reads, a part of the log may stay.
+
+    Raises:
+        Transient: The file cannot be written.
+    """
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not Path(parsed.database or "").is_file():
+        return
+    engine = create_engine(url)
+    try:
+        with read_only(engine).connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    finally:
+        engine.dispose()
+
+
 def read_only(engine: Engine) -> Engine:
     """Return a view of `engine`, on the same connections, for reading only.
 

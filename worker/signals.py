@@ -11,16 +11,19 @@ from celery.signals import (
     celeryd_init,
     worker_process_init,
     worker_ready,
+    worker_shutdown,
 )
 from celery.utils.nodenames import nodesplit
 from kombu.exceptions import OperationalError
 
+from adapters.database import checkpoint
 from configs.loading import load_system
 from configs.settings import load_settings
 from tasks import app
 from tasks.engine.celery_patches import apply_patches
 from tasks.engine.routing import CONTROL_QUEUE
 from tasks.engine.stages import RECONCILE, RECONCILE_LIFE_S
+from trading.errors import Transient
 from worker import remote_control
 from worker.heartbeat import Heartbeat
 from worker.log_format import format_as_set
@@ -70,6 +73,17 @@ def forget_celery_tasks(instance: Any, **_: Any) -> None:
     """
     for name in [name for name in instance.app.tasks if name.startswith("celery.")]:
         del instance.app.tasks[name]
+
+
+@worker_shutdown.connect
+def checkpoint_databases(**_: Any) -> None:
+    """Leave complete database files: the pool's processes end without closing theirs."""
+    settings = load_settings()
+    for url in (settings.ledger_url, settings.paper_url):
+        try:
+            checkpoint(url.get_secret_value())
+        except Transient as error:
+            logger.warning("checkpoint_failed reason=%s", error)
 
 
 @worker_ready.connect

@@ -9,7 +9,7 @@ import redis
 from pydantic import SecretStr
 from rich.text import Text
 
-from adapters.database import create_engine
+from adapters.database import checkpoint, create_engine
 from adapters.ledger.ledger import SqlLedger
 from adapters.ledger.schema import migrate, schema_revision
 from adapters.redis import keys
@@ -149,7 +149,15 @@ class Launch:
         self._supervisor.stop(is_forced=self._signals.is_forced)
         if self._owns_redis:
             self._settings.redis_url_file.unlink(missing_ok=True)
+        self._checkpoint()
         self._print("all stopped")
+
+    def _checkpoint(self) -> None:
+        for url in (self._settings.ledger_url, self._settings.paper_url):
+            try:
+                checkpoint(url.get_secret_value())
+            except Transient as error:
+                self._print(f"the write-ahead log stays beside its database: {error}")
 
     @property
     def _redis_url(self) -> str:
