@@ -11,6 +11,11 @@ _SMALL = 100
 """Prices below this get five decimals in a column, others two."""
 
 
+def shortened(text: str, most: int) -> str:
+    """Return a text of at most `most` characters and, if it was longer, its length."""
+    return text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
+
+
 def format_price(price: float | None) -> str:
     """Format a price for a message with ten digits; the usual six would round 109234.56."""
     if price is None:

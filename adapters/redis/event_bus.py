@@ -13,6 +13,9 @@ from configs.redis_url import parse_redis_url
 from configs.settings import load_settings, resolve_redis_url
 from trading.events.event import Event
 
+READ_AT_ONCE = 500
+"""Events in one answer of Redis to a follower, who may be far behind."""
+
 _Entry = tuple[bytes, dict[bytes, bytes]]
 """Id and fields of a stream entry, as bytes."""
 
@@ -64,7 +67,8 @@ class RedisEventBus:
         while True:
             with talking_to_redis():
                 answer = cast(
-                    "list[tuple[bytes, list[_Entry]]]", self._client.xread({self._key: after}, block=block_ms)
+                    "list[tuple[bytes, list[_Entry]]]",
+                    self._client.xread({self._key: after}, count=READ_AT_ONCE, block=block_ms),
                 )
             if not answer:
                 yield None

@@ -20,7 +20,7 @@ from trading.portfolio.positions import StopMove
 from trading.risk.sizing import in_ticks
 from trading.strategies.errors import answered, brief, is_its_own, raised
 from trading.strategies.position_exits import ExitNow, MoveStop, PositionRule, PositionView
-from trading.strategies.signal import Refusal
+from trading.strategies.signal import LONGEST_REASON, Refusal
 from trading.structs import replace
 
 HOOK = "manage_position"
@@ -303,12 +303,19 @@ def _of_hook(hook: PositionRule, row: Mapping[str, float], position: PositionVie
     match answer:
         case None:
             return None
+        case ExitNow(reason) | MoveStop(_, reason) if len(str(reason)) > LONGEST_REASON:
+            pass
         case ExitNow(reason):
             return RuleExit(HOOK, f"{HOOK}: {reason}")
-        case MoveStop(stop_loss, reason) if not isinstance(stop_loss, (str, bool)):
+        case MoveStop(stop_loss, reason) if (
+            not isinstance(stop_loss, (str, bool)) and len(str(reason)) <= LONGEST_REASON
+        ):
             try:
                 return RuleStop(HOOK, float(stop_loss), f"{HOOK}: {reason}")
             except (TypeError, ValueError, OverflowError):
                 pass
-    allowed = "ExitNow, MoveStop with a number as its stop_loss, and None"
+    allowed = (
+        "ExitNow, MoveStop with a number as its stop_loss, and None; "
+        f"a reason has at most {LONGEST_REASON:,} characters"
+    )
     raise answered(hook, HOOK, brief(answer), allowed, hook.manage_position)

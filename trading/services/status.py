@@ -8,6 +8,7 @@ from typing import Any, Self
 import msgspec
 
 from trading.errors import BadCandle, Interrupted, Rejected, Transient
+from trading.formatting import shortened
 from trading.lifecycle import ServiceState
 from trading.strategies import StrategyFault
 
@@ -50,9 +51,13 @@ def error_kind(error: Exception) -> ErrorKind:
     return next((kind for of, kind in _KIND_OF_CLASS.items() if isinstance(error, of)), ErrorKind.INTERNAL)
 
 
+LONGEST_ERROR = 2_000
+"""Characters of an error in statuses, events and the journal; a venue or a source may send any text."""
+
+
 def describe_error(error: Exception) -> str:
-    """Return class and message of an error on one line."""
-    return f"{type(error).__name__}: {error}"
+    """Return class and message of an error, at most `LONGEST_ERROR` characters of it."""
+    return shortened(f"{type(error).__name__}: {error}", LONGEST_ERROR)
 
 
 class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True):

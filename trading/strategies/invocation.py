@@ -96,7 +96,10 @@ def signals_of(strategy: Strategy, rows: pd.DataFrame, *, last: int, name: str) 
                 raise Broken("signals changed the index of its rows; change a copy instead, rows.copy()")
             if "close" not in rows.columns or not np.array_equal(rows["close"].to_numpy(), close):
                 raise Broken("signals changed the column close of its rows; change a copy instead, rows.copy()")
-            return answer.last(last, rows=rows, strategy=name), answer
+            signals = answer.last(last, rows=rows, strategy=name)
+            if len(signals) > last:
+                raise Broken(f"found {len(signals):,} signals; expected at most one for each of {last:,} candles")
+            return signals, answer
     except (Exception, SystemExit) as error:
         if not is_its_own(error):
             raise

@@ -7,6 +7,9 @@ from pydantic import Field
 from trading.formatting import format_price
 from trading.structs import Frozen
 
+LONGEST_REASON = 1_000
+"""Characters of a strategy's reason: it goes to the ledger, the journal, the events and each table."""
+
 
 class SignalSide(StrEnum):
     """The action that a strategy requests."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from trading.errors import Broken
 from trading.strategies.errors import brief
-from trading.strategies.signal import Signal, SignalSide
+from trading.strategies.signal import LONGEST_REASON, Signal, SignalSide
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -203,6 +203,8 @@ Signals = SignalBuilder
 def _text(reason: object) -> str | None:
     if reason is not None and not isinstance(reason, str):
         raise Broken(f"`reason` is {brief(reason)}; expected one text for all rows of a call")
+    if reason is not None and len(reason) > LONGEST_REASON:
+        raise Broken(f"`reason` has {len(reason):,} characters; expected at most {LONGEST_REASON:,}")
     return reason
 
 

@@ -9,7 +9,7 @@ import redis
 
 from adapters.redis import keys
 from adapters.redis.client import connect
-from adapters.redis.event_bus import EventBusFactory, RedisEventBus
+from adapters.redis.event_bus import READ_AT_ONCE, EventBusFactory, RedisEventBus
 from tests.fixtures.servers.redis_server import RedisServer
 from trading.errors import Transient
 from trading.events.event import Event, EventType
@@ -102,6 +102,23 @@ def test_bus_followed_after_an_event_sees_what_came_later(bus: RedisEventBus) ->
 
     found = [next(following) for _ in range(2)]
     assert [one[2] for one in found if one] == [event(2), event(3)]
+
+
+def test_bus_followed_from_far_behind_reads_a_bounded_number_at_once_and_every_event_in_order(
+    bus: RedisEventBus, client: redis.Redis
+) -> None:
+    count = READ_AT_ONCE + 10
+    bus.publish([event(number) for number in range(count)])
+    before = client.info("stats")["total_net_output_bytes"]
+    following = bus.follow("0-0", block_s=0.02)
+
+    first = next(following)
+    half = client.info("stats")["total_net_output_bytes"] - before
+    found = [first, *(next(following) for _ in range(count - 1))]
+    whole = client.info("stats")["total_net_output_bytes"] - before
+
+    assert [one[2] for one in found if one] == [event(number) for number in range(count)]
+    assert half < whole - len(event(count - 1).model_dump_json()) * 10
 
 
 def test_bus_without_its_server_is_transient(own_redis: RedisServer) -> None:
