@@ -1,11 +1,15 @@
 """A whole system on a Redis that is reached by a Unix socket or by TLS, and outputs without its password."""
 
+import asyncio
 import os
 import shutil
+import ssl
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,29 +39,65 @@ def certificate(folder: Path) -> tuple[Path, Path]:
     return key, cert
 
 
-@pytest.fixture(params=["unix", "rediss"])
+async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Copy everything from one connection to the other until one of them ends."""
+    with suppress(OSError):
+        while block := await reader.read(65_536):
+            writer.write(block)
+            await writer.drain()
+    writer.close()
+
+
+@contextmanager
+def tls_in_front_of(port: int, key: Path, cert: Path) -> Iterator[int]:
+    """Give the port of a TLS server in front of a local port, for a server program that has no TLS itself."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+        await asyncio.gather(relay(reader, far_writer), relay(far_reader, writer))
+
+    loop = asyncio.new_event_loop()
+    listener = loop.run_until_complete(asyncio.start_server(accept, "127.0.0.1", 0, ssl=context))
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    try:
+        yield int(listener.sockets[0].getsockname()[1])
+    finally:
+        asyncio.run_coroutine_threadsafe(ended(), loop).result(WAIT_S)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(WAIT_S)
+        listener.close()
+        loop.close()
+
+
+async def ended() -> None:
+    """Cancel the connections that are left and wait for their end."""
+    others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+@pytest.fixture(params=["unix", pytest.param("rediss", marks=pytest.mark.long)])
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
-    """A server beside its usual port on a socket or with TLS: its URL, and its password."""
+    """A server that is reached by a socket or by TLS: its URL, and its password."""
     folder = Path(tempfile.mkdtemp())  # the path of a socket is short
-    socket = folder / "r.sock"
+    path = folder / "r.sock"
     plan = embedded_redis.plan_redis(tmp_path / "redis", port=quiet_port())
-    if request.param == "unix":
-        options: tuple[str, ...] = ("--unixsocket", str(socket), "--unixsocketperm", "700")
-        url = f"unix://{socket}?password={plan.password}&db=1"
-    else:
-        (key, cert), port = certificate(tmp_path), quiet_port()
-        files = ("--tls-cert-file", str(cert), "--tls-key-file", str(key), "--tls-ca-cert-file", str(cert))
-        options = ("--tls-port", str(port), *files, "--tls-auth-clients", "no")
-        url = f"rediss://:{plan.password}@127.0.0.1:{port}/1?ssl_ca_certs={cert}"
-    process = ChildProcess(ProcessSpec("redis", (*plan.argv, *options)), tmp_path / "log")
+    process = ChildProcess(ProcessSpec("redis", (*plan.argv, "--unixsocket", str(path))), tmp_path / "log")
     process.start()
     assert process.pid is not None
     try:
-        if process.wait(0.5) is not None and "TLS" in process.log_tail(20):
-            pytest.skip(f"the server has no TLS: {process.log_tail(1)}")
         embedded_redis.wait_until_ready(plan, process.pid, has_ended=lambda: process.ended() is not None)
-        embedded_redis.who_answers(url)
-        yield SimpleNamespace(url=url, password=plan.password)
+        if request.param == "unix":
+            yield SimpleNamespace(url=f"unix://{path}?password={plan.password}&db=1", password=plan.password)
+        else:
+            key, cert = certificate(tmp_path)
+            with tls_in_front_of(plan.port, key, cert) as port:
+                url = f"rediss://:{plan.password}@127.0.0.1:{port}/1?ssl_ca_certs={cert}"
+                yield SimpleNamespace(url=url, password=plan.password)
     finally:
         process.terminate(WAIT_S)
         shutil.rmtree(folder)
