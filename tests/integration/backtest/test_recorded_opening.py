@@ -12,8 +12,8 @@ from trading.services.chain import AdvanceSymbol
 
 GOLD, COIN = "XAUUSD", "BTCUSD"
 CANDLES = 300
-BY_BALANCE = {"sizing": "risk_fraction", "risk_fraction": 0.05}
-ACCOUNT = {"name": "test", "starting_balance": 10_000.0}
+BY_BALANCE = {"sizing": "risk_fraction", "risk_fraction": 0.05, "max_leverage": 1_000.0, "min_stop_fraction": 0.0}
+ACCOUNT = {"name": "test", "starting_balance": 10_000.0, "max_leverage": 1_000.0}
 
 
 @pytest.mark.parametrize("is_later", [True, False], ids=["later", "earlier"])

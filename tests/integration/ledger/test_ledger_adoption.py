@@ -141,7 +141,7 @@ def test_adoption_of_what_was_closed_by_hand_frees_its_place_and_realises_at_the
     desk: Desk, databases: Databases
 ) -> None:
     trade_by_hand(desk, Side.SELL, 2.0, 103.0, leg=Leg.EXIT)
-    with pytest.raises(Rejected, match=r"give the price that was traded; what was seen: .* sell 2 at 103"):
+    with pytest.raises(Rejected, match=r"set the traded price; what was seen: .* sell 2 at 103"):
         adopted(desk)
     assert (adjustments(desk), len(kinds(desk))) == ([], 2)
     bought = desk.ledger.positions()[0].average_price

@@ -129,7 +129,7 @@ class QuarantineContract(LedgerPart):
         assert ledger.quarantine(SYMBOL) == "hold"
 
     def test_set_quarantine_with_an_unknown_policy_names_the_known_ones(self, ledger: Ledger) -> None:
-        with pytest.raises(Rejected, match=r"'wait'.*allowed are hold, flatten, alert"):
+        with pytest.raises(Rejected, match=r"'wait'.*expected one of hold, flatten, alert"):
             set_aside(ledger, cast("PositionPolicy", "wait"))
         assert ledger.quarantine(SYMBOL) is None
 
