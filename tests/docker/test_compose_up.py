@@ -83,7 +83,7 @@ def test_composed_workers_run_as_a_user_that_is_not_root(compose: Compose) -> No
         assert compose("exec", "-T", service, "id", "-u").strip() != "0", service
 
 
-def test_composed_flower_asks_for_a_login(compose: Compose, flower_port: int) -> None:
+def test_composed_flower_requests_a_login(compose: Compose, flower_port: int) -> None:
     assert f"127.0.0.1:{flower_port}" in compose("port", "flower", "5555")
 
     with pytest.raises(HTTPError, match="401"):

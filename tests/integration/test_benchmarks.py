@@ -20,7 +20,7 @@ def bench(*options: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.long
 @pytest.mark.timeout(250)
-def test_bench_of_a_few_rounds_tells_a_cost_of_each_kind_of_chain() -> None:
+def test_bench_of_a_few_rounds_reports_a_cost_of_each_kind_of_chain() -> None:
     ended = bench()
 
     assert ended.returncode == 0, ended.stderr[-2_000:]

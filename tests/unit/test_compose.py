@@ -66,7 +66,7 @@ def test_compose_file_is_valid_by_the_official_schema(compose: dict[str, Any]) -
     jsonschema.validators.validator_for(schema)(schema).validate(compose)
 
 
-def test_official_schema_refuses_a_misspelt_key(compose: dict[str, Any]) -> None:
+def test_official_schema_rejects_a_misspelt_key(compose: dict[str, Any]) -> None:
     schema = official_schema()
     broken = {**compose, "services": {"redis": {**compose["services"]["redis"], "restrat": "always"}}}
 
@@ -107,7 +107,7 @@ def test_long_running_services_come_back_by_themselves(services: dict[str, Servi
 
 
 @pytest.mark.parametrize("name", ["worker-xauusd", "worker-btcusd", "worker-control"])
-def test_worker_is_told_that_something_starts_it_again(services: dict[str, Service], name: str) -> None:
+def test_worker_is_informed_that_something_starts_it_again(services: dict[str, Service], name: str) -> None:
     assert services[name]["environment"]["TRADING__SUPERVISED"] == "true"
 
 
@@ -116,7 +116,7 @@ def test_long_running_services_each_have_a_health_check(services: dict[str, Serv
 
 
 @pytest.mark.parametrize("name", ["worker-xauusd", "worker-btcusd", "worker-control"])
-def test_worker_is_asked_by_the_node_name_of_its_queue(services: dict[str, Service], name: str) -> None:
+def test_worker_is_queried_by_the_node_name_of_its_queue(services: dict[str, Service], name: str) -> None:
     command, check = services[name]["command"], services[name]["healthcheck"]["test"][1]
 
     assert check.endswith(f"-d {command[command.index('-Q') + 1]}@$$HOSTNAME")

@@ -110,7 +110,7 @@ def entries(system: TradingSystem, symbol: str) -> list[int]:
 
 @pytest.mark.long
 @pytest.mark.parametrize("fault", [Fault.NO_ANSWER, Fault.EMPTY, Fault.REPEATED])
-def test_feed_that_fails_for_ten_minutes_is_told_and_heals_without_a_person(
+def test_feed_that_fails_for_ten_minutes_is_reported_and_recovers_without_an_operator(
     make_system: MakeSystem, tmp_path: Path, fault: Fault
 ) -> None:
     market = Market(make_system, tmp_path)

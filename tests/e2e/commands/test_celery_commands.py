@@ -141,7 +141,7 @@ def test_pause_called_without_naming_the_app_is_in_the_ledger_and_its_answer_can
     assert running.wanted(COIN)[0] is DesiredState.RUNNING
 
 
-def test_unknown_symbol_is_refused_with_a_text_that_lists_the_known_ones(running: Plain) -> None:
+def test_unknown_symbol_is_rejected_with_a_text_that_lists_the_known_ones(running: Plain) -> None:
     task_id = running.celery("call", "tasks.pause_symbol", '--args=["GOLD"]').strip()
 
     answer = running.celery("result", task_id)
@@ -209,7 +209,7 @@ def test_pause_all_and_resume_all_leave_a_stopped_symbol_stopped(running: Plain)
     assert running.wanted(COIN) == (DesiredState.STOPPED, "stopped")
 
 
-def test_status_tells_of_one_symbol_or_of_all(running: Plain) -> None:
+def test_status_reports_of_one_symbol_or_of_all(running: Plain) -> None:
     running.ask("pause_symbol", COIN)
 
     rows = {row["symbol"]: row for row in running.ask("status")}

@@ -148,7 +148,7 @@ def test_interrupted_run_ends_with_zero_and_leaves_no_process(story: Story) -> N
     assert not story.url_file_stayed
 
 
-def test_second_run_goes_on_after_the_last_candle_of_the_first(story: Story) -> None:
+def test_second_run_continues_after_the_last_candle_of_the_first(story: Story) -> None:
     before, after = story.interrupted.last, story.killed.last
     for name in SYMBOLS:
         cursor_ms = after.set_going_ms[name] - MINUTE_MS

@@ -152,7 +152,7 @@ def absent_redis(own_redis: RedisServer) -> Iterator[RedisServer]:
         own_redis.start()
 
 
-def test_beat_started_before_redis_begins_when_it_is_there_and_goes_on_when_it_was_restarted(
+def test_beat_started_before_redis_begins_when_it_is_there_and_continues_when_it_was_restarted(
     absent_redis: RedisServer, live: TradingSystem
 ) -> None:
     beat = start_beat(live)

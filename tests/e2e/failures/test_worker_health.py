@@ -175,7 +175,7 @@ def test_heartbeat_names_the_queues_and_the_step_that_runs(live: Live) -> None:
     held.system.wait_until(lambda: held.running() == [], "a worker that rests")
 
 
-def test_step_that_hears_the_soft_limit_is_an_error_that_says_what_took_how_long(live: Live) -> None:
+def test_step_that_gets_the_soft_limit_is_an_error_that_reports_what_took_how_long(live: Live) -> None:
     held, _, app = live
     with held.held(app, soft_time_limit=1, time_limit=30):
         held.system.wait_until(lambda: held.status()["state"] == "error", "a service in error")
@@ -206,7 +206,7 @@ def test_step_that_is_deaf_is_killed_at_the_hard_limit_and_the_next_one_works_in
     assert held.troubles() == [failure], "it stays until somebody has seen it"
 
 
-def test_process_that_is_killed_in_a_step_is_written_down_and_the_step_runs_again(live: Live) -> None:
+def test_process_that_is_killed_in_a_step_is_recorded_and_the_step_runs_again(live: Live) -> None:
     held, worker, app = live
     seen = held.system.cursor_ms(GOLD)
     with held.held(app):
@@ -244,7 +244,7 @@ def test_step_that_is_ended_from_outside_is_not_delivered_again(live: Live, monk
     assert pool_child(worker).pid != first.pid
 
 
-def test_worker_that_is_asked_to_end_takes_its_heartbeat_and_its_watchdog_with_it(
+def test_worker_that_is_queried_to_end_takes_its_heartbeat_and_its_watchdog_with_it(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last test of this worker: it ends it."""
@@ -307,7 +307,7 @@ def test_worker_whose_main_process_stands_still_is_killed_and_started_again(
 
 
 @pytest.mark.long
-def test_worker_by_hand_whose_main_process_stands_still_is_killed_and_told_how_to_start_again(
+def test_worker_by_hand_whose_main_process_stands_still_is_killed_and_reported_how_to_start_again(
     tmp_path: Path, own_redis: RedisServer
 ) -> None:
     held = Held(tmp_path, own_redis, TRADING__WORKER_STUCK_AFTER_S="3")

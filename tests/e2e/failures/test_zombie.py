@@ -96,7 +96,7 @@ def refused_by_the_fence(live: TradingSystem) -> list[int]:
 
 
 @pytest.mark.long
-def test_worker_frozen_before_it_decides_is_refused_by_the_fence_when_it_wakes_up(
+def test_worker_frozen_before_it_decides_is_rejected_by_the_fence_when_it_wakes_up(
     make_system: MakeSystem, files: dict[str, Path], databases: dict[str, str]
 ) -> None:
     expected = reference(make_system, files)
@@ -198,7 +198,7 @@ def state_of(system: TradingSystem, client_order_id: str) -> str:
 
 
 @pytest.mark.long
-def test_order_sent_after_it_was_given_up_is_taken_back_while_it_waits(
+def test_order_sent_after_it_was_abandoned_is_taken_back_while_it_waits(
     make_system: MakeSystem, files: dict[str, Path]
 ) -> None:
     entry = entry_amid(reference(make_system, files), is_reversal=False)

@@ -97,7 +97,7 @@ def test_paper_books_that_are_not_there_are_not_made_by_copying_them(tmp_path: P
 
 
 @pytest.mark.parametrize("content", [None, b"", b"something else, and long enough to be looked at" * 50])
-def test_verify_of_a_file_that_is_no_backup_says_so(tmp_path: Path, content: bytes | None) -> None:
+def test_verify_of_a_file_that_is_no_backup_reports_it(tmp_path: Path, content: bytes | None) -> None:
     file = tmp_path / "file.sqlite3"
     if content is not None:
         file.write_bytes(content)

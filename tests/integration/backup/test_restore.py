@@ -40,7 +40,7 @@ def test_backup_restored_into_either_kind_gives_equal_rows(
     assert look(engine).differences == []
 
 
-def test_restored_ledger_goes_on_counting_after_its_rows(played: PlayedLedger, engine: Engine) -> None:
+def test_restored_ledger_continues_counting_after_its_rows(played: PlayedLedger, engine: Engine) -> None:
     restore(played.file, engine, LEDGER, silent)
     with engine.connect() as connection:
         newest: int = connection.execute(sa.select(sa.func.max(decisions.c.id))).scalar_one()
@@ -54,7 +54,7 @@ def test_restored_ledger_goes_on_counting_after_its_rows(played: PlayedLedger, e
         assert connection.execute(chosen).scalar_one() > newest
 
 
-def test_restore_into_a_ledger_with_rows_is_refused_and_changes_nothing(played: PlayedLedger, engine: Engine) -> None:
+def test_restore_into_a_ledger_with_rows_is_rejected_and_changes_nothing(played: PlayedLedger, engine: Engine) -> None:
     SqlLedger(engine, ACCOUNT, BALANCE).decide(
         "XAUUSD", "s", 60_000, judge_entry("XAUUSD", "s", 60_000), correlation_id="c"
     )

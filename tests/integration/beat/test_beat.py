@@ -195,7 +195,7 @@ def test_beat_with_much_to_send_renews_its_lease_on_the_way(make_beat: Callable[
     assert remaining_ms > 10_000
 
 
-def test_beat_says_in_the_lease_who_it_is(make_beat: Callable[..., Beat]) -> None:
+def test_beat_reports_in_the_lease_who_it_is(make_beat: Callable[..., Beat]) -> None:
     beat = make_beat()
     assert read_leader(beat.client, beat.system.settings.namespace) is None
 
@@ -206,7 +206,7 @@ def test_beat_says_in_the_lease_who_it_is(make_beat: Callable[..., Beat]) -> Non
     assert (leader.epoch, leader.host, leader.pid) == (1, socket.gethostname(), os.getpid())
 
 
-def test_beat_whose_redis_dies_in_mid_send_says_so_and_sends_the_rest_when_it_is_back(
+def test_beat_whose_redis_dies_in_mid_send_reports_it_and_sends_the_rest_when_it_is_back(
     make_beat: Callable[..., Beat], caplog: pytest.LogCaptureFixture
 ) -> None:
     beat = make_beat()
@@ -237,7 +237,7 @@ def apply(beat: Beat) -> None:
     assert applied.apply(content, seen=applied.revision(), renewed=()) is not None
 
 
-def test_beat_told_of_another_configuration_goes_on_with_it_and_disturbs_no_other_slot(
+def test_beat_given_another_configuration_continues_with_it_and_disturbs_no_other_slot(
     make_beat: Callable[..., Beat], caplog: pytest.LogCaptureFixture
 ) -> None:
     beat = make_beat()
@@ -262,7 +262,7 @@ def test_beat_told_of_another_configuration_goes_on_with_it_and_disturbs_no_othe
     assert len(beat.sent(CONTROL_QUEUE)) == 2
 
 
-def test_beat_told_of_a_configuration_that_is_faulty_says_so_once_and_keeps_the_old_one(
+def test_beat_given_a_configuration_that_is_faulty_reports_it_once_and_keeps_the_old_one(
     make_beat: Callable[..., Beat], caplog: pytest.LogCaptureFixture
 ) -> None:
     beat = make_beat()

@@ -70,7 +70,7 @@ def verb(system: TradingSystem, *arguments: str, **environ: str) -> Result:
 
 
 @pytest.mark.parametrize("prefix", [("-A", "tasks"), ()])
-def test_status_json_with_and_without_the_app_tells_every_symbol(
+def test_status_json_with_and_without_the_app_reports_every_symbol(
     played: TradingSystem, prefix: tuple[str, ...]
 ) -> None:
     exit_code, out, err = celery(played, *prefix, "trading", "status", "--json")
@@ -127,7 +127,7 @@ def test_decisions_join_the_journal_with_the_verdicts_of_the_ledger(played: Trad
     assert "accepted" in judged.values()
 
 
-def test_decisions_that_redis_lost_are_told_by_the_ledger(make_system: MakeSystem, played: TradingSystem) -> None:
+def test_decisions_that_redis_lost_are_reported_by_the_ledger(make_system: MakeSystem, played: TradingSystem) -> None:
     system = make_system(played.symbols, extra={"TRADING__LEDGER_URL": played.settings.ledger_url.get_secret_value()})
 
     rows = json.loads(verb(system, "decisions", "XAUUSD", "-n", "4", "--json").stdout)
@@ -224,7 +224,7 @@ def test_control_without_a_worker_ends_with_four_and_changes_nothing_later(
     assert json.loads(out)[0]["before"] == "running", "the request that had expired was done"
 
 
-def test_control_verbs_change_the_ledger_and_tell_it(make_system: MakeSystem, tmp_path: Path) -> None:
+def test_control_verbs_change_the_ledger_and_report_it(make_system: MakeSystem, tmp_path: Path) -> None:
     path = write_candles(tmp_path / "gold.csv", generated_candles("XAUUSD", 50, seed=3))
     system = make_system({name: file_symbol(path) for name in ("XAUUSD", "BTCUSD")})
     system.worker("XAUUSD")

@@ -109,7 +109,7 @@ def test_period_is_cut_out_and_closed_at_its_end(configs: Path) -> None:
     assert all(position["units"] == 0 for position in found["positions"])
 
 
-def test_symbol_whose_window_is_never_whole_is_told(configs: Path) -> None:
+def test_symbol_whose_window_is_never_whole_is_reported(configs: Path) -> None:
     shown = run(configs, "--symbol", "XAUUSD", "--set", "strategy.params.slow=399")
 
     assert shown.exit_code == 0
@@ -117,7 +117,7 @@ def test_symbol_whose_window_is_never_whole_is_told(configs: Path) -> None:
     assert "never evaluated" not in run(configs, "--symbol", "XAUUSD").output
 
 
-def test_table_names_trades_and_what_refused(configs: Path) -> None:
+def test_table_names_trades_and_what_rejected(configs: Path) -> None:
     result = run(configs, "--symbol", "XAUUSD", "--set", "account.max_daily_loss=5")
 
     assert result.exit_code == ExitCode.OK
@@ -204,7 +204,7 @@ def test_file_that_needs_an_option_is_rejected_with_it(configs: Path, tmp_path: 
     assert run(configs, *arguments, "--column", "close=Schluss").exit_code == ExitCode.OK
 
 
-def test_candles_missing_within_sessions_are_told(configs: Path, tmp_path: Path) -> None:
+def test_candles_missing_within_sessions_are_reported(configs: Path, tmp_path: Path) -> None:
     whole = generated_candles("XAUUSD", CANDLES, seed=3)
     path = write_candles(tmp_path / "gap.csv", whole[:100].then(whole[140:200]).then(whole[203:]))
     arguments = ("--symbol", "XAUUSD", "--candles", str(path))

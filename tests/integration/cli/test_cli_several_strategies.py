@@ -73,7 +73,7 @@ def test_positions_and_status_name_the_strategies(played: TradingSystem) -> None
     assert [row["strategy"] for row in describe(played, "status")["symbols"]] == ["cross, twin"]
 
 
-def test_explain_tells_of_each_strategy_its_own_orders(played: TradingSystem) -> None:
+def test_explain_reports_of_each_strategy_its_own_orders(played: TradingSystem) -> None:
     open_ms = last_signal(played)[0]["open_ms"]
     when = datetime.fromtimestamp(open_ms / 1000, UTC).isoformat()
     first, second = describe(played, "explain", GOLD, when)

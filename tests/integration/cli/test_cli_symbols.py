@@ -75,7 +75,7 @@ def test_symbol_from_a_file_keeps_the_comments_of_that_file(folder: Path) -> Non
     assert "    max_signal_age_s: 90.0  # a minute and a half\n" in (folder / "symbols.yaml").read_text()
 
 
-def test_value_set_is_told_and_changes_its_line_alone(folder: Path) -> None:
+def test_value_set_is_reported_and_changes_its_line_alone(folder: Path) -> None:
     result = run(folder, "set", "XAUUSD", "risk.units=2.5", "strategy.params.slow=21")
 
     assert result.exit_code == ExitCode.OK, result.output
@@ -119,7 +119,7 @@ def test_last_symbol_cannot_be_removed(folder: Path) -> None:
     assert list(symbols(folder)) == ["BTCUSD"]
 
 
-def test_list_without_redis_shows_the_file_and_says_what_is_not_known(folder: Path) -> None:
+def test_list_without_redis_shows_the_file_and_reports_what_is_not_known(folder: Path) -> None:
     listed, as_json = run(folder, "list"), json.loads(run(folder, "list", "--json").stdout)
 
     assert "the running configuration is unknown: redis" in listed.stdout

@@ -47,7 +47,7 @@ def test_healthy_system_passes_every_check(own_redis: RedisServer, tmp_path: Pat
     assert own_redis.plan.password not in str(checks)
 
 
-def test_redis_that_may_evict_or_forget_is_told(own_redis: RedisServer, tmp_path: Path) -> None:
+def test_redis_that_may_evict_or_forget_is_reported(own_redis: RedisServer, tmp_path: Path) -> None:
     client = own_redis.client()
     client.config_set("maxmemory-policy", "allkeys-lru")
     client.config_set("appendonly", "no")
@@ -86,7 +86,7 @@ def test_redis_whose_memory_runs_full_warns_and_then_fails(own_redis: RedisServe
     assert found == {0.5: Health.OK, 0.87: Health.WARN, 0.99: Health.FAIL}
 
 
-def test_redis_that_cannot_write_is_told(own_redis: RedisServer, tmp_path: Path) -> None:
+def test_redis_that_cannot_write_is_reported(own_redis: RedisServer, tmp_path: Path) -> None:
     client = own_redis.client()
     folder = own_redis.plan.folder / "dump.rdb"
     folder.mkdir()  # no file of that name can be written now
@@ -105,7 +105,7 @@ def test_redis_that_cannot_write_is_told(own_redis: RedisServer, tmp_path: Path)
     assert "rdb_last_bgsave_status: err" in check.found
 
 
-def test_redis_that_does_not_answer_is_told_without_the_password(tmp_path: Path) -> None:
+def test_redis_that_does_not_answer_is_reported_without_the_password(tmp_path: Path) -> None:
     port = free_port()
     checks = by_name(settings_for(f"redis://:hidden@127.0.0.1:{port}/0", tmp_path))
 
@@ -142,7 +142,7 @@ def test_ledger_on_postgresql_has_its_clock_looked_at(
     assert "file system" not in checks
 
 
-def test_database_that_is_away_is_told_without_its_password(own_redis: RedisServer, tmp_path: Path) -> None:
+def test_database_that_is_away_is_reported_without_its_password(own_redis: RedisServer, tmp_path: Path) -> None:
     url = SecretStr(f"postgresql+psycopg://nobody:hidden@127.0.0.1:{free_port()}/ledger")
     settings = settings_for(own_redis.url, tmp_path).model_copy(update={"ledger_url": url, "paper_url": url})
 

@@ -121,7 +121,7 @@ def test_traded_candle_shows_rules_orders_fills_and_what_became_of_the_position(
     assert found["notes"] == []
 
 
-def test_refused_candle_names_the_rule_in_the_first_line(played: TradingSystem) -> None:
+def test_rejected_candle_names_the_rule_in_the_first_line(played: TradingSystem) -> None:
     row = decided(played, lambda one: one["rule"] == "max_open_positions", COIN)
 
     page = verb(played, "explain", COIN, instant(row["open_ms"])).stdout
@@ -131,7 +131,7 @@ def test_refused_candle_names_the_rule_in_the_first_line(played: TradingSystem) 
     assert "not met  max_open_positions" in page
 
 
-def test_candle_of_a_paused_symbol_says_so(played: TradingSystem) -> None:
+def test_candle_of_a_paused_symbol_reports_it(played: TradingSystem) -> None:
     row = decided(played, lambda one: (one["rule"], one["outcome"]) == ("paused", "refused"))
 
     found = explained(played, row["open_ms"])
@@ -151,7 +151,7 @@ def test_silent_candle_shows_the_values_that_the_strategy_saw(played: TradingSys
     assert "the rules were not checked" in page
 
 
-def test_candle_whose_window_is_not_whole_says_so(played: TradingSystem) -> None:
+def test_candle_whose_window_is_not_whole_reports_it(played: TradingSystem) -> None:
     found = explained(played, entries(played)[2].open_ms)
 
     assert found["headline"].startswith("no trade: warming up: ")
@@ -203,7 +203,7 @@ def test_replay_of_the_same_candles_gives_the_same_page_but_for_what_a_live_run_
         (-5, "its journal begins at .* 10,000 candles"),
     ],
 )
-def test_time_without_a_candle_is_refused_with_the_reason(played: TradingSystem, place: int, why: str) -> None:
+def test_time_without_a_candle_is_rejected_with_the_reason(played: TradingSystem, place: int, why: str) -> None:
     at_ms = int(tape(GOLD, 3).open_ms[0]) + place * MINUTE_MS
 
     answer = verb(played, "explain", GOLD, instant(at_ms))

@@ -65,7 +65,7 @@ def test_page_draws_its_charts_and_lists_its_trades(tmp_path: Path) -> None:
         assert at.console == []
 
 
-def test_page_whose_script_fails_says_so(tmp_path: Path) -> None:
+def test_page_whose_script_fails_reports_it(tmp_path: Path) -> None:
     path, _ = write_page(tmp_path, 200)
     html = path.read_text(encoding="utf-8")
     path.write_text(re.sub(r'"packed":"[^"]*"', '"packed":"no"', html), encoding="utf-8")

@@ -93,7 +93,7 @@ def test_flower_takes_address_port_and_login_from_the_settings(start: Start) -> 
     assert flower.get("/metrics", "trader:wrong")[0] == 401
 
 
-def test_flower_with_a_password_of_its_own_option_asks_for_it_on_every_page(start: Start) -> None:
+def test_flower_with_a_password_of_its_own_option_requests_it_on_every_page(start: Start) -> None:
     flower = start("--address=0.0.0.0 --basic_auth=me:mine", TRADING__FLOWER_ADDRESS="127.0.0.2")
 
     assert listening(flower) == {"0.0.0.0"}

@@ -50,7 +50,7 @@ def composed_redis(tmp_path: Path) -> Iterator[tuple[ChildProcess, int]]:
         process.terminate(WAIT_S)
 
 
-def test_composed_redis_refuses_a_client_without_the_password(composed_redis: tuple[ChildProcess, int]) -> None:
+def test_composed_redis_rejects_a_client_without_the_password(composed_redis: tuple[ChildProcess, int]) -> None:
     client = embedded_redis.connect(f"redis://127.0.0.1:{composed_redis[1]}/0", timeout_s=WAIT_S)
 
     with pytest.raises(redis.AuthenticationError):
@@ -58,7 +58,7 @@ def test_composed_redis_refuses_a_client_without_the_password(composed_redis: tu
     client.close()
 
 
-def test_composed_redis_runs_as_its_configuration_says(composed_redis: tuple[ChildProcess, int]) -> None:
+def test_composed_redis_runs_as_its_configuration_defines(composed_redis: tuple[ChildProcess, int]) -> None:
     client = embedded_redis.connect(f"redis://:{PASSWORD}@127.0.0.1:{composed_redis[1]}/0", timeout_s=WAIT_S)
 
     told = client.config_get("append*", "maxmemory*", "save")
@@ -87,7 +87,7 @@ def migrate(url: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True, timeout=60)
 
 
-def test_migrate_brings_an_empty_ledger_to_the_newest_revision_and_says_so(database_url: str) -> None:
+def test_migrate_brings_an_empty_ledger_to_the_newest_revision_and_reports_it(database_url: str) -> None:
     url = database_url.replace("postgresql://", "postgresql+psycopg://", 1)
 
     first, second = migrate(url), migrate(url)
@@ -130,7 +130,7 @@ def is_healthy(system: TradingSystem, service: str) -> bool:
 
 
 @pytest.mark.long
-def test_health_checks_tell_who_lives_and_who_does_not(
+def test_health_checks_report_who_lives_and_who_does_not(
     make_system: Callable[..., TradingSystem], tmp_path: Path
 ) -> None:
     candles = write_candles(tmp_path / "gold.csv", generated_candles("XAUUSD", 50))

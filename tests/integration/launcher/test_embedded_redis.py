@@ -27,7 +27,7 @@ def test_server_started_answers_as_the_process_that_was_started(own_redis: Redis
     assert answer.title.split()[0] in {"Redis", "Valkey"}
 
 
-def test_server_that_lets_a_question_wait_is_asked_again(own_redis: RedisServer) -> None:
+def test_server_that_lets_a_question_wait_is_queried_again(own_redis: RedisServer) -> None:
     asked: list[int] = []
 
     def has_ended() -> bool:
@@ -56,7 +56,7 @@ def test_server_started_has_the_settings_a_broker_needs(own_redis: RedisServer) 
     client.close()
 
 
-def test_server_asked_without_its_password_refuses(own_redis: RedisServer) -> None:
+def test_server_asked_without_its_password_rejects(own_redis: RedisServer) -> None:
     with pytest.raises(redis.AuthenticationError):
         embedded_redis.who_answers(f"redis://127.0.0.1:{own_redis.port}/0")
 
@@ -104,7 +104,7 @@ def test_folder_with_spaces_and_quotes_serves_all_the_same(tmp_path: Path) -> No
         server.stop()
 
 
-def test_port_in_use_is_refused_with_the_port_who_has_it_and_the_way_out(tmp_path: Path) -> None:
+def test_port_in_use_is_rejected_with_the_port_who_has_it_and_the_way_out(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(Broken) as refused:
@@ -121,14 +121,14 @@ def test_another_server_on_the_port_is_not_taken_for_ours(own_redis: RedisServer
         embedded_redis.wait_until_ready(own_redis.plan, own_redis.pid + 1, has_ended=lambda: False)
 
 
-def test_server_that_ends_at_once_is_told_without_waiting(tmp_path: Path) -> None:
+def test_server_that_ends_at_once_is_reported_without_waiting(tmp_path: Path) -> None:
     plan = embedded_redis.plan_redis(tmp_path / "redis")
 
     with pytest.raises(Broken, match="exited at once"):
         embedded_redis.wait_until_ready(plan, 1, has_ended=lambda: True)
 
 
-def test_no_program_anywhere_says_how_to_get_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_program_anywhere_reports_how_to_get_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr("platform.machine", lambda: "a machine without a wheel")
 

@@ -103,7 +103,7 @@ def test_launcher_interrupted_stops_all_and_ends_with_zero(launcher: Launcher) -
 
 
 @pytest.mark.long
-def test_launcher_interrupted_twice_kills_at_once_and_says_so_by_its_exit_code(launcher: Launcher) -> None:
+def test_launcher_interrupted_twice_kills_at_once_and_reports_it_by_its_exit_code(launcher: Launcher) -> None:
     launcher.until_running()  # a worker that has not come up yet ends at the first signal
     family = launcher.family()
     next(process for process, command in commands(family) if "XAUUSD" in command).suspend()  # it ends at no signal
@@ -127,7 +127,7 @@ def test_launcher_killed_leaves_nothing_behind(launcher: Launcher) -> None:
 
 
 @pytest.mark.long
-def test_redis_killed_under_the_launcher_comes_back_and_the_symbols_go_on(launcher: Launcher) -> None:
+def test_redis_killed_under_the_launcher_comes_back_and_the_symbols_continue(launcher: Launcher) -> None:
     launcher.until_running()
     first = who_answers(launcher.redis_url).pid
 
@@ -140,7 +140,7 @@ def test_redis_killed_under_the_launcher_comes_back_and_the_symbols_go_on(launch
 
 
 @pytest.mark.long
-def test_second_launcher_on_the_same_folder_is_refused_with_the_pid_of_the_first(
+def test_second_launcher_on_the_same_folder_is_rejected_with_the_pid_of_the_first(
     launcher: Launcher, tmp_path: Path
 ) -> None:
     launcher.until(lambda: "ledger at revision" in launcher.text, "the first steps")
@@ -205,7 +205,7 @@ def test_redis_port_that_is_taken_ends_the_launcher_with_the_way_out(tmp_path: P
     assert "TRADING__REDIS_PORT" in launcher.text
 
 
-def test_redis_of_the_settings_that_does_not_answer_is_told_by_its_address(tmp_path: Path) -> None:
+def test_redis_of_the_settings_that_does_not_answer_is_reported_by_its_address(tmp_path: Path) -> None:
     port = free_port()
     launcher = Launcher(tmp_path, TRADING__REDIS_URL=f"redis://:hidden@127.0.0.1:{port}/0")
 

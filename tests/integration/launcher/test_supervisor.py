@@ -198,7 +198,7 @@ def test_stop_ends_the_lower_ranks_first(home: Home) -> None:
     assert {status.state for status in home.supervisor.statuses()} == {ChildState.STOPPED}
 
 
-def test_stop_of_a_child_that_ignores_the_signal_goes_on_to_the_next_and_kills_at_last(home: Home) -> None:
+def test_stop_of_a_child_that_ignores_the_signal_continues_to_the_next_and_kills_at_last(home: Home) -> None:
     signals = ((signal.SIGTERM, 0.05), (signal.SIGTERM, 0.05))
     child = home.supervisor.add(python("one", STUBBORN, stop_signals=signals))
     until(lambda: "ready" in home.log("one"), "the signal handler")
@@ -234,7 +234,7 @@ def test_stop_while_a_restart_is_due_starts_nothing(home: Home) -> None:
     assert home.state("one") is ChildState.STOPPED
 
 
-def test_program_that_does_not_exist_is_told_in_the_log(home: Home) -> None:
+def test_program_that_does_not_exist_is_reported_in_the_log(home: Home) -> None:
     home.supervisor.add(ProcessSpec("one", ("no-such-program",)))
 
     until(lambda: bool(home.lines), "the end", meanwhile=home.supervisor.watch)
@@ -249,7 +249,7 @@ def test_child_is_the_leader_of_a_session_of_its_own(home: Home) -> None:
     assert os.getsid(child.pid) == os.getpgid(child.pid) == child.pid
 
 
-def test_start_from_another_thread_is_refused(tmp_path: Path) -> None:
+def test_start_from_another_thread_is_rejected(tmp_path: Path) -> None:
     child = ChildProcess(python("one", FOREVER), tmp_path)
     caught: list[Exception] = []
 
@@ -278,7 +278,7 @@ def test_large_log_is_put_aside_at_the_next_start(tmp_path: Path, monkeypatch: p
     assert (tmp_path / "one.log").read_text() == (tmp_path / "one.log.1").read_text() == "a long line of output\n"
 
 
-def test_log_that_grows_without_end_keeps_its_last_part_aside_and_begins_anew(
+def test_log_that_grows_without_end_keeps_its_last_part_aside_and_starts_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("trading_orchestrator.launcher.child_process.LOG_LIMIT_BYTES", 1_000)

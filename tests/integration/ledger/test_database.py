@@ -107,7 +107,7 @@ def test_transaction_that_fails_leaves_nothing(engine: Engine) -> None:
         assert reader.execute(sa.select(fences)).all() == []
 
 
-def test_engine_that_crossed_a_fork_is_refused(engine: Engine) -> None:
+def test_engine_that_crossed_a_fork_is_rejected(engine: Engine) -> None:
     with engine.connect() as connection:
         connection.execute(sa.text("SELECT 1"))
     assert in_child(engine.connect) == 0
@@ -162,7 +162,7 @@ def test_postgresql_nobody_listens_is_transient_without_password(caplog: pytest.
     assert "hush-hush" not in f"{raised.value} {engine!r} {caplog.text}"
 
 
-def test_postgresql_killed_connection_heals_on_next_use(postgres_url: str) -> None:
+def test_postgresql_killed_connection_recovers_on_next_use(postgres_url: str) -> None:
     engine, other = create_engine(postgres_url), create_engine(postgres_url)
     kill = sa.text("SELECT pg_terminate_backend(:pid)")
     with engine.connect() as connection:
@@ -290,13 +290,13 @@ def test_postgresql_transaction_past_its_timeout_is_transient(postgres_url: str)
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "mysql://trader:hush-hush@localhost/ledger"])
-def test_create_engine_unsuitable_database_is_refused_without_password(url: str) -> None:
+def test_create_engine_unsuitable_database_is_rejected_without_password(url: str) -> None:
     with pytest.raises(ValueError, match=r"sqlite:///|allowed are") as raised:
         create_engine(url)
     assert "hush-hush" not in str(raised.value)
 
 
-def test_migrate_of_an_older_ledger_counts_its_incidents_as_told_and_its_rows_as_traded(engine: Engine) -> None:
+def test_migrate_of_an_older_ledger_counts_its_incidents_as_reported_and_its_rows_as_traded(engine: Engine) -> None:
     config = alembic_config()
     with engine.begin() as connection:
         config.attributes["connection"] = connection

@@ -49,7 +49,7 @@ def stop_fill(symbol: str = "XAUUSD", sequence: int = 2, *, units: float = 2.0, 
 # decide
 
 
-def test_decide_refused_moves_fence_and_keeps_reason(ledger: SqlLedger) -> None:
+def test_decide_rejected_moves_fence_and_keeps_reason(ledger: SqlLedger) -> None:
     verdict = RiskDecision("max_open_positions", "3 of 3", breached=True)
     assert ledger.decide("XAUUSD", "trend", T0_MS, lambda _: verdict, correlation_id="c1") == DecisionResult(verdict)
     (decision,) = ledger.decisions("XAUUSD")

@@ -121,7 +121,7 @@ def test_adoption_of_a_larger_position_lets_the_symbol_trade_on_with_its_true_si
     assert differences(databases) == []
 
 
-def test_adoption_says_who_asked_and_why(desk: Desk, databases: Databases) -> None:
+def test_adoption_reports_who_requested_it_and_why(desk: Desk, databases: Databases) -> None:
     trade_by_hand(desk, Side.BUY, 1.0)
     identity = number_of(desk, IncidentKind.POSITION_MISMATCH)
     adopted(desk)
@@ -171,7 +171,7 @@ def test_adoption_of_a_position_that_was_turned_by_hand_ends_ours_and_opens_the_
     assert desk.ledger.owners(SYMBOL) == {STRATEGY}
 
 
-def test_adoption_after_the_difference_has_changed_is_refused_and_books_nothing(
+def test_adoption_after_the_difference_has_changed_is_rejected_and_books_nothing(
     desk: Desk, databases: Databases
 ) -> None:
     trade_by_hand(desk, Side.BUY, 1.0)
@@ -260,7 +260,7 @@ def test_fill_that_comes_after_an_adoption_and_belongs_before_it_is_folded_there
     assert differences(databases) == []
 
 
-def test_adoption_of_holdings_that_a_fill_has_changed_meanwhile_is_refused(databases: Databases) -> None:
+def test_adoption_of_holdings_that_a_fill_has_changed_meanwhile_is_rejected(databases: Databases) -> None:
     ledger = SqlLedger(databases.ledger, "main", BALANCE)
     request = enter(ledger, request_of()).request
     ledger.open_incidents([position_mismatch("XAUUSD", 0.0, 3.0)])

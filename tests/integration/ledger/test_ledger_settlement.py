@@ -134,7 +134,7 @@ def test_open_incidents_racing_open_one(ledger: SqlLedger) -> None:
     assert opened == [LOST]
 
 
-def test_fill_of_an_order_that_was_given_up_opens_its_incident_with_the_fill_or_not_at_all(
+def test_fill_of_an_order_that_was_abandoned_opens_its_incident_with_the_fill_or_not_at_all(
     ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     identity = enter(ledger, ENTRY).request.client_order_id
@@ -158,7 +158,7 @@ def test_fill_of_an_order_that_was_given_up_opens_its_incident_with_the_fill_or_
     assert ledger.unpublished("XAUUSD") == [late]
 
 
-def test_open_incidents_of_many_fills_asks_once(engine: Engine, ledger: SqlLedger) -> None:
+def test_open_incidents_of_many_fills_queries_once(engine: Engine, ledger: SqlLedger) -> None:
     many = [Incident(IncidentKind.FOREIGN_FILL, "XAUUSD", f"fill-{number}", "by hand") for number in range(300)]
     assert len(ledger.open_incidents(many)) == 300
     asked: list[str] = []

@@ -68,7 +68,7 @@ def test_fill_that_comes_after_a_later_one_is_folded_with_the_moved_stop(books: 
     assert differences(engine) == []
 
 
-def test_verify_holds_for_moves_and_tells_a_stop_that_none_explains(books: SqlLedger, engine: Engine) -> None:
+def test_verify_holds_for_moves_and_reports_a_stop_that_none_explains(books: SqlLedger, engine: Engine) -> None:
     opened(books)
     move(books, 95.0)
     second = move(books, 96.0, minute=3)
@@ -144,7 +144,7 @@ def test_stop_that_fills_after_it_was_moved_is_booked_under_the_entrys_stop(book
     assert differences(engine) == []
 
 
-def test_moves_asked_for_at_once_are_one(books: SqlLedger) -> None:
+def test_moves_requested_at_once_are_one(books: SqlLedger) -> None:
     opened(books)
     with ThreadPoolExecutor(4) as threads:
         moves = list(threads.map(lambda price: move(books, price), [94.0, 95.0, 96.0, 97.0]))

@@ -190,7 +190,7 @@ def test_fill_that_was_lost_shows_in_its_order_and_its_position(engine: Engine) 
     assert {"intents: filled_units", "orders: filled_units", "position: units", "day: realised"} <= found
 
 
-def test_fill_with_a_side_that_cannot_be_is_told_and_ends_nothing(engine: Engine) -> None:
+def test_fill_with_a_side_that_cannot_be_is_reported_and_ends_nothing(engine: Engine) -> None:
     fill = fill_of(engine, Leg.EXIT)
     change(engine, sa.update(fills).where(fills.c.fill_id == fill.fill_id).values(side="hold"))
 

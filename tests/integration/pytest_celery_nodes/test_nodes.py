@@ -75,7 +75,7 @@ def test_worker_has_the_name_of_its_queue(celery_setup: CeleryTestSetup) -> None
 
 
 @pytest.mark.long
-def test_worker_killed_with_a_chain_in_flight_goes_on_after_its_restart(
+def test_worker_killed_with_a_chain_in_flight_continues_after_its_restart(
     celery_setup: CeleryTestSetup, decided: Callable[[], list[int]], candle_file: Path
 ) -> None:
     candles = read_candles(candle_file, timeframe="1m").open_ms.tolist()
@@ -93,7 +93,7 @@ def test_worker_killed_with_a_chain_in_flight_goes_on_after_its_restart(
 
 
 @pytest.mark.long
-def test_broker_restarted_with_a_chain_in_flight_goes_on(
+def test_broker_restarted_with_a_chain_in_flight_continues(
     celery_setup: CeleryTestSetup, decided: Callable[[], list[int]], candle_file: Path
 ) -> None:
     candles = read_candles(candle_file, timeframe="1m").open_ms.tolist()

@@ -166,7 +166,7 @@ def test_worker_cannot_administer_the_server(server: GuardedServer) -> None:
                 attempt()
 
 
-def test_url_without_a_user_is_refused_when_default_is_off(server: GuardedServer) -> None:
+def test_url_without_a_user_is_rejected_when_default_is_off(server: GuardedServer) -> None:
     url = f"redis://127.0.0.1:{urlsplit(server.url).port}/0"
     with redis.Redis.from_url(url) as client, pytest.raises(redis.AuthenticationError):
         client.ping()

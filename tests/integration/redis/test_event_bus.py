@@ -132,7 +132,7 @@ def test_bus_without_its_server_is_transient(own_redis: RedisServer) -> None:
     client.close()
 
 
-def test_factory_connects_the_bus_that_the_environment_names_and_tells_no_password(
+def test_factory_connects_the_bus_that_the_environment_names_and_reports_no_password(
     redis_server: RedisServer, redis_url: str, client: redis.Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     environment = {"TRADING__REDIS_URL": redis_url, "TRADING__NAMESPACE": "made"}

@@ -101,7 +101,7 @@ def test_heartbeat_to_a_redis_that_stands_still_fails_within_seconds(own_redis: 
     client.close()
 
 
-def test_trouble_is_written_down_and_puts_its_service_into_error(client: redis.Redis) -> None:
+def test_trouble_is_recorded_and_puts_its_service_into_error(client: redis.Redis) -> None:
     status = {"service_name": HUNG.service, "symbol": "XAUUSD", "state": "running", "is_healthy": True}
     status |= {"error_count": 2, "processed_count": 40, "last_error": None}
     client.hset(keys.service(SPACE, "XAUUSD"), HUNG.service, json.dumps(status))

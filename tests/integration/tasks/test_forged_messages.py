@@ -254,14 +254,14 @@ def test_step_through_the_queue_of_another_symbol_is_rejected(forger: Forger) ->
 
 
 @pytest.mark.parametrize("task", ["tasks.flatten", "tasks.reconcile"])
-def test_task_that_asks_the_venue_is_rejected_outside_of_its_symbols_queue(forger: Forger, task: str) -> None:
+def test_task_that_queries_the_venue_is_rejected_outside_of_its_symbols_queue(forger: Forger, task: str) -> None:
     for queue in (OTHER, "control"):
         answer = forger.client.send_task(task, kwargs={"symbol": SYMBOL}, queue=queue, ignore_result=False)
         with pytest.raises(InvalidMessage, match="message_queue"):
             answer.get(timeout=60)
 
 
-def test_stop_on_the_wrong_side_is_refused_by_the_entry_rules_in_the_ledger(forger: Forger) -> None:
+def test_stop_on_the_wrong_side_is_rejected_by_the_entry_rules_in_the_ledger(forger: Forger) -> None:
     candle = forger.next_candle()
     forger.show()
     above = float(candle.values[-1, CLOSE]) + 5

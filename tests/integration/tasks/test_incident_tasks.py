@@ -66,7 +66,7 @@ def told(system: TradingSystem, kind: EventType) -> list[Event]:
     return [event for _, _, event in system.stores().bus.recent(100) if event.type is kind]
 
 
-def test_resolve_with_adoption_books_closes_and_tells_and_the_symbol_agrees(
+def test_resolve_with_adoption_books_closes_and_reports_and_the_symbol_agrees(
     system: TradingSystem, venue: Venue
 ) -> None:
     identity = by_hand(system, venue)
@@ -94,7 +94,7 @@ def test_resolve_with_adoption_needs_the_symbol_that_the_incident_is_of(system: 
     assert len(system.stores().ledger.incidents(SYMBOL)) == 2
 
 
-def test_resolve_with_adoption_of_a_symbol_that_is_not_configured_says_so(system: TradingSystem) -> None:
+def test_resolve_with_adoption_of_a_symbol_that_is_not_configured_reports_it(system: TradingSystem) -> None:
     ledger = system.stores().ledger
     ledger.open_incidents([Incident(IncidentKind.POSITION_MISMATCH, "EURUSD", "position", "0 here, 1 there")])
     with pytest.raises(UnknownSymbol, match="EURUSD"):
@@ -126,7 +126,7 @@ def test_resolve_of_a_lost_order_asks_the_venue_once_more(system: TradingSystem,
         assert sum(position.units for position in ledger.positions()) == 2.0
 
 
-def test_flatten_task_closes_and_says_what_holds(system: TradingSystem, venue: Venue) -> None:
+def test_flatten_task_closes_and_reports_what_holds(system: TradingSystem, venue: Venue) -> None:
     identity = by_hand(system, venue)
     refused = reconcile.flatten.run(SYMBOL, "enough")
     assert (refused["outcome"], refused["units"]) == ("refused", 0.0)

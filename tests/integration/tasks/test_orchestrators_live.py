@@ -53,7 +53,7 @@ class Running:
         assert not self._thread.is_alive()
 
 
-def test_run_in_one_process_decides_every_candle_and_heals_a_strategy_that_fails_for_a_while(
+def test_run_in_one_process_decides_every_candle_and_recovers_a_strategy_that_fails_for_a_while(
     system: TradingSystem, tmp_path: Path
 ) -> None:
     (tmp_path / "mood").write_text(RAISES, encoding="utf-8")
@@ -86,7 +86,7 @@ def actions(system: TradingSystem, symbol: str) -> list[tuple[str, str]]:
     return [(event.type.value, event.reason) for event in events if "attempt" in event.details]
 
 
-def test_cluster_without_workers_tells_what_is_missing_with_the_keys_of_the_document(system: TradingSystem) -> None:
+def test_cluster_without_workers_reports_what_is_missing_with_the_keys_of_the_document(system: TradingSystem) -> None:
     health = MultiSymbolTradingOrchestrator.connect(system.settings).check_health()
     gold = health["symbols"][GOLD]
 
@@ -109,7 +109,7 @@ def test_cluster_without_workers_tells_what_is_missing_with_the_keys_of_the_docu
     }
 
 
-def test_wish_said_to_the_cluster_holds_from_its_return(system: TradingSystem) -> None:
+def test_command_sent_to_the_cluster_holds_from_its_return(system: TradingSystem) -> None:
     orchestrator = MultiSymbolTradingOrchestrator.connect(system.settings)
     orchestrator.pause("news")
     orchestrator.orchestrators[GOLD].stop("holiday")

@@ -96,7 +96,7 @@ def client(system: TradingSystem) -> Iterator[Celery]:
 
 @pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGQUIT])
-def test_resume_that_its_worker_did_not_finish_does_not_undo_the_pause_that_was_asked_for_since(
+def test_resume_that_its_worker_did_not_finish_does_not_undo_the_pause_that_was_requested_since(
     system: TradingSystem, client: Celery, number: signal.Signals
 ) -> None:
     with cut_in(system, client, "tasks.resume_symbol") as cut:
@@ -117,7 +117,7 @@ def test_resume_that_its_worker_did_not_finish_does_not_undo_the_pause_that_was_
     system.wait_until(lambda: not cut.is_left(), "its message is gone for good")
 
 
-def test_pause_whose_process_is_killed_says_so_and_is_not_repeated(system: TradingSystem, client: Celery) -> None:
+def test_pause_whose_process_is_killed_reports_it_and_is_not_repeated(system: TradingSystem, client: Celery) -> None:
     with cut_in(system, client, "tasks.pause_symbol") as cut:
         pool_child(cut.worker).kill()
 

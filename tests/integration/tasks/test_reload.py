@@ -79,7 +79,7 @@ def test_parameters_that_look_back_further_find_their_window_filled_at_the_next_
 
 
 @pytest.mark.parametrize("part", [{"timeframe": "5m"}, {"strategy": OTHER}])
-def test_change_that_must_wait_is_refused_with_a_position_and_nothing_is_applied(
+def test_change_that_must_wait_is_rejected_with_a_position_and_nothing_is_applied(
     desk: Desk, part: dict[str, Any]
 ) -> None:
     desk.until(is_open=True)

@@ -70,7 +70,7 @@ def test_process_takes_what_was_applied_and_not_what_was_edited_since(desk: Desk
     assert elsewhere.config.trouble == f"the files differ from what was applied in: {COIN}"
 
 
-def test_process_begun_with_files_that_what_is_open_forbids_builds_nothing_and_says_why(desk: Desk) -> None:
+def test_process_begun_with_files_that_what_is_open_forbids_builds_nothing_and_reports_why(desk: Desk) -> None:
     desk.until(is_open=True)
     desk.edit(GOLD, strategy=OTHER)
 
@@ -81,7 +81,7 @@ def test_process_begun_with_files_that_what_is_open_forbids_builds_nothing_and_s
     desk.tick(here=desk.process())
 
 
-def test_process_told_to_build_what_is_open_forbids_goes_on_with_what_it_had(desk: Desk) -> None:
+def test_process_requested_to_build_what_is_open_forbids_continues_with_what_it_had(desk: Desk) -> None:
     desk.until(is_open=True)
     desk.edit(GOLD, strategy=OTHER)
     wanted = desk.here.config.described(desk.here.config.load())
@@ -92,7 +92,7 @@ def test_process_told_to_build_what_is_open_forbids_goes_on_with_what_it_had(des
     assert desk.here.config.applied.built([GOLD])[GOLD].config["strategy"]["name"] == "ema_cross"
 
 
-def test_second_change_in_between_refuses_the_first_and_lets_go_of_what_it_held(
+def test_second_change_in_between_rejects_the_first_and_lets_go_of_what_it_held(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk.tick()

@@ -36,7 +36,7 @@ def test_symbol_added_is_known_to_a_process_that_began_without_it(desk: Desk) ->
     assert len(desk.system.journal("ETHUSD")) == 1
 
 
-def test_symbol_removed_is_refused_while_a_position_is_open_and_stops_when_none_is(desk: Desk) -> None:
+def test_symbol_removed_is_rejected_while_a_position_is_open_and_stops_when_none_is(desk: Desk) -> None:
     elsewhere = desk.process()
     desk.tick(COIN, elsewhere)
     desk.until(is_open=True)
@@ -73,7 +73,7 @@ def test_symbol_that_comes_back_runs_again_where_only_its_removal_had_stopped_it
         )
 
 
-def test_symbol_with_another_source_goes_on_at_the_next_candle_with_a_window_of_the_new_one(
+def test_symbol_with_another_source_continues_at_the_next_candle_with_a_window_of_the_new_one(
     desk: Desk, tmp_path: Path
 ) -> None:
     for _ in range(30):
@@ -92,7 +92,7 @@ def test_symbol_with_another_source_goes_on_at_the_next_candle_with_a_window_of_
     assert desk.system.cursor_ms(GOLD) == cursor_ms + 60_000
 
 
-def test_played_market_goes_on_from_its_last_candle_when_its_pace_changes(desk: Desk) -> None:
+def test_played_market_continues_from_its_last_candle_when_its_pace_changes(desk: Desk) -> None:
     clock = keys.market_clock(desk.system.settings.namespace, GOLD)
     desk.edit(GOLD, source={"kind": "file", "path": str(desk.files[GOLD]), "speed": 600})
     here = desk.process()

@@ -144,7 +144,7 @@ def test_stage_that_hands_on_leaves_the_rest_of_the_chain(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("reason", list(ChainOutcome))
-def test_stage_that_ends_early_drops_the_rest_of_the_chain_and_says_why(stage: Stage, reason: ChainOutcome) -> None:
+def test_stage_that_ends_early_drops_the_rest_of_the_chain_and_reports_why(stage: Stage, reason: ChainOutcome) -> None:
     if reason is ChainOutcome.RESTARTED:
         stage.run(fetch())
     with stage.delivery():
@@ -197,7 +197,7 @@ def test_stage_follow_up_after_another_chain_moved_on_is_superseded(stage: Stage
     assert stage.run(fetch(kwargs["expected_ms"])) == "superseded: another chain has moved on"
 
 
-def test_stage_without_a_new_candle_notes_that_the_source_was_asked(stage: Stage) -> None:
+def test_stage_without_a_new_candle_notes_that_the_source_was_queried(stage: Stage) -> None:
     for _ in range(CANDLES):
         stage.run(whole_chain)
     state: Any = stage.runtime.stores.redis
@@ -208,7 +208,7 @@ def test_stage_without_a_new_candle_notes_that_the_source_was_asked(stage: Stage
     assert state.hexists(key, "fetched_at_ms")
 
 
-def test_stage_that_fails_reports_the_sick_service_and_the_next_success_that_it_is_well(stage: Stage) -> None:
+def test_stage_that_fails_reports_the_unhealthy_service_and_the_next_success_that_it_is_healthy(stage: Stage) -> None:
     stage.run(whole_chain)
     source = stage.runtime.pipeline(SYMBOL).fetch._source
     stage.runtime.pipeline(SYMBOL).fetch._source = _Silent()  # type: ignore[assignment]  # answers nothing
@@ -236,7 +236,7 @@ def test_stage_of_a_symbol_that_was_restarted_builds_its_services_anew_and_works
     assert stage.runtime.pipeline(SYMBOL) is not before
 
 
-def test_stage_of_an_unknown_symbol_says_which_are_known(stage: Stage) -> None:
+def test_stage_of_an_unknown_symbol_reports_which_are_known(stage: Stage) -> None:
     with pytest.raises(UnknownSymbol, match="known are: XAUUSD"):
         stage.run(never, symbol="XAUSD")
 

@@ -79,7 +79,7 @@ def test_status_has_for_each_symbol_state_candle_position_and_profit(
     assert f"{UNSEEN} starting - flat" in line
 
 
-def test_status_tells_of_a_pause_and_of_what_halts_a_symbol(
+def test_status_reports_of_a_pause_and_of_what_halts_a_symbol(
     system: TradingSystem, caplog: pytest.LogCaptureFixture
 ) -> None:
     stores = system.stores()

@@ -125,7 +125,7 @@ def wait_s(seconds: float) -> None:
 
 
 @pytest.mark.parametrize("is_stopped", [False, True], ids=["hangs", "stopped"])
-def test_worker_that_feeds_no_more_is_killed_with_its_group_and_the_reason_is_told(
+def test_worker_that_feeds_no_more_is_killed_with_its_group_and_the_reason_is_reported(
     make_parent: MakeParent, *, is_stopped: bool
 ) -> None:
     parent = make_parent()

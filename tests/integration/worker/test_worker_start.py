@@ -85,7 +85,7 @@ def test_worker_on_a_redis_that_may_evict_ends_with_one_line_and_takes_no_messag
     assert system.stores().redis.llen("control") == 1
 
 
-def test_worker_on_an_old_schema_ends_and_says_how_to_migrate(make_system: MakeSystem, gold: Path) -> None:
+def test_worker_on_an_old_schema_ends_and_reports_how_to_migrate(make_system: MakeSystem, gold: Path) -> None:
     system = make_system({"XAUUSD": file_symbol(gold)})
     downgrade(system)
 
@@ -165,7 +165,7 @@ def test_worker_ends_when_the_redis_that_came_back_may_evict(
     assert "allkeys-lfu" in refused(worker, has_worked=True)
 
 
-def test_worker_whose_ledger_database_is_away_starts_and_says_so(make_system: MakeSystem, gold: Path) -> None:
+def test_worker_whose_ledger_database_is_away_starts_and_reports_it(make_system: MakeSystem, gold: Path) -> None:
     system = make_system({"XAUUSD": file_symbol(gold)})
     away = f"postgresql+psycopg://nobody:hidden@127.0.0.1:{free_port()}/ledger"
     system.extra = {"TRADING__LEDGER_URL": away}
@@ -190,7 +190,7 @@ def test_worker_that_starts_reconciles_its_own_symbols_once(make_system: MakeSys
     assert [redis.llen(queue) for queue in ("EURUSD", "other")] == [0, 0]
 
 
-def test_launcher_refuses_what_its_workers_would_refuse(
+def test_launcher_rejects_what_its_workers_would_refuse(
     make_system: MakeSystem, own_redis: RedisServer, gold: Path
 ) -> None:
     system = make_system({"XAUUSD": file_symbol(gold)})

@@ -51,7 +51,7 @@ def test_slots_however_far_the_clock_goes_are_handed_out_at_most_once_and_only_w
 
 
 @given(TIMETABLES, st.lists(st.floats(1e-4, 0.2), min_size=30, max_size=30))
-def test_slots_woken_when_asked_to_miss_none_however_late_each_wake_up_is(
+def test_slots_woken_when_requested_to_miss_none_however_late_each_wake_up_is(
     planned: dict[ScheduledMessage, Interval], delays: list[float]
 ) -> None:
     """Delays below the shortest interval never add up: the n-th slot is still the n-th."""
@@ -113,7 +113,7 @@ def test_slot_of_the_whole_system_names_no_symbol() -> None:
 
 
 @pytest.mark.parametrize("back_s", [5.0, 3_600.0, 86_400.0])
-def test_slots_when_the_clock_is_put_back_go_on_at_once_with_one_tick_each(back_s: float) -> None:
+def test_slots_when_the_clock_is_put_back_continue_at_once_with_one_tick_each(back_s: float) -> None:
     slots, back = every(1.0), int(NOW_S - back_s)
     wake(slots, NOW_S)
 

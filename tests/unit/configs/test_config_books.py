@@ -79,7 +79,7 @@ def test_environment_reaches_a_parameter_of_one_of_several(tmp_path: Path) -> No
         ({"strategy": None, "strategies": {"a": EMA | {"risk": {"units": -1}}}}, "strategies.a.risk.units: found -1"),
     ],
 )
-def test_strategies_that_cannot_be_used_are_refused_with_what_to_do(
+def test_strategies_that_cannot_be_used_are_rejected_with_what_to_do(
     tmp_path: Path, parts: dict[str, Any], told: str
 ) -> None:
     assert told in fault(tmp_path, parts)

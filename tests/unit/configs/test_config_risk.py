@@ -60,7 +60,7 @@ def test_the_page_names_each_rule_that_the_code_knows() -> None:
         ("lookback_period: 1440    #", "trade_limit: 5 #", r"neither is given: give lookback_period_candles"),
     ],
 )
-def test_a_wrong_value_is_told_with_its_place_and_what_is_allowed(before: str, after: str, told: str) -> None:
+def test_a_wrong_value_is_reported_with_its_place_and_what_is_allowed(before: str, after: str, told: str) -> None:
     text = EXAMPLE.replace(before, after)
     if "trade_limit: 5 #" in after:
         text = text.replace("        trade_limit: 5\n", "", 1)

@@ -77,7 +77,7 @@ BOUND = [
 
 
 @pytest.mark.parametrize(("path", "value", "told"), FREE + BOUND)
-def test_change_of_a_flat_symbol_is_told_and_renews_it_alone(path: str, value: Any, told: str) -> None:
+def test_change_of_a_flat_symbol_is_reported_and_renews_it_alone(path: str, value: Any, told: str) -> None:
     change = compare(shipped(), changed(f"symbols.XAUUSD.{path}", value), holding("BTCUSD"))
 
     assert shown(change) == [told]
@@ -91,7 +91,7 @@ def test_change_that_need_not_wait_is_taken_while_a_position_is_open(path: str, 
 
 
 @pytest.mark.parametrize(("path", "value", "told"), BOUND)
-def test_change_that_has_to_wait_is_refused_with_what_is_open_and_what_to_do(path: str, value: Any, told: str) -> None:
+def test_change_that_has_to_wait_is_rejected_with_what_is_open_and_what_to_do(path: str, value: Any, told: str) -> None:
     new = changed(f"symbols.XAUUSD.{path}", value)
 
     (refusal,) = compare(shipped(), new, holding("XAUUSD")).refusals
@@ -120,7 +120,7 @@ def test_source_of_another_kind_is_one_refusal_for_each_value_that_differs() -> 
         (Exposure(0.0, 0, True), "an order may be alive"),
     ],
 )
-def test_removal_of_a_symbol_with_something_open_is_refused(exposure: Exposure, told: str) -> None:
+def test_removal_of_a_symbol_with_something_open_is_rejected(exposure: Exposure, told: str) -> None:
     change = compare(shipped(), changed("symbols.XAUUSD", None), lambda _: exposure)
 
     assert change.refusals == (
@@ -190,7 +190,7 @@ def test_switch_that_would_leave_a_position_alone_waits_until_none_is_open(switc
     assert compare(shipped(**switch), shipped(), holding("BTCUSD")).refusals == ()
 
 
-def test_exposure_is_asked_for_only_where_it_matters() -> None:
+def test_exposure_is_requested_only_where_it_matters() -> None:
     def never(symbol: str) -> Exposure:
         raise AssertionError(symbol)
 
@@ -237,7 +237,7 @@ def test_process_takes_over_what_was_applied_and_not_what_its_files_say_beyond_t
     assert behind == ["account", "BTCUSD"]
 
 
-def test_process_with_old_files_keeps_what_it_has_and_says_so() -> None:
+def test_process_with_old_files_keeps_what_it_has_and_reports_it() -> None:
     now, behind = follow(system(), system(), changed("symbols.XAUUSD.risk.units", 5.0), SHIPPED)
 
     assert (now, behind) == (system(), ["XAUUSD"])
@@ -275,7 +275,7 @@ CONTENTS = st.fixed_dictionaries(
 
 
 @given(old=CONTENTS, new=CONTENTS, held=st.sets(st.sampled_from("ABC")))
-def test_what_is_renewed_is_what_is_built_of_something_else_and_only_what_is_open_is_refused(
+def test_what_is_renewed_is_what_is_built_of_something_else_and_only_what_is_open_is_rejected(
     old: Content, new: Content, held: set[str]
 ) -> None:
     change = compare(old, new, holding(*held))

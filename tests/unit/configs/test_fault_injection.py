@@ -57,7 +57,7 @@ def test_faults_with_a_probability_that_is_none_say_so(name: str, value: str) ->
     ("name", "value"),
     [("most_in_a_row", "0"), ("most_in_a_row", "11"), ("visibility_s", "-1"), ("seed", "-1"), ("reusable_ids", "2")],
 )
-def test_faults_with_a_number_that_cannot_be_are_refused(name: str, value: str) -> None:
+def test_faults_with_a_number_that_cannot_be_are_rejected(name: str, value: str) -> None:
     assert f"venue.faults.{name}: found {value}" in faults_of(**{f"{KEY}__{name.upper()}": value})
 
 

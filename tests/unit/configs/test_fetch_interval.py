@@ -14,7 +14,7 @@ from trading_orchestrator.testing.candles import SYMBOL
 SHIPPED = Path(__file__).parents[3] / "configs" / "services.yaml"
 
 
-def test_ticks_are_those_of_the_document_unless_something_else_is_asked_for() -> None:
+def test_ticks_are_those_of_the_document_unless_something_else_is_requested() -> None:
     assert (DataFetchingConfig().tick_alignment, DataFetchingConfig().tick_offset) == ("interval", 2.0)
     assert (
         not {"tick_alignment", "tick_offset"} & yaml.safe_load(SHIPPED.read_text())["services"]["data_fetching"].keys()
@@ -25,7 +25,7 @@ def test_ticks_are_those_of_the_document_unless_something_else_is_asked_for() ->
     "wrong",
     [{"tick_alignment": "close"}, {"tick_offset": -1.0}, {"tick_offset": 60.0}, {"tick_offset": float("nan")}],
 )
-def test_tick_keys_with_a_wrong_value_are_refused(wrong: dict[str, object]) -> None:
+def test_tick_keys_with_a_wrong_value_are_rejected(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         DataFetchingConfig.model_validate(wrong)
 

@@ -82,7 +82,7 @@ def test_file_source_with_a_relative_path_starts_at_the_folder_of_the_files(fold
     assert gold.allowed_regimes == ("ranging",)
 
 
-def test_system_loaded_refuses_changes() -> None:
+def test_system_loaded_rejects_changes() -> None:
     config = shipped()
     with pytest.raises(ValidationError, match="frozen"):
         config.services.data_fetching.fetch_interval = 1  # type: ignore[misc]  # the change that must be refused
@@ -110,7 +110,7 @@ def test_config_error_pickled_keeps_its_faults() -> None:
 
 
 @pytest.mark.parametrize(("step", "is_refused"), [(1, True), (2, False)])
-def test_candle_index_beyond_what_a_played_source_shows_is_refused(step: int, is_refused: bool) -> None:
+def test_candle_index_beyond_what_a_played_source_shows_is_rejected(step: int, is_refused: bool) -> None:
     environ = {
         "TRADING__SERVICES__DATA_FETCHING__CANDLE_INDEX": "3",
         "TRADING__SERVICES__DATA_FETCHING__NBR_BARS": "3",

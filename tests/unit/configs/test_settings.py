@@ -90,7 +90,7 @@ def test_settings_with_wrong_values_name_each_variable_and_print_none(monkeypatc
         ("TRADING__VAR_DIR", f"{__file__}/hunter2", "expected a folder"),
     ],
 )
-def test_settings_that_nothing_can_be_done_with_are_refused_unprinted(name: str, value: str, told: str) -> None:
+def test_settings_that_nothing_can_be_done_with_are_rejected_unprinted(name: str, value: str, told: str) -> None:
     with pytest.raises(ConfigError, match=told) as caught:
         load_settings({name: value})
     assert str(caught.value).startswith(f"{name}: ")
@@ -142,7 +142,7 @@ def test_redis_url_from_the_launchers_file_wins_over_the_default(var_dir: Path) 
     assert resolve_redis_url(load_settings()) == "redis://:secret@127.0.0.1:7001/0"
 
 
-def test_redis_url_from_a_file_without_one_is_refused_unprinted(var_dir: Path) -> None:
+def test_redis_url_from_a_file_without_one_is_rejected_unprinted(var_dir: Path) -> None:
     written_url(var_dir, "hunter2")
     with pytest.raises(ConfigError, match="holds no Redis URL") as caught:
         resolve_redis_url(load_settings())
@@ -168,7 +168,7 @@ def test_settings_given_go_before_those_of_the_environment(monkeypatch: pytest.M
     assert os.environ["TRADING__NAMESPACE"] == "outer"
 
 
-def test_settings_given_under_an_unknown_name_are_refused() -> None:
+def test_settings_given_under_an_unknown_name_are_rejected() -> None:
     with pytest.raises(ConfigError, match="TRADING__NAMESPCE"):
         load_settings({"TRADING__NAMESPCE": "x"})
 

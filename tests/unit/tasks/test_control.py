@@ -40,5 +40,5 @@ def test_redelivered_command_is_rejected(task: Task) -> None:
         task.pop_request()
 
 
-def test_control_task_keeps_its_answer_for_who_asked() -> None:
+def test_control_task_keeps_its_answer_for_who_requested_it() -> None:
     assert [task.name for task in CONTROL_TASKS if task.ignore_result] == []

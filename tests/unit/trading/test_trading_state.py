@@ -87,7 +87,7 @@ def test_table_holds_each_combination() -> None:
 
 
 @pytest.mark.parametrize("case", TABLE)
-def test_permissions_of_each_combination_are_as_the_table_says(
+def test_permissions_of_each_combination_are_as_the_table_defines(
     case: tuple[DesiredState, bool, PositionPolicy | None, bool],
 ) -> None:
     desired, is_halted, policy, is_latched = case

@@ -51,7 +51,7 @@ def test_server_error_may_come_before_or_after_the_order_was_taken(paper: PaperV
     assert 5 < sum(taken) < 25
 
 
-def test_rate_limit_says_when_to_come_back_and_does_nothing(paper: PaperVenue) -> None:
+def test_rate_limit_reports_when_to_come_back_and_does_nothing(paper: PaperVenue) -> None:
     venue = FaultInjectingVenue(paper, Faults(rate_limit_probability=1.0, retry_after_s=2.5))
     with pytest.raises(Transient, match=r"429 .* 2\.5 s"):
         venue.submit(order(1))
@@ -132,7 +132,7 @@ def test_cancel_race_leaves_some_orders_to_fill(paper: PaperVenue) -> None:
     assert len(filled) == states.count(OrderState.FILLED)
 
 
-def test_clock_that_is_off_tells_by_how_much(paper: PaperVenue) -> None:
+def test_clock_that_is_off_reports_by_how_much(paper: PaperVenue) -> None:
     ahead = FaultInjectingVenue(paper, Faults(clock_offset_ms=90_000)).clock_ms() - paper.clock_ms()
     behind = FaultInjectingVenue(paper, Faults(clock_offset_ms=-90_000)).clock_ms() - paper.clock_ms()
 

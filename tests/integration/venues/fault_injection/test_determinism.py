@@ -69,7 +69,7 @@ def asked_at(minute: int, venue: Venue) -> list[Callable[[], object]]:
     ]
 
 
-def test_same_seed_tells_the_same_lies_in_another_process(tmp_path: Path) -> None:
+def test_same_seed_reports_the_same_faults_in_another_process(tmp_path: Path) -> None:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         theirs = pool.submit(transcript, f"sqlite:///{tmp_path}/theirs.db", LIES).result()
     ours = transcript(f"sqlite:///{tmp_path}/ours.db", LIES)

@@ -27,14 +27,14 @@ def ten_fills(paper: PaperVenue) -> list[Fill]:
     return list(paper.fills(SYMBOL, after=0))
 
 
-def test_duplicate_fills_are_told_twice_as_they_are(paper: PaperVenue, ten_fills: list[Fill]) -> None:
+def test_duplicate_fills_are_reported_twice_as_they_are(paper: PaperVenue, ten_fills: list[Fill]) -> None:
     venue = FaultInjectingVenue(paper, Faults(duplicate_fill_probability=1.0))
 
     assert list(venue.fills(SYMBOL, after=8)) == [ten_fills[8]] * 2 + [ten_fills[9]] * 2
     assert list(ValidatedVenue(venue).fills(SYMBOL, after=8)) == ten_fills[8:]
 
 
-def test_shuffled_fills_are_all_told_out_of_order(paper: PaperVenue, ten_fills: list[Fill]) -> None:
+def test_shuffled_fills_are_all_reported_out_of_order(paper: PaperVenue, ten_fills: list[Fill]) -> None:
     venue = FaultInjectingVenue(paper, Faults(shuffled_fills_probability=1.0))
     told = list(venue.fills(SYMBOL, after=0))
 
@@ -44,7 +44,7 @@ def test_shuffled_fills_are_all_told_out_of_order(paper: PaperVenue, ten_fills: 
 
 
 @pytest.mark.parametrize("most", [1, 3])
-def test_late_fills_turn_up_after_later_ones_were_told(paper: PaperVenue, ten_fills: list[Fill], most: int) -> None:
+def test_late_fills_turn_up_after_later_ones_were_reported(paper: PaperVenue, ten_fills: list[Fill], most: int) -> None:
     venue = FaultInjectingVenue(paper, Faults(late_fill_probability=1.0, most_in_a_row=most))
 
     answers = [list(venue.fills(SYMBOL, after=0)) for _ in range(most + 1)]
@@ -77,7 +77,7 @@ def test_cut_parts_add_up_to_the_same_bits(total: float, shares: tuple[float, ..
 
 
 @given(newest=st.integers(1, 10**12), part=st.integers(0, 7))
-def test_numbering_after_any_part_asks_for_every_fill_with_a_later_one(newest: int, part: int) -> None:
+def test_numbering_after_any_part_requests_every_fill_with_a_later_one(newest: int, part: int) -> None:
     numbering = Numbering(Faults(split_fill_probability=0.1))
     after = numbering.outer(newest) - part
 

@@ -60,7 +60,7 @@ def test_moved_stop_is_shown_where_it_was_until_the_visibility_time_has_passed(p
     assert stop_prices(venue) == [97.0]
 
 
-def test_move_stop_that_the_venue_refuses_is_refused_each_time_and_for_that_candle_alone(paper: PaperVenue) -> None:
+def test_move_stop_that_the_venue_rejects_is_rejected_each_time_and_for_that_candle_alone(paper: PaperVenue) -> None:
     venue, entry = lying_holder(paper, Faults(seed=3, rejection_probability=0.5), Clock())
 
     def outcomes() -> list[str | None]:

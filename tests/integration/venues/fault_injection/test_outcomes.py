@@ -16,7 +16,7 @@ from trading.structs import replace
 from trading_orchestrator.testing.candles import SYMBOL
 
 
-def test_rejected_order_is_refused_each_time_by_everyone_and_is_not_there(paper: PaperVenue) -> None:
+def test_rejected_order_is_rejected_each_time_by_everyone_and_is_not_there(paper: PaperVenue) -> None:
     faults = Faults(rejection_probability=0.5, seed=3)
     by_first, by_second = FaultInjectingVenue(paper, faults), FaultInjectingVenue(paper, faults)
     refused = {minute for minute in range(1, 41) if sent(by_first, order(minute)).startswith("Rejected")}

@@ -28,7 +28,7 @@ def test_order_taken_is_not_shown_until_its_own_delay_has_passed(paper: PaperVen
     assert 0 < min(delays) < 5 < max(delays) <= 10.1
 
 
-def test_order_not_shown_yet_sent_again_is_the_same_and_its_fill_is_told(paper: PaperVenue) -> None:
+def test_order_not_shown_yet_sent_again_is_the_same_and_its_fill_is_reported(paper: PaperVenue) -> None:
     venue = FaultInjectingVenue(paper, Faults(visibility_s=10.0), now_s=Clock())
     first = venue.submit(order(1))
 

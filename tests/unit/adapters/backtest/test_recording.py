@@ -57,7 +57,7 @@ def test_whole_window_before_the_journal_lets_it_begin_at_its_first_entry() -> N
     assert track.history == candles(70, 99)
 
 
-def test_journal_that_was_cut_begins_where_the_window_is_whole_and_says_so() -> None:
+def test_journal_that_was_cut_begins_where_the_window_is_whole_and_reports_it() -> None:
     track, said = track_of("XAUUSD", "1m", run(100, 150), candles(95, 150), LOOKBACK)
 
     assert track is not None

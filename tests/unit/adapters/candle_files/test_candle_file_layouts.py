@@ -26,12 +26,12 @@ from trading.market.candles import Candles
         ("PK\x03\x04 and so on", "zip archive"),
     ],
 )
-def test_file_that_is_none_is_refused_with_what_was_found(tmp_path: Path, text: str, fault: str) -> None:
+def test_file_that_is_none_is_rejected_with_what_was_found(tmp_path: Path, text: str, fault: str) -> None:
     with pytest.raises(CandleFileError, match=fault):
         read_raw(written(tmp_path, text), CandleFileOptions(timezone="UTC"))
 
 
-def test_gzipped_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:
+def test_gzipped_file_that_is_cut_off_is_rejected(tmp_path: Path) -> None:
     path = written(tmp_path, own_rows(*minutes(*range(60))), "in.csv.gz")
     path.write_bytes(path.read_bytes()[:-60])
 
@@ -39,14 +39,14 @@ def test_gzipped_file_that_is_cut_off_is_refused(tmp_path: Path) -> None:
         read_raw(path)
 
 
-def test_layout_tells_what_was_read_and_what_was_not(tmp_path: Path) -> None:
+def test_layout_reports_what_was_read_and_what_was_not(tmp_path: Path) -> None:
     raw = read_raw(written(tmp_path, WRITTEN["metatrader 5"][0]), CandleFileOptions(timezone="America/New_York+7h"))
 
     assert raw.left_out == ("<VOL>", "<SPREAD>")
     assert raw.layout == "text with a header and tabs; times: ISO 8601, taken as America/New_York+7h"
 
 
-def test_file_without_volume_gets_none_and_says_so(tmp_path: Path) -> None:
+def test_file_without_volume_gets_none_and_reports_it(tmp_path: Path) -> None:
     raw = read_raw(written(tmp_path, "time,open,high,low,close\n1704187800,1,1,1,1\n1704187860,1,1,1,1\n"))
 
     assert not raw.has_volume
@@ -101,12 +101,12 @@ def test_word_among_decimal_commas_costs_its_own_row_only(tmp_path: Path) -> Non
     assert np.isnan(raw.values[1]).tolist() == [False, False, True, False, False]
 
 
-def test_line_longer_than_any_field_is_refused(tmp_path: Path) -> None:
+def test_line_longer_than_any_field_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(CandleFileError):
         read_raw(written(tmp_path, '"' + "1704187800,1,2,3;" * 20_000 + '"\n'))
 
 
-def test_comma_that_may_be_decimal_or_between_thousands_is_refused(tmp_path: Path) -> None:
+def test_comma_that_may_be_decimal_or_between_thousands_is_rejected(tmp_path: Path) -> None:
     rows = "".join(f'{minute},"4,386","4,390","4,380","4,385",1\n' for minute in (1704187800, 1704187860))
 
     with pytest.raises(CandleFileError, match=r"'4,386' may be 4386 or 4\.386"):

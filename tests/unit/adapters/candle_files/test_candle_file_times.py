@@ -17,7 +17,7 @@ def test_times_of_the_close_are_moved_to_the_open(tmp_path: Path) -> None:
     assert done.candles.open_ms.tolist() == [at - 60_000 for at in AT_NINE]
 
 
-def test_times_without_an_offset_are_refused_until_a_zone_is_said(tmp_path: Path) -> None:
+def test_times_without_an_offset_are_rejected_until_a_zone_is_said(tmp_path: Path) -> None:
     path = written(tmp_path, WRITTEN["metatrader 4"][0])
 
     with pytest.raises(CandleFileError, match=r"such as 2024-01-02 09:30:00, have no offset.*--timezone"):
@@ -38,7 +38,7 @@ def test_local_times_follow_summer_time_and_those_that_do_not_exist_are_counted(
     assert [(loss.reason[:14], loss.first_lines) for loss in done.losses] == [("the local time", (4,))]
 
 
-def test_hour_that_clocks_repeat_is_told_apart_by_its_order(tmp_path: Path) -> None:
+def test_hour_that_clocks_repeat_is_distinguished_by_its_order(tmp_path: Path) -> None:
     hours = ("01:00", "02:00", "02:00", "03:00")
     lines = [f"2024-10-27 {hour}:00,1,1,1,1,1" for hour in hours]
     raw = read_raw(written(tmp_path, own_rows(*lines)), CandleFileOptions(timezone="Europe/Berlin"))
@@ -55,6 +55,6 @@ def test_time_format_of_the_user_reads_what_is_ambiguous(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["Mars/Olympus", "", "UTC+", "../etc/passwd", "UTC+7"])
-def test_zone_that_is_none_is_refused_with_what_is_allowed(name: str) -> None:
+def test_zone_that_is_none_is_rejected_with_what_is_allowed(name: str) -> None:
     with pytest.raises(ValueError, match="expected an IANA name"):
         zone_of(name)

@@ -55,7 +55,7 @@ def test_written_file_is_read_by_a_file_source_and_converts_to_itself(tmp_path: 
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
-def test_write_does_not_replace_a_file_unless_told_to(tmp_path: Path) -> None:
+def test_write_does_not_replace_a_file_unless_requested(tmp_path: Path) -> None:
     path = written(tmp_path, "something dear", "out.csv")
     candles = Candles(np.array(AT_NINE), np.array(ROWS))
 

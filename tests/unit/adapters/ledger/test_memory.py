@@ -67,7 +67,7 @@ class TestMemoryStore(SymbolStoreContract):
         return InMemory()
 
 
-def test_venue_in_memory_refuses_a_symbol_that_it_does_not_trade() -> None:
+def test_venue_in_memory_rejects_a_symbol_that_it_does_not_trade() -> None:
     with pytest.raises(Rejected, match=r"found symbol XAGUSD; expected one of XAUUSD"):
         MemoryVenue({SYMBOL: TERMS}).sync("XAGUSD", Candles.empty())
 

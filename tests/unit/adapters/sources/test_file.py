@@ -113,7 +113,7 @@ def test_recording_is_over_with_its_last_candle_and_not_before() -> None:
     assert source.since(last_ms, limit=5).is_over
 
 
-def test_recording_with_a_clock_is_over_while_market_time_goes_on() -> None:
+def test_recording_with_a_clock_is_over_while_market_time_continues() -> None:
     wall = ManualClock()
     source = played(CANDLES, speed=1.0, wall=wall)
     source.newest(1, after_ms=None)
@@ -151,7 +151,7 @@ def test_newest_within_a_break_shows_a_flat_bar_in_the_current_slot() -> None:
     assert bars.candles.values[-1].tolist() == [CANDLES.values[39, CLOSE]] * 4 + [0.0]
 
 
-def test_newest_after_a_restart_of_a_cleared_market_goes_on_after_the_cursor() -> None:
+def test_newest_after_a_restart_of_a_cleared_market_continues_after_the_cursor() -> None:
     cursor_ms = int(CANDLES.open_ms[10])
     bars = played(CANDLES, speed=60).newest(3, after_ms=cursor_ms)
 
@@ -229,7 +229,7 @@ def test_source_at_full_speed_walked_gives_each_candle_once_in_order(taken: list
 
 
 @pytest.mark.parametrize("step", [0, -1])
-def test_step_below_one_is_refused(step: int) -> None:
+def test_step_below_one_is_rejected(step: int) -> None:
     with pytest.raises(ValueError, match=f"step {step}: expected 1 or more"):
         played(CANDLES, step=step)
 
@@ -248,7 +248,7 @@ def test_file_with_bad_prices_hands_them_on(tmp_path: Path) -> None:
     np.testing.assert_array_equal(bars.candles.values, expected)
 
 
-def test_bad_candle_of_a_file_that_is_played_live_is_told_with_its_line(tmp_path: Path) -> None:
+def test_bad_candle_of_a_file_that_is_played_live_is_reported_with_its_line(tmp_path: Path) -> None:
     candles = make_candles([*range(60)])
     candles.values[57, 1] = 1.0
     path, system = write_candles(tmp_path / "x.csv", candles), system_config({"name": "ema_cross", "params": {}})

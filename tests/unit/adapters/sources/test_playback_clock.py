@@ -66,7 +66,7 @@ def test_clock_of_a_host_that_is_behind_stands_at_the_anchor() -> None:
     assert market(wall, 60, anchors).position_ms(None) == START_MS
 
 
-def test_clock_with_its_anchor_cleared_goes_on_from_the_cursor() -> None:
+def test_clock_with_its_anchor_cleared_continues_from_the_cursor() -> None:
     wall = ManualClock()
     anchors = MemoryAnchorStore()
     market(wall, 60, anchors).position_ms(None)
@@ -92,7 +92,7 @@ def test_clocks_over_one_anchor_agree_and_never_go_back(speed: float, waits_ms: 
 
 
 @pytest.mark.parametrize("speed", [0, -1.0, float("nan"), float("inf"), "fast"])
-def test_clock_with_a_speed_that_is_none_is_refused_by_name(speed: Speed) -> None:
+def test_clock_with_a_speed_that_is_none_is_rejected_by_name(speed: Speed) -> None:
     with pytest.raises(ValueError, match=r"speed .*expected 'max' or a number above 0"):
         market(ManualClock(), speed)
 
@@ -127,7 +127,7 @@ def test_redis_anchor_read_by_a_client_that_decodes_is_the_same(redis_url: str) 
     decoding.close()
 
 
-def test_redis_anchor_cleared_lets_the_market_begin_anew(redis_url: str) -> None:
+def test_redis_anchor_cleared_lets_the_market_start_again(redis_url: str) -> None:
     anchors = RedisAnchorStore(connect(redis_url), "market")
     wall = ManualClock()
     market(wall, 60, anchors).position_ms(None)

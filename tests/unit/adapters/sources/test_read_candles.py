@@ -112,7 +112,7 @@ def lines(*stamps: str) -> str:
         (lines(STAMPS[0], "2025-01-01T00:05:00Z", "2025-01-01T00:10:00Z"), "300 s apart, but timeframe '1m' is 60 s"),
     ],
 )
-def test_file_with_a_fault_is_refused_with_its_place(text: str, fault: str, tmp_path: Path) -> None:
+def test_file_with_a_fault_is_rejected_with_its_place(text: str, fault: str, tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text(text)
 
@@ -120,12 +120,12 @@ def test_file_with_a_fault_is_refused_with_its_place(text: str, fault: str, tmp_
         read_candles(path, timeframe="1m")
 
 
-def test_file_of_shorter_candles_than_the_timeframe_is_refused(tmp_path: Path) -> None:
+def test_file_of_shorter_candles_than_the_timeframe_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="60 s apart, but timeframe '5m' is 300 s"):
         read_candles(write_candles(tmp_path / "x.csv", CANDLES), timeframe="5m")
 
 
-def test_file_cut_short_is_refused(tmp_path: Path) -> None:
+def test_file_cut_short_is_rejected(tmp_path: Path) -> None:
     whole = gzip.compress(lines(*STAMPS).encode())
     (tmp_path / "x.csv.gz").write_bytes(whole[:-12])
 
@@ -133,7 +133,7 @@ def test_file_cut_short_is_refused(tmp_path: Path) -> None:
         read_candles(tmp_path / "x.csv.gz", timeframe="1m")
 
 
-def test_parquet_out_of_order_is_refused_with_its_row(tmp_path: Path) -> None:
+def test_parquet_out_of_order_is_rejected_with_its_row(tmp_path: Path) -> None:
     frame = CANDLES.frame().reset_index().iloc[[0, 1, 3, 2]]
     frame.to_parquet(tmp_path / "x.parquet", index=False)
 
@@ -141,7 +141,7 @@ def test_parquet_out_of_order_is_refused_with_its_row(tmp_path: Path) -> None:
         read_candles(tmp_path / "x.parquet", timeframe="1m")
 
 
-def test_parquet_with_naive_times_is_refused(tmp_path: Path) -> None:
+def test_parquet_with_naive_times_is_rejected(tmp_path: Path) -> None:
     CANDLES.frame().tz_localize(None).to_parquet(tmp_path / "x.parquet")
 
     with pytest.raises(ValueError, match="have no offset; set --timezone UTC"):
@@ -152,7 +152,7 @@ def test_parquet_with_naive_times_is_refused(tmp_path: Path) -> None:
     ("name", "fault"),
     [("none.csv", "does not exist"), ("x.txt", "does not exist")],
 )
-def test_file_that_is_not_there_or_of_another_kind_is_refused(name: str, fault: str, tmp_path: Path) -> None:
+def test_file_that_is_not_there_or_of_another_kind_is_rejected(name: str, fault: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=fault):
         FileSource(tmp_path / name, "X", "1m")
 

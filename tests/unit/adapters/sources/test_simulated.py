@@ -98,7 +98,7 @@ def test_simulated_candles_anywhere_have_no_fault(days: int, timeframe: str, **a
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32), st.lists(st.integers(-5_000, 5_000), min_size=1, max_size=8))
-def test_simulated_candle_asked_for_in_any_order_is_the_same(seed: int, slots: list[int]) -> None:
+def test_simulated_candle_requested_in_any_order_is_the_same(seed: int, slots: list[int]) -> None:
     used = simulated(seed=seed)
     for slot in slots:
         cursor_ms = START_MS + slot * BAR_MS
@@ -212,7 +212,7 @@ def test_simulated_month_gives_a_cross_of_averages_every_15_to_30_bars(seed: int
 
 
 @pytest.mark.parametrize("annual_volatility", [0.1, 0.8])
-def test_simulated_month_has_the_volatility_that_was_asked_for(annual_volatility: float) -> None:
+def test_simulated_month_has_the_volatility_that_was_requested(annual_volatility: float) -> None:
     source = simulated(annual_volatility=annual_volatility)
     closes = candles_at(source, START_MS + 30 * DAY_MS, 30 * 1_440).values[:, CLOSE]
     measured = np.diff(np.log(closes)).std() * np.sqrt(365 * 1_440)
@@ -247,6 +247,6 @@ def refused(**changes: Any) -> Callable[[], SimulatedSource]:
         (refused(timeframe="1x"), "timeframe '1x'"),
     ],
 )
-def test_simulated_argument_out_of_range_is_refused_by_name(make: Callable[[], SimulatedSource], fault: str) -> None:
+def test_simulated_argument_out_of_range_is_rejected_by_name(make: Callable[[], SimulatedSource], fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
         make()

@@ -83,13 +83,13 @@ def test_override_at_odds_with_the_file_names_both() -> None:
         ("TRADING__SYMBOLS__XAUUSD__RISK__UNITS__MORE", "symbols.XAUUSD.risk.units holds a value"),
     ],
 )
-def test_override_that_matches_nothing_is_refused(name: str, told: str) -> None:
+def test_override_that_matches_nothing_is_rejected(name: str, told: str) -> None:
     text = faults_of(**{name: "1"})
     assert text.startswith(f"{name}: ")
     assert told in text
 
 
-def test_override_that_is_no_yaml_is_refused() -> None:
+def test_override_that_is_no_yaml_is_rejected() -> None:
     assert faults_of(TRADING__ACCOUNT__NAME="{") == "TRADING__ACCOUNT__NAME: not a YAML value"
 
 
@@ -101,7 +101,7 @@ def test_override_of_a_name_with_a_dash_is_written_with_an_underscore() -> None:
     assert faults == []
 
 
-def test_override_that_could_mean_two_symbols_is_refused() -> None:
+def test_override_that_could_mean_two_symbols_is_rejected() -> None:
     contents = {"symbols.yaml": {"symbols": {"BTC-USD": {"timeframe": "1m"}, "BTC.USD": {"timeframe": "1m"}}}}
     _, faults = apply_overrides(contents, {"TRADING__SYMBOLS__BTC_USD__TIMEFRAME": "5m"})
     assert faults == ["TRADING__SYMBOLS__BTC_USD__TIMEFRAME: symbols.BTC_USD could be any of BTC-USD, BTC.USD"]

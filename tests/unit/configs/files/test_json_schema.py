@@ -52,7 +52,7 @@ def test_schema_of_each_file_agrees_with_the_shipped_one(name: str) -> None:
         ("account.starting_balance", "much"),
     ],
 )
-def test_schema_of_the_symbols_refuses_what_the_models_refuse(path: str, value: object) -> None:
+def test_schema_of_the_symbols_rejects_what_the_models_refuse(path: str, value: object) -> None:
     content = shipped("symbols.yaml")
     *parents, last = path.split(".")
     node = content

@@ -176,7 +176,7 @@ def test_value_that_stands_elsewhere_is_left_to_a_person() -> None:
         (["risk", "units"], "1, x: 2", "is no YAML value"),
     ],
 )
-def test_value_that_cannot_be_put_in_is_refused(path: list[str], value: str, told: str) -> None:
+def test_value_that_cannot_be_put_in_is_rejected(path: list[str], value: str, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         SymbolsEditor(SHIPPED).with_value("XAUUSD", path, value)
 
@@ -235,7 +235,7 @@ def test_value_replaced_on_the_last_line_keeps_its_missing_line_end() -> None:
         ("symbols:\n\tA: 1\n", "line 2: found character '\\\\t'"),
     ],
 )
-def test_file_that_is_not_valid_is_refused_with_its_line(text: str, found: str) -> None:
+def test_file_that_is_not_valid_is_rejected_with_its_line(text: str, found: str) -> None:
     with pytest.raises(ValueError, match=found):
         SymbolsEditor(text)
 
@@ -253,7 +253,7 @@ ANCHORED = "symbols:\n  A:\n    x: &one {y: 1}\n    z: [\n      1,  # why\n     
         (lambda text: text.with_value("A", ["z"], "[3]"), "comments inside its brackets"),
     ],
 )
-def test_edit_that_would_break_an_alias_or_lose_a_comment_is_refused(
+def test_edit_that_would_break_an_alias_or_lose_a_comment_is_rejected(
     edit: Callable[[SymbolsEditor], str], found: str
 ) -> None:
     with pytest.raises(ValueError, match=rf"{found}.*: edit the file by hand"):

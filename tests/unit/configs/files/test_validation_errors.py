@@ -94,7 +94,7 @@ def test_services_with_a_wrong_value_say_what_is_allowed(tmp_path: Path, path: s
         ("allowed_regimes", ["ranging", "sunny"], "found 'sunny'; allowed: 'trending_up', "),
     ],
 )
-def test_symbol_with_a_wrong_value_says_what_is_allowed(tmp_path: Path, path: str, value: object, told: str) -> None:
+def test_symbol_with_a_wrong_value_reports_what_is_allowed(tmp_path: Path, path: str, value: object, told: str) -> None:
     full = f"symbols.XAUUSD.{path}"
     lines = faults_with(tmp_path, {full: value})
     shown = full + ".1" if path == "allowed_regimes" else full
@@ -110,37 +110,37 @@ def test_symbol_with_a_calendar_that_is_not_known_lists_those_near_it(tmp_path: 
 
 
 @pytest.mark.parametrize("name", ["", "A" * 21, "BTC/USD", "BTC USD", ".hidden", "naïve", "BTC\n"])
-def test_symbol_with_a_name_that_is_no_queue_name_is_refused(tmp_path: Path, name: str) -> None:
+def test_symbol_with_a_name_that_is_no_queue_name_is_rejected(tmp_path: Path, name: str) -> None:
     lines = faults_with(tmp_path, {"symbols": {name: good_symbol()}})
     assert len(lines) == 1
     assert "allowed: 1 to 20 letters, digits" in lines[0]
 
 
 @pytest.mark.parametrize("name", ["control", "Control"])
-def test_symbol_with_the_name_of_the_control_queue_is_refused(tmp_path: Path, name: str) -> None:
+def test_symbol_with_the_name_of_the_control_queue_is_rejected(tmp_path: Path, name: str) -> None:
     lines = faults_with(tmp_path, {"symbols": {name: good_symbol()}})
     assert len(lines) == 1
     assert "is the queue of the control tasks" in lines[0]
 
 
-def test_symbols_with_names_that_differ_in_case_alone_are_refused(tmp_path: Path) -> None:
+def test_symbols_with_names_that_differ_in_case_alone_are_rejected(tmp_path: Path) -> None:
     lines = faults_with(tmp_path, {"symbols": {"BTCUSD": good_symbol(), "btcusd": good_symbol()}})
     assert len(lines) == 1
     assert "differ in upper and lower case alone" in lines[0]
 
 
-def test_symbols_without_any_are_refused(tmp_path: Path) -> None:
+def test_symbols_without_any_are_rejected(tmp_path: Path) -> None:
     assert "found an empty mapping; allowed: at least 1" in faults_with(tmp_path, {"symbols": {}})[0]
 
 
-def test_strategy_with_a_wrong_name_is_refused(tmp_path: Path) -> None:
+def test_strategy_with_a_wrong_name_is_rejected(tmp_path: Path) -> None:
     lines = faults_with(tmp_path, {"symbols.XAUUSD.strategy.name": "ema_corss"})
     assert len(lines) == 1
     assert lines[0].startswith("configs/symbols.yaml: symbols.XAUUSD.strategy.name: found 'ema_corss'")
     assert "ema_cross" in lines[0]
 
 
-def test_strategy_with_a_wrong_parameter_is_refused(tmp_path: Path) -> None:
+def test_strategy_with_a_wrong_parameter_is_rejected(tmp_path: Path) -> None:
     lines = faults_with(tmp_path, {"symbols.XAUUSD.strategy.params": {"fast": -1, "slow": 13, "slw": 4}})
     text = "\n".join(lines)
     assert "symbols.XAUUSD.strategy.params.fast" in text
@@ -155,12 +155,12 @@ def test_strategy_with_a_wrong_parameter_is_refused(tmp_path: Path) -> None:
         ("session", {"kind": "weekly"}, "kind 'weekly' requires timezone, opens, closes"),
     ],
 )
-def test_symbol_with_parts_at_odds_says_which(tmp_path: Path, path: str, value: object, told: str) -> None:
+def test_symbol_with_parts_at_odds_reports_which(tmp_path: Path, path: str, value: object, told: str) -> None:
     lines = faults_with(tmp_path, {f"symbols.XAUUSD.{path}": value})
     assert lines == [f"configs/symbols.yaml: symbols.XAUUSD.{path}: {told}"]
 
 
-def test_account_with_a_wrong_limit_is_refused(tmp_path: Path) -> None:
+def test_account_with_a_wrong_limit_is_rejected(tmp_path: Path) -> None:
     lines = faults_with(tmp_path, {"account.starting_balance": 0, "account.max_daily_los": 5})
     assert [line.split(": ")[1] for line in lines] == ["account.starting_balance", "account.max_daily_los"]
     assert "did you mean 'max_daily_loss'?" in lines[1]

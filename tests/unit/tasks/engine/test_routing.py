@@ -32,7 +32,7 @@ def test_route_of_a_control_task_is_the_control_queue_whatever_its_symbol(name: 
 
 
 @pytest.mark.parametrize("name", [RECONCILE, FLATTEN, RESOLVE])
-def test_route_of_what_asks_the_venue_is_the_symbols_own_queue_between_two_chains(name: str) -> None:
+def test_route_of_what_queries_the_venue_is_the_symbols_own_queue_between_two_chains(name: str) -> None:
     assert route(name, None, {"symbol": "XAUUSD"}, {}) == {"queue": "XAUUSD", "priority": PATIENT}
 
 

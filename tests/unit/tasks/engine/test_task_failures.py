@@ -28,7 +28,7 @@ def test_soft_limit_that_comes_after_the_task_has_ended_does_nothing() -> None:
 
 
 @pytest.mark.parametrize(("symbol", "whose"), [("XAUUSD", " of XAUUSD"), ("", "")])
-def test_soft_limit_says_what_took_how_long_also_after_a_journey_between_processes(symbol: str, whose: str) -> None:
+def test_soft_limit_reports_what_took_how_long_also_after_a_journey_between_processes(symbol: str, whose: str) -> None:
     error = SoftTimeLimitExceeded("tasks.strategy", symbol, 8)
 
     assert str(pickle.loads(pickle.dumps(error))) == f"tasks.strategy{whose} still ran after 8 s"

@@ -290,12 +290,12 @@ def test_candles_before_the_beginning_are_history_and_nothing_is_decided_on_them
     ]
 
 
-def test_symbol_that_is_not_configured_is_refused() -> None:
+def test_symbol_that_is_not_configured_is_rejected() -> None:
     with pytest.raises(UnknownSymbol, match="XAGUSD"):
         run_backtest(plan(), {"XAGUSD": wild_candles(1, 10)})
 
 
-def test_period_without_candles_is_refused_and_tells_what_there_is() -> None:
+def test_period_without_candles_is_rejected_and_reports_what_there_is() -> None:
     with pytest.raises(ValueError, match=r"no candle of XAUUSD in the range; .*: 10 from 2026-03-02T00:00"):
         run_backtest(plan(), {SYMBOL: wild_candles(1, 10, holes=0.0)}, from_ms=at_place(5_000))
 
@@ -308,7 +308,7 @@ def test_corrupt_candle_ends_the_replay_with_its_fault() -> None:
         run_backtest(plan(), {SYMBOL: tape})
 
 
-def test_progress_is_told_until_all_candles_are_done() -> None:
+def test_progress_is_reported_until_all_candles_are_done() -> None:
     seen: list[int] = []
 
     run_backtest(plan(), {SYMBOL: wild_candles(1, 50)}, batch=10, on_progress=seen.append)

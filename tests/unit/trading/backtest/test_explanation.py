@@ -27,7 +27,7 @@ def entry(decision: str) -> Entry:
         ("buy 1 units", True, SILENT, SILENT),  # made of the ledger's row of another strategy
     ],
 )
-def test_each_of_several_strategies_reads_what_was_told_of_it(
+def test_each_of_several_strategies_reads_what_was_reported_of_it(
     decision: str, has_signals: bool, follow: str, fade: str
 ) -> None:
     found = [of_strategy(entry(decision), name, None, has_signals=has_signals, strategies=BOTH) for name in BOTH]

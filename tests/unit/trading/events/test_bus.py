@@ -34,7 +34,7 @@ def close(committer: BatchCommitter) -> None:
     committer.commit(MESSAGE, CANDLES, [NO_SIGNAL] * 3, [Regime.UNKNOWN] * 3)
 
 
-def test_bus_event_goes_to_those_who_asked_for_its_type_in_the_order_in_which_they_asked() -> None:
+def test_bus_event_goes_to_those_who_requested_its_type_in_the_order_in_which_they_asked() -> None:
     bus, heard = LocalBus(), []
     bus.subscribe(lambda event: heard.append(("all", event.type)))
     bus.subscribe(lambda event: heard.append(("fills", event.type)), EventType.ORDER_FILLED)
@@ -85,7 +85,7 @@ def test_outbox_forget_drops_the_oldest_alone() -> None:
     assert outbox.waiting() == (FILLED,)
 
 
-def test_outbox_tells_what_has_left_and_nothing_where_nothing_has() -> None:
+def test_outbox_reports_what_has_left_and_nothing_where_nothing_has() -> None:
     bus = LocalBus()
     outbox = Outbox(bus)
     left: list[Sequence[Event]] = []

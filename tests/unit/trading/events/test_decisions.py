@@ -99,7 +99,7 @@ def test_json_of_the_journal_stays_as_it_is() -> None:
     )
 
 
-def test_a_candle_says_nothing_where_no_strategy_gave_a_signal_whether_executed_or_not() -> None:
+def test_a_candle_reports_nothing_where_no_strategy_gave_a_signal_whether_executed_or_not() -> None:
     assert has_no_signal(NO_SIGNAL)
     assert has_no_signal(not_executed(NO_SIGNAL))
     assert not has_no_signal((TOO_FEW_ROWS,))
@@ -114,7 +114,7 @@ def test_kinds_of_a_candle_are_those_of_all_its_decisions() -> None:
 
 
 @pytest.mark.parametrize(("decisions", "text"), TEXTS)
-def test_text_of_version_0_1_0_is_read_as_the_kinds_that_it_tells_of(decisions: Decisions, text: str) -> None:
+def test_text_of_version_0_1_0_is_read_as_the_kinds_that_it_reports_of(decisions: Decisions, text: str) -> None:
     read = read_decisions(text)
 
     assert describe(read) == text
@@ -165,12 +165,12 @@ def test_message_of_version_0_1_0_on_its_way_is_read() -> None:
 
 
 @pytest.mark.parametrize("wrong", [7, {"kind": "no_signal"}, [{"kind": "a mood"}], [{}]])
-def test_message_with_decisions_that_are_none_is_refused(wrong: object) -> None:
+def test_message_with_decisions_that_are_none_is_rejected(wrong: object) -> None:
     with pytest.raises(ValueError, match="decisions"):
         SignalGenerated.model_validate(message([wrong]))
 
 
-def test_candle_before_the_window_is_complete_tells_the_candles_and_those_needed() -> None:
+def test_candle_before_the_window_is_complete_reports_the_candles_and_those_needed() -> None:
     assert describe((WARMING_UP,)) == "warming up: 91 of 204 candles"
     assert describe(without_candle_counts((WARMING_UP,))) == "too few rows: 1 of 3"
     assert decode(encode((WARMING_UP,))) == (WARMING_UP,)

@@ -63,12 +63,12 @@ def test_message_identifies_itself_by_its_last_candle(message: Message) -> None:
     ],
     ids=lambda wrong: str(wrong)[:40],
 )
-def test_message_with_what_must_not_be_is_refused(wrong: dict[str, object]) -> None:
+def test_message_with_what_must_not_be_is_rejected(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         NewCandle.model_validate({**COMMON, "regime": "ranging", **wrong})
 
 
-def test_message_with_nan_among_indicators_is_refused() -> None:
+def test_message_with_nan_among_indicators_is_rejected() -> None:
     rows = (["fast"], [[at_place(2), 100.0, math.nan]])
 
     with pytest.raises(ValidationError):
@@ -82,7 +82,7 @@ def test_message_with_nan_among_indicators_is_refused() -> None:
         *product(["price"], [math.nan, math.inf]),
     ],
 )
-def test_signal_with_a_number_that_cannot_be_is_refused(field: str, value: float) -> None:
+def test_signal_with_a_number_that_cannot_be_is_rejected(field: str, value: float) -> None:
     with pytest.raises(ValidationError):
         Signal.model_validate({**SIGNAL.model_dump(), field: value})
 

@@ -70,7 +70,7 @@ def test_adoption_of_what_was_closed_by_hand_needs_a_price_and_names_those_that_
 
 
 @pytest.mark.parametrize("price", [0.0, -1.0, math.nan, math.inf])
-def test_adoption_at_a_price_that_cannot_be_is_refused(price: float) -> None:
+def test_adoption_at_a_price_that_cannot_be_is_rejected(price: float) -> None:
     with pytest.raises(Rejected, match="positive number"):
         plan(holdings([FLAT], (1.0, 100.0)), request=replace(WISH, price=price))
 
@@ -89,19 +89,19 @@ def test_adoption_of_a_foreign_fill_beside_a_mismatch_goes_by_what_that_says() -
 
 
 @pytest.mark.parametrize("then", [holdings([LONG], (4.0, 101.0)), holdings([FLAT], (3.0, 101.0))])
-def test_adoption_of_another_difference_than_the_incident_says_is_refused(then: Holdings) -> None:
+def test_adoption_of_another_difference_than_the_incident_says_is_rejected(then: Holdings) -> None:
     now = holdings([LONG], (3.0, 101.0))
     with pytest.raises(Rejected, match="now the ledger holds 2 units of XAUUSD and the venue 3: resolve the incident"):
         plan(now, mismatch(then))
 
 
-def test_adoption_where_both_agree_by_now_says_that_there_is_nothing_to_adopt() -> None:
+def test_adoption_where_both_agree_by_now_reports_that_there_is_nothing_to_adopt() -> None:
     now = holdings([LONG], (2.0, 101.0))
     with pytest.raises(Rejected, match="nothing to adopt; resolve the incident without adopting"):
         plan(now, mismatch(holdings([LONG], (3.0, 101.0))))
 
 
-def test_adoption_of_another_kind_of_incident_says_which_ones_it_is_for() -> None:
+def test_adoption_of_another_kind_of_incident_reports_which_ones_it_is_for() -> None:
     with pytest.raises(Rejected, match="foreign_fill, position_mismatch, unowned_position"):
         plan(holdings([LONG], (3.0, 101.0)), unprotected(LONG))
 
@@ -145,7 +145,7 @@ def test_adoption_of_an_unowned_position_ends_it_and_opens_it_again_at_its_own_p
         (holdings([SHORT], (-2.0, 90.0)), replace(WISH, price=1.0), "omit the price"),
     ],
 )
-def test_adoption_of_an_unowned_position_that_is_another_one_is_refused(
+def test_adoption_of_an_unowned_position_that_is_another_one_is_rejected(
     both: Holdings, wanted: AdoptionRequest, why: str
 ) -> None:
     with pytest.raises(Rejected, match=why):

@@ -33,7 +33,7 @@ def run(databases: Databases, fuse: Fuse, faults: Faults, step: int) -> tuple[De
 
 @pytest.mark.parametrize("outcomes", [{}, {"rejection_probability": 0.3, "partial_order_probability": 0.4}])
 @pytest.mark.parametrize("seed", range(3))
-def test_books_with_a_lying_venue_are_those_of_one_that_only_has_the_same_outcomes(
+def test_books_with_a_faulty_venue_are_those_of_one_that_only_has_the_same_outcomes(
     databases: Databases, seed: int, outcomes: dict[str, float]
 ) -> None:
     honest = Faults(seed=seed, split_fill_probability=0.5, **outcomes)
@@ -50,7 +50,7 @@ def test_books_with_a_lying_venue_are_those_of_one_that_only_has_the_same_outcom
 @settings(max_examples=25, deadline=None)
 @example(seed=3, at=9, after=False, step=4)
 @given(seed=st.integers(0, 3), at=st.integers(1, 120), after=st.booleans(), step=st.sampled_from([1, 4]))
-def test_books_with_a_lying_venue_and_a_crash_at_any_write_are_the_same(
+def test_books_with_a_faulty_venue_and_a_crash_at_any_write_are_the_same(
     reference: Callable[[int, int], dict[str, Any]], databases: Databases, seed: int, at: int, after: bool, step: int
 ) -> None:
     wanted = reference(seed, step)

@@ -12,7 +12,7 @@ from trading_orchestrator.testing.candles import SYMBOL
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_fill_that_came_late_is_told_whatever_the_worker_died_of(databases: Databases, *, after: bool) -> None:
+def test_fill_that_came_late_is_reported_whatever_the_worker_died_of(databases: Databases, *, after: bool) -> None:
     for at in range(1, 40):
         fuse = Fuse(at, after=after)
         desk = make_desk(databases, {SHOWN: BUY}, venue={"kind": "paper", "fill_at": "next_open"})
@@ -36,7 +36,7 @@ def test_fill_that_came_late_is_told_whatever_the_worker_died_of(databases: Data
         assert desk.ledger.unpublished(SYMBOL) == [], where
 
 
-def test_book_fill_of_an_order_that_we_gave_up_is_written_down_and_told(databases: Databases) -> None:
+def test_book_fill_of_an_order_that_was_abandoned_is_recorded_and_reported(databases: Databases) -> None:
     desk = make_desk(databases, {SHOWN: BUY})
     desk.advance()
     desk.advance(show=1)
@@ -64,7 +64,7 @@ def test_reconcile_that_finds_a_position_has_its_candles_reach_the_venue_again(d
     assert desk.store.load(SYMBOL).has_exposure
 
 
-def test_fill_by_hand_without_any_id_of_ours_is_told_and_not_written_down(
+def test_fill_by_hand_without_any_id_of_ours_is_reported_and_not_recorded(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fills = desk.paper.fills(SYMBOL, after=0)

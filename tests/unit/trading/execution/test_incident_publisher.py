@@ -12,7 +12,7 @@ from trading_orchestrator.testing.candles import SYMBOL, at_place
 HALT = Incident(IncidentKind.POSITION_MISMATCH, SYMBOL, "position", "the ledger holds 2 units, the venue 3")
 
 
-def test_close_asked_for_while_halted_is_remembered_and_told(desk: Desk) -> None:
+def test_close_requested_while_halted_is_remembered_and_reported(desk: Desk) -> None:
     desk.ledger.open_incidents([HALT])
     desk.play(SHOWN + 7)
 
@@ -31,7 +31,7 @@ def test_close_asked_for_while_halted_is_remembered_and_told(desk: Desk) -> None
     assert desk.ledger.incidents(SYMBOL, only_open=False)[0]["resolution"] == "the position was closed since"
 
 
-def test_incident_whose_event_never_left_the_worker_is_told_by_the_next_one(desk: Desk) -> None:
+def test_incident_whose_event_never_left_the_worker_is_reported_by_the_next_one(desk: Desk) -> None:
     desk.paper.submit(by_hand())
     desk.pipeline.reconcile()
     desk.pipeline.reconcile()
@@ -48,7 +48,7 @@ def test_incident_whose_event_never_left_the_worker_is_told_by_the_next_one(desk
     assert told(desk) == ["foreign_order"]
 
 
-def test_incident_whose_telling_could_not_be_written_down_is_told_once_more(
+def test_incident_whose_report_could_not_be_recorded_is_reported_once_more(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk.paper.submit(by_hand())
@@ -68,7 +68,7 @@ def test_incident_whose_telling_could_not_be_written_down_is_told_once_more(
     assert desk.ledger.unpublished(SYMBOL) == []
 
 
-def test_reconcile_mismatch_that_passes_while_it_is_looked_at_is_not_told(
+def test_reconcile_mismatch_that_passes_while_it_is_looked_at_is_not_reported(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers = [[VenuePosition(SYMBOL, "x", 3.0, 100.0)]] * 3
@@ -80,7 +80,7 @@ def test_reconcile_mismatch_that_passes_while_it_is_looked_at_is_not_told(
     assert len(desk.slept_s) == 3
 
 
-def test_reconcile_foreign_order_at_the_venue_is_told_once_and_halts_nothing(desk: Desk) -> None:
+def test_reconcile_foreign_order_at_the_venue_is_reported_once_and_halts_nothing(desk: Desk) -> None:
     desk.paper.submit(by_hand())
     desk.pipeline.reconcile()
     assert told(desk) == ["foreign_order"]

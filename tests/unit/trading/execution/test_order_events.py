@@ -37,7 +37,7 @@ def events_of(one: Fill, before: Position) -> list[Event]:
         (Leg.TAKE_PROFIT, Side.SELL, 2.0, LONG, ["ORDER_FILLED", "POSITION_CLOSED", "TRADE_EXECUTED"]),
     ],
 )
-def test_fill_tells_what_it_did_to_order_and_position(
+def test_fill_reports_what_it_did_to_order_and_position(
     leg: Leg, side: Side, units: float, before: Position, expected: list[str]
 ) -> None:
     events = events_of(fill(leg, side, units), before)
@@ -48,7 +48,7 @@ def test_fill_tells_what_it_did_to_order_and_position(
     }
 
 
-def test_fill_tells_what_it_realised_after_fees() -> None:
+def test_fill_reports_what_it_realised_after_fees() -> None:
     [filled, *_] = events_of(fill(Leg.EXIT, Side.SELL, price=110.0), LONG)
 
     assert filled.details["realised"] == pytest.approx(2.0 * 10.0 - 0.5)
@@ -71,7 +71,7 @@ def test_fill_tells_what_it_realised_after_fees() -> None:
     ],
     ids=["accepted", "refused", "breached", "breached-but-exits"],
 )
-def test_verdict_tells_refusals_and_breaches(verdict: RiskDecision, expected: list[EventType]) -> None:
+def test_verdict_reports_refusals_and_breaches(verdict: RiskDecision, expected: list[EventType]) -> None:
     events = list(order_events.decision_events(SIGNAL, verdict, SYMBOL, CAUSE))
 
     assert [event.type for event in events] == expected
@@ -98,13 +98,13 @@ def test_order_and_its_troubles_name_order_and_cause() -> None:
 @pytest.mark.parametrize(
     ("before", "told"), [(None, "from none to 104321.37: up"), (104_321.25, "from 104321.25 to 104321.37: up")]
 )
-def test_stop_that_was_moved_is_told_with_all_digits_of_its_prices(before: float | None, told: str) -> None:
+def test_stop_that_was_moved_is_reported_with_all_digits_of_its_prices(before: float | None, told: str) -> None:
     move = StopMove(SYMBOL, "ema", START_MS, REQUEST.client_order_id, before, 104_321.37, "up")
 
     assert order_events.stop_move_event(move, CAUSE).reason == f"the stop of ema {told}"
 
 
-def test_incident_names_itself_so_that_it_can_be_noted_as_told() -> None:
+def test_incident_names_itself_so_that_it_can_be_noted_as_reported() -> None:
     incident = Incident(IncidentKind.STUCK, SYMBOL, "order-7", "no answer for ten minutes", {"key": "of no use"})
     event = order_events.incident_event(incident)
 

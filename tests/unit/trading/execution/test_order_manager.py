@@ -41,7 +41,7 @@ def test_reconcile_position_that_the_venue_does_not_have_halts_the_symbol_until_
     assert desk.pipeline.reconcile() == []
 
 
-def test_reconcile_stop_that_is_gone_from_the_venue_and_is_not_taken_again_is_told(desk: Desk) -> None:
+def test_reconcile_stop_that_is_gone_from_the_venue_and_is_not_taken_again_is_reported(desk: Desk) -> None:
     [stop] = desk.paper.open_orders(SYMBOL)
     desk.paper.cancel(stop.client_order_id)
     desk.venue.fail("move_stop", Rejected("stop_loss", "too near to the market"))

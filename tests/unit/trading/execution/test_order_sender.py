@@ -74,7 +74,7 @@ def test_settle_in_a_dry_run_sends_nothing_of_what_was_decided_before(databases:
 
 
 @pytest.mark.parametrize("desired", [DesiredState.PAUSED, DesiredState.STOPPED])
-def test_claim_of_an_entry_after_the_symbol_was_paused_is_refused_by_the_ledger(
+def test_claim_of_an_entry_after_the_symbol_was_paused_is_rejected_by_the_ledger(
     databases: Databases, desired: DesiredState
 ) -> None:
     desk = make_desk(databases, {SHOWN: BUY})
@@ -88,7 +88,7 @@ def test_claim_of_an_entry_after_the_symbol_was_paused_is_refused_by_the_ledger(
     assert not desk.ledger.mark(claim)
 
 
-def test_positions_that_the_venue_does_not_tell_keep_no_exit_from_being_sent(desk: Desk) -> None:
+def test_positions_that_the_venue_does_not_report_keep_no_exit_from_being_sent(desk: Desk) -> None:
     desk.venue.silent = {"positions", "open_orders"}
     desk.restart()
     desk.play(SHOWN + 8)

@@ -143,7 +143,7 @@ def test_flatten_does_not_keep_the_candles_that_follow_from_being_decided(databa
     assert len({name for name, _ in exits(desk)}) == 2
 
 
-def test_flatten_after_an_exit_that_the_venue_refused_sends_another_one(desk: Desk, databases: Databases) -> None:
+def test_flatten_after_an_exit_that_the_venue_rejected_sends_another_one(desk: Desk, databases: Databases) -> None:
     desk.venue.fail("submit", Rejected("margin", "closed for today"))
     refused = desk.pipeline.flatten("enough")
     assert (refused.outcome, held(desk)) == ("open", 2.0)
@@ -181,7 +181,7 @@ def test_flatten_while_paused_or_quarantined_closes(databases: Databases) -> Non
         assert_flat(desk, databases)
 
 
-def test_flatten_while_halted_is_refused_and_nothing_is_sent(desk: Desk) -> None:
+def test_flatten_while_halted_is_rejected_and_nothing_is_sent(desk: Desk) -> None:
     desk.ledger.open_incidents([MISMATCH])
     answer = desk.pipeline.flatten("enough")
 
@@ -190,7 +190,7 @@ def test_flatten_while_halted_is_refused_and_nothing_is_sent(desk: Desk) -> None
     assert (exits(desk), len(desk.venue.submitted)) == ([], 1)
 
 
-def test_flatten_while_stopped_is_refused_with_what_to_do(desk: Desk) -> None:
+def test_flatten_while_stopped_is_rejected_with_what_to_do(desk: Desk) -> None:
     desk.want(DesiredState.STOPPED)
 
     assert desk.pipeline.flatten("enough").refused == "XAUUSD is stopped: pause it, then retry"
@@ -198,7 +198,7 @@ def test_flatten_while_stopped_is_refused_with_what_to_do(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("services", [{"execution_mode": "dry"}, {"enabled": False}])
-def test_flatten_where_no_order_is_sent_says_so(desk: Desk, services: dict[str, Any]) -> None:
+def test_flatten_where_no_order_is_sent_reports_it(desk: Desk, services: dict[str, Any]) -> None:
     desk.config = system_config(planned({SHOWN: BUY}), services={"trade_execution": services})
     desk.restart()
 
@@ -291,7 +291,7 @@ def run(databases: Databases, fuse: Fuse, faults: Faults | None, fill_at: str) -
 
 
 @pytest.mark.parametrize("fill_at", ["next_open", "close"])
-def test_flatten_cut_off_at_any_write_and_asked_for_again_ends_flat_with_one_exit(
+def test_flatten_cut_off_at_any_write_and_requested_again_ends_flat_with_one_exit(
     databases: Databases, fill_at: str
 ) -> None:
     whole = Fuse()
@@ -313,7 +313,7 @@ def test_flatten_cut_off_at_any_write_and_asked_for_again_ends_flat_with_one_exi
 @given(
     seed=st.integers(0, 5), at=st.integers(5, 90), after=st.booleans(), fill_at=st.sampled_from(["next_open", "close"])
 )
-def test_flatten_at_a_lying_venue_with_a_crash_at_any_write_ends_flat(
+def test_flatten_at_a_faulty_venue_with_a_crash_at_any_write_ends_flat(
     databases: Databases, seed: int, at: int, after: bool, fill_at: str
 ) -> None:
     desk, _ = run(databases, Fuse(at, after=after), Faults(seed=seed, **LINE), fill_at)

@@ -41,7 +41,7 @@ def resting(desk: Desk) -> list[float | None]:
     return [order.price for order in desk.paper.open_orders(SYMBOL)]
 
 
-def test_stop_that_is_moved_is_written_down_rests_at_the_venue_and_is_told_once(databases: Databases) -> None:
+def test_stop_that_is_moved_is_recorded_rests_at_the_venue_and_is_reported_once(databases: Databases) -> None:
     desk = held_desk(databases)
     first, again = move(desk, 90.0), move(desk, 90.0)
 
@@ -56,7 +56,7 @@ def test_stop_that_is_moved_is_written_down_rests_at_the_venue_and_is_told_once(
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_stop_whose_move_is_not_answered_is_asked_for_and_moved_again(databases: Databases, *, after: bool) -> None:
+def test_stop_whose_move_is_not_answered_is_requested_and_moved_again(databases: Databases, *, after: bool) -> None:
     desk = held_desk(databases)
     desk.venue.fail("move_stop", Transient("venue", "no answer"), after=after)
     moved = move(desk, 90.0)
@@ -161,7 +161,7 @@ def test_stop_without_an_answer_is_not_sent_again_after_the_symbol_was_stopped(d
     assert resting(desk) == before
 
 
-def test_stop_that_the_venue_refuses_to_move_stays_and_is_told(databases: Databases) -> None:
+def test_stop_that_the_venue_rejects_to_move_stays_and_is_reported(databases: Databases) -> None:
     desk = held_desk(databases)
     before = resting(desk)
     desk.venue.fail("move_stop", Rejected("stop_loss", "too near to the market"))
@@ -177,7 +177,7 @@ def test_stop_that_the_venue_refuses_to_move_stays_and_is_told(databases: Databa
 
 
 @pytest.mark.parametrize("by_reconcile", [True, False])
-def test_stop_that_the_venue_refuses_when_it_is_sent_again_is_told_once(
+def test_stop_that_the_venue_rejects_when_it_is_sent_again_is_reported_once(
     databases: Databases, *, by_reconcile: bool
 ) -> None:
     desk = held_desk(databases)

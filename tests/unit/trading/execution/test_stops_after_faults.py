@@ -60,7 +60,7 @@ def test_books_with_a_trailing_stop_and_a_crash_at_any_write_are_the_same(
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_books_with_a_trailing_stop_and_a_lying_venue_are_those_of_an_honest_one(
+def test_books_with_a_trailing_stop_and_a_faulty_venue_are_those_of_a_faultless_one(
     databases: Databases, seed: int
 ) -> None:
     honest = Faults(seed=seed, split_fill_probability=0.5)

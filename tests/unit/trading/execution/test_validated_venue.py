@@ -156,7 +156,7 @@ def test_empty_answers_pass() -> None:
     ],
     ids=str,
 )
-def test_order_that_makes_no_sense_is_refused(call: str, spoiled: dict[str, Any]) -> None:
+def test_order_that_makes_no_sense_is_rejected(call: str, spoiled: dict[str, Any]) -> None:
     refused(Told(order=replace(ORDER, **spoiled)), call)
 
 
@@ -174,14 +174,14 @@ def test_order_that_makes_no_sense_is_refused(call: str, spoiled: dict[str, Any]
         (OrderState.FILLED, 2.0 + 1e-12),
     ],
 )
-def test_order_as_venues_tell_them_passes(state: OrderState, filled_units: float) -> None:
+def test_order_as_venues_report_them_passes(state: OrderState, filled_units: float) -> None:
     told = replace(ORDER, state=state, filled_units=filled_units)
 
     assert ValidatedVenue(Told(order=told)).submit(REQUEST) is told
     assert ValidatedVenue(Told(order=told)).find(ID) is told
 
 
-def test_order_filled_by_more_than_was_sent_is_refused_where_that_is_known() -> None:
+def test_order_filled_by_more_than_was_sent_is_rejected_where_that_is_known() -> None:
     told = Told(order=replace(ORDER, filled_units=2.1))
 
     assert "found 2.1 filled units" in refused(told, "submit")
@@ -212,7 +212,7 @@ def test_order_filled_by_more_than_was_sent_is_refused_where_that_is_known() -> 
     ],
     ids=str,
 )
-def test_fill_that_makes_no_sense_is_refused_with_all_of_its_answer(spoiled: dict[str, Any]) -> None:
+def test_fill_that_makes_no_sense_is_rejected_with_all_of_its_answer(spoiled: dict[str, Any]) -> None:
     good = replace(FILL, sequence=9, fill_id="f9")
 
     refused(Told(told_fills=(good, replace(FILL, **spoiled))), "fills")
@@ -224,24 +224,24 @@ def test_fee_that_is_a_rebate_passes() -> None:
     assert ValidatedVenue(Told(told_fills=(rebate,))).fills(SYMBOL, after=0) == [rebate]
 
 
-def test_fills_in_any_order_and_told_twice_come_once_and_in_order() -> None:
+def test_fills_in_any_order_and_reported_twice_come_once_and_in_order() -> None:
     fills = [replace(FILL, sequence=number, fill_id=f"f{number}") for number in (3, 4, 11)]
     for told in permutations([*fills, replace(fills[0]), replace(fills[2])]):
         assert ValidatedVenue(Told(told_fills=told)).fills(SYMBOL, after=0) == fills
 
 
-def test_fills_not_after_the_number_asked_for_are_left_out() -> None:
+def test_fills_not_after_the_number_requested_are_left_out() -> None:
     fills = [replace(FILL, sequence=number, fill_id=f"f{number}") for number in (3, 4, 11)]
 
     assert ValidatedVenue(Told(told_fills=fills)).fills(SYMBOL, after=4) == fills[2:]
 
 
 @pytest.mark.parametrize("other", [{"units": 4.0}, {"price": 101.0}, {"sequence": 4}, {"side": Side.SELL}], ids=str)
-def test_fill_told_twice_with_other_numbers_is_refused(other: dict[str, Any]) -> None:
+def test_fill_reported_twice_with_other_numbers_is_rejected(other: dict[str, Any]) -> None:
     assert "fill id 'f3'" in refused(Told(told_fills=(FILL, replace(FILL, **other))), "fills")
 
 
-def test_two_fills_with_one_number_are_refused() -> None:
+def test_two_fills_with_one_number_are_rejected() -> None:
     assert "fill number 3" in refused(Told(told_fills=(FILL, replace(FILL, fill_id="f4"))), "fills")
 
 
@@ -253,11 +253,11 @@ def test_two_fills_with_one_number_are_refused() -> None:
     [{"units": math.nan}, {"units": -math.inf}, {"average_price": math.nan}, {"average_price": -1.0}],
     ids=str,
 )
-def test_position_that_makes_no_sense_is_refused(spoiled: dict[str, Any]) -> None:
+def test_position_that_makes_no_sense_is_rejected(spoiled: dict[str, Any]) -> None:
     refused(Told(held=(HELD, replace(HELD, symbol="BTCUSD", **spoiled))), "positions")
 
 
-def test_positions_told_twice_and_flat_ones_are_left_out() -> None:
+def test_positions_reported_twice_and_flat_ones_are_left_out() -> None:
     short = VenuePosition("BTCUSD", "cross", -1.0, 9.0)
     flat = VenuePosition("ETHUSD", "cross", 0.0, 0.0)
 
@@ -287,11 +287,11 @@ def test_fill_without_an_order_of_ours_passes() -> None:
     ],
     ids=str,
 )
-def test_resting_order_that_makes_no_sense_is_refused(spoiled: dict[str, Any]) -> None:
+def test_resting_order_that_makes_no_sense_is_rejected(spoiled: dict[str, Any]) -> None:
     refused(Told(resting=(replace(OPEN, venue_order_id="8"), replace(OPEN, **spoiled))), "open_orders")
 
 
-def test_resting_orders_of_others_pass_and_those_told_twice_come_once() -> None:
+def test_resting_orders_of_others_pass_and_those_reported_twice_come_once() -> None:
     foreign = replace(OPEN, client_order_id="", venue_order_id="9", price=None)
 
     assert ValidatedVenue(Told(resting=(OPEN, foreign, OPEN))).open_orders(SYMBOL) == [OPEN, foreign]
@@ -312,7 +312,7 @@ def test_resting_orders_of_others_pass_and_those_told_twice_come_once() -> None:
         ("terms", Told(terms=VenueTerms(-1.0))),
     ],
 )
-def test_number_that_cannot_be_is_refused(call: str, told: Told) -> None:
+def test_number_that_cannot_be_is_rejected(call: str, told: Told) -> None:
     refused(told, call)
 
 

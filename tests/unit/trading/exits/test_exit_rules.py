@@ -104,7 +104,7 @@ def test_stop_that_rounding_leads_back_to_where_it_rests_is_not_moved() -> None:
 
 
 @pytest.mark.parametrize(("side", "price"), [(SignalSide.BUY, 95.03), (SignalSide.SELL, 104.97)])
-def test_hook_that_asks_for_the_price_that_the_entry_asked_for_asks_for_the_same_stop(
+def test_hook_that_requests_the_price_that_the_entry_requested_requests_the_same_stop(
     side: SignalSide, price: float
 ) -> None:
     signal = Signal(strategy="hooked", side=side, open_ms=0, price=ENTRY, reason="", stop_loss=price)
@@ -166,7 +166,7 @@ def test_rules_never_loosen_a_stop_and_never_lead_it_to_the_close_or_beyond(
         stop = found
 
 
-def test_hook_is_asked_with_its_row_and_names_itself() -> None:
+def test_hook_is_queried_with_its_row_and_names_itself() -> None:
     hook = Hook(MoveStop(99.0, "a level"))
 
     found = ExitRules(ExitTerms(), hook).evaluated(101.0, {"close": 101.0, "level": 99.0}, held(stop=95.0))
@@ -175,7 +175,7 @@ def test_hook_is_asked_with_its_row_and_names_itself() -> None:
     assert hook.asked == [{"close": 101.0, "level": 99.0}]
 
 
-def test_hook_without_a_row_of_indicators_is_not_asked_and_the_rules_are() -> None:
+def test_hook_without_a_row_of_indicators_is_not_called_and_the_rules_are() -> None:
     one = rules(TRAILING, ExitNow("never"))
 
     assert stop_of(one.evaluated(101.0, None, held())) == 99.0
@@ -209,7 +209,7 @@ def test_stop_of_a_hook_where_it_rests_already_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("price", [float("nan"), float("inf"), 0.0, -5.0])
-def test_stop_of_a_hook_that_is_no_price_is_refused_and_a_rule_still_counts(price: float) -> None:
+def test_stop_of_a_hook_that_is_no_price_is_rejected_and_a_rule_still_counts(price: float) -> None:
     found = asked(rules(None, MoveStop(price, "oops")), 101.0, held(stop=95.0))
 
     assert isinstance(found, Refusal)
@@ -218,7 +218,7 @@ def test_stop_of_a_hook_that_is_no_price_is_refused_and_a_rule_still_counts(pric
 
 
 @pytest.mark.parametrize("answer", [99.0, "exit", (99.0, "why")])
-def test_hook_that_answers_something_else_is_told_what_it_may_answer(answer: object) -> None:
+def test_hook_that_answers_something_else_is_rejected_with_what_it_may_answer(answer: object) -> None:
     expected = re.escape(f"manage_position: answered {answer!r}; allowed: ExitNow, MoveStop with a number")
     with pytest.raises(Broken, match=expected):
         asked(rules(None, answer), 101.0, held())

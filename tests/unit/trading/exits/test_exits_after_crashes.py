@@ -24,7 +24,7 @@ from trading.market.candles import LOW
 from trading_orchestrator.testing.candles import SYMBOL, make_candles
 
 
-def test_candle_that_is_evaluated_again_is_not_asked_about_again(databases: Databases) -> None:
+def test_candle_that_is_evaluated_again_is_not_evaluated_again(databases: Databases) -> None:
     services = {"strategy_evaluation": {"evaluation_mode": "every_tick"}}
     desk = make_desk(databases, {SHOWN: BUY}, services=services)
     desk.play(SHOWN + 3)
@@ -58,7 +58,7 @@ def outcome(desk: Desk) -> dict[str, Any]:
         pytest.param("next_open", 1, True, 24, marks=pytest.mark.long),
     ],
 )
-def test_process_that_dies_at_any_write_tells_and_does_the_same_in_the_end(
+def test_process_that_dies_at_any_write_reports_and_does_the_same_in_the_end(
     databases: Databases, fill_at: str, step: int, count: int, *, after: bool
 ) -> None:
     tape, until = make_candles(140, seed=6), WARM + count
@@ -117,7 +117,7 @@ def test_process_that_lived_on_sends_the_move_of_one_that_died(databases: Databa
 
 
 @pytest.mark.parametrize("step", [1, 4])
-def test_process_that_saw_the_position_end_asks_about_the_next_one_of_another_process(
+def test_process_that_saw_the_position_end_evaluates_the_next_one_of_another_process(
     databases: Databases, step: int
 ) -> None:
     journals = []

@@ -37,7 +37,7 @@ def stop_of(desk: Desk) -> float | None:
     return position.stop_loss
 
 
-def test_stop_follows_the_close_at_ledger_and_venue_and_the_journal_says_so(databases: Databases) -> None:
+def test_stop_follows_the_close_at_ledger_and_venue_and_the_journal_reports_it(databases: Databases) -> None:
     desk = make_desk(databases, {SHOWN: BUY})
 
     desk.play(SHOWN + 4)
@@ -51,7 +51,7 @@ def test_stop_follows_the_close_at_ledger_and_venue_and_the_journal_says_so(data
     assert [event.details["stop_loss"] for event in moved] == [104.5, 105.0, 105.5]
 
 
-def test_position_that_opens_at_the_next_candle_is_asked_about_at_that_candle(databases: Databases) -> None:
+def test_position_that_opens_at_the_next_candle_is_evaluated_at_that_candle(databases: Databases) -> None:
     desk = make_desk(databases, {SHOWN: BUY}, venue={"kind": "paper", "fill_at": "next_open"})
 
     desk.play(SHOWN + 2)
@@ -109,7 +109,7 @@ def test_signal_in_the_direction_of_the_position_does_not_keep_its_stop_from_fol
 
 
 @pytest.mark.parametrize(("on_opposite_signal", "is_asked"), [("ignore", True), ("close", False)])
-def test_opposite_signal_keeps_the_rules_from_being_asked_where_it_ends_the_position(
+def test_opposite_signal_keeps_the_rules_from_being_evaluated_where_it_ends_the_position(
     databases: Databases, on_opposite_signal: str, *, is_asked: bool
 ) -> None:
     risk = {"sizing": "fixed_units", "units": 2.0, "on_opposite_signal": on_opposite_signal}
@@ -120,7 +120,7 @@ def test_opposite_signal_keeps_the_rules_from_being_asked_where_it_ends_the_posi
     assert desk.journal[SHOWN + 1].startswith("stop 103 -> 104.5" if is_asked else "close 2 units")
 
 
-def test_dry_run_moves_nothing_and_says_so(databases: Databases) -> None:
+def test_dry_run_moves_nothing_and_reports_it(databases: Databases) -> None:
     desk = make_desk(databases, {SHOWN: BUY})
     desk.play(SHOWN + 2)
     dry = system_config(planned({}), services={"trade_execution": {"execution_mode": "dry"}})
@@ -145,7 +145,7 @@ def test_paused_symbol_has_its_stop_moved(databases: Databases) -> None:
     assert stops_moved(desk) == [("103", "104.5"), ("104.5", "105")]
 
 
-def test_halted_symbol_keeps_its_stop_and_says_why(databases: Databases) -> None:
+def test_halted_symbol_keeps_its_stop_and_reports_why(databases: Databases) -> None:
     desk = make_desk(databases, {SHOWN: BUY})
     desk.play(SHOWN + 1)
     desk.ledger.open_incidents([Incident(IncidentKind.POSITION_MISMATCH, SYMBOL, "x", "another hand")])
@@ -156,7 +156,7 @@ def test_halted_symbol_keeps_its_stop_and_says_why(databases: Databases) -> None
     assert (stop_of(desk), resting(desk)) == (103.0, [103.0])
 
 
-def test_symbol_that_is_set_aside_is_not_asked_about(databases: Databases) -> None:
+def test_symbol_that_is_quarantined_is_not_evaluated(databases: Databases) -> None:
     desk = make_desk(databases, {SHOWN: BUY})
     desk.play(SHOWN + 1)
     desk.ledger.set_quarantine(SYMBOL, "hold", cause="test", reason="test")
@@ -169,7 +169,7 @@ def test_symbol_that_is_set_aside_is_not_asked_about(databases: Databases) -> No
 
 
 @pytest.mark.parametrize("batch", [1, 500])
-def test_trade_tells_the_rule_that_ended_it_or_had_moved_the_stop_that_was_hit(batch: int) -> None:
+def test_trade_reports_the_rule_that_ended_it_or_had_moved_the_stop_that_was_hit(batch: int) -> None:
     strategy = {"name": WILFUL, "params": {"fast": 3, "slow": 8, "atr_period": 2}}
     config = system_config(strategy, exits={"trailing_stop": {"distance": 0.8}})
 

@@ -256,7 +256,7 @@ def test_settle_count_with_recursive_averages_is_longer() -> None:
         ("MAVP", (), None, "close", "MAVP needs the series 'periods'"),
     ],
 )
-def test_an_indicator_that_talib_does_not_have_is_refused(
+def test_an_indicator_that_talib_does_not_have_is_rejected(
     function: str, parameters: tuple[tuple[str, float], ...], output: str | None, price: str, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):

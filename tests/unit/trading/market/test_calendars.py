@@ -131,7 +131,7 @@ def test_hours_beyond_the_end_of_a_calendar_are_refused_and_never_called_closed(
     assert session.may_be_open(ms(at))
 
 
-def test_hours_of_a_time_that_is_none_are_refused() -> None:
+def test_hours_of_a_time_that_is_none_are_rejected() -> None:
     with pytest.raises(Rejected, match="not 1000000000000000000 ms"):
         calendar_hours("24/7").is_open(10**18)
 
@@ -152,19 +152,19 @@ def test_hours_at_the_very_end_of_a_calendar_are_known_up_to_the_last_close() ->
         ("US_FUTURES", "us_futures"),
     ],
 )
-def test_calendar_that_is_not_known_is_refused_with_those_near_it(name: str, near: str) -> None:
+def test_calendar_that_is_not_known_is_rejected_with_those_near_it(name: str, near: str) -> None:
     with pytest.raises(
         ValidationError, match=rf"calendar '{name}' is unknown, similar names: .*\b{near}\b.*such as XNYS"
     ):
         Session(kind="calendar", calendar=name)
 
 
-def test_calendar_like_no_other_is_refused_with_the_names_that_are_allowed() -> None:
+def test_calendar_like_no_other_is_rejected_with_the_names_that_are_allowed() -> None:
     with pytest.raises(ValidationError, match=r"calendar '§§§§' is unknown; expected a name of exchange_calendars"):
         Session(kind="calendar", calendar="§§§§")
 
 
-def test_calendar_that_the_library_fails_at_is_refused_when_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calendar_that_the_library_fails_at_is_rejected_when_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(name: str) -> None:
         raise NotImplementedError("x" * 10_000)
 
@@ -208,7 +208,7 @@ def test_break_beside_a_calendar_is_closed_each_day() -> None:
         ),
     ],
 )
-def test_session_by_a_calendar_with_wrong_hours_is_refused(changes: dict[str, str | None], fault: str) -> None:
+def test_session_by_a_calendar_with_wrong_hours_is_rejected(changes: dict[str, str | None], fault: str) -> None:
     with pytest.raises(ValidationError, match=fault):
         Session.model_validate({**BREAK, **changes})
 

@@ -99,7 +99,7 @@ def test_first_fault_of_a_bad_value_names_candle_and_fault(column: str, value: f
     assert fault in found.fault
 
 
-def test_first_fault_tells_time_and_numbers_in_words_and_survives_a_queue() -> None:
+def test_first_fault_reports_time_and_numbers_in_words_and_survives_a_queue() -> None:
     bar = Candles(np.array([1_774_424_520_000]), np.array([[4552.13, 1.0, 4551.18, np.nan, 348.0]]))
     found = first_fault(bar, timeframe="1m")
 
@@ -135,7 +135,7 @@ def test_first_fault_of_candles_out_of_order_is_the_first_that_does_not_follow(o
 
 
 @given(st.integers(1, MINUTE_MS - 1))
-def test_first_fault_of_a_candle_off_the_grid_says_so(shift_ms: int) -> None:
+def test_first_fault_of_a_candle_off_the_grid_reports_it(shift_ms: int) -> None:
     found = first_fault(Candles(CANDLES.open_ms + shift_ms, CANDLES.values), timeframe="1m")
 
     assert found is not None

@@ -64,7 +64,7 @@ def test_feed_that_shows_the_same_candle_is_repeating_from_the_fourth_missing_on
     assert kind(answered(after_minutes=after_minutes)) == expected
 
 
-def test_feed_that_shows_no_candle_is_silent_and_says_how_many_are_missing_since_when() -> None:
+def test_feed_that_shows_no_candle_is_silent_and_reports_how_many_are_missing_since_when() -> None:
     found = trouble(answered(after_minutes=11, shows=False))
 
     assert found is not None
@@ -75,7 +75,7 @@ def test_feed_that_shows_no_candle_is_silent_and_says_how_many_are_missing_since
     )
 
 
-def test_feed_before_its_first_answer_or_its_first_candle_is_not_sick() -> None:
+def test_feed_before_its_first_answer_or_its_first_candle_is_not_unhealthy() -> None:
     nothing = FeedHistory(FeedSnapshot(MONDAY_MS, 0), WALL_MS, WALL_MS, 0)
 
     assert trouble(None) is None
@@ -94,7 +94,7 @@ def test_feed_before_its_first_answer_or_its_first_candle_is_not_sick() -> None:
         ("2026-03-03T21:59", "2026-03-03T22:59", 0),  # the daily break
     ],
 )
-def test_feed_is_sick_by_the_candles_of_open_hours_alone(newest: str, market: str, missing: int) -> None:
+def test_feed_is_unhealthy_by_the_candles_of_open_hours_alone(newest: str, market: str, missing: int) -> None:
     terms = replace(ALWAYS, may_be_open=GOLD.may_be_open)
     history = FeedHistory(FeedSnapshot(ms(market), ms(newest)), WALL_MS, WALL_MS, ms(newest))
 
@@ -103,7 +103,7 @@ def test_feed_is_sick_by_the_candles_of_open_hours_alone(newest: str, market: st
     assert (found.missing if found else 0) == missing
 
 
-def test_feed_of_a_holiday_is_well_by_a_calendar_and_sick_by_the_week() -> None:
+def test_feed_of_a_holiday_is_healthy_by_a_calendar_and_unhealthy_by_the_week() -> None:
     by_calendar = Session(kind="calendar", calendar="XNYS")
     by_week = Session(
         kind="weekly", timezone="America/New_York", opens="mon 09:30", closes="fri 16:00", daily_break="16:00-09:30"
@@ -114,7 +114,7 @@ def test_feed_of_a_holiday_is_well_by_a_calendar_and_sick_by_the_week() -> None:
     assert kind(thanksgiving, replace(ALWAYS, may_be_open=by_week.may_be_open)) == "repeating"
 
 
-def test_feed_of_a_recording_at_its_end_is_not_sick_however_long_it_lasts() -> None:
+def test_feed_of_a_recording_at_its_end_is_not_unhealthy_however_long_it_lasts() -> None:
     assert kind(answered(after_minutes=10_000, is_over=True)) is None
 
 
@@ -140,7 +140,7 @@ def test_feed_that_repeats_a_whole_answer_with_its_market_time_is_found_by_the_c
     assert kinds == [None, None, None, "repeating", "repeating"]
 
 
-def test_feed_that_nobody_asks_any_more_is_not_called_silent() -> None:
+def test_feed_that_nobody_queries_any_more_is_not_called_silent() -> None:
     assert feed_issue(answered(after_minutes=1), ALWAYS, now_ms=WALL_MS + 10**9) is None
 
 
@@ -151,7 +151,7 @@ def test_feed_of_a_market_that_waits_for_its_reader_does_not_grow_old() -> None:
 
 
 @pytest.mark.parametrize(("speed", "needed"), [(1.0, 4), (60.0, 5), (600.0, 50), (None, 4)])
-def test_feed_of_a_fast_market_is_sick_after_seconds_of_real_time(speed: float | None, needed: int) -> None:
+def test_feed_of_a_fast_market_is_unhealthy_after_seconds_of_real_time(speed: float | None, needed: int) -> None:
     terms = replace(ALWAYS, speed=speed)
 
     assert kind(answered(after_minutes=needed), terms) is None
@@ -167,7 +167,7 @@ def test_feed_of_the_worlds_own_market_is_judged_by_the_wall_clock() -> None:
 
 
 @pytest.mark.parametrize("is_transient", [True, False])
-def test_feed_whose_service_fails_is_in_error_and_says_whether_waiting_heals_it(is_transient: bool) -> None:
+def test_feed_whose_service_fails_is_in_error_and_reports_whether_waiting_recovers_it(is_transient: bool) -> None:
     fetch = {"state": "error", "last_error": "Transient: exchange: no answer", "is_transient": is_transient}
     history = answered(after_minutes=1)
 
@@ -178,7 +178,7 @@ def test_feed_whose_service_fails_is_in_error_and_says_whether_waiting_heals_it(
     assert trouble(history, fetch={**fetch, "state": "running"}) is None
 
 
-def test_market_time_goes_on_at_its_speed_from_the_answer_that_showed_it_first() -> None:
+def test_market_time_continues_at_its_speed_from_the_answer_that_showed_it_first() -> None:
     history = replace(answered(after_minutes=1), answered_ms=WALL_MS + 9_000)
     at_ms = history.snapshot.market_ms
 
@@ -191,7 +191,7 @@ def test_market_time_goes_on_at_its_speed_from_the_answer_that_showed_it_first()
 
 
 @given(st.integers(0, 20_000), st.integers(0, 59_999), st.integers(0, 7 * 1440))
-def test_feed_that_shows_each_candle_as_it_closes_is_never_sick(minute: int, late_ms: int, begun: int) -> None:
+def test_feed_that_shows_each_candle_as_it_closes_is_never_unhealthy(minute: int, late_ms: int, begun: int) -> None:
     market_ms = MONDAY_MS + (begun + minute) * MINUTE_MS + late_ms
     newest_ms = next(
         at_ms for at_ms in range(market_ms - market_ms % MINUTE_MS - MINUTE_MS, 0, -MINUTE_MS) if GOLD.is_open(at_ms)
@@ -202,7 +202,7 @@ def test_feed_that_shows_each_candle_as_it_closes_is_never_sick(minute: int, lat
 
 
 @given(st.integers(1, 3 * 1440))
-def test_feed_is_sick_exactly_when_too_many_candles_of_open_hours_are_missing(minutes: int) -> None:
+def test_feed_is_unhealthy_exactly_when_too_many_candles_of_open_hours_are_missing(minutes: int) -> None:
     newest_ms = ms("2026-03-06T12:00")
     snapshot = FeedSnapshot(newest_ms + (minutes + 1) * MINUTE_MS, newest_ms)
     missing = sum(GOLD.is_open(newest_ms + (at + 1) * MINUTE_MS) for at in range(minutes))

@@ -109,7 +109,7 @@ def test_minutes_missing_at_the_edge_of_a_session_take_nothing_from_a_longer_can
 
 
 @pytest.mark.parametrize("is_known", [True, False])
-def test_hole_within_a_session_and_the_ends_of_the_file_are_told_with_their_reason(is_known: bool) -> None:
+def test_hole_within_a_session_and_the_ends_of_the_file_are_reported_with_their_reason(is_known: bool) -> None:
     candles = gold("2026-01-05T10:20", "2026-01-28T10:20", lost=("12:58", "14:02"))
 
     done = resample(candles, timeframe="1m", to="1h", are_open=GOLD.are_open if is_known else None)
@@ -131,7 +131,7 @@ def test_hole_of_one_minute_next_to_whole_minutes_is_no_edge() -> None:
 
 
 @pytest.mark.parametrize("to", ["1m", "5m", "7m"])
-def test_timeframe_that_is_no_multiple_is_refused(to: str) -> None:
+def test_timeframe_that_is_no_multiple_is_rejected(to: str) -> None:
     with pytest.raises(ValueError, match="whole multiple of '5m'"):
         resample(make_candles(10), timeframe="5m", to=to)
 

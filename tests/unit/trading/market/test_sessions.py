@@ -106,7 +106,7 @@ WEEK = {"kind": "weekly", "timezone": "America/New_York", "opens": "sun 18:00", 
         ({"holidays": "none"}, "Extra inputs"),
     ],
 )
-def test_a_session_with_wrong_hours_is_refused(changes: dict[str, str | None], fault: str) -> None:
+def test_a_session_with_wrong_hours_is_rejected(changes: dict[str, str | None], fault: str) -> None:
     with pytest.raises(ValidationError, match=fault):
         Session.model_validate({**WEEK, **changes})
 
@@ -149,7 +149,7 @@ def test_entry_hours_hold_from_their_first_minute_to_before_their_last(
         ({"hours": ["07:00-16:00"], "days": ["monday"]}, "Input should be 'mon'"),
     ],
 )
-def test_entry_hours_that_make_no_sense_are_refused(hours: dict[str, object], fault: str) -> None:
+def test_entry_hours_that_make_no_sense_are_rejected(hours: dict[str, object], fault: str) -> None:
     with pytest.raises(ValidationError, match=fault):
         EntryHours.model_validate(hours)
 

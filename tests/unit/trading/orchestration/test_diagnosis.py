@@ -36,7 +36,7 @@ def failing(error: str, kind: ErrorKind = ErrorKind.INTERNAL) -> HealthSnapshot:
     return replace(WELL, services=(RUNNING.with_error(error, kind),), reported_ms=NOW_MS - 1_000)
 
 
-def test_symbol_that_decides_is_well() -> None:
+def test_symbol_that_decides_is_healthy() -> None:
     assert diagnose(WELL) == ()
 
 
@@ -65,7 +65,7 @@ def test_error_is_judged_by_its_kind_whatever_its_text_says(kind: ErrorKind, exp
 
 
 @pytest.mark.parametrize("is_hung", [True, False])
-def test_process_that_ended_in_a_step_is_told_once_beside_its_status(is_hung: bool) -> None:
+def test_process_that_ended_in_a_step_is_reported_once_beside_its_status(is_hung: bool) -> None:
     failure = TaskFailure("StrategyEvaluationService", is_hung, "killed after 15 s", NOW_MS - 1_000)
     seen = replace(failing("TimeLimitExceeded: 15 s"), failures=(failure,))
 
@@ -108,7 +108,7 @@ def test_worker_that_has_just_begun_is_given_time() -> None:
     assert kinds(replace(late, workers=(replace(WORKER, up_s=30.0),))) == []
 
 
-def test_queue_without_a_worker_is_told_after_a_while() -> None:
+def test_queue_without_a_worker_is_reported_after_a_while() -> None:
     assert kinds(replace(WELL, workers=())) == [], "a worker may be starting"
     assert kinds(replace(WELL, workers=(), progress_ms=NOW_MS - 30_000)) == [HealthIssueKind.NO_CONSUMER]
 
@@ -125,7 +125,7 @@ def test_single_process_has_no_workers_to_miss() -> None:
     assert kinds(replace(WELL, workers=None, progress_ms=NOW_MS - 100_000)) == []
 
 
-def test_flood_is_told_when_it_does_not_shrink() -> None:
+def test_flood_is_reported_when_it_does_not_shrink() -> None:
     flood = replace(WELL, queued=5_000)
 
     assert kinds(flood) == [], "the first look knows no growth"
@@ -138,7 +138,7 @@ def test_feed_that_shows_nothing_new_in_an_open_market_is_silent() -> None:
 
 
 @pytest.mark.parametrize("seen", [{"desired": DesiredState.STOPPED}, {"quarantine": "hold"}])
-def test_symbol_that_is_not_to_run_is_never_sick(seen: dict[str, Any]) -> None:
+def test_symbol_that_is_not_to_run_is_never_unhealthy(seen: dict[str, Any]) -> None:
     assert kinds(replace(failing("ValueError: no"), workers=(), **seen)) == []
 
 

@@ -50,7 +50,7 @@ def test_health_of_all_symbols_has_the_keys_of_the_document() -> None:
     assert health["uptime"] >= 0
 
 
-def test_trouble_of_one_symbol_does_not_keep_the_others_from_what_is_asked() -> None:
+def test_trouble_of_one_symbol_does_not_keep_the_others_from_what_is_queried() -> None:
     all_of_them, symbols = many("AAA", "BBB", "CCC")
     symbols["BBB"].is_away = True
     with pytest.raises(ExceptionGroup) as trouble:
@@ -69,7 +69,7 @@ def test_resume_leaves_alone_what_was_stopped() -> None:
     assert [symbol.wanted.value for symbol in symbols.values()] == ["stopped", "running"]
 
 
-def test_run_advances_every_symbol_heals_and_ends_when_told() -> None:
+def test_run_advances_every_symbol_recovers_and_ends_on_request() -> None:
     all_of_them, symbols = many("AAA", "BBB")
     symbols["AAA"].parts[0].error = "ValueError: no"
     symbols["AAA"].reported_ms = symbols["AAA"].at_ms

@@ -52,7 +52,7 @@ def test_step_that_always_fails_is_restarted_three_times_then_its_symbol_then_qu
     assert "3 service and 1 symbol restart(s) did not help: ValueError: no" in taken[-1][1].reason
 
 
-def test_outside_that_stays_away_is_told_once_and_never_leads_to_quarantine() -> None:
+def test_outside_that_stays_away_is_reported_once_and_never_leads_to_quarantine() -> None:
     _, taken = play([OUTSIDE, STALLED], minutes=600)
 
     assert {action.step for _, action in taken} == {RecoveryStep.RESTART_SERVICE, RecoveryStep.NOTIFY}
@@ -66,7 +66,7 @@ def test_stall_without_a_failing_service_restarts_the_symbol_at_once() -> None:
     assert rungs(taken) == [(1, RecoveryStep.RESTART_SYMBOL, 1), (2, RecoveryStep.QUARANTINE, 1)]
 
 
-def test_queue_without_a_worker_is_told_and_nothing_is_restarted() -> None:
+def test_queue_without_a_worker_is_reported_and_nothing_is_restarted() -> None:
     _, taken = play([UNSERVED, STALLED], minutes=60)
 
     assert rungs(taken) == [(1, RecoveryStep.NOTIFY, 1)]
@@ -112,7 +112,7 @@ def test_restarts_of_an_hour_ago_count_no_more() -> None:
     assert after.restarts_ms == (3_600_012,)
 
 
-def test_budget_of_the_account_stops_restarts_and_tells_once() -> None:
+def test_budget_of_the_account_stops_restarts_and_reports_once() -> None:
     escalation, first = escalate(
         EscalationState(), [FAILED], now_ms=1, progress_ms=None, policy=TERMS, account_restarts=TERMS.account_budget
     )
@@ -170,7 +170,7 @@ def test_no_storm_whatever_happens(looks: list[tuple[list[HealthIssue], bool, in
 
 
 @pytest.mark.parametrize("kind", list(HealthIssueKind))
-def test_each_sickness_has_a_first_step(kind: HealthIssueKind) -> None:
+def test_each_issue_has_a_first_step(kind: HealthIssueKind) -> None:
     _, action = escalate(EscalationState(), [HealthIssue(kind, "why")], now_ms=1, progress_ms=None, policy=TERMS)
 
     assert action is not None

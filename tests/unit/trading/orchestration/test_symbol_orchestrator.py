@@ -50,7 +50,7 @@ def test_quarantine_that_is_cleared_begins_the_ladder_from_its_foot() -> None:
     assert symbol.deeds == [*["restart services"] * 3, "restart symbol and worker", "quarantine: step_failed"]
 
 
-def test_restart_that_helps_is_told_and_the_state_goes_through_recovering() -> None:
+def test_restart_that_helps_is_reported_and_the_state_goes_through_recovering() -> None:
     symbol = MemorySymbol()
     one = orchestrator(symbol)
     symbol.step()
@@ -67,7 +67,7 @@ def test_restart_that_helps_is_told_and_the_state_goes_through_recovering() -> N
     assert one.state == SymbolState.RUNNING.value
 
 
-def test_without_auto_restart_what_is_sick_is_only_told() -> None:
+def test_without_auto_restart_what_is_unhealthy_is_only_reported() -> None:
     symbol = MemorySymbol()
     one = orchestrator(symbol, heals=False)
     symbol.parts[0].error = "ValueError: no"
@@ -91,7 +91,7 @@ def test_check_that_another_has_overtaken_does_nothing() -> None:
     assert symbol.events == []
 
 
-def test_silence_while_nobody_watched_is_no_sickness() -> None:
+def test_silence_while_nobody_watched_is_no_issue() -> None:
     symbol = MemorySymbol()
     one = orchestrator(symbol)
     symbol.step()
@@ -122,7 +122,7 @@ def test_symbol_asked_to_run_after_a_long_stop_is_given_time() -> None:
     assert symbol.deeds == ["start"]
 
 
-def test_pause_resume_and_stop_are_states_at_once_and_told_once() -> None:
+def test_pause_resume_and_stop_are_states_at_once_and_reported_once() -> None:
     symbol = MemorySymbol()
     one = orchestrator(symbol)
     one.start()
@@ -137,7 +137,7 @@ def test_pause_resume_and_stop_are_states_at_once_and_told_once() -> None:
     assert symbol.events[1].details == {"before": "running"}
 
 
-def test_pause_of_a_sick_symbol_is_kept_and_does_not_hide_the_sickness() -> None:
+def test_pause_of_a_unhealthy_symbol_is_kept_and_does_not_hide_the_issue() -> None:
     symbol = MemorySymbol()
     one = orchestrator(symbol)
     symbol.parts[0].error = "ValueError: no"

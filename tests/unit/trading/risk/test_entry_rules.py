@@ -67,7 +67,7 @@ def told(verdict: RiskDecision, rule: str) -> str:
 # the list of checks
 
 
-def test_an_accepted_entry_lists_each_rule_in_the_order_in_which_it_was_asked() -> None:
+def test_an_accepted_entry_lists_each_rule_in_the_order_in_which_it_was_queried() -> None:
     account = account_of(
         max_open_positions=3, max_notional=500, max_daily_loss=50, max_drawdown=0.1, protections=(COOLDOWN,)
     )
@@ -134,7 +134,7 @@ def test_a_refusal_is_the_last_check_and_the_only_one_not_met(
     assert verdict.checks[-1].reason == verdict.reason
 
 
-def test_an_exit_lists_what_it_was_asked() -> None:
+def test_an_exit_lists_what_it_was_queried() -> None:
     verdict = judged(CLOSE, replace(VIEW, position=LONG))
     assert [(one.rule, one.is_met) for one in verdict.checks] == [("stopped", True), ("nothing_to_close", True)]
 
@@ -154,7 +154,7 @@ def test_fixed_notional_buys_units_of_that_value_rounded_down_to_the_step() -> N
     assert judged(sizing="fixed_notional", notional=259.0, unit_step=0.1).planned[0].request.units == 2.5
 
 
-def test_an_entry_below_the_smallest_value_is_refused_with_the_numbers() -> None:
+def test_an_entry_below_the_smallest_value_is_rejected_with_the_numbers() -> None:
     verdict = judged(min_notional=100.01)
     assert (verdict.rule, verdict.breached) == ("below_min_notional", False)
     assert verdict.reason == "1 units are worth 100.00, the smallest that is traded is 100.01"
@@ -190,7 +190,7 @@ def test_stop_and_target_are_rounded_towards_the_entry(
         ({"take_profit": 100.2}, "target_distance", "the target 100.2 is 100 in ticks of 0.25, the price is 100"),
     ],
 )
-def test_a_stop_or_target_that_rounding_leads_to_the_price_is_refused(
+def test_a_stop_or_target_that_rounding_leads_to_the_price_is_rejected(
     change: dict[str, float], rule: str, reason: str
 ) -> None:
     sizings: list[dict[str, Any]] = [{}, {"sizing": "risk_fraction", "risk_fraction": 0.01}]
@@ -230,7 +230,7 @@ def test_reward_for_risk_is_that_of_the_rounded_prices() -> None:
         (None, "max_spread", "the venue tells no spread, allowed are 0.5"),
     ],
 )
-def test_a_wide_or_unknown_spread_refuses_an_entry(spread: float | None, rule: str, reason: str) -> None:
+def test_a_wide_or_unknown_spread_rejects_an_entry(spread: float | None, rule: str, reason: str) -> None:
     verdict = judged(view=replace(VIEW, spread=spread), max_spread=0.5)
     assert (verdict.rule, told(verdict, "max_spread"), verdict.breached) == (rule, reason, False)
 
@@ -264,7 +264,7 @@ def test_no_entry_may_lead_past_the_drawdown_if_all_stops_are_hit(balance: float
     ("balance", "drawdown"),
     [(9_000.0, 0.0), (8_000.0, 0.0), (9_900.0, 0.1), (12_000.0, 0.2)],  # it recovered, and nobody has cleared it
 )
-def test_a_drawdown_that_was_reached_is_told_and_refuses(balance: float, drawdown: float) -> None:
+def test_a_drawdown_that_was_reached_is_reported_and_rejects(balance: float, drawdown: float) -> None:
     view = replace(VIEW, balance=balance, drawdown=drawdown)
     verdict = judged(view=view, account=account_of(max_drawdown=0.1))
     assert (verdict.rule, verdict.breached, verdict.planned) == ("drawdown_latch", True, ())
@@ -273,7 +273,7 @@ def test_a_drawdown_that_was_reached_is_told_and_refuses(balance: float, drawdow
     assert not verdict.incident.kind.halts
 
 
-def test_a_latched_account_refuses_every_entry_without_telling_again_and_exits_go_on() -> None:
+def test_a_latched_account_rejects_every_entry_without_report_again_and_exits_continue() -> None:
     latched = replace(VIEW, latched="the account fell 12 %")
     verdict = judged(view=latched)  # whatever the settings say now
     assert (verdict.rule, verdict.breached, verdict.incident) == ("drawdown_latch", True, None)
@@ -283,7 +283,7 @@ def test_a_latched_account_refuses_every_entry_without_telling_again_and_exits_g
     assert (reversal.rule, [one.request.leg for one in reversal.planned]) == ("drawdown_latch", [Leg.EXIT])
 
 
-def test_a_drawdown_found_by_a_reversal_is_told_with_its_exit() -> None:
+def test_a_drawdown_found_by_a_reversal_is_reported_with_its_exit() -> None:
     view = replace(VIEW, position=LONG, balance=8_000.0)
     verdict = judged(SELL, view, account_of(max_drawdown=0.1))
     assert [one.request.leg for one in verdict.planned] == [Leg.EXIT]
@@ -297,7 +297,7 @@ def closed(ms: int, symbol: str = "XAUUSD") -> ClosedTrade:
     return ClosedTrade(symbol, "ema", Side.BUY, Leg.EXIT, ms, 1.0, 100.0)
 
 
-def test_protections_of_account_and_symbol_are_asked_last() -> None:
+def test_protections_of_account_and_symbol_are_queried_last() -> None:
     asked: list[tuple[int, str | None]] = []
 
     def trades_since(since_ms: int, symbol: str | None) -> list[ClosedTrade]:

@@ -49,7 +49,7 @@ def held_off(settings: dict[str, Any], trades: Sequence[ClosedTrade], **how: Any
 
 
 @pytest.mark.parametrize("length", [{"stop_duration_candles": 3}, {"stop_duration": 3}])
-def test_cooldown_period_refuses_the_candles_that_begin_with_the_exit(length: dict[str, int]) -> None:
+def test_cooldown_period_rejects_the_candles_that_begin_with_the_exit(length: dict[str, int]) -> None:
     settings = {"method": "CooldownPeriod", **length}
     trades = [trade(10, 0.02, leg=Leg.EXIT), trade(20, symbol="BTCUSD")]
     assert held_off(settings, trades) == [10, 11, 12]  # of BTCUSD it is no business
@@ -123,7 +123,7 @@ def test_a_trade_of_later_market_time_is_not_known_yet() -> None:
     assert is_free(GUARD, [trade(10), trade(12)], 11)
 
 
-def test_a_refusal_tells_the_numbers() -> None:
+def test_a_refusal_reports_the_numbers() -> None:
     request = EntryRequest("XAUUSD", Side.BUY, 15 * MINUTE_MS, MINUTE_MS)
     trades = [trade(10), trade(14)]
     guard = ADAPTER.validate_python(GUARD)
@@ -148,7 +148,7 @@ def test_a_refusal_tells_the_numbers() -> None:
         ({"method": "Stoploss"}, "does not match any of the expected tags"),
     ],
 )
-def test_protections_that_make_no_sense_are_refused(settings: dict[str, Any], fault: str) -> None:
+def test_protections_that_make_no_sense_are_rejected(settings: dict[str, Any], fault: str) -> None:
     with pytest.raises(ValidationError, match=fault):
         ADAPTER.validate_python(settings)
 

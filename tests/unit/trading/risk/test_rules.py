@@ -216,7 +216,7 @@ def test_judge_of_a_reversal_that_may_not_enter_still_exits(
     assert (verdict.rule, legs(verdict), verdict.breached) == (rule, [EXIT_LONG], rule == "max_daily_loss")
 
 
-def test_judge_says_the_numbers() -> None:
+def test_judge_reports_the_numbers() -> None:
     assert verdict_of().reason == "buy 1 units at 100, risk 5.00: EMA 20 crossed above EMA 50"
     refused = verdict_of(view=replace(VIEW, day_realised=-48.0, open_risk=3.0), account=LOSS_50)
     assert refused.reason == (
@@ -237,7 +237,7 @@ def test_judge_says_the_numbers() -> None:
         ({"units": float("inf")}, "finite number"),
     ],
 )
-def test_risk_limits_that_make_no_sense_are_refused(settings: dict[str, object], fault: str) -> None:
+def test_risk_limits_that_make_no_sense_are_rejected(settings: dict[str, object], fault: str) -> None:
     with pytest.raises(ValidationError, match=fault):
         RiskLimits.model_validate(settings)
 

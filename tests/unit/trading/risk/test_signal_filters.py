@@ -52,7 +52,7 @@ def rule_of(one: Signal, rules: EntryRules = RULES, *, age_s: float = 0, regime:
         (SignalSide.SELL, None, 100, "target_side"),
     ],
 )
-def test_entry_with_prices_on_the_wrong_side_is_refused(
+def test_entry_with_prices_on_the_wrong_side_is_rejected(
     side: SignalSide, stop: float | None, target: float | None, rule: str | None
 ) -> None:
     assert rule_of(signal(side, stop_loss=stop, take_profit=target)) == rule
@@ -61,16 +61,16 @@ def test_entry_with_prices_on_the_wrong_side_is_refused(
 @pytest.mark.parametrize(
     ("age_s", "rule"), [(0, None), (90, None), (90.001, "max_signal_age"), (7200, "max_signal_age")]
 )
-def test_entry_older_than_allowed_is_refused(age_s: float, rule: str | None) -> None:
+def test_entry_older_than_allowed_is_rejected(age_s: float, rule: str | None) -> None:
     assert rule_of(signal(), age_s=age_s) == rule
 
 
-def test_entry_while_the_market_is_closed_is_refused() -> None:
+def test_entry_while_the_market_is_closed_is_rejected() -> None:
     assert rule_of(signal(), STRICT) is None
     assert rule_of(signal(open_ms=SATURDAY_MS), STRICT) == "session"
 
 
-def test_entry_on_the_candle_that_ends_with_the_session_is_refused() -> None:
+def test_entry_on_the_candle_that_ends_with_the_session_is_rejected() -> None:
     friday_17_new_york_ms = 1_774_645_200_000
     assert rule_of(signal(open_ms=friday_17_new_york_ms - 60_000), STRICT) == "session"
     assert rule_of(signal(open_ms=friday_17_new_york_ms - 120_000), STRICT) is None
@@ -79,16 +79,16 @@ def test_entry_on_the_candle_that_ends_with_the_session_is_refused() -> None:
 @pytest.mark.parametrize(
     ("regime", "rule"), [(Regime.VOLATILE, None), (Regime.TRENDING_UP, "regime"), (Regime.UNKNOWN, "regime")]
 )
-def test_entry_in_a_regime_that_is_not_allowed_is_refused(regime: Regime, rule: str | None) -> None:
+def test_entry_in_a_regime_that_is_not_allowed_is_rejected(regime: Regime, rule: str | None) -> None:
     assert rule_of(signal(), STRICT, regime=regime) == rule
 
 
-def test_close_signal_is_never_refused() -> None:
+def test_close_signal_is_never_rejected() -> None:
     late = signal(SignalSide.CLOSE, open_ms=SATURDAY_MS)
     assert rule_of(late, STRICT, age_s=86_400, regime=Regime.TRENDING_UP) is None
 
 
-def test_refusal_says_the_numbers() -> None:
+def test_refusal_reports_the_numbers() -> None:
     old = refusal(signal(), RULES, timeframe="1m", as_of_ms=CLOSED_MS + 120_500)
     crossed = refusal(signal(stop_loss=101.5), RULES, timeframe="1m", as_of_ms=CLOSED_MS)
     assert str(old) == "max_signal_age: the candle closed 120.5 s ago, the limit is 90 s"

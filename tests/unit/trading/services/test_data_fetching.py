@@ -27,7 +27,7 @@ def test_fetch_new_candle_hands_it_on_with_what_the_next_stage_needs(desk: Desk)
     assert (message.desired, message.has_more) == (DesiredState.RUNNING, False)
 
 
-def test_fetch_without_a_new_candle_ends_and_says_so(desk: Desk) -> None:
+def test_fetch_without_a_new_candle_ends_and_reports_it(desk: Desk) -> None:
     result = ended(desk)
 
     assert (result.reason, result.cursor_ms) == (ChainOutcome.NO_NEW_CANDLE, at_place(SHOWN - 1))
@@ -50,14 +50,14 @@ def test_fetch_candle_index_of_three_leaves_the_newest_closed_candle_for_later(d
     assert places(fetched(desk, show=1)) == [SHOWN - 1]
 
 
-def test_fetch_candle_index_of_one_still_refuses_the_bar_that_is_forming(databases: Databases) -> None:
+def test_fetch_candle_index_of_one_still_rejects_the_bar_that_is_forming(databases: Databases) -> None:
     desk = make_desk(databases, fetching={"candle_index": 1, "nbr_bars": 2})
     desk.advance()
 
     assert places(fetched(desk, show=1)) == [SHOWN]
 
 
-def test_fetch_after_an_absence_asks_for_what_was_missed(desk: Desk) -> None:
+def test_fetch_after_an_absence_requests_what_was_missed(desk: Desk) -> None:
     message = fetched(desk, show=7)
 
     assert places(message) == list(range(SHOWN, SHOWN + 7))
@@ -65,7 +65,7 @@ def test_fetch_after_an_absence_asks_for_what_was_missed(desk: Desk) -> None:
     assert failures(desk) == []
 
 
-def test_fetch_more_than_a_batch_hands_on_the_oldest_and_asks_for_another_wake_up(databases: Databases) -> None:
+def test_fetch_more_than_a_batch_hands_on_the_oldest_and_requests_another_wake_up(databases: Databases) -> None:
     desk = Desk(databases, system_config(planned({})), make_candles(700), shown=10)
     desk.advance()
 
@@ -83,7 +83,7 @@ def test_fetch_source_down_for_a_moment_tries_again_with_growing_waits(desk: Des
     assert failures(desk) == []
 
 
-def test_fetch_source_down_for_long_is_transient_and_told_and_loses_nothing(desk: Desk) -> None:
+def test_fetch_source_down_for_long_is_transient_and_reported_and_loses_nothing(desk: Desk) -> None:
     desk.source.failures = [NO_ANSWER] * 4
 
     with pytest.raises(Transient):
@@ -95,7 +95,7 @@ def test_fetch_source_down_for_long_is_transient_and_told_and_loses_nothing(desk
     assert places(fetched(desk)) == [SHOWN]
 
 
-def test_fetch_source_down_again_after_it_healed_is_told_again(desk: Desk) -> None:
+def test_fetch_source_down_again_after_it_recovered_is_reported_again(desk: Desk) -> None:
     for _ in range(2):
         desk.source.failures = [NO_ANSWER] * 4
         with pytest.raises(Transient):
@@ -105,7 +105,7 @@ def test_fetch_source_down_again_after_it_healed_is_told_again(desk: Desk) -> No
     assert len(failures(desk)) == 2
 
 
-def test_fetch_without_retries_asks_once(databases: Databases) -> None:
+def test_fetch_without_retries_queries_once(databases: Databases) -> None:
     desk = make_desk(databases, fetching={"retry_attempts": 0})
     desk.advance()
     desk.source.failures = [NO_ANSWER]
@@ -120,7 +120,7 @@ def test_fetch_without_retries_asks_once(databases: Databases) -> None:
     [{"close": np.nan}, {"high": np.inf}, {"open": -1.0}, {"low": 0.0}, {"high": 1.0}, {"low": 1e6}, {"volume": -1.0}],
     ids=str,
 )
-def test_fetch_bad_candle_is_refused_and_told_and_taken_once_when_the_source_heals(
+def test_fetch_bad_candle_is_rejected_and_reported_and_taken_once_when_the_source_recovers(
     desk: Desk, wrong: dict[str, float]
 ) -> None:
     good = desk.source.tape
@@ -180,7 +180,7 @@ def test_fetch_of_a_stopped_symbol_ends_without_asking_the_source(desk: Desk) ->
     assert len(desk.source.asked) == asked
 
 
-def test_fetch_of_a_paused_symbol_goes_on(desk: Desk) -> None:
+def test_fetch_of_a_paused_symbol_continues(desk: Desk) -> None:
     desk.want(DesiredState.PAUSED)
 
     assert fetched(desk, show=1).desired is DesiredState.PAUSED
@@ -191,7 +191,7 @@ def test_fetch_when_another_chain_was_faster_is_superseded(desk: Desk) -> None:
     assert isinstance(fetch(desk, expected_ms=at_place(SHOWN - 1)), NewCandle)
 
 
-def test_fetch_after_a_restart_was_asked_for_ends_until_the_services_are_new(desk: Desk) -> None:
+def test_fetch_after_a_restart_was_requested_ends_until_the_services_are_new(desk: Desk) -> None:
     desk.store.request_restart(SYMBOL)
 
     assert ended(desk, show=1).reason is ChainOutcome.RESTARTED
@@ -199,7 +199,7 @@ def test_fetch_after_a_restart_was_asked_for_ends_until_the_services_are_new(des
     assert places(fetched(desk)) == [SHOWN]
 
 
-def test_fetch_that_is_not_enabled_ends_and_asks_nothing(databases: Databases) -> None:
+def test_fetch_that_is_not_enabled_ends_and_queries_nothing(databases: Databases) -> None:
     desk = make_desk(databases, fetching={"enabled": False})
 
     assert ended(desk).reason is ChainOutcome.DISABLED
@@ -214,7 +214,7 @@ def test_fetch_every_tick_hands_on_the_last_candle_again(databases: Databases) -
     assert places(fetched(desk)) == [SHOWN - 1]
 
 
-def test_fetch_every_tick_refuses_a_last_candle_that_has_gone_bad(databases: Databases) -> None:
+def test_fetch_every_tick_rejects_a_last_candle_that_has_gone_bad(databases: Databases) -> None:
     services = {"strategy_evaluation": {"evaluation_mode": "every_tick"}}
     desk = Desk(databases, system_config(planned({}), services=services), make_candles(60), shown=SHOWN)
     desk.advance()

@@ -109,7 +109,7 @@ def test_fetch_that_is_stopped_gives_back_the_connections_of_its_source(desk: De
     assert desk.source.asked[-1] == "close"
 
 
-def test_fetch_whose_source_cannot_even_be_closed_goes_on_failing_and_heals(
+def test_fetch_whose_source_cannot_even_be_closed_continues_failing_and_recovers(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk.source.failures = [NO_ANSWER] * 4
@@ -125,7 +125,7 @@ def test_fetch_whose_source_cannot_even_be_closed_goes_on_failing_and_heals(
     assert places(fetched(desk, show=1)) == [SHOWN]
 
 
-def test_fetch_status_says_whether_waiting_heals_and_how_long_it_has_failed(desk: Desk) -> None:
+def test_fetch_status_reports_whether_waiting_recovers_and_how_long_it_has_failed(desk: Desk) -> None:
     service = desk.pipeline.fetch
 
     def status() -> tuple[bool, int, int]:

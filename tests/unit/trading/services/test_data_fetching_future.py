@@ -28,7 +28,7 @@ def forge_cursor(desk: Desk, cursor_ms: int = FUTURE_MS) -> None:
     desk.store.seed(SYMBOL, window, timeframe="1m", cursor_ms=cursor_ms, desired=DesiredState.RUNNING)
 
 
-def test_cursor_in_the_future_begins_anew_and_the_next_tick_decides(desk: Desk) -> None:
+def test_cursor_in_the_future_starts_again_and_the_next_tick_decides(desk: Desk) -> None:
     desk.play(11)
     forge_cursor(desk)
 

@@ -17,7 +17,7 @@ def desk(databases: Databases) -> Desk:
     return begun_desk(databases)
 
 
-def test_fetch_gap_in_session_is_flagged_and_the_symbol_goes_on(desk: Desk) -> None:
+def test_fetch_gap_in_session_is_flagged_and_the_symbol_continues(desk: Desk) -> None:
     desk.source.drop(SHOWN, SHOWN + 1)
 
     message = fetched(desk, show=3)
@@ -88,7 +88,7 @@ def test_fetch_day_on_which_clocks_change_is_no_gap(databases: Databases, hours:
     assert failures(desk) == []
 
 
-def test_fetch_gap_beyond_the_end_of_a_calendar_is_flagged_and_the_symbol_goes_on(
+def test_fetch_gap_beyond_the_end_of_a_calendar_is_flagged_and_the_symbol_continues(
     databases: Databases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def not_known(ms: int) -> bool:

@@ -48,7 +48,7 @@ def test_fetch_first_start_before_any_candle_has_closed_waits_for_it(databases: 
     assert places(fetched(desk)) == [0]
 
 
-def test_fetch_first_start_with_a_bad_candle_in_history_tells_it_and_begins_after_it(databases: Databases) -> None:
+def test_fetch_first_start_with_a_bad_candle_in_history_reports_it_and_begins_after_it(databases: Databases) -> None:
     desk = make_desk(databases)
     desk.source.spoil(SHOWN - 4, close=np.nan)
 
@@ -130,7 +130,7 @@ def test_fetch_store_that_lost_a_pause_or_an_exposure_is_corrected_by_the_ledger
     assert (snapshot.desired, snapshot.has_exposure) == (DesiredState.PAUSED, True)
 
 
-def test_fetch_of_a_symbol_whose_timeframe_was_changed_begins_anew(desk: Desk) -> None:
+def test_fetch_of_a_symbol_whose_timeframe_was_changed_starts_again(desk: Desk) -> None:
     hours = make_candles(12)
     open_ms = hours.open_ms[0] + np.arange(12, dtype=np.int64) * 3_600_000
     desk.store.seed(

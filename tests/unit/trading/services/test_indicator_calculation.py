@@ -116,7 +116,7 @@ def test_indicators_that_are_not_enabled_end_the_chain_and_decide_nothing(databa
     assert desk.journal == {}
 
 
-def test_regime_changes_in_a_batch_are_told_with_the_candle_of_each(databases: Databases) -> None:
+def test_regime_changes_in_a_batch_are_reported_with_the_candle_of_each(databases: Databases) -> None:
     tape = generated_candles(SYMBOL, 900)
     desk = make_desk(databases, shown=500, tape=tape, regimes=True)
     desk.advance()

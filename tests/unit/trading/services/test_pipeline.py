@@ -123,7 +123,7 @@ def test_pipeline_resumed_opens_again(databases: Databases) -> None:
     assert [row["market_ms"] for row in desk.ledger.orders(SYMBOL)] == [at_place(411)]
 
 
-def test_pipeline_just_built_runs_and_says_so(databases: Databases) -> None:
+def test_pipeline_just_built_runs_and_reports_it(databases: Databases) -> None:
     desk = Desk(databases, CONFIG, TAPE, shown=FIRST)
 
     assert [status.state for status in desk.pipeline.statuses()] == ["running"] * 4
@@ -137,7 +137,7 @@ def test_pipeline_just_built_runs_and_says_so(databases: Databases) -> None:
     ]
 
 
-def test_pipeline_service_stopped_says_so_and_may_start_again(databases: Databases) -> None:
+def test_pipeline_service_stopped_reports_it_and_may_start_again(databases: Databases) -> None:
     pipeline: SymbolPipeline = Desk(databases, CONFIG, TAPE, shown=FIRST).pipeline
     pipeline.fetch.stop()
     stopped = pipeline.fetch.get_status()

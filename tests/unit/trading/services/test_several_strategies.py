@@ -82,7 +82,7 @@ def test_each_strategy_is_sized_by_its_own_risk_and_else_by_that_of_the_symbol(d
     assert held(desk) == {"plain": 2.0, "large": 7.0}
 
 
-def test_entry_beside_an_order_that_waits_for_the_next_candle_is_refused_and_an_exit_is_not(
+def test_entry_beside_an_order_that_waits_for_the_next_candle_is_rejected_and_an_exit_is_not(
     databases: Databases,
 ) -> None:
     plans = {"first": {SHOWN: BUY, SHOWN + 3: CLOSE}, "second": {SHOWN: BUY, SHOWN + 1: BUY, SHOWN + 3: CLOSE}}
@@ -127,7 +127,7 @@ def test_flatten_closes_the_positions_of_all_strategies_at_once(databases: Datab
 
 @pytest.mark.parametrize("is_store_lost", [False, True])
 @pytest.mark.parametrize("write", range(1, 15))
-def test_process_that_dies_between_two_decisions_of_one_candle_goes_on_with_the_second(
+def test_process_that_dies_between_two_decisions_of_one_candle_continues_with_the_second(
     databases: Databases, write: int, *, is_store_lost: bool
 ) -> None:
     plans = {"first": {SHOWN: BUY}, "second": {SHOWN: SELL}}

@@ -63,7 +63,7 @@ def lose_stop(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("venue", [{"kind": "paper"}, AT_CLOSE])
-def test_exit_rejected_nine_times_is_told_at_once_and_sent_at_each_candle_until_it_fills(
+def test_exit_rejected_nine_times_is_reported_at_once_and_sent_at_each_candle_until_it_fills(
     databases: Databases, venue: dict[str, Any]
 ) -> None:
     desk = make_desk(databases, {SHOWN: BUY, SHOWN + 2: CLOSE}, venue=venue)
@@ -190,7 +190,7 @@ def test_exit_failed_while_the_symbol_is_paused_is_sent_and_while_it_is_halted_i
     assert (exits(desk)[-1], held(desk)) == ("filled", 0.0)
 
 
-def test_flatten_that_the_venue_rejects_is_told_and_sent_again_at_the_next_candle(databases: Databases) -> None:
+def test_flatten_that_the_venue_rejects_is_reported_and_sent_again_at_the_next_candle(databases: Databases) -> None:
     desk = make_desk(databases, {SHOWN: BUY})
     desk.play(SHOWN + 3)
     refuse_exits(desk, 2)
@@ -222,7 +222,7 @@ def test_exit_of_one_strategy_is_sent_again_while_another_holds_the_opposite(dat
 
 
 @pytest.mark.parametrize("units", [0.3, 12_000_000.0, 1e-8])
-def test_exit_asks_for_a_multiple_of_the_step_and_leaves_nothing(databases: Databases, units: float) -> None:
+def test_exit_requests_a_multiple_of_the_step_and_leaves_nothing(databases: Databases, units: float) -> None:
     desk = make_desk(
         databases,
         {SHOWN: BUY, SHOWN + 2: CLOSE},

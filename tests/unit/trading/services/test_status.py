@@ -77,7 +77,7 @@ def test_status_comes_back_from_its_json(kind: ErrorKind) -> None:
         ({"last_error": "ValueError: BadCandle:"}, ErrorKind.INTERNAL),
     ],
 )
-def test_status_of_version_0_1_0_has_the_kind_that_its_text_says(
+def test_status_of_version_0_1_0_has_the_kind_that_its_text_defines(
     stored: dict[str, Any], expected: ErrorKind | None
 ) -> None:
     text = json.dumps({"service_name": "DataFetchingService", "symbol": "XAUUSD", "state": "error", **stored})

@@ -32,7 +32,7 @@ def settle(desk: Desk) -> None:
     assert not desk.store.load("XAUUSD").has_exposure
 
 
-def test_strategy_with_too_few_rows_is_not_asked_and_the_chain_ends_there(databases: Databases) -> None:
+def test_strategy_with_too_few_rows_is_not_called_and_the_chain_ends_there(databases: Databases) -> None:
     desk = make_desk(databases, {0: BUY, 1: BUY, 2: BUY}, shown=1)
     desk.advance(show=1)
     result = desk.advance(show=1)
@@ -51,7 +51,7 @@ def test_strategy_with_too_few_rows_and_nothing_open_ends_with_that_reason(datab
     assert str(result) == "too-few-rows: warming up: 3 of 6 candles"
 
 
-def test_strategy_that_says_nothing_ends_the_chain_and_moves_the_cursor(databases: Databases) -> None:
+def test_strategy_that_reports_nothing_ends_the_chain_and_moves_the_cursor(databases: Databases) -> None:
     desk = make_desk(databases, {})
     settle(desk)
     result = desk.advance(show=1)
@@ -62,7 +62,7 @@ def test_strategy_that_says_nothing_ends_the_chain_and_moves_the_cursor(database
     assert told(desk) == []
 
 
-def test_strategy_signal_is_told_validated_and_handed_on(databases: Databases) -> None:
+def test_strategy_signal_is_reported_validated_and_handed_on(databases: Databases) -> None:
     desk = make_desk(databases, {SHOWN + 1: BUY})
     settle(desk)
     result = desk.advance(show=1)
@@ -76,7 +76,7 @@ def test_strategy_signal_is_told_validated_and_handed_on(databases: Databases) -
 
 
 @pytest.mark.parametrize("side", [BUY, SELL])
-def test_entry_while_paused_is_refused_and_written_down(databases: Databases, side: str) -> None:
+def test_entry_while_paused_is_rejected_and_recorded(databases: Databases, side: str) -> None:
     desk = make_desk(databases, {SHOWN + 1: side})
     settle(desk)
     desk.want(DesiredState.PAUSED)
@@ -89,7 +89,7 @@ def test_entry_while_paused_is_refused_and_written_down(databases: Databases, si
     assert desk.orders() == []
 
 
-def test_exit_while_paused_goes_on_and_closes_the_position(databases: Databases) -> None:
+def test_exit_while_paused_continues_and_closes_the_position(databases: Databases) -> None:
     desk = make_desk(databases, {SHOWN: BUY, SHOWN + 3: CLOSE})
     desk.play(SHOWN + 3)
     desk.want(DesiredState.PAUSED)
@@ -102,7 +102,7 @@ def test_exit_while_paused_goes_on_and_closes_the_position(databases: Databases)
     assert [position.units for position in desk.ledger.positions()] == [0.0]
 
 
-def test_entry_from_an_old_candle_is_refused_and_an_exit_from_one_is_not(databases: Databases) -> None:
+def test_entry_from_an_old_candle_is_rejected_and_an_exit_from_one_is_not(databases: Databases) -> None:
     desk = make_desk(databases, {SHOWN: BUY, SHOWN + 4: CLOSE, SHOWN + 6: BUY})
     desk.advance(show=1)
     desk.advance(show=20)
@@ -112,7 +112,7 @@ def test_entry_from_an_old_candle_is_refused_and_an_exit_from_one_is_not(databas
     assert told(desk)[-1] == (EventType.SIGNAL_REJECTED, "max_signal_age")
 
 
-def test_entry_in_a_regime_that_is_not_allowed_is_refused(databases: Databases) -> None:
+def test_entry_in_a_regime_that_is_not_allowed_is_rejected(databases: Databases) -> None:
     desk = make_desk(databases, {SHOWN + 1: BUY}, allowed_regimes=["ranging"])
     settle(desk)
     result = desk.advance(show=1)
@@ -145,7 +145,7 @@ def test_silent_candle_while_paused_ends_the_chain_as_paused(databases: Database
     assert desk.advance(show=1).reason is ChainOutcome.PAUSED
 
 
-def test_entry_outside_the_session_is_refused(databases: Databases) -> None:
+def test_entry_outside_the_session_is_rejected(databases: Databases) -> None:
     session = {
         "kind": "weekly", "timezone": "UTC", "opens": "sun 18:00", "closes": "fri 17:00", "daily_break": "00:20-00:30"
     }  # fmt: skip

@@ -115,7 +115,7 @@ def entry(**given: Any) -> Callable[[pd.DataFrame], SignalBuilder]:
 # what raises
 
 
-def test_error_of_its_own_code_tells_strategy_place_candle_and_its_own_line_alone() -> None:
+def test_error_of_its_own_code_reports_strategy_place_candle_and_its_own_line_alone() -> None:
     fault = fault_of(Raises(), last=2)
     line = line_of('rows["nope"] > 3')
 
@@ -141,11 +141,11 @@ def test_fault_is_whole_after_a_journey_between_processes() -> None:
 @pytest.mark.parametrize(
     ("kind", "fault"), [(Quits, "SystemExit: 0"), (Exits, "SystemExit: None"), (Parses, "SystemExit: 2")]
 )
-def test_code_that_ends_the_process_is_told_as_a_fault(kind: type[Says], fault: str) -> None:
+def test_code_that_ends_the_process_is_reported_as_a_fault(kind: type[Says], fault: str) -> None:
     assert fault_of(kind()).fault == fault
 
 
-def test_error_that_cannot_tell_itself_is_named() -> None:
+def test_error_that_cannot_report_itself_is_named() -> None:
     def mute(_: pd.DataFrame) -> SignalBuilder:
         raise Mute
 
@@ -188,7 +188,7 @@ def test_exit_that_does_not_come_from_the_strategy_is_not_its_own() -> None:
         (entry(stop_loss=[1.0, 2.0]), "stop_loss has shape (2,); expected one number, or 6, one per row"),
     ],
 )
-def test_answer_that_is_none_says_what_was_found_and_what_is_allowed(answer: object, found: str) -> None:
+def test_answer_that_is_none_reports_what_was_found_and_what_is_allowed(answer: object, found: str) -> None:
     assert found in fault_of(Says(answer=answer)).fault
 
 
@@ -237,7 +237,7 @@ def smooth_close(shown: pd.DataFrame) -> SignalBuilder:
     ("answer", "part"),
     [(change_index, "the index"), (change_close, "the column close"), (smooth_close, "the column close")],
 )
-def test_rows_that_were_changed_so_that_the_answer_means_nothing_are_told(answer: object, part: str) -> None:
+def test_rows_that_were_changed_so_that_the_answer_means_nothing_are_reported(answer: object, part: str) -> None:
     assert (
         fault_of(Says(answer=answer)).fault == f"signals changed {part} of its rows; change a copy instead, rows.copy()"
     )
@@ -247,7 +247,7 @@ def test_rows_that_were_changed_so_that_the_answer_means_nothing_are_told(answer
 
 
 @pytest.mark.parametrize("name", RESERVED)
-def test_indicator_with_the_name_of_what_a_row_has_of_its_candle_is_refused(name: str) -> None:
+def test_indicator_with_the_name_of_what_a_row_has_of_its_candle_is_rejected(name: str) -> None:
     with pytest.raises(StrategyFault, match=f"an indicator named '{name}'; allowed: .* names open_ms, open, high, low"):
         load_strategy(f"{HERE}:WithIndicators", {"named": {"fast": ema(3), name: ema(5)}})
 
@@ -264,13 +264,13 @@ def test_indicator_with_the_name_of_what_a_row_has_of_its_candle_is_refused(name
         (lambda: {"fast": ema("x")}, "indicators, fast: TypeError"),  # type: ignore[arg-type]
     ],
 )
-def test_indicators_that_cannot_be_computed_are_refused_when_the_strategy_is_made(named: object, fault: str) -> None:
+def test_indicators_that_cannot_be_computed_are_rejected_when_the_strategy_is_made(named: object, fault: str) -> None:
     with pytest.raises(StrategyFault, match=fault):
         made(WithIndicators, {"named": named})
 
 
 @pytest.mark.parametrize("count", [0, 4, "20", None, True])
-def test_startup_count_that_is_none_or_too_small_is_refused(count: object) -> None:
+def test_startup_count_that_is_none_or_too_small_is_rejected(count: object) -> None:
     class Counts(Says):
         def indicators(self) -> Mapping[str, Indicator]:
             return {"mean": sma(5)}
@@ -285,7 +285,7 @@ def test_startup_count_that_is_none_or_too_small_is_refused(count: object) -> No
         made(Counts, {})
 
 
-def test_error_of_its_validator_that_is_none_of_a_parameter_is_told_with_its_line() -> None:
+def test_error_of_its_validator_that_is_none_of_a_parameter_is_reported_with_its_line() -> None:
     with pytest.raises(StrategyFault, match=r"parameters: TypeError: no such thing; .*in _is_sound: raise TypeError"):
         made(Validates, {})
 
@@ -324,7 +324,7 @@ def desk_of(databases: Databases, name: str, plan: Mapping[int, str], params: Ma
     return Desk(databases, system_config({**strategy, "name": name}), make_candles(60), shown=SHOWN)
 
 
-def test_service_tells_symbol_strategy_candle_and_line_and_says_so_once(databases: Databases) -> None:
+def test_service_reports_symbol_strategy_candle_and_line_and_reports_it_once(databases: Databases) -> None:
     desk = desk_of(databases, f"{HERE}:Raises", {}, {})
 
     for _ in range(2):
@@ -338,7 +338,7 @@ def test_service_tells_symbol_strategy_candle_and_line_and_says_so_once(database
     assert f"line {line}, in signals" in event.reason
 
 
-def test_indicator_without_a_value_tells_symbol_strategy_and_candle(databases: Databases) -> None:
+def test_indicator_without_a_value_reports_symbol_strategy_and_candle(databases: Databases) -> None:
     desk = desk_of(databases, f"{HERE}:NoValue", {}, {})
 
     with pytest.raises(
@@ -352,7 +352,7 @@ class NoValue(Says):
         return {"root": Indicator("ACOS")}
 
 
-def test_hook_that_raises_tells_symbol_strategy_candle_and_what_its_row_has() -> None:
+def test_hook_that_raises_reports_symbol_strategy_candle_and_what_its_row_has() -> None:
     position = PositionView(Side.BUY, 1.0, 100.0, at_place(0))
 
     with pytest.raises(StrategyFault) as caught:

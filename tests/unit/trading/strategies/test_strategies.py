@@ -183,7 +183,7 @@ def test_startup_candle_count_of_a_strategy_settles_its_slowest_indicator(name: 
 
 
 @every_strategy
-def test_a_strategy_on_a_random_walk_says_both_sides(name: str) -> None:
+def test_a_strategy_on_a_random_walk_reports_both_sides(name: str) -> None:
     signals = said(load_strategy(name, SMALL[name]), walk(600, seed=7), 400, rows=400)
     assert {one.side for one in signals} >= {SignalSide.BUY, SignalSide.SELL}
 
@@ -278,7 +278,7 @@ def test_signals_where_something_else_than_a_boolean_stands_are_broken(where: An
         SignalBuilder(2).buy(where, reason="in")
 
 
-def test_signals_tell_which_prices_of_entries_are_none() -> None:
+def test_signals_report_which_prices_of_entries_are_none() -> None:
     signals = (
         SignalBuilder(4)
         .buy(flags(1, 0, 1, 0), reason="in", stop_loss=np.array([NAN, NAN, 5.0, NAN]), take_profit=None)
@@ -346,7 +346,7 @@ def test_load_strategy_with_manage_position_is_a_rule_of_positions_and_others_ar
         ("trading.strategies.strategy:Strategy", "does not define: indicators, signals"),
     ],
 )
-def test_load_strategy_that_is_none_says_what_was_found_and_what_is_allowed(name: str, fault: str) -> None:
+def test_load_strategy_that_is_none_reports_what_was_found_and_what_is_allowed(name: str, fault: str) -> None:
     with pytest.raises(ValueError, match=f"{fault}.*Use one of: donchian_breakout, ema_cross.*package.module:Class"):
         load_strategy(name, {})
 

@@ -204,7 +204,7 @@ def test_strategy_that_cheats_is_found_at_its_candle_and_column(
     assert all(finding.open_ms in opens and finding.expected != finding.found for finding in found)
 
 
-def test_strategy_that_is_honest_has_no_finding_and_each_kind_of_market_is_asked_about() -> None:
+def test_strategy_that_is_honest_has_no_finding_and_each_kind_of_market_is_evaluated() -> None:
     report = tried(Honest)
 
     assert report.findings == []
@@ -221,7 +221,7 @@ def test_strategy_that_is_shipped_has_no_finding_on_any_market(name: str, seed: 
     assert report.findings == []
 
 
-def test_look_ahead_tells_what_was_known_then_and_what_came_later() -> None:
+def test_look_ahead_reports_what_was_known_then_and_what_came_later() -> None:
     report = tried(NormalisedOverAll)
 
     first = report.of(CheckName.LOOK_AHEAD)[0]
@@ -229,7 +229,7 @@ def test_look_ahead_tells_what_was_known_then_and_what_came_later() -> None:
     assert first.series in {f"{kind} 1" for kind in KINDS}
 
 
-def test_look_back_beyond_the_rows_tells_how_many_rows_are_enough() -> None:
+def test_look_back_beyond_the_rows_reports_how_many_rows_are_enough() -> None:
     report = tried(LooksTenRowsBack)
 
     assert report.counts.keys() == {CheckName.WINDOW}
@@ -238,18 +238,18 @@ def test_look_back_beyond_the_rows_tells_how_many_rows_are_enough() -> None:
     assert tried(LooksTenRowsBack, rows_limit=12).is_sound
 
 
-def test_dependence_on_the_whole_history_tells_that_no_number_of_rows_is_enough() -> None:
+def test_dependence_on_the_whole_history_reports_that_no_number_of_rows_is_enough() -> None:
     assert tried(ExpandingMean).rows_enough is None
 
 
-def test_warm_up_that_is_too_short_for_the_function_tells_the_least_count() -> None:
+def test_warm_up_that_is_too_short_for_the_function_reports_the_least_count() -> None:
     first = tried(NoWarmUp).of(CheckName.WARM_UP)[0]
 
     assert "at least 20 for EMA(20)" in first.expected
     assert first.found == "10"
 
 
-def test_fewer_rows_than_the_live_system_ever_shows_are_not_asked_about() -> None:
+def test_fewer_rows_than_the_live_system_ever_shows_are_not_evaluated() -> None:
     assert tried(NeedsThreeRows).is_sound
 
 

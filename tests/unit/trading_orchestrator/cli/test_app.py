@@ -35,7 +35,7 @@ def test_entry_point_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize("verb", COMMANDS)
-def test_verb_in_the_overview_says_what_its_own_help_says_first(verb: str) -> None:
+def test_verb_in_the_overview_reports_what_its_own_help_says_first(verb: str) -> None:
     command = trading.get_command(click.Context(trading), verb)
 
     assert command is not None
@@ -86,7 +86,7 @@ def test_wrong_usage_ends_with_two_and_prints_nothing_on_stdout(arguments: tuple
 
 
 @pytest.mark.parametrize("arguments", [("status", "NOPE"), ("pause", "NOPE"), ("events", "--symbol", "NOPE")])
-def test_unknown_symbol_is_refused_with_the_known_ones(arguments: tuple[str, ...]) -> None:
+def test_unknown_symbol_is_rejected_with_the_known_ones(arguments: tuple[str, ...]) -> None:
     result = run(*arguments)
 
     assert result.exit_code == ExitCode.USAGE
@@ -141,7 +141,7 @@ def test_config_check_names_every_fault_at_once() -> None:
     assert (answer["ok"], len(answer["faults"]), answer["symbols"]) == (False, 2, [])
 
 
-def test_config_show_tells_what_is_in_force_and_no_secret() -> None:
+def test_config_show_reports_what_is_in_force_and_no_secret() -> None:
     secrets = {
         "TRADING__REDIS_URL": "redis://me:hidden1@localhost:7000/1?password=hidden2",
         "TRADING__LEDGER_URL": "postgresql+psycopg://me:hidden3@localhost/books",
@@ -160,7 +160,7 @@ def test_config_show_tells_what_is_in_force_and_no_secret() -> None:
 
 
 @pytest.mark.parametrize("file", ["services", "symbols"])
-def test_config_schema_accepts_the_shipped_file_and_refuses_an_unknown_key(file: str) -> None:
+def test_config_schema_accepts_the_shipped_file_and_rejects_an_unknown_key(file: str) -> None:
     schema = json.loads(run("config", "schema", file).stdout)
     content = yaml.load((ROOT / "configs" / f"{file}.yaml").read_text(encoding="utf-8"), yaml.BaseLoader)
 
@@ -169,7 +169,7 @@ def test_config_schema_accepts_the_shipped_file_and_refuses_an_unknown_key(file:
         jsonschema.validate({**content, "no_such_key": 1}, schema)
 
 
-def test_doctor_without_redis_ends_with_one_and_says_what_to_do(tmp_path: Path) -> None:
+def test_doctor_without_redis_ends_with_one_and_reports_what_to_do(tmp_path: Path) -> None:
     environ = {"TRADING__VAR_DIR": str(tmp_path), "TRADING__REDIS_URL": "redis://:hidden@127.0.0.1:1/0"}
 
     result = run("doctor", "--json", **environ)
@@ -181,7 +181,7 @@ def test_doctor_without_redis_ends_with_one_and_says_what_to_do(tmp_path: Path) 
     assert "hidden" not in result.output
 
 
-def test_ledger_that_is_not_there_is_told_and_not_made(tmp_path: Path) -> None:
+def test_ledger_that_is_not_there_is_reported_and_not_made(tmp_path: Path) -> None:
     environ = {"TRADING__VAR_DIR": str(tmp_path)}
 
     orders, revision = run("orders", **environ), run("ledger", "revision", **environ)
@@ -191,7 +191,7 @@ def test_ledger_that_is_not_there_is_told_and_not_made(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ledger_migrate_makes_it_once_and_says_so(tmp_path: Path) -> None:
+def test_ledger_migrate_makes_it_once_and_reports_it(tmp_path: Path) -> None:
     environ = {"TRADING__VAR_DIR": str(tmp_path)}
 
     first, second = (run("ledger", "migrate", "--json", **environ) for _ in range(2))
@@ -202,7 +202,7 @@ def test_ledger_migrate_makes_it_once_and_says_so(tmp_path: Path) -> None:
     assert run("orders", **environ).stdout == "no orders\n"
 
 
-def test_ledger_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+def test_ledger_file_that_is_no_database_is_reported(tmp_path: Path) -> None:
     (tmp_path / "ledger.sqlite3").write_text("something else, and long enough to be looked at" * 50)
 
     result = run("orders", TRADING__VAR_DIR=str(tmp_path))

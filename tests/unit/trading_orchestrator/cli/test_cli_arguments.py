@@ -43,17 +43,17 @@ def refused(*arguments: str, **environ: str) -> str:
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-inf", "1e999", "0"])
 @pytest.mark.parametrize("arguments", FLOATS, ids=lambda words: f"{words[0]} {words[-1]}")
-def test_number_that_makes_no_sense_is_refused(arguments: tuple[str, ...], text: str) -> None:
+def test_number_that_makes_no_sense_is_rejected(arguments: tuple[str, ...], text: str) -> None:
     assert "is not in the range" in refused(*arguments, text)
 
 
 @pytest.mark.parametrize("arguments", FLOATS, ids=lambda words: f"{words[0]} {words[-1]}")
-def test_word_in_the_place_of_a_number_is_refused(arguments: tuple[str, ...]) -> None:
+def test_word_in_the_place_of_a_number_is_rejected(arguments: tuple[str, ...]) -> None:
     assert "'many' is not a valid number" in refused(*arguments, "many")
 
 
 @pytest.mark.parametrize("arguments", WHOLE, ids=lambda words: words[0])
-def test_whole_number_that_no_store_can_be_asked_with_is_refused(arguments: tuple[str, ...]) -> None:
+def test_whole_number_that_no_store_can_be_asked_with_is_rejected(arguments: tuple[str, ...]) -> None:
     assert "is not in the range 1<=x<=2147483647" in refused(*arguments, "99999999999999999999")
     assert "'nan' is not a valid whole number" in refused(*arguments, "nan")
 
@@ -67,7 +67,7 @@ def test_whole_number_that_no_store_can_be_asked_with_is_refused(arguments: tupl
         ("2026-04-01T02:00+02:00", "2026-04-01", "so the range is empty"),
     ],
 )
-def test_times_in_the_wrong_order_are_told_so(which: tuple[str, str], first: str, last: str, hint: str) -> None:
+def test_times_in_the_wrong_order_are_reported_so(which: tuple[str, str], first: str, last: str, hint: str) -> None:
     told = refused("replay", *which, "--from", first, "--to", last)
 
     assert "is not before --to 2026-04-01 00:00 UTC" in told
@@ -75,7 +75,7 @@ def test_times_in_the_wrong_order_are_told_so(which: tuple[str, str], first: str
 
 
 @pytest.mark.parametrize("text", ["0001-01-01", "1969-12-31T23:59Z", "9999-12-31T23:59:59-23:00", "2200-01-01"])
-def test_time_that_no_market_knows_is_refused(text: str) -> None:
+def test_time_that_no_market_knows_is_rejected(text: str) -> None:
     assert "expected a time from 1970 to 2200" in refused("explain", "XAUUSD", text)
 
 
@@ -88,7 +88,7 @@ def test_time_that_no_market_knows_is_refused(text: str) -> None:
         ("candles", "check, convert, resample"),
     ],
 )
-def test_verb_that_a_group_does_not_have_is_told_with_those_it_has(group: str, known: str) -> None:
+def test_verb_that_a_group_does_not_have_is_reported_with_those_it_has(group: str, known: str) -> None:
     assert f"{group} has no command 'bogus'; commands: {known}" in refused(group, "bogus")
 
 
@@ -105,7 +105,7 @@ def test_verb_that_a_group_does_not_have_is_told_with_those_it_has(group: str, k
         ("risk.units=.nan", "found nan; allowed: a finite number"),
     ],
 )
-def test_setting_that_is_none_says_where_one_is(setting: str, told: str) -> None:
+def test_setting_that_is_none_reports_where_one_is(setting: str, told: str) -> None:
     assert told in refused("backtest", "--symbol", "XAUUSD", "--set", setting)
 
 
@@ -118,7 +118,7 @@ def test_setting_that_is_none_says_where_one_is(setting: str, told: str) -> None
         (("backup", "ledger.copy", "--paper", ""), "the name is empty"),
     ],
 )
-def test_empty_name_of_a_file_is_told_so(arguments: tuple[str, ...], told: str) -> None:
+def test_empty_name_of_a_file_is_reported_so(arguments: tuple[str, ...], told: str) -> None:
     assert told in refused("ledger", *arguments)
 
 
@@ -132,7 +132,7 @@ def test_report_never_takes_the_place_of_what_is_no_plain_file(tmp_path: Path) -
     assert "the name is too long" in refused("backtest", "--symbol", "XAUUSD", "--report", "x" * 250)
 
 
-def test_symbol_from_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_symbol_from_a_file_that_is_no_text_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
 
     assert "not UTF-8 text" in refused("symbols", "add", "NEW", "--from", str(tmp_path / "binary"))

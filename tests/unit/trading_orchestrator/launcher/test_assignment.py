@@ -19,7 +19,7 @@ def test_crews_of_a_start_keep_the_order_and_are_named_after_their_first_symbol(
     assert first_assignments(["A", "B", "C"], 2) == crews("A+1=A,B", "C=C")
 
 
-def test_fewer_than_one_symbol_per_worker_is_refused() -> None:
+def test_fewer_than_one_symbol_per_worker_is_rejected() -> None:
     with pytest.raises(ValueError, match="symbols_per_worker is 0"):
         first_assignments(["A"], 0)
 
@@ -36,7 +36,7 @@ def test_symbol_that_comes_joins_the_first_worker_with_room() -> None:
     assert planned == Plan(crews("A+1=A,B", "C=C,D"), joined=((crews("C=C,D")[0], "D"),))
 
 
-def test_symbols_that_come_together_share_a_new_worker_that_is_told_of_none_of_them() -> None:
+def test_symbols_that_come_together_share_a_new_worker_that_is_informed_of_none_of_them() -> None:
     planned = plan(crews("A=A"), ["A", "B", "C", "D"], 2)
 
     assert planned.assignments == crews("A=A,B", "C=C,D")
@@ -44,7 +44,7 @@ def test_symbols_that_come_together_share_a_new_worker_that_is_told_of_none_of_t
     assert [symbol for _, symbol in planned.joined] == ["B"]
 
 
-def test_worker_whose_only_symbol_goes_ends_and_one_that_shares_goes_on() -> None:
+def test_worker_whose_only_symbol_goes_ends_and_one_that_shares_continues() -> None:
     planned = plan(crews("A=A", "B+1=B,C"), ["C"], 2)
 
     assert planned == Plan(crews("B+1=C"), ended=crews("A=A"), left=((crews("B+1=C")[0], "B"),))

@@ -119,7 +119,7 @@ def test_live_view_is_drawn_by_the_terminal_as_ever_and_shows_text_as_it_is() ->
     assert "\x1b[1A" in file.getvalue(), "the second drawing did not go back up over the first"
 
 
-def test_no_other_console_is_made_and_nothing_asks_for_markup() -> None:
+def test_no_other_console_is_made_and_nothing_requests_markup() -> None:
     wrong = []
     for path in sorted((ROOT / "worker").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

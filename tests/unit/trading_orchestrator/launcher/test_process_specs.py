@@ -69,6 +69,6 @@ def test_flower_password_made_once_is_private_and_kept(settings: Settings) -> No
     assert process_specs.flower_password_file(settings).stat().st_mode & 0o777 == 0o600
 
 
-def test_flower_password_with_a_comma_is_refused(settings: Settings) -> None:
+def test_flower_password_with_a_comma_is_rejected(settings: Settings) -> None:
     with pytest.raises(Broken, match="comma"):
         process_specs.flower_process(settings.model_copy(update={"flower_password": SecretStr("a,b")}))

@@ -11,5 +11,5 @@ def test_delay_doubles_with_each_quick_death_up_to_the_cap(quick_deaths: int, de
 
 
 @pytest.mark.parametrize(("exit_code", "text"), [(0, "exit code 0"), (1, "exit code 1"), (-9, "signal 9")])
-def test_exit_is_told_as_code_or_signal(exit_code: int, text: str) -> None:
+def test_exit_is_reported_as_code_or_signal(exit_code: int, text: str) -> None:
     assert describe_exit(exit_code) == text

@@ -61,7 +61,7 @@ def test_table_at_any_width_fits_and_shows_what_matters_most(width: int) -> None
 
 
 @pytest.mark.parametrize("width", [120, 200])
-def test_table_with_room_tells_realised_from_unrealised_and_the_regime(width: int) -> None:
+def test_table_with_room_distinguishes_realised_from_unrealised_and_the_regime(width: int) -> None:
     text = drawn(GOLD, width=width)
 
     assert "+12.50" in text
@@ -77,7 +77,7 @@ def test_symbol_that_is_silent_shows_since_when_and_its_error() -> None:
     assert "flat" in text
 
 
-def test_rows_that_are_not_of_now_are_told_so() -> None:
+def test_rows_that_are_not_of_now_are_reported_so() -> None:
     overview = Overview("paper", None, 5.0, "Valkey", None, "var/log", trouble="redis: connection refused")
 
     text = drawn(GOLD, width=100, overview=overview)
@@ -96,5 +96,5 @@ def test_decision_that_looks_like_markup_is_shown_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.0, "0s"), (59.9, "59s"), (725.0, "12m05s"), (11_220.0, "3h07m"), (187_200.0, "2d04h")]
 )
-def test_duration_is_told_in_its_two_largest_units(seconds: float, text: str) -> None:
+def test_duration_is_reported_in_its_two_largest_units(seconds: float, text: str) -> None:
     assert uptime(seconds) == text

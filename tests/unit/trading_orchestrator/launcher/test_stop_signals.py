@@ -11,7 +11,7 @@ LONG_S = 100.0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_first_signal_asks_for_a_stop_and_the_second_forces_it(number: signal.Signals) -> None:
+def test_first_signal_requests_a_stop_and_the_second_forces_it(number: signal.Signals) -> None:
     with StopSignals() as signals:
         seen = [(signals.is_stop_requested, signals.is_forced())]
         for _ in range(2):

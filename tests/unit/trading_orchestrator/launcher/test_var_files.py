@@ -53,7 +53,7 @@ def test_path_below_the_current_folder_is_shown_from_it(tmp_path: Path, monkeypa
     assert short_path(Path("/elsewhere")) == "/elsewhere"
 
 
-def test_folder_held_by_a_launcher_is_refused_with_its_pid_and_the_way_out(tmp_path: Path) -> None:
+def test_folder_held_by_a_launcher_is_rejected_with_its_pid_and_the_way_out(tmp_path: Path) -> None:
     with launch_lock(tmp_path), pytest.raises(Broken) as refused, launch_lock(tmp_path):
         pytest.fail("two launchers hold one folder")
 
@@ -61,7 +61,7 @@ def test_folder_held_by_a_launcher_is_refused_with_its_pid_and_the_way_out(tmp_p
     assert "TRADING__VAR_DIR" in str(refused.value)
 
 
-def test_folder_in_which_nothing_can_be_written_is_refused_with_the_way_out(tmp_path: Path) -> None:
+def test_folder_in_which_nothing_can_be_written_is_rejected_with_the_way_out(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     with pytest.raises(Broken, match=r"is not writable .*TRADING__VAR_DIR"), launch_lock(tmp_path / "file"):

@@ -33,7 +33,7 @@ def test_skew_is_measured_from_the_middle_of_the_round_trip(ahead_s: float) -> N
     assert skew.doubt_s == pytest.approx(0.025)
 
 
-def test_slow_answer_is_asked_for_again_and_the_quickest_counts() -> None:
+def test_slow_answer_is_requested_again_and_the_quickest_counts() -> None:
     clocks = Clocks(0.0, 4.0, 0.5, 2.0)
 
     assert clocks.measure().doubt_s == pytest.approx(0.25)

@@ -50,7 +50,7 @@ def test_last_words_are_one_json_object_where_the_log_is_json(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(("supervised", "answer"), [("false", "error"), ("true", "ok")])
-def test_worker_ends_when_asked_only_where_something_starts_it_again(
+def test_worker_ends_on_request_only_where_something_starts_it_again(
     monkeypatch: pytest.MonkeyPatch, supervised: str, answer: str
 ) -> None:
     monkeypatch.setenv("TRADING__SUPERVISED", supervised)

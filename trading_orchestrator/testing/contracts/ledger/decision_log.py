@@ -99,7 +99,7 @@ class DecisionLogContract(LedgerPart):
 
         assert [ledger.fence(symbol) for symbol in (SYMBOL, OTHER, UNKNOWN_SYMBOL)] == [at(0), at(-1), None]
 
-    def test_decide_refused_moves_fence_and_keeps_reason(self, ledger: Ledger) -> None:
+    def test_decide_rejected_moves_fence_and_keeps_reason(self, ledger: Ledger) -> None:
         verdict = RiskDecision("max_open_positions", "3 of 3", breached=True)
 
         assert decide(ledger, T0_MS, verdict) == DecisionResult(verdict)

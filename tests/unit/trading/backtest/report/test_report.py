@@ -194,7 +194,7 @@ def test_factor_follows_the_candles(days: int, timeframe: str, step_ms: int, fac
 
 
 @pytest.mark.parametrize("factor", [0.0, -1.0, math.nan, math.inf])
-def test_factor_that_is_not_positive_is_refused(factor: float) -> None:
+def test_factor_that_is_not_positive_is_rejected(factor: float) -> None:
     with pytest.raises(ValueError, match="allowed is a positive number"):
         statistics_of(backtest_of([BALANCE]), periods_per_year=factor)
 

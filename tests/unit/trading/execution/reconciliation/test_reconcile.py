@@ -57,7 +57,7 @@ def test_reconcile_order_that_the_venue_has_is_adopted_and_its_end_waits_for_its
     assert reconcile(ledger(one), venue({one: order}), FRESH) == [UpdateOrder(one, order, state)]
 
 
-def test_reconcile_canceled_order_whose_fills_are_written_down_has_ended() -> None:
+def test_reconcile_canceled_order_whose_fills_are_recorded_has_ended() -> None:
     one = intent(state=O.PARTIALLY_FILLED, filled_units=1.0)
     order = order_of(one, O.CANCELED, 1.0)
     assert reconcile(ledger(one), venue({one: order}), FRESH) == [UpdateOrder(one, order, O.CANCELED)]
@@ -145,7 +145,7 @@ def test_reconcile_reversal_whose_exit_is_not_known_keeps_its_entry_waiting() ->
     assert [type(action) for action in actions] == [WaitForVenue, WaitForVenue]
 
 
-def test_reconcile_order_that_the_venue_has_lost_is_told_once() -> None:
+def test_reconcile_order_that_the_venue_has_lost_is_reported_once() -> None:
     one = intent(state=O.ACCEPTED)
     (action,) = reconcile(ledger(one), venue({one: None}), FRESH)
     assert isinstance(action, RaiseIncident)
@@ -154,7 +154,7 @@ def test_reconcile_order_that_the_venue_has_lost_is_told_once() -> None:
     assert isinstance(again, WaitForVenue)
 
 
-def test_reconcile_order_that_was_given_up_and_rests_at_the_venue_is_withdrawn() -> None:
+def test_reconcile_order_that_was_abandoned_and_rests_at_the_venue_is_withdrawn() -> None:
     resting = OpenOrder(ENTRY.request.client_order_id, "v3", "XAUUSD", Side.SELL, 2.0)
     ours = ledger(states={resting.client_order_id: O.EXPIRED})
     assert reconcile(ours, venue(units=0.0, open_orders=[resting]), FRESH) == [CancelOrder(resting, O.EXPIRED)]
@@ -175,7 +175,7 @@ def test_reconcile_order_that_was_given_up_and_rests_at_the_venue_is_withdrawn()
         (FLAT, 0.0, [STOP], {STOP.client_order_id: O.FILLED}, IncidentKind.STRAY_STOP),
     ],
 )
-def test_reconcile_of_positions_and_resting_orders_tells_what_differs_and_tells_it_once(
+def test_reconcile_of_positions_and_resting_orders_reports_what_differs_and_reports_it_once(
     position: Position,
     units: float,
     open_orders: list[OpenOrder],
@@ -188,7 +188,7 @@ def test_reconcile_of_positions_and_resting_orders_tells_what_differs_and_tells_
     assert reconcile(replace(ours, incidents=incidents), theirs, FRESH) == []
 
 
-def test_reconcile_open_position_that_no_entry_of_ours_opened_is_told() -> None:
+def test_reconcile_open_position_that_no_entry_of_ours_opened_is_reported() -> None:
     ours = ledger(position=replace(LONG, stop_loss=None), owners=frozenset())
     (action,) = reconcile(ours, venue(units=2.0, open_orders=[]), FRESH)
     assert isinstance(action, RaiseIncident)
@@ -196,7 +196,7 @@ def test_reconcile_open_position_that_no_entry_of_ours_opened_is_told() -> None:
     assert action.incident.kind.halts
 
 
-def test_reconcile_order_of_which_nothing_is_known_for_long_is_told_once_and_still_waited_for() -> None:
+def test_reconcile_order_of_which_nothing_is_known_for_long_is_reported_once_and_still_waited_for() -> None:
     one = intent(state=O.UNKNOWN, ago_s=3_600.0)
     left, tell = reconcile(ledger(one), venue(), FRESH)
     assert isinstance(left, WaitForVenue)

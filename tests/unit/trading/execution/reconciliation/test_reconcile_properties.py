@@ -149,7 +149,7 @@ def test_reconcile_of_anything_compares_only_when_every_order_is_settled(
 
 
 @given(worlds())
-def test_reconcile_of_anything_sends_a_stop_only_where_a_move_says_so_and_nothing_else_is_wrong(
+def test_reconcile_of_anything_sends_a_stop_only_where_a_move_reports_it_and_nothing_else_is_wrong(
     world: tuple[LedgerSnapshot, VenueSnapshot, SignalAgeLimit],
 ) -> None:
     ours, theirs, freshness = world
@@ -167,7 +167,7 @@ def test_reconcile_of_anything_sends_a_stop_only_where_a_move_says_so_and_nothin
 
 
 @given(worlds())
-def test_reconcile_after_its_actions_were_carried_out_by_an_honest_venue_comes_to_rest(
+def test_reconcile_after_its_actions_were_carried_out_by_a_faultless_venue_comes_to_rest(
     world: tuple[LedgerSnapshot, VenueSnapshot, SignalAgeLimit],
 ) -> None:
     ours, theirs, freshness = world

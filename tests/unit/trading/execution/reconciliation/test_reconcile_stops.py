@@ -32,13 +32,13 @@ def test_reconcile_stop_that_was_moved_and_rests_there_needs_nothing() -> None:
 
 
 @pytest.mark.parametrize("open_orders", [[], [replace(STOP, price=93.0)], [replace(STOP, units=1.0)]])
-def test_reconcile_stop_that_no_move_explains_is_told(open_orders: list[OpenOrder]) -> None:
+def test_reconcile_stop_that_no_move_explains_is_reported(open_orders: list[OpenOrder]) -> None:
     (action,) = reconcile(moved_ledger(), venue(units=2.0, open_orders=open_orders), FRESH)
     assert isinstance(action, RaiseIncident)
     assert action.incident.kind is IncidentKind.UNPROTECTED
 
 
-def test_reconcile_stop_with_a_refused_move_alone_is_told() -> None:
+def test_reconcile_stop_with_a_rejected_move_alone_is_reported() -> None:
     (action,) = reconcile(ledger(position=MOVED, states=OURS), AT_OLD_STOP, FRESH)
     assert isinstance(action, RaiseIncident)
 

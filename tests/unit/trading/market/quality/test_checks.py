@@ -71,7 +71,7 @@ def found(
     return {one.check: one for one in examine(open_ms, values, market) if one.count}
 
 
-def test_sound_candles_have_no_finding_and_every_check_is_told() -> None:
+def test_sound_candles_have_no_finding_and_every_check_is_reported() -> None:
     candles = make_candles(500)
     market = Market(MINUTE_MS, None, now_ms=at("2027-01-01"), written_ms=at("2027-01-01"))
     findings = examine(candles.open_ms, candles.values, market)
@@ -106,7 +106,7 @@ def test_values_that_cannot_be_are_found_in_their_row_and_nowhere_else(row: tupl
 
 @settings(max_examples=100, deadline=None)
 @given(rows=st.lists(st.tuples(*[st.sampled_from([NAN, np.inf, -1.0, 0.0, 1.0, 2.0])] * 5), min_size=1, max_size=6))
-def test_values_are_faulty_exactly_where_the_system_refuses_the_candle(rows: list[tuple[float, ...]]) -> None:
+def test_values_are_faulty_exactly_where_the_system_rejects_the_candle(rows: list[tuple[float, ...]]) -> None:
     values = np.array(rows)
     faults = value_faults(values)
     is_faulty = np.any(list(faults.values()), axis=0)
@@ -118,7 +118,7 @@ def test_values_are_faulty_exactly_where_the_system_refuses_the_candle(rows: lis
     assert (np.sum(list(faults.values()), axis=0) <= 1).all()
 
 
-def test_duplicates_tell_whether_they_are_the_same() -> None:
+def test_duplicates_report_whether_they_are_the_same() -> None:
     candles = make_candles(5)
     places = [0, 1, 2, 1, 2, 3, 4]
     values = candles.values[places].copy()
@@ -179,7 +179,7 @@ def test_holes_in_a_market_that_never_closes_are_gaps_those_over_a_weekend_too()
 
 
 @pytest.mark.parametrize("is_known", [True, False])
-def test_breaks_and_weekends_are_told_apart_from_gaps_with_and_without_known_hours(is_known: bool) -> None:
+def test_breaks_and_weekends_are_distinguished_from_gaps_with_and_without_known_hours(is_known: bool) -> None:
     lost = range(at("2026-01-21T10:00"), at("2026-01-21T10:04"), MINUTE_MS)
     opens = gold_week(skip=lambda one: one in lost)
     gaps = find_gaps(opens, length_ms=MINUTE_MS, are_open=GOLD.are_open if is_known else None)

@@ -17,7 +17,7 @@ def test_fill_at_a_price_that_cannot_be_raises_broken(price: float) -> None:
         on_bar(Book(orders=(entry(-1),)), Bar(MINUTE_MS, price, price, price, price), COSTLY)
 
 
-def test_fill_at_a_price_that_cannot_be_tells_symbol_candle_and_what_to_change() -> None:
+def test_fill_at_a_price_that_cannot_be_reports_symbol_candle_and_what_to_change() -> None:
     terms = FillTerms(spread=1e9, symbol="EURUSD")
 
     with pytest.raises(Broken) as told:
@@ -33,7 +33,7 @@ def test_fill_at_a_price_that_cannot_be_tells_symbol_candle_and_what_to_change()
 
 @pytest.mark.parametrize("field", ["spread", "slippage", "commission_bps"])
 @pytest.mark.parametrize("bad", [-0.1, math.nan])
-def test_fill_terms_negative_or_nan_are_refused(field: str, bad: float) -> None:
+def test_fill_terms_negative_or_nan_are_rejected(field: str, bad: float) -> None:
     with pytest.raises(ValueError, match="must not be negative"):
         replace(FREE, **{field: bad})  # type: ignore[arg-type]  # the field is one of numbers
 

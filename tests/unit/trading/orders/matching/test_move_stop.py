@@ -76,7 +76,7 @@ def test_move_stop_of_an_entry_without_one_places_it_for_all_units(way: int) -> 
 
 
 @both_sides
-def test_move_stop_of_another_entry_or_of_nothing_is_refused(way: int) -> None:
+def test_move_stop_of_another_entry_or_of_nothing_is_rejected(way: int) -> None:
     with pytest.raises(Rejected, match="no open position"):
         move_stop(opened(way), entry(way, minute=7).client_order_id, 98.0, 2 * MINUTE_MS)
     with pytest.raises(Rejected, match="no open position"):

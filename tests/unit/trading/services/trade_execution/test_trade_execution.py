@@ -23,7 +23,7 @@ from trading.services.chain import ChainOutcome
 from trading_orchestrator.testing.candles import SYMBOL, at_place
 
 
-def test_execution_writes_the_intent_before_the_venue_hears_of_the_order(desk: Desk) -> None:
+def test_execution_writes_the_intent_before_the_venue_sees_the_order(desk: Desk) -> None:
     desk.venue.fail("submit", RuntimeError("the line is cut"))
 
     with pytest.raises(RuntimeError):
@@ -54,7 +54,7 @@ def test_execution_events_of_an_order_and_its_fill_name_the_candle_decided_on(de
     assert causes == {correlation_id(SYMBOL, "1m", at_place(SHOWN))}
 
 
-def test_execution_of_a_stop_says_that_it_was_hit_and_closes(databases: Databases) -> None:
+def test_execution_of_a_stop_reports_that_it_was_hit_and_closes(databases: Databases) -> None:
     desk = make_desk(databases, {SHOWN: BUY})
     desk.advance()
     desk.play(SHOWN + 2)
@@ -65,7 +65,7 @@ def test_execution_of_a_stop_says_that_it_was_hit_and_closes(databases: Database
     assert held(desk) == 0.0
 
 
-def test_execution_refused_by_the_venue_is_rejected_and_told_and_never_sent_again(desk: Desk) -> None:
+def test_execution_rejected_by_the_venue_is_rejected_and_reported_and_never_sent_again(desk: Desk) -> None:
     desk.venue.fail("submit", REFUSED)
     desk.play(SHOWN + 3)
 
@@ -96,7 +96,7 @@ def test_execution_reversal_closes_then_opens_the_other_way(databases: Databases
     assert held(desk) == -2.0
 
 
-def test_execution_of_an_order_by_hand_at_the_venue_is_told_and_halts_the_symbol(databases: Databases) -> None:
+def test_execution_of_an_order_by_hand_at_the_venue_is_reported_and_halts_the_symbol(databases: Databases) -> None:
     desk = make_desk(databases, {SHOWN: BUY, SHOWN + 3: CLOSE}, venue={"kind": "paper", "fill_at": "close"})
     desk.advance()
     desk.play(SHOWN + 3)
@@ -135,7 +135,7 @@ def test_execution_that_is_not_enabled_writes_the_decision_down_and_sends_nothin
     assert (sent(desk), desk.venue.submitted, desk.ledger.decisions()) == ([], [], [])
 
 
-def test_execution_of_a_pause_said_after_the_chain_began_is_refused_by_the_ledger(desk: Desk) -> None:
+def test_execution_of_a_pause_said_after_the_chain_began_is_rejected_by_the_ledger(desk: Desk) -> None:
     desk.ledger.set_desired(SYMBOL, DesiredState.PAUSED, reason="the store has not heard of it yet")
     desk.advance(show=1)
 
@@ -145,7 +145,7 @@ def test_execution_of_a_pause_said_after_the_chain_began_is_refused_by_the_ledge
     assert event.details["rule"] == "paused"
 
 
-def test_execution_refused_by_an_account_limit_tells_the_breach(databases: Databases) -> None:
+def test_execution_rejected_by_an_account_limit_reports_the_breach(databases: Databases) -> None:
     desk = make_desk(databases, {SHOWN: BUY}, account={"max_daily_loss": 1.0})
     desk.advance()
     desk.advance(show=1)
@@ -210,7 +210,7 @@ def test_execution_states_of_the_ledger_are_final_at_the_end(desk: Desk) -> None
 
 
 @pytest.mark.parametrize(("spread", "legs"), [(0.5, ["entry", "exit"]), (0.51, [])])
-def test_execution_asks_for_the_spread_of_the_venue_where_a_rule_needs_it(
+def test_execution_requests_the_spread_of_the_venue_where_a_rule_needs_it(
     databases: Databases, spread: float, legs: list[str]
 ) -> None:
     risk = {"units": 2.0, "max_spread": 0.5}

@@ -135,7 +135,7 @@ def test_execution_closes_what_is_open_while_an_entry_is_unknown(databases: Data
     assert held(desk) == 0.0
 
 
-def test_execution_reversal_whose_exit_is_refused_gives_up_its_entry_with_it(databases: Databases) -> None:
+def test_execution_reversal_whose_exit_is_rejected_gives_up_its_entry_with_it(databases: Databases) -> None:
     desk = make_desk(databases, {SHOWN: BUY, SHOWN + 3: SELL})
     desk.advance()
     desk.play(SHOWN + 3)
@@ -149,7 +149,7 @@ def test_execution_reversal_whose_exit_is_refused_gives_up_its_entry_with_it(dat
     assert held(desk) == 0.0  # the exit is sent again, its entry is not
 
 
-def test_execution_reversal_refused_after_a_restart_gives_up_its_entry_too(databases: Databases) -> None:
+def test_execution_reversal_rejected_after_a_restart_gives_up_its_entry_too(databases: Databases) -> None:
     fuse = Fuse()
     desk = make_desk(databases, {SHOWN: BUY, SHOWN + 3: SELL}, fuse=fuse)
     desk.advance()

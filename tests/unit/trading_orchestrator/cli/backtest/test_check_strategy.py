@@ -80,7 +80,7 @@ def test_shipped_strategy_on_made_up_markets_is_sound(run: Run) -> None:
     assert told["not_tried"] == {}
 
 
-def test_strategy_that_cheats_ends_with_one_and_says_where(run: Run) -> None:
+def test_strategy_that_cheats_ends_with_one_and_reports_where(run: Run) -> None:
     told = answer(run("cheat_for_a_test:Cheat", "--json"), ExitCode.NO)
     shown = run("cheat_for_a_test:Cheat")
 
@@ -94,7 +94,7 @@ def test_strategy_that_cheats_ends_with_one_and_says_where(run: Run) -> None:
     assert "no shift(-1)" in shown.stdout
 
 
-def test_strategy_without_signals_is_told_to_prove_little(run: Run) -> None:
+def test_strategy_without_signals_is_reported_to_prove_little(run: Run) -> None:
     result = run("cheat_for_a_test:Quiet")
 
     assert result.exit_code == ExitCode.OK
@@ -112,7 +112,7 @@ def test_strategy_that_never_answers_twice_has_its_answers_not_compared(run: Run
     assert {told["not_tried"][name] for name in ("look-ahead", "window")} == {why}
 
 
-def test_strategy_that_needs_more_candles_than_can_be_made_up_is_told_to_bring_some(
+def test_strategy_that_needs_more_candles_than_can_be_made_up_is_reported_to_bring_some(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(check_strategy, "MOST_MADE_UP", 1_000)
@@ -130,7 +130,7 @@ def test_symbol_gives_candles_strategy_and_parameters(run: Run) -> None:
     assert [(one["series"], one["candles"]) for one in told["series"]] == [("XAUUSD", 50)]
 
 
-def test_file_is_asked_about_at_its_newest_candles(run: Run, tmp_path: Path) -> None:
+def test_file_is_evaluated_at_its_newest_candles(run: Run, tmp_path: Path) -> None:
     path = write_candles(tmp_path / "gold.csv", generated_candles("XAUUSD", 400))
 
     told = answer(run("sma_cross", "fast=3", "slow=8", "--candles", path, "-n", "100", "--json"), ExitCode.OK)
@@ -152,7 +152,7 @@ def test_file_is_asked_about_at_its_newest_candles(run: Run, tmp_path: Path) -> 
         (("cheat_for_a_test:Nobody",), "has no 'Nobody'"),
     ],
 )
-def test_wrong_usage_says_what_is_allowed(run: Run, arguments: tuple[str, ...], fault: str) -> None:
+def test_wrong_usage_reports_what_is_allowed(run: Run, arguments: tuple[str, ...], fault: str) -> None:
     result = run(*arguments)
 
     assert result.exit_code == ExitCode.USAGE
@@ -160,7 +160,7 @@ def test_wrong_usage_says_what_is_allowed(run: Run, arguments: tuple[str, ...], 
     assert fault in result.stderr
 
 
-def test_file_with_too_few_candles_is_refused_with_the_number_needed(run: Run, tmp_path: Path) -> None:
+def test_file_with_too_few_candles_is_rejected_with_the_number_needed(run: Run, tmp_path: Path) -> None:
     path = write_candles(tmp_path / "gold.csv", generated_candles("XAUUSD", 60))
 
     result = run("ema_cross", "--candles", path)

@@ -76,7 +76,7 @@ def test_replay_of_a_hook_that_raises_is_two_lines_with_symbol_candle_and_the_li
     assert second == '  mine_for_a_test.py, line 12, in manage_position: raise RuntimeError("boom")'
 
 
-def test_replay_of_signals_that_answer_nothing_tells_where_they_are_defined(run: Run) -> None:
+def test_replay_of_signals_that_answer_nothing_reports_where_they_are_defined(run: Run) -> None:
     result = run("Nothing", *REPLAY)
 
     first, second = result.stderr.splitlines()
@@ -88,7 +88,7 @@ def test_replay_of_signals_that_answer_nothing_tells_where_they_are_defined(run:
 @pytest.mark.parametrize(
     "arguments", [("config", "check"), REPLAY, CHECK, ("check-strategy", "mine_for_a_test:TakesTheClose")]
 )
-def test_indicator_with_the_name_of_a_column_is_refused_by_each_verb(run: Run, arguments: tuple[str, ...]) -> None:
+def test_indicator_with_the_name_of_a_column_is_rejected_by_each_verb(run: Run, arguments: tuple[str, ...]) -> None:
     result = run("TakesTheClose", *arguments)
 
     assert result.exit_code == ExitCode.USAGE
@@ -96,7 +96,7 @@ def test_indicator_with_the_name_of_a_column_is_refused_by_each_verb(run: Run, a
     assert "the names open_ms, open, high, low, close, volume are reserved" in result.stderr
 
 
-def test_check_of_a_strategy_that_answers_nothing_says_of_each_other_check_that_it_was_not_tried(run: Run) -> None:
+def test_check_of_a_strategy_that_answers_nothing_reports_of_each_other_check_that_it_was_not_tried(run: Run) -> None:
     result = run("Nothing", *CHECK)
 
     said = {line[:11].strip(): line for line in result.stdout.splitlines()}

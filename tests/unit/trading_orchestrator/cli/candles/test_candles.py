@@ -61,7 +61,7 @@ def spoiled(gold: Path) -> Path:
     return path
 
 
-def test_check_of_a_sound_file_ends_with_zero_and_says_so(gold: Path) -> None:
+def test_check_of_a_sound_file_ends_with_zero_and_reports_it(gold: Path) -> None:
     result = run("check", gold)
 
     assert result.exit_code == ExitCode.OK
@@ -104,7 +104,7 @@ def test_check_of_an_unknown_symbol_or_file_is_wrong_usage(gold: Path) -> None:
     assert "'5m'" in run("check", gold, "--timeframe", "5x").stderr
 
 
-def test_check_of_a_file_without_candles_says_what_was_found(tmp_path: Path) -> None:
+def test_check_of_a_file_without_candles_reports_what_was_found(tmp_path: Path) -> None:
     path = tmp_path / "spread.csv"
     path.write_text("timestamp,spread\n1,2\n")
 
@@ -146,7 +146,7 @@ def test_convert_of_a_metatrader_file_needs_its_zone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("verb", [("convert",), ("resample", "--timeframe", "5m")])
-def test_output_that_would_harm_or_cannot_be_is_refused_before_the_work(gold: Path, verb: tuple[str, ...]) -> None:
+def test_output_that_would_harm_or_cannot_be_is_rejected_before_the_work(gold: Path, verb: tuple[str, ...]) -> None:
     taken = gold.with_name("taken.csv")
     taken.write_text("something dear")
 
@@ -162,7 +162,7 @@ def test_output_that_would_harm_or_cannot_be_is_refused_before_the_work(gold: Pa
     assert taken.read_text() == "something dear"
 
 
-def test_resample_leaves_out_what_is_not_whole_and_says_so(gold: Path) -> None:
+def test_resample_leaves_out_what_is_not_whole_and_reports_it(gold: Path) -> None:
     candles = read_candles(gold, timeframe="1m")
     part = write_candles(gold.with_name("part.csv"), Candles(candles.open_ms[3:], candles.values[3:]))
     out = gold.with_name("out.parquet")
@@ -176,7 +176,7 @@ def test_resample_leaves_out_what_is_not_whole_and_says_so(gold: Path) -> None:
     assert read_candles(out, timeframe="5m").open_ms[0] == candles.open_ms[0]
 
 
-def test_resample_of_a_spoiled_file_is_refused_and_points_to_the_check(spoiled: Path) -> None:
+def test_resample_of_a_spoiled_file_is_rejected_and_points_to_the_check(spoiled: Path) -> None:
     result = run("resample", spoiled, spoiled.with_name("out.csv"), "--timeframe", "5m")
 
     assert result.exit_code == ExitCode.NO
@@ -236,7 +236,7 @@ def gold_week(tmp_path: Path) -> Path:
     return write_candles(tmp_path / "week.csv", Candles(kept, np.tile([2.0, 2.5, 1.5, 2.0, 1.0], (len(kept), 1))))
 
 
-def test_resample_of_sessions_tells_what_counts_as_whole_and_what_does_not(gold_week: Path) -> None:
+def test_resample_of_sessions_reports_what_counts_as_whole_and_what_does_not(gold_week: Path) -> None:
     out = gold_week.with_name("out.csv")
 
     told = answer("resample", gold_week, out, "--timeframe", "1d", "--symbol", "XAUUSD")
@@ -274,7 +274,7 @@ def test_resample_to_candles_that_are_far_apart_writes_them_and_says_that_they_a
     assert read_unspaced(out).open_ms.tolist() == [int(one.open_ms[0]) for one in weeks]
 
 
-def test_resample_of_which_nothing_is_whole_says_why(gold: Path) -> None:
+def test_resample_of_which_nothing_is_whole_reports_why(gold: Path) -> None:
     out = gold.with_name("out.csv")
 
     result = run("resample", gold, out, "--timeframe", "1d")
@@ -295,7 +295,7 @@ def test_file_of_one_candle_is_answered_by_each_verb(tmp_path: Path) -> None:
     assert answer("convert", path, out, "--timeframe", "1m")["candles"] == 1
 
 
-def test_check_of_a_file_without_a_readable_time_says_so(tmp_path: Path) -> None:
+def test_check_of_a_file_without_a_readable_time_reports_it(tmp_path: Path) -> None:
     path = tmp_path / "old.csv"
     path.write_text("timestamp,open,high,low,close,volume\n" + "-90000000000000,1,1,1,1,1\n" * 3)
 
@@ -304,7 +304,7 @@ def test_check_of_a_file_without_a_readable_time_says_so(tmp_path: Path) -> None
     assert (result.exit_code, "none of the times in its 3 rows can be read" in result.stderr) == (ExitCode.NO, True)
 
 
-def test_convert_to_a_timeframe_that_the_candles_do_not_have_is_refused(gold: Path) -> None:
+def test_convert_to_a_timeframe_that_the_candles_do_not_have_is_rejected(gold: Path) -> None:
     out = gold.with_name("out.csv")
 
     result = run("convert", gold, out, "--timeframe", "5m")

@@ -134,11 +134,11 @@ def test_prices_keep_as_many_decimals_as_they_have(prices: list[float], decimals
         (3_600, "1 h"),
     ],
 )
-def test_durations_are_told_in_their_two_largest_units(seconds: float | None, text: str) -> None:
+def test_durations_are_reported_in_their_two_largest_units(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_signs_and_what_is_not_defined_are_told() -> None:
+def test_signs_and_what_is_not_defined_are_reported() -> None:
     assert (percent(0.1234, signed=True), percent(-0.00001, signed=True), percent(None)) == ("+12.34 %", "0.00 %", "-")
     assert (format_money(-1234.5), format_profit(0.001), format_money(None)) == ("-1,234.50", "0.00", "-")
 
