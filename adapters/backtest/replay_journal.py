@@ -23,6 +23,7 @@ from trading.events.messages import NewCandle
 from trading.lifecycle import DesiredState
 from trading.market.candles import timeframe_ms
 from trading.ports.ledger import NO_PRICES, DecisionResult
+from trading.risk.open_book import OpenBook
 from trading.risk.verdict import AccountSnapshot, RiskDecision
 from trading.services.chain import ChainResult
 from trading.services.pipeline import SymbolPipeline
@@ -59,16 +60,28 @@ class RecordedLedger(MemoryLedger):
     ) -> DecisionResult:
         ruling = self._rulings.get((symbol, strategy, open_ms))
         known = _account_state(ruling)
+        recorded = None if ruling is None else ruling["prices"]
         return super().decide(
             symbol,
             strategy,
             open_ms,
-            lambda view: evaluate(replace(view, **known)),
+            lambda view: evaluate(replace(view, books=_open_then(view.books, symbol, recorded), **known)),
             correlation_id=correlation_id,
             dry_run=dry_run,
-            prices=prices if ruling is None else ruling["prices"] or {},
+            prices=prices if ruling is None else recorded or {},
             latest_ms=latest_ms,
         )
+
+
+def _open_then(books: tuple[OpenBook, ...], symbol: str, recorded: Mapping[str, float] | None) -> tuple[OpenBook, ...]:
+    """Return the books without positions of other symbols that were not open yet when the live decision was made.
+
+    A replay books fills in the order of market time; live, symbols with different pace overtake each other. The prices
+    of a decision name all symbols with an open position.
+    """
+    if recorded is None:
+        return books
+    return tuple(one for one in books if not one.units or one.symbol == symbol or one.symbol in recorded)
 
 
 def _account_state(ruling: Row | None) -> dict[str, Any]:

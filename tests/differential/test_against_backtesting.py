@@ -95,6 +95,7 @@ def system_of(setup: dict[str, Any], timeframe: str) -> SystemConfig:
         risk={
             "sizing": "fixed_units",
             "units": float(UNITS),
+            "max_leverage": 1_000.0,
             "on_opposite_signal": setup.get("on_opposite_signal", "reverse"),
         },
     )

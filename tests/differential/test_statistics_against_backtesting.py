@@ -34,8 +34,9 @@ def both(request: pytest.FixtureRequest) -> tuple[BacktestRun, Statistics, Any]:
     name, data = request.param
     candles, timeframe = candles_of(data)
     system = system_of(SETUPS[name], timeframe)
-    # A small account, so that the metrics are not all close to zero.
-    account = system.account.model_copy(update={"starting_balance": 5_000.0 if data == "GOOG" else 5.0})
+    # A small account, so that the metrics are not all close to zero; its positions are worth more than it.
+    balance = 5_000.0 if data == "GOOG" else 5.0
+    account = system.account.model_copy(update={"starting_balance": balance, "max_leverage": 1_000.0})
     result = run_backtest(system.model_copy(update={"account": account}), {SYMBOL: candles}, close_at_end=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -49,7 +49,7 @@ HOOKED = (
                 *("balance", "desired", "fence", "fills", "fills_from", "has_exposure", "incidents", "incidents_of"),
                 *("overfilled", "owners", "quarantine", "unpublished", "exposures", "incident"),
                 *("close", "decisions", "order_states", "orders", "positions", "unsettled"),
-                *("order_strategies", "stop_move", "stop_moves", "decisions_since", "permissions", "opener"),
+                *("order_strategies", "stop_move", "stop_moves", "decisions_since", "opener"),
             }
         ),
     ),
@@ -95,7 +95,7 @@ class Target(StrEnum):
 BEFORE_AFTER = ("before", "after")
 WITH_COMMIT = ("before", "in", "after")
 _TASK = ("task.run", "message.acknowledge")
-_STEP = (*_TASK, "message.publish")
+_STEP = (*_TASK, "message.publish", "ledger.message_key")
 EVENTS = ("bus.publish", "runtime.flush")
 AFRESH = (
     *("runtime.count_delivery", "runtime.rebuild", "runtime.report", "paper.open", "sends.open"),
@@ -106,7 +106,13 @@ SENDING = (
     *("ledger.mark", "ledger.record_fills", "ledger.open_incidents", "ledger.mark_published"),
     *("liar.submit", "paper.submit", "sends.note"),
 )
-STOPS = ("ledger.refuse_stop", "ledger.end_incidents", "liar.move_stop", "paper.move_stop")
+STOPS = (
+    "ledger.permissions",
+    "ledger.refuse_stop",
+    "ledger.end_incidents",
+    "liar.move_stop",
+    "paper.move_stop",
+)
 """Calls that move a stop; `ledger.move_stop` comes before, and only with a candle."""
 _ASKING = ("liar.sync", "paper.sync", "liar.find", "liar.fills", "liar.positions", "liar.open_orders")
 
@@ -123,11 +129,11 @@ LISTED: Mapping[str, tuple[str, ...]] = {
         "store.set_desired",
         "store.record_fetch",
     ),
-    "indicators": (*_STEP, *EVENTS, *AFRESH, UNBUILT),
-    "strategy": (*_STEP, *EVENTS, *AFRESH, UNBUILT, "store.commit"),
+    "indicators": (*_STEP, *EVENTS, *AFRESH, UNBUILT, "source.newest"),
+    "strategy": (*_STEP, *EVENTS, *AFRESH, UNBUILT, "source.newest", "store.commit"),
     "execute": (
         *(*_STEP, *EVENTS, *AFRESH, UNBUILT, *SENDING, *STOPS, *_ASKING),
-        *("ledger.decide", "ledger.flatten", "ledger.move_stop", "store.mark_exposed", "store.commit"),
+        *("ledger.decide", "ledger.flatten", "ledger.move_stop", "store.mark_exposed", "store.commit", "source.newest"),
     ),
     "reconcile": (
         *(*_TASK, *EVENTS, *AFRESH[1:], UNBUILT, *SENDING, *STOPS, *_ASKING),
@@ -153,6 +159,8 @@ NOT_PROVOKED = frozenset(
         *("control.ledger.set_quarantine", "control.ledger.clear_quarantine", "control.ledger.flatten"),
         *("fetch.source.close", *(f"{stage}.source.history" for stage in ("indicators", "strategy", "execute"))),
         "reconcile.source.history",
+        *("execute.ledger.permissions", "reconcile.ledger.permissions"),
+        *(f"{stage}.ledger.message_key" for stage in ("fetch", "indicators", "strategy", "execute", "control")),
         *("execute.ledger.refuse_stop", "reconcile.ledger.refuse_stop"),
         *("execute.ledger.end_incidents", "reconcile.ledger.end_incidents", "reconcile.ledger.flatten"),
         *(f"{stage}.{UNBUILT}" for stage in ("fetch", "indicators", "strategy", "execute", "reconcile")),
