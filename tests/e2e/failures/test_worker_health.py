@@ -180,7 +180,7 @@ def test_step_that_gets_the_soft_limit_is_an_error_that_reports_what_took_how_lo
     with held.held(app, soft_time_limit=1, time_limit=30):
         held.system.wait_until(lambda: held.status()["state"] == "error", "a service in error")
 
-    assert held.status()["last_error"] == "SoftTimeLimitExceeded: tasks.strategy of XAUUSD still ran after 1 s"
+    assert held.status()["last_error"] == "SoftTimeLimitExceeded: tasks.strategy of XAUUSD still ran after 8 s"
     assert held.troubles() == []
     held.until_it_decides(app)
     held.system.wait_until(lambda: held.status()["state"] == "running", "a service that has recovered")
@@ -195,7 +195,7 @@ def test_step_that_is_deaf_is_killed_at_the_hard_limit_and_the_next_one_works_in
 
     (failure,) = held.troubles()
     assert (failure.kind, failure.service, failure.stage, failure.count) == (TaskFailureKind.HUNG, SERVICE, STRATEGY, 1)
-    assert failure.text == "TimeLimitExceeded: tasks.strategy still ran after 2 s; its process was killed"
+    assert failure.text == "TimeLimitExceeded: tasks.strategy still ran after 10 s; its process was killed"
     status = held.status()
     assert (status["state"], status["is_healthy"], status["last_error"]) == ("error", False, failure.text)
     held.system.wait_until(lambda: not first.is_running(), "the end of the process")

@@ -23,7 +23,7 @@ from trading_orchestrator.cli.exit_codes import ExitCode
 
 GOLD, COIN = "XAUUSD", "BTCUSD"
 CANDLES = 60
-ACCOUNT, FOLDER = "account [atr] :smile:", "[atr] :smile: foreign"
+ACCOUNT, FOLDER = "account of atr", "[atr] :smile: foreign"
 STRATEGY = {"name": BRACKETED, "params": {"fast": 3, "slow": 8, "atr_period": 2}}
 
 pytestmark = pytest.mark.timeout(120)

@@ -1,5 +1,6 @@
 """The users of `deploy/redis-users.acl` on a real server: each can do its work, and the reader cannot write."""
 
+import base64
 import json
 import urllib.request
 import uuid
@@ -105,13 +106,15 @@ def test_chain_runs_with_a_worker_and_a_beat_of_their_own_users(system: TradingS
 def test_flower_shows_workers_with_a_user_that_cannot_start_tasks(system: TradingSystem, server: GuardedServer) -> None:
     system.worker(SYMBOL)
     server.user = "flower"
+    system.extra["TRADING__FLOWER_PASSWORD"] = "of a test"
+    login = {"Authorization": f"Basic {base64.b64encode(b'trader:of a test').decode()}"}
     port = quiet_port()
     system.celery("flower", "-A", "tasks", "flower", f"--port={port}", "--address=127.0.0.1")
 
     def workers() -> dict[str, Any]:
-        url = f"http://127.0.0.1:{port}/api/workers?refresh=true"
+        request = urllib.request.Request(f"http://127.0.0.1:{port}/api/workers?refresh=true", headers=login)
         try:
-            with urllib.request.urlopen(url, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=10) as answer:
                 found: dict[str, Any] = json.load(answer)
         except OSError:
             return {}
