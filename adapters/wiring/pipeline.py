@@ -214,6 +214,7 @@ def _message_checks(
         most_candles=max(spec.fetch.batch_limit, spec.fetch.nbr_bars),
         most_rows=spec.indicators.recent_rows_limit,
         repeats_last=spec.fetch.repeat_last,
+        allow_non_positive=spec.fetch.allow_non_positive,
     )
     return MessageChecks(terms, store, real_time_limit if spec.is_realtime else partial(played_limit, source))
 

@@ -32,6 +32,7 @@ class MessageTerms(Struct, frozen=True):
         most_candles: Most candles in one message.
         most_rows: Most rows in one message.
         repeats_last: A message may hold the last decided candle again.
+        allow_non_positive: Prices may be zero or negative.
     """
 
     symbol: str
@@ -41,6 +42,7 @@ class MessageTerms(Struct, frozen=True):
     most_candles: int
     most_rows: int
     repeats_last: bool = False
+    allow_non_positive: bool = False
 
 
 class MessageChecks:
@@ -118,7 +120,8 @@ class MessageChecks:
     def _check_candles(self, message: Message) -> None:
         candles, most = message.candles, self._terms.most_candles
         _require(len(candles) <= most, "message_size", f"{len(candles)} candles; at most {most} are expected")
-        fault = first_fault(candles, timeframe=self._terms.timeframe)
+        terms = self._terms
+        fault = first_fault(candles, timeframe=terms.timeframe, allow_non_positive=terms.allow_non_positive)
         _require(fault is None, "message_candle", str(fault))
         is_repeat = self._terms.repeats_last and len(candles) == 1
         first_ms = int(candles.open_ms[0])

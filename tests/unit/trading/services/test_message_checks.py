@@ -24,6 +24,8 @@ COUNT = 3
 TAPE = make_candles(40)
 AFTER_MS = int(TAPE.open_ms[DECIDED - 1])
 FRESH = TAPE[DECIDED : DECIDED + COUNT]
+SWAPPED = np.eye(5)[:, [0, 2, 1, 3, 4]]
+"""High and low change places where prices change their sign."""
 NOW_MS = FRESH.last_open_ms + MINUTE_MS
 TERMS = MessageTerms(SYMBOL, "1m", frozenset({"cross"}), ("fast", "slow"), most_candles=10, most_rows=4)
 
@@ -134,6 +136,14 @@ def test_message_that_contradicts_configuration_or_market_is_rejected(message: N
 
     assert error.value.rule == rule
     assert isinstance(error.value, Rejected)
+
+
+def test_prices_below_zero_pass_only_where_the_symbol_allows_them() -> None:
+    below = new_candle(Candles(FRESH.open_ms, FRESH.values * [-1, -1, -1, -1, 1] @ SWAPPED))
+
+    checks(allow_non_positive=True).candles(below)
+    with pytest.raises(InvalidMessage, match="message_candle"):
+        checks().candles(below)
 
 
 def test_market_time_that_is_not_known_is_not_checked() -> None:
