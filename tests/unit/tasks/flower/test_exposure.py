@@ -1,4 +1,4 @@
-"""What Flower may offer without a login."""
+"""Exposure of Flower without a login: allowed addresses and rejected settings."""
 
 import pytest
 
