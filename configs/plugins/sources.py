@@ -44,8 +44,8 @@ class SourceConfig(ConfigModel):
 
     @property
     def is_realtime(self) -> bool:
-        """Whether the market's time is the wall clock."""
-        return True
+        """Whether the market's time is the wall clock; a market of another pace has a time of its own."""
+        return self.pace == 1.0
 
     @property
     def bars_shown(self) -> int | None:
