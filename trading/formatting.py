@@ -29,6 +29,11 @@ def format_units(units: float | None) -> str:
     return format_price(units)
 
 
+def format_exit(exit_code: int) -> str:
+    """Format the end of a process: its exit code, or the signal behind a negative one."""
+    return f"signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
+
+
 def format_time(at_ms: int) -> str:
     """Format milliseconds since the epoch as date and time, UTC; a number that is no valid date stays a number."""
     if at_ms % _MINUTE_MS == 0:

@@ -10,6 +10,7 @@ import redis
 from adapters.redis import keys
 from adapters.redis.client import talking_to_redis
 from configs.snapshot import Content, fingerprint, fingerprint_of_all, market_of
+from trading.formatting import format_exit
 from trading.structs import asdict
 
 _LAUNCHER_S = 5
@@ -32,8 +33,8 @@ class EndedProcess:
     error: str
 
     def __str__(self) -> str:
-        end = f"signal {-self.exit_code}" if self.exit_code < 0 else f"exit code {self.exit_code}"
-        return f"{self.name} ended ({end}, {self.restarts} restarts)" + (f": {self.error}" if self.error else "")
+        end = f"{self.name} ended ({format_exit(self.exit_code)}, {self.restarts} restarts)"
+        return f"{end}: {self.error}" if self.error else end
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,12 +135,18 @@ class ChildProcess:
             return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
 
     def last_line(self) -> str:
-        """Return the last line that the process has written since its start, without control characters."""
-        with self._opened_log() as log:
-            size = _size(log)
-            began_at = self._began_at if size >= self._began_at else 0  # the log was rotated
-            log.seek(max(began_at, size - TAIL_BYTES))
-            lines = log.read().decode(errors="replace").splitlines()
+        """Return the last line that the process has written since its start, without control characters.
+
+        Empty if the log is gone, or is no plain file any more: the process is restarted all the same.
+        """
+        try:
+            with self._opened_log() as log:
+                size = _size(log)
+                began_at = self._began_at if size >= self._began_at else 0  # the log was rotated
+                log.seek(max(began_at, size - TAIL_BYTES))
+                lines = log.read().decode(errors="replace").splitlines()
+        except (OSError, Broken):
+            return ""
         printable = ("".join(letter for letter in line if letter.isprintable()).strip() for line in reversed(lines))
         return next((line[:LINE_CHARACTERS] for line in printable if line), "")
 
@@ -149,13 +155,16 @@ class ChildProcess:
 
         The copy is bounded, because a process may write faster than the log can be copied.
         """
-        if not self.log_path.is_file() or self.log_path.is_symlink():
+        if not self._is_plain_log() or self.log_path.stat().st_size <= LOG_LIMIT_BYTES:
             return
-        if self.log_path.stat().st_size > LOG_LIMIT_BYTES:
-            with os.fdopen(open_private(self.log_path, os.O_RDWR), "rb+") as log:
-                log.seek(-LOG_LIMIT_BYTES, os.SEEK_END)
-                write_private(self._log_aside, log.read(LOG_LIMIT_BYTES))
-                log.truncate(0)  # the process appends, so its next line goes to the start
+        with os.fdopen(open_private(self.log_path, os.O_RDWR), "rb+") as log:
+            log.seek(-LOG_LIMIT_BYTES, os.SEEK_END)
+            write_private(self._log_aside, log.read(LOG_LIMIT_BYTES))
+            log.truncate(0)  # the process appends, so its next line goes to the start
+
+    def _is_plain_log(self) -> bool:
+        """Return whether the log exists and is no link: a link is rejected at the next start, not while it runs."""
+        return self.log_path.is_file() and not self.log_path.is_symlink() and self.log_path.stat().st_nlink == 1
 
     def _opened_log(self) -> BinaryIO:
         return os.fdopen(open_private(self.log_path, os.O_RDONLY), "rb")

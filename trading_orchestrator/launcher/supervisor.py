@@ -7,6 +7,7 @@ from enum import StrEnum
 from itertools import groupby
 from pathlib import Path
 
+from trading.formatting import format_exit
 from trading_orchestrator.launcher.child_process import ChildProcess, ProcessSpec
 
 Report = Callable[[str], None]
@@ -163,7 +164,7 @@ class Supervisor:
             if exit_code is not None:
                 delay_s = child.plan_restart(exit_code, now_s)
                 error = f": {child.last_error}" if child.last_error else ""
-                self._report(f"{child.name} ended ({describe_exit(exit_code)}), restarts in {delay_s:g} s{error}")
+                self._report(f"{child.name} ended ({format_exit(exit_code)}), restarts in {delay_s:g} s{error}")
             elif child.restart_at_s is not None and now_s >= child.restart_at_s:
                 child.start(now_s)
                 child.restarts += 1
@@ -174,7 +175,7 @@ class Supervisor:
         if exit_code is None and child.process.pid is not None:
             self._report_exit(child.name, leaves.advance(now_s, forced=False))
             return
-        self._report_exit(child.name, "stopped" if exit_code is None else f"stopped ({describe_exit(exit_code)})")
+        self._report_exit(child.name, "stopped" if exit_code is None else f"stopped ({format_exit(exit_code)})")
         del self._children[child.name]
 
     def statuses(self) -> Sequence[ChildStatus]:
@@ -206,7 +207,7 @@ class Supervisor:
                     self._report_exit(child.name, steps[child.name].advance(self._clock(), is_forced()))
                 else:
                     child.last_exit_code = exit_code
-                    self._report_exit(child.name, f"stopped ({describe_exit(exit_code)})")
+                    self._report_exit(child.name, f"stopped ({format_exit(exit_code)})")
             if not _alive(children):
                 return
             self._pause(POLL_S)
@@ -238,11 +239,6 @@ class _Escalation:
         self._process.send(number)
         was_first, self._first = self._first, False
         return None if was_first else f"is still running; sent {number.name}"
-
-
-def describe_exit(exit_code: int) -> str:
-    """Return a text on how a process ended."""
-    return f"signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
 
 
 def _rank(child: Supervised) -> int:

@@ -109,10 +109,10 @@ class WorkerPool:
         return is_new
 
     def _ended(self) -> Iterator[EndedProcess]:
-        """Yield the processes that wait for a restart, or were restarted a moment ago."""
+        """Yield the processes that wait for a restart after a failure, or were restarted a moment ago."""
         symbols = {worker_name(assignment): tuple(assignment.symbols) for assignment in self._assignments}
         for child in self._supervisor.statuses():
-            if child.is_failing and child.last_exit_code is not None:
+            if child.is_failing and child.last_exit_code:  # 0 is a restart on request
                 served = symbols.get(child.name, ())
                 yield EndedProcess(child.name, served, child.restarts, child.last_exit_code, child.last_error)
 

@@ -149,6 +149,15 @@ def test_child_that_fails_at_once_is_reported_with_the_last_line_of_its_log(home
     assert home.lines == ["failing ended (exit code 1), restarts in 0.05 s: ValueError: no [31mkey"]
 
 
+def test_child_whose_log_was_removed_is_restarted(home: Home) -> None:
+    home.supervisor.add(python("one", "import os; os.remove(os.readlink('/proc/self/fd/1')); raise SystemExit(3)"))
+    until(lambda: home.state("one") is ChildState.WAITING, "its end", meanwhile=home.supervisor.watch)
+    [status] = home.supervisor.statuses()
+    until(lambda: any("restarted" in line for line in home.lines), "its restart", meanwhile=home.supervisor.watch)
+
+    assert (status.last_exit_code, status.last_error) == (3, "")
+
+
 def test_child_ended_by_a_signal_has_no_last_error(home: Home) -> None:
     child = home.supervisor.add(python("one", f"print('ready', flush=True)\n{FOREVER}"))
     until(lambda: "ready" in home.log("one"), "its first line")

@@ -2,7 +2,8 @@
 
 import pytest
 
-from trading_orchestrator.launcher.supervisor import RestartPolicy, describe_exit
+from trading.formatting import format_exit
+from trading_orchestrator.launcher.supervisor import RestartPolicy
 
 
 @pytest.mark.parametrize(("quick_deaths", "delay_s"), [(1, 1), (2, 2), (3, 4), (5, 16), (6, 30), (7, 30), (5_000, 30)])
@@ -12,4 +13,4 @@ def test_delay_doubles_with_each_quick_death_up_to_the_cap(quick_deaths: int, de
 
 @pytest.mark.parametrize(("exit_code", "text"), [(0, "exit code 0"), (1, "exit code 1"), (-9, "signal 9")])
 def test_exit_is_reported_as_code_or_signal(exit_code: int, text: str) -> None:
-    assert describe_exit(exit_code) == text
+    assert format_exit(exit_code) == text
