@@ -93,10 +93,14 @@ def masked_url(url: str) -> str:
     return parsed.update_query_dict(hidden).render_as_string(hide_password=True).replace("%2A%2A%2A", "***")
 
 
-def checkpoint(url: str) -> None:
+def checkpoint(url: str, *, is_last: bool) -> None:
     """Move SQLite's write-ahead log into the database file, so that a copy of the file alone is complete.
 
     Does nothing for another database or a missing file. While another process reads, a part of the log may stay.
+
+    Args:
+        is_last: No other process is expected to use the file, so the log is emptied too. That holds the write lock
+            while it waits for readers; otherwise nothing waits.
 
     Raises:
         Transient: The file cannot be written.
@@ -107,7 +111,7 @@ def checkpoint(url: str) -> None:
     engine = create_engine(url)
     try:
         with read_only(engine).connect() as connection:
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            connection.exec_driver_sql(f"PRAGMA wal_checkpoint({'TRUNCATE' if is_last else 'PASSIVE'})")
     finally:
         engine.dispose()
 

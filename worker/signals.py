@@ -77,11 +77,11 @@ def forget_celery_tasks(instance: Any, **_: Any) -> None:
 
 @worker_shutdown.connect
 def checkpoint_databases(**_: Any) -> None:
-    """Leave complete database files: the pool's processes end without closing theirs."""
+    """Leave complete database files, without a wait: the pool's processes end without closing theirs."""
     settings = load_settings()
     for url in (settings.ledger_url, settings.paper_url):
         try:
-            checkpoint(url.get_secret_value())
+            checkpoint(url.get_secret_value(), is_last=False)
         except Transient as error:
             logger.warning("checkpoint_failed reason=%s", error)
 

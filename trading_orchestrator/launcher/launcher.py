@@ -155,7 +155,7 @@ class Launch:
     def _checkpoint(self) -> None:
         for url in (self._settings.ledger_url, self._settings.paper_url):
             try:
-                checkpoint(url.get_secret_value())
+                checkpoint(url.get_secret_value(), is_last=True)
             except Transient as error:
                 self._print(f"the write-ahead log stays beside its database: {error}")
 

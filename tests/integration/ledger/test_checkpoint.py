@@ -33,7 +33,7 @@ def test_checkpoint_after_a_killed_writer_leaves_everything_in_the_file(tmp_path
     subprocess.run([sys.executable, "-c", KILLED, url], check=True)
     assert set(logs(tmp_path)) == {"ledger.sqlite3-wal"}
 
-    checkpoint(url)
+    checkpoint(url, is_last=True)
 
     assert logs(tmp_path) == {}
     (tmp_path / "ledger.sqlite3").rename(tmp_path / "copy.sqlite3")
@@ -42,13 +42,28 @@ def test_checkpoint_after_a_killed_writer_leaves_everything_in_the_file(tmp_path
     copy.close()
 
 
+def test_checkpoint_of_a_worker_waits_for_no_reader_and_blocks_no_writer(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.sqlite3"
+    subprocess.run([sys.executable, "-c", KILLED, url], check=True)
+    with sqlite3.connect(tmp_path / "ledger.sqlite3", timeout=0, isolation_level=None) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT x FROM some").fetchall() == [(1,)]
+
+        checkpoint(url, is_last=False)
+
+        with sqlite3.connect(tmp_path / "ledger.sqlite3", timeout=0, isolation_level=None) as writer:
+            writer.execute("INSERT INTO some VALUES (2)")
+        writer.close()
+    reader.close()
+
+
 @pytest.mark.parametrize("url", ["sqlite:///none/ledger.sqlite3", "postgresql+psycopg://nobody@127.0.0.1:1/none"])
 def test_checkpoint_of_a_missing_file_or_another_database_does_nothing(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    checkpoint(url)
+    checkpoint(url, is_last=True)
 
     assert list(tmp_path.iterdir()) == []
 
