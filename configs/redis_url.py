@@ -77,7 +77,10 @@ def parse_redis_url(url: str) -> RedisAddress:
     """
     if not url.startswith(SCHEMES):
         raise ValueError(f"a URL that begins with {', '.join(SCHEMES)}")
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # its text holds a part of the URL, which may be the password
+        raise ValueError("a URL of a host; special characters of the login as %XX, an IPv6 address in []") from None
     try:
         port = parts.port or DEFAULT_PORT
     except ValueError:

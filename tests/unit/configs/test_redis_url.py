@@ -56,6 +56,8 @@ def test_redis_url_is_the_same_address_for_client_broker_and_display(
         ("rediss://:geheim@h?ssl_cert_reqs=geheim", "one of required, optional, none"),
         ("unix://run/r.sock?password=geheim", "three slashes"),
         ("unix://?password=geheim", "three slashes"),
+        ("redis://:geheim\N{CARE OF}@h/0", "special characters of the login as %XX"),
+        ("redis://:geheim@[::1/0", "an IPv6 address in"),
     ],
 )
 def test_redis_url_that_not_every_part_reads_alike_is_rejected_unprinted(url: str, expected: str) -> None:
