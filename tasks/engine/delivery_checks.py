@@ -91,6 +91,8 @@ def _check_chain(task: Task, symbol: object, deadline_ms: int) -> None:
     if request.callbacks or request.errbacks or request.chord:
         raise InvalidMessage("message_chain", "the message has callbacks; a step of the chain has none")
     chain = request.chain or ()
+    if not isinstance(chain, list | tuple):
+        raise InvalidMessage("message_chain", f"found {_brief(chain)} as chain; expected a list of steps")
     names = [_field(one, "task") for one in reversed(chain)]
     expected = list(STAGES[STAGES.index(task.name) + 1 :])
     if names and names != expected:
@@ -102,6 +104,10 @@ def _check_chain(task: Task, symbol: object, deadline_ms: int) -> None:
 
 def _check_follower(one: Mapping[str, Any], symbol: object, deadline_ms: int) -> None:
     kwargs, options = one.get("kwargs") or {}, one.get("options") or {}
+    if not isinstance(options, Mapping):
+        raise InvalidMessage(
+            "message_chain", f"found {_brief(options)} as options of {one['task']}; expected an object"
+        )
     expected = {"symbol": symbol, "deadline_ms": deadline_ms}
     if kwargs != expected or one.get("args"):
         raise InvalidMessage("message_chain", f"{one['task']} has arguments of its own; expected those of its chain")

@@ -18,12 +18,12 @@ def signature_of(key: bytes, *, task: str, symbol: str, deadline_ms: int, text: 
     Args:
         task: Name of the task that may execute it.
     """
-    return hmac.digest(key, f"{task}\n{symbol}\n{deadline_ms}\n{text}".encode(), "sha256").hex()
+    return hmac.digest(key, _bytes(f"{task}\n{symbol}\n{deadline_ms}\n{text}"), "sha256").hex()
 
 
 def is_signature(found: object, expected: str) -> bool:
     """Return whether the header of a message holds the expected signature, in constant time."""
-    return isinstance(found, str) and hmac.compare_digest(found.encode(), expected.encode())
+    return isinstance(found, str) and hmac.compare_digest(_bytes(found), _bytes(expected))
 
 
 def sign_next(task: Task, key: bytes, *, symbol: str, deadline_ms: int, text: str) -> None:
@@ -34,3 +34,8 @@ def sign_next(task: Task, key: bytes, *, symbol: str, deadline_ms: int, text: st
     options = following.setdefault("options", {})
     signature = signature_of(key, task=following["task"], symbol=symbol, deadline_ms=deadline_ms, text=text)
     options["headers"] = {**options.get("headers", {}), SIGNATURE_HEADER: signature}
+
+
+def _bytes(text: str) -> bytes:
+    """Encode a text of a message: JSON may hold half of a surrogate pair, which UTF-8 has no code for."""
+    return text.encode("utf-8", "surrogatepass")

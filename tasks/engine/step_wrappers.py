@@ -27,7 +27,7 @@ from tasks.engine.log_context import name_candle
 from tasks.engine.send_tick import send_tick
 from tasks.engine.stages import DELIVERY_LIMIT, FIRST_STAGE, STEPS, TICK_LIFE_S
 from tasks.engine.worker_context import Runtime
-from trading.errors import InvalidMessage
+from trading.errors import InvalidMessage, TradingError
 from trading.events.event import Event, EventType
 from trading.events.messages import Message
 from trading.incidents.descriptions import message_rejected
@@ -91,19 +91,30 @@ def _through(wrapper: Callable[[C, Next[C]], Outcome], run: Next[C], call: C) ->
 
 
 def report_rejected(call: StepCall, run: Next[StepCall]) -> Outcome:
-    """Count a rejected message, open an incident, and start nothing after it; the next tick does the symbol's work."""
+    """Count a rejected message, open an incident, and start nothing after it; the next tick does the symbol's work.
+
+    Both belong to the symbol of the queue, which this worker serves: a forged message may name any other.
+    """
     try:
         return run(call)
     except InvalidMessage as error:
         drop_followers(call.task)
         task, task_id = call.task.name, str(call.task.request.id)[:_LONGEST_ID]
         logger.error("message_rejected task=%s task_id=%s reason=%s", task, task_id, error)
-        if isinstance(call.symbol, str) and call.symbol in call.here.system.symbols:
-            pipeline = call.pipeline()
-            pipeline.service(STEPS[task].service).reject(error)
-            pipeline.incidents.open([message_rejected(call.symbol, task, task_id, error)])
-            call.here.report(pipeline)
+        owner = (call.task.request.delivery_info or {}).get("routing_key", call.symbol)
+        if isinstance(owner, str) and owner in call.here.system.symbols:
+            _record_rejection(call.here, owner, task, task_id, error)
         raise
+
+
+def _record_rejection(here: Runtime, symbol: str, task: str, task_id: str, error: InvalidMessage) -> None:
+    try:
+        pipeline = pipeline_of(here, symbol)
+        pipeline.service(STEPS[task].service).reject(error)
+        pipeline.incidents.open([message_rejected(symbol, task, task_id, error)])
+        here.report(pipeline)
+    except TradingError as failure:  # the rejection itself must end the step
+        logger.warning("rejection_unrecorded symbol=%s task_id=%s reason=%s", symbol, task_id, failure)
 
 
 def end_chain(call: StepCall, run: Next[StepCall]) -> Outcome:

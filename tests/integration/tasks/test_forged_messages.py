@@ -116,9 +116,13 @@ class Forger:
         kwargs = {"message": text, "symbol": symbol, "deadline_ms": FOREVER_MS}
         return self.client.send_task(task, kwargs=kwargs, headers=headers, ignore_result=False, **options)
 
-    def rejects(self, rule: str, task: str, message: Message | str, **options: Any) -> None:
-        """Send a message, and hold that it moves nothing, is recorded, and that the true candle is decided next."""
-        books, count, told = self.books(), self.rejected_count(), self.told(EventType.MESSAGE_REJECTED)
+    def rejects(self, rule: str, task: str, message: Message | str, *, owner: str = SYMBOL, **options: Any) -> None:
+        """Send a message, and check that it moves nothing, is recorded, and that the true candle is decided next.
+
+        Args:
+            owner: The symbol of the queue, which gets the incident.
+        """
+        books, count, told = self.books(), self.rejected_count(owner), self.told(EventType.MESSAGE_REJECTED)
         self.show()
         answer = self.send(task, message, **options)
 
@@ -127,9 +131,9 @@ class Forger:
 
         assert error.value.rule == rule
         assert self.books() == books
-        [incident] = [row for row in self.stores.ledger.incidents(SYMBOL) if row["key"] == f"{task}:{rule}"]
+        [incident] = [row for row in self.stores.ledger.incidents(owner) if row["key"] == f"{task}:{rule}"]
         assert (incident["kind"], incident["halts"]) == ("message_rejected", False)
-        assert self.rejected_count() == count + 1
+        assert self.rejected_count(owner) == count + 1
         assert self.told(EventType.MESSAGE_REJECTED) == told + 1
         self.tick()
         assert self.system.cursor_ms(SYMBOL) == books["cursor"] + MINUTE_MS
@@ -156,8 +160,8 @@ class Forger:
     def health(self) -> SymbolHealth:
         return MultiSymbolTradingOrchestrator.connect(self.system.settings).check_health()["symbols"][SYMBOL]
 
-    def rejected_count(self) -> int:
-        found: Any = self.stores.redis.hgetall(keys.service(self.system.settings.namespace, SYMBOL))
+    def rejected_count(self, symbol: str = SYMBOL) -> int:
+        found: Any = self.stores.redis.hgetall(keys.service(self.system.settings.namespace, symbol))
         counts = {name.decode(): json.loads(text)["rejected_count"] for name, text in found.items()}
         return sum(counts.values())
 
@@ -250,7 +254,7 @@ def test_text_that_is_no_message_is_rejected(forger: Forger) -> None:
 
 
 def test_step_through_the_queue_of_another_symbol_is_rejected(forger: Forger) -> None:
-    forger.rejects("message_queue", "tasks.execute", forger.signals(forger.next_candle()), queue=OTHER)
+    forger.rejects("message_queue", "tasks.execute", forger.signals(forger.next_candle()), owner=OTHER, queue=OTHER)
 
 
 @pytest.mark.parametrize("task", ["tasks.flatten", "tasks.reconcile"])
