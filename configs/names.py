@@ -4,7 +4,8 @@ import re
 
 CONTROL_NAME = "control"
 
-_SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,19}")
+SYMBOL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,19}$"
+_SYMBOL = re.compile(SYMBOL_PATTERN)
 _OF_KOMBU = re.compile(r"unacked(_index|_mutex|\..*)?|celery(ev)?([._-].*)?|.*\.pidbox", re.IGNORECASE)
 """Messages without acknowledgement, the default queue, results, events and remote control."""
 

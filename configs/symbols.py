@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
-from configs.names import symbol_fault
+from configs.names import SYMBOL_PATTERN, symbol_fault
 from configs.plugins.entry_points import SOURCES, VENUES
 from configs.plugins.kinds import KindOf
 from configs.plugins.sources import SourceConfig
@@ -40,7 +40,7 @@ def _is_free(name: str) -> str:
     return name
 
 
-SymbolName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,19}$"), AfterValidator(_is_free)]
+SymbolName = Annotated[str, StringConstraints(pattern=SYMBOL_PATTERN), AfterValidator(_is_free)]
 """The name of a symbol is also the name of its queue."""
 
 

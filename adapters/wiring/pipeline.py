@@ -225,7 +225,7 @@ def real_time_limit(_after_ms: int) -> int:
 
 
 def played_limit(source: CandleSource, after_ms: int) -> int | None:
-    """Return the time of a played market by its source, which needs no network; None where it does not answer."""
+    """Return the time of a market with a time of its own, by its source; None, no limit, while it does not answer."""
     try:
         return source.newest(1, after_ms=after_ms or None).as_of_ms
     except Transient:

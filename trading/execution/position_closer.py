@@ -189,7 +189,7 @@ class PositionCloser:
         words = describe(why, self.symbol)
         if why.cause is Cause.STOPPED:
             return f"{words}: pause it, then retry"
-        return f"the position is unknown,  {words}"
+        return f"the position is unknown: {words}"
 
     def _positions(self) -> list[Position]:
         return [one for one in self._ledger.positions() if one.symbol == self.symbol]
