@@ -5,8 +5,7 @@ from numpy.typing import NDArray
 
 from adapters.candle_files.errors import CandleFileError
 from adapters.candle_files.local_times import NO_TIME
-from trading.market.candles import CLOSE, HIGH, LOW, OPEN
-from trading.market.quality import grid_ms
+from trading.market.candles import CLOSE, HIGH, LOW, OPEN, grid_ms
 
 Times = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -210,15 +210,21 @@ def _closed(
     return is_filled | outside_hours(open_ms, length_ms=length_ms, are_open=are_open)
 
 
-def _check_spacing(candles: Candles, timeframe: str, path: Path) -> None:
-    """Reject candles of another timeframe: read as shorter ones, they would show their close too early."""
+def fits_timeframe(candles: Candles, timeframe: str) -> bool:
+    """Return whether candles are far enough apart, and often enough as near, to be those of a timeframe."""
     if len(candles) < 2:
-        return
+        return True
     spacings_ms = np.diff(candles.open_ms)
     usual_ms, length_ms = usual_spacing_ms(candles.open_ms) or 0, timeframe_ms(timeframe)
     is_sparse = usual_ms > length_ms and (spacings_ms == length_ms).mean() >= _LEAST_SPACED
-    if usual_ms == length_ms or (is_sparse and spacings_ms.min() == length_ms):
+    return usual_ms == length_ms or bool(is_sparse and spacings_ms.min() == length_ms)
+
+
+def _check_spacing(candles: Candles, timeframe: str, path: Path) -> None:
+    """Reject candles of another timeframe: read as shorter ones, they would show their close too early."""
+    if fits_timeframe(candles, timeframe):
         return
+    usual_ms, length_ms = usual_spacing_ms(candles.open_ms) or 0, timeframe_ms(timeframe)
     fault = f"most candles are {usual_ms / 1_000:g} s apart, but timeframe {timeframe!r} is {length_ms // 1_000} s"
     remedy = f"set the symbol's timeframe to {timeframe_of(usual_ms)!r}"
     if usual_ms < length_ms:

@@ -36,6 +36,8 @@ def read_table(path: Path, kind: str) -> tuple[pd.DataFrame, bool]:
         if kind == "JSON":
             return _from_json(path)
         table = pd.read_parquet(path) if kind == "Parquet" else pd.read_feather(path)
+    except CandleFileError:
+        raise
     except ImportError as error:
         raise CandleFileError(f"{path}: {kind} needs pyarrow, which is not installed") from error
     except (ValueError, OSError, RecursionError, OverflowError) as error:
@@ -73,6 +75,6 @@ def _rows_in(content: Any) -> Any:
     if isinstance(content.get("columns"), list) and isinstance(content.get("data"), list):
         index = content.get("index") or [None] * len(content["data"])
         names = ["", *map(str, content["columns"])]
-        return [dict(zip(names, (at, *row), strict=False)) for at, row in zip(index, content["data"], strict=False)]
+        return [dict(zip(names, (at, *row), strict=True)) for at, row in zip(index, content["data"], strict=True)]
     parts = [content.get("data"), *(content["result"].values() if isinstance(content.get("result"), dict) else ())]
     return next((part for part in parts if isinstance(part, list)), content)

@@ -163,6 +163,9 @@ def _numbers(texts: "pd.Series[Any]") -> Stamps | None:
     numbers = pd.to_numeric(texts, errors="coerce").to_numpy(np.float64, na_value=np.nan)
     limits, factors = np.array([limit for limit, _, _ in _UNITS]), np.array([factor for _, _, factor in _UNITS])
     unit = np.searchsorted(limits[:-1], np.abs(np.nan_to_num(numbers)), side="right")
+    larger = unit[np.isfinite(numbers) & (unit > 0)]
+    if len(larger):  # small numbers beside milliseconds are milliseconds of the first years, and no seconds
+        unit[unit == 0] = larger.min()
     stamps = _epoch(texts, factors[unit], "")
     names = [_UNITS[number][1] for number in np.unique(unit[stamps.is_readable]).tolist()]
     return Stamps(stamps.open_ms, stamps.is_readable, f"{' and '.join(names)} since the epoch")

@@ -120,33 +120,37 @@ def first_fault(candles: Candles, *, timeframe: str, allow_non_positive: bool = 
         timeframe: Their length.
         allow_non_positive: Prices may be zero or negative.
     """
-    grid_ms = min(timeframe_ms(timeframe), _GRID_MS)
+    step_ms = grid_ms(timeframe_ms(timeframe))
     least = -math.inf if allow_non_positive else 0.0
-    if len(candles) > 1 and _all_sound(
-        candles, grid_ms, least
-    ):  # for a single bar the loop is faster than array operations
+    # for a single bar the loop is faster than array operations
+    if len(candles) > 1 and _all_sound(candles, step_ms, least):
         return None
     before_ms = -1
     for open_ms, row in zip(candles.open_ms.tolist(), candles.values.tolist(), strict=True):
         first, high, low, last, volume = row
         # Comparisons with NaN are false, so NaN fails the chained comparison like any other fault.
         is_sound = least < low <= first <= high < math.inf and low <= last <= high and 0 <= volume < math.inf
-        if not is_sound or open_ms % grid_ms or open_ms <= before_ms:
-            return BadCandle(open_ms, f"{_fault(row, open_ms, before_ms, grid_ms, least)} ({_numbers(row)})")
+        if not is_sound or open_ms % step_ms or open_ms <= before_ms:
+            return BadCandle(open_ms, f"{_fault(row, open_ms, before_ms, step_ms, least)} ({_numbers(row)})")
         before_ms = open_ms
     return None
 
 
+def grid_ms(length_ms: int) -> int:
+    """Return the grid of the open times of candles: their length, at most an hour, as days begin with the broker's."""
+    return min(length_ms, _GRID_MS)
+
+
 def is_on_grid(open_ms: int, timeframe: str) -> bool:
     """Return whether a candle of a timeframe can open at a time."""
-    return open_ms % min(timeframe_ms(timeframe), _GRID_MS) == 0
+    return open_ms % grid_ms(timeframe_ms(timeframe)) == 0
 
 
-def _all_sound(candles: Candles, grid_ms: int, least: float) -> bool:
+def _all_sound(candles: Candles, step_ms: int, least: float) -> bool:
     first, high, low, last, volume = candles.values.T
     is_sound = (low > least) & (low <= np.minimum(first, last)) & (np.maximum(first, last) <= high) & (high < math.inf)
     is_sound &= (volume >= 0) & (volume < math.inf)
-    is_in_place = (np.diff(candles.open_ms, prepend=-1) > 0) & (candles.open_ms % grid_ms == 0)
+    is_in_place = (np.diff(candles.open_ms, prepend=-1) > 0) & (candles.open_ms % step_ms == 0)
     return bool((is_sound & is_in_place).all())
 
 
@@ -154,7 +158,7 @@ def _numbers(row: Sequence[float]) -> str:
     return ", ".join(f"{name} {format_price(value)}" for name, value in zip(COLUMNS, row, strict=True))
 
 
-def _fault(row: Sequence[float], open_ms: int, before_ms: int, grid_ms: int, least: float) -> str:
+def _fault(row: Sequence[float], open_ms: int, before_ms: int, step_ms: int, least: float) -> str:
     first, high, low, last, volume = row
     no_numbers = [name for name, value in zip(COLUMNS, row, strict=True) if not math.isfinite(value)]
     faults = (
@@ -166,7 +170,7 @@ def _fault(row: Sequence[float], open_ms: int, before_ms: int, grid_ms: int, lea
         ("open time is before 1970", open_ms < 0),
         ("open time is not after the bar before", open_ms <= before_ms),
     )
-    off = f"open time is off the timeframe's grid, by {open_ms % grid_ms / 1000:g} s after a full {_unit(grid_ms)}"
+    off = f"open time is off the timeframe's grid, by {open_ms % step_ms / 1000:g} s after a full {_unit(step_ms)}"
     return next((fault for fault, is_so in faults if is_so), off)
 
 

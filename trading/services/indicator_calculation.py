@@ -55,7 +55,7 @@ def reach_of(
         if regime_rule is not None:
             window = regime_rule.startup_candle_count
             needed = max(needed, regime_reach(part, regime_rule, window=window, count=count))
-        if needed <= len(part):
+        if needed <= len(part) or len(part) == len(candles):
             break
     return min(needed, _MOST_CANDLES)
 

@@ -1,7 +1,7 @@
 """Check a strategy: compare its signals live, with few rows and no future, with those of a backtest."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -69,6 +69,7 @@ class _Trial:
         self._series = series
         self._report = report
         self._rows = IndicatorRows((), np.empty(0, np.int64), np.empty((0, 1)))
+        self._whole: Mapping[int, Signal] = {}
         self.windowed: list[int] = []
 
     def run(self, rows: int, advance: Callable[[int], None]) -> int:
@@ -80,6 +81,7 @@ class _Trial:
         check_warm_up(self._strategy, self._series, values, self._report)
         self._rows = values
         whole = ask(self._strategy, self._rows)
+        self._whole = whole.signals
         self._check_mutation(whole)
         if whole.fault:
             self._add(CheckName.ERROR, self._open_ms(-1), "signals", "signals for all rows", whole.fault)
@@ -98,8 +100,9 @@ class _Trial:
         places = [row for row in self.windowed if row >= rows_limit][-_ASKED_WITH_MORE:]
         if not places:
             return False
-        whole = ask(self._strategy, self._rows).signals
-        return all(difference(whole.get(self._open_ms(row)), self._live(row, rows_limit)) is None for row in places)
+        return all(
+            difference(self._whole.get(self._open_ms(row)), self._live(row, rows_limit)) is None for row in places
+        )
 
     def _check_live(self, whole: Answer, advance: Callable[[int], None]) -> int:
         for row in range(len(self._rows)):

@@ -5,7 +5,7 @@ from trading.market.quality.checks import Market, examine
 from trading.market.quality.closed_hours import filled_closed_hours, outside_hours
 from trading.market.quality.findings import Found, Place, Severity
 from trading.market.quality.ordering import later_twins, out_of_order, timeframe_of, usual_spacing_ms
-from trading.market.quality.playable import ROW_FAULTS, grid_ms, row_faults
+from trading.market.quality.playable import ROW_FAULTS, row_faults
 from trading.market.quality.prices import VALUE_FAULTS, value_faults
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "examine",
     "filled_closed_hours",
     "find_gaps",
-    "grid_ms",
     "later_twins",
     "missing_times",
     "out_of_order",

@@ -7,12 +7,12 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from trading.formatting import format_price
-from trading.market.candles import CLOSE, COLUMNS, HIGH, LOW, OPEN, VOLUME
+from trading.market.candles import CLOSE, COLUMNS, HIGH, LOW, OPEN, VOLUME, grid_ms
 from trading.market.gaps import Gap, GapKind, Hours, find_gaps
-from trading.market.quality.closed_hours import filled_closed_hours
+from trading.market.quality.closed_hours import filled_closed_hours, outside_hours
 from trading.market.quality.findings import Found, Place, Severity, found
 from trading.market.quality.ordering import later_twins, out_of_order
-from trading.market.quality.playable import BEFORE_1970, OFF_THE_GRID, grid_ms, row_faults
+from trading.market.quality.playable import BEFORE_1970, OFF_THE_GRID, row_faults
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.int64]
@@ -69,6 +69,7 @@ class _Look:
             row_faults(open_ms, values, length_ms=market.length_ms, allow_non_positive=market.allow_non_positive)
         )
         self._sorted = values[first]
+        self._filled = self._find_filled()
         self._gaps = find_gaps(self._times, length_ms=market.length_ms, are_open=market.are_open)
 
     def wrong(self) -> Iterator[Found]:
@@ -85,13 +86,13 @@ class _Look:
         yield self._rows(OFF_THE_GRID, Severity.WRONG, off_grid, lambda row: f"{off[row] / 1000:g} s after a full bar")
         yield self._unfinished()
         yield self._of_kind(GapKind.GAP, Severity.WRONG)
-        filled = self._filled()
-        if self._market.are_open is not None and self._market.length_ms < _DAY_MS:
-            closed = ~self._market.are_open(self._open_ms) & ~filled
+        if self._market.are_open is not None:
+            closed = outside_hours(self._open_ms, length_ms=self._market.length_ms, are_open=self._market.are_open)
+            closed &= ~self._filled
             yield self._rows("outside hours", Severity.WRONG, closed, lambda _: "the market is closed then")
 
     def doubts(self) -> Iterator[Found]:
-        yield self._rows("closed hours", Severity.DOUBT, self._filled(), lambda _: "flat, without volume, not traded")
+        yield self._rows("closed hours", Severity.DOUBT, self._filled, lambda _: "flat, without volume, not traded")
         yield self._time_zone()
         is_old = (self._open_ms >= 0) & (self._open_ms < _OLDEST_MS)
         yield self._rows("time unit", Severity.DOUBT, is_old, lambda _: "before 1980: seconds taken for milliseconds?")
@@ -107,7 +108,7 @@ class _Look:
         flat = self._values[:, HIGH] == self._values[:, LOW]
         yield self._rows("flat", Severity.NOTE, flat, lambda row: f"all at {format_price(self._values[row, CLOSE])}")
 
-    def _filled(self) -> Flags:
+    def _find_filled(self) -> Flags:
         """Flag the rows that fill closed hours with flat candles."""
         flags = filled_closed_hours(
             self._times, self._sorted, length_ms=self._market.length_ms, are_open=self._market.are_open

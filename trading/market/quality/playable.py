@@ -5,13 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from trading.market.candles import grid_ms
 from trading.market.quality.prices import VALUE_FAULTS, value_faults
 
 Times = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-_HOUR_MS = 3_600_000
 BEFORE_1970, OFF_THE_GRID = "before 1970", "off the grid"
 
 ROW_FAULTS: Mapping[str, str] = {
@@ -20,11 +20,6 @@ ROW_FAULTS: Mapping[str, str] = {
     OFF_THE_GRID: "the time is not a multiple of the timeframe",
 }
 """In the order of the checks: a row gets the first fault that fits."""
-
-
-def grid_ms(length_ms: int) -> int:
-    """Return the grid of the open times: that of the timeframe, at most an hour, as days begin with the broker's."""
-    return min(length_ms, _HOUR_MS)
 
 
 def row_faults(

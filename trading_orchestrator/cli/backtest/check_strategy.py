@@ -23,7 +23,7 @@ from trading.strategies import Strategy, StrategyFault
 from trading.strategies.invocation import made
 from trading.strategy_checks import KINDS, Report, Series, candles_needed, examine, made_up
 from trading_orchestrator.cli.backtest.check_strategy_output import as_dict, show
-from trading_orchestrator.cli.candles.files import PlayedFile, exit_on_file_error, read_strictly
+from trading_orchestrator.cli.candles.files import PlayedFile, Terms, exit_on_file_error, read_strictly
 from trading_orchestrator.cli.candles.options import candle_file_options
 from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed, fault_lines
@@ -197,7 +197,7 @@ def _material(
 ) -> Material:
     wanted = candles_needed(strategy, limit)
     if file is not None:
-        name, candles = file.path.name, _file_candles(file)
+        name, candles = file.path.name, _file_candles(file.path, _terms_of(file.options, config))
     elif config is not None and symbol is not None:
         name, candles = symbol, _symbol_candles(symbol, config, wanted)
     elif candles_needed(strategy, MADE_UP_ROWS) > MOST_MADE_UP:
@@ -219,15 +219,23 @@ def _material(
     return Material([Series(name, candles[-wanted:])], rows, origin)
 
 
-def _file_candles(file: PlayedFile) -> Candles:
+def _terms_of(options: CandleFileOptions, config: SymbolConfig | None) -> Terms:
+    """Return the terms of a file of any timeframe; a symbol gives its hours, and whether prices may be negative."""
+    if config is None:
+        return Terms(options)
+    return Terms(options, config.session, allow_non_positive=config.allow_non_positive_prices)
+
+
+def _file_candles(file: Path, terms: Terms) -> Candles:
     with exit_on_file_error():
-        return read_strictly(*file)[0]
+        return read_strictly(file, terms)[0]
 
 
 def _symbol_candles(symbol: str, config: SymbolConfig, count: int) -> Candles:
     source = config.source
     if source.recorded_file is not None:
-        return _file_candles(PlayedFile(source.recorded_file, source.recorded_options))
+        terms = _terms_of(source.recorded_options, config)._replace(timeframe=config.timeframe)
+        return _file_candles(source.recorded_file, terms)
     now_ms = clock.now_ms
     context = SourceContext(symbol, config.timeframe, source, config.session, now_ms, MemoryAnchorStore())
     until_ms = int(source.start.timestamp() * 1000) - 1 if isinstance(source, SimulatedSource) else now_ms()

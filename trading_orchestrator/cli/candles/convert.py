@@ -20,6 +20,7 @@ from adapters.candle_files import (
     write_candles,
 )
 from adapters.candle_files.adjust import check_stamps
+from adapters.candle_files.play import fits_timeframe
 from configs.plugins.candle_files import CandleFileOptions
 from trading.formatting import format_minute
 from trading.market.candles import Candles
@@ -34,7 +35,6 @@ from trading_orchestrator.cli.candles.files import (
     candle_length_ms,
     exit_on_file_error,
     ignored_columns_text,
-    is_playable,
     read_strictly,
     read_timeframe,
     terms_of,
@@ -132,7 +132,7 @@ def resample_file(
     terms = terms_of(symbol, file, options)
     session = terms.session
     with exit_on_file_error():
-        source, timeframe = read_strictly(file, terms.options)
+        source, timeframe = read_strictly(file, terms._replace(timeframe=None))
         try:
             are_open = session.are_open if session else None
             done = resample(source, timeframe=timeframe, to=to, keep_partial=partial, are_open=are_open)
@@ -177,7 +177,7 @@ def _converted(file: Path, out: Path, raw: RawCandles, done: Converted) -> dict[
         "moved": done.moved,
         "clipped": done.clipped,
         "dropped": [asdict(loss) for loss in done.losses],
-        "is_playable": is_playable(done.candles, done.timeframe),
+        "is_playable": fits_timeframe(done.candles, done.timeframe),
     }
 
 
@@ -223,7 +223,7 @@ def _resampled(file: Path, out: Path, source: Candles, timeframe: str, to: str, 
             for reason, times in done.lacking.items()
         },
         "at_edges": {"count": len(done.at_edges), "first_ms": done.at_edges[:5].tolist()},
-        "is_playable": is_playable(done.candles, to),
+        "is_playable": fits_timeframe(done.candles, to),
     }
 
 
@@ -265,7 +265,7 @@ def _times(opens: NDArray[np.int64]) -> str:
 
 
 def _print_unplayable(candles: Candles, timeframe: str) -> None:
-    if not is_playable(candles, timeframe):
+    if not fits_timeframe(candles, timeframe):
         click.echo(_unplayable_text(candles.open_ms, timeframe))
 
 

@@ -121,22 +121,21 @@ def candle_length_ms(file: Path, raw: RawCandles, timeframe: str | None) -> int:
         raise CandleFileError(f"{error}; set it with --timeframe") from error
 
 
-def is_playable(candles: Candles, timeframe: str) -> bool:
-    """Return whether a file source accepts the candles as those of `timeframe`."""
-    return usual_spacing_ms(candles.open_ms) in (None, timeframe_ms(timeframe))
+def read_strictly(file: Path, terms: Terms) -> tuple[Candles, str]:
+    """Return the candles of a file that would be played, and their timeframe.
 
-
-def read_strictly(file: Path, options: CandleFileOptions = NO_OPTIONS) -> tuple[Candles, str]:
-    """Return the candles of a file and their timeframe.
+    Args:
+        terms: Those of the symbol that plays it; without a timeframe, the usual spacing is taken.
 
     Raises:
         CandleFileError: The system cannot play the file.
     """
-    timeframe = timeframe_of(length_of(file, read_raw(file, options)))
-    fault = refusal_of(file, timeframe, options)
+    options, session = terms.options, terms.session
+    timeframe = terms.timeframe or timeframe_of(length_of(file, read_raw(file, options)))
+    fault = refusal_of(file, timeframe, options, session, allow_non_positive=terms.allow_non_positive)
     if timeframe is None or fault is not None:
         raise CandleFileError(f"{fault}\n{remedy(file, options)}")
-    return read_candles(file, timeframe=timeframe, options=options), timeframe
+    return read_candles(file, timeframe=timeframe, options=options, session=session), timeframe
 
 
 def refusal_of(

@@ -1,5 +1,6 @@
 """One rule of what can be played, for check, convert and backtest; and a remedy for each finding."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 import trading_orchestrator as to
 from adapters.candle_files import CandleFileError, RawCandles, convert, read_raw
 from adapters.candle_files.adjust import opens_of_closes
-from adapters.candle_files.play import read_candles, read_recording
+from adapters.candle_files.play import fits_timeframe, read_candles, read_recording
 from configs.plugins.candle_files import CandleFileOptions
 from trading.errors import BadCandle
 from trading.market.candles import Candles, first_fault
@@ -261,3 +262,37 @@ def test_converted_rows_add_up_with_every_option(tmp_path: Path) -> None:
 
     assert [loss.count for loss in done.losses] == [94]
     assert len(done.candles) + 94 == done.rows
+
+
+def test_pandas_table_with_fewer_times_than_candles_is_rejected(tmp_path: Path) -> None:
+    rows = [[1.0, 2.0, 0.5, 1.5, 1.0]] * 3
+    content = {"columns": HEAD.split(",")[1:], "index": [0, HOUR_MS], "data": rows}
+    path = tmp_path / "split.json"
+    path.write_text(json.dumps(content))
+
+    with pytest.raises(CandleFileError, match="cannot be read as JSON"):
+        read_raw(path)
+
+
+def test_error_of_a_json_file_is_reported_once(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text("[[0, 1, 2, 0.5, 1.5, 1], [3600000, 1, 2]]")
+
+    with pytest.raises(CandleFileError, match=r"^\S+: its candles have different numbers of values; [^;]+$"):
+        read_raw(path)
+
+
+def test_milliseconds_of_the_first_years_are_no_seconds(tmp_path: Path) -> None:
+    path = tmp_path / "since-1970.csv"
+    rows = [f"{day * DAY_MS},1,2,0.5,1.5,1" for day in range(1, 2_000)]
+    path.write_text("\n".join([HEAD, *rows]) + "\n")
+
+    assert read_candles(path, timeframe="1d").open_ms.tolist() == [day * DAY_MS for day in range(1, 2_000)]
+
+
+def test_sparse_file_that_is_played_is_also_said_to_be_playable() -> None:
+    places = [at for at in range(200) if at % 10 in (0, 1)]
+    sparse = Candles(np.array(places) * HOUR_MS, np.tile([1.0, 2.0, 0.5, 1.5, 1.0], (len(places), 1)))
+
+    assert fits_timeframe(sparse, "1h")
+    assert not fits_timeframe(sparse, "1d")
