@@ -16,12 +16,14 @@ from adapters.redis.event_bus import RedisEventBus
 from adapters.registry import SourceContext, source_plugin
 from adapters.sources import RedisAnchorStore
 from adapters.symbol_store.redis import RedisSymbolStore
+from adapters.wiring.market_limits import PlayedLimit, real_time_limit
 from adapters.wiring.pipeline_spec import PipelineSpec
 from configs.loading import SystemConfig
 from configs.settings import Settings, resolve_redis_url
 from configs.symbols import SymbolConfig
-from trading.errors import Broken, Transient
+from trading.errors import Broken
 from trading.events.bus import LocalBus, Outbox
+from trading.events.event import EventType
 from trading.execution.fill_recorder import FillRecorder, FillRecorderFactory
 from trading.execution.incident_publisher import IncidentPublisher
 from trading.execution.order_manager import OrderManager
@@ -46,9 +48,6 @@ from trading.services.strategy_evaluation import StrategyEvaluationService
 from trading.services.trade_execution import TradeExecutionService
 from trading.strategies.indicator_sharing import SharedIndicators
 from trading.structs import replace
-
-CLOCK_TOLERANCE_MS = 60_000
-"""How far the clocks of an exchange and of this machine may differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +132,7 @@ def build_pipeline(
     outbox = Outbox(LocalBus() if spec.is_replay else bus)
     committer = BatchCommitter(store, outbox, spec.digest)
     shared = SharedIndicators(spec.strategies)
-    checks = None if spec.is_replay else _message_checks(spec, shared, source, store)
+    checks = None if spec.is_replay else _message_checks(spec, shared, source, store, bus)
     publisher = IncidentPublisher(symbol, ledger, bus, outbox)
     indicators = IndicatorCalculationService(
         symbol, shared, store, spec.indicators, bus, now_s=now_s, is_enabled=enabled.indicators, checks=checks
@@ -203,7 +202,7 @@ def build_pipeline(
 
 
 def _message_checks(
-    spec: PipelineSpec, shared: SharedIndicators, source: CandleSource, store: SymbolStore
+    spec: PipelineSpec, shared: SharedIndicators, source: CandleSource, store: SymbolStore, bus: LocalBus
 ) -> MessageChecks:
     """Return the checks of the messages that the steps of a symbol exchange through the broker."""
     terms = MessageTerms(
@@ -216,20 +215,11 @@ def _message_checks(
         repeats_last=spec.fetch.repeat_last,
         allow_non_positive=spec.fetch.allow_non_positive,
     )
-    return MessageChecks(terms, store, real_time_limit if spec.is_realtime else partial(played_limit, source))
-
-
-def real_time_limit(_after_ms: int) -> int:
-    """Return the latest time that a market in real time can have."""
-    return clock.now_ms() + CLOCK_TOLERANCE_MS
-
-
-def played_limit(source: CandleSource, after_ms: int) -> int | None:
-    """Return the time of a market with a time of its own, by its source; None, no limit, while it does not answer."""
-    try:
-        return source.newest(1, after_ms=after_ms or None).as_of_ms
-    except Transient:
-        return None
+    if spec.is_realtime:
+        return MessageChecks(terms, store, real_time_limit)
+    limit = PlayedLimit(source)
+    bus.subscribe(limit.record, EventType.NEW_CANDLE)
+    return MessageChecks(terms, store, limit)
 
 
 def _check_window(spec: PipelineSpec, window_limit: int | None) -> None:
