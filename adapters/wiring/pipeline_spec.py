@@ -110,6 +110,7 @@ def pipeline_spec(
         indicators=IndicatorTerms(calculation.recent_rows_limit, regime),
         strategy=StrategyTerms(evaluation.min_rows_required),
         execution=ExecutionTerms(
+            system.account.name,
             symbol,
             config.timeframe,
             max_signal_age_ms=int(config.max_signal_age_s * 1000),

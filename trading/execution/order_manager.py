@@ -193,12 +193,6 @@ class OrderManager:
         again = self._place_again(missing, as_of_ms, no_entries) if missing else []
         return [*progress.done, *progress.waiting, *again]
 
-    def exits_sent(self) -> frozenset[str]:
-        """Return the strategies whose exits were sent since the last call."""
-        sent = frozenset(self._sender.exits_sent)
-        self._sender.exits_sent.clear()
-        return sent
-
     def find(self, client_order_id: str) -> VenueOrder | None:
         """Return an order at the venue; None if the venue is certain that there is none."""
         return self._venue.find(client_order_id)

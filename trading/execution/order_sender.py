@@ -32,11 +32,7 @@ class SendResult(Struct, frozen=True):
 
 
 class OrderSender:
-    """Sends the orders of one symbol. Each change of an order is recorded in the ledger, then published.
-
-    Attributes:
-        exits_sent: Strategies whose exits were sent since the caller cleared it.
-    """
+    """Sends the orders of one symbol. Each change of an order is recorded in the ledger, then published."""
 
     def __init__(
         self,
@@ -51,7 +47,6 @@ class OrderSender:
         self._ledger = ledger
         self._bus = bus
         self._publisher = publisher
-        self.exits_sent: set[str] = set()
 
     def send_all(self, intents: Sequence[Intent]) -> bool:
         """Send the orders of one decision one after the other; the first one is claimed already.
@@ -76,8 +71,6 @@ class OrderSender:
             following: Orders that are claimed, in the same transaction, when the venue accepts it.
         """
         request = intent.request
-        if request.leg is Leg.EXIT:
-            self.exits_sent.add(request.strategy)
         try:
             order = self._venue.submit(request)
         except Rejected as rejection:

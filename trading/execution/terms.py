@@ -11,6 +11,7 @@ class ExecutionTerms(Struct, frozen=True):
     """The terms of one symbol.
 
     Attributes:
+        account: Name of the account, part of each order's id.
         max_signal_age_ms: An entry whose decision is older than this, in market time, is no longer sent.
         is_dry_run: Decisions are recorded; no order is sent, moved or cancelled.
         unit_step: Smallest unit step of its strategies, in units; 0.0 where it is not known.
@@ -19,6 +20,7 @@ class ExecutionTerms(Struct, frozen=True):
         most_comparisons: Most comparisons of ledger and venue in one call of `OrderManager.settle`.
     """
 
+    account: str
     symbol: str
     timeframe: str
     max_signal_age_ms: int

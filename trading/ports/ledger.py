@@ -5,9 +5,9 @@ The port is cut by subject, and a consumer names only the parts that it uses:
 | part | subject | consumers in trading/ |
 |---|---|---|
 | `DecisionLog` | decisions, their fence | SignalExecutor, ExitEvaluator, PositionCloser, DataFetchingService |
-| `OrderLog` | order states, fills | OrderSender, FillRecorder, OrderManager, StopSender, PositionCloser |
+| `OrderLog` | order states, fills | OrderSender, FillRecorder, OrderManager, StopSender, the closers below |
 | `StopLog` | moves of stops | OrderManager, StopSender |
-| `IncidentLog` | incidents | IncidentPublisher, OrderManager, PositionCloser |
+| `IncidentLog` | incidents | IncidentPublisher, OrderManager, the closers: PositionCloser, StandingExits |
 | `SymbolControls` | desired state, quarantine | DataFetchingService, OrderManager, PositionCloser |
 | `Positions` | positions, exposure | SymbolExposure, FillRecorder, OrderManager, StopSender, PositionCloser |
 

@@ -6,6 +6,7 @@ operator who resolves it before ends the attempts.
 """
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from trading.execution.order_manager import OrderManager
 from trading.execution.position_closer import PositionCloser
@@ -13,7 +14,12 @@ from trading.execution.terms import ExecutionTerms
 from trading.exits.exposure import SymbolExposure
 from trading.incidents.incident import Incident, IncidentKind
 from trading.market.candles import Candles
-from trading.ports.ledger import IncidentLog
+from trading.orders.orders import Leg, client_order_id
+from trading.ports.ledger import IncidentLog, OrderLog
+
+
+class StandingLedger(IncidentLog, OrderLog, Protocol):
+    """The parts of the ledger that standing exits need."""
 
 
 class StandingExits:
@@ -24,7 +30,7 @@ class StandingExits:
         terms: ExecutionTerms,
         order_manager: OrderManager,
         closer: PositionCloser,
-        ledger: IncidentLog,
+        ledger: StandingLedger,
         exposure: SymbolExposure,
     ) -> None:
         self._terms = terms
@@ -42,15 +48,12 @@ class StandingExits:
         """Return whether each candle is processed alone, because a position is to be closed or lacks its stop."""
         return bool(self._incidents())
 
-    def begin(self) -> None:
-        """Begin a candle: exits that were sent before do not count as its own."""
-        self._order_manager.exits_sent()
-
     def execute(self, candle: Candles, as_of_ms: int | None) -> None:
-        """Send an exit for each position that is to be closed and had none at this candle.
+        """Send an exit for each position that is to be closed, unless one was decided at this candle.
 
         Ledger and venue are compared before: an exit whose outcome is unknown, or whose fill came late, is settled
-        first, so none is sent twice.
+        first, so none is sent twice. The ledger knows the exits of this candle, so a candle that is delivered again
+        after a crash sends no more of them than one that is delivered once.
 
         Args:
             candle: Candles whose fills are recorded; the last one gives time and price.
@@ -58,11 +61,10 @@ class StandingExits:
         """
         if not self.is_due():
             return
-        sent = self._order_manager.exits_sent()
         self._compare(as_of_ms)
         if self._order_manager.is_settled:
             for strategy, reason in self._demands().items():
-                if strategy not in sent:
+                if not self._has_exit(strategy, candle.last_open_ms):
                     self._closer.close_at(strategy, reason, candle, as_of_ms)
         self._forget_all()
 
@@ -74,6 +76,11 @@ class StandingExits:
                 if self._is_to_flatten(incident):
                     self._closer.close_at(incident.key, _reason(incident), None, as_of_ms)
         self._forget_all()
+
+    def _has_exit(self, strategy: str, open_ms: int) -> bool:
+        """Return whether a signal or a rule of this candle decided an exit, whatever became of it."""
+        identity = client_order_id(self._terms.account, self._terms.symbol, strategy, open_ms, Leg.EXIT)
+        return identity in self._ledger.order_states([identity])
 
     def _compare(self, as_of_ms: int | None) -> None:
         self._order_manager.settle(as_of_ms)

@@ -153,7 +153,6 @@ class TradeExecutionService(Service[SignalGenerated, ChainResult]):
     def _execute(self, message: SignalGenerated, step: BatchStep) -> list[CandleDecision]:
         """Show the venue the candles of a step, record their fills, and decide on the last candle."""
         seen_ms = message.seen_ms(step.candles.last_open_ms)
-        self._standing.begin()
         if self._order_manager.book(step.candles, seen_ms):
             self._exposure.forget()
             self._standing.forget()

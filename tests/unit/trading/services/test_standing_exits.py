@@ -100,13 +100,14 @@ def test_exit_rejected_in_a_batch_is_sent_at_each_of_its_candles(databases: Data
     assert len(list(desk.paper.fills(SYMBOL, after=0))) == 2
 
 
-def test_exit_sent_again_by_a_candle_that_comes_twice_is_sent_once(
-    databases: Databases, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("played", [SHOWN + 2, SHOWN + 4], ids=["of its signal", "sent again"])
+def test_exit_rejected_at_a_candle_that_comes_twice_is_sent_once(
+    databases: Databases, monkeypatch: pytest.MonkeyPatch, played: int
 ) -> None:
     desk = make_desk(databases, {SHOWN: BUY, SHOWN + 2: CLOSE})
     desk.play(SHOWN + 2)
     refuse_exits(desk, 5)
-    desk.play(SHOWN + 4)
+    desk.play(played)
     before = exits(desk)
 
     def lost(*_: object, **__: object) -> None:
