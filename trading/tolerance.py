@@ -22,6 +22,9 @@ FOREIGN_ROUNDING = 1e-12
 STEP_PART = 1e-3
 """Part of a unit step below which a difference to a venue's number is rounding, as no order can have that size."""
 
+_FIRST_ROUNDED = 2.0**53
+"""Whole numbers from here on are rounded, and the sum of two of them is not that of their decimals."""
+
 FRACTION_TOLERANCE = 1e-12
 """For sums of a few profits as fractions of the amount paid, which have no unit: relative to 1."""
 
@@ -29,9 +32,14 @@ FRACTION_TOLERANCE = 1e-12
 def add_units(one: float, other: float) -> float:
     """Return the sum of two numbers of units as decimals: 0.1 + 0.2 is 0.3."""
     total = one + other
-    if not math.isfinite(total) or (float(one).is_integer() and float(other).is_integer()):
+    if not math.isfinite(total) or (_is_exact(one) and _is_exact(other)):
         return total
     return float(Decimal(str(one)) + Decimal(str(other)))
+
+
+def _is_exact(units: float) -> bool:
+    """Return whether the float is the decimal that it stands for, as every whole number below 2**53 is."""
+    return abs(units) < _FIRST_ROUNDED and float(units).is_integer()
 
 
 def total_units(units: Iterable[float]) -> float:

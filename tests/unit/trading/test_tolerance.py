@@ -6,7 +6,7 @@ from functools import reduce
 from operator import add
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trading.tolerance import (
@@ -28,6 +28,7 @@ steps = st.integers(-8, 3).map(lambda exponent: float(Decimal(1).scaleb(exponent
 
 
 @given(steps, st.integers(-(10**15) + 1, 10**15 - 1), st.integers(-(10**15) + 1, 10**15 - 1))
+@example(1_000.0, 763, -140_737_488_354_329)  # whole numbers that a float64 rounds
 def test_sum_of_multiples_of_a_step_is_the_float_of_the_exact_sum(step: float, one: int, other: int) -> None:
     exact = Decimal(str(step))
     left, right = float(one * exact), float(other * exact)

@@ -96,7 +96,12 @@ def test_books_are_the_same_whatever_the_line_does_and_however_often_the_caller_
     tmp_path: Path, seed: int, sides: list[Side], fill_at: Literal["next_open", "close"], restarts: set[int]
 ) -> None:
     """Faults of outcome make the books; those of the line, and the counting that a restart loses, change nothing."""
-    outcomes = {"rejection_probability": 0.2, "partial_order_probability": 0.3, "split_fill_probability": 0.5}
+    outcomes = {
+        "rejection_probability": 0.2,
+        "partial_order_probability": 0.3,
+        "split_fill_probability": 0.5,
+        "lost_stop_probability": 0.3,
+    }
     quiet = Faults(seed=seed, **outcomes)
     noisy = LIES.model_copy(update={**outcomes, "seed": seed})
 

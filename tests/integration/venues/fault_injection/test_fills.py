@@ -16,6 +16,7 @@ from trading.execution.validated_venue import ValidatedVenue
 from trading.market.candles import Candles
 from trading.orders.orders import Fill, Leg, Side
 from trading.structs import replace
+from trading.tolerance import add_units
 from trading_orchestrator.testing.candles import SYMBOL
 
 
@@ -99,14 +100,14 @@ def round_trips(engine: Engine) -> PaperVenue:
     return paper
 
 
-def test_split_fills_add_up_bit_for_bit_and_keep_their_order(round_trips: PaperVenue) -> None:
+def test_split_fills_add_up_exactly_and_keep_their_order(round_trips: PaperVenue) -> None:
     venue = ValidatedVenue(FaultInjectingVenue(round_trips, Faults(split_fill_probability=0.8, seed=1)))
     told, counts = list(venue.fills(SYMBOL, after=0)), []
     for whole in round_trips.fills(SYMBOL, after=0):
         parts = [part for part in told if re.fullmatch(re.escape(whole.fill_id) + r"(\.\d)?", part.fill_id)]
         units = fee = 0.0
         for part in parts:
-            units, fee = units + part.units, fee + part.fee
+            units, fee = add_units(units, part.units), fee + part.fee
         assert (units, fee) == (whole.units, whole.fee)
         first = parts[0]
         assert replace(whole, units=0, fee=0, sequence=0, fill_id="") == replace(
