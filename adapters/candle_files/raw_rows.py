@@ -1,5 +1,6 @@
 """Read every row of a candle file without changes."""
 
+import warnings
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,11 @@ from trading.market.quality import value_faults
 
 NO_OPTIONS = CandleFileOptions()
 _MISPLACED = 0.1
+_NO_NUMBER = [
+    *("", "-NaN", "-nan", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
+    *("#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "1.#IND", "1.#QNAN"),
+]
+"""Texts in place of a missing number; a security may be named so, as NA is on Nasdaq."""
 _LEAST_EPOCH = 1e9  # as seconds this is the year 2001
 
 
@@ -115,27 +121,38 @@ def _of_table(path: Path, kind: str, options: CandleFileOptions) -> _Table:
     return _Table(path, cells, columns, kind, 1, has_header, False)
 
 
+def _read_csv(*args: Any, **options: Any) -> pd.DataFrame:
+    """Call `pandas.read_csv`, and raise its ParserWarning: it has dropped fields of a line."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        table: pd.DataFrame = pd.read_csv(*args, **options)
+    return table
+
+
 def _cells(path: Path, layout: Layout) -> pd.DataFrame:
     """Return all rows that are not blank; times as texts, prices as numbers if all of them are numbers."""
     beyond = layout.field_count
+    names = list(range(beyond + 1))  # one more, to see lines that are too long by one
     try:
-        table = pd.read_csv(
+        table = _read_csv(
             path,
             sep=layout.delimiter,
             decimal=layout.numbers.decimal,
             encoding=layout.encoding,
             compression="gzip" if is_compressed(path) else None,
             header=None,
-            names=list(range(beyond + 1)),  # one more, to see lines that are too long by one
+            names=names,
             skiprows=layout.skipped_lines,
             skip_blank_lines=False,
             skipinitialspace=True,
             dtype=dict.fromkeys((*layout.columns.times, *layout.columns.unused), "string"),
+            na_values={name: [""] if name in layout.columns.unused else _NO_NUMBER for name in names},
+            keep_default_na=False,
             index_col=False,
             on_bad_lines="error",
             low_memory=False,
         )
-    except (ValueError, OSError, EOFError, zlib.error) as error:
+    except (ValueError, OSError, EOFError, zlib.error, pd.errors.ParserWarning) as error:
         raise CandleFileError(
             f"{path}: cannot be read: {plain(error)}; correct that line, or copy the file again"
         ) from error

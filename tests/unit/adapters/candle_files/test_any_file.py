@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from adapters.candle_files import NO_TIME, CandleFileError, read_raw
@@ -119,6 +119,7 @@ FIELD = st.sampled_from(
         },
     ),
 )
+@example(lines=[["", "", "", "", '"'], ['"', "", "", ""]], delimiter=",", options={})  # a line break in a field
 def test_any_fields_are_read_or_rejected_with_a_message(
     tmp_path: Path, lines: list[list[str]], delimiter: str, options: dict[str, object]
 ) -> None:

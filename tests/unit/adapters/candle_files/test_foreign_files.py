@@ -108,6 +108,17 @@ def test_foreign_file_is_read_by_the_keys_of_a_source(tmp_path: Path, foreign: F
     assert json.loads(result.stdout)["symbols"]["X"]["candle_count"] == COUNT
 
 
+def test_security_named_as_a_missing_number_is_told_apart_and_chosen(tmp_path: Path) -> None:
+    path = FOREIGN["several names"].write(tmp_path)
+    path.write_text(path.read_text().replace("AAA", "NA"))
+
+    with pytest.raises(CandleFileError, match="tells rows apart: NA, BBB"):
+        read_candles(path, timeframe="1h")
+    candles = read_candles(path, timeframe="1h", options=CandleFileOptions(where={"Name": "NA"}))
+
+    assert len(candles) == COUNT
+
+
 def test_option_that_fits_nothing_is_rejected_with_what_was_found(tmp_path: Path) -> None:
     path = FOREIGN["several names"].write(tmp_path)
 
