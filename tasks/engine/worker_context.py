@@ -21,7 +21,9 @@ from configs.plugins.venues import VenueConfig
 from configs.settings import Settings, load_settings
 from configs.snapshot import fingerprint
 from trading.errors import Rejected, Transient, UnknownSymbol
+from trading.indicators.history import reaching_back
 from trading.lifecycle import DesiredState, HeldBy
+from trading.market.candles import Candles
 from trading.ports.candle_source import CandleSource
 from trading.ports.venue import Venue
 from trading.services.pipeline import SymbolPipeline
@@ -164,12 +166,20 @@ class Runtime:
         Raises:
             Transient: The source did not answer, and the window is empty.
         """
-        symbol, store, needed = pipeline.symbol, self.stores.store, pipeline.indicators.history_count
+        symbol, store, indicators = pipeline.symbol, self.stores.store, pipeline.indicators
+
+        def reach(candles: Candles) -> int:
+            return indicators.reach(candles, 1)
+
         cursor_ms = store.load(symbol).cursor_ms
-        if not cursor_ms or len(stored := store.window(symbol, needed, until_ms=cursor_ms)) >= needed:
+        if not cursor_ms:
+            return
+        least = indicators.history_count
+        stored = reaching_back(lambda count: store.window(symbol, count, until_ms=cursor_ms), least, reach)
+        if len(stored) >= least and len(stored) >= reach(stored):
             return
         try:
-            history = source.history(cursor_ms, count=needed)
+            history = reaching_back(lambda count: source.history(cursor_ms, count=count), least, reach)
         except Transient as error:
             if not len(stored):
                 raise

@@ -1,7 +1,6 @@
 """First stage: fetches new closed candles, each once and in order, and rejects corrupt ones."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -12,6 +11,7 @@ from trading.events.bus import LocalBus
 from trading.events.event import Event, EventType, correlation_id
 from trading.events.messages import NewCandle
 from trading.formatting import format_time
+from trading.indicators.history import reaching_back
 from trading.market.candles import Candles, first_fault, timeframe_ms
 from trading.market.feed_health import FeedSnapshot
 from trading.ports.candle_source import Bars, CandleSource
@@ -245,12 +245,11 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
 
     def _history(self, until_ms: int) -> Candles:
         """Ask for the history that the indicators need: more than usual if the market stands still at its end."""
-        count, reach = self._terms.history_count, self._terms.reach
-        history = self._ask(lambda: self._source.history(until_ms, count=count))
-        while reach is not None and len(history) == count and (needed := reach(history)) > count:
-            count = needed
-            history = self._ask(partial(self._source.history, until_ms, count=count))
-        return history
+
+        def read(count: int) -> Candles:
+            return self._ask(lambda: self._source.history(until_ms, count=count))
+
+        return reaching_back(read, self._terms.history_count, self._terms.reach or len)
 
     def _refuse_bad(self, fresh: Candles) -> Candles:
         """Return the candles before the first bad one.

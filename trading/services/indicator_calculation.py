@@ -7,6 +7,7 @@ from msgspec import Struct
 from trading.events.bus import LocalBus
 from trading.events.event import Event, EventType, correlation_id
 from trading.events.messages import IndicatorsUpdated, NewCandle
+from trading.indicators.history import reaching_back
 from trading.indicators.regime import Regime, RegimeRule, regime_reach, regimes
 from trading.indicators.rows import IndicatorRows
 from trading.market.candles import Candles
@@ -126,13 +127,14 @@ class IndicatorCalculationService(Service[NewCandle, IndicatorsUpdated]):
 
     def _stored(self, until_ms: int, new: Candles) -> Candles:
         """Return the stored candles, as many as decide the rows of the new ones, or all where they are fewer."""
-        count = self.history_count
-        while True:
-            history = self._store.window(self.symbol, count, until_ms=until_ms)
-            needed = self.reach(history.until(int(new.open_ms[0]) - 1).then(new), len(new))
-            if len(history) < count or needed <= len(history):
-                return history
-            count = max(needed, 2 * count)
+
+        def read(count: int) -> Candles:
+            return self._store.window(self.symbol, count, until_ms=until_ms)
+
+        def reach(history: Candles) -> int:
+            return self.reach(history.until(int(new.open_ms[0]) - 1).then(new), len(new))
+
+        return reaching_back(read, self.history_count, reach)
 
     def reach(self, candles: Candles, count: int) -> int:
         """Return how many of the newest candles decide rows and regimes at the last `count` of them."""

@@ -4,13 +4,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from adapters.redis import keys
 from tests.fixtures.apps.reloading import COIN, GOLD, OTHER, Desk, opened_desk
 from tests.fixtures.apps.system import TradingSystem
+from tests.fixtures.candle_files import generated_candles, write_candles
 from trading.lifecycle import DesiredState
 from trading.services.chain import ChainOutcome
+from trading.structs import replace
 
 
 @pytest.fixture
@@ -76,6 +79,26 @@ def test_parameters_that_look_back_further_find_their_window_filled_at_the_next_
     assert len(store.window(GOLD, needed, until_ms=desk.system.cursor_ms(GOLD))) == min(needed, 41)
     assert desk.system.cursor_ms(GOLD) == cursor_ms + 60_000
     assert result.reason not in (ChainOutcome.TOO_FEW_ROWS, ChainOutcome.RESTARTED)
+
+
+def test_indicator_that_fades_finds_its_window_filled_to_the_candles_that_moved(desk: Desk) -> None:
+    """The RSI of a market that stands still is that of its last moves, further back than a moving one needs."""
+    candles = generated_candles(GOLD, 1_200)
+    values = candles.values.copy()
+    values[30:, :4] = values[29, 3]
+    still = replace(candles, values=values)
+    write_candles(desk.files[GOLD], still)
+    desk.edit(GOLD, strategy={"name": "rsi_reversion", "params": {"period": 2, "atr_period": 2}})
+    store, cursor_ms = desk.here.stores.store, int(still.open_ms[1_100])
+
+    begun = still.until(cursor_ms)
+    store.seed(GOLD, begun[-900:], timeframe="1m", cursor_ms=cursor_ms, desired=DesiredState.RUNNING)
+    desk.reload()
+    needed = desk.here.rebuild(GOLD).indicators.history_count
+
+    window = store.window(GOLD, 1_200, until_ms=cursor_ms)
+    assert needed < 900 < len(window)
+    assert np.count_nonzero(np.ptp(window.values[:, :4], axis=1)) >= 2
 
 
 @pytest.mark.parametrize("part", [{"timeframe": "5m"}, {"strategy": OTHER}])

@@ -26,6 +26,7 @@ from trading.backtest.explanation import (
 from trading.events.event import Event, correlation_id
 from trading.events.journal import Entry, candles_of
 from trading.formatting import format_minute
+from trading.indicators.history import reaching_back
 from trading.indicators.regime import Regime
 from trading.market.candles import Candles, timeframe_ms
 from trading.orders.orders import OrderState
@@ -78,12 +79,11 @@ def explain_live(access: Access, symbol: str, at_ms: int) -> list[Explanation]:
 def _entries(journal: JournalReader, symbol: str, system: SystemConfig, at_ms: int) -> list[Entry]:
     """Return the entries up to a time that decide its values: more than usual if the market stood still."""
     lookback = lookback_of(symbol, system)
-    count = lookback.history_count + 1
-    entries = journal.until(at_ms, count)
-    while len(entries) == count and (needed := lookback.reach(candles_of(entries))) > count:
-        count = needed
-        entries = journal.until(at_ms, count)
-    return entries
+    return reaching_back(
+        lambda count: journal.until(at_ms, count),
+        lookback.history_count + 1,
+        lambda entries: lookback.reach(candles_of(entries)),
+    )
 
 
 def _recorded(
