@@ -1,29 +1,20 @@
-"""Strategies: what the shipped ones say, what the builder allows, how one is found by its name."""
+"""Built-in strategies: what each says on rows, on hand-made candles, live and in a replay."""
 
-import sys
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from configs.plugins.strategies import load_strategy
-from trading.errors import Broken
+from tests.unit.trading.strategies.rows import frame
 from trading.indicators import compute
 from trading.market.candles import Candles
-from trading.orders.orders import Side
-from trading.strategies import SHIPPED, SignalBuilder, Strategy, crossed_above, crossed_below, previous
-from trading.strategies.builtin.cross import EmaCross
-from trading.strategies.position_exits import ExitNow, MoveStop, PositionRule, PositionView
+from trading.strategies import Strategy
 from trading.strategies.signal import Signal, SignalSide
 
-NAN = float("nan")
 QUIET = 80
 SMALL: Mapping[str, dict[str, int]] = {
     "ema_cross": {"fast": 3, "slow": 8, "atr_period": 5},
@@ -33,22 +24,6 @@ SMALL: Mapping[str, dict[str, int]] = {
     "rsi_reversion": {"period": 5, "atr_period": 5},
 }
 every_strategy = pytest.mark.parametrize("name", sorted(SMALL))
-
-
-class Trailing(EmaCross):
-    """Moves its stop behind the market."""
-
-    def manage_position(self, row: Mapping[str, float], position: PositionView) -> ExitNow | MoveStop | None:
-        return MoveStop(row["close"] - 2 * row["atr"], "trailing") if position.side is Side.BUY else None
-
-
-def frame(**columns: list[float]) -> pd.DataFrame:
-    count = len(next(iter(columns.values())))
-    return pd.DataFrame(columns, index=pd.Index(np.arange(count) * 60_000, name="open_ms"), dtype=np.float64)
-
-
-def flags(*values: int) -> NDArray[np.bool_]:
-    return np.array(values, np.bool_)
 
 
 def walk(count: int, seed: int) -> Candles:
@@ -206,160 +181,3 @@ def test_signals_stay_the_same_when_later_candles_are_appended(name: str, seed: 
     before = said(strategy, candles[:240], 60, rows=60)
     after = said(strategy, candles, 60 + later, rows=60 + later)
     assert [one for one in after if one.open_ms < 240 * 60_000] == before
-
-
-def test_crossing_needs_a_row_before_and_a_touch_is_none() -> None:
-    line, other = np.array([2.0, 1.0, 2.0, 2.0, 3.0, 1.0]), np.full(6, 2.0)
-    assert crossed_above(line, other).tolist() == [False, False, False, False, True, False]
-    assert crossed_below(line, 2.0).tolist() == [False, True, False, False, False, True]
-
-
-def test_previous_has_no_first_value() -> None:
-    shifted = previous(np.array([1.0, 2.0, 3.0]))
-    assert np.isnan(shifted[0])
-    assert shifted[1:].tolist() == [1.0, 2.0]
-
-
-def test_signals_last_gives_the_last_rows_only() -> None:
-    rows = frame(close=[1, 2, 3])
-    signals = SignalBuilder(3).buy(flags(1, 0, 1), reason="up")
-    assert [one.open_ms for one in signals.last(2, rows=rows, strategy="s")] == [120_000]
-    assert [one.open_ms for one in signals.last(9, rows=rows, strategy="s")] == [0, 120_000]
-
-
-def test_signals_of_a_row_that_is_buy_and_sell_are_broken() -> None:
-    with pytest.raises(Broken, match=r"both a buy and a sell \(down; up\)"):
-        SignalBuilder(2).buy(flags(0, 1), reason="up").sell(flags(1, 1), reason="down")
-
-
-def test_signals_said_twice_keep_the_first_reason() -> None:
-    signals = (
-        SignalBuilder(1).buy(flags(1), reason="first", stop_loss=1.0).buy(flags(1), reason="second", stop_loss=2.0)
-    )
-    (signal,) = signals.last(1, rows=frame(close=[3]), strategy="s")
-    assert (signal.reason, signal.stop_loss) == ("first", 1.0)
-
-
-@pytest.mark.parametrize("is_close_first", [True, False])
-def test_signals_of_an_entry_and_a_close_enter(is_close_first: bool) -> None:
-    signals = SignalBuilder(1)
-    if is_close_first:
-        signals.close(flags(1), reason="out").sell(flags(1), reason="in")
-    else:
-        signals.sell(flags(1), reason="in").close(flags(1), reason="out")
-    (signal,) = signals.last(1, rows=frame(close=[3]), strategy="s")
-    assert (signal.side, signal.reason) == (SignalSide.SELL, "in")
-
-
-@pytest.mark.parametrize("price", [NAN, 0.0, -5.0])
-def test_signals_with_a_price_that_cannot_be_reached_have_none(price: float) -> None:
-    signals = SignalBuilder(1).buy(flags(1), reason="in", stop_loss=price, take_profit=np.array([9.0]))
-    (signal,) = signals.last(1, rows=frame(close=[3]), strategy="s")
-    assert (signal.stop_loss, signal.take_profit) == (None, 9.0)
-
-
-def test_signals_with_a_size_hand_it_on_and_refuse_none_at_all() -> None:
-    (signal,) = SignalBuilder(1).buy(flags(1), reason="in", size_units=0.5).last(1, rows=frame(close=[3]), strategy="s")
-    assert signal.size_units == 0.5
-    with pytest.raises(Broken, match="expected a positive size"):
-        SignalBuilder(1).buy(flags(1), reason="in", size_units=0.0)
-
-
-@pytest.mark.parametrize(
-    ("where", "found"),
-    [
-        (np.array([np.nan, 1.0]), "holds float64; expected booleans; row 0 is nan"),
-        (pd.Series([True, None]), "holds object; expected booleans; row 1 is None"),
-        (np.array([0, 1]), "holds int64; expected booleans"),
-    ],
-)
-def test_signals_where_something_else_than_a_boolean_stands_are_broken(where: Any, found: str) -> None:
-    with pytest.raises(Broken, match=found):
-        SignalBuilder(2).buy(where, reason="in")
-
-
-def test_signals_report_which_prices_of_entries_are_none() -> None:
-    signals = (
-        SignalBuilder(4)
-        .buy(flags(1, 0, 1, 0), reason="in", stop_loss=np.array([NAN, NAN, 5.0, NAN]), take_profit=None)
-        .sell(flags(0, 1, 0, 0), reason="in", take_profit=-1.0, size_units=2.0)
-        .close(flags(0, 0, 0, 1), reason="out")
-    )
-    found = signals.unusable()
-
-    assert [(row, name) for row, name, _ in found] == [(0, "stop_loss"), (1, "take_profit")]
-    assert np.isnan(found[0][2])
-    assert found[1][2] == -1.0
-
-
-def test_signals_for_another_number_of_rows_are_broken() -> None:
-    with pytest.raises(Broken, match="the answer has 2 rows, expected 3"):
-        SignalBuilder(2).last(1, rows=frame(close=[1, 2, 3]), strategy="s")
-    with pytest.raises(Broken, match=r"shape \(3,\); expected a boolean for each of the 2 rows"):
-        SignalBuilder(2).close(flags(0, 0, 1), reason="out")
-
-
-@pytest.mark.parametrize("name", sorted(SHIPPED))
-def test_load_strategy_by_its_short_name_uses_the_defaults(name: str) -> None:
-    assert type(load_strategy(name, {})) is SHIPPED[name]
-
-
-def test_load_strategy_by_import_path_finds_the_class() -> None:
-    strategy = load_strategy("trading.strategies.builtin.cross:EmaCross", {"fast": 5})
-    assert strategy == load_strategy("ema_cross", {"fast": 5})
-
-
-def test_load_strategy_of_a_file_in_the_current_folder_finds_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "own_strategy_file.py").write_text(
-        "from trading.strategies import Signals, Strategy\n"
-        "class Quiet(Strategy):\n"
-        "    level: float = 1.0\n"
-        "    def indicators(self):\n        return {}\n"
-        "    def signals(self, rows):\n        return Signals(len(rows))\n"
-        "class Half(Strategy):\n"
-        "    def indicators(self):\n        return {}\n"
-    )
-    monkeypatch.setattr("sys.path", list(sys.path))
-    monkeypatch.chdir(tmp_path)
-    strategy = load_strategy("own_strategy_file:Quiet", {"level": 2.0})
-    assert strategy.model_dump() == {"level": 2.0}
-    assert strategy.startup_candle_count == 1
-    with pytest.raises(ValueError, match="'own_strategy_file:Half' does not define: signals"):
-        load_strategy("own_strategy_file:Half", {})
-
-
-def test_load_strategy_with_manage_position_is_a_rule_of_positions_and_others_are_not() -> None:
-    assert isinstance(load_strategy("tests.unit.trading.strategies.test_strategies:Trailing", {}), PositionRule)
-    assert not isinstance(load_strategy("ema_cross", {}), PositionRule)
-
-
-@pytest.mark.parametrize(
-    ("name", "fault"),
-    [
-        ("ema_crosss", "'ema_crosss' is not the name of a strategy"),
-        ("no.such.module:Thing", "cannot be imported from .*No module named 'no'"),
-        (":Thing", "cannot be imported from .*Empty module name"),
-        ("trading.market.candles:Nothing", "candles.py has no 'Nothing'"),
-        ("trading.market.candles:Candles", "not a subclass of trading.strategies.Strategy"),
-        ("trading.strategies.strategy:Strategy", "does not define: indicators, signals"),
-    ],
-)
-def test_load_strategy_that_is_none_reports_what_was_found_and_what_is_allowed(name: str, fault: str) -> None:
-    with pytest.raises(ValueError, match=f"{fault}.*Use one of: donchian_breakout, ema_cross.*package.module:Class"):
-        load_strategy(name, {})
-
-
-@pytest.mark.parametrize(
-    ("params", "fault"),
-    [
-        ({"fast": 50, "slow": 20}, "fast is 50 and slow is 20: fast must be below slow"),
-        ({"fats": 5}, "Extra inputs are not permitted"),
-        ({"stop_atr": -1}, "greater than or equal to 0"),
-        ({"stop_atr": NAN}, "finite number"),
-    ],
-)
-def test_load_strategy_with_wrong_parameters_is_a_validation_error(params: dict[str, float], fault: str) -> None:
-    with pytest.raises(ValidationError, match=fault):
-        load_strategy("ema_cross", params)
