@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from trading.indicators.indicator import adx, atr, compute, reach
+from trading.indicators.computation import compute, reach
 from trading.indicators.ratios import trend
 from trading.indicators.recursive import trailing
+from trading.indicators.standard import adx, atr
 from trading.market.candles import CLOSE, HIGH, LOW, Candles
 
 
