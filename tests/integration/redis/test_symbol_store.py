@@ -21,7 +21,8 @@ from trading.events.event import Event
 from trading.market.feed_health import FeedSnapshot
 from trading.structs import replace
 from trading_orchestrator.testing.candles import at_place
-from trading_orchestrator.testing.contracts.store import FILLED, SYMBOL, SymbolStoreContract, begin, commit_of
+from trading_orchestrator.testing.contracts.store import SymbolStoreContract
+from trading_orchestrator.testing.contracts.store.examples import FILLED, SYMBOL, begin, commit_of
 
 NAMESPACE = "contract"
 LIMIT = 30
