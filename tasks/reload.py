@@ -13,6 +13,7 @@ from typing import Any
 
 from configs.diff import Change, Kind, SymbolChange, compare
 from configs.errors import ConfigError
+from configs.plugins.strategies import code_of
 from configs.snapshot import Content, fingerprint, fingerprint_of_all
 from tasks import app
 from tasks.engine.redelivery import CONTROLLING
@@ -82,7 +83,8 @@ def apply_config(here: Runtime, wanted: Content, workers: Sequence[WorkerFiles],
     applied, ledger = here.config.applied, here.stores.ledger
     seen, old = applied.revision(), applied.in_force(here.config.content())
     change = compare(old, wanted, ledger.exposure)
-    outdated = _outdated_symbols(here, wanted)
+    recoded = _recoded_symbols(here, wanted)
+    outdated = [*_outdated_symbols(here, wanted), *recoded]
     if change.is_empty and not outdated and applied.read() == wanted:
         return _answer("unchanged", revision=seen) | _consumed(here, change, wanted, workers)
     refusals = [*change.refusals, *_outdated_workers(workers, wanted)]
@@ -102,6 +104,7 @@ def apply_config(here: Runtime, wanted: Content, workers: Sequence[WorkerFiles],
     notes = list(_release_added(here, change.of(Kind.ADDED)))
     here.bus.publish(list(_events(change, revision, reason)))
     here.refresh()
+    notes += [f"{symbol}: the code of its strategy has changed; its next tick runs the new code" for symbol in recoded]
     answer = _answer("applied", change, revision=revision, notes=notes)
     return answer | _consumed(here, change, wanted, workers)
 
@@ -110,6 +113,17 @@ def _outdated_symbols(here: Runtime, wanted: Content) -> list[str]:
     """Return the symbols whose services were built from another configuration than the wanted one."""
     built = here.config.applied.built(list(wanted["symbols"]))
     return [name for name, one in built.items() if one.fingerprint != fingerprint(wanted, name)]
+
+
+def _recoded_symbols(here: Runtime, wanted: Content) -> list[str]:
+    """Return the symbols whose services run other code of the user's own strategies than the files hold now."""
+    system = here.config.load()
+    return [
+        name
+        for name, one in here.config.applied.built(list(wanted["symbols"])).items()
+        if name in system.symbols
+        and one.code not in (None, code_of(book.strategy for book in system.symbols[name].books.values()))
+    ]
 
 
 def _outdated_workers(workers: Sequence[WorkerFiles], wanted: Content) -> Iterator[str]:

@@ -61,12 +61,14 @@ class Built:
         tape: Digest of the candle source.
         pace: Playback speed; empty for the default.
         config: The symbol's own part.
+        code: Digest of the code of the user's own strategies; empty without any, None if an older version built them.
     """
 
     fingerprint: str
     tape: str
     pace: str
     config: Content
+    code: str | None = None
 
 
 class AppliedConfig:
@@ -144,13 +146,13 @@ class AppliedConfig:
             found = cast("list[bytes | None]", self._client.hmget(keys.config_built(self._namespace), list(symbols)))
         return {name: Built(**json.loads(text)) for name, text in zip(symbols, found, strict=True) if text}
 
-    def note_built(self, symbol: str, content: Content) -> None:
-        """Record the configuration from which a symbol's services are built.
+    def note_built(self, symbol: str, content: Content, *, code: str = "") -> None:
+        """Record the configuration and the code of own strategies from which a symbol's services are built.
 
         A changed candle source deletes the stored candles. A changed playback speed resets the market clock, so that
         the market continues from the last decided candle.
         """
-        built = Built(fingerprint(content, symbol), *market_of(content, symbol), content["symbols"][symbol])
+        built = Built(fingerprint(content, symbol), *market_of(content, symbol), content["symbols"][symbol], code)
         before = self.built([symbol]).get(symbol)
         with talking_to_redis(), self._client.pipeline(transaction=True) as pipe:
             if before and before.tape != built.tape:

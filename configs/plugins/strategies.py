@@ -1,12 +1,12 @@
 """Strategy classes by their name in `symbols.yaml`: built in, of a plug-in, or an import path."""
 
-import importlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from configs.plugins.entry_points import STRATEGIES, PluginError, load, names
+from configs.plugins.own_modules import import_own, source_digest
 from trading.strategies.errors import describe, is_its_own, own_lines
 from trading.strategies.invocation import made
 from trading.strategies.registry import SHIPPED
@@ -18,7 +18,7 @@ def load_strategy(name: str, params: Mapping[str, Any]) -> Strategy:
 
     Args:
         name: A name of `SHIPPED`, the name of a plug-in, or an import path `package.module:Class`, looked for in the
-            current folder too.
+            current folder too, and imported anew where its file or a module of the user that it imports has changed.
         params: The strategy's fields; those left out keep their defaults.
 
     Raises:
@@ -44,6 +44,19 @@ def strategy_class(name: str) -> type[Strategy]:
     return _checked(name, _imported(name))
 
 
+def code_of(strategies: Iterable[str]) -> str:
+    """Return a digest of the user's code behind strategies, as this process imported it last.
+
+    Args:
+        strategies: Their names, as `strategy_class` takes them.
+
+    Returns:
+        Empty where none of them is the user's own.
+    """
+    digests = [source_digest(name.partition(":")[0]) for name in strategies if ":" in name]
+    return "-".join(filter(None, digests))
+
+
 def _checked(name: str, found: object) -> type[Strategy]:
     if not (isinstance(found, type) and issubclass(found, Strategy)):
         raise _unusable(name, f"is {found!r}, not a subclass of trading.strategies.Strategy")
@@ -66,9 +79,8 @@ def _imported(name: str) -> object:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)
-    importlib.invalidate_caches()
     try:
-        module = importlib.import_module(module_name)
+        module = import_own(module_name)
     except (Exception, SystemExit) as error:  # the user's code may raise any error
         if not is_its_own(error):
             raise

@@ -17,6 +17,7 @@ from adapters.wiring.pipeline_spec import pipeline_spec
 from adapters.wiring.venues import open_venues
 from configs.diff import change_refused
 from configs.loading import SystemConfig, load_system
+from configs.plugins.strategies import code_of
 from configs.plugins.venues import VenueConfig
 from configs.settings import Settings, load_settings
 from configs.snapshot import fingerprint
@@ -118,7 +119,9 @@ class Runtime:
             venue=self._venue(symbol, system),
             window_limit=self.settings.window_max_len,
         )
-        self.config.applied.note_built(symbol, content)
+        self.config.applied.note_built(
+            symbol, content, code=code_of(book.strategy for book in system.symbols[symbol].books.values())
+        )
         self._refill(pipeline, source)
         self._pipelines[symbol], self._built_of[symbol] = pipeline, system
         self._release(symbol, fingerprint(content, symbol))

@@ -1,16 +1,16 @@
 """Errors of a strategy, reported to its author: strategy, method, candle, and the lines of the author's own code."""
 
-import linecache
 import sysconfig
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import CodeType, TracebackType
+from types import CodeType, ModuleType, TracebackType
 from typing import Self
 
 from pydantic import ValidationError
 
 from trading.errors import Broken, Interrupted, Transient
 from trading.formatting import format_time
+from trading.strategies.own_source import line_of
 
 _OURS = frozenset({"trading", "configs", "adapters", "tasks", "worker", "beat", "trading_orchestrator"})
 _LIBRARIES = tuple(Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib"))
@@ -149,9 +149,17 @@ def _frames(traceback: TracebackType | None) -> Iterator[TracebackType]:
         traceback = traceback.tb_next
 
 
+def is_users_module(module: ModuleType) -> bool:
+    """Return whether a module is the user's: neither of this project nor of the standard library or a package."""
+    file = getattr(module, "__file__", None)
+    return bool(file) and module.__name__ != "__main__" and _is_users_code(module.__name__, str(file))
+
+
 def _is_own(frame: TracebackType) -> bool:
-    file = frame.tb_frame.f_code.co_filename
-    module = _module(frame)
+    return _is_users_code(_module(frame), frame.tb_frame.f_code.co_filename)
+
+
+def _is_users_code(module: str, file: str) -> bool:
     if module.partition(".")[0] in _OURS or not file.endswith(".py"):
         return False
     return not any(Path(file).is_relative_to(folder) for folder in _LIBRARIES)
@@ -168,7 +176,7 @@ def _is_raised_in_own_code(error: BaseException) -> bool:
 
 def _line(frame: TracebackType) -> str:
     code, number = frame.tb_frame.f_code, frame.tb_lineno
-    text = linecache.getline(code.co_filename, number).strip()
+    text = line_of(frame.tb_frame, number)
     return f"{_short(code.co_filename)}, line {number}, in {code.co_name}: {text}"
 
 

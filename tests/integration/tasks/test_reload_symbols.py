@@ -13,6 +13,24 @@ from trading.errors import UnknownSymbol
 from trading.lifecycle import DesiredState
 from trading.market.candles import VOLUME
 from trading.services.chain import ChainOutcome
+from trading.strategies import StrategyFault
+
+OWN = """\
+from trading.strategies import SignalBuilder, Strategy
+
+
+class Own(Strategy):
+    def indicators(self):
+        return {{}}
+
+    def signals(self, rows):
+        if "{side}" == "raise":
+            raise ValueError("limit {limit}")
+        signals = SignalBuilder(len(rows))
+        if "{side}" == "buy":
+            signals.buy(rows["close"] > 0, reason="always")
+        return signals
+"""
 
 
 @pytest.fixture
@@ -105,3 +123,32 @@ def test_played_market_continues_from_its_last_candle_when_its_pace_changes(desk
 
     assert first is not None
     assert here.stores.redis.get(clock) not in (None, first)
+
+
+def test_own_strategy_edited_on_disk_runs_from_the_next_tick_after_a_reload_or_a_restart(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = tmp_path / "edited_strategy.py"
+    module.write_text(OWN.format(side="hold", limit=0))
+    desk.edit(GOLD, strategy={"name": "edited_strategy:Own"})
+    desk.reload()
+    elsewhere = desk.process()
+    desk.tick(here=elsewhere)
+    assert desk.reload()["outcome"] == "unchanged"
+    before = desk.generation(COIN)
+
+    module.write_text(OWN.format(side="buy", limit=1))
+    answer = desk.reload()
+    results = [desk.tick(here=elsewhere) for _ in range(3)]  # rows enough, an order, its fill
+
+    assert (answer["outcome"], answer["changes"]) == ("applied", [])
+    assert answer["notes"] == [f"{GOLD}: the code of its strategy has changed; its next tick runs the new code"]
+    assert desk.units() == 1, list(map(str, results))
+    assert desk.generation(COIN) == before
+    assert desk.reload()["outcome"] == "unchanged"
+
+    module.write_text(OWN.format(side="raise", limit=1))
+    elsewhere.stores.store.request_restart(GOLD)
+    with pytest.raises(StrategyFault, match="limit 1"):
+        desk.tick(here=elsewhere)
