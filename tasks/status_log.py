@@ -63,7 +63,7 @@ def status_line(rows: Sequence[SymbolStatus], balance: float, incidents: int) ->
 def _symbol_text(row: SymbolStatus) -> str:
     candle = "-" if row.candle_ms is None else f"{_utc(row.candle_ms):%m-%d %H:%M}"
     held = f"{row.units:+g} @ {row.average_price:,.6g}" if row.units else "flat"
-    return f"{row.symbol} {row.state} {candle} {held} P&L {row.realised + row.unrealised:+,.2f}"
+    return f"{row.symbol} {row.state_words} {candle} {held} P&L {row.realised + row.unrealised:+,.2f}"
 
 
 def _rounded(amount: float) -> float:

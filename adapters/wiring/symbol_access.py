@@ -11,7 +11,7 @@ from adapters.redis.symbol_records import RedisSymbolRecords
 from adapters.symbol_store.redis import feed_history
 from adapters.wiring.market_time import ahead
 from adapters.wiring.pipeline import Stores
-from adapters.wiring.symbol_status import stale_after_s
+from adapters.wiring.symbol_status import last_decisions, stale_after_s
 from configs.loading import SystemConfig
 from configs.symbols import SymbolConfig
 from trading.events.event import Event
@@ -19,6 +19,7 @@ from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
 from trading.market.feed_health import feed_issue, market_now_ms
 from trading.orchestration.diagnosis import HealthSnapshot, TaskFailure, WorkerHeartbeat
+from trading.orchestration.phase import phase_of
 from trading.orchestration.symbol_port import SymbolRecord
 from trading.services.status import ServiceStatus
 
@@ -81,6 +82,7 @@ class SymbolAccess:
             began_ms=record.began_ms,
             quarantine=self._stores.ledger.quarantine(self.symbol),
             incidents=[one for one in self._stores.ledger.incidents_of(self.symbol) if one.kind.ends_with_position],
+            phase=phase_of(history, terms, last_decisions(state), now_ms=now_ms),
         )
 
     def failures(self) -> Sequence[TaskFailure]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Protocol
 
 import redis
@@ -16,10 +17,11 @@ from configs.fetch_interval import fetch_interval_s, longest_pause_s
 from configs.loading import SystemConfig
 from configs.services import DataFetchingConfig
 from configs.symbols import SymbolConfig
-from trading.events.decisions import decode, describe
+from trading.events.decisions import Decisions, decode, describe
 from trading.incidents.incident import OF_POSITION, IncidentKind
-from trading.lifecycle import DesiredState, ServiceState, SymbolState
+from trading.lifecycle import DesiredState, ServiceState
 from trading.market.feed_health import feed_issue
+from trading.orchestration.phase import Phase, PhaseKind, phase_of
 from trading.portfolio.positions import Position
 from trading.services.status import ServiceStatus
 from trading.structs import asdict
@@ -51,14 +53,43 @@ class LedgerReader(Protocol):
     ) -> list[dict[str, Any]]: ...
 
 
+class StatusState(StrEnum):
+    """The state of a symbol as it is shown; of several, the first one listed."""
+
+    HALTED = "halted"
+    """An incident keeps it from sending."""
+    QUARANTINED = "quarantined"
+    PAUSED = "paused"
+    STOPPED = "stopped"
+    ERROR = "error"
+    """A service has failed, or the process of its worker ends at once."""
+    STARTING = "starting"
+    """Its source has not answered yet."""
+    RECORDING_ENDED = "recording_ended"
+    STALE = "stale"
+    """No fetch has succeeded for long."""
+    MARKET_CLOSED = "market_closed"
+    WARMING_UP = "warming_up"
+    RUNNING = "running"
+
+
+_STATE_OF: Mapping[PhaseKind, StatusState] = {
+    PhaseKind.RECORDING_ENDED: StatusState.RECORDING_ENDED,
+    PhaseKind.MARKET_CLOSED: StatusState.MARKET_CLOSED,
+    PhaseKind.WARMING_UP: StatusState.WARMING_UP,
+    PhaseKind.RUNNING: StatusState.RUNNING,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class SymbolStatus:
     """The status of one symbol. Prices and profits are in quote currency; an unknown value is None.
 
     Attributes:
-        state: `running`, `paused`, `stopped`, `quarantined`; `starting` before the first candle; `error` with a failed
-            service, or with a cursor or fence in the future; `stale` when no fetch succeeded for long; `halted` before
-            all of these while an incident keeps it from sending.
+        state: A `StatusState`.
+        market_opens_ms: While `market_closed`: market time of the next opening, milliseconds since the epoch, UTC.
+        warmup_candles: While `warming_up`: candles there are.
+        warmup_needed: While `warming_up`: candles that the strategies need.
         progress_age_s: Seconds since its last fetch.
         candle_ms: Open time of the last candle decided, milliseconds since the epoch, UTC.
         candles: How many candles were decided.
@@ -100,6 +131,17 @@ class SymbolStatus:
     feed: str = ""
     ahead: str = ""
     rejected: str = ""
+    market_opens_ms: int | None = None
+    warmup_candles: int | None = None
+    warmup_needed: int | None = None
+
+    @property
+    def state_words(self) -> str:
+        """The state as a person reads it."""
+        found = next((phase for phase, state in _STATE_OF.items() if state == self.state), None)
+        if found is None:
+            return self.state
+        return str(Phase(found, self.market_opens_ms, self.warmup_candles or 0, self.warmup_needed or 0))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the fields by name, JSON-safe."""
@@ -194,11 +236,12 @@ def _status(
     age_s = None if fetched_ms is None else max(0.0, (now_ms() - int(fetched_ms)) / 1000)
     failed = [service for service in services if service.state is ServiceState.ERROR]
     lies_ahead = ahead(name, config, state, fence_ms, now_ms())
+    phase = _phase(state, config)
+    shown = _state(state, age_s, phase, is_failed=bool(failed or ended or lies_ahead), stale_s=stale_s)
+    is_warming_up = shown is StatusState.WARMING_UP
     return SymbolStatus(
         symbol=name,
-        state="halted"
-        if halted
-        else _state(state, age_s, is_failed=bool(failed or ended or lies_ahead), stale_s=stale_s),
+        state=(StatusState.HALTED if halted else shown).value,
         desired=state.get("desired", DesiredState.RUNNING),
         timeframe=config.timeframe,
         strategy=", ".join(config.books),
@@ -221,20 +264,36 @@ def _status(
         feed=str(feed_issue(feed_history(state), config.feed_terms, now_ms=now_ms()) or ""),
         ahead=lies_ahead,
         rejected=rejected,
+        market_opens_ms=phase.opens_ms if shown is StatusState.MARKET_CLOSED else None,
+        warmup_candles=phase.candles if is_warming_up else None,
+        warmup_needed=phase.candles_needed if is_warming_up else None,
     )
 
 
-def _state(state: Mapping[str, str], age_s: float | None, *, is_failed: bool, stale_s: float) -> str:
+def _state(
+    state: Mapping[str, str], age_s: float | None, phase: Phase, *, is_failed: bool, stale_s: float
+) -> StatusState:
     if state.get("quarantine"):
-        return SymbolState.QUARANTINED.value
+        return StatusState.QUARANTINED
     desired = state.get("desired", DesiredState.RUNNING)
     if desired != DesiredState.RUNNING:
-        return str(desired)
+        return StatusState(desired)
     if is_failed:
-        return "error"
+        return StatusState.ERROR
     if age_s is None:
-        return "starting"
-    return "stale" if age_s > stale_s else "running"
+        return StatusState.STARTING
+    if age_s > stale_s and phase.kind is not PhaseKind.RECORDING_ENDED:
+        return StatusState.STALE
+    return _STATE_OF[phase.kind]
+
+
+def _phase(state: Mapping[str, str], config: SymbolConfig) -> Phase:
+    return phase_of(feed_history(state), config.feed_terms, last_decisions(state), now_ms=now_ms())
+
+
+def last_decisions(state: Mapping[str, str]) -> Decisions:
+    """Return the decisions on a symbol's last candle by its state hash; empty before the first one."""
+    return decode(state["decisions"]) if "decisions" in state else ()
 
 
 def _described(state: Mapping[str, str], name: str, old_name: str) -> str:

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from trading.incidents.incident import Incident
 from trading.lifecycle import DesiredState, PositionPolicy, ServiceState
+from trading.orchestration.phase import Phase
 from trading.services.status import ErrorKind, ServiceStatus
 from trading.trading_state import Processing, permissions
 
@@ -121,6 +122,7 @@ class HealthSnapshot(Struct, frozen=True):
     began_ms: int = 0
     quarantine: PositionPolicy | None = None
     incidents: Sequence[Incident] = ()
+    phase: Phase = Phase()
 
     @property
     def silence_s(self) -> float:

@@ -11,6 +11,7 @@ from trading.errors import Transient
 from trading.events.event import Event, EventType
 from trading.lifecycle import DesiredState, SymbolState, next_symbol_state, symbol_path
 from trading.orchestration.diagnosis import HealthIssue, HealthSnapshot, diagnose
+from trading.orchestration.phase import PhaseKind
 from trading.orchestration.recovery_policy import Action, EscalationState, RecoveryPolicy, RecoveryStep, escalate
 from trading.orchestration.symbol_port import Logger, ServiceHandle, SymbolRecord, SymbolRuntime
 from trading.structs import replace
@@ -39,7 +40,7 @@ _CALM = frozenset({SymbolState.INITIALIZING, SymbolState.RUNNING, SymbolState.PA
 
 
 class SymbolHealth(TypedDict):
-    """Health of one symbol; `uptime` in seconds since its last change of state."""
+    """Health of one symbol; `uptime` in seconds since its last change of state, `phase` a `PhaseKind`."""
 
     symbol: str
     state: str
@@ -51,6 +52,10 @@ class SymbolHealth(TypedDict):
     desired: str
     reason: str
     sicknesses: list[dict[str, str]]
+    phase: str
+    market_opens_ms: int | None
+    warmup_candles: int | None
+    warmup_needed: int | None
 
 
 class SymbolOrchestrator:
@@ -136,6 +141,7 @@ class SymbolOrchestrator:
         statuses = [service.status for service in self.services]
         healthy = sum(status.is_healthy for status in statuses)
         state = _state_now(seen, record, _faults(found))
+        is_warming_up = seen.phase.kind is PhaseKind.WARMING_UP
         return {
             "symbol": self.symbol,
             "state": state.value,
@@ -152,6 +158,10 @@ class SymbolOrchestrator:
                 *({"kind": issue.kind.value, "service": issue.service, "reason": issue.reason} for issue in found),
                 *({"kind": one.kind.value, "service": "", "reason": one.reason} for one in seen.incidents),
             ],
+            "phase": seen.phase.kind.value,
+            "market_opens_ms": seen.phase.opens_ms,
+            "warmup_candles": seen.phase.candles if is_warming_up else None,
+            "warmup_needed": seen.phase.candles_needed if is_warming_up else None,
         }
 
     def recover(self, account_restarts: int = 0) -> Action | None:

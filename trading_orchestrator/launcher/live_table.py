@@ -105,5 +105,5 @@ class LiveView:
         if self._trouble:
             return f"status: {self._trouble}"
         total = sum(row.realised + row.unrealised for row in self._rows)
-        states = ", ".join(f"{row.symbol} {row.state} {row.units:+g}" for row in self._rows)
+        states = ", ".join(f"{row.symbol} {row.state_words} {row.units:+g}" for row in self._rows)
         return f"status: balance {self._balance:,.2f}, P&L {total:+,.2f}; {states}"

@@ -15,7 +15,16 @@ from trading_orchestrator.launcher.console import profit
 WIDE_COLUMNS = 150
 MIDDLE_COLUMNS = 110
 
-STYLES = {"running": "green", "starting": "yellow", "paused": "yellow", "stopped": "dim", "stale": "bold red"}
+STYLES = {
+    "running": "green",
+    "warming_up": "yellow",
+    "market_closed": "cyan",
+    "recording_ended": "cyan",
+    "starting": "yellow",
+    "paused": "yellow",
+    "stopped": "dim",
+    "stale": "bold red",
+}
 FOOTER = """\
 pause   celery call tasks.pause_symbol -a '["{symbol}"]'
 resume  celery call tasks.resume_symbol -a '["{symbol}"]'
@@ -121,7 +130,12 @@ def _why(row: SymbolStatus) -> Text:
 
 def _state_text(row: SymbolStatus) -> Text:
     age = f" {uptime(row.progress_age_s)}" if row.state == "stale" and row.progress_age_s is not None else ""
-    return Text(row.state + age, style=STYLES.get(row.state, "bold red"))
+    return Text(in_two_lines(row.state_words) + age, style=STYLES.get(row.state, "bold red"))
+
+
+def in_two_lines(state: str) -> str:
+    """Break the longest states, so that other columns keep their room."""
+    return state.replace(" until ", "\nuntil ").replace(" (", "\n(")
 
 
 def _position(row: SymbolStatus) -> str:

@@ -202,7 +202,7 @@ def test_rejected_message_is_visible_in_status_and_health_until_it_is_resolved(f
         forger.send("tasks.strategy", "no JSON").get(timeout=60)
 
     assert "message_rejected" in forger.status().rejected
-    assert forger.status().state == "running"
+    assert forger.status().state == "warming_up"
     health = forger.health()
     assert not health["is_healthy"]
     assert "message_rejected" in [one["kind"] for one in health["sicknesses"]]

@@ -20,7 +20,7 @@ from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.output import MIDDLE, WIDE, Column, make_console, print_json, table
 from trading_orchestrator.launcher.console import profit
 from trading_orchestrator.launcher.launcher import shown_address
-from trading_orchestrator.launcher.status_table import STYLES, uptime
+from trading_orchestrator.launcher.status_table import STYLES, in_two_lines, uptime
 
 WATCH_PAUSE_S = 1.0
 
@@ -134,7 +134,7 @@ def _watch(access: Access, names: Sequence[str], record: StatusView) -> None:
 
 
 def _state(row: SymbolStatus) -> Text:
-    return Text(row.state, style=STYLES.get(row.state, "bold red"))
+    return Text(in_two_lines(row.state_words), style=STYLES.get(row.state, "bold red"))
 
 
 def _position(row: SymbolStatus) -> str:

@@ -5,13 +5,15 @@ from rich.console import Group
 from rich.text import Text
 
 from tasks.orchestrators.factory import MultiSymbolTradingOrchestrator
+from trading.lifecycle import SymbolState
 from trading.orchestration.multi_symbol_orchestrator import SystemHealth
+from trading.orchestration.phase import Phase, PhaseKind
 from trading.orchestration.symbol_orchestrator import SymbolHealth
 from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
 from trading_orchestrator.cli.operate.control import TIMEOUT, Request, require_redis, send_requests
 from trading_orchestrator.cli.output import MIDDLE, Column, make_console, print_json, table
-from trading_orchestrator.launcher.status_table import STYLES, uptime
+from trading_orchestrator.launcher.status_table import STYLES, in_two_lines, uptime
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
@@ -72,7 +74,11 @@ def _show(found: SystemHealth) -> None:
 
 
 def _state(row: SymbolHealth) -> Text:
-    return Text(row["state"], style=STYLES.get(row["state"], "bold red"))
+    if row["state"] != SymbolState.RUNNING:
+        return Text(row["state"], style=STYLES.get(row["state"], "bold red"))
+    kind = PhaseKind(row["phase"])
+    phase = Phase(kind, row["market_opens_ms"], row["warmup_candles"] or 0, row["warmup_needed"] or 0)
+    return Text(in_two_lines(str(phase)), style=STYLES[kind])
 
 
 def _wrong(row: SymbolHealth) -> Text:
