@@ -160,6 +160,12 @@ class Settings(BaseSettings):
     events_max_len: int = Field(
         default=100_000, ge=100, description="Events kept in the Redis stream of events, in entries."
     )
+    errors_kept_s: int = Field(
+        default=86_400,
+        ge=60,
+        description="Seconds for which the last error of a symbol is shown after it passed, and for which errors are "
+        "counted.",
+    )
     window_max_len: int = Field(
         default=2_000, ge=100, description="Candles kept per symbol in Redis; the longest look-back of a strategy."
     )

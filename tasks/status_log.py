@@ -50,6 +50,7 @@ def symbol_fields(row: SymbolStatus) -> dict[str, Any]:
         "unrealised": _rounded(row.unrealised),
         "pnl": _rounded(row.realised + row.unrealised),
         "reason": row.halted or row.at_risk or row.error,
+        "last_error": row.last_error_words,
     }
 
 

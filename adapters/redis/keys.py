@@ -71,6 +71,11 @@ def task_failures(namespace: str, symbol: str) -> str:
     return f"{namespace}:trouble:{symbol}"
 
 
+def last_error(namespace: str, symbol: str) -> str:
+    """Hash with a symbol's last error, as JSON, and the number of errors; it expires a while after the last one."""
+    return f"{namespace}:errors:{symbol}"
+
+
 def config_applied(namespace: str) -> str:
     """JSON of the applied configuration, in the form of `configs.snapshot`."""
     return f"{namespace}:config:applied"

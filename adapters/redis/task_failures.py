@@ -19,7 +19,7 @@ class TaskFailureKind(StrEnum):
     LOST = "lost"
 
 
-_ERROR_KIND: Mapping[TaskFailureKind, ErrorKind] = {
+ERROR_KIND: Mapping[TaskFailureKind, ErrorKind] = {
     TaskFailureKind.HUNG: ErrorKind.TIME_LIMIT,
     TaskFailureKind.LOST: ErrorKind.PROCESS_LOST,
 }
@@ -98,4 +98,4 @@ def _parse(text: bytes) -> TaskFailure:
 def _in_error(stored: bytes | None, symbol: str, failure: TaskFailure) -> ServiceStatus:
     """Return the stored status of a service, or a new one, with this error."""
     status = ServiceStatus.from_json(stored) if stored else ServiceStatus(service_name=failure.service, symbol=symbol)
-    return status.with_error(failure.text, _ERROR_KIND[failure.kind]).reported(failure.at_ms)
+    return status.with_error(failure.text, ERROR_KIND[failure.kind]).reported(failure.at_ms)

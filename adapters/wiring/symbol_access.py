@@ -7,6 +7,7 @@ from typing import cast
 from adapters import clock
 from adapters.redis import keys
 from adapters.redis.client import talking_to_redis
+from adapters.redis.last_errors import read_errors
 from adapters.redis.symbol_records import RedisSymbolRecords
 from adapters.symbol_store.redis import feed_history
 from adapters.wiring.market_time import ahead
@@ -82,6 +83,7 @@ class SymbolAccess:
             began_ms=record.began_ms,
             quarantine=self._stores.ledger.quarantine(self.symbol),
             incidents=[one for one in self._stores.ledger.incidents_of(self.symbol) if one.kind.ends_with_position],
+            last_error=read_errors(self._stores.redis, self._namespace, [self.symbol])[self.symbol],
             phase=phase_of(history, terms, last_decisions(state), now_ms=now_ms),
         )
 

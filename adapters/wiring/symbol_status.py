@@ -11,6 +11,7 @@ from adapters.clock import now_ms
 from adapters.redis import keys
 from adapters.redis.applied_config import Launcher
 from adapters.redis.client import talking_to_redis
+from adapters.redis.last_errors import read_errors
 from adapters.symbol_store.redis import feed_history
 from adapters.wiring.market_time import ahead
 from configs.fetch_interval import fetch_interval_s, longest_pause_s
@@ -18,12 +19,13 @@ from configs.loading import SystemConfig
 from configs.services import DataFetchingConfig
 from configs.symbols import SymbolConfig
 from trading.events.decisions import Decisions, decode, describe
+from trading.formatting import format_second
 from trading.incidents.incident import OF_POSITION, IncidentKind
 from trading.lifecycle import DesiredState, ServiceState
 from trading.market.feed_health import feed_issue
 from trading.orchestration.phase import Phase, PhaseKind, phase_of
 from trading.portfolio.positions import Position
-from trading.services.status import ServiceStatus
+from trading.services.status import LastError, ServiceStatus
 from trading.structs import asdict
 from trading.tolerance import total_units
 
@@ -87,6 +89,7 @@ class SymbolStatus:
 
     Attributes:
         state: A `StatusState`.
+        last_error: Its last error, kept for `TRADING__ERRORS_KEPT_S` after it passed; None without one.
         market_opens_ms: While `market_closed`: market time of the next opening, milliseconds since the epoch, UTC.
         warmup_candles: While `warming_up`: candles there are.
         warmup_needed: While `warming_up`: candles that the strategies need.
@@ -131,9 +134,18 @@ class SymbolStatus:
     feed: str = ""
     ahead: str = ""
     rejected: str = ""
+    last_error: LastError | None = None
     market_opens_ms: int | None = None
     warmup_candles: int | None = None
     warmup_needed: int | None = None
+
+    @property
+    def last_error_words(self) -> str:
+        """The last error with its time, as a person reads it; empty without one."""
+        last = self.last_error
+        if last is None:
+            return ""
+        return f"last error {format_second(last.at_ms)} UTC ({last.count} in all): {last.text}"
 
     @property
     def state_words(self) -> str:
@@ -156,7 +168,7 @@ def read_status(
     *,
     names: Sequence[str] | None = None,
 ) -> list[SymbolStatus]:
-    """Read the status of symbols; one round trip to Redis.
+    """Read the status of symbols; two round trips to Redis.
 
     Args:
         names: Configured symbols; None for all of them, in the order of `symbols.yaml`.
@@ -174,6 +186,7 @@ def read_status(
         *answers, launcher = pipeline.execute()
     processes = Launcher.from_json(launcher).ended if launcher else ()
     ended = {symbol: str(one) for one in processes for symbol in one.symbols}
+    errors = read_errors(client, namespace, names)
     positions = ledger.positions()
     incidents = ledger.incidents(limit=INCIDENTS_READ)
     halted = _newest([row for row in incidents if row["halts"]])
@@ -193,6 +206,7 @@ def read_status(
             at_risk=at_risk.get(name, ""),
             rejected=rejected.get(name, ""),
             fence_ms=ledger.fence(name),
+            last_error=errors[name],
             stale_s=stale_after_s(fetching, system.symbols[name]),
         )
         for at, name in enumerate(names)
@@ -227,6 +241,7 @@ def _status(
     at_risk: str,
     rejected: str,
     fence_ms: int | None,
+    last_error: LastError | None,
     stale_s: float,
 ) -> SymbolStatus:
     close = float(state["close"]) if "close" in state else None
@@ -261,6 +276,7 @@ def _status(
         error=ended or next((service.last_error for service in failed if service.last_error), lies_ahead),
         halted=halted,
         at_risk=at_risk,
+        last_error=last_error,
         feed=str(feed_issue(feed_history(state), config.feed_terms, now_ms=now_ms()) or ""),
         ahead=lies_ahead,
         rejected=rejected,

@@ -171,8 +171,8 @@ def store_statuses(call: C, run: Next[C]) -> Outcome:
     was_healthy = call.pipeline().is_healthy
     try:
         outcome = run(call)
-    except Exception:
-        call.here.report(call.pipeline())
+    except Exception as error:
+        call.here.report_error(call.pipeline(), error)
         raise
     if not was_healthy:
         call.here.report(call.pipeline())

@@ -18,11 +18,13 @@ from celery.worker.request import Request
 
 from adapters.clock import now_ms
 from adapters.redis.client import connect_briefly
-from adapters.redis.task_failures import TaskFailure, TaskFailureKind, record_task_failure
-from configs.settings import load_settings, resolve_redis_url
+from adapters.redis.last_errors import record_error
+from adapters.redis.task_failures import ERROR_KIND, TaskFailure, TaskFailureKind, record_task_failure
+from configs.settings import Settings, load_settings, resolve_redis_url
 from tasks.engine.log_context import logged, received
 from tasks.engine.stages import STEPS
 from trading.errors import Interrupted
+from trading.services.status import LastError
 
 logger = logging.getLogger(__name__)
 
@@ -113,10 +115,11 @@ class StepRequest(LoggedRequest):
         try:
             symbol = symbol_of(self.task.name, self.args, self.kwargs)
             service = STEPS[self.task.name].service
-            client, namespace = _redis()
-            record_task_failure(
-                client, namespace, symbol, TaskFailure(kind, service, self.task.name, now_ms(), text, self.id)
-            )
+            client, settings = _redis()
+            failure = TaskFailure(kind, service, self.task.name, now_ms(), text, self.id)
+            record_task_failure(client, settings.namespace, symbol, failure)
+            last = LastError(service=service, text=text, kind=ERROR_KIND[kind], at_ms=failure.at_ms)
+            record_error(client, settings.namespace, symbol, last, kept_s=settings.errors_kept_s)
         except Exception as error:  # noqa: BLE001  # Celery must continue with the message after any error
             logger.warning("task_failure_unrecorded task_id=%s text=%s reason=%s", self.id, text, error)
 
@@ -129,6 +132,6 @@ def symbol_of(name: str, args: Any, kwargs: Any) -> str:
 
 
 @lru_cache(maxsize=1)
-def _redis() -> tuple[redis.Redis, str]:
+def _redis() -> tuple[redis.Redis, Settings]:
     settings = load_settings()
-    return connect_briefly(resolve_redis_url(settings), timeout_s=RECORD_TIMEOUT_S), settings.namespace
+    return connect_briefly(resolve_redis_url(settings), timeout_s=RECORD_TIMEOUT_S), settings

@@ -11,6 +11,7 @@ from adapters.clock import now_ms
 from adapters.redis import keys
 from adapters.redis.client import talking_to_redis
 from adapters.redis.event_bus import RedisEventBus
+from adapters.redis.last_errors import record_error
 from adapters.wiring.config_follower import ConfigFollower
 from adapters.wiring.pipeline import Stores, build_pipeline, open_source, open_stores
 from adapters.wiring.pipeline_spec import pipeline_spec
@@ -23,12 +24,12 @@ from configs.settings import Settings, load_settings
 from configs.snapshot import fingerprint
 from trading.errors import Rejected, Transient, UnknownSymbol
 from trading.indicators.history import reaching_back
-from trading.lifecycle import DesiredState, HeldBy
+from trading.lifecycle import DesiredState, HeldBy, ServiceState
 from trading.market.candles import Candles
 from trading.ports.candle_source import CandleSource
 from trading.ports.venue import Venue
 from trading.services.pipeline import SymbolPipeline
-from trading.services.status import ServiceStatus, describe_error, error_kind
+from trading.services.status import LastError, ServiceStatus, describe_error, error_kind
 
 logger = logging.getLogger(__name__)
 
@@ -221,11 +222,26 @@ class Runtime:
         except Transient as error:
             logger.warning("report_failed symbol=%s reason=%s", pipeline.symbol, error)
 
+    def report_error(self, pipeline: SymbolPipeline, error: Exception) -> None:
+        """Store the services' statuses and the error that one of them raised."""
+        self.report(pipeline)
+        failed = [status.service_name for status in pipeline.statuses() if status.state is ServiceState.ERROR]
+        self._record_error(pipeline.symbol, next(iter(failed), ""), error)
+
     def report_unbuilt(self, symbol: str, error: Exception) -> None:
         """Store an error status for a symbol whose services cannot be built."""
+        self._record_error(symbol, _BUILDING, error)
         status = ServiceStatus(service_name=_BUILDING, symbol=symbol)
         try:
             self._write_statuses(symbol, [status.with_error(describe_error(error), error_kind(error))])
+        except Transient as failure:
+            logger.warning("report_failed symbol=%s reason=%s", symbol, failure)
+
+    def _record_error(self, symbol: str, service: str, error: Exception) -> None:
+        last = LastError(service=service, text=describe_error(error), kind=error_kind(error), at_ms=now_ms())
+        settings = self.settings
+        try:
+            record_error(self.stores.redis, settings.namespace, symbol, last, kept_s=settings.errors_kept_s)
         except Transient as failure:
             logger.warning("report_failed symbol=%s reason=%s", symbol, failure)
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 from trading.incidents.incident import Incident
 from trading.lifecycle import DesiredState, PositionPolicy, ServiceState
 from trading.orchestration.phase import Phase
-from trading.services.status import ErrorKind, ServiceStatus
+from trading.services.status import ErrorKind, LastError, ServiceStatus
 from trading.trading_state import Processing, permissions
 
 
@@ -123,6 +123,7 @@ class HealthSnapshot(Struct, frozen=True):
     quarantine: PositionPolicy | None = None
     incidents: Sequence[Incident] = ()
     phase: Phase = Phase()
+    last_error: LastError | None = None
 
     @property
     def silence_s(self) -> float:

@@ -14,7 +14,7 @@ from trading.orchestration.diagnosis import HealthIssue, HealthSnapshot, diagnos
 from trading.orchestration.phase import PhaseKind
 from trading.orchestration.recovery_policy import Action, EscalationState, RecoveryPolicy, RecoveryStep, escalate
 from trading.orchestration.symbol_port import Logger, ServiceHandle, SymbolRecord, SymbolRuntime
-from trading.structs import replace
+from trading.structs import asdict, replace
 
 _SAVE_TRIES = 20
 
@@ -52,6 +52,8 @@ class SymbolHealth(TypedDict):
     desired: str
     reason: str
     sicknesses: list[dict[str, str]]
+    errors: int
+    last_error: dict[str, Any] | None
     phase: str
     market_opens_ms: int | None
     warmup_candles: int | None
@@ -158,6 +160,8 @@ class SymbolOrchestrator:
                 *({"kind": issue.kind.value, "service": issue.service, "reason": issue.reason} for issue in found),
                 *({"kind": one.kind.value, "service": "", "reason": one.reason} for one in seen.incidents),
             ],
+            "errors": seen.last_error.count if seen.last_error else 0,
+            "last_error": asdict(seen.last_error) if seen.last_error else None,
             "phase": seen.phase.kind.value,
             "market_opens_ms": seen.phase.opens_ms,
             "warmup_candles": seen.phase.candles if is_warming_up else None,

@@ -60,6 +60,22 @@ def describe_error(error: Exception) -> str:
     return shortened(f"{type(error).__name__}: {error}", LONGEST_ERROR)
 
 
+class LastError(msgspec.Struct, frozen=True, kw_only=True):
+    """The last error of a symbol, which may have passed.
+
+    Attributes:
+        service: Service that raised it.
+        at_ms: Wall clock, milliseconds since the epoch, UTC.
+        count: Errors of the symbol while its last error is kept.
+    """
+
+    service: str
+    text: str
+    kind: ErrorKind
+    at_ms: int
+    count: int = 1
+
+
 class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The status of one service of one symbol; the defaults are those of a service that never reported.
 

@@ -123,9 +123,10 @@ def _why(row: SymbolStatus) -> Text:
     """Return the error, else the last decision with a reason."""
     if wrong := row.halted or row.at_risk or row.error:
         return Text(wrong, style="red")
-    if row.said_ms is None:
-        return Text(row.decision)
-    return Text(f"{format_minute(row.said_ms)[-5:]}  {row.said}")
+    said = row.decision if row.said_ms is None else f"{format_minute(row.said_ms)[-5:]}  {row.said}"
+    if row.last_error is None:
+        return Text(said)
+    return Text.assemble((row.last_error_words, "red"), f"; {said}" if said else "")
 
 
 def _state_text(row: SymbolStatus) -> Text:

@@ -101,7 +101,8 @@ AFRESH = (
     *("runtime.count_delivery", "runtime.rebuild", "runtime.report", "paper.open", "sends.open"),
     "source.history",
 )
-UNBUILT = "runtime.report_unbuilt"
+FAULTS = ("runtime.report_unbuilt", "runtime.report_error")
+"""Reached where services cannot be built, and where one of them raises an error."""
 SENDING = (
     *("ledger.mark", "ledger.record_fills", "ledger.open_incidents", "ledger.mark_published"),
     *("liar.submit", "paper.submit", "sends.note"),
@@ -121,7 +122,7 @@ LISTED: Mapping[str, tuple[str, ...]] = {
         *_STEP,
         *EVENTS,
         *AFRESH,
-        UNBUILT,
+        *FAULTS,
         "source.newest",
         "source.close",
         "store.seed",
@@ -129,14 +130,14 @@ LISTED: Mapping[str, tuple[str, ...]] = {
         "store.set_desired",
         "store.record_fetch",
     ),
-    "indicators": (*_STEP, *EVENTS, *AFRESH, UNBUILT, "source.newest"),
-    "strategy": (*_STEP, *EVENTS, *AFRESH, UNBUILT, "source.newest", "store.commit"),
+    "indicators": (*_STEP, *EVENTS, *AFRESH, *FAULTS, "source.newest"),
+    "strategy": (*_STEP, *EVENTS, *AFRESH, *FAULTS, "source.newest", "store.commit"),
     "execute": (
-        *(*_STEP, *EVENTS, *AFRESH, UNBUILT, *SENDING, *STOPS, *_ASKING),
+        *(*_STEP, *EVENTS, *AFRESH, *FAULTS, *SENDING, *STOPS, *_ASKING),
         *("ledger.decide", "ledger.flatten", "ledger.move_stop", "store.mark_exposed", "store.commit", "source.newest"),
     ),
     "reconcile": (
-        *(*_TASK, *EVENTS, *AFRESH[1:], UNBUILT, *SENDING, *STOPS, *_ASKING),
+        *(*_TASK, *EVENTS, *AFRESH[1:], FAULTS[0], *SENDING, *STOPS, *_ASKING),
         *("source.newest", "ledger.flatten", "store.mark_exposed"),
     ),
     "control": (
@@ -163,7 +164,11 @@ NOT_PROVOKED = frozenset(
         *(f"{stage}.ledger.message_key" for stage in ("fetch", "indicators", "strategy", "execute", "control")),
         *("execute.ledger.refuse_stop", "reconcile.ledger.refuse_stop"),
         *("execute.ledger.end_incidents", "reconcile.ledger.end_incidents", "reconcile.ledger.flatten"),
-        *(f"{stage}.{UNBUILT}" for stage in ("fetch", "indicators", "strategy", "execute", "reconcile")),
+        *(
+            f"{stage}.{name}"
+            for stage in ("fetch", "indicators", "strategy", "execute", "reconcile")
+            for name in FAULTS
+        ),
     }
 )
 """Known to be reached, and so seldom that no plan waits for them: tests in one process cut these writes."""

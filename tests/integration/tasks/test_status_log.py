@@ -70,6 +70,7 @@ def test_status_has_for_each_symbol_state_candle_position_and_profit(
         "unrealised": 0.0,
         "pnl": 0.0,
         "reason": "",
+        "last_error": "",
     }
     assert found["balance"] == pytest.approx(BALANCE + held.realised)
     assert found["pnl"] == pytest.approx(traded["pnl"])

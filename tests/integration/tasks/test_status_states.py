@@ -1,17 +1,24 @@
 """The state that status and health show of a symbol: values in JSON, words in tables."""
 
+import contextlib
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
+import pandas as pd
 import pytest
 
 from adapters.wiring.symbol_status import SymbolStatus, read_status
 from tasks import app
 from tasks.engine import worker_context as runtime_module
+from tasks.engine.step_wrappers import ServiceCall, run_work
 from tasks.orchestrators.factory import MultiSymbolTradingOrchestrator
 from tests.fixtures.apps.system import TradingSystem, file_symbol
 from tests.fixtures.candle_files import generated_candles, write_candles
+from trading.indicators import Indicator
 from trading.services.chain import AdvanceSymbol
+from trading.strategies import SignalBuilder, Strategy, StrategyFault
 
 ENDS, SHUT = "XAUUSD", "BTCUSD"
 CANDLES = 60
@@ -57,6 +64,52 @@ def test_recording_warms_up_runs_and_ends(system: TradingSystem) -> None:
     assert status(system, ENDS).state == "recording_ended"
     health = MultiSymbolTradingOrchestrator.of_cluster(runtime_module.runtime(), app).check_health()["symbols"][ENDS]
     assert health["phase"] == "recording_ended"
+
+
+class Sometimes(Strategy):
+    """Raises on its first candles."""
+
+    left: ClassVar[int] = 2
+
+    def indicators(self) -> dict[str, Indicator]:
+        return {}
+
+    def signals(self, rows: pd.DataFrame) -> SignalBuilder:
+        if Sometimes.left:
+            Sometimes.left -= 1
+            raise ValueError("no good candle")
+        return SignalBuilder(len(rows))
+
+
+def test_errors_stay_visible_and_counted_after_they_pass(
+    make_system: Callable[..., TradingSystem], tmp_path: Path
+) -> None:
+    path = write_candles(tmp_path / "gold.csv", generated_candles(ENDS, CANDLES, seed=3))
+    own = f"{__name__}:Sometimes"
+    system = make_system({ENDS: file_symbol(path, strategy={"name": own})})
+    Sometimes.left = 2
+    runtime_module._runtime_of.cache_clear()
+    with system.as_environment():
+        here = runtime_module.runtime()
+        call = ServiceCall(here, ENDS, lambda pipeline: pipeline.advance(AdvanceSymbol(ENDS)))
+        while Sometimes.left:
+            with contextlib.suppress(StrategyFault):
+                run_work(call)
+        failing = status(system, ENDS)
+        run_work(call)
+        passed = status(system, ENDS)
+        health = MultiSymbolTradingOrchestrator.of_cluster(here, app).check_health()["symbols"][ENDS]
+
+    assert (failing.state, failing.error.startswith("StrategyFault")) == ("error", True)
+    assert (passed.error, passed.state) == ("", "running")
+    assert passed.last_error is not None
+    assert (passed.last_error.service, passed.last_error.count) == ("StrategyEvaluationService", 2)
+    assert passed.last_error.at_ms > 1_700_000_000_000
+    assert "no good candle" in passed.last_error_words
+    assert json.loads(json.dumps(passed.as_dict()))["last_error"]["kind"] == "strategy"
+    assert (health["errors"], health["last_error"]) == (2, passed.as_dict()["last_error"])
+    assert 0 < system.stores().redis.ttl(f"{system.settings.namespace}:errors:{ENDS}") <= 86_400
+    runtime_module._runtime_of.cache_clear()
 
 
 def test_closed_market_says_when_it_opens(system: TradingSystem) -> None:

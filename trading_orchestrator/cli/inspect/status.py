@@ -145,16 +145,22 @@ def _age(row: SymbolStatus) -> str:
     return "never" if row.progress_age_s is None else f"{uptime(row.progress_age_s)} ago"
 
 
+def _is_last(row: SymbolStatus) -> bool:
+    return row.last_error is not None and row.last_error.text == row.error
+
+
 def _last(row: SymbolStatus) -> Text:
     if row.halted or row.at_risk:
         return Text(row.halted or row.at_risk, style="bold red")
     if row.error:
-        return Text(row.error, style="red")
+        return Text(row.last_error_words if _is_last(row) else row.error, style="red")
     if row.rejected:
         return Text(row.rejected, style="red")
     if row.said_ms is None:
-        return Text(row.decision or "none yet")
-    return Text.assemble((f"{format_minute(row.said_ms)}  ", "dim"), row.said)
+        said = Text(row.decision or "none yet")
+    else:
+        said = Text.assemble((f"{format_minute(row.said_ms)}  ", "dim"), row.said)
+    return said.append(f"\n{row.last_error_words}", "red") if row.last_error else said
 
 
 COLUMNS = (

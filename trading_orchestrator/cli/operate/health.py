@@ -5,6 +5,7 @@ from rich.console import Group
 from rich.text import Text
 
 from tasks.orchestrators.factory import MultiSymbolTradingOrchestrator
+from trading.formatting import format_second
 from trading.lifecycle import SymbolState
 from trading.orchestration.multi_symbol_orchestrator import SystemHealth
 from trading.orchestration.phase import Phase, PhaseKind
@@ -82,6 +83,9 @@ def _state(row: SymbolHealth) -> Text:
 
 
 def _wrong(row: SymbolHealth) -> Text:
+    if not row["sicknesses"] and row["last_error"]:
+        last = row["last_error"]
+        return Text(f"none now; last error {format_second(last['at_ms'])} UTC: {last['text']}", style="yellow")
     if not row["sicknesses"]:
         return Text(row["reason"] if not row["is_healthy"] else "-", style="" if row["is_healthy"] else "red")
     lines = [
@@ -96,6 +100,7 @@ COLUMNS = (
     Column("state", _state),
     Column("for", lambda row: uptime(row["uptime"]) if row["uptime"] else "-"),
     Column("services", lambda row: f"{row['healthy_services']}/{row['total_services']}", is_number=True),
+    Column("errors", lambda row: str(row["errors"]), is_number=True),
     Column("wanted", lambda row: row["desired"], least_width=MIDDLE),
     Column("problem", _wrong, is_prose=True),
 )
