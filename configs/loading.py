@@ -14,9 +14,9 @@ from configs.files.json_schema import FILES, SERVICES, SYMBOLS, schema_of
 from configs.files.validation_errors import Checked, describe
 from configs.files.validation_errors import Path as FieldPath
 from configs.files.yaml_reader import parse_yaml, read_yaml
-from configs.plugins.strategies import strategy_class
+from configs.plugins.strategies import UnknownStrategy, strategy_class
 from configs.services import ConfigModel, OrchestratorConfig, ServicesConfig
-from configs.settings import load_settings, project_root
+from configs.settings import Settings, load_settings, project_root
 from configs.symbols import SymbolConfig
 from trading.risk.rules import AccountLimits
 from trading.strategies import StrategyFault
@@ -63,7 +63,7 @@ def load_system(
             faults += describe(error, checked)
         if name == SYMBOLS:
             faults += strategy_faults(checked)
-    faults += _unreachable_candles(models)
+    faults += _unreachable_candles(models, folder)
     if faults:
         raise ConfigError(faults)
     services, symbols = models[SERVICES], models[SYMBOLS]
@@ -79,19 +79,20 @@ _BARS_SHOWN = 2
 """A closed bar and the forming one: with fewer, no candle is ever seen to close."""
 
 
-def _unreachable_candles(models: Mapping[str, Any]) -> list[str]:
+def _unreachable_candles(models: Mapping[str, Any], folder: Path) -> list[str]:
     """Return a line for each played source that never shows as many bars as `candle_index` skips."""
     if not {SERVICES, SYMBOLS} <= models.keys():
         return []
+    file = shown_path(folder / SERVICES)
     fetching = models[SERVICES].services.data_fetching
     index = fetching.candle_index
     if fetching.nbr_bars < _BARS_SHOWN:
         return [
-            f"{SERVICES}: services.data_fetching.nbr_bars: found {fetching.nbr_bars}; allowed: at least {_BARS_SHOWN}, "
+            f"{file}: services.data_fetching.nbr_bars: found {fetching.nbr_bars}; allowed: at least {_BARS_SHOWN}, "
             "because the newest bar is still forming"
         ]
     return [
-        f"{SERVICES}: services.data_fetching.candle_index: found {index}; allowed: at most {shown}, "
+        f"{file}: services.data_fetching.candle_index: found {index}; allowed: at most {shown}, "
         f"because {symbol} plays at speed max and shows {shown - 1} closed bar(s) and a forming one at a time"
         for symbol, config in models[SYMBOLS].symbols.items()
         if (shown := config.source.bars_shown) is not None and index > shown
@@ -118,6 +119,11 @@ def shown_path(path: Path) -> str:
     """Return a path as short as possible while unambiguous."""
     root = project_root()
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+def symbols_file(settings: Settings) -> str:
+    """Return the path of the `symbols.yaml` in force, as messages show it."""
+    return shown_path(settings.config_dir.absolute() / SYMBOLS)
 
 
 def strategy_faults(checked: Checked) -> list[str]:
@@ -149,9 +155,12 @@ def _faults(checked: Checked, at: FieldPath, strategy: Mapping[str, Any]) -> lis
         return []  # the models report it
     try:
         found = strategy_class(name)
-    except ValueError as error:
+    except UnknownStrategy as error:
         path = (*at, "name")
-        return [fault_line(checked.source(path), path, name, str(error))]
+        return [fault_line(checked.source(path), path, name, error.allowed)]
+    except ValueError as error:  # the name is right, and the code behind it cannot be used
+        path = (*at, "name")
+        return [f"{checked.source(path)}: {dotted(path)}: {error}"]
     try:
         made(found, params)
     except StrategyFault as fault:

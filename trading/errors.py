@@ -94,14 +94,21 @@ class BadCandle(Broken):
 
 
 class UnknownSymbol(Rejected):
-    """A symbol that is not configured; `known` are the configured symbols."""
+    """A symbol that is not configured.
 
-    def __init__(self, symbol: str, known: tuple[str, ...]) -> None:
+    Attributes:
+        known: The configured symbols.
+        file: Path of the file that configures them; empty where there is none.
+    """
+
+    def __init__(self, symbol: str, known: tuple[str, ...], file: str = "") -> None:
         super().__init__("unknown_symbol", symbol)
-        self.args = (symbol, tuple(known))
+        self.args = (symbol, tuple(known), file)
         self.symbol = symbol
         self.known = tuple(known)
+        self.file = file
 
     def __str__(self) -> str:
         shown = self.symbol if len(self.symbol) <= _LONGEST_SYMBOL else f"{self.symbol[:_LONGEST_SYMBOL]}..."
-        return f"unknown symbol {shown!r}; known are: {', '.join(self.known)} (see configs/symbols.yaml)"
+        see = f" (see {self.file})" if self.file else ""
+        return f"unknown symbol {shown!r}; known are: {', '.join(self.known)}{see}"

@@ -33,8 +33,8 @@ FILLS_COUNTED = 1_000
 INCIDENTS_READ = 1_000
 STALE_FETCHES = 3
 STALE_AT_LEAST_S = 20.0
-LEFT_OPEN = "add it to symbols.yaml again and flatten it, then remove it; or close it at the venue"
-"""Remedy for a symbol that has an open position or order and is not configured."""
+LEFT_OPEN = "add it to {file} again and flatten it, then remove it; or close it at the venue"
+"""Remedy for a symbol that has an open position or order and is not configured in `file`."""
 
 
 class LedgerReader(Protocol):
@@ -217,7 +217,7 @@ def unconfigured(ledger: LedgerReader, system: SystemConfig) -> dict[str, str]:
     """Describe the open position and orders of each symbol that is no longer configured: no service handles them."""
     found = {name: what for name, what in ledger.exposures().items() if name not in system.symbols}
     return {
-        name: f"{units:+g} units, {orders} unsettled orders, and it is not in symbols.yaml"
+        name: f"{units:+g} units, {orders} unsettled orders, and it is not configured"
         for name, (units, orders) in found.items()
     }
 

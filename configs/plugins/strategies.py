@@ -13,6 +13,18 @@ from trading.strategies.registry import SHIPPED
 from trading.strategies.strategy import Strategy
 
 
+class UnknownStrategy(ValueError):
+    """A name that is no strategy's; `allowed` says which values are."""
+
+    def __init__(self, name: str, allowed: str) -> None:
+        super().__init__(name, allowed)
+        self.name = name
+        self.allowed = allowed
+
+    def __str__(self) -> str:
+        return f"strategy {self.name!r} is not the name of a strategy. Use one of: {self.allowed}"
+
+
 def load_strategy(name: str, params: Mapping[str, Any]) -> Strategy:
     """Create a strategy from its name and its parameters.
 
@@ -40,7 +52,7 @@ def strategy_class(name: str) -> type[Strategy]:
     if name in names(STRATEGIES):
         return _checked(name, _of_plugin(name))
     if ":" not in name:
-        raise _unusable(name, "is not the name of a strategy")
+        raise UnknownStrategy(name, _allowed())
     return _checked(name, _imported(name))
 
 
@@ -99,7 +111,8 @@ def _unimportable(name: str, here: str, error: BaseException) -> ValueError:
 
 
 def _unusable(name: str, fault: str) -> ValueError:
-    allowed = ", ".join([*SHIPPED, *names(STRATEGIES)])
-    return ValueError(
-        f"strategy {name!r} {fault}. Use one of: {allowed}; or the path of your own class, 'package.module:Class'"
-    )
+    return ValueError(f"strategy {name!r} {fault}. Use one of: {_allowed()}")
+
+
+def _allowed() -> str:
+    return f"{', '.join([*SHIPPED, *names(STRATEGIES)])}; or the path of your own class, 'package.module:Class'"

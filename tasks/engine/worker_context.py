@@ -17,7 +17,7 @@ from adapters.wiring.pipeline import Stores, build_pipeline, open_source, open_s
 from adapters.wiring.pipeline_spec import pipeline_spec
 from adapters.wiring.venues import open_venues
 from configs.diff import change_refused
-from configs.loading import SystemConfig, load_system
+from configs.loading import SystemConfig, load_system, symbols_file
 from configs.plugins.strategies import code_of
 from configs.plugins.venues import VenueConfig
 from configs.settings import Settings, load_settings
@@ -94,7 +94,7 @@ class Runtime:
         """
         self.refresh()
         if not isinstance(symbol, str) or symbol not in self.config.system.symbols:  # a message can hold anything
-            raise UnknownSymbol(str(symbol), tuple(self.config.system.symbols))
+            raise UnknownSymbol(str(symbol), tuple(self.config.system.symbols), symbols_file(self.settings))
         return symbol
 
     def pipeline(self, symbol: str) -> SymbolPipeline:

@@ -15,7 +15,7 @@ from adapters.ledger.ledger import SqlLedger
 from adapters.ledger.schema import head_revision, schema_revision
 from adapters.redis.client import connect
 from configs.errors import ConfigError
-from configs.loading import SystemConfig, load_system
+from configs.loading import SystemConfig, load_system, symbols_file
 from configs.settings import Settings, load_settings, resolve_redis_url
 from trading.errors import Transient, UnknownSymbol
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
@@ -80,7 +80,7 @@ class Access:
             UnknownSymbol: The symbol is not configured.
         """
         if symbol not in self.system.symbols:
-            raise UnknownSymbol(symbol, tuple(self.system.symbols))
+            raise UnknownSymbol(symbol, tuple(self.system.symbols), symbols_file(self.settings))
         return symbol
 
 

@@ -8,7 +8,7 @@ from adapters.ledger.ledger import SqlLedger
 from adapters.ledger.schema import head_revision, schema_revision
 from adapters.ledger.tables import incidents
 from adapters.wiring.symbol_status import LEFT_OPEN, unconfigured
-from configs.loading import SystemConfig
+from configs.loading import SystemConfig, symbols_file
 from configs.settings import PREFIX, Settings
 from trading.errors import TradingError, Transient
 from worker.checks.check import Check, Health
@@ -39,7 +39,11 @@ def ledger_checks(settings: Settings, system: SystemConfig | None, *, is_start: 
         checks = [_schema(engine, shown), *_clock(engine)]
         if checks[0].health is not Health.OK:
             return checks
-        return [*checks, *([] if is_start else [_incidents(engine)]), *(_left_open(engine, system) if system else [])]
+        return [
+            *checks,
+            *([] if is_start else [_incidents(engine)]),
+            *(_left_open(engine, system, symbols_file(settings)) if system else []),
+        ]
     except Transient as error:
         return [Check("ledger", Health.FAIL, f"{shown}: {error.reason}", _remedy("LEDGER_URL"))]
     except (TradingError, sa.exc.SQLAlchemyError) as error:
@@ -92,11 +96,12 @@ def _incidents(engine: Engine) -> Check:
     return Check("incidents", Health.WARN, f"{len(halted)} symbols are halted: {', '.join(halted)}", INCIDENTS)
 
 
-def _left_open(engine: Engine, system: SystemConfig) -> list[Check]:
+def _left_open(engine: Engine, system: SystemConfig, file: str) -> list[Check]:
     """Warn of open orders and positions that are unmanaged, because their symbol is not configured."""
     account = system.account
     found = unconfigured(SqlLedger(engine, account.name, account.starting_balance), system)
-    return [Check("open symbols", Health.WARN, f"{name}: {what}", LEFT_OPEN) for name, what in found.items()]
+    remedy = LEFT_OPEN.format(file=file)
+    return [Check("open symbols", Health.WARN, f"{name}: {what}", remedy) for name, what in found.items()]
 
 
 def _remedy(name: str) -> str:

@@ -182,9 +182,10 @@ def test_what_is_open_of_a_symbol_that_is_not_configured_shows_in_the_status(sys
     told_json = json.loads(verb(system, "status", "--json").stdout)["unconfigured"]
     table = verb(system, "status").stdout
 
-    words = "+1.5 units, 1 unsettled orders, and it is not in symbols.yaml"
+    words = "+1.5 units, 1 unsettled orders, and it is not configured"
     assert told_json == {"EURUSD": words}
-    assert f"EURUSD: {words}; add it to symbols.yaml again" in table
+    assert f"EURUSD: {words}; add it to" in table
+    assert str(system.folder / "configs" / "symbols.yaml") in "".join(table.split("\n"))
 
 
 def test_resolve_without_a_worker_ends_with_four_and_changes_nothing(system: TradingSystem) -> None:

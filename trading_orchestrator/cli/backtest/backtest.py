@@ -11,7 +11,7 @@ import click
 from adapters.backtest.backtest import run_backtest
 from adapters.candle_files.play import Recording, check_command, read_recording
 from configs.errors import ConfigError
-from configs.loading import SystemConfig, load_system
+from configs.loading import SystemConfig, load_system, symbols_file
 from configs.plugins.candle_files import CandleFileOptions
 from configs.settings import OVERRIDE_SECTIONS, PREFIX, load_settings
 from trading.backtest.report import report_of
@@ -211,7 +211,7 @@ def configured(symbols: Sequence[str], settings: Sequence[str]) -> SystemConfig:
         raise ConfigError([_as_given(fault, names) for fault in error.faults]) from error
     for symbol in symbols:
         if symbol not in system.symbols:
-            raise UnknownSymbol(symbol, tuple(system.symbols))
+            raise UnknownSymbol(symbol, tuple(system.symbols), symbols_file(load_settings()))
     return system
 
 

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from adapters.redis.applied_config import AppliedConfig, EndedProcess
 from adapters.wiring.symbol_status import LEFT_OPEN, SymbolStatus, read_status, unconfigured
+from configs.loading import symbols_file
 from configs.settings import resolve_redis_url
 from trading.errors import Transient
 from trading.formatting import format_minute, format_price_cell
@@ -31,6 +32,7 @@ class StatusView:
 
     Attributes:
         balance: Starting balance plus realised profit, in quote currency.
+        symbols_file: Path of the file that configures the symbols.
         ended: Processes of the launcher that have ended and wait for their restart.
         unconfigured: Open orders and positions of symbols that are no longer configured, as text by symbol.
     """
@@ -41,6 +43,7 @@ class StatusView:
     symbols: Sequence[SymbolStatus]
     unconfigured: Mapping[str, str] = field(default_factory=dict)
     ended: Sequence[EndedProcess] = ()
+    symbols_file: str = "symbols.yaml"
 
     def as_dict(self) -> dict[str, Any]:
         """Return the `--json` output."""
@@ -94,7 +97,9 @@ def view(record: StatusView, *, width: int, trouble: str = "") -> RenderableType
     for columns in (COLUMNS, LAST):
         parts += [Text(), table(columns, record.symbols, width=width)]
     for symbol, what in record.unconfigured.items():
-        parts.append(Text.assemble((f"\n{symbol}: {what}", "bold red"), f"; {LEFT_OPEN}"))
+        parts.append(
+            Text.assemble((f"\n{symbol}: {what}", "bold red"), f"; {LEFT_OPEN.format(file=record.symbols_file)}")
+        )
     return Group(*parts)
 
 
@@ -108,6 +113,7 @@ def _read(access: Access, names: Sequence[str]) -> StatusView:
         [row for row in rows if not names or row.symbol in names],
         unconfigured(access.ledger, access.system),
         _ended(access),
+        symbols_file(access.settings),
     )
 
 
