@@ -16,6 +16,7 @@ from tasks.engine.worker_context import runtime
 from tasks.orchestrators.factory import symbol_orchestrator_of
 from trading.lifecycle import DesiredState
 from trading.orchestration.symbol_orchestrator import SymbolOrchestrator
+from trading.ports.ledger import Positions
 
 Answer = dict[str, Any]
 Command = Callable[[SymbolOrchestrator, str], None]
@@ -41,8 +42,12 @@ def start_symbol(symbol: str, reason: str = "requested by operator") -> Answer:
 
 @app.task(name="tasks.stop_symbol", **CONTROLLING)
 def stop_symbol(symbol: str, reason: str = "requested by operator") -> Answer:
-    """Stop all processing of a symbol: only the orders that rest at the venue still protect an open position."""
-    return _command(symbol, reason, SymbolOrchestrator.stop)
+    """Stop all processing of a symbol: only the orders that rest at the venue still protect an open position.
+
+    The answer lists what stays open, with its stop.
+    """
+    answer = _command(symbol, reason, SymbolOrchestrator.stop)
+    return answer | {"positions": open_positions(runtime().stores.ledger, symbol)}
 
 
 @app.task(name="tasks.restart_symbol", **CONTROLLING)
@@ -78,6 +83,20 @@ def status(symbol: str | None = None) -> list[Answer]:
     names = None if symbol is None else [here.known(symbol)]
     rows = read_status(here.stores.redis, here.stores.ledger, here.system, here.settings.namespace, names=names)
     return [row.as_dict() for row in rows]
+
+
+def open_positions(ledger: Positions, symbol: str) -> list[Answer]:
+    """Return the open positions of a symbol: strategy, units, average price and stop in quote currency."""
+    return [
+        {
+            "strategy": one.strategy,
+            "units": one.units,
+            "average_price": one.average_price,
+            "stop_loss": one.stop_loss,
+        }
+        for one in ledger.positions()
+        if one.symbol == symbol and one.is_open
+    ]
 
 
 def _orchestrator(symbol: str) -> SymbolOrchestrator:

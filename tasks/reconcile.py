@@ -17,6 +17,7 @@ from tasks.engine.redelivery import ANSWERING, CONTROLLING
 from tasks.engine.stages import FLATTEN, RECONCILE, RESOLVE, step_options
 from tasks.engine.step_wrappers import pipeline_of
 from tasks.engine.worker_context import Runtime, runtime
+from tasks.orchestrators.factory import symbol_orchestrator_of
 from trading.errors import Rejected, Transient
 from trading.events.event import Event, EventType
 from trading.execution.adoption import AdoptionRequest
@@ -48,10 +49,16 @@ def reconcile(symbol: str, reason: str = "requested by operator") -> Answer:
 
 
 @app.task(name=FLATTEN, **CONTROLLING)
-def flatten(symbol: str, reason: str = "requested by operator") -> Answer:
-    """Close a symbol's positions without a signal. Its next signal may open one again, unless the symbol is paused."""
+def flatten(symbol: str, reason: str = "requested by operator", pause: bool = False) -> Answer:
+    """Close a symbol's positions without a signal. Its next signal may open one again, unless the symbol is paused.
+
+    Args:
+        pause: Pause the symbol first, so that nothing is opened again; a stopped one is paused too.
+    """
     here = runtime()
     pipeline = _own_pipeline(here, flatten, symbol)
+    if pause:
+        symbol_orchestrator_of(here, app, symbol).pause(f"flatten: {reason}")
     try:
         answer = pipeline.flatten(reason)
     finally:

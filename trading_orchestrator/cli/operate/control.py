@@ -15,6 +15,7 @@ from kombu.exceptions import OperationalError
 from adapters.redis.client import talking_to_redis
 from tasks import app
 from trading.errors import Transient
+from trading.formatting import format_price
 from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
 from trading_orchestrator.cli.output import print_json
@@ -174,5 +175,25 @@ def _print(answers: Sequence[Answer], *, as_json: bool) -> None:
         click.echo(
             f"{answer['symbol']}: {now}, as before" if before == now else f"{answer['symbol']}: {before} -> {now}"
         )
+        for line in _left_open(answer):
+            click.secho(f"  {line}", fg="red")
     if not answers:
         click.echo("nothing to change")
+
+
+def _left_open(answer: Answer) -> Iterator[str]:
+    """Yield the lines of a stopped symbol whose position stays open."""
+    positions = answer.get("positions", ())
+    for held in positions:
+        stop = held["stop_loss"]
+        guard = (
+            "nothing protects it: it has no stop"
+            if stop is None
+            else f"only its stop at {format_price(stop)} at the venue protects it"
+        )
+        yield (
+            f"warning: a position of {held['units']:+.10g} units at {format_price(held['average_price'])} "
+            f"({held['strategy']}) stays open and is not managed; {guard}"
+        )
+    if positions:
+        yield f"to close it: celery -A tasks trading flatten {answer['symbol']} --pause --reason ..."
