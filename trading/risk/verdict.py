@@ -111,6 +111,9 @@ class PlannedOrder(Struct, frozen=True):
         return self.request.units * self.request.reference_price
 
 
+WITHOUT_EFFECT = frozenset({"nothing_to_close", "position_open"})
+"""Rules by which a signal asks for what is so already: summaries count them apart from refusals."""
+
 OK = "ok"
 """The rule of a decision that all rules accepted."""
 

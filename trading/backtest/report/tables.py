@@ -10,8 +10,9 @@ from msgspec import Struct
 
 from trading.backtest.report.drawdown import depths
 from trading.backtest.report.statistics import profit_factor, with_start
-from trading.backtest.result import BacktestRun, Floats, Trade
+from trading.backtest.result import BacktestRun, Decision, Floats, Trade
 from trading.market.candles import CLOSE
+from trading.risk.verdict import WITHOUT_EFFECT
 
 
 class Group(Struct, frozen=True):
@@ -118,9 +119,19 @@ def months_of(result: BacktestRun) -> list[Month]:
     ]
 
 
-def refusals_of(result: BacktestRun) -> list[Refusal]:
-    """Count the rejected signals by rule and symbol, most frequent first."""
-    counts = Counter((one.rule, one.symbol) for one in result.decisions if one.outcome == "refused")
+def is_refused(decision: Decision) -> bool:
+    """Return whether a rule rejected a signal that would have had an effect."""
+    return decision.outcome == "refused" and decision.rule not in WITHOUT_EFFECT
+
+
+def is_without_effect(decision: Decision) -> bool:
+    """Return whether a signal asked for what was so already: a close with nothing open, a second entry."""
+    return decision.outcome == "refused" and decision.rule in WITHOUT_EFFECT
+
+
+def refusals_of(decisions: Iterable[Decision]) -> list[Refusal]:
+    """Count signals that no order followed by rule and symbol, most frequent first."""
+    counts = Counter((one.rule, one.symbol) for one in decisions)
     return [Refusal(rule, symbol, count) for (rule, symbol), count in counts.most_common()]
 
 

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from trading.backtest import BacktestRun, Trade
 from trading.backtest.report import Report
-from trading.backtest.report.tables import Group
+from trading.backtest.report.tables import Group, Refusal, is_refused, is_without_effect
 from trading.backtest.result import Floats
 from trading.events.decisions import Decisions, describe, has_too_few_rows
 from trading.formatting import format_minute
@@ -40,6 +40,7 @@ class Row:
     candles: int
     signals: int
     refused: int
+    no_effect: int
     trades: int
     won: int
     fees: float
@@ -118,14 +119,19 @@ def show(
     console.show(Columns(map(_drawn, sections_of(report)), padding=(0, 3)))
     if report.by_exit_reason:
         console.show(table(EXITS, report.by_exit_reason, width=console.width))
-    rules: dict[str, int] = {}
-    for refusal in report.refusals:
-        rules[refusal.rule] = rules.get(refusal.rule, 0) + refusal.signals
-    if rules:
-        console.show(Text("refused by: " + ", ".join(f"{rule} {number}" for rule, number in rules.items())))
+    for title, counted in (("refused by", report.refusals), ("without effect", report.without_effect)):
+        if counted:
+            console.show(Text(f"{title}: {_by_rule(counted)}"))
     if few := caveat(report.statistics):
         console.show(Text(few, style="yellow"))
     console.show(Text(f"{took_s:.2f} s, {count / took_s:,.0f} candles per second", style="dim"))
+
+
+def _by_rule(counted: Iterable[Refusal]) -> str:
+    rules: dict[str, int] = {}
+    for one in counted:
+        rules[one.rule] = rules.get(one.rule, 0) + one.signals
+    return ", ".join(f"{rule} {number}" for rule, number in rules.items())
 
 
 def equity_chart(equity: Floats, *, width: int, start: float, rows: int = CHART_ROWS) -> list[Text]:
@@ -179,7 +185,8 @@ def _row(result: BacktestRun, name: str, symbols: Iterable[str]) -> Row:
         name,
         sum(len(result.candles[symbol]) for symbol in chosen),
         len(decisions),
-        sum(one.outcome == "refused" for one in decisions),
+        sum(map(is_refused, decisions)),
+        sum(map(is_without_effect, decisions)),
         len(trades),
         sum(trade.profit > 0 for trade in trades),
         sum(trade.fees for trade in trades),
@@ -196,6 +203,7 @@ COLUMNS = (
     Column("candles", lambda row: f"{row.candles:,}", is_number=True),
     Column("signals", lambda row: f"{row.signals:,}", is_number=True),
     Column("refused", lambda row: f"{row.refused:,}", is_number=True),
+    Column("no effect", lambda row: f"{row.no_effect:,}", is_number=True),
     Column("trades", lambda row: f"{row.trades:,}", is_number=True),
     Column("won", lambda row: f"{row.won:,}", is_number=True),
     Column("fees", lambda row: f"{row.fees:,.2f}", is_number=True),

@@ -57,6 +57,7 @@ def tables(report: Report) -> str:
         _table("By month", _MONTH, report.months),
         _table("Market change", _MARKET, report.market),
         _table("Rejected signals", _REFUSAL, report.refusals, note=_signals(report)),
+        _table("Signals without effect", _REFUSAL, report.without_effect),
     ]
     return "".join(parts)
 
@@ -67,7 +68,8 @@ def sentences(lines: Iterable[str]) -> str:
 
 
 def _signals(report: Report) -> str:
-    return f"{report.signals:,} signals: {report.accepted:,} accepted, {report.refused:,} rejected."
+    counts = f"{report.accepted:,} accepted, {report.refused:,} rejected, {report.no_effect:,} without effect"
+    return f"{report.signals:,} signals: {counts}."
 
 
 def _metric(one: names.Metric) -> str:

@@ -9,6 +9,7 @@ from adapters.symbol_store.journal import JournalReader
 from trading.events.decisions import describe
 from trading.events.journal import Entry
 from trading.formatting import format_minute, format_price_cell
+from trading.risk.verdict import WITHOUT_EFFECT
 from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.inspect.books import JSON, LIMIT, Row
 from trading_orchestrator.cli.output import MIDDLE, Column, make_console, print_json, table
@@ -77,6 +78,8 @@ def _joined(open_ms: int, entry: Entry | None, verdict: Row | None) -> Row:
 
 
 def _outcome(row: Any) -> Text:
+    if row.get("rule") in WITHOUT_EFFECT:
+        return Text("no effect", style="dim")
     return Text(row["outcome"] or "-", style=STYLES.get(row["outcome"], "dim"))
 
 

@@ -205,12 +205,14 @@ def test_tables_of_a_replay_by_hand() -> None:
 
     trades = [trade_of(4.0, reason="take_profit"), trade_of(-1.0, entry=5, side=Side.SELL, reason="stop_loss")]
     decisions = [refused("b"), refused("a"), refused("b"), replace(refused("ok"), outcome="accepted")]
+    decisions += [refused("position_open"), refused("nothing_to_close"), refused("nothing_to_close")]
     closes = {SYMBOL: (100.0, 110.0), "BTCUSD": (200.0, 180.0)}
 
     found = report_of(backtest_of([BALANCE] * 10, trades, decisions=decisions, closes=closes))
 
     assert [(row.rule, row.signals) for row in found.refusals] == [("b", 2), ("a", 1)]
-    assert (found.signals, found.accepted, found.refused) == (4, 1, 3)
+    assert [(row.rule, row.signals) for row in found.without_effect] == [("nothing_to_close", 2), ("position_open", 1)]
+    assert (found.signals, found.accepted, found.refused, found.no_effect) == (7, 1, 3, 3)
     assert [(row.name, row.trades, row.wins, row.profit) for row in found.by_exit_reason] == [
         ("take_profit", 1, 1, 4.0),
         ("stop_loss", 1, 0, -1.0),
@@ -262,6 +264,8 @@ def test_whatever_is_replayed_its_tables_add_up(seed: int, strategy: dict[str, A
     assert one.drawdown.amount <= 0
     assert 0 <= one.exposure <= 1
     assert sum(row.signals for row in found.refusals) == found.refused
+    assert sum(row.signals for row in found.without_effect) == found.no_effect
+    assert found.signals == found.accepted + found.refused + found.no_effect
     assert_json_safe(asdict(found))
     if closes:
         assert one.open_count == 0
