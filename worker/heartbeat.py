@@ -8,6 +8,7 @@ import os
 import queue
 import socket
 import threading
+from pathlib import Path
 from typing import Any
 
 from celery import bootsteps
@@ -84,6 +85,7 @@ class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships 
         settings = load_settings()
         self._is_supervised = settings.supervised
         self._started_ms = now_ms()
+        self._folder = str(Path.cwd())
         self._writer = HeartbeatWriter(resolve_redis_url(settings), settings.namespace, worker.hostname)
         self._writer.start()
         self._timers = [
@@ -111,6 +113,7 @@ class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships 
                 started_ms=self._started_ms,
                 is_supervised=self._is_supervised,
                 running=tuple(running_step(request) for request in tuple(active_requests)),
+                folder=self._folder,
             )
         )
         if (trouble := self._writer.trouble) != self._logged:

@@ -7,6 +7,7 @@ for it, and a worker whose Redis returns with unsafe settings exits.
 
 import logging
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -14,6 +15,7 @@ from celery import bootsteps
 
 from adapters.redis.client import connect
 from configs.settings import Settings, load_settings, resolve_redis_url
+from trading.errors import Transient
 from worker.checks import redis as redis_checks
 from worker.checks.check import Check, Health
 from worker.checks.clock import venue_clock_checks
@@ -76,8 +78,9 @@ def redis_start_checks(settings: Settings) -> list[Check]:
             redis_checks.append_only(about),
             redis_checks.written_down(about),
             redis_checks.clock(client),
+            redis_checks.other_system(client, settings.namespace, Path.cwd()),
         ]
-    except redis.RedisError as error:
+    except (redis.RedisError, Transient) as error:
         logger.warning("redis_unchecked reason=%s", error)
         return []
     finally:

@@ -39,11 +39,19 @@ class EndedProcess:
 
 @dataclass(frozen=True, slots=True)
 class Launcher:
-    """A running launcher, which starts a worker for each new symbol."""
+    """A running launcher, which starts a worker for each new symbol.
+
+    Attributes:
+        folder: Folder in which it was started; empty for one of an older version.
+    """
 
     host: str
     pid: int
     ended: tuple[EndedProcess, ...] = ()
+    folder: str = ""
+
+    def __str__(self) -> str:
+        return f"the launcher of process {self.pid} on {self.host}" + (f" in {self.folder}" if self.folder else "")
 
     @classmethod
     def from_json(cls, text: bytes) -> Self:
@@ -166,6 +174,12 @@ class AppliedConfig:
         """Record that a launcher is running; the record expires within seconds."""
         with talking_to_redis():
             self._client.set(keys.launcher(self._namespace), json.dumps(asdict(launcher)), ex=_LAUNCHER_S)
+
+    def launcher_age_s(self) -> float | None:
+        """Return the seconds since the launcher's last record, which it renews each second; None without one."""
+        with talking_to_redis():
+            left_ms = self._client.pttl(keys.launcher(self._namespace))
+        return None if left_ms < 0 else _LAUNCHER_S - left_ms / 1000
 
     def launcher(self) -> Launcher | None:
         """Return the running launcher; None when there is none."""

@@ -42,6 +42,7 @@ class WorkerBeat:
         started_ms: Start time of the worker.
         is_supervised: A supervisor restarts the worker when it ends.
         running: Tasks that its pool is running; a hung step stays here.
+        folder: Folder in which it was started; empty for a worker of an older version.
     """
 
     node: str
@@ -52,6 +53,7 @@ class WorkerBeat:
     started_ms: int
     is_supervised: bool
     running: tuple[RunningStep, ...] = ()
+    folder: str = ""
 
     def age_s(self, now_ms: int) -> float:
         """Return the seconds since the heartbeat; 0 when the worker's clock is ahead of the local one."""

@@ -1,10 +1,13 @@
 """Check everything that the system depends on, with an action for each fault."""
 
+from pathlib import Path
+
 import redis
 
 from configs.errors import ConfigError
 from configs.redis_url import parse_redis_url
 from configs.settings import PREFIX, Settings, resolve_redis_url
+from trading.errors import Transient
 from trading_orchestrator.launcher.embedded_redis import connect
 from worker.checks import redis as redis_checks
 from worker.checks.bounds import bounds_checks
@@ -52,8 +55,9 @@ def _redis(settings: Settings) -> list[Check]:
             redis_checks.written_down(about),
             redis_checks.clock(client),
             redis_checks.password(client, url),
+            redis_checks.other_system(client, settings.namespace, Path.cwd()),
         ]
-    except redis.RedisError as error:
+    except (redis.RedisError, Transient) as error:
         found = f"{place} does not answer: {error}"
         return [Check("redis", Health.FAIL, found, f"start it ({UP} starts a server), or correct {PREFIX}REDIS_URL")]
     finally:

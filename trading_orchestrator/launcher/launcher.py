@@ -105,6 +105,7 @@ class Launch:
             symbols_per_worker=symbols_per_worker,
             report=self._print,
         )
+        self._pool.reject_second()
         self._apply_config()
         self._release_markets(url)
         if flower:

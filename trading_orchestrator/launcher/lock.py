@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,15 +24,21 @@ def launch_lock(var_dir: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            pid = path.read_text(encoding="utf-8").strip() or "unknown"
+            pid, where = _holder(path.read_text(encoding="utf-8"))
             raise Broken(
-                f"the folder {var_dir} is in use by the launcher of process {pid}. Stop it with Ctrl-C in its "
+                f"the folder {var_dir} is in use by the launcher of process {pid}{where}. Stop it with Ctrl-C in its "
                 f"terminal or `kill {pid}`, or set another folder for this one: TRADING__VAR_DIR=var2"
             ) from None
         file.truncate(0)
-        file.write(f"{os.getpid()}\n")
+        file.write(f"{os.getpid()}\n{socket.gethostname()}\n{Path.cwd()}\n")
         file.flush()
         yield
+
+
+def _holder(text: str) -> tuple[str, str]:
+    """Return process id, and host and folder as text, of a lock file; older versions wrote the id alone."""
+    pid, *where = text.splitlines() or ["unknown"]
+    return pid, f" on {where[0]}, started in {where[1]}" if len(where) == 2 else ""
 
 
 def _opened(path: Path) -> TextIO:

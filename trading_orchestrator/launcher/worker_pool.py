@@ -4,7 +4,9 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
+import psutil
 import redis
 from celery import Celery
 from celery.utils.nodenames import host_format
@@ -27,6 +29,9 @@ from trading_orchestrator.launcher.supervisor import Supervisor
 LOOK_S = 1.0
 LARGEST_SHARE = 0.1
 """Maximum share of time spent polling; a slow Redis is polled less often."""
+
+RENEWED_S = 3.0
+"""How long another machine's launcher may take to renew its record; a slow Redis is written to less often."""
 
 _REPLY_S = 1.0
 _JOIN, _LEAVE = "add_consumer", "cancel_consumer"
@@ -95,7 +100,7 @@ class WorkerPool:
             return False
         is_new = False
         try:
-            self._config.applied.note_launcher(Launcher(socket.gethostname(), os.getpid(), tuple(self._ended())))
+            self._config.applied.note_launcher(self._launcher(tuple(self._ended())))
             is_new = self._config.refresh()
             self._follow()
             self._send_pending()
@@ -107,6 +112,39 @@ class WorkerPool:
         took_s = time.monotonic() - began_s
         self._next_look_s = began_s + max(LOOK_S, took_s / LARGEST_SHARE)
         return is_new
+
+    def _launcher(self, ended: tuple[EndedProcess, ...] = ()) -> Launcher:
+        return Launcher(socket.gethostname(), os.getpid(), ended, str(Path.cwd()))
+
+    def reject_second(self) -> None:
+        """Claim this Redis for this launcher.
+
+        Raises:
+            Broken: Another launcher runs on it.
+            Transient: Redis does not answer.
+        """
+        applied = self._config.applied
+        other = applied.launcher()
+        if other is not None and self._is_running(other):
+            raise Broken(
+                f"{other} runs on this Redis, and two of them would start each worker twice. Stop it, or give this "
+                "system its own Redis: another TRADING__REDIS_URL, or none"
+            )
+        applied.note_launcher(self._launcher())
+
+    def _is_running(self, other: Launcher) -> bool:
+        """Return whether a launcher runs: its process, or on another machine whether it renews its record."""
+        if other.host == socket.gethostname():
+            return other.pid != os.getpid() and psutil.pid_exists(other.pid)
+        deadline_s = time.monotonic() + RENEWED_S
+        while time.monotonic() < deadline_s:
+            age_s = self._config.applied.launcher_age_s()
+            if age_s is None:
+                return False
+            if age_s < LOOK_S / 2:
+                return True
+            time.sleep(LOOK_S / 10)
+        return False
 
     def _ended(self) -> Iterator[EndedProcess]:
         """Yield the processes that wait for a restart after a failure, or were restarted a moment ago."""

@@ -1,10 +1,14 @@
 """Check Redis: version, eviction policy, memory, persistence, clock and password."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import redis
 
+from adapters.clock import now_ms
+from adapters.redis.applied_config import AppliedConfig
+from adapters.redis.heartbeats import read_heartbeats
 from configs.redis_url import parse_redis_url
 from configs.settings import PREFIX
 from worker.checks.check import Check, Health
@@ -15,6 +19,9 @@ About = Mapping[str, Any]
 
 OLDEST_REDIS = (6, 2)
 MUCH_MEMORY, FULL_MEMORY = 0.8, 0.95
+SILENT_S = 15.0
+"""Age of a heartbeat after which its worker does not run any more."""
+
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -91,6 +98,24 @@ def clock(client: redis.Redis) -> Check:
         return float(seconds) + float(microseconds) / 1e6
 
     return clock_check("redis", measure(server_s))
+
+
+def other_system(client: redis.Redis, namespace: str, folder: Path) -> Check:
+    """Check that no launcher and no worker that was started in another folder runs on this Redis.
+
+    Raises:
+        Transient: The server did not answer.
+    """
+    name, here = "redis system", str(folder)
+    launcher = AppliedConfig(client, namespace).launcher()
+    found = [str(launcher)] if launcher and launcher.folder not in ("", here) else []
+    for beat in read_heartbeats(client, namespace):
+        if beat.folder not in ("", here) and beat.age_s(now_ms()) <= SILENT_S and not (launcher and found):
+            found.append(f"worker {beat.node}, process {beat.pid} on {beat.host} in {beat.folder}")
+    if not found:
+        return Check(name, Health.OK, f"no system of another folder than {here}")
+    remedy = f"both share symbols and orders; if that is not wanted, give this one its own {PREFIX}REDIS_URL"
+    return Check(name, Health.WARN, f"another system runs here: {'; '.join(found)}", remedy)
 
 
 def password(client: redis.Redis, url: str) -> Check:

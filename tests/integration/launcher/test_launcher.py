@@ -152,6 +152,23 @@ def test_second_launcher_on_the_same_folder_is_rejected_with_the_pid_of_the_firs
     assert f"process {launcher.process.pid}" in second.text
 
 
+def test_second_launcher_on_the_same_redis_names_process_host_and_folder_of_the_first(
+    launcher: Launcher, tmp_path: Path
+) -> None:
+    launcher.until(lambda: "workers: " in launcher.text, "the workers")
+    here = tmp_path / "second"
+    here.mkdir()
+
+    variables = {"TRADING__CONFIG_DIR": str(REPOSITORY / "configs"), "TRADING__REDIS_URL": launcher.redis_url}
+    second = Launcher(here, here, **variables)
+
+    assert second.process.wait(LIMIT_S) == 1
+    owner = f"the launcher of process {launcher.process.pid} on {socket.gethostname()} in {REPOSITORY}"
+    assert f"{owner} runs on this Redis" in second.text.replace("\n", " ")
+    assert f"another system runs here: {owner}" in second.text.replace("\n", " ")
+    assert launcher.process.poll() is None
+
+
 def own_folder(tmp_path: Path, strategy: str) -> tuple[Path, dict[str, str]]:
     """Return a folder with a strategy module, and the variables of a configuration elsewhere that uses it."""
     here, configs = tmp_path / "here", tmp_path / "elsewhere"

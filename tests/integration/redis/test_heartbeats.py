@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,6 +34,8 @@ from tests.fixtures.servers.redis_server import WAIT_S, RedisServer
 from trading.errors import Transient
 from trading.services.status import ServiceStatus
 from trading.structs import replace
+from worker.checks.check import Health
+from worker.checks.redis import other_system
 
 SPACE = "test"
 STEP = RunningStep("tick:1", "tasks.strategy", "XAUUSD", 1_000)
@@ -57,6 +60,19 @@ def test_heartbeat_written_is_read_back_and_the_newest_counts(client: redis.Redi
         write_heartbeat(client, SPACE, one)
 
     assert read_heartbeats(client, SPACE) == [coin, gold]
+
+
+def test_worker_of_another_folder_is_named_to_one_that_starts(client: redis.Redis, tmp_path: Path) -> None:
+    write_heartbeat(client, SPACE, beat("mine@host", folder=str(tmp_path)))
+    write_heartbeat(client, SPACE, beat("older@host"))
+    write_heartbeat(client, SPACE, beat("ended@host", folder="/elsewhere", at_ms=now_ms() - 60_000))
+    assert other_system(client, SPACE, tmp_path).health is Health.OK
+
+    write_heartbeat(client, SPACE, beat("theirs@host", folder="/elsewhere"))
+    found = other_system(client, SPACE, tmp_path)
+
+    assert found.health is Health.WARN
+    assert "worker theirs@host, process 17 on host in /elsewhere" in str(found)
 
 
 def test_heartbeat_taken_back_is_gone_and_the_others_stay(client: redis.Redis) -> None:

@@ -1,6 +1,7 @@
 """Private files of the var folder, and the lock on it."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ def test_folder_held_by_a_launcher_is_rejected_with_its_pid_and_the_way_out(tmp_
     with launch_lock(tmp_path), pytest.raises(Broken) as refused, launch_lock(tmp_path):
         pytest.fail("two launchers hold one folder")
 
-    assert f"process {os.getpid()}" in str(refused.value)
+    assert f"process {os.getpid()} on {socket.gethostname()}, started in {Path.cwd()}. Stop it" in str(refused.value)
     assert "TRADING__VAR_DIR" in str(refused.value)
 
 
@@ -71,7 +72,11 @@ def test_folder_in_which_nothing_can_be_written_is_rejected_with_the_way_out(tmp
 def test_folder_let_go_of_can_be_held_again(tmp_path: Path) -> None:
     for _ in range(2):
         with launch_lock(tmp_path):
-            assert (tmp_path / "launcher.lock").read_text() == f"{os.getpid()}\n"
+            assert (tmp_path / "launcher.lock").read_text().splitlines() == [
+                str(os.getpid()),
+                socket.gethostname(),
+                str(Path.cwd()),
+            ]
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o755, 0o750])
