@@ -34,21 +34,26 @@ def format_exit(exit_code: int) -> str:
     return f"signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
 
 
-def format_time(at_ms: int) -> str:
-    """Format milliseconds since the epoch as date and time, UTC; a number that is no valid date stays a number."""
+def format_time(at_ms: int | None) -> str:
+    """Format milliseconds since the epoch as date and time, UTC; a number that is no valid date stays a number.
+
+    None and 0 are no times: stores and messages hold 0 where nothing has happened yet.
+    """
+    if not at_ms:
+        return "an unknown time"
     if at_ms % _MINUTE_MS == 0:
         return _format(at_ms, "%Y-%m-%d %H:%M UTC")
     return _format(at_ms, "%Y-%m-%d %H:%M:%S UTC")
 
 
 def format_minute(at_ms: int | None) -> str:
-    """Format a market time, UTC, to the minute, for a column."""
-    return NONE if at_ms is None else _format(at_ms, "%Y-%m-%d %H:%M")
+    """Format a market time, UTC, to the minute, for a column; None and 0 are no times."""
+    return _format(at_ms, "%Y-%m-%d %H:%M") if at_ms else NONE
 
 
 def format_second(at_ms: int | None) -> str:
-    """Format a time, UTC, to the second, for a column."""
-    return NONE if at_ms is None else _format(at_ms, "%Y-%m-%d %H:%M:%S")
+    """Format a time, UTC, to the second, for a column; None and 0 are no times."""
+    return _format(at_ms, "%Y-%m-%d %H:%M:%S") if at_ms else NONE
 
 
 def format_price_cell(price: float | None) -> str:
@@ -81,4 +86,4 @@ def _format(at_ms: int, pattern: str) -> str:
     try:
         return datetime.fromtimestamp(at_ms / 1000, UTC).strftime(pattern)
     except (OverflowError, ValueError, OSError):
-        return f"{at_ms} ms since 1970"
+        return f"{at_ms} ms since the epoch"

@@ -165,7 +165,8 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
         if snapshot.market_ms >= cursor_ms:
             return ""
         return (
-            f"the market stands at {snapshot.market_ms}, before the last candle decided at {cursor_ms}: "
+            f"the market is at {format_time(snapshot.market_ms)}, before the last candle decided, of "
+            f"{format_time(cursor_ms)}: "
             "another market needs another account or TRADING__VAR_DIR"
         )
 

@@ -112,6 +112,15 @@ def test_errors_stay_visible_and_counted_after_they_pass(
     runtime_module._runtime_of.cache_clear()
 
 
+def test_symbol_whose_source_has_shown_no_candle_has_no_candle_time(system: TradingSystem) -> None:
+    stores = system.stores()
+    stores.redis.hset(f"{system.settings.namespace}:state:{ENDS}", mapping={"cursor_ms": 0, "said_ms": 0})
+
+    found = status(system, ENDS)
+
+    assert (found.candle_ms, found.said_ms) == (None, None)
+
+
 def test_closed_market_says_when_it_opens(system: TradingSystem) -> None:
     tick(SHUT)
 

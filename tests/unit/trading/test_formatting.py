@@ -44,8 +44,8 @@ def test_number_in_a_message_has_ten_digits_and_no_exponent(number: float | None
     [
         (NOON_MS, "2026-03-02 12:00 UTC"),
         (NOON_MS + 1_500, "2026-03-02 12:00:01 UTC"),
-        (0, "1970-01-01 00:00 UTC"),
-        (10**20, "100000000000000000000 ms since 1970"),
+        (0, "an unknown time"),
+        (10**20, "100000000000000000000 ms since the epoch"),
     ],
 )
 def test_time_in_a_message_has_seconds_where_it_is_between_minutes(at_ms: int, text: str) -> None:
@@ -55,8 +55,10 @@ def test_time_in_a_message_has_seconds_where_it_is_between_minutes(at_ms: int, t
 def test_time_in_a_column_has_one_width() -> None:
     assert format_minute(NOON_MS + 1_500) == "2026-03-02 12:00"
     assert format_second(NOON_MS) == "2026-03-02 12:00:00"
-    assert format_minute(None) == format_second(None) == "-"
-    assert format_minute(10**20) == "100000000000000000000 ms since 1970"
+    for nothing in (None, 0):
+        assert format_minute(nothing) == format_second(nothing) == "-"
+        assert format_time(nothing) == "an unknown time"
+    assert format_minute(10**20) == "100000000000000000000 ms since the epoch"
 
 
 @pytest.mark.parametrize(

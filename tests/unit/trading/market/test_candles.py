@@ -107,7 +107,7 @@ def test_first_fault_reports_time_and_numbers_in_words_and_survives_a_queue() ->
     assert str(found) == f"candle of 2026-03-25 07:42 UTC: close: not a finite number {numbers}"
     again = pickle.loads(pickle.dumps(BadCandle(1, "why", "XAUUSD", "file, line 7")))
     assert str(again) == "XAUUSD candle of 1970-01-01 00:00:00 UTC: why; file, line 7"
-    assert str(BadCandle(10**18, "why")) == "candle of 1000000000000000000 ms since 1970: why"
+    assert str(BadCandle(10**18, "why")) == "candle of 1000000000000000000 ms since the epoch: why"
 
 
 @given(st.sets(st.integers(0, 11), min_size=1), st.sampled_from(COLUMNS[:4]))
