@@ -56,6 +56,16 @@ class CalendarHours:
             self._look_up(ms)
         return self._is_span_open
 
+    def next_open(self, ms: int) -> int:
+        """Return the first instant at or after `ms` at which the exchange is open.
+
+        Raises:
+            Rejected: The calendar does not cover that time.
+        """
+        while not self.is_open(ms):
+            ms = self._span_until_ms
+        return ms
+
     def _look_up(self, ms: int) -> None:
         """Cache the span between the two edges around `ms`: the next query is mostly about the same span."""
         if not self._from_ms <= ms < self._until_ms:

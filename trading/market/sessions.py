@@ -1,9 +1,9 @@
 """Trading hours of a market, in its own time zone."""
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import count
 from typing import Literal, Self
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -12,14 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from trading.errors import Rejected
 from trading.market.calendars import calendar_hours
+from trading.market.local_time import DAY_MINUTES, local_ms, minute_of_day, utc_ms, zone_of
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_DAY_MINUTES = 1440
-_WEEK_MINUTES = 7 * _DAY_MINUTES
-_EPOCH_MINUTE = 3 * _DAY_MINUTES  # 1 January 1970 was a Thursday
+_MINUTE_MS, _DAY_MS = 60_000, 86_400_000
+_WEEK_MINUTES = 7 * DAY_MINUTES
+_EPOCH_MINUTE = 3 * DAY_MINUTES  # 1 January 1970 was a Thursday
 _HOURS = ("calendar", "timezone", "opens", "closes", "daily_break")
-_QUARTER_S = 900  # time zones change their offset only at a full quarter of an hour, UTC
 
 
 class Session(BaseModel):
@@ -49,7 +49,7 @@ class Session(BaseModel):
     @classmethod
     def _is_timezone(cls, name: str | None) -> str | None:
         if name is not None:
-            _zone(name)
+            zone_of(name)
         return name
 
     @field_validator("calendar")
@@ -91,6 +91,22 @@ class Session(BaseModel):
         if not calendar_hours(self.calendar or "").is_open(ms):
             return False
         return not self.daily_break or not self._break.holds(_local_minute(self.timezone or "", ms))
+
+    def next_open(self, ms: int) -> int:
+        """Return the first instant at or after `ms` at which the market is open, in milliseconds since the epoch, UTC.
+
+        Raises:
+            Rejected: The calendar does not cover that time.
+        """
+        if self.is_open(ms):
+            return ms
+        if self.kind == "weekly":
+            return self._week.next_open(ms)
+        calendar = calendar_hours(self.calendar or "")
+        opens_ms = calendar.next_open(ms)
+        while not self.is_open(opens_ms):
+            opens_ms = calendar.next_open(self._break.end_ms(self.timezone or "", opens_ms))
+        return opens_ms
 
     def may_be_open(self, ms: int) -> bool:
         """Return `is_open`, or True if the hours are unknown: a gap at an unknown time is reported, not hidden."""
@@ -152,7 +168,7 @@ class EntryHours(BaseModel):
     @field_validator("timezone")
     @classmethod
     def _is_timezone(cls, name: str) -> str:
-        _zone(name)
+        zone_of(name)
         return name
 
     @field_validator("hours")
@@ -165,7 +181,7 @@ class EntryHours(BaseModel):
     def holds(self, ms: int) -> bool:
         """Return whether entries are allowed at an instant, given in milliseconds since the epoch, UTC."""
         local = _local_minute(self.timezone, ms)
-        minute, day = local % _DAY_MINUTES, _DAYS[(local + _EPOCH_MINUTE) % _WEEK_MINUTES // _DAY_MINUTES]
+        minute, day = local % DAY_MINUTES, _DAYS[(local + _EPOCH_MINUTE) % _WEEK_MINUTES // DAY_MINUTES]
         return day in self.days and any(_is_within(minute, *_range(text)) for text in self.hours)
 
     @property
@@ -180,7 +196,7 @@ def _range(text: str) -> tuple[int, int]:
     first, dash, last = text.partition("-")
     if not dash or first.strip() == last.strip():
         raise ValueError(f"range {text!r}: expected two different hours such as '07:00-16:00'")
-    return _minute_of_day(first), _minute_of_day("00:00" if last.strip() == "24:00" else last)
+    return minute_of_day(first), minute_of_day("00:00" if last.strip() == "24:00" else last)
 
 
 class _Break:
@@ -190,10 +206,14 @@ class _Break:
         first, last = hours.split("-") if hours and hours.count("-") == 1 else ("00:00", "00:00")
         if hours and first == last:
             raise ValueError(f"daily_break {hours!r}: expected two different hours such as '17:00-18:00'")
-        self._first, self._last = _minute_of_day(first), _minute_of_day(last)
+        self._first, self.last = minute_of_day(first), minute_of_day(last)
 
     def holds(self, minute: int) -> bool:
-        return _is_within(minute % _DAY_MINUTES, self._first, self._last)
+        return _is_within(minute % DAY_MINUTES, self._first, self.last)
+
+    def end_ms(self, zone: str, ms: int) -> int:
+        """Return the instant at which the break next ends."""
+        return next(one for one in _daily_ms(zone, ms, self.last) if one > ms)
 
 
 class _Week:
@@ -209,12 +229,23 @@ class _Week:
         week = (_local_minute(self._zone, ms) + _EPOCH_MINUTE) % _WEEK_MINUTES
         return _is_within(week, self.opens, self.closes) and not self._break.holds(week)
 
+    def next_open(self, ms: int) -> int:
+        """Return the next opening after a time at which the market is closed."""
+        begins = (_daily_ms(self._zone, ms, minute) for minute in (self.opens % DAY_MINUTES, self._break.last))
+        return min(next(one for one in at if one > ms and self.is_open(one)) for at in begins)
+
     def are_open(self, times_ms: NDArray[np.int64]) -> NDArray[np.bool_]:
         utc = pd.DatetimeIndex(times_ms.astype("datetime64[ms]"), tz="UTC")
-        local_ms = utc.tz_convert(_zone(self._zone)).tz_localize(None).as_unit("ms").asi8
-        minutes, places = np.unique((local_ms // 60_000 + _EPOCH_MINUTE) % _WEEK_MINUTES, return_inverse=True)
+        local = utc.tz_convert(zone_of(self._zone)).tz_localize(None).as_unit("ms").asi8
+        minutes, places = np.unique((local // 60_000 + _EPOCH_MINUTE) % _WEEK_MINUTES, return_inverse=True)
         is_open = [_is_within(one, self.opens, self.closes) and not self._break.holds(one) for one in minutes.tolist()]
         return np.array(is_open, np.bool_)[places]
+
+
+def _daily_ms(zone: str, ms: int, minute: int) -> Iterator[int]:
+    """Yield the instants of a local minute of the day, from the day of `ms` on."""
+    days = count(local_ms(zone, ms) // _DAY_MS)
+    return (utc_ms(zone, day * _DAY_MS + minute * _MINUTE_MS) for day in days)
 
 
 def _is_within(minute: int, first: int, last: int) -> bool:
@@ -234,22 +265,7 @@ def _break(hours: str | None) -> _Break:
 
 def _local_minute(zone: str, ms: int) -> int:
     """Return minutes since 1 January 1970 00:00 local time."""
-    second = ms // 1000
-    return (second + _offset_s(zone, second // _QUARTER_S)) // 60
-
-
-@lru_cache(maxsize=65_536)
-def _offset_s(zone: str, quarter: int) -> int:
-    at = datetime.fromtimestamp(quarter * _QUARTER_S, UTC).astimezone(_zone(zone))
-    return int((at.utcoffset() or timedelta()).total_seconds())
-
-
-@lru_cache(maxsize=256)
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
-        raise ValueError(f"time zone {name!r} is unknown: expected an IANA name such as America/New_York") from error
+    return local_ms(zone, ms) // 60_000
 
 
 def _minute_of_week(text: str) -> int:
@@ -257,11 +273,4 @@ def _minute_of_week(text: str) -> int:
     names: tuple[str, ...] = _DAYS
     if day not in names:
         raise ValueError(f"{text!r}: expected a day ({', '.join(_DAYS)}) and an hour, such as 'sun 18:00'")
-    return names.index(day) * _DAY_MINUTES + _minute_of_day(hour)
-
-
-def _minute_of_day(text: str) -> int:
-    hours, _, minutes = text.strip().partition(":")
-    if not (hours.isdecimal() and minutes.isdecimal() and int(hours) < 24 and int(minutes) < 60):
-        raise ValueError(f"{text!r}: expected an hour from 00:00 to 23:59, such as '18:00'")
-    return int(hours) * 60 + int(minutes)
+    return names.index(day) * DAY_MINUTES + minute_of_day(hour)

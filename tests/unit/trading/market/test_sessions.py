@@ -165,3 +165,44 @@ def test_many_times_at_once_are_what_each_of_them_is(session: Session, first: in
 
     assert session.are_open(times).tolist() == [session.may_be_open(at) for at in times.tolist()]
     assert session.are_open(times[:0]).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("at", "opens"),
+    [
+        ("2024-01-05T17:00", "2024-01-07T18:00"),  # Friday's close
+        ("2024-01-06T12:00", "2024-01-07T18:00"),
+        ("2024-01-08T17:00", "2024-01-08T18:00"),  # the break
+        ("2024-01-08T16:59", "2024-01-08T16:59"),  # open already
+        ("2024-03-08T17:00", "2024-03-10T18:00"),  # clocks are changed on that Sunday
+        ("2024-11-01T17:00", "2024-11-03T18:00"),
+    ],
+)
+def test_next_open_of_gold_is_the_end_of_the_weekend_or_the_break(at: str, opens: str) -> None:
+    assert GOLD.next_open(ms(at, "America/New_York")) == ms(opens, "America/New_York")
+
+
+@pytest.mark.parametrize(
+    ("daily_break", "at", "opens"),
+    [
+        (None, "2024-01-05T16:00", "2024-01-08T09:30"),
+        (None, "2024-01-12T17:00", "2024-01-16T09:30"),  # Monday is a holiday
+        ("09:00-10:00", "2024-01-05T16:00", "2024-01-08T10:00"),
+    ],
+)
+def test_next_open_of_an_exchange_knows_its_holidays(daily_break: str | None, at: str, opens: str) -> None:
+    zone = "America/New_York"
+    session = Session(kind="calendar", calendar="XNYS", timezone=daily_break and zone, daily_break=daily_break)
+
+    assert session.next_open(ms(at, zone)) == ms(opens, zone)
+
+
+@settings(max_examples=100)
+@given(st.integers(ms("2020-01-01"), ms("2030-01-01")))
+def test_next_open_is_open_and_nothing_before_it_is(at: int) -> None:
+    opens_ms = GOLD.next_open(at)
+
+    assert GOLD.is_open(opens_ms)
+    assert opens_ms == at or not GOLD.is_open(opens_ms - 1)
+    assert not any(GOLD.is_open(one) for one in range(at, opens_ms, 600_000))
+    assert Session().next_open(at) == at
