@@ -38,10 +38,12 @@ def overdue(
 
 def _is_overdue(system: SystemConfig, symbol: str, cursor: bytes | None, market_ms: float) -> bool:
     config, offset_ms = system.symbols[symbol], system.services.data_fetching.tick_offset * 1000
-    length_ms = config.timeframe_ms
-    if not config.session.is_open(int(market_ms) - length_ms):
+    if not config.session.is_open(int(market_ms) - config.grid.length_ms):
         return False
-    return cursor is None or int(cursor) + 2 * length_ms + offset_ms <= market_ms
+    if cursor is None:
+        return True
+    next_open_ms = config.grid.close_of(int(cursor))
+    return config.grid.close_of(next_open_ms) + offset_ms <= market_ms
 
 
 def _market_ms(anchor: bytes | None, now_s: float) -> float:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from configs.fetch_interval import fetch_interval_s, is_aligned
 from configs.loading import SystemConfig
+from trading.market.timeframes import Timeframe
 
 
 class Kind(StrEnum):
@@ -39,18 +40,23 @@ class Interval:
         every_s: Length of a slot.
         offset_s: Time from a multiple of `every_s` since the epoch to the beginning of a slot.
         life_s: Lifetime of a message in the queue; None for one slot.
+        grid: Its slots in place of multiples of `every_s`: those of a calendar are of different lengths.
     """
 
     every_s: float
     offset_s: float = 0.0
     life_s: float | None = None
+    grid: Timeframe | None = None
 
     def slot(self, now_s: float) -> int:
         """Return the number of the slot that has begun."""
+        if self.grid is not None:
+            return self.grid.slot(math.floor((now_s - self.offset_s) * 1000))
         return math.floor((now_s - self.offset_s) / self.every_s)
 
     def begins_s(self, slot: int) -> float:
-        return slot * self.every_s + self.offset_s
+        begins_s = slot * self.every_s if self.grid is None else self.grid.opens_ms(slot) / 1000
+        return begins_s + self.offset_s
 
 
 Timetable = Mapping[ScheduledMessage, Interval]
@@ -75,7 +81,9 @@ def tick_interval(system: SystemConfig, symbol: str) -> Interval:
     interval_s = fetch_interval_s(fetching, config)
     if not is_aligned(fetching, config):
         return Interval(interval_s)
-    return Interval(config.timeframe_ms / 1000, fetching.tick_offset, life_s=interval_s)
+    grid = config.grid
+    is_regular = grid.is_fixed and grid.opens_ms(0) == 0
+    return Interval(grid.length_ms / 1000, fetching.tick_offset, life_s=interval_s, grid=None if is_regular else grid)
 
 
 def _retries(system: SystemConfig) -> dict[str, float]:

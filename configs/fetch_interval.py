@@ -20,4 +20,4 @@ def fetch_interval_s(fetching: DataFetchingConfig, config: SymbolConfig) -> floa
 
 def longest_pause_s(fetching: DataFetchingConfig, config: SymbolConfig) -> float:
     """Return the longest time between two ticks of a symbol, in real seconds."""
-    return config.timeframe_ms / 1000 if is_aligned(fetching, config) else fetch_interval_s(fetching, config)
+    return config.grid.longest_ms / 1000 if is_aligned(fetching, config) else fetch_interval_s(fetching, config)

@@ -15,9 +15,9 @@ from configs.services import ConfigModel, Switch
 from trading.exits.exit_rules import ExitTerms
 from trading.indicators.regime import Regime
 from trading.lifecycle import PositionPolicy, UnprotectedPolicy
-from trading.market.candles import timeframe_ms
 from trading.market.feed_health import FeedTerms
 from trading.market.sessions import EntryHours, Session
+from trading.market.timeframes import BadTimeframe, Timeframe
 from trading.orders.matching import FillTerms
 from trading.risk.protections import Protection
 from trading.risk.rules import AccountLimits, RiskLimits
@@ -28,9 +28,9 @@ _FRESH_TIMEFRAMES = 3
 
 def _is_timeframe(timeframe: str) -> str:
     try:
-        timeframe_ms(timeframe)
-    except ValueError:
-        raise ValueError("a whole number and one of m, h, d, such as '1m'") from None
+        Timeframe.parse(timeframe)
+    except BadTimeframe as error:
+        raise ValueError(error.allowed) from None
     return timeframe
 
 
@@ -92,7 +92,8 @@ class SymbolConfig(ConfigModel):
     model_config = ConfigDict(defer_build=True)
 
     timeframe: Annotated[str, AfterValidator(_is_timeframe)] = Field(
-        description="Length of a candle: a whole number and m, h or d, such as 1m."
+        description="Length of a candle: a whole number and m, h or d, such as 1m; 1w, 1M; days, weeks, months and "
+        "hours of a time zone as 1d@America/New_York, or 1d@America/New_York,17:00 where the day begins at 17:00."
     )
     source: Annotated[SourceConfig, KindOf(SOURCES)] = Field(description="Where the candles come from.")
     venue: Annotated[VenueConfig, KindOf(VENUES)] = Field(description="Where the orders go.")
@@ -124,7 +125,7 @@ class SymbolConfig(ConfigModel):
         "rejected.",
     )
     max_signal_age_s: Annotated[float, Field(strict=True, gt=0)] = Field(
-        default_factory=lambda valid: _FRESH_TIMEFRAMES * timeframe_ms(valid["timeframe"]) / 1000,
+        default_factory=lambda valid: _FRESH_TIMEFRAMES * Timeframe.parse(valid["timeframe"]).length_ms / 1000,
         description="Seconds of market time after a candle's close during which it may lead to an entry. "
         "Absent: three timeframes.",
     )
@@ -179,14 +180,14 @@ class SymbolConfig(ConfigModel):
         return replace(self.venue.backtest_fills(symbol), allow_non_positive=self.allow_non_positive_prices)
 
     @property
-    def timeframe_ms(self) -> int:
-        """Length of a candle in milliseconds."""
-        return timeframe_ms(self.timeframe)
+    def grid(self) -> Timeframe:
+        """The timeframe as a value: where each candle begins and ends."""
+        return Timeframe.parse(self.timeframe)
 
     @property
     def feed_terms(self) -> FeedTerms:
         """The terms by which its feed is judged from outside."""
-        return FeedTerms(self.timeframe, self.timeframe_ms, self.source.pace, self.session.may_be_open)
+        return FeedTerms(self.timeframe, self.grid.length_ms, self.source.pace, self.session.may_be_open)
 
 
 class SymbolsFile(ConfigModel):

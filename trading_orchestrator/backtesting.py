@@ -24,9 +24,10 @@ from trading.backtest import BacktestRun, Decision, Order, Trade
 from trading.backtest.report import Report, Statistics, report_of
 from trading.backtest.result import Equity
 from trading.exits.exit_rules import ExitTerms
-from trading.market.candles import COLUMNS, Candles, timeframe_ms
+from trading.market.candles import COLUMNS, Candles
 from trading.market.quality import timeframe_of, usual_spacing_ms
 from trading.market.sessions import EntryHours, Session
+from trading.market.timeframes import Timeframe
 from trading.orders.orders import Fill
 from trading.portfolio.positions import Position
 from trading.risk.limits import AccountLimits, RiskLimits
@@ -291,6 +292,7 @@ def simulated_candles(
         raise ValueError(f"count: found {count}; allowed: 1 or more")
     begin_ms = _instant_ms("begin", begin)
     assert begin_ms is not None
+    grid = Timeframe.parse(timeframe)
     source = SimulatedSource(
         "SYMBOL",
         timeframe,
@@ -300,7 +302,7 @@ def simulated_candles(
         annual_volatility=annual_volatility,
         tick_size=tick_size,
     )
-    return source.history(begin_ms + (count - 1) * timeframe_ms(timeframe), count=count).frame()
+    return source.history(grid.shifted(grid.opens_ms(grid.slot(begin_ms)), count - 1), count=count).frame()
 
 
 def _by_symbol(strategy: Strategy | Mapping[str, Strategy], symbols: Sequence[str]) -> dict[str, Strategy]:

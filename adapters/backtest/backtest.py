@@ -6,6 +6,7 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adapters.backtest.trusted_fills import TrustedFillRecorder
 from adapters.ledger.memory import MemoryLedger
@@ -21,12 +22,15 @@ from trading.backtest.result import Journal, equity_of, trades_of
 from trading.errors import UnknownSymbol
 from trading.execution.fill_booking import Booked
 from trading.lifecycle import DesiredState
-from trading.market.candles import CLOSE, Candles, timeframe_ms
+from trading.market.candles import CLOSE, Candles
+from trading.market.timeframes import Timeframe, phase_of
 from trading.orders.orders import Fill
 from trading.portfolio.positions import Position
 from trading.strategies import Strategy
 from trading.strategies.signal import Signal
 from trading.structs import replace
+
+Times = NDArray[np.int64]
 
 BATCH = 16_384
 """Candles per batch: enough for NumPy, few enough for a progress bar to move."""
@@ -86,13 +90,15 @@ def run_backtest(
         )
         cursor_ms = int(part.open_ms[0]) - 1
         store.seed(symbol, history, timeframe=timeframe, cursor_ms=cursor_ms, desired=DesiredState.RUNNING)
-        feeds.append(Feed(pipeline, timeframe, place))
-    lengths_ms = {symbol: timeframe_ms(system.symbols[symbol].timeframe) for symbol in decided}
-    in_order = partial(ledger.in_order, partial(_moment, decided, lengths_ms))
+        feeds.append(Feed(pipeline, place))
+    closes = {
+        symbol: Timeframe.parse(system.symbols[symbol].timeframe).closes(one.open_ms) for symbol, one in decided.items()
+    }
+    in_order = partial(ledger.in_order, partial(_moment, decided, closes))
     together = in_order if len(feeds) > 1 else nullcontext
     with _without_collections():
         play(feeds, is_exposed=ledger.has_exposure, together=together, on_progress=on_progress)
-        return _result(system, decided, lengths_ms, feeds, ledger, venue, store, close_at_end=close_at_end)
+        return _result(system, decided, closes, feeds, ledger, venue, store, close_at_end=close_at_end)
 
 
 @contextmanager
@@ -131,13 +137,21 @@ def _span(candles: Candles) -> str:
 
 
 def _source(candles: Candles, timeframe: str, batch: int) -> PlayedSource:
-    return PlayedSource(FileTape(candles), timeframe=timeframe, speed="max", step=batch, now_ms=lambda: 0, anchors=None)
+    return PlayedSource(
+        FileTape(candles),
+        timeframe=timeframe,
+        speed="max",
+        step=batch,
+        now_ms=lambda: 0,
+        anchors=None,
+        phase_ms=phase_of(candles.open_ms, Timeframe.parse(timeframe)),
+    )
 
 
 def _result(
     system: SystemConfig,
     candles: Mapping[str, Candles],
-    lengths_ms: Mapping[str, int],
+    closes: Mapping[str, Times],
     feeds: list[Feed],
     ledger: MemoryLedger,
     venue: MemoryVenue,
@@ -145,8 +159,8 @@ def _result(
     *,
     close_at_end: bool,
 ) -> BacktestRun:
-    ended = _close_out(system, candles, ledger, venue) if close_at_end else []
-    booked = _in_order([*ledger.fills(), *ended], candles, lengths_ms)
+    ended = _close_out(candles, closes, ledger, venue) if close_at_end else []
+    booked = _in_order([*ledger.fills(), *ended], candles, closes)
     requests = [request for request, _ in ledger.orders()]
     return BacktestRun(
         account=system.account.name,
@@ -161,10 +175,10 @@ def _result(
             rules=ledger.rules_behind_exits(),
         ),
         positions=_last_positions(ledger, booked, ended),
-        equity=equity_of(system.account.starting_balance, candles, lengths_ms, booked),
+        equity=equity_of(system.account.starting_balance, candles, closes, booked),
         journals={symbol: _journal(store, symbol) for symbol in candles},
         list_orders=lambda: _orders(candles, ledger, venue),
-        list_decisions=lambda: _decisions(feeds, ledger, lengths_ms),
+        list_decisions=lambda: _decisions(feeds, ledger, candles, closes),
     )
 
 
@@ -176,36 +190,38 @@ def _last_positions(ledger: MemoryLedger, booked: list[Booked], ended: list[Book
     return [now if key in closed else moved[key] for key, now in last.items()]
 
 
-def _in_order(booked: list[Booked], candles: Mapping[str, Candles], lengths_ms: Mapping[str, int]) -> list[Booked]:
+def _in_order(booked: list[Booked], candles: Mapping[str, Candles], closes: Mapping[str, Times]) -> list[Booked]:
     """Number the fills by market time: symbols run ahead of one another where that changes no result."""
     if len(candles) == 1:
         return booked
-    ordered = enumerate(sorted(booked, key=lambda one: _moment(candles, lengths_ms, one[0])), start=1)
+    ordered = enumerate(sorted(booked, key=lambda one: _moment(candles, closes, one[0])), start=1)
     return [(replace(fill, sequence=number), before, after) for number, (fill, before, after) in ordered]
 
 
-def _moment(candles: Mapping[str, Candles], lengths_ms: Mapping[str, int], fill: Fill) -> tuple[int, int, int]:
+def _moment(candles: Mapping[str, Candles], closes: Mapping[str, Times], fill: Fill) -> tuple[int, int, int]:
     """Return the sort key of a fill: its candle's close, then its symbol."""
     open_ms = candles[fill.symbol].open_ms
     at = int(open_ms.searchsorted(fill.market_ms, side="right")) - 1
-    return int(open_ms[at]) + lengths_ms[fill.symbol], list(candles).index(fill.symbol), fill.sequence
+    return int(closes[fill.symbol][at]), list(candles).index(fill.symbol), fill.sequence
 
 
 def _close_out(
-    system: SystemConfig, candles: Mapping[str, Candles], ledger: MemoryLedger, venue: MemoryVenue
+    candles: Mapping[str, Candles], closes: Mapping[str, Times], ledger: MemoryLedger, venue: MemoryVenue
 ) -> list[Booked]:
     """Close all open positions at the last close of their symbol."""
     positions = {(position.symbol, position.strategy): position for position in ledger.positions()}
     ended: list[Booked] = []
     for symbol, one in candles.items():
-        closed_ms = one.last_open_ms + timeframe_ms(system.symbols[symbol].timeframe)
+        closed_ms = int(closes[symbol][-1])
         for fill in venue.close_out(symbol, float(one.values[-1, CLOSE]), market_ms=closed_ms - 1):
             before = positions[symbol, fill.strategy]
             ended.append((fill, before, before.after(fill)))
     return ended
 
 
-def _decisions(feeds: list[Feed], ledger: MemoryLedger, lengths_ms: Mapping[str, int]) -> list[Decision]:
+def _decisions(
+    feeds: list[Feed], ledger: MemoryLedger, candles: Mapping[str, Candles], closes: Mapping[str, Times]
+) -> list[Decision]:
     """Return the decisions by market time: symbols run ahead of one another where that changes no result."""
     said: dict[tuple[str, str, int], Signal] = {
         (feed.symbol, signal.strategy, signal.open_ms): signal for feed in feeds for signal in feed.signals
@@ -227,8 +243,13 @@ def _decisions(feeds: list[Feed], ledger: MemoryLedger, lengths_ms: Mapping[str,
                 row["checks"],
             )
         )
-    symbols = list(lengths_ms)
-    return sorted(found, key=lambda one: (one.open_ms + lengths_ms[one.symbol], symbols.index(one.symbol)))
+    symbols = list(candles)
+
+    def moment(one: Decision) -> tuple[int, int]:
+        at = int(candles[one.symbol].open_ms.searchsorted(one.open_ms))
+        return int(closes[one.symbol][at]), symbols.index(one.symbol)
+
+    return sorted(found, key=moment)
 
 
 def _orders(candles: Mapping[str, Candles], ledger: MemoryLedger, venue: MemoryVenue) -> list[Order]:

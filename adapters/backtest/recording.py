@@ -4,11 +4,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from heapq import merge
 
+import numpy as np
+
 from adapters.ledger.queries.recorded_rows import RecordedBooks, Row
 from adapters.ledger.tables import Origin
 from trading.events.decisions import has_too_few_rows
 from trading.events.journal import Entry, candles_of
-from trading.market.candles import Candles, timeframe_ms
+from trading.market.candles import Candles
+from trading.market.timeframes import Timeframe
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,13 @@ class Track:
     @property
     def end_ms(self) -> int:
         """Market time at which the last candle closed."""
-        return self.entries[-1].open_ms + timeframe_ms(self.timeframe)
+        return Timeframe.parse(self.timeframe).close_of(self.entries[-1].open_ms)
+
+    def unusual_ends(self) -> dict[int, int]:
+        """Return the ends of the candles that are not the ones of the timeframe, by open time."""
+        grid, opens = Timeframe.parse(self.timeframe), [entry.open_ms for entry in self.entries]
+        ends = grid.closes(np.array(opens, np.int64)).tolist()
+        return {at: end for at, end in zip(opens, ends, strict=True) if end != grid.close_of(at)}
 
     def since(self, place: int) -> "Track":
         """Return the track from the entry at index `place`; earlier entries become history."""

@@ -21,7 +21,7 @@ from trading.backtest.comparison import Run
 from trading.events.journal import Entry, candles_of
 from trading.events.messages import NewCandle
 from trading.lifecycle import DesiredState
-from trading.market.candles import timeframe_ms
+from trading.market.timeframes import Timeframe
 from trading.ports.ledger import NO_PRICES, DecisionResult
 from trading.risk.open_book import OpenBook
 from trading.risk.verdict import AccountSnapshot, RiskDecision
@@ -37,7 +37,12 @@ _TOLD_EACH = 500
 class RecordedLedger(MemoryLedger):
     """A ledger in memory that applies pauses, quarantines and halts at the times of the live ledger."""
 
-    def __init__(self, account_name: str, starting_balance: float, rulings: Mapping[tuple[str, str, int], Row]) -> None:
+    def __init__(
+        self,
+        account_name: str,
+        starting_balance: float,
+        rulings: Mapping[tuple[str, str, int], Row],
+    ) -> None:
         """Open an empty ledger.
 
         Args:
@@ -114,12 +119,13 @@ def replay_recorded(
     beginning = _beginning(recording, entries[0][0] if entries else 0)
     open_books(ledger, venue, books, beginning, symbols=system.symbols.keys())
     cleared = deque(at_ms for at_ms in books.cleared_ms() if at_ms >= beginning.at_ms)
+    ends = {symbol: track.unusual_ends() for symbol, track in recording.tracks.items()}
     pipelines = {symbol: _pipeline(track, system, store, ledger, venue) for symbol, track in recording.tracks.items()}
     for number, (at_ms, symbol, entry) in enumerate(entries, start=1):
         while cleared and cleared[0] <= at_ms:
             cleared.popleft()
             ledger.clear_drawdown()
-        _step(pipelines[symbol], store, recording.tracks[symbol].timeframe, entry)
+        _step(pipelines[symbol], store, recording.tracks[symbol].timeframe, entry, ends[symbol].get(entry.open_ms))
         if number % _TOLD_EACH == 0:
             on_progress(number)
     replayed = replayed_run(recording, ledger, venue, store)
@@ -128,7 +134,7 @@ def replay_recorded(
 
 def _beginning(recording: Recording, at_ms: int) -> Beginning:
     tracks = recording.tracks
-    market_ms = min((one.begin_ms + timeframe_ms(one.timeframe) for one in tracks.values()), default=0)
+    market_ms = min((Timeframe.parse(one.timeframe).close_of(one.begin_ms) for one in tracks.values()), default=0)
     return Beginning({symbol: track.begin_ms for symbol, track in tracks.items()}, at_ms, market_ms)
 
 
@@ -161,7 +167,7 @@ def _unasked(track: Track) -> PlayedSource:
     return PlayedSource(tape, timeframe=track.timeframe, speed="max", step=1, now_ms=lambda: 0, anchors=None)
 
 
-def _step(pipeline: SymbolPipeline, store: MemoryStore, timeframe: str, entry: Entry) -> None:
+def _step(pipeline: SymbolPipeline, store: MemoryStore, timeframe: str, entry: Entry, closed_ms: int | None) -> None:
     """Pass a recorded candle on as the fetch service did, and run the other services."""
     snapshot = store.load(pipeline.symbol)
     fetched = NewCandle(
@@ -175,6 +181,7 @@ def _step(pipeline: SymbolPipeline, store: MemoryStore, timeframe: str, entry: E
         has_exposure=snapshot.has_exposure,
         regime=snapshot.regime,
         quarantine=entry.quarantine,
+        closed_ms=closed_ms,
     )
     if permissions(entry.desired, policy=entry.quarantine).processing is not Processing.FULL:
         pipeline.protect(fetched)

@@ -9,7 +9,7 @@ from adapters.candle_files.adjust import clipped, opens_of_closes
 from adapters.candle_files.errors import CandleFileError
 from adapters.candle_files.local_times import NO_TIME
 from adapters.candle_files.raw_rows import RawCandles
-from trading.market.candles import Candles, timeframe_ms
+from trading.market.candles import Candles
 from trading.market.gaps import Hours
 from trading.market.quality import (
     ROW_FAULTS,
@@ -18,9 +18,9 @@ from trading.market.quality import (
     out_of_order,
     outside_hours,
     row_faults,
-    timeframe_of,
     usual_spacing_ms,
 )
+from trading.market.timeframes import Timeframe, phase_of, timeframe_of
 
 Flags = NDArray[np.bool_]
 
@@ -83,8 +83,9 @@ def convert(
     Raises:
         CandleFileError: No candle is left, or the timeframe cannot be determined.
     """
-    length_ms = _length_ms(raw, timeframe)
-    open_ms = opens_of_closes(raw.open_ms, length_ms) if stamped_at_close else raw.open_ms
+    grid = _timeframe(raw, timeframe)
+    open_ms = opens_of_closes(raw.open_ms, grid) if stamped_at_close else raw.open_ms
+    phase_ms = phase_of(open_ms[open_ms != NO_TIME], grid)
     values = clipped(raw.values) if clip else raw.values
     left = np.ones(len(raw), np.bool_)
     losses: list[Loss] = []
@@ -98,47 +99,59 @@ def convert(
 
     drop("the time cannot be read", ~raw.is_readable)
     drop("the local time does not exist, or exists twice, when clocks are changed", open_ms == NO_TIME)
-    faults = row_faults(open_ms, values, length_ms=length_ms, allow_non_positive=allow_non_positive)
+    faults = row_faults(open_ms, values, timeframe=grid, phase_ms=phase_ms, allow_non_positive=allow_non_positive)
     for name, flags in faults.items():
         drop(f"{name}: {ROW_FAULTS[name]}", flags)
-    drop("not closed yet: the candle ends after now", open_ms + length_ms > now_ms)
+    drop("not closed yet: the candle ends after now", _ends(open_ms, left, grid) > now_ms)
     kept = np.flatnonzero(left)
     later = kept[later_twins(open_ms[kept])]
     is_same = (values[kept] == values[later]).all(axis=1)
     drop("duplicate: the same candle is repeated later", _flags(left, kept[(later != kept) & is_same]))
     drop("duplicate: a different candle of the same time comes later", _flags(left, kept[(later != kept) & ~is_same]))
     if drop_closed:
-        drop("closed hours: the market is closed", _closed(open_ms, values, left, length_ms, are_open))
+        drop("closed hours: the market is closed", _closed(open_ms, values, left, grid, are_open))
     if not left.any():
         reasons = "; ".join(f"{loss.count:,} x {loss.reason}" for loss in losses)
         raise CandleFileError(f"none of the {len(raw):,} rows is a valid candle: {reasons}")
     order = np.argsort(open_ms[left], kind="stable")
     candles = Candles(open_ms[left][order], values[left][order])
     widened = int((values[left] != raw.values[left]).any(axis=1).sum())
-    name = timeframe_of(length_ms) or f"{length_ms / 1000:g}s"
-    return Converted(candles, name, len(raw), tuple(losses), int(out_of_order(open_ms[left]).sum()), widened)
+    return Converted(candles, grid.name, len(raw), tuple(losses), int(out_of_order(open_ms[left]).sum()), widened)
 
 
-def _length_ms(raw: RawCandles, timeframe: str | None) -> int:
+def _timeframe(raw: RawCandles, timeframe: str | None) -> Timeframe:
     if timeframe is not None:
-        return timeframe_ms(timeframe)
-    length_ms = usual_spacing_ms(raw.open_ms[raw.open_ms != NO_TIME])
-    if length_ms is None:
+        return Timeframe.parse(timeframe)
+    spacing_ms = usual_spacing_ms(raw.open_ms[raw.open_ms != NO_TIME])
+    if spacing_ms is None:
         raise CandleFileError("too few candles to determine their timeframe; set it with --timeframe")
-    if timeframe_of(length_ms) is None:
-        raise CandleFileError(f"most candles are {length_ms / 1000:g} s apart; needed are whole minutes, hours or days")
-    return length_ms
+    if timeframe_of(spacing_ms) is None:
+        raise CandleFileError(
+            f"most candles are {spacing_ms / 1000:g} s apart; needed are whole minutes, hours or days"
+        )
+    return Timeframe.of_spacing(spacing_ms)
+
+
+def _ends(open_ms: NDArray[np.int64], has_time: Flags, timeframe: Timeframe) -> NDArray[np.int64]:
+    """Return the ends of the rows that have a time, by the timeframe alone; 0 for the others."""
+    ends = np.zeros(len(open_ms), np.int64)
+    ends[has_time] = (
+        [timeframe.close_of(one) for one in open_ms[has_time].tolist()]
+        if not timeframe.is_fixed
+        else (open_ms[has_time] + timeframe.length_ms)
+    )
+    return ends
 
 
 def _closed(
-    open_ms: NDArray[np.int64], values: NDArray[np.float64], left: Flags, length_ms: int, are_open: Hours | None
+    open_ms: NDArray[np.int64], values: NDArray[np.float64], left: Flags, grid: Timeframe, are_open: Hours | None
 ) -> Flags:
     """Flag the rows left that are in closed hours."""
     rows = np.flatnonzero(left)
     rows = rows[np.argsort(open_ms[rows], kind="stable")]
-    is_closed = filled_closed_hours(open_ms[rows], values[rows], length_ms=length_ms, are_open=are_open)
+    is_closed = filled_closed_hours(open_ms[rows], values[rows], timeframe=grid, are_open=are_open)
     if are_open is not None:
-        is_closed |= outside_hours(open_ms[rows], length_ms=length_ms, are_open=are_open)
+        is_closed |= outside_hours(open_ms[rows], timeframe=grid, are_open=are_open)
     return _flags(left, rows[is_closed])
 
 

@@ -16,14 +16,15 @@ from adapters.candle_files.layout import line_of
 from adapters.candle_files.local_times import NO_TIME
 from adapters.candle_files.raw_rows import NO_OPTIONS, RawCandles, read_raw
 from configs.plugins.candle_files import CandleFileOptions
-from trading.market.candles import Candles, timeframe_ms
-from trading.market.quality import filled_closed_hours, outside_hours, timeframe_of, usual_spacing_ms
+from trading.market.candles import Candles
+from trading.market.quality import filled_closed_hours, outside_hours, usual_spacing_ms
 from trading.market.sessions import Session
+from trading.market.timeframes import Timeframe, timeframe_of
 
 _SHOWN = 120
 _COMMANDS = "celery -A tasks trading candles"
 _LEAST_SPACED = 0.05
-_DAY_MS = 86_400_000
+_DAY = Timeframe.parse("1d")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,13 +161,21 @@ def order_of(raw: RawCandles) -> slice:
 
 
 def _opens(path: Path, raw: RawCandles, timeframe: str | None, options: CandleFileOptions) -> NDArray[np.int64]:
-    length_ms = timeframe_ms(timeframe) if timeframe else usual_spacing_ms(raw.open_ms[raw.open_ms != NO_TIME])
+    grid = _timeframe(raw.open_ms[raw.open_ms != NO_TIME], timeframe)
     if not options.stamped_at_close:
-        check_stamps(f"candle file {str(path)!r}", raw.open_ms, length_ms or _DAY_MS)
+        check_stamps(f"candle file {str(path)!r}", raw.open_ms, grid or _DAY)
         return raw.open_ms
-    if length_ms is None:
+    if grid is None:
         raise CandleFileError(f"candle file {str(path)!r}: too few candles to determine their timeframe; set it")
-    return opens_of_closes(raw.open_ms, length_ms)
+    return opens_of_closes(raw.open_ms, grid)
+
+
+def _timeframe(open_ms: NDArray[np.int64], timeframe: str | None) -> Timeframe | None:
+    """Return a given timeframe, else the one of the most frequent spacing; None for fewer than two times."""
+    if timeframe is not None:
+        return Timeframe.parse(timeframe)
+    spacing_ms = usual_spacing_ms(open_ms)
+    return None if spacing_ms is None else Timeframe.of_spacing(spacing_ms)
 
 
 def _check_times(
@@ -200,36 +209,42 @@ def _closed(
     session: Session | None,
 ) -> NDArray[np.bool_]:
     """Flag the candles of closed hours: flat ones without volume, and all of them where the user asks for it."""
-    length_ms = timeframe_ms(timeframe) if timeframe else usual_spacing_ms(open_ms)
-    if length_ms is None:
+    grid = _timeframe(open_ms, timeframe)
+    if grid is None:
         return np.zeros(len(open_ms), np.bool_)
     are_open = None if session is None else session.are_open
-    is_filled = filled_closed_hours(open_ms, values, length_ms=length_ms, are_open=are_open)
+    is_filled = filled_closed_hours(open_ms, values, timeframe=grid, are_open=are_open)
     if not options.drop_closed or are_open is None:
         return is_filled
-    return is_filled | outside_hours(open_ms, length_ms=length_ms, are_open=are_open)
+    return is_filled | outside_hours(open_ms, timeframe=grid, are_open=are_open)
 
 
 def fits_timeframe(candles: Candles, timeframe: str) -> bool:
     """Return whether candles are far enough apart, and often enough as near, to be those of a timeframe."""
     if len(candles) < 2:
         return True
-    spacings_ms = np.diff(candles.open_ms)
-    usual_ms, length_ms = usual_spacing_ms(candles.open_ms) or 0, timeframe_ms(timeframe)
-    is_sparse = usual_ms > length_ms and (spacings_ms == length_ms).mean() >= _LEAST_SPACED
-    return usual_ms == length_ms or bool(is_sparse and spacings_ms.min() == length_ms)
+    usual_ms, grid = usual_spacing_ms(candles.open_ms) or 0, Timeframe.parse(timeframe)
+    return grid.fits(usual_ms) or (usual_ms > grid.length_ms and _is_sparse(candles, grid))
 
 
 def _check_spacing(candles: Candles, timeframe: str, path: Path) -> None:
     """Reject candles of another timeframe: read as shorter ones, they would show their close too early."""
     if fits_timeframe(candles, timeframe):
         return
-    usual_ms, length_ms = usual_spacing_ms(candles.open_ms) or 0, timeframe_ms(timeframe)
-    fault = f"most candles are {usual_ms / 1_000:g} s apart, but timeframe {timeframe!r} is {length_ms // 1_000} s"
+    usual_ms, grid = usual_spacing_ms(candles.open_ms) or 0, Timeframe.parse(timeframe)
+    length = f"is {grid.length_ms // 1_000} s" if grid.is_fixed else "is another"
+    fault = f"most candles are {usual_ms / 1_000:g} s apart, but timeframe {timeframe!r} {length}"
     remedy = f"set the symbol's timeframe to {timeframe_of(usual_ms)!r}"
-    if usual_ms < length_ms:
+    if usual_ms < grid.length_ms:
         remedy += f", or resample: {_COMMANDS} resample {shlex.quote(str(path))} OUT.csv --timeframe {timeframe}"
     raise CandleFileError(f"candle file {str(path)!r}: {fault}{'; ' + remedy if timeframe_of(usual_ms) else ''}")
+
+
+def _is_sparse(candles: Candles, grid: Timeframe) -> bool:
+    """Return whether candles are of a timeframe of which the file leaves many out."""
+    spacings_ms, counts = np.unique(np.diff(candles.open_ms), return_counts=True)
+    fits = np.array([grid.fits(one) for one in spacings_ms.tolist()])
+    return bool(fits[0]) and bool(counts[fits].sum() >= _LEAST_SPACED * counts.sum())
 
 
 def _bad_row(path: Path, raw: RawCandles, number: int, fault: str, options: CandleFileOptions) -> CandleFileError:

@@ -13,6 +13,7 @@ from adapters.sources.playback_clock import AnchorStore, Speed
 from configs.plugins.candle_files import CandleFileOptions
 from trading.market.candles import Candles
 from trading.market.sessions import Session
+from trading.market.timeframes import Timeframe, phase_of
 
 __all__ = ["FileSource", "FileTape", "place_of", "read_candles", "read_unspaced"]
 
@@ -60,8 +61,15 @@ class FileSource(PlayedSource):
             raise CandleFileError(f"{error} ({_AS_KEYS})") from error
         if closed_count := len(recording.closed_ms):
             logger.warning("symbol=%s %s: %d candles of closed hours are left out", symbol, path, closed_count)
-        tape = FileTape(recording.candles)
-        super().__init__(tape, timeframe=timeframe, speed=speed, step=step, now_ms=now_ms, anchors=anchors)
+        super().__init__(
+            FileTape(recording.candles),
+            timeframe=timeframe,
+            speed=speed,
+            step=step,
+            now_ms=now_ms,
+            anchors=anchors,
+            phase_ms=phase_of(recording.candles.open_ms, Timeframe.parse(timeframe)),
+        )
         self.path = Path(path)
         self.symbol = symbol
         self._timeframe = timeframe

@@ -6,7 +6,8 @@ from typing import Protocol
 import numpy as np
 
 from adapters.sources.playback_clock import AnchorStore, MarketClock, MemoryAnchorStore, Speed
-from trading.market.candles import CLOSE, OPEN, Candles, timeframe_ms
+from trading.market.candles import CLOSE, OPEN, Candles
+from trading.market.timeframes import Timeframe
 from trading.ports.candle_source import Bars
 
 
@@ -30,10 +31,11 @@ class Tape(Protocol):
 class PlayedSource:
     """A CandleSource over a tape.
 
-    Closed candles are those that closed by the market position. The forming bar shows only the open of the next candle
-    once that has begun (high, low and close equal the open, volume 0). Without a next candle (session break, gap, end
-    of the tape) the current slot holds a flat bar at the last close, as on exchanges that always show a current bar;
-    each candle is therefore known to be closed as soon as it is. After the end of the tape the clock keeps running, so
+    Closed candles are those that closed by the market position; a candle ends where the next one of the tape begins.
+    The forming bar shows only the open of the next candle once that has begun (high, low and close equal the open,
+    volume 0). Without a next candle (session break, gap, end of the tape) the current slot holds a flat bar at the last
+    close, as on exchanges that always show a current bar; each candle is therefore known to be closed as soon as it is.
+    After the end of the tape the clock keeps running, so
     that the last decision ages, and `is_over` is True.
 
     At speed "max" the market position is `step` candles after the reader's cursor, at the close of the last of them.
@@ -50,6 +52,7 @@ class PlayedSource:
         step: int,
         now_ms: Callable[[], int],
         anchors: AnchorStore | None,
+        phase_ms: int = 0,
     ) -> None:
         """Create a source over `tape`.
 
@@ -60,6 +63,7 @@ class PlayedSource:
             step: Candles released per call at speed "max", at least 1.
             now_ms: The wall clock, milliseconds since the epoch; not read at speed "max".
             anchors: Store of the market's start for numeric speeds; None keeps it in this object.
+            phase_ms: Time after a full unit of the timeframe's grid at which the candles begin.
 
         Raises:
             ValueError: The timeframe, the speed or the step is invalid.
@@ -68,11 +72,12 @@ class PlayedSource:
             raise ValueError(f"step {step}: expected 1 or more (candles per call)")
         self._tape = tape
         self._step = step
-        self._bar_ms = timeframe_ms(timeframe)
+        self._grid = Timeframe.parse(timeframe)
+        self.phase_ms = phase_ms
         self._clock = MarketClock(
             speed,
             start_ms=tape.start_ms,
-            bar_ms=self._bar_ms,
+            close_of=self._close_of,
             now_ms=now_ms,
             anchors=MemoryAnchorStore() if anchors is None else anchors,
         )
@@ -83,14 +88,17 @@ class PlayedSource:
         Empty only at a numeric speed before the tape's first candle has opened.
         """
         as_of_ms, more = self._record(after_ms)
-        closed, following = self._tape.until(as_of_ms - self._bar_ms, count), self._following(as_of_ms)
+        closed, following = self._closed(as_of_ms, count)
         bars = closed.then(self._forming(closed, following, as_of_ms))
-        return Bars(bars[-count:], as_of_ms, more, is_over=not len(following))
+        return Bars(bars[-count:], as_of_ms, more, not len(following), self._end_of(closed, following))
 
     def history(self, until_ms: int, *, count: int) -> Candles:
         """Return the newest `count` closed candles that opened at `until_ms` or before."""
         as_of_ms, _ = self._record(until_ms)
-        return self._tape.until(min(until_ms, as_of_ms - self._bar_ms), count)
+        found = self._tape.until(min(until_ms, as_of_ms), count + 1)
+        if len(found) and self._close_of(found.last_open_ms) > as_of_ms:
+            found = found[:-1]
+        return found[-count:]
 
     def since(self, after_ms: int, *, limit: int) -> Bars:
         """Return the oldest `limit` bars that opened after `after_ms`.
@@ -99,16 +107,19 @@ class PlayedSource:
         closed candles were omitted, or when the market advances as soon as the cursor does.
         """
         as_of_ms, more = self._record(after_ms)
-        last_closed_ms = as_of_ms - self._bar_ms
-        following = self._following(as_of_ms)
+        last, following = self._closed(as_of_ms, 1)
         is_over = not len(following)
-        slots = max((as_of_ms - after_ms) // self._bar_ms + 1, 0)  # no tape need be read beyond what has opened
-        closed = self._tape.after(after_ms, min(limit, slots)).until(last_closed_ms)
+        last_ms = last.last_open_ms if len(last) else after_ms
+        slots = max(
+            (as_of_ms - after_ms) // self._grid.shortest_ms + 1, 0
+        )  # no tape need be read beyond what has opened
+        closed = self._tape.after(after_ms, min(limit, slots)).until(last_ms)
         if len(closed) == limit:
-            left_out = self._tape.after(closed.last_open_ms, 1).until(last_closed_ms)
-            return Bars(closed, as_of_ms, more or len(left_out) > 0, is_over)
-        forming = self._forming(self._tape.until(last_closed_ms, 1), following, as_of_ms)
-        return Bars(closed.then(forming.after(after_ms)), as_of_ms, more, is_over)
+            following = self._tape.after(closed.last_open_ms, 1)
+            has_more = more or len(following.until(last_ms)) > 0
+            return Bars(closed, as_of_ms, has_more, is_over, self._end_of(closed, following))
+        forming = self._forming(last, following, as_of_ms)
+        return Bars(closed.then(forming.after(after_ms)), as_of_ms, more, is_over, self._end_of(last, following))
 
     def close(self) -> None:
         """Do nothing: a tape needs no connection, and a new process reads changed files again."""
@@ -123,11 +134,24 @@ class PlayedSource:
         released = upcoming[: self._step] if len(upcoming) else self._tape.until(cursor_ms, 1)
         if not len(released):
             return self._tape.start_ms, False
-        return released.last_open_ms + self._bar_ms, len(upcoming) > self._step
+        return self._close_of(released.last_open_ms), len(upcoming) > self._step
 
-    def _following(self, as_of_ms: int) -> Candles:
-        """Return the oldest candle that has not closed yet; empty at the end of the tape."""
-        return self._tape.after(as_of_ms - self._bar_ms, 1)
+    def _closed(self, as_of_ms: int, count: int) -> tuple[Candles, Candles]:
+        """Return the newest `count` closed candles, and the oldest one that has not closed yet, or none at the end."""
+        found, following = self._tape.until(as_of_ms, count + 1), self._tape.after(as_of_ms, 1)
+        if len(found) and self._end_of(found, following) > as_of_ms:
+            found, following = found[:-1], found[-1:]
+        return found[-count:], following
+
+    def _end_of(self, candles: Candles, following: Candles) -> int:
+        """Return the end of the last of some candles; 0 if there are none."""
+        if not len(candles):
+            return 0
+        return self._grid.close_of(candles.last_open_ms, int(following.open_ms[0]) if len(following) else None)
+
+    def _close_of(self, open_ms: int) -> int:
+        following = self._tape.after(open_ms, 1)
+        return self._grid.close_of(open_ms, int(following.open_ms[0]) if len(following) else None)
 
     def _forming(self, closed: Candles, following: Candles, as_of_ms: int) -> Candles:
         if len(following) and following.last_open_ms <= as_of_ms:
@@ -135,7 +159,7 @@ class PlayedSource:
         if not len(closed):
             return Candles.empty()
         last_ms = closed.last_open_ms
-        slot_ms = last_ms + (as_of_ms - last_ms) // self._bar_ms * self._bar_ms
+        slot_ms = self._grid.begin_of(as_of_ms, last_ms)
         return _flat_bar(slot_ms, closed.values[-1, CLOSE])
 
 

@@ -81,14 +81,20 @@ class MarketClock:
     """
 
     def __init__(
-        self, speed: Speed, *, start_ms: int, bar_ms: int, now_ms: Callable[[], int], anchors: AnchorStore
+        self,
+        speed: Speed,
+        *,
+        start_ms: int,
+        close_of: Callable[[int], int],
+        now_ms: Callable[[], int],
+        anchors: AnchorStore,
     ) -> None:
         """Create a clock; it starts when it is first read.
 
         Args:
             speed: "max", or market seconds per wall second.
             start_ms: Market time at which a market that was never read begins.
-            bar_ms: Length of a candle.
+            close_of: Return the end of the candle that opened at a time.
             now_ms: The wall clock, milliseconds since the epoch.
             anchors: Shared by every process that plays this market.
 
@@ -97,7 +103,7 @@ class MarketClock:
         """
         self._rate = _rate(speed)
         self._start_ms = start_ms
-        self._bar_ms = bar_ms
+        self._close_of = close_of
         self._now_ms = now_ms
         self._anchors = anchors
 
@@ -110,7 +116,7 @@ class MarketClock:
         if self._rate is None:
             return None
         now_ms = self._now_ms()
-        begin_ms = self._start_ms if after_ms is None else after_ms + self._bar_ms
+        begin_ms = self._start_ms if after_ms is None else self._close_of(after_ms)
         market_ms, wall_ms = self._anchors.get() or self._anchors.set_if_absent((begin_ms, now_ms))
         elapsed_ms = max(now_ms - wall_ms, 0)  # another host's clock may be slightly behind
         return market_ms + int(elapsed_ms * self._rate)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from adapters import clock
 from adapters.sources.playback import PlayedSource
 from adapters.sources.playback_clock import AnchorStore, Speed
-from trading.market.candles import Candles, timeframe_ms
+from trading.market.candles import Candles
+from trading.market.timeframes import Timeframe
 
 _BLOCK_BARS = 1_440
 _BLOCKS_KEPT = 16
@@ -78,7 +79,7 @@ class SimulatedSource(PlayedSource):
         """
         tape = SimulatedTape(
             symbol,
-            bar_ms=timeframe_ms(timeframe),
+            timeframe=timeframe,
             seed=seed,
             start_ms=start_ms,
             start_price=start_price,
@@ -87,7 +88,16 @@ class SimulatedSource(PlayedSource):
             mean_volume_units=mean_volume_units,
             is_open=is_open,
         )
-        super().__init__(tape, timeframe=timeframe, speed=speed, step=step, now_ms=now_ms, anchors=anchors)
+        grid = Timeframe.parse(timeframe)
+        super().__init__(
+            tape,
+            timeframe=timeframe,
+            speed=speed,
+            step=step,
+            now_ms=now_ms,
+            anchors=anchors,
+            phase_ms=tape.start_ms % grid.grid_ms,
+        )
         self.symbol = symbol
         self.seed = seed
 
@@ -106,7 +116,7 @@ class SimulatedTape:
         self,
         symbol: str,
         *,
-        bar_ms: int,
+        timeframe: str,
         seed: int,
         start_ms: int,
         start_price: float,
@@ -115,7 +125,7 @@ class SimulatedTape:
         mean_volume_units: float,
         is_open: Callable[[int], bool] | None,
     ) -> None:
-        """Arguments as for `SimulatedSource`; `bar_ms` is the length of a candle."""
+        """Arguments as for `SimulatedSource`."""
         for name, value in (
             ("start_price", start_price),
             ("annual_volatility", annual_volatility),
@@ -126,11 +136,12 @@ class SimulatedTape:
                 raise ValueError(f"{name} {value!r}: expected a number above 0")
         if seed < 0:
             raise ValueError(f"seed {seed}: expected 0 or more")
-        self.start_ms = start_ms - start_ms % bar_ms
-        self._bar_ms = bar_ms
+        self._grid = Timeframe.parse(timeframe)
+        self._first_slot = self._grid.slot(start_ms)
+        self.start_ms = self._grid.opens_ms(self._first_slot)
         self._entropy = [seed, int.from_bytes(blake2b(symbol.encode(), digest_size=8).digest(), "big")]
         self._start_price = start_price
-        self._bar_sd = annual_volatility * math.sqrt(bar_ms / _YEAR_MS)
+        self._bar_sd = annual_volatility * math.sqrt(self._grid.length_ms / _YEAR_MS)
         self._tick_size = tick_size
         self._decimals = max(0, -int(Decimal(str(tick_size)).normalize().as_tuple().exponent))
         self._mean_volume_units = mean_volume_units
@@ -161,11 +172,11 @@ class SimulatedTape:
         return found
 
     def _block_at(self, open_ms: int) -> int:
-        return (open_ms - self.start_ms) // (self._bar_ms * _BLOCK_BARS)
+        return (self._grid.slot(open_ms) - self._first_slot) // _BLOCK_BARS
 
     def _make_block(self, block: int) -> Candles:
         noise = self._noise(block, stream=1)
-        slots_ms = self.start_ms + (np.arange(_BLOCK_BARS) + block * _BLOCK_BARS) * self._bar_ms
+        slots_ms = self._slots_ms(block)
         is_open = self._open_mask(slots_ms)
         moves = _regimes(noise) * np.where(is_open, 1.0, _CLOSED_MOVE)
         begin, end = self._edge(block) - self._edge(0), self._edge(block + 1) - self._edge(0)
@@ -179,6 +190,12 @@ class SimulatedTape:
         open_ms = slots_ms[is_open]
         open_ms.flags.writeable = values.flags.writeable = False
         return Candles(open_ms, values)
+
+    def _slots_ms(self, block: int) -> NDArray[np.int64]:
+        places = np.arange(_BLOCK_BARS) + block * _BLOCK_BARS
+        if self._grid.is_fixed:
+            return self.start_ms + places * self._grid.length_ms
+        return np.array([self._grid.opens_ms(self._first_slot + place) for place in places.tolist()], np.int64)
 
     def _edge(self, block: int) -> float:
         """Return the log price at the start of a block, without a constant."""

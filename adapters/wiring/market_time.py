@@ -27,4 +27,4 @@ def ahead(symbol: str, config: SymbolConfig, state: Mapping[str, str], fence_ms:
     if market_ms is None:
         return ""
     cursor_ms = int(state["cursor_ms"]) if "cursor_ms" in state else None
-    return ahead_of_market(symbol, cursor_ms, fence_ms, market_ms=market_ms, length_ms=config.timeframe_ms)
+    return ahead_of_market(symbol, cursor_ms, fence_ms, market_ms=market_ms, timeframe=config.grid)

@@ -32,7 +32,7 @@ from trading.execution.retry_budget import PatienceTerms, RetryBudget
 from trading.execution.symbol_venue import SymbolVenue
 from trading.exits.exit_evaluator import ExitEvaluator
 from trading.exits.exposure import SymbolExposure
-from trading.ports.candle_source import CandleSource, LocatesCandles
+from trading.ports.candle_source import CandleSource, DeclaresPhase, LocatesCandles
 from trading.ports.ledger import Ledger
 from trading.ports.symbol_store import SymbolStore
 from trading.ports.venue import Venue
@@ -147,6 +147,7 @@ def build_pipeline(
             spec.fetch,
             reach=lambda history: indicators.reach(history, 1),
             place_of=source.place_of if isinstance(source, LocatesCandles) else None,
+            phase_ms=_phase_ms(source),
         ),
         bus,
         is_open=spec.session.may_be_open,
@@ -213,6 +214,7 @@ def _message_checks(
         most_candles=max(spec.fetch.batch_limit, spec.fetch.nbr_bars),
         most_rows=spec.indicators.recent_rows_limit,
         repeats_last=spec.fetch.repeat_last,
+        phase_ms=_phase_ms(source),
         allow_non_positive=spec.fetch.allow_non_positive,
     )
     if spec.is_realtime:
@@ -220,6 +222,10 @@ def _message_checks(
     limit = PlayedLimit(source)
     bus.subscribe(limit.record, EventType.NEW_CANDLE)
     return MessageChecks(terms, store, limit)
+
+
+def _phase_ms(source: CandleSource) -> int:
+    return source.phase_ms if isinstance(source, DeclaresPhase) else 0
 
 
 def _check_window(spec: PipelineSpec, window_limit: int | None) -> None:

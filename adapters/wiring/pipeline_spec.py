@@ -11,7 +11,6 @@ from configs.symbols import SymbolConfig
 from trading.execution.terms import ExecutionTerms
 from trading.exits.exit_rules import ExitRules
 from trading.indicators.regime import RegimeRule
-from trading.market.candles import timeframe_ms
 from trading.market.sessions import Session
 from trading.risk.rules import evaluate_signal
 from trading.risk.signal_filters import EntryRules
@@ -166,7 +165,7 @@ def exit_rules_of(config: SymbolConfig, strategies: Mapping[str, Strategy]) -> d
 def signal_evaluator(symbol: str, system: SystemConfig) -> SignalEvaluator:
     """Return the function that decides on a signal of a symbol, by the risk settings of the strategy that gave it."""
     config = system.symbols[symbol]
-    lengths_ms = {name: timeframe_ms(one.timeframe) for name, one in system.symbols.items()}
+    timeframes = {name: one.grid for name, one in system.symbols.items()}
     evaluators = {
         name: partial(
             evaluate_signal,
@@ -175,7 +174,7 @@ def signal_evaluator(symbol: str, system: SystemConfig) -> SignalEvaluator:
             account=system.account,
             limits=risk,
             protections=config.protections,
-            lengths_ms=lengths_ms,
+            timeframes=timeframes,
             terms=config.venue.backtest_fills(symbol),
         )
         for name, risk in [("", config.risk), *((name, book.risk) for name, book in config.books.items())]

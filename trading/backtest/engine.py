@@ -1,13 +1,15 @@
 """Backtest engine: run symbols through their services in market-time order, in the largest possible batches."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import islice, takewhile
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from trading.errors import Broken
 from trading.events.messages import SignalGenerated
-from trading.market.candles import timeframe_ms
 from trading.services.chain import AdvanceSymbol, ChainOutcome, ChainResult
 from trading.services.pipeline import SymbolPipeline
 from trading.strategies.signal import Signal
@@ -28,7 +30,7 @@ class Feed:
         candle_count: Candles executed so far.
     """
 
-    def __init__(self, pipeline: SymbolPipeline, timeframe: str, place: int) -> None:
+    def __init__(self, pipeline: SymbolPipeline, place: int) -> None:
         """Create the feed.
 
         Args:
@@ -38,9 +40,11 @@ class Feed:
         self.signals: list[Signal] = []
         self.candle_count = 0
         self._pipeline = pipeline
-        self._length_ms = timeframe_ms(timeframe)
         self._place = place
         self._batch: SignalGenerated | None = None
+        self._closes: NDArray[np.int64] = np.empty(0, np.int64)
+        self._signal_closes: list[int] = []
+        self._unusual: Mapping[int, int] = {}
         self._executed = self._signaled = 0
         self._has_more = True
 
@@ -51,14 +55,14 @@ class Feed:
     @property
     def reach(self) -> Moment | None:
         """Latest moment up to which its candles are known; None when there are no more."""
-        return None if self._batch is None else self._moment(self._batch.last_open_ms)
+        return None if self._batch is None else Moment(int(self._closes[-1]), self._place)
 
     @property
     def next_signal(self) -> Moment | None:
         """Moment of its next known signal; None for none."""
         if self._batch is None or self._signaled == len(self._batch.signals):
             return None
-        return self._moment(self._batch.signals[self._signaled].open_ms)
+        return Moment(self._signal_closes[self._signaled], self._place)
 
     def refill(self) -> None:
         """Fetch the next batch once the last one is executed; skip batches in which nothing can happen.
@@ -70,6 +74,9 @@ class Feed:
             handed_on = self._advance()
             if isinstance(handed_on, SignalGenerated):
                 self._batch, self._executed, self._signaled = handed_on, 0, 0
+                self._closes = handed_on.closes()
+                self._signal_closes = [one.decided_ms(handed_on.timeframe) for one in handed_on.signals]
+                self._unusual = handed_on.unusual_closes()
                 self.signals += handed_on.signals
 
     def execute(self, until: Moment) -> None:
@@ -77,17 +84,17 @@ class Feed:
         batch = self._batch
         if batch is None:
             return
-        last_ms = until.close_ms - self._length_ms - (self._place > until.place)
-        last = int(batch.candles.open_ms.searchsorted(last_ms, side="right"))
+        last = int(self._closes.searchsorted(until.close_ms - (self._place > until.place), side="right"))
         if last <= self._executed:
             return
-        part = slice(self._executed, last)
+        part, last_ms = slice(self._executed, last), int(batch.candles.open_ms[last - 1])
         signals = list(takewhile(lambda one: one.open_ms <= last_ms, islice(batch.signals, self._signaled, None)))
         changes = {
             "candles": batch.candles[part],
             "regimes": batch.regimes[part],
             "decisions": batch.decisions[part],
             "signals": signals,
+            "closed_ms": self._unusual.get(last_ms),
         }
         self._pipeline.execute.handle(batch.model_copy(update=changes))
         self.signals += self._pipeline.execute.exited
@@ -112,9 +119,6 @@ class Feed:
         else:
             self.candle_count += len(fetched.candles)
         return None
-
-    def _moment(self, open_ms: int) -> Moment:
-        return Moment(open_ms + self._length_ms, self._place)
 
 
 Together = Callable[[], AbstractContextManager[None]]

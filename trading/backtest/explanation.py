@@ -25,7 +25,8 @@ from trading.formatting import format_price
 from trading.indicators import compute
 from trading.indicators.regime import Regime
 from trading.indicators.rows import IndicatorRows
-from trading.market.candles import Candles, timeframe_ms
+from trading.market.candles import Candles
+from trading.market.timeframes import Timeframe
 from trading.orders.orders import PROTECTIVE_LEGS, Fill, Leg, OrderRequest, OrderState, protective_order_id
 from trading.portfolio.positions import Position
 from trading.risk.signal_filters import EntryRules, checks
@@ -392,4 +393,4 @@ def _without_orders(entry: Entry, risk_decision: RiskDecisionRecord | None) -> H
 
 def holds(open_ms: int, timeframe: str, at_ms: int) -> bool:
     """Return whether a time is within a candle."""
-    return open_ms <= at_ms < open_ms + timeframe_ms(timeframe)
+    return open_ms <= at_ms < Timeframe.parse(timeframe).close_of(open_ms)

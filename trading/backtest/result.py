@@ -294,17 +294,16 @@ def _and(sums: tuple[float, float], units: float, price: float) -> tuple[float, 
 def equity_of(
     starting_balance: float,
     candles: Mapping[str, Candles],
-    lengths_ms: Mapping[str, int],
+    closes: Mapping[str, Times],
     booked: Sequence[Booked],
 ) -> Equity:
     """Value the account at the close of each candle.
 
     Args:
         candles: Candles by symbol.
-        lengths_ms: Candle length by symbol.
+        closes: The end of each candle by symbol.
         booked: Each fill with the position before and after it, in sequence order.
     """
-    closes = {symbol: one.open_ms + lengths_ms[symbol] for symbol, one in candles.items()}
     close_ms = next(iter(closes.values()))
     for more in closes.values():
         close_ms = close_ms if np.array_equal(close_ms, more) else np.union1d(close_ms, more)

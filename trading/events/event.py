@@ -87,7 +87,7 @@ def of_signal(
     Args:
         reason: The event's text; the signal's own if None.
     """
-    details = signal.model_dump(mode="json", exclude={"open_ms"}, exclude_none=True)
+    details = signal.model_dump(mode="json", exclude={"open_ms", "closed_ms"}, exclude_none=True)
     if rule is not None:
         details["rule"] = rule
     return Event(

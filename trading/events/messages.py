@@ -1,9 +1,11 @@
 """The typed messages that the four stages pass on; each names itself by symbol and candle open time."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import (
     AliasChoices,
     BeforeValidator,
@@ -21,7 +23,8 @@ from trading.events.legacy_text import read_decisions
 from trading.indicators.regime import Regime
 from trading.indicators.rows import IndicatorRows
 from trading.lifecycle import DesiredState, PositionPolicy
-from trading.market.candles import Candles, timeframe_ms
+from trading.market.candles import Candles
+from trading.market.timeframes import Timeframe
 from trading.strategies.signal import Signal
 from trading.structs import Frozen
 
@@ -93,6 +96,7 @@ class Message(Frozen):
         has_more: The source holds further candles, so another wake-up is due when this chain ends.
         quarantine: The policy of a symbol that is quarantined: then only its open position needs the candles.
         window_count: Candles that the next indicators need and the store must keep; 0 before they were computed.
+        closed_ms: End of the last of the candles, where it is not the one of the timeframe.
     """
 
     type: EventType
@@ -109,6 +113,7 @@ class Message(Frozen):
     has_more: bool = Field(default=False, validation_alias=AliasChoices("has_more", "more"))  # "more" before 0.2
     quarantine: PositionPolicy | None = None
     window_count: int = 0
+    closed_ms: int | None = None
 
     @property
     def last_open_ms(self) -> int:
@@ -124,7 +129,38 @@ class Message(Frozen):
 
     def seen_ms(self, open_ms: int) -> int:
         """Return the market time at which one of the candles was seen."""
-        return open_ms + timeframe_ms(self.timeframe) if self.is_replay else self.as_of_ms
+        return self.close_of(open_ms) if self.is_replay else self.as_of_ms
+
+    def seen_signal_ms(self, signal: Signal) -> int:
+        """Return the market time at which the candle of a signal was seen."""
+        return signal.decided_ms(self.timeframe) if self.is_replay else self.as_of_ms
+
+    def close_of(self, open_ms: int) -> int:
+        """Return the end of one of the candles: where the next one begins."""
+        opens = self.candles.open_ms
+        following = int(opens.searchsorted(open_ms, side="right"))
+        if following == len(opens) and self.closed_ms is not None:
+            return self.closed_ms
+        following_ms = int(opens[following]) if following < len(opens) else None
+        return Timeframe.parse(self.timeframe).close_of(open_ms, following_ms)
+
+    def unusual_close_of(self, open_ms: int) -> int | None:
+        """Return the end of one of the candles, None where it is the one of the timeframe."""
+        closed_ms = self.close_of(open_ms)
+        return None if closed_ms == Timeframe.parse(self.timeframe).close_of(open_ms) else closed_ms
+
+    def closes(self) -> NDArray[np.int64]:
+        """Return the end of each candle."""
+        return Timeframe.parse(self.timeframe).closes(self.candles.open_ms, self.closed_ms)
+
+    def unusual_closes(self) -> Mapping[int, int]:
+        """Return the ends that are not those of the timeframe, by open time."""
+        grid, opens, closes = Timeframe.parse(self.timeframe), self.candles.open_ms, self.closes()
+        if grid.is_fixed:
+            is_unusual = closes != opens + grid.length_ms
+            opens, closes = opens[is_unusual], closes[is_unusual]
+        pairs = zip(opens.tolist(), closes.tolist(), strict=True)
+        return {open_ms: close_ms for open_ms, close_ms in pairs if close_ms != grid.close_of(open_ms)}
 
 
 M = TypeVar("M", bound=Message)

@@ -39,7 +39,8 @@ from trading.execution.symbol_venue import SymbolVenue
 from trading.execution.terms import ExecutionTerms
 from trading.incidents.descriptions import describe_order
 from trading.incidents.incident import IncidentKind
-from trading.market.candles import Candles, timeframe_ms
+from trading.market.candles import Candles
+from trading.market.timeframes import Timeframe
 from trading.orders.intents import Intent, OrderUpdate
 from trading.orders.orders import Leg, OpenOrder, OrderState, VenueOrder, VenuePosition
 from trading.portfolio.positions import StopMove
@@ -313,7 +314,7 @@ class OrderManager:
     def _last_closed_ms(self, strategy: str, as_of_ms: int | None) -> int:
         """Return the latest open time at which a candle has closed; that of the position where the time is unknown."""
         if as_of_ms is not None:
-            return as_of_ms - timeframe_ms(self._terms.timeframe)
+            return Timeframe.parse(self._terms.timeframe).shifted(as_of_ms, -1)
         return max(one.opened_ms for one in self._ledger.positions() if one.strategy == strategy)
 
     @contextmanager

@@ -11,7 +11,8 @@ from trading.execution.order_manager import OrderManager
 from trading.execution.terms import ExecutionTerms
 from trading.incidents.descriptions import describe_order
 from trading.incidents.incident import IncidentKind
-from trading.market.candles import CLOSE, Candles, timeframe_ms
+from trading.market.candles import CLOSE, Candles
+from trading.market.timeframes import Timeframe
 from trading.orders.intents import Intent
 from trading.portfolio.positions import Position
 from trading.ports.ledger import DecisionLog, IncidentLog, OrderLog, Positions, SymbolControls
@@ -164,17 +165,26 @@ class PositionCloser:
         }
         return FlattenResult("", verdicts, units, self._ledger.unsettled(self.symbol), failed)
 
-    def close_at(self, strategy: str, reason: str, candle: Candles | None, as_of_ms: int | None) -> None:
+    def close_at(
+        self,
+        strategy: str,
+        reason: str,
+        candle: Candles | None,
+        as_of_ms: int | None,
+        *,
+        closed_ms: int | None = None,
+    ) -> None:
         """Close the position of a strategy at a candle without a signal, at most once for each candle.
 
         Args:
             candle: Candles whose fills are recorded; the last one gives time and price. None for the last one decided.
             as_of_ms: Market time; None when the source does not tell it.
+            closed_ms: End of the last candle, milliseconds since the epoch, UTC; None for the one of its timeframe.
         """
         at = self._last_candle() if candle is None else (candle.last_open_ms, float(candle.values[-1, CLOSE]))
         if at is not None:
             open_ms, price = at
-            request = FlattenRequest(strategy, reason, price, self._closed_ms(open_ms), open_ms + 1)
+            request = FlattenRequest(strategy, reason, price, closed_ms or self._closed_ms(open_ms), open_ms + 1)
             self._close(request, open_ms, as_of_ms)
 
     def _refusal(self) -> str:
@@ -219,7 +229,7 @@ class PositionCloser:
         return decided.verdict
 
     def _closed_ms(self, open_ms: int) -> int:
-        return open_ms + timeframe_ms(self._terms.timeframe)
+        return Timeframe.parse(self._terms.timeframe).close_of(open_ms)
 
     def _last_candle(self) -> tuple[int, float] | None:
         """Return open time and close of the last candle decided; None if the store has lost it."""

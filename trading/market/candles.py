@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from functools import cache, lru_cache
+from functools import cache
 from typing import Self
 
 import numpy as np
@@ -12,25 +12,13 @@ from numpy.typing import NDArray
 
 from trading.errors import BadCandle
 from trading.formatting import format_price
+from trading.market.timeframes import Timeframe
+from trading.market.timeframes import timeframe_ms as timeframe_ms  # noqa: PLC0414  # packages of sources import it here
 
 OPEN, HIGH, LOW, CLOSE, VOLUME = range(5)
 COLUMNS = ("open", "high", "low", "close", "volume")
-_UNIT_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _MINUTE_MS = 60_000
-_GRID_MS = 3_600_000  # longer bars begin with the broker's day, so only the hour is certain
-
-
-@lru_cache(maxsize=256)
-def timeframe_ms(timeframe: str) -> int:
-    """Return the length of a ccxt timeframe (`1m 5m 1h 1d`) in milliseconds.
-
-    Raises:
-        ValueError: It is not a positive number followed by one of m, h, d.
-    """
-    count, unit = timeframe[:-1], timeframe[-1:]
-    if unit not in _UNIT_MS or not count.isdecimal() or int(count) < 1:
-        raise ValueError(f"timeframe {timeframe!r}: allowed is a whole number and one of m, h, d, such as '5m'")
-    return int(count) * _UNIT_MS[unit]
+_HOUR_MS = 3_600_000
 
 
 class Candles(Struct, frozen=True, eq=False):
@@ -108,7 +96,9 @@ class Candles(Struct, frozen=True, eq=False):
     __ne__ = object.__ne__  # negates __eq__; a Struct would bring its own
 
 
-def first_fault(candles: Candles, *, timeframe: str, allow_non_positive: bool = False) -> BadCandle | None:
+def first_fault(
+    candles: Candles, *, timeframe: str, phase_ms: int = 0, allow_non_positive: bool = False
+) -> BadCandle | None:
     """Return the fault of the first bad bar, or None if all bars are valid.
 
     A bar is bad if a value is NaN or infinite, a price is not positive, volume is negative, prices are crossed (high
@@ -117,40 +107,37 @@ def first_fault(candles: Candles, *, timeframe: str, allow_non_positive: bool = 
 
     Args:
         candles: The bars.
-        timeframe: Their length.
+        timeframe: Their timeframe.
+        phase_ms: Time after a full unit of the grid at which the candles begin: 30 minutes for hours from 09:30.
         allow_non_positive: Prices may be zero or negative.
     """
-    step_ms = grid_ms(timeframe_ms(timeframe))
+    grid_ms = Timeframe.parse(timeframe).grid_ms
     least = -math.inf if allow_non_positive else 0.0
     # for a single bar the loop is faster than array operations
-    if len(candles) > 1 and _all_sound(candles, step_ms, least):
+    if len(candles) > 1 and _all_sound(candles, grid_ms, phase_ms, least):
         return None
     before_ms = -1
     for open_ms, row in zip(candles.open_ms.tolist(), candles.values.tolist(), strict=True):
         first, high, low, last, volume = row
         # Comparisons with NaN are false, so NaN fails the chained comparison like any other fault.
         is_sound = least < low <= first <= high < math.inf and low <= last <= high and 0 <= volume < math.inf
-        if not is_sound or open_ms % step_ms or open_ms <= before_ms:
-            return BadCandle(open_ms, f"{_fault(row, open_ms, before_ms, step_ms, least)} ({_numbers(row)})")
+        off_ms = (open_ms - phase_ms) % grid_ms
+        if not is_sound or off_ms or open_ms <= before_ms:
+            return BadCandle(open_ms, f"{_fault(row, open_ms, before_ms, grid_ms, phase_ms, least)} ({_numbers(row)})")
         before_ms = open_ms
     return None
 
 
-def grid_ms(length_ms: int) -> int:
-    """Return the grid of the open times of candles: their length, at most an hour, as days begin with the broker's."""
-    return min(length_ms, _GRID_MS)
+def is_on_grid(open_ms: int, timeframe: str, phase_ms: int = 0) -> bool:
+    """Return whether a candle of a timeframe can open at a time; `phase_ms` as for `first_fault`."""
+    return (open_ms - phase_ms) % Timeframe.parse(timeframe).grid_ms == 0
 
 
-def is_on_grid(open_ms: int, timeframe: str) -> bool:
-    """Return whether a candle of a timeframe can open at a time."""
-    return open_ms % grid_ms(timeframe_ms(timeframe)) == 0
-
-
-def _all_sound(candles: Candles, step_ms: int, least: float) -> bool:
+def _all_sound(candles: Candles, grid_ms: int, phase_ms: int, least: float) -> bool:
     first, high, low, last, volume = candles.values.T
     is_sound = (low > least) & (low <= np.minimum(first, last)) & (np.maximum(first, last) <= high) & (high < math.inf)
     is_sound &= (volume >= 0) & (volume < math.inf)
-    is_in_place = (np.diff(candles.open_ms, prepend=-1) > 0) & (candles.open_ms % step_ms == 0)
+    is_in_place = (np.diff(candles.open_ms, prepend=-1) > 0) & (candles.open_ms % grid_ms == phase_ms)
     return bool((is_sound & is_in_place).all())
 
 
@@ -158,7 +145,7 @@ def _numbers(row: Sequence[float]) -> str:
     return ", ".join(f"{name} {format_price(value)}" for name, value in zip(COLUMNS, row, strict=True))
 
 
-def _fault(row: Sequence[float], open_ms: int, before_ms: int, step_ms: int, least: float) -> str:
+def _fault(row: Sequence[float], open_ms: int, before_ms: int, grid_ms: int, phase_ms: int, least: float) -> str:
     first, high, low, last, volume = row
     no_numbers = [name for name, value in zip(COLUMNS, row, strict=True) if not math.isfinite(value)]
     faults = (
@@ -170,9 +157,10 @@ def _fault(row: Sequence[float], open_ms: int, before_ms: int, step_ms: int, lea
         ("open time is before 1970", open_ms < 0),
         ("open time is not after the bar before", open_ms <= before_ms),
     )
-    off = f"open time is off the timeframe's grid, by {open_ms % step_ms / 1000:g} s after a full {_unit(step_ms)}"
-    return next((fault for fault, is_so in faults if is_so), off)
+    off = f"open time is off the timeframe's grid, by {(open_ms - phase_ms) % grid_ms / 1000:g} s"
+    begin = f"a full {_unit(grid_ms)}" + (f" and {phase_ms / _MINUTE_MS:g} min" if phase_ms else "")
+    return next((fault for fault, is_so in faults if is_so), f"{off} after {begin}")
 
 
 def _unit(grid_ms: int) -> str:
-    return "minute" if grid_ms == _MINUTE_MS else "hour" if grid_ms == _GRID_MS else f"{grid_ms // _MINUTE_MS} minutes"
+    return "minute" if grid_ms == _MINUTE_MS else "hour" if grid_ms == _HOUR_MS else f"{grid_ms // _MINUTE_MS} minutes"

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from trading.formatting import format_time
 from trading.lifecycle import ServiceState
+from trading.market.timeframes import Timeframe
 
 SILENT_CANDLES = 3
 """Number of candles that may be missing. Exchanges publish a candle seconds late, and a thin market skips a minute now
@@ -147,9 +148,10 @@ def _missing(history: FeedHistory, terms: FeedTerms, now_ms: int) -> int:
     market_ms = market_now_ms(history, terms, now_ms=now_ms)
     if history.snapshot.is_over or not newest_ms or not terms.may_be_open(market_ms):
         return 0
-    length_ms = terms.timeframe_ms
-    slots = range(newest_ms + length_ms, market_ms - length_ms + 1, length_ms)[-_MOST_SLOTS:]
-    return sum(map(terms.may_be_open, slots))
+    grid = Timeframe.parse(terms.timeframe)
+    slots = grid.expected(newest_ms, market_ms + 1, most=_MOST_SLOTS + 2).tolist()
+    closed = [open_ms for open_ms in slots if grid.close_of(open_ms) <= market_ms]
+    return sum(map(terms.may_be_open, closed[-_MOST_SLOTS:]))
 
 
 def _newest_ms(history: FeedHistory) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from trading.market.timeframes import Timeframe
 from trading.structs import replace
 
 Times = NDArray[np.int64]
@@ -56,42 +57,39 @@ class Gap(Struct, frozen=True):
     missing: int
 
 
-def find_gaps(open_ms: Times, *, length_ms: int, are_open: Hours | None = None) -> list[Gap]:
+def find_gaps(open_ms: Times, *, timeframe: Timeframe, are_open: Hours | None = None) -> list[Gap]:
     """Return the holes in ascending, unique times.
 
     Args:
-        length_ms: Length of a candle.
+        timeframe: Of the candles.
         are_open: The trading hours. None treats weekends, and holes that recur at one time of the day, as closed.
     """
     # half a bar of tolerance, because a day on which clocks are set back is longer than the others
+    length_ms = timeframe.length_ms
     places = np.flatnonzero(np.diff(open_ms) >= length_ms * 3 // 2)
     holes = [(int(open_ms[place]), int(open_ms[place + 1])) for place in places.tolist()]
     if are_open is not None:
-        return _by_hours(holes, length_ms, are_open)
-    gaps = [Gap(GapKind.GAP, after, until, len(_slots(after, until, length_ms))) for after, until in holes]
+        return _by_hours(holes, timeframe, are_open)
+    gaps = [Gap(GapKind.GAP, after, until, len(timeframe.expected(after, until))) for after, until in holes]
     return _by_habit(gaps, length_ms, _saturdays(int(open_ms[0]), int(open_ms[-1])) if gaps else 0)
 
 
-def missing_times(gap: Gap, *, length_ms: int, are_open: Hours | None = None) -> Times:
+def missing_times(gap: Gap, *, timeframe: Timeframe, are_open: Hours | None = None) -> Times:
     """Return the times in a gap, in order, at which a candle should open."""
-    slots = np.array(_slots(gap.after_ms, gap.until_ms, length_ms), np.int64)
+    slots = timeframe.expected(gap.after_ms, gap.until_ms)
     return slots if are_open is None else slots[are_open(slots)]
 
 
-def _slots(after_ms: int, until_ms: int, length_ms: int) -> range:
-    return range(after_ms + length_ms, until_ms - length_ms // 2, length_ms)
-
-
-def _by_hours(holes: Sequence[tuple[int, int]], length_ms: int, are_open: Hours) -> list[Gap]:
+def _by_hours(holes: Sequence[tuple[int, int]], timeframe: Timeframe, are_open: Hours) -> list[Gap]:
     if not holes:
         return []
-    parts = [np.array(_slots(after, until, length_ms), np.int64) for after, until in holes]
+    parts = [timeframe.expected(after, until) for after, until in holes]
     is_open = are_open(np.concatenate(parts))  # one call for all times is many times faster
     ends = np.cumsum([len(part) for part in parts])
     gaps = []
     for (after, until), slots, flags in zip(holes, parts, np.split(is_open, ends[:-1]), strict=True):
         missing = slots[flags].tolist()
-        gaps.append(_by_missing(Gap(GapKind.GAP, after, until, len(missing)), missing, len(slots), length_ms))
+        gaps.append(_by_missing(Gap(GapKind.GAP, after, until, len(missing)), missing, len(slots), timeframe.length_ms))
     return gaps
 
 

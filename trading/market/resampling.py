@@ -7,8 +7,10 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from trading.market.candles import CLOSE, HIGH, LOW, OPEN, VOLUME, Candles, timeframe_ms
+from trading.formatting import format_minute
+from trading.market.candles import CLOSE, HIGH, LOW, OPEN, VOLUME, Candles
 from trading.market.quality import GapKind, Hours, find_gaps, missing_times
+from trading.market.timeframes import Timeframe, phase_of
 
 Times = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -47,28 +49,32 @@ def resample(
 ) -> Resampled:
     """Aggregate to first open, highest high, lowest low, last close and the sum of the volumes.
 
-    A longer candle begins at a whole multiple of its timeframe since the epoch, UTC. Without a shorter candle there is
-    no longer one: a gap stays a gap. A longer candle is complete if `find_gaps` finds no gap in it: candles may be
-    missing while the market is closed, or for a few minutes next to a break. The first and the last candle are complete
-    if no candle is missing at a time at which the market may have traded.
+    A longer candle begins with a slot of its timeframe: a whole multiple of it since the epoch, UTC, or a day, week or
+    month of its calendar. Without a shorter candle there is no longer one: a gap stays a gap. A longer candle is
+    complete if `find_gaps` finds no gap in it: candles may be missing while the market is closed, or for a few minutes
+    next to a break. The first and the last candle are complete if no candle is missing at a time at which the market
+    may have traded.
 
     Args:
         candles: Checked candles.
         timeframe: Their timeframe, such as `1m`.
-        to: The longer timeframe, a whole multiple of it, such as `5m`.
+        to: The longer timeframe, a whole multiple of it, such as `5m`, or one of the calendar, such as `1w`.
         keep_partial: Also make longer candles with missing shorter candles.
         are_open: The trading hours. None guesses them, as `find_gaps` does.
 
     Raises:
-        ValueError: `to` is not a multiple of `timeframe`, or not longer.
+        ValueError: `to` is not a multiple of `timeframe`, or not longer, or a candle lies in two slots of it.
     """
-    length_ms, whole_ms = timeframe_ms(timeframe), timeframe_ms(to)
-    if whole_ms % length_ms or whole_ms <= length_ms:
+    part, target = Timeframe.parse(timeframe), Timeframe.parse(to)
+    is_multiple = not target.is_fixed or not part.is_fixed or target.length_ms % part.length_ms == 0
+    if not is_multiple or target.length_ms <= part.length_ms:
         raise ValueError(f"timeframe {to!r}: allowed is a whole multiple of {timeframe!r}, two or more of it")
-    begin_ms = candles.open_ms // whole_ms * whole_ms
+    grid = _Grid(part, target, phase_of(candles.open_ms, part))
+    begin_ms = grid.floor(candles.open_ms)
+    _check_parts(candles.open_ms, begin_ms, grid)
     opens, first, counts = np.unique(begin_ms, return_index=True, return_counts=True)
     whole = _merged(candles, opens, first)
-    lacks, is_at_edge = _lacks(candles.open_ms, opens, length_ms, whole_ms, are_open)
+    lacks, is_at_edge = _lacks(candles.open_ms, opens, grid, are_open)
     lacking = np.any(list(lacks.values()), axis=0)
     reasons = {reason: opens[flags] for reason, flags in lacks.items()}
     at_edges = opens[is_at_edge & ~lacking]
@@ -78,22 +84,48 @@ def resample(
     return Resampled(kept, opens[lacking], int(counts[lacking].sum()), opens[:0], reasons, at_edges)
 
 
+class _Grid(Struct, frozen=True):
+    """The shorter and the longer timeframe, and the phase of the candles."""
+
+    part: Timeframe
+    whole: Timeframe
+    phase_ms: int
+
+    def floor(self, open_ms: Times) -> Times:
+        return self.whole.floor(open_ms, self.phase_ms)
+
+
+def _check_parts(open_ms: Times, begin_ms: Times, grid: _Grid) -> None:
+    """Reject a candle that begins in one longer candle and ends in the next."""
+    ends = np.minimum(grid.part.closes(open_ms), open_ms + grid.part.longest_ms)
+    is_split = grid.floor(ends - 1) != begin_ms
+    if is_split.any():
+        at = int(open_ms[is_split.argmax()])
+        raise ValueError(
+            f"timeframe {grid.whole.name!r}: the candle of {grid.part.name} at {format_minute(at)} UTC lies in two of "
+            "its candles; choose the time zone and the hour at which the days of the file begin, such as "
+            f"'{grid.whole.count}{grid.whole.unit}@America/New_York,17:00', or resample shorter candles"
+        )
+
+
 def _lacks(
-    open_ms: Times, opens: Times, length_ms: int, whole_ms: int, are_open: Hours | None
+    open_ms: Times, opens: Times, grid: _Grid, are_open: Hours | None
 ) -> tuple[Mapping[IncompleteReason, Flags], Flags]:
     """Flag longer candles that lack shorter ones, each with one reason, and those that lack some next to a break."""
     lacks = {reason: np.zeros(len(opens), np.bool_) for reason in IncompleteReason}
     is_at_edge = np.zeros(len(opens), np.bool_)
     if not len(opens):
         return lacks, is_at_edge
-    for gap in find_gaps(open_ms, length_ms=length_ms, are_open=are_open):
+    part = grid.part
+    for gap in find_gaps(open_ms, timeframe=part, are_open=are_open):
         if gap.kind in (GapKind.GAP, GapKind.EDGE):
-            missing = missing_times(gap, length_ms=length_ms, are_open=are_open)
+            missing = missing_times(gap, timeframe=part, are_open=are_open)
             flags = lacks[IncompleteReason.HOLE] if gap.kind is GapKind.GAP else is_at_edge
-            flags |= np.isin(opens, missing // whole_ms * whole_ms)
+            flags |= np.isin(opens, grid.floor(missing))
     first, last = int(open_ms[0]), int(open_ms[-1])
-    before = np.arange(first - length_ms, int(opens[0]) - 1, -length_ms, dtype=np.int64)
-    after = np.arange(last + length_ms, int(opens[-1]) + whole_ms, length_ms, dtype=np.int64)
+    until_ms = grid.whole.close_of(int(opens[-1]))
+    before = np.arange(first - part.length_ms, int(opens[0]) - 1, -part.length_ms, dtype=np.int64)
+    after = np.arange(part.close_of(last), until_ms, part.length_ms, dtype=np.int64)
     lacks[IncompleteReason.START][0] = _has_open(before, are_open)
     lacks[IncompleteReason.END][-1] = _has_open(after, are_open)
     lacks[IncompleteReason.HOLE] &= ~lacks[IncompleteReason.START]

@@ -5,6 +5,7 @@ from typing import Protocol, runtime_checkable
 from msgspec import Struct
 
 from trading.market.candles import Candles
+from trading.market.timeframes import Timeframe
 
 
 class Bars(Struct, frozen=True):
@@ -15,12 +16,21 @@ class Bars(Struct, frozen=True):
         as_of_ms: Market time of the answer, milliseconds since the epoch, UTC.
         has_more: The source could answer with newer closed candles at once.
         is_over: No further candle will close in this market: a recording has ended.
+        closed_ms: End of the newest closed candle among them, 0 if none is closed; None if the source does not know
+            it: then it is the one of the timeframe.
     """
 
     candles: Candles
     as_of_ms: int
     has_more: bool = False
     is_over: bool = False
+    closed_ms: int | None = None
+
+    def closed_count(self, timeframe: Timeframe) -> int:
+        """Return the number of bars that had closed at the time of the answer."""
+        if self.closed_ms is not None:
+            return len(self.candles.until(self.closed_ms - 1))
+        return int(timeframe.closes(self.candles.open_ms).searchsorted(self.as_of_ms, side="right"))
 
 
 class CandleSource(Protocol):
@@ -70,4 +80,14 @@ class LocatesCandles(Protocol):
 
     def place_of(self, open_ms: int) -> str:
         """Return the place (file and line) of the candle with this open time, milliseconds since the epoch, UTC."""
+        ...
+
+
+@runtime_checkable
+class DeclaresPhase(Protocol):
+    """A source whose candles begin off the full hour; optional."""
+
+    @property
+    def phase_ms(self) -> int:
+        """Time after a full unit of the timeframe's grid at which candles begin: 30 minutes for hours from 09:30."""
         ...

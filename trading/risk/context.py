@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
+from trading.market.timeframes import Timeframe
 from trading.orders.matching import FillTerms
 from trading.orders.orders import Side
 from trading.portfolio.positions import Position
@@ -34,7 +35,7 @@ class RiskContext(Struct):
     account: AccountLimits
     limits: RiskLimits
     protections: Sequence[Protection] = ()
-    lengths_ms: Mapping[str, int] = {}
+    timeframes: Mapping[str, Timeframe] = {}
     terms: FillTerms = NO_COSTS
     checks: list[Check] = []
 

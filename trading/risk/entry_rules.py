@@ -2,7 +2,7 @@
 
 from trading.formatting import format_price, format_units
 from trading.incidents import descriptions
-from trading.market.candles import timeframe_ms
+from trading.market.timeframes import Timeframe
 from trading.portfolio.drawdown import fall
 from trading.risk.bounds import (
     account_leverage,
@@ -195,11 +195,11 @@ def _held_off(context: RiskContext) -> RiskDecision | None:
     """Check the protections: last, because they read past trades."""
     if not (context.account.protections or context.protections):
         return None
-    candle_ms = timeframe_ms(context.timeframe)
-    trades_since = when_known(context.view.trades_since, context.lengths_ms, candle_ms)
+    own = Timeframe.parse(context.timeframe)
+    trades_since = when_known(context.view.trades_since, context.timeframes, own)
     for whose, protections in ((None, context.account.protections), (context.symbol, context.protections)):
         for one in protections:
-            request = EntryRequest(context.symbol, context.side, context.signal.open_ms, candle_ms, whose)
+            request = EntryRequest(context.symbol, context.side, context.signal.open_ms, own, whose)
             is_met, reason = one.evaluated(request, trades_since)
             if refused := context.check(one.rule, reason, is_met=is_met, breached=one.is_limit):
                 return refused

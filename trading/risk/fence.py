@@ -2,6 +2,7 @@
 
 from trading.errors import InvalidMessage
 from trading.formatting import format_time
+from trading.market.timeframes import Timeframe
 
 RULE = "fence_jump"
 
@@ -28,17 +29,19 @@ def check_fence(fence_ms: int | None, open_ms: int, latest_ms: int | None) -> No
     raise InvalidMessage(RULE, f"{reason}; the fence stays {before}")
 
 
-def ahead_of_market(symbol: str, cursor_ms: int | None, fence_ms: int | None, *, market_ms: int, length_ms: int) -> str:
+def ahead_of_market(
+    symbol: str, cursor_ms: int | None, fence_ms: int | None, *, market_ms: int, timeframe: Timeframe
+) -> str:
     """Describe a cursor or fence in the future, empty for none; times in milliseconds since the epoch, UTC.
 
     Args:
         cursor_ms: Open time of the last candle decided, by the symbol store.
         fence_ms: The same by the ledger, for decisions on a signal.
         market_ms: Present time of the market; a candle of tolerance is allowed.
-        length_ms: Length of a candle.
+        timeframe: Of the candles.
     """
     decided = (("cursor", cursor_ms), ("fence", fence_ms))
-    found = [(name, ms) for name, ms in decided if ms is not None and ms > market_ms + length_ms]
+    found = [(name, ms) for name, ms in decided if ms is not None and ms > market_ms + timeframe.longest_ms]
     if not found:
         return ""
     where = " and ".join(f"its {name} at {format_time(ms)}" for name, ms in found)

@@ -14,6 +14,7 @@ from typing import Annotated, Literal, Self
 from msgspec import Struct
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from trading.market.timeframes import Timeframe
 from trading.orders.orders import Side
 from trading.portfolio.trades import ClosedTrade, TradesSince, in_order
 from trading.structs import replace
@@ -28,15 +29,26 @@ class EntryRequest(Struct, frozen=True):
 
     Attributes:
         open_ms: Open time of its signal's candle, milliseconds since the epoch, UTC.
-        candle_ms: Length of that candle.
+        timeframe: Of that candle.
         whose: The only symbol whose trades count; None if the trades of all symbols count.
     """
 
     symbol: str
     side: Side
     open_ms: int
-    candle_ms: int
+    timeframe: Timeframe
     whose: str | None = None
+
+
+class _Span(Struct, frozen=True):
+    """A duration in candles, or in minutes of market time."""
+
+    candles: int | None
+    minutes: int | None
+
+    def before(self, ms: int, timeframe: Timeframe) -> int:
+        """Return the time so long before another one."""
+        return ms - (self.minutes or 0) * _MINUTE_MS if self.candles is None else timeframe.shifted(ms, -self.candles)
 
 
 class _Protection(BaseModel):
@@ -67,8 +79,9 @@ class _Protection(BaseModel):
         """Whether it limits losses, so that its rejection is a breach."""
         return True
 
-    def stop_ms(self, candle_ms: int) -> int:
-        return _length_ms(self.stop_duration_candles, self.stop_duration, candle_ms)
+    def stopped_since_ms(self, request: EntryRequest) -> int:
+        """Return the time after which an exit still stops the entry."""
+        return _Span(self.stop_duration_candles, self.stop_duration).before(request.open_ms, request.timeframe)
 
 
 class CooldownPeriod(_Protection):
@@ -86,11 +99,11 @@ class CooldownPeriod(_Protection):
 
     def evaluated(self, request: EntryRequest, trades_since: TradesSince) -> tuple[bool, str]:
         """Return whether an entry passes, and the reason."""
-        stop_ms = self.stop_ms(request.candle_ms)
-        trades = _known(request, trades_since, request.open_ms - stop_ms, request.symbol)
+        since_ms = self.stopped_since_ms(request)
+        trades = _known(request, trades_since, since_ms, request.symbol)
         if not trades:
-            return True, f"no exit of {request.symbol} within {_format(stop_ms, request)}"
-        left_ms = trades[-1].closed_ms + stop_ms - request.open_ms
+            return True, f"no exit of {request.symbol} within {_format(request.open_ms - since_ms, request)}"
+        left_ms = trades[-1].closed_ms - since_ms
         ago, left = _ago(trades[-1], request), _format(left_ms, request)
         return False, f"{request.symbol} was closed {ago}: no entry for {left} yet"
 
@@ -111,31 +124,33 @@ class _LookingBack(_Protection, ABC):
         self._one_of("lookback_period_candles", "lookback_period")
         return self
 
-    def lookback_ms(self, candle_ms: int) -> int:
-        return _length_ms(self.lookback_period_candles, self.lookback_period, candle_ms)
+    @property
+    def lookback(self) -> _Span:
+        return _Span(self.lookback_period_candles, self.lookback_period)
 
     def evaluated(self, request: EntryRequest, trades_since: TradesSince) -> tuple[bool, str]:
         """Return whether an entry passes, and the reason.
 
         Each exit is a moment at which the stop could begin, so the answer depends on the trades alone.
         """
-        stop_ms, back_ms = self.stop_ms(request.candle_ms), self.lookback_ms(request.candle_ms)
-        whose = self.whose(request)
-        trades = _known(request, trades_since, request.open_ms - stop_ms - back_ms, whose)
+        since_ms, lookback, grid = self.stopped_since_ms(request), self.lookback, request.timeframe
+        whose, recent_ms = self.whose(request), lookback.before(request.open_ms, grid)
+        period = _format(request.open_ms - recent_ms, request)
+        trades = _known(request, trades_since, lookback.before(since_ms, grid), whose)
         counted = [one for one in trades if self.counts(one, request)]
         for at in range(len(counted) - 1, -1, -1):
             last = counted[at]
-            if request.open_ms >= last.closed_ms + stop_ms:
+            if last.closed_ms <= since_ms:
                 break
-            seen = [one for one in counted[: at + 1] if one.closed_ms > last.closed_ms - back_ms]
+            first_ms = lookback.before(last.closed_ms, grid)
+            seen = [one for one in counted[: at + 1] if one.closed_ms > first_ms]
             if len(seen) >= self.trade_limit and self.triggers(seen):
-                left_ms = last.closed_ms + stop_ms - request.open_ms
-                found = f"{self.describe(seen)} of {whose or 'all symbols'} within {_format(back_ms, request)}"
+                left_ms = last.closed_ms - since_ms
+                found = f"{self.describe(seen)} of {whose or 'all symbols'} within {period}"
                 ago, left = _ago(last, request), _format(left_ms, request)
                 return False, f"{found}, the last {ago}: no entry for {left} yet"
-        recent = [one for one in counted if one.closed_ms > request.open_ms - back_ms]
-        of_whom, period = whose or "all symbols", _format(back_ms, request)
-        return True, f"{self.describe(recent)} of {of_whom} within {period}, {self.bound}"
+        recent = [one for one in counted if one.closed_ms > recent_ms]
+        return True, f"{self.describe(recent)} of {whose or 'all symbols'} within {period}, {self.bound}"
 
     def whose(self, request: EntryRequest) -> str | None:
         return request.whose
@@ -250,16 +265,16 @@ class MaxDrawdown(_LookingBack):
 Protection = Annotated[CooldownPeriod | StoplossGuard | LowProfitPairs | MaxDrawdown, Field(discriminator="method")]
 
 
-def when_known(trades_since: TradesSince, lengths_ms: Mapping[str, int], candle_ms: int) -> TradesSince:
+def when_known(trades_since: TradesSince, timeframes: Mapping[str, Timeframe], own: Timeframe) -> TradesSince:
     """Date trades in longer candles than the requesting symbol's by the close of such a candle.
 
     Only trades dated by their candle's open are changed; a time within a minute is that of the fill itself.
 
     Args:
-        lengths_ms: Candle length by symbol.
-        candle_ms: Candle length of the requesting symbol.
+        timeframes: By symbol.
+        own: Of the requesting symbol.
     """
-    longest_ms = max(lengths_ms.values(), default=candle_ms) - candle_ms
+    longest_ms = max((one.longest_ms for one in timeframes.values()), default=own.longest_ms) - own.length_ms
     if longest_ms <= 0:
         return trades_since
 
@@ -268,19 +283,18 @@ def when_known(trades_since: TradesSince, lengths_ms: Mapping[str, int], candle_
         return [one for one in dated if one.closed_ms > since_ms]
 
     def known(trade: ClosedTrade) -> ClosedTrade:
-        later_ms = lengths_ms.get(trade.symbol, candle_ms) - candle_ms
-        if later_ms <= 0 or trade.closed_ms % _MINUTE_MS:
+        timeframe = timeframes.get(trade.symbol, own)
+        if timeframe.length_ms <= own.length_ms or trade.closed_ms % _MINUTE_MS:
             return trade
-        return replace(trade, closed_ms=trade.closed_ms + later_ms)
+        return replace(trade, closed_ms=timeframe.close_of(trade.closed_ms) - own.length_ms)
 
     return since
 
 
 def _known(request: EntryRequest, trades_since: TradesSince, since_ms: int, symbol: str | None) -> list[ClosedTrade]:
     """Return the trades closed after `since_ms` and not after the requesting candle."""
-    return in_order(
-        [one for one in trades_since(since_ms, symbol) if one.closed_ms < request.open_ms + request.candle_ms]
-    )
+    closes_ms = request.timeframe.close_of(request.open_ms)
+    return in_order([one for one in trades_since(since_ms, symbol) if one.closed_ms < closes_ms])
 
 
 def _profit(trades: Sequence[ClosedTrade]) -> float:
@@ -292,12 +306,10 @@ def _fallen(trades: Sequence[ClosedTrade]) -> float:
     return max((high - now for high, now in zip(accumulate(sums, max), sums, strict=True)), default=0.0)
 
 
-def _length_ms(candles: int | None, minutes: int | None, candle_ms: int) -> int:
-    return candles * candle_ms if candles is not None else (minutes or 0) * _MINUTE_MS
-
-
 def _format(length_ms: int, request: EntryRequest) -> str:
-    candles = length_ms / request.candle_ms
+    candles = length_ms / request.timeframe.length_ms
+    if not request.timeframe.is_fixed:
+        candles = round(candles)
     return f"{candles:g} candle{'' if candles == 1 else 's'}"
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from trading.formatting import format_price, format_units
 from trading.incidents import descriptions
 from trading.incidents.incident import Incident
-from trading.market.candles import timeframe_ms
+from trading.market.timeframes import Timeframe
 from trading.orders.matching import FillTerms
 from trading.orders.orders import Leg, OrderRequest, Side, client_order_id
 from trading.risk.context import NO_COSTS, Entry, RiskContext
@@ -30,7 +30,7 @@ def evaluate_signal(
     account: AccountLimits,
     limits: RiskLimits,
     protections: Sequence[Protection] = (),
-    lengths_ms: Mapping[str, int] | None = None,
+    timeframes: Mapping[str, Timeframe] | None = None,
     terms: FillTerms = NO_COSTS,
 ) -> RiskDecision:
     """Decide which orders a signal may create.
@@ -43,10 +43,10 @@ def evaluate_signal(
     Args:
         view: The present account, read under its lock.
         protections: Protections of the symbol; those of the account are checked too.
-        lengths_ms: Candle length by symbol; None if no symbol has longer candles than this one.
+        timeframes: By symbol; None if no symbol has longer candles than this one.
         terms: The known costs of the symbol's venue.
     """
-    context = RiskContext(view, signal, symbol, timeframe, account, limits, protections, lengths_ms or {}, terms)
+    context = RiskContext(view, signal, symbol, timeframe, account, limits, protections, timeframes or {}, terms)
     decision = _evaluate(context)
     return replace(decision, checks=tuple(context.checks))
 
@@ -173,7 +173,7 @@ def _request(
         side=side,
         units=units,
         reference_price=signal.price,
-        decided_ms=signal.open_ms + timeframe_ms(context.timeframe),
+        decided_ms=signal.decided_ms(context.timeframe),
         stop_loss=None if prices is None else prices.stop_loss,
         take_profit=None if prices is None else prices.take_profit,
     )

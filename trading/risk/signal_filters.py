@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from trading.errors import Rejected
 from trading.formatting import format_price
 from trading.indicators.regime import Regime
-from trading.market.candles import timeframe_ms
 from trading.market.sessions import EntryHours, Session
 from trading.risk.verdict import Check
 from trading.strategies.signal import Signal, SignalSide
@@ -43,7 +42,7 @@ def refusal(
     """
     if signal.side is SignalSide.CLOSE:
         return None
-    entry = _Entry(signal, rules, signal.open_ms + timeframe_ms(timeframe), as_of_ms, regime)
+    entry = _Entry(signal, rules, signal.decided_ms(timeframe), as_of_ms, regime)
     return next((refused for rule in ENTRY_RULES if (refused := rule.refused(entry)) is not None), None)
 
 
@@ -53,7 +52,7 @@ def checks(
     """Check every rule, where `refusal` stops at the first rejection; a close signal has no checks."""
     if signal.side is SignalSide.CLOSE:
         return []
-    entry = _Entry(signal, rules, signal.open_ms + timeframe_ms(timeframe), as_of_ms, regime)
+    entry = _Entry(signal, rules, signal.decided_ms(timeframe), as_of_ms, regime)
     return [_check(rule, entry) for rule in ENTRY_RULES]
 
 

@@ -12,8 +12,9 @@ from trading.events.event import Event, EventType, correlation_id
 from trading.events.messages import NewCandle
 from trading.formatting import format_time
 from trading.indicators.history import reaching_back
-from trading.market.candles import Candles, first_fault, timeframe_ms
+from trading.market.candles import Candles, first_fault
 from trading.market.feed_health import FeedSnapshot
+from trading.market.timeframes import Timeframe
 from trading.ports.candle_source import Bars, CandleSource
 from trading.ports.ledger import DecisionLog, Positions, SymbolControls
 from trading.ports.symbol_store import SymbolSnapshot, SymbolStore
@@ -54,6 +55,7 @@ class FetchTerms(Struct, frozen=True):
             None asks for `history_count` candles.
         place_of: Returns the place of the candle with this open time (milliseconds since the epoch), such as file and
             line.
+        phase_ms: Time after a full unit of the timeframe's grid at which the candles begin.
     """
 
     retry_attempts: int
@@ -67,6 +69,7 @@ class FetchTerms(Struct, frozen=True):
     reach: Callable[[Candles], int] | None = None
     allow_non_positive: bool = False
     place_of: Callable[[int], str] | None = None
+    phase_ms: int = 0
 
 
 class FetchLedger(DecisionLog, SymbolControls, Positions, Protocol):
@@ -100,7 +103,7 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
         """
         super().__init__(symbol, bus, now_s=now_s, is_enabled=is_enabled)
         self._timeframe = timeframe
-        self._length_ms = timeframe_ms(timeframe)
+        self._grid = Timeframe.parse(timeframe)
         self._source = source
         self._store = store
         self._ledger = ledger
@@ -149,7 +152,7 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
 
         Where the ledger decided on a candle in the future too, only an operator knows which market it is.
         """
-        if cursor_ms <= market_ms + max(AHEAD_CANDLES * self._length_ms, AHEAD_MS):
+        if cursor_ms <= market_ms + max(AHEAD_CANDLES * self._grid.longest_ms, AHEAD_MS):
             return False
         fence_ms = self._ledger.fence(self.symbol)
         return fence_ms is None or fence_ms <= market_ms
@@ -201,14 +204,14 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
     def _new_candles(self, cursor_ms: int) -> "_Answer":
         bars = self._ask(lambda: self._source.newest(self._terms.nbr_bars, after_ms=cursor_ms or None))
         closed, newest_ms = self._closed(bars), self._newest_ms(bars)
-        if cursor_ms and len(closed) and int(closed.open_ms[0]) > cursor_ms + self._length_ms:
+        if cursor_ms and len(closed) and int(closed.open_ms[0]) > self._grid.close_of(cursor_ms):
             bars = self._ask(lambda: self._source.since(cursor_ms, limit=self._terms.batch_limit))
             closed, newest_ms = bars.candles[: self._closed_count(bars)], max(newest_ms, self._newest_ms(bars))
         fresh = closed.after(cursor_ms)
         if not len(fresh) and self._terms.repeat_last:
             fresh = closed[-1:]
         fresh = self._refuse_bad(fresh if cursor_ms else fresh[-1:])
-        return _Answer(fresh, FeedSnapshot(bars.as_of_ms, newest_ms, bars.is_over), bars.has_more)
+        return _Answer(fresh, FeedSnapshot(bars.as_of_ms, newest_ms, bars.is_over), bars)
 
     def _closed(self, bars: Bars) -> Candles:
         dropped = self._terms.candle_index - 1
@@ -216,7 +219,7 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
 
     def _closed_count(self, bars: Bars) -> int:
         """Return the number of bars that had closed when the source answered, in any position."""
-        return len(bars.candles.until(bars.as_of_ms - self._length_ms))
+        return bars.closed_count(self._grid)
 
     def _newest_ms(self, bars: Bars) -> int:
         count = self._closed_count(bars)
@@ -270,7 +273,13 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
         return good
 
     def _first_fault(self, candles: Candles) -> BadCandle | None:
-        fault = first_fault(candles, timeframe=self._timeframe, allow_non_positive=self._terms.allow_non_positive)
+        terms = self._terms
+        fault = first_fault(
+            candles,
+            timeframe=self._timeframe,
+            phase_ms=terms.phase_ms,
+            allow_non_positive=terms.allow_non_positive,
+        )
         return None if fault is None else BadCandle(fault.open_ms, fault.fault, self.symbol)
 
     def _with_place(self, fault: BadCandle) -> BadCandle:
@@ -296,10 +305,10 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
         """Publish the candles that are missing although the market was open."""
         seen = np.concatenate(([cursor_ms], batch.open_ms)) if cursor_ms else batch.open_ms
         # half a bar of tolerance, because a day on which clocks are put back is longer
-        gaps = np.flatnonzero(np.diff(seen) > self._length_ms + self._length_ms // 2)
+        gaps = np.flatnonzero(np.diff(seen) > self._grid.length_ms * 3 // 2)
         for before_ms, open_ms in zip(seen[gaps].tolist(), seen[gaps + 1].tolist(), strict=True):
-            expected = range(before_ms + self._length_ms, open_ms - self._length_ms // 2, self._length_ms)
-            missing = sum(1 for at_ms in expected[:BATCH_LIMIT] if self._is_open(at_ms))
+            expected = self._grid.expected(before_ms, open_ms)[:BATCH_LIMIT].tolist()
+            missing = sum(1 for at_ms in expected if self._is_open(at_ms))
             if missing:
                 self._fetch_failed(f"gap: {missing} candles missing, continued", open_ms, missing=missing)
 
@@ -334,18 +343,30 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
             has_exposure=snapshot.has_exposure,
             regime=snapshot.regime,
             quarantine=snapshot.quarantine,
-            has_more=answer.has_more or len(answer.fresh) > len(batch),
+            has_more=answer.bars.has_more or len(answer.fresh) > len(batch),
+            closed_ms=self._unusual_end(batch.last_open_ms, answer.bars),
         )
         self._bus.publish(message)
         return message
 
+    def _unusual_end(self, open_ms: int, bars: Bars) -> int | None:
+        """Return the end of a closed bar, None where it is the one of the timeframe."""
+        opens = bars.candles.open_ms
+        later = int(opens.searchsorted(open_ms, side="right"))
+        following_ms = int(opens[later]) if later < len(opens) else None
+        if bars.closed_ms and (following_ms is None or following_ms >= bars.closed_ms):
+            closed_ms = bars.closed_ms
+        else:
+            closed_ms = self._grid.close_of(open_ms, following_ms)
+        return None if closed_ms == self._grid.close_of(open_ms) else closed_ms
+
 
 class _Answer(Struct, frozen=True):
-    """The result of a fetch: candles to decide on, the market state, and whether the source has more."""
+    """The result of a fetch: candles to decide on, the market state, and the answer that they come from."""
 
     fresh: Candles
     shown: FeedSnapshot
-    has_more: bool
+    bars: Bars
 
 
 def _permissions(snapshot: SymbolSnapshot) -> Permissions:

@@ -97,6 +97,7 @@ class ExitRuleExecutor:
             side=SignalSide.CLOSE,
             price=float(candle.values[-1, CLOSE]),
             reason=answer.reason,
+            closed_ms=message.unusual_close_of(candle.last_open_ms),
         )
         self.exited.append(signal)
         return self._signals.execute_exit(message, signal, answer)

@@ -32,6 +32,7 @@ class MessageTerms(Struct, frozen=True):
         most_candles: Most candles in one message.
         most_rows: Most rows in one message.
         repeats_last: A message may hold the last decided candle again.
+        phase_ms: Time after a full unit of the timeframe's grid at which the candles begin.
         allow_non_positive: Prices may be zero or negative.
     """
 
@@ -42,6 +43,7 @@ class MessageTerms(Struct, frozen=True):
     most_candles: int
     most_rows: int
     repeats_last: bool = False
+    phase_ms: int = 0
     allow_non_positive: bool = False
 
 
@@ -88,7 +90,7 @@ class MessageChecks:
         seen: set[tuple[str, int]] = set()
         before_ms = 0
         for signal in message.signals:
-            self._check_signal(signal, message.candles)
+            self._check_signal(signal, message)
             name = (signal.strategy, signal.open_ms)
             _require(name not in seen, "message_signal", f"two signals of {_of(signal)}")
             _require(signal.open_ms >= before_ms, "message_signal", "the signals are not in order of their candles")
@@ -121,7 +123,12 @@ class MessageChecks:
         candles, most = message.candles, self._terms.most_candles
         _require(len(candles) <= most, "message_size", f"{len(candles)} candles; at most {most} are expected")
         terms = self._terms
-        fault = first_fault(candles, timeframe=terms.timeframe, allow_non_positive=terms.allow_non_positive)
+        fault = first_fault(
+            candles,
+            timeframe=terms.timeframe,
+            phase_ms=terms.phase_ms,
+            allow_non_positive=terms.allow_non_positive,
+        )
         _require(fault is None, "message_candle", str(fault))
         is_repeat = self._terms.repeats_last and len(candles) == 1
         first_ms = int(candles.open_ms[0])
@@ -130,17 +137,22 @@ class MessageChecks:
             raise InvalidMessage("message_order", reason)
 
     def _check_time(self, message: Message) -> None:
-        """Check that the candles had begun when the source answered, and that its time is not in the future."""
+        """Check that the candles had begun when the source answered, and that no time is in the future."""
         as_of_ms, latest_ms = message.as_of_ms, self.latest_ms(message.after_ms)
         newest_ms = max(message.last_open_ms, message.newest_ms)
         if newest_ms >= as_of_ms:
             reason = f"the candle of {format_time(newest_ms)} begins after the market time {format_time(as_of_ms)}"
             raise InvalidMessage("message_time", reason)
+        closed_ms = message.closed_ms
+        if closed_ms is not None and not message.last_open_ms < closed_ms <= as_of_ms:
+            reason = f"the candle of {format_time(message.last_open_ms)} cannot end at {format_time(closed_ms)}"
+            raise InvalidMessage("message_time", reason)
         if latest_ms is not None and as_of_ms > latest_ms:
             reason = f"market time {format_time(as_of_ms)} lies in the future; it is {format_time(latest_ms)} at most"
             raise InvalidMessage("message_time", reason)
 
-    def _check_signal(self, signal: Signal, candles: Candles) -> None:
+    def _check_signal(self, signal: Signal, message: SignalGenerated) -> None:
+        candles = message.candles
         is_configured = signal.strategy in self._terms.strategies
         allowed = ", ".join(sorted(self._terms.strategies))
         _require(is_configured, "message_strategy", f"strategy {signal.strategy[:60]!r}; configured are: {allowed}")
@@ -151,6 +163,10 @@ class MessageChecks:
         if signal.price != close:
             prices = f"{format_price(signal.price)}; the candle closed at {format_price(close)}"
             raise InvalidMessage("message_signal", f"the price of the signal of {_of(signal)} is {prices}")
+        ends_ms = message.close_of(signal.open_ms)
+        if signal.closed_ms not in (None, ends_ms):
+            found = f"{format_time(signal.closed_ms)}; its candle ends at {format_time(ends_ms)}"
+            raise InvalidMessage("message_signal", f"the signal of {_of(signal)} was decided at {found}")
 
     def _count(self, what: str, count: int, candles: int) -> None:
         _require(count == candles, "message_size", f"{count} {what} for {candles} candles")

@@ -58,7 +58,7 @@ class SignalRules(Struct, frozen=True):
             signal,
             self.entry_rules,
             timeframe=message.timeframe,
-            as_of_ms=message.seen_ms(signal.open_ms),
+            as_of_ms=message.seen_signal_ms(signal),
             regime=regime,
         )
         if refused is None:

@@ -48,7 +48,7 @@ class StandingExits:
         """Return whether each candle is processed alone, because a position is to be closed or lacks its stop."""
         return bool(self._incidents())
 
-    def execute(self, candle: Candles, as_of_ms: int | None) -> None:
+    def execute(self, candle: Candles, as_of_ms: int | None, *, closed_ms: int) -> None:
         """Send an exit for each position that is to be closed, unless one was decided at this candle.
 
         Ledger and venue are compared before: an exit whose outcome is unknown, or whose fill came late, is settled
@@ -58,6 +58,7 @@ class StandingExits:
         Args:
             candle: Candles whose fills are recorded; the last one gives time and price.
             as_of_ms: Market time; None when the source does not tell it.
+            closed_ms: End of the last candle, milliseconds since the epoch, UTC.
         """
         if not self.is_due():
             return
@@ -65,7 +66,7 @@ class StandingExits:
         if self._order_manager.is_settled:
             for strategy, reason in self._demands().items():
                 if not self._has_exit(strategy, candle.last_open_ms):
-                    self._closer.close_at(strategy, reason, candle, as_of_ms)
+                    self._closer.close_at(strategy, reason, candle, as_of_ms, closed_ms=closed_ms)
         self._forget_all()
 
     def flatten_unprotected(self, as_of_ms: int | None) -> None:

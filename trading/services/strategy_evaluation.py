@@ -94,11 +94,14 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
         decisions: list[Decisions] = [NO_SIGNAL] * len(candles)
         signals: list[Signal] = []
         told: dict[int, list[Signal]] = {}
+        ends = message.unusual_closes() if said else {}
         for at in np.flatnonzero(row_counts < required).tolist():
             decisions[at] = (self._too_few_rows(message, at, int(row_counts[at])),)
         for signal in said:
             at = int(candles.open_ms.searchsorted(signal.open_ms))
             if row_counts[at] >= required:
+                if closed_ms := ends.get(signal.open_ms):
+                    signal = signal.model_copy(update={"closed_ms": closed_ms})  # noqa: PLW2901  # the same, dated
                 validated = self._validate(message, signal, message.regimes[at])
                 signals.append(validated)
                 told.setdefault(at, []).append(validated)
@@ -159,7 +162,7 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
     def _refusal(self, message: IndicatorsUpdated, signal: Signal, regime: Regime) -> Rejected | None:
         if signal.side is not SignalSide.CLOSE and not permissions(message.desired).entries:
             return Rejected("paused", "the symbol is paused: nothing is opened, what is open stays protected")
-        seen_ms = message.seen_ms(signal.open_ms)
+        seen_ms = message.seen_signal_ms(signal)
         return entry_refusal(signal, self._entry_rules, timeframe=message.timeframe, as_of_ms=seen_ms, regime=regime)
 
     def _hand_on(self, message: IndicatorsUpdated, judged: "_Judged") -> SignalGenerated:

@@ -158,7 +158,8 @@ class TradeExecutionService(Service[SignalGenerated, ChainResult]):
             self._standing.forget()
         made = self._decide(message, step)
         if not self._is_flattened(message):
-            self._standing.execute(step.candles, seen_ms)
+            closed_ms = message.close_of(step.candles.last_open_ms)
+            self._standing.execute(step.candles, seen_ms, closed_ms=closed_ms)
         return made
 
     def _decide(self, message: SignalGenerated, step: BatchStep) -> list[CandleDecision]:

@@ -5,6 +5,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from trading.formatting import format_price
+from trading.market.timeframes import Timeframe
 from trading.structs import Frozen
 
 LONGEST_REASON = 1_000
@@ -36,6 +37,7 @@ class Signal(Frozen):
         take_profit: Price at which to take the profit; None for no target.
         size_units: Size that the strategy requests; None leaves it to the risk settings.
         entry_refused: Reason why it may not open a position; it may still close an opposite one.
+        closed_ms: End of that candle, where it is not the one of its timeframe: the next candle came earlier or later.
     """
 
     strategy: str
@@ -47,6 +49,11 @@ class Signal(Frozen):
     size_units: float | None = Field(default=None, gt=0)
     reason: str
     entry_refused: Refusal | None = None
+    closed_ms: int | None = None
+
+    def decided_ms(self, timeframe: str) -> int:
+        """Return the end of its candle, at which it was decided; milliseconds since the epoch, UTC."""
+        return self.closed_ms or Timeframe.parse(timeframe).close_of(self.open_ms)
 
     @property
     def words(self) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from trading.indicators.rows import IndicatorRows
-from trading.market.candles import timeframe_ms
 from trading.risk.signal_filters import EntryRules, refusal
 from trading.strategies import Strategy
 from trading.strategies.signal import Signal, SignalSide
@@ -149,7 +148,7 @@ class _Trial:
         for open_ms, name, value in whole.unusable:
             self._add(CheckName.NAN, open_ms, name, "a price above 0" if name != "size_units" else "a size", f"{value}")
         for signal in whole.signals.values():
-            closed_ms = signal.open_ms + timeframe_ms(_ANY_MINUTE)
+            closed_ms = signal.decided_ms(_ANY_MINUTE)
             if signal.stop_loss is not None or signal.take_profit is not None:
                 self._tried(1, CheckName.STOP_SIDE)
             refused = refusal(signal, _PRICES, timeframe=_ANY_MINUTE, as_of_ms=closed_ms)

@@ -18,7 +18,8 @@ from typing import Annotated, Literal
 from msgspec import Struct
 from pydantic import Field
 
-from trading.market.candles import Candles, timeframe_ms
+from trading.market.candles import Candles
+from trading.market.timeframes import Timeframe
 from trading.ports.candle_source import Bars
 from trading_orchestrator.plugins import SourceConfig, SourceContext, SourcePlugin
 from trading_orchestrator.templates.client import Client
@@ -36,7 +37,7 @@ class AcmeSource:
 
     def __init__(self, client: Client, timeframe: str) -> None:
         self._client = client
-        self._bar_ms = timeframe_ms(timeframe)
+        self._grid = Timeframe.parse(timeframe)
 
     def newest(self, count: int, *, after_ms: int | None) -> Bars:
         as_of_ms, candles = self._ask(count)
@@ -44,7 +45,8 @@ class AcmeSource:
 
     def history(self, until_ms: int, *, count: int) -> Candles:
         as_of_ms, candles = self._ask(count + 1, end_ms=until_ms)  # the last one may be forming
-        return candles.until(as_of_ms - self._bar_ms)[-count:]
+        closed = int(self._grid.closes(candles.open_ms).searchsorted(as_of_ms, side="right"))
+        return candles[:closed][-count:]
 
     def since(self, after_ms: int, *, limit: int) -> Bars:
         as_of_ms, candles = self._ask(limit + 1, start_ms=after_ms + 1)
@@ -54,7 +56,7 @@ class AcmeSource:
         """Keep nothing: `Client` opens a connection for each call."""
 
     def _ask(self, limit: int, **bounds: int) -> tuple[int, Candles]:
-        answer = self._client.call("candles", {"bar_ms": self._bar_ms, "limit": limit, **bounds}, Answer)
+        answer = self._client.call("candles", {"bar_ms": self._grid.length_ms, "limit": limit, **bounds}, Answer)
         return answer.as_of_ms, Candles.from_rows(answer.rows)
 
 

@@ -70,7 +70,8 @@ class Hooks:
         @functools.wraps(plain)
         def newest(source: Any, count: int, *, after_ms: int | None) -> Any:
             is_still = after_ms is not None and self._board.is_market_still
-            return plain(source, count, after_ms=after_ms - source._bar_ms if is_still and after_ms else after_ms)
+            step_ms = source._grid.length_ms
+            return plain(source, count, after_ms=after_ms - step_ms if is_still and after_ms else after_ms)
 
         owner.newest = newest  # type: ignore[attr-defined]  # the same
 

@@ -1,6 +1,7 @@
 """Slots: each at most once, without drift, and no burst after a long sleep."""
 
 from collections import Counter
+from datetime import datetime
 
 import pytest
 from hypothesis import given
@@ -198,3 +199,24 @@ def test_timetable_begins_with_the_ticks_and_has_health_and_status_at_their_inte
         ScheduledMessage(Kind.STATUS),
     ]
     assert [interval.every_s for interval in found.values()] == [30.0, 60.0, 60.0, 10.0]
+
+
+@pytest.mark.parametrize(
+    ("timeframe", "closes"),
+    [
+        ("1w", ["2024-01-08T00:00", "2024-01-15T00:00"]),
+        ("1M", ["2024-02-01T00:00", "2024-03-01T00:00", "2024-04-01T00:00"]),
+        ("1d@America/New_York,17:00", ["2024-03-09T22:00", "2024-03-10T21:00", "2024-03-11T21:00"]),
+    ],
+)
+def test_ticks_aligned_to_the_close_of_calendar_candles_follow_the_calendar(timeframe: str, closes: list[str]) -> None:
+    fetching = {"data_fetching": {"tick_alignment": "candle_close", "tick_offset": 2}}
+    system = system_config(planned({}), services=fetching, timeframe=timeframe, source=source(1))
+    interval = tick_interval(system, SYMBOL)
+    times_s = [datetime.fromisoformat(f"{text}+00:00").timestamp() for text in closes]
+
+    assert [interval.begins_s(interval.slot(at_s + 2)) for at_s in times_s] == [at_s + 2 for at_s in times_s]
+    assert [interval.slot(at_s + 1.9) + 1 for at_s in times_s] == [interval.slot(at_s + 2) for at_s in times_s]
+    slots = Slots({TICK: interval})
+    wake(slots, times_s[0] + 2)
+    assert slots.wait_s(times_s[0] + 2, most=1e9) == times_s[1] - times_s[0]

@@ -63,7 +63,7 @@ def test_system_as_shipped_trades_two_symbols_a_minute_per_second() -> None:
 def test_signal_age_left_out_is_three_timeframes(folder: Path) -> None:
     assert shipped().symbols["XAUUSD"].max_signal_age_s == 180
     hourly = shipped(TRADING__SYMBOLS__XAUUSD__TIMEFRAME="1h").symbols["XAUUSD"]
-    assert (hourly.max_signal_age_s, hourly.timeframe_ms) == (10_800, 3_600_000)
+    assert (hourly.max_signal_age_s, hourly.grid.length_ms) == (10_800, 3_600_000)
     assert shipped(TRADING__SYMBOLS__XAUUSD__MAX_SIGNAL_AGE_S="7").symbols["XAUUSD"].max_signal_age_s == 7
 
 

@@ -4,9 +4,10 @@ from trading.market.gaps import Gap, GapKind, Hours, find_gaps, missing_times
 from trading.market.quality.checks import Market, examine
 from trading.market.quality.closed_hours import filled_closed_hours, outside_hours
 from trading.market.quality.findings import Found, Place, Severity
-from trading.market.quality.ordering import later_twins, out_of_order, timeframe_of, usual_spacing_ms
+from trading.market.quality.ordering import later_twins, out_of_order, usual_spacing_ms
 from trading.market.quality.playable import ROW_FAULTS, row_faults
 from trading.market.quality.prices import VALUE_FAULTS, value_faults
+from trading.market.timeframes import timeframe_of
 
 __all__ = [
     "ROW_FAULTS",

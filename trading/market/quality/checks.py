@@ -7,12 +7,13 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from trading.formatting import format_price
-from trading.market.candles import CLOSE, COLUMNS, HIGH, LOW, OPEN, VOLUME, grid_ms
+from trading.market.candles import CLOSE, COLUMNS, HIGH, LOW, OPEN, VOLUME
 from trading.market.gaps import Gap, GapKind, Hours, find_gaps
 from trading.market.quality.closed_hours import filled_closed_hours, outside_hours
 from trading.market.quality.findings import Found, Place, Severity, found
 from trading.market.quality.ordering import later_twins, out_of_order
 from trading.market.quality.playable import BEFORE_1970, OFF_THE_GRID, row_faults
+from trading.market.timeframes import Timeframe, phase_of
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.int64]
@@ -34,14 +35,14 @@ class Market(Struct, frozen=True):
     """Context of the candles that the rows do not contain.
 
     Attributes:
-        length_ms: Length of a candle.
+        timeframe: Of the candles.
         are_open: The trading hours; None if unknown.
         now_ms: Real time, milliseconds since the epoch.
         written_ms: Time at which the file was written.
         allow_non_positive: Prices may be zero or negative.
     """
 
-    length_ms: int
+    timeframe: Timeframe
     are_open: Hours | None
     now_ms: int
     written_ms: int
@@ -65,12 +66,19 @@ class _Look:
         self._values = values
         self._market = market
         self._times, first = np.unique(open_ms, return_index=True)
+        self._phase_ms = phase_of(self._times, market.timeframe)
         self._faults = dict(
-            row_faults(open_ms, values, length_ms=market.length_ms, allow_non_positive=market.allow_non_positive)
+            row_faults(
+                open_ms,
+                values,
+                timeframe=market.timeframe,
+                phase_ms=self._phase_ms,
+                allow_non_positive=market.allow_non_positive,
+            )
         )
         self._sorted = values[first]
         self._filled = self._find_filled()
-        self._gaps = find_gaps(self._times, length_ms=market.length_ms, are_open=market.are_open)
+        self._gaps = find_gaps(self._times, timeframe=market.timeframe, are_open=market.are_open)
 
     def wrong(self) -> Iterator[Found]:
         off_grid = self._faults.pop(OFF_THE_GRID)
@@ -82,13 +90,14 @@ class _Look:
             "duplicate", Severity.WRONG, twins != np.arange(len(twins)), lambda row: self._twin(row, twins)
         )
         yield self._rows("unsorted", Severity.WRONG, out_of_order(self._open_ms), lambda _: "after a later candle")
-        off = self._open_ms % grid_ms(self._market.length_ms)
+        timeframe = self._market.timeframe
+        off = (self._open_ms - self._phase_ms) % timeframe.grid_ms
         yield self._rows(OFF_THE_GRID, Severity.WRONG, off_grid, lambda row: f"{off[row] / 1000:g} s after a full bar")
         yield self._unfinished()
         yield self._of_kind(GapKind.GAP, Severity.WRONG)
         if self._market.are_open is not None:
-            closed = outside_hours(self._open_ms, length_ms=self._market.length_ms, are_open=self._market.are_open)
-            closed &= ~self._filled
+            outside = outside_hours(self._times, timeframe=timeframe, are_open=self._market.are_open)
+            closed = np.isin(self._open_ms, self._times[outside]) & ~self._filled
             yield self._rows("outside hours", Severity.WRONG, closed, lambda _: "the market is closed then")
 
     def doubts(self) -> Iterator[Found]:
@@ -111,7 +120,7 @@ class _Look:
     def _find_filled(self) -> Flags:
         """Flag the rows that fill closed hours with flat candles."""
         flags = filled_closed_hours(
-            self._times, self._sorted, length_ms=self._market.length_ms, are_open=self._market.are_open
+            self._times, self._sorted, timeframe=self._market.timeframe, are_open=self._market.are_open
         )
         return np.isin(self._open_ms, self._times[flags])
 
@@ -135,7 +144,7 @@ class _Look:
 
     def _unfinished(self) -> Found:
         """Find candles that had not ended when the file was written, or have not ended now."""
-        ends = self._times + self._market.length_ms
+        ends = self._market.timeframe.closes(self._times)
         late = np.flatnonzero(ends > min(self._market.now_ms, self._market.written_ms))
         texts = (
             Place(int(self._times[at]), "ends in the future")
@@ -150,7 +159,7 @@ class _Look:
         return found(kind.value, severity, len(gaps), (Place(gap.after_ms, self._hole(gap)) for gap in gaps))
 
     def _hole(self, gap: Gap) -> str:
-        length = _span(gap.until_ms - gap.after_ms - self._market.length_ms)
+        length = _span(gap.until_ms - self._market.timeframe.close_of(gap.after_ms))
         return f"then {length} without candles" + (f", {gap.missing:,} missing" if gap.missing else "")
 
     def _time_zone(self) -> Found:
@@ -164,7 +173,7 @@ class _Look:
 
     def _trades_all_day(self) -> bool:
         _, counts = np.unique(self._times // _DAY_MS, return_counts=True)
-        length_ms = self._market.length_ms
+        length_ms = self._market.timeframe.length_ms
         return bool(length_ms < _DAY_MS and np.median(counts) * length_ms >= _FULL_DAY_MS)
 
     def _jumps(self) -> Found:

@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from trading.market.candles import CLOSE, HIGH, LOW, OPEN, VOLUME
 from trading.market.gaps import GapKind, Hours, find_gaps
+from trading.market.timeframes import Timeframe
 
 Times = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -13,13 +14,15 @@ Flags = NDArray[np.bool_]
 _DAY_MS = 86_400_000
 
 
-def filled_closed_hours(open_ms: Times, values: Floats, *, length_ms: int, are_open: Hours | None = None) -> Flags:
+def filled_closed_hours(
+    open_ms: Times, values: Floats, *, timeframe: Timeframe, are_open: Hours | None = None
+) -> Flags:
     """Flag flat candles without volume in hours in which the market is closed.
 
     Args:
         open_ms: Open times, ascending and unique.
         values: Shape (n, 5): open, high, low, close, volume of the same candles.
-        length_ms: Length of a candle.
+        timeframe: Of the candles.
         are_open: The trading hours, if known. Beside them, weekends count as closed if the candles of most Saturdays
             are flat and without volume, and then breaks at the same time of each day too.
     """
@@ -27,25 +30,25 @@ def filled_closed_hours(open_ms: Times, values: Floats, *, length_ms: int, are_o
     is_flat = (prices == prices[:, :1]).all(axis=1) & (values[:, VOLUME] == 0)
     if not is_flat.any():
         return np.zeros(len(open_ms), np.bool_)
-    is_closed = _by_habit(open_ms, is_flat, length_ms)
+    is_closed = _by_habit(open_ms, is_flat, timeframe)
     if are_open is not None:
-        is_closed |= outside_hours(open_ms, length_ms=length_ms, are_open=are_open)
+        is_closed |= outside_hours(open_ms, timeframe=timeframe, are_open=are_open)
     return np.asarray(is_flat & is_closed)
 
 
-def outside_hours(open_ms: Times, *, length_ms: int, are_open: Hours) -> Flags:
-    """Flag candles that begin and end in closed hours; a candle of a day or more is never outside."""
-    if length_ms >= _DAY_MS:
+def outside_hours(open_ms: Times, *, timeframe: Timeframe, are_open: Hours) -> Flags:
+    """Flag candles, in ascending order, that begin and end in closed hours; one of a day or more is never outside."""
+    if timeframe.length_ms >= _DAY_MS:
         return np.zeros(len(open_ms), np.bool_)
-    return np.asarray(~are_open(open_ms) & ~are_open(open_ms + length_ms - 1))
+    return np.asarray(~are_open(open_ms) & ~are_open(timeframe.closes(open_ms) - 1))
 
 
-def _by_habit(open_ms: Times, is_flat: Flags, length_ms: int) -> Flags:
+def _by_habit(open_ms: Times, is_flat: Flags, timeframe: Timeframe) -> Flags:
     is_closed = np.zeros(len(open_ms), np.bool_)
     traded = open_ms[~is_flat]
     if len(traded) < 2:
         return is_closed
-    gaps = find_gaps(traded, length_ms=length_ms)
+    gaps = find_gaps(traded, timeframe=timeframe)
     if not any(gap.kind is GapKind.WEEKEND for gap in gaps):
         return is_closed
     for gap in gaps:

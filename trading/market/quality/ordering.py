@@ -6,18 +6,11 @@ from numpy.typing import NDArray
 Times = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-_UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000))
-
 
 def usual_spacing_ms(open_ms: Times) -> int | None:
     """Return the most frequent distance between neighbours in time; None for fewer than two times."""
     spacings, counts = np.unique(np.diff(np.unique(open_ms)), return_counts=True)
     return int(spacings[counts.argmax()]) if len(spacings) else None
-
-
-def timeframe_of(length_ms: int) -> str | None:
-    """Return the ccxt timeframe of a length, such as `5m`; None if there is none."""
-    return next((f"{length_ms // unit_ms}{unit}" for unit, unit_ms in _UNITS if length_ms % unit_ms == 0), None)
 
 
 def out_of_order(open_ms: Times) -> Flags:

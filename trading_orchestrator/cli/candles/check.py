@@ -13,13 +13,13 @@ from adapters.candle_files.adjust import clipped
 from adapters.candle_files.play import order_of
 from configs.plugins.candle_files import CandleFileOptions
 from trading.formatting import format_minute
-from trading.market.quality import Found, Market, Place, Severity, examine, timeframe_of
+from trading.market.quality import Found, Market, Place, Severity, examine
 from trading_orchestrator.cli.candles.files import (
     FILE,
     JSON,
     NON_POSITIVE,
     TIMEFRAME,
-    candle_length_ms,
+    candle_timeframe,
     exit_on_file_error,
     ignored_columns_text,
     opens_of,
@@ -62,29 +62,30 @@ def check(
     options, session = terms.options, terms.session
     with exit_on_file_error():
         raw = read_raw(file, options)
-        length_ms = candle_length_ms(file, raw, timeframe or terms.timeframe)
+        grid = candle_timeframe(file, raw, timeframe or terms.timeframe)
         order = order_of(raw)
         readable = (raw.open_ms != NO_TIME)[order]
         if not readable.any():
             raise CandleFileError(f"{file}: none of the times in its {len(raw):,} rows can be read")
     are_open = session.are_open if session else None
     market = Market(
-        length_ms,
+        grid,
         are_open,
         now_ms=int(time.time() * 1000),
         written_ms=int(file.stat().st_mtime * 1000),
         allow_non_positive=terms.allow_non_positive,
     )
-    opens, values = opens_of(raw, length_ms, options), clipped(raw.values) if options.clip else raw.values
+    name = None if grid.unit == "s" else grid.name
+    opens, values = opens_of(raw, grid, options), clipped(raw.values) if options.clip else raw.values
     opens, values, lines = opens[order], values[order], raw.lines[order][readable].tolist()
     findings = [_without_time(raw), *examine(opens[readable], values[readable], market)]
-    refusal = refusal_of(file, timeframe_of(length_ms), options, session, allow_non_positive=terms.allow_non_positive)
+    refusal = refusal_of(file, name, options, session, allow_non_positive=terms.allow_non_positive)
     answer = {
         "ok": not any(finding.is_wrong for finding in findings),
         "file": str(file),
         "layout": raw.layout,
         "columns_left_out": list(raw.left_out),
-        "timeframe": timeframe_of(length_ms),
+        "timeframe": name,
         "hours_of": symbol,
         "rows": len(raw),
         "first_ms": int(opens[readable].min()),

@@ -24,15 +24,16 @@ from adapters.candle_files.play import fits_timeframe
 from configs.plugins.candle_files import CandleFileOptions
 from trading.formatting import format_minute
 from trading.market.candles import Candles
-from trading.market.quality import timeframe_of, usual_spacing_ms
+from trading.market.quality import usual_spacing_ms
 from trading.market.resampling import IncompleteReason, Resampled, resample
+from trading.market.timeframes import timeframe_of
 from trading.structs import asdict
 from trading_orchestrator.cli.candles.files import (
     FILE,
     JSON,
     NON_POSITIVE,
     TIMEFRAME,
-    candle_length_ms,
+    candle_timeframe,
     exit_on_file_error,
     ignored_columns_text,
     read_strictly,
@@ -79,7 +80,7 @@ def convert_file(
         raw = read_raw(file, terms.options)
         _check_timeframe(file, raw, timeframe)
         if not terms.options.stamped_at_close:
-            check_stamps(str(file), raw.open_ms, candle_length_ms(file, raw, timeframe))
+            check_stamps(str(file), raw.open_ms, candle_timeframe(file, raw, timeframe))
         try:
             done = convert(
                 raw,
@@ -123,10 +124,11 @@ def resample_file(
 ) -> None:
     """Resample the candles of FILE to a longer timeframe and write them to OUT.
 
-    Candles begin at whole multiples of the timeframe, UTC. An incomplete candle is omitted and counted by reason: a
-    candle is missing while the market was open, or FILE begins or ends within it. A few minutes missing next to a
-    break, as `candles check` lists them, do not make a candle incomplete. Without --symbol the trading hours are
-    guessed. Gaps are kept.
+    Candles begin at whole multiples of the timeframe, UTC; weeks on Monday, months on their first day. With a time
+    zone, as in 1d@America/New_York,17:00, days, weeks and months begin at that hour of the zone. An incomplete candle
+    is omitted and counted by reason: a candle is missing while the market was open, or FILE begins or ends within it. A
+    few minutes missing next to a break, as `candles check` lists them, do not make a candle incomplete. Without
+    --symbol the trading hours are guessed. Gaps are kept.
     """
     _check_out(file, out, is_forced=force)
     terms = terms_of(symbol, file, options)
@@ -271,9 +273,10 @@ def _print_unplayable(candles: Candles, timeframe: str) -> None:
 
 def _check_timeframe(file: Path, raw: RawCandles, timeframe: str | None) -> None:
     """Reject a timeframe longer than the candles': of minutes read as hours, most would be dropped."""
-    length_ms = candle_length_ms(file, raw, timeframe)
+    grid = candle_timeframe(file, raw, timeframe)
     opens = raw.open_ms[raw.open_ms != NO_TIME]
-    if (usual_spacing_ms(opens) or length_ms) < length_ms:
+    spacing_ms = usual_spacing_ms(opens)
+    if spacing_ms is not None and spacing_ms < grid.length_ms and not grid.fits(spacing_ms):
         words = _unplayable_text(opens, timeframe or "")
         raise CandleFileError(f"{file}: {words}; omit --timeframe, or use candles resample for a longer one")
 

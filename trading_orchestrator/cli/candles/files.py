@@ -14,9 +14,10 @@ from adapters.candle_files.play import check_command, convert_command, place_of,
 from adapters.candle_files.raw_rows import NO_OPTIONS
 from configs.plugins.candle_files import CandleFileOptions
 from configs.symbols import SymbolConfig
-from trading.market.candles import Candles, first_fault, timeframe_ms
-from trading.market.quality import timeframe_of, usual_spacing_ms
+from trading.market.candles import Candles, first_fault
+from trading.market.quality import usual_spacing_ms
 from trading.market.sessions import Session
+from trading.market.timeframes import Timeframe, phase_of, timeframe_ms, timeframe_of
 from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
 
@@ -106,17 +107,19 @@ def length_of(file: Path, raw: RawCandles) -> int:
     return length_ms
 
 
-def opens_of(raw: RawCandles, length_ms: int, options: CandleFileOptions) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def opens_of(
+    raw: RawCandles, timeframe: Timeframe, options: CandleFileOptions
+) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Return the open times of the rows; those of the close are moved where the options say so."""
-    return opens_of_closes(raw.open_ms, length_ms) if options.stamped_at_close else raw.open_ms
+    return opens_of_closes(raw.open_ms, timeframe) if options.stamped_at_close else raw.open_ms
 
 
-def candle_length_ms(file: Path, raw: RawCandles, timeframe: str | None) -> int:
-    """Return the length of the candles in milliseconds: that of `timeframe`, else the most frequent spacing."""
+def candle_timeframe(file: Path, raw: RawCandles, timeframe: str | None) -> Timeframe:
+    """Return the timeframe of the candles: `timeframe`, else the one of the most frequent spacing."""
     if timeframe is not None:
-        return timeframe_ms(timeframe)
+        return Timeframe.parse(timeframe)
     try:
-        return length_of(file, raw)
+        return Timeframe.of_spacing(length_of(file, raw))
     except CandleFileError as error:
         raise CandleFileError(f"{error}; set it with --timeframe") from error
 
@@ -153,7 +156,8 @@ def refusal_of(
         candles = read_candles(file, timeframe=timeframe, options=options, session=session)
     except ValueError as error:
         return str(error)
-    fault = first_fault(candles, timeframe=timeframe, allow_non_positive=allow_non_positive)
+    phase_ms = phase_of(candles.open_ms, Timeframe.parse(timeframe))
+    fault = first_fault(candles, timeframe=timeframe, phase_ms=phase_ms, allow_non_positive=allow_non_positive)
     return None if fault is None else f"{fault}; {place_of(file, fault.open_ms, options, timeframe=timeframe)}"
 
 

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from adapters.candle_files.play import place_of
 from trading.errors import BadCandle
 from trading.formatting import format_minute
-from trading.market.candles import Candles, timeframe_ms
+from trading.market.candles import Candles
 from trading.market.quality import GapKind, find_gaps
 from trading.market.sessions import Session
+from trading.market.timeframes import Timeframe
 from trading_orchestrator.cli.candles.files import PlayedFile, remedy
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
 
@@ -38,7 +39,7 @@ def missing_in(candles: Candles, timeframe: str, session: Session, closed_ms: ND
     """Count the gaps of candles, as `candles check` does; candles of closed hours that were left out are no gap."""
     is_within = (closed_ms > candles.open_ms[0]) & (closed_ms < candles.last_open_ms)
     open_ms = np.union1d(candles.open_ms, closed_ms[is_within])
-    found = find_gaps(open_ms, length_ms=timeframe_ms(timeframe), are_open=session.are_open)
+    found = find_gaps(open_ms, timeframe=Timeframe.parse(timeframe), are_open=session.are_open)
     gaps = [gap for gap in found if gap.kind is GapKind.GAP]
     return Missing(sum(gap.missing for gap in gaps), len(gaps), gaps[0].after_ms if gaps else None)
 

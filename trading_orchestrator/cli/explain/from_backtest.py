@@ -22,7 +22,8 @@ from trading.backtest.explanation import (
 from trading.events.event import correlation_id
 from trading.events.journal import Entry
 from trading.formatting import format_minute
-from trading.market.candles import CLOSE, Candles, timeframe_ms
+from trading.market.candles import CLOSE, Candles
+from trading.market.timeframes import Timeframe
 from trading.orders.orders import PROTECTIVE_LEGS, OrderRequest
 from trading.risk.verdict import checks_of
 from trading.services.status import describe_error
@@ -63,7 +64,7 @@ def explain_backtest(
         result, fault = _backtest(system, symbol, one, open_ms)
     rulings = {row.strategy: _risk_record(row) for row in result.decisions if row.open_ms == open_ms}
     decided = [order for order in result.orders if order.leg not in PROTECTIVE_LEGS]
-    decided_ms = open_ms + timeframe_ms(timeframe)
+    decided_ms = int(Timeframe.parse(timeframe).closes(one.open_ms)[place])
     entry = _entry(result, symbol, place) if fault is None else _failed(system, symbol, one[: place + 1], fault)
     found = []
     for context in terms_of(symbol, system):
@@ -106,7 +107,7 @@ def _failed(system: SystemConfig, symbol: str, candles: Candles, fault: Strategy
         candles,
         describe_error(fault),
         regime=regime_of(system, candles),
-        as_of_ms=candles.last_open_ms + timeframe_ms(timeframe),
+        as_of_ms=Timeframe.parse(timeframe).close_of(candles.last_open_ms),
         config=deciding_digest(system, symbol),
     )
 
@@ -121,7 +122,7 @@ def _entry(result: BacktestRun, symbol: str, place: int) -> Entry:
         correlation_id(symbol, timeframe, open_ms),
         tuple(values),
         values[CLOSE],
-        open_ms + timeframe_ms(timeframe),
+        int(Timeframe.parse(timeframe).closes(journal.open_ms)[place]),
         timeframe=timeframe,
     )
 

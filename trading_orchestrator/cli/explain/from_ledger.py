@@ -28,7 +28,8 @@ from trading.events.journal import Entry, candles_of
 from trading.formatting import format_minute
 from trading.indicators.history import reaching_back
 from trading.indicators.regime import Regime
-from trading.market.candles import Candles, timeframe_ms
+from trading.market.candles import Candles
+from trading.market.timeframes import Timeframe
 from trading.orders.orders import OrderState
 from trading.risk.verdict import checks_of
 from trading.structs import replace
@@ -65,7 +66,7 @@ def explain_live(access: Access, symbol: str, at_ms: int) -> list[Explanation]:
         access.system.account.name,
         symbol,
         entry.open_ms,
-        entry.open_ms + timeframe_ms(timeframe) - 1,
+        Timeframe.parse(timeframe).close_of(entry.open_ms) - 1,
         correlation_id=entry.correlation_id,
     )
     found = []
@@ -194,7 +195,7 @@ def _unjournaled(
 def _from_ledger(access: Access, symbol: str, at_ms: int) -> Entry | None:
     """Return an entry from the ledger's decision on a candle that is no longer in the journal; None without one."""
     timeframe = access.system.symbols[symbol].timeframe
-    first_ms = at_ms - timeframe_ms(timeframe) + 1
+    first_ms = at_ms - Timeframe.parse(timeframe).longest_ms + 1
     for row in decided_within(access.engine, access.system.account.name, symbol, first_ms, at_ms):
         cause = correlation_id(symbol, timeframe, row["open_ms"])
         return Entry(
@@ -211,7 +212,6 @@ def _why_none(
 ) -> str:
     """Return the reason why no decision was recorded at a time."""
     config, oldest, later = system.symbols[symbol], journal.oldest(), journal.after(at_ms)
-    length_ms = timeframe_ms(config.timeframe)
     is_open: Callable[[int], bool] = config.session.may_be_open
     if oldest is None:
         return "no decision was recorded yet; check celery -A tasks trading status"
@@ -224,5 +224,5 @@ def _why_none(
         return f"not decided yet; the newest decided candle is {format_minute(before[-1].open_ms)} UTC"
     if not is_open(at_ms):
         return f"the market was closed; it is open {config.session.hours}"
-    first_ms = before[-1].open_ms + length_ms
+    first_ms = Timeframe.parse(config.timeframe).close_of(before[-1].open_ms)
     return f"a gap: the source had no candle between {format_minute(first_ms)} and {format_minute(later.open_ms)} UTC"

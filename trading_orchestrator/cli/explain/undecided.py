@@ -13,7 +13,7 @@ from trading.backtest.explanation import failed_entry, holds
 from trading.events.journal import Entry
 from trading.indicators.regime import Regime, RegimeRule, regimes
 from trading.lifecycle import ServiceState
-from trading.market.candles import Candles, timeframe_ms
+from trading.market.candles import Candles
 from trading.services.status import ErrorKind, ServiceStatus
 from trading_orchestrator.cli.context import Access
 
@@ -51,8 +51,8 @@ def undecided_candle(access: Access, symbol: str, at_ms: int, error: str) -> tup
         return None
     with closing(open_source(symbol, config, access.redis, access.settings.namespace)) as source:
         bars = source.since(after_ms, limit=_LIMIT)
-    until_ms = min(at_ms, bars.as_of_ms - timeframe_ms(config.timeframe))
-    candles = window.then(bars.candles.after(after_ms).until(until_ms))
+    closed = bars.candles[: bars.closed_count(config.grid)]
+    candles = window.then(closed.after(after_ms).until(at_ms))
     if candles.last_open_ms <= after_ms or not holds(candles.last_open_ms, config.timeframe, at_ms):
         return None
     regime, digest = regime_of(access.system, candles), deciding_digest(access.system, symbol)

@@ -8,7 +8,8 @@ import numpy as np
 
 from trading.backtest.report.downsampling import joined
 from trading.backtest.result import Floats
-from trading.market.candles import CLOSE, HIGH, LOW, OPEN, Candles, timeframe_ms
+from trading.market.candles import CLOSE, HIGH, LOW, OPEN, Candles
+from trading.market.timeframes import timeframe_ms
 
 _MOST_DECIMALS = 8
 _LARGEST_DIGITS = 310  # of a float

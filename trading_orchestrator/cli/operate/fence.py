@@ -22,6 +22,7 @@ from trading_orchestrator.cli.output import Column, make_console, print_json, ta
 from trading_orchestrator.cli.params import CommandGroup, instant
 
 RESETS_SHOWN = 20
+_MINUTE_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,9 @@ def read_fences(access: Access, symbol: str) -> FenceView:
 
 
 def _check_time(before: FenceView, timeframe: str, to_ms: int) -> None:
-    if not is_on_grid(to_ms, timeframe):
+    known = (before.cursor_ms, *before.fences.values())
+    phases_ms = {0, *(ms for ms in known if ms is not None and ms % _MINUTE_MS == 0)}  # hours may begin at 09:30
+    if not any(is_on_grid(to_ms, timeframe, phase_ms) for phase_ms in phases_ms):
         raise click.UsageError(f"--to {format_time(to_ms)}: no candle of {timeframe} opens then")
     if before.market_ms is not None and to_ms > before.market_ms:
         raise click.UsageError(

@@ -13,14 +13,18 @@ import trading_orchestrator as to
 from adapters.candle_files import CandleFileError, RawCandles, convert, read_raw
 from adapters.candle_files.adjust import opens_of_closes
 from adapters.candle_files.play import fits_timeframe, read_candles, read_recording
+from adapters.sources.file import FileSource
 from configs.plugins.candle_files import CandleFileOptions
 from trading.errors import BadCandle
 from trading.market.candles import Candles, first_fault
 from trading.market.quality import filled_closed_hours, row_faults
 from trading.market.sessions import Session
+from trading.market.timeframes import Timeframe
+from trading_orchestrator.cli.candles.files import refusal_of
 from trading_orchestrator.cli.candles.remedies import REMEDIES
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+HOUR = Timeframe.parse("1h")
 NOW_MS = 1_790_000_000_000
 HEAD = "timestamp,open,high,low,close,volume"
 OIL = (
@@ -75,16 +79,18 @@ ANY_PRICE = st.sampled_from([-1.0, 0.0, 1.0, 1.5, 2.0, float("nan"), float("inf"
 @given(
     rows=st.lists(st.tuples(ANY_PRICE, ANY_PRICE, ANY_PRICE, ANY_PRICE, ANY_PRICE), min_size=1, max_size=4),
     begin_ms=st.sampled_from([-HOUR_MS * 2, 0, HOUR_MS, HOUR_MS + 60_000, HOUR_MS + 1_000]),
+    phase_ms=st.sampled_from([0, 60_000, 1_800_000]),
     is_allowed=st.booleans(),
 )
 def test_row_has_no_fault_exactly_where_its_candle_is_played(
-    rows: list[tuple[float, ...]], begin_ms: int, is_allowed: bool
+    rows: list[tuple[float, ...]], begin_ms: int, phase_ms: int, is_allowed: bool
 ) -> None:
     open_ms, values = begin_ms + np.arange(len(rows)) * HOUR_MS, np.array(rows)
-    faults = row_faults(open_ms, values, length_ms=HOUR_MS, allow_non_positive=is_allowed)
+    faults = row_faults(open_ms, values, timeframe=HOUR, phase_ms=phase_ms, allow_non_positive=is_allowed)
 
     is_faulty = np.logical_or.reduce(list(faults.values()))
-    fault = first_fault(Candles(open_ms, values), timeframe="1h", allow_non_positive=is_allowed)
+    candles = Candles(open_ms, values)
+    fault = first_fault(candles, timeframe="1h", phase_ms=phase_ms, allow_non_positive=is_allowed)
 
     assert (fault is None) == (not is_faulty.any())
     assert fault is None or fault.open_ms == open_ms[is_faulty.argmax()]
@@ -112,7 +118,7 @@ def test_each_finding_that_is_no_note_has_a_remedy() -> None:
     from trading.market.quality import Market, Severity, examine
 
     values = np.array([[1.0, 1.0, 1.0, 1.0, 1.0]])
-    market = Market(HOUR_MS, Session().are_open, now_ms=NOW_MS, written_ms=NOW_MS)
+    market = Market(HOUR, Session().are_open, now_ms=NOW_MS, written_ms=NOW_MS)
     findings = [one.check for one in examine(np.array([0]), values, market) if one.severity is not Severity.NOTE]
 
     assert set(findings) <= set(REMEDIES)
@@ -191,7 +197,7 @@ def test_flat_candles_of_a_market_that_trades_on_saturdays_are_played() -> None:
     candles.values[is_saturday, 1] += 1
     candles.values[:50, 1:4] = candles.values[:50, :1]
 
-    flags = filled_closed_hours(candles.open_ms, candles.values, length_ms=HOUR_MS)
+    flags = filled_closed_hours(candles.open_ms, candles.values, timeframe=HOUR)
 
     assert not flags.any()
 
@@ -222,7 +228,39 @@ def test_prices_that_rounding_made_cross_are_clipped_where_the_user_queries(tmp_
 def test_stamp_in_the_last_second_of_a_candle_is_its_close(late_ms: int) -> None:
     close_ms = np.array([HOUR_MS, 2 * HOUR_MS]) + late_ms
 
-    assert opens_of_closes(close_ms, HOUR_MS).tolist() == [0, HOUR_MS]
+    assert opens_of_closes(close_ms, HOUR).tolist() == [0, HOUR_MS]
+
+
+@pytest.mark.parametrize("late_ms", [0, -1, -1_000])
+def test_stamp_in_the_last_second_of_a_month_or_of_an_hour_from_half_past_is_its_close(late_ms: int) -> None:
+    april, may, june = (_ms(day) for day in ("2024-04-01", "2024-05-01", "2024-06-01"))
+    half_past = np.array([HOUR_MS, 2 * HOUR_MS]) + HOUR_MS // 2
+
+    months = opens_of_closes(np.array([may, june]) + late_ms, Timeframe.parse("1M"))
+
+    assert months.tolist() == [april, may]
+    assert opens_of_closes(half_past + late_ms, HOUR).tolist() == (half_past - HOUR_MS).tolist()
+
+
+def test_hours_from_half_past_are_played_checked_and_converted_alike(tmp_path: Path) -> None:
+    rows = [f"{at:%Y-%m-%dT%H:%M:%SZ},1,2,1,2,5" for at in pd.date_range("2024-03-04 09:30", periods=30, freq="1h")]
+    path = written(tmp_path, *rows)
+
+    candles = read_candles(path, timeframe="1h")
+    done = convert(read_raw(path), now_ms=NOW_MS)
+
+    assert (done.candles, done.losses, done.timeframe) == (candles, (), "1h")
+    assert FileSource(path, "XAUUSD", "1h").phase_ms == HOUR_MS // 2
+    assert refusal_of(path, "1h") is None
+
+
+def test_months_of_which_a_file_leaves_some_out_are_played_as_months(tmp_path: Path) -> None:
+    times = pd.date_range("2023-01-01", periods=24, freq="MS").delete([3, 9, 10])
+    path = written(tmp_path, *(f"{at:%Y-%m-%d}T00:00:00Z,1,2,1,2,5" for at in times))
+
+    assert len(read_candles(path, timeframe="1M")) == 21
+    with pytest.raises(CandleFileError, match="but timeframe '1d' is 86400 s"):
+        read_candles(path, timeframe="1d")
 
 
 def test_hour_that_a_clock_shows_once_though_it_has_it_twice_follows_its_neighbour(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def market(wall: ManualClock, speed: Speed, anchors: AnchorStore | None = None) 
     return MarketClock(
         speed,
         start_ms=START_MS,
-        bar_ms=BAR_MS,
+        close_of=lambda open_ms: open_ms + BAR_MS,
         now_ms=wall,
         anchors=MemoryAnchorStore() if anchors is None else anchors,
     )

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trading.errors import BadCandle
-from trading.market.candles import COLUMNS, Candles, first_fault, timeframe_ms
+from trading.market.candles import COLUMNS, Candles, first_fault, is_on_grid, timeframe_ms
 from trading_orchestrator.testing.candles import MINUTE_MS, START_MS, at_place, make_candles
 
 CANDLES = make_candles(12)
@@ -28,7 +28,7 @@ def test_timeframe_ms_of_a_timeframe_is_its_length(timeframe: str, ms: int) -> N
     assert timeframe_ms(timeframe) == ms
 
 
-@pytest.mark.parametrize("timeframe", ["", "m", "0m", "-1m", "1.5m", "1w", "1M", "m1", "1 m", "²m"])
+@pytest.mark.parametrize("timeframe", ["", "m", "0m", "-1m", "1.5m", "2w", "5M", "m1", "1 m", "²m"])
 def test_timeframe_ms_of_anything_else_raises_value_error(timeframe: str) -> None:
     with pytest.raises(ValueError, match="timeframe"):
         timeframe_ms(timeframe)
@@ -146,6 +146,16 @@ def test_first_fault_of_daily_candles_that_begin_at_any_hour_is_none() -> None:
     days = START_MS + 22 * 3_600_000 + np.arange(12, dtype=np.int64) * 86_400_000
 
     assert first_fault(Candles(days, CANDLES.values), timeframe="1d") is None
+
+
+@pytest.mark.parametrize("timeframe", ["1h", "4h", "1d", "1M", "1d@America/New_York,17:00"])
+def test_time_off_the_full_hour_is_on_the_grid_only_in_the_phase_of_the_candles(timeframe: str) -> None:
+    half_past_ms = START_MS + 30 * MINUTE_MS
+
+    assert is_on_grid(START_MS, timeframe)
+    assert not is_on_grid(half_past_ms, timeframe)
+    assert is_on_grid(half_past_ms, timeframe, phase_ms=30 * MINUTE_MS)
+    assert not is_on_grid(START_MS, timeframe, phase_ms=30 * MINUTE_MS)
 
 
 @settings(max_examples=50)

@@ -211,3 +211,25 @@ def test_feed_is_unhealthy_exactly_when_too_many_candles_of_open_hours_are_missi
 
     assert (found is not None) == (missing > SILENT_CANDLES and GOLD.is_open(snapshot.market_ms))
     assert found is None or found.missing == missing
+
+
+@pytest.mark.parametrize(
+    ("timeframe", "newest", "now", "missing"),
+    [
+        ("1M", "2024-01-01T00:00", "2024-05-31T00:00", 3),
+        ("1M", "2024-01-01T00:00", "2024-06-01T00:00", 4),
+        ("1w", "2024-01-01T00:00", "2024-02-05T00:00", 4),
+        ("1d@America/New_York,17:00", "2024-03-08T22:00", "2024-03-13T21:00", 4),  # 23 hours are a candle
+        ("1d@America/New_York,17:00", "2024-03-08T22:00", "2024-03-13T20:59", 3),
+    ],
+)
+def test_feed_of_calendar_candles_is_silent_by_their_calendar(
+    timeframe: str, newest: str, now: str, missing: int
+) -> None:
+    terms = FeedTerms(timeframe, 86_400_000, None, Session().may_be_open)
+    history = FeedHistory(FeedSnapshot(ms(now), ms(newest)), WALL_MS, WALL_MS, ms(newest))
+
+    found = trouble(history, terms)
+
+    assert (found.missing if found else missing) == missing
+    assert (found is not None) is (missing > SILENT_CANDLES)

@@ -152,3 +152,67 @@ def test_recorded_minutes_make_the_five_minutes_that_the_exchange_gave() -> None
 
 def _ms(timeframe: str) -> int:
     return int(pd.Timedelta(timeframe.replace("m", "min")).total_seconds() * 1000)
+
+
+def hours_from(text: str, count: int) -> Candles:
+    """Return so many hours; the open of each is its number, so that sums and edges are easy to say."""
+    begin_ms = int(pd.Timestamp(text, tz="UTC").value // 10**6)
+    number = np.arange(count, dtype=np.float64) + 1
+    values = np.column_stack((number, number + 0.5, number - 0.5, number + 0.25, number * 0 + 1))
+    return Candles(begin_ms + np.arange(count, dtype=np.int64) * 60 * MINUTE_MS, values)
+
+
+@pytest.mark.parametrize(
+    ("to", "rule", "zone", "shift_hours"),
+    [
+        ("1w", "W-MON", "UTC", 0),
+        ("1M", "MS", "UTC", 0),
+        ("1d@America/New_York", "D", "America/New_York", 0),
+        ("1d@America/New_York,17:00", "D", "America/New_York", 7),
+        ("1w@America/New_York,17:00", "W-MON", "America/New_York", 7),
+        ("1M@America/New_York,17:00", "MS", "America/New_York", 7),
+    ],
+)
+def test_candles_of_a_calendar_are_those_of_pandas_over_clock_changes(
+    to: str, rule: str, zone: str, shift_hours: int
+) -> None:
+    candles = hours_from("2024-01-15", 24 * 330)
+    frame = candles.frame()
+    local = pd.DatetimeIndex(frame.index).tz_convert(zone).tz_localize(None) + pd.Timedelta(hours=shift_hours)
+    label = {
+        "D": local.normalize(),
+        "MS": local.to_period("M").to_timestamp(),
+        "W-MON": local.to_period("W").start_time,
+    }
+    grouped = frame.groupby(label[rule])
+    expected = grouped.agg({"open": "first", "high": "max", "low": "min", "close": "last", "volume": "sum"})
+
+    done = resample(candles, timeframe="1h", to=to, keep_partial=True)
+
+    assert done.candles.values.tolist() == expected.to_numpy().tolist()
+    begins = (pd.DatetimeIndex(expected.index) - pd.Timedelta(hours=shift_hours)).tz_localize(zone).tz_convert("UTC")
+    assert done.candles.open_ms.tolist() == begins.as_unit("ms").asi8.tolist()
+    assert first_fault(done.candles, timeframe=to) is None
+    whole = resample(candles, timeframe="1h", to=to)
+    assert set(whole.left_out.tolist()) <= {int(done.candles.open_ms[0]), int(done.candles.open_ms[-1])}
+    lengths = {int(one) for one in whole.candles.values[:, 4].tolist()}
+    assert lengths <= {"D": {23, 24, 25}, "W-MON": {167, 168, 169}, "MS": {719, 720, 721, 743, 744, 696, 672}}[rule]
+
+
+def test_days_of_a_broker_are_no_weeks_of_utc() -> None:
+    days = resample(hours_from("2024-01-01", 24 * 60), timeframe="1h", to="1d@America/New_York,17:00").candles
+
+    with pytest.raises(ValueError, match=r"lies in two of its candles; choose the time zone"):
+        resample(days, timeframe="1d", to="1w")
+    weeks = resample(days, timeframe="1d", to="1w@America/New_York,17:00").candles
+    assert weeks.values[:, 4].tolist() == [168.0] * len(weeks)
+
+
+def test_hours_from_09_30_become_longer_ones_of_the_same_phase() -> None:
+    candles = hours_from("2024-01-01", 48)
+    shifted = Candles(candles.open_ms + 30 * MINUTE_MS, candles.values)
+
+    done = resample(shifted, timeframe="1h", to="4h")
+
+    assert (done.candles.open_ms % (240 * MINUTE_MS) == 30 * MINUTE_MS).all()
+    assert done.candles.values[:, 4].tolist() == [4.0] * 12

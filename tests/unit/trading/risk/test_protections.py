@@ -1,17 +1,20 @@
 """Protections: when each of them holds a symbol off, by the market time of closed trades alone."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from trading.market.timeframes import Timeframe
 from trading.orders.orders import Fill, Leg, Side
 from trading.portfolio.trades import ClosedTrade, TradeFold
-from trading.risk.protections import EntryRequest, Protection, when_known
+from trading.risk.protections import CooldownPeriod, EntryRequest, Protection, StoplossGuard, when_known
 from trading.structs import replace
 
 MINUTE_MS = 60_000
+MINUTE = Timeframe.parse("1m")
 ADAPTER: TypeAdapter[Protection] = TypeAdapter(Protection)
 
 
@@ -28,15 +31,15 @@ def is_free(
     *,
     side: Side = Side.BUY,
     own: bool = False,
-    lengths_ms: Mapping[str, int] | None = None,
+    timeframes: Mapping[str, Timeframe] | None = None,
 ) -> bool:
     """Return whether XAUUSD may enter by the signal of the candle that opens at a minute."""
-    request = EntryRequest("XAUUSD", side, minute * MINUTE_MS, MINUTE_MS, "XAUUSD" if own else None)
+    request = EntryRequest("XAUUSD", side, minute * MINUTE_MS, MINUTE, "XAUUSD" if own else None)
 
     def trades_since(since_ms: int, symbol: str | None) -> list[ClosedTrade]:
         return [one for one in trades if one.closed_ms > since_ms and symbol in (None, one.symbol)]
 
-    known = when_known(trades_since, lengths_ms or {}, MINUTE_MS)
+    known = when_known(trades_since, timeframes or {}, MINUTE)
     return ADAPTER.validate_python(settings).evaluated(request, known)[0]
 
 
@@ -87,15 +90,15 @@ def test_stoploss_guard_counts_stop_losses_in_its_look_back(
 
 def test_trade_in_a_longer_candle_counts_from_when_that_has_closed() -> None:
     """A stop in the ten-minute candle of 10 is known at 20, with the one-minute candle of 19."""
-    lengths_ms = {"XAUUSD": MINUTE_MS, "BTCUSD": 10 * MINUTE_MS}
+    timeframes = {"XAUUSD": MINUTE, "BTCUSD": Timeframe.parse("10m")}
     guard = {**GUARD, "trade_limit": 1}
 
-    assert held_off(guard, [trade(10, symbol="BTCUSD")], lengths_ms=lengths_ms) == [19, 20, 21, 22]
-    assert held_off(guard, [trade(10)], lengths_ms=lengths_ms) == [10, 11, 12, 13]
-    assert held_off(GUARD, [trade(10, symbol="BTCUSD"), trade(23)], lengths_ms=lengths_ms) == [23, 24, 25, 26]
-    assert held_off(GUARD, [trade(10, symbol="BTCUSD"), trade(24)], lengths_ms=lengths_ms) == []
+    assert held_off(guard, [trade(10, symbol="BTCUSD")], timeframes=timeframes) == [19, 20, 21, 22]
+    assert held_off(guard, [trade(10)], timeframes=timeframes) == [10, 11, 12, 13]
+    assert held_off(GUARD, [trade(10, symbol="BTCUSD"), trade(23)], timeframes=timeframes) == [23, 24, 25, 26]
+    assert held_off(GUARD, [trade(10, symbol="BTCUSD"), trade(24)], timeframes=timeframes) == []
     at_the_close = replace(trade(0, symbol="BTCUSD"), closed_ms=20 * MINUTE_MS - 1)
-    assert held_off(guard, [at_the_close], lengths_ms=lengths_ms) == [19, 20, 21, 22, 23]
+    assert held_off(guard, [at_the_close], timeframes=timeframes) == [19, 20, 21, 22, 23]
 
 
 def test_stoploss_guard_of_a_symbol_counts_its_own_alone() -> None:
@@ -124,7 +127,7 @@ def test_a_trade_of_later_market_time_is_not_known_yet() -> None:
 
 
 def test_a_refusal_reports_the_numbers() -> None:
-    request = EntryRequest("XAUUSD", Side.BUY, 15 * MINUTE_MS, MINUTE_MS)
+    request = EntryRequest("XAUUSD", Side.BUY, 15 * MINUTE_MS, MINUTE)
     trades = [trade(10), trade(14)]
     guard = ADAPTER.validate_python(GUARD)
     assert guard.evaluated(request, lambda *_: trades) == (
@@ -182,3 +185,25 @@ def test_a_fill_that_turns_a_position_closes_a_trade_and_begins_the_next() -> No
         (Side.BUY, -10.0, 100.0),
         (Side.SELL, 20.0, 180.0),
     ]
+
+
+def months(*names: str) -> list[int]:
+    return [int(datetime.fromisoformat(f"{name}-01T00:00+00:00").timestamp() * 1000) for name in names]
+
+
+def test_protections_count_candles_of_a_calendar_as_they_are() -> None:
+    """January to March have 31, 29 and 31 days: the exit of January stops the signals of two months, not of 60 days."""
+    opens = months("2024-01", "2024-02", "2024-03", "2024-04")
+    exited = replace(trade(0), closed_ms=opens[0])
+    cooldown = CooldownPeriod(method="CooldownPeriod", stop_duration_candles=2)
+    guard = StoplossGuard(
+        method="StoplossGuard", trade_limit=2, lookback_period_candles=2, stop_duration_candles=1, required_profit=1.0
+    )
+
+    def passes(protection: Protection, open_ms: int, *trades: ClosedTrade) -> bool:
+        request = EntryRequest("XAUUSD", Side.BUY, open_ms, Timeframe.parse("1M"))
+        return protection.evaluated(request, lambda since_ms, _: [one for one in trades if one.closed_ms > since_ms])[0]
+
+    assert [passes(cooldown, open_ms, exited) for open_ms in opens] == [False, False, True, True]
+    others = [replace(exited, closed_ms=open_ms) for open_ms in opens]
+    assert [passes(guard, opens[1], *others[:2]), passes(guard, opens[2], others[0], others[2])] == [False, True]

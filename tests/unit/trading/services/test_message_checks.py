@@ -24,6 +24,7 @@ COUNT = 3
 TAPE = make_candles(40)
 AFTER_MS = int(TAPE.open_ms[DECIDED - 1])
 FRESH = TAPE[DECIDED : DECIDED + COUNT]
+HOUR_MS = 3_600_000
 SWAPPED = np.eye(5)[:, [0, 2, 1, 3, 4]]
 """High and low change places where prices change their sign."""
 NOW_MS = FRESH.last_open_ms + MINUTE_MS
@@ -107,6 +108,7 @@ def test_true_messages_pass() -> None:
     checks().rows(updated(rows_of(FRESH[1:])))
     checks().rows(updated(rows_of(FRESH[:0])))
     checks().signals(generated(signal(0), signal(1), signal(2)))
+    checks().signals(generated(signal(0, closed_ms=int(FRESH.open_ms[1]))))
 
 
 @pytest.mark.parametrize(
@@ -136,6 +138,24 @@ def test_message_that_contradicts_configuration_or_market_is_rejected(message: N
 
     assert error.value.rule == rule
     assert isinstance(error.value, Rejected)
+
+
+@pytest.mark.parametrize("closed_ms", [FRESH.last_open_ms, NOW_MS + 1])
+def test_candle_that_ends_before_it_begins_or_in_the_future_is_rejected(closed_ms: int) -> None:
+    checks().candles(new_candle(closed_ms=NOW_MS - MINUTE_MS // 2))
+
+    with pytest.raises(InvalidMessage, match="cannot end at"):
+        checks().candles(new_candle(closed_ms=closed_ms))
+
+
+def test_candles_off_the_full_hour_pass_only_in_the_phase_of_their_source() -> None:
+    half_past = Candles(np.arange(COUNT) * HOUR_MS + 1_000 * HOUR_MS + HOUR_MS // 2, FRESH.values)
+    now_ms = half_past.last_open_ms + HOUR_MS
+    message = new_candle(half_past, timeframe="1h", as_of_ms=now_ms, after_ms=0)
+
+    checks(timeframe="1h", phase_ms=HOUR_MS // 2, latest_ms=now_ms).candles(message)
+    with pytest.raises(InvalidMessage, match="message_candle"):
+        checks(timeframe="1h", latest_ms=now_ms).candles(message)
 
 
 def test_prices_below_zero_pass_only_where_the_symbol_allows_them() -> None:
@@ -184,6 +204,7 @@ def test_rows_that_are_not_those_of_the_candles_are_rejected(message: Indicators
         (generated(signal(open_ms=AFTER_MS)), "message_signal"),
         (generated(signal(open_ms=7_258_118_400_000)), "message_signal"),
         (generated(signal(price=1e9)), "message_signal"),
+        (generated(signal(0, closed_ms=int(FRESH.open_ms[2]))), "message_signal"),
         (generated(signal(), signal()), "message_signal"),
         (generated(signal(1), signal(0)), "message_signal"),
         (generated(decisions=1), "message_size"),

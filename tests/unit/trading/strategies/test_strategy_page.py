@@ -7,6 +7,7 @@ import pytest
 
 from trading.market.quality import Market, examine
 from trading.market.sessions import Session
+from trading.market.timeframes import Timeframe
 from trading.strategies import SHIPPED
 from trading.strategies.strategy import AtrStrategy
 from trading.strategy_checks import CheckName
@@ -40,6 +41,6 @@ def test_page_has_every_check_of_candles_with_its_weight() -> None:
     rows = re.findall(r"^\| ([^|]+) \| (wrong|doubt|note) \|", CANDLES, flags=re.MULTILINE)
     told = {name: weight for names, weight in rows for name in names.split(", ")}
     candles = make_candles(5)
-    findings = examine(candles.open_ms, candles.values, Market(60_000, Session().are_open, 2**45, 2**45))
+    findings = examine(candles.open_ms, candles.values, Market(Timeframe.parse("1m"), Session().are_open, 2**45, 2**45))
 
     assert {one.check: one.severity.value for one in findings} | {"no time": "wrong"} == told

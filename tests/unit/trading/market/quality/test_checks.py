@@ -27,6 +27,7 @@ from trading.market.quality import (
     value_faults,
 )
 from trading.market.sessions import Session
+from trading.market.timeframes import Timeframe
 from trading_orchestrator.testing.candles import make_candles
 
 MINUTE_MS = 60_000
@@ -67,13 +68,13 @@ def found(
     """Look at candles, and return what there is at least one of."""
     if values is None:
         values = np.tile([1.0, 1.2, 0.8, 1.1, 10.0], (len(open_ms), 1))
-    market = Market(length_ms, are_open, now_ms=at(now), written_ms=at(written))
+    market = Market(Timeframe.of_spacing(length_ms), are_open, now_ms=at(now), written_ms=at(written))
     return {one.check: one for one in examine(open_ms, values, market) if one.count}
 
 
 def test_sound_candles_have_no_finding_and_every_check_is_reported() -> None:
     candles = make_candles(500)
-    market = Market(MINUTE_MS, None, now_ms=at("2027-01-01"), written_ms=at("2027-01-01"))
+    market = Market(Timeframe.parse("1m"), None, now_ms=at("2027-01-01"), written_ms=at("2027-01-01"))
     findings = examine(candles.open_ms, candles.values, market)
 
     assert [one.check for one in findings if one.count] == []
@@ -170,7 +171,7 @@ def test_holes_in_a_market_that_never_closes_are_gaps_those_over_a_weekend_too()
         ("2026-01-07T09:33", "2026-01-16T20:00"),
         ("2026-01-18T22:00", "2026-01-30T00:00"),
     )
-    gaps = find_gaps(opens, length_ms=MINUTE_MS)
+    gaps = find_gaps(opens, timeframe=Timeframe.parse("1m"))
 
     assert [(gap.kind, gap.after_ms, gap.missing) for gap in gaps] == [
         (GapKind.GAP, at("2026-01-07T09:29"), 3),
@@ -182,7 +183,7 @@ def test_holes_in_a_market_that_never_closes_are_gaps_those_over_a_weekend_too()
 def test_breaks_and_weekends_are_distinguished_from_gaps_with_and_without_known_hours(is_known: bool) -> None:
     lost = range(at("2026-01-21T10:00"), at("2026-01-21T10:04"), MINUTE_MS)
     opens = gold_week(skip=lambda one: one in lost)
-    gaps = find_gaps(opens, length_ms=MINUTE_MS, are_open=GOLD.are_open if is_known else None)
+    gaps = find_gaps(opens, timeframe=Timeframe.parse("1m"), are_open=GOLD.are_open if is_known else None)
     kinds = [gap.kind for gap in gaps]
 
     assert (kinds.count(GapKind.BREAK), kinds.count(GapKind.WEEKEND)) == (12, 2)
@@ -193,7 +194,7 @@ def test_breaks_and_weekends_are_distinguished_from_gaps_with_and_without_known_
 def test_holiday_beside_a_weekend_is_a_gap(is_known: bool) -> None:
     friday = range(at("2026-01-15T22:00"), at("2026-01-16T22:00"), MINUTE_MS)
     opens = gold_week(skip=lambda one: one in friday, weeks=4)
-    gaps = find_gaps(opens, length_ms=MINUTE_MS, are_open=GOLD.are_open if is_known else None)
+    gaps = find_gaps(opens, timeframe=Timeframe.parse("1m"), are_open=GOLD.are_open if is_known else None)
 
     (gap,) = [gap for gap in gaps if gap.kind is GapKind.GAP]
     assert gap.after_ms == at("2026-01-15T21:59")
@@ -203,7 +204,7 @@ def test_holiday_beside_a_weekend_is_a_gap(is_known: bool) -> None:
 def test_breaks_keep_their_place_when_summer_time_moves_them() -> None:
     slots = pd.date_range("2026-02-22T23:00", "2026-03-28", freq="15min", tz="UTC").as_unit("ms").asi8.tolist()
     opens = np.array([one for one in slots if GOLD.is_open(one)], np.int64)
-    gaps = find_gaps(opens, length_ms=15 * MINUTE_MS)
+    gaps = find_gaps(opens, timeframe=Timeframe.parse("15m"))
 
     assert {gap.kind for gap in gaps} == {GapKind.BREAK, GapKind.WEEKEND}
 
@@ -215,13 +216,13 @@ def test_hole_that_comes_back_only_now_and_then_is_a_gap() -> None:
         ("2026-01-06T13:00", "2026-01-07T00:00"),
     )
 
-    assert [gap.kind for gap in find_gaps(opens, length_ms=MINUTE_MS)] == [GapKind.GAP] * 2
+    assert [gap.kind for gap in find_gaps(opens, timeframe=Timeframe.parse("1m"))] == [GapKind.GAP] * 2
 
 
 def test_few_minutes_missing_before_and_after_a_break_are_its_edge() -> None:
     break_with_edges = range(21 * 60 + 57, 23 * 60 + 3)
     opens = gold_week(weeks=1, skip=lambda one: one // MINUTE_MS % 1_440 in break_with_edges)
-    gaps = find_gaps(opens, length_ms=MINUTE_MS, are_open=GOLD.are_open)
+    gaps = find_gaps(opens, timeframe=Timeframe.parse("1m"), are_open=GOLD.are_open)
 
     assert {gap.kind for gap in gaps} == {GapKind.EDGE}
     assert {gap.missing for gap in gaps} == {6}

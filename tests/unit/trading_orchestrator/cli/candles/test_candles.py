@@ -270,7 +270,7 @@ def test_resample_to_candles_that_are_far_apart_writes_them_and_says_that_they_a
     result = run("resample", path, out, "--timeframe", "1d")
 
     assert result.exit_code == ExitCode.OK, result.output
-    assert "most candles are 7d apart; a file source cannot play them as candles of 1d" in result.stdout
+    assert "most candles are 1w apart; a file source cannot play them as candles of 1d" in result.stdout
     assert read_unspaced(out).open_ms.tolist() == [int(one.open_ms[0]) for one in weeks]
 
 
