@@ -9,8 +9,12 @@ from trading.errors import Rejected
 from trading.formatting import format_price
 from trading.indicators.regime import Regime
 from trading.market.sessions import EntryHours, Session
+from trading.market.timeframes import Timeframe
 from trading.risk.verdict import Check
 from trading.strategies.signal import Signal, SignalSide
+
+_LONGEST_WAIT = 3
+"""Candles that an entry may wait for the market to open; later its price is out of date."""
 
 
 class EntryRules(BaseModel):
@@ -42,7 +46,7 @@ def refusal(
     """
     if signal.side is SignalSide.CLOSE:
         return None
-    entry = _Entry(signal, rules, signal.decided_ms(timeframe), as_of_ms, regime)
+    entry = _entry_of(signal, rules, timeframe, as_of_ms, regime)
     return next((refused for rule in ENTRY_RULES if (refused := rule.refused(entry)) is not None), None)
 
 
@@ -52,8 +56,13 @@ def checks(
     """Check every rule, where `refusal` stops at the first rejection; a close signal has no checks."""
     if signal.side is SignalSide.CLOSE:
         return []
-    entry = _Entry(signal, rules, signal.decided_ms(timeframe), as_of_ms, regime)
+    entry = _entry_of(signal, rules, timeframe, as_of_ms, regime)
     return [_check(rule, entry) for rule in ENTRY_RULES]
+
+
+def _entry_of(signal: Signal, rules: EntryRules, timeframe: str, as_of_ms: int, regime: Regime) -> "_Entry":
+    most_s = max(rules.max_signal_age_s, _LONGEST_WAIT * Timeframe.parse(timeframe).length_ms / 1000)
+    return _Entry(signal, rules, signal.decided_ms(timeframe), as_of_ms, regime, most_s)
 
 
 def _check(rule: "EntryRule", entry: "_Entry") -> Check:
@@ -68,6 +77,7 @@ class _Entry(Struct, frozen=True):
 
     Attributes:
         closed_ms: Close time of its candle, milliseconds since the epoch, UTC.
+        most_wait_s: Longest time in seconds that its order may wait for the market to open.
     """
 
     signal: Signal
@@ -75,6 +85,16 @@ class _Entry(Struct, frozen=True):
     closed_ms: int
     as_of_ms: int
     regime: Regime
+    most_wait_s: float
+
+    @property
+    def fills_ms(self) -> int:
+        """The first time at which its order could fill: the next opening, where the candle ends in closed hours.
+
+        Raises:
+            Rejected: The calendar does not cover that time.
+        """
+        return self.rules.session.next_open(self.closed_ms)
 
     @property
     def age_s(self) -> float:
@@ -135,26 +155,28 @@ def _side(sign: int) -> str:
 
 
 def _closed_market(entry: _Entry) -> Rejected | None:
-    session, closed_ms = entry.rules.session, entry.closed_ms
     try:
-        is_open = session.is_open(closed_ms)
+        wait_s = (entry.fills_ms - entry.closed_ms) / 1000
     except Rejected as unknown:
         return unknown
-    if is_open:
+    if wait_s <= entry.most_wait_s:
         return None
-    return Rejected("session", f"the market is closed when the candle ends ({closed_ms} ms); open are {session.hours}")
+    hours = entry.rules.session.hours
+    return Rejected("session", f"the market is closed when the candle ends ({entry.closed_ms} ms); open are {hours}")
 
 
 def _session(entry: _Entry) -> str:
-    return f"the market is open; trading hours: {entry.rules.session.hours}"
+    wait_s = (entry.fills_ms - entry.closed_ms) / 1000
+    state = f"opens {wait_s:g} s after the candle, the limit is {entry.most_wait_s:g} s" if wait_s else "is open"
+    return f"the market {state}; trading hours: {entry.rules.session.hours}"
 
 
 def _outside_hours(entry: _Entry) -> Rejected | None:
-    hours, closed_ms = entry.rules.entry_hours, entry.closed_ms
-    if hours is None or hours.holds(closed_ms):
+    hours = entry.rules.entry_hours
+    if hours is None or hours.holds(entry.fills_ms):
         return None
     return Rejected(
-        "entry_hours", f"the candle ends outside of the hours of entries ({closed_ms} ms): {hours.description}"
+        "entry_hours", f"the candle ends outside of the hours of entries ({entry.fills_ms} ms): {hours.description}"
     )
 
 

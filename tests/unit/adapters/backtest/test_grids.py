@@ -34,6 +34,9 @@ from trading.strategies import SignalBuilder, Strategy
 from trading_orchestrator.testing.candles import SYMBOL
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
+GOLD = Session(
+    kind="weekly", timezone="America/New_York", opens="sun 18:00", closes="fri 17:00", daily_break="17:00-18:00"
+)
 NAME = "scheduled"
 
 
@@ -133,6 +136,30 @@ def test_days_at_18_30_are_played() -> None:
     opens = [at("2024-01-01T18:30") + DAY_MS * day for day in range(8)]
 
     assert first_entry("1d", opens, 4) == [opens[5]]
+
+
+@pytest.mark.parametrize("month", ["2024-01", "2024-07"])
+def test_entry_decided_in_closed_hours_goes_in_at_the_next_open(month: str) -> None:
+    days = [f"{month}-{day:02}T17:00" for day in range(7, 26)]
+    opens = [at(day, "America/New_York") for day in days if datetime.fromisoformat(day).isoweekday() not in (5, 6)]
+
+    thursday = next(place for place, (one, other) in enumerate(pairwise(opens)) if other - one > 2 * DAY_MS)
+    for place in (thursday, thursday + 1):  # the candle ends on Friday at the close of the week, or within the break
+        assert first_entry("1d", opens, place, GOLD) == [opens[place + 1]]
+
+
+@pytest.mark.parametrize(("timeframe", "is_entered"), [("1m", False), ("1h", True), ("4h", True)])
+def test_entry_waits_for_the_market_to_open_three_candles_at_most(timeframe: str, is_entered: bool) -> None:
+    length_ms = Timeframe.parse(timeframe).length_ms
+    closes_ms, opens_ms = at("2024-01-09T17:00", "America/New_York"), at("2024-01-09T18:00", "America/New_York")
+    opens = [closes_ms - length_ms * place for place in (3, 2, 1)] + [
+        opens_ms + length_ms * place for place in range(3)
+    ]
+
+    run = play(system_of(timeframe, GOLD), candles_at(opens), Scheduled(buys=(opens[2],)))
+
+    assert [time for time, _ in entries(run)] == ([opens_ms] if is_entered else [])
+    assert [one.rule for one in run.decisions] == (["ok"] if is_entered else ["session"])
 
 
 class Live:
