@@ -66,7 +66,7 @@ def run_backtest(
         ValueError: No candle of a symbol lies between `from_ms` and `to_ms`.
     """
     decided = {symbol: _between(symbol, one, from_ms, to_ms) for symbol, one in candles.items()}
-    ledger = MemoryLedger(system.account.name, system.account.starting_balance)
+    ledger = MemoryLedger(system.account.name, system.account.starting_balance, system.account.day)
     venue = MemoryVenue({one: system.symbols[_known(one, system)].backtest_fills(one) for one in candles})
     store = MemoryStore(keeps_events=False)
     feeds = []

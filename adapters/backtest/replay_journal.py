@@ -22,6 +22,7 @@ from trading.events.journal import Entry, candles_of
 from trading.events.messages import NewCandle
 from trading.lifecycle import DesiredState
 from trading.market.timeframes import Timeframe
+from trading.market.trading_days import UTC_DAY, TradingDay
 from trading.ports.ledger import NO_PRICES, DecisionResult
 from trading.risk.open_book import OpenBook
 from trading.risk.verdict import AccountSnapshot, RiskDecision
@@ -42,13 +43,14 @@ class RecordedLedger(MemoryLedger):
         account_name: str,
         starting_balance: float,
         rulings: Mapping[tuple[str, str, int], Row],
+        day: TradingDay = UTC_DAY,
     ) -> None:
         """Open an empty ledger.
 
         Args:
             rulings: Decisions of the live ledger, by symbol, strategy and open time.
         """
-        super().__init__(account_name, starting_balance)
+        super().__init__(account_name, starting_balance, day)
         self._rulings = rulings
 
     def decide(
@@ -62,6 +64,7 @@ class RecordedLedger(MemoryLedger):
         dry_run: bool = False,
         prices: Mapping[str, float] = NO_PRICES,
         latest_ms: int | None = None,
+        at_ms: int | None = None,
     ) -> DecisionResult:
         ruling = self._rulings.get((symbol, strategy, open_ms))
         known = _account_state(ruling)
@@ -75,6 +78,7 @@ class RecordedLedger(MemoryLedger):
             dry_run=dry_run,
             prices=prices if ruling is None else recorded or {},
             latest_ms=latest_ms,
+            at_ms=at_ms,
         )
 
 
@@ -112,7 +116,7 @@ def replay_recorded(
     """
     account, books = system.account, recording.books
     rulings = {(row["symbol"], row["strategy"], row["open_ms"]): row for row in books.decisions}
-    ledger = RecordedLedger(account.name, account.starting_balance, rulings)
+    ledger = RecordedLedger(account.name, account.starting_balance, rulings, account.day)
     venue = MemoryVenue({symbol: config.backtest_fills(symbol) for symbol, config in system.symbols.items()})
     store = MemoryStore(keeps_events=False)
     entries = list(in_order(recording))

@@ -42,9 +42,10 @@ def decide(
     dry_run: bool,
     prices: Mapping[str, float],
     latest_ms: int | None,
+    at_ms: int | None,
 ) -> DecisionResult:
     """Decide on one candle's signal, once; an error of `evaluate` undoes the transaction."""
-    row = account_row(tx, symbol, strategy, open_ms)
+    row = account_row(tx, symbol, strategy, open_ms, open_ms if at_ms is None else at_ms)
     check_fence(row.fence, open_ms, latest_ms)
     if row.is_decided or (row.fence is not None and row.fence >= open_ms):
         return DecisionResult(None, earlier=_earlier(tx, symbol, strategy, open_ms))
@@ -71,7 +72,7 @@ def flatten(
 ) -> DecisionResult:
     """Decide to close a strategy's position without a signal; a rejection is not recorded."""
     decision_ms = next_decision_ms(tx, symbol, strategy, after_ms)
-    snapshot = snapshot_of(tx, account_row(tx, symbol, strategy, decision_ms), symbol, strategy, NO_PRICES)
+    snapshot = snapshot_of(tx, account_row(tx, symbol, strategy, decision_ms, decision_ms), symbol, strategy, NO_PRICES)
     verdict = evaluate(snapshot, decision_ms)
     if verdict.is_accepted:
         decision = decision_row(verdict, decision_ms, correlation_id, Origin.FLATTEN, snapshot)

@@ -27,6 +27,7 @@ from trading.execution.fill_booking import Booked
 from trading.incidents import descriptions
 from trading.incidents.incident import Incident
 from trading.lifecycle import DesiredState, HeldBy, PositionPolicy
+from trading.market.trading_days import UTC_DAY, TradingDay
 from trading.orders.intents import Intent, OrderUpdate
 from trading.orders.orders import Fill, OrderState
 from trading.portfolio.positions import Position, StopMove
@@ -46,11 +47,12 @@ class SqlLedger:
         engine: Of this process, from `adapters.database.create_engine`; its schema must be migrated.
         account_name: Several accounts may share a database.
         starting_balance: In quote currency.
+        day: Day of the account, by which the loss of a day is counted.
     """
 
-    def __init__(self, engine: Engine, account_name: str, starting_balance: float) -> None:
+    def __init__(self, engine: Engine, account_name: str, starting_balance: float, day: TradingDay = UTC_DAY) -> None:
         self._engine = engine
-        self._database = AccountDatabase(engine, account_name, starting_balance)
+        self._database = AccountDatabase(engine, account_name, starting_balance, day)
 
     def close(self) -> None:
         """Close the connections; the next call opens one again."""
@@ -69,6 +71,7 @@ class SqlLedger:
         dry_run: bool = False,
         prices: Mapping[str, float] = NO_PRICES,
         latest_ms: int | None = None,
+        at_ms: int | None = None,
     ) -> DecisionResult:
         with self._database.transaction() as tx:
             return decisions.decide(
@@ -81,6 +84,7 @@ class SqlLedger:
                 dry_run=dry_run,
                 prices=prices,
                 latest_ms=latest_ms,
+                at_ms=at_ms,
             )
 
     def flatten(

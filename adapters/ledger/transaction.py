@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection, CursorResult, Dialect, Engine
 
 from adapters.database import read_only, upsert
 from adapters.ledger import tables
+from trading.market.trading_days import UTC_DAY, TradingDay
 
 _LOCK = sa.select(tables.accounts.c.account).where(tables.accounts.c.account == bindparam("account")).with_for_update()
 _OPEN_ACCOUNT = postgresql.insert(tables.accounts).on_conflict_do_nothing()
@@ -54,11 +55,13 @@ class Reader:
     Attributes:
         account: Its name, a column of each table.
         starting_balance: In quote currency.
+        day: Day of the account.
     """
 
     connection: Connection
     account: str
     starting_balance: float
+    day: TradingDay
 
     def execute(self, statement: sa.Executable, /, **parameters: Any) -> CursorResult[Any]:
         """Execute a statement that has `account` as a parameter."""
@@ -87,26 +90,28 @@ class AccountDatabase:
         engine: Of this process, from `adapters.database.create_engine`; its schema must be migrated.
         account: Name of the account: several may share a database.
         starting_balance: In quote currency.
+        day: Day of the account.
     """
 
-    def __init__(self, engine: Engine, account: str, starting_balance: float) -> None:
+    def __init__(self, engine: Engine, account: str, starting_balance: float, day: TradingDay = UTC_DAY) -> None:
         self._engine = engine
         self._reading = read_only(engine)
         self._account = account
         self._starting_balance = starting_balance
+        self._day = day
         self._upserts = Upserts.of(engine.dialect)
 
     @contextmanager
     def reader(self) -> Iterator[Reader]:
         """Open a connection that waits for no writer; each of its statements sees the newest commit."""
         with self._reading.connect() as connection:
-            yield Reader(connection, self._account, self._starting_balance)
+            yield Reader(connection, self._account, self._starting_balance, self._day)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
         """Open a transaction, and take the account's lock before anything is read."""
         with self._engine.begin() as connection:
-            tx = Transaction(connection, self._account, self._starting_balance, self._upserts)
+            tx = Transaction(connection, self._account, self._starting_balance, self._day, self._upserts)
             _lock(tx)
             yield tx
 

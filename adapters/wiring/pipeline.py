@@ -83,7 +83,7 @@ def open_stores(settings: Settings, system: SystemConfig, *, now_ms: Callable[[]
 def open_ledger(settings: Settings, system: SystemConfig) -> SqlLedger:
     """Open the ledger of the configured account; its schema must be there, see `adapters.ledger.schema.migrate`."""
     engine = create_engine(settings.ledger_url.get_secret_value())
-    return SqlLedger(engine, system.account.name, system.account.starting_balance)
+    return SqlLedger(engine, system.account.name, system.account.starting_balance, system.account.day)
 
 
 def open_source(

@@ -64,6 +64,7 @@ class DecisionLog(Protocol):
         dry_run: bool = False,
         prices: Mapping[str, float] = NO_PRICES,
         latest_ms: int | None = None,
+        at_ms: int | None = None,
     ) -> DecisionResult:
         """Decide on one candle's signal, once.
 
@@ -77,6 +78,8 @@ class DecisionLog(Protocol):
                 with the decision, so that a replay judges by the same equity.
             latest_ms: The latest market time possible now, milliseconds since the epoch, UTC; None for no limit. A
                 fence beyond it would keep the symbol from deciding until the market has come as far.
+            at_ms: Market time of the decision, milliseconds since the epoch, UTC: the loss of its day counts. None for
+                `open_ms`.
 
         Raises:
             InvalidMessage: The candle opens at or after `latest_ms`; nothing is recorded.

@@ -5,6 +5,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from trading.lifecycle import UnprotectedPolicy
+from trading.market.trading_days import UTC_DAY, TradingDay
 from trading.risk.protections import Protection
 
 MOST_LEVERAGE = 1_000.0
@@ -142,11 +143,16 @@ class AccountLimits(BaseModel):
         description="Value of all open positions and pending entries as a multiple of the account's equity; 1.0 for no "
         "more than the account is worth. It cannot be switched off; a symbol has its own, `risk.max_leverage`.",
     )
+    day: TradingDay = Field(
+        default=UTC_DAY,
+        description="Begin of the account's day, for max_daily_loss and the daily returns of reports; absent: UTC "
+        "days.",
+    )
     max_daily_loss: float | None = Field(
         default=None,
         ge=0,
-        description="Largest loss per UTC day, in quote currency: realised, plus of each open position its present "
-        "loss or the one at its stop, without a stop its whole value; 0 or absent for no limit.",
+        description="Largest loss per day of the account, in quote currency: realised, plus of each open position its "
+        "present loss or the one at its stop, without a stop its whole value; 0 or absent for no limit.",
     )
     max_drawdown: float | None = Field(
         default=None,

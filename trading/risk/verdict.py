@@ -30,7 +30,7 @@ class AccountSnapshot(EqualIgnoringLastField, frozen=True, eq=False):
         open_risk: Total loss at all stops of the account, in quote currency, including pending entries; the whole value
             of a position whose stop is not at the venue.
         open_notional: Value of all open or pending entries, at their decision prices, in quote currency.
-        day_realised: Profit realised on the signal's UTC market day, in quote currency; negative is a loss.
+        day_realised: Profit realised on the account's day of the decision, in quote currency; negative is a loss.
         balance: Starting balance plus all realised profit, in quote currency.
         quarantined: Reason of the symbol's quarantine; None if it is not quarantined.
         unprotected: Reason of an incident of a position of the symbol without its stop at the venue; None for none.

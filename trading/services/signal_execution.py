@@ -134,7 +134,8 @@ class SignalExecutor:
         asked: AskedSignal | None,
     ) -> CandleDecision:
         self._exposure.mark()
-        decided = self._decide(message, signal, evaluate)
+        seen_ms = message.seen_signal_ms(signal)
+        decided = self._decide(message, signal, evaluate, seen_ms)
         verdict = decided.verdict
         if verdict is None:
             return self._decided_before(signal, decided.earlier, asked)
@@ -142,13 +143,16 @@ class SignalExecutor:
             self._order_manager.is_settled = False  # an order may have ended at the venue without notice
         self._publish(signal, verdict, is_new=asked is None)
         if decided.intents:
-            seen_ms = message.seen_ms(signal.open_ms)
             self._order_manager.send(decided.intents, seen_ms)
             self._order_manager.book(Candles.empty(), seen_ms)
         return self.decision_on(signal.strategy, verdict, asked)
 
     def _decide(
-        self, message: SignalGenerated, signal: Signal, evaluate: Callable[[AccountSnapshot], RiskDecision]
+        self,
+        message: SignalGenerated,
+        signal: Signal,
+        evaluate: Callable[[AccountSnapshot], RiskDecision],
+        seen_ms: int,
     ) -> DecisionResult:
         return self._ledger.decide(
             self._terms.symbol,
@@ -159,6 +163,7 @@ class SignalExecutor:
             dry_run=self._terms.is_dry_run,
             prices=self._rules.prices(self._terms.symbol, signal),
             latest_ms=self._rules.latest_open_ms(message),
+            at_ms=max(seen_ms, signal.decided_ms(self._terms.timeframe)),  # a journal of version 0.1 has no time
         )
 
     def _decided_before(

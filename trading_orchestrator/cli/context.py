@@ -71,7 +71,7 @@ class Access:
             fault = f"its schema is at {found}, this code needs {head_revision()}" if found else "it does not exist yet"
             raise Failed(ExitCode.OUTSIDE, f"ledger {shown_ledger(self)}: {fault}\nrun: {MIGRATE}")
         account = self.system.account
-        return SqlLedger(self.engine, account.name, account.starting_balance)
+        return SqlLedger(self.engine, account.name, account.starting_balance, account.day)
 
     def known(self, symbol: str) -> str:
         """Return `symbol` when it is configured.

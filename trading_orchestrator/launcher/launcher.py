@@ -117,7 +117,7 @@ class Launch:
         """Supervise all processes and show their status until a stop is requested."""
         engine = create_engine(self._ledger_url)
         account = self._system.account
-        ledger = SqlLedger(engine, account.name, account.starting_balance)
+        ledger = SqlLedger(engine, account.name, account.starting_balance, account.day)
         client = connect(self._redis_url)
         try:
             with LiveView(

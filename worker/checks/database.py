@@ -99,7 +99,7 @@ def _incidents(engine: Engine) -> Check:
 def _left_open(engine: Engine, system: SystemConfig, file: str) -> list[Check]:
     """Warn of open orders and positions that are unmanaged, because their symbol is not configured."""
     account = system.account
-    found = unconfigured(SqlLedger(engine, account.name, account.starting_balance), system)
+    found = unconfigured(SqlLedger(engine, account.name, account.starting_balance, account.day), system)
     remedy = LEFT_OPEN.format(file=file)
     return [Check("open symbols", Health.WARN, f"{name}: {what}", remedy) for name, what in found.items()]
 

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
-from datetime import date
 from itertools import takewhile
 from typing import Any
 
@@ -12,9 +11,10 @@ from adapters.ledger.decisions import check_rows
 from adapters.ledger.memory.stops import MemoryStops
 from adapters.ledger.memory.symbol_books import Sent, SymbolBooks, book_of, planned_order, position_of
 from trading.errors import Broken
-from trading.execution.fill_booking import Booked, BookedOrder, Booking, closed_positions, day_of, initial_intent
+from trading.execution.fill_booking import Booked, BookedOrder, Booking, closed_positions, initial_intent
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState, PositionPolicy
+from trading.market.trading_days import UTC_DAY, TradingDay
 from trading.orders.intents import Intent, OrderUpdate
 from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, client_order_id, decided_id, protective_order_id
 from trading.portfolio.drawdown import HighWaterMark
@@ -34,14 +34,15 @@ class MemoryLedger(MemoryStops):
     It requires a venue that reports its fills at once and in order, such as `adapters.venues.memory.MemoryVenue`.
     """
 
-    def __init__(self, account_name: str, starting_balance: float) -> None:
+    def __init__(self, account_name: str, starting_balance: float, day: TradingDay = UTC_DAY) -> None:
         super().__init__()
+        self._day = day
         self._account = account_name
         self._starting_balance = starting_balance
         self._decisions: dict[tuple[str, str, int], dict[str, Any]] = {}
         self._sent: dict[str, Sent] = {}
         self._protective: dict[str, BookedOrder] = {}
-        self._days: dict[date, dict[str, float]] = {}
+        self._days: dict[int, dict[str, float]] = {}
         self._booked: list[Booked] = []
         self._high = HighWaterMark(starting_balance)
         self._moment_of: Callable[[Fill], Any] | None = None
@@ -58,12 +59,13 @@ class MemoryLedger(MemoryStops):
         dry_run: bool = False,
         prices: Mapping[str, float] = NO_PRICES,
         latest_ms: int | None = None,
+        at_ms: int | None = None,
     ) -> DecisionResult:
         at = self._of(symbol)
         check_fence(at.fences.get(strategy), open_ms, latest_ms)
         if at.fences.get(strategy, -1) >= open_ms:
             return DecisionResult(None, earlier=self._earlier(symbol, strategy, open_ms))
-        verdict = evaluate(self._view(at, symbol, strategy, open_ms, prices))
+        verdict = evaluate(self._view(at, symbol, strategy, open_ms if at_ms is None else at_ms, prices))
         planned = () if dry_run else verdict.planned
         self._check_new([order.request.client_order_id for order in planned])
         at.fences[strategy] = open_ms
@@ -150,7 +152,7 @@ class MemoryLedger(MemoryStops):
             at.known_fills.add(fill.fill_id)
             before, after = booking.add(fill)
             at.positions[fill.strategy] = after
-            day = self._days.setdefault(day_of(fill.market_ms), {})
+            day = self._days.setdefault(self._day.number_of(fill.market_ms), {})
             realised = after.realised - before.realised
             day[symbol] = day.get(symbol, 0.0) + realised
             at.fold(fill, realised)
@@ -311,7 +313,7 @@ class MemoryLedger(MemoryStops):
         return rules
 
     def _view(
-        self, at: SymbolBooks, symbol: str, strategy: str, open_ms: int, prices: Mapping[str, float]
+        self, at: SymbolBooks, symbol: str, strategy: str, at_ms: int, prices: Mapping[str, float]
     ) -> AccountSnapshot:
         has_unsettled = has_unsettled_exit = False
         places, risks, notionals, own = 0, [], [], []
@@ -346,7 +348,7 @@ class MemoryLedger(MemoryStops):
             open_positions=places,
             open_risk=math.fsum(risks),
             open_notional=math.fsum(notionals),
-            day_realised=math.fsum(self._days.get(day_of(open_ms), {}).values()),
+            day_realised=math.fsum(self._days.get(self._day.number_of(at_ms), {}).values()),
             balance=self.balance(),
             symbol_notional=math.fsum(own),
             peak_balance=high.peak,

@@ -17,7 +17,7 @@ from adapters.ledger.queries.restrictions import (
     desired_of,
 )
 from adapters.ledger.queries.trades import HIGH_WATER, high_water_of, trades_since
-from adapters.ledger.tables import account_days, decisions, fences, intents, positions
+from adapters.ledger.tables import account_days, decisions, fences, fills, intents, positions
 from adapters.ledger.transaction import Transaction
 from trading.execution.fill_booking import day_of
 from trading.orders.orders import Leg, OrderState, Side
@@ -46,6 +46,10 @@ _RESERVED = (
 _VALUE = sa.func.abs(positions.c.units) * positions.c.average_price
 _UNCOVERED = sa.case((_VALUE > _RESERVED, _VALUE - _RESERVED), else_=0.0)
 """Part of a position's value that its entries do not reserve as risk."""
+_OF_UTC_DAY = sa.select(account_days.c.realised).where(mine(account_days, "day"))
+_OF_DAY = sa.select(sa.func.sum(fills.c.realised)).where(
+    mine(fills), fills.c.market_ms >= sa.bindparam("from_ms"), fills.c.market_ms < sa.bindparam("until_ms")
+)
 _SNAPSHOT = sa.select(
     sa.select(fences.c.open_ms).where(mine(fences, "symbol", "strategy")).scalar_subquery().label("fence"),
     # a fence that an operator set back lies before decisions that are recorded
@@ -71,7 +75,6 @@ _SNAPSHOT = sa.select(
     .where(mine(intents), intents.c.risk_reserved.is_not(None))
     .scalar_subquery()
     .label("open_notional"),
-    sa.select(account_days.c.realised).where(mine(account_days, "day")).scalar_subquery().label("day_realised"),
     sa.select(sa.func.sum(intents.c.notional_reserved))
     .where(mine(intents, "symbol"), intents.c.risk_reserved.is_not(None))
     .scalar_subquery()
@@ -79,6 +82,8 @@ _SNAPSHOT = sa.select(
     LATCHED,
     *HIGH_WATER,
 )
+_WITH_UTC_DAY = _SNAPSHOT.add_columns(_OF_UTC_DAY.scalar_subquery().label("day_realised"))
+_WITH_DAY = _SNAPSHOT.add_columns(_OF_DAY.scalar_subquery().label("day_realised"))
 
 
 _PARTS = sa.union_all(
@@ -110,9 +115,18 @@ _PARTS = sa.union_all(
 """Positions, and the entries with a place in the account; only these have a side."""
 
 
-def account_row(tx: Transaction, symbol: str, strategy: str, open_ms: int) -> Any:
-    """Return fence, restrictions and sums as a row; its `fence` decides whether the candle is new."""
-    return tx.execute(_SNAPSHOT, symbol=symbol, strategy=strategy, open_ms=open_ms, day=day_of(open_ms)).one()
+def account_row(tx: Transaction, symbol: str, strategy: str, open_ms: int, at_ms: int) -> Any:
+    """Return fence, restrictions and sums as a row; its `fence` decides whether the candle is new.
+
+    Args:
+        open_ms: Open time of the candle.
+        at_ms: Market time of the decision; the profit is that of its day.
+    """
+    candle = {"symbol": symbol, "strategy": strategy, "open_ms": open_ms}
+    if tx.day.is_utc:
+        return tx.execute(_WITH_UTC_DAY, **candle, day=day_of(at_ms)).one()
+    from_ms, until_ms = tx.day.bounds(at_ms)
+    return tx.execute(_WITH_DAY, **candle, from_ms=from_ms, until_ms=until_ms).one()
 
 
 def snapshot_of(tx: Transaction, row: Any, symbol: str, strategy: str, prices: Mapping[str, float]) -> AccountSnapshot:

@@ -22,10 +22,11 @@ from adapters.wiring.pipeline import build_pipeline
 from adapters.wiring.pipeline_spec import pipeline_spec
 from configs.loading import SystemConfig
 from tests.fakes import system_config
+from tests.fixtures.losses import lose
 from trading.backtest import BacktestRun
 from trading.indicators.indicator import Indicator
 from trading.lifecycle import DesiredState
-from trading.market.candles import Candles
+from trading.market.candles import CLOSE, Candles
 from trading.market.sessions import Session
 from trading.market.timeframes import Timeframe, phase_of
 from trading.orders.orders import Leg
@@ -268,3 +269,25 @@ def test_each_candle_of_any_grid_is_decided_once_in_order_live_as_in_a_backtest(
     assert decided == {name: request.decided_ms for name, request in requests.items()}
     assert (np.diff(whole.equity.close_ms) > 0).all()
     assert whole.equity.close_ms.tolist() == grid.closes(candles.open_ms).tolist()
+
+
+@pytest.mark.parametrize(("late_hours", "is_entered"), [(0, False), (10, False), (30, True)])
+def test_late_entry_on_a_daily_candle_counts_the_loss_of_the_day_on_which_it_is_decided(
+    late_hours: int, is_entered: bool
+) -> None:
+    """The candle of 4 January ends at midnight; 1,949 of 2,000 are lost on the 5th, and the entry risks 1,950."""
+    opens = [at(f"2024-01-{day:02}") for day in range(1, 9)]
+    candles = candles_at(opens)
+    price = float(candles.values[3, CLOSE])
+    strategy = Scheduled(buys=(opens[3],), stop_loss=price - 97.5)
+    system = system_of("1d", max_daily_loss=2_000.0)
+    live = Live(system, candles, strategy)
+    for live.now_ms in (opens[0], opens[3]):
+        live.wake()
+    lose(live.ledger, 1_949.0, opens[4])
+    live.now_ms = opens[4] + late_hours * HOUR_MS
+    live.wake()
+
+    (decision,) = (row for row in live.ledger.decisions() if row["strategy"] == NAME)
+    assert decision["open_ms"] == opens[3]
+    assert decision["rule"] == ("ok" if is_entered else "max_daily_loss")
