@@ -89,7 +89,7 @@ class BacktestResult:
             "max drawdown": f"{found.drawdown.fraction:.2%}",
             "win rate": "-" if found.win_rate is None else f"{found.win_rate:.2%}",
             "profit factor": "-" if found.profit_factor is None else f"{found.profit_factor:.2f}",
-            "sharpe": "-" if found.sharpe is None else f"{found.sharpe:.2f}",
+            "sharpe": "-" if found.daily_sharpe is None else f"{found.daily_sharpe:.2f}",
             "fees": f"{found.fees:,.2f}",
         }
         return "\n".join(f"{name:<14} {value}" for name, value in rows.items())

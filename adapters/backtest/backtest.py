@@ -179,6 +179,7 @@ def _result(
         journals={symbol: _journal(store, symbol) for symbol in candles},
         list_orders=lambda: _orders(candles, ledger, venue),
         list_decisions=lambda: _decisions(feeds, ledger, candles, closes),
+        day=system.account.day,
     )
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from trading.events.decisions import Decisions
 from trading.execution.fill_booking import Booked
 from trading.market.candles import CLOSE, Candles
+from trading.market.trading_days import UTC_DAY, TradingDay
 from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, Side
 from trading.portfolio.positions import Position
 
@@ -159,6 +160,7 @@ class BacktestRun:
         positions: Positions at the end, including flat ones.
         equity: The account's equity.
         journals: Journal by symbol.
+        day: Day of the account, of its daily returns.
     """
 
     account: str
@@ -172,6 +174,7 @@ class BacktestRun:
     journals: Mapping[str, Journal]
     list_orders: Callable[[], Sequence[Order]] = field(repr=False)
     list_decisions: Callable[[], Sequence[Decision]] = field(repr=False)
+    day: TradingDay = UTC_DAY
 
     @cached_property
     def orders(self) -> Sequence[Order]:

@@ -1,8 +1,8 @@
 """Metrics of a backtest; docs/reference/report.md names the external implementation that each one equals.
 
-Returns are those of UTC days, from the last close of one day with candles to that of the next, as in backtesting.py and
-quantstats. Annualised values are compounded, as in backtesting.py, and name their factor; "daily" values are not, as in
-quantstats.
+Returns are those of the days of the account, UTC days by default: from the last close of one day with candles to that
+of the next, as in backtesting.py and quantstats. Annualised values are compounded, as in backtesting.py, and name
+their factor; "daily" values are not, as in quantstats.
 """
 
 import math
@@ -14,11 +14,16 @@ from numpy.typing import NDArray
 
 from trading.backtest.report.drawdown import Drawdown, drawdown_of
 from trading.backtest.result import BacktestRun, Equity, Floats, Times, Trade
-from trading.market.candles import timeframe_ms
+from trading.market.timeframes import Timeframe
+from trading.market.trading_days import UTC_DAY, TradingDay
 
 DAY_MS = 86_400_000
 _YEAR_DAYS = 365.25
-_WEEKDAYS_A_YEAR, _SUNDAYS_A_YEAR, _DAYS_A_YEAR = 252, 52, 365
+_DAYS_OF_WEEK = {5: 252, 6: 304, 7: 365}
+"""Daily returns a year by the days of a week: 52 weeks, less the holidays where the market rests at the weekend."""
+_WEEKS_A_YEAR = 52
+_SURE_DAYS = 13
+"""From two weeks on, the days of the week on which a market trades are counted."""
 _WEEKEND_SHARE = 2 / 7 * 0.6
 """Share of weekend candles above which a market counts as trading on weekends, as in backtesting.py."""
 
@@ -41,8 +46,8 @@ class Statistics(Struct, frozen=True):
         total_return: `final_equity / starting_balance - 1`.
         annual_return: Geometric mean of the daily returns, to the power of `periods_per_year`, minus 1.
         cagr: `(1 + total_return) ** (1 / years) - 1`, a year being 365.25 days of the calendar.
-        periods_per_year: The annualisation factor: 252 days, 304 where a week of five days begins on Sunday evening,
-            365 where the market trades on weekends; for candles longer than a day, as many as a year has.
+        periods_per_year: The annualisation factor: 252 for a week of any five days, 304 for six (five that begin on
+            Sunday evening), 365 for seven; for candles longer than a day, as many as a year has.
         return_count: Number of daily returns behind the four ratios; a small number makes them unreliable.
         volatility: Annualised standard deviation of compounded daily returns.
         sharpe: `annual_return / volatility`, the risk-free rate being 0.
@@ -141,7 +146,7 @@ def statistics_of(result: BacktestRun, *, periods_per_year: float | None = None)
     drawdown = drawdown_of(at_ms, worth)
     factor = periods_per_year or periods_of(result)
     lost_ms = _first_ms(at_ms, worth <= worth[0] * _LOST)
-    returns = daily_returns(result.equity) if lost_ms is None else np.empty(0)
+    returns = daily_returns(result.equity, result.day) if lost_ms is None else np.empty(0)
     annual, volatility = annual_return(returns, factor), annual_volatility(returns, factor)
     end_ms = int(at_ms[-1])
     years = (end_ms - start_ms) / DAY_MS / _YEAR_DAYS
@@ -208,21 +213,37 @@ def with_start(equity: Equity, start_ms: int, starting_balance: float) -> tuple[
 
 def periods_of(result: BacktestRun) -> float:
     """Return the daily returns per year, fewer for candles longer than a day; see docs/reference/report.md."""
-    step_ms = min(timeframe_ms(timeframe) for timeframe in result.timeframes.values())
-    if step_ms > DAY_MS:
-        return round(_YEAR_DAYS * DAY_MS / step_ms) or 1
-    days = _days(result.equity.close_ms)
-    weekdays = (days + 3) % 7  # day 0 of the epoch was a Thursday
-    if (weekdays >= _SUNDAY - 1).mean() > _WEEKEND_SHARE:
-        return _DAYS_A_YEAR
-    weekdays = (np.unique(days) + 3) % 7
-    has_sundays = 2 * int((weekdays == _SUNDAY).sum()) * 5 > int((weekdays < _SUNDAY - 1).sum())
-    return _WEEKDAYS_A_YEAR + (_SUNDAYS_A_YEAR if has_sundays else 0)
+    shortest = min((Timeframe.parse(name) for name in result.timeframes.values()), key=lambda one: one.length_ms)
+    if shortest.length_ms > DAY_MS:
+        in_months = 12 // shortest.count
+        return in_months if shortest.unit == "M" else round(_YEAR_DAYS * DAY_MS / shortest.length_ms) or 1
+    candle_days = _days(result.equity.close_ms, result.day)
+    days = np.unique(candle_days)
+    if days[-1] - days[0] < _SURE_DAYS:
+        return _DAYS_OF_WEEK[_usual_week(candle_days)]
+    counts = np.bincount((days + 3) % 7, minlength=7)  # day 0 of the epoch was a Thursday
+    traded = int((2 * counts > counts.max()).sum())
+    return _DAYS_OF_WEEK.get(traded, traded * _WEEKS_A_YEAR)
 
 
-def daily_returns(equity: Equity) -> Floats:
-    """Return each UTC day's return on the previous day with candles; the first day is the base."""
-    days = _days(equity.close_ms)
+def _usual_week(candle_days: Times) -> int:
+    """Return the days of a market's week from less than two weeks of candles, by the share of its weekends."""
+    weekdays = (candle_days + 3) % 7
+    if (weekdays >= _SUNDAY - 1).mean() > _WEEKEND_SHARE and (weekdays == _SUNDAY - 1).any():
+        return 7
+    weekdays = (np.unique(candle_days) + 3) % 7
+    has_sundays = (weekdays == _SUNDAY).any() and not _is_from_sunday(weekdays)
+    return 6 if has_sundays else 5
+
+
+def _is_from_sunday(weekdays: Times) -> bool:
+    """Return whether the days are a week from Sunday to Thursday."""
+    return bool((weekdays == _SUNDAY).any() and (weekdays == _SUNDAY - 3).any() and not (weekdays == _SUNDAY - 2).any())
+
+
+def daily_returns(equity: Equity, day: TradingDay = UTC_DAY) -> Floats:
+    """Return each day's return on the previous day with candles; the first day is the base."""
+    days = _days(equity.close_ms, day)
     ends = equity.equity[np.flatnonzero(np.diff(days, append=days[-1] + 1))]
     with np.errstate(divide="ignore", invalid="ignore"):
         return ends[1:] / ends[:-1] - 1
@@ -287,8 +308,8 @@ def exposure_of(close_ms: Times, trades: Sequence[Trade]) -> float:
     return float((np.cumsum(change)[:-1] > 0).mean())
 
 
-def _days(close_ms: Times) -> Times:
-    return (close_ms - 1) // DAY_MS  # a candle that closes at midnight belongs to the day that ends
+def _days(close_ms: Times, day: TradingDay) -> Times:
+    return day.numbers_of(close_ms - 1)  # a candle that closes at midnight belongs to the day that ends
 
 
 def _first_ms(at_ms: Times, is_so: NDArray[np.bool_]) -> int | None:

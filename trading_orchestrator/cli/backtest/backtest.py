@@ -62,9 +62,10 @@ MOST_PERIODS = 366
     "--periods-per-year",
     type=Finite(min=0, min_open=True, max=MOST_PERIODS),
     metavar="NUMBER",
-    help="Days per year for annualised metrics; default: 252, 304 if weeks begin on Sunday evening, 365 with weekends.",
+    help="Days per year for annualised metrics; default: 252 for weeks of five days, 304 of six, 365 of seven.",
 )
 @candle_file_options
+@click.option("--definitions", is_flag=True, help="Also print the other Sharpe ratio and volatility, with definitions.")
 @click.option("--json", "as_json", is_flag=True, help="Print the full result as one JSON object.")
 def backtest(
     symbols: tuple[str, ...],
@@ -76,7 +77,8 @@ def backtest(
     close_at_end: bool,
     page: Path | None,
     periods_per_year: float | None,
-    as_json: bool,
+    definitions: bool = False,
+    as_json: bool = False,
 ) -> None:
     """Run a backtest on recorded candles.
 
@@ -120,7 +122,7 @@ def backtest(
     if as_json:
         print_json(as_dict(result, report, missing, closed))
     else:
-        show(result, report, missing, closed, took_s)
+        show(result, report, missing, closed, took_s, with_other_definitions=definitions)
         if page is not None:
             click.echo(f"report: {page}")
 

@@ -88,7 +88,13 @@ def _warm_up(decisions: Sequence[Decisions]) -> str:
 
 
 def show(
-    result: BacktestRun, report: Report, missing: Mapping[str, Missing], closed: Mapping[str, int], took_s: float
+    result: BacktestRun,
+    report: Report,
+    missing: Mapping[str, Missing],
+    closed: Mapping[str, int],
+    took_s: float,
+    *,
+    with_other_definitions: bool = False,
 ) -> None:
     """Print the results of a backtest, the missing candles and those of closed hours by symbol, and the run time."""
     console = make_console()
@@ -116,7 +122,9 @@ def show(
         for line in equity_chart(equity, width=min(console.width, CHART_WIDTH) - _LABEL, start=result.starting_balance):
             console.show(line)
     console.show(Text())
-    console.show(Columns(map(_drawn, sections_of(report)), padding=(0, 3)))
+    console.show(
+        Columns(map(_drawn, sections_of(report, with_other_definitions=with_other_definitions)), padding=(0, 3))
+    )
     if report.by_exit_reason:
         console.show(table(EXITS, report.by_exit_reason, width=console.width))
     for title, counted in (("refused by", report.refusals), ("without effect", report.without_effect)):

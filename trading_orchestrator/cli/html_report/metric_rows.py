@@ -36,14 +36,20 @@ class Section:
     metrics: Sequence[Metric]
 
 
-def sections_of(report: Report) -> list[Section]:
-    """Return all metrics."""
+def sections_of(report: Report, *, with_other_definitions: bool = False) -> list[Section]:
+    """Return the metrics.
+
+    Args:
+        with_other_definitions: Also return the other Sharpe ratio and volatility, with the definition of each.
+    """
     statistics = report.statistics
+    others = [Section("Definitions", _definitions(statistics))] if with_other_definitions else []
     return [
         Section("Return", _returns(statistics, report)),
         Section("Risk", _risk(statistics)),
         Section("Trades", _trades(statistics)),
         Section("Per trade", _each_trade(statistics)),
+        *others,
     ]
 
 
@@ -97,9 +103,7 @@ def _risk(one: Statistics) -> list[Metric]:
     fall = one.drawdown
     return [
         Metric("Sharpe", ratio(one.daily_sharpe), one.daily_sharpe or 0.0),
-        Metric("compounded", ratio(one.sharpe), one.sharpe or 0.0, is_part=True),
         Metric("Volatility (ann.)", percent(one.daily_volatility)),
-        Metric("compounded", percent(one.volatility), is_part=True),
         Metric("Sortino", ratio(one.sortino), one.sortino or 0.0),
         Metric("Calmar", ratio(one.calmar), one.calmar or 0.0),
         Metric("Annualised with", annualised_by(one)),
@@ -114,6 +118,15 @@ def _risk(one: Statistics) -> list[Metric]:
         ),
         Metric("duration", duration(fall.duration_s), is_part=True),
         Metric("Longest drawdown", duration(fall.longest_s)),
+    ]
+
+
+def _definitions(one: Statistics) -> list[Metric]:
+    return [
+        Metric("Sharpe: mean / deviation of daily returns", ratio(one.daily_sharpe), one.daily_sharpe or 0.0),
+        Metric("Sharpe: annual return / compounded volatility", ratio(one.sharpe), one.sharpe or 0.0),
+        Metric("Volatility: deviation of daily returns, annualised", percent(one.daily_volatility)),
+        Metric("Volatility: deviation of a year's compounded return", percent(one.volatility)),
     ]
 
 
