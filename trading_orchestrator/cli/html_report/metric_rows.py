@@ -70,7 +70,7 @@ def headlines_of(report: Report) -> list[Metric]:
 
 def annualised_by(statistics: Statistics) -> str:
     """Return the annualisation factor as text."""
-    return f"{statistics.periods_per_year:g} days per year"
+    return f"{statistics.periods_per_year:g} returns per year"
 
 
 def caveat(statistics: Statistics) -> str | None:

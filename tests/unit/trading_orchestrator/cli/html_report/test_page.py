@@ -151,4 +151,4 @@ def test_every_section_names_the_factor_once() -> None:
         one.name: one.text for part in sections_of(report_of(result, periods_per_year=260)) for one in part.metrics
     }
 
-    assert metrics["Annualised with"] == "260 days per year"
+    assert metrics["Annualised with"] == "260 returns per year"
