@@ -1,5 +1,6 @@
 """Entry validation: filter signals before the risk rules. Exits are never rejected here."""
 
+import math
 from collections.abc import Callable
 
 from msgspec import Struct
@@ -14,7 +15,8 @@ from trading.risk.verdict import Check
 from trading.strategies.signal import Signal, SignalSide
 
 _LONGEST_WAIT = 3
-"""Candles that an entry may wait for the market to open; later its price is out of date."""
+"""Candles within a day that an entry may wait for the market to open; later its price is out of date."""
+_DAY_MS = 86_400_000
 
 
 class EntryRules(BaseModel):
@@ -61,8 +63,14 @@ def checks(
 
 
 def _entry_of(signal: Signal, rules: EntryRules, timeframe: str, as_of_ms: int, regime: Regime) -> "_Entry":
-    most_s = max(rules.max_signal_age_s, _LONGEST_WAIT * Timeframe.parse(timeframe).length_ms / 1000)
+    most_s = max(rules.max_signal_age_s, _longest_wait_s(timeframe))
     return _Entry(signal, rules, signal.decided_ms(timeframe), as_of_ms, regime, most_s)
+
+
+def _longest_wait_s(timeframe: str) -> float:
+    """Return how long an entry may wait for the opening; the next day is the next candle, also after holidays."""
+    length_ms = Timeframe.parse(timeframe).length_ms
+    return math.inf if length_ms >= _DAY_MS else _LONGEST_WAIT * length_ms / 1000
 
 
 def _check(rule: "EntryRule", entry: "_Entry") -> Check:
@@ -77,7 +85,7 @@ class _Entry(Struct, frozen=True):
 
     Attributes:
         closed_ms: Close time of its candle, milliseconds since the epoch, UTC.
-        most_wait_s: Longest time in seconds that its order may wait for the market to open.
+        most_wait_s: Longest time in seconds that its order may wait for the market to open; infinity for no limit.
     """
 
     signal: Signal
@@ -167,7 +175,8 @@ def _closed_market(entry: _Entry) -> Rejected | None:
 
 def _session(entry: _Entry) -> str:
     wait_s = (entry.fills_ms - entry.closed_ms) / 1000
-    state = f"opens {wait_s:g} s after the candle, the limit is {entry.most_wait_s:g} s" if wait_s else "is open"
+    limit = f", the limit is {entry.most_wait_s:g} s" if entry.most_wait_s < math.inf else ""
+    state = f"opens {wait_s:g} s after the candle{limit}" if wait_s else "is open"
     return f"the market {state}; trading hours: {entry.rules.session.hours}"
 
 

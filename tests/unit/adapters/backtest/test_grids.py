@@ -163,6 +163,13 @@ def test_entry_waits_for_the_market_to_open_three_candles_at_most(timeframe: str
     assert [one.rule for one in run.decisions] == (["ok"] if is_entered else ["session"])
 
 
+def test_daily_entry_before_a_long_weekend_goes_in_at_the_next_open() -> None:
+    days = [f"2024-{day}T00:00" for day in ("08-27", "08-28", "08-29", "08-30", "09-03", "09-04")]
+    opens = [at(day, "UTC") for day in days]  # Monday, 2 September, is a holiday
+
+    assert first_entry("1d", opens, 3, Session(kind="calendar", calendar="XNYS")) == [opens[4]]
+
+
 class Live:
     """One symbol that is traded as live: a source in market time, and a wake-up at each close and between."""
 
