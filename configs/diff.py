@@ -16,9 +16,10 @@ _BOUND: Mapping[str, tuple[tuple[str, ...], str]] = {
     "timeframe": ((), "it depends on candles of the present timeframe"),
     "source": (PACE, "it depends on candles of the present source"),
     "venue": (_COSTS, "it is at the present venue"),
+    "quote_currency": ((), "its profit is counted in the present currency"),
 }
 """Parts fixed while something is open: (keys that may change anyway, reason for the others)."""
-_OF_A_START = ("name", "starting_balance")
+_OF_A_START = ("name", "starting_balance", "currency")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ import os
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
+from configs.currency_check import mixed_currencies
 from configs.errors import ConfigError, dotted, fault_line
 from configs.files.env_overrides import Contents, apply_overrides
 from configs.files.json_schema import FILES, SERVICES, SYMBOLS, schema_of
@@ -32,6 +33,12 @@ class SystemConfig(ConfigModel):
     orchestrator: OrchestratorConfig = Field(description="The orchestrator that monitors them.")
     account: AccountLimits = Field(description="The account and the limits that all symbols share.")
     symbols: Mapping[str, SymbolConfig] = Field(description="Each symbol by its name, in the order of the file.")
+
+    @model_validator(mode="after")
+    def _is_in_one_currency(self) -> Self:
+        if faults := mixed_currencies(self.account, self.symbols):
+            raise ValueError("\n".join(faults))
+        return self
 
 
 def load_system(
@@ -63,7 +70,7 @@ def load_system(
             faults += describe(error, checked)
         if name == SYMBOLS:
             faults += strategy_faults(checked)
-    faults += _unreachable_candles(models, folder)
+    faults += _unreachable_candles(models, folder) + _mixed_currencies(models, folder)
     if faults:
         raise ConfigError(faults)
     services, symbols = models[SERVICES], models[SYMBOLS]
@@ -97,6 +104,12 @@ def _unreachable_candles(models: Mapping[str, Any], folder: Path) -> list[str]:
         for symbol, config in models[SYMBOLS].symbols.items()
         if (shown := config.source.bars_shown) is not None and index > shown
     ]
+
+
+def _mixed_currencies(models: Mapping[str, Any], folder: Path) -> list[str]:
+    file = models.get(SYMBOLS)
+    place = shown_path(folder / SYMBOLS)
+    return [f"{place}: {text}" for text in mixed_currencies(file.account, file.symbols)] if file else []
 
 
 def _read(folder: Path, texts: Mapping[str, str]) -> tuple[Contents, list[str]]:

@@ -97,8 +97,11 @@ def _digest(node: Any) -> str:
 
 DIGEST_LENGTH = 8
 
-_NOT_DECIDING = {"source", "on_quarantine", "on_unprotected"}
-"""The source of the candles, and the treatment of a position that is quarantined or lacks its stop."""
+_NOT_DECIDING = {"source", "on_quarantine", "on_unprotected", "quote_currency"}
+"""The source of the candles, the treatment of a position that is quarantined or lacks its stop, and the currency, which
+is the account's.
+"""
+_NOT_DECIDING_OF_ACCOUNT = {"on_unprotected", "currency", "decimals"}
 
 
 def deciding_digest(system: SystemConfig, symbol: str) -> str:
@@ -110,7 +113,7 @@ def deciding_digest(system: SystemConfig, symbol: str) -> str:
     services = system.services
     parts = [
         system.symbols[symbol].model_dump(mode="json", exclude_defaults=True, exclude=_NOT_DECIDING),
-        system.account.model_dump(mode="json", exclude_defaults=True, exclude={"on_unprotected"}),
+        system.account.model_dump(mode="json", exclude_defaults=True, exclude=_NOT_DECIDING_OF_ACCOUNT),
         services.indicator_calculation.model_dump(mode="json", exclude_defaults=True),
         services.strategy_evaluation.model_dump(mode="json", exclude_defaults=True),
         services.trade_execution.model_dump(mode="json", exclude_defaults=True),

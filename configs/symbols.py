@@ -12,6 +12,7 @@ from configs.plugins.kinds import KindOf
 from configs.plugins.sources import SourceConfig
 from configs.plugins.venues import VenueConfig
 from configs.services import ConfigModel, Switch
+from trading.currencies import CurrencyCode, quote_currency_of
 from trading.exits.exit_rules import ExitTerms
 from trading.indicators.regime import Regime
 from trading.lifecycle import PositionPolicy, UnprotectedPolicy
@@ -119,6 +120,12 @@ class SymbolConfig(ConfigModel):
     entry_hours: EntryHours | None = Field(
         default=None, description="Hours in which this symbol may enter, within the session; absent: all."
     )
+    quote_currency: CurrencyCode | None = Field(
+        default=None,
+        description="Currency of its prices and profits, such as USD; absent: that in its name, JPY of USDJPY, USDT of "
+        "BTCUSDT, otherwise the account's. It must be the account's `currency`; USD for a symbol in USDT takes them as "
+        "equal.",
+    )
     allow_non_positive_prices: Switch = Field(
         default=False,
         description="Whether prices may be zero or negative, as of oil in April 2020; otherwise such candles are "
@@ -178,6 +185,10 @@ class SymbolConfig(ConfigModel):
     def backtest_fills(self, symbol: str) -> FillTerms:
         """Return the costs that a backtest and a replay count for each fill, and the prices that are possible."""
         return replace(self.venue.backtest_fills(symbol), allow_non_positive=self.allow_non_positive_prices)
+
+    def quoted_in(self, symbol: str) -> str | None:
+        """Return the quote currency: the configured one, or that in the name; None for the account's."""
+        return self.quote_currency or quote_currency_of(symbol)
 
     @property
     def grid(self) -> Timeframe:

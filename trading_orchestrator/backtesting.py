@@ -178,6 +178,7 @@ def backtest(
     file_options: CandleFileOptions | Mapping[str, CandleFileOptions] = NO_OPTIONS,
     starting_balance: float = 100_000.0,
     account: AccountLimits | None = None,
+    quote_currency: str | Mapping[str, str] | None = None,
     risk: RiskLimits | None = None,
     costs: Costs | None = None,
     exits: ExitTerms = _NO_EXITS,
@@ -199,8 +200,10 @@ def backtest(
         symbol: Name of the one symbol.
         timeframe: Length of a candle, such as "1m"; None takes the usual distance of the candles.
         file_options: How to read candle files of other programs: for all files, or by symbol.
-        starting_balance: In quote currency; `account` replaces it.
-        account: The limits of the account; None sets none.
+        starting_balance: In US dollars; `account` replaces it, and has its own currency.
+        account: The currency and limits of the account; None for US dollars and no limits.
+        quote_currency: Of all symbols, or by symbol; None takes that in the name of a symbol, otherwise the account's.
+            It must be the account's currency.
         risk: Size and limits of positions; None sizes each entry at a tenth of the starting balance.
         costs: Spread, slippage and commission; None for no costs.
         exits: Trailing stop and break-even.
@@ -221,6 +224,7 @@ def backtest(
     """
     given = candles if isinstance(candles, Mapping) else {symbol: candles}
     strategies = _by_symbol(strategy, list(given))
+    quoted = quote_currency if isinstance(quote_currency, Mapping) else dict.fromkeys(given, quote_currency)
     asked = file_options if isinstance(file_options, Mapping) else dict.fromkeys(given, file_options)
     read = {name: _candles_of(one, timeframe, asked.get(name, NO_OPTIONS), session) for name, one in given.items()}
     account = account or AccountLimits(name="backtest", starting_balance=starting_balance)
@@ -233,6 +237,7 @@ def backtest(
         symbols={
             name: SymbolConfig(
                 timeframe=length,
+                quote_currency=quoted.get(name),
                 source=FileSource(kind="file", path=Path("candles"), speed="max"),  # plays no part in a backtest
                 venue=PaperVenue(kind="paper", **(costs or Costs()).model_dump()),
                 strategies={books[name]: _book(strategies[name])},

@@ -4,12 +4,16 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from trading.currencies import DEFAULT_CURRENCY, CurrencyCode
 from trading.lifecycle import UnprotectedPolicy
 from trading.market.trading_days import UTC_DAY, TradingDay
 from trading.risk.protections import Protection
 
 MOST_LEVERAGE = 1_000.0
 """Far above what a venue grants: a larger value is a mistake."""
+
+MOST_DECIMALS = 12
+"""More digits than a double holds of a usual balance."""
 
 _SIZE_FIELD = {"fixed_units": "units", "fixed_notional": "notional", "risk_fraction": "risk_fraction"}
 
@@ -118,7 +122,7 @@ class RiskLimits(BaseModel):
 
 
 class AccountLimits(BaseModel):
-    """Limits of one account over all its symbols. Money is in the account's quote currency."""
+    """Limits of one account over all its symbols. Money is in the account's currency."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -126,7 +130,19 @@ class AccountLimits(BaseModel):
         pattern=r"^\w[\w .@-]{0,63}$",
         description="Name of the account, 1 to 64 characters; part of the id of each order.",
     )
-    starting_balance: float = Field(gt=0, description="Balance before the first order, in quote currency.")
+    starting_balance: float = Field(gt=0, description="Balance before the first order, in the account's currency.")
+    currency: CurrencyCode = Field(
+        default=DEFAULT_CURRENCY,
+        description="Currency of the account, such as USD or BTC. The quote currency of each symbol must be the same, "
+        "because profits are added without a conversion.",
+    )
+    decimals: int | None = Field(
+        default=None,
+        ge=0,
+        le=MOST_DECIMALS,
+        description="Decimals of money in tables, pages and texts; absent for those of the currency: 2 of USD, 0 of "
+        "JPY, 8 of BTC.",
+    )
     max_open_positions: int | None = Field(
         default=None, ge=0, description="Largest number of positions open at the same time; 0 or absent for no limit."
     )

@@ -76,7 +76,10 @@ def schema(file: str | None) -> None:
 
 def effective(settings: Settings, system: SystemConfig) -> dict[str, Any]:
     """Return the effective configuration, JSON-safe and without secrets."""
-    return {"settings": _installation(settings), **_masked(system.model_dump(mode="json"), ())}
+    content = system.model_dump(mode="json")
+    for name, config in content["symbols"].items():
+        config["quote_currency"] = system.symbols[name].quoted_in(name) or system.account.currency
+    return {"settings": _installation(settings), **_masked(content, ())}
 
 
 def _examine() -> tuple[list[str], SystemConfig | None]:
