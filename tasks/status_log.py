@@ -10,6 +10,7 @@ from tasks import app
 from tasks.engine.stages import LOG_STATUS
 from tasks.engine.worker_context import runtime
 from trading.errors import Transient
+from trading.formatting import MONEY_DECIMALS
 
 logger = logging.getLogger("trading.status")
 
@@ -34,7 +35,8 @@ def log_status() -> None:
         "open_incidents": incidents,
         "symbols": [symbol_fields(row) for row in rows],
     }
-    logger.info("%s", status_line(rows, balance, incidents), extra={"event": "status", "fields": fields})
+    line = status_line(rows, balance, incidents, here.system.account.money_decimals)
+    logger.info("%s", line, extra={"event": "status", "fields": fields})
 
 
 def symbol_fields(row: SymbolStatus) -> dict[str, Any]:
@@ -54,17 +56,17 @@ def symbol_fields(row: SymbolStatus) -> dict[str, Any]:
     }
 
 
-def status_line(rows: Sequence[SymbolStatus], balance: float, incidents: int) -> str:
+def status_line(rows: Sequence[SymbolStatus], balance: float, incidents: int, decimals: int = MONEY_DECIMALS) -> str:
     """Return the line as text: the account, then each symbol with its last candle, position and profit."""
     pnl = sum(row.realised + row.unrealised for row in rows)
-    account = f"status balance {balance:,.2f} P&L {pnl:+,.2f} incidents {incidents}"
-    return " | ".join([account, *map(_symbol_text, rows)])
+    account = f"status balance {balance:,.{decimals}f} P&L {pnl:+,.{decimals}f} incidents {incidents}"
+    return " | ".join([account, *(_symbol_text(row, decimals) for row in rows)])
 
 
-def _symbol_text(row: SymbolStatus) -> str:
+def _symbol_text(row: SymbolStatus, decimals: int) -> str:
     candle = "-" if row.candle_ms is None else f"{_utc(row.candle_ms):%m-%d %H:%M}"
     held = f"{row.units:+g} @ {row.average_price:,.6g}" if row.units else "flat"
-    return f"{row.symbol} {row.state_words} {candle} {held} P&L {row.realised + row.unrealised:+,.2f}"
+    return f"{row.symbol} {row.state_words} {candle} {held} P&L {row.realised + row.unrealised:+,.{decimals}f}"
 
 
 def _rounded(amount: float) -> float:

@@ -9,6 +9,10 @@ NONE = "-"
 _MINUTE_MS = 60_000
 _SMALL = 100
 """Prices below this get five decimals in a column, others two."""
+_TINY = 0.01
+"""Prices below this get five digits after their zeros: 4.2e-7 is 0.00000042."""
+MONEY_DECIMALS = 2
+"""Decimals of money where no currency is known."""
 
 
 def shortened(text: str, most: int) -> str:
@@ -60,6 +64,8 @@ def format_price_cell(price: float | None) -> str:
     """Format a price in quote currency for a column; small prices keep more digits."""
     if price is None:
         return NONE
+    if abs(price) < _TINY:
+        return f"{Decimal(f'{price:.5g}'):f}" if price else f"{0:.5f}"
     return f"{price:,.2f}" if abs(price) >= _SMALL else f"{price:,.5f}"
 
 
@@ -68,18 +74,18 @@ def format_units_cell(units: float | None) -> str:
     return NONE if units is None else format_units(units)
 
 
-def format_money(amount: float | None) -> str:
-    """Format an amount in quote currency."""
-    return NONE if amount is None else _without_sign_of_zero(f"{amount:,.2f}")
+def format_money(amount: float | None, decimals: int = MONEY_DECIMALS) -> str:
+    """Format an amount of money with the decimals of its currency."""
+    return NONE if amount is None else _without_sign_of_zero(f"{amount:,.{decimals}f}")
 
 
-def format_profit(amount: float | None) -> str:
-    """Format an amount in quote currency with its sign; zero has no sign."""
-    return NONE if amount is None else _without_sign_of_zero(f"{amount:+,.2f}")
+def format_profit(amount: float | None, decimals: int = MONEY_DECIMALS) -> str:
+    """Format an amount of money with the decimals of its currency and its sign; zero has no sign."""
+    return NONE if amount is None else _without_sign_of_zero(f"{amount:+,.{decimals}f}")
 
 
 def _without_sign_of_zero(text: str) -> str:
-    return "0.00" if text in ("+0.00", "-0.00") else text
+    return text.lstrip("+-") if not text.strip("+-0.") else text
 
 
 def _format(at_ms: int, pattern: str) -> str:

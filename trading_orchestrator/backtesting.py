@@ -24,6 +24,7 @@ from trading.backtest import BacktestRun, Decision, Order, Trade
 from trading.backtest.report import Report, Statistics, report_of
 from trading.backtest.result import Equity
 from trading.exits.exit_rules import ExitTerms
+from trading.formatting import format_money
 from trading.market.candles import COLUMNS, Candles
 from trading.market.quality import timeframe_of, usual_spacing_ms
 from trading.market.sessions import EntryHours, Session
@@ -81,16 +82,16 @@ class BacktestResult:
 
     def __str__(self) -> str:
         """Return the main metrics, one per line."""
-        found = self.statistics
+        found, decimals = self.statistics, self.system.account.money_decimals
         rows = {
             "trades": f"{found.trade_count}",
             "total return": f"{found.total_return:.2%}",
-            "final equity": f"{found.final_equity:,.2f}",
+            "final equity": format_money(found.final_equity, decimals),
             "max drawdown": f"{found.drawdown.fraction:.2%}",
             "win rate": "-" if found.win_rate is None else f"{found.win_rate:.2%}",
             "profit factor": "-" if found.profit_factor is None else f"{found.profit_factor:.2f}",
             "sharpe": "-" if found.daily_sharpe is None else f"{found.daily_sharpe:.2f}",
-            "fees": f"{found.fees:,.2f}",
+            "fees": format_money(found.fees, decimals),
         }
         return "\n".join(f"{name:<14} {value}" for name, value in rows.items())
 

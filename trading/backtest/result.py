@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from trading.events.decisions import Decisions
 from trading.execution.fill_booking import Booked
+from trading.formatting import MONEY_DECIMALS
 from trading.market.candles import CLOSE, Candles
 from trading.market.trading_days import UTC_DAY, TradingDay
 from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, Side
@@ -161,6 +162,7 @@ class BacktestRun:
         equity: The account's equity.
         journals: Journal by symbol.
         day: Day of the account, of its daily returns.
+        money_decimals: Decimals of money in the account's currency.
     """
 
     account: str
@@ -175,6 +177,7 @@ class BacktestRun:
     list_orders: Callable[[], Sequence[Order]] = field(repr=False)
     list_decisions: Callable[[], Sequence[Decision]] = field(repr=False)
     day: TradingDay = UTC_DAY
+    money_decimals: int = MONEY_DECIMALS
 
     @cached_property
     def orders(self) -> Sequence[Order]:

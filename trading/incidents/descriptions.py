@@ -3,7 +3,7 @@
 from typing import get_args
 
 from trading.errors import Rejected
-from trading.formatting import format_price, format_time, format_units
+from trading.formatting import MONEY_DECIMALS, format_price, format_time, format_units
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import PositionPolicy
 from trading.orders.intents import Intent
@@ -112,11 +112,13 @@ def exit_failed(position: Position, identity: str, state: OrderState, note: str 
     return Incident(IncidentKind.EXIT_FAILED, symbol, position.strategy, reason, details)
 
 
-def max_drawdown(symbol: str, high: HighWaterMark, balance: float, limit: float) -> Incident:
+def max_drawdown(
+    symbol: str, high: HighWaterMark, balance: float, limit: float, *, decimals: int = MONEY_DECIMALS
+) -> Incident:
     """Describe a drawdown of the account beyond its limit; `symbol` is the symbol whose entry detected it."""
     reason = (
-        f"the account fell {high.drawdown:.2%} below its peak of {high.peak:.2f}, the limit is {limit:.2%}, the "
-        f"balance now {balance:.2f}: no symbol enters until this incident is resolved; exits continue"
+        f"the account fell {high.drawdown:.2%} below its peak of {high.peak:.{decimals}f}, the limit is {limit:.2%}, "
+        f"the balance now {balance:.{decimals}f}: no symbol enters until this incident is resolved; exits continue"
     )
     details = {"peak": high.peak, "balance": balance, "drawdown": high.drawdown, "limit": limit}
     return Incident(IncidentKind.MAX_DRAWDOWN, symbol, "account", reason, details)

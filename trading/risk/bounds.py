@@ -50,7 +50,10 @@ def positive_equity(context: RiskContext, _: BracketPrices) -> RiskDecision | No
         unpriced = ", ".join(view.unpriced)
         reason = f"the equity is unknown: positions of {unpriced} are open, and no price of {unpriced} is known"
         return context.check("equity", reason, is_met=False, breached=True, fields={"unpriced": unpriced})
-    reason = f"the equity is {equity:.2f}: balance {view.balance:.2f}, open positions {equity - view.balance:+.2f}"
+    unrealised = context.money(equity - view.balance, "+")
+    reason = (
+        f"the equity is {context.money(equity)}: balance {context.money(view.balance)}, open positions {unrealised}"
+    )
     fields: Mapping[str, Field] = {"equity": equity, "balance": view.balance}
     return context.check("equity", reason, is_met=equity > 0, breached=True, fields=fields)
 
@@ -113,14 +116,15 @@ def loss_at_risk(context: RiskContext, entry: Entry) -> LossAtRisk:
 
     Of a position that is the larger of its reserved risk and its present loss; without a stop its whole value.
     """
-    view, risk = context.view, entry.risk
+    view, risk, money = context.view, entry.risk, context.money
     if not view.is_bounded:  # the reason stays as it was recorded, because a replay compares it
         beyond = _loss_beyond_stop(context.position, context.signal.price)
-        text = f"{view.open_risk:.2f} at open stops and {risk:.2f} of this entry"
+        text = f"{money(view.open_risk)} at open stops and {money(risk)} of this entry"
         return LossAtRisk(view.open_risk, risk, beyond, text)
     held = max(view.open_risk, math.fsum(book.at_risk for book in view.books))
     whole = " (its whole value, it has no stop)" if entry.levels.stop_loss is None else ""
-    return LossAtRisk(held, risk, 0.0, f"{held:.2f} at risk in open positions and {risk:.2f} in this entry{whole}")
+    text = f"{money(held)} at risk in open positions and {money(risk)} in this entry{whole}"
+    return LossAtRisk(held, risk, 0.0, text)
 
 
 def _room(context: RiskContext, rule: str, most: float, symbol: str | None) -> LeverageRoom:
@@ -137,10 +141,11 @@ def _room(context: RiskContext, rule: str, most: float, symbol: str | None) -> L
 def _leverage(context: RiskContext, entry: Entry, room: LeverageRoom, whose: str) -> RiskDecision | None:
     if not context.view.is_bounded:
         return None
+    money = context.money
     cut = f" (cut from {format_units(entry.wanted)} units)" if entry.units < entry.wanted else ""
     reason = (
-        f"{room.held:.2f} {whose}are open or on their way and {entry.notional:.2f} this entry{cut}, the limit is "
-        f"{room.limit:.2f}: {room.most:g} times the equity {room.equity:.2f}"
+        f"{money(room.held)} {whose}are open or on their way and {money(entry.notional)} this entry{cut}, the limit is "
+        f"{money(room.limit)}: {room.most:g} times the equity {money(room.equity)}"
     )
     fields = {
         "held": room.held,

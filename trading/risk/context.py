@@ -62,6 +62,10 @@ class RiskContext(Struct):
         found = (one for one in self.view.books if (one.symbol, one.strategy) == (self.symbol, strategy))
         return next(found, OpenBook(self.symbol, strategy))
 
+    def money(self, amount: float, sign: str = "") -> str:
+        """Format an amount with the decimals of the account's currency; `sign` "+" shows the sign of a profit too."""
+        return f"{amount:{sign}.{self.account.money_decimals}f}"
+
     def check(
         self, rule: str, reason: str, *, is_met: bool, breached: bool = False, fields: Mapping[str, Field] | None = None
     ) -> RiskDecision | None:

@@ -65,11 +65,13 @@ def _entries_allowed(context: RiskContext, _: BracketPrices) -> RiskDecision | N
     high = view.high_water
     now = fall(high.peak, view.balance)
     reason = (
-        f"the balance {view.balance:.2f} is {now:.2%} below its peak {high.peak:.2f}, "
+        f"the balance {context.money(view.balance)} is {now:.2%} below its peak {context.money(high.peak)}, "
         f"at most it was {high.drawdown:.2%}, the limit is {most:.2%}"
     )
     refused = context.check("drawdown_latch", reason, is_met=is_below(high.drawdown, most), breached=True)
-    return refused and replace(refused, incident=descriptions.max_drawdown(context.symbol, high, view.balance, most))
+    decimals = context.account.money_decimals
+    incident = descriptions.max_drawdown(context.symbol, high, view.balance, most, decimals=decimals)
+    return refused and replace(refused, incident=incident)
 
 
 def _stop_in_ticks(context: RiskContext, prices: BracketPrices) -> RiskDecision | None:
@@ -138,7 +140,8 @@ def _least_notional(context: RiskContext, entry: Entry) -> RiskDecision | None:
     if not least:
         return None
     reason = (
-        f"{format_units(entry.units)} units are worth {entry.notional:.2f}, the smallest that is traded is {least:.2f}"
+        f"{format_units(entry.units)} units are worth {context.money(entry.notional)}, the smallest that is traded is "
+        f"{context.money(least)}"
     )
     return context.check("below_min_notional", reason, is_met=is_at_least(entry.notional, least))
 
@@ -166,7 +169,11 @@ def _notional(
 ) -> RiskDecision | None:
     if not most:
         return None
-    reason = f"{held:.2f} {whose}are open or on their way and {entry.notional:.2f} this entry, the limit is {most:.2f}"
+    money = context.money
+    reason = (
+        f"{money(held)} {whose}are open or on their way and {money(entry.notional)} this entry, "
+        f"the limit is {money(most)}"
+    )
     return context.check(rule, reason, is_met=is_at_most(held + entry.notional, most), breached=True)
 
 
@@ -176,7 +183,7 @@ def _daily_loss(context: RiskContext, entry: Entry) -> RiskDecision | None:
         return None
     risk = loss_at_risk(context, entry)
     lost = max(0.0, -context.view.day_realised) + risk.beyond_stop
-    reason = f"{lost:.2f} lost today, {risk.description}, the limit is {most:.2f}"
+    reason = f"{context.money(lost)} lost today, {risk.description}, the limit is {context.money(most)}"
     return context.check("max_daily_loss", reason, is_met=is_at_most(lost + risk.total, most), breached=True)
 
 
@@ -187,7 +194,8 @@ def _room_for_drawdown(context: RiskContext, entry: Entry) -> RiskDecision | Non
         return None
     peak, risk = view.high_water.peak, loss_at_risk(context, entry)
     most, lost = part * peak, peak - view.balance + risk.beyond_stop
-    reason = f"{lost:.2f} lost since the peak {peak:.2f}, {risk.description}, the limit is {most:.2f}"
+    money = context.money
+    reason = f"{money(lost)} lost since the peak {money(peak)}, {risk.description}, the limit is {money(most)}"
     return context.check("drawdown_headroom", reason, is_met=is_at_most(lost + risk.total, most), breached=True)
 
 

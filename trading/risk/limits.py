@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from trading.currencies import DEFAULT_CURRENCY, CurrencyCode
+from trading.currencies import DEFAULT_CURRENCY, CurrencyCode, decimals_of
 from trading.lifecycle import UnprotectedPolicy
 from trading.market.trading_days import UTC_DAY, TradingDay
 from trading.risk.protections import Protection
@@ -185,3 +185,8 @@ class AccountLimits(BaseModel):
     protections: tuple[Protection, ...] = Field(
         default=(), description="Rules that temporarily stop entries of each symbol; see docs/reference/risk.md."
     )
+
+    @property
+    def money_decimals(self) -> int:
+        """Decimals of money in texts and tables: the configured ones, otherwise those of the currency."""
+        return decimals_of(self.currency) if self.decimals is None else self.decimals

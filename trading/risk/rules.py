@@ -126,9 +126,9 @@ def _exit(context: RiskContext) -> RiskDecision:
     held = context.position.units
     side = Side.SELL if held > 0 else Side.BUY
     units = closing_units(held, context.limits.unit_step)
-    profit = context.position.unrealised(context.signal.price)
+    profit = context.money(context.position.unrealised(context.signal.price), "+")
     reason = (
-        f"close {format_units(held)} units at {format_price(context.signal.price)}, {profit:+.2f} before "
+        f"close {format_units(held)} units at {format_price(context.signal.price)}, {profit} before "
         f"fees: {context.signal.reason}"
     )
     return RiskDecision(OK, reason, (PlannedOrder(_request(context, Leg.EXIT, side, units)),))
@@ -156,7 +156,7 @@ def _accepted(context: RiskContext, entry: Entry) -> RiskDecision:
     request = _request(context, Leg.ENTRY, context.side, entry.units, entry.levels)
     reason = (
         f"{context.side} {format_units(entry.units)} units at {format_price(signal.price)}, risk "
-        f"{entry.risk:.2f}: {signal.reason}"
+        f"{context.money(entry.risk)}: {signal.reason}"
     )
     return RiskDecision(OK, reason, (PlannedOrder(request, entry.risk),))
 

@@ -8,14 +8,14 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
-from trading.formatting import format_profit
+from trading.formatting import MONEY_DECIMALS, format_profit
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
-def profit(amount: float) -> Text:
+def profit(amount: float, decimals: int = MONEY_DECIMALS) -> Text:
     """Return an amount with its sign, green above zero and red below."""
-    text = format_profit(amount)
+    text = format_profit(amount, decimals)
     return Text(text, style={"+": "green", "-": "red"}.get(text[0], ""))
 
 

@@ -99,11 +99,13 @@ class LiveView:
             flower_url=self._flower_url,
             logs=short_path(self._settings.var_dir / "log"),
             trouble=self._trouble,
+            decimals=self._system.account.money_decimals,
         )
 
     def _line(self) -> str:
         if self._trouble:
             return f"status: {self._trouble}"
         total = sum(row.realised + row.unrealised for row in self._rows)
+        decimals = self._system.account.money_decimals
         states = ", ".join(f"{row.symbol} {row.state_words} {row.units:+g}" for row in self._rows)
-        return f"status: balance {self._balance:,.2f}, P&L {total:+,.2f}; {states}"
+        return f"status: balance {self._balance:,.{decimals}f}, P&L {total:+,.{decimals}f}; {states}"

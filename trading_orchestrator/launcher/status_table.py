@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from adapters.wiring.symbol_status import SymbolStatus
-from trading.formatting import format_minute, format_money, format_price_cell
+from trading.formatting import MONEY_DECIMALS, format_minute, format_money, format_price_cell
 from trading_orchestrator.launcher.console import profit
 
 WIDE_COLUMNS = 150
@@ -37,6 +37,7 @@ class Overview:
 
     Attributes:
         balance: Starting balance plus realised profit, in quote currency.
+        decimals: Decimals of money.
         trouble: Error that keeps the rows from being current; empty if none.
     """
 
@@ -47,11 +48,12 @@ class Overview:
     flower_url: str | None
     logs: str
     trouble: str = ""
+    decimals: int = MONEY_DECIMALS
 
 
 def render(rows: Sequence[SymbolStatus], overview: Overview, *, width: int) -> RenderableType:
     """Draw the overview, the table and the help; below `WIDE_COLUMNS` the decisions follow the table."""
-    parts: list[RenderableType] = [_head(rows, overview), _table(rows, width)]
+    parts: list[RenderableType] = [_head(rows, overview), _table(rows, width, overview.decimals)]
     if width < WIDE_COLUMNS:
         parts.append(_decisions(rows))
     symbol = rows[0].symbol if rows else "XAUUSD"
@@ -61,13 +63,13 @@ def render(rows: Sequence[SymbolStatus], overview: Overview, *, width: int) -> R
 
 def _head(rows: Sequence[SymbolStatus], overview: Overview) -> Text:
     total = sum(row.realised + row.unrealised for row in rows)
-    balance = "unknown" if overview.balance is None else format_money(overview.balance)
+    balance = "unknown" if overview.balance is None else format_money(overview.balance, overview.decimals)
     first = Text.assemble(
         (overview.account, "bold"),
         "  balance ",
         (balance, "bold"),
         "  P&L ",
-        profit(total),
+        profit(total, overview.decimals),
         "  up ",
         uptime(overview.uptime_s),
     )
@@ -78,7 +80,7 @@ def _head(rows: Sequence[SymbolStatus], overview: Overview) -> Text:
     return Text("\n").join(lines)
 
 
-def _table(rows: Sequence[SymbolStatus], width: int) -> Table:
+def _table(rows: Sequence[SymbolStatus], width: int, decimals: int) -> Table:
     is_wide, is_middle = width >= WIDE_COLUMNS, width >= MIDDLE_COLUMNS
     table = Table(box=box.SIMPLE_HEAD, expand=is_wide, pad_edge=False, padding=(0, 1))
     table.add_column("symbol", style="bold", no_wrap=True)
@@ -102,9 +104,14 @@ def _table(rows: Sequence[SymbolStatus], width: int) -> Table:
             _position(row),
         ]
         if is_middle:
-            cells += [profit(row.realised), profit(row.unrealised), str(row.orders_filled), row.regime]
+            cells += [
+                profit(row.realised, decimals),
+                profit(row.unrealised, decimals),
+                str(row.orders_filled),
+                row.regime,
+            ]
         else:
-            cells.append(profit(row.realised + row.unrealised))
+            cells.append(profit(row.realised + row.unrealised, decimals))
         table.add_row(*cells, *([_why(row)] if is_wide else []))
     return table
 

@@ -62,7 +62,15 @@ def test_time_in_a_column_has_one_width() -> None:
 
 
 @pytest.mark.parametrize(
-    ("price", "text"), [(None, "-"), (2651.374, "2,651.37"), (99.5, "99.50000"), (-0.00012, "-0.00012")]
+    ("price", "text"),
+    [
+        (None, "-"),
+        (2651.374, "2,651.37"),
+        (99.5, "99.50000"),
+        (-0.00012, "-0.00012"),
+        (4.2e-7, "0.00000042"),
+        (0.0, "0.00000"),
+    ],
 )
 def test_price_in_a_column_keeps_the_digits_that_matter(price: float | None, text: str) -> None:
     assert format_price_cell(price) == text
@@ -86,3 +94,11 @@ def test_units_in_a_column_are_exact(units: float | None, text: str) -> None:
 )
 def test_amount_of_zero_has_no_sign(amount: float | None, money: str, profit: str) -> None:
     assert (format_money(amount), format_profit(amount)) == (money, profit)
+
+
+@pytest.mark.parametrize(
+    ("decimals", "money", "profit"), [(8, "0.05182220", "+0.05182220"), (2, "0.05", "+0.05"), (0, "0", "0")]
+)
+def test_amount_has_the_decimals_of_its_currency(decimals: int, money: str, profit: str) -> None:
+    assert format_money(0.0518222, decimals) == money
+    assert format_profit(0.0518222, decimals) == profit

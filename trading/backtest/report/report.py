@@ -18,6 +18,7 @@ from trading.backtest.report.tables import (
     refusals_of,
 )
 from trading.backtest.result import BacktestRun
+from trading.formatting import MONEY_DECIMALS
 from trading.orders.orders import Side
 
 
@@ -38,6 +39,7 @@ class Report(Struct, frozen=True):
         refusals: Rejected signals by rule and symbol.
         without_effect: Signals without effect by rule and symbol.
         market: Price changes of the symbols.
+        money_decimals: Decimals of money in the account's currency.
     """
 
     statistics: Statistics
@@ -53,6 +55,7 @@ class Report(Struct, frozen=True):
     refusals: Sequence[Refusal]
     without_effect: Sequence[Refusal]
     market: Sequence[MarketChange]
+    money_decimals: int = MONEY_DECIMALS
 
 
 def report_of(result: BacktestRun, *, periods_per_year: float | None = None) -> Report:
@@ -82,4 +85,5 @@ def report_of(result: BacktestRun, *, periods_per_year: float | None = None) -> 
         refusals=refusals_of(refused),
         without_effect=refusals_of(without_effect),
         market=market_of(result),
+        money_decimals=result.money_decimals,
     )

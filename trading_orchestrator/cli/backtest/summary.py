@@ -17,7 +17,7 @@ from trading.backtest.report import Report
 from trading.backtest.report.tables import Group, Refusal, is_refused, is_without_effect
 from trading.backtest.result import Floats
 from trading.events.decisions import Decisions, describe, has_too_few_rows
-from trading.formatting import format_minute
+from trading.formatting import MONEY_DECIMALS, format_minute, format_money
 from trading.structs import asdict
 from trading_orchestrator.cli.candles.gaps import Missing, missing_text
 from trading_orchestrator.cli.html_report.formatting import percent, ratio
@@ -99,6 +99,7 @@ def show(
     """Print the results of a backtest, the missing candles and those of closed hours by symbol, and the run time."""
     console = make_console()
     count = sum(len(candles) for candles in result.candles.values())
+    decimals = result.money_decimals
     for symbol, candles in result.candles.items():
         span = f"{format_minute(int(candles.open_ms[0]))} to {format_minute(candles.last_open_ms)} UTC"
         console.show(Text(f"{symbol} {result.timeframes[symbol]}: {len(candles):,} candles, {span}"))
@@ -109,24 +110,25 @@ def show(
         if closed[symbol]:
             text = f"{closed[symbol]:,} candles of closed hours (flat, without volume) are left out and not traded"
             console.show(Text(f"{symbol}: {text}", style="yellow"))
-    console.show(table(COLUMNS, _rows(result), width=console.width))
+    console.show(table(_columns(decimals), _rows(result), width=console.width))
     equity = result.equity.equity
     end, lowest = float(equity[-1]), float(equity.min())
     console.show(
         Text(
-            f"account {result.account}: {result.starting_balance:,.2f} at the start, {end:,.2f} at the end, "
-            f"{lowest:,.2f} at the lowest close"
+            f"account {result.account}: {format_money(result.starting_balance, decimals)} at the start, "
+            f"{format_money(end, decimals)} at the end, {format_money(lowest, decimals)} at the lowest close"
         )
     )
     if not console.options.ascii_only:
-        for line in equity_chart(equity, width=min(console.width, CHART_WIDTH) - _LABEL, start=result.starting_balance):
+        width = min(console.width, CHART_WIDTH) - _LABEL - max(decimals - MONEY_DECIMALS, 0)
+        for line in equity_chart(equity, width=width, start=result.starting_balance, decimals=decimals):
             console.show(line)
     console.show(Text())
     console.show(
         Columns(map(_drawn, sections_of(report, with_other_definitions=with_other_definitions)), padding=(0, 3))
     )
     if report.by_exit_reason:
-        console.show(table(EXITS, report.by_exit_reason, width=console.width))
+        console.show(table(_exit_columns(decimals), report.by_exit_reason, width=console.width))
     for title, counted in (("refused by", report.refusals), ("without effect", report.without_effect)):
         if counted:
             console.show(Text(f"{title}: {_by_rule(counted)}"))
@@ -142,20 +144,23 @@ def _by_rule(counted: Iterable[Refusal]) -> str:
     return ", ".join(f"{rule} {number}" for rule, number in rules.items())
 
 
-def equity_chart(equity: Floats, *, width: int, start: float, rows: int = CHART_ROWS) -> list[Text]:
+def equity_chart(
+    equity: Floats, *, width: int, start: float, rows: int = CHART_ROWS, decimals: int = MONEY_DECIMALS
+) -> list[Text]:
     """Draw an equity curve as rows of blocks, highest first; green at or above `start`, red below.
 
     Args:
         equity: At least one value.
         width: Characters, without the labels beside the chart.
         start: The starting balance.
+        decimals: Of the values beside the chart.
     """
     places = np.linspace(0, len(equity) - 1, max(min(width, len(equity)), 1)).astype(np.int64)
     shown = equity[places]
     low, high = min(float(equity.min()), start), max(float(equity.max()), start)
     heights = np.rint((shown - low) / ((high - low) or 1.0) * (rows * 8 - 1)).astype(np.int64) + 1
     styles = ["green" if value >= start else "red" for value in shown]
-    beside = {rows - 1: f" {high:,.2f}", 0: f" {low:,.2f}"}
+    beside = {rows - 1: f" {format_money(high, decimals)}", 0: f" {format_money(low, decimals)}"}
     return [
         Text.assemble(
             *(
@@ -206,28 +211,30 @@ def _dicts(rows: Iterable[Struct]) -> list[Mapping[str, Any]]:
     return [structs.asdict(row) for row in rows]
 
 
-COLUMNS = (
-    Column("symbol", lambda row: row.symbol, style="bold"),
-    Column("candles", lambda row: f"{row.candles:,}", is_number=True),
-    Column("signals", lambda row: f"{row.signals:,}", is_number=True),
-    Column("refused", lambda row: f"{row.refused:,}", is_number=True),
-    Column("no effect", lambda row: f"{row.no_effect:,}", is_number=True),
-    Column("trades", lambda row: f"{row.trades:,}", is_number=True),
-    Column("won", lambda row: f"{row.won:,}", is_number=True),
-    Column("fees", lambda row: f"{row.fees:,.2f}", is_number=True),
-    Column("profit", lambda row: profit(row.profit), is_number=True),
-)
+def _columns(decimals: int) -> Sequence[Column]:
+    return (
+        Column("symbol", lambda row: row.symbol, style="bold"),
+        Column("candles", lambda row: f"{row.candles:,}", is_number=True),
+        Column("signals", lambda row: f"{row.signals:,}", is_number=True),
+        Column("refused", lambda row: f"{row.refused:,}", is_number=True),
+        Column("no effect", lambda row: f"{row.no_effect:,}", is_number=True),
+        Column("trades", lambda row: f"{row.trades:,}", is_number=True),
+        Column("won", lambda row: f"{row.won:,}", is_number=True),
+        Column("fees", lambda row: format_money(row.fees, decimals), is_number=True),
+        Column("profit", lambda row: profit(row.profit, decimals), is_number=True),
+    )
 
 
 def _exit_name(group: Group) -> str:
     return group.name.replace("_", " ")
 
 
-EXITS: Sequence[Column] = (
-    Column("exit reason", _exit_name, style="bold"),
-    Column("trades", lambda group: f"{group.trades:,}", is_number=True),
-    Column("won", lambda group: percent(group.win_rate), is_number=True),
-    Column("profit factor", lambda group: ratio(group.profit_factor), is_number=True),
-    Column("avg. profit", lambda group: profit(group.expectancy), is_number=True),
-    Column("profit", lambda group: profit(group.profit), is_number=True),
-)
+def _exit_columns(decimals: int) -> Sequence[Column]:
+    return (
+        Column("exit reason", _exit_name, style="bold"),
+        Column("trades", lambda group: f"{group.trades:,}", is_number=True),
+        Column("won", lambda group: percent(group.win_rate), is_number=True),
+        Column("profit factor", lambda group: ratio(group.profit_factor), is_number=True),
+        Column("avg. profit", lambda group: profit(group.expectancy, decimals), is_number=True),
+        Column("profit", lambda group: profit(group.profit, decimals), is_number=True),
+    )

@@ -11,7 +11,7 @@ from trading.backtest.result import Floats
 from trading.market.candles import CLOSE, HIGH, LOW, OPEN, Candles
 from trading.market.timeframes import timeframe_ms
 
-_MOST_DECIMALS = 8
+_MOST_DECIMALS = 12
 _LARGEST_DIGITS = 310  # of a float
 _INT32 = 2**31 - 1
 
@@ -54,11 +54,12 @@ def pack(symbol: str, timeframe: str, candles: Candles, *, most: int) -> dict[st
 
 
 def decimals_of(prices: Floats) -> int:
-    """Return the number of decimals of the prices: at most 8, fewer if int32 requires; negative for huge prices."""
+    """Return the number of decimals of the prices: at most 12, fewer if int32 requires; negative for huge prices."""
     highest = float(prices.max())
     allowed = max(count for count in range(-_LARGEST_DIGITS, _MOST_DECIMALS + 1) if highest * 10.0**count < _INT32)
     for count in range(allowed):
         scaled = prices * 10**count
-        if np.allclose(scaled, np.rint(scaled), rtol=0, atol=1e-6):
+        whole = np.rint(scaled)
+        if np.array_equal(whole == 0, prices == 0) and np.allclose(scaled, whole, rtol=0, atol=1e-6):
             return count
     return allowed

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from html import escape as text
 from typing import Any
 
@@ -49,12 +50,18 @@ def metrics(report: Report) -> str:
 
 def tables(report: Report) -> str:
     """Return all tables, including those of one row, because they name the row."""
+    decimals = report.money_decimals
     parts = [
-        _table("By symbol", _group_columns("Symbol"), report.by_symbol, width="wide"),
-        _table("By strategy", _group_columns("Strategy"), report.by_strategy, width="wide"),
-        _table("By exit reason", _group_columns("Exit reason", shown=_spaced), report.by_exit_reason, width="wide"),
-        _table("By side", _group_columns("Side"), report.by_side, width="wide"),
-        _table("By month", _MONTH, report.months),
+        _table("By symbol", _group_columns("Symbol", decimals), report.by_symbol, width="wide"),
+        _table("By strategy", _group_columns("Strategy", decimals), report.by_strategy, width="wide"),
+        _table(
+            "By exit reason",
+            _group_columns("Exit reason", decimals, shown=_spaced),
+            report.by_exit_reason,
+            width="wide",
+        ),
+        _table("By side", _group_columns("Side", decimals), report.by_side, width="wide"),
+        _table("By month", _month_columns(decimals), report.months),
         _table("Market change", _MARKET, report.market),
         _table("Rejected signals", _REFUSAL, report.refusals, note=_signals(report)),
         _table("Signals without effect", _REFUSAL, report.without_effect),
@@ -114,30 +121,40 @@ def _spaced(rule: str) -> str:
     return rule.replace("_", " ")
 
 
-def _group_columns(title: str, *, shown: Callable[[str], str] = str) -> Sequence[_Column]:
+def _money(decimals: int) -> tuple[Callable[[Any], str], Callable[[Any], str]]:
+    """Return how to show money, and money with its sign."""
+    return partial(format_money, decimals=decimals), partial(format_profit, decimals=decimals)
+
+
+def _group_columns(title: str, decimals: int, *, shown: Callable[[str], str] = str) -> Sequence[_Column]:
+    money, signed = _money(decimals)
     return (
         _Column(title, lambda group: shown(group.name)),
         _Column("Trades", lambda group: group.trades, _count),
         _Column("Won", lambda group: group.wins, _count),
         _Column("Win rate", lambda group: group.win_rate, percent),
-        _Column("Profit", lambda group: group.profit, format_profit, is_toned=True),
-        _Column("Expectancy", lambda group: group.expectancy, format_profit, is_toned=True),
+        _Column("Profit", lambda group: group.profit, signed, is_toned=True),
+        _Column("Expectancy", lambda group: group.expectancy, signed, is_toned=True),
         _Column("Profit factor", lambda group: group.profit_factor, ratio),
-        _Column("Best", lambda group: group.best, format_profit),
-        _Column("Worst", lambda group: group.worst, format_profit),
-        _Column("Fees", lambda group: group.fees, format_money),
+        _Column("Best", lambda group: group.best, signed),
+        _Column("Worst", lambda group: group.worst, signed),
+        _Column("Fees", lambda group: group.fees, money),
         _Column("Avg. duration", lambda group: group.average_duration_s, duration),
     )
 
 
-_MONTH = (
-    _Column("Month", lambda month: month.month),
-    _Column("Change", lambda month: month.change, _signed_percent, is_toned=True),
-    _Column("Realised", lambda month: month.profit, format_profit, is_toned=True),
-    _Column("Trades", lambda month: month.trades, _count),
-    _Column("Won", lambda month: month.wins, _count),
-    _Column("Max drawdown", lambda month: month.deepest, percent),
-)
+def _month_columns(decimals: int) -> Sequence[_Column]:
+    _, signed = _money(decimals)
+    return (
+        _Column("Month", lambda month: month.month),
+        _Column("Change", lambda month: month.change, _signed_percent, is_toned=True),
+        _Column("Realised", lambda month: month.profit, signed, is_toned=True),
+        _Column("Trades", lambda month: month.trades, _count),
+        _Column("Won", lambda month: month.wins, _count),
+        _Column("Max drawdown", lambda month: month.deepest, percent),
+    )
+
+
 _MARKET = (
     _Column("Symbol", lambda row: row.symbol),
     _Column("First close", lambda row: row.first_close, format_price_cell),

@@ -46,19 +46,19 @@ def sections_of(report: Report, *, with_other_definitions: bool = False) -> list
     others = [Section("Definitions", _definitions(statistics))] if with_other_definitions else []
     return [
         Section("Return", _returns(statistics, report)),
-        Section("Risk", _risk(statistics)),
-        Section("Trades", _trades(statistics)),
-        Section("Per trade", _each_trade(statistics)),
+        Section("Risk", _risk(statistics, report.money_decimals)),
+        Section("Trades", _trades(statistics, report.money_decimals)),
+        Section("Per trade", _each_trade(statistics, report.money_decimals)),
         *others,
     ]
 
 
 def headlines_of(report: Report) -> list[Metric]:
     """Return the headline metrics."""
-    one = report.statistics
+    one, decimals = report.statistics, report.money_decimals
     return [
         Metric("Total return", percent(one.total_return, signed=True), one.total_return),
-        Metric("Net profit", format_profit(one.net_profit), one.net_profit),
+        Metric("Net profit", format_profit(one.net_profit, decimals), one.net_profit),
         Metric("Max drawdown", percent(one.drawdown.fraction), one.drawdown.fraction),
         Metric("Sharpe", ratio(one.daily_sharpe), one.daily_sharpe or 0.0),
         Metric("Profit factor", ratio(one.profit_factor), (one.profit_factor or 1.0) - 1),
@@ -86,20 +86,20 @@ def caveat(statistics: Statistics) -> str | None:
 
 
 def _returns(one: Statistics, report: Report) -> list[Metric]:
-    market = report.market[-1].change
+    market, decimals = report.market[-1].change, report.money_decimals
     return [
-        Metric("Starting balance", format_money(one.starting_balance)),
-        Metric("Final equity", format_money(one.final_equity)),
-        Metric("Highest equity", format_money(one.highest_equity)),
+        Metric("Starting balance", format_money(one.starting_balance, decimals)),
+        Metric("Final equity", format_money(one.final_equity, decimals)),
+        Metric("Highest equity", format_money(one.highest_equity, decimals)),
         Metric("Total return", percent(one.total_return, signed=True), one.total_return),
         Metric("Return (ann.)", percent(one.annual_return, signed=True), one.annual_return or 0.0),
         Metric("CAGR", percent(one.cagr, signed=True), one.cagr or 0.0),
         Metric("Market change", percent(market, signed=True), market or 0.0),
-        Metric("Fees", format_money(one.fees)),
+        Metric("Fees", format_money(one.fees, decimals)),
     ]
 
 
-def _risk(one: Statistics) -> list[Metric]:
+def _risk(one: Statistics, decimals: int) -> list[Metric]:
     fall = one.drawdown
     return [
         Metric("Sharpe", ratio(one.daily_sharpe), one.daily_sharpe or 0.0),
@@ -109,7 +109,7 @@ def _risk(one: Statistics) -> list[Metric]:
         Metric("Annualised with", annualised_by(one)),
         Metric("Daily returns", f"{one.return_count:,}"),
         Metric("Max drawdown", percent(fall.fraction), fall.fraction),
-        Metric("amount", format_money(fall.amount), fall.amount, is_part=True),
+        Metric("amount", format_money(fall.amount, decimals), fall.amount, is_part=True),
         Metric("from peak", format_minute(fall.peak_ms), is_part=True),
         Metric("lowest at", format_minute(fall.trough_ms), is_part=True),
         Metric(
@@ -130,15 +130,15 @@ def _definitions(one: Statistics) -> list[Metric]:
     ]
 
 
-def _trades(one: Statistics) -> list[Metric]:
+def _trades(one: Statistics, decimals: int) -> list[Metric]:
     return [
         Metric("Closed trades", f"{one.trade_count:,}"),
         Metric("Open at the end", f"{one.open_count:,}"),
         Metric("Won / lost", f"{one.win_count:,} / {one.loss_count:,}"),
         Metric("Win rate", percent(one.win_rate)),
-        Metric("Net profit", format_profit(one.net_profit), one.net_profit),
-        Metric("Gross profit", format_money(one.gross_profit)),
-        Metric("Gross loss", format_money(-one.gross_loss)),
+        Metric("Net profit", format_profit(one.net_profit, decimals), one.net_profit),
+        Metric("Gross profit", format_money(one.gross_profit, decimals)),
+        Metric("Gross loss", format_money(-one.gross_loss, decimals)),
         Metric("Profit factor", ratio(one.profit_factor), (one.profit_factor or 1.0) - 1),
         Metric("of returns", ratio(one.return_profit_factor), is_part=True),
         Metric("SQN", ratio(one.sqn), one.sqn or 0.0),
@@ -148,16 +148,16 @@ def _trades(one: Statistics) -> list[Metric]:
     ]
 
 
-def _each_trade(one: Statistics) -> list[Metric]:
+def _each_trade(one: Statistics, decimals: int) -> list[Metric]:
     return [
-        Metric("Expectancy", format_profit(one.expectancy), one.expectancy or 0.0),
+        Metric("Expectancy", format_profit(one.expectancy, decimals), one.expectancy or 0.0),
         Metric("of returns", _fine(one.expectancy_return), one.expectancy_return or 0.0, is_part=True),
         Metric("Avg. trade", _fine(one.average_trade_return), one.average_trade_return or 0.0),
-        Metric("Avg. win", format_profit(one.average_win)),
-        Metric("Avg. loss", format_profit(one.average_loss)),
-        Metric("Best trade", format_profit(one.best_trade)),
+        Metric("Avg. win", format_profit(one.average_win, decimals)),
+        Metric("Avg. loss", format_profit(one.average_loss, decimals)),
+        Metric("Best trade", format_profit(one.best_trade, decimals)),
         Metric("return", percent(one.best_trade_return, signed=True), is_part=True),
-        Metric("Worst trade", format_profit(one.worst_trade)),
+        Metric("Worst trade", format_profit(one.worst_trade, decimals)),
         Metric("return", percent(one.worst_trade_return, signed=True), is_part=True),
         Metric("Avg. duration", duration(one.average_duration_s)),
         Metric("Longest", duration(one.longest_duration_s)),

@@ -16,7 +16,9 @@
 
   // Text formatting.
 
-  const amount = (value) => value.toLocaleString("en-US", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+  const amount = (value) => value.toLocaleString("en-US", {
+    minimumFractionDigits: report.moneyDecimals, maximumFractionDigits: report.moneyDecimals,
+  });
   const signed = (value) => (value > 0 ? "+" : "") + amount(value);
   const percent = (value) => `${(value * 100).toFixed(2)} %`;
   const minute = (at) => (at === null ? "-" : new Date(at * 1000).toISOString().slice(0, 16).replace("T", " "));
@@ -63,7 +65,7 @@
     const chart = newChart("equity", { handleScroll: { vertTouchDrag: false } });
     const worth = chart.addSeries(LightweightCharts.BaselineSeries, {
       baseValue: { type: "price", price: report.startingBalance }, lineWidth: 2, priceLineVisible: false,
-      priceFormat: { type: "custom", formatter: amount, minMove: 0.01 },
+      priceFormat: { type: "custom", formatter: amount, minMove: 10 ** -report.moneyDecimals },
     });
     const fall = chart.addSeries(LightweightCharts.AreaSeries, {
       invertFilledArea: true, lineWidth: 1, priceLineVisible: false, priceFormat: { type: "custom", formatter: percent, minMove: 0.0001 },

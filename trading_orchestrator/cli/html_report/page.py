@@ -98,21 +98,22 @@ def _content(result: BacktestRun) -> dict[str, Any]:
     places = thinned(worth, parts=_CURVE_PARTS)
     return {
         "startingBalance": result.starting_balance,
+        "moneyDecimals": result.money_decimals,
         "equity": {
             "time": (at_ms[places] // 1000).tolist(),
-            "equity": np.round(worth[places], 2).tolist(),
+            "equity": np.round(worth[places], result.money_decimals).tolist(),
             "drawdown": np.round(depths(worth)[places], 6).tolist(),
         },
         "symbols": [
             pack(symbol, result.timeframes[symbol], candles, most=MOST_BARS // len(symbols))
             for symbol, candles in result.candles.items()
         ],
-        "trades": [_row(trade, symbols) for trade in result.trades[-MOST_TRADES:]],
+        "trades": [_row(trade, symbols, result.money_decimals) for trade in result.trades[-MOST_TRADES:]],
         "leftOut": max(len(result.trades) - MOST_TRADES, 0),
     }
 
 
-def _row(trade: Trade, symbols: Sequence[str]) -> list[Any]:
+def _row(trade: Trade, symbols: Sequence[str], decimals: int) -> list[Any]:
     """Return a trade in the order that `page.js` reads."""
     return [
         symbols.index(trade.symbol),
@@ -123,7 +124,7 @@ def _row(trade: Trade, symbols: Sequence[str]) -> list[Any]:
         trade.entry_price,
         None if trade.exit_ms is None else trade.exit_ms // 1000,
         trade.exit_price,
-        round(trade.profit, 4),
+        round(trade.profit, max(decimals, 4)),
         trade_return(trade),
         trade.exit_reason,
         trade.stop_loss,

@@ -7,7 +7,7 @@ import click
 from msgspec import structs
 from rich.text import Text
 
-from trading.formatting import format_minute, format_price_cell, format_units_cell
+from trading.formatting import format_minute, format_money, format_price_cell, format_units_cell
 from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.output import MIDDLE, WIDE, Column, make_console, print_json, table
 from trading_orchestrator.cli.params import Whole
@@ -33,7 +33,13 @@ def orders(symbol: str | None, limit: int, as_json: bool) -> None:
 
     Without SYMBOL, of all symbols. Includes orders that were never sent and protective orders (stop_loss, take_profit).
     """
-    _show(lambda access: access.ledger.orders(symbol, limit)[::-1], symbol, ORDERS, as_json=as_json, what="orders")
+    _show(
+        lambda access: access.ledger.orders(symbol, limit)[::-1],
+        symbol,
+        lambda _: ORDERS,
+        as_json=as_json,
+        what="orders",
+    )
 
 
 @click.command()
@@ -45,7 +51,7 @@ def fills(symbol: str | None, limit: int, as_json: bool) -> None:
 
     Without SYMBOL, of all symbols.
     """
-    _show(lambda access: access.ledger.fills(symbol, limit)[::-1], symbol, FILLS, as_json=as_json, what="fills")
+    _show(lambda access: access.ledger.fills(symbol, limit)[::-1], symbol, fill_columns, as_json=as_json, what="fills")
 
 
 @click.command()
@@ -62,14 +68,19 @@ def positions(symbol: str | None, flat: bool, as_json: bool) -> None:
         chosen = [place for place in access.ledger.positions() if symbol is None or place.symbol == symbol]
         return [structs.asdict(place) for place in chosen if flat or place.is_open]
 
-    _show(read, symbol, POSITIONS, as_json=as_json, what="positions" if flat else "open positions")
+    _show(read, symbol, position_columns, as_json=as_json, what="positions" if flat else "open positions")
 
 
 def _show(
-    read: Callable[[Access], list[Row]], symbol: str | None, columns: Sequence[Column], *, as_json: bool, what: str
+    read: Callable[[Access], list[Row]],
+    symbol: str | None,
+    columns: Callable[[int], Sequence[Column]],
+    *,
+    as_json: bool,
+    what: str,
 ) -> None:
     with Access() as access:
-        rows = read(access)
+        rows, decimals = read(access), access.system.account.money_decimals
         if not rows and symbol is not None:
             access.known(symbol)  # a symbol that is no longer configured may still have rows
     if as_json:
@@ -77,7 +88,7 @@ def _show(
         return
     console = make_console()
     if rows:
-        console.show(table(columns, rows, width=console.width))
+        console.show(table(columns(decimals), rows, width=console.width))
     else:
         console.show(Text(f"no {what}{f' of {symbol}' if symbol else ''}"))
 
@@ -103,6 +114,7 @@ _TARGET = Column("target", lambda row: format_price_cell(row["take_profit"]), le
 _STRATEGY = Column("strategy", lambda row: row["strategy"], least_width=WIDE)
 _ORDER = Column("client order id", lambda row: row["client_order_id"], least_width=WIDE, style="dim")
 
+
 ORDERS = (
     _TIME,
     _SYMBOL,
@@ -116,25 +128,31 @@ ORDERS = (
     _STRATEGY,
     _ORDER,
 )
-FILLS = (
-    _TIME,
-    _SYMBOL,
-    _SIDE,
-    Column("leg", lambda row: f"{row['leg']}, adopted" if row.get("adjustment") else row["leg"]),
-    Column("units", lambda row: format_units_cell(row["units"]), is_number=True),
-    Column("price", lambda row: format_price_cell(row["price"]), is_number=True),
-    Column("fee", lambda row: f"{row['fee']:,.2f}", least_width=MIDDLE, is_number=True),
-    Column("realised", lambda row: profit(row["realised"]), is_number=True),
-    _STRATEGY,
-    _ORDER,
-)
-POSITIONS = (
-    _SYMBOL,
-    Column("units", lambda row: f"{row['units']:+g}" if row["units"] else "flat", is_number=True),
-    Column("average", lambda row: format_price_cell(row["average_price"] or None), is_number=True),
-    Column("opened (UTC)", lambda row: format_minute(row["opened_ms"] or None)),
-    _STOP,
-    _TARGET,
-    Column("realised", lambda row: profit(row["realised"]), is_number=True),
-    Column("strategy", lambda row: row["strategy"]),
-)
+
+
+def fill_columns(decimals: int) -> tuple[Column, ...]:
+    return (
+        _TIME,
+        _SYMBOL,
+        _SIDE,
+        Column("leg", lambda row: f"{row['leg']}, adopted" if row.get("adjustment") else row["leg"]),
+        Column("units", lambda row: format_units_cell(row["units"]), is_number=True),
+        Column("price", lambda row: format_price_cell(row["price"]), is_number=True),
+        Column("fee", lambda row: format_money(row["fee"], decimals), least_width=MIDDLE, is_number=True),
+        Column("realised", lambda row: profit(row["realised"], decimals), is_number=True),
+        _STRATEGY,
+        _ORDER,
+    )
+
+
+def position_columns(decimals: int) -> tuple[Column, ...]:
+    return (
+        _SYMBOL,
+        Column("units", lambda row: f"{row['units']:+g}" if row["units"] else "flat", is_number=True),
+        Column("average", lambda row: format_price_cell(row["average_price"] or None), is_number=True),
+        Column("opened (UTC)", lambda row: format_minute(row["opened_ms"] or None)),
+        _STOP,
+        _TARGET,
+        Column("realised", lambda row: profit(row["realised"], decimals), is_number=True),
+        Column("strategy", lambda row: row["strategy"]),
+    )

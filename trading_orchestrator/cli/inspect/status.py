@@ -15,7 +15,7 @@ from adapters.wiring.symbol_status import LEFT_OPEN, SymbolStatus, read_status, 
 from configs.loading import symbols_file
 from configs.settings import resolve_redis_url
 from trading.errors import Transient
-from trading.formatting import format_minute, format_price_cell
+from trading.formatting import MONEY_DECIMALS, format_minute, format_money, format_price_cell
 from trading.structs import asdict
 from trading_orchestrator.cli.context import Access
 from trading_orchestrator.cli.output import MIDDLE, WIDE, Column, make_console, print_json, table
@@ -34,6 +34,7 @@ class StatusView:
         balance: Starting balance plus realised profit, in quote currency.
         symbols_file: Path of the file that configures the symbols.
         ended: Processes of the launcher that have ended and wait for their restart.
+        decimals: Decimals of money.
         unconfigured: Open orders and positions of symbols that are no longer configured, as text by symbol.
     """
 
@@ -44,6 +45,7 @@ class StatusView:
     unconfigured: Mapping[str, str] = field(default_factory=dict)
     ended: Sequence[EndedProcess] = ()
     symbols_file: str = "symbols.yaml"
+    decimals: int = MONEY_DECIMALS
 
     def as_dict(self) -> dict[str, Any]:
         """Return the `--json` output."""
@@ -85,16 +87,16 @@ def view(record: StatusView, *, width: int, trouble: str = "") -> RenderableType
     head = Text.assemble(
         (record.account, "bold"),
         "  balance ",
-        (f"{record.balance:,.2f}", "bold"),
+        (format_money(record.balance, record.decimals), "bold"),
         "  P&L ",
-        profit(total),
+        profit(total, record.decimals),
         (f"  Redis {record.redis}", "dim"),
     )
     parts: list[RenderableType] = [head]
     if trouble:
         parts.append(Text(f"outdated: {trouble}", style="bold red"))
     parts += [Text(str(one), style="bold red") for one in record.ended]
-    for columns in (COLUMNS, LAST):
+    for columns in (_columns(record.decimals), LAST):
         parts += [Text(), table(columns, record.symbols, width=width)]
     for symbol, what in record.unconfigured.items():
         parts.append(
@@ -114,6 +116,7 @@ def _read(access: Access, names: Sequence[str]) -> StatusView:
         unconfigured(access.ledger, access.system),
         _ended(access),
         symbols_file(access.settings),
+        access.system.account.money_decimals,
     )
 
 
@@ -169,20 +172,23 @@ def _last(row: SymbolStatus) -> Text:
     return said.append(f"\n{row.last_error_words}", "red") if row.last_error else said
 
 
-COLUMNS = (
-    Column("symbol", lambda row: row.symbol, style="bold"),
-    Column("state", _state),
-    Column("fetched", _age, least_width=MIDDLE),
-    Column("candle (UTC)", lambda row: format_minute(row.candle_ms)),
-    Column("close", lambda row: format_price_cell(row.close), is_number=True),
-    Column("position", _position, is_number=True),
-    Column("P&L", lambda row: profit(row.realised + row.unrealised), is_number=True),
-    Column("realised", lambda row: profit(row.realised), least_width=WIDE, is_number=True),
-    Column("unrealised", lambda row: profit(row.unrealised), least_width=WIDE, is_number=True),
-    Column("orders", lambda row: str(row.orders_filled), least_width=MIDDLE, is_number=True),
-    Column("regime", lambda row: row.regime or "-", least_width=MIDDLE),
-    Column("strategy", lambda row: row.strategy, least_width=WIDE),
-)
+def _columns(decimals: int) -> Sequence[Column]:
+    return (
+        Column("symbol", lambda row: row.symbol, style="bold"),
+        Column("state", _state),
+        Column("fetched", _age, least_width=MIDDLE),
+        Column("candle (UTC)", lambda row: format_minute(row.candle_ms)),
+        Column("close", lambda row: format_price_cell(row.close), is_number=True),
+        Column("position", _position, is_number=True),
+        Column("P&L", lambda row: profit(row.realised + row.unrealised, decimals), is_number=True),
+        Column("realised", lambda row: profit(row.realised, decimals), least_width=WIDE, is_number=True),
+        Column("unrealised", lambda row: profit(row.unrealised, decimals), least_width=WIDE, is_number=True),
+        Column("orders", lambda row: str(row.orders_filled), least_width=MIDDLE, is_number=True),
+        Column("regime", lambda row: row.regime or "-", least_width=MIDDLE),
+        Column("strategy", lambda row: row.strategy, least_width=WIDE),
+    )
+
+
 LAST = (
     Column("symbol", lambda row: row.symbol, style="bold"),
     Column("last error or decision (candle, UTC)", _last, is_prose=True),

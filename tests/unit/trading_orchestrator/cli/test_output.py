@@ -5,7 +5,7 @@ import io
 import pytest
 
 from adapters.wiring.symbol_status import SymbolStatus
-from trading_orchestrator.cli.inspect.books import FILLS, ORDERS, POSITIONS
+from trading_orchestrator.cli.inspect.books import ORDERS, fill_columns, position_columns
 from trading_orchestrator.cli.inspect.decisions import COLUMNS as DECISIONS
 from trading_orchestrator.cli.inspect.status import StatusView, view
 from trading_orchestrator.cli.output import Column, Output, table
@@ -53,8 +53,8 @@ GOLD = SymbolStatus(
 )
 TABLES: list[tuple[tuple[Column, ...], dict[str, object], list[str]]] = [
     (ORDERS, ORDER, ["2025-01-06 08:00", "XAUUSD", "sell", "take_profit", "2.5 of 10", "partially_filled"]),
-    (FILLS, FILL, ["2025-01-06 08:00", "XAUUSD", "sell", "10", "2,651.37", "-12.50"]),
-    (POSITIONS, POSITION, ["XAUUSD", "-2", "2,651.37", "2025-01-06 08:00", "0.00", "ema_cross"]),
+    (fill_columns(2), FILL, ["2025-01-06 08:00", "XAUUSD", "sell", "10", "2,651.37", "-12.50"]),
+    (position_columns(2), POSITION, ["XAUUSD", "-2", "2,651.37", "2025-01-06 08:00", "0.00", "ema_cross"]),
     (DECISIONS, DECISION, ["2025-01-06 08:00", "96,564.00", "accepted", "risk 97.88"]),
 ]
 

@@ -116,7 +116,15 @@ def test_more_candles_than_a_page_holds_are_joined() -> None:
 
 @pytest.mark.parametrize(
     ("prices", "decimals"),
-    [([4381.49, 4387.0], 2), ([1.10345], 5), ([97_000.0], 0), ([97_000.123456789], 4), ([2.6e9], -1)],
+    [
+        ([4381.49, 4387.0], 2),
+        ([1.10345], 5),
+        ([97_000.0], 0),
+        ([97_000.123456789], 4),
+        ([2.6e9], -1),
+        ([4.2e-7, 4.187e-7], 10),
+        ([0.0, 0.5], 1),
+    ],
 )
 def test_prices_keep_as_many_decimals_as_they_have(prices: list[float], decimals: int) -> None:
     assert decimals_of(np.array(prices)) == decimals
