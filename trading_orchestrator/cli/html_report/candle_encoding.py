@@ -29,9 +29,9 @@ def pack(symbol: str, timeframe: str, candles: Candles, *, most: int) -> dict[st
     """
     each = -(-len(candles) // most)
     bars = joined(candles, each=each)
-    decimals = decimals_of(bars.values[:, [OPEN, HIGH, LOW, CLOSE]])
-    prices = np.rint(bars.values * 10.0**decimals).astype(np.int64)
-    opens, high, low, close = (prices[:, column] for column in (OPEN, HIGH, LOW, CLOSE))
+    quoted = bars.values[:, [OPEN, HIGH, LOW, CLOSE]]
+    decimals = decimals_of(quoted)
+    opens, high, low, close = np.rint(quoted * 10.0**decimals).astype(np.int64).T
     at_s = bars.open_ms // 1000
     columns = (
         np.diff(at_s, prepend=at_s[0]),

@@ -107,6 +107,15 @@ def test_packed_candles_come_out_as_they_went_in(scale: float) -> None:
     assert found.values[:, :4] == pytest.approx(candles.values[:, :4], rel=1e-7)
 
 
+def test_tiny_prices_with_a_huge_volume_come_out_as_they_went_in() -> None:
+    values = np.array([[4.2e-7, 4.221e-7, 4.187e-7, 4.208e-7, 1e9], [4.208e-7, 4.326e-7, 4.195e-7, 4.313e-7, 1e9]])
+    candles = Candles(make_candles(2).open_ms, values)
+
+    found = unpacked(pack(SYMBOL, "1m", candles, most=10))
+
+    assert found.values[:, :4] == pytest.approx(values[:, :4], rel=1e-7)
+
+
 def test_more_candles_than_a_page_holds_are_joined() -> None:
     packed = pack(SYMBOL, "1m", make_candles(1_000), most=300)
 
