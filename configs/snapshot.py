@@ -9,6 +9,7 @@ from typing import Any
 
 from configs.errors import is_secret
 from configs.loading import SystemConfig
+from trading.formatting import MONEY_DECIMALS
 
 Content = dict[str, Any]
 """`account`, `services`, `orchestrator`, and `symbols` by name, without default values."""
@@ -102,6 +103,7 @@ _NOT_DECIDING = {"source", "on_quarantine", "on_unprotected", "quote_currency"}
 is the account's.
 """
 _NOT_DECIDING_OF_ACCOUNT = {"on_unprotected", "currency", "decimals"}
+"""The currency is a name; the decimals of money are a part of their own, because they are in the texts of decisions."""
 
 
 def deciding_digest(system: SystemConfig, symbol: str) -> str:
@@ -121,5 +123,7 @@ def deciding_digest(system: SystemConfig, symbol: str) -> str:
     books = list(system.symbols[symbol].books)
     if len(books) > 1:
         parts.append({"order": books})  # a limit may leave room for the first strategy only
+    if system.account.money_decimals != MONEY_DECIMALS:
+        parts.append({"money_decimals": system.account.money_decimals})
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:DIGEST_LENGTH]

@@ -95,7 +95,8 @@ def test_account_currency_changes_only_at_a_start_and_quote_currency_while_flat(
     assert held.startswith("GOOG: quote_currency: the default -> USD is not allowed yet")
 
 
-def test_currency_that_is_stated_keeps_the_digest_of_decisions() -> None:
-    stated, absent = loaded("GOOG", quote="USD", account="USD"), loaded("GOOG")
+@pytest.mark.parametrize(("account", "is_same"), [("USD", True), ("USDT", True), ("JPY", False), ("BTC", False)])
+def test_digest_of_decisions_changes_with_the_decimals_of_their_texts_only(account: str, is_same: bool) -> None:
+    stated, absent = loaded("GOOG", quote=account, account=account), loaded("GOOG")
 
-    assert deciding_digest(stated, "GOOG") == deciding_digest(absent, "GOOG")
+    assert (deciding_digest(stated, "GOOG") == deciding_digest(absent, "GOOG")) is is_same
