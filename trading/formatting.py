@@ -9,7 +9,7 @@ NONE = "-"
 _MINUTE_MS = 60_000
 _SMALL = 100
 """Prices below this get five decimals in a column, others two."""
-_TINY = 0.01
+_TINY = 0.1
 """Prices below this get five digits after their zeros: 4.2e-7 is 0.00000042."""
 MONEY_DECIMALS = 2
 """Decimals of money where no currency is known."""
@@ -64,8 +64,8 @@ def format_price_cell(price: float | None) -> str:
     """Format a price in quote currency for a column; small prices keep more digits."""
     if price is None:
         return NONE
-    if abs(price) < _TINY:
-        return f"{Decimal(f'{price:.5g}'):f}" if price else f"{0:.5f}"
+    if 0 < abs(price) < _TINY:
+        return max(f"{price:.5f}", f"{Decimal(f'{price:.5g}'):f}", key=len)
     return f"{price:,.2f}" if abs(price) >= _SMALL else f"{price:,.5f}"
 
 

@@ -18,7 +18,7 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from trading.errors import Broken, Rejected
-from trading.formatting import format_time
+from trading.formatting import format_price, format_time
 from trading.market.candles import HIGH, LOW, Candles
 from trading.orders.orders import PROTECTIVE_LEGS, Leg, OrderRequest, OrderState, Side, protective_order_id
 from trading.structs import replace
@@ -379,13 +379,14 @@ def _impossible(order: Resting, price: float, market_ms: int, terms: FillTerms) 
     cost = terms.spread / 2 + terms.slippage
     is_taken_off = cost > 0 and math.isfinite(price)
     remedy = (
-        f"half the spread and the slippage ({cost:g}) are more than the price: lower venue.spread or venue.slippage"
+        f"half the spread and the slippage ({format_price(cost)}) are more than the price: "
+        "lower venue.spread or venue.slippage"
         if is_taken_off
         else "correct the candle"
     )
     prefix = f"{terms.symbol}: " if terms.symbol else ""
     at = f"in the candle at {format_time(market_ms)}"
-    return f"{prefix}order {order.client_order_id} would fill at {price:,.2f} {at}: {remedy}"
+    return f"{prefix}order {order.client_order_id} would fill at {format_price(price)} {at}: {remedy}"
 
 
 def _netted(held: float, average_price: float, signed: float, price: float) -> tuple[float, float]:

@@ -146,7 +146,7 @@ def test_table_names_trades_and_what_rejected(configs: Path) -> None:
         (
             ["--symbol", "XAUUSD", "--set", "risk.min_stop_fraction=0", "--set", "venue.spread=1e9"],
             ExitCode.NO,
-            "2026-03-02 00:27 UTC: half the spread and the slippage (5e+08) are more than the price: lower",
+            "2026-03-02 00:27 UTC: half the spread and the slippage (500000000) are more than the price: lower",
         ),
         (["--symbol", "XAUUSD", "--from", "today"], ExitCode.USAGE, "expected an ISO time"),
         (

@@ -12,7 +12,7 @@ from adapters.backtest.backtest import run_backtest
 from configs.loading import SystemConfig
 from tests.fakes import system_config
 from tests.fixtures.candle_files import generated_candles
-from tests.fixtures.servers.chromium import opened
+from tests.fixtures.servers.chromium import Opened, opened
 from trading.backtest.report import report_of
 from trading.market.candles import Candles
 from trading_orchestrator.cli.html_report import Making, page_of
@@ -33,6 +33,10 @@ def write_page(folder: Path, count: int, *, daily: bool = False) -> tuple[Path, 
     candles = generated_candles(SYMBOL, count)
     if daily:
         candles = cut_after_a_late_entry(Candles(DAILY_MS + np.arange(count) * DAY_MS, candles.values), system)
+    return report_page(folder, system, candles)
+
+
+def report_page(folder: Path, system: SystemConfig, candles: Candles) -> tuple[Path, int]:
     result = run_backtest(system, {SYMBOL: candles}, close_at_end=True)
     making = Making(datetime(2026, 3, 2, tzinfo=UTC), "trading replay", "account: <b>test</b>", ["at the open"], {})
     path = folder / "report.html"
@@ -63,6 +67,45 @@ def test_page_draws_its_charts_and_lists_its_trades(tmp_path: Path) -> None:
         )
         expect(at.page.get_by_text("account: <b>test</b>")).to_have_count(1)
         assert at.console == []
+
+
+def test_tiny_prices_are_drawn_and_written_with_their_digits(tmp_path: Path) -> None:
+    gold = generated_candles(SYMBOL, 400)
+    values = gold.values * [*[2.1e-10] * 4, 1e9]
+    values[:, :4] = np.round(values[:, :4], 12)
+    system = system_config(STRATEGY, risk={"sizing": "fixed_notional", "notional": 500})
+    path, count = report_page(tmp_path, system, Candles(gold.open_ms, values))
+    price = r"0\.000000[34]\d{1,9}"
+
+    with opened(path) as at:
+        assert at.shown("ready") == "yes"
+        at.until(lambda: int(at.shown("marks")) >= 3, "trades on the candles")
+        expect(at.page.locator("#candle-legend")).to_have_text(
+            re.compile(rf"· open {price} · high {price} · low {price} · close {price}$")
+        )
+        cells = at.page.locator("#trades tbody td").all_inner_texts()
+        assert sum(bool(re.fullmatch(price, text)) for text in cells) == 2 * min(count, 25)
+        assert not [text for text in cells if re.search(r"\de[+-]", text)]
+        assert drawn_heights(at) > 100
+        assert at.console == []
+
+
+def drawn_heights(at: Opened) -> int:
+    """Return the number of pixel rows of the candle chart that have the colour of a candle that rises."""
+    found: int = at.page.evaluate(
+        """() => {
+          const rise = getComputedStyle(document.documentElement).getPropertyValue("--rise").trim();
+          const wanted = rise.match(/[0-9a-f]{2}/gi).map((part) => parseInt(part, 16));
+          const rows = new Set();
+          for (const canvas of document.querySelectorAll("#candles canvas")) {
+            const { data, width } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+            for (let at = 0; at < data.length; at += 4)
+              if (wanted.every((part, place) => data[at + place] === part)) rows.add(Math.floor(at / 4 / width));
+          }
+          return rows.size;
+        }"""
+    )
+    return found
 
 
 def test_page_whose_script_fails_reports_it(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import yaml
 from configs.loading import SystemConfig
 from trading.backtest import BacktestRun
 from trading.backtest.report import Report
+from trading.formatting import format_price
 from trading.orders.matching import FillTerms
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
 from trading_orchestrator.cli.html_report import Making, page_of
@@ -86,8 +87,9 @@ def making_of(result: BacktestRun, system: SystemConfig, command: str) -> Making
 
 def _fill_terms_text(symbol: str, terms: FillTerms) -> str:
     return (
-        f"{symbol}: {_FILLS_AT[terms.fill_at]}; spread {terms.spread:g}, half of it paid at each market and stop fill; "
-        f"slippage {terms.slippage:g}; commission {terms.commission_bps:g} basis points of each fill."
+        f"{symbol}: {_FILLS_AT[terms.fill_at]}; spread {format_price(terms.spread)}, half of it paid at each market "
+        f"and stop fill; slippage {format_price(terms.slippage)}; commission {terms.commission_bps:g} basis points of "
+        "each fill."
     )
 
 

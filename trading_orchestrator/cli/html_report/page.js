@@ -20,6 +20,7 @@
     minimumFractionDigits: report.moneyDecimals, maximumFractionDigits: report.moneyDecimals,
   });
   const signed = (value) => (value > 0 ? "+" : "") + amount(value);
+  const digits = (value, most) => value.toLocaleString("en-US", { maximumSignificantDigits: most, useGrouping: false });
   const percent = (value) => `${(value * 100).toFixed(2)} %`;
   const minute = (at) => (at === null ? "-" : new Date(at * 1000).toISOString().slice(0, 16).replace("T", " "));
 
@@ -390,11 +391,11 @@
     ["#", (trade) => trade.number + 1],
     ["Symbol", (trade) => report.symbols[trade.symbol].symbol, "word"],
     ["Side", (trade) => (trade.isLong ? "long" : "short"), "word"],
-    ["Units", (trade) => trade.units, "", (units) => String(Number(units.toPrecision(8)))],
+    ["Units", (trade) => trade.units, "", (units) => digits(units, 8)],
     ["Entry time", (trade) => trade.entry, "", minute],
-    ["Entry price", (trade) => trade.entryPrice, "", (price) => String(Number(price.toPrecision(9)))],
+    ["Entry price", (trade) => trade.entryPrice, "", (price) => digits(price, 9)],
     ["Exit time", (trade) => trade.exit, "", minute],
-    ["Exit price", (trade) => trade.exitPrice, "", (price) => (price === null ? "-" : String(Number(price.toPrecision(9))))],
+    ["Exit price", (trade) => trade.exitPrice, "", (price) => (price === null ? "-" : digits(price, 9))],
     ["Profit", (trade) => trade.profit, "tone", signed],
     ["Return", (trade) => trade.change, "tone", percent],
     ["Exit reason", (trade) => trade.reason.replaceAll("_", " "), "word"],

@@ -24,8 +24,9 @@ def test_fill_at_a_price_that_cannot_be_reports_symbol_candle_and_what_to_change
         on_bar(Book(orders=(entry(-1),)), Bar(MINUTE_MS, 1.0, 1.0, 1.0, 1.0), terms)
 
     assert str(told.value) == (
-        f"EURUSD: order {entry(-1).client_order_id} would fill at -499,999,999.00 in the candle at 1970-01-01 00:01 "
-        "UTC: half the spread and the slippage (5e+08) are more than the price: lower venue.spread or venue.slippage"
+        f"EURUSD: order {entry(-1).client_order_id} would fill at -499999999 in the candle at 1970-01-01 00:01 "
+        "UTC: half the spread and the slippage (500000000) are more than the price: "
+        "lower venue.spread or venue.slippage"
     )
     with pytest.raises(Broken, match=r"would fill at nan .*: correct the candle"):
         on_bar(Book(orders=(entry(1),)), Bar(MINUTE_MS, math.nan, math.nan, math.nan, math.nan), terms)
