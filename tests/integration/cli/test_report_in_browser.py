@@ -108,6 +108,20 @@ def drawn_heights(at: Opened) -> int:
     return found
 
 
+def test_headline_numbers_of_eight_decimals_stay_in_their_tiles(tmp_path: Path) -> None:
+    account = {"name": "coins", "currency": "BTC", "starting_balance": 12.5}
+    risk = {"sizing": "fixed_notional", "notional": 5}
+    system = system_config(STRATEGY, account=account, risk=risk, quote_currency="BTC")
+    path, _ = report_page(tmp_path, system, generated_candles(SYMBOL, 400))
+
+    with opened(path) as at:
+        for width in (1280, 1000, 700, 400):
+            at.page.set_viewport_size({"width": width, "height": 900})
+            for tile in at.page.locator(".tile").all():
+                assert tile.evaluate("(one) => one.scrollWidth <= one.clientWidth"), (width, tile.inner_text())
+            assert at.page.evaluate("() => document.documentElement.scrollWidth <= innerWidth"), width
+
+
 def test_page_whose_script_fails_reports_it(tmp_path: Path) -> None:
     path, _ = write_page(tmp_path, 200)
     html = path.read_text(encoding="utf-8")
