@@ -19,6 +19,7 @@ def terms_of(symbol: str, system: SystemConfig) -> list[ExplainContext]:
             services.strategy_evaluation.min_rows_required,
             deciding_digest(system, symbol),
             is_only_strategy=len(strategies) == 1,
+            money_decimals=system.account.money_decimals,
         )
         for name, strategy in strategies.items()
     ]

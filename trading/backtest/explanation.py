@@ -21,7 +21,7 @@ from trading.events.decisions import (
 from trading.events.event import correlation_id
 from trading.events.journal import Entry
 from trading.execution.fill_booking import Booked
-from trading.formatting import format_price
+from trading.formatting import MONEY_DECIMALS, format_price
 from trading.indicators import compute
 from trading.indicators.regime import Regime
 from trading.indicators.rows import IndicatorRows
@@ -44,6 +44,7 @@ class ExplainContext(Struct, frozen=True):
     Attributes:
         config: Short digest of the configuration.
         is_only_strategy: The symbol has no other strategy.
+        money_decimals: Decimals of money in the account's currency.
     """
 
     strategy_name: str
@@ -53,6 +54,7 @@ class ExplainContext(Struct, frozen=True):
     min_rows_required: int
     config: str = ""
     is_only_strategy: bool = True
+    money_decimals: int = MONEY_DECIMALS
 
 
 class RiskDecisionRecord(Struct, frozen=True):
@@ -138,6 +140,7 @@ class Explanation(Struct, frozen=True):
         orders: Orders decided at this candle, with `fills` of them and of their stops and targets.
         trades: Positions that those orders opened or closed, with their outcome.
         notes: Values that could not be recomputed, and conditions of the others.
+        money_decimals: Decimals of money in the account's currency.
     """
 
     symbol: str
@@ -156,6 +159,7 @@ class Explanation(Struct, frozen=True):
     trades: Sequence[Trade]
     events: Sequence[EventRecord] | None
     notes: Sequence[str] = field(default=())
+    money_decimals: int = MONEY_DECIMALS
 
 
 def explain(record: CandleRecord, context: ExplainContext) -> Explanation:
@@ -174,7 +178,7 @@ def explain(record: CandleRecord, context: ExplainContext) -> Explanation:
         record.timeframe,
         context.strategy_name,
         entry,
-        _headline(record, orders, fills, mine),
+        replace(_headline(record, orders, fills, mine), money_decimals=context.money_decimals),
         _values(rows, context),
         _said(entry, signal, record.ruling),
         signal,
@@ -186,6 +190,7 @@ def explain(record: CandleRecord, context: ExplainContext) -> Explanation:
         mine,
         record.events,
         [*notes, *lost, *failed, *_contradictions(entry, signal, context)],
+        context.money_decimals,
     )
 
 

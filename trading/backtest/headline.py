@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from trading.backtest.result import Trade
 from trading.events.decisions import Decisions, describe, has_no_signal
-from trading.formatting import format_price, format_units
+from trading.formatting import MONEY_DECIMALS, format_price, format_profit, format_units
 from trading.lifecycle import DesiredState, PositionPolicy
 from trading.orders.orders import Fill, Leg, OrderState
 
@@ -48,6 +48,7 @@ class Headline(Struct, frozen=True):
         decisions: Decisions of the journal, for `NO_DECISION`; the error, for `FAILED`.
         desired: Desired state of the symbol.
         policy: Policy of the quarantine, for `QUARANTINED`.
+        money_decimals: Decimals of money in the account's currency.
     """
 
     kind: HeadlineKind
@@ -60,6 +61,7 @@ class Headline(Struct, frozen=True):
     decisions: Decisions = ()
     desired: DesiredState = DesiredState.RUNNING
     policy: PositionPolicy | None = None
+    money_decimals: int = MONEY_DECIMALS
 
     def __str__(self) -> str:
         """Format the headline."""
@@ -82,10 +84,13 @@ class Headline(Struct, frozen=True):
     def _outcome(self) -> str:
         opened, closed = self.opened, self.closed
         if opened is None:
-            return f"; the position it closed made {closed.profit:+.2f}" if closed else ""
+            return f"; the position it closed made {self._profit(closed)}" if closed else ""
         if opened.exit_ms is None:
             return "; the position is open"
-        return f"; closed by {opened.exit_reason} at {format_price(opened.exit_price)}, {opened.profit:+.2f}"
+        return f"; closed by {opened.exit_reason} at {format_price(opened.exit_price)}, {self._profit(opened)}"
+
+    def _profit(self, trade: Trade) -> str:
+        return format_profit(trade.profit, self.money_decimals)
 
     def _why_no_trade(self) -> str:
         match self.kind:

@@ -1,7 +1,7 @@
 """`trading ledger verify`: check the ledger against its own fills."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from adapters.backup.snapshot import read_file, snapshot
 from adapters.ledger.audit.invariants import check_rules
 from adapters.ledger.audit.recompute import Findings, recompute, rows_to_look_at
 from adapters.ledger.schema import head_revision
+from configs.errors import ConfigError
+from trading.formatting import format_money
 from trading.structs import asdict
 from trading_orchestrator.cli.context import Access, shown_ledger
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
@@ -40,10 +42,11 @@ def verify(ctx: click.Context, file: Path | None, as_json: bool) -> None:
             bar.show(0, rows_to_look_at(view))
             findings = recompute(view, bar.advance)
             check_rules(view, findings, bar.advance)
+        decimals = _known_decimals(access)
     if as_json:
         print_json(_as_dict(where, findings))
     else:
-        _print_result(where, findings)
+        _print_result(where, findings, decimals)
     ctx.exit(ExitCode.NO if findings.number else ExitCode.OK)
 
 
@@ -75,16 +78,29 @@ def _as_dict(where: str, findings: Findings) -> dict[str, Any]:
     }
 
 
-def _print_result(where: str, findings: Findings) -> None:
+def _known_decimals(access: Access) -> Mapping[str, int]:
+    """Return the decimals of money of the configured account; none if a backup is verified without a configuration."""
+    with suppress(ConfigError):
+        return {access.system.account.name: access.system.account.money_decimals}
+    return {}
+
+
+def _print_result(where: str, findings: Findings, decimals: Mapping[str, int]) -> None:
     console = make_console()
     if findings.differences:
         console.show(table(COLUMNS, findings.differences, width=console.width))
     if findings.number > len(findings.differences):
         click.echo(f"and {findings.number - len(findings.differences):,} more")
     for name, books in findings.books.items():
-        click.echo(f"account {name}: realised {books.realised.value:,.2f}, cash {books.cash.value:,.2f}")
+        realised, cash = (_money(total.value, decimals.get(name)) for total in (books.realised, books.cash))
+        click.echo(f"account {name}: realised {realised}, cash {cash}")
     verdict = f"{findings.number:,} differences" if findings.number else "no differences"
     click.echo(f"ledger {where}: {findings.fills:,} fills, {verdict}")
+
+
+def _money(amount: float, decimals: int | None) -> str:
+    """Format an amount; with all its digits if the currency of its account is not configured here."""
+    return f"{amount:,.12g}" if decimals is None else format_money(amount, decimals)
 
 
 COLUMNS = (

@@ -6,11 +6,11 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from trading.backtest.explanation import Explanation, OrderOutcome, Protective
+from trading.backtest.explanation import Explanation, OrderOutcome
 from trading.backtest.headline import HeadlineKind
 from trading.backtest.result import Trade
 from trading.events.decisions import describe, is_of_stops
-from trading.formatting import format_minute, format_price_cell, format_second, format_units_cell
+from trading.formatting import format_minute, format_money, format_price_cell, format_second, format_units_cell
 from trading.orders.orders import Fill
 from trading_orchestrator.cli.inspect.books import STATE_STYLES
 from trading_orchestrator.cli.output import make_console
@@ -47,9 +47,9 @@ def _sections(found: Explanation, *, is_named: bool) -> Iterator[tuple[str, Sequ
         yield "rules", [_check(one.rule, one.reason, is_met=one.is_met) for one in found.checks]
     yield "decision", [_decision(found)]
     if found.orders:
-        yield "orders", [line for one in found.orders for line in _order(one, found.protective, found.fills)]
+        yield "orders", [line for one in found.orders for line in _order(one, found)]
     if found.trades:
-        yield "position", [_trade(one) for one in found.trades]
+        yield "position", [_trade(one, found.money_decimals) for one in found.trades]
     if found.events is not None:
         yield "events", [_event(one.at_ms, one.type, one.reason) for one in found.events] or ["none in the stream"]
     yield "id", [found.entry.correlation_id]
@@ -95,8 +95,8 @@ def _decision(found: Explanation) -> str:
     return f"{risk_decision.outcome}{by}: {risk_decision.reason}"
 
 
-def _order(order: OrderOutcome, protective: Sequence[Protective], fills: Sequence[Fill]) -> Iterator[Text]:
-    request = order.request
+def _order(order: OrderOutcome, found: Explanation) -> Iterator[Text]:
+    request, fills, decimals = order.request, found.fills, found.money_decimals
     state = (order.state.value, STATE_STYLES.get(order.state.value, "yellow"))
     note = f", {order.note}" if order.note else ""
     yield Text.assemble(
@@ -106,26 +106,26 @@ def _order(order: OrderOutcome, protective: Sequence[Protective], fills: Sequenc
         f", {format_units_cell(order.filled_units)} filled{note}  ",
         (request.client_order_id, "dim"),
     )
-    yield from _fills(request.client_order_id, fills)
-    for one in protective:
+    yield from _fills(request.client_order_id, fills, decimals)
+    for one in found.protective:
         if one.client_order_id.rpartition("-")[2] == request.client_order_id.rpartition("-")[2]:
             yield Text.assemble(
                 f"  {one.leg.value} at {format_price_cell(one.price)}: {one.state}  ", (one.client_order_id, "dim")
             )
-            yield from _fills(one.client_order_id, fills)
+            yield from _fills(one.client_order_id, fills, decimals)
 
 
-def _fills(client_order_id: str, fills: Sequence[Fill]) -> Iterator[Text]:
+def _fills(client_order_id: str, fills: Sequence[Fill], decimals: int) -> Iterator[Text]:
     for fill in fills:
         if fill.client_order_id == client_order_id:
             text = (
                 f"{fill.side.value} {format_units_cell(fill.units)} at {format_price_cell(fill.price)}, fee "
-                f"{fill.fee:,.2f}"
+                f"{format_money(fill.fee, decimals)}"
             )
             yield Text(f"    filled {format_second(fill.market_ms)} UTC: {text}")
 
 
-def _trade(trade: Trade) -> Text:
+def _trade(trade: Trade, decimals: int) -> Text:
     opened = (
         f"{trade.side.value} {format_units_cell(trade.units)} at {format_price_cell(trade.entry_price)} "
         f"on {format_minute(trade.entry_ms)} UTC"
@@ -134,7 +134,7 @@ def _trade(trade: Trade) -> Text:
         return Text(f"{opened}; still open")
     how = (trade.exit_reason or "").replace("_", " ")
     text = f"{opened}; closed by {how} at {format_price_cell(trade.exit_price)} on {format_minute(trade.exit_ms)} UTC, "
-    return Text.assemble(text, profit(trade.profit), f" after {trade.fees:,.2f} fees")
+    return Text.assemble(text, profit(trade.profit, decimals), f" after {format_money(trade.fees, decimals)} fees")
 
 
 def _event(at_ms: int, kind: str, reason: str) -> Text:
