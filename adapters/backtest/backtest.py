@@ -165,6 +165,7 @@ def _result(
     return BacktestRun(
         account=system.account.name,
         starting_balance=system.account.starting_balance,
+        currency=system.account.currency,
         money_decimals=system.account.money_decimals,
         candles=candles,
         timeframes={symbol: system.symbols[symbol].timeframe for symbol in candles},

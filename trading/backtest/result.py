@@ -13,6 +13,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from trading.currencies import DEFAULT_CURRENCY
 from trading.events.decisions import Decisions
 from trading.execution.fill_booking import Booked
 from trading.formatting import MONEY_DECIMALS
@@ -162,7 +163,8 @@ class BacktestRun:
         equity: The account's equity.
         journals: Journal by symbol.
         day: Day of the account, of its daily returns.
-        money_decimals: Decimals of money in the account's currency.
+        currency: Currency of the account and of all amounts.
+        money_decimals: Decimals of money in that currency.
     """
 
     account: str
@@ -177,6 +179,7 @@ class BacktestRun:
     list_orders: Callable[[], Sequence[Order]] = field(repr=False)
     list_decisions: Callable[[], Sequence[Decision]] = field(repr=False)
     day: TradingDay = UTC_DAY
+    currency: str = DEFAULT_CURRENCY
     money_decimals: int = MONEY_DECIMALS
 
     @cached_property

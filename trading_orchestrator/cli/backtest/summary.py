@@ -34,7 +34,7 @@ _LABEL = 16
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One symbol of a backtest, or all symbols; money in quote currency."""
+    """One symbol of a backtest, or all symbols; money in the account's currency."""
 
     symbol: str
     candles: int
@@ -54,6 +54,7 @@ def as_dict(
     whole = asdict(report)
     return {
         "account": result.account,
+        "currency": result.currency,
         "starting_balance": result.starting_balance,
         "symbols": {
             symbol: {

@@ -63,6 +63,7 @@ def page_of(result: BacktestRun, report: Report, making: Making) -> str:
     title = f"Backtest of {', '.join(result.candles)}"
     return Template(here.joinpath("page.html").read_text(encoding="utf-8")).substitute(
         title=markup.text(title),
+        currency=markup.text(result.currency),
         policy=f"{_POLICY}; script-src {_hash(library)} {_hash(script)}",
         style=here.joinpath("page.css").read_text(encoding="utf-8"),
         span=markup.text(_span(result)),

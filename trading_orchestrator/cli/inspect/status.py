@@ -14,6 +14,7 @@ from adapters.redis.applied_config import AppliedConfig, EndedProcess
 from adapters.wiring.symbol_status import LEFT_OPEN, SymbolStatus, read_status, unconfigured
 from configs.loading import symbols_file
 from configs.settings import resolve_redis_url
+from trading.currencies import DEFAULT_CURRENCY
 from trading.errors import Transient
 from trading.formatting import MONEY_DECIMALS, format_minute, format_money, format_price_cell
 from trading.structs import asdict
@@ -31,10 +32,11 @@ class StatusView:
     """Status of the account and its symbols.
 
     Attributes:
-        balance: Starting balance plus realised profit, in quote currency.
+        balance: Starting balance plus realised profit, in `currency`.
         symbols_file: Path of the file that configures the symbols.
         ended: Processes of the launcher that have ended and wait for their restart.
-        decimals: Decimals of money.
+        currency: Currency of the account.
+        decimals: Decimals of money in that currency.
         unconfigured: Open orders and positions of symbols that are no longer configured, as text by symbol.
     """
 
@@ -45,12 +47,14 @@ class StatusView:
     unconfigured: Mapping[str, str] = field(default_factory=dict)
     ended: Sequence[EndedProcess] = ()
     symbols_file: str = "symbols.yaml"
+    currency: str = DEFAULT_CURRENCY
     decimals: int = MONEY_DECIMALS
 
     def as_dict(self) -> dict[str, Any]:
         """Return the `--json` output."""
         return {
             "account": self.account,
+            "currency": self.currency,
             "balance": self.balance,
             "symbols": [symbol.as_dict() for symbol in self.symbols],
             "unconfigured": dict(self.unconfigured),
@@ -116,6 +120,7 @@ def _read(access: Access, names: Sequence[str]) -> StatusView:
         unconfigured(access.ledger, access.system),
         _ended(access),
         symbols_file(access.settings),
+        access.system.account.currency,
         access.system.account.money_decimals,
     )
 
