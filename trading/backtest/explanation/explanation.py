@@ -1,112 +1,41 @@
 """Explanation of a candle: why it led to a trade or not, from the records of a live run or a backtest."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-import msgspec
 from msgspec import Struct, field
 
+from trading.backtest.explanation.records import (
+    CandleRecord,
+    EventRecord,
+    ExplainContext,
+    OrderOutcome,
+    RiskDecisionRecord,
+)
 from trading.backtest.headline import Headline, HeadlineKind, UnfilledOrder
 from trading.backtest.result import Trade, trades_of
 from trading.errors import Broken
 from trading.events.decisions import (
-    NO_SIGNAL,
-    CandleDecision,
     DecisionKind,
-    Decisions,
     describe,
     has_no_signal,
     is_of_stops,
     was_evaluated,
 )
-from trading.events.event import correlation_id
 from trading.events.journal import Entry
 from trading.execution.fill_booking import Booked
 from trading.formatting import MONEY_DECIMALS, format_price
 from trading.indicators import compute
 from trading.indicators.regime import Regime
 from trading.indicators.rows import IndicatorRows
-from trading.market.candles import Candles
-from trading.market.timeframes import Timeframe
-from trading.orders.orders import PROTECTIVE_LEGS, Fill, Leg, OrderRequest, OrderState, protective_order_id
+from trading.orders.orders import PROTECTIVE_LEGS, Fill, Leg, protective_order_id
 from trading.portfolio.positions import Position
-from trading.risk.signal_filters import EntryRules, checks
+from trading.risk.signal_filters import checks
 from trading.risk.verdict import OK, Check
-from trading.strategies import Strategy, StrategyFault
+from trading.strategies import StrategyFault
 from trading.strategies.invocation import signals_of
 from trading.strategies.signal import Signal
 from trading.structs import replace
 from trading.trading_state import permissions
-
-
-class ExplainContext(Struct, frozen=True):
-    """The present configuration of a symbol's decisions.
-
-    Attributes:
-        config: Short digest of the configuration.
-        is_only_strategy: The symbol has no other strategy.
-        money_decimals: Decimals of money in the account's currency.
-    """
-
-    strategy_name: str
-    strategy: Strategy
-    entry_rules: EntryRules
-    recent_rows_limit: int
-    min_rows_required: int
-    config: str = ""
-    is_only_strategy: bool = True
-    money_decimals: int = MONEY_DECIMALS
-
-
-class RiskDecisionRecord(Struct, frozen=True):
-    """The risk rules' decision about a signal: outcome `accepted`, `refused` or `dry`, and the rule that decided."""
-
-    outcome: str
-    rule: str
-    reason: str
-    checks: tuple[Check, ...] = ()
-
-
-class OrderOutcome(Struct, frozen=True):
-    """A decided order and its state; `note` explains the state."""
-
-    request: OrderRequest
-    state: OrderState
-    filled_units: float
-    note: str | None = None
-    venue_order_id: str | None = None
-    attempt: int | None = None
-
-
-class EventRecord(Struct, frozen=True):
-    """An event: wall clock in milliseconds since the epoch, type, and reason."""
-
-    at_ms: int
-    type: str
-    reason: str
-
-
-class CandleRecord(Struct, frozen=True):
-    """The available records of a candle.
-
-    Attributes:
-        entry: Its journal entry, or the decision of a backtest.
-        candles: The recorded candles up to and including it.
-        ruling: None if the strategy gave no signal, or the ledger has no decision.
-        own: Ids of the orders decided at this candle.
-        orders: Orders of the symbol: at least this candle's, and those of the positions that they opened or closed.
-        fills: Fills of the same positions from flat to flat, possibly more, in booking order.
-        events: Its events, as far as they are stored; None for a backtest, which creates none.
-    """
-
-    symbol: str
-    timeframe: str
-    entry: Entry
-    candles: Candles
-    ruling: RiskDecisionRecord | None = None
-    own: Collection[str] = ()
-    orders: Sequence[OrderOutcome] = ()
-    fills: Sequence[Fill] = ()
-    events: Sequence[EventRecord] | None = None
 
 
 class Value(Struct, frozen=True):
@@ -192,61 +121,6 @@ def explain(record: CandleRecord, context: ExplainContext) -> Explanation:
         [*notes, *lost, *failed, *_contradictions(entry, signal, context)],
         context.money_decimals,
     )
-
-
-def of_strategy(
-    entry: Entry,
-    strategy: str,
-    risk_decision: RiskDecisionRecord | None,
-    *,
-    has_signals: bool,
-    strategies: Collection[str],
-) -> Entry:
-    """Return a candle's journal entry, reduced to one of several strategies.
-
-    Args:
-        has_signals: Some strategy of the symbol gave a signal at this candle.
-        strategies: All strategies of the symbol; for a single one the whole entry is returned.
-    """
-    if len(strategies) == 1:
-        return entry
-    if risk_decision is not None:
-        return replace(entry, decisions=decisions_of(risk_decision.rule, risk_decision.reason))
-    own = tuple(msgspec.structs.replace(one, strategy="") for one in entry.decisions if one.strategy == strategy)
-    is_recorded = has_signals or any(one.strategy in strategies for one in entry.decisions)
-    return replace(entry, decisions=own or NO_SIGNAL) if is_recorded else entry
-
-
-def failed_entry(
-    symbol: str, timeframe: str, candles: Candles, error: str, *, regime: Regime, as_of_ms: int, config: str
-) -> Entry:
-    """Return the last of some candles as an entry: it is not decided, because a strategy raised.
-
-    Args:
-        error: The recorded error.
-        regime: At that candle.
-        as_of_ms: Market time at which its source shows it.
-        config: Digest of the configuration in force.
-    """
-    open_ms = candles.last_open_ms
-    opening, high, low, close, volume = candles.values[-1].tolist()
-    return Entry(
-        open_ms,
-        (CandleDecision(DecisionKind.FAILED, reason=error),),
-        regime.value,
-        correlation_id(symbol, timeframe, open_ms),
-        (opening, high, low, close, volume),
-        close,
-        as_of_ms,
-        timeframe=timeframe,
-        config=config,
-    )
-
-
-def decisions_of(rule: str, reason: str) -> Decisions:
-    """Return a candle's decisions if only the decision of the risk rules is known."""
-    kind = DecisionKind.ACCEPTED if rule == OK else DecisionKind.REJECTED
-    return (CandleDecision(kind, rule="" if rule == OK else rule, reason=reason),)
 
 
 def _conditions(record: CandleRecord, context: ExplainContext) -> list[str]:
@@ -394,8 +268,3 @@ def _without_orders(entry: Entry, risk_decision: RiskDecisionRecord | None) -> H
     if any(one.kind is DecisionKind.FAILED for one in entry.decisions):
         return Headline(HeadlineKind.FAILED, decisions=entry.decisions)
     return Headline(HeadlineKind.NO_DECISION, decisions=entry.decisions, desired=entry.desired)
-
-
-def holds(open_ms: int, timeframe: str, at_ms: int) -> bool:
-    """Return whether a time is within a candle."""
-    return open_ms <= at_ms < Timeframe.parse(timeframe).close_of(open_ms)
