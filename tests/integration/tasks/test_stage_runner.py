@@ -210,16 +210,17 @@ def test_stage_without_a_new_candle_notes_that_the_source_was_queried(stage: Sta
 
 def test_stage_that_fails_reports_the_unhealthy_service_and_the_next_success_that_it_is_healthy(stage: Stage) -> None:
     stage.run(whole_chain)
-    source = stage.runtime.pipeline(SYMBOL).fetch._source
-    stage.runtime.pipeline(SYMBOL).fetch._source = _Silent()  # type: ignore[assignment]  # answers nothing
-    stage.runtime.pipeline(SYMBOL).fetch._sleep_s = lambda _: None
+    candles = stage.runtime.pipeline(SYMBOL).fetch._candles
+    source = candles._source
+    candles._source = _Silent()  # type: ignore[assignment]  # answers nothing
+    candles._sleep_s = lambda _: None
 
     with pytest.raises(Transient):
         stage.run(fetch())
     assert stage.service_states() == {"error", "running"}
     assert len(stage.told(EventType.SERVICE_ERROR)) == 1
 
-    stage.runtime.pipeline(SYMBOL).fetch._source = source
+    candles._source = source
     stage.run(whole_chain)
     assert stage.service_states() == {"running"}
     assert stage.told(EventType.SERVICE_STARTED)[-1] == "recovered at attempt 1"

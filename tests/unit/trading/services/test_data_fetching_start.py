@@ -68,7 +68,8 @@ def test_fetch_first_start_looks_up_the_place_of_the_first_bad_candle_alone(data
         asked.append(open_ms)
         return f"place {len(asked)}"
 
-    desk.pipeline.fetch._terms = replace(desk.pipeline.fetch._terms, place_of=looked_up)
+    candles = desk.pipeline.fetch._candles
+    candles._terms = replace(candles._terms, place_of=looked_up)
 
     assert places(fetched(desk)) == [SHOWN - 1]
 

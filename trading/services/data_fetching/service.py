@@ -1,18 +1,14 @@
-"""First stage: fetches new closed candles, each once and in order, and rejects corrupt ones."""
+"""The first stage of a chain, and the state that it corrects before a symbol is processed."""
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
-from msgspec import Struct
 
-from trading.errors import BadCandle, Transient
 from trading.events.bus import LocalBus
-from trading.events.event import Event, EventType, correlation_id
 from trading.events.messages import NewCandle
 from trading.formatting import format_time
-from trading.indicators.history import reaching_back
-from trading.market.candles import Candles, first_fault
+from trading.market.candles import Candles
 from trading.market.feed_health import FeedSnapshot
 from trading.market.timeframes import Timeframe
 from trading.ports.candle_source import Bars, CandleSource
@@ -20,56 +16,18 @@ from trading.ports.ledger import DecisionLog, Positions, SymbolControls
 from trading.ports.symbol_store import SymbolSnapshot, SymbolStore
 from trading.services.base import Service
 from trading.services.chain import AdvanceSymbol, ChainOutcome, ChainResult
+from trading.services.data_fetching.closed_candles import Answer, ClosedCandles
+from trading.services.data_fetching.data_errors import DataErrors
+from trading.services.data_fetching.terms import BATCH_LIMIT, FetchTerms
 from trading.structs import replace
 from trading.trading_state import Cause, Permissions, Processing, TradingState, permissions
-
-T = TypeVar("T")
 
 _CHECK_EVERY = 60
 """Messages between two comparisons of the store with the ledger."""
 
-_LONGEST_DELAY_S = 2.0
-
 AHEAD_CANDLES = 10
 AHEAD_MS = 3_600_000
 """A cursor that is further ahead of the market, in candles and in time, is corrupt; less is a delay of the source."""
-
-BATCH_LIMIT = 500
-"""Most candles in one message, while a symbol catches up."""
-
-
-class FetchTerms(Struct, frozen=True):
-    """The terms of requests to a source.
-
-    Attributes:
-        retry_attempts: Retries after a failed request.
-        retry_delay_s: Wait before the first retry; it doubles with each.
-        candle_index: Position of the last closed bar, counted from the newest: 1 is the newest.
-        nbr_bars: Number of newest bars requested.
-        batch_limit: Most candles in one batch; the rest follows with the next wake-up.
-        history_count: Candles before the first one decided, for the indicators to begin with.
-        repeat_last: Without a new candle the last one is passed on again, so that every tick is evaluated.
-        is_replay: The source plays history: each candle counts as seen at its own close.
-        allow_non_positive: Prices may be zero or negative.
-        reach: Returns how many of the newest candles the indicators need; more than there are where older ones count.
-            None asks for `history_count` candles.
-        place_of: Returns the place of the candle with this open time (milliseconds since the epoch), such as file and
-            line.
-        phase_ms: Time after a full unit of the timeframe's grid at which the candles begin.
-    """
-
-    retry_attempts: int
-    candle_index: int
-    nbr_bars: int
-    history_count: int
-    repeat_last: bool = False
-    retry_delay_s: float = 0.2
-    batch_limit: int = BATCH_LIMIT
-    is_replay: bool = False
-    reach: Callable[[Candles], int] | None = None
-    allow_non_positive: bool = False
-    place_of: Callable[[int], str] | None = None
-    phase_ms: int = 0
 
 
 class FetchLedger(DecisionLog, SymbolControls, Positions, Protocol):
@@ -104,14 +62,13 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
         super().__init__(symbol, bus, now_s=now_s, is_enabled=is_enabled)
         self._timeframe = timeframe
         self._grid = Timeframe.parse(timeframe)
-        self._source = source
         self._store = store
         self._ledger = ledger
         self._terms = terms
+        self._errors = DataErrors(symbol, timeframe, bus)
+        self._candles = ClosedCandles(symbol, timeframe, source, terms, self._errors, sleep_s=sleep_s)
         self._is_open = is_open
-        self._sleep_s = sleep_s
         self._generation: int | None = None
-        self._told_fault: tuple[str, int] | None = None
         self._until_check = 0
 
     def process(self, message: AdvanceSymbol) -> NewCandle | ChainResult:
@@ -129,10 +86,10 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
             return ended
         if message.expected_ms is not None and message.expected_ms != cursor_ms:
             return ChainResult(ChainOutcome.SUPERSEDED, "another chain has moved on", cursor_ms=cursor_ms)
-        answer = self._new_candles(cursor_ms)
+        answer = self._candles.after(cursor_ms)
         if self._is_cursor_lost(cursor_ms, answer.shown.market_ms):
             return self._begin_again(cursor_ms, answer.shown.market_ms)
-        self._told_fault = None
+        self._errors.end()
         if not len(answer.fresh):
             self._store.record_fetch(self.symbol, answer.shown)
             return ChainResult(ChainOutcome.NO_NEW_CANDLE, self._why_none(answer.shown, cursor_ms), cursor_ms=cursor_ms)
@@ -141,11 +98,7 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
 
     def market_ms(self) -> int | None:
         """Return the source's market time, milliseconds since the epoch, UTC; None if unknown."""
-        cursor_ms = self._store.load(self.symbol).cursor_ms
-        try:
-            return self._source.newest(self._terms.nbr_bars, after_ms=cursor_ms or None).as_of_ms
-        except Transient:
-            return None
+        return self._candles.market_ms(self._store.load(self.symbol).cursor_ms)
 
     def _is_cursor_lost(self, cursor_ms: int, market_ms: int) -> bool:
         """Return whether the cursor lies so far in the future that no delay of the source explains it.
@@ -160,7 +113,7 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
     def _begin_again(self, cursor_ms: int, market_ms: int) -> ChainResult:
         """Discard a cursor in the future: the next message begins at the ledger's fence."""
         note = f"the cursor {format_time(cursor_ms)} lies after the market time {format_time(market_ms)}: begun anew"
-        self._fetch_failed(note, cursor_ms)
+        self._errors.publish(note, cursor_ms)
         self._store.discard_future(self.symbol, after_ms=market_ms)
         return ChainResult(ChainOutcome.RESTARTED, note)
 
@@ -169,18 +122,17 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
             return ""
         return (
             f"the market is at {format_time(snapshot.market_ms)}, before the last candle decided, of "
-            f"{format_time(cursor_ms)}: "
-            "another market needs another account or TRADING__VAR_DIR"
+            f"{format_time(cursor_ms)}: another market needs another account or TRADING__VAR_DIR"
         )
 
     def reset(self) -> None:
         """Reset the source's connections, and compare the store with the ledger at the next message."""
         self._until_check = 0
-        self._source.close()
+        self._candles.close()
 
     def stop(self) -> None:
         super().stop()
-        self._source.close()
+        self._candles.close()
 
     def _checked(self, snapshot: SymbolSnapshot) -> SymbolSnapshot:
         """Correct outdated values of the store from the ledger: periodically, and while the store forbids
@@ -201,30 +153,6 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
             self._store.mark_exposed(self.symbol)
         return replace(snapshot, desired=desired, has_exposure=has_exposure, quarantine=quarantine)
 
-    def _new_candles(self, cursor_ms: int) -> "_Answer":
-        bars = self._ask(lambda: self._source.newest(self._terms.nbr_bars, after_ms=cursor_ms or None))
-        closed, newest_ms = self._closed(bars), self._newest_ms(bars)
-        if cursor_ms and len(closed) and int(closed.open_ms[0]) > self._grid.close_of(cursor_ms):
-            bars = self._ask(lambda: self._source.since(cursor_ms, limit=self._terms.batch_limit))
-            closed, newest_ms = bars.candles[: self._closed_count(bars)], max(newest_ms, self._newest_ms(bars))
-        fresh = closed.after(cursor_ms)
-        if not len(fresh) and self._terms.repeat_last:
-            fresh = closed[-1:]
-        fresh = self._refuse_bad(fresh if cursor_ms else fresh[-1:])
-        return _Answer(fresh, FeedSnapshot(bars.as_of_ms, newest_ms, bars.is_over), bars)
-
-    def _closed(self, bars: Bars) -> Candles:
-        dropped = self._terms.candle_index - 1
-        return bars.candles[: max(0, min(len(bars.candles) - dropped, self._closed_count(bars)))]
-
-    def _closed_count(self, bars: Bars) -> int:
-        """Return the number of bars that had closed when the source answered, in any position."""
-        return bars.closed_count(self._grid)
-
-    def _newest_ms(self, bars: Bars) -> int:
-        count = self._closed_count(bars)
-        return int(bars.candles.open_ms[count - 1]) if count else 0
-
     def _begin(self) -> None:
         """Fill an empty store, up to the candle at the ledger's fence, else up to the newest.
 
@@ -232,74 +160,14 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
         """
         fence_ms = self._ledger.fence(self.symbol)
         if fence_ms is None:
-            first = self._closed(self._ask(lambda: self._source.newest(self._terms.nbr_bars, after_ms=None)))
+            first = self._candles.newest()
             until_ms = first.last_open_ms - 1 if len(first) else 0
         else:
             until_ms = fence_ms - 1
-        history = self._history(until_ms)
-        is_first = True
-        while (fault := self._first_fault(history)) is not None:
-            told = self._with_place(fault) if is_first else fault
-            self._fetch_failed(f"{told} (in the history before the start: skipped)", fault.open_ms)
-            is_first = False
-            history = history[int((history.open_ms == fault.open_ms).argmax()) + 1 :]
+        history = self._candles.history(until_ms)
         cursor_ms = history.last_open_ms if len(history) else until_ms
         desired = self._ledger.desired(self.symbol)
         self._store.seed(self.symbol, history, timeframe=self._timeframe, cursor_ms=cursor_ms, desired=desired)
-
-    def _history(self, until_ms: int) -> Candles:
-        """Ask for the history that the indicators need: more than usual if the market stands still at its end."""
-
-        def read(count: int) -> Candles:
-            return self._ask(lambda: self._source.history(until_ms, count=count))
-
-        return reaching_back(read, self._terms.history_count, self._terms.reach or len)
-
-    def _refuse_bad(self, fresh: Candles) -> Candles:
-        """Return the candles before the first bad one.
-
-        Raises:
-            BadCandle: The first one is bad. The cursor stays before it, so it is asked for again, and nothing is lost.
-        """
-        fault = self._first_fault(fresh)
-        if fault is None:
-            return fresh
-        first_bad = int((fresh.open_ms == fault.open_ms).argmax())
-        good = fresh[: int((fresh.open_ms[:first_bad] < fresh.open_ms[first_bad:].min()).sum())]
-        if not len(good):
-            fault = self._with_place(fault)
-            self._fetch_failed(str(fault), fault.open_ms)
-            raise fault
-        return good
-
-    def _first_fault(self, candles: Candles) -> BadCandle | None:
-        terms = self._terms
-        fault = first_fault(
-            candles,
-            timeframe=self._timeframe,
-            phase_ms=terms.phase_ms,
-            allow_non_positive=terms.allow_non_positive,
-        )
-        return None if fault is None else BadCandle(fault.open_ms, fault.fault, self.symbol)
-
-    def _with_place(self, fault: BadCandle) -> BadCandle:
-        """Return a fault with the place of its candle; this may read a whole file."""
-        place = self._terms.place_of(fault.open_ms) if self._terms.place_of else ""
-        return BadCandle(fault.open_ms, fault.fault, self.symbol, place)
-
-    def _ask(self, question: Callable[[], T]) -> T:
-        delay_s = self._terms.retry_delay_s
-        for _ in range(self._terms.retry_attempts):
-            try:
-                return question()
-            except Transient:
-                self._sleep_s(delay_s)
-                delay_s = min(2 * delay_s, _LONGEST_DELAY_S)
-        try:
-            return question()
-        except Transient as error:
-            self._fetch_failed(f"{error} (after {self._terms.retry_attempts + 1} tries)", 0)
-            raise
 
     def _flag_gaps(self, cursor_ms: int, batch: Candles) -> None:
         """Publish the candles that are missing although the market was open."""
@@ -310,25 +178,9 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
             expected = self._grid.expected(before_ms, open_ms)[:BATCH_LIMIT].tolist()
             missing = sum(1 for at_ms in expected if self._is_open(at_ms))
             if missing:
-                self._fetch_failed(f"gap: {missing} candles missing, continued", open_ms, missing=missing)
+                self._errors.publish(f"gap: {missing} candles missing, continued", open_ms, missing=missing)
 
-    def _fetch_failed(self, reason: str, at_ms: int, **details: int) -> None:
-        """Publish a data error, once until the source delivers valid data again."""
-        if (reason, at_ms) == self._told_fault:
-            return
-        self._told_fault = (reason, at_ms)
-        self._bus.publish(
-            Event(
-                type=EventType.DATA_FETCH_FAILED,
-                symbol=self.symbol,
-                correlation_id=correlation_id(self.symbol, self._timeframe, at_ms),
-                market_ms=at_ms,
-                reason=reason,
-                details=dict(details),
-            )
-        )
-
-    def _message(self, snapshot: SymbolSnapshot, cursor_ms: int, answer: "_Answer") -> NewCandle:
+    def _message(self, snapshot: SymbolSnapshot, cursor_ms: int, answer: Answer) -> NewCandle:
         batch = answer.fresh[: self._terms.batch_limit]
         message = NewCandle(
             symbol=self.symbol,
@@ -359,14 +211,6 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
         else:
             closed_ms = self._grid.close_of(open_ms, following_ms)
         return None if closed_ms == self._grid.close_of(open_ms) else closed_ms
-
-
-class _Answer(Struct, frozen=True):
-    """The result of a fetch: candles to decide on, the market state, and the answer that they come from."""
-
-    fresh: Candles
-    shown: FeedSnapshot
-    bars: Bars
 
 
 def _permissions(snapshot: SymbolSnapshot) -> Permissions:
