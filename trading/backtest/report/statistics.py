@@ -1,9 +1,4 @@
-"""Metrics of a backtest; docs/reference/report.md names the external implementation that each one equals.
-
-Returns are those of the days of the account, UTC days by default: from the last close of one day with candles to that
-of the next, as in backtesting.py and quantstats. Annualised values are compounded, as in backtesting.py, and name
-their factor; "daily" values are not, as in quantstats.
-"""
+"""Metrics of a backtest; docs/reference/report.md names the external implementation that each one equals."""
 
 import math
 from collections.abc import Sequence
@@ -12,25 +7,23 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
+from trading.backtest.report.daily_returns import (
+    DAY_MS,
+    YEAR_DAYS,
+    annual_return,
+    annual_volatility,
+    daily_returns,
+    daily_sharpe,
+    daily_volatility,
+    downside_deviation,
+    periods_of,
+)
 from trading.backtest.report.drawdown import Drawdown, drawdown_of
+from trading.backtest.report.ratios import geometric_mean, ratio
 from trading.backtest.result import BacktestRun, Equity, Floats, Times, Trade
-from trading.market.timeframes import Timeframe
-from trading.market.trading_days import UTC_DAY, TradingDay
-
-DAY_MS = 86_400_000
-_YEAR_DAYS = 365.25
-_DAYS_OF_WEEK = {5: 252, 6: 304, 7: 365}
-"""Daily returns a year by the days of a week: 52 weeks, less the holidays where the market rests at the weekend."""
-_WEEKS_A_YEAR = 52
-_SURE_DAYS = 13
-"""From two weeks on, the days of the week on which a market trades are counted."""
-_WEEKEND_SHARE = 2 / 7 * 0.6
-"""Share of weekend candles above which a market counts as trading on weekends, as in backtesting.py."""
 
 _LOST = 0.001
 """Fraction of the starting balance at which the account counts as lost: later returns are only noise."""
-
-_SUNDAY = 6
 
 
 class Statistics(Struct, frozen=True):
@@ -149,7 +142,7 @@ def statistics_of(result: BacktestRun, *, periods_per_year: float | None = None)
     returns = daily_returns(result.equity, result.day) if lost_ms is None else np.empty(0)
     annual, volatility = annual_return(returns, factor), annual_volatility(returns, factor)
     end_ms = int(at_ms[-1])
-    years = (end_ms - start_ms) / DAY_MS / _YEAR_DAYS
+    years = (end_ms - start_ms) / DAY_MS / YEAR_DAYS
     closed = [trade for trade in result.trades if trade.exit_ms is not None]
     profits, their_returns = (
         np.array([trade.profit for trade in closed]),
@@ -171,9 +164,9 @@ def statistics_of(result: BacktestRun, *, periods_per_year: float | None = None)
         periods_per_year=factor,
         return_count=len(returns),
         volatility=volatility,
-        sharpe=_ratio(annual, volatility),
-        sortino=_ratio(annual, downside_deviation(returns, factor)),
-        calmar=_ratio(annual, -drawdown.fraction),
+        sharpe=ratio(annual, volatility),
+        sortino=ratio(annual, downside_deviation(returns, factor)),
+        calmar=ratio(annual, -drawdown.fraction),
         daily_volatility=daily_volatility(returns, factor),
         daily_sharpe=daily_sharpe(returns, factor),
         lost_ms=lost_ms,
@@ -182,7 +175,7 @@ def statistics_of(result: BacktestRun, *, periods_per_year: float | None = None)
         open_count=len(result.trades) - len(closed),
         win_count=len(wins),
         loss_count=len(losses),
-        win_rate=_ratio(len(wins), len(closed)),
+        win_rate=ratio(len(wins), len(closed)),
         net_profit=math.fsum(profits),
         gross_profit=math.fsum(wins),
         gross_loss=abs(math.fsum(losses)),
@@ -190,7 +183,7 @@ def statistics_of(result: BacktestRun, *, periods_per_year: float | None = None)
         return_profit_factor=profit_factor(their_returns),
         expectancy=_mean(profits),
         expectancy_return=_mean(their_returns),
-        average_trade_return=_geometric_mean(their_returns),
+        average_trade_return=geometric_mean(their_returns),
         best_trade=_highest(profits),
         worst_trade=_lowest(profits),
         best_trade_return=_highest(their_returns),
@@ -211,77 +204,6 @@ def with_start(equity: Equity, start_ms: int, starting_balance: float) -> tuple[
     return np.append(start_ms, equity.close_ms), np.append(starting_balance, equity.equity)
 
 
-def periods_of(result: BacktestRun) -> float:
-    """Return the daily returns per year, fewer for candles longer than a day; see docs/reference/report.md."""
-    shortest = min((Timeframe.parse(name) for name in result.timeframes.values()), key=lambda one: one.length_ms)
-    if shortest.length_ms > DAY_MS:
-        in_months = 12 // shortest.count
-        return in_months if shortest.unit == "M" else round(_YEAR_DAYS * DAY_MS / shortest.length_ms) or 1
-    candle_days = _days(result.equity.close_ms, result.day)
-    days = np.unique(candle_days)
-    if days[-1] - days[0] < _SURE_DAYS:
-        return _DAYS_OF_WEEK[_usual_week(candle_days)]
-    counts = np.bincount((days + 3) % 7, minlength=7)  # day 0 of the epoch was a Thursday
-    traded = int((2 * counts > counts.max()).sum())
-    return _DAYS_OF_WEEK.get(traded, traded * _WEEKS_A_YEAR)
-
-
-def _usual_week(candle_days: Times) -> int:
-    """Return the days of a market's week from less than two weeks of candles, by the share of its weekends."""
-    weekdays = (candle_days + 3) % 7
-    if (weekdays >= _SUNDAY - 1).mean() > _WEEKEND_SHARE and (weekdays == _SUNDAY - 1).any():
-        return 7
-    weekdays = (np.unique(candle_days) + 3) % 7
-    has_sundays = (weekdays == _SUNDAY).any() and not _is_from_sunday(weekdays)
-    return 6 if has_sundays else 5
-
-
-def _is_from_sunday(weekdays: Times) -> bool:
-    """Return whether the days are a week from Sunday to Thursday."""
-    return bool((weekdays == _SUNDAY).any() and (weekdays == _SUNDAY - 3).any() and not (weekdays == _SUNDAY - 2).any())
-
-
-def daily_returns(equity: Equity, day: TradingDay = UTC_DAY) -> Floats:
-    """Return each day's return on the previous day with candles; the first day is the base."""
-    days = _days(equity.close_ms, day)
-    ends = equity.equity[np.flatnonzero(np.diff(days, append=days[-1] + 1))]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return ends[1:] / ends[:-1] - 1
-
-
-def annual_return(returns: Floats, factor: float) -> float | None:
-    """Return the compounded yearly return; None without returns, or if the account was lost."""
-    mean = _geometric_mean(returns)
-    return None if mean is None else _finite((1 + mean) ** factor - 1)
-
-
-def annual_volatility(returns: Floats, factor: float) -> float | None:
-    """Return the standard deviation of a year's compounded return as backtesting.py does."""
-    mean = _geometric_mean(returns)
-    if mean is None or len(returns) < 2:
-        return None
-    growth = (1 + mean) ** 2
-    return _finite(math.sqrt(max((float(returns.var(ddof=1)) + growth) ** factor - growth**factor, 0.0)))
-
-
-def daily_volatility(returns: Floats, factor: float) -> float | None:
-    """Return the standard deviation of the daily returns times the root of the factor, as quantstats does."""
-    return None if len(returns) < 2 else _finite(float(returns.std(ddof=1)) * math.sqrt(factor))
-
-
-def daily_sharpe(returns: Floats, factor: float) -> float | None:
-    """Return mean over standard deviation of the daily returns times the root of the factor, as quantstats does."""
-    volatility = daily_volatility(returns, factor)
-    return None if volatility is None else _ratio(float(returns.mean()) * factor, volatility)
-
-
-def downside_deviation(returns: Floats, factor: float) -> float | None:
-    """Return the root of the mean square of losing days, over all days, times the root of the factor."""
-    if not len(returns):
-        return None
-    return math.sqrt(float(np.mean(np.minimum(returns, 0.0) ** 2)) * factor)
-
-
 def trade_return(trade: Trade) -> float | None:
     """Return a trade's profit over the value of its entry, as a fraction; None for an entry at zero or below."""
     return trade.profit / (trade.units * trade.entry_price) if trade.entry_price > 0 else None
@@ -289,7 +211,7 @@ def trade_return(trade: Trade) -> float | None:
 
 def profit_factor(profits: Floats) -> float | None:
     """Return total wins over total losses; None without losses."""
-    return _ratio(math.fsum(profits[profits > 0]), abs(math.fsum(profits[profits < 0])))
+    return ratio(math.fsum(profits[profits > 0]), abs(math.fsum(profits[profits < 0])))
 
 
 def streaks(profits: Floats) -> tuple[int, int]:
@@ -308,10 +230,6 @@ def exposure_of(close_ms: Times, trades: Sequence[Trade]) -> float:
     return float((np.cumsum(change)[:-1] > 0).mean())
 
 
-def _days(close_ms: Times, day: TradingDay) -> Times:
-    return day.numbers_of(close_ms - 1)  # a candle that closes at midnight belongs to the day that ends
-
-
 def _first_ms(at_ms: Times, is_so: NDArray[np.bool_]) -> int | None:
     return int(at_ms[is_so.argmax()]) if is_so.any() else None
 
@@ -319,12 +237,6 @@ def _first_ms(at_ms: Times, is_so: NDArray[np.bool_]) -> int | None:
 def _longest_run(is_in: NDArray[np.bool_]) -> int:
     bounds = np.flatnonzero(np.diff(np.concatenate(([False], is_in, [False])).astype(np.int8)))
     return int((bounds[1::2] - bounds[::2]).max()) if len(bounds) else 0
-
-
-def _geometric_mean(returns: Floats) -> float | None:
-    if not len(returns) or not (returns > -1).all():
-        return None
-    return float(np.exp(np.log1p(returns).mean()) - 1)
 
 
 def _growth(ratio: float, years: float) -> float | None:
@@ -337,15 +249,7 @@ def _growth(ratio: float, years: float) -> float | None:
 def _quality(profits: Floats) -> float | None:
     if len(profits) < 2:
         return None
-    return _ratio(math.sqrt(len(profits)) * float(profits.mean()), float(profits.std(ddof=1)))
-
-
-def _ratio(above: float | None, below: float | None) -> float | None:
-    return None if above is None or not below else _finite(above / below)
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    return ratio(math.sqrt(len(profits)) * float(profits.mean()), float(profits.std(ddof=1)))
 
 
 def _mean(values: Floats) -> float | None:

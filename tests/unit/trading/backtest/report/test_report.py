@@ -1,6 +1,5 @@
 """Metrics and tables of a replay: small cases by hand, and what must hold for any."""
 
-import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,60 +11,17 @@ from hypothesis import strategies as st
 
 from adapters.backtest.backtest import run_backtest
 from tests.fakes import planned, system_config
+from tests.unit.trading.backtest.report.made_backtests import BALANCE, MONDAY_MS, backtest_of, trade_of
 from tests.unit.trading.backtest.test_engine import strategies, wild_candles
-from trading.backtest import BacktestRun, Decision, Trade
+from trading.backtest import Decision
 from trading.backtest.report import drawdown_of, report_of, statistics_of
+from trading.backtest.report.daily_returns import DAY_MS
 from trading.backtest.report.downsampling import joined, thinned
 from trading.backtest.report.drawdown import Drawdown, depths
-from trading.backtest.report.statistics import DAY_MS, exposure_of, profit_factor, streaks
-from trading.backtest.result import Equity
-from trading.market.candles import Candles
-from trading.market.trading_days import UTC_DAY, TradingDay
+from trading.backtest.report.statistics import exposure_of, profit_factor, streaks
 from trading.orders.orders import Side
 from trading.structs import asdict, replace
-from trading_orchestrator.testing.candles import MINUTE_MS, START_MS, SYMBOL, at_place, make_candles
-
-MONDAY_MS = START_MS
-HOUR_MS = 3_600_000
-BALANCE = 100.0
-
-
-def trade_of(profit: float, *, entry: int = 0, held: int = 2, reason: str | None = "signal", **changes: Any) -> Trade:
-    """Return a trade of one unit at 100, from the open of one candle to that of a later one."""
-    closed: dict[str, Any] = {"exit_ms": at_place(entry + held), "exit_price": 100.0 + profit} if reason else {}
-    made = Trade(SYMBOL, "planned", Side.BUY, 1.0, at_place(entry), 100.0, None, None, 0.5, profit, reason, "id")
-    return replace(made, **closed, **changes)
-
-
-def backtest_of(
-    equity: Sequence[float],
-    trades: Sequence[Trade] = (),
-    *,
-    timeframe: str = "1m",
-    step_ms: int = MINUTE_MS,
-    decisions: Sequence[Decision] = (),
-    closes: Mapping[str, tuple[float, float]] | None = None,
-) -> BacktestRun:
-    """Return a replay whose account was worth this at the close of its candles, made by hand."""
-    open_ms = MONDAY_MS + np.arange(len(equity), dtype=np.int64) * step_ms
-    candles = {}
-    for symbol, (first, last) in (closes or {SYMBOL: (100.0, 110.0)}).items():
-        price = np.linspace(first, last, len(equity))
-        candles[symbol] = Candles(open_ms, np.column_stack([price] * 4 + [price * 0]))
-    worth = np.array(equity, np.float64)
-    return BacktestRun(
-        account="test",
-        starting_balance=BALANCE,
-        candles=candles,
-        timeframes=dict.fromkeys(candles, timeframe),
-        fills=[],
-        trades=trades,
-        positions=[],
-        equity=Equity(open_ms + step_ms, worth, worth, worth * 0),
-        journals={},
-        list_orders=list,
-        list_decisions=lambda: decisions,
-    )
+from trading_orchestrator.testing.candles import MINUTE_MS, SYMBOL, make_candles
 
 
 def test_metrics_of_a_week_by_hand() -> None:
@@ -176,78 +132,6 @@ def test_heavy_losses_leave_the_daily_figures_as_they_are() -> None:
     assert found.daily_volatility is not None
     assert found.volatility < 0.001
     assert found.daily_volatility == pytest.approx(0.02 * math.sqrt(found.periods_per_year), rel=0.1)
-
-
-@pytest.mark.parametrize(
-    ("days", "timeframe", "step_ms", "factor"),
-    [
-        (14, "1d", DAY_MS, 365),
-        (5, "1d", DAY_MS, 252),
-        (60 * 24, "1m", MINUTE_MS, 252),
-        (20, "7d", 7 * DAY_MS, 52),
-        (20, "30d", 30 * DAY_MS, 12),
-    ],
-    ids=["with weekends", "weekdays", "one weekday", "weeks", "months"],
-)
-def test_factor_follows_the_candles(days: int, timeframe: str, step_ms: int, factor: int) -> None:
-    made = backtest_of([BALANCE] * days, timeframe=timeframe, step_ms=step_ms)
-
-    assert statistics_of(made).periods_per_year == factor
-    assert statistics_of(made, periods_per_year=260).periods_per_year == 260
-
-
-def run_closing(hours: Sequence[int], *, day: TradingDay = UTC_DAY, timeframe: str = "1d") -> BacktestRun:
-    """Return a backtest of candles that close so many hours after a Monday 00:00 UTC."""
-    worth = np.full(len(hours), BALANCE)
-    close_ms = MONDAY_MS + np.array(hours, np.int64) * HOUR_MS
-    made = backtest_of(worth.tolist(), timeframe=timeframe, step_ms=DAY_MS)
-    return dataclasses.replace(made, equity=Equity(close_ms, worth, worth, worth * 0), day=day)
-
-
-@pytest.mark.parametrize(
-    ("weekdays", "factor"),
-    [
-        ((0, 1, 2, 3, 4), 252),
-        ((6, 0, 1, 2, 3), 252),  # Sunday to Thursday, as in Riyadh and Tel Aviv
-        ((5, 6, 0, 1, 2), 252),  # any five days are a week
-        ((6, 0, 1, 2, 3, 4), 304),
-        ((0, 1, 2, 3, 4, 5, 6), 365),
-        ((0, 2, 4), 156),
-    ],
-)
-@pytest.mark.parametrize("weeks", [3, 104])
-def test_factor_counts_the_days_of_the_week_on_which_the_market_trades(
-    weekdays: tuple[int, ...], factor: int, weeks: int
-) -> None:
-    days = [7 * week + day for week in range(weeks) for day in sorted(weekdays)]
-    without_holidays = days if weeks < 10 else [day for place, day in enumerate(days) if place % 30]
-
-    assert statistics_of(run_closing([24 * (day + 1) for day in without_holidays])).periods_per_year == factor
-
-
-def test_factor_of_one_week_from_sunday_to_thursday_is_of_five_days() -> None:
-    assert statistics_of(run_closing([0, 24, 48, 72, 96])).periods_per_year == 252
-
-
-@pytest.mark.parametrize(("timeframe", "factor"), [("1w", 52), ("1M", 12), ("3M", 4), ("12M", 1)])
-def test_factor_of_longer_candles_is_their_number_in_a_year(timeframe: str, factor: int) -> None:
-    assert statistics_of(run_closing([24, 2_400, 4_800], timeframe=timeframe)).periods_per_year == factor
-
-
-def test_days_of_returns_are_those_of_the_account() -> None:
-    week = [-1, 20, 44, 68, 92, 116]  # Sunday 23:00 UTC, then 20:00 from Monday to Friday
-    hours = [168 * number + hour for number in range(8) for hour in week]
-    new_york = TradingDay(starts="17:00", timezone="America/New_York")
-
-    of_utc, of_account = (statistics_of(run_closing(hours, day=day, timeframe="1h")) for day in (UTC_DAY, new_york))
-    assert (of_utc.periods_per_year, of_utc.return_count) == (304, 47)
-    assert (of_account.periods_per_year, of_account.return_count) == (252, 39)
-
-
-@pytest.mark.parametrize("factor", [0.0, -1.0, math.nan, math.inf])
-def test_factor_that_is_not_positive_is_rejected(factor: float) -> None:
-    with pytest.raises(ValueError, match="allowed is a positive number"):
-        statistics_of(backtest_of([BALANCE]), periods_per_year=factor)
 
 
 def test_tables_of_a_replay_by_hand() -> None:
