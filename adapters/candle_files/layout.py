@@ -7,6 +7,7 @@ import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO, TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
@@ -64,15 +65,18 @@ class Header:
     chosen: frozenset[str] = frozenset()
 
 
-def layout_of(path: Path, options: CandleFileOptions) -> Layout:
+def layout_of(path: Path, options: CandleFileOptions, length: int | None = None) -> Layout:
     """Detect the layout of a text file from its first lines.
+
+    Args:
+        length: Number of bytes to read from the begin of the file; None for all.
 
     Raises:
         CandleFileError: It is not a text with at least a time and four prices in distinguishable columns.
     """
     encoding = _encoding(path)
     try:
-        with _opened(path, encoding) as file:
+        with _opened(path, encoding, length) as file:
             lines = [line.rstrip("\r\n") for line in islice(file, _SAMPLE_LINES)]
     except (UnicodeError, OSError, EOFError, zlib.error) as error:
         raise CandleFileError(f"{path}: cannot be read as text: {error}; save it as UTF-8") from error
@@ -93,6 +97,12 @@ def layout_of(path: Path, options: CandleFileOptions) -> Layout:
         header.chosen if header else frozenset(),
         _kind(delimiter, field_count, columns, has_header=header is not None),
     )
+
+
+def first_part(path: Path, length: int) -> BytesIO:
+    """Return the first bytes of a file."""
+    with path.open("rb") as file:
+        return BytesIO(file.read(length))
 
 
 def is_compressed(path: Path) -> bool:
@@ -133,7 +143,9 @@ def _columns(
     return unnamed_columns(where, field_count, asked, has_time_of_day=has_time_of_day)
 
 
-def _opened(path: Path, encoding: str) -> TextIO:
+def _opened(path: Path, encoding: str, length: int | None = None) -> TextIO:
+    if length is not None:
+        return TextIOWrapper(first_part(path, length), encoding=encoding, newline="")
     if is_compressed(path):
         return gzip.open(path, "rt", encoding=encoding, newline="")
     return path.open(encoding=encoding, newline="")

@@ -77,14 +77,17 @@ def read_recording(
     timeframe: str | None = None,
     options: CandleFileOptions = NO_OPTIONS,
     session: Session | None = None,
+    length: int | None = None,
 ) -> Recording:
-    """Read the candles of a file, and the place of each; as `read_candles`."""
+    """Read the candles of a file, and the place of each; as `read_candles`, or of its first `length` bytes."""
     path = Path(path)
     if not path.is_file():
         raise CandleFileError(f"candle file {str(path)!r}: does not exist; check the path")
-    found = path.stat()
-    key = path.resolve(), found.st_mtime_ns, found.st_size, options.model_dump_json(), timeframe, session
-    recording = _read(*key)
+    found, slot = path.stat(), _slot(path.resolve(), options.model_dump_json(), timeframe, session)
+    content = found.st_mtime_ns, found.st_size, length
+    if slot.recording is None or slot.content != content:
+        slot.recording, slot.content = _read(path.resolve(), options, timeframe, session, length), content
+    recording = slot.recording
     if timeframe is not None:
         _check_spacing(recording.candles, timeframe, path)
     return recording
@@ -130,12 +133,27 @@ def option_words(options: CandleFileOptions) -> Iterator[str]:
             yield f"{option} {shlex.quote(str(value))}"
 
 
+@dataclass(slots=True)
+class _Slot:
+    """The newest content of a file that was read on some terms: a file that grows is kept once.
+
+    Attributes:
+        content: Time of the last change, size, and number of bytes read.
+    """
+
+    content: tuple[int, int, int | None] = (0, 0, None)
+    recording: Recording | None = None
+
+
 @lru_cache(maxsize=64)
+def _slot(_path: Path, _options_json: str, _timeframe: str | None, _session: Session | None) -> _Slot:
+    return _Slot()
+
+
 def _read(
-    path: Path, _mtime_ns: int, _size_bytes: int, options_json: str, timeframe: str | None, session: Session | None
+    path: Path, options: CandleFileOptions, timeframe: str | None, session: Session | None, length: int | None
 ) -> Recording:
-    options = CandleFileOptions.model_validate_json(options_json)
-    raw = read_raw(path, options)
+    raw = read_raw(path, options, length=length)
     order = order_of(raw)
     open_ms, lines = _opens(path, raw, timeframe, options)[order], raw.lines[order]
     values = clipped(raw.values) if options.clip else raw.values

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from adapters.candle_files.columns import Columns, named_columns, plain_name, unnamed_columns
 from adapters.candle_files.errors import CandleFileError
-from adapters.candle_files.layout import Layout, is_compressed, layout_of
+from adapters.candle_files.layout import Layout, first_part, is_compressed, layout_of
 from adapters.candle_files.numbers import PLAIN, Numbers, is_nothing, values_of, volumes_of
 from adapters.candle_files.selection import check_names, check_one_security, chosen_rows
 from adapters.candle_files.tables import kind_of_table, read_table
@@ -75,11 +75,12 @@ class _Table:
     chosen: frozenset[str] = frozenset()
 
 
-def read_raw(path: Path, options: CandleFileOptions = NO_OPTIONS) -> RawCandles:
+def read_raw(path: Path, options: CandleFileOptions = NO_OPTIONS, *, length: int | None = None) -> RawCandles:
     """Read every row of a candle file as another program wrote it: CSV (plain or gzipped), Parquet, Feather or JSON.
 
     Args:
         options: What the user says of the file; it comes before each guess.
+        length: Number of bytes to read from the begin of a text that is not compressed; None for all.
 
     Raises:
         CandleFileError: The file is missing, or holds no recognisable candles.
@@ -87,17 +88,17 @@ def read_raw(path: Path, options: CandleFileOptions = NO_OPTIONS) -> RawCandles:
     if not path.is_file():
         raise CandleFileError(f"{path}: the file does not exist")
     kind = kind_of_table(path)
-    return _raw(_of_text(path, options) if kind is None else _of_table(path, kind, options), options)
+    return _raw(_of_text(path, options, length) if kind is None else _of_table(path, kind, options), options)
 
 
-def _of_text(path: Path, options: CandleFileOptions) -> _Table:
-    layout = layout_of(path, options)
+def _of_text(path: Path, options: CandleFileOptions, length: int | None) -> _Table:
+    layout = layout_of(path, options, length)
     kind = layout.kind
     if layout.numbers.between:
         kind += f" (numbers as 1{layout.numbers.between}234{layout.numbers.decimal}5)"
     return _Table(
         path,
-        _cells(path, layout),
+        _cells(path, layout, length),
         layout.columns,
         kind,
         layout.skipped_lines + 1,
@@ -129,13 +130,13 @@ def _read_csv(*args: Any, **options: Any) -> pd.DataFrame:
     return table
 
 
-def _cells(path: Path, layout: Layout) -> pd.DataFrame:
+def _cells(path: Path, layout: Layout, length: int | None) -> pd.DataFrame:
     """Return all rows that are not blank; times as texts, prices as numbers if all of them are numbers."""
     beyond = layout.field_count
     names = list(range(beyond + 1))  # one more, to see lines that are too long by one
     try:
         table = _read_csv(
-            path,
+            path if length is None else first_part(path, length),
             sep=layout.delimiter,
             decimal=layout.numbers.decimal,
             encoding=layout.encoding,

@@ -1,13 +1,16 @@
 """Candle source that plays a candle file as an exchange would have shown it."""
 
 import logging
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from adapters import clock
 from adapters.candle_files.errors import CandleFileError
 from adapters.candle_files.play import check_command, place_of, read_candles, read_recording, read_unspaced
 from adapters.candle_files.raw_rows import NO_OPTIONS
+from adapters.sources.followed_file import FollowedFile
 from adapters.sources.playback import PlayedSource
 from adapters.sources.playback_clock import AnchorStore, Speed
 from configs.plugins.candle_files import CandleFileOptions
@@ -23,7 +26,7 @@ _AS_KEYS = "in symbols.yaml these options are keys of the source, with _ for -: 
 
 
 class FileSource(PlayedSource):
-    """Plays a candle file; sources of the same file share one copy within a process."""
+    """Plays a candle file, and rows appended to it; sources of the same file share one copy within a process."""
 
     def __init__(
         self,
@@ -54,11 +57,16 @@ class FileSource(PlayedSource):
 
         Raises:
             CandleFileError: The file, a column or a timestamp is missing or invalid; prices are not checked here.
+            Transient: This process has played another content of the file.
         """
+        read = partial(read_recording, path, timeframe=timeframe, options=options, session=session)
+        terms = (timeframe, options.model_dump_json(), session)
+        self._file = FollowedFile(Path(path), read, terms=terms, now_s=time.time)
         try:
-            recording = read_recording(path, timeframe=timeframe, options=options, session=session)
+            recording = self._file.recording()
         except CandleFileError as error:
             raise CandleFileError(f"{error} ({_AS_KEYS})") from error
+        self._shown = recording
         if closed_count := len(recording.closed_ms):
             logger.warning("symbol=%s %s: %d candles of closed hours are left out", symbol, path, closed_count)
         super().__init__(
@@ -77,6 +85,11 @@ class FileSource(PlayedSource):
 
     def __repr__(self) -> str:
         return f"<FileSource {self.symbol} {str(self.path)!r}>"
+
+    def _follow(self) -> None:
+        recording = self._file.recording()
+        if recording is not self._shown:
+            self._shown, self._tape = recording, FileTape(recording.candles)
 
     def place_of(self, open_ms: int) -> str:
         """Return the place of a candle in the file, with the command that checks the file."""

@@ -87,6 +87,7 @@ class PlayedSource:
 
         Empty only at a numeric speed before the tape's first candle has opened.
         """
+        self._follow()
         as_of_ms, more = self._record(after_ms)
         closed, following = self._closed(as_of_ms, count)
         bars = closed.then(self._forming(closed, following, as_of_ms))
@@ -94,6 +95,7 @@ class PlayedSource:
 
     def history(self, until_ms: int, *, count: int) -> Candles:
         """Return the newest `count` closed candles that opened at `until_ms` or before."""
+        self._follow()
         as_of_ms, _ = self._record(until_ms)
         found = self._tape.until(min(until_ms, as_of_ms), count + 1)
         if len(found) and self._close_of(found.last_open_ms) > as_of_ms:
@@ -106,6 +108,7 @@ class PlayedSource:
         The forming bar comes last if the limit leaves room for it; otherwise all bars are closed. `more` is True when
         closed candles were omitted, or when the market advances as soon as the cursor does.
         """
+        self._follow()
         as_of_ms, more = self._record(after_ms)
         last, following = self._closed(as_of_ms, 1)
         is_over = not len(following)
@@ -122,7 +125,10 @@ class PlayedSource:
         return Bars(closed.then(forming.after(after_ms)), as_of_ms, more, is_over, self._end_of(last, following))
 
     def close(self) -> None:
-        """Do nothing: a tape needs no connection, and a new process reads changed files again."""
+        """Do nothing: a tape needs no connection."""
+
+    def _follow(self) -> None:
+        """Take over the candles that the tape has gained since the last call; most tapes gain none."""
 
     def _record(self, after_ms: int | None) -> tuple[int, bool]:
         """Return the market position, and whether it advances as soon as the cursor does."""

@@ -66,6 +66,22 @@ def test_recording_warms_up_runs_and_ends(system: TradingSystem) -> None:
     assert health["phase"] == "recording_ended"
 
 
+def test_recording_that_ended_runs_again_when_its_file_grows(system: TradingSystem) -> None:
+    candles = generated_candles(ENDS, CANDLES + 5, seed=3)
+    path = Path(str(system.config.symbols[ENDS].source.recorded_file))
+    write_candles(path, candles[:CANDLES])
+    tick(ENDS, CANDLES + 5)
+    assert status(system, ENDS).state == "recording_ended"
+
+    write_candles(path, candles)
+    tick(ENDS)
+    assert status(system, ENDS).state == "running"
+    tick(ENDS, 10)
+
+    assert status(system, ENDS).state == "recording_ended"
+    assert system.cursor_ms(ENDS) == candles.last_open_ms
+
+
 class Sometimes(Strategy):
     """Raises on its first candles."""
 
