@@ -31,7 +31,7 @@ from tests.fakes import system_config
 from tests.fixtures.candle_files import generated_candles
 from trading.backtest import BacktestRun
 from trading.market.candles import Candles
-from trading.orders.matching import FillTerms
+from trading.orders.fill_terms import FillTerms
 from trading.structs import asdict, replace
 from trading_orchestrator.testing.candles import SYMBOL
 

@@ -19,7 +19,7 @@ from trading.lifecycle import PositionPolicy, UnprotectedPolicy
 from trading.market.feed_health import FeedTerms
 from trading.market.sessions import EntryHours, Session
 from trading.market.timeframes import BadTimeframe, Timeframe
-from trading.orders.matching import FillTerms
+from trading.orders.fill_terms import FillTerms
 from trading.risk.protections import Protection
 from trading.risk.rules import AccountLimits, RiskLimits
 from trading.structs import replace

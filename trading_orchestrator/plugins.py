@@ -4,7 +4,7 @@ from adapters.registry import SourceContext, SourcePlugin, VenueClock, VenueCont
 from configs.plugins.entry_points import PluginError
 from configs.plugins.sources import ConfigPath, PlayedSourceConfig, SourceConfig
 from configs.plugins.venues import VenueConfig
-from trading.orders.matching import FillTerms
+from trading.orders.fill_terms import FillTerms
 from trading.ports.candle_source import Bars, CandleSource
 from trading.ports.venue import QuotesSpread, Venue, VenueTerms
 

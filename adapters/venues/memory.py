@@ -10,7 +10,8 @@ from adapters import clock
 from adapters.venues.paper import check_request, check_stop, check_stop_owner
 from trading.errors import Broken, Rejected
 from trading.market.candles import VOLUME, Candles
-from trading.orders.matching import Bar, Book, Change, FillTerms, Resting, at_close, move_stop, next_change, on_bar
+from trading.orders.fill_terms import FillTerms
+from trading.orders.matching import Bar, Book, Change, Resting, at_close, move_stop, next_change, on_bar
 from trading.orders.orders import (
     Fill,
     Leg,

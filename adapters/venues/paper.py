@@ -9,7 +9,8 @@ from adapters import clock
 from adapters.venues.paper_books import BooksReader, BooksWriter, create_tables, writing
 from trading.errors import Broken, Rejected
 from trading.market.candles import VOLUME, Candles
-from trading.orders.matching import Bar, Book, FillTerms, Resting, at_close, move_stop, on_bar
+from trading.orders.fill_terms import FillTerms
+from trading.orders.matching import Bar, Book, Resting, at_close, move_stop, on_bar
 from trading.orders.orders import (
     ENDED_OTHERWISE,
     Fill,

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from configs.fault_injection import Faults
 from configs.services import ConfigModel
-from trading.orders.matching import FillTerms
+from trading.orders.fill_terms import FillTerms
 
 NonNegative = Annotated[float, Field(strict=True, ge=0)]
 

@@ -13,7 +13,7 @@ from configs.plugins.strategies import load_strategy
 from trading.backtest import BacktestRun
 from trading.indicators import compute
 from trading.market.candles import Candles
-from trading.orders.matching import FillTerms
+from trading.orders.fill_terms import FillTerms
 from trading.strategies.signal import SignalSide
 
 with warnings.catch_warnings():

@@ -15,7 +15,7 @@ from configs.loading import SystemConfig
 from tests.differential.engine import Spoken, Traded, our_trades, run, spoken, their_backtest, their_trades
 from tests.fakes import planned, system_config
 from trading.market.candles import Candles
-from trading.orders.matching import FillTerms
+from trading.orders.fill_terms import FillTerms
 from trading.strategies.builtin.cross import EmaCross
 from trading.strategies.signal_builder import SignalBuilder, crossed_above, crossed_below
 from trading.structs import replace

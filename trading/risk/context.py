@@ -6,7 +6,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from trading.market.timeframes import Timeframe
-from trading.orders.matching import FillTerms
+from trading.orders.fill_terms import FillTerms
 from trading.orders.orders import Side
 from trading.portfolio.positions import Position
 from trading.risk.limits import AccountLimits, RiskLimits

@@ -6,7 +6,7 @@ from trading.formatting import format_price, format_units
 from trading.incidents import descriptions
 from trading.incidents.incident import Incident
 from trading.market.timeframes import Timeframe
-from trading.orders.matching import FillTerms
+from trading.orders.fill_terms import FillTerms
 from trading.orders.orders import Leg, OrderRequest, Side, client_order_id
 from trading.risk.context import NO_COSTS, Entry, RiskContext
 from trading.risk.entry_rules import entry_of

@@ -17,7 +17,7 @@ from adapters import clock
 from adapters.venues.memory import MemoryVenue
 from trading.errors import Rejected
 from trading.market.candles import Candles
-from trading.orders.matching import FillTerms
+from trading.orders.fill_terms import FillTerms
 from trading.orders.orders import OrderRequest
 
 Row = tuple[int, float, float, float, float, float]

@@ -16,7 +16,7 @@ from configs.loading import SystemConfig
 from trading.backtest import BacktestRun
 from trading.backtest.report import Report
 from trading.formatting import format_price
-from trading.orders.matching import FillTerms
+from trading.orders.fill_terms import FillTerms
 from trading_orchestrator.cli.exit_codes import ExitCode, Failed
 from trading_orchestrator.cli.html_report import Making, page_of
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from adapters.venues.fault_injection.venue import Faults
 from trading.errors import Rejected, Transient
 from trading.market.candles import Candles
-from trading.orders.matching import FillTerms
+from trading.orders.fill_terms import FillTerms
 from trading.orders.orders import Fill, Leg, OpenOrder, OrderRequest, Side, VenueOrder, VenuePosition, client_order_id
 from trading.ports.venue import Venue, VenueTerms
 from trading.structs import replace

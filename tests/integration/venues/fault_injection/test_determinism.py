@@ -26,7 +26,7 @@ from tests.integration.venues.fault_injection.callers import (
     sent,
 )
 from trading.execution.validated_venue import ValidatedVenue
-from trading.orders.matching import FillTerms
+from trading.orders.fill_terms import FillTerms
 from trading.orders.orders import Leg, Side
 from trading.ports.venue import Venue
 from trading.structs import replace

@@ -3,7 +3,7 @@
 from typing import Any
 
 from trading.market.candles import Candles
-from trading.orders.matching import FillTerms
+from trading.orders.fill_terms import FillTerms
 from trading.orders.orders import Leg, OrderRequest, Side, client_order_id
 from trading.structs import replace
 from trading_orchestrator.testing.candles import SYMBOL

@@ -14,8 +14,8 @@ from trading.events.event import Event
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
 from trading.market.candles import Candles
+from trading.orders.fill_terms import FillTerms
 from trading.orders.intents import OrderUpdate
-from trading.orders.matching import FillTerms
 from trading.orders.orders import Leg, OrderRequest, OrderState, Side, client_order_id
 from trading.risk.verdict import PlannedOrder, RiskDecision
 from trading.structs import replace

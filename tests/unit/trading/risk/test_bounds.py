@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from trading.lifecycle import DesiredState
-from trading.orders.matching import FillTerms
+from trading.orders.fill_terms import FillTerms
 from trading.orders.orders import Leg
 from trading.portfolio.positions import Position
 from trading.risk.limits import AccountLimits, RiskLimits

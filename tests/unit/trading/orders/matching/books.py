@@ -2,7 +2,8 @@
 
 import pytest
 
-from trading.orders.matching import Bar, Book, Change, FillTerms, Resting, on_bar
+from trading.orders.fill_terms import FillTerms
+from trading.orders.matching import Bar, Book, Change, Resting, on_bar
 from trading.orders.orders import Leg, OrderState, Side, client_order_id
 
 MINUTE_MS = 60_000

@@ -6,7 +6,8 @@ import pytest
 
 from tests.unit.trading.orders.matching.books import COSTLY, FREE, MINUTE_MS, entry
 from trading.errors import Broken
-from trading.orders.matching import Bar, Book, FillTerms, on_bar
+from trading.orders.fill_terms import FillTerms
+from trading.orders.matching import Bar, Book, on_bar
 from trading.orders.orders import Leg, client_order_id, protective_order_id
 from trading.structs import replace
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from tests.unit.trading.orders.matching.books import COSTLY, FREE, MINUTE_MS, bar, entry, exit_order, side
 from trading.market.candles import Candles
-from trading.orders.matching import Bar, Book, Execution, FillTerms, Resting, next_change, on_bar
+from trading.orders.fill_terms import FillTerms
+from trading.orders.matching import Bar, Book, Execution, Resting, next_change, on_bar
 from trading.orders.orders import Leg
 from trading.structs import replace
 
