@@ -11,7 +11,7 @@ from typing import Any
 from configs.snapshot import PACE, Content, fingerprint
 
 _ABSENT = object()
-_COSTS = ("spread", "slippage", "commission_bps")
+_COSTS = ("spread", "slippage", "commission_bps", "commission_per_unit", "commission_per_order", "min_commission")
 _BOUND: Mapping[str, tuple[tuple[str, ...], str]] = {
     "timeframe": ((), "it depends on candles of the present timeframe"),
     "source": (PACE, "it depends on candles of the present source"),

@@ -60,6 +60,9 @@ class Costs(ConfigModel):
     spread: float = Field(default=0.0, ge=0, description="Spread, in quote currency; each fill pays half of it.")
     slippage: float = Field(default=0.0, ge=0, description="Worse price of a market or stop fill, in quote currency.")
     commission_bps: float = Field(default=0.0, ge=0, description="Commission of a fill, in basis points of its value.")
+    commission_per_unit: float = Field(default=0.0, ge=0, description="Commission for each unit, in quote currency.")
+    commission_per_order: float = Field(default=0.0, ge=0, description="Commission for each order, in quote currency.")
+    min_commission: float = Field(default=0.0, ge=0, description="Least commission of an order, in quote currency.")
     fill_at: Literal["next_open", "close"] = Field(
         default="next_open", description="Market orders fill at the next candle's open, or at the close decided on."
     )

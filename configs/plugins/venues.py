@@ -47,7 +47,17 @@ class PaperVenue(VenueConfig):
         default=0.0, description="Worse price at each market or stop fill, in quote currency."
     )
     commission_bps: NonNegative = Field(
-        default=0.0, description="Commission of each fill, in basis points of its value."
+        default=0.0,
+        description="Commission of each fill, in basis points of its value; the parts of a commission are added.",
+    )
+    commission_per_unit: NonNegative = Field(
+        default=0.0, description="Commission for each unit (share, contract) of a fill, in quote currency."
+    )
+    commission_per_order: NonNegative = Field(
+        default=0.0, description="Commission for each order that fills, in quote currency."
+    )
+    min_commission: NonNegative = Field(
+        default=0.0, description="Least commission of an order that fills, in quote currency."
     )
     faults: Faults | None = Field(
         default=None, description="Faults that the venue injects on purpose, for tests; none when left out."
@@ -59,6 +69,9 @@ class PaperVenue(VenueConfig):
             spread=self.spread,
             slippage=self.slippage,
             commission_bps=self.commission_bps,
+            commission_per_unit=self.commission_per_unit,
+            commission_per_order=self.commission_per_order,
+            min_commission=self.min_commission,
             symbol=symbol,
         )
 

@@ -8,6 +8,27 @@ from msgspec import Struct
 from trading.orders.orders import Side
 
 
+class AmountOfUnits(Struct, frozen=True):
+    """An amount of money that grows with the size of an order: the highest of some straight lines.
+
+    Attributes:
+        lines: Of each line the amount for 0 units, and the amount for each unit, in quote currency; not negative.
+    """
+
+    lines: tuple[tuple[float, float], ...]
+
+    def of(self, units: float) -> float:
+        return max(fixed + units * slope for fixed, slope in self.lines)
+
+    def most_units(self, amount: float) -> float:
+        """Return the largest size whose amount is at most `amount`, 0.0 if there is none; each line must grow."""
+        return max(0.0, min((amount - fixed) / slope for fixed, slope in self.lines))
+
+
+NO_LOSS = AmountOfUnits(((0.0, 0.0),))
+"""Of an entry without a stop."""
+
+
 class FillTerms(Struct, frozen=True):
     """Costs of a fill, and the time at which a market order fills.
 
@@ -17,7 +38,10 @@ class FillTerms(Struct, frozen=True):
             candle, because an order does not contain its candle's open time.
         spread: Full distance from bid to ask, in quote currency; market and stop fills pay half of it.
         slippage: Additional cost of market and stop fills, in quote currency.
-        commission_bps: Fee of every fill, in 1/10,000 of its value.
+        commission_bps: Part of the fee, in 1/10,000 of the value of a fill.
+        commission_per_unit: Part of the fee for each unit, in quote currency.
+        commission_per_order: Part of the fee for each order, in quote currency.
+        min_commission: Least fee of an order, in quote currency.
         symbol: Symbol of the fills, for error messages; empty if unknown.
         allow_non_positive: A fill may have a price that is zero or negative.
     """
@@ -28,17 +52,22 @@ class FillTerms(Struct, frozen=True):
     commission_bps: float = 0.0
     symbol: str = ""
     allow_non_positive: bool = False
+    commission_per_unit: float = 0.0
+    commission_per_order: float = 0.0
+    min_commission: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (self.spread >= 0 and self.slippage >= 0 and self.commission_bps >= 0):
-            raise ValueError(f"spread, slippage and commission_bps must not be negative: {self}")
+        if not (self.spread >= 0 and self.slippage >= 0 and all(one >= 0 for one in self._commissions)):
+            raise ValueError(f"spread, slippage and commissions must not be negative: {self}")
 
     def taken(self, side: Side, price: float) -> float:
         """Return the price at which a market or stop order fills when the candle shows `price`."""
         return price + side.sign * (self.spread / 2 + self.slippage)
 
     def fee(self, units: float, price: float) -> float:
-        return units * abs(price) * self.commission_bps / 10_000
+        """Return the fee of an order that fills at once, in quote currency."""
+        variable = units * self.commission_per_unit + units * abs(price) * self.commission_bps / 10_000
+        return max(self.min_commission, self.commission_per_order + variable)
 
     def is_possible(self, price: float) -> bool:
         """Return whether a fill may have this price."""
@@ -49,6 +78,25 @@ class FillTerms(Struct, frozen=True):
         """Spread and slippage of an entry and a stop fill together, per unit, in quote currency."""
         return self.spread + 2 * self.slippage
 
-    def round_trip(self, entry_price: float, exit_price: float) -> float:
-        """Return all known costs of an entry and a stop fill, per unit, in quote currency."""
-        return self.price_cost + self.fee(1.0, abs(entry_price)) + self.fee(1.0, abs(exit_price))
+    @property
+    def has_commission(self) -> bool:
+        return any(self._commissions)
+
+    def stopped_loss(self, entry_price: float, stop_loss: float) -> AmountOfUnits:
+        """Return the loss of an entry that a stop ends, with all known costs."""
+        distance = abs(entry_price - stop_loss)
+        lines = [
+            (entry_fee + exit_fee, distance + (self.price_cost + entry_slope + exit_slope))
+            for entry_fee, entry_slope in self._fee_lines(entry_price)
+            for exit_fee, exit_slope in self._fee_lines(stop_loss)
+        ]
+        return AmountOfUnits(tuple(lines))
+
+    def _fee_lines(self, price: float) -> tuple[tuple[float, float], ...]:
+        """Return the fee of an order at a price, as `AmountOfUnits.lines`."""
+        line = self.commission_per_order, self.commission_per_unit + abs(price) * self.commission_bps / 10_000
+        return (line, (self.min_commission, 0.0)) if self.min_commission else (line,)
+
+    @property
+    def _commissions(self) -> tuple[float, ...]:
+        return self.commission_bps, self.commission_per_unit, self.commission_per_order, self.min_commission

@@ -3,6 +3,7 @@
 from trading.formatting import format_price, format_units
 from trading.incidents import descriptions
 from trading.market.timeframes import Timeframe
+from trading.orders.fill_terms import NO_LOSS
 from trading.portfolio.drawdown import fall
 from trading.risk.bounds import (
     account_leverage,
@@ -32,13 +33,12 @@ def entry_of(context: RiskContext) -> Entry | RiskDecision:
 
 
 def _sized(context: RiskContext, prices: BracketPrices) -> Entry:
-    costs, limits = context.costs, context.limits
-    stop = prices.stop_loss
-    loss = prices.stop_distance + (0.0 if stop is None else costs.round_trip(prices.price, stop))
-    wanted = size(context.signal, limits, context.view.balance, loss_per_unit=loss)
+    limits, stop = context.limits, prices.stop_loss
+    loss = NO_LOSS if stop is None else context.costs.stopped_loss(prices.price, stop)
+    wanted = size(context.signal, limits, context.view.balance, loss=loss)
     units = _cut(context, prices.price, wanted) if context.view.is_bounded else wanted
     notional = units * prices.price
-    risk = notional if stop is None and context.view.is_bounded else units * loss
+    risk = notional if stop is None and context.view.is_bounded else loss.of(units)
     return Entry(prices, units, wanted, risk, notional)
 
 

@@ -5,6 +5,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
+from trading.orders.fill_terms import AmountOfUnits
 from trading.risk.limits import RiskLimits
 from trading.strategies.signal import Signal, SignalSide
 from trading.tolerance import add_units, is_same_units
@@ -59,18 +60,17 @@ def is_computed(signal: Signal, limits: RiskLimits) -> bool:
     return signal.size_units is None and limits.sizing == "risk_fraction"
 
 
-def size(signal: Signal, limits: RiskLimits, balance: float, *, loss_per_unit: float) -> float:
+def size(signal: Signal, limits: RiskLimits, balance: float, *, loss: AmountOfUnits) -> float:
     """Return the units of an entry, rounded down to the step; may be 0.0 or below the venue's minimum.
 
     Args:
         balance: Balance of the account, in quote currency.
-        loss_per_unit: Loss of one unit at the stop with the known costs, in quote currency; positive if the size
-            depends on the risk.
+        loss: Loss at the stop with the known costs; it grows with each unit if the size depends on the risk.
     """
     if signal.size_units is not None:
         wanted = signal.size_units
     elif is_computed(signal, limits):
-        wanted = balance * (limits.risk_fraction or 0.0) / loss_per_unit
+        wanted = loss.most_units(balance * (limits.risk_fraction or 0.0))
     elif limits.sizing == "fixed_notional":
         wanted = (limits.notional or 0.0) / signal.price if signal.price > 0 else 0.0
     else:

@@ -33,7 +33,7 @@ def _unknown_costs(symbol: str, config: SymbolConfig) -> Check | None:
     terms = config.venue.backtest_fills(symbol)
     if terms.price_cost:
         return None
-    known = "only the commission counts" if terms.commission_bps else "no costs count"
+    known = "only the commission counts" if terms.has_commission else "no costs count"
     found = f"spread and slippage are not known: {known} in sizes and limits, and a stop may be at any distance"
     if isinstance(config.venue, PaperVenue):
         key = f"symbols.{symbol}.venue.spread"

@@ -143,3 +143,15 @@ def test_simulated_candles_are_the_same_for_the_same_arguments_only() -> None:
     assert len(to.simulated_candles(50, timeframe="1h")) == 50
     with pytest.raises(ValueError, match="count: found 0"):
         to.simulated_candles(0)
+
+
+def test_costs_charge_the_commission_of_the_venue_and_the_page_names_its_parts() -> None:
+    fees = {"commission_bps": 1.0, "commission_per_unit": 0.5, "commission_per_order": 1.5, "min_commission": 4.0}
+
+    result = to.backtest(CROSS, CANDLES, risk=to.RiskLimits(units=3), costs=to.Costs(**fees))
+
+    assert len(result.fills) > 10
+    for fill in result.fills:
+        assert fill.fee == pytest.approx(max(4.0, 1.5 + 3 * 0.5 + 3 * fill.price / 10_000), rel=1e-12)
+    parts = "1 basis points of each fill plus 0.5 for each unit plus 1.5 for each order, at least 4 for each order"
+    assert f"commission {parts}." in result.to_html()

@@ -88,9 +88,19 @@ def making_of(result: BacktestRun, system: SystemConfig, command: str) -> Making
 def _fill_terms_text(symbol: str, terms: FillTerms) -> str:
     return (
         f"{symbol}: {_FILLS_AT[terms.fill_at]}; spread {format_price(terms.spread)}, half of it paid at each market "
-        f"and stop fill; slippage {format_price(terms.slippage)}; commission {terms.commission_bps:g} basis points of "
-        "each fill."
+        f"and stop fill; slippage {format_price(terms.slippage)}; commission {_commission_text(terms)}."
     )
+
+
+def _commission_text(terms: FillTerms) -> str:
+    parts = [
+        (terms.commission_bps, "basis points of each fill"),
+        (terms.commission_per_unit, "for each unit"),
+        (terms.commission_per_order, "for each order"),
+    ]
+    text = " plus ".join(f"{format_price(amount)} {what}" for amount, what in parts if amount)
+    least = f", at least {format_price(terms.min_commission)} for each order" if terms.min_commission else ""
+    return (text or "0 basis points of each fill") + least
 
 
 def _settings(result: BacktestRun, system: SystemConfig) -> str:

@@ -274,6 +274,22 @@ def test_costs_are_part_of_the_risk_that_judges() -> None:
     assert decided(signal_of(stop_loss=2640.0), account=limit, terms=costly, units=5.01).rule == "max_daily_loss"
 
 
+def test_least_commission_is_part_of_the_risk_that_sizes_and_judges() -> None:
+    terms = FillTerms(commission_per_unit=0.01, min_commission=50.0)
+    sized: dict[str, Any] = {"sizing": "risk_fraction", "unit_step": 1, "max_leverage": 10}
+    leveraged = account_of(max_leverage=10)
+
+    tenth = decided(signal_of(stop_loss=2640.0), account=leveraged, terms=terms, risk_fraction=0.01, **sized)
+    too_little = decided(signal_of(stop_loss=2640.0), account=leveraged, terms=terms, risk_fraction=0.001, **sized)
+
+    assert units_of(tenth) == (1_000 - 2 * 50) / 10
+    assert tenth.planned[0].risk == pytest.approx(1_000)
+    assert too_little.rule == "below_min_units"
+    limit = account_of(max_daily_loss=149.0)
+    assert decided(signal_of(stop_loss=2640.0), account=limit, terms=terms, units=4.9).rule == "ok"
+    assert decided(signal_of(stop_loss=2640.0), account=limit, terms=terms, units=4.91).rule == "max_daily_loss"
+
+
 def test_quoted_spread_counts_where_it_is_wider_than_the_configured_one() -> None:
     entry = signal_of(stop_loss=2640.0)
 

@@ -5,6 +5,7 @@ from decimal import Decimal
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from trading.orders.fill_terms import NO_LOSS, AmountOfUnits
 from trading.portfolio.drawdown import HighWaterMark, fall
 from trading.risk.limits import RiskLimits
 from trading.risk.sizing import closing_units, levels_of, round_down, round_up, size
@@ -72,7 +73,7 @@ def test_risk_fraction_never_risks_more_than_that_part_of_the_balance(
     prices = levels_of(signal, tick)
     assume(not prices.is_stop_gone)
     limits = RiskLimits(sizing="risk_fraction", risk_fraction=fraction, unit_step=step)
-    units = size(signal, limits, balance, loss_per_unit=prices.stop_distance)
+    units = size(signal, limits, balance, loss=AmountOfUnits(((0.0, prices.stop_distance),)))
     assert units >= 0
     assert units * prices.stop_distance <= max(0.0, balance) * fraction * (1 + 1e-12)
     assert Decimal(str(units)) % Decimal(str(step)) == 0
@@ -84,7 +85,7 @@ def test_fixed_notional_never_buys_more_than_its_value_and_less_by_under_a_step(
 ) -> None:
     signal = Signal(strategy="s", open_ms=0, side=SignalSide.BUY, price=price, reason="because")
     limits = RiskLimits(sizing="fixed_notional", notional=notional, unit_step=step)
-    units = size(signal, limits, 0.0, loss_per_unit=0.0)
+    units = size(signal, limits, 0.0, loss=NO_LOSS)
     assert units * price <= notional * (1 + 1e-12)
     assert (units + step) * price > notional * (1 - 1e-9)
 
