@@ -17,7 +17,7 @@ from trading.indicators.rows import IndicatorRows
 from trading.market.candles import COLUMNS, VOLUME, Candles
 from trading.orders.orders import Side
 from trading.portfolio.positions import StopMove
-from trading.risk.sizing import in_ticks
+from trading.rounding import in_ticks
 from trading.strategies.errors import answered, brief, is_its_own, raised
 from trading.strategies.position_exits import ExitNow, MoveStop, PositionRule, PositionView
 from trading.strategies.signal import LONGEST_REASON, Refusal

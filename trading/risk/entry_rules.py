@@ -16,8 +16,9 @@ from trading.risk.bounds import (
 )
 from trading.risk.context import Entry, RiskContext, first_refusal
 from trading.risk.protections import EntryRequest, when_known
-from trading.risk.sizing import BracketPrices, is_computed, levels_of, round_down, size
+from trading.risk.sizing import BracketPrices, is_computed, levels_of, size
 from trading.risk.verdict import RiskDecision
+from trading.rounding import round_down
 from trading.structs import replace
 from trading.tolerance import is_at_least, is_at_most, is_below
 from trading.trading_state import describe

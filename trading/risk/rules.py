@@ -12,8 +12,9 @@ from trading.risk.context import NO_COSTS, Entry, RiskContext
 from trading.risk.entry_rules import entry_of
 from trading.risk.limits import AccountLimits, RiskLimits
 from trading.risk.protections import Protection
-from trading.risk.sizing import BracketPrices, closing_units, round_down
+from trading.risk.sizing import BracketPrices, closing_units
 from trading.risk.verdict import OK, AccountSnapshot, PlannedOrder, RiskDecision
+from trading.rounding import round_down
 from trading.strategies.signal import Signal, SignalSide
 from trading.structs import replace
 from trading.trading_state import Cause, describe

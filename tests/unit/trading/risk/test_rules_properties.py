@@ -10,8 +10,9 @@ from tests.unit.trading.risk.signal_cases import VIEW, signal, verdict_of
 from trading.lifecycle import DesiredState
 from trading.orders.orders import Leg
 from trading.portfolio.positions import Position
-from trading.risk.rules import AccountLimits, RiskLimits, round_down
+from trading.risk.rules import AccountLimits, RiskLimits
 from trading.risk.verdict import AccountSnapshot
+from trading.rounding import round_down
 from trading.strategies.signal import Signal, SignalSide
 from trading.structs import replace
 

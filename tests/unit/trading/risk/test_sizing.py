@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from trading.orders.fill_terms import NO_LOSS, AmountOfUnits
 from trading.portfolio.drawdown import HighWaterMark, fall
 from trading.risk.limits import RiskLimits
-from trading.risk.sizing import closing_units, levels_of, round_down, round_up, size
+from trading.risk.sizing import closing_units, levels_of, size
+from trading.rounding import round_down, round_up
 from trading.strategies.signal import Signal, SignalSide
 
 prices = st.floats(0.01, 1e6)
