@@ -66,6 +66,9 @@ def open_books(
             cleared.popleft()
             ledger.clear_drawdown()
         ledger.record_fills(row["symbol"], [replace(fill_of(row), sequence=number)])
+    for row in books.intents:
+        if row["client_order_id"] in filled and row["at_fill"] is not None:  # only the venue tells that it is filled
+            ledger.mark(OrderUpdate(row["client_order_id"], OrderState.FILLED))
     if cleared:
         ledger.clear_drawdown()
     ledger.open_incidents([_incident(row) for row in books.drawdowns if _is_open(row, begin_at_ms)])

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import structs
 from sqlalchemy import bindparam
 
 from adapters.clock import now_ms as wall_ms
@@ -174,6 +175,7 @@ def _intent_row(planned: PlannedOrder, place: int) -> dict[str, Any]:
         "decided_ms": request.decided_ms,
         "stop_loss": request.stop_loss,
         "take_profit": request.take_profit,
+        "at_fill": None if request.at_fill is None else structs.asdict(request.at_fill),
         "state": intent.state.value,
         "is_final": False,
         "filled_units": 0.0,

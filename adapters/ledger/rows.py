@@ -5,6 +5,7 @@ from typing import Any
 
 from adapters.clock import now_ms as wall_ms
 from trading.execution.fill_booking import BookedOrder
+from trading.orders.equity_size import EquitySize
 from trading.orders.intents import Intent
 from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, Side
 from trading.portfolio.positions import Position, StopMove
@@ -29,7 +30,13 @@ def position_of(row: Any) -> Position:
 
 def request_of_intent(row: Mapping[Any, Any]) -> OrderRequest:
     """Return the order request of a row of the table `intents`."""
-    return OrderRequest(**{name: row[name] for name in _REQUEST} | {"leg": Leg(row["leg"]), "side": Side(row["side"])})
+    read = {"leg": Leg(row["leg"]), "side": Side(row["side"]), "at_fill": equity_size_of(row["at_fill"])}
+    return OrderRequest(**{name: row[name] for name in _REQUEST} | read)
+
+
+def equity_size_of(value: Mapping[str, Any] | None) -> EquitySize | None:
+    """Return a size from its JSON; None for null."""
+    return None if value is None else EquitySize(**value)
 
 
 def intent_of(row: Any) -> Intent:
@@ -57,11 +64,12 @@ def order_of_intent(row: Any) -> BookedOrder:
         risk=row.risk,
         risk_reserved=row.risk_reserved,
         correlation_id=row.correlation_id,
-        notional=row.units * row.reference_price,
+        notional=request_of_intent(row._mapping).notional,
         notional_reserved=row.notional_reserved,
         attempt=row.attempt,
         claimed_at_ms=row.claimed_at_ms,
         note=row.note,
+        is_sized_at_fill=row.at_fill is not None,
     )
 
 

@@ -10,7 +10,7 @@ from adapters.database import read_only
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0011"
+HEAD = "0012"
 """The newest revision in `adapters/ledger/migrations`."""
 
 _MIGRATION_LOCK = 0x7472_6164  # an arbitrary number, unique in the database

@@ -120,6 +120,11 @@ intents = Table(
     Column("decided_ms", _Ms, nullable=False),
     Column("stop_loss", _Number),
     Column("take_profit", _Number),
+    Column(
+        "at_fill",
+        sa.JSON(none_as_null=True),
+        comment="part of the equity that an entry invests, sized by the venue when it fills; null: `units` are ordered",
+    ),
     Column("state", _Text, nullable=False),
     Column("is_final", sa.Boolean, nullable=False),
     Column("venue_order_id", _Text),

@@ -9,6 +9,7 @@ from msgspec import structs
 from sqlalchemy.engine import Connection, Engine, RowMapping
 
 from adapters.database import read_only
+from trading.orders.equity_size import EquitySize
 from trading.orders.matching import Book, Change, Moved, Resting
 from trading.orders.orders import Fill, Leg, OpenOrder, OrderState, Side, VenueOrder, VenuePosition
 
@@ -49,6 +50,7 @@ orders_table = sa.Table(
     sa.Column("decided_ms", sa.BigInteger, nullable=False),
     sa.Column("stop_loss", sa.Double),
     sa.Column("take_profit", sa.Double),
+    sa.Column("at_fill", sa.JSON(none_as_null=True)),
     sa.Column("state", sa.String, nullable=False),
     sa.Column("filled_units", sa.Double, nullable=False),
     sa.Index("paper_orders_resting", "symbol", "state", "strategy", "number"),
@@ -88,6 +90,7 @@ _OPEN_BOOKS = (
         _o.decided_ms,
         _o.stop_loss,
         _o.take_profit,
+        _o.at_fill,
     )
     .select_from(
         books_table.outerjoin(
@@ -131,8 +134,16 @@ def create_tables(engine: Engine) -> None:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CREATE_LOCK)))
         metadata.create_all(connection)
+        _add_missing_columns(connection)
         if connection.execute(sa.select(venue_table.c.id)).first() is None:
             connection.execute(venue_table.insert().values(id=1, last_sequence=0))
+
+
+def _add_missing_columns(connection: Connection) -> None:
+    """Add the columns that the books of an older version do not have; they are null in existing rows."""
+    known = {column["name"] for column in sa.inspect(connection).get_columns(orders_table.name)}
+    if _o.at_fill.name not in known:
+        connection.execute(sa.text(f"ALTER TABLE {orders_table.name} ADD COLUMN {_o.at_fill.name} JSON"))
 
 
 class BooksReader:
@@ -196,7 +207,7 @@ class BooksWriter:
         if not orders:
             return
         owner = {"symbol": symbol, "strategy": strategy, "state": _RESTING, "filled_units": 0.0}
-        rows = [{**structs.asdict(order), **owner} for order in orders]
+        rows = [{**structs.asdict(order), **owner, "at_fill": _json_of(order)} for order in orders]
         self._connection.execute(orders_table.insert(), rows)
 
     def open_book(self, symbol: str, strategy: str) -> None:
@@ -278,9 +289,27 @@ def _open_books(connection: Connection, symbol: str) -> tuple[dict[str, Book], i
     for row in rows:
         waiting = orders.setdefault(row.book, [])
         if row.client_order_id is not None:
-            waiting.append(Resting(row.client_order_id, Leg(row.leg), Side(row.side), *row[8:]))
+            waiting.append(_resting(row))
     books = {row.book: Book(row.held, row.average_price, row.acted_ms, tuple(orders[row.book])) for row in rows}
     return books, max((row.last_sequence for row in rows), default=0)
+
+
+def _resting(row: Any) -> Resting:
+    return Resting(
+        row.client_order_id,
+        Leg(row.leg),
+        Side(row.side),
+        row.units,
+        row.price,
+        row.decided_ms,
+        row.stop_loss,
+        row.take_profit,
+        None if row.at_fill is None else EquitySize(**row.at_fill),
+    )
+
+
+def _json_of(order: Resting) -> dict[str, Any] | None:
+    return None if order.at_fill is None else structs.asdict(order.at_fill)
 
 
 def _find(connection: Connection, client_order_id: str) -> VenueOrder | None:

@@ -55,6 +55,7 @@ class BookedOrder(Struct):
         risk: Loss at the stop after a complete fill, in quote currency.
         risk_reserved: An entry's place in the account, in quote currency; None once it holds none.
         correlation_id: Of the decision; None for an order without a decision.
+        is_sized_at_fill: The venue decides how many units fill; only the venue tells that it is filled.
     """
 
     client_order_id: str
@@ -76,6 +77,7 @@ class BookedOrder(Struct):
     attempt: int = 0
     claimed_at_ms: int | None = None
     note: str | None = None
+    is_sized_at_fill: bool = False
 
     @property
     def is_intent(self) -> bool:
@@ -144,7 +146,10 @@ class BookedOrder(Struct):
     def fill(self, fill: Fill, position: Position) -> None:
         """Add a fill that led to `position`: it overrides every earlier state of the order."""
         self.filled_units = add_units(self.filled_units, fill.units)
-        whole = is_filled(self.filled_units, self.units) if self.units is not None else not position.is_open
+        if self.units is None:
+            whole = not position.is_open
+        else:
+            whole = not self.is_sized_at_fill and is_filled(self.filled_units, self.units)
         if whole:
             self.state = OrderState.FILLED
         elif not self.state.is_final:

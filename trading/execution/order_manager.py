@@ -92,6 +92,7 @@ class OrderManager:
     def reset(self) -> None:
         """Drop all cached state; ledger and venue are read again."""
         self.is_settled = False
+        self._awaits_size = False
         self._fills.reset()
         self._stops.are_all_sent = False
         self.renew_budget()
@@ -109,6 +110,8 @@ class OrderManager:
             self._send_recorded_stops()
         newest = self._venue.sync(candles)
         if self._fills.is_recorded(newest):
+            if self._awaits_size:  # the venue may have ended such an entry without a fill
+                self.settle(as_of_ms)
             return False
         self._fills.record(newest)
         if self._ledger.unsettled(self.symbol) or not self._fills.is_complete():
@@ -118,6 +121,7 @@ class OrderManager:
     def send(self, intents: Sequence[Intent], as_of_ms: int | None) -> None:
         """Send the orders of a new decision, one after the other; the first one is claimed already."""
         was_settled, self.is_settled = self.is_settled, False  # as long as an answer may be missing
+        self._note_sizes(intents)
         self.is_settled = self._sender.send_all(intents) and was_settled
         if not self.is_settled:
             self.settle(as_of_ms)
@@ -213,6 +217,10 @@ class OrderManager:
         """Publish the recorded incidents that are not published yet."""
         self._publisher.publish()
 
+    def _note_sizes(self, intents: Sequence[Intent]) -> None:
+        """Note whether an entry waits for the venue to size it at its fill."""
+        self._awaits_size = any(one.request.at_fill is not None for one in intents)
+
     def _check_known(self, intent: Intent) -> None:
         if intent.state is OrderState.PLANNED:
             return
@@ -239,6 +247,7 @@ class OrderManager:
 
     def _ledger_snapshot(self, open_orders: Sequence[OpenOrder] | None, no_entries: str) -> LedgerSnapshot:
         intents = self._ledger.unsettled(self.symbol)
+        self._note_sizes(intents)
         positions = [one for one in self._ledger.positions() if one.symbol == self.symbol]
         whose = self._stops.whose(positions, open_orders)
         return LedgerSnapshot(

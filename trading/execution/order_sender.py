@@ -16,6 +16,7 @@ from trading.orders.orders import ENDED_OTHERWISE, Leg, OrderRequest, OrderState
 from trading.ports.ledger import OrderLog
 
 _NOT_THROUGH = "not sent, because the order before it did not go through"
+_TOO_SMALL = "canceled by the venue; at the price of its fill the equity may have been too little for the smallest size"
 _UNANSWERED = frozenset({OrderState.SUBMITTING, OrderState.UNKNOWN})
 
 
@@ -92,9 +93,14 @@ class OrderSender:
     def update(self, action: UpdateOrder) -> None:
         """Record an order's state at the venue."""
         order, request = action.order, action.intent.request
+        is_too_small = request.at_fill is not None and action.state is OrderState.CANCELED and not order.filled_units
+        reason = _TOO_SMALL if is_too_small else ""
         self._ledger.mark(
-            OrderUpdate(order.client_order_id, action.state, order.venue_order_id), *_given_up(action.dependents)
+            OrderUpdate(order.client_order_id, action.state, order.venue_order_id, reason),
+            *_given_up(action.dependents),
         )
+        if is_too_small:
+            self._bus.publish(order_events.cancel_event(request, reason, self._cause(request)))
         if action.intent.state in _UNANSWERED:
             self._bus.publish(order_events.order_event(request, order, self._cause(request)))
         self._publish_given_up(action.dependents)

@@ -52,7 +52,8 @@ class ValidatedVenue:
 
     def submit(self, request: OrderRequest) -> VenueOrder:
         order = self._inner.submit(request)
-        return self._passed(order, "submit", _order_fault(order, request.client_order_id, request.units))
+        most = request.units if request.at_fill is None else math.inf
+        return self._passed(order, "submit", _order_fault(order, request.client_order_id, most))
 
     def cancel(self, client_order_id: str) -> VenueOrder:
         order = self._inner.cancel(client_order_id)

@@ -5,28 +5,9 @@ from typing import Literal
 
 from msgspec import Struct
 
+from trading.orders.amounts import AmountOfUnits
+from trading.orders.equity_size import EquitySize
 from trading.orders.orders import Side
-
-
-class AmountOfUnits(Struct, frozen=True):
-    """An amount of money that grows with the size of an order: the highest of some straight lines.
-
-    Attributes:
-        lines: Of each line the amount for 0 units, and the amount for each unit, in quote currency; not negative.
-    """
-
-    lines: tuple[tuple[float, float], ...]
-
-    def of(self, units: float) -> float:
-        return max(fixed + units * slope for fixed, slope in self.lines)
-
-    def most_units(self, amount: float) -> float:
-        """Return the largest size whose amount is at most `amount`, 0.0 if there is none; each line must grow."""
-        return max(0.0, min((amount - fixed) / slope for fixed, slope in self.lines))
-
-
-NO_LOSS = AmountOfUnits(((0.0, 0.0),))
-"""Of an entry without a stop."""
 
 
 class FillTerms(Struct, frozen=True):
@@ -42,6 +23,7 @@ class FillTerms(Struct, frozen=True):
         commission_per_unit: Part of the fee for each unit, in quote currency.
         commission_per_order: Part of the fee for each order, in quote currency.
         min_commission: Least fee of an order, in quote currency.
+        sizes_at_fill: The venue computes the size of an entry by `OrderRequest.at_fill`, at the price of its fill.
         symbol: Symbol of the fills, for error messages; empty if unknown.
         allow_non_positive: A fill may have a price that is zero or negative.
     """
@@ -55,6 +37,7 @@ class FillTerms(Struct, frozen=True):
     commission_per_unit: float = 0.0
     commission_per_order: float = 0.0
     min_commission: float = 0.0
+    sizes_at_fill: bool = False
 
     def __post_init__(self) -> None:
         if not (self.spread >= 0 and self.slippage >= 0 and all(one >= 0 for one in self._commissions)):
@@ -91,6 +74,30 @@ class FillTerms(Struct, frozen=True):
             for exit_fee, exit_slope in self._fee_lines(stop_loss)
         ]
         return AmountOfUnits(tuple(lines))
+
+    def units_of(self, size: EquitySize, side: Side, price: float, exit_profit: float | None = None) -> float:
+        """Return the units of an entry that invests a part of the equity, when the candle shows `price`.
+
+        They are 0.0 where the price is not positive, or where they are below the smallest size that is traded.
+
+        Args:
+            exit_profit: Profit that the exit of the same decision has made, after costs; None if it is not known.
+        """
+        taken = self.taken(side, price)
+        if not (math.isfinite(price) and min(price, taken) > 0):
+            return 0.0
+        worth = max(price, taken)  # limits compare the value at the price shown
+        value = AmountOfUnits(tuple((fee, worth + slope) for fee, slope in self._fee_lines(taken)))
+        return size.units(value, exit_profit)
+
+    def exit_profit(self, units: float, average_price: float, price: float) -> float:
+        """Return the profit of closing a position by a market order, after costs, when the candle shows `price`.
+
+        Args:
+            units: Of the position; positive when long, negative when short.
+        """
+        taken = self.taken(Side.SELL if units > 0 else Side.BUY, price)
+        return units * (taken - average_price) - self.fee(abs(units), taken)
 
     def _fee_lines(self, price: float) -> tuple[tuple[float, float], ...]:
         """Return the fee of an order at a price, as `AmountOfUnits.lines`."""

@@ -2,7 +2,8 @@
 
 Within one candle, events happen in this order:
 
-1. market orders fill at the open, in the order sent;
+1. market orders fill at the open, in the order sent; an entry that invests a part of the equity gets its units then,
+   with the profit of the exit that filled just before it;
 2. a stop at or beyond the open fills at the open, otherwise a target at or beyond the open does;
 3. a stop that the candle touches fills at its price, otherwise a target that it touches does.
 
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from trading.errors import Broken, Rejected
 from trading.formatting import format_price, format_time
 from trading.market.candles import HIGH, LOW, Candles
+from trading.orders.equity_size import EquitySize
 from trading.orders.fill_terms import FillTerms
 from trading.orders.orders import PROTECTIVE_LEGS, Leg, OrderRequest, OrderState, Side, protective_order_id
 from trading.structs import replace
@@ -49,6 +51,7 @@ class Resting(Struct, frozen=True):
         decided_ms: First open time at which it may fill, milliseconds since the epoch, UTC.
         stop_loss: Stop that an entry brings; None for none.
         take_profit: Target that an entry brings; None for none.
+        at_fill: Size of an entry as a part of the equity, computed when it fills; None for one of `units`.
     """
 
     client_order_id: str
@@ -59,6 +62,7 @@ class Resting(Struct, frozen=True):
     decided_ms: int
     stop_loss: float | None = None
     take_profit: float | None = None
+    at_fill: EquitySize | None = None
 
     @property
     def is_market(self) -> bool:
@@ -75,6 +79,7 @@ class Resting(Struct, frozen=True):
             request.decided_ms,
             request.stop_loss,
             request.take_profit,
+            request.at_fill,
         )
 
 
@@ -225,11 +230,16 @@ def move_stop(book: Book, entry_id: str, stop_loss: float, open_ms: int) -> Move
 
 
 class _Moment(Struct):
-    """A mutable book during one event; the fields are those of `Book` and `Change`."""
+    """A mutable book during one event; the fields are those of `Book` and `Change`.
+
+    Attributes:
+        exit_profit: Profit of the exits that filled in this moment, after costs; None for none.
+    """
 
     units: float
     average_price: float
     orders: list[Resting]
+    exit_profit: float | None = None
     executions: list[Execution] = []
     placed: list[Resting] = []
     settled: list[tuple[str, OrderState, float]] = []
@@ -254,7 +264,7 @@ class _Moment(Struct):
 
 def _fill_market(moment: _Moment, order: Resting, shown: float, market_ms: int, terms: FillTerms) -> None:
     before = moment.units
-    units = order.units if order.leg is Leg.ENTRY else _reducible(order, before)
+    units = _entry_units(moment, order, shown, terms) if order.leg is Leg.ENTRY else _reducible(order, before)
     if not units:
         moment.settle(order, OrderState.CANCELED)
         return
@@ -264,6 +274,13 @@ def _fill_market(moment: _Moment, order: Resting, shown: float, market_ms: int, 
         moment.drop_protection()
     if order.leg is Leg.ENTRY and after * order.side.sign > 0:
         _protect(moment, order, market_ms)
+
+
+def _entry_units(moment: _Moment, order: Resting, shown: float, terms: FillTerms) -> float:
+    """Return the units of an entry; 0.0 where the equity that it invests is not enough for any."""
+    if order.at_fill is None:
+        return order.units
+    return terms.units_of(order.at_fill, order.side, shown, moment.exit_profit)
 
 
 def _reducible(order: Resting, held: float) -> float:
@@ -324,6 +341,8 @@ def _execute(moment: _Moment, order: Resting, units: float, price: float, *, mar
     fee = terms.fee(units, price)
     moment.executions.append(Execution(order.client_order_id, order.leg, order.side, units, price, fee, market_ms))
     signed = order.side.sign * units
+    if order.leg is Leg.EXIT:
+        moment.exit_profit = (moment.exit_profit or 0.0) - signed * (price - moment.average_price) - fee
     moment.units, moment.average_price = _netted(moment.units, moment.average_price, signed, price)
     moment.settle(order, OrderState.FILLED, units)
 

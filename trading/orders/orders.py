@@ -9,6 +9,7 @@ from functools import lru_cache
 from msgspec import Struct
 
 from trading.errors import Broken
+from trading.orders.equity_size import EquitySize
 
 
 class Side(StrEnum):
@@ -144,6 +145,9 @@ class OrderRequest(Struct, frozen=True):
         decided_ms: Close time of that candle, milliseconds since the epoch, UTC.
         stop_loss: Price of the stop to hold at the venue; None for none.
         take_profit: Price of the target to hold at the venue; None for none.
+        at_fill: Size of an entry as a part of the equity, computed by the venue at the price of its fill; `units` is
+            then its size at the reference price. None for an order of `units`. Only a venue whose
+            `FillTerms.sizes_at_fill` is set gets one.
     """
 
     client_order_id: str
@@ -156,6 +160,12 @@ class OrderRequest(Struct, frozen=True):
     decided_ms: int
     stop_loss: float | None = None
     take_profit: float | None = None
+    at_fill: EquitySize | None = None
+
+    @property
+    def notional(self) -> float:
+        """Value of the order at the decision price, in quote currency; with `at_fill` the value that it may reach."""
+        return self.units * self.reference_price if self.at_fill is None else self.at_fill.value()
 
 
 class VenueOrder(Struct, frozen=True):

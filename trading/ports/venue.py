@@ -35,6 +35,10 @@ class Venue(Protocol):
     def submit(self, request: OrderRequest) -> VenueOrder:
         """Send an order; the same `client_order_id` sent again returns the first order and places nothing.
 
+        An entry with `at_fill` fills with the units that `FillTerms.units_of` gives at the price of its fill, and with
+        the profit of the exit of the same decision if that one fills at the same time. It ends as CANCELED where these
+        are 0.0. The answer of `find` has its filled units.
+
         Raises:
             Rejected: The venue rejects it; there is no such order.
             Transient: It is unknown whether the order exists.

@@ -3,7 +3,7 @@
 from trading.formatting import format_price, format_units
 from trading.incidents import descriptions
 from trading.market.timeframes import Timeframe
-from trading.orders.fill_terms import NO_LOSS
+from trading.orders.amounts import NO_LOSS
 from trading.portfolio.drawdown import fall
 from trading.risk.bounds import (
     account_leverage,

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from trading.orders.fill_terms import AmountOfUnits
+from trading.orders.amounts import AmountOfUnits
 from trading.risk.limits import RiskLimits
 from trading.rounding import in_ticks, round_down
 from trading.strategies.signal import Signal, SignalSide

@@ -107,8 +107,8 @@ class PlannedOrder(Struct, frozen=True):
 
     @property
     def notional(self) -> float:
-        """Value of the order at its decision price, in quote currency."""
-        return self.request.units * self.request.reference_price
+        """Value of the order at its decision price, in quote currency; see `OrderRequest.notional`."""
+        return self.request.notional
 
 
 WITHOUT_EFFECT = frozenset({"nothing_to_close", "position_open"})

@@ -197,7 +197,9 @@ class MemoryLedger(MemoryStops):
         found = {}
         for identity in client_order_ids:
             sent = self._sent.get(identity)
-            if sent is not None and is_overfilled(sent.order.filled_units, sent.request.units):
+            if sent is None or sent.request.at_fill is not None:
+                continue
+            if is_overfilled(sent.order.filled_units, sent.request.units):
                 found[identity] = (sent.request.units, sent.order.filled_units)
         return found
 

@@ -179,4 +179,5 @@ def planned_order(intent: Intent, risk: float, notional: float, correlation_id: 
         notional=notional,
         notional_reserved=notional if is_entry else None,
         attempt=intent.attempt,
+        is_sized_at_fill=request.at_fill is not None,
     )

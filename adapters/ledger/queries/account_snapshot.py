@@ -107,7 +107,8 @@ _PARTS = sa.union_all(
         sa.null(),
         intents.c.side,
         intents.c.risk_reserved,
-        intents.c.units * intents.c.reference_price,
+        # an entry that waits reserves all of its value
+        sa.func.coalesce(intents.c.notional_reserved, intents.c.units * intents.c.reference_price),
         intents.c.filled_units,
         sa.not_(_IS_UNSETTLED),
     ).where(mine(intents), intents.c.risk_reserved.is_not(None)),

@@ -118,6 +118,7 @@ _OWNERS = sa.select(intents.c.strategy).where(mine(intents, "symbol"), intents.c
 _OVERFILLED = sa.select(intents.c.client_order_id, intents.c.units, intents.c.filled_units).where(
     with_ids(intents),
     intents.c.filled_units > intents.c.units * (1 + ROUNDING),
+    intents.c.at_fill.is_(None),
 )
 
 

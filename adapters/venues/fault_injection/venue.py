@@ -114,7 +114,8 @@ class FaultInjectingVenue:
             raise Rejected(WHERE, f"order {identity} is rejected by an injected fault")
         inner_id = self._inner_id(identity)
         units = self._outcomes.taken_units(request)
-        return self._outcomes.told(self._inner.submit(replace(request, client_order_id=inner_id, units=units)))
+        inner = replace(request, client_order_id=inner_id, units=units, at_fill=None)  # parts are parts of `units`
+        return self._outcomes.told(self._inner.submit(inner))
 
     def _inner_id(self, client_order_id: str) -> str:
         """Return the id at the inner venue: of a live order, else of a new one, whose send is recorded."""

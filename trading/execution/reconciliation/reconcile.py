@@ -134,7 +134,8 @@ def is_booked(intent: Intent, order: VenueOrder) -> bool:
 
 
 def _filled(intent: Intent, order: VenueOrder) -> float:
-    return order.filled_units or (intent.request.units if order.state is OrderState.FILLED else 0.0)
+    is_whole = order.state is OrderState.FILLED and intent.request.at_fill is None
+    return order.filled_units or (intent.request.units if is_whole else 0.0)
 
 
 def _send(intent: Intent, ours: LedgerSnapshot, freshness: SignalAgeLimit, *, is_waiting: bool) -> Action:

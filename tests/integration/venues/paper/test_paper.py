@@ -11,6 +11,7 @@ from sqlalchemy.engine import Engine
 from adapters.venues.paper import PaperVenue
 from tests.integration.venues.paper.paper_terms import MINUTE_MS, START, TERMS, candle, order
 from trading.errors import Rejected
+from trading.orders.equity_size import EquitySize
 from trading.orders.orders import Leg, OrderState, Side
 from trading.structs import replace
 from trading_orchestrator.testing.candle_market import CandleMarket
@@ -145,3 +146,32 @@ def test_sync_candle_that_stopped_out_shown_again_cannot_fill_the_next_entry(ven
 
     assert venue.sync(SYMBOL, plunge) == newest
     assert venue.sync(SYMBOL, candle(3, 97, 98, 96, 97)) > newest
+
+
+SIZE = EquitySize(1.0, 1_000.0, exit_profit=0.1 + 0.2, unit_step=1.0, max_value=999.0)
+
+
+def test_entry_sized_at_its_fill_keeps_its_size_in_the_books(engine: Engine, venue: PaperVenue) -> None:
+    venue.submit(order(1, at_fill=SIZE))
+    again = PaperVenue(engine, {SYMBOL: TERMS, OTHER: TERMS}, starting_cash=START)
+
+    again.sync(SYMBOL, candle(1, 90, 91, 89, 90))
+
+    (fill,) = venue.fills(SYMBOL, after=0)
+    assert (fill.units, fill.price) == (11.0, 90.15)  # 999 / (90.15 * 1.0002) = 11.08
+    found = venue.find(order(1).client_order_id)
+    assert found is not None
+    assert (found.state, found.filled_units) == (OrderState.FILLED, 11.0)
+
+
+def test_books_of_a_version_that_sized_nothing_at_the_fill_are_used_on(engine: Engine, venue: PaperVenue) -> None:
+    venue.submit(order(1))
+    with engine.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE paper_orders DROP COLUMN at_fill"))
+    engine.dispose()
+
+    again = PaperVenue(engine, {SYMBOL: TERMS, OTHER: TERMS}, starting_cash=START)
+    again.submit(order(1, strategy="other", at_fill=SIZE))
+    again.sync(SYMBOL, candle(1, 100, 101, 99, 100))
+
+    assert [(fill.strategy, fill.units) for fill in again.fills(SYMBOL, after=0)] == [("cross", 2.0), ("other", 9.0)]

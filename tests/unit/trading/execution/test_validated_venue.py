@@ -11,6 +11,7 @@ import pytest
 from trading.errors import Rejected, Transient
 from trading.execution.validated_venue import ValidatedVenue
 from trading.market.candles import Candles
+from trading.orders.equity_size import EquitySize
 from trading.orders.orders import Fill, Leg, OpenOrder, OrderRequest, OrderState, Side, VenueOrder, VenuePosition
 from trading.ports.venue import VenueTerms
 from trading.structs import replace
@@ -186,6 +187,15 @@ def test_order_filled_by_more_than_was_sent_is_rejected_where_that_is_known() ->
 
     assert "found 2.1 filled units" in refused(told, "submit")
     assert ValidatedVenue(told).find(ID) == told.order
+
+
+def test_entry_that_the_venue_sizes_may_have_more_units_than_at_its_decision() -> None:
+    told = ValidatedVenue(Told(order=replace(ORDER, state=OrderState.FILLED, filled_units=2.1)))
+    sized = replace(REQUEST, at_fill=EquitySize(1.0, 220.0))
+
+    assert told.submit(sized).filled_units == 2.1
+    with pytest.raises(Transient, match=r"expected 0 to 2\.0"):
+        told.submit(REQUEST)
 
 
 # --- fills

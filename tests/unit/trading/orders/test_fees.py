@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trading.orders.fill_terms import AmountOfUnits, FillTerms
+from trading.orders.amounts import AmountOfUnits
+from trading.orders.fill_terms import FillTerms
 
 FEES = ("commission_bps", "commission_per_unit", "commission_per_order", "min_commission")
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from trading.orders.fill_terms import NO_LOSS, AmountOfUnits
+from trading.orders.amounts import NO_LOSS, AmountOfUnits
 from trading.portfolio.drawdown import HighWaterMark, fall
 from trading.risk.limits import RiskLimits
 from trading.risk.sizing import closing_units, levels_of, size

@@ -16,6 +16,7 @@ from trading_orchestrator.testing.contracts.ledger.decision_log import (
     FlattenAbsentContract,
     FlattenContract,
 )
+from trading_orchestrator.testing.contracts.ledger.equity_sizes import EquitySizeContract
 from trading_orchestrator.testing.contracts.ledger.fills import FillContract, LateFillAbsentContract, LateFillContract
 from trading_orchestrator.testing.contracts.ledger.incident_log import (
     IncidentHistoryContract,
@@ -50,6 +51,7 @@ class LedgerContract(
     ClaimContract,
     OrderStateContract,
     OrderReadContract,
+    EquitySizeContract,
     FillContract,
     StopMoveContract,
     StopRefusalContract,

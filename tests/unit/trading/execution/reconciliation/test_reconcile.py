@@ -29,6 +29,7 @@ from trading.execution.reconciliation import (
 )
 from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState
+from trading.orders.equity_size import EquitySize
 from trading.orders.orders import Leg, OpenOrder, OrderState, Side
 from trading.portfolio.positions import Position
 from trading.structs import replace
@@ -203,3 +204,17 @@ def test_reconcile_order_of_which_nothing_is_known_for_long_is_reported_once_and
     assert isinstance(tell, RaiseIncident)
     assert "has been unknown for 60 minutes" in tell.incident.reason
     assert reconcile(ledger(one, incidents=[tell.incident]), venue(), FRESH) == [left]
+
+
+@pytest.mark.parametrize("units", [1.5, 2.5])
+def test_entry_that_the_venue_sizes_is_filled_once_its_units_are_recorded(units: float) -> None:
+    plain = intent(state=O.PARTIALLY_FILLED, filled_units=units)
+    sized = replace(plain, request=replace(plain.request, at_fill=EquitySize(1.0, 200.0)))
+
+    (action,) = reconcile(ledger(sized), venue({sized: order_of(sized, O.FILLED, units)}), FRESH)
+    assert isinstance(action, UpdateOrder)
+    assert action.state is O.FILLED
+
+    waiting = replace(sized, state=O.ACCEPTED, filled_units=0.0)
+    (action,) = reconcile(ledger(waiting), venue({waiting: order_of(waiting, O.FILLED, units)}), FRESH)
+    assert isinstance(action, WaitForVenue)
