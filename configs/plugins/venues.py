@@ -73,6 +73,7 @@ class PaperVenue(VenueConfig):
             commission_per_order=self.commission_per_order,
             min_commission=self.min_commission,
             symbol=symbol,
+            sizes_at_fill=self.fill_at == "next_open" and self.faults is None,
         )
 
     @property

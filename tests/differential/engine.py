@@ -76,15 +76,16 @@ def their_backtest(
     said: Spoken,
     terms: FillTerms,
     *,
-    units: int,
+    units: float,
     on_opposite_signal: str,
     finalize_trades: bool = False,
+    cash: float = CASH,
 ) -> Any:
     """Return a Backtest that follows the signals; one position at a time, entries and exits as market orders.
 
     Args:
         terms: Spread and slippage are not given on: it takes the whole spread at the entry, as a part of the price.
-        units: Size of each entry, whole units.
+        units: Size of each entry, whole units; below 1 a part of the equity.
         on_opposite_signal: As in `RiskLimits`.
         finalize_trades: Close what is open at the end.
     """
@@ -117,7 +118,7 @@ def their_backtest(
     return Backtest(
         frame,
         Follower,
-        cash=CASH,
+        cash=cash,
         commission=terms.commission_bps / 10_000,
         trade_on_close=terms.fill_at == "close",
         finalize_trades=finalize_trades,

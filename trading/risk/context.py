@@ -6,6 +6,7 @@ from typing import TypeVar
 from msgspec import Struct
 
 from trading.market.timeframes import Timeframe
+from trading.orders.equity_size import EquitySize
 from trading.orders.fill_terms import FillTerms
 from trading.orders.orders import Side
 from trading.portfolio.positions import Position
@@ -81,7 +82,10 @@ class Entry(Struct):
         units: After all cuts and rounding.
         wanted: Size before it was cut to the leverage that is left; equal to `units` if it was not cut.
         risk: Loss at the stop with the known costs, in quote currency; the whole value without a stop.
-        notional: Value at the decision price, in quote currency.
+        notional: Value at the decision price, in quote currency; if the fill decides the units, the value that they may
+            reach.
+        equity_size: The part of the equity that it invests; None if its size does not depend on the equity.
+        is_sized_at_fill: The venue computes the units from `equity_size`, at the price of the fill.
     """
 
     levels: BracketPrices
@@ -89,6 +93,8 @@ class Entry(Struct):
     wanted: float
     risk: float
     notional: float
+    equity_size: EquitySize | None = None
+    is_sized_at_fill: bool = False
 
 
 def first_refusal(

@@ -3,22 +3,19 @@
 from trading.formatting import format_price, format_units
 from trading.incidents import descriptions
 from trading.market.timeframes import Timeframe
-from trading.orders.amounts import NO_LOSS
 from trading.portfolio.drawdown import fall
 from trading.risk.bounds import (
     account_leverage,
-    account_room,
     least_stop_distance,
     loss_at_risk,
     positive_equity,
     symbol_leverage,
-    symbol_room,
 )
 from trading.risk.context import Entry, RiskContext, first_refusal
+from trading.risk.entry_size import sized
 from trading.risk.protections import EntryRequest, when_known
-from trading.risk.sizing import BracketPrices, is_computed, levels_of, size
+from trading.risk.sizing import BracketPrices, levels_of
 from trading.risk.verdict import RiskDecision
-from trading.rounding import round_down
 from trading.structs import replace
 from trading.tolerance import is_at_least, is_at_most, is_below
 from trading.trading_state import describe
@@ -29,31 +26,8 @@ def entry_of(context: RiskContext) -> Entry | RiskDecision:
     prices = levels_of(context.signal, context.limits.tick_size)
     if refused := first_refusal(_OF_LEVELS, context, prices):
         return refused
-    entry = _sized(context, prices)
+    entry = sized(context, prices)
     return first_refusal(_OF_ENTRY, context, entry) or _held_off(context) or entry
-
-
-def _sized(context: RiskContext, prices: BracketPrices) -> Entry:
-    limits, stop = context.limits, prices.stop_loss
-    loss = NO_LOSS if stop is None else context.costs.stopped_loss(prices.price, stop)
-    wanted = size(context.signal, limits, context.view.balance, loss=loss)
-    units = _cut(context, prices.price, wanted) if context.view.is_bounded else wanted
-    notional = units * prices.price
-    risk = notional if stop is None and context.view.is_bounded else loss.of(units)
-    return Entry(prices, units, wanted, risk, notional)
-
-
-def _cut(context: RiskContext, price: float, units: float) -> float:
-    """Cut a size computed from the risk to the leverage that is left; a size that was asked for stays.
-
-    Where too little is left for a size that can be traded, the size stays too: the limit rejects it with its numbers.
-    """
-    if not is_computed(context.signal, context.limits):
-        return units
-    for room in (symbol_room(context), account_room(context)):
-        cut = round_down(min(units, room.left / price), context.limits.unit_step)
-        units = cut if cut > 0 and cut >= context.limits.min_units else units
-    return units
 
 
 def _entries_allowed(context: RiskContext, _: BracketPrices) -> RiskDecision | None:

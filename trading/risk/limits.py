@@ -15,7 +15,12 @@ MOST_LEVERAGE = 1_000.0
 MOST_DECIMALS = 12
 """More digits than a double holds of a usual balance."""
 
-_SIZE_FIELD = {"fixed_units": "units", "fixed_notional": "notional", "risk_fraction": "risk_fraction"}
+_SIZE_FIELD = {
+    "fixed_units": "units",
+    "fixed_notional": "notional",
+    "risk_fraction": "risk_fraction",
+    "equity_fraction": "equity_fraction",
+}
 
 
 class RiskLimits(BaseModel):
@@ -23,10 +28,10 @@ class RiskLimits(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    sizing: Literal["fixed_units", "fixed_notional", "risk_fraction"] = Field(
+    sizing: Literal["fixed_units", "fixed_notional", "risk_fraction", "equity_fraction"] = Field(
         default="fixed_units",
         description="fixed_units: `units` per entry; fixed_notional: units worth `notional`; risk_fraction: the stop "
-        "and the known costs lose that fraction of the balance.",
+        "and the known costs lose that fraction of the balance; equity_fraction: invest that fraction of the equity.",
     )
     units: float | None = Field(default=None, gt=0, description="Size of an entry; required for fixed_units.")
     notional: float | None = Field(
@@ -38,8 +43,17 @@ class RiskLimits(BaseModel):
         le=1,
         description="Fraction of the balance lost at the stop, 0.01 is 1 %; required for risk_fraction.",
     )
+    equity_fraction: float | None = Field(
+        default=None,
+        gt=0,
+        le=MOST_LEVERAGE,
+        description="Fraction of the equity that an entry invests, its fee included, after the exit of the same "
+        "decision: 1.0 for all of it, more only up to `max_leverage`; required for equity_fraction.",
+    )
     unit_step: float = Field(
-        default=1e-8, gt=0, description="Sizes are rounded down to a whole multiple of this step, in units."
+        default=1e-8,
+        gt=0,
+        description="Sizes are rounded down to a whole multiple of this step, in units; 1 for whole shares.",
     )
     min_units: float = Field(default=0.0, ge=0, description="Smallest size that is traded, in units; 0 for no limit.")
     max_units: float | None = Field(
@@ -105,6 +119,8 @@ class RiskLimits(BaseModel):
             raise ValueError(f"max_notional is {self.max_notional:g}, below min_notional {self.min_notional:g}")
         if self.sizing == "fixed_notional" and (self.notional or 0.0) < self.min_notional:
             raise ValueError(f"notional is {self.notional:g}, below min_notional {self.min_notional:g}")
+        if self.sizing == "equity_fraction" and (self.equity_fraction or 0.0) > self.max_leverage:
+            raise ValueError(f"equity_fraction {self.equity_fraction:g} is above max_leverage {self.max_leverage:g}")
         if self.min_stop_ticks is not None and self.tick_size is None:
             raise ValueError("min_stop_ticks requires tick_size")
         return self

@@ -10,6 +10,7 @@ from trading.orders.fill_terms import FillTerms
 from trading.orders.orders import Leg, OrderRequest, Side, client_order_id
 from trading.risk.context import NO_COSTS, Entry, RiskContext
 from trading.risk.entry_rules import entry_of
+from trading.risk.entry_size import describe_share
 from trading.risk.limits import AccountLimits, RiskLimits
 from trading.risk.protections import Protection
 from trading.risk.sizing import BracketPrices, closing_units
@@ -154,10 +155,11 @@ def _entry(context: RiskContext) -> RiskDecision:
 
 def _accepted(context: RiskContext, entry: Entry) -> RiskDecision:
     signal = context.signal
-    request = _request(context, Leg.ENTRY, context.side, entry.units, entry.levels)
+    at_fill = entry.equity_size if entry.is_sized_at_fill else None
+    request = replace(_request(context, Leg.ENTRY, context.side, entry.units, entry.levels), at_fill=at_fill)
     reason = (
-        f"{context.side} {format_units(entry.units)} units at {format_price(signal.price)}, risk "
-        f"{context.money(entry.risk)}: {signal.reason}"
+        f"{context.side} {format_units(entry.units)} units at {format_price(signal.price)}"
+        f"{describe_share(context, entry)}, risk {context.money(entry.risk)}: {signal.reason}"
     )
     return RiskDecision(OK, reason, (PlannedOrder(request, entry.risk),))
 

@@ -55,6 +55,11 @@ def is_computed(signal: Signal, limits: RiskLimits) -> bool:
     return signal.size_units is None and limits.sizing == "risk_fraction"
 
 
+def is_of_equity(signal: Signal, limits: RiskLimits) -> bool:
+    """Return whether an entry invests a part of the equity, see `trading.risk.entry_size`."""
+    return signal.size_units is None and limits.sizing == "equity_fraction"
+
+
 def size(signal: Signal, limits: RiskLimits, balance: float, *, loss: AmountOfUnits) -> float:
     """Return the units of an entry, rounded down to the step; may be 0.0 or below the venue's minimum.
 

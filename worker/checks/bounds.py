@@ -26,7 +26,28 @@ def missing_bounds(system: SystemConfig) -> list[Check]:
         if not limit
     ]
     costs = [_unknown_costs(symbol, config) for symbol, config in system.symbols.items()]
-    return caps + [one for one in costs if one is not None]
+    sizes = [
+        one for symbol, config in system.symbols.items() for one in _cut_sizes(symbol, config, account.max_leverage)
+    ]
+    return caps + [one for one in costs if one is not None] + sizes
+
+
+def _cut_sizes(symbol: str, config: SymbolConfig, most: float) -> list[Check]:
+    """Return a warning for each part of the equity that the account's leverage never allows."""
+    shares = {
+        book.risk.equity_fraction or 0.0 for book in config.books.values() if book.risk.sizing == "equity_fraction"
+    }
+    key = f"symbols.{symbol}.risk.equity_fraction"
+    return [
+        Check(
+            key,
+            Health.WARN,
+            f"each entry is cut from {share:g} to {most:g} times the equity by account.max_leverage",
+            f"set {key} to {most:g} or less, or raise account.max_leverage",
+        )
+        for share in sorted(shares)
+        if share > most
+    ]
 
 
 def _unknown_costs(symbol: str, config: SymbolConfig) -> Check | None:

@@ -74,6 +74,18 @@ def test_shipped_candles_of_two_symbols_live_are_what_replay_makes_of_them(
     assert any(": trailing_stop: " in text for text in live.journal("GOOG").values()), "no stop was moved"
 
 
+def test_sizes_by_equity_live_are_what_replay_makes_of_them(make_system: MakeSystem, tmp_path: Path) -> None:
+    files, symbols = shipped(tmp_path, {"EURUSD": SHORT})
+    risk = {"sizing": "equity_fraction", "equity_fraction": 1.0, "unit_step": 1.0}
+    symbols["EURUSD"] |= {"risk": risk, "venue": symbols["EURUSD"]["venue"] | {"min_commission": 2.0}}
+
+    live = played(make_system, files, symbols, limit_s=200)
+
+    assert_equal(live, files, SHORT)
+    entries = [row for row in live.stores().ledger.orders(limit=1_000) if row["leg"] == "entry"]
+    assert any(row["filled_units"] not in (0.0, row["units"]) for row in entries), "no fill changed a size"
+
+
 @pytest.mark.long
 def test_two_strategies_on_one_symbol_live_are_what_replay_makes_of_them(
     make_system: MakeSystem, tmp_path: Path

@@ -138,6 +138,8 @@ def _size(config: SymbolConfig) -> str:
     risk = config.risk
     if risk.sizing == "fixed_notional":
         return f"for {risk.notional:,g}"
+    if risk.sizing == "equity_fraction":
+        return f"{risk.equity_fraction:.2%} of equity"
     return f"{risk.units:g} units" if risk.sizing == "fixed_units" else f"{risk.risk_fraction:.2%} at risk"
 
 

@@ -63,6 +63,8 @@ RISKS: list[dict[str, Any]] = [
     {"sizing": "fixed_units", "units": 1.5, "on_opposite_signal": "close"},
     {"sizing": "fixed_units", "units": 0.3, "unit_step": 0.1, "on_opposite_signal": "ignore"},
     {"sizing": "risk_fraction", "risk_fraction": 0.02, "unit_step": 0.01, "max_units": 500.0},
+    {"sizing": "equity_fraction", "equity_fraction": 1.0, "unit_step": 1.0},
+    {"sizing": "equity_fraction", "equity_fraction": 0.4, "unit_step": 0.01, "min_units": 2.0, "max_units": 420.0},
 ]
 EXITS: list[dict[str, Any]] = [
     {},

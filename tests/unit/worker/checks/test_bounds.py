@@ -52,6 +52,15 @@ def test_symbol_without_spread_and_slippage_is_warned_of_with_its_keys(commissio
     assert missing_bounds(loaded({"symbols.BTCUSD.venue": {**venue, "slippage": 1.0}})) == []
 
 
+def test_part_of_the_equity_above_the_leverage_of_the_account_is_warned_of() -> None:
+    risk = {"sizing": "equity_fraction", "equity_fraction": 1.5, "max_leverage": 2.0}
+
+    (warning,) = missing_bounds(loaded({"symbols.BTCUSD.risk": risk}))
+
+    assert (warning.name, warning.health) == ("symbols.BTCUSD.risk.equity_fraction", Health.WARN)
+    assert missing_bounds(loaded({"symbols.BTCUSD.risk": risk, "account.max_leverage": 1.5})) == []
+
+
 def test_doctor_shows_the_leverage_and_stays_fit_with_warnings() -> None:
     checks = bounds_checks(loaded({"account.max_leverage": 3.0, "account.max_drawdown": None}))
 

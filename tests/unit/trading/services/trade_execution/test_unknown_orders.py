@@ -207,13 +207,24 @@ PLAN = {SHOWN: BUY, SHOWN + 1: SELL, SHOWN + 3: CLOSE}
 UNTIL = SHOWN + 5
 
 
+ALL_IN = {"sizing": "equity_fraction", "equity_fraction": 1.0, "unit_step": 1.0}
+TWO_UNITS = {"sizing": "fixed_units", "units": 2.0}
+
+
 @pytest.mark.parametrize(
-    ("fill_at", "step", "after"), [("next_open", 1, False), ("next_open", 4, True), ("close", 3, True)]
+    ("fill_at", "step", "after", "risk"),
+    [
+        ("next_open", 1, False, TWO_UNITS),
+        ("next_open", 4, True, TWO_UNITS),
+        ("close", 3, True, TWO_UNITS),
+        ("next_open", 1, True, ALL_IN),
+    ],
 )  # after one write is before the next one, so each way of filling needs only one of the two
 def test_execution_cut_off_at_any_write_and_run_again_gives_the_same_books(
-    databases: Databases, *, fill_at: str, step: int, after: bool
+    databases: Databases, *, fill_at: str, step: int, after: bool, risk: dict[str, Any]
 ) -> None:
-    options: dict[str, Any] = {"venue": {"kind": "paper", "fill_at": fill_at}, "max_signal_age_s": 3_600.0}
+    venue = {"kind": "paper", "fill_at": fill_at}
+    options: dict[str, Any] = {"venue": venue, "max_signal_age_s": 3_600.0, "risk": risk}
 
     def run(fuse: Fuse) -> tuple[Desk, int]:
         desk, crashes = make_desk(databases, PLAN, fuse=fuse, **options), 0
