@@ -170,7 +170,7 @@ COMPARED = {"desired", "halted", "latched", "quarantine", "quarantined"}
 
 ALLOWED = {
     "the policy": {"trading/trading_state.py"},
-    "the store is made to agree with the ledger": {"trading/services/data_fetching.py"},
+    "the store is made to agree with the ledger": {"trading/services/data_fetching/service.py"},
     "fields are packed and unpacked": {"adapters/ledger/queries/restrictions.py", "adapters/symbol_store/redis.py"},
     "the state that is shown of a symbol, and its transitions": {
         "trading/orchestration/symbol_orchestrator.py",
@@ -187,7 +187,7 @@ ALLOWED = {
     },
     "a migration of what an older version stored": {"adapters/ledger/migrations/versions/0006_held_by.py"},
     "words and colours for a reader": {
-        "trading/backtest/explanation.py",
+        "trading/backtest/explanation/explanation.py",
         "trading/backtest/headline.py",
         "trading/services/pipeline.py",
         "tasks/status_log.py",
