@@ -45,6 +45,9 @@ MARKETS: dict[str, dict[str, Any]] = {
     "BTCUSDT": {"file": "BTCUSDT_1m.csv.gz", "units": 1.0, "spread": 2.0, "slippage": 1.0, "commission_bps": 5.0},
 }
 
+MOST_LEVERAGE = 1_000.0
+"""The engine that is compared has no limit, and a bitcoin is worth more than the account."""
+
 
 @dataclass(frozen=True, slots=True)
 class Speed:
@@ -121,7 +124,8 @@ def _system(name: str, *, is_free: bool, has_regimes: bool = False) -> SystemCon
         STRATEGY,
         services={"indicator_calculation": {"track_regime_changes": has_regimes}},
         venue={"kind": "paper", **costs},
-        risk={"sizing": "fixed_units", "units": market["units"]},
+        risk={"sizing": "fixed_units", "units": market["units"], "max_leverage": MOST_LEVERAGE},
+        account={"max_leverage": MOST_LEVERAGE},
     )
 
 
