@@ -81,26 +81,26 @@ _SYMBOL: Mapping[SymbolState, frozenset[SymbolState]] = {
 }
 
 
-def next_service_state(current: ServiceState, wanted: ServiceState) -> ServiceState:
-    """Return `wanted` if a service may change to it from `current`.
+def next_service_state(current: ServiceState, target: ServiceState) -> ServiceState:
+    """Return `target` if a service may change to it from `current`.
 
     Raises:
         Broken: The transition does not exist.
     """
-    return _checked(_SERVICE, current, wanted)
+    return _checked(_SERVICE, current, target)
 
 
-def next_symbol_state(current: SymbolState, wanted: SymbolState) -> SymbolState:
-    """Return `wanted` if a symbol may change to it from `current`.
+def next_symbol_state(current: SymbolState, target: SymbolState) -> SymbolState:
+    """Return `target` if a symbol may change to it from `current`.
 
     Raises:
         Broken: The transition does not exist.
     """
-    return _checked(_SYMBOL, current, wanted)
+    return _checked(_SYMBOL, current, target)
 
 
-def symbol_path(current: SymbolState, wanted: SymbolState) -> tuple[SymbolState, ...]:
-    """Return the shortest sequence of states from `current` to `wanted`; empty if it is already there.
+def symbol_path(current: SymbolState, target: SymbolState) -> tuple[SymbolState, ...]:
+    """Return the shortest sequence of states from `current` to `target`; empty if it is already there.
 
     A symbol that recovers by itself passes from error through recovering to running, as a restarted symbol does.
 
@@ -109,16 +109,16 @@ def symbol_path(current: SymbolState, wanted: SymbolState) -> tuple[SymbolState,
     """
     paths: dict[SymbolState, tuple[SymbolState, ...]] = {current: ()}
     waiting = [current]
-    while waiting and wanted not in paths:
+    while waiting and target not in paths:
         at = waiting.pop(0)
         for following in sorted(_SYMBOL[at] - paths.keys()):
             paths[following] = (*paths[at], following)
             waiting.append(following)
-    return paths[wanted] if wanted in paths else (_checked(_SYMBOL, current, wanted),)
+    return paths[target] if target in paths else (_checked(_SYMBOL, current, target),)
 
 
-def _checked(table: Mapping[S, frozenset[S]], current: S, wanted: S) -> S:
-    if wanted not in table[current]:
+def _checked(table: Mapping[S, frozenset[S]], current: S, target: S) -> S:
+    if target not in table[current]:
         allowed = ", ".join(sorted(table[current])) or "nothing"
-        raise Broken(f"transition from state {current} to {wanted} is not allowed; allowed from {current}: {allowed}")
-    return wanted
+        raise Broken(f"transition from state {current} to {target} is not allowed; allowed from {current}: {allowed}")
+    return target

@@ -83,6 +83,10 @@ _STATE_OF: Mapping[PhaseKind, StatusState] = {
 }
 
 
+_PRINTED = {"last_action": "said", "last_action_ms": "said_ms"}
+"""Names in JSON of fields that are renamed here."""
+
+
 @dataclass(frozen=True, slots=True)
 class SymbolStatus:
     """The status of one symbol. Prices and profits are in quote currency; an unknown value is None.
@@ -99,8 +103,8 @@ class SymbolStatus:
         units: Position, negative when short.
         orders_filled: Orders among its newest `FILLS_COUNTED` fills.
         decision: Last decision, with its reason.
-        said: Last decision other than "no signal".
-        said_ms: Open time of that candle.
+        last_action: Last decision other than "no signal".
+        last_action_ms: Open time of that candle.
         error: Last error of its worker that has ended, else of a failed service.
         halted: The newest incident that halts it, with its number; empty while none does.
         at_risk: The newest incident of an open position (an exit failed, or its stop is not at the venue), with its
@@ -126,8 +130,8 @@ class SymbolStatus:
     orders_filled: int = 0
     regime: str = ""
     decision: str = ""
-    said: str = ""
-    said_ms: int | None = None
+    last_action: str = ""
+    last_action_ms: int | None = None
     error: str = ""
     halted: str = ""
     at_risk: str = ""
@@ -156,8 +160,8 @@ class SymbolStatus:
         return str(Phase(found, self.market_opens_ms, self.warmup_candles or 0, self.warmup_needed or 0))
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the fields by name, JSON-safe."""
-        return asdict(self)
+        """Return the fields by the names that `status --json` prints, JSON-safe."""
+        return {_PRINTED.get(name, name): value for name, value in asdict(self).items()}
 
 
 def read_status(
@@ -271,8 +275,8 @@ def _status(
         orders_filled=orders_filled,
         regime=state.get("regime", ""),
         decision=_described(state, "decisions", "decision"),
-        said=_described(state, "said_decisions", "said"),
-        said_ms=int(state.get("said_ms", 0)) or None,
+        last_action=_described(state, "said_decisions", "said"),
+        last_action_ms=int(state.get("said_ms", 0)) or None,
         error=ended or next((service.last_error for service in failed if service.last_error), lies_ahead),
         halted=halted,
         at_risk=at_risk,

@@ -102,9 +102,9 @@ class Headline(Struct, frozen=True):
                 return f"dry run, no order is made: {self.reason}"
             case HeadlineKind.QUARANTINED:
                 return f"the symbol was quarantined ({self.policy})"
-        said = "the strategy gave no signal" if has_no_signal(self.decisions) else describe(self.decisions)
+        decision = "the strategy gave no signal" if has_no_signal(self.decisions) else describe(self.decisions)
         was = "" if self.desired is DesiredState.RUNNING else f"; the symbol was {self.desired.value} besides"
-        return said + was
+        return decision + was
 
 
 def _why_unfilled(order: UnfilledOrder) -> str:

@@ -35,7 +35,7 @@ _NOT_EVALUATED = frozenset({DecisionKind.QUARANTINED, DecisionKind.FAILED})
 STOP_KINDS = frozenset({DecisionKind.STOP_MOVED, DecisionKind.STOP_KEPT})
 
 
-class AskedSignal(Struct, frozen=True):
+class RecordedSignal(Struct, frozen=True):
     """The signal behind a decision.
 
     Attributes:
@@ -79,7 +79,7 @@ class CandleDecision(Struct, frozen=True, omit_defaults=True):
     reason: str = ""
     rule: str = ""
     exit_rule: str = ""
-    signal: AskedSignal | None = None
+    signal: RecordedSignal | None = None
     stop_before: float | None = None
     stop_after: float | None = None
     refusal: str = ""
@@ -152,9 +152,9 @@ _DECODER = msgspec.json.Decoder(Decisions)
 
 def describe(decisions: Decisions) -> str:
     """Return decisions as a person reads them: in one line, each strategy by its name where there are several."""
-    told = (_of_strategy(name, parts) for name, parts in groupby(decisions, key=lambda one: one.strategy))
+    lines = (_of_strategy(name, parts) for name, parts in groupby(decisions, key=lambda one: one.strategy))
     is_executed = all(one.is_executed for one in decisions)
-    return " | ".join(told) + ("" if is_executed else " -> not executed, trade execution is not enabled")
+    return " | ".join(lines) + ("" if is_executed else " -> not executed, trade execution is not enabled")
 
 
 def _of_strategy(name: str, parts: Iterable[CandleDecision]) -> str:
@@ -169,7 +169,7 @@ def _words(one: CandleDecision) -> str:
     return f"dry run, nothing sent: {words}" if one.is_dry_run else words
 
 
-def _asked(one: CandleDecision) -> str:
+def _cause_text(one: CandleDecision) -> str:
     """Return what asked for a decision; empty where that is not known."""
     if one.signal is None:
         return "exit" if one.exit_rule else ""
@@ -183,8 +183,8 @@ def _warming_up(one: CandleDecision) -> str:
 
 
 def _rejected(one: CandleDecision) -> str:
-    asked = _asked(one)
-    return f"{asked} -> refused by {one.rule}: {one.reason}" if asked else one.reason
+    cause = _cause_text(one)
+    return f"{cause} -> refused by {one.rule}: {one.reason}" if cause else one.reason
 
 
 def _stop_kept(one: CandleDecision) -> str:
@@ -197,10 +197,10 @@ _WORDS: Mapping[DecisionKind, Callable[[CandleDecision], str]] = {
     DecisionKind.TOO_FEW_ROWS: _warming_up,
     DecisionKind.QUARANTINED: lambda one: f"quarantined ({one.policy}): nothing is decided",
     DecisionKind.FAILED: lambda one: one.reason,
-    DecisionKind.SIGNAL: _asked,
+    DecisionKind.SIGNAL: _cause_text,
     DecisionKind.ACCEPTED: lambda one: one.reason,
     DecisionKind.REJECTED: _rejected,
-    DecisionKind.DECIDED_BEFORE: lambda one: f"{_asked(one)} -> decided before",
+    DecisionKind.DECIDED_BEFORE: lambda one: f"{_cause_text(one)} -> decided before",
     DecisionKind.STOP_MOVED: lambda one: (
         f"stop {format_price(one.stop_before)} -> {format_price(one.stop_after)}: {one.reason}"
     ),

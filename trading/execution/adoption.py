@@ -126,21 +126,22 @@ def _check_unchanged(incident: Incident, open_incidents: Sequence[Incident], hol
     now = f"now the ledger holds {format_units(ours)} units of {holdings.symbol} and the venue {format_units(theirs)}"
     if is_same_units(ours, theirs):
         raise Rejected("agreed", f"{now}: nothing to adopt; resolve the incident without adopting")
-    told = [one for one in (incident, *open_incidents) if one.kind is IncidentKind.POSITION_MISMATCH]
-    if told:
-        noted = told[0].details["ledger_units"], told[0].details["venue_units"]
-        is_same = is_same_units(noted[0], ours) and is_same_units(noted[1], theirs)
-        said = (
-            f"the incident says that the ledger holds {format_units(noted[0])} and the venue {format_units(noted[1])}"
+    reported = [one for one in (incident, *open_incidents) if one.kind is IncidentKind.POSITION_MISMATCH]
+    if reported:
+        ledger_units, venue_units = reported[0].details["ledger_units"], reported[0].details["venue_units"]
+        is_same = is_same_units(ledger_units, ours) and is_same_units(venue_units, theirs)
+        cause = (
+            f"the incident says that the ledger holds {format_units(ledger_units)} "
+            f"and the venue {format_units(venue_units)}"
         )
     else:
         by_hand = total_units(_signed(one) for one in open_incidents if one.kind is IncidentKind.FOREIGN_FILL)
         is_same = is_same_units(by_hand, add_units(theirs, -ours))
-        said = f"the reported foreign fills add up to {by_hand:+g} units"
+        cause = f"the reported foreign fills add up to {by_hand:+g} units"
     if not is_same:
         raise Rejected(
             "changed",
-            f"{said}, and {now}: resolve the incident without adopting, then reconcile",
+            f"{cause}, and {now}: resolve the incident without adopting, then reconcile",
         )
 
 

@@ -74,9 +74,9 @@ class FillRecorder:
         resting = self._venue.known_open_orders()
         if resting is None:
             return False
-        whose = self._ledger.order_strategies([one.client_order_id for one in resting]) if len(held) > 1 else {}
+        owners = self._ledger.order_strategies([one.client_order_id for one in resting]) if len(held) > 1 else {}
         return all(
-            is_protected(one, of_strategy(one.strategy, resting, whose), step=self._terms.unit_step) for one in held
+            is_protected(one, of_strategy(one.strategy, resting, owners), step=self._terms.unit_step) for one in held
         )
 
     def _record_pages(self, newest: int) -> bool:

@@ -63,19 +63,19 @@ class RetryBudget:
         is_late = self._now_s() >= self._deadline_s
         return is_late or waited_s >= self._terms.wait_s / 2 + self._visibility_s
 
-    def ask(self, question: Callable[[], T]) -> T:
+    def call(self, read: Callable[[], T]) -> T:
         """Call a read of the venue, and retry it while it raises Transient and the budget lasts.
 
         Raises:
             Transient: The last attempt failed too.
         """
         try:
-            return question()
+            return read()
         except Transient as first:
             error = first
         for _ in self.waits():
             try:
-                return question()
+                return read()
             except Transient as again:
                 error = again
         raise error

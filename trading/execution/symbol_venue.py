@@ -40,15 +40,15 @@ class SymbolVenue:
 
     def sync(self, candles: Candles) -> int:
         """Pass closed candles to the venue, and return the sequence number of the symbol's newest fill, 0 for none."""
-        return self._budget.ask(lambda: self._venue.sync(self.symbol, candles))
+        return self._budget.call(lambda: self._venue.sync(self.symbol, candles))
 
     def fills(self, *, after: int) -> Sequence[Fill]:
         """Return the symbol's fills whose sequence number is above `after`, in order."""
-        return self._budget.ask(lambda: self._venue.fills(self.symbol, after=after))
+        return self._budget.call(lambda: self._venue.fills(self.symbol, after=after))
 
     def find(self, client_order_id: str) -> VenueOrder | None:
         """Return an order; None if the venue is certain that there is none."""
-        return self._budget.ask(lambda: self._venue.find(client_order_id))
+        return self._budget.call(lambda: self._venue.find(client_order_id))
 
     def find_all(self, intents: Sequence[Intent]) -> dict[str, VenueOrder | None]:
         """Look up once each order that may be at the venue; an order without an answer is left out. Never raises."""
@@ -62,7 +62,7 @@ class SymbolVenue:
 
     def positions(self) -> list[VenuePosition]:
         """Return the open positions in the symbol."""
-        return [one for one in self._budget.ask(self._venue.positions) if one.symbol == self.symbol]
+        return [one for one in self._budget.call(self._venue.positions) if one.symbol == self.symbol]
 
     def units(self) -> float | None:
         """Return the net position in the symbol; None when the venue does not answer. Never raises."""
@@ -72,7 +72,7 @@ class SymbolVenue:
 
     def open_orders(self) -> Sequence[OpenOrder]:
         """Return the symbol's orders that rest at the venue."""
-        return self._budget.ask(lambda: self._venue.open_orders(self.symbol))
+        return self._budget.call(lambda: self._venue.open_orders(self.symbol))
 
     def known_open_orders(self) -> Sequence[OpenOrder] | None:
         """Return the symbol's resting orders; None when the venue does not answer. Never raises."""

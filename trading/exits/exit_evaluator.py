@@ -18,7 +18,7 @@ from trading.strategies.signal import Refusal, Signal, SignalSide
 from trading.trading_state import Processing, permissions
 
 Answer = RuleExit | RuleStop | Refusal
-Written = StopMove | RiskDecision
+Recorded = StopMove | RiskDecision
 """A recorded decision on a candle."""
 
 
@@ -61,7 +61,7 @@ class ExitEvaluator:
         """Drop all cached state; the ledger is read again."""
         self._after_ms = 0
         self._is_idle = False
-        self._written: dict[tuple[str, int], Written] = {}
+        self._recorded: dict[tuple[str, int], Recorded] = {}
         self._newest_ms: dict[str, int] = {}
 
     def begin(self, message: SignalGenerated) -> None:
@@ -70,19 +70,19 @@ class ExitEvaluator:
             return
         processing = permissions(message.desired, policy=message.quarantine).processing
         self._after_ms, self._is_idle = message.after_ms, processing is not Processing.FULL
-        self._written, self._newest_ms = {}, {}
+        self._recorded, self._newest_ms = {}, {}
         if not self._is_idle:
-            self._recall(max(int(message.candles.open_ms[0]), message.after_ms + 1))
+            self._load_recorded(max(int(message.candles.open_ms[0]), message.after_ms + 1))
         if message.rows is not self._rows and message.rows is not None and self._shared is not None:
             hooked = [name for name, rules in self._rules.items() if rules.hook is not None]
             self._rows_by_strategy = {name: self._shared.rows_of(name, message.rows) for name in hooked}
         self._rows = message.rows
 
-    def is_written(self, open_ms: int) -> bool:
+    def is_recorded(self, open_ms: int) -> bool:
         """Return whether a decision is recorded on this candle, or on a later one of the batch."""
         return any(newest_ms >= open_ms for newest_ms in self._newest_ms.values())
 
-    def asked(self, candle: Candles, with_signal: Collection[str]) -> Iterator[tuple[str, Answer | Written]]:
+    def answers(self, candle: Candles, with_signal: Collection[str]) -> Iterator[tuple[str, Answer | Recorded]]:
         """Yield (strategy, answer) of the rules that answer; each answer is carried out before the next evaluation.
 
         Args:
@@ -92,7 +92,7 @@ class ExitEvaluator:
         open_ms = candle.last_open_ms
         for strategy, rules in self._rules.items():
             if strategy not in with_signal:
-                answer = self._written.get((strategy, open_ms)) or self._asked(strategy, rules, candle)
+                answer = self._recorded.get((strategy, open_ms)) or self._answer(strategy, rules, candle)
                 if answer is not None:
                     yield strategy, answer
 
@@ -102,21 +102,21 @@ class ExitEvaluator:
         Otherwise the position of a strategy that signals buy at each candle of a rising market would have no exits.
         """
         rules = self._rules.get(signal.strategy)
-        written = self._written.get((signal.strategy, signal.open_ms))
-        if rules is None or isinstance(written, StopMove):
-            return written if isinstance(written, StopMove) else None
+        recorded = self._recorded.get((signal.strategy, signal.open_ms))
+        if rules is None or isinstance(recorded, StopMove):
+            return recorded if isinstance(recorded, StopMove) else None
         held = self._exposure.position_of(signal.strategy)
         if signal.side is SignalSide.CLOSE or held is None or self._is_idle:
             return None
         is_same = (held.units > 0) == (signal.side is SignalSide.BUY)
-        return self._asked(signal.strategy, rules, candle) if is_same or rules.ignores_opposite else None
+        return self._answer(signal.strategy, rules, candle) if is_same or rules.ignores_opposite else None
 
     def stop_of(self, strategy: str) -> float | None:
         """Return the stop price of a strategy's open position; None for none."""
         held = self._exposure.position_of(strategy)
         return None if held is None else held.stop_loss
 
-    def _asked(self, strategy: str, rules: ExitRules, candle: Candles) -> Answer | None:
+    def _answer(self, strategy: str, rules: ExitRules, candle: Candles) -> Answer | None:
         open_ms = candle.last_open_ms
         if self._is_idle or open_ms <= self._after_ms or open_ms < self._newest_ms.get(strategy, 0):
             return None
@@ -137,10 +137,10 @@ class ExitEvaluator:
             return None
         return hook_row(candle, rows[at : at + 1])
 
-    def _recall(self, since_ms: int) -> None:
+    def _load_recorded(self, since_ms: int) -> None:
         """Read the recorded decisions of all processes on candles that may be repeated."""
-        self._written = dict(self._ledger.decisions_since(self._symbol, self._rules, since_ms))
-        for strategy, open_ms in self._written:
+        self._recorded = dict(self._ledger.decisions_since(self._symbol, self._rules, since_ms))
+        for strategy, open_ms in self._recorded:
             self._newest_ms[strategy] = max(open_ms, self._newest_ms.get(strategy, 0))
 
 

@@ -268,21 +268,21 @@ def true_ranges(high: Floats, low: Floats, close: Floats) -> Floats:
     return ranges
 
 
-def _as_it_is(*series: Floats) -> Sequence[Floats]:
+def _unchanged(*series: Floats) -> Sequence[Floats]:
     return series
 
 
 RECURSIONS: Mapping[str, Recursion] = {
     "ATR": Recursion(lambda *prices: (true_ranges(*prices),), _wilder),
-    "BBANDS": Recursion(_as_it_is, _bollinger),
-    "EMA": Recursion(_as_it_is, _ema),
-    "FADING": Recursion(_as_it_is, _fading),
-    "MACD": Recursion(_as_it_is, _macd),
-    "MEAN": Recursion(_as_it_is, _mean),
-    "RMA": Recursion(_as_it_is, _wilder),
-    "SMA": Recursion(_as_it_is, _sma),
-    "STDDEV": Recursion(_as_it_is, _deviation),
-    "VAR": Recursion(_as_it_is, _variance),
+    "BBANDS": Recursion(_unchanged, _bollinger),
+    "EMA": Recursion(_unchanged, _ema),
+    "FADING": Recursion(_unchanged, _fading),
+    "MACD": Recursion(_unchanged, _macd),
+    "MEAN": Recursion(_unchanged, _mean),
+    "RMA": Recursion(_unchanged, _wilder),
+    "SMA": Recursion(_unchanged, _sma),
+    "STDDEV": Recursion(_unchanged, _deviation),
+    "VAR": Recursion(_unchanged, _variance),
 }
 """The functions implemented here, by their TA-Lib names, and some that TA-Lib does not have.
 

@@ -71,7 +71,7 @@ def find_gaps(open_ms: Times, *, timeframe: Timeframe, are_open: Hours | None = 
     if are_open is not None:
         return _by_hours(holes, timeframe, are_open)
     gaps = [Gap(GapKind.GAP, after, until, len(timeframe.expected(after, until))) for after, until in holes]
-    return _by_habit(gaps, length_ms, _saturdays(int(open_ms[0]), int(open_ms[-1])) if gaps else 0)
+    return _judged_by_pattern(gaps, length_ms, _saturdays(int(open_ms[0]), int(open_ms[-1])) if gaps else 0)
 
 
 def missing_times(gap: Gap, *, timeframe: Timeframe, are_open: Hours | None = None) -> Times:
@@ -109,7 +109,7 @@ def _is_edge(missing: Sequence[int], gap: Gap, length_ms: int) -> bool:
     return max(len(early), len(late)) * length_ms <= _EDGE_MS
 
 
-def _by_habit(gaps: Sequence[Gap], length_ms: int, saturdays: int) -> list[Gap]:
+def _judged_by_pattern(gaps: Sequence[Gap], length_ms: int, saturdays: int) -> list[Gap]:
     weekends = [gap for gap in gaps if _has_saturday(gap)]
     if len(weekends) * 2 < saturdays:  # the market trades on most Saturdays
         weekends = []

@@ -74,9 +74,9 @@ def resample(
     _check_parts(candles.open_ms, begin_ms, grid)
     opens, first, counts = np.unique(begin_ms, return_index=True, return_counts=True)
     whole = _merged(candles, opens, first)
-    lacks, is_at_edge = _lacks(candles.open_ms, opens, grid, are_open)
-    lacking = np.any(list(lacks.values()), axis=0)
-    reasons = {reason: opens[flags] for reason, flags in lacks.items()}
+    incomplete, is_at_edge = _incomplete_places(candles.open_ms, opens, grid, are_open)
+    lacking = np.any(list(incomplete.values()), axis=0)
+    reasons = {reason: opens[flags] for reason, flags in incomplete.items()}
     at_edges = opens[is_at_edge & ~lacking]
     if keep_partial:
         return Resampled(whole, opens[:0], 0, opens[lacking], reasons, at_edges)
@@ -108,29 +108,29 @@ def _check_parts(open_ms: Times, begin_ms: Times, grid: _Grid) -> None:
         )
 
 
-def _lacks(
+def _incomplete_places(
     open_ms: Times, opens: Times, grid: _Grid, are_open: Hours | None
 ) -> tuple[Mapping[IncompleteReason, Flags], Flags]:
     """Flag longer candles that lack shorter ones, each with one reason, and those that lack some next to a break."""
-    lacks = {reason: np.zeros(len(opens), np.bool_) for reason in IncompleteReason}
+    incomplete = {reason: np.zeros(len(opens), np.bool_) for reason in IncompleteReason}
     is_at_edge = np.zeros(len(opens), np.bool_)
     if not len(opens):
-        return lacks, is_at_edge
+        return incomplete, is_at_edge
     part = grid.part
     for gap in find_gaps(open_ms, timeframe=part, are_open=are_open):
         if gap.kind in (GapKind.GAP, GapKind.EDGE):
             missing = missing_times(gap, timeframe=part, are_open=are_open)
-            flags = lacks[IncompleteReason.HOLE] if gap.kind is GapKind.GAP else is_at_edge
+            flags = incomplete[IncompleteReason.HOLE] if gap.kind is GapKind.GAP else is_at_edge
             flags |= np.isin(opens, grid.floor(missing))
     first, last = int(open_ms[0]), int(open_ms[-1])
     until_ms = grid.whole.close_of(int(opens[-1]))
     before = np.arange(first - part.length_ms, int(opens[0]) - 1, -part.length_ms, dtype=np.int64)
     after = np.arange(part.close_of(last), until_ms, part.length_ms, dtype=np.int64)
-    lacks[IncompleteReason.START][0] = _has_open(before, are_open)
-    lacks[IncompleteReason.END][-1] = _has_open(after, are_open)
-    lacks[IncompleteReason.HOLE] &= ~lacks[IncompleteReason.START]
-    lacks[IncompleteReason.END] &= ~(lacks[IncompleteReason.START] | lacks[IncompleteReason.HOLE])
-    return lacks, is_at_edge
+    incomplete[IncompleteReason.START][0] = _has_open(before, are_open)
+    incomplete[IncompleteReason.END][-1] = _has_open(after, are_open)
+    incomplete[IncompleteReason.HOLE] &= ~incomplete[IncompleteReason.START]
+    incomplete[IncompleteReason.END] &= ~(incomplete[IncompleteReason.START] | incomplete[IncompleteReason.HOLE])
+    return incomplete, is_at_edge
 
 
 def _has_open(slots: Times, are_open: Hours | None) -> bool:

@@ -30,7 +30,7 @@ EVENT_OF: Mapping[SymbolState, EventType] = {
     SymbolState.RECOVERING: EventType.ORCHESTRATOR_RECOVERING,
     SymbolState.QUARANTINED: EventType.ORCHESTRATOR_QUARANTINED,
 }
-_STATE_WANTED = {
+_STATE_OF = {
     DesiredState.RUNNING: SymbolState.RUNNING,
     DesiredState.PAUSED: SymbolState.PAUSED,
     DesiredState.STOPPED: SymbolState.STOPPED,
@@ -119,7 +119,7 @@ class SymbolOrchestrator:
     def restart(self, reason: str = "requested by operator") -> None:
         """Restart: drop queued messages, end a running step, rebuild the services, reconcile orders; then run."""
         why = f"restart: {reason}"
-        self._change(lambda record: _by_way_of_error(record.state), why, is_anew=True)
+        self._change(lambda record: _path_through_error(record.state), why, is_anew=True)
         self._components.restart_symbol(has_fresh_worker=False)
         self._components.set_desired(DesiredState.RUNNING, why)
 
@@ -177,7 +177,7 @@ class SymbolOrchestrator:
         Returns:
             The action taken, None for none.
         """
-        record = self._looked_at(self._components.record())
+        record = self._with_check(self._components.record())
         seen = self._components.observe(record)
         found = _faults(_diagnose(seen, record))
         escalation, action = record.course, None
@@ -203,7 +203,7 @@ class SymbolOrchestrator:
             self._take(action)
         return action
 
-    def _looked_at(self, kept: SymbolRecord) -> SymbolRecord:
+    def _with_check(self, kept: SymbolRecord) -> SymbolRecord:
         """Return the record with this check; after a long time without checks, monitoring begins anew."""
         now_ms = self._components.now_ms()
         has_gap = now_ms - kept.looked_ms > WATCH_GAPS * self._terms.interval_s * 1000
@@ -250,10 +250,10 @@ class SymbolOrchestrator:
         reason = f"restart {action.attempt} of {action.most}: {action.reason}"
         self._components.publish([Event(type=kind, symbol=self.symbol, reason=reason, details=details)])
 
-    def _set_desired(self, wanted: DesiredState, reason: str) -> None:
-        self._components.set_desired(wanted, reason)
+    def _set_desired(self, desired: DesiredState, reason: str) -> None:
+        self._components.set_desired(desired, reason)
         self._change(
-            lambda record: symbol_path(record.state, _STATE_WANTED[wanted]) if record.state in _CALM else (),
+            lambda record: symbol_path(record.state, _STATE_OF[desired]) if record.state in _CALM else (),
             reason,
         )
 
@@ -315,10 +315,10 @@ def _state_now(seen: HealthSnapshot, record: SymbolRecord, found: Sequence[Healt
         return SymbolState.RECOVERING
     if seen.progress_ms is None and seen.desired is DesiredState.RUNNING:
         return SymbolState.INITIALIZING if record.state is SymbolState.STOPPED else record.state
-    return _STATE_WANTED[seen.desired]
+    return _STATE_OF[seen.desired]
 
 
-def _by_way_of_error(current: SymbolState) -> tuple[SymbolState, ...]:
+def _path_through_error(current: SymbolState) -> tuple[SymbolState, ...]:
     """Return the path to recovering; from a healthy state it begins with an error."""
     first = () if current is SymbolState.QUARANTINED else symbol_path(current, SymbolState.ERROR)
     return (*first, SymbolState.RECOVERING)

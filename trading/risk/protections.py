@@ -30,14 +30,14 @@ class EntryRequest(Struct, frozen=True):
     Attributes:
         open_ms: Open time of its signal's candle, milliseconds since the epoch, UTC.
         timeframe: Of that candle.
-        whose: The only symbol whose trades count; None if the trades of all symbols count.
+        counted_symbol: The only symbol whose trades count; None if the trades of all symbols count.
     """
 
     symbol: str
     side: Side
     open_ms: int
     timeframe: Timeframe
-    whose: str | None = None
+    counted_symbol: str | None = None
 
 
 class _Span(Struct, frozen=True):
@@ -134,9 +134,9 @@ class _LookingBack(_Protection, ABC):
         Each exit is a moment at which the stop could begin, so the answer depends on the trades alone.
         """
         since_ms, lookback, grid = self.stopped_since_ms(request), self.lookback, request.timeframe
-        whose, recent_ms = self.whose(request), lookback.before(request.open_ms, grid)
+        counted_symbol, recent_ms = self.counted_symbol(request), lookback.before(request.open_ms, grid)
         period = _format(request.open_ms - recent_ms, request)
-        trades = _known(request, trades_since, lookback.before(since_ms, grid), whose)
+        trades = _known(request, trades_since, lookback.before(since_ms, grid), counted_symbol)
         counted = [one for one in trades if self.counts(one, request)]
         for at in range(len(counted) - 1, -1, -1):
             last = counted[at]
@@ -146,14 +146,14 @@ class _LookingBack(_Protection, ABC):
             seen = [one for one in counted[: at + 1] if one.closed_ms > first_ms]
             if len(seen) >= self.trade_limit and self.triggers(seen):
                 left_ms = last.closed_ms - since_ms
-                found = f"{self.describe(seen)} of {whose or 'all symbols'} within {period}"
+                found = f"{self.describe(seen)} of {counted_symbol or 'all symbols'} within {period}"
                 ago, left = _ago(last, request), _format(left_ms, request)
                 return False, f"{found}, the last {ago}: no entry for {left} yet"
         recent = [one for one in counted if one.closed_ms > recent_ms]
-        return True, f"{self.describe(recent)} of {whose or 'all symbols'} within {period}, {self.bound}"
+        return True, f"{self.describe(recent)} of {counted_symbol or 'all symbols'} within {period}, {self.bound}"
 
-    def whose(self, request: EntryRequest) -> str | None:
-        return request.whose
+    def counted_symbol(self, request: EntryRequest) -> str | None:
+        return request.counted_symbol
 
     def counts(self, trade: ClosedTrade, request: EntryRequest) -> bool:
         return True
@@ -193,8 +193,8 @@ class StoplossGuard(_LookingBack):
     def bound(self) -> str:
         return f"the limit is {self.trade_limit}"
 
-    def whose(self, request: EntryRequest) -> str | None:
-        return request.symbol if self.only_per_pair else request.whose
+    def counted_symbol(self, request: EntryRequest) -> str | None:
+        return request.symbol if self.only_per_pair else request.counted_symbol
 
     def counts(self, trade: ClosedTrade, request: EntryRequest) -> bool:
         is_counted = trade.is_stopped and trade.profit_ratio < self.required_profit
@@ -224,7 +224,7 @@ class LowProfitPairs(_LookingBack):
     def bound(self) -> str:
         return f"at least {self.required_profit:.2%} are required after {self.trade_limit}"
 
-    def whose(self, request: EntryRequest) -> str | None:
+    def counted_symbol(self, request: EntryRequest) -> str | None:
         return request.symbol
 
     def counts(self, trade: ClosedTrade, request: EntryRequest) -> bool:

@@ -68,13 +68,13 @@ def unsent(position: Position, open_orders: Iterable[OpenOrder], moves: Sequence
     return newest if is_explained else None
 
 
-def of_strategy(strategy: str, open_orders: Iterable[OpenOrder], whose: Mapping[str, str]) -> list[OpenOrder]:
+def of_strategy(strategy: str, open_orders: Iterable[OpenOrder], owners: Mapping[str, str]) -> list[OpenOrder]:
     """Return the resting orders that may protect a strategy's position: all that no other strategy is known to own.
 
     Args:
-        whose: Strategy by `client_order_id`.
+        owners: Strategy by `client_order_id`.
     """
-    return [one for one in open_orders if whose.get(one.client_order_id, strategy) == strategy]
+    return [one for one in open_orders if owners.get(one.client_order_id, strategy) == strategy]
 
 
 def is_protected(position: Position, open_orders: Iterable[OpenOrder], *, step: float = 0.0) -> bool:

@@ -56,14 +56,14 @@ class Service(ABC, Generic[In, Out]):
         return self.state in (ServiceState.RUNNING, ServiceState.PAUSED)
 
     def start(self) -> None:
-        self._go(ServiceState.STARTING)
+        self._change_state(ServiceState.STARTING)
         self._started_s = self._now_s()
-        self._go(ServiceState.RUNNING)
+        self._change_state(ServiceState.RUNNING)
         self._publish(EventType.SERVICE_STARTED, "started")
 
     def stop(self) -> None:
-        self._go(ServiceState.STOPPING)
-        self._go(ServiceState.STOPPED)
+        self._change_state(ServiceState.STOPPING)
+        self._change_state(ServiceState.STOPPED)
         self._publish(EventType.SERVICE_STOPPED, "stopped")
 
     def handle(self, message: In) -> Out | ChainResult:
@@ -81,12 +81,12 @@ class Service(ABC, Generic[In, Out]):
 
     def _handle(self, message: In) -> Out | ChainResult:
         if not self.is_enabled:
-            return self.pass_over(message)
+            return self.skip_disabled(message)
         if self.state not in _MAY_WORK:
             raise Broken(f"{self.name} of {self.symbol} is {self.state}: start it first")
         if self.state is ServiceState.ERROR:
             self._recovery_attempts += 1
-            self._go(ServiceState.RECOVERING)
+            self._change_state(ServiceState.RECOVERING)
         try:
             if self.state is ServiceState.RECOVERING:
                 self.reset()
@@ -127,7 +127,7 @@ class Service(ABC, Generic[In, Out]):
     def process(self, message: In) -> Out | ChainResult:
         """Turn a message into the next stage's message, or end the chain."""
 
-    def pass_over(self, message: In) -> ChainResult:
+    def skip_disabled(self, message: In) -> ChainResult:
         """End the chain, because this service is not enabled; its candles stay undecided."""
         return ChainResult(ChainOutcome.DISABLED, f"{self.name} is not enabled")
 
@@ -164,18 +164,18 @@ class Service(ABC, Generic[In, Out]):
         self._consecutive_errors += 1
         self._error_kind = error_kind(error)
         self._last_error = text
-        self._go(ServiceState.ERROR)
+        self._change_state(ServiceState.ERROR)
         if is_news:
             cause = message.correlation_id if isinstance(message, Message) else ""
             self._publish(EventType.SERVICE_ERROR, text, cause=cause)
 
     def _recovered(self) -> None:
-        self._go(ServiceState.RUNNING)
+        self._change_state(ServiceState.RUNNING)
         self._publish(EventType.SERVICE_STARTED, f"recovered at attempt {self._recovery_attempts}")
         self._recovery_attempts = 0
 
-    def _go(self, wanted: ServiceState) -> None:
-        self.state = next_service_state(self.state, wanted)
+    def _change_state(self, target: ServiceState) -> None:
+        self.state = next_service_state(self.state, target)
 
     def _publish(self, kind: EventType, reason: str, *, cause: str = "") -> None:
         details = {"service": self.name}

@@ -6,7 +6,7 @@ from trading.events.decisions import CandleDecision, DecisionKind
 from trading.events.messages import SignalGenerated
 from trading.execution.order_manager import OrderManager
 from trading.execution.terms import ExecutionTerms
-from trading.exits.exit_evaluator import Answer, ExitEvaluator, Written
+from trading.exits.exit_evaluator import Answer, ExitEvaluator, Recorded
 from trading.exits.exit_rules import HOOK, RuleExit, RuleStop, decision_on
 from trading.exits.exposure import SymbolExposure
 from trading.market.candles import CLOSE, Candles
@@ -52,7 +52,7 @@ class ExitRuleExecutor:
 
     def is_watched(self, open_ms: int) -> bool:
         """Return whether the rules are evaluated at a candle: a position may be open, or it was decided before."""
-        return bool(self._evaluator) and (self._exposure.exists() or self._evaluator.is_written(open_ms))
+        return bool(self._evaluator) and (self._exposure.exists() or self._evaluator.is_recorded(open_ms))
 
     def execute(self, message: SignalGenerated, step: BatchStep) -> list[CandleDecision]:
         """Decide on a watched candle: on its signals first, then by the rules of the strategies without a signal."""
@@ -69,11 +69,11 @@ class ExitRuleExecutor:
 
     def _at_close(self, message: SignalGenerated, step: BatchStep) -> Iterator[CandleDecision]:
         with_signal = {signal.strategy for signal in step.signals}
-        for strategy, answer in self._evaluator.asked(step.candles, with_signal):
+        for strategy, answer in self._evaluator.answers(step.candles, with_signal):
             yield from self._carry_out(message, strategy, step.candles, answer)
 
     def _carry_out(
-        self, message: SignalGenerated, strategy: str, candle: Candles, answer: Answer | Written
+        self, message: SignalGenerated, strategy: str, candle: Candles, answer: Answer | Recorded
     ) -> Iterator[CandleDecision]:
         """Carry out the answer of a rule, or repeat a recorded decision; yield the decision, none for no change."""
         match answer:
@@ -103,14 +103,14 @@ class ExitRuleExecutor:
         return self._signals.execute_exit(message, signal, answer)
 
     def _move_stop(
-        self, message: SignalGenerated, strategy: str, open_ms: int, wanted: RuleStop
+        self, message: SignalGenerated, strategy: str, open_ms: int, target: RuleStop
     ) -> Iterator[CandleDecision]:
         if self._terms.is_dry_run:
-            yield self._dry_move(strategy, wanted)
+            yield self._dry_move(strategy, target)
             return
         seen_ms = message.seen_ms(open_ms)
         move = self._order_manager.move_stop(
-            strategy, open_ms, wanted.stop_loss, wanted.reason, seen_ms, rule=wanted.rule
+            strategy, open_ms, target.stop_loss, target.reason, seen_ms, rule=target.rule
         )
         self._exposure.forget()
         if move is not None:
@@ -120,18 +120,18 @@ class ExitRuleExecutor:
         self, message: SignalGenerated, strategy: str, open_ms: int, recorded: StopMove
     ) -> Iterator[CandleDecision]:
         """Repeat a recorded move, because the venue or the subscribers may not have received it."""
-        wanted = RuleStop(recorded.rule, recorded.after, recorded.reason)
-        repeated = list(self._move_stop(message, strategy, open_ms, wanted))
+        target = RuleStop(recorded.rule, recorded.after, recorded.reason)
+        repeated = list(self._move_stop(message, strategy, open_ms, target))
         yield from repeated or [decision_on(recorded, self._name(strategy))]
 
-    def _dry_move(self, strategy: str, wanted: RuleStop) -> CandleDecision:
+    def _dry_move(self, strategy: str, target: RuleStop) -> CandleDecision:
         return CandleDecision(
             DecisionKind.STOP_MOVED,
             self._name(strategy),
-            reason=wanted.reason,
-            exit_rule=wanted.rule,
+            reason=target.reason,
+            exit_rule=target.rule,
             stop_before=self._evaluator.stop_of(strategy),
-            stop_after=wanted.stop_loss,
+            stop_after=target.stop_loss,
             is_dry_run=True,
         )
 

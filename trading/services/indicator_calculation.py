@@ -107,7 +107,7 @@ class IndicatorCalculationService(Service[NewCandle, IndicatorsUpdated]):
         try:
             rows = self._computed(history, candles)
         except StrategyFault as fault:
-            _, name = fault.whose
+            _, name = fault.owner
             raise fault.of(self.symbol, name) from fault.__cause__
         found = self._regimes(candles, len(new))
         self._bus.publish_lazily(lambda: self._changes(message, found))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from msgspec import Struct
 
 from trading.events.bus import LocalBus
-from trading.events.decisions import AskedSignal, CandleDecision, DecisionKind
+from trading.events.decisions import CandleDecision, DecisionKind, RecordedSignal
 from trading.events.event import EventType, of_signal
 from trading.events.messages import SignalGenerated
 from trading.execution import order_events
@@ -96,7 +96,7 @@ class SignalExecutor:
 
         A candle that was decided before gives the same decision again, and no order.
         """
-        return self._execute(message, signal, self._rules.prepared(message, signal), _asked(signal))
+        return self._execute(message, signal, self._rules.prepared(message, signal), _recorded(signal))
 
     def execute_exit(self, message: SignalGenerated, signal: Signal, answer: RuleExit) -> CandleDecision:
         """Decide on the close signal of an exit rule as on any other signal, and publish it, because it is new."""
@@ -109,11 +109,13 @@ class SignalExecutor:
 
         return self._execute(message, signal, evaluate_exit, None)
 
-    def decision_on(self, strategy: str, verdict: RiskDecision, asked: AskedSignal | None = None) -> CandleDecision:
+    def decision_on(
+        self, strategy: str, verdict: RiskDecision, recorded: RecordedSignal | None = None
+    ) -> CandleDecision:
         """Return the decision for the journal.
 
         Args:
-            asked: The signal decided on; None for the signal of an exit rule.
+            recorded: The signal decided on; None for the signal of an exit rule.
         """
         is_accepted = verdict.rule == OK
         return CandleDecision(
@@ -122,7 +124,7 @@ class SignalExecutor:
             reason=verdict.reason,
             rule="" if is_accepted else verdict.rule,
             exit_rule=verdict.exit_rule,
-            signal=asked,
+            signal=recorded,
             is_dry_run=self._terms.is_dry_run,
         )
 
@@ -131,21 +133,21 @@ class SignalExecutor:
         message: SignalGenerated,
         signal: Signal,
         evaluate: Callable[[AccountSnapshot], RiskDecision],
-        asked: AskedSignal | None,
+        recorded: RecordedSignal | None,
     ) -> CandleDecision:
         self._exposure.mark()
         seen_ms = message.seen_signal_ms(signal)
         decided = self._decide(message, signal, evaluate, seen_ms)
         verdict = decided.verdict
         if verdict is None:
-            return self._decided_before(signal, decided.earlier, asked)
+            return self._decided_before(signal, decided.earlier, recorded)
         if verdict.rule == "unsettled":
             self._order_manager.is_settled = False  # an order may have ended at the venue without notice
-        self._publish(signal, verdict, is_new=asked is None)
+        self._publish(signal, verdict, is_new=recorded is None)
         if decided.intents:
             self._order_manager.send(decided.intents, seen_ms)
             self._order_manager.book(Candles.empty(), seen_ms)
-        return self.decision_on(signal.strategy, verdict, asked)
+        return self.decision_on(signal.strategy, verdict, recorded)
 
     def _decide(
         self,
@@ -167,14 +169,14 @@ class SignalExecutor:
         )
 
     def _decided_before(
-        self, signal: Signal, earlier: RiskDecision | None, asked: AskedSignal | None
+        self, signal: Signal, earlier: RiskDecision | None, recorded: RecordedSignal | None
     ) -> CandleDecision:
         cause = self._terms.correlation_id(signal.open_ms)
         self._bus.publish(order_events.fence_event(signal, self._terms.symbol, cause))
         if earlier is not None:
-            return self.decision_on(signal.strategy, earlier, asked)
+            return self.decision_on(signal.strategy, earlier, recorded)
         name = self._terms.journal_name(signal.strategy)
-        return CandleDecision(DecisionKind.DECIDED_BEFORE, name, signal=_asked(signal))
+        return CandleDecision(DecisionKind.DECIDED_BEFORE, name, signal=_recorded(signal))
 
     def _publish(self, signal: Signal, verdict: RiskDecision, *, is_new: bool) -> None:
         """Publish what was decided; with `is_new` also the signal itself, which no stage published before."""
@@ -186,5 +188,5 @@ class SignalExecutor:
         self._bus.publish_lazily(lambda: order_events.decision_events(signal, verdict, symbol, cause))
 
 
-def _asked(signal: Signal) -> AskedSignal:
-    return AskedSignal(signal.side.value, signal.price, signal.reason)
+def _recorded(signal: Signal) -> RecordedSignal:
+    return RecordedSignal(signal.side.value, signal.price, signal.reason)

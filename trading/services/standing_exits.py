@@ -93,8 +93,8 @@ class StandingExits:
 
     def _demands(self) -> Mapping[str, str]:
         """Return the reason of each exit that is to be sent, by strategy."""
-        wanted = (one for one in self._incidents() if one.kind is IncidentKind.EXIT_FAILED or self._is_to_flatten(one))
-        return {one.key: _reason(one) for one in wanted}
+        demands = (one for one in self._incidents() if one.kind is IncidentKind.EXIT_FAILED or self._is_to_flatten(one))
+        return {one.key: _reason(one) for one in demands}
 
     def _is_to_flatten(self, incident: Incident) -> bool:
         return incident.kind is IncidentKind.UNPROTECTED and self._terms.on_unprotected == "flatten"

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from trading.errors import Rejected
 from trading.events.bus import LocalBus
-from trading.events.decisions import NO_SIGNAL, AskedSignal, CandleDecision, DecisionKind, Decisions
+from trading.events.decisions import NO_SIGNAL, CandleDecision, DecisionKind, Decisions, RecordedSignal
 from trading.events.event import Event, EventType, correlation_id, of_signal
 from trading.events.messages import IndicatorsUpdated, SignalGenerated
 from trading.indicators.regime import Regime
@@ -89,23 +89,23 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
 
     def _judge_candles(self, message: IndicatorsUpdated) -> "_Judged":
         rows, candles, required = message.rows, message.candles, self._terms.min_rows_required
-        said = self._said(message, rows)
+        found = self._signals_of_batch(message, rows)
         row_counts = rows.open_ms.searchsorted(candles.open_ms, side="right")
         decisions: list[Decisions] = [NO_SIGNAL] * len(candles)
         signals: list[Signal] = []
-        told: dict[int, list[Signal]] = {}
-        ends = message.unusual_closes() if said else {}
+        validated_at: dict[int, list[Signal]] = {}
+        ends = message.unusual_closes() if found else {}
         for at in np.flatnonzero(row_counts < required).tolist():
             decisions[at] = (self._too_few_rows(message, at, int(row_counts[at])),)
-        for signal in said:
+        for signal in found:
             at = int(candles.open_ms.searchsorted(signal.open_ms))
             if row_counts[at] >= required:
                 if closed_ms := ends.get(signal.open_ms):
                     signal = signal.model_copy(update={"closed_ms": closed_ms})  # noqa: PLW2901  # the same, dated
                 validated = self._validate(message, signal, message.regimes[at])
                 signals.append(validated)
-                told.setdefault(at, []).append(validated)
-        for at, of_candle in told.items():
+                validated_at.setdefault(at, []).append(validated)
+        for at, of_candle in validated_at.items():
             decisions[at] = tuple(map(self._decision, of_candle))
         silent = ChainOutcome.NO_SIGNAL if permissions(message.desired).entries else ChainOutcome.PAUSED
         return _Judged(ChainOutcome.TOO_FEW_ROWS if row_counts[-1] < required else silent, decisions, signals)
@@ -120,26 +120,26 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
             required_candle_count=self._shared.window + required - 1 if message.known_count else 0,
         )
 
-    def _said(self, message: IndicatorsUpdated, rows: IndicatorRows) -> list[Signal]:
+    def _signals_of_batch(self, message: IndicatorsUpdated, rows: IndicatorRows) -> list[Signal]:
         """Evaluate each strategy once for the whole batch, and return the signals: by candle, then in evaluation
         order.
         """
         count = min(len(rows), len(message.candles))
         if count == 0 or len(rows) < self._terms.min_rows_required:
             return []
-        said: list[Signal] = []
+        signals: list[Signal] = []
         for name, strategy in self._strategies.items():
             frame = self._shared.rows_of(name, rows).frame()
             try:
-                said += signals_of(strategy, frame, last=count, name=name)[0]
+                signals += signals_of(strategy, frame, last=count, name=name)[0]
             except StrategyFault as fault:
                 raise fault.of(self.symbol, name) from fault.__cause__
-        return said if self._is_only_strategy else sorted(said, key=attrgetter("open_ms"))
+        return signals if self._is_only_strategy else sorted(signals, key=attrgetter("open_ms"))
 
     def _decision(self, signal: Signal) -> CandleDecision:
         name = "" if self._is_only_strategy else signal.strategy
         return CandleDecision(
-            DecisionKind.SIGNAL, name, signal=AskedSignal(signal.side.value, signal.price, signal.reason)
+            DecisionKind.SIGNAL, name, signal=RecordedSignal(signal.side.value, signal.price, signal.reason)
         )
 
     @property
@@ -153,8 +153,8 @@ class StrategyEvaluationService(Service[IndicatorsUpdated, SignalGenerated]):
         """
         refusal = self._refusal(message, signal, regime)
         if signal.open_ms > message.after_ms:  # a repeated candle was reported before
-            said = signal
-            self._bus.publish_lazily(lambda: self._signal_events(message, said, refusal))
+            validated = signal
+            self._bus.publish_lazily(lambda: self._signal_events(message, validated, refusal))
         if refusal is not None:
             signal = signal.model_copy(update={"entry_refused": Refusal(rule=refusal.rule, reason=refusal.reason)})
         return signal

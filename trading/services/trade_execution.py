@@ -83,7 +83,7 @@ class TradeExecutionService(Service[SignalGenerated, ChainResult]):
         """The close signals of exit rules in the last message."""
         return self._exits.exited
 
-    def pass_over(self, message: SignalGenerated) -> ChainResult:
+    def skip_disabled(self, message: SignalGenerated) -> ChainResult:
         """Record the decisions of a batch without executing any of them."""
         decisions = [not_executed(one) for one in message.decisions]
         self._committer.commit(message, message.candles, decisions, message.regimes)

@@ -30,19 +30,24 @@ class StrategyFault(Broken):
         place: Method and candle: `signals`, `manage_position`, `indicators`.
         fault: The error that it raised, or the value found and the values allowed.
         lines: Lines of its own code, innermost last: `file, line 7, in signals: the line`.
-        whose: Symbol and the strategy's name there; empty outside of a symbol.
+        owner: Symbol and the strategy's name there; empty outside of a symbol.
     """
 
     def __init__(
-        self, strategy: str, place: str, fault: str, lines: tuple[str, ...] = (), whose: tuple[str, str] = ("", "")
+        self, strategy: str, place: str, fault: str, lines: tuple[str, ...] = (), owner: tuple[str, str] = ("", "")
     ) -> None:
         super().__init__(fault)
-        self.args = (strategy, place, fault, tuple(lines), tuple(whose))
+        self.args = (strategy, place, fault, tuple(lines), tuple(owner))
         self.strategy = strategy
         self.place = place
         self.fault = fault
         self.lines = tuple(lines)
-        self.whose = tuple(whose)
+        self.owner = tuple(owner)
+
+    @property
+    def whose(self) -> tuple[str, ...]:
+        """Former name of `owner`."""
+        return self.owner
 
     def __str__(self) -> str:
         return "; ".join([self.summary, *self.lines])
@@ -50,7 +55,7 @@ class StrategyFault(Broken):
     @property
     def summary(self) -> str:
         """The error without the code lines."""
-        symbol, name = self.whose
+        symbol, name = self.owner
         named = f"{name} ({self.strategy})" if name not in ("", self.strategy) else self.strategy
         return f"{symbol}{': ' if symbol else ''}strategy {named}: {self.place}: {self.fault}"
 

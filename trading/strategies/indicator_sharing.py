@@ -52,7 +52,7 @@ class SharedIndicators:
             parts = [compute(candles, group, window=window, rows=count) for window, group in self._groups.items()]
         except NotFinite as error:
             raise self._fault(error) from error
-        return parts[0] if len(parts) == 1 else _beside(parts)
+        return parts[0] if len(parts) == 1 else _joined_columns(parts)
 
     def reach(self, candles: Candles, *, rows: int) -> int:
         """Return how many of the newest candles decide the last `rows` rows; see `trading.indicators.reach`."""
@@ -68,7 +68,7 @@ class SharedIndicators:
         indicator = next(group[error.column] for group in self._groups.values() if error.column in group)
         fault = f"{name}, {indicator}, is {error.value}, not a finite number"
         place = f"indicators {at_candle(error.open_ms)}"
-        return StrategyFault(class_path(self._strategies[book]), place, fault, whose=("", book))
+        return StrategyFault(class_path(self._strategies[book]), place, fault, owner=("", book))
 
     def rows_of(self, book: str, rows: IndicatorRows) -> IndicatorRows:
         """Return one strategy's view of the table: its own columns, by its own names."""
@@ -88,7 +88,7 @@ def reach_count(strategies: Mapping[str, Strategy]) -> int:
     return max(counts)
 
 
-def _beside(parts: Sequence[IndicatorRows]) -> IndicatorRows:
+def _joined_columns(parts: Sequence[IndicatorRows]) -> IndicatorRows:
     columns = tuple(column for part in parts for column in part.columns)
     values = [parts[0].values, *(part.values[:, 1:] for part in parts[1:])]
     return IndicatorRows(columns, parts[0].open_ms, np.hstack(values))

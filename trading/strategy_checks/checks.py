@@ -10,14 +10,14 @@ from trading.risk.signal_filters import EntryRules, refusal
 from trading.strategies import Strategy
 from trading.strategies.signal import Signal, SignalSide
 from trading.strategy_checks.exit_hook import check_hook
-from trading.strategy_checks.findings import CheckName, Looked, Report
-from trading.strategy_checks.probe import NOTHING, Answer, ask, difference, shown
+from trading.strategy_checks.findings import CheckName, Report, SeriesSummary
+from trading.strategy_checks.probe import NOTHING, Answer, difference, evaluate, shown
 from trading.strategy_checks.synthetic_series import Series
 from trading.strategy_checks.warm_up import check_value_then, check_warm_up, longer_window, rows_of
 
 _MOST_ROWS = 1_000
 """The largest allowed setting of the live system's rows."""
-_ASKED_WITH_MORE = 20
+_COMPARED_WITH_MORE = 20
 _ANY_MINUTE = "1m"
 _PRICES = EntryRules(max_signal_age_s=1.0)
 
@@ -79,7 +79,7 @@ class _Trial:
         check_value_then(self._strategy, self._series, values, self._report)
         check_warm_up(self._strategy, self._series, values, self._report)
         self._rows = values
-        whole = ask(self._strategy, self._rows)
+        whole = evaluate(self._strategy, self._rows)
         self._whole = whole.signals
         self._check_mutation(whole)
         if whole.fault:
@@ -88,7 +88,7 @@ class _Trial:
         self._tried(len(self._rows), CheckName.NAN, CheckName.MUTATION, CheckName.ERROR)
         self._check_prices(whole)
         check_hook(self._make, self._series, self._rows, self._report)
-        self._note(whole)
+        self._add_summary(whole)
         return self._check_live(whole, advance) if self._is_repeatable(whole) else 0
 
     def agrees_with(self, rows_limit: int) -> bool:
@@ -96,7 +96,7 @@ class _Trial:
 
         Rows with no more history than that prove nothing and are left out; without any other the answer is no.
         """
-        places = [row for row in self.windowed if row >= rows_limit][-_ASKED_WITH_MORE:]
+        places = [row for row in self.windowed if row >= rows_limit][-_COMPARED_WITH_MORE:]
         if not places:
             return False
         return all(
@@ -113,7 +113,7 @@ class _Trial:
     def _check_row(self, row: int, whole: Answer) -> None:
         open_ms = self._open_ms(row)
         expected_signal = whole.signals.get(open_ms)
-        live = self._asked_live(row, self._report.rows_limit)
+        live = self._evaluate_live(row, self._report.rows_limit)
         if live.fault:
             expected = NOTHING if expected_signal is None else expected_signal.side.value
             self._add(CheckName.ERROR, open_ms, "signals", expected, f"with {len(live.given)} rows {live.fault}")
@@ -122,7 +122,7 @@ class _Trial:
         unlike = difference(expected_signal, live.signals.get(open_ms))
         if unlike is None:
             return
-        then = ask(self._strategy, self._rows[: row + 1], last=1).signals.get(open_ms)
+        then = evaluate(self._strategy, self._rows[: row + 1], last=1).signals.get(open_ms)
         before = difference(then, expected_signal)
         if before is not None:
             self._add(CheckName.LOOK_AHEAD, open_ms, *before)
@@ -162,7 +162,7 @@ class _Trial:
         """Return whether the same rows give the same answer again, from this strategy and from a new instance."""
         is_same = True
         for strategy in (self._strategy, self._make()):
-            again = ask(strategy, self._rows)
+            again = evaluate(strategy, self._rows)
             if again.fault:
                 self._add(CheckName.REPEAT, self._open_ms(0), "signals", "the same answer again", again.fault)
                 return False
@@ -174,10 +174,10 @@ class _Trial:
                     is_same = False
         return is_same
 
-    def _note(self, whole: Answer) -> None:
+    def _add_summary(self, whole: Answer) -> None:
         sides = Counter(signal.side for signal in whole.signals.values())
         self._report.looked.append(
-            Looked(
+            SeriesSummary(
                 self._series.name,
                 len(self._rows),
                 sides[SignalSide.BUY],
@@ -188,10 +188,10 @@ class _Trial:
         )
 
     def _live(self, row: int, rows_limit: int) -> Signal | None:
-        return self._asked_live(row, rows_limit).signals.get(self._open_ms(row))
+        return self._evaluate_live(row, rows_limit).signals.get(self._open_ms(row))
 
-    def _asked_live(self, row: int, rows_limit: int) -> Answer:
-        return ask(self._strategy, self._rows[max(0, row + 1 - rows_limit) : row + 1], last=1)
+    def _evaluate_live(self, row: int, rows_limit: int) -> Answer:
+        return evaluate(self._strategy, self._rows[max(0, row + 1 - rows_limit) : row + 1], last=1)
 
     def _open_ms(self, row: int) -> int:
         return int(self._rows.open_ms[row])

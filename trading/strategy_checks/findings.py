@@ -46,7 +46,7 @@ class Finding(Struct, frozen=True):
     found: str
 
 
-class Looked(Struct, frozen=True):
+class SeriesSummary(Struct, frozen=True):
     """One series: the number of checked candles, the strategy's signals, and the number of candles in all."""
 
     series: str
@@ -76,7 +76,7 @@ class Report(Struct):
     least_rows: int
     rows_enough: int | None = None
     row_counts_tried: list[int] = field(default_factory=list)
-    looked: list[Looked] = field(default_factory=list)
+    looked: list[SeriesSummary] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     counts: Counter[CheckName] = field(default_factory=Counter)
     tried: Counter[CheckName] = field(default_factory=Counter)

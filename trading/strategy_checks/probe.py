@@ -34,7 +34,7 @@ class Answer(Struct, frozen=True):
     given: pd.DataFrame = field(default_factory=pd.DataFrame)
 
 
-def ask(strategy: Strategy, rows: IndicatorRows, *, last: int | None = None) -> Answer:
+def evaluate(strategy: Strategy, rows: IndicatorRows, *, last: int | None = None) -> Answer:
     """Call `signals` for the last rows, by default all, with a copy of the rows, as the live system does."""
     given = IndicatorRows(rows.columns, rows.open_ms.copy(), rows.values.copy()).frame()
     try:

@@ -130,10 +130,12 @@ def _why(row: SymbolStatus) -> Text:
     """Return the error, else the last decision with a reason."""
     if wrong := row.halted or row.at_risk or row.error:
         return Text(wrong, style="red")
-    said = row.decision if row.said_ms is None else f"{format_minute(row.said_ms)[-5:]}  {row.said}"
+    decision = (
+        row.decision if row.last_action_ms is None else f"{format_minute(row.last_action_ms)[-5:]}  {row.last_action}"
+    )
     if row.last_error is None:
-        return Text(said)
-    return Text.assemble((row.last_error_words, "red"), f"; {said}" if said else "")
+        return Text(decision)
+    return Text.assemble((row.last_error_words, "red"), f"; {decision}" if decision else "")
 
 
 def _state_text(row: SymbolStatus) -> Text:

@@ -99,7 +99,7 @@ def test_status_shows_the_last_decisions_and_the_last_that_said_something(in_red
 
     def shown() -> tuple[str, str, int | None]:
         (row,) = read_status(in_redis.client, ledger, system, NAMESPACE)
-        return row.decision, row.said, row.said_ms
+        return row.decision, row.last_action, row.last_action_ms
 
     begin(in_redis.store)
     old: Any = {"decision": "no signal", "said": "buy at 5: crossed", "said_ms": "60000"}

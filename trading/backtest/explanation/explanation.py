@@ -62,7 +62,7 @@ class Explanation(Struct, frozen=True):
     Attributes:
         headline: The answer: the trade, or the reason why there is none; its text is `str(headline)`.
         values: Indicators that the strategy's conditions use.
-        said: The strategy's signal and its reason, or that there was none.
+        signal_text: The strategy's signal and its reason, or that there was none.
         signal: The recomputed signal; None if there was none, if the strategy did not answer when the candle was
             decided (a quarantined symbol, a strategy that raised), or if it cannot be recomputed.
         checks: Each checked rule, entry rules first.
@@ -78,7 +78,7 @@ class Explanation(Struct, frozen=True):
     entry: Entry
     headline: Headline
     values: Sequence[Value]
-    said: str
+    signal_text: str = field(name="said")
     signal: Signal | None
     ruling: RiskDecisionRecord | None
     checks: Sequence[Check]
@@ -109,7 +109,7 @@ def explain(record: CandleRecord, context: ExplainContext) -> Explanation:
         entry,
         replace(_headline(record, orders, fills, mine), money_decimals=context.money_decimals),
         _values(rows, context),
-        _said(entry, signal, record.ruling),
+        _signal_text(entry, signal, record.ruling),
         signal,
         record.ruling,
         _checks(record, signal, context),
@@ -171,11 +171,11 @@ def _values(rows: IndicatorRows | None, context: ExplainContext) -> list[Value]:
     ]
 
 
-def _said(entry: Entry, signal: Signal | None, risk_decision: RiskDecisionRecord | None) -> str:
+def _signal_text(entry: Entry, signal: Signal | None, risk_decision: RiskDecisionRecord | None) -> str:
     if signal is not None:
         prices = ((" stop", signal.stop_loss), (" target", signal.take_profit), (" size", signal.size_units))
-        told = ",".join(f"{name} {format_price(value)}" for name, value in prices if value is not None)
-        return f"{signal.side.value} at {format_price(signal.price)}: {signal.reason}{f';{told}' if told else ''}"
+        levels = ",".join(f"{name} {format_price(value)}" for name, value in prices if value is not None)
+        return f"{signal.side.value} at {format_price(signal.price)}: {signal.reason}{f';{levels}' if levels else ''}"
     if risk_decision is not None:
         return describe(entry.decisions)
     is_silent = has_no_signal(entry.decisions) or is_of_stops(entry.decisions)

@@ -106,7 +106,7 @@ class _Look:
         is_old = (self._open_ms >= 0) & (self._open_ms < _OLDEST_MS)
         yield self._rows("time unit", Severity.DOUBT, is_old, lambda _: "before 1980: seconds taken for milliseconds?")
         yield self._jumps()
-        yield self._thin_end()
+        yield self._low_last_volume()
 
     def notes(self) -> Iterator[Found]:
         if self._market.are_open is not None:
@@ -187,7 +187,7 @@ class _Look:
         )
         return found("jump", Severity.DOUBT, len(rows), places)
 
-    def _thin_end(self) -> Found:
+    def _low_last_volume(self) -> Found:
         """Question whether the last candle is complete if it has almost no volume."""
         volume: Sequence[float] = self._sorted[-_THIN_OF - 1 :, VOLUME].tolist()
         usual = float(np.median(volume[:-1])) if len(volume) > 1 else 0.0

@@ -30,7 +30,7 @@ def filled_closed_hours(
     is_flat = (prices == prices[:, :1]).all(axis=1) & (values[:, VOLUME] == 0)
     if not is_flat.any():
         return np.zeros(len(open_ms), np.bool_)
-    is_closed = _by_habit(open_ms, is_flat, timeframe)
+    is_closed = _closed_by_pattern(open_ms, is_flat, timeframe)
     if are_open is not None:
         is_closed |= outside_hours(open_ms, timeframe=timeframe, are_open=are_open)
     return np.asarray(is_flat & is_closed)
@@ -43,7 +43,7 @@ def outside_hours(open_ms: Times, *, timeframe: Timeframe, are_open: Hours) -> F
     return np.asarray(~are_open(open_ms) & ~are_open(timeframe.closes(open_ms) - 1))
 
 
-def _by_habit(open_ms: Times, is_flat: Flags, timeframe: Timeframe) -> Flags:
+def _closed_by_pattern(open_ms: Times, is_flat: Flags, timeframe: Timeframe) -> Flags:
     is_closed = np.zeros(len(open_ms), np.bool_)
     traded = open_ms[~is_flat]
     if len(traded) < 2:

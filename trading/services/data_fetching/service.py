@@ -112,10 +112,10 @@ class DataFetchingService(Service[AdvanceSymbol, NewCandle]):
 
     def _begin_again(self, cursor_ms: int, market_ms: int) -> ChainResult:
         """Discard a cursor in the future: the next message begins at the ledger's fence."""
-        note = f"the cursor {format_time(cursor_ms)} lies after the market time {format_time(market_ms)}: begun anew"
-        self._errors.publish(note, cursor_ms)
+        reason = f"the cursor {format_time(cursor_ms)} lies after the market time {format_time(market_ms)}: begun anew"
+        self._errors.publish(reason, cursor_ms)
         self._store.discard_future(self.symbol, after_ms=market_ms)
-        return ChainResult(ChainOutcome.RESTARTED, note)
+        return ChainResult(ChainOutcome.RESTARTED, reason)
 
     def _why_none(self, snapshot: FeedSnapshot, cursor_ms: int) -> str:
         if snapshot.market_ms >= cursor_ms:

@@ -42,7 +42,7 @@ def _sections(found: Explanation, *, is_named: bool) -> Iterator[tuple[str, Sequ
     yield "candle", [_candle(found)]
     yield "indicators", [_values(found)] if any(one.now is not None for one in found.values) else ["-"]
     yield "regime", [found.entry.regime]
-    yield "strategy", [f"{found.strategy}: {found.said}" if is_named else found.said]
+    yield "strategy", [f"{found.strategy}: {found.signal_text}" if is_named else found.signal_text]
     if found.ruling is not None:
         yield "rules", [_check(one.rule, one.reason, is_met=one.is_met) for one in found.checks]
     yield "decision", [_decision(found)]

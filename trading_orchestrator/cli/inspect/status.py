@@ -170,11 +170,11 @@ def _last(row: SymbolStatus) -> Text:
         return Text(row.last_error_words if _is_last(row) else row.error, style="red")
     if row.rejected:
         return Text(row.rejected, style="red")
-    if row.said_ms is None:
-        said = Text(row.decision or "none yet")
+    if row.last_action_ms is None:
+        decision = Text(row.decision or "none yet")
     else:
-        said = Text.assemble((f"{format_minute(row.said_ms)}  ", "dim"), row.said)
-    return said.append(f"\n{row.last_error_words}", "red") if row.last_error else said
+        decision = Text.assemble((f"{format_minute(row.last_action_ms)}  ", "dim"), row.last_action)
+    return decision.append(f"\n{row.last_error_words}", "red") if row.last_error else decision
 
 
 def _columns(decimals: int) -> Sequence[Column]:

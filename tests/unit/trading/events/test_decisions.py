@@ -7,10 +7,10 @@ import pytest
 
 from trading.events.decisions import (
     NO_SIGNAL,
-    AskedSignal,
     CandleDecision,
     DecisionKind,
     Decisions,
+    RecordedSignal,
     decode,
     describe,
     encode,
@@ -24,16 +24,16 @@ from trading.events.legacy_text import read_decisions
 from trading.events.messages import SignalGenerated
 from trading_orchestrator.testing.candles import START_MS, SYMBOL, make_candles
 
-ASKED = AskedSignal("buy", 101.5, "crossed: up")
+BUY_SIGNAL = RecordedSignal("buy", 101.5, "crossed: up")
 TOO_FEW_ROWS = CandleDecision(DecisionKind.TOO_FEW_ROWS, row_count=1, required_row_count=3)
 WARMING_UP = msgspec.structs.replace(TOO_FEW_ROWS, candle_count=91, required_candle_count=204)
 QUARANTINED = CandleDecision(DecisionKind.QUARANTINED, policy="hold")
-SIGNAL = CandleDecision(DecisionKind.SIGNAL, signal=ASKED)
-ACCEPTED = CandleDecision(DecisionKind.ACCEPTED, reason="buy 2 units at 101.5: crossed", signal=ASKED)
-REJECTED = CandleDecision(DecisionKind.REJECTED, rule="paused", reason="no entries", signal=ASKED)
+SIGNAL = CandleDecision(DecisionKind.SIGNAL, signal=BUY_SIGNAL)
+ACCEPTED = CandleDecision(DecisionKind.ACCEPTED, reason="buy 2 units at 101.5: crossed", signal=BUY_SIGNAL)
+REJECTED = CandleDecision(DecisionKind.REJECTED, rule="paused", reason="no entries", signal=BUY_SIGNAL)
 EXIT_REJECTED = CandleDecision(DecisionKind.REJECTED, rule="halted", reason="lost", exit_rule="trailing_stop")
 RULED = CandleDecision(DecisionKind.REJECTED, rule="halted", reason="lost")
-BEFORE = CandleDecision(DecisionKind.DECIDED_BEFORE, signal=ASKED)
+BEFORE = CandleDecision(DecisionKind.DECIDED_BEFORE, signal=BUY_SIGNAL)
 MOVED = CandleDecision(DecisionKind.STOP_MOVED, reason="trailing_stop: 2", stop_before=95.0, stop_after=97.0)
 PLACED = CandleDecision(DecisionKind.STOP_MOVED, reason="a level", stop_after=97.0)
 KEPT = CandleDecision(DecisionKind.STOP_KEPT, reason="more room", stop_before=95.0, refusal="XAUUSD is stopped")

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from trading.errors import BadCandle, Rejected, TradingError, Transient, UnknownSymbol
-from trading.events.decisions import NO_SIGNAL, AskedSignal, CandleDecision, DecisionKind
+from trading.events.decisions import NO_SIGNAL, CandleDecision, DecisionKind, RecordedSignal
 from trading.events.event import LOCAL_ONLY, Event, EventType, correlation_id
 from trading.events.messages import IndicatorsUpdated, Message, NewCandle, SignalGenerated
 from trading.indicators.regime import Regime
@@ -29,7 +29,7 @@ SIGNAL = Signal(strategy="ema", open_ms=at_place(2), side=SignalSide.BUY, price=
 DECISIONS = [
     (CandleDecision(DecisionKind.TOO_FEW_ROWS, row_count=1, required_row_count=2),),
     NO_SIGNAL,
-    (CandleDecision(DecisionKind.SIGNAL, "ema", signal=AskedSignal("buy", 100.0, "crossed")),),
+    (CandleDecision(DecisionKind.SIGNAL, "ema", signal=RecordedSignal("buy", 100.0, "crossed")),),
 ]
 MESSAGES: list[Message] = [
     NewCandle(**COMMON, regime=Regime.RANGING),

@@ -56,7 +56,7 @@ def test_fault_is_whole_after_a_journey_between_processes() -> None:
 
     assert str(again) == str(fault)
     assert str(fault).startswith(f"XAUUSD: strategy mine ({FAULTY}:Raises): signals from the candle")
-    assert again.whose == ("XAUUSD", "mine")
+    assert again.owner == ("XAUUSD", "mine")
 
 
 @pytest.mark.parametrize(

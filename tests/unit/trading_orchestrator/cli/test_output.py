@@ -48,8 +48,8 @@ GOLD = SymbolStatus(
     unrealised=-3.56,
     regime="trending_up",
     decision="no signal",
-    said="sell 1.5 units at 2649",
-    said_ms=1_736_150_340_000,
+    last_action="sell 1.5 units at 2649",
+    last_action_ms=1_736_150_340_000,
 )
 TABLES: list[tuple[tuple[Column, ...], dict[str, object], list[str]]] = [
     (ORDERS, ORDER, ["2025-01-06 08:00", "XAUUSD", "sell", "take_profit", "2.5 of 10", "partially_filled"]),
