@@ -40,22 +40,22 @@ class AcmeSource:
         self._grid = Timeframe.parse(timeframe)
 
     def newest(self, count: int, *, after_ms: int | None) -> Bars:
-        as_of_ms, candles = self._ask(count)
+        as_of_ms, candles = self._read(count)
         return Bars(candles, as_of_ms)
 
     def history(self, until_ms: int, *, count: int) -> Candles:
-        as_of_ms, candles = self._ask(count + 1, end_ms=until_ms)  # the last one may be forming
+        as_of_ms, candles = self._read(count + 1, end_ms=until_ms)  # the last one may be forming
         closed = int(self._grid.closes(candles.open_ms).searchsorted(as_of_ms, side="right"))
         return candles[:closed][-count:]
 
     def since(self, after_ms: int, *, limit: int) -> Bars:
-        as_of_ms, candles = self._ask(limit + 1, start_ms=after_ms + 1)
+        as_of_ms, candles = self._read(limit + 1, start_ms=after_ms + 1)
         return Bars(candles[:limit], as_of_ms, has_more=len(candles) > limit)
 
     def close(self) -> None:
         """Keep nothing: `Client` opens a connection for each call."""
 
-    def _ask(self, limit: int, **bounds: int) -> tuple[int, Candles]:
+    def _read(self, limit: int, **bounds: int) -> tuple[int, Candles]:
         answer = self._client.call("candles", {"bar_ms": self._grid.length_ms, "limit": limit, **bounds}, Answer)
         return answer.as_of_ms, Candles.from_rows(answer.rows)
 

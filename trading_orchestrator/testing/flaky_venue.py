@@ -67,14 +67,14 @@ class FlakyVenue:
     def clock_ms(self) -> int:
         return self._call("clock_ms", self._venue.clock_ms)
 
-    def _call(self, method: str, ask: Callable[[], T]) -> T:
+    def _call(self, method: str, method_call: Callable[[], T]) -> T:
         if method in self.silent:
             raise Transient("venue", f"no answer to {method}")
         due = next((failure for failure in self._failures if failure[0] == method), None)
         if due is None:
-            return ask()
+            return method_call()
         self._failures.remove(due)
         _, error, is_late = due
         if is_late:
-            ask()
+            method_call()
         raise error

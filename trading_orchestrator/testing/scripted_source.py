@@ -11,62 +11,76 @@ class ScriptedSource:
     """A `CandleSource` over candles in memory; a test sets how many have closed and which calls fail.
 
     Attributes:
-        tape: All candles, those of the future too; a test may replace them.
+        candles: All candles, those of the future too; a test may replace them.
         shown: Number of candles that have closed.
         now_ms: Market time; None for half a minute after the newest closed candle ended.
         failures: Errors that the next calls raise, one each.
-        asked: Names of the methods called so far.
+        calls: Names of the methods called so far.
     """
 
-    def __init__(self, tape: Candles, *, shown: int) -> None:
-        self.tape = tape
+    def __init__(self, candles: Candles, *, shown: int) -> None:
+        self.candles = candles
         self.shown = shown
         self.now_ms: int | None = None
         self.failures: list[Exception] = []
-        self.asked: list[str] = []
+        self.calls: list[str] = []
+
+    @property
+    def tape(self) -> Candles:
+        """Former name of `candles`."""
+        return self.candles
+
+    @tape.setter
+    def tape(self, candles: Candles) -> None:
+        self.candles = candles
+
+    @property
+    def asked(self) -> list[str]:
+        """Former name of `calls`."""
+        return self.calls
 
     @property
     def as_of_ms(self) -> int:
         if self.now_ms is not None:
             return self.now_ms
-        return self.tape[: self.shown].last_open_ms + MINUTE_MS * 3 // 2
+        return self.candles[: self.shown].last_open_ms + MINUTE_MS * 3 // 2
 
     def newest(self, count: int, *, after_ms: int | None) -> Bars:
-        self._asked("newest")
+        self._record_call("newest")
         return Bars(self._bars()[-count:], self.as_of_ms)
 
     def history(self, until_ms: int, *, count: int) -> Candles:
-        self._asked("history")
-        return self.tape[: self.shown].until(until_ms)[-count:]
+        self._record_call("history")
+        return self.candles[: self.shown].until(until_ms)[-count:]
 
     def since(self, after_ms: int, *, limit: int) -> Bars:
-        self._asked("since")
+        self._record_call("since")
         missed = self._bars().after(after_ms)
         return Bars(missed[:limit], self.as_of_ms, len(missed) > limit)
 
     def close(self) -> None:
-        self.asked.append("close")
+        self.calls.append("close")
 
     def spoil(self, at: int, **values: float) -> None:
         """Replace values of a candle: `spoil(3, high=float("nan"))`."""
-        table = self.tape.values.copy()
+        table = self.candles.values.copy()
         for name, value in values.items():
             table[at, COLUMNS.index(name)] = value
-        self.tape = Candles(self.tape.open_ms, table)
+        self.candles = Candles(self.candles.open_ms, table)
 
     def drop(self, *places: int) -> None:
         """Remove candles; each one that had closed lowers `shown` by one."""
-        kept = np.setdiff1d(np.arange(len(self.tape)), places)
+        kept = np.setdiff1d(np.arange(len(self.candles)), places)
         self.shown -= sum(1 for place in places if place < self.shown)
-        self.tape = Candles(self.tape.open_ms[kept], self.tape.values[kept])
+        self.candles = Candles(self.candles.open_ms[kept], self.candles.values[kept])
 
     def _bars(self) -> Candles:
         """Return the closed candles, and the forming one at the price at which it opened."""
-        closed, following = self.tape[: self.shown], self.tape[self.shown : self.shown + 1]
+        closed, following = self.candles[: self.shown], self.candles[self.shown : self.shown + 1]
         forming = Candles(following.open_ms, following.values[:, [0, 0, 0, 0, 4]])
         return closed.then(forming) if len(forming) else closed
 
-    def _asked(self, question: str) -> None:
-        self.asked.append(question)
+    def _record_call(self, method: str) -> None:
+        self.calls.append(method)
         if self.failures:
             raise self.failures.pop(0)

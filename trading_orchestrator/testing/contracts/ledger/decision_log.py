@@ -52,17 +52,17 @@ class DecisionLogContract(LedgerPart):
     @pytest.mark.parametrize("late_minutes", [0, 1])
     def test_decide_candle_at_or_before_fence_writes_nothing(self, ledger: Ledger, late_minutes: int) -> None:
         enter(ledger, request_of())
-        asked: list[AccountSnapshot] = []
+        views: list[AccountSnapshot] = []
 
         def judge(view: AccountSnapshot) -> RiskDecision:
-            asked.append(view)
+            views.append(view)
             return REFUSED
 
         again = ledger.decide(SYMBOL, STRATEGY, at(-late_minutes), judge, correlation_id="c2")
 
         assert (again.verdict, again.intents) == (None, ())
         assert again.earlier == (None if late_minutes else OK)
-        assert asked == []
+        assert views == []
         assert ledger.decisions_since(SYMBOL, [STRATEGY], at(-10)) == {(STRATEGY, T0_MS): OK}
         assert len(ledger.unsettled(SYMBOL)) == 1
 

@@ -135,10 +135,10 @@ class Driver:
 
     def _mark(self, marks: list[tuple[int, OrderState]]) -> Any:
         chosen = [(self._order(back), state) for back, state in marks]
-        wanted = [
+        updates = [
             OrderUpdate(one.client_order_id, state, f"v{self.minute}") for one, state in chosen if one is not None
         ]
-        return self.subject.ledger.mark(*wanted)
+        return self.subject.ledger.mark(*updates)
 
     def _claim(self, back: int, more: int) -> Any:
         order = self._order(back)

@@ -32,14 +32,14 @@ from trading_orchestrator.testing.contracts.ledger.subject import LedgerPart
 HALT = Incident(IncidentKind.POSITION_MISMATCH, SYMBOL, "position", "2 here, 3 there", {"venue_units": 3.0})
 
 
-def ask(ledger: Ledger, stop_loss: float, *, minute: int = 2, strategy: str = STRATEGY) -> StopMove | None:
+def request_move(ledger: Ledger, stop_loss: float, *, minute: int = 2, strategy: str = STRATEGY) -> StopMove | None:
     """Request a move of the stop."""
     return ledger.move_stop(SYMBOL, strategy, at(minute), stop_loss, "trailing", correlation_id=f"c{minute}")
 
 
 def moved(ledger: Ledger, stop_loss: float, *, minute: int = 2, strategy: str = STRATEGY) -> StopMove:
     """Move the stop, and return the move that was recorded."""
-    move = ask(ledger, stop_loss, minute=minute, strategy=strategy)
+    move = request_move(ledger, stop_loss, minute=minute, strategy=strategy)
     assert move is not None
     return move
 
@@ -82,16 +82,16 @@ class StopMoveContract(LedgerPart):
         assert again == first
         assert not again.is_current
         assert list(ledger.stop_moves(SYMBOL)) == []
-        assert ask(ledger, 95.0, minute=7) is None
+        assert request_move(ledger, 95.0, minute=7) is None
 
     def test_move_to_where_the_stop_is_and_of_nothing_and_of_the_past_is_not_recorded(self, ledger: Ledger) -> None:
-        assert ask(ledger, 95.0) is None
+        assert request_move(ledger, 95.0) is None
         opened(ledger)
-        assert ask(ledger, 90.0) is None
-        assert ask(ledger, 95.0, minute=4) is not None
-        assert ask(ledger, 96.0, minute=3) is None, "a later candle moved it"
+        assert request_move(ledger, 90.0) is None
+        assert request_move(ledger, 95.0, minute=4) is not None
+        assert request_move(ledger, 96.0, minute=3) is None, "a later candle moved it"
         decide(ledger, at(8), OK)
-        assert ask(ledger, 96.0, minute=7) is None, "a later candle was decided on"
+        assert request_move(ledger, 96.0, minute=7) is None, "a later candle was decided on"
 
         assert position_of(ledger).stop_loss == 95.0
         recorded = [ledger.stop_move(SYMBOL, STRATEGY, at(minute)) for minute in (2, 3, 4, 7)]
@@ -122,7 +122,7 @@ class StopMoveContract(LedgerPart):
         assert (tighter.refusal, looser.refusal) == ("", "")
         assert "the stop that the entry came with" in refused.refusal
         assert not refused.is_current
-        assert ask(ledger, 100.0, minute=4) == refused
+        assert request_move(ledger, 100.0, minute=4) == refused
         assert position_of(ledger).stop_loss == 100 - side.sign * 7.0
         assert list(ledger.stop_moves(SYMBOL)) == [tighter, looser]
 
@@ -172,13 +172,13 @@ class StopRefusalContract(LedgerPart):
 
         assert refused == replace(second, refusal="the venue refused it: too near")
         assert ledger.stop_move(SYMBOL, STRATEGY, at(3)) == refused
-        assert ask(ledger, 96.0, minute=3) == refused
+        assert request_move(ledger, 96.0, minute=3) == refused
         assert position_of(ledger).stop_loss == 95.0
         assert list(ledger.stop_moves(SYMBOL)) == [first]
         again = ledger.stop_move(SYMBOL, STRATEGY, at(2))
         assert again is not None
         assert again.is_current
-        assert ask(ledger, 97.0, minute=4) is not None
+        assert request_move(ledger, 97.0, minute=4) is not None
 
     def test_refused_move_that_is_not_current_stays_as_it_is_recorded(self, ledger: Ledger) -> None:
         opened(ledger)

@@ -35,13 +35,13 @@ def signal(
     ledger: Ledger, minute: int, side: SignalSide = SignalSide.BUY, *, strategy: str = "other"
 ) -> DecisionResult:
     """Have the risk rules decide on a signal."""
-    wanted = Signal(strategy=strategy, open_ms=at(minute), side=side, price=100.0, reason="asked for by a test")
+    request = Signal(strategy=strategy, open_ms=at(minute), side=side, price=100.0, reason="asked for by a test")
     limits = RiskLimits(units=1.0)
     return ledger.decide(
         SYMBOL,
         strategy,
         at(minute),
-        lambda view: evaluate_signal(view, wanted, symbol=SYMBOL, timeframe="1m", account=ACCOUNT, limits=limits),
+        lambda view: evaluate_signal(view, request, symbol=SYMBOL, timeframe="1m", account=ACCOUNT, limits=limits),
         correlation_id="c",
         prices={SYMBOL: 100.0},
     )

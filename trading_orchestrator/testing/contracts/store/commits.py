@@ -95,7 +95,7 @@ class CommitContract(StorePart):
     ) -> None:
         begin(kept.store)
         chance = np.random.default_rng(seed)
-        cursor, first_said = 9, dict[int, str]()
+        cursor, first_decisions = 9, dict[int, str]()
         for number in range(12):
             first = int(chance.integers(10, 30))
             last = first + int(chance.integers(0, 6))
@@ -103,7 +103,7 @@ class CommitContract(StorePart):
 
             assert kept.store.commit(commit_of(first, last, text=f"{number}:"), []) == len(fresh)
 
-            first_said |= {at_place(place): f"{number}: {place}" for place in fresh}
+            first_decisions |= {at_place(place): f"{number}: {place}" for place in fresh}
             cursor = max([cursor, *fresh])
         assert kept.store.load(SYMBOL).cursor_ms == at_place(cursor)
-        assert kept.journal(SYMBOL) == first_said
+        assert kept.journal(SYMBOL) == first_decisions

@@ -14,8 +14,8 @@ from trading_orchestrator.testing.contracts.store.subject import Kept, StorePart
 class SymbolControlContract(StorePart):
     def test_commit_without_exposure_leaves_the_stored_one(self, kept: Kept) -> None:
         begin(kept.store)
-        for place, said, expected in ((10, None, True), (11, False, False), (12, None, False), (13, True, True)):
-            kept.store.commit(commit_of(place, place, has_exposure=said), [])
+        for place, reported, expected in ((10, None, True), (11, False, False), (12, None, False), (13, True, True)):
+            kept.store.commit(commit_of(place, place, has_exposure=reported), [])
             assert kept.store.load(SYMBOL).has_exposure is expected
 
     def test_mark_exposed_is_seen_at_once(self, kept: Kept) -> None:
