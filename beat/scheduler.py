@@ -102,7 +102,7 @@ class SymbolScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
     def _send_due(self) -> None:
         """Publish through one connection, without retries: the next slot replaces a slot that cannot be sent now."""
         now_s = time.time()
-        due = self._wanted(list(self._slots.due(now_s)), now_s)
+        due = self._without_unneeded_repeats(list(self._slots.due(now_s)), now_s)
         if not due:
             return
         with self.app.pool.acquire(block=True) as connection, self.app.amqp.Producer(connection) as producer:
@@ -119,14 +119,14 @@ class SymbolScheduler(Scheduler):  # type: ignore[misc]  # Celery ships no types
         leadership = self._leadership
         return leadership.left_s > leadership.lease_s / 2 or leadership.epoch() == self._epoch
 
-    def _wanted(self, due: Sequence[Due], now_s: float) -> Sequence[Due]:
+    def _without_unneeded_repeats(self, due: Sequence[Due], now_s: float) -> Sequence[Due]:
         """Leave out repeated ticks of symbols that get a regular one now, or that wait for no candle."""
         again = [(message, slot) for message, slot, _ in due if message.kind is Kind.AGAIN]
         if not again:
             return due
         ticked = {message.symbol for message, _, _ in due if message.kind is Kind.TICK}
-        asked = [message.symbol for message, _ in again if message.symbol not in ticked]
-        late = overdue(self._client, self._settings.namespace, self._config.system, asked, now_s)
+        repeated = [message.symbol for message, _ in again if message.symbol not in ticked]
+        late = overdue(self._client, self._settings.namespace, self._config.system, repeated, now_s)
         for message, slot in again:
             if message.symbol not in late:
                 self._slots.sent(message, slot)

@@ -40,7 +40,7 @@ class Span:
     before: list[Phase] = field(default_factory=list)
     during: list[Phase] = field(default_factory=list)
     after: list[Phase] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
+    results: list[str] = field(default_factory=list)
 
 
 class NothingToPlay(Exception):
@@ -97,9 +97,9 @@ def measure(terms: Terms, *, only: str, console: Console) -> tuple[list[Row], di
         server = RedisServer(Path(folder)).start()
         try:
             rig = Rig(Path(folder), server, rate=terms.rate)
-            wanted = [context for context in cases(rig) if only in context.title]
-            left_out = {context.title: why for context in wanted if (why := context.missing())}
-            to_play = [context for context in wanted if context.title not in left_out]
+            selected = [context for context in cases(rig) if only in context.title]
+            left_out = {context.title: why for context in selected if (why := context.missing())}
+            to_play = [context for context in selected if context.title not in left_out]
             if not to_play:
                 titles = ", ".join(context.title for context in cases(rig))
                 raise NothingToPlay(f"--only {only!r}: found no such title; expected part of one of {titles}")
@@ -126,11 +126,11 @@ def _play(rig: Rig, to_play: Sequence[Case], terms: Terms, console: Console) -> 
         rig.let_pass(WARM_UP_S, tick=tick)
         quiet = rig.let_pass(terms.seconds, tick=tick)
         for span in spans * terms.rounds:
-            rig.wait_for_sick()
+            rig.wait_for_faulty_symbol()
             progress.update(bar, description=span.case.title)
             span.before.append(quiet)
             span.during.append(_harmed(rig, span.case, terms.seconds, tick))
-            span.told.append(span.case.told())
+            span.results.append(span.case.result())
             progress.update(bar, description="quiet")
             quiet = rig.let_pass(terms.seconds, tick=tick)
             span.after.append(quiet)
@@ -149,8 +149,8 @@ def _harmed(rig: Rig, context: Case, seconds: float, tick: Callable[[float], Non
 
 def _row(rig: Rig, span: Span) -> Row:
     before, during, after = (_figures(rig, phases) for phases in (span.before, span.during, span.after))
-    told = joined([told for told in span.told if told])
-    return Row(span.case.title, span.case.kind, before, during, after, told)
+    results = joined([results for results in span.results if results])
+    return Row(span.case.title, span.case.kind, before, during, after, results)
 
 
 def _figures(rig: Rig, phases: Sequence[Phase]) -> Figures:

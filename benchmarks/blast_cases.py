@@ -67,18 +67,18 @@ class Case:
     def end(self) -> None:
         """Stop the fault."""
 
-    def told(self) -> str:
+    def result(self) -> str:
         """Describe the result of one round."""
         return ""
 
 
-class Harm(Case):
+class SymbolFault(Case):
     """A fault of the symbol under test."""
 
     kind = Kind.SYMBOL
 
 
-class KilledProcess(Harm):
+class KilledProcess(SymbolFault):
     title = "its pool process killed every half second"
 
     def begin(self) -> None:
@@ -90,11 +90,11 @@ class KilledProcess(Harm):
             self.kills += 1
             self._next_s = time.monotonic() + KILL_EVERY_S
 
-    def told(self) -> str:
+    def result(self) -> str:
         return counted(self.kills, "kill")
 
 
-class KilledWorker(Harm):
+class KilledWorker(SymbolFault):
     title = "its worker killed after each restart"
 
     def begin(self) -> None:
@@ -109,11 +109,11 @@ class KilledWorker(Harm):
             self.kills += 1
             self._up_since_s = time.monotonic()
 
-    def told(self) -> str:
+    def result(self) -> str:
         return f"{counted(self.kills, 'kill')} with growing restart delays of the supervisor"
 
 
-class Misbehaving(Harm):
+class FaultyCode(SymbolFault):
     """Its own code misbehaves in one of the four steps."""
 
     def __init__(self, rig: Rig, what: str, stage: str, title: str) -> None:
@@ -123,17 +123,17 @@ class Misbehaving(Harm):
         self._order = f"{what}:{STEPS[stage].service}"
 
     def begin(self) -> None:
-        self.rig.misbehave(self._order)
+        self.rig.set_fault(self._order)
 
     def end(self) -> None:
-        self.rig.misbehave("")
-        self.count = self.rig.misdeeds()
+        self.rig.set_fault("")
+        self.count = self.rig.fault_count()
 
-    def told(self) -> str:
+    def result(self) -> str:
         return f"{counted(self.count, 'step')} {self._done}"
 
 
-class Logging(Misbehaving):
+class Logging(FaultyCode):
     """Endless log lines; the size of the log files is measured."""
 
     def begin(self) -> None:
@@ -144,11 +144,11 @@ class Logging(Misbehaving):
         files = [self.rig.sick.log_path, self.rig.sick.log_path.with_suffix(".log.1")]
         self.largest_bytes = max(self.largest_bytes, sum(_size(file) for file in files))
 
-    def told(self) -> str:
-        return f"{super().told()}, at most {self.largest_bytes / 1e6:.0f} MB in its two log files"
+    def result(self) -> str:
+        return f"{super().result()}, at most {self.largest_bytes / 1e6:.0f} MB in its two log files"
 
 
-class Holding(Misbehaving):
+class Holding(FaultyCode):
     """Memory that the code never frees."""
 
     def missing(self) -> str | None:
@@ -170,10 +170,10 @@ class Holding(Misbehaving):
         super().end()
         self.left_bytes = self._resident()
 
-    def told(self) -> str:
+    def result(self) -> str:
         most, left = (f"{count / 2**30:.1f} GiB" for count in (self.most_bytes, self.left_bytes))
         seen = counted(len(self.processes), "pool process", "pool processes")
-        return f"{super().told()}, at most {most} resident, {left} at the end, {seen} used"
+        return f"{super().result()}, at most {most} resident, {left} at the end, {seen} used"
 
     def _resident(self) -> int:
         process = self.rig.pool_process()
@@ -186,7 +186,7 @@ class Holding(Misbehaving):
             return 0
 
 
-class Flooded(Harm):
+class FloodedQueue(SymbolFault):
     title = f"{FLOOD:,} ticks in its queue at once"
 
     def begin(self) -> None:
@@ -206,11 +206,11 @@ class Flooded(Harm):
     def end(self) -> None:
         self.rig.client.delete(PATIENT_QUEUE)
 
-    def told(self) -> str:
+    def result(self) -> str:
         return f"processed in {self._drained_s:.0f} s" if self._drained_s else "not processed within the time limit"
 
 
-class Stranger(Case):
+class OtherProgram(Case):
     """Another program that uses the processor: no part of the system, so isolation cannot help."""
 
     kind = Kind.STRANGER
@@ -233,19 +233,19 @@ class Stranger(Case):
 def cases(rig: Rig) -> Sequence[Case]:
     """Return all cases in the order in which they run; the other programs last."""
     fetch, indicators, strategy, execute = STAGES
-    hangs = [Misbehaving(rig, "hang", stage, f"hung in {stage}") for stage in (fetch, indicators, strategy, execute)]
+    hangs = [FaultyCode(rig, "hang", stage, f"hung in {stage}") for stage in (fetch, indicators, strategy, execute)]
     return [
         Case(rig),
         KilledProcess(rig),
         KilledWorker(rig),
         *hangs,
-        Misbehaving(rig, "spin", strategy, "an endless loop in its strategy"),
-        Flooded(rig),
+        FaultyCode(rig, "spin", strategy, "an endless loop in its strategy"),
+        FloodedQueue(rig),
         Logging(rig, "log", strategy, "endless log lines from its strategy"),
         Holding(rig, "hold", strategy, f"its strategy allocates {HELD_BYTES / 2**30:.0f} GiB and keeps it"),
-        Stranger(rig, 0.5),
-        Stranger(rig, 1.0),
-        Stranger(rig, 2.0),
+        OtherProgram(rig, 0.5),
+        OtherProgram(rig, 1.0),
+        OtherProgram(rig, 2.0),
     ]
 
 

@@ -129,10 +129,10 @@ def _reading(rows: Sequence[Row]) -> list[str]:
 
 def _machine(row: Row, rows: Sequence[Row]) -> str:
     """Return the ratio of the other program with the nearest processor load."""
-    strangers = [other for other in rows if other.is_stranger]
-    if not strangers:
+    other_programs = [other for other in rows if other.is_other_program]
+    if not other_programs:
         return ""
-    alike = min(strangers, key=lambda other: abs(other.more_cores - row.more_cores))
+    alike = min(other_programs, key=lambda other: abs(other.more_cores - row.more_cores))
     return (
         f", with {row.more_cores:+.1f} cores; the other program with the nearest load, {alike.more_cores:+.1f} cores, "
         f"caused {alike.p99_ratio:.2f}x"

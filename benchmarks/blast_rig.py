@@ -118,21 +118,21 @@ class Rig:
                 observer.start()
                 yield
             finally:
-                self.misbehave("")
+                self.set_fault("")
                 self._stopped.set()
                 self.supervisor.stop(is_forced=lambda: True)
                 if observer.ident is not None:
                     observer.join()
                 self.client.close()
 
-    def misbehave(self, order: str) -> None:
+    def set_fault(self, order: str) -> None:
         """Set the faulty worker's fault, `WHAT:SERVICE` of `blast_side`; empty for none."""
         if order:
             self.client.mset({HARM: order, HARM_COUNT: 0})
         else:
             self.client.delete(HARM)
 
-    def misdeeds(self) -> int:
+    def fault_count(self) -> int:
         """Return the number of times that the faulty worker has begun its fault."""
         return int(self.client.get(HARM_COUNT) or 0)
 
@@ -168,7 +168,7 @@ class Rig:
         busy = sum(after) - sum(cpu) - idle
         return Phase(begin_s, now_s, busy / (now_s - begin_s))
 
-    def wait_for_sick(self) -> None:
+    def wait_for_faulty_symbol(self) -> None:
         """Wait until the faulty symbol decides again."""
         seen_ms = self.system.cursor_ms(SICK)
         self._wait(lambda: self.system.cursor_ms(SICK) > seen_ms, f"{SICK} decides again")
@@ -184,7 +184,7 @@ class Rig:
     def _start(self) -> None:
         """Start all processes while the markets are stopped, then the markets."""
         self._set_market_clocks(time.time() + FAR_S)
-        for spec in process_specs.crew_processes(self.system.settings, first_assignments(self.symbols, 1)):
+        for spec in process_specs.assignment_processes(self.system.settings, first_assignments(self.symbols, 1)):
             if spec.name == f"worker-{SICK}":
                 self.sick = self.supervisor.add(replace(spec, argv=(*spec.argv, "-I", "benchmarks.blast_side")))
             else:

@@ -69,7 +69,7 @@ class Row:
         return self.kind is Kind.NOBODY
 
     @property
-    def is_stranger(self) -> bool:
+    def is_other_program(self) -> bool:
         return self.kind is Kind.STRANGER
 
     @property

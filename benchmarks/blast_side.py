@@ -21,7 +21,7 @@ _held: list[Any] = []
 _LINES_AT_ONCE = 500
 
 
-def wanted() -> bytes:
+def ordered_fault() -> bytes:
     """Return the present fault, as `WHAT:SERVICE`; empty for none."""
     found: Any = _client.get(HARM)
     return found or b""
@@ -57,16 +57,16 @@ def _hold(_: Callable[[], bool]) -> None:
         _held.append(np.ones(HELD_BYTES // 8))
 
 
-_DEEDS = {b"hang": _hang, b"spin": _spin, b"log": _log, b"hold": _hold}
+_FAULTS = {b"hang": _hang, b"spin": _spin, b"log": _log, b"hold": _hold}
 
 
-def _misbehave(self: Service[Any, Any], message: Any) -> Any:
-    order = wanted()
+def _handle_with_fault(self: Service[Any, Any], message: Any) -> Any:
+    order = ordered_fault()
     what, _, where = order.partition(b":")
     if where.decode() == self.name:
         _client.incr(HARM_COUNT)
-        _DEEDS[what](lambda: wanted() == order)
+        _FAULTS[what](lambda: ordered_fault() == order)
     return _handle(self, message)
 
 
-Service.handle = _misbehave  # type: ignore[method-assign]  # what each step calls
+Service.handle = _handle_with_fault  # type: ignore[method-assign]  # what each step calls

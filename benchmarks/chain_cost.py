@@ -37,7 +37,7 @@ STOCK, KEPT = "no-op", "no-op, ours"
 CHAINS = {
     STOCK: "Celery's four no-op steps, kombu's transport",
     KEPT: "the same steps, this project's transport",
-    **{name: told for name, (told, _, _) in SCENARIOS.items()},
+    **{name: description for name, (description, _, _) in SCENARIOS.items()},
 }
 SIDE = "benchmarks.worker_side"
 Send = Callable[[str], None]

@@ -50,8 +50,8 @@ def fingerprint_of_all(content: Content) -> str:
 def market_of(content: Content, symbol: str) -> tuple[str, str]:
     """Return (digest of a symbol's candle source, its playback speed)."""
     source = content["symbols"][symbol]["source"]
-    tape = {key: value for key, value in source.items() if key not in PACE}
-    return _digest(tape), str(source.get("speed", ""))
+    settings = {key: value for key, value in source.items() if key not in PACE}
+    return _digest(settings), str(source.get("speed", ""))
 
 
 def follow(old: SystemConfig, found: SystemConfig, applied: Content, folder: Path) -> tuple[SystemConfig, list[str]]:

@@ -58,12 +58,12 @@ def reload_config(expected: str | None = None, reason: str = "requested by opera
     """
     here = runtime()
     try:
-        wanted = here.config.described(here.config.load())
+        target = here.config.described(here.config.load())
     except ConfigError as error:
         return _answer("faulty", faults=list(error.faults))
-    if expected not in (None, fingerprint_of_all(wanted)):
+    if expected not in (None, fingerprint_of_all(target)):
         return _answer("refused", refusals=[f"the worker on {socket.gethostname()} {OTHER_FILES}"])
-    return apply_config(here, wanted, list(read_worker_files()), reason)
+    return apply_config(here, target, list(read_worker_files()), reason)
 
 
 def read_worker_files() -> Iterator[WorkerFiles]:
@@ -74,7 +74,7 @@ def read_worker_files() -> Iterator[WorkerFiles]:
                 yield WorkerFiles(node, **seen)
 
 
-def apply_config(here: Runtime, wanted: Content, workers: Sequence[WorkerFiles], reason: str) -> Answer:
+def apply_config(here: Runtime, target: Content, workers: Sequence[WorkerFiles], reason: str) -> Answer:
     """Apply a configuration as a whole, or return the refusals.
 
     Raises:
@@ -82,19 +82,19 @@ def apply_config(here: Runtime, wanted: Content, workers: Sequence[WorkerFiles],
     """
     applied, ledger = here.config.applied, here.stores.ledger
     seen, old = applied.revision(), applied.in_force(here.config.content())
-    change = compare(old, wanted, ledger.exposure)
-    recoded = _recoded_symbols(here, wanted)
-    outdated = [*_outdated_symbols(here, wanted), *recoded]
-    if change.is_empty and not outdated and applied.read() == wanted:
-        return _answer("unchanged", revision=seen) | _consumed(here, change, wanted, workers)
-    refusals = [*change.refusals, *_outdated_workers(workers, wanted)]
+    change = compare(old, target, ledger.exposure)
+    recoded = _recoded_symbols(here, target)
+    outdated = [*_outdated_symbols(here, target), *recoded]
+    if change.is_empty and not outdated and applied.read() == target:
+        return _answer("unchanged", revision=seen) | _consumed(here, change, target, workers)
+    refusals = [*change.refusals, *_outdated_workers(workers, target)]
     if refusals:
         return _answer("refused", change, refusals=refusals)
     try:
         _hold(here, change)
-        change = compare(old, wanted, ledger.exposure)  # held symbols open nothing between this check and the change
+        change = compare(old, target, ledger.exposure)  # held symbols open nothing between this check and the change
         renewed = {*change.renewed, *change.of(Kind.ADDED), *outdated}
-        revision = None if change.refusals else applied.apply(wanted, seen=seen, renewed=sorted(renewed))
+        revision = None if change.refusals else applied.apply(target, seen=seen, renewed=sorted(renewed))
     except BaseException:
         _release(here, change)
         raise
@@ -106,31 +106,31 @@ def apply_config(here: Runtime, wanted: Content, workers: Sequence[WorkerFiles],
     here.refresh()
     notes += [f"{symbol}: the code of its strategy has changed; its next tick runs the new code" for symbol in recoded]
     answer = _answer("applied", change, revision=revision, notes=notes)
-    return answer | _consumed(here, change, wanted, workers)
+    return answer | _consumed(here, change, target, workers)
 
 
-def _outdated_symbols(here: Runtime, wanted: Content) -> list[str]:
-    """Return the symbols whose services were built from another configuration than the wanted one."""
-    built = here.config.applied.built(list(wanted["symbols"]))
-    return [name for name, one in built.items() if one.fingerprint != fingerprint(wanted, name)]
+def _outdated_symbols(here: Runtime, target: Content) -> list[str]:
+    """Return the symbols whose services were built from another configuration than the target."""
+    built = here.config.applied.built(list(target["symbols"]))
+    return [name for name, one in built.items() if one.fingerprint != fingerprint(target, name)]
 
 
-def _recoded_symbols(here: Runtime, wanted: Content) -> list[str]:
+def _recoded_symbols(here: Runtime, target: Content) -> list[str]:
     """Return the symbols whose services run other code of the user's own strategies than the files hold now."""
     system = here.config.load()
     return [
         name
-        for name, one in here.config.applied.built(list(wanted["symbols"])).items()
+        for name, one in here.config.applied.built(list(target["symbols"])).items()
         if name in system.symbols
         and one.code not in (None, code_of(book.strategy for book in system.symbols[name].books.values()))
     ]
 
 
-def _outdated_workers(workers: Sequence[WorkerFiles], wanted: Content) -> Iterator[str]:
-    """Yield a line for each worker whose files differ from the wanted configuration."""
+def _outdated_workers(workers: Sequence[WorkerFiles], target: Content) -> Iterator[str]:
+    """Yield a line for each worker whose files differ from the target configuration."""
     for worker in workers:
-        served = [name for name in worker.queues if name in wanted["symbols"]]
-        other = [name for name in served if worker.fingerprints.get(name) != fingerprint(wanted, name)]
+        served = [name for name in worker.queues if name in target["symbols"]]
+        other = [name for name in served if worker.fingerprints.get(name) != fingerprint(target, name)]
         if other and worker.faults:
             yield f"worker {worker.node} cannot use its files: {'; '.join(worker.faults)}"
         elif other:
@@ -214,11 +214,11 @@ def _fields(one: SymbolChange) -> Answer:
     return {"change": one.kind.value, "differences": [difference.as_dict() for difference in one.differences]}
 
 
-def _consumed(here: Runtime, change: Change, wanted: Content, workers: Sequence[WorkerFiles]) -> Answer:
+def _consumed(here: Runtime, change: Change, target: Content, workers: Sequence[WorkerFiles]) -> Answer:
     """Return symbols without a consumer and workers that still consume removed ones, with the commands to run."""
     served = {queue for worker in workers for queue in worker.queues}
     shared_node = next(
-        (worker.node for worker in workers if served & set(wanted["symbols"]) & set(worker.queues)), None
+        (worker.node for worker in workers if served & set(target["symbols"]) & set(worker.queues)), None
     )
     idle = [(name, one.node) for name in change.of(Kind.REMOVED) for one in workers if name in one.queues]
     launcher = here.config.applied.launcher()
@@ -226,7 +226,7 @@ def _consumed(here: Runtime, change: Change, wanted: Content, workers: Sequence[
         "launcher": launcher and launcher.host,
         "unserved": [
             {"symbol": name, "commands": list(_serving(name, shared_node))}
-            for name in wanted["symbols"]
+            for name in target["symbols"]
             if name not in served
         ],
         "idle": [

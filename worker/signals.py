@@ -28,7 +28,7 @@ from worker import remote_control
 from worker.heartbeat import Heartbeat
 from worker.log_format import format_as_set
 from worker.startup_checks import RedisFitness, check_before_start
-from worker.watchdog.feeder import WatchdogStep, let_go_in_pool_process
+from worker.watchdog.feeder import WatchdogStep, close_pipe_in_pool_process
 
 __all__ = ["remote_control"]  # the import registers its commands
 
@@ -40,7 +40,7 @@ after_setup_task_logger.connect(format_as_set)
 logging.getLogger("alembic").setLevel(logging.WARNING)  # each check of the schema would log two lines
 app.steps["consumer"].add(RedisFitness)
 app.steps["worker"].update({WatchdogStep, Heartbeat})
-worker_process_init.connect(let_go_in_pool_process)
+worker_process_init.connect(close_pipe_in_pool_process)
 
 
 @celeryd_init.connect

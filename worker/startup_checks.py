@@ -76,7 +76,7 @@ def redis_start_checks(settings: Settings) -> list[Check]:
             redis_checks.eviction(about),
             redis_checks.memory(about),
             redis_checks.append_only(about),
-            redis_checks.written_down(about),
+            redis_checks.persistence_check(about),
             redis_checks.clock(client),
             redis_checks.other_system(client, settings.namespace, Path.cwd()),
         ]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from adapters.backtest.trusted_fills import TrustedFillRecorder
 from adapters.ledger.memory import MemoryLedger
-from adapters.sources.file import FileTape
+from adapters.sources.file import InMemoryCandles
 from adapters.sources.playback import PlayedSource
 from adapters.symbol_store.memory import MemoryStore
 from adapters.venues.memory import MemoryVenue
@@ -138,7 +138,7 @@ def _span(candles: Candles) -> str:
 
 def _source(candles: Candles, timeframe: str, batch: int) -> PlayedSource:
     return PlayedSource(
-        FileTape(candles),
+        InMemoryCandles(candles),
         timeframe=timeframe,
         speed="max",
         step=batch,
@@ -226,12 +226,12 @@ def _decisions(
     feeds: list[Feed], ledger: MemoryLedger, candles: Mapping[str, Candles], closes: Mapping[str, Times]
 ) -> list[Decision]:
     """Return the decisions by market time: symbols run ahead of one another where that changes no result."""
-    said: dict[tuple[str, str, int], Signal] = {
+    signal_by_candle: dict[tuple[str, str, int], Signal] = {
         (feed.symbol, signal.strategy, signal.open_ms): signal for feed in feeds for signal in feed.signals
     }
     found = []
     for row in ledger.decisions():
-        signal = said[row["symbol"], row["strategy"], row["open_ms"]]
+        signal = signal_by_candle[row["symbol"], row["strategy"], row["open_ms"]]
         found.append(
             Decision(
                 row["symbol"],

@@ -12,8 +12,8 @@ from adapters.backtest.recording import (
     Recording,
     Track,
     track_of,
-    until_a_person_came,
-    without_what_came_before,
+    until_operator_change,
+    with_common_start,
 )
 from adapters.ledger.queries.recorded_rows import RecordedBooks, read_recorded_books
 from adapters.redis import keys
@@ -59,22 +59,22 @@ def read_recording(
         to_ms: Open time after the last candle; None for all.
     """
     tracks: dict[str, Track] = {}
-    said: list[str] = []
+    incomplete: list[str] = []
     for symbol, config in system.symbols.items():
         journal = JournalReader(client, namespace, symbol).between(to_ms=to_ms)
         window = window_of(client, namespace, symbol)
         lookback = lookback_of(symbol, system)
         track, lost = track_of(symbol, config.timeframe, journal, window, lookback, from_ms=from_ms or 0)
-        said += [lost] if lost else []
+        incomplete += [lost] if lost else []
         if track is not None:
             tracks[symbol] = track
     books = read_recorded_books(engine, system.account.name)
     recording, later = Recording(tracks, books), _decided_before(tracks, books, from_ms or 0)
     if from_ms is None:
-        recording, later = without_what_came_before(recording)
-    recording, outside = until_a_person_came(recording)
-    begun = [f"history, not compared: {line}" for line in said + later]
-    left_out = [*(said + later if from_ms is not None else []), *outside, *_elsewhere(recording.tracks, books)]
+        recording, later = with_common_start(recording)
+    recording, outside = until_operator_change(recording)
+    begun = [f"history, not compared: {line}" for line in incomplete + later]
+    left_out = [*(incomplete + later if from_ms is not None else []), *outside, *_elsewhere(recording.tracks, books)]
     return Found(recording, left_out, [*(begun if from_ms is None else []), *_changed(recording.tracks, system)])
 
 

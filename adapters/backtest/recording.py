@@ -85,21 +85,21 @@ def track_of(
     """
     old = next((place for place in range(len(journal), 0, -1) if not journal[place - 1].is_replayable), 0)
     lost = sum(entry.open_ms >= from_ms for entry in journal[:old])
-    said = f"{symbol}: {lost} candles that were decided before their inputs were recorded" if lost else ""
+    left_out = f"{symbol}: {lost} candles that were decided before their inputs were recorded" if lost else ""
     usable = journal[old:]
     begin = next((place for place, entry in enumerate(usable) if entry.open_ms >= from_ms), None)
     if begin is None:
-        return None, said
+        return None, left_out
     whole = Track(symbol, timeframe, window.until(usable[0].open_ms - 1), usable)
     track = whole.since(begin)
     missing = lookback.history_count - len(track.history)
     if missing <= 0 or _is_from_the_first(whole, lookback):
-        return track, said
+        return track, left_out
     if missing >= len(track.entries):
         count = len(track.entries)
         return None, f"{symbol}: all {count} candles, because its indicators look back {lookback.history_count}"
     short = f"{symbol}: {missing} candles, because its indicators look back further than the journal"
-    return track.since(missing), "; ".join(filter(None, (said, short)))
+    return track.since(missing), "; ".join(filter(None, (left_out, short)))
 
 
 def _is_from_the_first(track: Track, lookback: Lookback) -> bool:
@@ -141,7 +141,7 @@ def _timed(
     return timed[::-1]
 
 
-def without_what_came_before(recording: Recording) -> tuple[Recording, list[str]]:
+def with_common_start(recording: Recording) -> tuple[Recording, list[str]]:
     """Start all symbols at the same time if a journal no longer holds its first decision."""
     trimmed = [
         track.entries[0].at_ms or 0
@@ -150,37 +150,39 @@ def without_what_came_before(recording: Recording) -> tuple[Recording, list[str]
     ]
     if not trimmed or len(recording.tracks) == 1:
         return recording, []
-    begin_at_ms, tracks, said = max(trimmed), {}, []
+    begin_at_ms, tracks, left_out = max(trimmed), {}, []
     for symbol, track in recording.tracks.items():
         place = next((at for at, one in enumerate(track.entries) if (one.at_ms or 0) >= begin_at_ms), None)
         if place is None:
-            said.append(f"{symbol}: all {len(track.entries)} candles: decided before the other journals begin")
+            left_out.append(f"{symbol}: all {len(track.entries)} candles: decided before the other journals begin")
             continue
         if place:
-            said.append(f"{symbol}: {place} candles that were decided before the other journals begin")
+            left_out.append(f"{symbol}: {place} candles that were decided before the other journals begin")
         tracks[symbol] = track.since(place) if place else track
-    return Recording(tracks, recording.books), said
+    return Recording(tracks, recording.books), left_out
 
 
-def until_a_person_came(recording: Recording) -> tuple[Recording, list[str]]:
+def until_operator_change(recording: Recording) -> tuple[Recording, list[str]]:
     """End the recording where an operator closed or adopted a position, which cannot be derived from candles."""
-    came = [
+    changes = [
         row
         for row in recording.books.decisions
         if row["origin"] != Origin.SIGNAL.value and _is_within(row, recording.tracks.get(row["symbol"]))
     ]
-    if not came:
+    if not changes:
         return recording, []
-    first = min(came, key=lambda row: row["id"])
-    tracks, said = {}, []
+    first = min(changes, key=lambda row: row["id"])
+    tracks, left_out = {}, []
     for symbol, track in recording.tracks.items():
         kept = [entry for entry in track.entries if (entry.at_ms or 0) < first["written_at_ms"]]
         left = len(track.entries) - len(kept)
         if left:
-            said.append(f"{symbol}: {left} candles after {first['symbol']} was closed or adopted ({first['origin']})")
+            left_out.append(
+                f"{symbol}: {left} candles after {first['symbol']} was closed or adopted ({first['origin']})"
+            )
         if kept:
             tracks[symbol] = Track(symbol, track.timeframe, track.history, kept)
-    return Recording(tracks, recording.books), said
+    return Recording(tracks, recording.books), left_out
 
 
 def _is_within(row: Row, track: Track | None) -> bool:

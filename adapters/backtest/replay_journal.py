@@ -10,7 +10,7 @@ from adapters.backtest.run_rows import recorded_run, replayed_run
 from adapters.backtest.trusted_fills import TrustedFillRecorder
 from adapters.ledger.memory import MemoryLedger
 from adapters.ledger.queries.recorded_rows import Row
-from adapters.sources.file import FileTape
+from adapters.sources.file import InMemoryCandles
 from adapters.sources.playback import PlayedSource
 from adapters.symbol_store.memory import MemoryStore
 from adapters.venues.memory import MemoryVenue
@@ -73,7 +73,7 @@ class RecordedLedger(MemoryLedger):
             symbol,
             strategy,
             open_ms,
-            lambda view: evaluate(replace(view, books=_open_then(view.books, symbol, recorded), **known)),
+            lambda view: evaluate(replace(view, books=_books_open_at(view.books, symbol, recorded), **known)),
             correlation_id=correlation_id,
             dry_run=dry_run,
             prices=prices if ruling is None else recorded or {},
@@ -82,7 +82,9 @@ class RecordedLedger(MemoryLedger):
         )
 
 
-def _open_then(books: tuple[OpenBook, ...], symbol: str, recorded: Mapping[str, float] | None) -> tuple[OpenBook, ...]:
+def _books_open_at(
+    books: tuple[OpenBook, ...], symbol: str, recorded: Mapping[str, float] | None
+) -> tuple[OpenBook, ...]:
     """Return the books without positions of other symbols that were not open yet when the live decision was made.
 
     A replay books fills in the order of market time; live, symbols with different pace overtake each other. The prices
@@ -147,7 +149,7 @@ def _pipeline(
 ) -> SymbolPipeline:
     pipeline = build_pipeline(
         pipeline_spec(system, track.symbol, replay_batch=1),
-        source=_unasked(track),
+        source=_unread_source(track),
         store=store,
         ledger=ledger,
         venue=venue,
@@ -165,10 +167,10 @@ def _pipeline(
     return pipeline
 
 
-def _unasked(track: Track) -> PlayedSource:
+def _unread_source(track: Track) -> PlayedSource:
     """Return a source that is never read, because its candles are recorded."""
-    tape = FileTape(candles_of(track.entries))
-    return PlayedSource(tape, timeframe=track.timeframe, speed="max", step=1, now_ms=lambda: 0, anchors=None)
+    series = InMemoryCandles(candles_of(track.entries))
+    return PlayedSource(series, timeframe=track.timeframe, speed="max", step=1, now_ms=lambda: 0, anchors=None)
 
 
 def _step(pipeline: SymbolPipeline, store: MemoryStore, timeframe: str, entry: Entry, closed_ms: int | None) -> None:

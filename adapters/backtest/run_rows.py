@@ -61,13 +61,13 @@ def recorded_run(recording: Recording, replayed: Run) -> Run:
         track = tracks.get(row["symbol"])
         return track is not None and track.begin_ms <= row[name] < track.end_ms
 
-    asked = {row["id"]: row for row in books.decisions if is_in(row, "open_ms") and row["origin"] == Origin.SIGNAL}
-    later = _unasked_later(recording)
+    signaled = {row["id"]: row for row in books.decisions if is_in(row, "open_ms") and row["origin"] == Origin.SIGNAL}
+    later = _operator_orders(recording)
     fills = [row for row in books.fills if row["client_order_id"] not in later]
     filled_later = {row["client_order_id"] for row in fills if row["market_ms"] >= ends.get(row["symbol"], 0)}
     orders: dict[Any, Any] = {}
     for row in books.intents:
-        if row["decision_id"] in asked:
+        if row["decision_id"] in signaled:
             is_open = row["client_order_id"] in filled_later or not row["is_final"] or bool(later)
             orders[row["client_order_id"],] = _as_at_the_end(row, replayed, is_open=is_open)
     orders |= {(row["client_order_id"],): _protective(row) for row in books.protective if is_in(row, "market_ms")}
@@ -77,14 +77,14 @@ def recorded_run(recording: Recording, replayed: Run) -> Run:
             for symbol, track in tracks.items()
             for entry in track.entries
         },
-        {(row["symbol"], row["strategy"], row["open_ms"]): _decision(row) for row in asked.values()},
+        {(row["symbol"], row["strategy"], row["open_ms"]): _decision(row) for row in signaled.values()},
         orders,
         {(row["fill_id"],): _fill(row) for row in fills if is_in(row, "market_ms")},
         _positions([row for row in fills if row["market_ms"] < ends.get(row["symbol"], 0)], ends),
     )
 
 
-def _unasked_later(recording: Recording) -> set[str]:
+def _operator_orders(recording: Recording) -> set[str]:
     """Return the orders that an operator requested after a track began; the recording ends before them."""
     begins = {symbol: track.begin_ms for symbol, track in recording.tracks.items()}
     late = {
@@ -134,13 +134,13 @@ def _decision(row: Mapping[str, Any]) -> Row:
 
 
 def _order(row: Mapping[str, Any]) -> Row:
-    told = {name: _plain(row[name]) for name in _ORDER}
-    return {**told, "market_ms": row["decided_ms"], **_outcome(row["state"], row["filled_units"])}
+    fields = {name: _plain(row[name]) for name in _ORDER}
+    return {**fields, "market_ms": row["decided_ms"], **_outcome(row["state"], row["filled_units"])}
 
 
 def _protective(row: Mapping[str, Any]) -> Row:
-    told = {name: _plain(row[name]) for name in ("symbol", "leg", "side", "market_ms")}
-    return {**told, **_outcome(row["state"], row["filled_units"])}
+    fields = {name: _plain(row[name]) for name in ("symbol", "leg", "side", "market_ms")}
+    return {**fields, **_outcome(row["state"], row["filled_units"])}
 
 
 def _outcome(state: str, filled_units: float) -> Row:

@@ -76,8 +76,8 @@ def backup(engine: Engine, shape: Shape, file: Path, progress: Progress) -> Copi
         Transient: The source did not answer, or the disk is full.
         Broken: The copy differs from the source and was deleted.
     """
-    shape = _as_found(engine, shape)
-    with _telling_driver_errors(), _growing(file) as partial:
+    shape = _present_shape(engine, shape)
+    with _translated_driver_errors(), _growing(file) as partial:
         with snapshot(engine) as source:
             names = sa.inspect(source).get_table_names() if engine.dialect.name == "sqlite" else shape.metadata.tables
             expected = counts(source, names)
@@ -88,11 +88,11 @@ def backup(engine: Engine, shape: Shape, file: Path, progress: Progress) -> Copi
         _check_whole(partial, expected)
         _write_through(partial)
         size_bytes = partial.stat().st_size
-        _give_name(partial, file)
+        _publish_file(partial, file)
     return Copied(file, expected, size_bytes)
 
 
-def _as_found(engine: Engine, shape: Shape) -> Shape:
+def _present_shape(engine: Engine, shape: Shape) -> Shape:
     """Return the shape of a ledger on PostgreSQL, which may have an older schema."""
     found = schema_revision(engine) if shape is LEDGER and engine.dialect.name == "postgresql" else None
     if found in (None, head_revision()):
@@ -135,7 +135,7 @@ def _growing(file: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def _telling_driver_errors() -> Iterator[None]:
+def _translated_driver_errors() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
@@ -148,8 +148,8 @@ def _copy_pages(source: Connection, partial: Path, progress: Progress) -> None:
     """Copy page by page with SQLite's own backup; the open view keeps writers from restarting it without end."""
     target = sqlite3.connect(partial, isolation_level=None)
     try:
-        told = lambda _, left, whole: progress(whole - left, whole)  # noqa: E731
-        _driver(source).backup(target, pages=PAGES_A_STEP, progress=told)
+        report = lambda _, left, whole: progress(whole - left, whole)  # noqa: E731
+        _driver(source).backup(target, pages=PAGES_A_STEP, progress=report)
         _as_one_file(target)
     finally:
         target.close()
@@ -199,7 +199,7 @@ def _write_through(path: Path) -> None:
         os.close(handle)
 
 
-def _give_name(partial: Path, file: Path) -> None:
+def _publish_file(partial: Path, file: Path) -> None:
     """Give the copy its own name; a file created there meanwhile is kept."""
     try:
         os.link(partial, file)

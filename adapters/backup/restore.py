@@ -30,11 +30,11 @@ def restore(file: Path, engine: Engine, shape: Shape, progress: Progress) -> Map
         source_engine = read_file(_up_to_date(file, shape, Path(folder)))
         with snapshot(source_engine) as source, engine.begin() as target:
             expected = counts(source, shape.metadata.tables)
-            _take_alone(target, shape)
+            _lock_tables(target, shape)
             _refuse_rows(target, shape)
             _empty_premade(target, shape)
             copy_tables(source, target, shape.metadata.sorted_tables, sum(expected.values()), progress)
-            _go_on_counting(target, shape)
+            _advance_sequences(target, shape)
             found = counts(target, shape.metadata.tables)
             if found != expected:
                 raise Broken(f"restored {found} rows, expected {expected}; nothing was written")
@@ -74,7 +74,7 @@ def _up_to_date(file: Path, shape: Shape, folder: Path) -> Path:
     return copy
 
 
-def _take_alone(target: Connection, shape: Shape) -> None:
+def _lock_tables(target: Connection, shape: Shape) -> None:
     """Lock out writers until the end; on SQLite the transaction already holds the only lock."""
     if target.dialect.name == "postgresql":
         quote = target.dialect.identifier_preparer.quote
@@ -93,7 +93,7 @@ def _empty_premade(target: Connection, shape: Shape) -> None:
         target.execute(sa.delete(shape.metadata.tables[name]))
 
 
-def _go_on_counting(target: Connection, shape: Shape) -> None:
+def _advance_sequences(target: Connection, shape: Shape) -> None:
     """Set PostgreSQL's sequences after the restored rows; SQLite does so by itself."""
     if target.dialect.name != "postgresql":
         return

@@ -76,37 +76,37 @@ def has_prices(names: Sequence[str]) -> bool:
     return all(plain & set(allowed) for allowed in _PRICES)
 
 
-def place_of_column(where: str, names: Sequence[str], wanted: str, option: str) -> int:
+def place_of_column(where: str, names: Sequence[str], column: str, option: str) -> int:
     """Return the number of a column that the user names, or numbers from 1.
 
     Raises:
         CandleFileError: There is no such column, or there are several.
     """
     for like in (str, plain_name):
-        found = [number for number, name in enumerate(names) if like(name) == like(wanted)]
+        found = [number for number, name in enumerate(names) if like(name) == like(column)]
         if len(found) == 1:
             return found[0]
         if found:
             numbers = " or ".join(str(number + 1) for number in found)
             raise CandleFileError(
-                f"{where}: {option} {wanted}: several columns have this name; choose one by its number: {numbers}"
+                f"{where}: {option} {column}: several columns have this name; choose one by its number: {numbers}"
             )
-    if wanted.isdecimal() and 1 <= int(wanted) <= len(names):
-        return int(wanted) - 1
-    raise CandleFileError(f"{where}: {option} {wanted}: no such column; found {_listed(names)}")
+    if column.isdecimal() and 1 <= int(column) <= len(names):
+        return int(column) - 1
+    raise CandleFileError(f"{where}: {option} {column}: no such column; found {_listed(names)}")
 
 
-def named_columns(where: str, names: Sequence[str], asked: Mapping[str, str]) -> Columns:
+def named_columns(where: str, names: Sequence[str], named: Mapping[str, str]) -> Columns:
     """Return the columns of a file with a header.
 
     Args:
         where: Name of the file for errors.
-        asked: Columns that the user names, by role.
+        named: Columns that the user names, by role.
 
     Raises:
         CandleFileError: The time or a price is missing, or a name stands for several columns.
     """
-    given = _given(where, names, asked)
+    given = _given(where, names, named)
     places = _places(names)
     times, zone = _times(names, places, given)
     prices = [given.get(role, _first(places, allowed)) for role, allowed in zip(_PRICE_ROLES, _PRICES, strict=True)]
@@ -122,10 +122,10 @@ def named_columns(where: str, names: Sequence[str], asked: Mapping[str, str]) ->
     return found
 
 
-def unnamed_columns(where: str, count: int, asked: Mapping[str, str], *, has_time_of_day: bool) -> Columns:
+def unnamed_columns(where: str, count: int, named: Mapping[str, str], *, has_time_of_day: bool) -> Columns:
     """Return the columns of a file without a header: date and time, or one time, then the prices in the usual order."""
     names = tuple(f"column {number + 1}" for number in range(count))
-    given = _given(where, names, asked)
+    given = _given(where, names, named)
     first = 2 if has_time_of_day else 1
     times = tuple(range(first))
     if "time" in given or "date" in given:
@@ -146,12 +146,12 @@ def unnamed_columns(where: str, count: int, asked: Mapping[str, str], *, has_tim
     return found
 
 
-def _given(where: str, names: Sequence[str], asked: Mapping[str, str]) -> dict[str, int | None]:
+def _given(where: str, names: Sequence[str], named: Mapping[str, str]) -> dict[str, int | None]:
     return {
         role: None
-        if role == "volume" and wanted.lower() == NONE
-        else place_of_column(where, names, wanted, f"--column {role}=")
-        for role, wanted in asked.items()
+        if role == "volume" and column.lower() == NONE
+        else place_of_column(where, names, column, f"--column {role}=")
+        for role, column in named.items()
     }
 
 
@@ -170,9 +170,9 @@ def _times(
     names: Sequence[str], places: Mapping[str, int], given: Mapping[str, int | None]
 ) -> tuple[tuple[int, ...], str | None]:
     """Return the columns of the time, empty if there are none, and the zone in their name."""
-    asked = tuple(place for role in ("date", "time") if (place := given.get(role)) is not None)
-    if asked:
-        return asked, _zone_in(names[asked[-1]])
+    named = tuple(place for role in ("date", "time") if (place := given.get(role)) is not None)
+    if named:
+        return named, _zone_in(names[named[-1]])
     group = next((group for group in _TIMES if all(name in places for name in group)), None)
     if group is not None:
         return tuple(places[name] for name in group), _zone_in(names[places[group[0]]])

@@ -136,11 +136,11 @@ def line_of(path: Path, number: int) -> str:
 def _columns(
     where: str, header: Header | None, sample: Sequence[Sequence[str]], field_count: int, options: CandleFileOptions
 ) -> Columns:
-    asked: Mapping[str, str] = {str(role): name for role, name in options.column.items()}
+    named: Mapping[str, str] = {str(role): name for role, name in options.column.items()}
     if header:
-        return named_columns(where, header.names, asked)
+        return named_columns(where, header.names, named)
     has_time_of_day = bool(sample) and bool(re.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?", sample[0][1]))
-    return unnamed_columns(where, field_count, asked, has_time_of_day=has_time_of_day)
+    return unnamed_columns(where, field_count, named, has_time_of_day=has_time_of_day)
 
 
 def _opened(path: Path, encoding: str, length: int | None = None) -> TextIO:
@@ -242,19 +242,19 @@ def _of_levels(where: str, levels: Sequence[Row], options: CandleFileOptions) ->
     for fields in others:
         name = fields[0] or "Ticker"
         values = list(dict.fromkeys(value for value in fields[1:] if value))
-        wanted = next((found for key, found in options.where.items() if plain_name(key) == plain_name(name)), None)
-        if wanted is None and len(values) > 1:
+        picked = next((found for key, found in options.where.items() if plain_name(key) == plain_name(name)), None)
+        if picked is None and len(values) > 1:
             raise CandleFileError(
                 f"{where}: holds several values of {name}: {', '.join(values[:10])}; choose one: "
                 f"--where {name}={values[0]}"
             )
-        if wanted is None:
+        if picked is None:
             continue
-        if len(wanted) > 1 or wanted[0] not in values:
-            raise CandleFileError(f"{where}: --where {name}={','.join(wanted)}: allowed is one of {', '.join(values)}")
+        if len(picked) > 1 or picked[0] not in values:
+            raise CandleFileError(f"{where}: --where {name}={','.join(picked)}: allowed is one of {', '.join(values)}")
         chosen.add(plain_name(name))
         names = [names[0]] + [
-            one if value == wanted[0] else f"{value} {one}" for one, value in zip(names[1:], fields[1:], strict=True)
+            one if value == picked[0] else f"{value} {one}" for one, value in zip(names[1:], fields[1:], strict=True)
         ]
     return Header(names, last + 1, frozenset(chosen))
 

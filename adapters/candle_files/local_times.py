@@ -28,7 +28,7 @@ def utc_ms(times: pd.DatetimeIndex) -> Times:
 def to_utc_ms(walls: pd.DatetimeIndex, zone: Zone) -> Times:
     """Return the times of a zone's clock in UTC; `NO_TIME` for one that the clock skips, or that is missing."""
     walls = walls - zone.ahead
-    first, second = (_as_shown(walls, zone, is_first=is_first) for is_first in (True, False))
+    first, second = (_utc_of_walls(walls, zone, is_first=is_first) for is_first in (True, False))
     first, second = np.minimum(first, second), np.maximum(first, second)
     is_twice = first != second
     if not is_twice.any():
@@ -39,7 +39,7 @@ def to_utc_ms(walls: pd.DatetimeIndex, zone: Zone) -> Times:
     return _decided(first, second, is_twice)
 
 
-def _as_shown(walls: pd.DatetimeIndex, zone: Zone, *, is_first: bool) -> Times:
+def _utc_of_walls(walls: pd.DatetimeIndex, zone: Zone, *, is_first: bool) -> Times:
     flags: Any = np.full(len(walls), is_first)
     return utc_ms(walls.tz_localize(zone.name, ambiguous=flags, nonexistent="NaT"))
 

@@ -82,7 +82,7 @@ def values_of(column: "pd.Series[Any]", numbers: Numbers) -> NDArray[np.float64]
         return np.full(len(column), np.nan)
     if not pd.api.types.is_numeric_dtype(column):
         texts = column.astype("string").str.strip()
-        column = texts if numbers == PLAIN else _in_plain(texts, numbers)
+        column = texts if numbers == PLAIN else _without_group_marks(texts, numbers)
     return np.asarray(pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan))
 
 
@@ -102,7 +102,7 @@ def is_nothing(column: "pd.Series[Any]") -> bool:
     return bool((column.isna() | column.astype("string").str.strip().isin(["-", ""])).all())
 
 
-def _in_plain(texts: "pd.Series[Any]", numbers: Numbers) -> "pd.Series[Any]":
+def _without_group_marks(texts: "pd.Series[Any]", numbers: Numbers) -> "pd.Series[Any]":
     is_grouped = texts.str.fullmatch(grouped(numbers)).fillna(False)
     texts = texts.mask(is_grouped, texts.str.replace(numbers.between, "", regex=False))
     texts = texts.mask(texts.str.contains(numbers.between, regex=False))  # a mark where none can be

@@ -112,11 +112,11 @@ def _of_text(path: Path, options: CandleFileOptions, length: int | None) -> _Tab
 def _of_table(path: Path, kind: str, options: CandleFileOptions) -> _Table:
     cells, has_header = read_table(path, kind)
     names = [str(name) for name in cells.columns]
-    asked: Mapping[str, str] = {str(role): name for role, name in options.column.items()}
+    named: Mapping[str, str] = {str(role): name for role, name in options.column.items()}
     columns = (
-        named_columns(str(path), names, asked)
+        named_columns(str(path), names, named)
         if has_header
-        else unnamed_columns(str(path), len(names), asked, has_time_of_day=False)
+        else unnamed_columns(str(path), len(names), named, has_time_of_day=False)
     )
     cells.columns = pd.RangeIndex(len(names))
     return _Table(path, cells, columns, kind, 1, has_header, False)

@@ -22,9 +22,9 @@ _REPEATED = 0.2
 
 
 def chosen_rows(
-    where: str, table: pd.DataFrame, columns: Columns, wanted: Mapping[str, Sequence[str]], done: frozenset[str]
+    where: str, table: pd.DataFrame, columns: Columns, conditions: Mapping[str, Sequence[str]], done: frozenset[str]
 ) -> pd.DataFrame:
-    """Return the rows with the wanted values.
+    """Return the rows that meet the conditions.
 
     Args:
         where: Name of the file for errors.
@@ -34,22 +34,22 @@ def chosen_rows(
     Raises:
         CandleFileError: There is no such column, or no row with such a value.
     """
-    for name, values in wanted.items():
+    for name, values in conditions.items():
         if plain_name(name) in done:
             continue
         column = _texts(table[place_of_column(where, columns.names, name, "--where")])
         allowed = {value.strip() for value in values}
-        is_wanted = column.isin(allowed)
-        if not is_wanted.any():
+        is_allowed = column.isin(allowed)
+        if not is_allowed.any():
             raise CandleFileError(
                 f"{where}: --where {name}={','.join(values)}: no row has this value; found {_listed(column)}"
             )
-        table = table[is_wanted.to_numpy(bool)]
+        table = table[is_allowed.to_numpy(bool)]
     return table
 
 
 def check_one_security(
-    where: str, table: pd.DataFrame, columns: Columns, open_ms: Times, wanted: Mapping[str, Sequence[str]]
+    where: str, table: pd.DataFrame, columns: Columns, open_ms: Times, conditions: Mapping[str, Sequence[str]]
 ) -> None:
     """Reject rows of several securities: their candles would be mixed.
 
@@ -57,29 +57,29 @@ def check_one_security(
         CandleFileError: A column that is not read tells rows apart, and the user chose none of its values.
     """
     repeated = pd.Series(open_ms).duplicated(keep=False).to_numpy() & (open_ms != NO_TIME)
-    for place in _unchosen(columns, wanted):
+    for place in _unchosen(columns, conditions):
         values = _texts(table[place])
         count = values.nunique()
-        if count > 1 and _tells_apart(values, count, open_ms, repeated):
+        if count > 1 and _distinguishes_rows(values, count, open_ms, repeated):
             raise _several(where, columns.names[place], values)
 
 
-def check_names(where: str, table: pd.DataFrame, columns: Columns, wanted: Mapping[str, Sequence[str]]) -> None:
+def check_names(where: str, table: pd.DataFrame, columns: Columns, conditions: Mapping[str, Sequence[str]]) -> None:
     """Reject several values in a column whose name says that it tells rows apart, such as Symbol.
 
     Raises:
         CandleFileError: The user chose none of its values.
     """
-    for place in _unchosen(columns, wanted):
+    for place in _unchosen(columns, conditions):
         if plain_name(columns.names[place]) in _IDENTITIES:
             values = _texts(table[place])
             if values.nunique() > 1:
                 raise _several(where, columns.names[place], values)
 
 
-def _unchosen(columns: Columns, wanted: Mapping[str, Sequence[str]]) -> list[int]:
+def _unchosen(columns: Columns, conditions: Mapping[str, Sequence[str]]) -> list[int]:
     """Return the columns that are not read, and of which the user chose no value."""
-    chosen = {plain_name(name) for name in wanted}
+    chosen = {plain_name(name) for name in conditions}
     return [
         place
         for place in columns.unused
@@ -96,7 +96,7 @@ def _several(where: str, name: str, values: "pd.Series[Any]") -> CandleFileError
     )
 
 
-def _tells_apart(values: "pd.Series[Any]", count: int, open_ms: Times, repeated: np.ndarray[Any, Any]) -> bool:
+def _distinguishes_rows(values: "pd.Series[Any]", count: int, open_ms: Times, repeated: np.ndarray[Any, Any]) -> bool:
     if repeated.mean() <= _REPEATED or count > len(values) // 2:
         return False
     pairs = pd.DataFrame({"at": open_ms, "value": values.to_numpy()})

@@ -85,7 +85,7 @@ def _from_texts(
         time_format = _packed_format(wall_texts) or known_format(wall_texts, where)
         walls = pd.DatetimeIndex(pd.to_datetime(wall_texts, format=time_format, errors="coerce"))
     else:
-        walls = _as_asked(texts, wall_texts, time_format, where)
+        walls = _in_named_format(texts, wall_texts, time_format, where)
     has_offset = offsets.notna().to_numpy(np.bool_)
     stamps = _from_offset(walls, offsets, _format_name(time_format))
     is_without = ~has_offset & np.asarray(walls.notna())
@@ -96,7 +96,9 @@ def _from_texts(
     return Stamps(stamps.open_ms, stamps.is_readable, stamps.kind if has_offset.any() else without.kind)
 
 
-def _as_asked(texts: "pd.Series[Any]", wall_texts: "pd.Series[Any]", time_format: str, where: str) -> pd.DatetimeIndex:
+def _in_named_format(
+    texts: "pd.Series[Any]", wall_texts: "pd.Series[Any]", time_format: str, where: str
+) -> pd.DatetimeIndex:
     """Read times in the format that the user names: of the whole text, else of the text before its offset."""
     try:
         whole = pd.DatetimeIndex(pd.to_datetime(texts, format=time_format, errors="coerce"))

@@ -32,8 +32,8 @@ def adopt(
     """
     symbol, strategy = holdings.symbol, adoption.strategy
     rows = tx.execute(_OPEN, symbol=symbol).mappings().all()
-    asked = next((row for row in rows if row["id"] == identity), None)
-    if asked is None:
+    incident = next((row for row in rows if row["id"] == identity), None)
+    if incident is None:
         return []
     _check_as_seen(tx, holdings)
     decision_ms = next_decision_ms(tx, symbol, strategy, holdings.last_open_ms)
@@ -43,7 +43,7 @@ def adopt(
     orders = [row | _NEVER_SENT | {"note": request.words} for row in intent_rows(planned)]
     record_decision(tx, symbol, strategy, decision, orders)
     _book(tx, [order.request for order in planned], holdings)
-    explained = [row for row in rows if row is asked or {asked["kind"], row["kind"]} <= EXPLAINED]
+    explained = [row for row in rows if row is incident or {incident["kind"], row["kind"]} <= EXPLAINED]
     return [resolve(tx, row, request.words) for row in explained]
 
 

@@ -25,7 +25,7 @@ _QUARANTINES = sa.select(incidents).where(
 _RESOLVE = (
     sa.update(incidents)
     .where(incidents.c.id == bindparam("identity"))
-    .values(resolved_at_ms=bindparam("at_ms"), resolution=bindparam("said"))
+    .values(resolved_at_ms=bindparam("at_ms"), resolution=bindparam("new_resolution"))
 )
 
 
@@ -46,7 +46,7 @@ def resolve(tx: Transaction, row: RowMapping, resolution: str, *, is_lost: bool 
     if row["kind"] == IncidentKind.MAX_DRAWDOWN:
         write_high_water(tx, HighWaterMark(balance(tx)))
     at_ms = wall_ms()
-    tx.write(_RESOLVE, {"identity": row["id"], "at_ms": at_ms, "said": resolution})
+    tx.write(_RESOLVE, {"identity": row["id"], "at_ms": at_ms, "new_resolution": resolution})
     return {**row, "resolved_at_ms": at_ms, "resolution": resolution}
 
 

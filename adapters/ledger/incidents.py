@@ -51,7 +51,7 @@ _ENDED = (
         incidents.c.key == bindparam("of_key"),
         IS_OPEN,
     )
-    .values(resolved_at_ms=bindparam("at_ms"), resolution=bindparam("said"))
+    .values(resolved_at_ms=bindparam("at_ms"), resolution=bindparam("new_resolution"))
 )
 _OF_FILLS = frozenset({IncidentKind.FOREIGN_FILL, IncidentKind.LATE_FILL, IncidentKind.OVERFILLED})
 """Opened once for ever: the venue keeps reporting the fill."""
@@ -90,7 +90,7 @@ def mark_published(tx: Transaction, published: Sequence[Incident]) -> None:
 
 
 def end_incidents(tx: Transaction, ended: Sequence[Incident], resolution: str) -> None:
-    tx.write(_ENDED, [{**_row_now(tx.account, incident), "said": resolution} for incident in ended])
+    tx.write(_ENDED, [{**_row_now(tx.account, incident), "new_resolution": resolution} for incident in ended])
 
 
 def newest_incidents(reader: Reader, symbol: str | None, limit: int, *, only_open: bool) -> list[dict[str, Any]]:

@@ -95,7 +95,7 @@ _REFUSE = (
         stop_moves.c.strategy == bindparam("of_strategy"),
         stop_moves.c.open_ms == bindparam("of_candle"),
     )
-    .values(refusal=bindparam("said"))
+    .values(refusal=bindparam("new_refusal"))
 )
 
 
@@ -170,11 +170,11 @@ def decisions_since(
     reader: Reader, symbol: str, strategies: Collection[str], since_ms: int
 ) -> Mapping[tuple[str, int], StopMove | RiskDecision]:
     """Return the move of a stop, else the decision, of each candle from a time on, by strategy and open time."""
-    wanted = {"symbol": symbol, "strategies": sorted(strategies), "since_ms": since_ms}
+    parameters = {"symbol": symbol, "strategies": sorted(strategies), "since_ms": since_ms}
     found: dict[tuple[str, int], StopMove | RiskDecision] = {}
-    for row in reader.execute(_DECIDED_SINCE, **wanted):
+    for row in reader.execute(_DECIDED_SINCE, **parameters):
         found[row.strategy, row.open_ms] = verdict_of(row)
-    moves = reader.execute(_MOVES_SINCE, **wanted).all()
+    moves = reader.execute(_MOVES_SINCE, **parameters).all()
     newest = {row.strategy: row.open_ms for row in moves if row.refusal is None}
     for row in moves:
         is_newest = newest.get(row.strategy) == row.open_ms
@@ -215,4 +215,4 @@ def _change_stop(tx: Transaction, position: Position, stop_loss: float | None) -
 
 def _refusal(account: str, move: StopMove, reason: str) -> dict[str, Any]:
     key = {"of_account": account, "of_symbol": move.symbol, "of_strategy": move.strategy}
-    return {**key, "of_candle": move.open_ms, "said": reason}
+    return {**key, "of_candle": move.open_ms, "new_refusal": reason}

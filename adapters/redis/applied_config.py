@@ -154,7 +154,7 @@ class AppliedConfig:
             found = cast("list[bytes | None]", self._client.hmget(keys.config_built(self._namespace), list(symbols)))
         return {name: Built(**json.loads(text)) for name, text in zip(symbols, found, strict=True) if text}
 
-    def note_built(self, symbol: str, content: Content, *, code: str = "") -> None:
+    def record_built(self, symbol: str, content: Content, *, code: str = "") -> None:
         """Record the configuration and the code of own strategies from which a symbol's services are built.
 
         A changed candle source deletes the stored candles. A changed playback speed resets the market clock, so that
@@ -170,7 +170,7 @@ class AppliedConfig:
             pipe.hset(keys.config_built(self._namespace), symbol, json.dumps(asdict(built)))
             pipe.execute()
 
-    def note_launcher(self, launcher: Launcher) -> None:
+    def record_launcher(self, launcher: Launcher) -> None:
         """Record that a launcher is running; the record expires within seconds."""
         with talking_to_redis():
             self._client.set(keys.launcher(self._namespace), json.dumps(asdict(launcher)), ex=_LAUNCHER_S)

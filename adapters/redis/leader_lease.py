@@ -47,12 +47,12 @@ class Leadership:
         Raises:
             Transient: Redis did not answer.
         """
-        asked_s = self._clock()
+        sent_s = self._clock()
         with talking_to_redis():
             answer: Any = self._lead(keys=self._keys, args=[self._name, int(self.lease_s * 1000)])
         epoch, revision = answer
         self.config_revision = revision.decode()
-        self._held_until_s = asked_s + self.lease_s if epoch else -math.inf
+        self._held_until_s = sent_s + self.lease_s if epoch else -math.inf
         return int(epoch)
 
     @property

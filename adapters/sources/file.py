@@ -18,7 +18,7 @@ from trading.market.candles import Candles
 from trading.market.sessions import Session
 from trading.market.timeframes import Timeframe, phase_of
 
-__all__ = ["FileSource", "FileTape", "place_of", "read_candles", "read_unspaced"]
+__all__ = ["FileSource", "InMemoryCandles", "place_of", "read_candles", "read_unspaced"]
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ class FileSource(PlayedSource):
         if closed_count := len(recording.closed_ms):
             logger.warning("symbol=%s %s: %d candles of closed hours are left out", symbol, path, closed_count)
         super().__init__(
-            FileTape(recording.candles),
+            InMemoryCandles(recording.candles),
             timeframe=timeframe,
             speed=speed,
             step=step,
@@ -89,7 +89,7 @@ class FileSource(PlayedSource):
     def _follow(self) -> None:
         recording = self._file.recording()
         if recording is not self._shown:
-            self._shown, self._tape = recording, FileTape(recording.candles)
+            self._shown, self._series = recording, InMemoryCandles(recording.candles)
 
     def place_of(self, open_ms: int) -> str:
         """Return the place of a candle in the file, with the command that checks the file."""
@@ -97,8 +97,8 @@ class FileSource(PlayedSource):
         return f"{place}; check it: {check_command(self.path, self._options)}"
 
 
-class FileTape:
-    """A tape over candles in memory, at least one."""
+class InMemoryCandles:
+    """A series of candles in memory, at least one."""
 
     def __init__(self, candles: Candles) -> None:
         self._open_ms = candles.open_ms

@@ -77,7 +77,7 @@ class SimulatedSource(PlayedSource):
         Raises:
             ValueError: An argument is invalid.
         """
-        tape = SimulatedTape(
+        series = SimulatedCandles(
             symbol,
             timeframe=timeframe,
             seed=seed,
@@ -90,13 +90,13 @@ class SimulatedSource(PlayedSource):
         )
         grid = Timeframe.parse(timeframe)
         super().__init__(
-            tape,
+            series,
             timeframe=timeframe,
             speed=speed,
             step=step,
             now_ms=now_ms,
             anchors=anchors,
-            phase_ms=tape.start_ms % grid.grid_ms,
+            phase_ms=series.start_ms % grid.grid_ms,
         )
         self.symbol = symbol
         self.seed = seed
@@ -105,8 +105,8 @@ class SimulatedSource(PlayedSource):
         return f"<SimulatedSource {self.symbol} seed={self.seed}>"
 
 
-class SimulatedTape:
-    """A tape without ends, generated in blocks of 1,440 bars.
+class SimulatedCandles:
+    """A series without ends, generated in blocks of 1,440 bars.
 
     The log price at a block's edge is a weighted sum of the random moves of the 128 blocks before it. It can therefore
     be computed for any block alone, and stays near its start. Within a block, a path of regimes connects the edges.

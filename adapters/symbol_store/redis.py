@@ -49,7 +49,7 @@ class RedisSymbolStore:
         self._limits = (window_limit, journal_limit, events_limit)
         self._now_ms = now_ms
         self._commit = client.register_script((_LUA / "commit.lua").read_text(encoding="utf-8"))
-        self._note_fetch = client.register_script((_LUA / "note_fetch.lua").read_text(encoding="utf-8"))
+        self._record_fetch = client.register_script((_LUA / "note_fetch.lua").read_text(encoding="utf-8"))
         self._discard_future = client.register_script((_LUA / "discard_future.lua").read_text(encoding="utf-8"))
         self._seed = client.register_script((_LUA / "seed.lua").read_text(encoding="utf-8"))
 
@@ -128,7 +128,7 @@ class RedisSymbolStore:
 
     def record_fetch(self, symbol: str, snapshot: FeedSnapshot) -> None:
         with talking_to_redis():
-            self._note_fetch(keys=[self._state(symbol)], args=[self._now_ms(), *_told(snapshot)])
+            self._record_fetch(keys=[self._state(symbol)], args=[self._now_ms(), *_arguments(snapshot)])
 
     def feed(self, symbol: str) -> FeedHistory | None:
         with talking_to_redis():
@@ -146,7 +146,7 @@ class RedisSymbolStore:
             exposure,
             len(candles),
             commit.after_ms,
-            *_told(commit.shown),
+            *_arguments(commit.shown),
             commit.desired.value,
             commit.quarantine or "",
             commit.config,
@@ -195,7 +195,7 @@ def feed_history(state: Mapping[str, str]) -> FeedHistory | None:
     return FeedHistory(snapshot, answered_ms, int(state["moved_at_ms"]), int(state.get("cursor_ms", 0)))
 
 
-def _told(snapshot: FeedSnapshot | None) -> tuple[int | str, int | str, int | str]:
+def _arguments(snapshot: FeedSnapshot | None) -> tuple[int | str, int | str, int | str]:
     return ("", "", "") if snapshot is None else (snapshot.market_ms, snapshot.newest_ms, int(snapshot.is_over))
 
 

@@ -62,15 +62,15 @@ class ConfigFollower:
         try:
             self.system, behind = follow(before, self.load(), content, self._folder)
         except ConfigError as error:
-            self._tell(revision, f"the files cannot be used: {'; '.join(error.faults)}")
+            self._report(revision, f"the files cannot be used: {'; '.join(error.faults)}")
         else:
-            self._tell(revision, f"the files differ from what was applied in: {', '.join(behind)}" if behind else "")
+            self._report(revision, f"the files differ from what was applied in: {', '.join(behind)}" if behind else "")
         is_new = self.system != before
         if is_new and not is_first:
             logger.info("config_loaded revision=%s symbols=%s", revision, ",".join(self.system.symbols))
         return is_new
 
-    def _tell(self, revision: int, trouble: str) -> None:
+    def _report(self, revision: int, trouble: str) -> None:
         if trouble and trouble != self.trouble:
             logger.error("config_kept revision=%s reason=%s", revision, trouble)
         self.trouble = trouble

@@ -120,7 +120,7 @@ class Runtime:
             venue=self._venue(symbol, system),
             window_limit=self.settings.window_max_len,
         )
-        self.config.applied.note_built(
+        self.config.applied.record_built(
             symbol, content, code=code_of(book.strategy for book in system.symbols[symbol].books.values())
         )
         self._refill(pipeline, source)

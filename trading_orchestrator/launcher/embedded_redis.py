@@ -109,7 +109,7 @@ def plan_redis(folder: Path, *, port: int = 0, program: Path | None = None) -> R
     private_folder(folder)
     if port and not is_port_free(port):
         raise Broken(
-            f"port {port} on {HOST} is in use by {who_listens(port)}. Stop that process, or set another port: "
+            f"port {port} on {HOST} is in use by {listener_on(port)}. Stop that process, or set another port: "
             "TRADING__REDIS_PORT=6390 (0 selects a free one)"
         )
     plan = RedisPlan(
@@ -136,10 +136,10 @@ def wait_until_ready(
         if has_ended():
             raise Broken(f"the Redis server {plan.program} exited at once")
         try:
-            answer = who_answers(plan.url)
+            answer = server_at(plan.url)
         except redis.AuthenticationError as error:
             raise Broken(
-                f"a server with another password answers on port {plan.port}: {who_listens(plan.port)}"
+                f"a server with another password answers on port {plan.port}: {listener_on(plan.port)}"
             ) from error
         except (redis.ConnectionError, redis.TimeoutError) as error:  # also while it still loads its data
             last_error = error
@@ -154,7 +154,7 @@ def wait_until_ready(
         time.sleep(ASK_PAUSE_S)
 
 
-def who_answers(url: str) -> RedisAnswer:
+def server_at(url: str) -> RedisAnswer:
     """Return the identity of the server at a URL.
 
     Raises:
@@ -200,7 +200,7 @@ def is_port_free(port: int, host: str = HOST) -> bool:
         return True
 
 
-def who_listens(port: int) -> str:
+def listener_on(port: int) -> str:
     """Describe the process that listens on a local port, as far as the system permits."""
     try:
         listening = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN]

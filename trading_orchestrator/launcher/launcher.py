@@ -175,7 +175,7 @@ class Launch:
             return self._start_redis()
         url = configured.get_secret_value()
         try:
-            title = embedded_redis.who_answers(url).title
+            title = embedded_redis.server_at(url).title
         except redis.RedisError as error:
             raise Broken(
                 f"the Redis of {PREFIX}REDIS_URL ({shown_address(url)}) does not answer: {error}. Start it, correct "
@@ -238,7 +238,7 @@ class Launch:
         host, port = self._settings.flower_address, self._settings.flower_port
         if not embedded_redis.is_port_free(port, host):
             self._print(
-                f"Flower is not started: port {port} is in use by {embedded_redis.who_listens(port)}; set another with "
+                f"Flower is not started: port {port} is in use by {embedded_redis.listener_on(port)}; set another with "
                 f"{PREFIX}FLOWER_PORT={port + 1}"
             )
             return

@@ -24,7 +24,7 @@ def redis_process(plan: RedisPlan) -> ProcessSpec:
     return ProcessSpec("redis", plan.argv, stop_rank=REDIS_STOPS)
 
 
-def crew_processes(settings: Settings, assignments: Sequence[WorkerAssignment]) -> list[ProcessSpec]:
+def assignment_processes(settings: Settings, assignments: Sequence[WorkerAssignment]) -> list[ProcessSpec]:
     """Return the workers of the assignments, in order, and the control worker."""
     return [
         worker_process(settings, assignment)

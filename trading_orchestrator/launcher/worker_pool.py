@@ -23,7 +23,7 @@ from configs.settings import Settings
 from trading.errors import Broken, Transient
 from trading_orchestrator.launcher.assignment import WorkerAssignment, first_assignments, plan
 from trading_orchestrator.launcher.child_process import ProcessSpec
-from trading_orchestrator.launcher.process_specs import crew_processes, worker_name, worker_process
+from trading_orchestrator.launcher.process_specs import assignment_processes, worker_name, worker_process
 from trading_orchestrator.launcher.supervisor import Supervisor
 
 LOOK_S = 1.0
@@ -70,7 +70,7 @@ class WorkerPool:
 
     def specs(self) -> list[ProcessSpec]:
         """Return the workers of the symbols, in order, and the control worker."""
-        return crew_processes(self._settings, self._assignments)
+        return assignment_processes(self._settings, self._assignments)
 
     def put_in_force(self, ledger: SqlLedger) -> None:
         """Record the configuration of this start as applied, unless open orders or positions forbid it.
@@ -79,17 +79,17 @@ class WorkerPool:
             Broken: An open order or position forbids a change.
             Transient: Redis or the ledger does not answer, or another change was applied first.
         """
-        applied, wanted = self._config.applied, self._config.content()
+        applied, target = self._config.applied, self._config.content()
         seen, known = applied.revision(), applied.read()
-        change = compare(applied.in_force(wanted), wanted, ledger.exposure, is_running=False)
+        change = compare(applied.in_force(target), target, ledger.exposure, is_running=False)
         if change.refusals:
             raise Broken(
                 "the configuration changes are rejected:\n"
                 + "\n".join(f"  {refusal}" for refusal in change.refusals)
                 + "\nrevert them, then restart"
             )
-        if (known != wanted or not change.is_empty) and applied.apply(
-            wanted, seen=seen, renewed=change.renewed
+        if (known != target or not change.is_empty) and applied.apply(
+            target, seen=seen, renewed=change.renewed
         ) is None:
             raise Transient("redis", "another configuration change was applied first; restart")
 
@@ -100,7 +100,7 @@ class WorkerPool:
             return False
         is_new = False
         try:
-            self._config.applied.note_launcher(self._launcher(tuple(self._ended())))
+            self._config.applied.record_launcher(self._launcher(tuple(self._ended())))
             is_new = self._config.refresh()
             self._follow()
             self._send_pending()
@@ -130,7 +130,7 @@ class WorkerPool:
                 f"{other} runs on this Redis, and two of them would start each worker twice. Stop it, or give this "
                 "system its own Redis: another TRADING__REDIS_URL, or none"
             )
-        applied.note_launcher(self._launcher())
+        applied.record_launcher(self._launcher())
 
     def _is_running(self, other: Launcher) -> bool:
         """Return whether a launcher runs: its process, or on another machine whether it renews its record."""

@@ -45,9 +45,9 @@ def measure(remote_s: Callable[[], float], *, now_s: Callable[[], float] = time.
     return min(found, key=lambda skew: skew.doubt_s)
 
 
-def clock_check(whose: str, skew: Skew) -> Check:
+def clock_check(owner: str, skew: Skew) -> Check:
     """Check a skew: warn from `NOTABLE_SKEW_S`, fail from `DANGEROUS_SKEW_S`."""
-    name = f"clock of {whose}"
+    name = f"clock of {owner}"
     direction = "ahead of" if skew.ahead_s > 0 else "behind"
     found = f"{abs(skew.ahead_s):.3f} s {direction} the local clock, within {skew.doubt_s:.3f} s"
     if skew.certain_s <= NOTABLE_SKEW_S:

@@ -73,7 +73,7 @@ def append_only(about: About) -> Check:
     return Check("redis appendonly", Health.WARN, "no", remedy)
 
 
-def written_down(about: About) -> Check:
+def persistence_check(about: About) -> Check:
     """Check the results of the last writes to disk."""
     looked_at = ["rdb_last_bgsave_status"]
     if about["aof_enabled"]:

@@ -31,9 +31,9 @@ NEXT_START_S = 60.0
 class Watchdog:
     """A process that kills this worker when it is not fed."""
 
-    def __init__(self, patience_s: float, last_words: str) -> None:
+    def __init__(self, patience_s: float, final_line: str) -> None:
         self._patience_s = patience_s
-        self._last_words = last_words
+        self._final_line = final_line
         self._process: subprocess.Popen[bytes] | None = None
         self._started_s = -math.inf
 
@@ -45,7 +45,7 @@ class Watchdog:
         """Start the watchdog; if that fails, log it and run without one."""
         self._started_s = time.monotonic()
         python = (sys.executable, "-I", "-S")
-        program = (*python, str(Path(watchdog.__file__)), str(os.getpid()), self._last_words)
+        program = (*python, str(Path(watchdog.__file__)), str(os.getpid()), self._final_line)
         argv = (*python, str(Path(die_with_parent.__file__)), str(os.getpid()), *program)
         try:
             self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
@@ -66,7 +66,7 @@ class Watchdog:
         except BrokenPipeError:
             self._replace()
 
-    def let_go(self) -> None:
+    def close_pipe(self) -> None:
         """Close the pipe in a pool process, where it would keep the watchdog alive after the worker's end."""
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
@@ -76,7 +76,7 @@ class Watchdog:
             return
         assert self._process is not None
         logger.error("watchdog_ended exit_code=%s, starting another one", self._process.poll())
-        self.let_go()
+        self.close_pipe()
         self._process = None
         self.start()
 
@@ -104,7 +104,7 @@ class WatchdogStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery shi
             logger.warning("watchdog_not_started reason=the worker is process 1 of its container: run it with --init")
             return
         queues = tuple(worker.app.amqp.queues.consume_from)
-        WatchdogStep.watchdog = Watchdog(settings.worker_stuck_after_s, last_words(settings, worker.hostname, queues))
+        WatchdogStep.watchdog = Watchdog(settings.worker_stuck_after_s, final_line(settings, worker.hostname, queues))
         WatchdogStep.watchdog.start()
         self._timer = worker.timer.call_repeatedly(FEED_S, WatchdogStep.watchdog.feed)
         call_while_connecting(WatchdogStep.watchdog.feed)
@@ -119,13 +119,13 @@ class WatchdogStep(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery shi
     terminate = stop
 
 
-def let_go_in_pool_process(**_: Any) -> None:
+def close_pipe_in_pool_process(**_: Any) -> None:
     """Close the watchdog's pipe in a pool process that was just forked."""
     if WatchdogStep.watchdog is not None:
-        WatchdogStep.watchdog.let_go()
+        WatchdogStep.watchdog.close_pipe()
 
 
-def last_words(settings: Settings, node: str, queues: Sequence[str]) -> str:
+def final_line(settings: Settings, node: str, queues: Sequence[str]) -> str:
     """Return the line that the watchdog writes before it kills the worker; it fills in time and silence."""
     next_step = "its supervisor restarts it"
     if not settings.supervised:

@@ -25,21 +25,21 @@ WHEN, HOW_LONG = "@when@", "@seconds@"
 """Placeholders for time and silence in the last words."""
 
 
-def watch(worker_pid: int, last_words: str) -> None:
+def watch(worker_pid: int, final_line: str) -> None:
     """Listen until the worker ends or has been silent for too long."""
     patience_s, silent_s = FIRST_PATIENCE_S, 0.0
     while os.getppid() == worker_pid:
         began_s = time.monotonic()
-        heard = listen()
-        if heard == b"":
+        received = listen()
+        if received == b"":
             return
-        if heard is not None:
-            patience_s, silent_s = float(heard.split()[-1]), 0.0
+        if received is not None:
+            patience_s, silent_s = float(received.split()[-1]), 0.0
             continue
         was_too_long = silent_s > patience_s
         silent_s += min(time.monotonic() - began_s, 2 * LOOK_S)
         if was_too_long:  # and the pipe was read once more
-            say(last_words, silent_s)
+            write_line(final_line, silent_s)
             end(worker_pid)
 
 
@@ -49,9 +49,9 @@ def listen() -> bytes | None:
     return os.read(0, 65_536) if ready else None
 
 
-def say(last_words: str, silent_s: float) -> None:
+def write_line(final_line: str, silent_s: float) -> None:
     """Write to the worker's output, unless the worker hangs on that."""
-    text = last_words.replace(WHEN, time.strftime("%Y-%m-%d %H:%M:%S")).replace(HOW_LONG, f"{silent_s:.0f}")
+    text = final_line.replace(WHEN, time.strftime("%Y-%m-%d %H:%M:%S")).replace(HOW_LONG, f"{silent_s:.0f}")
     try:
         if select.select([], [2], [], 0)[1]:
             os.write(2, f"{text}\n".encode())

@@ -102,9 +102,9 @@ class CandleBooks:
 
 def decided_within(engine: Engine, account: str, symbol: str, first_ms: int, last_ms: int) -> list[Row]:
     """Return the decisions on signals of candles that opened between two times, both included."""
-    wanted = {"account": account, "symbol": symbol, "first_ms": first_ms, "last_ms": last_ms}
+    parameters = {"account": account, "symbol": symbol, "first_ms": first_ms, "last_ms": last_ms}
     with read_only(engine).connect() as connection:
-        return [row for row in _rows(connection, _DECIDED, wanted) if row["origin"] == Origin.SIGNAL.value]
+        return [row for row in _rows(connection, _DECIDED, parameters) if row["origin"] == Origin.SIGNAL.value]
 
 
 def read_candle_books(
@@ -123,8 +123,8 @@ def read_candle_books(
         decided = [row for row in _rows(connection, _DECIDED, span) if row["correlation_id"] == correlation_id]
         if not decided:
             return CandleBooks([], [], [])
-        asked = {**of, "first_ms": first_ms, "ids": [row["id"] for row in decided]}
-        ordered = _rows(connection, _ORDERED, asked)
+        parameters = {**of, "first_ms": first_ms, "ids": [row["id"] for row in decided]}
+        ordered = _rows(connection, _ORDERED, parameters)
         filled = [
             row
             for strategy in sorted({row["strategy"] for row in ordered})
@@ -146,5 +146,5 @@ def _ids(ordered: Iterable[Row], strategy: str) -> list[str]:
     return found
 
 
-def _rows(connection: Connection, statement: sa.Select[tuple[object, ...]], wanted: Row) -> list[Row]:
-    return [dict(row) for row in connection.execute(statement, wanted).mappings()]
+def _rows(connection: Connection, statement: sa.Select[tuple[object, ...]], parameters: Row) -> list[Row]:
+    return [dict(row) for row in connection.execute(statement, parameters).mappings()]

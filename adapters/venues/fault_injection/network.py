@@ -27,65 +27,67 @@ class FaultyConnection:
     def __init__(self, faults: Faults, sleep_s: Callable[[float], None] = time.sleep) -> None:
         self._faults = faults
         self._sleep_s = sleep_s
-        self._asked: Counter[tuple[str, str]] = Counter()
+        self._counts: Counter[tuple[str, str]] = Counter()
         self._in_a_row: Counter[tuple[str, str]] = Counter()
         self._left_out: Counter[str] = Counter()
 
-    def call(self, method: str, identity: str, ask: Callable[[], T], spoil: Callable[[T, random.Random], T]) -> T:
+    def call(
+        self, method: str, identity: str, method_call: Callable[[], T], spoil: Callable[[T, random.Random], T]
+    ) -> T:
         """Call the venue, or fail before or after the call, or malform the answer.
 
         Raises:
             Transient: Raised by an injected fault, or by the venue.
         """
-        kind, die = self._draw(method, identity)
+        kind, rng = self._draw(method, identity)
         is_done = kind in {"timeout_after", "malformed"}
         if kind in ("server_error", "cancel_race") and method in _EFFECTIVE:
-            is_done = die.random() < 0.5
+            is_done = rng.random() < 0.5
         if kind is None or is_done:
-            answer = ask()
+            answer = method_call()
             if kind is None:
                 return answer
             if kind == "malformed":
-                return spoil(answer, die)
-        raise Transient(WHERE, self._told(kind, method))
+                return spoil(answer, rng)
+        raise Transient(WHERE, self._error_text(kind, method))
 
     def garble(self, fills: Sequence[Fill]) -> list[Fill]:
         """Omit fills that have a later one, repeat some, and shuffle them."""
-        faults, told = self._faults, []
+        faults, reported = self._faults, []
         newest = max((fill.sequence for fill in fills), default=0)
         answer = self._count("fills", "answer")
         for fill in fills:
             nth = self._count("fill", fill.fill_id)
             if fill.sequence < newest and self._is_left_out(fill.fill_id, nth):
                 continue
-            is_double = self._die("duplicate_fill", fill.fill_id, nth).random() < faults.duplicate_fill_probability
-            told += [fill] * (2 if is_double else 1)
-        die = self._die("shuffled_fills", "answer", answer)
-        if die.random() < faults.shuffled_fills_probability:
-            die.shuffle(told)
-        return told
+            is_double = self._random("duplicate_fill", fill.fill_id, nth).random() < faults.duplicate_fill_probability
+            reported += [fill] * (2 if is_double else 1)
+        rng = self._random("shuffled_fills", "answer", answer)
+        if rng.random() < faults.shuffled_fills_probability:
+            rng.shuffle(reported)
+        return reported
 
     def _is_left_out(self, fill_id: str, nth: int) -> bool:
         if self._left_out[fill_id] >= self._faults.most_in_a_row:
             return False
-        is_late = self._die("late_fill", fill_id, nth).random() < self._faults.late_fill_probability
+        is_late = self._random("late_fill", fill_id, nth).random() < self._faults.late_fill_probability
         self._left_out[fill_id] += is_late
         return is_late
 
     def _draw(self, method: str, identity: str) -> tuple[str | None, random.Random]:
         """Choose one of the drawn faults; none after `most_in_a_row` faults."""
         nth, key = self._count(method, identity), (method, identity)
-        die = self._die("which", f"{method}/{identity}", nth)
+        rng = self._random("which", f"{method}/{identity}", nth)
         kinds = [
             kind
             for kind, probability in self._kinds(method).items()
-            if self._die(kind, f"{method}/{identity}", nth).random() < probability
+            if self._random(kind, f"{method}/{identity}", nth).random() < probability
         ]
         if not kinds or self._in_a_row[key] >= self._faults.most_in_a_row:
             self._in_a_row[key] = 0
-            return None, die
+            return None, rng
         self._in_a_row[key] += 1
-        return die.choice(kinds), die
+        return rng.choice(kinds), rng
 
     def _kinds(self, method: str) -> Mapping[str, float]:
         faults = self._faults
@@ -101,7 +103,7 @@ class FaultyConnection:
             kinds["cancel_race"] = faults.cancel_race_probability
         return kinds
 
-    def _told(self, kind: str, method: str) -> str:
+    def _error_text(self, kind: str, method: str) -> str:
         if kind == "rate_limit":
             return f"{method}: 429 too many requests, retry in {self._faults.retry_after_s:g} s"
         if kind == "server_error":
@@ -110,8 +112,8 @@ class FaultyConnection:
         return f"{method}: no answer within {self._faults.timeout_s:g} s"
 
     def _count(self, method: str, identity: str) -> int:
-        self._asked[method, identity] += 1
-        return self._asked[method, identity]
+        self._counts[method, identity] += 1
+        return self._counts[method, identity]
 
-    def _die(self, kind: str, identity: str, nth: int) -> random.Random:
+    def _random(self, kind: str, identity: str, nth: int) -> random.Random:
         return random.Random(f"{self._faults.seed}/{kind}/{identity}/{nth}")

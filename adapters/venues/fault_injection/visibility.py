@@ -55,7 +55,7 @@ class ShownStops:
 
     def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
         self._now_s = now_s
-        self._told: dict[str, float] = {}
+        self._reported: dict[str, float] = {}
         self._moved: dict[str, tuple[float, float]] = {}
 
     def note(self, client_order_id: str, stop_loss: float, *, delay_s: float) -> None:
@@ -70,9 +70,9 @@ class ShownStops:
         _, until_s = self._moved.get(identity, (0.0, 0.0))
         if order.price is None:
             return order
-        if identity in self._told and self._now_s() < until_s:
-            return replace(order, price=self._told[identity])
-        self._told[identity] = order.price
+        if identity in self._reported and self._now_s() < until_s:
+            return replace(order, price=self._reported[identity])
+        self._reported[identity] = order.price
         return order
 
 

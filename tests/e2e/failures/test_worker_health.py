@@ -29,7 +29,7 @@ from tests.fixtures.servers.redis_server import RedisServer
 from tests.fixtures.strategies.held_up import CAUGHT, DEAF, WAITS
 from trading_orchestrator.launcher.assignment import first_assignments
 from trading_orchestrator.launcher.child_process import ChildProcess
-from trading_orchestrator.launcher.process_specs import crew_processes
+from trading_orchestrator.launcher.process_specs import assignment_processes
 from trading_orchestrator.launcher.supervisor import RestartPolicy, Supervisor
 
 GOLD, STRATEGY, SERVICE = "XAUUSD", "tasks.strategy", "StrategyEvaluationService"
@@ -270,7 +270,7 @@ def supervised(tmp_path: Path, own_redis: RedisServer) -> Iterator[tuple[Held, S
     policy = RestartPolicy(first_delay_s=0.1)
     supervisor = Supervisor(tmp_path / "log", report=lines.append, policy=policy)
     settings = held.system.settings.model_copy(update={"supervised": True})
-    supervisor.add(crew_processes(settings, first_assignments([GOLD], 1))[0])
+    supervisor.add(assignment_processes(settings, first_assignments([GOLD], 1))[0])
     yield held, supervisor, lines
     supervisor.stop(is_forced=lambda: True)
     held.system.stop()

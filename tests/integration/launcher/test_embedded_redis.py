@@ -20,7 +20,7 @@ def mode(path: Path) -> int:
 
 
 def test_server_started_answers_as_the_process_that_was_started(own_redis: RedisServer) -> None:
-    answer = embedded_redis.who_answers(own_redis.url)
+    answer = embedded_redis.server_at(own_redis.url)
 
     assert answer.pid == own_redis.pid
     assert Path(psutil.Process(own_redis.pid).exe()) == own_redis.plan.program.resolve()
@@ -58,7 +58,7 @@ def test_server_started_has_the_settings_a_broker_needs(own_redis: RedisServer) 
 
 def test_server_asked_without_its_password_rejects(own_redis: RedisServer) -> None:
     with pytest.raises(redis.AuthenticationError):
-        embedded_redis.who_answers(f"redis://127.0.0.1:{own_redis.port}/0")
+        embedded_redis.server_at(f"redis://127.0.0.1:{own_redis.port}/0")
 
 
 def test_secrets_on_disk_are_readable_by_the_owner_alone_and_on_no_command_line(own_redis: RedisServer) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from tests.fixtures.servers.ports import quiet_port
 from tests.fixtures.servers.processes import commands
-from trading_orchestrator.launcher.embedded_redis import free_port, who_answers
+from trading_orchestrator.launcher.embedded_redis import free_port, server_at
 
 LIMIT_S = 120.0
 REPOSITORY = Path(__file__).parents[3]
@@ -129,14 +129,14 @@ def test_launcher_killed_leaves_nothing_behind(launcher: Launcher) -> None:
 @pytest.mark.long
 def test_redis_killed_under_the_launcher_comes_back_and_the_symbols_continue(launcher: Launcher) -> None:
     launcher.until_running()
-    first = who_answers(launcher.redis_url).pid
+    first = server_at(launcher.redis_url).pid
 
     os.kill(first, signal.SIGKILL)
 
     launcher.until(lambda: "redis restarted" in launcher.text, "another Redis")
     seen = len(launcher.text)
     launcher.until(lambda: "XAUUSD running" in launcher.text[seen:], "a symbol that runs on")
-    assert who_answers(launcher.redis_url).pid != first
+    assert server_at(launcher.redis_url).pid != first
 
 
 @pytest.mark.long

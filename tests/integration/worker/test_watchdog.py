@@ -217,5 +217,5 @@ def test_watchdog_that_dies_is_replaced_once_in_a_while(
     fed.feed()
 
     assert fed.pid not in {first, None}
-    fed.let_go()
+    fed.close_pipe()
     assert psutil.Process(fed.pid).wait(LIMIT_S) == 0, "it ends with the pipe"

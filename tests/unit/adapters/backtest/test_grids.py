@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from adapters.backtest.backtest import run_backtest
 from adapters.ledger.memory import MemoryLedger
-from adapters.sources.file import FileTape
+from adapters.sources.file import InMemoryCandles
 from adapters.sources.playback import PlayedSource
 from adapters.symbol_store.memory import MemoryStore
 from adapters.venues.memory import MemoryVenue
@@ -179,7 +179,7 @@ class Live:
         self.ledger = MemoryLedger(system.account.name, system.account.starting_balance)
         self.store = MemoryStore(keeps_events=False)
         source = PlayedSource(
-            FileTape(candles),
+            InMemoryCandles(candles),
             timeframe=timeframe,
             speed=1.0,
             step=1,

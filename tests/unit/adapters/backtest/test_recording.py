@@ -10,8 +10,8 @@ from adapters.backtest.recording import (
     Track,
     in_order,
     track_of,
-    until_a_person_came,
-    without_what_came_before,
+    until_operator_change,
+    with_common_start,
 )
 from adapters.ledger.queries.recorded_rows import RecordedBooks
 from trading.events.decisions import NO_SIGNAL, CandleDecision, DecisionKind, Decisions
@@ -112,7 +112,7 @@ def test_symbols_begin_together_where_one_journal_was_cut() -> None:
     early = decision(5 * MINUTE_MS, 1)
     whole = recording({"XAUUSD": run(100, 110), "BTC": run(90, 110)}, early)
 
-    found, said = without_what_came_before(whole)
+    found, said = with_common_start(whole)
 
     assert {name: track.begin_ms // MINUTE_MS for name, track in found.tracks.items()} == {"XAUUSD": 100, "BTC": 100}
     assert said == ["BTC: 10 candles that were decided before the other journals begin"]
@@ -121,13 +121,13 @@ def test_symbols_begin_together_where_one_journal_was_cut() -> None:
 def test_symbols_that_are_whole_begin_each_on_its_own() -> None:
     whole = recording({"XAUUSD": run(100, 110), "BTC": run(90, 110)}, decision(105 * MINUTE_MS, 1))
 
-    assert without_what_came_before(whole) == (whole, [])
+    assert with_common_start(whole) == (whole, [])
 
 
 def test_recording_ends_where_a_person_closed_a_position() -> None:
     came = decision(105 * MINUTE_MS + 1, 7, at_ms=105 * MINUTE_MS + 30_000, origin="flatten")
 
-    found, said = until_a_person_came(recording({"XAUUSD": run(100, 110), "BTC": run(100, 103)}, came))
+    found, said = until_operator_change(recording({"XAUUSD": run(100, 110), "BTC": run(100, 103)}, came))
 
     assert {name: track.entries[-1].open_ms // MINUTE_MS for name, track in found.tracks.items()} == {
         "XAUUSD": 105,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.ledger.memory import MemoryLedger
-from adapters.sources.file import FileSource, FileTape, read_candles
+from adapters.sources.file import FileSource, InMemoryCandles, read_candles
 from adapters.sources.playback import PlayedSource
 from adapters.sources.playback_clock import MemoryAnchorStore, Speed
 from adapters.symbol_store.memory import MemoryStore
@@ -31,7 +31,7 @@ slots = st.lists(st.integers(1, 4), min_size=2, max_size=60).map(lambda steps: n
 
 def played(candles: Candles, *, speed: Speed = "max", step: int = 1, wall: ManualClock | None = None) -> PlayedSource:
     wall = ManualClock() if wall is None else wall
-    return PlayedSource(FileTape(candles), timeframe="1m", speed=speed, step=step, now_ms=wall, anchors=None)
+    return PlayedSource(InMemoryCandles(candles), timeframe="1m", speed=speed, step=step, now_ms=wall, anchors=None)
 
 
 @pytest.mark.data
@@ -163,7 +163,7 @@ def test_newest_before_the_first_open_is_empty() -> None:
     wall = ManualClock()
     anchors = MemoryAnchorStore()
     anchors.set_if_absent((START_MS - BAR_MS, wall.now_ms))
-    source = PlayedSource(FileTape(CANDLES), timeframe="1m", speed=1.0, step=1, now_ms=wall, anchors=anchors)
+    source = PlayedSource(InMemoryCandles(CANDLES), timeframe="1m", speed=1.0, step=1, now_ms=wall, anchors=anchors)
 
     assert len(source.newest(5, after_ms=None).candles) == 0
     assert len(source.since(0, limit=5).candles) == 0

@@ -17,7 +17,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def test_each_symbol_has_a_worker_on_its_own_queue_and_control_has_one(settings: Settings) -> None:
-    specs = process_specs.crew_processes(settings, first_assignments(["XAUUSD", "BTCUSD"], 1))
+    specs = process_specs.assignment_processes(settings, first_assignments(["XAUUSD", "BTCUSD"], 1))
 
     assert [spec.name for spec in specs] == ["worker-XAUUSD", "worker-BTCUSD", "worker-control"]
     assert " ".join(specs[0].argv[1:]) == (
@@ -26,7 +26,7 @@ def test_each_symbol_has_a_worker_on_its_own_queue_and_control_has_one(settings:
 
 
 def test_symbols_that_share_a_worker_are_all_on_its_command_line(settings: Settings) -> None:
-    specs = process_specs.crew_processes(settings, first_assignments(["A", "B", "C"], 2))
+    specs = process_specs.assignment_processes(settings, first_assignments(["A", "B", "C"], 2))
 
     assert [spec.name for spec in specs] == ["worker-A+1", "worker-C", "worker-control"]
     assert "A,B" in specs[0].argv
@@ -34,7 +34,7 @@ def test_symbols_that_share_a_worker_are_all_on_its_command_line(settings: Setti
 
 def test_secrets_are_in_the_environment_and_on_no_command_line(settings: Settings) -> None:
     specs = [
-        *process_specs.crew_processes(settings, first_assignments(["A"], 1)),
+        *process_specs.assignment_processes(settings, first_assignments(["A"], 1)),
         process_specs.beat_process(settings),
         process_specs.flower_process(settings),
     ]
@@ -57,7 +57,7 @@ def test_child_reads_the_same_settings_from_its_environment(
 
 
 def test_workers_stop_before_beat_and_redis_is_no_part_of_them(settings: Settings) -> None:
-    worker, *_ = process_specs.crew_processes(settings, first_assignments(["A"], 1))
+    worker, *_ = process_specs.assignment_processes(settings, first_assignments(["A"], 1))
 
     assert worker.stop_rank < process_specs.beat_process(settings).stop_rank < process_specs.REDIS_STOPS
 

@@ -11,7 +11,7 @@ from celery.worker import state as worker_state
 from configs.settings import Settings
 from worker.remote_control import end_supervised
 from worker.watchdog import watchdog
-from worker.watchdog.feeder import last_words
+from worker.watchdog.feeder import final_line
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +23,7 @@ def no_shutdown() -> Iterator[None]:
 
 
 def test_last_words_of_a_worker_by_hand_say_how_to_start_it_again(tmp_path: Path) -> None:
-    text = last_words(Settings(var_dir=tmp_path), "XAUUSD@host", ("XAUUSD", "BTCUSD", "control"))
+    text = final_line(Settings(var_dir=tmp_path), "XAUUSD@host", ("XAUUSD", "BTCUSD", "control"))
 
     assert "worker_stuck node=XAUUSD@host" in text
     assert f"process {os.getpid()}" in text
@@ -32,17 +32,17 @@ def test_last_words_of_a_worker_by_hand_say_how_to_start_it_again(tmp_path: Path
 
 
 def test_last_words_of_a_worker_of_control_alone_name_that_queue(tmp_path: Path) -> None:
-    assert last_words(Settings(var_dir=tmp_path), "control@host", ("control",)).endswith(" -Q control")
+    assert final_line(Settings(var_dir=tmp_path), "control@host", ("control",)).endswith(" -Q control")
 
 
 def test_last_words_of_a_supervised_worker_leave_it_to_its_supervisor(tmp_path: Path) -> None:
-    text = last_words(Settings(var_dir=tmp_path, supervised=True), "XAUUSD@host", ("XAUUSD",))
+    text = final_line(Settings(var_dir=tmp_path, supervised=True), "XAUUSD@host", ("XAUUSD",))
 
     assert text.endswith("its supervisor restarts it")
 
 
 def test_last_words_are_one_json_object_where_the_log_is_json(tmp_path: Path) -> None:
-    text = last_words(Settings(var_dir=tmp_path, log_format="json"), "XAUUSD@host", ("XAUUSD",))
+    text = final_line(Settings(var_dir=tmp_path, log_format="json"), "XAUUSD@host", ("XAUUSD",))
 
     entry = json.loads(text)
     assert (entry["time"], entry["level"]) == (watchdog.WHEN, "CRITICAL")
