@@ -68,7 +68,7 @@ def add(
     as_json: bool,
 ) -> None:
     """Add a symbol, as a copy of another one or from a file."""
-    wanted = [_value(text) for text in values]
+    assignments = [_value(text) for text in values]
     with Access() as access:
         if name in access.system.symbols:
             raise click.UsageError(f"{name} exists already; change it with: trading symbols set {name} KEY=VALUE")
@@ -78,7 +78,7 @@ def add(
         block = _copied(access, like) if like else _given(file)
         change_file(
             access,
-            lambda text: _with_values(text.with_symbol(name, block), name, wanted),
+            lambda text: _with_values(text.with_symbol(name, block), name, assignments),
             reason=reason,
             timeout_s=timeout_s,
             as_json=as_json,
@@ -93,12 +93,12 @@ def add(
 @AS_JSON
 def set_(name: str, values: tuple[str, ...], reason: str, timeout_s: float, as_json: bool) -> None:
     """Change values of a symbol, such as risk.units=2."""
-    wanted = [_value(text) for text in values]
+    assignments = [_value(text) for text in values]
     with Access() as access:
         known = access.known(name)
         change_file(
             access,
-            lambda text: _with_values(text.text, known, wanted),
+            lambda text: _with_values(text.text, known, assignments),
             reason=reason,
             timeout_s=timeout_s,
             as_json=as_json,

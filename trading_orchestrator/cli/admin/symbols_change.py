@@ -44,13 +44,13 @@ def change_file(
         after = edit(SymbolsEditor(before))
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    wanted = content_of(load_system(folder, texts={SYMBOLS: after}), folder)
-    refuse_early(access, now, wanted)
+    target = content_of(load_system(folder, texts={SYMBOLS: after}), folder)
+    refuse_early(access, now, target)
     try:
         backup = replace_file(path, before=before, after=after)
     except OSError as error:
         raise Failed(ExitCode.NO, f"{_cannot_write(path, error)}\nedit it on its own machine, then: {RELOAD}") from None
-    answer = _reload(wanted, access, reason=reason, timeout_s=timeout_s)
+    answer = _reload(target, access, reason=reason, timeout_s=timeout_s)
     if answer["outcome"] in ("refused", "faulty"):
         replace_file(path, before=after, after=before)
         refused(answer, f"{shown_path(path)} is unchanged")
@@ -66,15 +66,15 @@ def put_in_force(access: Access, *, reason: str, timeout_s: float, as_json: bool
         Failed: The change was rejected, or no worker answered.
         ConfigError: The files are invalid.
     """
-    wanted = content_of(access.system, access.settings.config_dir)
+    target = content_of(access.system, access.settings.config_dir)
     require_redis(access)
-    answer = _ask(wanted, reason=reason, timeout_s=timeout_s)
+    answer = _send_reload(target, reason=reason, timeout_s=timeout_s)
     if answer["outcome"] in ("refused", "faulty"):
         refused(answer, "nothing was changed")
     show(answer, as_json=as_json)
 
 
-def refuse_early(access: Access, now: Content, wanted: Content) -> None:
+def refuse_early(access: Access, now: Content, target: Content) -> None:
     """Reject a change that the workers would reject, before it is written; without Redis, compare with the files.
 
     Raises:
@@ -84,7 +84,7 @@ def refuse_early(access: Access, now: Content, wanted: Content) -> None:
         old = AppliedConfig(access.redis, access.settings.namespace).in_force(now)
     except Transient:
         old = now
-    change = compare(old, wanted, lambda symbol: _exposure(access, symbol))
+    change = compare(old, target, lambda symbol: _exposure(access, symbol))
     if change.refusals:
         refused({"refusals": change.refusals, "faults": []}, "nothing was changed")
 
@@ -109,10 +109,10 @@ def show(answer: Answer, *, as_json: bool) -> None:
 def _lines(answer: Answer) -> list[str]:
     changes = [f"{one['symbol']}: {_shown(one)}" for one in answer["changes"]]
     changes += [f"all symbols: {_differences([one])}" for one in answer["shared"]]
-    return [*changes, *_standing(answer), *answer["notes"], *_unserved(answer), *_idle(answer)]
+    return [*changes, *_outcome_lines(answer), *answer["notes"], *_unserved(answer), *_idle(answer)]
 
 
-def _standing(answer: Answer) -> list[str]:
+def _outcome_lines(answer: Answer) -> list[str]:
     if answer["outcome"] == WRITTEN:
         return [f"not applied yet: {answer['reason']}", f"it is applied at the next start, or by: {RELOAD}"]
     if answer["outcome"] == "unchanged":
@@ -153,11 +153,11 @@ def _idle(answer: Answer) -> list[str]:
     return [f"{one['node']} still consumes the queue of {one['symbol']}:\n  {one['command']}" for one in answer["idle"]]
 
 
-def _reload(wanted: Content, access: Access, *, reason: str, timeout_s: float) -> Answer:
+def _reload(target: Content, access: Access, *, reason: str, timeout_s: float) -> Answer:
     """Apply the change if a worker is running, else report that it was only written."""
     try:
         require_redis(access)
-        return _ask(wanted, reason=reason, timeout_s=timeout_s)
+        return _send_reload(target, reason=reason, timeout_s=timeout_s)
     except Transient as trouble:
         why = f"Redis does not answer ({trouble.reason})"
     except Failed as failed:
@@ -176,8 +176,8 @@ def _reload(wanted: Content, access: Access, *, reason: str, timeout_s: float) -
     }
 
 
-def _ask(wanted: Content, *, reason: str, timeout_s: float) -> Answer:
-    kwargs = {"expected": fingerprint_of_all(wanted), "reason": reason}
+def _send_reload(target: Content, *, reason: str, timeout_s: float) -> Answer:
+    kwargs = {"expected": fingerprint_of_all(target), "reason": reason}
     return send_requests([Request("all symbols", "tasks.reload_config", kwargs)], timeout_s=timeout_s)[0]
 
 

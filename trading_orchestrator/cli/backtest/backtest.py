@@ -210,7 +210,7 @@ def configured(symbols: Sequence[str], settings: Sequence[str]) -> SystemConfig:
             load_settings().config_dir, {**os.environ, **{name: value for name, (_, value) in names.items()}}
         )
     except ConfigError as error:
-        raise ConfigError([_as_given(fault, names) for fault in error.faults]) from error
+        raise ConfigError([_with_given_names(fault, names) for fault in error.faults]) from error
     for symbol in symbols:
         if symbol not in system.symbols:
             raise UnknownSymbol(symbol, tuple(system.symbols), symbols_file(load_settings()))
@@ -266,7 +266,7 @@ def _override(text: str, symbol: str) -> tuple[str, tuple[str, str]]:
     return name, (f"--set {key}", value)
 
 
-def _as_given(fault: str, names: Mapping[str, tuple[str, str]]) -> str:
+def _with_given_names(fault: str, names: Mapping[str, tuple[str, str]]) -> str:
     for name, (given, _) in names.items():
         fault = fault.replace(name, given)
     return fault

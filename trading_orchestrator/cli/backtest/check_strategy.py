@@ -115,8 +115,8 @@ def check_strategy(
         if not as_json:
             show(choice.name, values, origin, report)
     if as_json:
-        told = [one for _, one in found]
-        print_json(told[0] if len(told) == 1 else told)
+        reports = [one for _, one in found]
+        print_json(reports[0] if len(reports) == 1 else reports)
     ctx.exit(ExitCode.OK if all(is_sound for is_sound, _ in found) else ExitCode.NO)
 
 
@@ -195,11 +195,11 @@ def _class(name: str) -> type[Strategy]:
 def _material(
     strategy: Strategy, config: SymbolConfig | None, symbol: str | None, file: PlayedFile | None, limit: int
 ) -> Material:
-    wanted = candles_needed(strategy, limit)
+    candle_count = candles_needed(strategy, limit)
     if file is not None:
         name, candles = file.path.name, _file_candles(file.path, _terms_of(file.options, config))
     elif config is not None and symbol is not None:
-        name, candles = symbol, _symbol_candles(symbol, config, wanted)
+        name, candles = symbol, _symbol_candles(symbol, config, candle_count)
     elif candles_needed(strategy, MADE_UP_ROWS) > MOST_MADE_UP:
         needed = f"the strategy needs {strategy.startup_candle_count:,} candles to begin"
         raise Failed(ExitCode.NO, f"{needed}; at most {MOST_MADE_UP:,} are generated; name a file with --candles")
@@ -216,7 +216,7 @@ def _material(
         needed = f"the strategy needs {strategy.startup_candle_count:,} to begin"
         raise Failed(ExitCode.NO, f"{name}: has {len(candles):,} candles; {needed}")
     origin = f"{name}: the newest {rows:,} of {len(candles):,} candles"
-    return Material([Series(name, candles[-wanted:])], rows, origin)
+    return Material([Series(name, candles[-candle_count:])], rows, origin)
 
 
 def _terms_of(options: CandleFileOptions, config: SymbolConfig | None) -> Terms:

@@ -245,17 +245,17 @@ def _print_resampled(out: Path, source: Candles, timeframe: str, to: str, done: 
     if len(done.left_out):
         click.echo(_incomplete_text(done, to))
     if len(done.partial):
-        click.echo(f"{len(done.partial):,} of them are incomplete\n{_lack_lines(done)}")
+        click.echo(f"{len(done.partial):,} of them are incomplete\n{_incomplete_lines(done)}")
     _print_written(out, done.candles)
     _print_unplayable(done.candles, to)
 
 
 def _incomplete_text(done: Resampled, to: str) -> str:
     count = f"{len(done.left_out):,} of {to} omitted as incomplete, with {done.unused:,} candles"
-    return f"{count} (--partial includes them)\n{_lack_lines(done)}"
+    return f"{count} (--partial includes them)\n{_incomplete_lines(done)}"
 
 
-def _lack_lines(done: Resampled) -> str:
+def _incomplete_lines(done: Resampled) -> str:
     return "\n".join(f"  {len(at):,} x {LACKS[reason]}: {_times(at)}" for reason, at in done.lacking.items() if len(at))
 
 

@@ -80,6 +80,6 @@ def _unknown(symbol: str, strategy: str, found: Sequence[Explanation]) -> NoRetu
 
 def as_dict(found: Explanation) -> dict[str, object]:
     """Return an explanation, JSON-safe."""
-    told: dict[str, Any] = to_builtins(found, enc_hook=lambda signal: signal.model_dump(mode="json"))
-    told["entry"]["decision"] = describe(found.entry.decisions)
-    return {**told, "headline": str(found.headline), "headline_kind": found.headline.kind.value}
+    fields: dict[str, Any] = to_builtins(found, enc_hook=lambda signal: signal.model_dump(mode="json"))
+    fields["entry"]["decision"] = describe(found.entry.decisions)
+    return {**fields, "headline": str(found.headline), "headline_kind": found.headline.kind.value}

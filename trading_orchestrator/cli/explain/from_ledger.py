@@ -97,9 +97,9 @@ def _recorded(
     books: CandleBooks,
 ) -> CandleRecord:
     """Return the records of a candle and one strategy; all records when the symbol has only one."""
-    asked = {row["id"]: row for row in books.decisions if row["correlation_id"] == entry.correlation_id}
+    caused = {row["id"]: row for row in books.decisions if row["correlation_id"] == entry.correlation_id}
     decided = {
-        key: row for key, row in asked.items() if context.is_only_strategy or row["strategy"] == context.strategy_name
+        key: row for key, row in caused.items() if context.is_only_strategy or row["strategy"] == context.strategy_name
     }
     signaled = next((row for row in decided.values() if row["open_ms"] == entry.open_ms), None)
     own = [row["client_order_id"] for row in books.intents if row["decision_id"] in decided]
@@ -107,7 +107,11 @@ def _recorded(
         symbol,
         timeframe,
         of_strategy(
-            entry, context.strategy_name, _risk_record(signaled), has_signals=bool(asked), strategies=strategies
+            entry,
+            context.strategy_name,
+            _risk_record(signaled),
+            has_signals=bool(caused),
+            strategies=strategies,
         ),
         candles,
         _risk_record(signaled),

@@ -89,9 +89,9 @@ def _table(title: str, columns: Sequence[_Column], rows: Sequence[Any], *, note:
     body = "".join(f"<tr>{''.join(_cell(column, row) for column in columns)}</tr>" for row in rows)
     if not rows:
         body = f'<tr><td colspan="{len(columns)}">none</td></tr>'
-    told = f"<p>{text(note)}</p>" if note else ""
+    paragraph = f"<p>{text(note)}</p>" if note else ""
     return (
-        f'<section class="card {width}"><h3>{text(title)}</h3>{told}<div class="scroll"><table class="sortable">'
+        f'<section class="card {width}"><h3>{text(title)}</h3>{paragraph}<div class="scroll"><table class="sortable">'
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></section>"
     )
 

@@ -54,33 +54,33 @@ def events(limit: int, follow: bool, symbols: tuple[str, ...], types: tuple[str,
         bus = RedisEventBus(access.redis, access.settings.namespace, events_limit=access.settings.events_max_len)
         show = _json_line if as_json else _Lines(make_console(), longest)
 
-        def is_wanted(event: Event) -> bool:
+        def is_shown(event: Event) -> bool:
             return (not chosen or event.symbol in chosen) and (not types or event.type in types)
 
-        entries, after = newest(bus, limit, is_wanted)
+        entries, after = newest(bus, limit, is_shown)
         for entry in entries:
             show(entry)
         if not entries and not follow and not as_json:
             click.echo("no events", err=True)
         if follow:
-            _follow(bus, after, is_wanted, show)
+            _follow(bus, after, is_shown, show)
 
 
-def newest(bus: RedisEventBus, limit: int, is_wanted: Callable[[Event], bool]) -> tuple[Sequence[Entry], str]:
+def newest(bus: RedisEventBus, limit: int, is_shown: Callable[[Event], bool]) -> tuple[Sequence[Entry], str]:
     """Return the newest `limit` matching events, oldest first, and the stream id from which to continue."""
     count = limit
     while True:
         entries = bus.recent(count)
-        found = [entry for entry in entries if is_wanted(entry[2])]
+        found = [entry for entry in entries if is_shown(entry[2])]
         if len(found) >= limit or len(entries) < count:
             return found[-limit:], entries[-1][0] if entries else "0"
         count *= 8
 
 
-def _follow(bus: RedisEventBus, after: str, is_wanted: Callable[[Event], bool], show: Callable[[Entry], None]) -> None:
+def _follow(bus: RedisEventBus, after: str, is_shown: Callable[[Event], bool], show: Callable[[Entry], None]) -> None:
     try:
         for entry in _lasting(bus, after):
-            if is_wanted(entry[2]):
+            if is_shown(entry[2]):
                 show(entry)
     except KeyboardInterrupt:
         return

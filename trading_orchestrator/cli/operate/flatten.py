@@ -50,8 +50,8 @@ def _print_result(answers: Sequence[Answer]) -> None:
     for answer in answers:
         symbol, outcome = answer["symbol"], answer["outcome"]
         click.echo(f"{symbol}: {outcome}" + (f": {answer['refused']}" if answer["refused"] else ""))
-        for strategy, said in answer["positions"].items():
-            click.echo(f"  {strategy}: {said['reason']}")
+        for strategy, rejection in answer["positions"].items():
+            click.echo(f"  {strategy}: {rejection['reason']}")
         for strategy, reason in answer["failed"].items():
             click.echo(f"  {strategy}: {reason}")
         for order in answer["unsettled"]:

@@ -43,8 +43,8 @@ def incidents(symbols: tuple[str, ...], is_all: bool, limit: int, as_json: bool)
     if rows:
         console.show(table(COLUMNS, rows, width=console.width))
     else:
-        whose = f" of {', '.join(symbols)}" if symbols else ""
-        console.show(Text(f"no {'' if is_all else 'open '}incidents{whose}"))
+        scope = f" of {', '.join(symbols)}" if symbols else ""
+        console.show(Text(f"no {'' if is_all else 'open '}incidents{scope}"))
 
 
 @click.command()
@@ -86,12 +86,12 @@ def resolve(
         incident = access.ledger.incident(identity)
         if incident is None:
             raise _no_such(identity)
-        asked = {"identity": identity, "reason": reason, "by": by}
+        arguments = {"identity": identity, "reason": reason, "by": by}
         if adopt or (incident.kind is IncidentKind.ORDER_LOST and incident.symbol in access.system.symbols):
-            asked["symbol"] = access.known(incident.symbol)  # its own worker reads the venue
+            arguments["symbol"] = access.known(incident.symbol)  # its own worker reads the venue
         if adopt:
-            asked |= {"adopt": True, "strategy": strategy, "price": price}
-        (row,) = send_requests([Request(f"incident {identity}", RESOLVE, asked)], timeout_s=timeout_s)
+            arguments |= {"adopt": True, "strategy": strategy, "price": price}
+        (row,) = send_requests([Request(f"incident {identity}", RESOLVE, arguments)], timeout_s=timeout_s)
         left = access.ledger.incidents(incident.symbol)[::-1]
     if row is None:
         raise _no_such(identity)
