@@ -76,10 +76,10 @@ class PlannedStrategy(Strategy):
         def at(side: SignalSide) -> Any:
             return np.isin(open_ms, [planned for planned, what in self.plan.items() if what is side])
 
-        said = SignalBuilder(len(rows))
-        said.buy(at(SignalSide.BUY), reason="planned", stop_loss=close - stop, take_profit=close + target)
-        said.sell(at(SignalSide.SELL), reason="planned", stop_loss=close + stop, take_profit=close - target)
-        return said.close(at(SignalSide.CLOSE), reason="planned")
+        builder = SignalBuilder(len(rows))
+        builder.buy(at(SignalSide.BUY), reason="planned", stop_loss=close - stop, take_profit=close + target)
+        builder.sell(at(SignalSide.SELL), reason="planned", stop_loss=close + stop, take_profit=close - target)
+        return builder.close(at(SignalSide.CLOSE), reason="planned")
 
 
 class Crash(Exception):
@@ -103,12 +103,12 @@ class Fuse:
         """Return `target` with its methods `names` watched."""
         return cast("T", _Watched(target, names, self))
 
-    def call(self, name: str, ask: Callable[[], Any]) -> Any:
+    def call(self, name: str, method_call: Callable[[], Any]) -> Any:
         self.calls.append(name)
         blows = len(self.calls) == self._blows_at
         if blows and not self._after:
             raise Crash(f"before {name}")
-        answer = ask()
+        answer = method_call()
         if blows:
             raise Crash(f"after {name}")
         return answer
@@ -191,7 +191,7 @@ class Desk:
         self,
         databases: Databases,
         config: SystemConfig,
-        tape: Candles,
+        series: Candles,
         *,
         shown: int = 10,
         fuse: Fuse | None = None,
@@ -206,7 +206,7 @@ class Desk:
             faults: What the venue lies about; each process begins to lie anew.
         """
         self.config = config
-        self.source = ScriptedSource(tape, shown=shown)
+        self.source = ScriptedSource(series, shown=shown)
         self.store = FlakyStore()
         databases.empty()
         self.ledger = SqlLedger(databases.ledger, config.account.name, config.account.starting_balance)

@@ -21,7 +21,7 @@ from tests.chaos import report
 from tests.chaos.episode import Kill
 from tests.chaos.half import MOST_FAULTY_EPISODES, Outcome, run_half
 from tests.chaos.kill_points.places import Target
-from tests.chaos.plan import Wanted, cells
+from tests.chaos.plan import KillPlan, cells
 
 ROOT = Path(__file__).parents[2]
 DATABASES = ("sqlite", "postgresql")
@@ -73,21 +73,21 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _wanted(options: argparse.Namespace, database: str, share: int) -> Wanted:
+def _plan_of(options: argparse.Namespace, database: str, share: int) -> KillPlan:
     kills = options.kills or (64 if options.quick else 0)
-    return Wanted(database, -(-kills // share), options.seed, options.places, is_quick=options.quick)
+    return KillPlan(database, -(-kills // share), options.seed, options.places, is_quick=options.quick)
 
 
 def _half(options: argparse.Namespace) -> int:
     """Run one half in this process, and print one JSON line for each thing that happens."""
 
-    def tell(news: Kill | str | Outcome) -> None:
+    def send_news(news: Kill | str | Outcome) -> None:
         sys.stdout.write(json.dumps(_line(news)) + "\n")
         sys.stdout.flush()
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started has to be stopped
     before = _outcome(options.half, json.loads(sys.stdin.readline()))
-    run_half(_wanted(options, options.half, 1), tell, before=before)
+    run_half(_plan_of(options, options.half, 1), send_news, before=before)
     return 0
 
 
@@ -148,7 +148,7 @@ class _Half:
         starts: How often its process was started.
     """
 
-    wanted: Wanted
+    kill_plan: KillPlan
     options: argparse.Namespace
     outcome: Outcome
     killed: int = 0
@@ -157,11 +157,11 @@ class _Half:
 
     @property
     def goal(self) -> int:
-        return self.wanted.kills or len(cells(self.wanted))
+        return self.kill_plan.kills or len(cells(self.kill_plan))
 
     @property
     def done(self) -> int:
-        return len(self.outcome.kills) + (0 if self.wanted.kills else sum(self.outcome.missed.values()))
+        return len(self.outcome.kills) + (0 if self.kill_plan.kills else sum(self.outcome.missed.values()))
 
     @property
     def is_done(self) -> bool:
@@ -170,12 +170,12 @@ class _Half:
     @property
     def record(self) -> Path | None:
         folder: Path | None = self.options.record
-        return folder / f"{self.wanted.database}.jsonl" if folder else None
+        return folder / f"{self.kill_plan.database}.jsonl" if folder else None
 
     def start(self) -> "subprocess.Popen[str]":
         """Start its process, from where the last one came to."""
-        options, wanted = self.options, self.wanted
-        argv = [sys.executable, "-m", "tests.chaos", "--half", wanted.database, "--kills", str(wanted.kills)]
+        options, kill_plan = self.options, self.kill_plan
+        argv = [sys.executable, "-m", "tests.chaos", "--half", kill_plan.database, "--kills", str(kill_plan.kills)]
         argv += ["--seed", str(options.seed), "--places", options.places, *(["--quick"] if options.quick else [])]
         process = subprocess.Popen(
             argv, cwd=ROOT, text=True, env=os.environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -189,9 +189,9 @@ class _Half:
         return process
 
     def take(self, news: Mapping[str, Any]) -> str | None:
-        """Take in one line of its process, and return what is to be said about it."""
+        """Take in one line of its process, and return the line to print."""
         if "episode" in news:
-            self.outcome.add(_outcome(self.wanted.database, news["episode"]))
+            self.outcome.add(_outcome(self.kill_plan.database, news["episode"]))
             self.killed = self.missed = 0
             if self.record is not None:
                 with self.record.open("a", encoding="utf-8") as file:
@@ -207,7 +207,7 @@ def _run_both(options: argparse.Namespace) -> list[_Half]:
     chosen = DATABASES if options.database == "both" else (options.database,)
     halves = []
     for database in chosen:
-        half = _Half(_wanted(options, database, len(chosen)), options, Outcome(database))
+        half = _Half(_plan_of(options, database, len(chosen)), options, Outcome(database))
         if half.record is not None and half.record.exists():
             for line in half.record.read_text(encoding="utf-8").splitlines():
                 half.outcome.add(_outcome(database, json.loads(line)))
@@ -232,13 +232,15 @@ def _follow(halves: Sequence[_Half]) -> None:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[said]}"),
+        TextColumn("{task.fields[summary_text]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress, selectors.DefaultSelector() as selector:
         for half in halves:
-            bar = progress.add_task(half.wanted.database, total=half.goal, completed=half.done, said="starting")
+            bar = progress.add_task(
+                half.kill_plan.database, total=half.goal, completed=half.done, summary_text="starting"
+            )
             selector.register(half.start().stdout, selectors.EVENT_READ, (half, bar))  # type: ignore[arg-type]
         while selector.get_map():
             for key, _ in selector.select():
@@ -248,15 +250,15 @@ def _follow(halves: Sequence[_Half]) -> None:
                     selector.unregister(key.fileobj)
                     if half.process.wait() and not half.is_done and half.starts < MOST_STARTS:
                         progress.console.print(
-                            f"{half.wanted.database}: the harness failed, and goes on", style="yellow"
+                            f"{half.kill_plan.database}: the harness failed, and goes on", style="yellow"
                         )
                         selector.register(half.start().stdout, selectors.EVENT_READ, (half, bar))
                     continue
                 if (wrong := half.take(json.loads(line))) is not None:
                     progress.console.print(wrong, style="red", markup=False, highlight=False)
                 missed = half.missed + sum(half.outcome.missed.values())
-                said = f"{missed} not reached, {len(half.outcome.differences)} differences"
-                progress.update(bar, completed=half.done + half.killed, said=said)
+                summary_text = f"{missed} not reached, {len(half.outcome.differences)} differences"
+                progress.update(bar, completed=half.done + half.killed, summary_text=summary_text)
 
 
 def _print(found: dict[str, Any]) -> None:

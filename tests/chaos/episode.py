@@ -192,11 +192,11 @@ class Episode:
         """Return the cursors at the kill, asked for until Redis answers."""
         found: dict[str, int] = {}
 
-        def is_told() -> bool:
+        def is_reported() -> bool:
             found.update(self.system.cursors())
             return len(found) == len(self._candles)
 
-        self._until(is_told, f"Redis answers after a kill at {shot.place}")
+        self._until(is_reported, f"Redis answers after a kill at {shot.place}")
         return found
 
     def _have_moved(self, before: Mapping[str, int], *, by: int = 1, only: set[str] | None = None) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.chaos.episode import Episode, Kill, Stuck
 from tests.chaos.kill_points.places import all_places
-from tests.chaos.plan import MOST_MISSES, Cell, Wanted, cells, in_order
+from tests.chaos.plan import MOST_MISSES, Cell, KillPlan, cells, in_order
 from tests.chaos.systems.postgres import KillablePostgres
 from tests.fixtures.apps.system import file_symbol
 from tests.fixtures.candle_files import generated_candles, write_candles
@@ -92,43 +92,43 @@ class Outcome:
 
 
 def run_half(
-    wanted: Wanted,
-    tell: Callable[[Kill | str | Outcome], None],
+    kill_plan: KillPlan,
+    report: Callable[[Kill | str | Outcome], None],
     *,
     parent: Path | None = None,
     before: Outcome | None = None,
 ) -> Outcome:
-    """Kill as often as is wanted, and compare.
+    """Kill as often as planned, and compare.
 
     Args:
-        tell: Receives each kill, each difference, and the result of each episode once its books were compared.
+        report: Receives each kill, each difference, and the result of each episode once its books were compared.
         parent: Where the folders of the episodes are made; those in which something is wrong are kept.
         before: What an earlier part of the run came to; it goes on from there.
     """
     with quiet():
-        return _kill_until_done(wanted, tell, parent, before or Outcome(wanted.database))
+        return _kill_until_done(kill_plan, report, parent, before or Outcome(kill_plan.database))
 
 
 def _kill_until_done(
-    wanted: Wanted, tell: Callable[[Kill | str | Outcome], None], parent: Path | None, outcome: Outcome
+    kill_plan: KillPlan, report: Callable[[Kill | str | Outcome], None], parent: Path | None, outcome: Outcome
 ) -> Outcome:
-    postgres = KillablePostgres() if wanted.is_postgresql else None
+    postgres = KillablePostgres() if kill_plan.is_postgresql else None
     outcome.server = postgres.version if postgres else ""
-    order = islice(in_order(wanted), outcome.tried, None)
-    goal = wanted.kills or len(cells(wanted))
+    order = islice(in_order(kill_plan), outcome.tried, None)
+    goal = kill_plan.kills or len(cells(kill_plan))
     faulty = 0
     try:
-        while len(outcome.kills) + sum(outcome.missed.values()) * (not wanted.kills) < goal:
-            folder = Path(tempfile.mkdtemp(prefix=f"chaos-{wanted.database[:2]}-", dir=parent))
+        while len(outcome.kills) + sum(outcome.missed.values()) * (not kill_plan.kills) < goal:
+            folder = Path(tempfile.mkdtemp(prefix=f"chaos-{kill_plan.database[:2]}-", dir=parent))
             began_s = time.monotonic()
-            part = Outcome(wanted.database, missed_places=outcome.missed_places.copy(), episodes=1)
-            left = goal - len(outcome.kills) - sum(outcome.missed.values()) * (not wanted.kills)
-            run = _Run(wanted, part, order, left, tell, Random(f"{wanted.seed} {outcome.episodes}"))
+            part = Outcome(kill_plan.database, missed_places=outcome.missed_places.copy(), episodes=1)
+            left = goal - len(outcome.kills) - sum(outcome.missed.values()) * (not kill_plan.kills)
+            run = _Run(kill_plan, part, order, left, report, Random(f"{kill_plan.seed} {outcome.episodes}"))
             is_right = run.episode(folder, postgres)
             part.missed_places -= outcome.missed_places
             part.took_s, part.server = time.monotonic() - began_s, outcome.server
             outcome.add(part)
-            tell(part)
+            report(part)
             if is_right:
                 shutil.rmtree(folder, ignore_errors=True)
                 continue
@@ -176,11 +176,11 @@ def chaos_symbols(folder: Path, seed: int) -> dict[str, Any]:
 class _Run:
     """One episode's way through the plan."""
 
-    wanted: Wanted
+    kill_plan: KillPlan
     outcome: Outcome
     order: Any
     goal: int
-    tell: Callable[[Kill | str | Outcome], None]
+    report: Callable[[Kill | str | Outcome], None]
     random: Random
 
     def episode(self, folder: Path, postgres: KillablePostgres | None) -> bool:
@@ -209,11 +209,11 @@ class _Run:
         return True
 
     def _is_done(self) -> bool:
-        tried = sum(self.outcome.missed.values()) if not self.wanted.kills else 0
+        tried = sum(self.outcome.missed.values()) if not self.kill_plan.kills else 0
         return len(self.outcome.kills) + tried >= self.goal
 
     def _kill(self, episode: Episode, cell: Cell) -> Kill:
-        while self.outcome.missed_places[cell[0]] >= MOST_MISSES and self.wanted.kills:
+        while self.outcome.missed_places[cell[0]] >= MOST_MISSES and self.kill_plan.kills:
             cell = next(self.order)
         kill = episode.kill(*cell)
         if kill.recovery_s is None:
@@ -221,7 +221,7 @@ class _Run:
             self.outcome.missed_places[cell[0]] += 1
         else:
             self.outcome.kills.append(kill)
-        self.tell(kill)
+        self.report(kill)
         return kill
 
     def _look(self, episode: Episode, recent: list[Kill]) -> bool:
@@ -234,6 +234,8 @@ class _Run:
 
     def _say(self, episode: Episode, recent: list[Kill], lines: list[str]) -> None:
         before = [f"    {kill.place} x {kill.target.value} ({kill.symbol})" for kill in recent]
-        text = "\n".join([f"{self.wanted.database}, kept in {episode.folder}:", *lines, "  kills before it:", *before])
+        text = "\n".join(
+            [f"{self.kill_plan.database}, kept in {episode.folder}:", *lines, "  kills before it:", *before]
+        )
         self.outcome.differences.append(text)
-        self.tell(text)
+        self.report(text)

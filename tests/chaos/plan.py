@@ -15,7 +15,7 @@ _QUICK = (Target.CHILD,) * 6 + (Target.WORKER, Target.REDIS, Target.BEAT, Target
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class KillPlan:
     """The task of one half of a run, on one kind of database.
 
     Attributes:
@@ -35,32 +35,32 @@ class Wanted:
         return self.database == "postgresql"
 
 
-def cells(wanted: Wanted) -> list[Cell]:
+def cells(plan: KillPlan) -> list[Cell]:
     """Return every cell of one half of the matrix that the pattern allows."""
     return [
         (place, target)
         for place in all_places()
-        if fnmatch(place, wanted.places) and place.rpartition(".")[0] not in NOT_PROVOKED
-        for target in targets_of(place, is_postgresql=wanted.is_postgresql)
+        if fnmatch(place, plan.places) and place.rpartition(".")[0] not in NOT_PROVOKED
+        for target in targets_of(place, is_postgresql=plan.is_postgresql)
     ]
 
 
-def in_order(wanted: Wanted) -> Iterator[Cell]:
+def in_order(plan: KillPlan) -> Iterator[Cell]:
     """Yield cells for ever; the same ones for the same seed."""
-    random = Random(f"{wanted.seed} {wanted.database}")
-    if wanted.is_quick:
-        yield from _quick(wanted, random)
+    random = Random(f"{plan.seed} {plan.database}")
+    if plan.is_quick:
+        yield from _quick(plan, random)
     while True:
-        yield from _once(wanted, random)
+        yield from _once(plan, random)
 
 
-def _once(wanted: Wanted, random: Random) -> Iterator[Cell]:
+def _once(plan: KillPlan, random: Random) -> Iterator[Cell]:
     """Yield every cell; each place comes up with one of its targets before any comes up with a second one.
 
     The pool child goes first: it is what dies most often in life, and it costs least.
     """
     targets: dict[str, list[Target]] = {}
-    for place, target in cells(wanted):
+    for place, target in cells(plan):
         targets.setdefault(place, []).append(target)
     for left in targets.values():
         random.shuffle(left)
@@ -71,10 +71,10 @@ def _once(wanted: Wanted, random: Random) -> Iterator[Cell]:
         targets = {place: left for place, left in targets.items() if left}
 
 
-def _quick(wanted: Wanted, random: Random) -> Iterator[Cell]:
+def _quick(plan: KillPlan, random: Random) -> Iterator[Cell]:
     """Take the targets by how cheap they are, and for each the stage that fits and waits for the longest time."""
-    every = cells(wanted)
-    targets = _QUICK + ((Target.POSTGRESQL,) if wanted.is_postgresql else ())
+    every = cells(plan)
+    targets = _QUICK + ((Target.POSTGRESQL,) if plan.is_postgresql else ())
     stages = sorted({place.partition(".")[0] for place, _ in every})
     while every:
         for target in random.sample(targets, len(targets)):

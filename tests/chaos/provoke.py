@@ -78,9 +78,9 @@ class Provoker:
             self._system.kill_target(Target.WORKER, hit)
 
         if method in STOPS:
-            return "execute.liar.move_stop.before", kill
+            return "execute.venue.move_stop.before", kill
         is_filled = method == "ledger.record_fills"
-        return ("execute.ledger.record_fills.before" if is_filled else "execute.liar.submit.before"), kill
+        return ("execute.ledger.record_fills.before" if is_filled else "execute.venue.submit.before"), kill
 
 
 def _symbol(hit: Hit) -> str:

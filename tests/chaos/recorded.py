@@ -52,11 +52,11 @@ def _run(options: argparse.Namespace, console: Console) -> int:
             postgres.stop()
     console.print(f"{options.candles} candles of each of {', '.join(symbols)} in {took_s:.0f} s, {trades} fills")
     console.print(f"{kills.total()} kills: " + ", ".join(f"{target.value} {count}" for target, count in kills.items()))
-    _tell(console, differences, folder)
+    _print_result(console, differences, folder)
     return int(bool(differences))
 
 
-def _tell(console: Console, differences: list[Difference], folder: Path) -> None:
+def _print_result(console: Console, differences: list[Difference], folder: Path) -> None:
     if differences:
         console.print(f"{len(differences)} differences from the undisturbed run, kept in {folder}", style="red")
         for difference in differences[:10]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tests.chaos.kill_points.places import LISTED, Target
-from tests.chaos.plan import Wanted, cells
+from tests.chaos.plan import KillPlan, cells
 from trading_orchestrator.launcher.embedded_redis import find_program
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "kill-matrix.md"
@@ -69,13 +69,13 @@ def summary(outcomes: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:
 
 def versions(outcomes: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Return what ran."""
-    told = subprocess.run([str(find_program()), "--version"], capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run([str(find_program()), "--version"], capture_output=True, text=True, check=True).stdout
     servers = [outcome["server"] for outcome in outcomes if outcome["server"]]
     return {
         "python": platform.python_version(),
         "celery": version("celery"),
         "kombu": version("kombu"),
-        "redis server": " ".join(told.split()[:3]),
+        "redis server": " ".join(printed.split()[:3]),
         "sqlite": sqlite3.sqlite_version,
         **({"postgresql": servers[0]} if servers else {}),
     }
@@ -106,7 +106,7 @@ def _counts(found: Mapping[str, Any]) -> str:
 
 
 def _half(outcome: Mapping[str, Any]) -> dict[str, Any]:
-    every = cells(Wanted(outcome["database"], 0, 0))
+    every = cells(KillPlan(outcome["database"], 0, 0))
     done = {(kill["place"], kill["target"]) for kill in outcome["kills"]}
     missed = sorted({tuple(cell) for cell in outcome["missed"]} - done)
     return {

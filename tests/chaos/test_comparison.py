@@ -156,7 +156,7 @@ def test_books_compared_with_themselves_show_no_difference(run: Reference, tmp_p
 def test_doctored_books_are_reported_as_what_they_are(
     run: Reference, tmp_path: Path, doctor: Doctor, kind: str, part: str
 ) -> None:
-    wanted = look(run, tmp_path)
+    expected_books = look(run, tmp_path)
     doctor(run.system)
 
-    assert (kind, part) in {(one.kind, one.part) for one in compare(look(run, tmp_path), wanted)}
+    assert (kind, part) in {(one.kind, one.part) for one in compare(look(run, tmp_path), expected_books)}

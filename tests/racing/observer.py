@@ -9,7 +9,7 @@ from sqlalchemy.engine import Engine
 
 from adapters.database import read_only
 from adapters.ledger.tables import metadata
-from tests.racing.deeds import DAY_MS, T0_MS, Deed, Sums
+from tests.racing.transactions import DAY_MS, T0_MS, Sums, Transaction
 from trading.execution.fill_booking import day_of
 from trading.orders.orders import Fill, Leg, OrderRequest
 
@@ -103,22 +103,22 @@ class Held:
 class Replay:
     """Does again all that was done, in the order of the commits, with arithmetic of its own."""
 
-    def __init__(self, deeds: Sequence[Deed]) -> None:
+    def __init__(self, committed: Sequence[Transaction]) -> None:
         """Replay; `history` then has the sums after each deed."""
         self.symbols: dict[str, Held] = {}
         self.realised: dict[int, float] = {}
-        self.deeds = sorted(deeds, key=lambda deed: deed.number)
-        self.history = [self._after(deed) for deed in self.deeds]
+        self.committed = sorted(committed, key=lambda transaction: transaction.number)
+        self.history = [self._after(transaction) for transaction in self.committed]
 
-    def _after(self, deed: Deed) -> Sums:
-        held = self.symbols.setdefault(deed.symbol, Held())
-        held.waiting |= {request.client_order_id: request for request in deed.planned}
-        if deed.ended:
-            del held.waiting[deed.ended]
-        for fill in deed.fills:
+    def _after(self, transaction: Transaction) -> Sums:
+        held = self.symbols.setdefault(transaction.symbol, Held())
+        held.waiting |= {request.client_order_id: request for request in transaction.planned}
+        if transaction.ended:
+            del held.waiting[transaction.ended]
+        for fill in transaction.fills:
             day = fill.market_ms // DAY_MS
             self.realised[day] = self.realised.get(day, 0.0) + held.fill(fill)
-        today = self.realised.get(self._day_of(deed), 0.0)
+        today = self.realised.get(self._day_of(transaction), 0.0)
         every = self.symbols.values()
         return Sums(
             sum(one.has_place for one in every),
@@ -126,8 +126,8 @@ class Replay:
             max(0.0, -today) + sum(one.risk for one in every),
         )
 
-    def _day_of(self, deed: Deed) -> int:
-        return T0_MS // DAY_MS + deed.day
+    def _day_of(self, transaction: Transaction) -> int:
+        return T0_MS // DAY_MS + transaction.day
 
     def assert_rows_agree(self, engine: Engine, account: str) -> None:
         """Compare what the database holds at the end with what follows from the deeds."""
@@ -135,8 +135,8 @@ class Replay:
             rows = {
                 name: _rows(connection, name, account) for name in ("intents", "positions", "fills", "account_days")
             }
-        planned = {one.client_order_id for deed in self.deeds for one in deed.planned}
-        booked = {fill.fill_id for deed in self.deeds for fill in deed.fills}
+        planned = {one.client_order_id for transaction in self.committed for one in transaction.planned}
+        booked = {fill.fill_id for transaction in self.committed for fill in transaction.fills}
         assert {row["client_order_id"] for row in rows["intents"]} == planned
         assert sorted(row["fill_id"] for row in rows["fills"]) == sorted(booked)
         assert all(row["is_final"] for row in rows["intents"])

@@ -11,8 +11,8 @@ from sqlalchemy.engine import Connection
 
 from adapters.database import create_engine
 from adapters.ledger.ledger import SqlLedger
-from tests.racing.deeds import DAY_MS, T0_MS, TRIES_A_DAY, Contest, Deed, Report
 from tests.racing.observer import sums_of_rows
+from tests.racing.transactions import DAY_MS, T0_MS, TRIES_A_DAY, Contest, Report, Transaction
 from trading.errors import Transient
 from trading.orders.intents import OrderUpdate
 from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, Side, protective_order_id
@@ -199,14 +199,14 @@ class Racer:
         )
         assert decided.verdict is not None, f"{lane.symbol} was decided before at {signal.open_ms}"
         lane.waiting += [intent.request for intent in decided.intents]
-        deed = self._tell(
+        transaction = self._report_commit(
             lane,
             "decided",
             rule=verdict[-1].rule,
             wants_entry=side is not SignalSide.CLOSE,
             planned=tuple(intent.request for intent in decided.intents),
         )
-        if deed.is_accepted:
+        if transaction.is_accepted:
             self._report.seen.append(sums_of_rows(self._engine, self._contest.account.name, signal.open_ms))
 
     def _prices(self, signal: Signal, lane: Lane) -> dict[str, float]:
@@ -264,16 +264,16 @@ class Racer:
         booked = self._persist(lambda: self._ledger.record_fills(lane.symbol, [fill]))
         assert len(booked) == 1, f"{fill} was booked {len(booked)} times"
         lane.units += fill.side.sign * fill.units
-        self._tell(lane, "filled", fills=(fill,))
+        self._report_commit(lane, "filled", fills=(fill,))
 
     def _mark(self, lane: Lane, update: OrderUpdate, *, ended: str = "") -> None:
         self._persist(lambda: self._ledger.mark(update))
-        self._tell(lane, "marked", ended=ended)
+        self._report_commit(lane, "marked", ended=ended)
 
-    def _tell(self, lane: Lane, kind: Literal["decided", "marked", "filled"], **what: Any) -> Deed:
-        deed = Deed(self._commit, self._number, kind, lane.symbol, self._day, **what)
-        self._report.deeds.append(deed)
-        return deed
+    def _report_commit(self, lane: Lane, kind: Literal["decided", "marked", "filled"], **what: Any) -> Transaction:
+        transaction = Transaction(self._commit, self._number, kind, lane.symbol, self._day, **what)
+        self._report.transactions.append(transaction)
+        return transaction
 
     def _persist(self, call: Callable[[], T]) -> T:
         """Ask again when a lock was not given in time, and count it; anything else ends the race."""

@@ -1,7 +1,7 @@
 """The meaning of what the commands answer of a recording: what no later version may change.
 
 Numbers, ids, times, states, rule ids, kinds, and texts that were stored or that users wrote are taken as they are.
-Left out are sentences that a command makes when it is asked (`headline`, `said` of `explain`, notes, what is wrong with
+Left out are sentences that a command makes when it runs (`headline`, `said` of `explain`, notes, what is wrong with
 a replay), what depends on the time of asking (how long a feed is silent), and keys that are not named here: a later
 version may put those in other words, and may add fields.
 """
@@ -44,16 +44,16 @@ def answers(record: Recorded, symbols: Sequence[str]) -> dict[str, Json]:
     """Ask a recording everything, and return by section and symbol what the answers mean."""
     many = ("-n", "100000")
     return {
-        "orders": {one: picked(record.ask("orders", one, *many), ORDER_ROW) for one in symbols},
-        "fills": {one: picked(record.ask("fills", one, *many), f"{FILL} realised") for one in symbols},
-        "positions": {one: picked(record.ask("positions", one, "--flat"), POSITION) for one in symbols},
-        "decisions": {one: decisions(record.ask("decisions", one, *many)) for one in symbols},
-        "events": {one: picked(record.ask_lines("events", "--symbol", one, *many), EVENT) for one in symbols},
-        "incidents": {one: picked(record.ask("incidents", one, "--all", *many), INCIDENT) for one in symbols},
-        "status": {row["symbol"]: status(row) for row in record.ask("status")["symbols"]},
+        "orders": {one: picked(record.call("orders", one, *many), ORDER_ROW) for one in symbols},
+        "fills": {one: picked(record.call("fills", one, *many), f"{FILL} realised") for one in symbols},
+        "positions": {one: picked(record.call("positions", one, "--flat"), POSITION) for one in symbols},
+        "decisions": {one: decisions(record.call("decisions", one, *many)) for one in symbols},
+        "events": {one: picked(record.call_lines("events", "--symbol", one, *many), EVENT) for one in symbols},
+        "incidents": {one: picked(record.call("incidents", one, "--all", *many), INCIDENT) for one in symbols},
+        "status": {row["symbol"]: status(row) for row in record.call("status")["symbols"]},
         "health": {name: health(row) for name, row in _health(record).items()},
         "explain": {one: [explained(record, one, at_ms) for at_ms in _candles(record, one)] for one in symbols},
-        "replay": {one: replayed(record.ask("replay", one, exit_codes=(0, 1))) for one in symbols[:1]},
+        "replay": {one: replayed(record.call("replay", one, exit_codes=(0, 1))) for one in symbols[:1]},
     }
 
 
@@ -90,7 +90,7 @@ def health(row: Row) -> Row:
 
 def explained(record: Recorded, symbol: str, open_ms: int) -> list[Row]:
     """Explain a candle, for each strategy of its symbol."""
-    found = record.ask("explain", symbol, instant(open_ms))
+    found = record.call("explain", symbol, instant(open_ms))
     return [_explanation(one) for one in (found if isinstance(found, list) else [found])]
 
 
@@ -133,12 +133,12 @@ def _explanation(found: Row) -> Row:
 
 
 def _health(record: Recorded) -> Mapping[str, Row]:
-    found: Mapping[str, Row] = record.ask("health", exit_codes=(0, 1))["symbols"]
+    found: Mapping[str, Row] = record.call("health", exit_codes=(0, 1))["symbols"]
     return found
 
 
 def _candles(record: Recorded, symbol: str) -> list[int]:
-    """Return the candles to be explained: each of which something was said, and the first and the last one."""
-    rows = record.ask("decisions", symbol, "-n", str(2 * MINUTES))
-    said = {row["open_ms"] for row in rows if row["decision"] != "no signal" and "too few" not in row["decision"]}
-    return sorted(said | {rows[0]["open_ms"], rows[-1]["open_ms"]})
+    """Return the candles to be explained: those with a decision, and the first and the last one."""
+    rows = record.call("decisions", symbol, "-n", str(2 * MINUTES))
+    decided = {row["open_ms"] for row in rows if row["decision"] != "no signal" and "too few" not in row["decision"]}
+    return sorted(decided | {rows[0]["open_ms"], rows[-1]["open_ms"]})

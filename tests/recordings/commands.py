@@ -32,11 +32,11 @@ class Recorded:
         assert result.exit_code in exit_codes, f"{arguments}: {result.exit_code}\n{result.output}\n{result.exception!r}"
         return result.stdout
 
-    def ask(self, *arguments: str, exit_codes: Sequence[int] = (0,)) -> Json:
+    def call(self, *arguments: str, exit_codes: Sequence[int] = (0,)) -> Json:
         """Return the answer of a command that prints one JSON document."""
         return json.loads(self.run(*arguments, "--json", exit_codes=exit_codes))
 
-    def ask_lines(self, *arguments: str) -> list[Json]:
+    def call_lines(self, *arguments: str) -> list[Json]:
         """Return the answer of a command that prints a JSON object a line."""
         return [json.loads(line) for line in self.run(*arguments, "--json").splitlines()]
 

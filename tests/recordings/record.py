@@ -67,18 +67,18 @@ class Run:
             logger.warning("failed symbol=%s reason=%s: %s", symbol, type(error).__name__, error)
             return None
 
-    def day(self, symbols: Iterable[str], deeds: Mapping[tuple[int, str], Callable[[], Any]]) -> None:
+    def day(self, symbols: Iterable[str], actions: Mapping[tuple[int, str], Callable[[], Any]]) -> None:
         """Decide on a day's candles, minute by minute, each symbol in turn; deeds come before their candle."""
         for minute in range(MINUTES):
             for symbol in symbols:
-                if deed := deeds.get((minute, symbol)):
-                    deed()
+                if action := actions.get((minute, symbol)):
+                    action()
                 if symbol not in FAILING or minute < FAILS_AT:
                     self.step(symbol)
 
     def replayable(self) -> None:
         """Run what can be worked out from candles and journal again."""
-        deeds = {
+        actions = {
             (8, "PAUSED"): lambda: self.control.pause_symbol("PAUSED", "news: at noon | a speech"),
             # as in the moment between the two writes of a stop: the ledger knows, the store does not yet
             (9, "STOPPED"): lambda: self.ledger.set_desired("STOPPED", DesiredState.STOPPED, reason="no more of it"),
@@ -90,19 +90,19 @@ class Run:
             (12, "BAD"): self.orchestrators["BAD"].recover,
         }
         (symbols,) = RUNS["replayable"]
-        self.day(symbols, deeds)
+        self.day(symbols, actions)
         self.fail_in_a_worker()
 
     def by_hand(self) -> None:
         """Run what an operator did, what a faulty venue led to, and a drawdown that a person must clear."""
         first, second = RUNS["by_hand"]
-        deeds = {
+        actions = {
             (7, "HALTED"): lambda: self.trade_by_hand("HALTED"),
             (7, "ADOPT"): lambda: self.trade_by_hand("ADOPT"),
             (8, "ADOPT"): lambda: self.adopt("ADOPT"),
             (12, "FLATTEN"): lambda: self.books.flatten("FLATTEN", "enough: for today | by hand"),
         }
-        self.day(first, deeds)
+        self.day(first, actions)
         self.day(second, {})
 
     def trade_by_hand(self, symbol: str) -> None:

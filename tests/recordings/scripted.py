@@ -57,8 +57,10 @@ class Scripted(Strategy):
             where = minutes == line.minute
             match line.act:
                 case "buy" | "sell":
-                    ask = found.buy if line.act == "buy" else found.sell
-                    ask(where, reason=line.reason, stop_loss=line.stop, take_profit=line.target, size_units=line.size)
+                    give_signal = found.buy if line.act == "buy" else found.sell
+                    give_signal(
+                        where, reason=line.reason, stop_loss=line.stop, take_profit=line.target, size_units=line.size
+                    )
                 case "close":
                     found.close(where, reason=line.reason)
                 case "raise" | "sleep" | "hang" | "die" if where[-1] and FAILS in os.environ:

@@ -158,8 +158,8 @@ def test_dependencies_exist_and_are_waited_for(services: dict[str, Service]) -> 
         for target, how in service.get("depends_on", {}).items():
             assert target in services, f"{name} waits for {target}"
             finished = services[target]["restart"] == "no"
-            wanted = "service_completed_successfully" if finished else "service_healthy"
-            assert how["condition"] == wanted, f"{name} waits for {target}"
+            condition = "service_completed_successfully" if finished else "service_healthy"
+            assert how["condition"] == condition, f"{name} waits for {target}"
 
 
 @pytest.mark.parametrize("name", sorted(APP_SERVICES - {"migrate"}))
@@ -221,13 +221,13 @@ def test_ledger_and_paper_books_are_two_databases(services: dict[str, Service]) 
 
 
 def test_redis_keeps_what_it_is_given() -> None:
-    told = dict(
+    options = dict(
         line.split(maxsplit=1) for line in text_of("deploy/redis.conf").splitlines() if not line.startswith("#")
     )
 
-    assert (told["appendonly"], told["appendfsync"]) == ("yes", "everysec")
-    assert told["maxmemory-policy"] == "noeviction"
-    assert told["maxmemory"] == "512mb"
+    assert (options["appendonly"], options["appendfsync"]) == ("yes", "everysec")
+    assert options["maxmemory-policy"] == "noeviction"
+    assert options["maxmemory"] == "512mb"
 
 
 def test_dockerfile_ends_as_a_numbered_user_that_is_not_root() -> None:

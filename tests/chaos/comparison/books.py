@@ -54,10 +54,10 @@ class Difference:
     part: str
     key: Hashable
     found: Any = field(default=None, compare=False)
-    wanted: Any = field(default=None, compare=False)
+    expected: Any = field(default=None, compare=False)
 
     def __str__(self) -> str:
-        return f"{self.kind} in {self.part}: {self.key}\n    found  {self.found}\n    wanted {self.wanted}"
+        return f"{self.kind} in {self.part}: {self.key}\n    found  {self.found}\n    wanted {self.expected}"
 
 
 def read_books(system: TradingSystem, candles: Mapping[str, Sequence[int]]) -> Books:
@@ -70,7 +70,7 @@ def read_books(system: TradingSystem, candles: Mapping[str, Sequence[int]]) -> B
     journal = {name: system.journal(name) for name in system.symbols}
     venue = _read_venue(system)
     parts: dict[str, Rows] = {
-        "journal": {(name, ms): {"decision": text} for name, told in journal.items() for ms, text in told.items()},
+        "journal": {(name, ms): {"decision": text} for name, texts in journal.items() for ms, text in texts.items()},
         "decisions": _by(verdicts(ledger.decisions(limit=LIMIT)), "symbol", "strategy", "open_ms"),
         "orders": _by(ledger.orders(limit=LIMIT), "client_order_id"),
         "fills": _by(ledger.fills(limit=LIMIT), "fill_id"),
@@ -92,7 +92,7 @@ def read_books(system: TradingSystem, candles: Mapping[str, Sequence[int]]) -> B
         "venue positions": _by(venue["books"], "symbol", "strategy"),
         "venue cash": _cash(venue["fills"]),
     }
-    sequences: dict[str, Sequence[Hashable]] = {f"journal of {name}": list(told) for name, told in journal.items()}
+    sequences: dict[str, Sequence[Hashable]] = {f"journal of {name}": list(texts) for name, texts in journal.items()}
     for name in system.symbols:
         fills = ledger.fills(name, limit=LIMIT)
         sequences[f"fills of {name}"] = [row["fill_id"] for row in sorted(fills, key=lambda row: row["sequence"])]
@@ -105,16 +105,16 @@ def read_books(system: TradingSystem, candles: Mapping[str, Sequence[int]]) -> B
     return Books(parts, sequences, faults)
 
 
-def compare(found: Books, wanted: Books) -> list[Difference]:
+def compare(found: Books, expected: Books) -> list[Difference]:
     """Return in what a run differs from the undisturbed one; what is wrong in its own books comes first."""
     differences = list(found.faults)
-    for part, rows in wanted.parts.items():
+    for part, rows in expected.parts.items():
         differences += _compare_rows(part, found.parts[part], rows)
-    for name, items in wanted.sequences.items():
-        told = found.sequences[name]
-        if list(told) != list(items) and Counter(told) == Counter(items):
-            at = next(at for at, (one, other) in enumerate(zip(told, items, strict=True)) if one != other)
-            differences.append(Difference("reordered", name, at, told[at], items[at]))
+    for name, items in expected.sequences.items():
+        texts = found.sequences[name]
+        if list(texts) != list(items) and Counter(texts) == Counter(items):
+            at = next(at for at, (one, other) in enumerate(zip(texts, items, strict=True)) if one != other)
+            differences.append(Difference("reordered", name, at, texts[at], items[at]))
     return differences
 
 
@@ -146,26 +146,26 @@ def _candle_faults(
     system: TradingSystem, journal: Mapping[str, Mapping[int, str]], candles: Mapping[str, Sequence[int]]
 ) -> Iterator[Difference]:
     for name, due in candles.items():
-        told = list(journal[name])
-        for ms in sorted(set(due) - set(told)):
+        texts = list(journal[name])
+        for ms in sorted(set(due) - set(texts)):
             yield Difference("lost", f"journal of {name}", ms, None, "a decision")
-        for ms in sorted(set(told) - set(due)):
+        for ms in sorted(set(texts) - set(due)):
             yield Difference("doubled", f"journal of {name}", ms, "a decision on a candle that was not due", None)
-        if told != sorted(told):
-            yield Difference("reordered", f"journal of {name}", name, told, sorted(told))
+        if texts != sorted(texts):
+            yield Difference("reordered", f"journal of {name}", name, texts, sorted(texts))
         text = cast("bytes | None", system.stores().redis.hget(keys.state(system.settings.namespace, name), "candles"))
-        if int(text or 0) > len(told):
-            yield Difference("doubled", f"journal of {name}", "count", int(text or 0), len(told))
+        if int(text or 0) > len(texts):
+            yield Difference("doubled", f"journal of {name}", "count", int(text or 0), len(texts))
 
 
-def _compare_rows(part: str, found: Rows, wanted: Rows) -> Iterator[Difference]:
-    for key in found.keys() - wanted.keys():
+def _compare_rows(part: str, found: Rows, expected: Rows) -> Iterator[Difference]:
+    for key in found.keys() - expected.keys():
         yield Difference("doubled", part, key, found[key], None)
-    for key in wanted.keys() - found.keys():
-        yield Difference("lost", part, key, None, wanted[key])
-    for key in found.keys() & wanted.keys():
-        if not _is_equal(found[key], wanted[key]):
-            yield Difference("differs", part, key, found[key], wanted[key])
+    for key in expected.keys() - found.keys():
+        yield Difference("lost", part, key, None, expected[key])
+    for key in found.keys() & expected.keys():
+        if not _is_equal(found[key], expected[key]):
+            yield Difference("differs", part, key, found[key], expected[key])
 
 
 def _is_equal(one: Row, other: Row) -> bool:

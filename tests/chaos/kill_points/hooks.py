@@ -31,7 +31,7 @@ class Hooks:
         self._board = Switchboard.open(folder / BOARD_NAME)
         self._line: tuple[int, socket.socket] | None = None
         self._names: dict[tuple[str, str], tuple[str, bytes]] = {}
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         self._main_pid = os.getpid()
         self.role = "?"
         self.stage = "start"
@@ -43,9 +43,9 @@ class Hooks:
         key = (stage or self.stage, where)
         name, encoded = self._names.get(key) or self._named(key)
         is_waiting = self._board.is_armed(encoded) or (name == GATE and self._board.is_gate_closed)
-        if is_waiting or name not in self._told:
-            self._told.add(name)
-            self._ask(name, symbol or self.symbol)
+        if is_waiting or name not in self._reported:
+            self._reported.add(name)
+            self._wait_for_director(name, symbol or self.symbol)
 
     def wrap(self, owner: type, method: str, name: str) -> None:
         """Put the places before and after a method; what it commits is inside it."""
@@ -80,7 +80,7 @@ class Hooks:
         self._names[key] = name, Switchboard.encoded(name)
         return self._names[key]
 
-    def _ask(self, place: str, symbol: str | None) -> None:
+    def _wait_for_director(self, place: str, symbol: str | None) -> None:
         """Report to the director and wait for its reply; without a director continue at once."""
         pid = os.getpid()
         hit = {

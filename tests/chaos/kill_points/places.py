@@ -56,7 +56,7 @@ HOOKED = (
     Hooked("store", RedisSymbolStore, frozenset({"feed", "latest_prices", "load", "window"})),
     Hooked("bus", RedisEventBus, frozenset({"recent", "follow"})),
     Hooked("runtime", Runtime, frozenset({"known", "refresh", "pipeline"})),
-    Hooked("liar", FaultInjectingVenue),
+    Hooked("venue", FaultInjectingVenue),
     Hooked("sends", SqlSends, frozenset({"age_s"})),
     # queries go through the fault-injecting venue, and has its places there
     Hooked(
@@ -105,17 +105,17 @@ FAULTS = ("runtime.report_unbuilt", "runtime.report_error")
 """Reached where services cannot be built, and where one of them raises an error."""
 SENDING = (
     *("ledger.mark", "ledger.record_fills", "ledger.open_incidents", "ledger.mark_published"),
-    *("liar.submit", "paper.submit", "sends.note"),
+    *("venue.submit", "paper.submit", "sends.note"),
 )
 STOPS = (
     "ledger.permissions",
     "ledger.refuse_stop",
     "ledger.end_incidents",
-    "liar.move_stop",
+    "venue.move_stop",
     "paper.move_stop",
 )
 """Calls that move a stop; `ledger.move_stop` comes before, and only with a candle."""
-_ASKING = ("liar.sync", "paper.sync", "liar.find", "liar.fills", "liar.positions", "liar.open_orders")
+_READING = ("venue.sync", "paper.sync", "venue.find", "venue.fills", "venue.positions", "venue.open_orders")
 
 LISTED: Mapping[str, tuple[str, ...]] = {
     "fetch": (
@@ -133,11 +133,11 @@ LISTED: Mapping[str, tuple[str, ...]] = {
     "indicators": (*_STEP, *EVENTS, *AFRESH, *FAULTS, "source.newest"),
     "strategy": (*_STEP, *EVENTS, *AFRESH, *FAULTS, "source.newest", "store.commit"),
     "execute": (
-        *(*_STEP, *EVENTS, *AFRESH, *FAULTS, *SENDING, *STOPS, *_ASKING),
+        *(*_STEP, *EVENTS, *AFRESH, *FAULTS, *SENDING, *STOPS, *_READING),
         *("ledger.decide", "ledger.flatten", "ledger.move_stop", "store.mark_exposed", "store.commit", "source.newest"),
     ),
     "reconcile": (
-        *(*_TASK, *EVENTS, *AFRESH[1:], FAULTS[0], *SENDING, *STOPS, *_ASKING),
+        *(*_TASK, *EVENTS, *AFRESH[1:], FAULTS[0], *SENDING, *STOPS, *_READING),
         *("source.newest", "ledger.flatten", "store.mark_exposed"),
     ),
     "control": (

@@ -116,7 +116,7 @@ def test_system_that_was_away_catches_up_in_order_with_exits_and_fresh_entries_o
     absence = find_absence(reference(make_system, files, strategy=CLOSE_STOPS), times)
     expected = make_system(standing(files), extra={**AT_EACH_SECOND, "TRADING__NAMESPACE": "same-visits"})
     run_in_one_process(expected, times, visits(absence))
-    wanted_journal = books(expected)["journal"][SYMBOL]
+    expected_journal = books(expected)["journal"][SYMBOL]
     live = make_system(standing(files), extra=AT_EACH_SECOND)
     ledger = live.stores().ledger
 
@@ -157,7 +157,7 @@ def test_system_that_was_away_catches_up_in_order_with_exits_and_fresh_entries_o
     run_live(live, times, list(visits(absence))[absence.left + 2 :])
     journal = live.journal(SYMBOL)
     assert list(journal) == times[times.index(next(iter(journal))) : absence.back + AFTER]
-    assert list(journal.items()) == wanted_journal[-len(journal) :]
+    assert list(journal.items()) == expected_journal[-len(journal) :]
     assert_same(live, expected, leave_out={"journal"})
 
 

@@ -94,7 +94,7 @@ class Market:
         return len(self.system.journal(symbol)) >= count
 
 
-def told_by_status(system: TradingSystem, symbol: str) -> str:
+def feed_status(system: TradingSystem, symbol: str) -> str:
     """Return what the status says of a feed: its state when the fetch service is sick, else what is wrong."""
     stores, config = system.stores(), system.config
     rows = read_status(stores.redis, stores.ledger, config, system.settings.namespace)
@@ -129,7 +129,7 @@ def test_feed_that_fails_for_ten_minutes_is_reported_and_recovers_without_an_ope
     assert (found.kind, found.is_transient) == (kind, True)
     assert found.missing > FRESH_MS // MINUTE_MS
     assert system.cursor_ms(FAILING) <= failed_ms
-    assert told_by_status(system, FAILING) == ("error" if fault is Fault.NO_ANSWER else f"{kind}: {found.reason}")
+    assert feed_status(system, FAILING) == ("error" if fault is Fault.NO_ANSWER else f"{kind}: {found.reason}")
     assert market.trouble(OTHER) is None
     assert system.cursor_ms(OTHER) >= other_before_ms + OUTAGE_MS // 2, "the other symbol did not go on meanwhile"
 

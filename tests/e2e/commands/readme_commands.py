@@ -42,7 +42,9 @@ def shows(*commands: str) -> Callable[[Show], Show]:
 
 @shows("make run")
 def _run(here: Product, command: str) -> None:
-    here.terminal.says("Redis (", "workers: XAUUSD, BTCUSD, control", "beat started", "Flower on", "password: cat ")
+    here.terminal.wait_for_output(
+        "Redis (", "workers: XAUUSD, BTCUSD, control", "beat started", "Flower on", "password: cat "
+    )
     port = here.checkout.environment["TRADING__FLOWER_PORT"]
     here.terminal.until(lambda: page(port), "answer of Flower")
     login = re.search(r"user (\S+), password: (cat .*)", here.terminal.text)
@@ -130,8 +132,8 @@ def _health(here: Product, command: str) -> None:
     here.until_decided()
 
     def is_well() -> bool:
-        with here.checkout.begin(command) as plain, here.checkout.begin(f"{command} --json") as asked:
-            shown, answer = (one.communicate(timeout=LIMIT_S)[0] for one in (plain, asked))
+        with here.checkout.begin(command) as plain, here.checkout.begin(f"{command} --json") as as_json:
+            shown, answer = (one.communicate(timeout=LIMIT_S)[0] for one in (plain, as_json))
         return json.loads(answer)["healthy_symbols"] == 2 and "2 of 2 symbols are healthy" in shown
 
     here.terminal.until(is_well, "system of which all is well")  # on a busy machine a feed is silent now and then
@@ -161,8 +163,8 @@ def _reconcile(here: Product, command: str) -> None:
 @shows("celery -A tasks trading backtest --symbol XAUUSD --candles mine/gold.csv.gz --report mine/gold.html")
 def _replay(here: Product, command: str) -> None:
     shown, answer = here.read(command)
-    told = json.loads(answer)
-    assert told["symbols"]["XAUUSD"]["candle_count"] == OWN_CANDLES
+    report = json.loads(answer)
+    assert report["symbols"]["XAUUSD"]["candle_count"] == OWN_CANDLES
     assert "XAUUSD" in shown
     assert (here.checkout.root / "mine" / "gold.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
@@ -179,9 +181,9 @@ def _explain(here: Product, command: str) -> None:
 @shows("celery -A tasks trading check-strategy my_strategies:Fade")
 def _check_strategy(here: Product, command: str) -> None:
     shown, answer = here.read(command)
-    told = json.loads(answer)
-    assert told["ok"]
-    assert sum(one["buys"] for one in told["series"]) > 0
+    report = json.loads(answer)
+    assert report["ok"]
+    assert sum(one["buys"] for one in report["series"]) > 0
     assert "look-ahead" in shown
 
 
@@ -218,14 +220,14 @@ def _ping(here: Product, command: str) -> None:
 def _pause(here: Product, command: str) -> None:
     here.want(DesiredState.RUNNING)
     here.checkout.run(command)
-    here.until_wanted(DesiredState.PAUSED)
+    here.until_desired(DesiredState.PAUSED)
 
 
 @shows("celery call tasks.resume_symbol --args='[\"XAUUSD\"]'", "celery -A tasks trading resume XAUUSD")
 def _resume(here: Product, command: str) -> None:
     here.want(DesiredState.PAUSED)
     here.checkout.run(command)
-    here.until_wanted(DesiredState.RUNNING)
+    here.until_desired(DesiredState.RUNNING)
 
 
 @shows("celery -A tasks trading ledger migrate")
@@ -273,7 +275,7 @@ def _check(here: Product, command: str) -> None:
 @shows("TRADING__CONFIG_DIR=mine TRADING__VAR_DIR=mine/var make run")
 def _run_mine(here: Product, command: str) -> None:
     terminal = here.checkout.start(command)
-    terminal.says("Flower is not started: port", "logs in")  # the system of all these tests has it
+    terminal.wait_for_output("Flower is not started: port", "logs in")  # the system of all these tests has it
     with here.checkout.stores("mine/var") as stores:
         terminal.until(lambda: len(journal_ms(stores, "XAUUSD")) == OWN_CANDLES, "candle of the file decided")
         assert stores.ledger.fills("XAUUSD")
@@ -287,7 +289,7 @@ def _run_mine(here: Product, command: str) -> None:
 def _schema(here: Product, command: str) -> None:
     schemas = json.loads(here.checkout.run(command))
     assert set(schemas) == {"services.yaml", "symbols.yaml"}
-    assert [name for name, told in properties(schemas) if not told.get("description")] == []
+    assert [name for name, report in properties(schemas) if not report.get("description")] == []
 
 
 @shows(". .venv/bin/activate")

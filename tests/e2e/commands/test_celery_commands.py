@@ -61,12 +61,12 @@ class Plain:
         )
         return answer.stdout + answer.stderr
 
-    def ask(self, task: str, *arguments: str) -> Any:
+    def call_task(self, task: str, *arguments: str) -> Any:
         """Send a control task and return its answer."""
         return self.client.send_task(f"tasks.{task}", args=arguments, queue="control").get(timeout=60)
 
-    def wanted(self, symbol: str = GOLD) -> tuple[DesiredState, str]:
-        """Return what is wanted of a symbol: as the ledger has it, and as Redis shows it."""
+    def state_of(self, symbol: str = GOLD) -> tuple[DesiredState, str]:
+        """Return the desired state of a symbol in the ledger and in Redis."""
         shown: Any = self.stores.redis.hget(keys.state("trading", symbol), "desired")
         return self.stores.ledger.desired(symbol), shown.decode()
 
@@ -114,8 +114,8 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plain]:
 @pytest.fixture
 def running(plain: Plain) -> Plain:
     """The same system, with both symbols running."""
-    plain.ask("start_symbol", GOLD)
-    plain.ask("start_symbol", COIN)
+    plain.call_task("start_symbol", GOLD)
+    plain.call_task("start_symbol", COIN)
     return plain
 
 
@@ -135,10 +135,10 @@ def test_plain_workers_answer_a_ping_by_the_names_of_their_queues(plain: Plain) 
 def test_pause_called_without_naming_the_app_is_in_the_ledger_and_its_answer_can_be_read(running: Plain) -> None:
     task_id = running.celery("call", "tasks.pause_symbol", f'--args=["{GOLD}"]').strip()
 
-    running.system.wait_until(lambda: running.wanted()[0] is DesiredState.PAUSED, "paused in the ledger")
+    running.system.wait_until(lambda: running.state_of()[0] is DesiredState.PAUSED, "paused in the ledger")
     answer = ast.literal_eval(running.celery("result", task_id))
     assert answer == {"symbol": GOLD, "before": "running", "now": "paused", "reason": "requested by operator"}
-    assert running.wanted(COIN)[0] is DesiredState.RUNNING
+    assert running.state_of(COIN)[0] is DesiredState.RUNNING
 
 
 def test_unknown_symbol_is_rejected_with_a_text_that_lists_the_known_ones(running: Plain) -> None:
@@ -150,40 +150,40 @@ def test_unknown_symbol_is_rejected_with_a_text_that_lists_the_known_ones(runnin
 
 
 def test_pause_and_resume_of_a_symbol_answer_and_take_effect(running: Plain) -> None:
-    paused = running.ask("pause_symbol", GOLD, "lunch")
-    assert running.wanted() == (DesiredState.PAUSED, "paused")
+    paused = running.call_task("pause_symbol", GOLD, "lunch")
+    assert running.state_of() == (DesiredState.PAUSED, "paused")
     running.until_it_goes_on()
-    resumed = running.ask("resume_symbol", GOLD)
+    resumed = running.call_task("resume_symbol", GOLD)
 
     assert (paused["before"], paused["now"], paused["reason"]) == ("running", "paused", "lunch")
     assert (resumed["before"], resumed["now"]) == ("paused", "running")
-    assert running.wanted() == (DesiredState.RUNNING, "running")
+    assert running.state_of() == (DesiredState.RUNNING, "running")
 
 
 def test_stop_decides_no_further_candle_until_start(running: Plain) -> None:
     def until_ticks_are_taken(count: int) -> None:
-        wanted = running.taken()["tasks.fetch"] + count
-        running.system.wait_until(lambda: running.taken()["tasks.fetch"] >= wanted, "ticks of a stopped symbol")
+        target_count = running.taken()["tasks.fetch"] + count
+        running.system.wait_until(lambda: running.taken()["tasks.fetch"] >= target_count, "ticks of a stopped symbol")
 
-    running.ask("stop_symbol", GOLD)
-    assert running.wanted() == (DesiredState.STOPPED, "stopped")
+    running.call_task("stop_symbol", GOLD)
+    assert running.state_of() == (DesiredState.STOPPED, "stopped")
     until_ticks_are_taken(2)  # the chain that was under way has ended then
     decided, later_steps = running.count(), running.taken()["tasks.indicators"]
     until_ticks_are_taken(3)
     running.until_it_goes_on(COIN)
 
     assert (running.count(), running.taken()["tasks.indicators"]) == (decided, later_steps)
-    assert running.ask("start_symbol", GOLD)["before"] == "stopped"
+    assert running.call_task("start_symbol", GOLD)["before"] == "stopped"
     running.until_it_goes_on()
-    assert running.wanted() == (DesiredState.RUNNING, "running")
+    assert running.state_of() == (DesiredState.RUNNING, "running")
 
 
 def test_restart_builds_all_four_services_anew_and_lets_a_paused_symbol_run(running: Plain) -> None:
     before = running.started()
-    running.ask("pause_symbol", GOLD)
+    running.call_task("pause_symbol", GOLD)
     decided = list(running.system.journal(GOLD))
 
-    answer = running.ask("restart_symbol", GOLD, "asked by a test")
+    answer = running.call_task("restart_symbol", GOLD, "asked by a test")
 
     assert (answer["now"], answer["reason"]) == ("running", "asked by a test")
     running.system.wait_until(lambda: set(running.started()[len(before) :]) >= SERVICES, "services that start")
@@ -197,23 +197,23 @@ def test_restart_builds_all_four_services_anew_and_lets_a_paused_symbol_run(runn
 
 
 def test_pause_all_and_resume_all_leave_a_stopped_symbol_stopped(running: Plain) -> None:
-    running.ask("stop_symbol", COIN)
+    running.call_task("stop_symbol", COIN)
 
-    paused = running.ask("pause_all")
-    assert running.wanted(GOLD) == (DesiredState.PAUSED, "paused")
-    resumed = running.ask("resume_all")
+    paused = running.call_task("pause_all")
+    assert running.state_of(GOLD) == (DesiredState.PAUSED, "paused")
+    resumed = running.call_task("resume_all")
 
     assert [(answer["symbol"], answer["now"]) for answer in paused] == [(GOLD, "paused")]
     assert [(answer["symbol"], answer["now"]) for answer in resumed] == [(GOLD, "running")]
-    assert running.wanted(GOLD) == (DesiredState.RUNNING, "running")
-    assert running.wanted(COIN) == (DesiredState.STOPPED, "stopped")
+    assert running.state_of(GOLD) == (DesiredState.RUNNING, "running")
+    assert running.state_of(COIN) == (DesiredState.STOPPED, "stopped")
 
 
 def test_status_reports_of_one_symbol_or_of_all(running: Plain) -> None:
-    running.ask("pause_symbol", COIN)
+    running.call_task("pause_symbol", COIN)
 
-    rows = {row["symbol"]: row for row in running.ask("status")}
-    alone = running.ask("status", GOLD)
+    rows = {row["symbol"]: row for row in running.call_task("status")}
+    alone = running.call_task("status", GOLD)
 
     assert list(rows) == list(running.system.config.symbols)
     assert rows[COIN]["state"] == "paused"

@@ -28,12 +28,12 @@ def test_strategy_of_the_readme_over_candles_buys_with_a_stop_and_closes(
     candles = generated_candles("XAUUSD", 3_000)
 
     rows = compute(candles, strategy.indicators(), window=strategy.startup_candle_count, rows=len(candles)).frame()
-    said = strategy.signals(rows).last(len(rows), rows=rows, strategy=named["name"])
+    given = strategy.signals(rows).last(len(rows), rows=rows, strategy=named["name"])
 
-    buys = [signal for signal in said if signal.side == "buy"]
+    buys = [signal for signal in given if signal.side == "buy"]
     assert buys
     assert all(signal.stop_loss == pytest.approx(signal.price * 0.99) for signal in buys)
-    assert {signal.side for signal in said} == {"buy", "close"}
+    assert {signal.side for signal in given} == {"buy", "close"}
 
 
 def test_backtest_of_the_readme_prints_its_metrics_and_writes_a_report(

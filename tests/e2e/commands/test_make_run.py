@@ -90,7 +90,7 @@ def look(stores: Stores) -> Sight:
 def first_run(checkout: Checkout) -> tuple[float, list[dict[str, Any]], Run]:
     began_s = time.monotonic()
     terminal = checkout.make_run()
-    terminal.says("logs in")
+    terminal.wait_for_output("logs in")
     with checkout.stores() as stores:
         terminal.until(stores.ledger.fills, "filled order")
         first_fill_s = time.monotonic() - began_s
@@ -101,7 +101,7 @@ def first_run(checkout: Checkout) -> tuple[float, list[dict[str, Any]], Run]:
 
 def second_run(checkout: Checkout, before: Sight) -> Run:
     terminal = checkout.make_run()
-    terminal.says("logs in")
+    terminal.wait_for_output("logs in")
     with checkout.stores() as stores:
         goal = {name: candles[-1] + 3 * MINUTE_MS for name, candles in before.journal.items()}
         terminal.until(lambda: all(journal_ms(stores, name)[-1] >= goal[name] for name in SYMBOLS), "further candles")

@@ -28,7 +28,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     server = RedisServer(folder / "apart").start()
     try:
         terminal = checkout.make_run()
-        terminal.says("logs in")
+        terminal.wait_for_output("logs in")
         with checkout.stores() as stores:
             yield Product(checkout, terminal, stores, server)
     finally:
@@ -68,9 +68,9 @@ def test_run_writes_nothing_outside_of_var(product: Product, mine: Path) -> None
 
 def test_wrong_value_names_file_key_value_and_allowed_and_nothing_starts(product: Product, mine: Path) -> None:
     product.checkout.run("cp -r mine wrong && sed -i.bak 's/units: 10.*/units: -10/' wrong/symbols.yaml")
-    told = product.checkout.fail("make run", 2, TRADING__CONFIG_DIR="wrong", TRADING__VAR_DIR="new")
-    line = next(line for line in told.splitlines() if "units" in line)
-    assert all(word in line for word in ("symbols.yaml", "XAUUSD", "-10", "above 0")), told
+    output = product.checkout.fail("make run", 2, TRADING__CONFIG_DIR="wrong", TRADING__VAR_DIR="new")
+    line = next(line for line in output.splitlines() if "units" in line)
+    assert all(word in line for word in ("symbols.yaml", "XAUUSD", "-10", "above 0")), output
     assert not (product.checkout.root / "new").exists()
 
 

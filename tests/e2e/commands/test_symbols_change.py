@@ -129,9 +129,9 @@ def test_symbol_comes_changes_and_goes_while_another_one_trades_on(
 
     # one goes, but not while something is open
     live.stop_with_a_position()
-    told = live.verb("remove", GOLD, exit_code=1)
-    assert f"{GOLD} cannot be removed: " in told
-    assert "nothing was changed" in told
+    output = live.verb("remove", GOLD, exit_code=1)
+    assert f"{GOLD} cannot be removed: " in output
+    assert "nothing was changed" in output
     live.control("start")
     live.control("pause")
     system.wait_until(lambda: not live.exposure(GOLD).is_open, "gold is flat", limit_s=120)

@@ -64,7 +64,7 @@ class Reader:
         """Return the open time of the first candle on which an entry was accepted; wait until its order has filled."""
         terminal, checkout = self.terminal, self.checkout
         assert terminal is not None
-        terminal.says("logs in")
+        terminal.wait_for_output("logs in")
 
         def accepted() -> list[dict[str, Any]]:
             rows = json.loads(checkout.run(f"{TRADING} decisions XAUUSD --limit 10000 --json"))

@@ -43,8 +43,8 @@ def needed(requirements: list[str], extra: str = "") -> Iterator[str]:
         requirement = Requirement(text)
         if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
             yield canonicalize_name(requirement.name)
-            for wanted in ["", *requirement.extras]:
-                yield from needed(distribution(requirement.name).requires or [], wanted)
+            for extra_name in ["", *requirement.extras]:
+                yield from needed(distribution(requirement.name).requires or [], extra_name)
 
 
 def link(dist: Distribution, site: Path) -> None:

@@ -74,7 +74,7 @@ class Reader:
 
     def until_filled(self) -> None:
         """Wait until the ledger, which the launcher makes before it starts the workers, has a fill."""
-        self.terminals[-1].says("ledger at revision")
+        self.terminals[-1].wait_for_output("ledger at revision")
         deadline_s = time.monotonic() + FILL_S
         while self.run("celery -A tasks trading fills --json").strip() in {"", "[]"}:
             assert time.monotonic() < deadline_s, f"no fill within {FILL_S:g} s\n{self.logs()}"

@@ -57,12 +57,12 @@ class Ward:
         recent = self.system.stores().bus.recent(EVENTS)
         return [(at_ms, event) for _, at_ms, event in recent if event.symbol == symbol]
 
-    def deeds(self, symbol: str) -> list[tuple[int, str, Event]]:
+    def actions(self, symbol: str) -> list[tuple[int, str, Event]]:
         """Return what was done about a symbol: (wall time, what, its event), oldest first."""
         return [(at_ms, NOTED[event.type], event) for at_ms, event in self.events(symbol) if event.type in NOTED]
 
     def course(self, symbol: str) -> list[str]:
-        return [deed for _, deed, _ in self.deeds(symbol)]
+        return [action for _, action, _ in self.actions(symbol)]
 
     def standing(self, symbol: str) -> SymbolRecord:
         return RedisSymbolRecords(self.system.stores().redis, "trading").read(symbol)
@@ -88,8 +88,8 @@ class Ward:
         redis: Any = self.system.stores().redis
         return sum(redis.llen(name) for name in names)
 
-    def wait_for_deed(self, symbol: str, deed: str, *, limit_s: float) -> None:
-        self.system.wait_until(lambda: deed in self.course(symbol), f"{deed} of {symbol}", limit_s=limit_s)
+    def wait_for_action(self, symbol: str, action: str, *, limit_s: float) -> None:
+        self.system.wait_until(lambda: action in self.course(symbol), f"{action} of {symbol}", limit_s=limit_s)
 
 
 def open_ward(folder: Path, server: RedisServer, sick: Mapping[str, str], *, unserved: bool) -> Iterator[Ward]:
@@ -135,14 +135,14 @@ def full_ward(tmp_path: Path, own_redis: RedisServer) -> Iterator[Ward]:
 def test_strategy_that_always_raises_is_restarted_quarantined_flattened_and_brought_back(ward: Ward) -> None:
     symbol, ledger = "RAISING", ward.system.stores().ledger
     before = len(ward.journal(HEALTHY))
-    ward.wait_for_deed(symbol, "quarantine", limit_s=90)
+    ward.wait_for_action(symbol, "quarantine", limit_s=90)
 
     assert ward.course(symbol) == WHOLE_LADDER
-    reasons = [event.reason for _, deed, event in ward.deeds(symbol) if deed == "service restart"]
+    reasons = [event.reason for _, action, event in ward.actions(symbol) if action == "service restart"]
     fault = f"StrategyFault: {symbol}: strategy tests.fixtures.strategies.moody:Moody: signals from the candle "
     assert [reason.partition(fault)[0] for reason in reasons] == [f"restart {number} of 3: " for number in (1, 2, 3)]
     assert len({reason.partition(fault)[2] for reason in reasons}) == 1
-    at_s = [at_ms / 1000 for at_ms, _, _ in ward.deeds(symbol)]
+    at_s = [at_ms / 1000 for at_ms, _, _ in ward.actions(symbol)]
     waits_s = [later - earlier for earlier, later in pairwise(at_s)]
     assert all(wait_s >= least_s for wait_s, least_s in zip(waits_s, (0.9, 1.9, 3.9, 7.9), strict=True)), waits_s
     assert ledger.quarantine(symbol) == "flatten"
@@ -166,9 +166,9 @@ def test_strategy_that_always_raises_is_restarted_quarantined_flattened_and_brou
     assert ward.missing(HEALTHY) == []
     assert len(ward.journal(HEALTHY)) >= before + 15, "a candle a second, all the while"
 
-    [told] = ledger.incidents(UNSERVED)
-    assert (told["kind"], told["reason"]) == ("sick", "no worker consumes its queue")
-    assert not told["halts"]
+    [published] = ledger.incidents(UNSERVED)
+    assert (published["kind"], published["reason"]) == ("sick", "no worker consumes its queue")
+    assert not published["halts"]
     ward.system.worker(UNSERVED)
     ward.system.wait_until(lambda: not ledger.incidents(UNSERVED), "a worker has come, and the incident is over")
     assert ward.course(UNSERVED) == []
@@ -180,10 +180,10 @@ def test_steps_that_hang_and_processes_that_die_climb_the_ladder_beside_a_symbol
 ) -> None:
     before = len(full_ward.journal(HEALTHY))
     for symbol in ("DYING", "HANGING"):
-        full_ward.wait_for_deed(symbol, "quarantine", limit_s=240)
+        full_ward.wait_for_action(symbol, "quarantine", limit_s=240)
         assert full_ward.course(symbol) == WHOLE_LADDER
 
-    causes = {symbol: full_ward.deeds(symbol)[0][2].details["cause"] for symbol in ("DYING", "HANGING")}
+    causes = {symbol: full_ward.actions(symbol)[0][2].details["cause"] for symbol in ("DYING", "HANGING")}
     assert causes == {"DYING": "step_lost", "HANGING": "step_hung"}
     assert full_ward.course(HEALTHY) == []
     assert full_ward.missing(HEALTHY) == []
@@ -201,12 +201,12 @@ def test_queue_that_is_flooded_is_emptied_beside_a_symbol_that_trades_on(flooded
             for _ in range(FLOOD):
                 send_tick(client, symbol, tick_id=f"tick:{symbol}:{sent}", life_s=LONG_S)
                 sent += 1
-            return bool(flooded_ward.deeds(symbol))
+            return bool(flooded_ward.actions(symbol))
 
         system.wait_until(is_restarted, "the flooded symbol is restarted", limit_s=60)
 
-    _, deed, event = flooded_ward.deeds(symbol)[0]
-    assert (deed, event.details["cause"]) == ("symbol restart", "queue_grows")
+    _, action, event = flooded_ward.actions(symbol)[0]
+    assert (action, event.details["cause"]) == ("symbol restart", "queue_grows")
     system.wait_until(lambda: flooded_ward.depth(symbol) < QUEUE_LIMIT, "its queue is short again")
     system.wait_until(lambda: flooded_ward.standing(symbol).state.value == "running", "it is well again")
     assert flooded_ward.missing(symbol) == []

@@ -56,11 +56,11 @@ def leading(system: TradingSystem) -> Leader:
     """Return who leads; a beat that stood still for the length of its lease does not for a moment."""
     found: list[Leader] = []
 
-    def is_told() -> bool:
+    def has_leader() -> bool:
         found.extend(filter(None, [leader_of(system)]))
         return bool(found)
 
-    system.wait_until(is_told, "somebody leads")
+    system.wait_until(has_leader, "somebody leads")
     return found[-1]
 
 

@@ -102,11 +102,11 @@ class Held:
 
         found: list[RunningStep] = []
 
-        def is_told() -> bool:
+        def is_reported() -> bool:
             found[:] = [step for step in self.running() if step.started_ms > self.held_ms]
             return [step.name for step in found] == [STRATEGY]
 
-        self.system.wait_until(is_told, "a strategy that runs")
+        self.system.wait_until(is_reported, "a strategy that runs")
         return found[0]
 
     def troubles(self) -> list[TaskFailure]:
@@ -244,7 +244,7 @@ def test_step_that_is_ended_from_outside_is_not_delivered_again(live: Live, monk
     assert pool_child(worker).pid != first.pid
 
 
-def test_worker_that_is_queried_to_end_takes_its_heartbeat_and_its_watchdog_with_it(
+def test_worker_that_is_requested_to_end_takes_its_heartbeat_and_its_watchdog_with_it(
     live: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last test of this worker: it ends it."""

@@ -110,12 +110,12 @@ def test_worker_frozen_before_it_decides_is_rejected_by_the_fence_when_it_wakes_
         assert live.stores().ledger.fence(SYMBOL) < open_ms, "it had decided before it was frozen"  # type: ignore[operator]
         fail_over(live, open_ms)
         live.wait_until(zombie.has_lost_its_message, "the visibility time is over", limit_s=VISIBILITY_LIMIT_S)
-        sent, told = zombie.sent(), refused_by_the_fence(live)
+        sent, rejections = zombie.sent(), refused_by_the_fence(live)
         zombie.wake_up()
 
         assert zombie.decided()[-1] == f"{open_ms} 0", "the zombie decided once more"
         assert zombie.sent() == sent, "the zombie sent an order"
-        assert refused_by_the_fence(live) == [*told, open_ms]
+        assert refused_by_the_fence(live) == [*rejections, open_ms]
         zombie.rejoin()
         live.wait_until(is_done(live, files), "every candle decided", limit_s=120)
     assert_same(live, expected)
@@ -222,7 +222,9 @@ def test_order_sent_after_it_was_abandoned_is_taken_back_while_it_waits(
 
 
 @pytest.mark.long
-def test_order_filled_after_it_was_given_up_is_booked_and_told(make_system: MakeSystem, files: dict[str, Path]) -> None:
+def test_order_filled_after_it_was_given_up_is_booked_and_reported(
+    make_system: MakeSystem, files: dict[str, Path]
+) -> None:
     at_once = {"kind": "paper", "fill_at": "close"}
     entry = entry_amid(reference(make_system, files, venue=at_once), is_reversal=False)
     client_order_id = entry["client_order_id"]

@@ -48,7 +48,9 @@ def test_run_of_several_strategies_is_restored_with_its_checks_and_replayed_out_
 
         findings = look(restored)
         with restored.connect() as connection:
-            told = connection.execute(sa.select(decisions.c.strategy, decisions.c.rule, decisions.c.checks)).all()
+            restored_rows = connection.execute(
+                sa.select(decisions.c.strategy, decisions.c.rule, decisions.c.checks)
+            ).all()
         found = read_recording(system.stores().redis, restored, system.settings.namespace, system.config)
         comparison = compare(*replay_recorded(system.config, found.recording), left_out=found.left_out)
         assert rows_of(restored) == rows_of(lived)
@@ -58,10 +60,10 @@ def test_run_of_several_strategies_is_restored_with_its_checks_and_replayed_out_
         system.stop()
 
     assert findings.differences == []
-    assert {row.strategy for row in told} == set(STRATEGIES)
-    assert {"ok", "max_open_positions"} <= {row.rule for row in told}
-    assert all({"rule", "is_met", "reason"} == set(check) - {"fields"} for row in told for check in row.checks)
-    assert any(check.get("fields") for row in told for check in row.checks)
-    assert all(row.checks for row in told)
+    assert {row.strategy for row in restored_rows} == set(STRATEGIES)
+    assert {"ok", "max_open_positions"} <= {row.rule for row in restored_rows}
+    assert all({"rule", "is_met", "reason"} == set(check) - {"fields"} for row in restored_rows for check in row.checks)
+    assert any(check.get("fields") for row in restored_rows for check in row.checks)
+    assert all(row.checks for row in restored_rows)
     assert comparison.is_identical, comparison.differences[:1]
     assert comparison.left_out == []

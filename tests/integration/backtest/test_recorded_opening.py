@@ -21,16 +21,16 @@ def test_fills_of_another_symbol_count_in_the_opening_balance_where_they_were_bo
     make_system: Callable[..., TradingSystem], tmp_path: Path, *, is_later: bool
 ) -> None:
     first, second = generated_candles(GOLD, 2 * CANDLES, seed=3), generated_candles(COIN, 2 * CANDLES, seed=4)
-    tapes = (
+    candles_by_symbol = (
         {GOLD: first[:CANDLES], COIN: second[CANDLES:]} if is_later else {COIN: second[:CANDLES], GOLD: first[CANDLES:]}
     )
-    files = {name: write_candles(tmp_path / f"{name}.csv", tape) for name, tape in tapes.items()}
+    files = {name: write_candles(tmp_path / f"{name}.csv", candles) for name, candles in candles_by_symbol.items()}
     system = make_system({name: file_symbol(path, risk=BY_BALANCE) for name, path in files.items()}, account=ACCOUNT)
-    for name in tapes:
+    for name in candles_by_symbol:
         pipeline = system.pipeline(name)
         for _ in range(CANDLES):
             pipeline.advance(AdvanceSymbol(name))
-    begin_ms, end_ms = int(tapes[GOLD].open_ms[0]), tapes[GOLD].last_open_ms + 1
+    begin_ms, end_ms = int(candles_by_symbol[GOLD].open_ms[0]), candles_by_symbol[GOLD].last_open_ms + 1
     ledger = system.stores().ledger
     assert abs(sum(row["realised"] for row in ledger.fills(COIN, limit=10_000))) > 100, "the balance is the same"
 

@@ -83,8 +83,8 @@ def test_recording_of_an_earlier_version_read_by_this_one_gives_the_answers_of_t
 
     assert found[section].keys() == expected[section].keys()
     for symbol, answer in expected[section].items():
-        wanted = _corrected(answer, symbol) if section == "replay" else answer
-        assert _as_of_0_1_0(found[section][symbol]) == _as_of_0_1_0(wanted), f"{section} of {symbol}"
+        expected_answer = _corrected(answer, symbol) if section == "replay" else answer
+        assert _as_of_0_1_0(found[section][symbol]) == _as_of_0_1_0(expected_answer), f"{section} of {symbol}"
 
 
 def _corrected(answer: dict[str, Any], symbol: str) -> dict[str, Any]:

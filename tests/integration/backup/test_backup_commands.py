@@ -42,8 +42,8 @@ def test_backup_of_an_older_ledger_of_either_kind_comes_back_migrated(
     with source.begin() as connection:
         connection.execute(sa.insert(decisions), {**row, "open_ms": 1, "breached": True, "written_at_ms": 1})
         if revision == "0002":
-            told = {"account": "x", "symbol": "x", "kind": "stuck", "key": "k", "halts": False, "reason": "why"}
-            connection.execute(sa.insert(incidents), {**told, "details": details, "opened_at_ms": 7})
+            incident = {"account": "x", "symbol": "x", "kind": "stuck", "key": "k", "halts": False, "reason": "why"}
+            connection.execute(sa.insert(incidents), {**incident, "details": details, "opened_at_ms": 7})
     environ = {"TRADING__LEDGER_URL": ledger_url(database_url), "TRADING__CONFIG_DIR": str(ROOT / "configs")}
     copied = verb(environ, "ledger", "backup", str(tmp_path / "copy.sqlite3"))
     source.dispose()

@@ -69,9 +69,9 @@ def test_beat_given_a_configuration_that_is_faulty_reports_it_once_and_keeps_the
         beat.scheduler._looked_s = 0.0  # it looks again each second
         beat.tick()
 
-    told = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    assert len(told) == 1
-    assert "timeframe" in told[0].getMessage()
+    errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert len(errors) == 1
+    assert "timeframe" in errors[0].getMessage()
     assert set(beat.ticks().values()) == {1}
     assert beat.sent("GBPUSD") == []
     edit(beat.system, {**symbols, "GBPUSD": symbols["EURUSD"]})

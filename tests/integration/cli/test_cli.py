@@ -139,14 +139,14 @@ def test_decisions_that_redis_lost_are_reported_by_the_ledger(make_system: MakeS
 
 
 def test_events_filtered_are_looked_for_behind_the_newest(played: TradingSystem) -> None:
-    wanted = [event for _, _, event in played.stores().bus.recent(100_000) if event.type is EventType.POSITION_CLOSED]
+    expected = [event for _, _, event in played.stores().bus.recent(100_000) if event.type is EventType.POSITION_CLOSED]
 
     result = verb(played, "events", "-n", "2", "--type", "position_closed", "--symbol", "XAUUSD", "--json")
 
-    told = [json.loads(line) for line in result.stdout.splitlines()]
-    assert len(told) == 2
-    assert [event["correlation_id"] for event in told] == [event.correlation_id for event in wanted[-2:]]
-    assert told[0].keys() == {"id", "at_ms", *Event.model_fields}
+    printed = [json.loads(line) for line in result.stdout.splitlines()]
+    assert len(printed) == 2
+    assert [event["correlation_id"] for event in printed] == [event.correlation_id for event in expected[-2:]]
+    assert printed[0].keys() == {"id", "at_ms", *Event.model_fields}
 
 
 def test_events_in_a_pipe_are_a_line_each_in_utc(played: TradingSystem) -> None:

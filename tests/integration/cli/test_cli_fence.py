@@ -35,12 +35,12 @@ REASON = ("--reason", "a forged candle of 2200")
 @pytest.fixture
 def system(make_system: Callable[..., TradingSystem], tmp_path: Path) -> TradingSystem:
     """A symbol that has decided half of its recording, and whose fence and cursor were moved to the year 2200."""
-    tape = generated_candles(SYMBOL, COUNT)
-    system = make_system({SYMBOL: file_symbol(write_candles(tmp_path / "gold.csv", tape))})
+    generated = generated_candles(SYMBOL, COUNT)
+    system = make_system({SYMBOL: file_symbol(write_candles(tmp_path / "gold.csv", generated))})
     pipeline = system.pipeline(SYMBOL)
     while system.cursor_ms(SYMBOL) < TO_MS:
         pipeline.advance(AdvanceSymbol(SYMBOL))
-    forged = Candles(tape.open_ms[:1] * 0 + FUTURE_MS, tape.values[:1])
+    forged = Candles(generated.open_ms[:1] * 0 + FUTURE_MS, generated.values[:1])
     stores = system.stores()
     stores.ledger.decide(SYMBOL, "sma_cross", FUTURE_MS, lambda _: RiskDecision("forged", "forged"), correlation_id="c")
     stores.store.commit(Commit(SYMBOL, "1m", TO_MS, forged, [NO_SIGNAL], [Regime.UNKNOWN]), [])
@@ -51,7 +51,7 @@ def call(system: TradingSystem, *arguments: str) -> Result:
     return CliRunner().invoke(trading, list(arguments), env={**system.environment, "COLUMNS": "200"})
 
 
-def told(system: TradingSystem, *arguments: str) -> Any:
+def printed_json(system: TradingSystem, *arguments: str) -> Any:
     result = call(system, *arguments, "--json")
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
@@ -63,9 +63,9 @@ def journal(system: TradingSystem) -> list[int]:
 
 
 def test_fence_in_the_future_is_shown_by_fence_health_and_status(system: TradingSystem) -> None:
-    [shown] = told(system, "fence", "show")
+    [shown] = printed_json(system, "fence", "show")
     health = call(system, "health", "--json")
-    [status] = told(system, "status")["symbols"]
+    [status] = printed_json(system, "status")["symbols"]
 
     assert shown["cursor_ms"] == FUTURE_MS
     assert shown["fences"] == [{"strategy": "sma_cross", "fence_ms": FUTURE_MS}]
@@ -78,7 +78,7 @@ def test_fence_in_the_future_is_shown_by_fence_health_and_status(system: Trading
 
 def test_reset_lets_the_symbol_decide_the_rest_of_its_candles_once(system: TradingSystem) -> None:
     orders = system.stores().ledger.orders(SYMBOL)
-    answer = told(system, "fence", "reset", SYMBOL, "--to", TO, *REASON, "--by", "ann")
+    answer = printed_json(system, "fence", "reset", SYMBOL, "--to", TO, *REASON, "--by", "ann")
     assert [(one["strategy"], one["before_ms"], one["after_ms"]) for one in answer["changes"]] == [
         ("", FUTURE_MS, TO_MS),
         ("sma_cross", FUTURE_MS, TO_MS),
@@ -97,7 +97,7 @@ def test_reset_lets_the_symbol_decide_the_rest_of_its_candles_once(system: Tradi
     kept = {row["client_order_id"] for row in orders}
     assert kept <= {row["client_order_id"] for row in system.stores().ledger.orders(SYMBOL, 1_000)}
     assert call(system, "health", "--json").exit_code == 0
-    [shown] = told(system, "fence", "show", SYMBOL)
+    [shown] = printed_json(system, "fence", "show", SYMBOL)
     assert [(one["by"], one["reason"]) for one in shown["resets"]] == [("ann", REASON[1])] * 2
     assert call(system, "ledger", "verify").exit_code == 0
 

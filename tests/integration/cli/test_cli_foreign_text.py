@@ -42,13 +42,13 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingSystem]:
     pipeline = made.pipeline(GOLD)
     for _ in range(CANDLES):
         pipeline.advance(AdvanceSymbol(GOLD))
-    _tell_foreign_things(made)
+    _publish_foreign_text(made)
     yield made
     made.stop()
     server.stop()
 
 
-def _tell_foreign_things(system: TradingSystem) -> None:
+def _publish_foreign_text(system: TradingSystem) -> None:
     """Record an event, open and resolved incidents, and a service in error."""
     stores = system.stores()
     stores.bus.publish([Event(type=EventType.SERVICE_ERROR, symbol=GOLD, reason=f"event {FOREIGN}")])
@@ -77,10 +77,10 @@ def candles_of(system: TradingSystem) -> str:
     return str(system.symbols[GOLD]["source"]["path"])
 
 
-def when_told(system: TradingSystem, words: str) -> str:
+def decided_at(system: TradingSystem, words: str) -> str:
     """Return when the newest candle opened on which these words were said, as the command line has it."""
-    told = [open_ms for open_ms, decision in system.journal(GOLD).items() if words in decision]
-    return datetime.fromtimestamp(told[-1] / 1000, UTC).isoformat()
+    found = [open_ms for open_ms, decision in system.journal(GOLD).items() if words in decision]
+    return datetime.fromtimestamp(found[-1] / 1000, UTC).isoformat()
 
 
 Case = tuple[Callable[[TradingSystem], Sequence[str]], Sequence[str]]
@@ -91,10 +91,10 @@ CASES: dict[str, Case] = {
     "health": (lambda _: ["health"], [f"error {FOREIGN}"]),
     "events": (lambda _: ["events", "-n", "200"], [f"buy {FOREIGN}", f"exit {FOREIGN}", f"event {FOREIGN}"]),
     "decisions": (lambda _: ["decisions", GOLD], [f"buy {FOREIGN}", f"exit {FOREIGN}"]),
-    "explain an entry": (lambda system: ["explain", GOLD, when_told(system, "buy [")], [f"buy {FOREIGN}"]),
-    "explain an exit": (lambda system: ["explain", GOLD, when_told(system, "exit [")], [f"exit {FOREIGN}"]),
+    "explain an entry": (lambda system: ["explain", GOLD, decided_at(system, "buy [")], [f"buy {FOREIGN}"]),
+    "explain an exit": (lambda system: ["explain", GOLD, decided_at(system, "exit [")], [f"exit {FOREIGN}"]),
     "explain a replay": (
-        lambda system: ["explain", GOLD, when_told(system, "exit ["), "--candles", candles_of(system)],
+        lambda system: ["explain", GOLD, decided_at(system, "exit ["), "--candles", candles_of(system)],
         [f"exit {FOREIGN}"],
     ),
     "explain no candle": (

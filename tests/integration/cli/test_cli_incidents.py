@@ -49,7 +49,7 @@ def command(system: TradingSystem, *arguments: str) -> "subprocess.CompletedProc
     )
 
 
-def told(system: TradingSystem, *arguments: str) -> list[dict[str, object]]:
+def printed_rows(system: TradingSystem, *arguments: str) -> list[dict[str, object]]:
     result = verb(system, *arguments, "--json")
     assert result.exit_code == 0, result.output
     rows: list[dict[str, object]] = json.loads(result.stdout)
@@ -71,11 +71,11 @@ def test_incidents_are_shown_the_newest_last_and_the_resolved_ones_on_request(sy
     open_incidents(ledger)
     ledger.resolve_incident(int(ledger.incidents("BTCUSD")[0]["id"]), "seen")
 
-    assert [row["symbol"] for row in told(system, "incidents")] == ["XAUUSD"]
-    assert [row["symbol"] for row in told(system, "incidents", "--all")] == ["XAUUSD", "BTCUSD"]
-    assert [row["resolution"] for row in told(system, "incidents", "BTCUSD", "--all")] == ["seen"]
-    assert told(system, "incidents", "BTCUSD") == []
-    assert [row["symbol"] for row in told(system, "incidents", "--all", "-n", "1")] == ["BTCUSD"]
+    assert [row["symbol"] for row in printed_rows(system, "incidents")] == ["XAUUSD"]
+    assert [row["symbol"] for row in printed_rows(system, "incidents", "--all")] == ["XAUUSD", "BTCUSD"]
+    assert [row["resolution"] for row in printed_rows(system, "incidents", "BTCUSD", "--all")] == ["seen"]
+    assert printed_rows(system, "incidents", "BTCUSD") == []
+    assert [row["symbol"] for row in printed_rows(system, "incidents", "--all", "-n", "1")] == ["BTCUSD"]
     table = verb(system, "incidents", "--all").stdout
     assert all(words in table for words in ("halts", "position_mismatch", "2 here, 1 there", "resolved", "seen"))
 
@@ -179,11 +179,11 @@ def test_what_is_open_of_a_symbol_that_is_not_configured_shows_in_the_status(sys
     ledger.record_fills("EURUSD", [fill_of(request, units=1.5)])
     enter(ledger, request_of("XAUUSD", account="test"))
 
-    told_json = json.loads(verb(system, "status", "--json").stdout)["unconfigured"]
+    status_json = json.loads(verb(system, "status", "--json").stdout)["unconfigured"]
     table = verb(system, "status").stdout
 
     words = "+1.5 units, 1 unsettled orders, and it is not configured"
-    assert told_json == {"EURUSD": words}
+    assert status_json == {"EURUSD": words}
     assert f"EURUSD: {words}; add it to" in table
     assert str(system.folder / "configs" / "symbols.yaml") in "".join(table.split("\n"))
 

@@ -57,14 +57,14 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingSystem]:
     server.stop()
 
 
-def said(system: TradingSystem, *arguments: str) -> str:
+def printed(system: TradingSystem, *arguments: str) -> str:
     answer = CliRunner().invoke(trading, list(arguments), env={**system.environment, "COLUMNS": "220"})
     assert answer.exit_code == 0, answer.output
     return answer.stdout
 
 
 def rows(system: TradingSystem, *arguments: str) -> Any:
-    return json.loads(said(system, *arguments, "--json"))
+    return json.loads(printed(system, *arguments, "--json"))
 
 
 def fills(system: TradingSystem) -> list[dict[str, Any]]:
@@ -105,15 +105,15 @@ def test_tables_of_the_ledger_show_fees_and_profits_with_eight_decimals(played: 
     assert len(found) > 10
     assert 0 < last["fee"] < 0.0001
     fee, profit = shown(exact(last["fee"])), shown(exact(last["realised"]), "+")
-    assert re.search(rf" {fee} +{re.escape(profit)} ", said(played, "fills"))
-    assert shown(realised(played), "+") in said(played, "positions", "--flat")
+    assert re.search(rf" {fee} +{re.escape(profit)} ", printed(played, "fills"))
+    assert shown(realised(played), "+") in printed(played, "positions", "--flat")
 
 
 def test_status_shows_balance_and_profit_with_eight_decimals_and_their_currency(played: TradingSystem) -> None:
     answer = rows(played, "status")
 
     assert (answer["currency"], answer["account"]) == ("BTC", "coins")
-    assert f"balance {shown(START + realised(played))}  P&L " in said(played, "status")
+    assert f"balance {shown(START + realised(played))}  P&L " in printed(played, "status")
 
 
 def test_lines_and_table_of_a_running_system_have_eight_decimals(played: TradingSystem) -> None:
@@ -139,7 +139,7 @@ def test_explanation_of_a_trade_has_eight_decimals(played: TradingSystem) -> Non
     (trade,) = [one for one in page["trades"] if one["entry_order_id"] == entry]
     fee = exact(page["fills"][-1]["fee"])
 
-    text = said(played, "explain", COIN, iso(times[1]))
+    text = printed(played, "explain", COIN, iso(times[1]))
 
     assert page["money_decimals"] == 8
     assert page["headline"].endswith(shown(exact(trade["profit"]), "+"))
@@ -161,12 +161,12 @@ def test_reasons_and_rules_of_a_decision_have_eight_decimals(played: TradingSyst
 def test_verification_shows_an_account_with_the_decimals_of_its_currency(played: TradingSystem) -> None:
     realised_text, cash_text = shown(realised(played)), shown(cash(fills(played)))
 
-    assert f"account coins: realised {realised_text}, cash {cash_text}\n" in said(played, "ledger", "verify")
+    assert f"account coins: realised {realised_text}, cash {cash_text}\n" in printed(played, "ledger", "verify")
 
 
 def test_verification_of_a_backup_elsewhere_shows_all_digits(played: TradingSystem, tmp_path: Path) -> None:
     file = tmp_path / "copy.sqlite3"
-    said(played, "ledger", "backup", str(file))
+    printed(played, "ledger", "backup", str(file))
     for folder in (tmp_path / "none", Path(__file__).parents[3] / "configs"):
         answer = CliRunner().invoke(trading, ["ledger", "verify", str(file)], env={"TRADING__CONFIG_DIR": str(folder)})
 
@@ -178,7 +178,7 @@ def test_backtest_prints_and_draws_money_with_eight_decimals(played: TradingSyst
     arguments = ("backtest", "--symbol", COIN, "--candles", str(played.folder.parent / f"{COIN}.csv"))
     page = tmp_path / "page.html"
 
-    answer, text = rows(played, *arguments), said(played, *arguments, "--report", str(page))
+    answer, text = rows(played, *arguments), printed(played, *arguments, "--report", str(page))
 
     found = answer["statistics"]
     costs = sum((exact(one["units"]) * exact(one["price"]) / 1000 for one in answer["fills"]), Decimal(0))
@@ -193,7 +193,7 @@ def test_backtest_prints_and_draws_money_with_eight_decimals(played: TradingSyst
 
 
 def test_replay_of_a_run_in_bitcoin_is_identical(played: TradingSystem) -> None:
-    assert "identical" in said(played, "replay", COIN)
+    assert "identical" in printed(played, "replay", COIN)
 
 
 def iso(at_ms: int) -> str:

@@ -167,14 +167,18 @@ def test_table_names_trades_and_what_rejected(configs: Path) -> None:
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else None,
 )
-def test_what_cannot_be_replayed_is_told(configs: Path, arguments: list[str], exit_code: ExitCode, words: str) -> None:
+def test_what_cannot_be_replayed_is_reported(
+    configs: Path, arguments: list[str], exit_code: ExitCode, words: str
+) -> None:
     result = run(configs, *arguments)
 
     assert (result.exit_code, words in result.output) == (exit_code, True), result.output
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_bad_candle_is_told_with_its_time_symbol_numbers_and_place(configs: Path, tmp_path: Path, suffix: str) -> None:
+def test_bad_candle_is_reported_with_its_time_symbol_numbers_and_place(
+    configs: Path, tmp_path: Path, suffix: str
+) -> None:
     frame = generated_candles("XAUUSD", CANDLES, seed=3).frame().reset_index()
     frame.loc[200, "high"] = 1.0
     path = tmp_path / f"bad.{suffix}"
@@ -215,8 +219,8 @@ def test_candles_missing_within_sessions_are_reported(configs: Path, tmp_path: P
 
     assert found == {"candles": 43, "holes": 2, "first_ms": int(whole.open_ms[99])}
     assert later == {"candles": 0, "holes": 0, "first_ms": None}
-    told = "XAUUSD: 43 candles are missing during its trading hours, in 2 gaps, the first after 2026-03-02 01:39 UTC"
-    assert told in shown
+    message = "XAUUSD: 43 candles are missing during its trading hours, in 2 gaps, the first after 2026-03-02 01:39 UTC"
+    assert message in shown
     assert "missing" not in run(configs, "--symbol", "XAUUSD").stdout
 
 

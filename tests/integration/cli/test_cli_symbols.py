@@ -49,7 +49,7 @@ def symbols(folder: Path) -> dict[str, Any]:
     return content["symbols"]  # type: ignore[no-any-return]
 
 
-def test_symbol_added_while_nothing_runs_is_written_with_all_comments_and_is_said_to_wait(folder: Path) -> None:
+def test_symbol_added_while_nothing_runs_is_written_with_all_comments_and_is_reported_to_wait(folder: Path) -> None:
     result = run(folder, "add", "ETHUSD", "--like", "BTCUSD", "--set", "source.seed=21", "--set", "risk.units=2")
 
     assert result.exit_code == ExitCode.OK, result.output
@@ -87,7 +87,7 @@ def test_value_set_is_reported_and_changes_its_line_alone(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["set", "XAUUSD", "risk.unitz=3"], "unknown key 'unitz'; did you mean 'units'?"),
         (["set", "XAUUSD", "strategy.params.fast=0"], "symbols.XAUUSD.strategy.params.fast: found 0"),
@@ -103,11 +103,13 @@ def test_value_set_is_reported_and_changes_its_line_alone(folder: Path) -> None:
         (["set", "XAUUSD", "risk.units.each=2"], "XAUUSD.risk.units is no mapping"),
     ],
 )
-def test_edit_that_cannot_be_used_is_told_and_nothing_is_written(folder: Path, arguments: list[str], told: str) -> None:
+def test_edit_that_cannot_be_used_is_reported_and_nothing_is_written(
+    folder: Path, arguments: list[str], message: str
+) -> None:
     result = run(folder, *arguments)
 
     assert (result.exit_code, result.stdout) == (ExitCode.USAGE, "")
-    assert told in result.stderr
+    assert message in result.stderr
     assert (folder / "symbols.yaml").read_text() == SHIPPED
     assert not (folder / "symbols.yaml.bak").exists()
 
@@ -169,7 +171,7 @@ def test_symbol_with_a_position_is_not_removed_from_the_file_even_where_nobody_r
     assert path.read_text() == before
 
 
-def test_file_is_held_against_what_was_applied_and_not_against_what_it_said_before(held: TradingSystem) -> None:
+def test_file_is_compared_with_what_was_applied_and_not_with_what_it_had_before(held: TradingSystem) -> None:
     path = held.folder / "configs" / "symbols.yaml"
 
     AppliedConfig(held.stores().redis, held.settings.namespace).begin(content_of(held.config, path.parent))

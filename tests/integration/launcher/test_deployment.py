@@ -61,24 +61,24 @@ def test_composed_redis_rejects_a_client_without_the_password(composed_redis: tu
 def test_composed_redis_runs_as_its_configuration_defines(composed_redis: tuple[ChildProcess, int]) -> None:
     client = embedded_redis.connect(f"redis://:{PASSWORD}@127.0.0.1:{composed_redis[1]}/0", timeout_s=WAIT_S)
 
-    told = client.config_get("append*", "maxmemory*", "save")
+    configured = client.config_get("append*", "maxmemory*", "save")
     client.close()
 
-    assert told["appendonly"] == "yes"
-    assert told["appendfsync"] == "everysec"
-    assert told["maxmemory-policy"] == "noeviction"
-    assert told["maxmemory"] == str(512 * 1024 * 1024)
-    assert told["save"] == ""
+    assert configured["appendonly"] == "yes"
+    assert configured["appendfsync"] == "everysec"
+    assert configured["maxmemory-policy"] == "noeviction"
+    assert configured["maxmemory"] == str(512 * 1024 * 1024)
+    assert configured["save"] == ""
 
 
 def test_composed_redis_shows_its_password_on_no_command_line(composed_redis: tuple[ChildProcess, int]) -> None:
     if not Path("/proc/self/cmdline").exists():
         pytest.skip("this system has no /proc")
 
-    told = Path(f"/proc/{composed_redis[0].pid}/cmdline").read_text()
+    configured = Path(f"/proc/{composed_redis[0].pid}/cmdline").read_text()
 
-    assert told, "it has ended"
-    assert PASSWORD not in told
+    assert configured, "it has ended"
+    assert PASSWORD not in configured
 
 
 def migrate(url: str) -> subprocess.CompletedProcess[str]:

@@ -28,18 +28,18 @@ def test_server_started_answers_as_the_process_that_was_started(own_redis: Redis
 
 
 def test_server_that_lets_a_question_wait_is_queried_again(own_redis: RedisServer) -> None:
-    asked: list[int] = []
+    calls: list[int] = []
 
     def has_ended() -> bool:
-        asked.append(own_redis.pid)
-        if len(asked) == 2:  # the first question was not answered in time
+        calls.append(own_redis.pid)
+        if len(calls) == 2:  # the first question was not answered in time
             os.kill(own_redis.pid, signal.SIGCONT)
         return False
 
     os.kill(own_redis.pid, signal.SIGSTOP)
 
     assert embedded_redis.wait_until_ready(own_redis.plan, own_redis.pid, has_ended=has_ended).pid == own_redis.pid
-    assert len(asked) >= 2
+    assert len(calls) >= 2
 
 
 def test_server_started_has_the_settings_a_broker_needs(own_redis: RedisServer) -> None:
@@ -56,7 +56,7 @@ def test_server_started_has_the_settings_a_broker_needs(own_redis: RedisServer) 
     client.close()
 
 
-def test_server_asked_without_its_password_rejects(own_redis: RedisServer) -> None:
+def test_server_requested_without_its_password_rejects(own_redis: RedisServer) -> None:
     with pytest.raises(redis.AuthenticationError):
         embedded_redis.server_at(f"redis://127.0.0.1:{own_redis.port}/0")
 

@@ -51,8 +51,8 @@ def turn(ledger: SqlLedger) -> None:
     sides = {T0_MS: Side.BUY, T0_MS + MINUTE_MS: Side.SELL, T0_MS + 2 * MINUTE_MS: Side.BUY}
     legs = ((Leg.ENTRY,), (Leg.EXIT, Leg.ENTRY), (Leg.EXIT,))
     sequences = itertools.count(10_000)
-    for (open_ms, side), wanted in zip(sides.items(), legs, strict=True):
-        orders = [request_of("XAUUSD", "turn", open_ms, leg, side, 0.7) for leg in wanted]
+    for (open_ms, side), expected_leg in zip(sides.items(), legs, strict=True):
+        orders = [request_of("XAUUSD", "turn", open_ms, leg, side, 0.7) for leg in expected_leg]
         verdict = RiskDecision("ok", "all rules agree", tuple(PlannedOrder(one) for one in orders))
         ledger.decide("XAUUSD", "turn", open_ms, saying(verdict), correlation_id=f"turn-{open_ms}")
         for one in orders:

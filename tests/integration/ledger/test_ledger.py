@@ -171,12 +171,12 @@ def race(url: str, racer: int) -> int:
     engine = create_engine(url)
     ledger = SqlLedger(engine, "main", BALANCE)
 
-    def ask(symbol: str) -> bool:
+    def decide_once(symbol: str) -> bool:
         evaluate = limit_of(5, PlannedOrder(request_of(symbol), 10.0))
         return bool(ledger.decide(symbol, "trend", T0_MS, evaluate, correlation_id=symbol).intents)
 
     with ThreadPoolExecutor(4) as pool:
-        accepted = sum(pool.map(ask, [f"S{racer}-{number}" for number in range(10)]))
+        accepted = sum(pool.map(decide_once, [f"S{racer}-{number}" for number in range(10)]))
     engine.dispose()
     return accepted
 
@@ -210,11 +210,11 @@ def test_decide_lock_not_given_in_time_is_transient(ledger_url: str, ledger: Sql
 def test_decide_same_candle_racing_is_decided_once(ledger: SqlLedger) -> None:
     evaluate = accept(PlannedOrder(request_of(), 20.0))
 
-    def ask(_: int) -> bool:
+    def decide_once(_: int) -> bool:
         return bool(ledger.decide("XAUUSD", "trend", T0_MS, evaluate, correlation_id="c").intents)
 
     with ThreadPoolExecutor(8) as pool:
-        assert sum(pool.map(ask, range(8))) == 1
+        assert sum(pool.map(decide_once, range(8))) == 1
     assert len(ledger.unsettled("XAUUSD")) == 1
 
 

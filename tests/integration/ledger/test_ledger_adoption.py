@@ -128,8 +128,8 @@ def test_adoption_reports_who_requested_it_and_why(desk: Desk, databases: Databa
 
     with databases.ledger.connect() as connection:
         [decision] = connection.execute(sa.select(decisions).where(decisions.c.origin == "adoption")).all()
-    said = f"adopted by ann: bought one more in the web page (incident {identity})"
-    assert (decision.rule, decision.reason, decision.correlation_id) == ("adopted", said, f"adoption:{identity}")
+    resolution = f"adopted by ann: bought one more in the web page (incident {identity})"
+    assert (decision.rule, decision.reason, decision.correlation_id) == ("adopted", resolution, f"adoption:{identity}")
     [row] = [row for row in desk.ledger.orders(SYMBOL) if row["correlation_id"] == decision.correlation_id]
     assert (row["state"], "-a-" in row["client_order_id"]) == ("filled", True)
     assert {row["resolution"] for row in desk.ledger.incidents(only_open=False)} == {

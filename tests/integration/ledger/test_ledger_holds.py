@@ -48,7 +48,7 @@ def test_hold_is_released_by_its_holder_alone(ledger: SqlLedger) -> None:
     assert ledger.desired(GOLD) is DesiredState.STOPPED
 
 
-def test_pause_of_a_person_is_never_a_hold_whatever_the_reason_says(ledger: SqlLedger) -> None:
+def test_pause_of_an_operator_is_never_a_hold_whatever_the_reason(ledger: SqlLedger) -> None:
     ledger.hold(GOLD, DesiredState.PAUSED, held_by=HeldBy.CONFIG_CHANGE, reason="its configuration changes")
 
     ledger.set_desired(GOLD, DesiredState.PAUSED, reason="its configuration changes")

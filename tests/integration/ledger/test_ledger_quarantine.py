@@ -78,7 +78,7 @@ def test_after_set_quarantine_has_returned_no_new_entry_appears_whoever_decides(
     """Four threads ask for entries, each for a strategy of its own, while the symbol is quarantined."""
     tries, is_over = [0, 0, 0, 0], threading.Event()
 
-    def ask(number: int) -> None:
+    def decide_entry(number: int) -> None:
         for at in count():
             if is_over.is_set():
                 return
@@ -88,7 +88,7 @@ def test_after_set_quarantine_has_returned_no_new_entry_appears_whoever_decides(
             tries[number] += 1
 
     with ThreadPoolExecutor(4) as pool:
-        asking = [pool.submit(ask, number) for number in range(4)]
+        asking = [pool.submit(decide_entry, number) for number in range(4)]
         try:
             _until(lambda: all(number >= 3 for number in tries))
             set_aside(ledger)

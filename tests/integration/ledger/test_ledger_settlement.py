@@ -161,11 +161,11 @@ def test_fill_of_an_order_that_was_abandoned_opens_its_incident_with_the_fill_or
 def test_open_incidents_of_many_fills_queries_once(engine: Engine, ledger: SqlLedger) -> None:
     many = [Incident(IncidentKind.FOREIGN_FILL, "XAUUSD", f"fill-{number}", "by hand") for number in range(300)]
     assert len(ledger.open_incidents(many)) == 300
-    asked: list[str] = []
-    sa.event.listen(engine, "before_cursor_execute", lambda _c, _u, statement, *_: asked.append(statement))
+    queries: list[str] = []
+    sa.event.listen(engine, "before_cursor_execute", lambda _c, _u, statement, *_: queries.append(statement))
 
     assert ledger.open_incidents(many) == []
-    assert len([statement for statement in asked if "incidents" in statement]) == 1
+    assert len([statement for statement in queries if "incidents" in statement]) == 1
     assert len(ledger.open_incidents([*many, LOST, LOST])) == 1
 
 

@@ -54,11 +54,11 @@ def read_all(ledger: SqlLedger) -> None:
 
 def plans(engine: Engine, ledger: SqlLedger) -> dict[str, list[str]]:
     """Return the query plan of each statement of `read_all` on SQLite."""
-    asked: dict[str, Any] = {}
+    statements: dict[str, Any] = {}
 
     def note(_: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
         if statement.lstrip().startswith(("SELECT", "WITH")):
-            asked.setdefault(statement, parameters)
+            statements.setdefault(statement, parameters)
 
     sa.event.listen(engine, "before_cursor_execute", note)
     read_all(ledger)
@@ -71,7 +71,7 @@ def plans(engine: Engine, ledger: SqlLedger) -> dict[str, list[str]]:
             statement: [
                 str(row[3]) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
             ]
-            for statement, parameters in asked.items()
+            for statement, parameters in statements.items()
         }
 
 

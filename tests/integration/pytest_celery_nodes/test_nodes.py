@@ -40,7 +40,7 @@ def wake(setup: CeleryTestSetup) -> None:
     send_tick(setup.app, SYMBOL, tick_id=f"tick:{SYMBOL}:{time.time_ns()}", life_s=60.0)
 
 
-def ask(setup: CeleryTestSetup, task: str, *arguments: str) -> Any:
+def call_task(setup: CeleryTestSetup, task: str, *arguments: str) -> Any:
     return setup.app.send_task(task, args=arguments).get(timeout=ANSWER_WAIT_S)
 
 
@@ -54,10 +54,10 @@ def wait_for(setup: CeleryTestSetup, decided: Callable[[], list[int]], count: in
         time.sleep(0.02)
 
 
-def test_worker_asked_by_message_answers_from_the_ledger(celery_setup: CeleryTestSetup) -> None:
-    before = ask(celery_setup, "tasks.status")
-    change = ask(celery_setup, "tasks.pause_symbol", SYMBOL)
-    after = ask(celery_setup, "tasks.status", SYMBOL)
+def test_worker_requested_by_message_answers_from_the_ledger(celery_setup: CeleryTestSetup) -> None:
+    before = call_task(celery_setup, "tasks.status")
+    change = call_task(celery_setup, "tasks.pause_symbol", SYMBOL)
+    after = call_task(celery_setup, "tasks.status", SYMBOL)
 
     assert [row["symbol"] for row in before] == [SYMBOL]
     assert (before[0]["desired"], change["before"], change["now"], after[0]["desired"]) == (

@@ -54,10 +54,10 @@ def test_bus_sends_each_event_to_the_channel(bus: RedisEventBus, client: redis.R
     channel.get_message(timeout=60)
     bus.publish([event(1), event(2)])
 
-    heard = [channel.get_message(timeout=60) for _ in range(2)]
+    received = [channel.get_message(timeout=60) for _ in range(2)]
 
     channel.close()
-    assert [Event.model_validate_json(one["data"]) for one in heard if one] == [event(1), event(2)]
+    assert [Event.model_validate_json(one["data"]) for one in received if one] == [event(1), event(2)]
 
 
 def test_bus_keeps_no_more_events_than_it_may(client: redis.Redis) -> None:
@@ -126,9 +126,9 @@ def test_bus_without_its_server_is_transient(own_redis: RedisServer) -> None:
     bus = RedisEventBus(client, NAMESPACE, events_limit=100)
     own_redis.kill()
 
-    for ask in (lambda: bus.publish([event(1)]), lambda: bus.recent(1), lambda: next(bus.follow(block_s=0.02))):
+    for method_call in (lambda: bus.publish([event(1)]), lambda: bus.recent(1), lambda: next(bus.follow(block_s=0.02))):
         with pytest.raises(Transient):
-            ask()
+            method_call()
     client.close()
 
 

@@ -24,15 +24,15 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
     client.close()
 
 
-def until(ask: Callable[[], int], *, limit_s: float = 60.0) -> int:
+def until(acquire: Callable[[], int], *, limit_s: float = 60.0) -> int:
     """Ask until the answer is not 0, and return it."""
     deadline = time.monotonic() + limit_s
-    while not (answer := ask()):
+    while not (answer := acquire()):
         assert time.monotonic() < deadline, "nobody took over"
     return answer
 
 
-def test_leader_first_to_ask_leads_and_the_others_wait(client: redis.Redis) -> None:
+def test_leader_first_to_acquire_leads_and_the_others_wait(client: redis.Redis) -> None:
     first, second, third = (Leadership(client, NAMESPACE, lease_s=LONG_S) for _ in range(3))
 
     assert [one.epoch() for one in (first, second, third, first, second)] == [1, 0, 0, 1, 0]

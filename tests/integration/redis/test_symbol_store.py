@@ -74,14 +74,14 @@ def test_redis_commit_sends_each_event_to_the_channel_too(in_redis: InRedis) -> 
     channel.get_message(timeout=60)
     in_redis.store.commit(commit_of(10, 10), [FILLED])
 
-    heard = channel.get_message(timeout=60)
+    received = channel.get_message(timeout=60)
 
     channel.close()
-    assert heard is not None
-    assert Event.model_validate_json(heard["data"]) == FILLED
+    assert received is not None
+    assert Event.model_validate_json(received["data"]) == FILLED
 
 
-def test_redis_commit_after_the_state_was_lost_keeps_what_the_journal_said(in_redis: InRedis) -> None:
+def test_redis_commit_after_the_state_was_lost_keeps_what_the_journal_recorded(in_redis: InRedis) -> None:
     begin(in_redis.store)
     in_redis.store.commit(commit_of(10, 14), [])
     in_redis.client.delete(keys.state(NAMESPACE, SYMBOL), keys.window(NAMESPACE, SYMBOL))
@@ -94,7 +94,7 @@ def test_redis_commit_after_the_state_was_lost_keeps_what_the_journal_said(in_re
     assert in_redis.store.load(SYMBOL).cursor_ms == at_place(16)
 
 
-def test_status_shows_the_last_decisions_and_the_last_that_said_something(in_redis: InRedis, engine: Engine) -> None:
+def test_status_shows_the_last_decisions_and_the_last_action(in_redis: InRedis, engine: Engine) -> None:
     system, ledger = system_config(planned({})), SqlLedger(engine, "main", 1_000.0)
 
     def shown() -> tuple[str, str, int | None]:
@@ -126,7 +126,7 @@ def test_redis_that_died_is_transient_in_every_method(own_redis: RedisServer) ->
     begin(store)
     own_redis.kill()
 
-    for ask in (
+    for method_call in (
         lambda: store.load(SYMBOL),
         lambda: store.window(SYMBOL, 5, until_ms=at_place(9)),
         lambda: begin(store),
@@ -137,7 +137,7 @@ def test_redis_that_died_is_transient_in_every_method(own_redis: RedisServer) ->
         lambda: store.commit(commit_of(10, 10), []),
     ):
         with pytest.raises(Transient):
-            ask()
+            method_call()
     client.close()
 
 

@@ -35,11 +35,11 @@ def clients_made(monkeypatch: pytest.MonkeyPatch, channel: Any) -> list[redis.Re
     made: list[redis.Redis] = []
     make = channel.Client
 
-    def noted(**options: Any) -> redis.Redis:
+    def counted(**options: Any) -> redis.Redis:
         made.append(make(**options))
         return made[-1]
 
-    monkeypatch.setattr(channel, "Client", noted)
+    monkeypatch.setattr(channel, "Client", counted)
     return made
 
 
@@ -111,18 +111,18 @@ def test_messages_go_through_after_redis_was_killed_and_came_back(
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")  # billiard forks like this too
 def test_process_that_was_forked_has_connections_of_its_own(channel: Any) -> None:
     ours = channel._create_client().client_id()
-    heard, told = os.pipe()
+    reading_end, writing_end = os.pipe()
     child = os.fork()
     if not child:  # says which connection it talks on, and ends without what pytest does at an end
         signal.alarm(LIMIT_S)
         try:
-            os.write(told, b"%d" % channel._create_client().client_id())
+            os.write(writing_end, b"%d" % channel._create_client().client_id())
         finally:
             os._exit(0)
-    os.close(told)
+    os.close(writing_end)
 
-    theirs = os.read(heard, 100)
-    os.close(heard)
+    theirs = os.read(reading_end, 100)
+    os.close(reading_end)
     assert os.waitpid(child, 0)[1] == 0
     assert int(theirs) != ours
     assert channel._create_client().client_id() == ours

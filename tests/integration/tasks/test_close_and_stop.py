@@ -39,7 +39,7 @@ def positions(system: TradingSystem) -> list[Any]:
     return [one for one in system.stores().ledger.positions() if one.is_open]
 
 
-def test_stop_with_an_open_position_says_its_units_and_its_stop(
+def test_stop_with_an_open_position_reports_its_units_and_its_stop(
     system: TradingSystem, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (held,) = positions(system)

@@ -69,12 +69,12 @@ def named(parameters: list[str]) -> set[str]:
 
 
 def test_pause_of_one_symbol_builds_and_touches_that_one_of_500(built: list[str]) -> None:
-    with ledger_parameters() as asked:
+    with ledger_parameters() as bound_values:
         answer = control.pause_symbol(ONE, "lunch")
 
     assert answer == {"symbol": ONE, "before": "running", "now": "paused", "reason": "lunch"}
     assert built == [ONE]
-    assert named(asked) == {ONE}
+    assert named(bound_values) == {ONE}
 
 
 def test_clear_quarantine_of_one_symbol_builds_that_one_of_500(built: list[str]) -> None:
@@ -84,11 +84,11 @@ def test_clear_quarantine_of_one_symbol_builds_that_one_of_500(built: list[str])
 
 
 def test_status_of_one_symbol_reads_that_one_of_500(built: list[str]) -> None:
-    with ledger_parameters() as asked:
+    with ledger_parameters() as bound_values:
         rows = control.status(ONE)
 
     assert [row["symbol"] for row in rows] == [ONE]
-    assert named(asked) == {ONE}
+    assert named(bound_values) == {ONE}
     assert built == []
 
 

@@ -40,10 +40,10 @@ MINUTE_MS = 60_000
 class Forger:
     """Someone who can write to Redis, and a worker that consumes the queues of two symbols."""
 
-    def __init__(self, system: TradingSystem, client: Celery, tape: Candles) -> None:
+    def __init__(self, system: TradingSystem, client: Celery, history: Candles) -> None:
         self.system = system
         self.client = client
-        self.tape = tape
+        self.history = history
         self.stores = system.stores()
 
     def tick(self, symbol: str = SYMBOL) -> None:
@@ -56,13 +56,13 @@ class Forger:
     def show(self, symbol: str = SYMBOL) -> None:
         """Let the market show the candle after the last decided one."""
         before = self.system.cursor_ms(symbol)
-        market_ms = (before or self.tape.last_open_ms - (len(self.tape) - 1) * MINUTE_MS) + 2 * MINUTE_MS
+        market_ms = (before or self.history.last_open_ms - (len(self.history) - 1) * MINUTE_MS) + 2 * MINUTE_MS
         anchor = json.dumps([market_ms, clock.now_ms()])
         self.stores.redis.set(keys.market_clock(self.system.settings.namespace, symbol), anchor)
 
     def next_candle(self) -> Candles:
         """Return the candle that a true message would hold."""
-        return self.tape.after(self.system.cursor_ms(SYMBOL))[:1]
+        return self.history.after(self.system.cursor_ms(SYMBOL))[:1]
 
     def carried(self, candles: Candles, **changes: Any) -> dict[str, Any]:
         fields = {
@@ -122,7 +122,11 @@ class Forger:
         Args:
             owner: The symbol of the queue, which gets the incident.
         """
-        books, count, told = self.books(), self.rejected_count(owner), self.told(EventType.MESSAGE_REJECTED)
+        books, count, event_count = (
+            self.books(),
+            self.rejected_count(owner),
+            self.event_count(EventType.MESSAGE_REJECTED),
+        )
         self.show()
         answer = self.send(task, message, **options)
 
@@ -134,7 +138,7 @@ class Forger:
         [incident] = [row for row in self.stores.ledger.incidents(owner) if row["key"] == f"{task}:{rule}"]
         assert (incident["kind"], incident["halts"]) == ("message_rejected", False)
         assert self.rejected_count(owner) == count + 1
-        assert self.told(EventType.MESSAGE_REJECTED) == told + 1
+        assert self.event_count(EventType.MESSAGE_REJECTED) == event_count + 1
         self.tick()
         assert self.system.cursor_ms(SYMBOL) == books["cursor"] + MINUTE_MS
 
@@ -165,7 +169,7 @@ class Forger:
         counts = {name.decode(): json.loads(text)["rejected_count"] for name, text in found.items()}
         return sum(counts.values())
 
-    def told(self, kind: EventType) -> int:
+    def event_count(self, kind: EventType) -> int:
         return sum(event.type is kind for _, _, event in self.stores.bus.recent(1_000))
 
     def push(self, queue: str, item: str) -> None:
@@ -178,14 +182,14 @@ def forger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forger]:
     """One worker for all tests of the module: none of them may stop it."""
     folder = tmp_path_factory.mktemp("forged")
     server = RedisServer(folder / "redis").start()
-    tape = generated_candles(SYMBOL, 300)
-    path = write_candles(folder / "gold.csv", tape)
+    history = generated_candles(SYMBOL, 300)
+    path = write_candles(folder / "gold.csv", history)
     system = TradingSystem(
         folder / "system", server, {name: file_symbol(path, speed=STILL) for name in (SYMBOL, OTHER)}
     )
     system.worker(SYMBOL, OTHER)
     with system.client() as client:
-        forger = Forger(system, client, tape)
+        forger = Forger(system, client, history)
         for _ in range(WARM):
             forger.tick()
         yield forger

@@ -62,7 +62,7 @@ def by_hand(system: TradingSystem, venue: Venue) -> int:
     return int(rows[0]["id"])
 
 
-def told(system: TradingSystem, kind: EventType) -> list[Event]:
+def events_of(system: TradingSystem, kind: EventType) -> list[Event]:
     return [event for _, _, event in system.stores().bus.recent(100) if event.type is kind]
 
 
@@ -79,8 +79,8 @@ def test_resolve_with_adoption_books_closes_and_reports_and_the_symbol_agrees(
         "adopted by ann: mine",
     )
     assert [step.split(" at ")[0] for step in row["adopted"]] == ["entry: buy 2"]
-    assert len(told(system, EventType.INCIDENT_RESOLVED)) == 2
-    [event] = told(system, EventType.POSITION_MODIFIED)
+    assert len(events_of(system, EventType.INCIDENT_RESOLVED)) == 2
+    [event] = events_of(system, EventType.POSITION_MODIFIED)
     assert (event.reason, event.details["adopted"]) == ("adopted by ann: mine", row["adopted"])
     assert reconcile.reconcile.run(SYMBOL)["outcome"] == "agreed"
     assert reconcile.resolve_incident.run(identity, "again", symbol=SYMBOL, adopt=True) is None
@@ -102,7 +102,9 @@ def test_resolve_with_adoption_of_a_symbol_that_is_not_configured_reports_it(sys
 
 
 @pytest.mark.parametrize("has_it", [False, True])
-def test_resolve_of_a_lost_order_asks_the_venue_once_more(system: TradingSystem, venue: Venue, *, has_it: bool) -> None:
+def test_resolve_of_a_lost_order_queries_the_venue_once_more(
+    system: TradingSystem, venue: Venue, *, has_it: bool
+) -> None:
     ledger, request = system.stores().ledger, order_of(system)
     ledger.decide(
         SYMBOL,
@@ -137,4 +139,4 @@ def test_flatten_task_closes_and_reports_what_holds(system: TradingSystem, venue
     assert (answer["outcome"], answer["units"], answer["desired"]) == ("flat", 0.0, "paused")
     assert list(venue.positions()) == []
     assert venue.sync(SYMBOL, Candles.empty()) == 2
-    assert [event.details["leg"] for event in told(system, EventType.ORDER_FILLED)] == ["exit"]
+    assert [event.details["leg"] for event in events_of(system, EventType.ORDER_FILLED)] == ["exit"]

@@ -84,9 +84,9 @@ def test_process_begun_with_files_that_what_is_open_forbids_builds_nothing_and_r
 def test_process_requested_to_build_what_is_open_forbids_continues_with_what_it_had(desk: Desk) -> None:
     desk.until(is_open=True)
     desk.edit(GOLD, strategy=OTHER)
-    wanted = desk.here.config.described(desk.here.config.load())
+    target = desk.here.config.described(desk.here.config.load())
 
-    desk.here.config.applied.apply(wanted, seen=0, renewed=[GOLD])  # as if the position had opened in between
+    desk.here.config.applied.apply(target, seen=0, renewed=[GOLD])  # as if the position had opened in between
     desk.tick()
 
     assert desk.here.config.applied.built([GOLD])[GOLD].config["strategy"]["name"] == "ema_cross"

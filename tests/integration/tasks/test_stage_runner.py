@@ -78,7 +78,7 @@ class Stage:
         fields: Any = self.runtime.stores.redis.hgetall(keys.service(self.system.settings.namespace, SYMBOL))
         return {json.loads(status)["state"] for status in fields.values()}
 
-    def told(self, kind: EventType) -> list[str]:
+    def reasons_of(self, kind: EventType) -> list[str]:
         return [event.reason for _, _, event in self.runtime.bus.recent(1_000) if event.type is kind]
 
 
@@ -162,7 +162,7 @@ def test_stage_redelivered_more_than_the_limit_is_dropped_with_an_event(stage: S
 
     assert not any(answer.startswith("poisoned") for answer in [*works, other])
     assert dropped.startswith("poisoned: tasks.fetch was delivered")
-    [event] = stage.told(EventType.SERVICE_ERROR)
+    [event] = stage.reasons_of(EventType.SERVICE_ERROR)
     assert event == dropped.removeprefix("poisoned: ")
 
 
@@ -197,7 +197,7 @@ def test_stage_follow_up_after_another_chain_moved_on_is_superseded(stage: Stage
     assert stage.run(fetch(kwargs["expected_ms"])) == "superseded: another chain has moved on"
 
 
-def test_stage_without_a_new_candle_notes_that_the_source_was_queried(stage: Stage) -> None:
+def test_stage_without_a_new_candle_records_that_the_source_was_queried(stage: Stage) -> None:
     for _ in range(CANDLES):
         stage.run(whole_chain)
     state: Any = stage.runtime.stores.redis
@@ -218,12 +218,12 @@ def test_stage_that_fails_reports_the_unhealthy_service_and_the_next_success_tha
     with pytest.raises(Transient):
         stage.run(fetch())
     assert stage.service_states() == {"error", "running"}
-    assert len(stage.told(EventType.SERVICE_ERROR)) == 1
+    assert len(stage.reasons_of(EventType.SERVICE_ERROR)) == 1
 
     candles._source = source
     stage.run(whole_chain)
     assert stage.service_states() == {"running"}
-    assert stage.told(EventType.SERVICE_STARTED)[-1] == "recovered at attempt 1"
+    assert stage.reasons_of(EventType.SERVICE_STARTED)[-1] == "recovered at attempt 1"
 
 
 def test_stage_of_a_symbol_that_was_restarted_builds_its_services_anew_and_works(stage: Stage) -> None:
@@ -247,7 +247,7 @@ def test_stage_publishes_each_event_of_a_whole_run_once(stage: Stage) -> None:
         stage.run(whole_chain)
 
     ledger = stage.runtime.stores.ledger
-    filled = stage.told(EventType.ORDER_FILLED)
+    filled = stage.reasons_of(EventType.ORDER_FILLED)
     assert len(filled) == len(ledger.fills(SYMBOL))
     assert filled
     assert len(stage.system.journal(SYMBOL)) == CANDLES

@@ -137,7 +137,7 @@ def test_symbol_whose_source_has_shown_no_candle_has_no_candle_time(system: Trad
     assert (found.candle_ms, found.last_action_ms) == (None, None)
 
 
-def test_closed_market_says_when_it_opens(system: TradingSystem) -> None:
+def test_closed_market_reports_when_it_opens(system: TradingSystem) -> None:
     tick(SHUT)
 
     found = status(system, SHUT)

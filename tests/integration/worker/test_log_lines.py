@@ -28,7 +28,7 @@ HUMAN_LINE = re.compile(
     r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} (?P<level>[A-Z]+) +"
     r"(?:\[(?P<symbol>\S+) (?P<stage>\S+) (?P<correlation_id>\S+)\] )?(?P<logger>[\w.]+): (?P<message>.*)"
 )
-TOLD_TASK = re.compile(r"Task (?P<task>[\w.]+)\[[^\]]+\] (?P<what>received|succeeded|raised)")
+TASK_MESSAGE = re.compile(r"Task (?P<task>[\w.]+)\[[^\]]+\] (?P<what>received|succeeded|raised)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,30 +75,30 @@ def json_lines(worker: ChildProcess) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text_of(worker).splitlines() if line.startswith("{")]
 
 
-def told_in_json(worker: ChildProcess) -> Iterator[Line]:
+def task_lines_in_json(worker: ChildProcess) -> Iterator[Line]:
     for line in json_lines(worker):
         if "task" in line and line["event"].startswith("task_"):
-            whose = {name: line.get(name) for name in ("symbol", "stage", "correlation_id")}
+            context = {name: line.get(name) for name in ("symbol", "stage", "correlation_id")}
             what = line["event"].removeprefix("task_")
-            yield Line(line["task"], what, **whose, traceback=line.get("error", ""))
+            yield Line(line["task"], what, **context, traceback=line.get("error", ""))
 
 
-def told_to_people(worker: ChildProcess) -> Iterator[Line]:
+def task_lines_in_text(worker: ChildProcess) -> Iterator[Line]:
     """Yield what is said of tasks; a line that is none of ours belongs to the traceback of the one before it."""
     names = {"received": "received", "succeeded": "succeeded", "raised": "failed"}
-    told: list[tuple[re.Match[str], re.Match[str], list[str]]] = []
+    found: list[tuple[re.Match[str], re.Match[str], list[str]]] = []
     for text in text_of(worker).splitlines():
         line = HUMAN_LINE.fullmatch(text)
-        if line and (task := TOLD_TASK.match(line["message"])):
-            told.append((line, task, []))
-        elif not line and told:
-            told[-1][2].append(text)
-    for line, task, rest in told:
-        whose = line["symbol"], line["stage"], line["correlation_id"]
-        yield Line(task["task"], names[task["what"]], *whose, traceback="\n".join(rest))
+        if line and (task := TASK_MESSAGE.match(line["message"])):
+            found.append((line, task, []))
+        elif not line and found:
+            found[-1][2].append(text)
+    for line, task, rest in found:
+        context = line["symbol"], line["stage"], line["correlation_id"]
+        yield Line(task["task"], names[task["what"]], *context, traceback="\n".join(rest))
 
 
-def assert_steps_are_told(lines: list[Line]) -> None:
+def assert_steps_are_logged(lines: list[Line]) -> None:
     """Each line says symbol, stage and candle, and all of those that there must be are there."""
     control = {(line.what, line.symbol, line.stage) for line in lines if line.task == PAUSE}
     assert control == {(what, SICK, "pause_symbol") for what in ("received", "succeeded")}
@@ -123,7 +123,7 @@ def assert_steps_are_told(lines: list[Line]) -> None:
 def test_json_lines_of_steps_say_symbol_stage_and_candle(run: Callable[[str], ChildProcess]) -> None:
     worker = run("json")
 
-    assert_steps_are_told([line for line in told_in_json(worker) if line.task in {*STEPS, PAUSE}])
+    assert_steps_are_logged([line for line in task_lines_in_json(worker) if line.task in {*STEPS, PAUSE}])
     written = [line for line in json_lines(worker) if line["process"].startswith("ForkPool")]
     of_all = {HEALTH, LOG_STATUS}
     of_steps = [line for line in written if line["logger"] != "trading.status" and line.get("task") not in of_all]
@@ -134,4 +134,4 @@ def test_json_lines_of_steps_say_symbol_stage_and_candle(run: Callable[[str], Ch
 
 @pytest.mark.long
 def test_lines_for_people_of_steps_say_symbol_stage_and_candle(run: Callable[[str], ChildProcess]) -> None:
-    assert_steps_are_told([line for line in told_to_people(run("human")) if line.task in {*STEPS, PAUSE}])
+    assert_steps_are_logged([line for line in task_lines_in_text(run("human")) if line.task in {*STEPS, PAUSE}])

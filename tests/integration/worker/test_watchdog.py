@@ -70,19 +70,19 @@ class Parent:
         return self.process.stdout.readline()
 
     def feed(self) -> None:
-        self._tell("feed")
+        self._command("feed")
         assert self.answer() == "fed\n"
 
     def be_silent(self, *, is_stopped: bool = False) -> None:
         """Have it feed no more from now on, with a watchdog that has no patience."""
-        self._tell("stand still" if is_stopped else "hang")
+        self._command("stand still" if is_stopped else "hang")
 
-    def _tell(self, what: str) -> None:
+    def _command(self, what: str) -> None:
         assert self.process.stdin is not None
         self.process.stdin.write(f"{what}\n")
         self.process.stdin.flush()
 
-    def said(self) -> str:
+    def error_output(self) -> str:
         """Return what came on standard error, after everybody's end."""
         assert self.process.stderr is not None
         return self.process.stderr.read()
@@ -136,7 +136,7 @@ def test_worker_that_feeds_no_more_is_killed_with_its_group_and_the_reason_is_re
     assert parent.process.wait(LIMIT_S) == -signal.SIGKILL
 
     until(lambda: not is_alive(parent.child) and not is_alive(parent.watchdog), "the end of the whole group")
-    assert re.search(r"parent is silent for [1-9] s", parent.said())
+    assert re.search(r"parent is silent for [1-9] s", parent.error_output())
 
 
 def test_worker_that_leads_no_group_is_killed_and_its_neighbours_are_not(make_parent: MakeParent) -> None:

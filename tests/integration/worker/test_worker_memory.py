@@ -29,8 +29,8 @@ def test_worker_over_its_memory_limit_replaces_its_process_after_each_step_and_l
     def processes() -> list[str]:
         """Return the process of each step that has ended, as the log names it."""
         lines = worker.log_path.read_text(encoding="utf-8").rpartition("\n")[0].splitlines()
-        told = [json.loads(line) for line in lines if line.startswith("{")]
-        ended = [line for line in told if line.get("event") == "task_succeeded" and line["task"] in STAGES]
+        lines_of_json = [json.loads(line) for line in lines if line.startswith("{")]
+        ended = [line for line in lines_of_json if line.get("event") == "task_succeeded" and line["task"] in STAGES]
         return [line["process"] for line in ended]
 
     system.beat()

@@ -76,11 +76,11 @@ def test_worker_on_a_redis_that_may_evict_ends_with_one_line_and_takes_no_messag
     with system.client() as client:
         client.send_task("tasks.pause_symbol", kwargs={"symbol": "XAUUSD"})
 
-        told = refused(system.worker("XAUUSD"))
+        error = refused(system.worker("XAUUSD"))
 
-    assert told.count("\n") == 0
-    assert "redis maxmemory-policy: allkeys-lru" in told
-    assert "CONFIG SET maxmemory-policy noeviction" in told
+    assert error.count("\n") == 0
+    assert "redis maxmemory-policy: allkeys-lru" in error
+    assert "CONFIG SET maxmemory-policy noeviction" in error
     assert system.stores().ledger.desired("XAUUSD") == "running"
     assert system.stores().redis.llen("control") == 1
 
@@ -89,10 +89,10 @@ def test_worker_on_an_old_schema_ends_and_reports_how_to_migrate(make_system: Ma
     system = make_system({"XAUUSD": file_symbol(gold)})
     downgrade(system)
 
-    told = refused(system.worker("XAUUSD"))
+    error = refused(system.worker("XAUUSD"))
 
-    assert "schema at 0001" in told
-    assert "ledger migrate" in told
+    assert "schema at 0001" in error
+    assert "ledger migrate" in error
 
 
 def test_worker_without_a_ledger_ends_and_makes_none(make_system: MakeSystem, gold: Path, tmp_path: Path) -> None:
@@ -121,12 +121,12 @@ def test_worker_whose_venue_lives_in_another_time_ends(make_system: MakeSystem, 
     ahead = {**symbol, "venue": symbol["venue"] | {"faults": {"clock_offset_ms": 60_000}}}
     system = make_system({"XAUUSD": ahead, "BTCUSD": symbol})
 
-    told = refused(system.worker("XAUUSD"))
+    error = refused(system.worker("XAUUSD"))
 
-    found = re.search(r"clock of the venue of XAUUSD: ([\d.]+) s ahead of the local clock, within ([\d.]+) s", told)
-    assert found, told
+    found = re.search(r"clock of the venue of XAUUSD: ([\d.]+) s ahead of the local clock, within ([\d.]+) s", error)
+    assert found, error
     assert abs(float(found[1]) - 60) <= float(found[2]) + 0.1
-    assert "NTP" in told
+    assert "NTP" in error
 
 
 @pytest.mark.long

@@ -66,7 +66,7 @@ def test_environment_reaches_a_parameter_of_one_of_several(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("parts", "told"),
+    ("parts", "message"),
     [
         ({"strategies": BOTH}, "symbols.XAUUSD.strategies: set `strategy` or `strategies`, not both"),
         ({"strategy": None}, "XAUUSD.strategies: found nothing; allowed: at least one, under the key strategy or"),
@@ -80,9 +80,9 @@ def test_environment_reaches_a_parameter_of_one_of_several(tmp_path: Path) -> No
     ],
 )
 def test_strategies_that_cannot_be_used_are_rejected_with_what_to_do(
-    tmp_path: Path, parts: dict[str, Any], told: str
+    tmp_path: Path, parts: dict[str, Any], message: str
 ) -> None:
-    assert told in fault(tmp_path, parts)
+    assert message in fault(tmp_path, parts)
 
 
 def test_single_strategy_has_the_same_digest_and_content_as_before_there_were_several(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ WAITS = "a position of 2 units is open, and it belongs to the strategy that open
 
 
 @pytest.mark.parametrize(
-    ("now", "told"),
+    ("now", "message"),
     [
         ({"fade": RSI}, "strategies.follow.name: ema_cross -> none is not allowed yet"),
         (RENAMED, "strategies.follow.name: ema_cross -> none is not allowed yet"),
@@ -123,11 +123,11 @@ WAITS = "a position of 2 units is open, and it belongs to the strategy that open
     ],
 )
 def test_strategy_that_holds_something_must_stay_and_all_else_may_change(
-    tmp_path: Path, now: dict[str, Any], told: str
+    tmp_path: Path, now: dict[str, Any], message: str
 ) -> None:
     refusals = compare(content(tmp_path, BOTH), content(tmp_path, now), lambda _: OPEN).refusals
 
-    assert [told in one and WAITS in one for one in refusals] == ([True] if told else [])
+    assert [message in one and WAITS in one for one in refusals] == ([True] if message else [])
 
 
 def test_one_strategy_that_becomes_one_of_several_under_its_name_keeps_its_book(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_the_page_names_each_key_with_its_meaning() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "message"),
     [
         ("trailing_stop:", "trailing:", r"symbols\.XAUUSD\.exits\.trailing: .*trailing_stop"),
         ("distance_fraction: 0.002", "distanse: 5", r"exits\.trailing_stop\.distanse: .*distance"),
@@ -80,19 +80,19 @@ def test_the_page_names_each_key_with_its_meaning() -> None:
         ("offset: 0.6", "offset: 3", r"exits\.break_even: offset is 3 and from_profit is 3: offset must be less"),
     ],
 )
-def test_wrong_value_is_reported_with_what_is_allowed(before: str, after: str, told: str) -> None:
+def test_wrong_value_is_reported_with_what_is_allowed(before: str, after: str, message: str) -> None:
     assert before in EXAMPLE
     lines = re.sub(rf"{re.escape(before)}.*", after, EXAMPLE, count=1)
 
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=message):
         loaded(lines)
 
 
 @pytest.mark.parametrize("rule", ["trailing_stop", "break_even"])
 def test_rule_whose_keys_are_all_commented_out_is_rejected(rule: str) -> None:
-    told = rf"symbols\.XAUUSD\.exits\.{rule}: found nothing; allowed: a value; leave the key out to go without \(A stop"
+    text = rf"symbols\.XAUUSD\.exits\.{rule}: found nothing; allowed: a value; leave the key out to go without \(A stop"
 
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=text):
         loaded(f"exits:\n  {rule}:\n    # distance: 5.0")
 
 

@@ -41,7 +41,7 @@ def test_the_page_names_each_rule_that_the_code_knows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "message"),
     [
         ("method: CooldownPeriod", "method: Cooldown", r"account\.protections\.1.*CooldownPeriod"),
         (
@@ -60,11 +60,11 @@ def test_the_page_names_each_rule_that_the_code_knows() -> None:
         ("lookback_period: 1440    #", "trade_limit: 5 #", r"neither is given: give lookback_period_candles"),
     ],
 )
-def test_a_wrong_value_is_reported_with_its_place_and_what_is_allowed(before: str, after: str, told: str) -> None:
+def test_a_wrong_value_is_reported_with_its_place_and_what_is_allowed(before: str, after: str, message: str) -> None:
     text = EXAMPLE.replace(before, after)
     if "trade_limit: 5 #" in after:
         text = text.replace("        trade_limit: 5\n", "", 1)
     assert text != EXAMPLE
     with pytest.raises(ConfigError) as error:
         loaded(text)
-    assert re.search(told, textwrap.dedent(str(error.value)), flags=re.DOTALL), str(error.value)
+    assert re.search(message, textwrap.dedent(str(error.value)), flags=re.DOTALL), str(error.value)

@@ -76,27 +76,29 @@ BOUND = [
 ]
 
 
-@pytest.mark.parametrize(("path", "value", "told"), FREE + BOUND)
-def test_change_of_a_flat_symbol_is_reported_and_renews_it_alone(path: str, value: Any, told: str) -> None:
+@pytest.mark.parametrize(("path", "value", "message"), FREE + BOUND)
+def test_change_of_a_flat_symbol_is_reported_and_renews_it_alone(path: str, value: Any, message: str) -> None:
     change = compare(shipped(), changed(f"symbols.XAUUSD.{path}", value), holding("BTCUSD"))
 
-    assert shown(change) == [told]
+    assert shown(change) == [message]
     assert (change.of(Kind.CHANGED), change.renewed, change.refusals) == (["XAUUSD"], ("XAUUSD",), ())
-    assert change.symbols[0].needs_flat == ((path, value, told) in BOUND)
+    assert change.symbols[0].needs_flat == ((path, value, message) in BOUND)
 
 
-@pytest.mark.parametrize(("path", "value", "told"), FREE)
-def test_change_that_need_not_wait_is_taken_while_a_position_is_open(path: str, value: Any, told: str) -> None:
+@pytest.mark.parametrize(("path", "value", "message"), FREE)
+def test_change_that_need_not_wait_is_taken_while_a_position_is_open(path: str, value: Any, message: str) -> None:
     assert compare(shipped(), changed(f"symbols.XAUUSD.{path}", value), holding("XAUUSD")).refusals == ()
 
 
-@pytest.mark.parametrize(("path", "value", "told"), BOUND)
-def test_change_that_has_to_wait_is_rejected_with_what_is_open_and_what_to_do(path: str, value: Any, told: str) -> None:
+@pytest.mark.parametrize(("path", "value", "message"), BOUND)
+def test_change_that_has_to_wait_is_rejected_with_what_is_open_and_what_to_do(
+    path: str, value: Any, message: str
+) -> None:
     new = changed(f"symbols.XAUUSD.{path}", value)
 
     (refusal,) = compare(shipped(), new, holding("XAUUSD")).refusals
 
-    assert refusal.startswith(f"XAUUSD: {told} is not allowed yet: a position of -10 units is open, and ")
+    assert refusal.startswith(f"XAUUSD: {message} is not allowed yet: a position of -10 units is open, and ")
     assert "celery -A tasks trading pause XAUUSD" in refusal
     old = shipped()["symbols"]["XAUUSD"]
     assert change_refused("XAUUSD", old, new["symbols"]["XAUUSD"], holding("XAUUSD")) == [refusal]
@@ -112,7 +114,7 @@ def test_source_of_another_kind_is_one_refusal_for_each_value_that_differs() -> 
 
 
 @pytest.mark.parametrize(
-    ("exposure", "told"),
+    ("exposure", "message"),
     [
         (HELD, "a position of -10 units is open"),
         (Exposure(0.0, 1, True), "1 order is not settled"),
@@ -120,11 +122,11 @@ def test_source_of_another_kind_is_one_refusal_for_each_value_that_differs() -> 
         (Exposure(0.0, 0, True), "an order may be alive"),
     ],
 )
-def test_removal_of_a_symbol_with_something_open_is_rejected(exposure: Exposure, told: str) -> None:
+def test_removal_of_a_symbol_with_something_open_is_rejected(exposure: Exposure, message: str) -> None:
     change = compare(shipped(), changed("symbols.XAUUSD", None), lambda _: exposure)
 
     assert change.refusals == (
-        f"XAUUSD cannot be removed: {told}, which no service would close; celery -A tasks trading pause XAUUSD "
+        f"XAUUSD cannot be removed: {message}, which no service would close; celery -A tasks trading pause XAUUSD "
         "stops further entries; retry when it is flat",
     )
 
@@ -219,10 +221,10 @@ _SIMULATED = ("seed:", "start_price:", "start:", "annual_volatility:", "tick_siz
 
 
 def test_pace_of_a_source_is_apart_from_what_it_plays() -> None:
-    tape, pace = market_of(shipped(), "XAUUSD")
+    source, pace = market_of(shipped(), "XAUUSD")
 
-    assert market_of(changed("symbols.XAUUSD.source.speed", 5.0), "XAUUSD") == (tape, "5.0")
-    assert market_of(changed("symbols.XAUUSD.source.seed", 5), "XAUUSD")[0] != tape
+    assert market_of(changed("symbols.XAUUSD.source.speed", 5.0), "XAUUSD") == (source, "5.0")
+    assert market_of(changed("symbols.XAUUSD.source.seed", 5), "XAUUSD")[0] != source
     assert pace == "60.0"
 
 

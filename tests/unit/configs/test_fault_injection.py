@@ -47,10 +47,10 @@ def test_faults_from_the_environment_one_by_one_or_at_once() -> None:
 @pytest.mark.parametrize("value", ["1.01", "-0.1", ".nan", "often"])
 @pytest.mark.parametrize("name", [name for name in Faults.model_fields if name.endswith("_probability")])
 def test_faults_with_a_probability_that_is_none_say_so(name: str, value: str) -> None:
-    told = faults_of(**{f"{KEY}__{name.upper()}": value})
+    message = faults_of(**{f"{KEY}__{name.upper()}": value})
 
-    assert told.startswith(f"{KEY}__{name.upper()}: symbols.XAUUSD.venue.faults.{name}: found ")
-    assert "probability, 0 to 1" in told
+    assert message.startswith(f"{KEY}__{name.upper()}: symbols.XAUUSD.venue.faults.{name}: found ")
+    assert "probability, 0 to 1" in message
 
 
 @pytest.mark.parametrize(

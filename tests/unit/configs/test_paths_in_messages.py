@@ -84,7 +84,7 @@ def test_strategy_whose_code_cannot_be_used_is_no_wrong_value(
     assert "allowed:" not in found
 
 
-def test_strategy_of_an_unknown_name_says_which_are_allowed(mine: Path) -> None:
+def test_strategy_of_an_unknown_name_reports_which_are_allowed(mine: Path) -> None:
     edit(mine / "symbols.yaml", "ema_corss")
 
     (found,) = faults(mine)

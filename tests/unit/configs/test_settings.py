@@ -76,7 +76,7 @@ def test_settings_with_wrong_values_name_each_variable_and_print_none(monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "told"),
+    ("name", "value", "message"),
     [
         ("TRADING__REDIS_URL", "redis://:hunter2@host:port/0", "expected a URL whose port is a number"),
         ("TRADING__REDIS_URL", "redis://:hunter2@host:99999/0", "expected a URL whose port is a number up to 65535"),
@@ -90,8 +90,8 @@ def test_settings_with_wrong_values_name_each_variable_and_print_none(monkeypatc
         ("TRADING__VAR_DIR", f"{__file__}/hunter2", "expected a folder"),
     ],
 )
-def test_settings_that_nothing_can_be_done_with_are_rejected_unprinted(name: str, value: str, told: str) -> None:
-    with pytest.raises(ConfigError, match=told) as caught:
+def test_settings_that_nothing_can_be_done_with_are_rejected_unprinted(name: str, value: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
         load_settings({name: value})
     assert str(caught.value).startswith(f"{name}: ")
     assert "hunter2" not in str(caught.value)

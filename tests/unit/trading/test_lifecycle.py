@@ -53,7 +53,7 @@ SYMBOL_WAYS = {
 
 
 @pytest.mark.parametrize(("before", "after"), list(product(ServiceState, repeat=2)))
-def test_service_state_continuesly_where_the_table_says(before: ServiceState, after: ServiceState) -> None:
+def test_service_state_changes_only_where_the_table_allows(before: ServiceState, after: ServiceState) -> None:
     if f"{before} -> {after}" in SERVICE_WAYS:
         assert next_service_state(before, after) is after
     else:
@@ -62,7 +62,7 @@ def test_service_state_continuesly_where_the_table_says(before: ServiceState, af
 
 
 @pytest.mark.parametrize(("before", "after"), list(product(SymbolState, repeat=2)))
-def test_symbol_state_continuesly_where_the_table_says(before: SymbolState, after: SymbolState) -> None:
+def test_symbol_state_changes_only_where_the_table_allows(before: SymbolState, after: SymbolState) -> None:
     if f"{before} -> {after}" in SYMBOL_WAYS:
         assert next_symbol_state(before, after) is after
     else:

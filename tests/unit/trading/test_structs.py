@@ -14,11 +14,11 @@ CHECK = Check("paused", is_met=True, reason="it runs")
 
 
 def test_values_that_differ_in_how_they_came_about_alone_are_equal() -> None:
-    asked, plain = RiskDecision(OK, "buy", checks=(CHECK,)), RiskDecision(OK, "buy")
+    request, plain = RiskDecision(OK, "buy", checks=(CHECK,)), RiskDecision(OK, "buy")
 
-    assert asked == plain
-    assert not asked != plain  # noqa: SIM202  # the other operator
-    assert len({asked, plain}) == 1
+    assert request == plain
+    assert not request != plain  # noqa: SIM202  # the other operator
+    assert len({request, plain}) == 1
 
 
 @pytest.mark.parametrize("other", [RiskDecision(OK, "sell"), RiskDecision("paused", "buy"), OK, None])

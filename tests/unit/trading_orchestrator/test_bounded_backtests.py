@@ -69,10 +69,10 @@ def test_short_beyond_the_equity_is_rejected_by_default() -> None:
 
 def test_account_below_zero_opens_nothing_more() -> None:
     candles = rising()
-    asked_for = to.RiskLimits(units=100, max_leverage=5)
+    requested = to.RiskLimits(units=100, max_leverage=5)
     account = to.AccountLimits(name="moon", starting_balance=10_000, max_leverage=5)
 
-    result = to.backtest(planned(candles, sells=(3, 30), buys=(25, 28)), candles, account=account, risk=asked_for)
+    result = to.backtest(planned(candles, sells=(3, 30), buys=(25, 28)), candles, account=account, risk=requested)
 
     assert rules_of(result) == ["ok", "equity", "equity", "equity"]  # the first buy closes the short, and opens nothing
     assert result.equity.equity[-1] < 0

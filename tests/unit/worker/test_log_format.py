@@ -31,7 +31,7 @@ def as_json(text: str, *args: Any, **extra: Any) -> dict[str, Any]:
     return found
 
 
-def said(text: str, *args: Any, **extra: Any) -> dict[str, Any]:
+def message_fields(text: str, *args: Any, **extra: Any) -> dict[str, Any]:
     """Return what a line says beside when, where and by whom it was written."""
     found = as_json(text, *args, **extra)
     return {key: value for key, value in found.items() if key not in {"time", "level", "process", "logger"}}
@@ -65,7 +65,7 @@ def test_json_line_has_time_in_utc_level_process_and_logger() -> None:
     ],
 )
 def test_json_line_of_an_event_has_its_name_and_its_fields(text: str, args: Any, fields: dict[str, Any]) -> None:
-    assert said(text, *args) == {"event": text.split(maxsplit=1)[0], **fields}
+    assert message_fields(text, *args) == {"event": text.split(maxsplit=1)[0], **fields}
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_json_line_of_an_event_has_its_name_and_its_fields(text: str, args: Any,
     ],
 )
 def test_json_line_in_words_stays_a_message(text: str, args: Any) -> None:
-    assert said(text, *args) == {"message": text % args}
+    assert message_fields(text, *args) == {"message": text % args}
 
 
 def test_json_line_of_an_event_never_hides_what_every_line_has() -> None:
@@ -88,7 +88,7 @@ def test_json_line_of_an_event_never_hides_what_every_line_has() -> None:
 
 
 def test_json_line_in_a_task_has_symbol_stage_and_correlation_id() -> None:
-    assert said("report_failed reason=%s", "x", context=CONTEXT) == {
+    assert message_fields("report_failed reason=%s", "x", context=CONTEXT) == {
         "event": "report_failed",
         "symbol": "XAUUSD",
         "stage": "fetch",
@@ -110,7 +110,7 @@ def test_json_line_of_an_error_has_the_traceback_in_one_field() -> None:
 def test_line_with_fields_of_its_own_gives_them_in_json_and_its_text_to_people() -> None:
     extra: dict[str, Any] = {"event": "status", "fields": {"balance": 1.5, "symbols": [{"symbol": "XAUUSD"}]}}
 
-    assert said("%s", "status balance 1.50", **extra) == {"event": "status", **extra["fields"]}
+    assert message_fields("%s", "status balance 1.50", **extra) == {"event": "status", **extra["fields"]}
     assert HumanFormatter().format(record("%s", "status balance 1.50", **extra)).endswith(": status balance 1.50")
 
 
@@ -148,7 +148,7 @@ def test_json_line_of_celery_about_a_task_is_an_event_with_its_context(
 ) -> None:
     task = {"task": "tasks.fetch", "task_id": "tick:XAUUSD:9"}
 
-    assert said(text, about, data=about, context=CONTEXT) == {**CONTEXT.fields(), **task, **expected}
+    assert message_fields(text, about, data=about, context=CONTEXT) == {**CONTEXT.fields(), **task, **expected}
 
 
 def test_human_line_names_symbol_step_and_candle_before_the_logger() -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.fixtures.apps.system import TradingSystem, file_symbol
 from tests.fixtures.candle_files import write_candles
 from tests.fixtures.servers.redis_server import RedisServer
-from tests.integration.cli.explain.explained import CANDLES, COIN, GOLD, LIMITS, tape
+from tests.integration.cli.explain.explained import CANDLES, COIN, GOLD, LIMITS, recorded_series
 from trading.lifecycle import DesiredState
 from trading.services.chain import AdvanceSymbol
 
@@ -20,16 +20,19 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TradingSystem]:
     """
     folder = tmp_path_factory.mktemp("explained")
     server = RedisServer(folder / "redis").start()
-    paths = {name: write_candles(folder / f"{name}.csv", tape(name, seed)) for seed, name in enumerate((GOLD, COIN), 3)}
+    paths = {
+        name: write_candles(folder / f"{name}.csv", recorded_series(name, seed))
+        for seed, name in enumerate((GOLD, COIN), 3)
+    }
     system = TradingSystem(
         folder / "system", server, {name: file_symbol(path) for name, path in paths.items()}, account=LIMITS
     )
     pipelines = {name: system.pipeline(name) for name in paths}
     for number in range(CANDLES - 5):
         if number in (100, 140):
-            wanted = DesiredState.PAUSED if number == 100 else DesiredState.RUNNING
-            system.stores().ledger.set_desired(GOLD, wanted, reason="news")
-            system.stores().store.set_desired(GOLD, wanted)
+            desired = DesiredState.PAUSED if number == 100 else DesiredState.RUNNING
+            system.stores().ledger.set_desired(GOLD, desired, reason="news")
+            system.stores().store.set_desired(GOLD, desired)
         for name, pipeline in pipelines.items():
             pipeline.advance(AdvanceSymbol(name))
     yield system

@@ -21,7 +21,7 @@ GOLD, COIN = "XAUUSD", "BTCUSD"
 LIMITS = {"name": "test", "starting_balance": 100_000, "max_open_positions": 1, "max_daily_loss": 1_000_000}
 
 
-def tape(symbol: str, seed: int) -> Candles:
+def recorded_series(symbol: str, seed: int) -> Candles:
     """Return candles with a hole of five minutes."""
     whole = generated_candles(symbol, CANDLES, seed=seed)
     return whole[: HOLE.start].then(whole[HOLE.stop :])
@@ -41,9 +41,9 @@ def instant(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat()
 
 
-def decided(system: TradingSystem, is_wanted: Callable[[dict[str, Any]], bool], symbol: str = GOLD) -> dict[str, Any]:
+def decided(system: TradingSystem, is_selected: Callable[[dict[str, Any]], bool], symbol: str = GOLD) -> dict[str, Any]:
     rows = system.stores().ledger.decisions(symbol, limit=1_000)
-    return next(row for row in reversed(rows) if is_wanted(row))
+    return next(row for row in reversed(rows) if is_selected(row))
 
 
 def entries(system: TradingSystem, symbol: str = GOLD) -> list[Entry]:

@@ -20,7 +20,7 @@ from tests.integration.cli.explain.explained import (
     entries,
     explained,
     instant,
-    tape,
+    recorded_series,
     verb,
 )
 from trading.events.decisions import NO_SIGNAL
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.timeout(240)
 def test_journal_holds_the_inputs_of_each_decision(played: TradingSystem) -> None:
     found = entries(played)
 
-    assert [[one.open_ms, *(one.values or ())] for one in found] == tape(GOLD, 3).rows()
+    assert [[one.open_ms, *(one.values or ())] for one in found] == recorded_series(GOLD, 3).rows()
     assert {(one.as_of_ms or 0) - one.open_ms for one in found} == {MINUTE_MS}
     paused = [at for at, one in enumerate(found) if one.desired is DesiredState.PAUSED]
     assert paused == list(range(100, 140))
@@ -103,7 +103,7 @@ def test_events_are_looked_for_near_the_candle_and_the_end_of_its_position(playe
     client, key = played.stores().redis, keys.events(played.settings.namespace)
     silent = next(one for one in entries(played)[60:] if one.decisions == NO_SIGNAL).open_ms
     traded = decided(played, lambda one: one["outcome"] == "accepted")["open_ms"]
-    told = {at_ms: len(explained(played, at_ms)["events"]) for at_ms in (silent, traded)}
+    event_counts = {at_ms: len(explained(played, at_ms)["events"]) for at_ms in (silent, traded)}
     newest = cast("list[tuple[bytes, Any]]", client.xrevrange(key, count=1))[0][0]
     for minutes in (5, 120):
         for at_ms in (silent, traded):
@@ -111,8 +111,8 @@ def test_events_are_looked_for_near_the_candle_and_the_end_of_its_position(playe
             late_ms = int(newest.split(b"-")[0]) + minutes * MINUTE_MS
             client.xadd(key, {"event": event.model_dump_json(), "at_ms": late_ms}, id=f"{late_ms}-*")
 
-    assert {at_ms: len(explained(played, at_ms)["events"]) for at_ms in told} == {
-        at_ms: count + 1 for at_ms, count in told.items()
+    assert {at_ms: len(explained(played, at_ms)["events"]) for at_ms in event_counts} == {
+        at_ms: count + 1 for at_ms, count in event_counts.items()
     }
 
 
@@ -120,7 +120,7 @@ def test_events_are_looked_for_near_the_candle_and_the_end_of_its_position(playe
 def test_replay_of_the_same_candles_gives_the_same_page_but_for_what_a_live_run_alone_has(
     played: TradingSystem, tmp_path: Path, kind: str
 ) -> None:
-    path = write_candles(tmp_path / "gold.csv", tape(GOLD, 3))
+    path = write_candles(tmp_path / "gold.csv", recorded_series(GOLD, 3))
     verdicts = {row["open_ms"]: row["outcome"] for row in played.stores().ledger.decisions(GOLD, limit=1_000)}
     open_ms = next(one.open_ms for one in entries(played)[30:90] if verdicts.get(one.open_ms, "silent") == kind)
 
@@ -145,7 +145,7 @@ def test_replay_of_the_same_candles_gives_the_same_page_but_for_what_a_live_run_
     ],
 )
 def test_time_without_a_candle_is_rejected_with_the_reason(played: TradingSystem, place: int, why: str) -> None:
-    at_ms = int(tape(GOLD, 3).open_ms[0]) + place * MINUTE_MS
+    at_ms = int(recorded_series(GOLD, 3).open_ms[0]) + place * MINUTE_MS
 
     answer = verb(played, "explain", GOLD, instant(at_ms))
 

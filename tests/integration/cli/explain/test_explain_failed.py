@@ -80,7 +80,7 @@ def test_candle_on_which_a_strategy_raised_shows_candle_indicators_regime_and_th
     assert "in a bad mood" in failing.explain().stdout
 
 
-def test_candle_on_which_a_strategy_raised_does_not_ask_it_again(failing: Failing) -> None:
+def test_candle_on_which_a_strategy_raised_does_not_evaluate_it_again(failing: Failing) -> None:
     failing.change_mood(WELL)
 
     found = failing.explained()
@@ -97,7 +97,7 @@ def test_candle_that_the_source_does_not_show_yet_is_not_explained(failing: Fail
 
 
 @pytest.mark.parametrize("mood", [RAISES, WELL])
-def test_candle_of_a_quarantined_symbol_shows_what_is_recorded_and_does_not_ask_the_strategy(
+def test_candle_of_a_quarantined_symbol_shows_what_is_recorded_and_does_not_evaluate_the_strategy(
     failing: Failing, mood: str
 ) -> None:
     failing.system.stores().ledger.set_quarantine(GOLD, "hold", cause="step_failed", reason="it raised")

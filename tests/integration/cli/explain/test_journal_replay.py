@@ -20,7 +20,7 @@ from tests.integration.cli.explain.explained import (
     decided,
     entries,
     explained,
-    tape,
+    recorded_series,
     verb,
 )
 from trading.events.decisions import CandleDecision, DecisionKind
@@ -56,10 +56,10 @@ def test_another_parameter_shows_the_first_difference_with_both_sides(played: Tr
     assert "differences in" in answer.stdout
     assert "only in the" in answer.stdout or "live run" in answer.stdout
     assert "decided with another configuration" in answer.stdout
-    told = json.loads(verb(played, "replay", GOLD, "--set", "risk.units=2", "--json").stdout)
-    assert told["is_identical"] is False
-    assert told["difference_count"] > 0
-    assert told["first_difference"]["recorded"] != told["first_difference"]["replayed"]
+    report = json.loads(verb(played, "replay", GOLD, "--set", "risk.units=2", "--json").stdout)
+    assert report["is_identical"] is False
+    assert report["difference_count"] > 0
+    assert report["first_difference"]["recorded"] != report["first_difference"]["replayed"]
 
 
 def test_fill_changed_in_the_ledger_is_the_first_difference(played: TradingSystem) -> None:
@@ -83,7 +83,7 @@ def test_fill_changed_in_the_ledger_is_the_first_difference(played: TradingSyste
 def test_run_in_which_a_person_closed_a_position_is_compared_up_to_there_and_again_from_there(
     tmp_path: Path, own_redis: RedisServer
 ) -> None:
-    path = write_candles(tmp_path / "gold.csv", tape(GOLD, 3))
+    path = write_candles(tmp_path / "gold.csv", recorded_series(GOLD, 3))
     system = TradingSystem(tmp_path / "system", own_redis, {GOLD: file_symbol(path)}, account=LIMITS)
     try:
         pipeline = system.pipeline(GOLD)
@@ -93,12 +93,12 @@ def test_run_in_which_a_person_closed_a_position_is_compared_up_to_there_and_aga
         flat = pipeline.flatten("news")
         for _ in range(60):
             pipeline.advance(AdvanceSymbol(GOLD))
-        asked = decided(system, lambda one: one["origin"] == "flatten")
-        place = next(at for at, one in enumerate(entries(system)) if one.open_ms > asked["open_ms"])
+        flattened = decided(system, lambda one: one["origin"] == "flatten")
+        place = next(at for at, one in enumerate(entries(system)) if one.open_ms > flattened["open_ms"])
 
         before, first = recorded_again(system)
         after, second = recorded_again(system, from_ms=entries(system)[place + 1].open_ms)
-        page = explained(system, asked["open_ms"] - 1)
+        page = explained(system, flattened["open_ms"] - 1)
     finally:
         system.stop()
 
@@ -114,7 +114,7 @@ def test_run_in_which_a_person_closed_a_position_is_compared_up_to_there_and_aga
 def test_run_in_which_a_symbol_was_set_aside_is_replayed_with_what_its_policy_did(
     tmp_path: Path, own_redis: RedisServer, policy: PositionPolicy
 ) -> None:
-    path = write_candles(tmp_path / "gold.csv", tape(GOLD, 3))
+    path = write_candles(tmp_path / "gold.csv", recorded_series(GOLD, 3))
     system = TradingSystem(tmp_path / "system", own_redis, {GOLD: file_symbol(path)}, account=LIMITS)
     try:
         pipeline, ledger = system.pipeline(GOLD), system.stores().ledger

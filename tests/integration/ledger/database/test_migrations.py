@@ -70,10 +70,10 @@ def test_migrate_of_an_older_ledger_counts_its_incidents_as_reported_and_its_row
     migrate(engine)
 
     with engine.connect() as connection:
-        told = connection.execute(sa.select(incidents.c.published_at_ms)).scalar_one()
+        published_at_ms = connection.execute(sa.select(incidents.c.published_at_ms)).scalar_one()
         origin = connection.execute(sa.select(decisions.c.origin)).scalar_one()
         adjustment = connection.execute(sa.select(fills.c.adjustment)).scalar_one()
-    assert (told, origin, adjustment) == (7, "signal", 0)
+    assert (published_at_ms, origin, adjustment) == (7, "signal", 0)
 
 
 OLD_DECISION = sa.text(
@@ -128,7 +128,7 @@ def test_migrate_of_decisions_of_0_1_0_reads_their_state_and_exit_rule(
         assert tuple(connection.execute(sa.select(*columns)).one()) == expected
 
 
-def test_migrate_of_stop_moves_of_0_1_0_reads_the_rule_that_asked(engine: Engine) -> None:
+def test_migrate_of_stop_moves_of_0_1_0_reads_the_rule_that_moved(engine: Engine) -> None:
     reasons = [
         "trailing_stop: 2 below",
         "break_even: the close",

@@ -24,9 +24,9 @@ from sqlalchemy.engine import Engine
 from adapters.database import create_engine
 from adapters.ledger.ledger import SqlLedger
 from adapters.ledger.schema import migrate
-from tests.racing.deeds import DAY_MS, T0_MS, TRIES_A_DAY, Contest, Deed, Report
 from tests.racing.observer import Replay
 from tests.racing.racer import LIMITS, STRATEGY, Track, enter_track, race
+from tests.racing.transactions import DAY_MS, T0_MS, TRIES_A_DAY, Contest, Report, Transaction
 from trading.risk.rules import AccountLimits, evaluate_signal
 from trading.strategies.signal import Signal, SignalSide
 
@@ -83,9 +83,9 @@ def engine(database_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-def switches(deeds: Sequence[Deed]) -> int:
+def switches(committed: Sequence[Transaction]) -> int:
     """Count how often an accepted entry was followed by one of another process."""
-    accepted = [deed.racer for deed in deeds if deed.is_accepted]
+    accepted = [transaction.racer for transaction in committed if transaction.is_accepted]
     return sum(one != other for one, other in pairwise(accepted))
 
 
@@ -136,23 +136,23 @@ def test_processes_racing_for_the_last_of_a_limit_never_exceed_it(
     reports = racetrack.race(Contest(database_url, account, tries, SEED))
 
     took_s = time.monotonic() - begun_s
-    deeds = [deed for report in reports for deed in report.deeds]
-    replay = Replay(deeds)
+    committed = [transaction for report in reports for transaction in report.transactions]
+    replay = Replay(committed)
     highest = max(sums.of(limit) for sums in replay.history)
-    accepted = [deed for deed in replay.deeds if deed.is_accepted]
-    refused = [deed for deed in replay.deeds if deed.rule == limit]
-    by_racer = [sum(deed.racer == racer for deed in accepted) for racer in range(RACERS)]
+    accepted = [transaction for transaction in replay.committed if transaction.is_accepted]
+    refused = [transaction for transaction in replay.committed if transaction.rule == limit]
+    by_racer = [sum(transaction.racer == racer for transaction in accepted) for racer in range(RACERS)]
     sys.stdout.write(
         f"{engine.dialect.name} {limit}: {tries} tries by {RACERS} processes in {took_s:.1f} s ({tries / took_s:.0f}/s,"
-        f" {len(deeds) / took_s:.0f} transactions/s): {len(accepted)} accepted {by_racer}, {len(refused)} refused,"
-        f" {switches(replay.deeds)} changes of hands, at most {highest:g} of {LIMITED[limit]:g},"
+        f" {len(committed) / took_s:.0f} transactions/s): {len(accepted)} accepted {by_racer}, {len(refused)} refused,"
+        f" {switches(replay.committed)} changes of hands, at most {highest:g} of {LIMITED[limit]:g},"
         f" {sum(report.timeouts for report in reports)} lock timeouts\n"
     )
 
     assert highest <= LIMITED[limit]
     assert all(sums.of(limit) <= LIMITED[limit] for report in reports for sums in report.seen)
-    assert len({deed.number for deed in deeds}) == len(deeds)
-    assert sum(deed.wants_entry for deed in deeds) == tries
+    assert len({transaction.number for transaction in committed}) == len(committed)
+    assert sum(transaction.wants_entry for transaction in committed) == tries
     replay.assert_rows_agree(engine, account.name)
     assert_whole_limit_is_free(SqlLedger(engine, account.name, 1e6), account, limit)
 
@@ -160,7 +160,7 @@ def test_processes_racing_for_the_last_of_a_limit_never_exceed_it(
     assert len(refused) > tries / 10
     assert len(accepted) > tries / 20
     assert sum(count > 0 for count in by_racer) >= 2
-    assert switches(replay.deeds) > len(accepted) / 10
+    assert switches(replay.committed) > len(accepted) / 10
     if engine.dialect.name == "postgresql":
         with engine.connect() as connection:
             deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"

@@ -85,9 +85,9 @@ def test_faults_of_the_line_come_so_often_in_a_row_and_not_more(at_close: PaperV
     faults = ALL_LINE.model_copy(update={"most_in_a_row": most, "visibility_s": 0.0})
     venue = ValidatedVenue(FaultInjectingVenue(at_close, faults))
     calls: dict[str, Callable[[Venue], object]] = {**CALLS, "clock_ms": lambda venue: venue.clock_ms()}
-    ask = calls[call]
+    method_call = calls[call]
 
-    failed = [str(outcome(lambda: ask(venue))).startswith("Transient") for _ in range(4 * (most + 1))]
+    failed = [str(outcome(lambda: method_call(venue))).startswith("Transient") for _ in range(4 * (most + 1))]
 
     assert failed == ([True] * most + [False]) * 4
 
@@ -95,15 +95,15 @@ def test_faults_of_the_line_come_so_often_in_a_row_and_not_more(at_close: PaperV
 @pytest.mark.parametrize("call", CALLS)
 def test_malformed_answers_never_pass_the_check_and_are_never_believed(at_close: PaperVenue, call: str) -> None:
     at_close.submit(order(1, stop_loss=95.0))
-    truth, ask = CALLS[call](at_close), CALLS[call]
+    truth, method_call = CALLS[call](at_close), CALLS[call]
     for seed in range(40):
         lying = FaultInjectingVenue(at_close, Faults(malformed_probability=1.0, seed=seed))
-        lied = outcome(lambda lying=lying: ask(lying))  # type: ignore[misc]
+        lied = outcome(lambda lying=lying: method_call(lying))  # type: ignore[misc]
         venue = ValidatedVenue(FaultInjectingVenue(at_close, Faults(malformed_probability=1.0, seed=seed)))
 
         assert lied != truth, "a lie that is no lie"
         with pytest.raises(Transient, match="malformed answer"):
-            ask(venue)
+            method_call(venue)
 
 
 def test_malformed_answer_to_an_order_comes_after_it_was_taken(paper: PaperVenue) -> None:
@@ -123,9 +123,9 @@ def test_cancel_race_leaves_some_orders_to_fill(paper: PaperVenue) -> None:
         with pytest.raises(Transient, match="cancel: no answer"):
             venue.cancel(request.client_order_id)
         venue.sync(SYMBOL, flat(minute))
-        told = answer(lambda request=request: venue.cancel(request.client_order_id))  # type: ignore[misc]
-        assert told == venue.find(request.client_order_id)
-        states.append(told.state)
+        canceled = answer(lambda request=request: venue.cancel(request.client_order_id))  # type: ignore[misc]
+        assert canceled == venue.find(request.client_order_id)
+        states.append(canceled.state)
 
     assert set(states) == {OrderState.FILLED, OrderState.CANCELED}
     filled = {fill.client_order_id for fill in venue.fills(SYMBOL, after=0)}

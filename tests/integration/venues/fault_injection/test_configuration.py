@@ -33,11 +33,11 @@ def installation(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPa
     """Settings of a system; a process keeps its venues to its end, so here the engines are closed from outside."""
     engines: list[Engine] = []
 
-    def noted(url: str, *, where: str) -> Engine:
+    def record_engine(url: str, *, where: str) -> Engine:
         engines.append(create_engine(url, where=where))
         return engines[-1]
 
-    monkeypatch.setattr(open_paper, "create_engine", noted)
+    monkeypatch.setattr(open_paper, "create_engine", record_engine)
     url = database_url.replace("postgresql://", "postgresql+psycopg://")
     yield Settings(var_dir=tmp_path, paper_url=SecretStr(url))
     for engine in engines:
@@ -70,7 +70,9 @@ def test_open_venues_lie_where_it_is_configured_and_say_so(
     assert known.state is OrderState.ACCEPTED
 
 
-def test_open_venues_check_what_an_honest_venue_says(installation: Settings, caplog: pytest.LogCaptureFixture) -> None:
+def test_open_venues_check_the_answers_of_a_venue_without_faults(
+    installation: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
     opened = venues.open_venues(installation, symbols_with())
 
     assert {name: type(venue) for name, venue in opened.items()} == {SYMBOL: ValidatedVenue, OTHER: ValidatedVenue}

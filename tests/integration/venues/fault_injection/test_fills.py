@@ -37,10 +37,10 @@ def test_duplicate_fills_are_reported_twice_as_they_are(paper: PaperVenue, ten_f
 
 def test_shuffled_fills_are_all_reported_out_of_order(paper: PaperVenue, ten_fills: list[Fill]) -> None:
     venue = FaultInjectingVenue(paper, Faults(shuffled_fills_probability=1.0))
-    told = list(venue.fills(SYMBOL, after=0))
+    reported = list(venue.fills(SYMBOL, after=0))
 
-    assert told != ten_fills
-    assert sorted(told, key=lambda fill: fill.sequence) == ten_fills
+    assert reported != ten_fills
+    assert sorted(reported, key=lambda fill: fill.sequence) == ten_fills
     assert list(ValidatedVenue(venue).fills(SYMBOL, after=0)) == ten_fills
 
 
@@ -102,9 +102,9 @@ def round_trips(engine: Engine) -> PaperVenue:
 
 def test_split_fills_add_up_exactly_and_keep_their_order(round_trips: PaperVenue) -> None:
     venue = ValidatedVenue(FaultInjectingVenue(round_trips, Faults(split_fill_probability=0.8, seed=1)))
-    told, counts = list(venue.fills(SYMBOL, after=0)), []
+    reported, counts = list(venue.fills(SYMBOL, after=0)), []
     for whole in round_trips.fills(SYMBOL, after=0):
-        parts = [part for part in told if re.fullmatch(re.escape(whole.fill_id) + r"(\.\d)?", part.fill_id)]
+        parts = [part for part in reported if re.fullmatch(re.escape(whole.fill_id) + r"(\.\d)?", part.fill_id)]
         units = fee = 0.0
         for part in parts:
             units, fee = add_units(units, part.units), fee + part.fee
@@ -116,8 +116,8 @@ def test_split_fills_add_up_exactly_and_keep_their_order(round_trips: PaperVenue
         counts.append(len(parts))
 
     assert set(counts) == {1, 2, 3}
-    assert len({fill.fill_id for fill in told}) == len(told) == sum(counts)
-    assert [part.client_order_id for part in told] == [
+    assert len({fill.fill_id for fill in reported}) == len(reported) == sum(counts)
+    assert [part.client_order_id for part in reported] == [
         fill.client_order_id
         for fill, count in zip(round_trips.fills(SYMBOL, after=0), counts, strict=True)
         for _ in range(count)
@@ -126,11 +126,11 @@ def test_split_fills_add_up_exactly_and_keep_their_order(round_trips: PaperVenue
 
 def test_split_fills_after_each_number_are_the_rest(round_trips: PaperVenue) -> None:
     venue = FaultInjectingVenue(round_trips, Faults(split_fill_probability=0.8, seed=1))
-    told = list(venue.fills(SYMBOL, after=0))
+    reported = list(venue.fills(SYMBOL, after=0))
 
-    assert venue.sync(SYMBOL, Candles.empty()) == told[-1].sequence
-    for after in range(told[-1].sequence + 2):
-        assert list(venue.fills(SYMBOL, after=after)) == [fill for fill in told if fill.sequence > after]
+    assert venue.sync(SYMBOL, Candles.empty()) == reported[-1].sequence
+    for after in range(reported[-1].sequence + 2):
+        assert list(venue.fills(SYMBOL, after=after)) == [fill for fill in reported if fill.sequence > after]
 
 
 def test_sync_without_fills_returns_0_when_fills_are_split(paper: PaperVenue) -> None:

@@ -37,8 +37,8 @@ def stop_prices(venue: Venue) -> list[float | None]:
 def test_move_stop_that_is_not_answered_took_effect_or_did_not_and_gets_through_in_the_end(
     paper: PaperVenue, faults: Faults, rests: float
 ) -> None:
-    liar, entry = lying_holder(paper, faults, Clock())
-    venue = ValidatedVenue(liar)
+    faulty_venue, entry = lying_holder(paper, faults, Clock())
+    venue = ValidatedVenue(faulty_venue)
     with pytest.raises(Transient):
         venue.move_stop(entry.client_order_id, 97.0, MINUTE_MS)
     assert stop_prices(paper) == [rests]

@@ -40,11 +40,11 @@ def test_order_taken_in_part_waits_and_then_is_canceled_with_what_was_filled(pap
     venue.sync(SYMBOL, flat(1))
 
     [fill] = venue.fills(SYMBOL, after=0)
-    told = venue.find(request.client_order_id)
+    reported = venue.find(request.client_order_id)
     assert fill.units in (0.5, 1.0, 1.5)
-    assert told is not None
-    assert (told.state, told.filled_units) == (OrderState.CANCELED, fill.units)
-    assert venue.submit(request) == venue.cancel(request.client_order_id) == told
+    assert reported is not None
+    assert (reported.state, reported.filled_units) == (OrderState.CANCELED, fill.units)
+    assert venue.submit(request) == venue.cancel(request.client_order_id) == reported
     assert [at.units for at in venue.positions()] == [fill.units]
     assert [(one.units, one.price) for one in venue.open_orders(SYMBOL)] == [(fill.units, 95.0), (fill.units, 110.0)]
 
@@ -73,10 +73,10 @@ def test_exit_taken_in_part_leaves_a_position_that_stays_protected(paper: PaperV
     venue.submit(leaving)
     venue.sync(SYMBOL, flat(2))
 
-    told = venue.find(leaving.client_order_id)
-    assert told is not None
-    assert told.state is OrderState.CANCELED
-    left = 2.0 - told.filled_units
+    reported = venue.find(leaving.client_order_id)
+    assert reported is not None
+    assert reported.state is OrderState.CANCELED
+    left = 2.0 - reported.filled_units
     assert 0 < left < 2
     assert [at.units for at in venue.positions()] == [left]
     assert [one.units for one in venue.open_orders(SYMBOL)] == [left, left]
@@ -125,8 +125,8 @@ def test_reusable_id_of_an_order_that_waits_is_that_order(paper: PaperVenue) -> 
     second = FaultInjectingVenue(paper, faults).submit(order(1))
     assert second.venue_order_id != first.venue_order_id
     assert FaultInjectingVenue(paper, faults).submit(order(1)) == second, "alive in another process too"
-    told = FaultInjectingVenue(paper, faults).cancel(order(1).client_order_id)
-    assert told == replace(second, state=OrderState.CANCELED)
+    reported = FaultInjectingVenue(paper, faults).cancel(order(1).client_order_id)
+    assert reported == replace(second, state=OrderState.CANCELED)
 
 
 def test_id_that_is_not_reusable_stays_one_order(at_close: PaperVenue) -> None:

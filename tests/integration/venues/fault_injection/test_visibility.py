@@ -14,12 +14,12 @@ def test_order_taken_is_not_shown_until_its_own_delay_has_passed(paper: PaperVen
     venue = FaultInjectingVenue(paper, Faults(visibility_s=10.0), now_s=clock)
     for minute in range(1, 11):
         request = order(minute)
-        told = venue.submit(request)
+        submitted = venue.submit(request)
         sent_s = clock()
         while venue.find(request.client_order_id) is None:
             assert request.client_order_id not in {one.client_order_id for one in venue.open_orders(SYMBOL)}
             clock.sleep(0.1)
-        assert venue.find(request.client_order_id) == told
+        assert venue.find(request.client_order_id) == submitted
         assert request.client_order_id in {one.client_order_id for one in venue.open_orders(SYMBOL)}
         delays.append(clock() - sent_s)
 
@@ -43,7 +43,7 @@ def test_order_of_a_killed_process_is_not_shown_to_the_next_one_either(paper: Pa
     now_ms, faults = [1_000_000], Faults(visibility_s=10.0)
     first, second = (create_engine(database_url, where="paper") for _ in range(2))
     sender = FaultInjectingVenue(paper, faults, sends=SqlSends(first, lambda: now_ms[0]))
-    told = sender.submit(order(1))
+    submitted = sender.submit(order(1))
     sender.submit(order(1))  # sent again later, it is not hidden any longer
     follower = FaultInjectingVenue(paper, faults, sends=SqlSends(second, lambda: now_ms[0]))
 
@@ -53,7 +53,7 @@ def test_order_of_a_killed_process_is_not_shown_to_the_next_one_either(paper: Pa
         now_ms[0] += 100
 
     assert shown[0] is None
-    assert shown[-1] == told
+    assert shown[-1] == submitted
     assert shown == sorted(shown, key=lambda one: one is not None), "once shown, it stays"
     first.dispose()
     second.dispose()

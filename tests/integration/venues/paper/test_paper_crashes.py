@@ -69,8 +69,8 @@ def requests(symbol: str, at: int, minute: Minute) -> list[OrderRequest]:
 def outcome(venue: PaperVenue, symbol: str) -> tuple[list[tuple[object, ...]], list[tuple[float, float]]]:
     """Return fills and positions without what differs by name: symbol, ids, and the venue's own counting."""
     fills = venue.fills(symbol, after=0)
-    told: list[tuple[object, ...]] = [(f.leg, f.side, f.units, f.price, f.fee, f.market_ms) for f in fills]
-    return told, [(at.units, at.average_price) for at in venue.positions() if at.symbol == symbol]
+    booked: list[tuple[object, ...]] = [(f.leg, f.side, f.units, f.price, f.fee, f.market_ms) for f in fills]
+    return booked, [(at.units, at.average_price) for at in venue.positions() if at.symbol == symbol]
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -50,20 +50,20 @@ def recording(entries: dict[str, list[Entry]], *decisions: dict[str, Any]) -> Re
 
 
 def test_whole_window_before_the_journal_lets_it_begin_at_its_first_entry() -> None:
-    track, said = track_of("XAUUSD", "1m", run(100, 150), candles(70, 150), LOOKBACK)
+    track, left_out = track_of("XAUUSD", "1m", run(100, 150), candles(70, 150), LOOKBACK)
 
     assert track is not None
-    assert (track.begin_ms, said) == (100 * MINUTE_MS, "")
+    assert (track.begin_ms, left_out) == (100 * MINUTE_MS, "")
     assert track.history == candles(70, 99)
 
 
 def test_journal_that_was_cut_begins_where_the_window_is_whole_and_reports_it() -> None:
-    track, said = track_of("XAUUSD", "1m", run(100, 150), candles(95, 150), LOOKBACK)
+    track, left_out = track_of("XAUUSD", "1m", run(100, 150), candles(95, 150), LOOKBACK)
 
     assert track is not None
     assert track.begin_ms == 115 * MINUTE_MS
     assert track.history == candles(95, 114)
-    assert "15 candles, because its indicators look back further than the journal" in said
+    assert "15 candles, because its indicators look back further than the journal" in left_out
 
 
 @pytest.mark.parametrize(("known", "is_whole"), [(0, True), (4, False)])
@@ -71,28 +71,28 @@ def test_run_that_began_without_history_is_known_by_its_too_few_rows(known: int,
     silent = LOOKBACK.silent_count
     journal = [entry(place, TOO_FEW_ROWS) for place in range(silent)] + run(silent, 50)
 
-    track, said = track_of("XAUUSD", "1m", journal[known:], Candles.empty(), LOOKBACK)
+    track, left_out = track_of("XAUUSD", "1m", journal[known:], Candles.empty(), LOOKBACK)
 
     assert track is not None
     assert (track.begin_ms == known * MINUTE_MS) is is_whole
-    assert (said == "") is is_whole
+    assert (left_out == "") is is_whole
 
 
 def test_entries_without_inputs_are_left_out_and_counted() -> None:
     journal = [entry(place, is_old=True) for place in range(100, 110)] + run(110, 150)
 
-    track, said = track_of("XAUUSD", "1m", journal, candles(60, 150), LOOKBACK)
+    track, left_out = track_of("XAUUSD", "1m", journal, candles(60, 150), LOOKBACK)
 
     assert track is not None
     assert track.begin_ms == 110 * MINUTE_MS
-    assert "10 candles that were decided before their inputs were recorded" in said
+    assert "10 candles that were decided before their inputs were recorded" in left_out
 
 
 def test_journal_too_short_for_its_indicators_gives_nothing_and_the_reason() -> None:
-    track, said = track_of("XAUUSD", "1m", run(100, 105), Candles.empty(), LOOKBACK)
+    track, left_out = track_of("XAUUSD", "1m", run(100, 105), Candles.empty(), LOOKBACK)
 
     assert track is None
-    assert "all 6 candles" in said
+    assert "all 6 candles" in left_out
 
 
 def test_candles_of_two_symbols_come_in_the_order_in_which_they_were_decided() -> None:
@@ -112,10 +112,10 @@ def test_symbols_begin_together_where_one_journal_was_cut() -> None:
     early = decision(5 * MINUTE_MS, 1)
     whole = recording({"XAUUSD": run(100, 110), "BTC": run(90, 110)}, early)
 
-    found, said = with_common_start(whole)
+    found, left_out = with_common_start(whole)
 
     assert {name: track.begin_ms // MINUTE_MS for name, track in found.tracks.items()} == {"XAUUSD": 100, "BTC": 100}
-    assert said == ["BTC: 10 candles that were decided before the other journals begin"]
+    assert left_out == ["BTC: 10 candles that were decided before the other journals begin"]
 
 
 def test_symbols_that_are_whole_begin_each_on_its_own() -> None:
@@ -127,10 +127,10 @@ def test_symbols_that_are_whole_begin_each_on_its_own() -> None:
 def test_recording_ends_where_a_person_closed_a_position() -> None:
     came = decision(105 * MINUTE_MS + 1, 7, at_ms=105 * MINUTE_MS + 30_000, origin="flatten")
 
-    found, said = until_operator_change(recording({"XAUUSD": run(100, 110), "BTC": run(100, 103)}, came))
+    found, left_out = until_operator_change(recording({"XAUUSD": run(100, 110), "BTC": run(100, 103)}, came))
 
     assert {name: track.entries[-1].open_ms // MINUTE_MS for name, track in found.tracks.items()} == {
         "XAUUSD": 105,
         "BTC": 103,
     }
-    assert said == ["XAUUSD: 5 candles after XAUUSD was closed or adopted (flatten)"]
+    assert left_out == ["XAUUSD: 5 candles after XAUUSD was closed or adopted (flatten)"]

@@ -83,16 +83,16 @@ def test_columns_in_any_order_are_read_as_they_are_named_or_rejected(
 
 @ANY_FILE
 @given(names=NAMES, order=st.permutations(ROLES))
-def test_columns_that_the_user_names_are_read_whatever_the_header_says(
+def test_columns_that_the_user_names_are_read_whatever_the_header(
     tmp_path: Path, names: Mapping[str, str], order: tuple[str, ...]
 ) -> None:
     path = tmp_path / "any.csv"
     rows = [[cell(role, row, ".", "") for role in order] for row in range(COUNT)]
     lines = [[names[role] or "nothing" for role in order], *rows]
     path.write_text("\n".join(",".join(line) for line in lines) + "\n", encoding="utf-8")
-    asked = {role: str(order.index(role) + 1) for role in ROLES}
+    named = {role: str(order.index(role) + 1) for role in ROLES}
 
-    found = read_candles(path, timeframe="1h", options=CandleFileOptions(column=asked))
+    found = read_candles(path, timeframe="1h", options=CandleFileOptions(column=named))
 
     assert found == CANDLES[:COUNT] or found.values.tolist() == CANDLES.values[:COUNT].tolist()
 

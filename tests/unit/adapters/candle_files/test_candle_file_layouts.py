@@ -57,7 +57,7 @@ US, EUROPE = "(numbers as 1,234.5)", "(numbers as 1.234,5)"
 
 
 @pytest.mark.parametrize(
-    ("rows", "delimiter", "values", "told"),
+    ("rows", "delimiter", "values", "message"),
     [
         (['"999.5";"1,001.2";998;"1,000";"1,234"'], ",", [999.5, 1001.2, 998.0, 1000.0, 1234.0], US),
         (['"1,234,567.5";"1,234,568";1;"1,234,567";1'], ",", [1234567.5, 1234568.0, 1.0, 1234567.0, 1.0], US),
@@ -69,7 +69,7 @@ US, EUROPE = "(numbers as 1,234.5)", "(numbers as 1.234,5)"
     ],
 )
 def test_numbers_with_marks_between_thousands_or_decimal_commas_are_read(
-    tmp_path: Path, rows: list[str], delimiter: str, values: list[float], told: str
+    tmp_path: Path, rows: list[str], delimiter: str, values: list[float], message: str
 ) -> None:
     lines = [f"{minute};{row}".replace(";", delimiter) for minute in (1704187800, 1704187860) for row in rows]
     header = "timestamp;open;high;low;close;volume".replace(";", delimiter)
@@ -77,7 +77,7 @@ def test_numbers_with_marks_between_thousands_or_decimal_commas_are_read(
     raw = read_raw(written(tmp_path, "\n".join([header, *lines]) + "\n"))
 
     assert raw.values.tolist() == [values, values]
-    assert told in raw.layout
+    assert message in raw.layout
 
 
 def test_number_whose_marks_stand_where_none_can_be_is_none(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ def test_times_of_the_close_are_moved_to_the_open(tmp_path: Path) -> None:
     assert done.candles.open_ms.tolist() == [at - 60_000 for at in AT_NINE]
 
 
-def test_times_without_an_offset_are_rejected_until_a_zone_is_said(tmp_path: Path) -> None:
+def test_times_without_an_offset_are_rejected_until_a_zone_is_named(tmp_path: Path) -> None:
     path = written(tmp_path, WRITTEN["metatrader 4"][0])
 
     with pytest.raises(CandleFileError, match=r"such as 2024-01-02 09:30:00, have no offset.*--timezone"):

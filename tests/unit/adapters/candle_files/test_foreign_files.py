@@ -108,7 +108,7 @@ def test_foreign_file_is_read_by_the_keys_of_a_source(tmp_path: Path, foreign: F
     assert json.loads(result.stdout)["symbols"]["X"]["candle_count"] == COUNT
 
 
-def test_security_named_as_a_missing_number_is_told_apart_and_chosen(tmp_path: Path) -> None:
+def test_security_named_as_a_missing_number_is_distinguished_and_chosen(tmp_path: Path) -> None:
     path = FOREIGN["several names"].write(tmp_path)
     path.write_text(path.read_text().replace("AAA", "NA"))
 

@@ -214,7 +214,7 @@ def test_no_order_is_filled_in_filled_closed_hours(tmp_path: Path) -> None:
     ]
 
 
-def test_prices_that_rounding_made_cross_are_clipped_where_the_user_queries(tmp_path: Path) -> None:
+def test_prices_that_rounding_made_cross_are_clipped_where_the_user_requests_it(tmp_path: Path) -> None:
     path = written(tmp_path, "2024-01-02T00:00:00Z,1,2,0.5,2.0000001,5", "2024-01-03T00:00:00Z,1,2,1.0000001,2,5")
 
     assert first_fault(read_candles(path, timeframe="1d"), timeframe="1d") is not None

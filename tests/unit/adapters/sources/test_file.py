@@ -264,7 +264,7 @@ def test_bad_candle_of_a_file_that_is_played_live_is_reported_with_its_line(tmp_
     with pytest.raises(BadCandle) as raised:
         pipeline.advance(AdvanceSymbol(SYMBOL))
 
-    said = str(raised.value)
-    assert said.startswith(f"{SYMBOL} candle of 2025-06-15 16:04 UTC: high is below another price (open ")
-    assert f"; candle file '{path}', line 59 is '2025-06-15T16:04:00Z," in said
-    assert said.endswith(f"check it: celery -A tasks trading candles check {path}")
+    message = str(raised.value)
+    assert message.startswith(f"{SYMBOL} candle of 2025-06-15 16:04 UTC: high is below another price (open ")
+    assert f"; candle file '{path}', line 59 is '2025-06-15T16:04:00Z," in message
+    assert message.endswith(f"check it: celery -A tasks trading candles check {path}")

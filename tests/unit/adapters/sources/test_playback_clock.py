@@ -141,6 +141,6 @@ def test_redis_anchor_without_its_server_is_transient(own_redis: RedisServer) ->
     anchors = RedisAnchorStore(connect(own_redis.url), "market")
     own_redis.kill()
 
-    for ask in (anchors.get, anchors.clear, lambda: anchors.set_if_absent((1, 2))):
+    for method_call in (anchors.get, anchors.clear, lambda: anchors.set_if_absent((1, 2))):
         with pytest.raises(Transient, match="redis"):
-            ask()
+            method_call()

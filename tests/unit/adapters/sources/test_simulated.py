@@ -70,12 +70,12 @@ class TestSimulatedSourceWithAClock(PlayedSourceContract):
 class TestSimulatedSourceInABreak(PlayedSourceContract):
     @pytest.fixture
     def stage(self) -> Stage:
-        tape = simulated(is_open=GOLD.is_open)
+        endless = simulated(is_open=GOLD.is_open)
         friday_ms = 1_750_000_020_000 // DAY_MS * DAY_MS + 5 * DAY_MS + 20 * 3_600_000  # 20 June 2025, 20:00 UTC
         anchors = MemoryAnchorStore()
         anchors.set_if_absent((friday_ms + DAY_MS + 30_000, 0))
         source = simulated(is_open=GOLD.is_open, speed=1.0, now_ms=lambda: 0, anchors=anchors)
-        return Stage(source, "1m", after_ms=friday_ms, truth=candles_at(tape, friday_ms + 2 * DAY_MS, 2_000))
+        return Stage(source, "1m", after_ms=friday_ms, truth=candles_at(endless, friday_ms + 2 * DAY_MS, 2_000))
 
 
 @settings(max_examples=25, deadline=None)

@@ -71,7 +71,7 @@ def test_override_at_odds_with_the_file_names_both() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("TRADING__SERVICES__DATA_FETCHING__FETCH_INTERVL", "did you mean 'fetch_interval'? known keys: candle_index"),
         ("TRADING__SERVICES__FETCHING__ENABLED", "services.fetching: unknown key 'fetching'"),
@@ -83,10 +83,10 @@ def test_override_at_odds_with_the_file_names_both() -> None:
         ("TRADING__SYMBOLS__XAUUSD__RISK__UNITS__MORE", "symbols.XAUUSD.risk.units holds a value"),
     ],
 )
-def test_override_that_matches_nothing_is_rejected(name: str, told: str) -> None:
+def test_override_that_matches_nothing_is_rejected(name: str, message: str) -> None:
     text = faults_of(**{name: "1"})
     assert text.startswith(f"{name}: ")
-    assert told in text
+    assert message in text
 
 
 def test_override_that_is_no_yaml_is_rejected() -> None:

@@ -8,7 +8,7 @@ from configs.files.replace_file import replace_file
 from trading.errors import Rejected
 
 
-def test_file_replaced_keeps_its_mode_and_what_it_said_and_follows_a_link(tmp_path: Path) -> None:
+def test_file_replaced_keeps_its_mode_and_content_and_follows_a_link(tmp_path: Path) -> None:
     target = tmp_path / "elsewhere" / "symbols.yaml"
     target.parent.mkdir()
     target.write_text("before")

@@ -166,7 +166,7 @@ def test_value_that_stands_elsewhere_is_left_to_a_person() -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "told"),
+    ("path", "value", "message"),
     [
         (["risk", "units", "each"], "1", "XAUUSD.risk.units is no mapping"),
         (["risk", "units"], "", "is no YAML value"),
@@ -176,8 +176,8 @@ def test_value_that_stands_elsewhere_is_left_to_a_person() -> None:
         (["risk", "units"], "1, x: 2", "is no YAML value"),
     ],
 )
-def test_value_that_cannot_be_put_in_is_rejected(path: list[str], value: str, told: str) -> None:
-    with pytest.raises(ValueError, match=told):
+def test_value_that_cannot_be_put_in_is_rejected(path: list[str], value: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         SymbolsEditor(SHIPPED).with_value("XAUUSD", path, value)
 
 

@@ -37,7 +37,7 @@ def change(content: dict[str, Any], path: str, value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "told"),
+    ("path", "value", "message"),
     [
         ("services.data_fetching.fetch_interval", 0, "found 0; allowed: above 0.0 (Seconds of market time"),
         ("services.data_fetching.fetch_interval", True, "found true; allowed: a number"),
@@ -55,14 +55,16 @@ def change(content: dict[str, Any], path: str, value: object) -> None:
         ("orchestrator.status_log_interval", -1, "found -1; allowed: above 0.0 (Seconds of real time"),
     ],
 )
-def test_services_with_a_wrong_value_say_what_is_allowed(tmp_path: Path, path: str, value: object, told: str) -> None:
+def test_services_with_a_wrong_value_say_what_is_allowed(
+    tmp_path: Path, path: str, value: object, message: str
+) -> None:
     lines = faults_with(tmp_path, {path: value})
     assert len(lines) == 1
-    assert lines[0].startswith(f"configs/services.yaml: {path}: {told}")
+    assert lines[0].startswith(f"configs/services.yaml: {path}: {message}")
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "told"),
+    ("path", "value", "message"),
     [
         ("timeframe", "7x", "found '7x'; allowed: a whole number and one of m, h, d"),
         ("timeframe", 5, "found 5; allowed: text"),
@@ -94,12 +96,14 @@ def test_services_with_a_wrong_value_say_what_is_allowed(tmp_path: Path, path: s
         ("allowed_regimes", ["ranging", "sunny"], "found 'sunny'; allowed: 'trending_up', "),
     ],
 )
-def test_symbol_with_a_wrong_value_reports_what_is_allowed(tmp_path: Path, path: str, value: object, told: str) -> None:
+def test_symbol_with_a_wrong_value_reports_what_is_allowed(
+    tmp_path: Path, path: str, value: object, message: str
+) -> None:
     full = f"symbols.XAUUSD.{path}"
     lines = faults_with(tmp_path, {full: value})
     shown = full + ".1" if path == "allowed_regimes" else full
     assert len(lines) == 1
-    assert lines[0].startswith(f"configs/symbols.yaml: {shown}: {told}")
+    assert lines[0].startswith(f"configs/symbols.yaml: {shown}: {message}")
 
 
 def test_symbol_with_a_calendar_that_is_not_known_lists_those_near_it(tmp_path: Path) -> None:
@@ -148,16 +152,16 @@ def test_strategy_with_a_wrong_parameter_is_rejected(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "told"),
+    ("path", "value", "message"),
     [
         ("strategy.params", {"fast": 20, "slow": 13}, "fast is 20 and slow is 13: fast must be below slow"),
         ("risk", {"sizing": "fixed_units"}, "sizing fixed_units requires units"),
         ("session", {"kind": "weekly"}, "kind 'weekly' requires timezone, opens, closes"),
     ],
 )
-def test_symbol_with_parts_at_odds_reports_which(tmp_path: Path, path: str, value: object, told: str) -> None:
+def test_symbol_with_parts_at_odds_reports_which(tmp_path: Path, path: str, value: object, message: str) -> None:
     lines = faults_with(tmp_path, {f"symbols.XAUUSD.{path}": value})
-    assert lines == [f"configs/symbols.yaml: symbols.XAUUSD.{path}: {told}"]
+    assert lines == [f"configs/symbols.yaml: symbols.XAUUSD.{path}: {message}"]
 
 
 def test_account_with_a_wrong_limit_is_rejected(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_flow_names_the_tasks_that_exist_in_the_order_of_the_module() -> None:
     assert all(name in (stages.__doc__ or "") for name in STAGES)
 
 
-def told_limits() -> dict[str, tuple[int, int]]:
+def documented_limits() -> dict[str, tuple[int, int]]:
     """Return what the table in the module's docstring says: soft and hard limit of each task, in seconds."""
     lines = re.findall(r"^\| (tasks\.\w+) .*\| (\d+) s / (\d+) s +\|$", stages.__doc__ or "", flags=re.MULTILINE)
     return {name: (int(soft_s), int(hard_s)) for name, soft_s, hard_s in lines}
@@ -61,7 +61,7 @@ def test_flow_limits_are_those_of_the_tasks_and_of_the_table_that_people_read() 
 
     assert list(STEPS) == [*STAGES, RECONCILE]
     assert {task.name: (task.soft_time_limit, task.time_limit) for task in tasks} == limits
-    assert told_limits() == limits
+    assert documented_limits() == limits
     assert all(soft_s < hard_s for soft_s, hard_s in limits.values())
 
 

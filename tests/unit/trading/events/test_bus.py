@@ -34,16 +34,16 @@ def close(committer: BatchCommitter) -> None:
     committer.commit(MESSAGE, CANDLES, [NO_SIGNAL] * 3, [Regime.UNKNOWN] * 3)
 
 
-def test_bus_event_goes_to_those_who_requested_its_type_in_the_order_in_which_they_asked() -> None:
-    bus, heard = LocalBus(), []
-    bus.subscribe(lambda event: heard.append(("all", event.type)))
-    bus.subscribe(lambda event: heard.append(("fills", event.type)), EventType.ORDER_FILLED)
-    bus.subscribe(lambda event: heard.append(("late", event.type)))
+def test_bus_event_goes_to_the_subscribers_of_its_type_in_the_order_of_subscription() -> None:
+    bus, received = LocalBus(), []
+    bus.subscribe(lambda event: received.append(("all", event.type)))
+    bus.subscribe(lambda event: received.append(("fills", event.type)), EventType.ORDER_FILLED)
+    bus.subscribe(lambda event: received.append(("late", event.type)))
 
     bus.publish(FAILED)
     bus.publish(FILLED)
 
-    assert heard == [
+    assert received == [
         ("all", EventType.DATA_FETCH_FAILED),
         ("late", EventType.DATA_FETCH_FAILED),
         ("all", EventType.ORDER_FILLED),

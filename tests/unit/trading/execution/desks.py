@@ -34,7 +34,7 @@ def incidents(desk: Desk) -> list[IncidentKind]:
     return [incident.kind for incident in desk.ledger.incidents_of(SYMBOL)]
 
 
-def told(desk: Desk) -> list[str]:
+def published_incidents(desk: Desk) -> list[str]:
     return [event.details["kind"] for event in desk.events_of(EventType.INCIDENT_OPENED)]
 
 

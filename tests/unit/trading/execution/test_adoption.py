@@ -41,8 +41,8 @@ def by_hand(side: Side, units: float, price: float, *, fill_id: str = "web-1") -
 def plan(
     both: Holdings, incident: Incident | None = None, *others: Incident, request: AdoptionRequest = WISH
 ) -> Adoption:
-    asked = incident or mismatch(both)
-    return plan_adoption(asked, [asked, *others], both, request, configured=["cross"])
+    incident_to_adopt = incident or mismatch(both)
+    return plan_adoption(incident_to_adopt, [incident_to_adopt, *others], both, request, configured=["cross"])
 
 
 @pytest.mark.parametrize(
@@ -83,13 +83,13 @@ def test_adoption_of_a_foreign_fill_is_that_of_all_of_them() -> None:
         plan(both, fills[0])
 
 
-def test_adoption_of_a_foreign_fill_beside_a_mismatch_goes_by_what_that_says() -> None:
+def test_adoption_of_a_foreign_fill_beside_a_mismatch_uses_the_units_of_the_mismatch() -> None:
     both = holdings([LONG], (5.0, 101.0))
     assert plan(both, by_hand(BUY, 1.0, 100.0), mismatch(both)).adjustments[0].units == 3.0
 
 
 @pytest.mark.parametrize("then", [holdings([LONG], (4.0, 101.0)), holdings([FLAT], (3.0, 101.0))])
-def test_adoption_of_another_difference_than_the_incident_says_is_rejected(then: Holdings) -> None:
+def test_adoption_of_another_difference_than_that_of_the_incident_is_rejected(then: Holdings) -> None:
     now = holdings([LONG], (3.0, 101.0))
     with pytest.raises(Rejected, match="now the ledger holds 2 units of XAUUSD and the venue 3: resolve the incident"):
         plan(now, mismatch(then))
@@ -132,7 +132,7 @@ def test_adoption_of_an_unowned_position_ends_it_and_opens_it_again_at_its_own_p
 
 
 @pytest.mark.parametrize(
-    ("both", "wanted", "why"),
+    ("both", "owner", "why"),
     [
         (holdings([SHORT], (-3.0, 90.0)), WISH, "the venue -3: reconcile, and adopt that difference first"),
         (
@@ -146,10 +146,10 @@ def test_adoption_of_an_unowned_position_ends_it_and_opens_it_again_at_its_own_p
     ],
 )
 def test_adoption_of_an_unowned_position_that_is_another_one_is_rejected(
-    both: Holdings, wanted: AdoptionRequest, why: str
+    both: Holdings, owner: AdoptionRequest, why: str
 ) -> None:
     with pytest.raises(Rejected, match=why):
-        plan(both, unowned(SHORT), request=wanted)
+        plan(both, unowned(SHORT), request=owner)
 
 
 units = st.integers(-50, 50).map(lambda number: number / 10)

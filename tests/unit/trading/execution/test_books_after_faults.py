@@ -38,13 +38,13 @@ def test_books_with_a_faulty_venue_are_those_of_one_that_only_has_the_same_outco
 ) -> None:
     honest = Faults(seed=seed, split_fill_probability=0.5, **outcomes)
     expected, _ = run(databases, Fuse(), honest, 1)
-    wanted = comparable(expected)
-    assert wanted["fills"]
+    expected_books = comparable(expected)
+    assert expected_books["fills"]
 
     lied, _ = run(databases, Fuse(), Faults(seed=seed, **{**LINE, **outcomes}), 1)
 
-    assert comparable(lied) == wanted
-    assert wanted["incidents"] == []
+    assert comparable(lied) == expected_books
+    assert expected_books["incidents"] == []
 
 
 @settings(max_examples=25, deadline=None)
@@ -53,12 +53,12 @@ def test_books_with_a_faulty_venue_are_those_of_one_that_only_has_the_same_outco
 def test_books_with_a_faulty_venue_and_a_crash_at_any_write_are_the_same(
     reference: Callable[[int, int], dict[str, Any]], databases: Databases, seed: int, at: int, after: bool, step: int
 ) -> None:
-    wanted = reference(seed, step)
+    expected_books = reference(seed, step)
     faults = Faults(seed=seed, **LINE, rejection_probability=0.2, partial_order_probability=0.3)
     cut, crashes = run(databases, Fuse(at, after=after), faults, step)
 
     assert crashes <= 1
-    assert comparable(cut) == wanted
+    assert comparable(cut) == expected_books
     assert len(set(cut.venue.submitted)) == len({row["client_order_id"] for row in sent_orders(cut)})
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.fakes import Crash, Databases, Desk, Fuse
-from tests.unit.trading.execution.desks import BUY, SHOWN, incidents, make_desk, told
+from tests.unit.trading.execution.desks import BUY, SHOWN, incidents, make_desk, published_incidents
 from trading.incidents.incident import IncidentKind
 from trading.orders.intents import OrderUpdate
 from trading.orders.orders import OrderState
@@ -20,7 +20,7 @@ def test_fill_that_came_late_is_reported_whatever_the_worker_died_of(databases: 
         desk.advance(show=1)
         [identity] = desk.venue.submitted
         desk.ledger.mark(OrderUpdate(identity, OrderState.EXPIRED))
-        desk.paper.sync(SYMBOL, desk.source.tape[: SHOWN + 2])
+        desk.paper.sync(SYMBOL, desk.source.candles[: SHOWN + 2])
         desk.watch(fuse)
         try:
             desk.advance(show=1)
@@ -32,7 +32,7 @@ def test_fill_that_came_late_is_reported_whatever_the_worker_died_of(databases: 
         desk.pipeline.reconcile()
         desk.flush()
         where = f"crash {'after' if after else 'before'} {fuse.calls[at - 1]}"
-        assert "late_fill" in told(desk), where
+        assert "late_fill" in published_incidents(desk), where
         assert desk.ledger.unpublished(SYMBOL) == [], where
 
 
@@ -44,7 +44,7 @@ def test_book_fill_of_an_order_that_was_abandoned_is_recorded_and_reported(datab
     desk.ledger.mark(OrderUpdate(identity, OrderState.EXPIRED))
     desk.advance(show=1)
 
-    assert told(desk) == ["late_fill"]
+    assert published_incidents(desk) == ["late_fill"]
     assert desk.ledger.positions()[0].units == 2.0
     [state] = {state for name, _, state in desk.orders() if name == identity}
     assert state == "filled"
@@ -56,7 +56,7 @@ def test_reconcile_that_finds_a_position_has_its_candles_reach_the_venue_again(d
     desk.advance(show=1)
     [identity] = desk.venue.submitted
     desk.ledger.mark(OrderUpdate(identity, OrderState.EXPIRED))
-    desk.paper.sync(SYMBOL, desk.source.tape[: SHOWN + 2])
+    desk.paper.sync(SYMBOL, desk.source.candles[: SHOWN + 2])
     desk.store.lose_exposure(SYMBOL)
     desk.pipeline.reconcile()
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.fakes import Desk
-from tests.unit.trading.execution.desks import SHOWN, STRATEGY, by_hand, incidents, told
+from tests.unit.trading.execution.desks import SHOWN, STRATEGY, by_hand, incidents, published_incidents
 from trading.errors import Transient
 from trading.incidents.incident import Incident, IncidentKind
 from trading.orders.orders import VenuePosition
@@ -16,7 +16,7 @@ def test_close_requested_while_halted_is_remembered_and_reported(desk: Desk) -> 
     desk.ledger.open_incidents([HALT])
     desk.play(SHOWN + 7)
 
-    assert told(desk) == ["position_mismatch", "close_refused"]
+    assert published_incidents(desk) == ["position_mismatch", "close_refused"]
     [row] = [row for row in desk.ledger.incidents(SYMBOL) if not row["halts"]]
     assert (row["key"], row["details"]["units"], row["details"]["open_ms"]) == (STRATEGY, 2.0, at_place(SHOWN + 5))
     assert row["reason"].endswith("celery -A tasks trading flatten XAUUSD")
@@ -35,17 +35,17 @@ def test_incident_whose_event_never_left_the_worker_is_reported_by_the_next_one(
     desk.paper.submit(by_hand())
     desk.pipeline.reconcile()
     desk.pipeline.reconcile()
-    assert told(desk) == ["foreign_order"]  # waiting to leave is not told again
+    assert published_incidents(desk) == ["foreign_order"]  # waiting to leave is not told again
     desk.restart()
-    assert told(desk) == []
+    assert published_incidents(desk) == []
     desk.pipeline.reconcile()
 
-    assert told(desk) == ["foreign_order"]
+    assert published_incidents(desk) == ["foreign_order"]
     desk.flush()
     assert desk.ledger.unpublished(SYMBOL) == []
     desk.restart()
     desk.pipeline.reconcile()
-    assert told(desk) == ["foreign_order"]
+    assert published_incidents(desk) == ["foreign_order"]
 
 
 def test_incident_whose_report_could_not_be_recorded_is_reported_once_more(
@@ -64,7 +64,7 @@ def test_incident_whose_report_could_not_be_recorded_is_reported_once_more(
     desk.pipeline.reconcile()
     desk.flush()
 
-    assert told(desk) == ["foreign_order", "foreign_order"]
+    assert published_incidents(desk) == ["foreign_order", "foreign_order"]
     assert desk.ledger.unpublished(SYMBOL) == []
 
 
@@ -76,19 +76,19 @@ def test_reconcile_mismatch_that_passes_while_it_is_looked_at_is_not_reported(
     monkeypatch.setattr(desk.paper, "positions", lambda: answers.pop() if answers else positions())
 
     assert desk.pipeline.reconcile() == []
-    assert told(desk) == []
+    assert published_incidents(desk) == []
     assert len(desk.slept_s) == 3
 
 
 def test_reconcile_foreign_order_at_the_venue_is_reported_once_and_halts_nothing(desk: Desk) -> None:
     desk.paper.submit(by_hand())
     desk.pipeline.reconcile()
-    assert told(desk) == ["foreign_order"]
+    assert published_incidents(desk) == ["foreign_order"]
     desk.flush()
     slept = len(desk.slept_s)
     desk.restart()
     desk.pipeline.reconcile()
 
-    assert told(desk) == ["foreign_order"]
+    assert published_incidents(desk) == ["foreign_order"]
     assert len(desk.slept_s) == slept  # what was told is not waited for again
     assert not any(kind.halts for kind in incidents(desk))

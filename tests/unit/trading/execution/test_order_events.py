@@ -96,15 +96,16 @@ def test_order_and_its_troubles_name_order_and_cause() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "told"), [(None, "from none to 104321.37: up"), (104_321.25, "from 104321.25 to 104321.37: up")]
+    ("before", "expected"),
+    [(None, "from none to 104321.37: up"), (104_321.25, "from 104321.25 to 104321.37: up")],
 )
-def test_stop_that_was_moved_is_reported_with_all_digits_of_its_prices(before: float | None, told: str) -> None:
+def test_stop_that_was_moved_is_reported_with_all_digits_of_its_prices(before: float | None, expected: str) -> None:
     move = StopMove(SYMBOL, "ema", START_MS, REQUEST.client_order_id, before, 104_321.37, "up")
 
-    assert order_events.stop_move_event(move, CAUSE).reason == f"the stop of ema {told}"
+    assert order_events.stop_move_event(move, CAUSE).reason == f"the stop of ema {expected}"
 
 
-def test_incident_names_itself_so_that_it_can_be_noted_as_reported() -> None:
+def test_incident_names_itself_so_that_it_can_be_recorded_as_published() -> None:
     incident = Incident(IncidentKind.STUCK, SYMBOL, "order-7", "no answer for ten minutes", {"key": "of no use"})
     event = order_events.incident_event(incident)
 

@@ -5,7 +5,7 @@ meanwhile.
 import pytest
 
 from tests.fakes import Databases, Desk
-from tests.unit.trading.execution.desks import BUY, SHOWN, incidents, make_desk, told
+from tests.unit.trading.execution.desks import BUY, SHOWN, incidents, make_desk, published_incidents
 from trading.errors import Rejected
 from trading.execution.reconciliation import CancelOrder
 from trading.incidents.incident import IncidentKind
@@ -27,7 +27,7 @@ def test_reconcile_position_that_the_venue_does_not_have_halts_the_symbol_until_
     desk.pipeline.reconcile()
     desk.pipeline.reconcile()
 
-    assert told(desk) == ["position_mismatch"]
+    assert published_incidents(desk) == ["position_mismatch"]
     assert "the ledger holds 2 units of XAUUSD, the venue 3" in desk.ledger.incidents_of(SYMBOL)[0].reason
     desk.play(SHOWN + 7)
     assert "halted" in desk.journal[SHOWN + 5]

@@ -113,7 +113,9 @@ def test_flatten_at_a_venue_that_fills_at_once_is_flat_when_it_returns(databases
     assert answer.as_dict()["positions"]["tests.fakes:PlannedStrategy"]["rule"] == "ok"
     assert_flat(desk, databases)
     fill = desk.ledger.fills(limit=1)[0]
-    assert fill["price"] == desk.source.tape[SHOWN + 2 : SHOWN + 3].values[0, 3]  # the last close that was decided on
+    assert (
+        fill["price"] == desk.source.candles[SHOWN + 2 : SHOWN + 3].values[0, 3]
+    )  # the last close that was decided on
 
 
 def test_flatten_twice_sends_one_order(desk: Desk) -> None:
@@ -155,7 +157,7 @@ def test_flatten_after_an_exit_that_the_venue_rejected_sends_another_one(desk: D
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_flatten_whose_exit_gets_no_answer_is_settled_by_asking(desk: Desk, databases: Databases, after: bool) -> None:
+def test_flatten_whose_exit_gets_no_answer_is_settled_by_a_query(desk: Desk, databases: Databases, after: bool) -> None:
     desk.venue.fail("submit", Transient("venue", "no answer"), after=after)
     desk.venue.silent = {"find"} if after else {"submit", "find"}
     first = desk.pipeline.flatten("enough")
@@ -176,7 +178,7 @@ def test_flatten_while_paused_or_quarantined_closes(databases: Databases) -> Non
         else:
             desk.ledger.set_quarantine(SYMBOL, "flatten", cause="test", reason="no candles")
         assert desk.pipeline.flatten(way).outcome == "closing"
-        desk.paper.sync(SYMBOL, desk.source.tape[: SHOWN + 6])
+        desk.paper.sync(SYMBOL, desk.source.candles[: SHOWN + 6])
         desk.pipeline.reconcile()
         assert_flat(desk, databases)
 
@@ -267,11 +269,11 @@ def run(databases: Databases, fuse: Fuse, faults: Faults | None, fill_at: str) -
     def advance(until: int) -> None:
         desk.advance(show=max(0, until - desk.source.shown))
 
-    def carry_out(deed: Callable[[], object]) -> None:
+    def carry_out(action: Callable[[], object]) -> None:
         nonlocal crashes
         while True:
             try:
-                deed()
+                action()
                 return
             except Crash:
                 crashes += 1

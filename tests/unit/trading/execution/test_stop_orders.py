@@ -147,11 +147,11 @@ def test_stop_whose_candle_comes_again_is_not_sent_while_the_symbol_is_stopped(d
 
 def test_stop_without_an_answer_is_not_sent_again_after_the_symbol_was_stopped(databases: Databases) -> None:
     desk = held_desk(databases)
-    before, asked = resting(desk), desk.venue.open_orders
+    before, open_orders_of_venue = resting(desk), desk.venue.open_orders
 
     def stopped_meanwhile(symbol: str) -> Any:
         desk.ledger.set_desired(SYMBOL, DesiredState.STOPPED, reason="test")
-        return asked(symbol)
+        return open_orders_of_venue(symbol)
 
     desk.venue.fail("move_stop", Transient("venue", "no answer"))
     desk.venue.open_orders = stopped_meanwhile  # type: ignore[method-assign]  # asked between two sends
@@ -197,7 +197,7 @@ def test_stop_that_the_venue_rejects_when_it_is_sent_again_is_reported_once(
     assert event.reason.endswith("too near to the market")
 
 
-def test_stop_that_somebody_moved_at_the_venue_is_an_incident_and_is_left_there(databases: Databases) -> None:
+def test_stop_that_an_operator_moved_at_the_venue_is_an_incident_and_is_left_there(databases: Databases) -> None:
     desk = held_desk(databases)
     moved = move(desk, 90.0)
     assert moved is not None

@@ -45,9 +45,9 @@ def test_books_with_a_trailing_stop_and_a_crash_at_any_write_are_the_same(
     databases: Databases, *, step: int, after: bool
 ) -> None:
     whole_fuse = Fuse()
-    wanted = trailed(trail(databases, whole_fuse, None, step))
-    assert len(wanted["moves"]) >= 4
-    assert [row["leg"] for row in wanted["fills"]].count("stop_loss") == 2
+    expected = trailed(trail(databases, whole_fuse, None, step))
+    assert len(expected["moves"]) >= 4
+    assert [row["leg"] for row in expected["fills"]].count("stop_loss") == 2
     places = [at for at, name in enumerate(whole_fuse.calls, start=1) if name != "mark_exposed"]
     assert {"move_stop"} <= set(whole_fuse.calls)
 
@@ -55,7 +55,7 @@ def test_books_with_a_trailing_stop_and_a_crash_at_any_write_are_the_same(
         fuse = Fuse(at, after=after)
         cut = trail(databases, fuse, None, step)
         where = f"crash {'after' if after else 'before'} write {at}, {whole_fuse.calls[at - 1]}"
-        assert trailed(cut) == wanted, where
+        assert trailed(cut) == expected, where
         assert len(stop_events(cut)) == len(set(stop_events(cut))), where
 
 
@@ -64,9 +64,9 @@ def test_books_with_a_trailing_stop_and_a_faulty_venue_are_those_of_a_faultless_
     databases: Databases, seed: int
 ) -> None:
     honest = Faults(seed=seed, split_fill_probability=0.5)
-    wanted = trailed(trail(databases, Fuse(), honest, 1))
+    expected = trailed(trail(databases, Fuse(), honest, 1))
     lied = trailed(trail(databases, Fuse(), Faults(seed=seed, **LINE), 1))
 
-    assert len(wanted["moves"]) >= 4
-    assert lied == wanted
+    assert len(expected["moves"]) >= 4
+    assert lied == expected
     assert lied["incidents"] == []

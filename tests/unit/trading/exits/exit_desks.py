@@ -20,20 +20,20 @@ RISING = 0.5
 
 def rising(count: int = 40, *, step: float = RISING) -> Candles:
     """Return candles that close `step` higher each, with wicks that reach no stop of 1.0."""
-    tape = make_candles(count)
-    tape.values[:, CLOSE] = 100.0 + step * (tape.open_ms - tape.open_ms[0]) / 60_000
-    tape.values[:, OPEN] = tape.values[:, CLOSE] - step
-    tape.values[:, HIGH] = tape.values[:, [OPEN, CLOSE]].max(axis=1) + 0.1
-    tape.values[:, LOW] = tape.values[:, [OPEN, CLOSE]].min(axis=1) - 0.1
-    return tape
+    series = make_candles(count)
+    series.values[:, CLOSE] = 100.0 + step * (series.open_ms - series.open_ms[0]) / 60_000
+    series.values[:, OPEN] = series.values[:, CLOSE] - step
+    series.values[:, HIGH] = series.values[:, [OPEN, CLOSE]].max(axis=1) + 0.1
+    series.values[:, LOW] = series.values[:, [OPEN, CLOSE]].min(axis=1) - 0.1
+    return series
 
 
 def make_desk(
-    databases: Databases, plan: dict[int, str], tape: Candles | None = None, *, stop: float = 2.0, **options: Any
+    databases: Databases, plan: dict[int, str], series: Candles | None = None, *, stop: float = 2.0, **options: Any
 ) -> Desk:
     terms: dict[str, Any] = {"venue": AT_CLOSE, "exits": TRAILING} | options
     config = system_config(planned(plan, stop_distance=stop), **terms)
-    desk = Desk(databases, config, rising() if tape is None else tape, shown=SHOWN)
+    desk = Desk(databases, config, rising() if series is None else series, shown=SHOWN)
     desk.advance()
     return desk
 

@@ -28,8 +28,8 @@ class TestHook:
         rows = [row for row in desk.ledger.decisions(limit=1_000) if row["reason"] in exits]
         assert len(rows) == len(exits)
         assert {(row["checks"][0]["rule"], row["outcome"]) for row in rows} == {("exit_rule", "accepted")}
-        told = [one for one in desk.events_of(EventType.SIGNAL_GENERATED) if "manage_position" in one.reason]
-        assert len(told) == len(exits)
+        generated = [one for one in desk.events_of(EventType.SIGNAL_GENERATED) if "manage_position" in one.reason]
+        assert len(generated) == len(exits)
 
     def test_hook_that_would_risk_more_than_the_entry_is_refused_and_the_stop_stays(self, databases: Databases) -> None:
         desk = self.desk(databases, AT_CLOSE)

@@ -61,11 +61,11 @@ def outcome(desk: Desk) -> dict[str, Any]:
 def test_process_that_dies_at_any_write_reports_and_does_the_same_in_the_end(
     databases: Databases, fill_at: str, step: int, count: int, *, after: bool
 ) -> None:
-    tape, until = make_candles(140, seed=6), WARM + count
+    series, until = make_candles(140, seed=6), WARM + count
     config = mixed(venue={"kind": "paper", "fill_at": fill_at})
 
     def played(fuse: Fuse) -> Desk:
-        desk = Desk(databases, config, tape, shown=WARM, fuse=fuse)
+        desk = Desk(databases, config, series, shown=WARM, fuse=fuse)
         while desk.source.shown < until:
             try:
                 desk.advance()
@@ -90,17 +90,17 @@ def test_process_that_dies_at_any_write_reports_and_does_the_same_in_the_end(
 class BeforeTheVenueMoves(Fuse):
     """Crashes when the ledger has a move, and the venue does not."""
 
-    def call(self, name: str, ask: Callable[[], Any]) -> Any:
+    def call(self, name: str, method_call: Callable[[], Any]) -> Any:
         self.calls.append(name)
         if self.calls.count("move_stop") == 2:
             raise Crash("before the venue moves the stop")
-        return ask()
+        return method_call()
 
 
 def test_process_that_lived_on_sends_the_move_of_one_that_died(databases: Databases) -> None:
-    tape = rising()
-    tape.values[SHOWN + 3, LOW] = 104.7  # below the stop of the candle before, above the one before that
-    desk = make_desk(databases, {SHOWN: BUY}, tape)
+    series = rising()
+    series.values[SHOWN + 3, LOW] = 104.7  # below the stop of the candle before, above the one before that
+    desk = make_desk(databases, {SHOWN: BUY}, series)
     desk.play(SHOWN + 2)
     older = desk.pipeline
     desk.watch(BeforeTheVenueMoves())

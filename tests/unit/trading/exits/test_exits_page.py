@@ -81,9 +81,9 @@ def test_faulty_hook_is_found_by_its_check(hook: str, fault: str, check: CheckNa
 def test_hook_of_the_page_in_a_replay_moves_stops_and_ends_what_goes_nowhere(hook: str) -> None:
     params = {"fast": 3, "slow": 8, "atr_period": 5, "stop_atr": 3.0, "target_atr": 0.0, "most_minutes": 8}
     config = system_config({"name": f"{hook}:Patient", "params": params}, venue={"kind": "paper", "fill_at": "close"})
-    tape = make_candles(600, seed=2)
+    series = make_candles(600, seed=2)
 
-    found = run_backtest(config, {SYMBOL: tape})
+    found = run_backtest(config, {SYMBOL: series})
 
     journal = found.journals[SYMBOL].decisions
     texts = [describe(made) for made in journal]
@@ -94,6 +94,6 @@ def test_hook_of_the_page_in_a_replay_moves_stops_and_ends_what_goes_nowhere(hoo
     assert {one.said for one in found.decisions if one.reason in ended} == {
         "manage_position: less than one ATR made in 8 minutes"
     }
-    assert journal == run_backtest(config, {SYMBOL: tape}, batch=1).journals[SYMBOL].decisions
+    assert journal == run_backtest(config, {SYMBOL: series}, batch=1).journals[SYMBOL].decisions
     moves = [one for made in journal for one in made if one.kind is DecisionKind.STOP_MOVED]
     assert np.isfinite([one.stop_after or np.nan for one in moves]).all()

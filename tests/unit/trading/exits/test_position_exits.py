@@ -61,10 +61,10 @@ def test_position_that_opens_at_the_next_candle_is_evaluated_at_that_candle(data
 
 
 def test_stop_that_was_moved_at_a_candle_acts_from_the_next_one_on(databases: Databases) -> None:
-    tape = rising()
-    tape.values[SHOWN + 2, LOW] = 104.6  # below the stop of this candle's own close, above that of the one before
-    tape.values[SHOWN + 3, LOW] = 104.9
-    desk = make_desk(databases, {SHOWN: BUY}, tape)
+    series = rising()
+    series.values[SHOWN + 2, LOW] = 104.6  # below the stop of this candle's own close, above that of the one before
+    series.values[SHOWN + 3, LOW] = 104.9
+    desk = make_desk(databases, {SHOWN: BUY}, series)
 
     desk.play(SHOWN + 3)
     assert legs(desk) == ["entry"]
@@ -108,16 +108,16 @@ def test_signal_in_the_direction_of_the_position_does_not_keep_its_stop_from_fol
     assert stop_of(desk) == 105.5
 
 
-@pytest.mark.parametrize(("on_opposite_signal", "is_asked"), [("ignore", True), ("close", False)])
+@pytest.mark.parametrize(("on_opposite_signal", "is_evaluated"), [("ignore", True), ("close", False)])
 def test_opposite_signal_keeps_the_rules_from_being_evaluated_where_it_ends_the_position(
-    databases: Databases, on_opposite_signal: str, *, is_asked: bool
+    databases: Databases, on_opposite_signal: str, *, is_evaluated: bool
 ) -> None:
     risk = {"sizing": "fixed_units", "units": 2.0, "on_opposite_signal": on_opposite_signal}
     desk = make_desk(databases, {SHOWN: BUY, SHOWN + 1: SELL}, risk=risk)
 
     desk.play(SHOWN + 2)
 
-    assert desk.journal[SHOWN + 1].startswith("stop 103 -> 104.5" if is_asked else "close 2 units")
+    assert desk.journal[SHOWN + 1].startswith("stop 103 -> 104.5" if is_evaluated else "close 2 units")
 
 
 def test_dry_run_moves_nothing_and_reports_it(databases: Databases) -> None:
@@ -200,8 +200,8 @@ def test_stop_of_one_strategy_does_not_hide_that_anothers_rests_elsewhere_or_is_
 
 
 def test_long_batch_with_an_open_position_is_closed_in_parts(databases: Databases) -> None:
-    tape = rising(MOST_WATCHED + 60, step=0.02)
-    desk = make_desk(databases, {SHOWN: BUY}, tape)
+    series = rising(MOST_WATCHED + 60, step=0.02)
+    desk = make_desk(databases, {SHOWN: BUY}, series)
     desk.advance(show=1)
 
     ends = [desk.advance(show=MOST_WATCHED + 20), desk.advance()]
@@ -212,7 +212,7 @@ def test_long_batch_with_an_open_position_is_closed_in_parts(databases: Database
     ]
     journal = desk.journal
     assert sum(text.startswith("stop ") for text in journal.values()) > MOST_WATCHED / 2
-    other = make_desk(databases, {SHOWN: BUY}, tape)
+    other = make_desk(databases, {SHOWN: BUY}, series)
     other.play(SHOWN + MOST_WATCHED + 21)
     assert other.journal == journal
 
@@ -228,15 +228,15 @@ def test_long_batch_with_an_open_position_is_closed_in_parts(databases: Database
 def test_trailing_stop_is_what_a_naive_walk_over_the_candles_makes_of_it(
     seed: int, distance: float, first: float | None, side: str, batch: int
 ) -> None:
-    tape = make_candles(120, seed=seed)
+    series = make_candles(120, seed=seed)
     params = {} if first is None else {"stop_distance": first}
     config = system_config(
         planned({SHOWN: side}, **params), venue=AT_CLOSE, exits={"trailing_stop": {"distance": distance}}
     )
 
-    found = run_backtest(config, {SYMBOL: tape}, batch=batch)
+    found = run_backtest(config, {SYMBOL: series}, batch=batch)
 
-    moves, left = walked(tape, SHOWN, 1 if side == BUY else -1, distance, first)
+    moves, left = walked(series, SHOWN, 1 if side == BUY else -1, distance, first)
     journal = found.journals[SYMBOL]
     made = {place_of(at): one for at, (one, *_) in zip(journal.open_ms.tolist(), journal.decisions, strict=True)}
     assert {
@@ -249,20 +249,20 @@ def test_trailing_stop_is_what_a_naive_walk_over_the_candles_makes_of_it(
 
 
 def walked(
-    tape: Candles, entered: int, sign: int, distance: float, first: float | None
+    series: Candles, entered: int, sign: int, distance: float, first: float | None
 ) -> tuple[dict[int, str], tuple[int, float] | None]:
     """Return the moves by place of the candle, and (place, price) of the exit; None for none."""
     moves: dict[int, str] = {}
-    stop = None if first is None else float(tape.values[entered, CLOSE]) - sign * first
-    for place in range(entered + 1, len(tape)):
-        opened, high, low, close = tape.values[place, : CLOSE + 1].tolist()
+    stop = None if first is None else float(series.values[entered, CLOSE]) - sign * first
+    for place in range(entered + 1, len(series)):
+        opened, high, low, close = series.values[place, : CLOSE + 1].tolist()
         if stop is not None:
             if (opened - stop) * sign <= 0:
                 return moves, (place, opened)
             if ((low if sign > 0 else high) - stop) * sign <= 0:
                 return moves, (place, stop)
-        wanted = close - sign * distance
-        if stop is None or (wanted - stop) * sign > 0:
-            moves[place] = f"stop {'none' if stop is None else f'{stop:.10g}'} -> {wanted:.10g}"
-            stop = wanted
+        expected = close - sign * distance
+        if stop is None or (expected - stop) * sign > 0:
+            moves[place] = f"stop {'none' if stop is None else f'{stop:.10g}'} -> {expected:.10g}"
+            stop = expected
     return moves, None

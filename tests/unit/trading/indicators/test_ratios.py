@@ -148,7 +148,7 @@ def test_stochastic_rsi_of_a_flat_is_zero_and_not_noise() -> None:
     batches=st.lists(st.integers(1, 90), min_size=1, max_size=12),
     restarts=st.sets(st.integers(0, 11)),
 )
-def test_values_of_batches_that_keep_what_reach_says_are_the_same_bits(
+def test_values_of_batches_that_keep_their_reach_are_the_same_bits(
     seed: int, stretches: list[tuple[int, float]], batches: list[int], restarts: set[int]
 ) -> None:
     """Memory keeps what `reach` says of the last batch; a restart reads as much as decides the rows again."""

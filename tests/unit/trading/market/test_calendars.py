@@ -43,7 +43,7 @@ def library(name: str) -> Any:
         return kind(start=max(first, kind.bound_min() or first), end=min(last, kind.bound_max() or last))
 
 
-def says_the_library(name: str, at_ms: int) -> bool:
+def is_open_in_library(name: str, at_ms: int) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return bool(library(name).is_open_at_time(pd.Timestamp(at_ms, unit="ms", tz="UTC"), side="left"))
@@ -63,13 +63,13 @@ def turns(name: str) -> list[int]:
 def test_hours_round_every_turn_and_between_are_those_of_the_library(name: str, place: float, off_ms: int) -> None:
     at_ms = turns(name)[int(place * (len(turns(name)) - 1))] + off_ms
 
-    assert calendar_hours(name).is_open(at_ms) is says_the_library(name, at_ms)
+    assert calendar_hours(name).is_open(at_ms) is is_open_in_library(name, at_ms)
 
 
-def test_hours_asked_in_order_are_those_of_the_library() -> None:
+def test_hours_requested_in_order_are_those_of_the_library() -> None:
     hours, begin_ms = CalendarHours("XHKG"), ms("2024-02-01T00:00")
     for at_ms in range(begin_ms, begin_ms + 30 * 86_400_000, 97 * 60_000):
-        assert hours.is_open(at_ms) is says_the_library("XHKG", at_ms)
+        assert hours.is_open(at_ms) is is_open_in_library("XHKG", at_ms)
 
 
 @pytest.mark.parametrize(
@@ -174,9 +174,9 @@ def test_calendar_that_the_library_fails_at_is_rejected_when_it_is_named(monkeyp
 
     with pytest.raises(
         ValidationError, match=r"'XNYS': exchange_calendars cannot compute it .*NotImplementedError"
-    ) as told:
+    ) as message:
         Session(kind="calendar", calendar="XNYS")
-    assert len(str(told.value)) < 1_000
+    assert len(str(message.value)) < 1_000
     calendars.calendar_hours.cache_clear()
 
 

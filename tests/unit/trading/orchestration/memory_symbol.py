@@ -45,12 +45,12 @@ class MemorySymbol:
     symbol: str = "XAUUSD"
     at_ms: int = 1_000_000
     policy: PositionPolicy = "hold"
-    wanted: DesiredState = DesiredState.RUNNING
+    desired_state: DesiredState = DesiredState.RUNNING
     progress_ms: int | None = None
     reported_ms: int = 0
     kept: SymbolRecord = field(default_factory=SymbolRecord)
     events: list[Event] = field(default_factory=list)
-    deeds: list[str] = field(default_factory=list)
+    actions: list[str] = field(default_factory=list)
     quarantined: PositionPolicy | None = None
     incidents: Sequence[Incident] = ()
     overtaken: bool = False
@@ -72,7 +72,7 @@ class MemorySymbol:
             raise Transient("redis", "away")
         return HealthSnapshot(
             now_ms=self.at_ms,
-            desired=self.wanted,
+            desired=self.desired_state,
             services=[part.status for part in self.parts],
             reported_ms=self.reported_ms,
             progress_ms=self.progress_ms,
@@ -96,24 +96,24 @@ class MemorySymbol:
         self.events += events
 
     def desired(self) -> DesiredState:
-        return self.wanted
+        return self.desired_state
 
     def set_desired(self, state: DesiredState, reason: str) -> None:
         if self.is_away:
             raise Transient("ledger", "away")
-        self.wanted = state
+        self.desired_state = state
 
     def start_services(self) -> None:
-        self.deeds.append("start")
+        self.actions.append("start")
 
     def restart_services(self) -> None:
-        self.deeds.append("restart services")
+        self.actions.append("restart services")
 
     def restart_symbol(self, *, has_fresh_worker: bool) -> None:
-        self.deeds.append("restart symbol and worker" if has_fresh_worker else "restart symbol")
+        self.actions.append("restart symbol and worker" if has_fresh_worker else "restart symbol")
 
     def quarantine(self, cause: str, reason: str) -> PositionPolicy:
-        self.deeds.append(f"quarantine: {cause}")
+        self.actions.append(f"quarantine: {cause}")
         self.quarantined = self.policy
         return self.policy
 
@@ -122,10 +122,10 @@ class MemorySymbol:
         return was
 
     def open_incident(self, kind: str, reason: str) -> None:
-        self.deeds.append(f"tell: {kind}")
+        self.actions.append(f"tell: {kind}")
 
     def retract_incident(self, reason: str) -> None:
-        self.deeds.append("retract_incident")
+        self.actions.append("retract_incident")
 
     def advance(self) -> bool:
         if self.parts[0].error:
@@ -134,7 +134,7 @@ class MemorySymbol:
         return False
 
     def close(self) -> None:
-        self.deeds.append("close")
+        self.actions.append("close")
 
     def step(self, minutes: float = 1) -> None:
         """Let time pass; what is sick says so again."""

@@ -59,7 +59,7 @@ def test_step_that_raised_is_named_with_its_service_and_error() -> None:
         (ErrorKind.INTERNAL, HealthIssueKind.STEP_FAILED),
     ],
 )
-def test_error_is_judged_by_its_kind_whatever_its_text_says(kind: ErrorKind, expected: HealthIssueKind) -> None:
+def test_error_is_judged_by_its_kind_whatever_its_text(kind: ErrorKind, expected: HealthIssueKind) -> None:
     for text in ("BadCandle: SoftTimeLimitExceeded", "Transient: away", "8 s"):
         assert kinds(failing(text, kind)) == [expected]
 

@@ -50,14 +50,14 @@ def test_health_of_all_symbols_has_the_keys_of_the_document() -> None:
     assert health["uptime"] >= 0
 
 
-def test_trouble_of_one_symbol_does_not_keep_the_others_from_what_is_queried() -> None:
+def test_trouble_of_one_symbol_does_not_keep_the_others_from_what_is_requested() -> None:
     all_of_them, symbols = many("AAA", "BBB", "CCC")
     symbols["BBB"].is_away = True
     with pytest.raises(ExceptionGroup) as trouble:
         all_of_them.pause()
 
     assert [str(error) for error in trouble.value.exceptions] == ["ledger: away"]
-    assert [symbol.wanted.value for symbol in symbols.values()] == ["paused", "running", "paused"]
+    assert [symbol.desired_state.value for symbol in symbols.values()] == ["paused", "running", "paused"]
 
 
 def test_resume_leaves_alone_what_was_stopped() -> None:
@@ -66,7 +66,7 @@ def test_resume_leaves_alone_what_was_stopped() -> None:
     all_of_them.pause()
     all_of_them.resume()
 
-    assert [symbol.wanted.value for symbol in symbols.values()] == ["stopped", "running"]
+    assert [symbol.desired_state.value for symbol in symbols.values()] == ["stopped", "running"]
 
 
 def test_run_advances_every_symbol_recovers_and_ends_on_request() -> None:
@@ -84,7 +84,7 @@ def test_run_advances_every_symbol_recovers_and_ends_on_request() -> None:
     thread.start()
     deadline = threading.Event()
     for _ in range(6_000):
-        if symbols["BBB"].progress_ms and "restart services" in symbols["AAA"].deeds:
+        if symbols["BBB"].progress_ms and "restart services" in symbols["AAA"].actions:
             break
         deadline.wait(0.01)
     all_of_them.end()
@@ -92,9 +92,9 @@ def test_run_advances_every_symbol_recovers_and_ends_on_request() -> None:
     thread.join()
 
     assert symbols["BBB"].progress_ms is not None
-    assert symbols["AAA"].deeds[:2] == ["start", "restart services"]
-    assert symbols["AAA"].deeds[-1] == symbols["BBB"].deeds[-1] == "close"
-    assert symbols["BBB"].wanted is DesiredState.RUNNING
+    assert symbols["AAA"].actions[:2] == ["start", "restart services"]
+    assert symbols["AAA"].actions[-1] == symbols["BBB"].actions[-1] == "close"
+    assert symbols["BBB"].desired_state is DesiredState.RUNNING
 
 
 def test_restarts_of_all_symbols_share_one_budget() -> None:
@@ -104,6 +104,6 @@ def test_restarts_of_all_symbols_share_one_budget() -> None:
         symbol.step()
     taken = all_of_them.recover()
 
-    assert sum("restart services" in symbol.deeds for symbol in symbols.values()) == 60
-    assert sum("tell: step_failed" in symbol.deeds for symbol in symbols.values()) == 20
+    assert sum("restart services" in symbol.actions for symbol in symbols.values()) == 60
+    assert sum("tell: step_failed" in symbol.actions for symbol in symbols.values()) == 20
     assert len(taken) == 80

@@ -37,7 +37,7 @@ def seen(market: str, *, is_over: bool = False) -> FeedHistory:
         (None, FEW, "warming up"),
     ],
 )
-def test_phase_says_why_there_is_nothing_to_see(
+def test_phase_reports_why_there_is_nothing_to_see(
     history: FeedHistory | None, decisions: Decisions, expected: str
 ) -> None:
     assert str(phase_of(history, TERMS, decisions, now_ms=WALL_MS)) == expected

@@ -5,7 +5,7 @@ from trading.incidents.incident import Incident, IncidentKind
 from trading.lifecycle import DesiredState, SymbolState
 
 
-def told(symbol: MemorySymbol) -> list[str]:
+def published_events(symbol: MemorySymbol) -> list[str]:
     return [event.type.value.removeprefix("ORCHESTRATOR_") for event in symbol.events]
 
 
@@ -19,15 +19,15 @@ def test_strategy_that_always_raises_ends_in_quarantine_and_a_person_brings_it_b
         symbol.step()
         one.recover()
 
-    assert symbol.deeds == [*["restart services"] * 3, "restart symbol and worker", "quarantine: step_failed"]
+    assert symbol.actions == [*["restart services"] * 3, "restart symbol and worker", "quarantine: step_failed"]
     assert one.state == SymbolState.QUARANTINED.value
-    assert told(symbol)[0] == "STARTED"
-    assert [kind for kind in told(symbol) if kind in ("ERROR", "QUARANTINED")][-1] == "QUARANTINED"
-    assert told(symbol).count("SERVICE_STOPPED") == 3
+    assert published_events(symbol)[0] == "STARTED"
+    assert [kind for kind in published_events(symbol) if kind in ("ERROR", "QUARANTINED")][-1] == "QUARANTINED"
+    assert published_events(symbol).count("SERVICE_STOPPED") == 3
 
     assert one.clear_quarantine("mended")
     assert one.state == SymbolState.RECOVERING.value
-    assert symbol.deeds[-1] == "restart symbol"
+    assert symbol.actions[-1] == "restart symbol"
     symbol.parts[2].error = ""
     symbol.step()
     one.recover()
@@ -42,12 +42,12 @@ def test_quarantine_that_is_cleared_begins_the_ladder_from_its_foot() -> None:
         symbol.step()
         one.recover()
     one.clear_quarantine()
-    symbol.deeds.clear()
+    symbol.actions.clear()
     for _ in range(40):
         symbol.step()
         one.recover()
 
-    assert symbol.deeds == [*["restart services"] * 3, "restart symbol and worker", "quarantine: step_failed"]
+    assert symbol.actions == [*["restart services"] * 3, "restart symbol and worker", "quarantine: step_failed"]
 
 
 def test_restart_that_helps_is_reported_and_the_state_goes_through_recovering() -> None:
@@ -62,8 +62,8 @@ def test_restart_that_helps_is_reported_and_the_state_goes_through_recovering() 
     symbol.step()
     one.recover()
 
-    assert told(symbol) == ["STARTED", "ERROR", "RECOVERING", "SERVICE_STOPPED", "STARTED"]
-    assert symbol.deeds == ["restart services", "retract_incident"]
+    assert published_events(symbol) == ["STARTED", "ERROR", "RECOVERING", "SERVICE_STOPPED", "STARTED"]
+    assert symbol.actions == ["restart services", "retract_incident"]
     assert one.state == SymbolState.RUNNING.value
 
 
@@ -75,9 +75,9 @@ def test_without_auto_restart_what_is_unhealthy_is_only_reported() -> None:
         symbol.step()
         one.recover()
 
-    assert symbol.deeds == []
+    assert symbol.actions == []
     assert one.state == SymbolState.ERROR.value
-    assert told(symbol) == ["ERROR"]
+    assert published_events(symbol) == ["ERROR"]
 
 
 def test_check_that_another_has_overtaken_does_nothing() -> None:
@@ -87,7 +87,7 @@ def test_check_that_another_has_overtaken_does_nothing() -> None:
     symbol.overtaken = True
 
     assert orchestrator(symbol).recover() is None
-    assert symbol.deeds == []
+    assert symbol.actions == []
     assert symbol.events == []
 
 
@@ -98,16 +98,16 @@ def test_silence_while_nobody_watched_is_no_issue() -> None:
     one.recover()
     symbol.at_ms += 8 * 3_600_000
     one.recover()
-    first = list(symbol.deeds)
+    first = list(symbol.actions)
     for _ in range(200):
         symbol.at_ms += 60_000
         one.recover()
 
     assert first == [], "the system was away for the night"
-    assert symbol.deeds[0] == "restart symbol and worker", "now it is up, and still nothing moves"
+    assert symbol.actions[0] == "restart symbol and worker", "now it is up, and still nothing moves"
 
 
-def test_symbol_asked_to_run_after_a_long_stop_is_given_time() -> None:
+def test_symbol_requested_to_run_after_a_long_stop_is_given_time() -> None:
     symbol = MemorySymbol()
     one = orchestrator(symbol)
     symbol.step()
@@ -119,7 +119,7 @@ def test_symbol_asked_to_run_after_a_long_stop_is_given_time() -> None:
     symbol.at_ms += 60_000
     one.recover()
 
-    assert symbol.deeds == ["start"]
+    assert symbol.actions == ["start"]
 
 
 def test_pause_resume_and_stop_are_states_at_once_and_reported_once() -> None:
@@ -132,7 +132,7 @@ def test_pause_resume_and_stop_are_states_at_once_and_reported_once() -> None:
     one.stop("done")
     one.start()
 
-    assert told(symbol) == ["STARTED", "PAUSED", "RESUMED", "STOPPED", "STARTED"]
+    assert published_events(symbol) == ["STARTED", "PAUSED", "RESUMED", "STOPPED", "STARTED"]
     assert symbol.events[1].reason == "news"
     assert symbol.events[1].details == {"before": "running"}
 
@@ -187,7 +187,7 @@ def test_symbol_whose_exit_failed_is_unhealthy_with_the_reason_and_is_not_restar
     health = one.check_health()
     assert (health["is_healthy"], health["state"], health["reason"]) == (False, "running", failed.reason)
     assert health["sicknesses"] == [{"kind": "exit_failed", "service": "", "reason": failed.reason}]
-    assert symbol.deeds == []
+    assert symbol.actions == []
     symbol.incidents = []
     assert one.check_health()["is_healthy"]
 
@@ -201,4 +201,4 @@ def test_symbol_with_a_rejected_message_runs_on_and_is_not_well() -> None:
     health = one.check_health()
     assert (health["state"], health["is_healthy"]) == (SymbolState.RUNNING.value, False)
     assert health["sicknesses"] == [{"kind": "message_rejected", "service": "", "reason": symbol.rejected}]
-    assert symbol.deeds == []
+    assert symbol.actions == []

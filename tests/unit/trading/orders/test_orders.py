@@ -91,7 +91,7 @@ def test_decided_id_of_a_protective_order_is_its_entrys() -> None:
 
 
 @pytest.mark.parametrize(
-    ("current", "wanted"),
+    ("current", "target"),
     [
         (OrderState.PLANNED, OrderState.SUBMITTING),
         (OrderState.SUBMITTING, OrderState.UNKNOWN),
@@ -103,12 +103,12 @@ def test_decided_id_of_a_protective_order_is_its_entrys() -> None:
         (OrderState.FILLED, OrderState.FILLED),
     ],
 )
-def test_next_order_state_of_a_way_that_exists_is_the_wanted_one(current: OrderState, wanted: OrderState) -> None:
-    assert next_order_state(current, wanted) is wanted
+def test_next_order_state_of_an_allowed_transition_is_the_target(current: OrderState, target: OrderState) -> None:
+    assert next_order_state(current, target) is target
 
 
 @pytest.mark.parametrize(
-    ("current", "wanted"),
+    ("current", "target"),
     [
         (OrderState.PLANNED, OrderState.ACCEPTED),
         (OrderState.PLANNED, OrderState.UNKNOWN),
@@ -119,24 +119,24 @@ def test_next_order_state_of_a_way_that_exists_is_the_wanted_one(current: OrderS
         (OrderState.REJECTED, OrderState.SUBMITTING),
     ],
 )
-def test_next_order_state_of_a_way_that_does_not_exist_is_broken(current: OrderState, wanted: OrderState) -> None:
-    with pytest.raises(Broken, match=f"from {current} to {wanted}"):
-        next_order_state(current, wanted)
+def test_next_order_state_of_a_way_that_does_not_exist_is_broken(current: OrderState, target: OrderState) -> None:
+    with pytest.raises(Broken, match=f"from {current} to {target}"):
+        next_order_state(current, target)
 
 
 def test_next_order_state_leads_nowhere_back_to_planned_and_from_an_end_only_to_filled() -> None:
     for current in OrderState:
-        for wanted in OrderState:
-            if wanted is current:
+        for target in OrderState:
+            if target is current:
                 continue
-            allowed = _is_allowed(current, wanted)
-            if wanted is OrderState.PLANNED or (current.is_final and wanted is not OrderState.FILLED):
+            allowed = _is_allowed(current, target)
+            if target is OrderState.PLANNED or (current.is_final and target is not OrderState.FILLED):
                 assert not allowed
 
 
-def _is_allowed(current: OrderState, wanted: OrderState) -> bool:
+def _is_allowed(current: OrderState, target: OrderState) -> bool:
     try:
-        next_order_state(current, wanted)
+        next_order_state(current, target)
     except Broken:
         return False
     return True

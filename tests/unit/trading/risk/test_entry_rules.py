@@ -59,7 +59,7 @@ def judged(
     )
 
 
-def told(verdict: RiskDecision, rule: str) -> str:
+def reason_of(verdict: RiskDecision, rule: str) -> str:
     (reason,) = [check.reason for check in verdict.checks if check.rule == rule]
     return reason
 
@@ -67,7 +67,7 @@ def told(verdict: RiskDecision, rule: str) -> str:
 # the list of checks
 
 
-def test_an_accepted_entry_lists_each_rule_in_the_order_in_which_it_was_queried() -> None:
+def test_an_accepted_entry_lists_each_rule_in_the_order_in_which_it_was_checked() -> None:
     account = account_of(
         max_open_positions=3, max_notional=500, max_daily_loss=50, max_drawdown=0.1, protections=(COOLDOWN,)
     )
@@ -103,8 +103,10 @@ def test_an_accepted_entry_lists_each_rule_in_the_order_in_which_it_was_queried(
         "drawdown_headroom",
         "cooldown_period",
     ]
-    assert told(verdict, "max_open_positions") == "2 of 3 positions are open or on their way"
-    assert told(verdict, "max_notional") == "0.00 are open or on their way and 100.00 this entry, the limit is 500.00"
+    assert reason_of(verdict, "max_open_positions") == "2 of 3 positions are open or on their way"
+    assert (
+        reason_of(verdict, "max_notional") == "0.00 are open or on their way and 100.00 this entry, the limit is 500.00"
+    )
 
 
 @pytest.mark.parametrize(
@@ -134,7 +136,7 @@ def test_a_refusal_is_the_last_check_and_the_only_one_not_met(
     assert verdict.checks[-1].reason == verdict.reason
 
 
-def test_an_exit_lists_what_it_was_queried() -> None:
+def test_an_exit_lists_its_checked_rules() -> None:
     verdict = judged(CLOSE, replace(VIEW, position=LONG))
     assert [(one.rule, one.is_met) for one in verdict.checks] == [("stopped", True), ("nothing_to_close", True)]
 
@@ -232,7 +234,7 @@ def test_reward_for_risk_is_that_of_the_rounded_prices() -> None:
 )
 def test_a_wide_or_unknown_spread_rejects_an_entry(spread: float | None, rule: str, reason: str) -> None:
     verdict = judged(view=replace(VIEW, spread=spread), max_spread=0.5)
-    assert (verdict.rule, told(verdict, "max_spread"), verdict.breached) == (rule, reason, False)
+    assert (verdict.rule, reason_of(verdict, "max_spread"), verdict.breached) == (rule, reason, False)
 
 
 # limits
@@ -297,11 +299,11 @@ def closed(ms: int, symbol: str = "XAUUSD") -> ClosedTrade:
     return ClosedTrade(symbol, "ema", Side.BUY, Leg.EXIT, ms, 1.0, 100.0)
 
 
-def test_protections_of_account_and_symbol_are_queried_last() -> None:
-    asked: list[tuple[int, str | None]] = []
+def test_protections_of_account_and_symbol_are_checked_last() -> None:
+    reads: list[tuple[int, str | None]] = []
 
     def trades_since(since_ms: int, symbol: str | None) -> list[ClosedTrade]:
-        asked.append((since_ms, symbol))
+        reads.append((since_ms, symbol))
         return [closed(OPEN_MS - 60_000)]
 
     view = replace(VIEW, trades_since=trades_since)
@@ -316,6 +318,6 @@ def test_protections_of_account_and_symbol_are_queried_last() -> None:
     )
     assert (verdict.rule, verdict.breached) == ("cooldown_period", False)
     assert verdict.reason == "XAUUSD was closed 1 candle ago: no entry for 1 candle yet"
-    assert asked == [(OPEN_MS - 120_000, "XAUUSD")]
+    assert reads == [(OPEN_MS - 120_000, "XAUUSD")]
     assert judged(view=view).rule == "ok"
-    assert len(asked) == 1  # where no protection is configured the past is not read
+    assert len(reads) == 1  # where no protection is configured the past is not read

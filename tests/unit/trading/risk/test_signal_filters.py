@@ -136,7 +136,7 @@ def test_checks_of_any_signal_refuse_first_what_the_refusal_names(
     as_of_ms = one.open_ms + 60_000 + age_s * 1000
 
     refused = refusal(one, rules, timeframe="1m", as_of_ms=as_of_ms, regime=regime)
-    asked = checks(one, rules, timeframe="1m", as_of_ms=as_of_ms, regime=regime)
+    checked = checks(one, rules, timeframe="1m", as_of_ms=as_of_ms, regime=regime)
 
-    first = next(((check.rule, check.reason) for check in asked if not check.is_met), None)
+    first = next(((check.rule, check.reason) for check in checked if not check.is_met), None)
     assert first == (refused and (refused.rule, refused.reason))

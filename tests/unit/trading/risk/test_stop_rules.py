@@ -19,7 +19,7 @@ RUNNING = {"desired": DesiredState.RUNNING, "halted": None}
 
 
 @pytest.mark.parametrize(
-    ("position", "stop_loss", "entry_stop", "said"),
+    ("position", "stop_loss", "entry_stop", "reason"),
     [
         (LONG, 99.0, 95.0, ""),
         (LONG, 95.0, 95.0, ""),
@@ -33,10 +33,10 @@ RUNNING = {"desired": DesiredState.RUNNING, "halted": None}
     ],
 )
 def test_stop_may_go_anywhere_but_beyond_the_one_that_the_entry_came_with(
-    position: Position, stop_loss: float, entry_stop: float | None, said: str
+    position: Position, stop_loss: float, entry_stop: float | None, reason: str
 ) -> None:
     why = why_not_moved(position, stop_loss, EntryStop(ENTRY_ID, entry_stop), **RUNNING)  # type: ignore[arg-type]
-    assert why == "" if not said else said in why
+    assert why == "" if not reason else reason in why
 
 
 def test_stop_of_a_paused_symbol_moves_and_of_a_stopped_or_halted_one_does_not() -> None:

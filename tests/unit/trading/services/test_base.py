@@ -34,7 +34,7 @@ def bus() -> LocalBus:
 
 
 @pytest.fixture
-def told(bus: LocalBus) -> Callable[[EventType], list[str]]:
+def reasons_of(bus: LocalBus) -> Callable[[EventType], list[str]]:
     outbox = Outbox(bus)
     return lambda kind: [event.reason for event in outbox.waiting() if event.type is kind]
 
@@ -66,13 +66,15 @@ def test_message_rejected_outside_of_the_service_is_counted_once(service: Doubli
     assert service.status.rejected_count == 1
 
 
-def test_rejection_is_published_once_for_each_reason(service: Doubling, told: Callable[[EventType], list[str]]) -> None:
+def test_rejection_is_published_once_for_each_reason(
+    service: Doubling, reasons_of: Callable[[EventType], list[str]]
+) -> None:
     for message in (-1, -1, -1, -2):
         with pytest.raises(InvalidMessage):
             service.handle(message)
 
     assert service.status.rejected_count == 4
-    assert told(EventType.MESSAGE_REJECTED) == ["message_negative: found -1", "message_negative: found -2"]
+    assert reasons_of(EventType.MESSAGE_REJECTED) == ["message_negative: found -1", "message_negative: found -2"]
 
 
 @pytest.mark.parametrize("message", [-1, 101])

@@ -21,7 +21,7 @@ def desk(databases: Databases) -> Desk:
 def test_fetch_new_candle_hands_it_on_with_what_the_next_stage_needs(desk: Desk) -> None:
     message = fetched(desk, show=1)
 
-    assert message.candles == desk.source.tape[SHOWN : SHOWN + 1]
+    assert message.candles == desk.source.candles[SHOWN : SHOWN + 1]
     assert message.after_ms == at_place(SHOWN - 1)
     assert message.as_of_ms == desk.source.as_of_ms
     assert (message.desired, message.has_more) == (DesiredState.RUNNING, False)
@@ -33,13 +33,13 @@ def test_fetch_without_a_new_candle_ends_and_reports_it(desk: Desk) -> None:
     assert (result.reason, result.cursor_ms) == (ChainOutcome.NO_NEW_CANDLE, at_place(SHOWN - 1))
 
 
-def test_fetch_unfinished_bar_is_never_handed_on_while_the_tape_moves(databases: Databases) -> None:
+def test_fetch_unfinished_bar_is_never_handed_on_while_candles_arrive(databases: Databases) -> None:
     desk = make_desk(databases, fetching={"nbr_bars": 5})
     for _ in range(30):
         desk.advance(show=1)
 
     seen = desk.store.window(SYMBOL, 1_000, until_ms=at_place(1_000))
-    assert seen == desk.source.tape[: desk.source.shown][-len(seen) :]
+    assert seen == desk.source.candles[: desk.source.shown][-len(seen) :]
     assert desk.cursor == desk.source.shown - 1
 
 
@@ -61,7 +61,7 @@ def test_fetch_after_an_absence_requests_what_was_missed(desk: Desk) -> None:
     message = fetched(desk, show=7)
 
     assert places(message) == list(range(SHOWN, SHOWN + 7))
-    assert desk.source.asked[-2:] == ["newest", "since"]
+    assert desk.source.calls[-2:] == ["newest", "since"]
     assert failures(desk) == []
 
 
@@ -123,7 +123,7 @@ def test_fetch_without_retries_queries_once(databases: Databases) -> None:
 def test_fetch_bad_candle_is_rejected_and_reported_and_taken_once_when_the_source_recovers(
     desk: Desk, wrong: dict[str, float]
 ) -> None:
-    good = desk.source.tape
+    good = desk.source.candles
     desk.source.spoil(SHOWN, **wrong)
 
     for _ in range(2):
@@ -132,21 +132,21 @@ def test_fetch_bad_candle_is_rejected_and_reported_and_taken_once_when_the_sourc
     assert desk.cursor == SHOWN - 1
     assert [event.market_ms for event in failures(desk)] == [at_place(SHOWN)]
 
-    desk.source.tape = good
+    desk.source.candles = good
     desk.advance()
     assert desk.advance().reason is ChainOutcome.NO_NEW_CANDLE
     assert list(desk.journal) == [SHOWN - 1, SHOWN]
 
 
 def test_fetch_bad_candle_in_a_batch_lets_the_good_ones_before_it_through(desk: Desk) -> None:
-    good = desk.source.tape
+    good = desk.source.candles
     desk.source.spoil(SHOWN + 3, close=np.nan)
 
     assert places(fetched(desk, show=6)) == [SHOWN, SHOWN + 1, SHOWN + 2]
     desk.advance()
     with pytest.raises(BadCandle):
         desk.advance()
-    desk.source.tape = good
+    desk.source.candles = good
     desk.advance()
 
     assert list(desk.journal) == list(range(SHOWN - 1, SHOWN + 6))
@@ -160,7 +160,7 @@ def test_fetch_bad_candle_in_a_batch_lets_the_good_ones_before_it_through(desk: 
 def test_fetch_answer_out_of_order_gives_only_what_certainly_comes_first(
     desk: Desk, order: list[int], good: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answer = desk.source.tape[SHOWN : SHOWN + 4]
+    answer = desk.source.candles[SHOWN : SHOWN + 4]
     mixed = Candles(answer.open_ms[order], answer.values[order])
     desk.source.shown += 6
     monkeypatch.setattr(desk.source, "_bars", lambda: mixed)
@@ -174,10 +174,10 @@ def test_fetch_answer_out_of_order_gives_only_what_certainly_comes_first(
 
 def test_fetch_of_a_stopped_symbol_ends_without_asking_the_source(desk: Desk) -> None:
     desk.want(DesiredState.STOPPED)
-    asked = len(desk.source.asked)
+    call_count = len(desk.source.calls)
 
     assert ended(desk, show=1).reason is ChainOutcome.STOPPED
-    assert len(desk.source.asked) == asked
+    assert len(desk.source.calls) == call_count
 
 
 def test_fetch_of_a_paused_symbol_continues(desk: Desk) -> None:
@@ -203,7 +203,7 @@ def test_fetch_that_is_not_enabled_ends_and_queries_nothing(databases: Databases
     desk = make_desk(databases, fetching={"enabled": False})
 
     assert ended(desk).reason is ChainOutcome.DISABLED
-    assert desk.source.asked == []
+    assert desk.source.calls == []
 
 
 def test_fetch_every_tick_hands_on_the_last_candle_again(databases: Databases) -> None:

@@ -95,18 +95,18 @@ def test_fetch_after_an_error_has_the_source_open_its_connections_anew(desk: Des
     desk.source.failures = [NO_ANSWER] * 4
     with pytest.raises(Transient):
         fetch(desk)
-    asked = len(desk.source.asked)
+    call_count = len(desk.source.calls)
 
     ended(desk)
 
-    assert desk.source.asked[asked:] == ["close", "newest"]
-    assert desk.source.asked.count("close") == 1
+    assert desk.source.calls[call_count:] == ["close", "newest"]
+    assert desk.source.calls.count("close") == 1
 
 
 def test_fetch_that_is_stopped_gives_back_the_connections_of_its_source(desk: Desk) -> None:
     desk.pipeline.fetch.stop()
 
-    assert desk.source.asked[-1] == "close"
+    assert desk.source.calls[-1] == "close"
 
 
 def test_fetch_whose_source_cannot_even_be_closed_continues_failing_and_recovers(
@@ -138,12 +138,12 @@ def test_fetch_status_reports_whether_waiting_recovers_and_how_long_it_has_faile
         with pytest.raises(Transient):
             fetch(desk)
         assert status() == (True, failed, failed)
-    good = desk.source.tape
+    good = desk.source.candles
     desk.source.spoil(SHOWN, close=np.nan)
     with pytest.raises(BadCandle):
         fetch(desk, show=1)
     assert status() == (False, 3, 3)
-    desk.source.tape = good
+    desk.source.candles = good
     fetched(desk)
     assert status() == (False, 0, 3)
 

@@ -34,8 +34,8 @@ def test_cursor_in_the_future_starts_again_and_the_next_tick_decides(desk: Desk)
 
     lost = ended(desk)
     assert lost.reason is ChainOutcome.RESTARTED
-    [told] = failures(desk)
-    assert told.type is EventType.DATA_FETCH_FAILED
+    [failure] = failures(desk)
+    assert failure.type is EventType.DATA_FETCH_FAILED
     desk.play(BUY_AT + 3)
 
     assert desk.store.load(SYMBOL).cursor_ms == at_place(BUY_AT + 2)

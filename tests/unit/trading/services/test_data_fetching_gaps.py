@@ -78,9 +78,9 @@ def test_fetch_day_on_which_clocks_change_is_no_gap(databases: Databases, hours:
     days = make_candles(12)
     starts = at_place(0) + np.arange(12, dtype=np.int64) * 86_400_000
     starts[6:] += (hours - 24) * 3_600_000
-    desk.source.tape, desk.source.shown = Candles(starts, days.values), 11
+    desk.source.candles, desk.source.shown = Candles(starts, days.values), 11
     desk.store.seed(
-        SYMBOL, desk.source.tape[:4], timeframe="1d", cursor_ms=int(starts[3]), desired=DesiredState.RUNNING
+        SYMBOL, desk.source.candles[:4], timeframe="1d", cursor_ms=int(starts[3]), desired=DesiredState.RUNNING
     )
     desk.source.now_ms = int(starts[11]) + 1_000
 

@@ -26,7 +26,7 @@ def test_fetch_first_start_with_history_decides_the_newest_candle_alone(database
     assert places(message) == [SHOWN - 1]
     assert message.after_ms == at_place(SHOWN - 2)
     stored = desk.store.window(SYMBOL, 100, until_ms=at_place(SHOWN))
-    assert stored == desk.source.tape[:SHOWN].until(message.after_ms)[-len(stored) :]
+    assert stored == desk.source.candles[:SHOWN].until(message.after_ms)[-len(stored) :]
     assert len(stored) == desk.pipeline.indicators.history_count
 
 
@@ -62,20 +62,20 @@ def test_fetch_first_start_looks_up_the_place_of_the_first_bad_candle_alone(data
     desk = make_desk(databases)
     for back in (6, 5, 4):
         desk.source.spoil(SHOWN - back, close=np.nan)
-    asked: list[int] = []
+    requested: list[int] = []
 
     def looked_up(open_ms: int) -> str:
-        asked.append(open_ms)
-        return f"place {len(asked)}"
+        requested.append(open_ms)
+        return f"place {len(requested)}"
 
     candles = desk.pipeline.fetch._candles
     candles._terms = replace(candles._terms, place_of=looked_up)
 
     assert places(fetched(desk)) == [SHOWN - 1]
 
-    assert asked == [at_place(SHOWN - 6)]
-    told = [str(event.reason) for event in failures(desk)]
-    assert ["place 1" in text for text in told] == [True, False, False]
+    assert requested == [at_place(SHOWN - 6)]
+    reasons = [str(event.reason) for event in failures(desk)]
+    assert ["place 1" in text for text in reasons] == [True, False, False]
 
 
 def test_fetch_first_start_with_a_bad_newest_candle_decides_nothing(databases: Databases) -> None:
@@ -110,7 +110,7 @@ def test_fetch_store_emptied_begins_again_with_the_last_candle_that_the_ledger_d
     assert places(message) == list(range(SHOWN, SHOWN + 7))
 
 
-def test_fetch_store_emptied_keeps_what_the_ledger_says_is_wanted(desk: Desk) -> None:
+def test_fetch_store_emptied_keeps_the_desired_state_of_the_ledger(desk: Desk) -> None:
     desk.want(DesiredState.PAUSED)
     desk.store.forget()
 

@@ -22,9 +22,11 @@ SHOWN = WINDOW + 20
 ROWS = 6
 
 
-def make_desk(databases: Databases, *, shown: int = SHOWN, tape: Candles | None = None, regimes: bool = False) -> Desk:
+def make_desk(
+    databases: Databases, *, shown: int = SHOWN, series: Candles | None = None, regimes: bool = False
+) -> Desk:
     services = {"indicator_calculation": {"track_regime_changes": regimes, "recent_rows_limit": ROWS}}
-    return Desk(databases, system_config(EMA, services=services), tape or make_candles(SHOWN + 60), shown=shown)
+    return Desk(databases, system_config(EMA, services=services), series or make_candles(SHOWN + 60), shown=shown)
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ def test_indicators_of_a_batch_are_those_of_the_whole_history(desk: Desk, show: 
     answer = updated(desk, show=show)
 
     expected = compute(
-        desk.source.tape[: desk.source.shown], STRATEGY.indicators(), window=WINDOW, rows=ROWS - 1 + show
+        desk.source.candles[: desk.source.shown], STRATEGY.indicators(), window=WINDOW, rows=ROWS - 1 + show
     )
     assert answer.rows == expected
 
@@ -57,7 +59,7 @@ def test_indicators_of_a_batch_are_those_of_the_whole_history(desk: Desk, show: 
 def test_indicators_hand_on_the_candles_and_what_came_with_them(desk: Desk) -> None:
     answer = updated(desk, show=2)
 
-    assert answer.candles == desk.source.tape[SHOWN : SHOWN + 2]
+    assert answer.candles == desk.source.candles[SHOWN : SHOWN + 2]
     assert (answer.after_ms, answer.as_of_ms) == (at_place(SHOWN - 1), desk.source.as_of_ms)
     assert answer.regimes == [Regime.UNKNOWN] * 2
 
@@ -117,23 +119,23 @@ def test_indicators_that_are_not_enabled_end_the_chain_and_decide_nothing(databa
 
 
 def test_regime_changes_in_a_batch_are_reported_with_the_candle_of_each(databases: Databases) -> None:
-    tape = generated_candles(SYMBOL, 900)
-    desk = make_desk(databases, shown=500, tape=tape, regimes=True)
+    series = generated_candles(SYMBOL, 900)
+    desk = make_desk(databases, shown=500, series=series, regimes=True)
     desk.advance()
 
     answer = updated(desk, show=400)
 
-    told = [event for event in desk.events_of(EventType.REGIME_CHANGED) if event.market_ms > at_place(499)]
+    changes = [event for event in desk.events_of(EventType.REGIME_CHANGED) if event.market_ms > at_place(499)]
     first = desk.store.load(SYMBOL).regime
     steps = zip([first, *answer.regimes], answer.regimes, answer.candles.open_ms.tolist(), strict=False)
     expected = [(open_ms, f"{before} -> {after}") for before, after, open_ms in steps if before is not after]
     assert len(expected) > 3
     assert Regime.UNKNOWN not in answer.regimes
-    assert [(event.market_ms, event.reason) for event in told] == expected
-    assert [event.correlation_id for event in told] == [correlation_id(SYMBOL, "1m", at) for at, _ in expected]
+    assert [(event.market_ms, event.reason) for event in changes] == expected
+    assert [event.correlation_id for event in changes] == [correlation_id(SYMBOL, "1m", at) for at, _ in expected]
 
 
-def flat_tape(moving: int, still: int, later: int) -> Candles:
+def flat_candles(moving: int, still: int, later: int) -> Candles:
     """Return a walk, a stretch at one price, and a walk again."""
     noise = np.random.default_rng(5)
     moves = noise.normal(0, 1, moving + still + later)
@@ -152,7 +154,7 @@ def test_rows_on_a_flat_are_those_of_the_whole_history_wherever_the_services_beg
     services = {"indicator_calculation": {"track_regime_changes": True, "recent_rows_limit": ROWS}}
     rsi = {"name": "rsi_reversion", "params": {"period": 5}}
     strategy = load_strategy("rsi_reversion", {"period": 5})
-    desk = Desk(databases, system_config(rsi, services=services), flat_tape(300, 900, 60), shown=shown)
+    desk = Desk(databases, system_config(rsi, services=services), flat_candles(300, 900, 60), shown=shown)
     desk.advance()
 
     for number, show in enumerate([1, 3, 7, 20, 2, 1, 30]):
@@ -164,7 +166,7 @@ def test_rows_on_a_flat_are_those_of_the_whole_history_wherever_the_services_beg
         answer = desk.pipeline.indicators.handle(new)
         assert isinstance(answer, IndicatorsUpdated)
         desk.pipeline.strategy.handle(answer)
-        known = desk.source.tape[: desk.source.shown]
+        known = desk.source.candles[: desk.source.shown]
         window = strategy.startup_candle_count
         whole = compute(known, strategy.indicators(), window=window, rows=len(answer.rows))
         assert answer.rows == whole

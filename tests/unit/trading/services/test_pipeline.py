@@ -69,8 +69,8 @@ def test_pipeline_in_batches_of_any_size_decides_as_in_batches_of_one(
             desk.restart()
 
     found = came_to(desk)
-    for part, wanted in one_by_one.items():
-        assert found[part] == wanted, part
+    for part, expected in one_by_one.items():
+        assert found[part] == expected, part
 
 
 @settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -57,8 +57,8 @@ def test_two_signals_of_one_candle_open_a_position_each_in_the_order_of_the_conf
     assert decided(desk) == [("zeta", "ok"), ("alpha", "ok")]
     first, second = desk.journal[SHOWN].split(" | ")
     assert (first[: len("zeta: buy 2")], second[: len("alpha: sell 2")]) == ("zeta: buy 2", "alpha: sell 2")
-    told = [event.details["strategy"] for event in desk.events_of(EventType.SIGNAL_VALIDATED)]
-    assert told == ["zeta", "alpha"]
+    validated = [event.details["strategy"] for event in desk.events_of(EventType.SIGNAL_VALIDATED)]
+    assert validated == ["zeta", "alpha"]
 
 
 def test_limit_that_leaves_one_place_gives_it_to_the_first(databases: Databases) -> None:

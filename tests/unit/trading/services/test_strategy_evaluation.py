@@ -21,7 +21,7 @@ def make_desk(databases: Databases, plan: dict[int, str], *, shown: int = SHOWN,
     return desk
 
 
-def told(desk: Desk) -> list[tuple[EventType, str]]:
+def published_signals(desk: Desk) -> list[tuple[EventType, str]]:
     kinds = (EventType.SIGNAL_GENERATED, EventType.SIGNAL_VALIDATED, EventType.SIGNAL_REJECTED)
     return [(event.type, event.details.get("rule", "")) for event in desk.events_of(*kinds)]
 
@@ -59,7 +59,7 @@ def test_strategy_that_reports_nothing_ends_the_chain_and_moves_the_cursor(datab
     assert result.reason is ChainOutcome.NO_SIGNAL
     assert desk.cursor == SHOWN + 1
     assert desk.journal[SHOWN + 1] == "no signal"
-    assert told(desk) == []
+    assert published_signals(desk) == []
 
 
 def test_strategy_signal_is_reported_validated_and_handed_on(databases: Databases) -> None:
@@ -68,7 +68,7 @@ def test_strategy_signal_is_reported_validated_and_handed_on(databases: Database
     result = desk.advance(show=1)
 
     assert result.reason is ChainOutcome.DECIDED
-    assert told(desk) == [(EventType.SIGNAL_GENERATED, ""), (EventType.SIGNAL_VALIDATED, "")]
+    assert published_signals(desk) == [(EventType.SIGNAL_GENERATED, ""), (EventType.SIGNAL_VALIDATED, "")]
     [event] = desk.events_of(EventType.SIGNAL_VALIDATED)
     assert event.correlation_id == correlation_id("XAUUSD", "1m", at_place(SHOWN + 1))
     assert event.details["strategy"] == PLANNED_STRATEGY
@@ -83,7 +83,7 @@ def test_entry_while_paused_is_rejected_and_recorded(databases: Databases, side:
     result = desk.advance(show=1)
 
     assert result.reason is ChainOutcome.DECIDED
-    assert told(desk)[-1] == (EventType.SIGNAL_REJECTED, "paused")
+    assert published_signals(desk)[-1] == (EventType.SIGNAL_REJECTED, "paused")
     assert [(row["outcome"], row["rule"]) for row in desk.ledger.decisions()] == [("refused", "paused")]
     assert "refused by paused" in desk.journal[SHOWN + 1]
     assert desk.orders() == []
@@ -109,7 +109,7 @@ def test_entry_from_an_old_candle_is_rejected_and_an_exit_from_one_is_not(databa
 
     assert "refused by max_signal_age" in desk.journal[SHOWN + 6]
     assert "close 2 units" in desk.journal[SHOWN + 4]
-    assert told(desk)[-1] == (EventType.SIGNAL_REJECTED, "max_signal_age")
+    assert published_signals(desk)[-1] == (EventType.SIGNAL_REJECTED, "max_signal_age")
 
 
 def test_entry_in_a_regime_that_is_not_allowed_is_rejected(databases: Databases) -> None:
@@ -118,7 +118,7 @@ def test_entry_in_a_regime_that_is_not_allowed_is_rejected(databases: Databases)
     result = desk.advance(show=1)
 
     assert result.reason is ChainOutcome.DECIDED
-    assert told(desk)[-1] == (EventType.SIGNAL_REJECTED, "regime")
+    assert published_signals(desk)[-1] == (EventType.SIGNAL_REJECTED, "regime")
 
 
 @pytest.mark.parametrize("opposite", ["reverse", "close"])
@@ -153,7 +153,7 @@ def test_entry_outside_the_session_is_rejected(databases: Databases) -> None:
     settle(desk)
     desk.advance(show=1)
 
-    assert told(desk)[-1] == (EventType.SIGNAL_REJECTED, "session")
+    assert published_signals(desk)[-1] == (EventType.SIGNAL_REJECTED, "session")
 
 
 def test_strategy_without_a_signal_hands_the_candle_on_while_something_is_open(databases: Databases) -> None:

@@ -35,7 +35,7 @@ def walk(count: int, seed: int) -> Candles:
     return Candles(np.arange(count, dtype=np.int64) * 60_000, values)
 
 
-def said(strategy: Strategy, candles: Candles, count: int, *, rows: int) -> list[Signal]:
+def signals_of_last(strategy: Strategy, candles: Candles, count: int, *, rows: int) -> list[Signal]:
     """Ask for the signals of the last `count` candles, seen through `rows` rows."""
     found = compute(candles, strategy.indicators(), window=strategy.startup_candle_count, rows=rows).frame()
     return strategy.signals(found).last(count, rows=found, strategy="s")
@@ -135,11 +135,11 @@ def test_rsi_reversion_that_jumps_over_the_middle_enters() -> None:
         ),
     ],
 )
-def test_a_strategy_on_hand_made_candles_speaks_where_the_arithmetic_says(
+def test_a_strategy_on_hand_made_candles_signals_where_the_arithmetic_requires(
     name: str, params: dict[str, int], closes: tuple[float, ...], expected: dict[int, str]
 ) -> None:
     strategy = load_strategy(name, {**params, "atr_period": 2})
-    signals = said(strategy, hand_made(*closes), len(closes), rows=len(closes) + 5)
+    signals = signals_of_last(strategy, hand_made(*closes), len(closes), rows=len(closes) + 5)
 
     assert {one.open_ms // 60_000 - QUIET: one.side.value for one in signals} == expected
     for one in signals:
@@ -159,7 +159,7 @@ def test_startup_candle_count_of_a_strategy_settles_its_slowest_indicator(name: 
 
 @every_strategy
 def test_a_strategy_on_a_random_walk_reports_both_sides(name: str) -> None:
-    signals = said(load_strategy(name, SMALL[name]), walk(600, seed=7), 400, rows=400)
+    signals = signals_of_last(load_strategy(name, SMALL[name]), walk(600, seed=7), 400, rows=400)
     assert {one.side for one in signals} >= {SignalSide.BUY, SignalSide.SELL}
 
 
@@ -168,8 +168,8 @@ def test_a_strategy_on_a_random_walk_reports_both_sides(name: str) -> None:
 @given(seed=st.integers(0, 10_000))
 def test_signals_live_are_those_of_the_replay(name: str, seed: int) -> None:
     strategy, candles = load_strategy(name, SMALL[name]), walk(240, seed)
-    replay = said(strategy, candles, 40, rows=60)
-    live = [one for end in range(201, 241) for one in said(strategy, candles[:end], 1, rows=6)]
+    replay = signals_of_last(strategy, candles, 40, rows=60)
+    live = [one for end in range(201, 241) for one in signals_of_last(strategy, candles[:end], 1, rows=6)]
     assert live == replay
 
 
@@ -178,6 +178,6 @@ def test_signals_live_are_those_of_the_replay(name: str, seed: int) -> None:
 @given(seed=st.integers(0, 10_000), later=st.integers(1, 30))
 def test_signals_stay_the_same_when_later_candles_are_appended(name: str, seed: int, later: int) -> None:
     strategy, candles = load_strategy(name, SMALL[name]), walk(240 + later, seed)
-    before = said(strategy, candles[:240], 60, rows=60)
-    after = said(strategy, candles, 60 + later, rows=60 + later)
+    before = signals_of_last(strategy, candles[:240], 60, rows=60)
+    after = signals_of_last(strategy, candles, 60 + later, rows=60 + later)
     assert [one for one in after if one.open_ms < 240 * 60_000] == before

@@ -43,9 +43,9 @@ def test_error_of_its_own_code_reports_strategy_place_candle_and_its_own_line_al
         f"strategy {FAULTY}:Raises: signals from the candle {FIFTH} on: KeyError: 'nope'; "
         "a row has: open_ms (the index), close"
     )
-    (told,) = fault.lines
+    (own,) = fault.lines
     assert (
-        f'faulty_strategies.py, line {line}, in signals: return SignalBuilder(len(rows)).buy((rows["nope"] > 3)' in told
+        f'faulty_strategies.py, line {line}, in signals: return SignalBuilder(len(rows)).buy((rows["nope"] > 3)' in own
     )
 
 

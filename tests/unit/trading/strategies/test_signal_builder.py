@@ -43,7 +43,7 @@ def test_signals_of_a_row_that_is_buy_and_sell_are_broken() -> None:
         SignalBuilder(2).buy(flags(0, 1), reason="up").sell(flags(1, 1), reason="down")
 
 
-def test_signals_said_twice_keep_the_first_reason() -> None:
+def test_signals_given_twice_keep_the_first_reason() -> None:
     signals = (
         SignalBuilder(1).buy(flags(1), reason="first", stop_loss=1.0).buy(flags(1), reason="second", stop_loss=2.0)
     )

@@ -39,8 +39,8 @@ def test_page_has_every_check_of_a_strategy() -> None:
 
 def test_page_has_every_check_of_candles_with_its_weight() -> None:
     rows = re.findall(r"^\| ([^|]+) \| (wrong|doubt|note) \|", CANDLES, flags=re.MULTILINE)
-    told = {name: weight for names, weight in rows for name in names.split(", ")}
+    documented = {name: weight for names, weight in rows for name in names.split(", ")}
     candles = make_candles(5)
     findings = examine(candles.open_ms, candles.values, Market(Timeframe.parse("1m"), Session().are_open, 2**45, 2**45))
 
-    assert {one.check: one.severity.value for one in findings} | {"no time": "wrong"} == told
+    assert {one.check: one.severity.value for one in findings} | {"no time": "wrong"} == documented

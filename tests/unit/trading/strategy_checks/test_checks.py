@@ -261,11 +261,16 @@ def test_findings_beyond_the_first_are_counted() -> None:
 
 def test_progress_adds_up_to_the_rows_of_all_series_whatever_is_found() -> None:
     def steps(make: Callable[[], Strategy]) -> Iterator[int]:
-        told: list[int] = []
+        steps_reported: list[int] = []
         examine(
-            make, made_up(candles_needed(make(), 50), [1]), rows_limit=6, least_rows=3, rows=50, advance=told.append
+            make,
+            made_up(candles_needed(make(), 50), [1]),
+            rows_limit=6,
+            least_rows=3,
+            rows=50,
+            advance=steps_reported.append,
         )
-        return iter(told)
+        return iter(steps_reported)
 
     for make in (Honest, Random, SquareRootOfLoss):
         assert sum(steps(make)) == 50 * len(KINDS)

@@ -35,7 +35,7 @@ def test_entry_point_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize("verb", COMMANDS)
-def test_verb_in_the_overview_reports_what_its_own_help_says_first(verb: str) -> None:
+def test_verb_in_the_overview_reports_the_first_line_of_its_help(verb: str) -> None:
     command = trading.get_command(click.Context(trading), verb)
 
     assert command is not None
@@ -95,7 +95,7 @@ def test_unknown_symbol_is_rejected_with_the_known_ones(arguments: tuple[str, ..
 
 
 @pytest.mark.parametrize(
-    ("error", "exit_code", "said"),
+    ("error", "exit_code", "message"),
     [
         (ConfigError(["one.yaml: first", "two.yaml: second"]), 2, "  one.yaml: first\n  two.yaml: second\n"),
         (UnknownSymbol("NOPE", ("XAUUSD",)), 2, "known are: XAUUSD"),
@@ -107,7 +107,7 @@ def test_unknown_symbol_is_rejected_with_the_known_ones(arguments: tuple[str, ..
     ],
 )
 def test_error_of_a_verb_becomes_one_message_and_its_exit_code(
-    error: Exception, exit_code: int, said: str, capsys: pytest.CaptureFixture[str]
+    error: Exception, exit_code: int, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(click.exceptions.Exit) as end, exit_on_error():
         raise error
@@ -115,7 +115,7 @@ def test_error_of_a_verb_becomes_one_message_and_its_exit_code(
     shown = capsys.readouterr()
     assert end.value.exit_code == exit_code
     assert shown.err.startswith("error: ")
-    assert said in shown.err
+    assert message in shown.err
     assert shown.out == ""
 
 

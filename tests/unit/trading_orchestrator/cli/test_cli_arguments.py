@@ -53,7 +53,7 @@ def test_word_in_the_place_of_a_number_is_rejected(arguments: tuple[str, ...]) -
 
 
 @pytest.mark.parametrize("arguments", WHOLE, ids=lambda words: words[0])
-def test_whole_number_that_no_store_can_be_asked_with_is_rejected(arguments: tuple[str, ...]) -> None:
+def test_whole_number_that_no_store_can_be_requested_with_is_rejected(arguments: tuple[str, ...]) -> None:
     assert "is not in the range 1<=x<=2147483647" in refused(*arguments, "99999999999999999999")
     assert "'nan' is not a valid whole number" in refused(*arguments, "nan")
 
@@ -68,10 +68,10 @@ def test_whole_number_that_no_store_can_be_asked_with_is_rejected(arguments: tup
     ],
 )
 def test_times_in_the_wrong_order_are_reported_so(which: tuple[str, str], first: str, last: str, hint: str) -> None:
-    told = refused("replay", *which, "--from", first, "--to", last)
+    message = refused("replay", *which, "--from", first, "--to", last)
 
-    assert "is not before --to 2026-04-01 00:00 UTC" in told
-    assert hint in told
+    assert "is not before --to 2026-04-01 00:00 UTC" in message
+    assert hint in message
 
 
 @pytest.mark.parametrize("text", ["0001-01-01", "1969-12-31T23:59Z", "9999-12-31T23:59:59-23:00", "2200-01-01"])
@@ -93,7 +93,7 @@ def test_verb_that_a_group_does_not_have_is_reported_with_those_it_has(group: st
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "message"),
     [
         ("units=1", "--set units: symbols.XAUUSD.units: unknown key 'units'; did you mean 'risk.units'?"),
         ("max_daily_loss=5", "unknown key 'max_daily_loss'; did you mean 'account.max_daily_loss'?"),
@@ -105,12 +105,12 @@ def test_verb_that_a_group_does_not_have_is_reported_with_those_it_has(group: st
         ("risk.units=.nan", "found nan; allowed: a finite number"),
     ],
 )
-def test_setting_that_is_none_reports_where_one_is(setting: str, told: str) -> None:
-    assert told in refused("backtest", "--symbol", "XAUUSD", "--set", setting)
+def test_setting_that_is_none_reports_where_one_is(setting: str, message: str) -> None:
+    assert message in refused("backtest", "--symbol", "XAUUSD", "--set", setting)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("backup", ""), "the name is empty"),
         (("restore", ""), "the name is empty"),
@@ -118,8 +118,8 @@ def test_setting_that_is_none_reports_where_one_is(setting: str, told: str) -> N
         (("backup", "ledger.copy", "--paper", ""), "the name is empty"),
     ],
 )
-def test_empty_name_of_a_file_is_reported_so(arguments: tuple[str, ...], told: str) -> None:
-    assert told in refused("ledger", *arguments)
+def test_empty_name_of_a_file_is_reported_so(arguments: tuple[str, ...], message: str) -> None:
+    assert message in refused("ledger", *arguments)
 
 
 def test_report_never_takes_the_place_of_what_is_no_plain_file(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_table_in_a_wide_terminal_shows_more() -> None:
 
 
 @pytest.mark.parametrize("width", [80, 160])
-def test_status_shows_account_symbol_and_what_was_last_said(width: int) -> None:
+def test_status_shows_account_symbol_and_last_action(width: int) -> None:
     text = drawn(
         view(StatusView("paper", 100_012.5, "127.0.0.1:6390", [GOLD]), width=width, trouble="no answer"), width
     )

@@ -60,14 +60,14 @@ def test_after_any_changes_each_symbol_has_one_worker_and_those_that_stayed_were
     before: list[str], steps: list[list[str]], share: int
 ) -> None:
     now = first_assignments(before, share)
-    for wanted in steps:
-        planned = plan(now, wanted, share)
+    for configured in steps:
+        planned = plan(now, configured, share)
         served = [symbol for assignment in planned.assignments for symbol in assignment.symbols]
-        assert sorted(served) == sorted(wanted)
+        assert sorted(served) == sorted(configured)
         assert all(1 <= len(assignment.symbols) <= share for assignment in planned.assignments)
         names = [assignment.name for assignment in (*planned.assignments, *planned.ended)]
         assert len(set(names)) == len(names)
         was = {symbol: assignment.name for assignment in now for symbol in assignment.symbols}
         is_now = {symbol: assignment.name for assignment in planned.assignments for symbol in assignment.symbols}
-        assert all(is_now[symbol] == was[symbol] for symbol in wanted if symbol in was)
+        assert all(is_now[symbol] == was[symbol] for symbol in configured if symbol in was)
         now = planned.assignments

@@ -97,16 +97,16 @@ def test_text_that_looks_like_markup_is_printed_whole(way: Callable[[str], Rende
 
 @pytest.mark.parametrize(("way", "count"), WAYS, ids=WAY_NAMES)
 def test_text_that_would_steer_the_terminal_does_not(way: Callable[[str], RenderableType], count: int) -> None:
-    told = printed(way("a\x1b[2Jb\x1b]0;title\x07c\x9b1md"), force_terminal=True, color_system=None)
+    shown_text = printed(way("a\x1b[2Jb\x1b]0;title\x07c\x9b1md"), force_terminal=True, color_system=None)
 
-    assert told.count("a[2Jb]0;titlec1md") == count
-    assert not set(told) & {"\x1b", "\x07", "\x9b"}
+    assert shown_text.count("a[2Jb]0;titlec1md") == count
+    assert not set(shown_text) & {"\x1b", "\x07", "\x9b"}
 
 
 def test_styles_of_ours_are_kept() -> None:
-    told = printed(Text("met", style="green"), force_terminal=True, color_system="standard", no_color=False)
+    shown_text = printed(Text("met", style="green"), force_terminal=True, color_system="standard", no_color=False)
 
-    assert told == "\x1b[32mmet\x1b[0m\n"
+    assert shown_text == "\x1b[32mmet\x1b[0m\n"
 
 
 def test_live_view_is_drawn_by_the_terminal_as_ever_and_shows_text_as_it_is() -> None:
@@ -131,6 +131,6 @@ def test_no_other_console_is_made_and_nothing_requests_markup() -> None:
 
 def _is_wrong(call: ast.Call) -> bool:
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    asked = [keyword.value for keyword in call.keywords if keyword.arg in ("markup", "emoji")]
-    is_marked = any(not (isinstance(one, ast.Constant) and one.value is False) for one in asked)
-    return is_marked or name in {"Console", "from_markup", "render_markup"} or (name == "TextColumn" and not asked)
+    flags = [keyword.value for keyword in call.keywords if keyword.arg in ("markup", "emoji")]
+    is_marked = any(not (isinstance(one, ast.Constant) and one.value is False) for one in flags)
+    return is_marked or name in {"Console", "from_markup", "render_markup"} or (name == "TextColumn" and not flags)

@@ -14,7 +14,7 @@ class Clocks:
         self.trips_s = list(trips_s)
         self.ours_s = 1_000_000.0
 
-    def ask(self) -> float:
+    def answer(self) -> float:
         trip_s = self.trips_s.pop(0)
         self.ours_s += trip_s / 2
         remote_s = self.ours_s + self.ahead_s
@@ -22,7 +22,7 @@ class Clocks:
         return remote_s
 
     def measure(self) -> Skew:
-        return measure(self.ask, now_s=lambda: self.ours_s)
+        return measure(self.answer, now_s=lambda: self.ours_s)
 
 
 @pytest.mark.parametrize("ahead_s", [-60.0, -0.25, 0.0, 0.25, 60.0])

@@ -39,7 +39,9 @@ def test_folder_is_held_by_the_nearest_mount_and_the_last_one_there(folder: str,
 
 
 @pytest.mark.parametrize(("kind", "health"), [("ext4", Health.OK), ("nfs", Health.FAIL), ("fuse.sshfs", Health.FAIL)])
-def test_sqlite_on_a_network_is_refused_and_postgresql_is_not_asked(tmp_path: Path, kind: str, health: Health) -> None:
+def test_sqlite_on_a_network_is_refused_and_postgresql_is_not_checked(
+    tmp_path: Path, kind: str, health: Health
+) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text(f"/dev/vda / ext4 rw 0 0\nsomewhere {tmp_path.resolve()} {kind} rw 0 0\n")
     settings = Settings(var_dir=tmp_path)

@@ -271,7 +271,7 @@ def test_last_candle_with_next_to_no_volume_is_doubted() -> None:
     assert found(candles.open_ms, candles.values).keys() == {"thin end"}
 
 
-def test_flat_candles_and_those_without_volume_are_noted() -> None:
+def test_flat_candles_and_those_without_volume_are_reported() -> None:
     candles = make_candles(30)
     candles.values[5, :] = (7.0, 7.0, 7.0, 7.0, 0.0)
 

@@ -16,9 +16,9 @@ AT_CLOSE = {"kind": "paper", "fill_at": "close"}
 
 
 def make_desk(databases: Databases, plan: dict[int, str], **options: Any) -> Desk:
-    tape: Candles = options.pop("tape", make_candles(80))
+    series: Candles = options.pop("tape", make_candles(80))
     config = system_config(planned(plan, stop_distance=50.0), **options)
-    desk = Desk(databases, config, tape, shown=SHOWN)
+    desk = Desk(databases, config, series, shown=SHOWN)
     desk.advance()
     return desk
 
@@ -27,7 +27,7 @@ def incidents(desk: Desk) -> list[IncidentKind]:
     return [incident.kind for incident in desk.ledger.incidents_of(SYMBOL)]
 
 
-def told(desk: Desk) -> list[str]:
+def published_incidents(desk: Desk) -> list[str]:
     return [event.details["kind"] for event in desk.events_of(EventType.INCIDENT_OPENED)]
 
 

@@ -18,7 +18,7 @@ from tests.unit.trading.services.standing_exits.desks import (
     incidents,
     lose_stop,
     make_desk,
-    told,
+    published_incidents,
 )
 from trading.events.event import EventType
 from trading.incidents.incident import IncidentKind
@@ -36,7 +36,7 @@ def test_stop_that_the_venue_lost_is_placed_again_once_and_its_incident_ends(dat
     lose_stop(desk)
     desk.pipeline.reconcile()
 
-    assert told(desk) == ["unprotected"]
+    assert published_incidents(desk) == ["unprotected"]
     assert [(one.client_order_id, one.price, one.units) for one in desk.paper.open_orders(SYMBOL)] == before
     assert incidents(desk) == []
     [event] = desk.events_of(EventType.POSITION_MODIFIED)
@@ -66,7 +66,7 @@ def test_venue_that_loses_each_stop_gets_no_second_position(databases: Databases
     desk.play(SHOWN + 2)
     lose_stop(desk)
     desk.pipeline.reconcile()
-    assert (told(desk), incidents(desk)) == (["unprotected"], [IncidentKind.UNPROTECTED])
+    assert (published_incidents(desk), incidents(desk)) == (["unprotected"], [IncidentKind.UNPROTECTED])
     placed = desk.events_of(EventType.POSITION_MODIFIED)
     desk.play(SHOWN + 5)
 
@@ -106,7 +106,7 @@ def test_stop_that_the_venue_lost_is_placed_again_while_paused_and_not_while_sto
     desk.pipeline.reconcile()
 
     is_stopped = state is DesiredState.STOPPED
-    assert told(desk) == ["unprotected"]
+    assert published_incidents(desk) == ["unprotected"]
     assert len(desk.paper.open_orders(SYMBOL)) == (0 if is_stopped else 1)
     assert (incidents(desk) != []) is is_stopped
     assert exits(desk) == []
@@ -157,7 +157,7 @@ def test_stop_that_never_came_with_its_entry_is_found_in_the_step_of_the_fill(
         patch.setattr(FlakyVenue, "sync", without_stop)
         desk.play(SHOWN + 2)
 
-    assert told(desk) == ["unprotected"]
+    assert published_incidents(desk) == ["unprotected"]
     assert incidents(desk) == []  # it was placed again
     assert len(desk.paper.open_orders(SYMBOL)) == 1
 

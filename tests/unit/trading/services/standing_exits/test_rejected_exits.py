@@ -17,8 +17,8 @@ from tests.unit.trading.services.standing_exits.desks import (
     held,
     incidents,
     make_desk,
+    published_incidents,
     refuse_exits,
-    told,
 )
 from trading.errors import Transient
 from trading.incidents.incident import IncidentKind
@@ -37,7 +37,7 @@ def test_exit_rejected_nine_times_is_reported_at_once_and_sent_at_each_candle_un
     desk.advance(show=1)
 
     assert exits(desk) == ["rejected"]
-    assert told(desk) == ["exit_failed"]
+    assert published_incidents(desk) == ["exit_failed"]
     [row] = desk.ledger.incidents(SYMBOL)
     assert (row["kind"], row["halts"]) == ("exit_failed", False)
     assert "reduce-only is not possible now" in row["reason"]
@@ -49,7 +49,7 @@ def test_exit_rejected_nine_times_is_reported_at_once_and_sent_at_each_candle_un
 
     assert exits(desk) == [*["rejected"] * 9, "filled"]
     assert (held(desk), incidents(desk)) == (0.0, [])
-    assert told(desk) == ["exit_failed"]
+    assert published_incidents(desk) == ["exit_failed"]
     assert desk.ledger.incidents(SYMBOL, only_open=False)[0]["resolution"] == "the position was closed since"
     assert len(set(desk.venue.submitted)) == len(desk.venue.submitted)
 
@@ -165,7 +165,7 @@ def test_flatten_that_the_venue_rejects_is_reported_and_sent_again_at_the_next_c
     assert answer.outcome == "open"
     assert "reduce-only is not possible now" in next(iter(answer.failed.values()))
     assert answer.as_dict()["failed"] == dict(answer.failed)
-    assert told(desk) == ["exit_failed"]
+    assert published_incidents(desk) == ["exit_failed"]
     desk.advance(show=1)
     assert exits(desk) == ["rejected", "rejected"]
     desk.play(SHOWN + 7)

@@ -135,7 +135,7 @@ def test_execution_that_is_not_enabled_writes_the_decision_down_and_sends_nothin
     assert (sent(desk), desk.venue.submitted, desk.ledger.decisions()) == ([], [], [])
 
 
-def test_execution_of_a_pause_said_after_the_chain_began_is_rejected_by_the_ledger(desk: Desk) -> None:
+def test_execution_of_a_pause_requested_after_the_chain_began_is_rejected_by_the_ledger(desk: Desk) -> None:
     desk.ledger.set_desired(SYMBOL, DesiredState.PAUSED, reason="the store has not heard of it yet")
     desk.advance(show=1)
 
@@ -160,7 +160,7 @@ def test_execution_of_the_same_candle_twice_decides_once(desk: Desk) -> None:
     journal, books = desk.journal, desk.books()
     desk.store.seed(
         SYMBOL,
-        desk.source.tape[:SHOWN],
+        desk.source.candles[:SHOWN],
         timeframe="1m",
         cursor_ms=at_place(SHOWN - 1),
         desired=DesiredState.RUNNING,

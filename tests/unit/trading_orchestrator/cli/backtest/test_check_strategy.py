@@ -69,24 +69,24 @@ def answer(result: Result, exit_code: int) -> Any:
 
 
 def test_shipped_strategy_on_made_up_markets_is_sound(run: Run) -> None:
-    told = answer(run("ema_cross", "--params", "fast=5", "slow=13", "--params", "stop_atr=1.5", "--json"), ExitCode.OK)
+    found = answer(run("ema_cross", "--params", "fast=5", "slow=13", "--params", "stop_atr=1.5", "--json"), ExitCode.OK)
 
-    assert told["ok"]
-    assert told["params"] | {"fast": 5, "slow": 13, "stop_atr": 1.5} == told["params"]
-    assert (told["rows_limit"], told["least_rows"]) == (6, 3)
-    assert [one["series"] for one in told["series"]] == ["trend 1", "range 1", "gaps 1", "flat 1"]
-    assert set(told["counts"].values()) == {0}
-    assert min(told["tried"].values()) > 0
-    assert told["not_tried"] == {}
+    assert found["ok"]
+    assert found["params"] | {"fast": 5, "slow": 13, "stop_atr": 1.5} == found["params"]
+    assert (found["rows_limit"], found["least_rows"]) == (6, 3)
+    assert [one["series"] for one in found["series"]] == ["trend 1", "range 1", "gaps 1", "flat 1"]
+    assert set(found["counts"].values()) == {0}
+    assert min(found["tried"].values()) > 0
+    assert found["not_tried"] == {}
 
 
 def test_strategy_that_cheats_ends_with_one_and_reports_where(run: Run) -> None:
-    told = answer(run("cheat_for_a_test:Cheat", "--json"), ExitCode.NO)
+    found = answer(run("cheat_for_a_test:Cheat", "--json"), ExitCode.NO)
     shown = run("cheat_for_a_test:Cheat")
 
-    first = told["findings"][0]
+    first = found["findings"][0]
     assert first.keys() == {"check", "series", "open_ms", "column", "expected", "found"}
-    assert told["counts"]["look-ahead"] > 0 < told["counts"]["stop side"]
+    assert found["counts"]["look-ahead"] > 0 < found["counts"]["stop side"]
     assert shown.exit_code == ExitCode.NO
     line = next(line for line in shown.stdout.splitlines() if line.startswith("look-ahead"))
     assert "FAIL" in line
@@ -105,11 +105,11 @@ def test_strategy_without_signals_is_reported_to_prove_little(run: Run) -> None:
 
 
 def test_strategy_that_never_answers_twice_has_its_answers_not_compared(run: Run) -> None:
-    told = answer(run("cheat_for_a_test:Once", "--json"), ExitCode.NO)
+    found = answer(run("cheat_for_a_test:Once", "--json"), ExitCode.NO)
 
     why = "it did not answer at every evaluation"
-    assert told["not_tried"].keys() >= {"look-ahead", "window"}
-    assert {told["not_tried"][name] for name in ("look-ahead", "window")} == {why}
+    assert found["not_tried"].keys() >= {"look-ahead", "window"}
+    assert {found["not_tried"][name] for name in ("look-ahead", "window")} == {why}
 
 
 def test_strategy_that_needs_more_candles_than_can_be_made_up_is_reported_to_bring_some(
@@ -124,18 +124,18 @@ def test_strategy_that_needs_more_candles_than_can_be_made_up_is_reported_to_bri
 
 
 def test_symbol_gives_candles_strategy_and_parameters(run: Run) -> None:
-    told = answer(run("--symbol", "XAUUSD", "-n", "50", "--json", "fast=6"), ExitCode.OK)
+    found = answer(run("--symbol", "XAUUSD", "-n", "50", "--json", "fast=6"), ExitCode.OK)
 
-    assert (told["strategy"], told["params"]["fast"], told["params"]["slow"]) == ("ema_cross", 6, 13)
-    assert [(one["series"], one["candles"]) for one in told["series"]] == [("XAUUSD", 50)]
+    assert (found["strategy"], found["params"]["fast"], found["params"]["slow"]) == ("ema_cross", 6, 13)
+    assert [(one["series"], one["candles"]) for one in found["series"]] == [("XAUUSD", 50)]
 
 
 def test_file_is_evaluated_at_its_newest_candles(run: Run, tmp_path: Path) -> None:
     path = write_candles(tmp_path / "gold.csv", generated_candles("XAUUSD", 400))
 
-    told = answer(run("sma_cross", "fast=3", "slow=8", "--candles", path, "-n", "100", "--json"), ExitCode.OK)
+    found = answer(run("sma_cross", "fast=3", "slow=8", "--candles", path, "-n", "100", "--json"), ExitCode.OK)
 
-    assert [(one["series"], one["candles"]) for one in told["series"]] == [("gold.csv", 100)]
+    assert [(one["series"], one["candles"]) for one in found["series"]] == [("gold.csv", 100)]
 
 
 @pytest.mark.parametrize(

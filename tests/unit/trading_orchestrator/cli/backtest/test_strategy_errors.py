@@ -99,9 +99,9 @@ def test_indicator_with_the_name_of_a_column_is_rejected_by_each_verb(run: Run, 
 def test_check_of_a_strategy_that_answers_nothing_reports_of_each_other_check_that_it_was_not_tried(run: Run) -> None:
     result = run("Nothing", *CHECK)
 
-    said = {line[:11].strip(): line for line in result.stdout.splitlines()}
+    line_by_check = {line[:11].strip(): line for line in result.stdout.splitlines()}
     assert result.exit_code == ExitCode.NO
-    assert "FAIL" in said["error"]
+    assert "FAIL" in line_by_check["error"]
     for check in ("look-ahead", "window", "nan", "stop side", "repeat", "mutation"):
-        assert said[check].split(maxsplit=len(check.split()))[-1].startswith("not checked")
+        assert line_by_check[check].split(maxsplit=len(check.split()))[-1].startswith("not checked")
     assert "No candle could be checked" in result.stdout

@@ -36,8 +36,8 @@ def answer(*arguments: str | Path, exit_code: int = ExitCode.OK) -> Any:
 
 
 def counts(*arguments: str | Path, exit_code: int = ExitCode.OK) -> dict[str, int]:
-    told = answer("check", *arguments, exit_code=exit_code)
-    return {one["check"]: one["count"] for one in told["checks"] if one["count"]}
+    report = answer("check", *arguments, exit_code=exit_code)
+    return {one["check"]: one["count"] for one in report["checks"] if one["count"]}
 
 
 @pytest.fixture
@@ -72,10 +72,10 @@ def test_check_of_a_sound_file_ends_with_zero_and_reports_it(gold: Path) -> None
 
 
 def test_check_of_a_spoiled_file_ends_with_one_and_names_each_line(spoiled: Path) -> None:
-    told = answer("check", spoiled, exit_code=ExitCode.NO)
-    lines = {one["check"]: [place["line"] for place in one["first"]] for one in told["checks"] if one["count"]}
+    report = answer("check", spoiled, exit_code=ExitCode.NO)
+    lines = {one["check"]: [place["line"] for place in one["first"]] for one in report["checks"] if one["count"]}
 
-    assert not told["ok"]
+    assert not report["ok"]
     assert lines == {
         "not a number": [399],
         "crossed": [299],
@@ -83,7 +83,7 @@ def test_check_of_a_spoiled_file_ends_with_one_and_names_each_line(spoiled: Path
         "unsorted": [103],
         "gap": [None],
     }
-    assert "line 51" in told["refusal"]
+    assert "line 51" in report["refusal"]
     shown = run("check", spoiled)
     assert shown.exit_code == ExitCode.NO
     assert "wrong: not a number, crossed, duplicate, unsorted, gap" in shown.stdout
@@ -117,14 +117,14 @@ def test_check_of_a_file_without_candles_reports_what_was_found(tmp_path: Path) 
 def test_convert_of_a_spoiled_file_counts_what_it_drops_and_writes_what_is_played(spoiled: Path) -> None:
     out = spoiled.with_name("mended.csv.gz")
 
-    told = answer("convert", spoiled, out)
+    report = answer("convert", spoiled, out)
 
-    assert {loss["reason"].split(":")[0]: (loss["count"], loss["first_lines"]) for loss in told["dropped"]} == {
+    assert {loss["reason"].split(":")[0]: (loss["count"], loss["first_lines"]) for loss in report["dropped"]} == {
         "not a number": (1, [399]),
         "crossed": (1, [299]),
         "duplicate": (1, [50]),
     }
-    assert (told["rows"], told["candles"], told["moved"]) == (COUNT - 2, COUNT - 5, 1)
+    assert (report["rows"], report["candles"], report["moved"]) == (COUNT - 2, COUNT - 5, 1)
     assert len(read_candles(out, timeframe="1m")) == COUNT - 5
     assert counts(out, exit_code=ExitCode.NO) == {"gap": 3}
     shown = run("convert", spoiled, out, "--force")
@@ -138,11 +138,11 @@ def test_convert_of_a_metatrader_file_needs_its_zone(tmp_path: Path) -> None:
     path.write_text("\n".join(rows))
 
     refused = run("convert", path, out)
-    told = answer("convert", path, out, "--timezone", "America/New_York+7h")
+    report = answer("convert", path, out, "--timezone", "America/New_York+7h")
 
     assert refused.exit_code == ExitCode.NO
     assert "--timezone UTC" in refused.stderr
-    assert told["first_ms"] == 1704187800000
+    assert report["first_ms"] == 1704187800000
 
 
 @pytest.mark.parametrize("verb", [("convert",), ("resample", "--timeframe", "5m")])
@@ -167,11 +167,11 @@ def test_resample_leaves_out_what_is_not_whole_and_reports_it(gold: Path) -> Non
     part = write_candles(gold.with_name("part.csv"), Candles(candles.open_ms[3:], candles.values[3:]))
     out = gold.with_name("out.parquet")
 
-    told = answer("resample", part, out, "--timeframe", "5m")
+    report = answer("resample", part, out, "--timeframe", "5m")
     partial = answer("resample", part, out, "--timeframe", "5m", "--partial", "--force")
 
-    assert (told["rows"], told["candles"], told["left_out"], told["unused"]) == (COUNT - 3, 119, 1, 2)
-    assert told["first_left_out_ms"] == [int(candles.open_ms[0])]
+    assert (report["rows"], report["candles"], report["left_out"], report["unused"]) == (COUNT - 3, 119, 1, 2)
+    assert report["first_left_out_ms"] == [int(candles.open_ms[0])]
     assert (partial["candles"], partial["partial"], partial["left_out"]) == (120, 1, 0)
     assert read_candles(out, timeframe="5m").open_ms[0] == candles.open_ms[0]
 
@@ -218,10 +218,10 @@ def test_recorded_candles_in_a_servers_time_are_doubted_and_converted_back_to_th
     rows.to_csv(path, sep="\t", index=False)
 
     doubted = counts(path, "--timezone", "UTC", exit_code=ExitCode.NO)
-    told = answer("convert", path, out, "--timezone", "America/New_York+7h")
+    report = answer("convert", path, out, "--timezone", "America/New_York+7h")
 
     assert doubted["time zone"] == 8
-    assert (told["rows"], told["candles"], told["dropped"]) == (len(candles), len(candles), [])
+    assert (report["rows"], report["candles"], report["dropped"]) == (len(candles), len(candles), [])
     assert read_candles(out, timeframe="1m") == candles
 
 
@@ -239,11 +239,11 @@ def gold_week(tmp_path: Path) -> Path:
 def test_resample_of_sessions_reports_what_counts_as_whole_and_what_does_not(gold_week: Path) -> None:
     out = gold_week.with_name("out.csv")
 
-    told = answer("resample", gold_week, out, "--timeframe", "1d", "--symbol", "XAUUSD")
+    report = answer("resample", gold_week, out, "--timeframe", "1d", "--symbol", "XAUUSD")
     shown = run("resample", gold_week, out, "--timeframe", "1h", "--symbol", "XAUUSD", "--force").stdout
 
-    assert (told["candles"], told["left_out"], told["at_edges"]["count"]) == (1, 2, 1)
-    assert {name: lack["count"] for name, lack in told["lacking"].items()} == {"start": 0, "hole": 1, "end": 1}
+    assert (report["candles"], report["left_out"], report["at_edges"]["count"]) == (1, 2, 1)
+    assert {name: lack["count"] for name, lack in report["lacking"].items()} == {"start": 0, "hole": 1, "end": 1}
     assert "2 lack only a few candles next to a break and count as complete: 2026-01-14 21:00" in shown
     assert "2 of 1h omitted as incomplete, with 107 candles (--partial includes them)\n" in shown
     assert "  1 x candles are missing while the market was open: 2026-01-15 12:00 UTC\n" in shown
@@ -261,7 +261,9 @@ def test_candles_missing_in_a_replay_are_those_that_check_calls_a_gap(gold_week:
     )
 
 
-def test_resample_to_candles_that_are_far_apart_writes_them_and_says_that_they_are_not_played(tmp_path: Path) -> None:
+def test_resample_to_candles_that_are_far_apart_writes_them_and_reports_that_they_are_not_played(
+    tmp_path: Path,
+) -> None:
     day = generated_candles("BTCUSD", 1_440)
     weeks = [Candles(day.open_ms + week * 7 * 86_400_000, day.values) for week in range(3)]
     path = write_candles(tmp_path / "sundays.csv", weeks[0].then(weeks[1]).then(weeks[2]))
@@ -318,9 +320,9 @@ def test_marks_between_thousands_are_converted_and_played_alike(gold: Path) -> N
     path, out = gold.with_name("thousands.csv"), gold.with_name("out.csv")
     candles.frame().assign(close=[f"{close:,.2f}" for close in candles.values[:, 3]]).to_csv(path)
 
-    told = answer("convert", path, out)
+    report = answer("convert", path, out)
 
     assert answer("check", path)["refusal"] is None
     assert read_candles(path, timeframe="1m") == read_candles(out, timeframe="1m")
-    assert told["dropped"] == []
+    assert report["dropped"] == []
     assert read_candles(out, timeframe="1m").values[:, 3] == pytest.approx(candles.values[:, 3], abs=0.006)

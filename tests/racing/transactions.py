@@ -45,7 +45,7 @@ class Contest:
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class Transaction:
     """One transaction that was committed.
 
     Attributes:
@@ -79,6 +79,6 @@ class Report:
         timeouts: Locks that were not given in time; each was asked for again.
     """
 
-    deeds: list[Deed] = field(default_factory=list)
+    transactions: list[Transaction] = field(default_factory=list)
     seen: list[Sums] = field(default_factory=list)
     timeouts: int = 0
