@@ -1,8 +1,9 @@
 """The venues and candle sources that a configuration can name: how each is opened, those of other packages included."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from msgspec import Struct
 
 from adapters import clock
 from configs.plugins.entry_points import SOURCES, VENUES, fault, load
@@ -24,8 +25,7 @@ VenueClock = Callable[[], int]
 """Returns the time of a venue as `trading.ports.venue.Venue.clock_ms`: milliseconds since the epoch, UTC."""
 
 
-@dataclass(frozen=True, slots=True)
-class VenueContext(Generic[V]):
+class VenueContext(Struct, Generic[V], frozen=True):
     """The arguments of a function that opens a venue.
 
     Attributes:
@@ -39,8 +39,7 @@ class VenueContext(Generic[V]):
     allow_non_positive: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class SourceContext(Generic[S]):
+class SourceContext(Struct, Generic[S], frozen=True):
     """The arguments of a function that opens a candle source.
 
     Attributes:
@@ -63,8 +62,7 @@ def no_clocks(_symbols: Mapping[str, SymbolConfig]) -> Mapping[str, VenueClock]:
     return {}
 
 
-@dataclass(frozen=True, slots=True)
-class VenuePlugin(Generic[V]):
+class VenuePlugin(Struct, Generic[V], frozen=True):
     """A kind of venue: the value that an entry point of `trading_orchestrator.venues` names.
 
     Attributes:
@@ -79,8 +77,7 @@ class VenuePlugin(Generic[V]):
     clocks: Callable[[Mapping[str, SymbolConfig]], Mapping[str, VenueClock]] = no_clocks
 
 
-@dataclass(frozen=True, slots=True)
-class SourcePlugin(Generic[S]):
+class SourcePlugin(Struct, Generic[S], frozen=True):
     """A kind of candle source: the value that an entry point of `trading_orchestrator.sources` names.
 
     Attributes:

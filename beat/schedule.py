@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from configs.fetch_interval import fetch_interval_s, is_aligned
 from configs.loading import SystemConfig
@@ -32,8 +33,7 @@ class ScheduledMessage(NamedTuple):
         return ":".join(part for part in (*self, str(slot)) if part)
 
 
-@dataclass(frozen=True, slots=True)
-class Interval:
+class Interval(Struct, frozen=True):
     """A schedule: due once in each slot, as soon as the slot begins.
 
     Attributes:

@@ -4,9 +4,10 @@ the symbols are arguments.
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct, field
 
 from configs.snapshot import PACE, Content, fingerprint
 
@@ -22,8 +23,7 @@ _BOUND: Mapping[str, tuple[tuple[str, ...], str]] = {
 _OF_A_START = ("name", "starting_balance", "currency")
 
 
-@dataclass(frozen=True, slots=True)
-class Exposure:
+class Exposure(Struct, frozen=True):
     """Open positions and orders of a symbol.
 
     Attributes:
@@ -54,8 +54,7 @@ class Exposure:
         return " and ".join(parts) or ("an order may be alive" if self.is_open else "nothing is open")
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """One value that differs.
 
     Attributes:
@@ -84,8 +83,7 @@ class Kind(StrEnum):
     CHANGED = "changed"
 
 
-@dataclass(frozen=True, slots=True)
-class SymbolChange:
+class SymbolChange(Struct, frozen=True):
     """The change of one symbol.
 
     Attributes:
@@ -101,8 +99,7 @@ class SymbolChange:
     ended: Mapping[tuple[str, ...], str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """All changes from one configuration to another.
 
     Attributes:

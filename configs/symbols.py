@@ -1,9 +1,9 @@
 """Models of `symbols.yaml`: the account, and each symbol's candles, venue, strategy, risk and session."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any
 
+from msgspec import Struct
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
 from configs.names import SYMBOL_PATTERN, symbol_fault
@@ -72,8 +72,7 @@ class BookConfig(StrategyConfig):
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Book:
+class Book(Struct, frozen=True):
     """A strategy of a symbol; its decisions, positions and orders are stored under `name`.
 
     Attributes:

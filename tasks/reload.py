@@ -8,8 +8,9 @@ and orders, and recorded for all processes: a changed symbol uses it from its ne
 
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from configs.diff import Change, Kind, SymbolChange, compare
 from configs.errors import ConfigError
@@ -34,8 +35,7 @@ _REPLY_S = 1.0
 Answer = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerFiles:
+class WorkerFiles(Struct, frozen=True):
     """The queues of a worker, and the content of its own files.
 
     Attributes:

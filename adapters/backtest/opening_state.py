@@ -2,7 +2,8 @@
 
 from collections import deque
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from adapters.ledger.memory import MemoryLedger
 from adapters.ledger.queries.recorded_rows import RecordedBooks, Row
@@ -19,8 +20,7 @@ from trading.structs import replace
 _AT_VENUE = "recorded"
 
 
-@dataclass(frozen=True, slots=True)
-class Beginning:
+class Beginning(Struct, frozen=True):
     """The beginning of a replay.
 
     Attributes:

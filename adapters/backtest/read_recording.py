@@ -1,10 +1,10 @@
 """Read a recorded run from Redis and the ledger, with the parts that cannot be replayed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 import redis
+from msgspec import Struct
 from sqlalchemy.engine import Engine
 
 from adapters.backtest.recording import (
@@ -29,8 +29,7 @@ from trading.services.indicator_calculation import history_count, reach_of
 from trading.strategies.indicator_sharing import SharedIndicators
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """A recording with its limitations.
 
     Attributes:

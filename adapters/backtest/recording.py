@@ -1,10 +1,10 @@
 """A recorded live run, ready for a replay: the inputs of each candle in the order of the decisions."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from heapq import merge
 
 import numpy as np
+from msgspec import Struct
 
 from adapters.ledger.queries.recorded_rows import RecordedBooks, Row
 from adapters.ledger.tables import Origin
@@ -14,8 +14,7 @@ from trading.market.candles import Candles
 from trading.market.timeframes import Timeframe
 
 
-@dataclass(frozen=True, slots=True)
-class Lookback:
+class Lookback(Struct, frozen=True):
     """Numbers of candles that a symbol's indicators need.
 
     Attributes:
@@ -29,8 +28,7 @@ class Lookback:
     reach: Callable[[Candles], int] = len
 
 
-@dataclass(frozen=True, slots=True)
-class Track:
+class Track(Struct, frozen=True):
     """The recorded candles of one symbol.
 
     Attributes:
@@ -65,8 +63,7 @@ class Track:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
+class Recording(Struct, frozen=True):
     """A recorded run of one account."""
 
     tracks: Mapping[str, Track]

@@ -9,10 +9,10 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
+from msgspec import Struct
 from sqlalchemy.engine import Connection, Engine
 
 from adapters.backup.snapshot import BATCH_ROWS, counts, read_file, snapshot
@@ -28,8 +28,7 @@ Progress = Callable[[int, int], None]
 """Receives the work done and the total, in pages or rows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(Struct, frozen=True):
     """Tables of a database.
 
     Attributes:
@@ -53,8 +52,7 @@ PAPER = Shape(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Copied:
+class Copied(Struct, frozen=True):
     """Result of a backup: the number of rows of each table, and the file with its size."""
 
     file: Path

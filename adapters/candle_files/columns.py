@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from adapters.candle_files.errors import CandleFileError
 
@@ -33,8 +34,7 @@ _BINANCE_FIELDS = 12
 NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
+class Columns(Struct, frozen=True):
     """Numbers of the columns.
 
     Attributes:

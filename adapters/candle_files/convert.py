@@ -1,8 +1,7 @@
 """Convert the rows of a file to valid candles; every dropped row is counted."""
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from adapters.candle_files.adjust import clipped, opens_of_closes
@@ -27,8 +26,7 @@ Flags = NDArray[np.bool_]
 _SHOWN = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
+class Loss(Struct, frozen=True):
     """Rows that were dropped for one reason, with their first few line numbers."""
 
     reason: str
@@ -36,8 +34,7 @@ class Loss:
     first_lines: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Converted:
+class Converted(Struct, frozen=True):
     """Result of a conversion.
 
     Attributes:

@@ -6,11 +6,12 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from io import BytesIO, TextIOWrapper
 from itertools import islice
 from pathlib import Path
 from typing import TextIO
+
+from msgspec import Struct
 
 from adapters.candle_files.columns import Columns, has_prices, named_columns, plain_name, unnamed_columns
 from adapters.candle_files.errors import CandleFileError
@@ -29,8 +30,7 @@ Row = tuple[int, list[str]]
 """Number of a line, counted from 0, and its fields."""
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(Struct, frozen=True):
     """The layout of a text file.
 
     Attributes:
@@ -52,8 +52,7 @@ class Layout:
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(Struct, frozen=True):
     """Names of the columns, and the line of the first data.
 
     Attributes:

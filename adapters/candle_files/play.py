@@ -2,12 +2,12 @@
 
 import shlex
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from adapters.candle_files.adjust import check_stamps, clipped, opens_of_closes
@@ -27,8 +27,7 @@ _LEAST_SPACED = 0.05
 _DAY = Timeframe.parse("1d")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Recording:
+class Recording(Struct, frozen=True, eq=False):
     """The candles of a file, and where they are in it.
 
     Attributes:
@@ -133,8 +132,7 @@ def option_words(options: CandleFileOptions) -> Iterator[str]:
             yield f"{option} {shlex.quote(str(value))}"
 
 
-@dataclass(slots=True)
-class _Slot:
+class _Slot(Struct):
     """The newest content of a file that was read on some terms: a file that grows is kept once.
 
     Attributes:

@@ -3,12 +3,12 @@
 import warnings
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from adapters.candle_files.columns import Columns, named_columns, plain_name, unnamed_columns
@@ -32,8 +32,7 @@ _NO_NUMBER = [
 _LEAST_EPOCH = 1e9  # as seconds this is the year 2001
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class RawCandles:
+class RawCandles(Struct, frozen=True, eq=False):
     """All rows of a file, in its order.
 
     Attributes:
@@ -60,8 +59,7 @@ class RawCandles:
         return len(self.open_ms)
 
 
-@dataclass(frozen=True, slots=True)
-class _Table:
+class _Table(Struct, frozen=True):
     """The cells of a file: columns by number, and what they hold."""
 
     path: Path

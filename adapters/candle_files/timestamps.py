@@ -1,10 +1,10 @@
 """Parse the open times of other programs to milliseconds since the epoch, UTC."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from msgspec import Struct
 
 from adapters.candle_files.errors import CandleFileError
 from adapters.candle_files.local_times import NO_TIME, Flags, Times, to_utc_ms, utc_ms
@@ -31,8 +31,7 @@ _UTC_WORD = r"\s*(?:UTC|GMT)$"
 _SAMPLE = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Stamps:
+class Stamps(Struct, frozen=True):
     """Times that were read.
 
     Attributes:

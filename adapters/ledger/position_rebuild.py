@@ -1,10 +1,10 @@
 """Positions recomputed from all fills in the order of their sequence, after a fill arrived behind a later one."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import Struct
 from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection
 
@@ -52,8 +52,7 @@ _STATE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """One fill, the position before and after it, and the realised profit that its row has."""
 
     fill: Fill

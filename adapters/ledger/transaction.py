@@ -6,10 +6,10 @@ on PostgreSQL (`SELECT ... FOR UPDATE`). So the rows that a transaction reads ca
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import Struct
 from sqlalchemy import bindparam
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection, CursorResult, Dialect, Engine
@@ -24,8 +24,7 @@ _OPEN_ACCOUNT = postgresql.insert(tables.accounts).on_conflict_do_nothing()
 Rows = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Upserts:
+class Upserts(Struct, frozen=True):
     """Statements that insert or replace a row of a table, in the SQL of one database."""
 
     positions: sa.Insert
@@ -48,8 +47,7 @@ class Upserts:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
+class Reader(Struct, frozen=True):
     """An open connection to the ledger of one account.
 
     Attributes:
@@ -68,8 +66,7 @@ class Reader:
         return self.connection.execute(statement, {"account": self.account, **parameters})
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction(Reader):
+class Transaction(Reader, frozen=True):
     """An open transaction that holds the account's lock; it commits where its `with` block ends without an error."""
 
     upserts: Upserts

@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Self, cast
 
 import redis
+from msgspec import Struct
 
 from adapters.redis import keys
 from adapters.redis.client import talking_to_redis
@@ -16,8 +16,7 @@ from trading.structs import asdict
 _LAUNCHER_S = 5
 
 
-@dataclass(frozen=True, slots=True)
-class EndedProcess:
+class EndedProcess(Struct, frozen=True):
     """A process of the launcher that has ended and waits for its restart, or fails soon after each start.
 
     Attributes:
@@ -37,8 +36,7 @@ class EndedProcess:
         return f"{end}: {self.error}" if self.error else end
 
 
-@dataclass(frozen=True, slots=True)
-class Launcher:
+class Launcher(Struct, frozen=True):
     """A running launcher, which starts a worker for each new symbol.
 
     Attributes:
@@ -60,8 +58,7 @@ class Launcher:
         return cls(**fields, ended=tuple(ended))
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
+class Built(Struct, frozen=True):
     """Configuration from which a symbol's services were built.
 
     Attributes:

@@ -3,10 +3,10 @@
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, cast
 
 import redis
+from msgspec import Struct
 
 from adapters.clock import now_ms as wall_ms
 from adapters.redis import keys
@@ -20,8 +20,7 @@ FORGOTTEN_AFTER_S = 3600.0
 """Age at which a heartbeat is deleted, because a killed worker cannot remove its own."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunningStep:
+class RunningStep(Struct, frozen=True):
     """A task that a worker's pool is running; `symbol` is empty for a task that is no step of a symbol."""
 
     task_id: str
@@ -30,8 +29,7 @@ class RunningStep:
     started_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerBeat:
+class WorkerBeat(Struct, frozen=True):
     """One heartbeat. Times are of the worker's wall clock, milliseconds since the epoch, UTC.
 
     Attributes:

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
 
 import redis
+from msgspec import Struct
 
 from adapters.redis import keys
 from adapters.redis.client import talking_to_redis
@@ -25,8 +25,7 @@ ERROR_KIND: Mapping[TaskFailureKind, ErrorKind] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class TaskFailure:
+class TaskFailure(Struct, frozen=True):
     """The last hang or death of the process of a symbol's step.
 
     Attributes:

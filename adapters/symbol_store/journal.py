@@ -1,10 +1,10 @@
 """Read the journal in Redis, including entries of older versions without inputs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import cast
 
 import redis
+from msgspec import Struct
 
 from adapters.redis import keys
 from adapters.redis.client import talking_to_redis
@@ -18,8 +18,7 @@ from trading.lifecycle import DesiredState, PositionPolicy
 _Raw = tuple[bytes, dict[bytes, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class JournalReader:
+class JournalReader(Struct, frozen=True):
     """Reads the journal of one symbol. Every method raises Transient when Redis does not answer."""
 
     client: redis.Redis

@@ -2,7 +2,8 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from trading.events.decisions import Decisions
 from trading.events.event import Event
@@ -16,8 +17,7 @@ from trading.structs import replace
 _NOTHING = SymbolSnapshot(None, DesiredState.RUNNING, has_exposure=True, regime=Regime.UNKNOWN, generation=0)
 
 
-@dataclass(slots=True)
-class Journal:
+class Journal(Struct):
     """Decisions by candle, oldest first; the three lists have the same length."""
 
     open_ms: list[int] = field(default_factory=list)
@@ -25,8 +25,7 @@ class Journal:
     regimes: list[Regime] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class _Symbol:
+class _Symbol(Struct):
     memory: SymbolSnapshot
     window: list[Candles] = field(default_factory=list)
     journal: Journal = field(default_factory=Journal)

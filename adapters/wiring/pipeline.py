@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 import redis
+from msgspec import Struct
 
 from adapters import clock
 from adapters.database import create_engine
@@ -50,8 +50,7 @@ from trading.strategies.indicator_sharing import SharedIndicators
 from trading.structs import replace
 
 
-@dataclass(frozen=True, slots=True)
-class Stores:
+class Stores(Struct, frozen=True):
     """The connections of one thread. They must not cross a fork: open them in the process that uses them."""
 
     redis: redis.Redis

@@ -1,8 +1,9 @@
 """All terms by which a symbol is traded as one value, read from the configuration. Pure: nothing is opened."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
+
+from msgspec import Struct
 
 from configs.loading import SystemConfig
 from configs.plugins.strategies import load_strategy
@@ -23,8 +24,7 @@ from trading.strategies import PositionRule, Strategy
 from trading.strategies.indicator_sharing import reach_count
 
 
-@dataclass(frozen=True, slots=True)
-class EnabledServices:
+class EnabledServices(Struct, frozen=True):
     """Whether each of the four services is enabled; a disabled one ends each chain."""
 
     fetch: bool = True
@@ -33,8 +33,7 @@ class EnabledServices:
     execute: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class PipelineSpec:
+class PipelineSpec(Struct, frozen=True):
     """All terms of one symbol: with a source, a store, a ledger and a venue they make its pipeline.
 
     Attributes:

@@ -1,11 +1,11 @@
 """The status of each symbol, read from Redis and the ledger: for the live table, `trading status`, `tasks.status`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
 import redis
+from msgspec import Struct
 
 from adapters.clock import now_ms
 from adapters.redis import keys
@@ -87,8 +87,7 @@ _PRINTED = {"last_action": "said", "last_action_ms": "said_ms"}
 """Names in JSON of fields that are renamed here."""
 
 
-@dataclass(frozen=True, slots=True)
-class SymbolStatus:
+class SymbolStatus(Struct, frozen=True):
     """The status of one symbol. Prices and profits are in quote currency; an unknown value is None.
 
     Attributes:

@@ -1,9 +1,9 @@
 """Convert pydantic's errors to lines with location, value found and values allowed."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
@@ -47,8 +47,7 @@ _MISSING = {"missing", "missing_argument", "union_tag_not_found"}
 _NAME_RULE = "1 to 20 letters, digits, '.', '_' or '-', beginning with a letter or digit"
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Struct, frozen=True):
     """A validated file, or a part of it with its own schema.
 
     Attributes:

@@ -1,9 +1,9 @@
 """Bounds of a YAML text, checked on its events before anything is built: aliases can make a short text endless."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from msgspec import Struct
 
 from configs.errors import ConfigError
 
@@ -15,8 +15,7 @@ MOST_LEVELS = 50
 _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-@dataclass(slots=True)
-class _Open:
+class _Open(Struct):
     """A list or mapping that has begun: its anchor, and the number of its values so far."""
 
     anchor: str | None

@@ -2,10 +2,11 @@
 
 import importlib.metadata
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint
 from typing import Any
+
+from msgspec import Struct
 
 VENUES = "trading_orchestrator.venues"
 SOURCES = "trading_orchestrator.sources"
@@ -31,8 +32,7 @@ class PluginError(ValueError):
     """A plug-in cannot be used; the text names its package."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plugin:
+class Plugin(Struct, frozen=True):
     """A plug-in of another package.
 
     Attributes:

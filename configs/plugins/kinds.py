@@ -1,8 +1,8 @@
 """Settings selected by their `kind`: a union of the plug-ins' models, built when the first value is validated."""
 
-from dataclasses import dataclass
 from typing import Any, NoReturn, get_args
 
+from msgspec import Struct
 from pydantic import ConfigDict, GetCoreSchemaHandler, model_validator
 from pydantic_core import CoreSchema, core_schema
 
@@ -10,8 +10,7 @@ from configs.plugins.entry_points import PluginError, fault, load, names
 from configs.services import ConfigModel
 
 
-@dataclass(frozen=True, slots=True)
-class KindOf:
+class KindOf(Struct, frozen=True):
     """Annotates a field whose model is selected from those registered in `group` by its key `kind`.
 
     The model that has the field defers its schema (`defer_build`), so that plug-ins, which import this package, are

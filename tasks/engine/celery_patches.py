@@ -7,13 +7,13 @@ installed library no longer needs.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
 import redis
 from kombu.transport import redis as kombu_redis
+from msgspec import Struct
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +26,7 @@ LAST_RESULT_TRIES = 10
 """Number of waits of 0.1 s, by an ending pool process, for its last result to be counted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Patch:
+class Patch(Struct, frozen=True):
     """Replacement of one attribute of a library.
 
     Attributes:

@@ -10,11 +10,11 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import lru_cache, wraps
 from typing import Any, TypeVar
 
 from celery import Task, current_app, signals
+from msgspec import Struct
 
 from trading.structs import replace
 
@@ -27,8 +27,7 @@ CANDLE_HEADER = "candle_id"
 """Header of a message between two steps: the correlation id of its newest candle."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogContext:
+class LogContext(Struct, frozen=True):
     """The context in the log lines of a symbol's task.
 
     Attributes:

@@ -13,8 +13,9 @@ a step that did not react is killed; `tasks.engine.task_failures` records that.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from trading.errors import InvalidMessage
 
@@ -40,8 +41,7 @@ LOG_STATUS = "tasks.log_status"
 """Logs the status of the symbols; on the control queue."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(Struct, frozen=True):
     """A step: the service it runs, and its time limits in seconds."""
 
     service: str

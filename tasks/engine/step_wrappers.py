@@ -15,11 +15,11 @@ one, write the function and add it to a list.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial, reduce
 from typing import Generic, TypeVar
 
 from celery import Task
+from msgspec import Struct
 
 from adapters.clock import now_ms
 from tasks.engine.delivery_checks import check_delivery, check_signature, drop_followers
@@ -47,8 +47,7 @@ C = TypeVar("C", bound="ServiceCall")
 Next = Callable[[C], Outcome]
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceCall:
+class ServiceCall(Struct, frozen=True):
     """Work for the services of a symbol.
 
     Attributes:
@@ -64,8 +63,7 @@ class ServiceCall:
         return pipeline_of(self.here, self.symbol, is_new=is_new)
 
 
-@dataclass(frozen=True, slots=True)
-class StepCall(ServiceCall):
+class StepCall(ServiceCall, frozen=True):
     """A delivered step.
 
     Attributes:

@@ -2,15 +2,15 @@
 
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from configs.settings import PREFIX
 
 _REMEDY = f"set {PREFIX}FLOWER_PASSWORD"
 
 
-@dataclass(frozen=True, slots=True)
-class Exposure:
+class Exposure(Struct, frozen=True):
     """The address, logins and interfaces that Flower is about to offer.
 
     Attributes:

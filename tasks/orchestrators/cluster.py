@@ -2,10 +2,10 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
 from celery import Celery
+from msgspec import Struct
 
 from adapters.redis import keys
 from adapters.redis.client import talking_to_redis
@@ -25,8 +25,7 @@ SERVICES = tuple(dict.fromkeys(step.service for step in STEPS.values()))
 """The four services in the order of the flow."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClusterService:
+class ClusterService(Struct, frozen=True):
     """A service that runs in a worker, as of its last report."""
 
     status: ServiceStatus

@@ -1,15 +1,15 @@
 """Time zones of recorded times: an IANA name, and hours ahead of it."""
 
 import re
-from dataclasses import dataclass
 from datetime import timedelta
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 _ZONE = re.compile(r"(?P<name>[A-Za-z][\w/+-]*?)(?:(?P<sign>[+-])(?P<hours>\d{1,2})h)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Zone:
+class Zone(Struct, frozen=True):
     """A time zone with an optional shift in hours: brokers' servers often use New York plus seven."""
 
     name: str

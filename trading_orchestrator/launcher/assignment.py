@@ -1,13 +1,13 @@
 """Plan which worker serves which symbols, as symbols are added and removed; the launcher carries it out."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from trading.structs import replace
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerAssignment:
+class WorkerAssignment(Struct, frozen=True):
     """The symbols of one worker.
 
     Attributes:
@@ -18,8 +18,7 @@ class WorkerAssignment:
     symbols: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """Changes after which every configured symbol, and no other, has a worker.
 
     Attributes:

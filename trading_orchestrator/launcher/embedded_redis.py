@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import redis
+from msgspec import Struct
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -73,8 +74,7 @@ class RedisPlan:
         return f"redis://:{self.password}@{HOST}:{self.port}/0"
 
 
-@dataclass(frozen=True, slots=True)
-class RedisAnswer:
+class RedisAnswer(Struct, frozen=True):
     """Identity of a server: `title` is name and version, as `Valkey 9.1.2`."""
 
     title: str

@@ -1,8 +1,8 @@
 """Draw the status of each symbol as a table."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from msgspec import Struct
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -31,8 +31,7 @@ resume  celery call tasks.resume_symbol -a '["{symbol}"]'
 stop    Ctrl-C (twice: at once)    logs  {logs}"""
 
 
-@dataclass(frozen=True, slots=True)
-class Overview:
+class Overview(Struct, frozen=True):
     """Values above and below the table.
 
     Attributes:

@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
 from pathlib import Path
+
+from msgspec import Struct
 
 from trading.formatting import format_exit
 from trading_orchestrator.launcher.child_process import ChildProcess, ProcessSpec
@@ -16,8 +17,7 @@ POLL_S = 0.05
 KILL_WAIT_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class RestartPolicy:
+class RestartPolicy(Struct, frozen=True):
     """A child is always restarted; the delay doubles with each quick death.
 
     Attributes:
@@ -41,8 +41,7 @@ class ChildState(StrEnum):
     STOPPED = "stopped"
 
 
-@dataclass(frozen=True, slots=True)
-class ChildStatus:
+class ChildStatus(Struct, frozen=True):
     """Status of a child.
 
     Attributes:

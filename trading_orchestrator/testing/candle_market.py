@@ -1,14 +1,13 @@
 """The market of a venue that fills by the candles that it is shown."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from trading.market.candles import Candles
 from trading.ports.venue import Venue
 from trading_orchestrator.testing.candles import MINUTE_MS, SYMBOL
 
 
-@dataclass
-class CandleMarket:
+class CandleMarket(Struct):
     """The `Market` of the venue contract, for a venue without latency: each move is a one-minute candle.
 
     Attributes:

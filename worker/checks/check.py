@@ -1,8 +1,9 @@
 """Result of one check, made by `trading doctor` and by a starting worker."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class Health(StrEnum):
@@ -11,8 +12,7 @@ class Health(StrEnum):
     FAIL = "fail"
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Struct, frozen=True):
     """Finding and action of one check; `remedy` is empty when the check passed.
 
     Attributes:

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from adapters.registry import VenueClock
 from adapters.wiring.venues import venue_clocks
@@ -15,8 +16,7 @@ ASKED, QUICK_ANSWER_S = 3, 0.1
 REMEDY = "set this clock, or the other one, by NTP: timedatectl set-ntp true, then timedatectl timesync-status"
 
 
-@dataclass(frozen=True, slots=True)
-class Skew:
+class Skew(Struct, frozen=True):
     """Offset of another clock from the local one, in seconds; negative when it is behind.
 
     Attributes:

@@ -1,10 +1,10 @@
 """Fences by strategy, and their reset by an operator."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import Struct
 
 from adapters.clock import now_ms
 from adapters.ledger.queries.reads import mine
@@ -24,8 +24,7 @@ _RESETS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class FenceReset:
+class FenceReset(Struct, frozen=True):
     """A request to set the fences of a symbol.
 
     Attributes:
@@ -39,8 +38,7 @@ class FenceReset:
     by: str
 
 
-@dataclass(frozen=True, slots=True)
-class FenceChange:
+class FenceChange(Struct, frozen=True):
     """One fence that was set; times in milliseconds since the epoch, UTC.
 
     Attributes:

@@ -8,11 +8,11 @@ have added up in another order (of an order, a day, or cash) may differ by `TOLE
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import Struct, field
 from sqlalchemy.engine import Connection
 
 from adapters.ledger.queries.reads import FOLDED, mine
@@ -33,8 +33,7 @@ Place = tuple[str, str, str]
 """Account, symbol, strategy."""
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(Struct, frozen=True):
     """One difference; `where` names the row."""
 
     check: str
@@ -43,8 +42,7 @@ class Difference:
     expected: str
 
 
-@dataclass(slots=True)
-class Total:
+class Total(Struct):
     """A sum, and the sum of the absolute values that went into it: the measure of its rounding."""
 
     value: float = 0.0
@@ -59,8 +57,7 @@ class Total:
         return abs(self.value - other) <= TOLERANCE * max(self.gross, least_gross)
 
 
-@dataclass(slots=True)
-class Scale:
+class Scale(Struct):
     """The sizes by which the rounding of a position is judged.
 
     Attributes:
@@ -72,8 +69,7 @@ class Scale:
     value: float = 0.0
 
 
-@dataclass(slots=True)
-class Books:
+class Books(Struct):
     """Positions and profits recomputed from the fills of one account, in quote currency.
 
     Attributes:
@@ -87,8 +83,7 @@ class Books:
     open_value: Total = field(default_factory=Total)
 
 
-@dataclass(slots=True)
-class Findings:
+class Findings(Struct):
     """Recomputed values and differences; beyond `DIFFERENCES_KEPT` differences only their number is known."""
 
     fills: int = 0

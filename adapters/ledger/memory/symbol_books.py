@@ -3,9 +3,8 @@
 import math
 from collections import defaultdict
 from collections.abc import Collection
-from dataclasses import dataclass, field
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from trading.execution.fill_booking import BookedOrder
 from trading.incidents.incident import Incident, IncidentKind
@@ -59,8 +58,7 @@ class Sent(Struct):
         return Intent(self.request, order.state, order.venue_order_id, order.attempt, order.filled_units)
 
 
-@dataclass(slots=True)
-class SymbolBooks:
+class SymbolBooks(Struct):
     """The records of one symbol.
 
     Attributes:

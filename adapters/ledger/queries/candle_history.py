@@ -1,9 +1,9 @@
 """Read one candle from the ledger: its decisions, their orders, and the fills of the positions that they made."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import sqlalchemy as sa
+from msgspec import Struct
 from sqlalchemy import bindparam
 from sqlalchemy.engine import Connection, Engine
 
@@ -85,8 +85,7 @@ def _of_positions() -> sa.Select[tuple[object, ...]]:
 _FILLED = _of_positions()
 
 
-@dataclass(frozen=True, slots=True)
-class CandleBooks:
+class CandleBooks(Struct, frozen=True):
     """The records of one account about a candle; rows as its tables have them.
 
     Attributes:

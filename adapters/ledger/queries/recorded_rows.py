@@ -1,10 +1,10 @@
 """The ledger's side of a recorded run: its decisions, orders and fills as they were recorded."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from msgspec import Struct
 from sqlalchemy.engine import Engine
 
 from adapters.database import read_only
@@ -15,8 +15,7 @@ from trading.incidents.incident import IncidentKind
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class RecordedBooks:
+class RecordedBooks(Struct, frozen=True):
     """The records of one account at one moment; rows as its tables have them.
 
     Attributes:

@@ -1,10 +1,10 @@
 """`trading symbols list`: each symbol in the file, whether it is applied, and its workers."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from msgspec import Struct
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -36,8 +36,7 @@ class ConfigurationState(StrEnum):
 _NOTHING_TO_DO = (ConfigurationState.IN_FORCE, ConfigurationState.UNKNOWN)
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(Struct, frozen=True):
     """One symbol.
 
     Attributes:
@@ -54,8 +53,7 @@ class Listed:
     served_by: Sequence[str] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Struct, frozen=True):
     """All symbols of the file, and running symbols that are not in it.
 
     Attributes:

@@ -1,12 +1,12 @@
 """`trading check-strategy`: check that a strategy gives the same signals live and in a backtest."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 import yaml
+from msgspec import Struct
 from pydantic import ValidationError
 
 from adapters import clock
@@ -34,8 +34,7 @@ MADE_UP_ROWS = 400
 MOST_MADE_UP = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """A strategy to check: its class and parameters, and the configuration of the candles' symbol, if any."""
 
     name: str
@@ -48,8 +47,7 @@ class Choice:
         return made(self.strategy, self.params)
 
 
-@dataclass(frozen=True, slots=True)
-class Material:
+class Material(Struct, frozen=True):
     """Candles on which a strategy is checked.
 
     Attributes:

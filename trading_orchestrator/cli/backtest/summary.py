@@ -1,7 +1,6 @@
 """Output of `trading backtest`: a summary for terminals, the full result for programs."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
@@ -32,8 +31,7 @@ _LABEL = 16
 """Characters beside the chart for its highest and lowest values."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One symbol of a backtest, or all symbols; money in the account's currency."""
 
     symbol: str

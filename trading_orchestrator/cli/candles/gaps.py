@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from adapters.candle_files.play import place_of
@@ -20,8 +20,7 @@ from trading_orchestrator.cli.exit_codes import ExitCode, Failed
 _NONE = np.empty(0, np.int64)
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(Struct, frozen=True):
     """Candles that are missing while the market was open.
 
     Attributes:

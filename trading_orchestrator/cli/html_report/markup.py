@@ -1,10 +1,11 @@
 """Render metrics and tables as HTML; every text is escaped."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from html import escape as text
 from typing import Any
+
+from msgspec import Struct
 
 from trading.backtest.report import Report, Statistics
 from trading.formatting import format_money, format_price_cell, format_profit
@@ -14,8 +15,7 @@ from trading_orchestrator.cli.html_report.formatting import duration, percent, r
 __all__ = ["caveat", "headlines", "metrics", "sentences", "tables", "text"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
+class _Column(Struct, frozen=True):
     """One column; rows are sorted by `value` and displayed with `shown`."""
 
     title: str

@@ -1,7 +1,8 @@
 """Metrics of a backtest under their usual names, in display order."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from trading.backtest.report import Report, Statistics
 from trading.formatting import NONE, format_minute, format_money, format_profit
@@ -11,8 +12,7 @@ FEW_RETURNS = 20
 """Number of daily returns below which annualised values are not meaningful."""
 
 
-@dataclass(frozen=True, slots=True)
-class Metric:
+class Metric(Struct, frozen=True):
     """One metric.
 
     Attributes:
@@ -28,8 +28,7 @@ class Metric:
     is_part: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(Struct, frozen=True):
     """A titled group of metrics."""
 
     title: str

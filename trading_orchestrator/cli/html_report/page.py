@@ -8,13 +8,13 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from importlib.resources import files
 from string import Template
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from trading.backtest import BacktestRun, Trade
 from trading.backtest.report import Report
@@ -36,8 +36,7 @@ _CURVE_PARTS = 1_000
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
-@dataclass(frozen=True, slots=True)
-class Making:
+class Making(Struct, frozen=True):
     """Provenance of a page.
 
     Attributes:

@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import click
+from msgspec import Struct, field
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
@@ -27,8 +27,7 @@ from trading_orchestrator.launcher.status_table import STYLES, in_two_lines, upt
 WATCH_PAUSE_S = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class StatusView:
+class StatusView(Struct, frozen=True):
     """Status of the account and its symbols.
 
     Attributes:

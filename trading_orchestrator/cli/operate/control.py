@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -11,6 +10,7 @@ from celery.exceptions import TaskRevokedError
 from celery.exceptions import TimeoutError as NoAnswer
 from celery.result import AsyncResult
 from kombu.exceptions import OperationalError
+from msgspec import Struct
 
 from adapters.redis.client import talking_to_redis
 from tasks import app
@@ -29,8 +29,7 @@ Answer = Any
 """Result of a task: a dictionary, or None."""
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Struct, frozen=True):
     """One control task to send.
 
     Attributes:

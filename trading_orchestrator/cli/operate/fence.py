@@ -2,10 +2,10 @@
 
 import getpass
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import click
+from msgspec import Struct
 from rich.text import Text
 
 from adapters import clock
@@ -25,8 +25,7 @@ RESETS_SHOWN = 20
 _MINUTE_MS = 60_000
 
 
-@dataclass(frozen=True, slots=True)
-class FenceView:
+class FenceView(Struct, frozen=True):
     """Cursor and fences of one symbol. Times are milliseconds since the epoch, UTC.
 
     Attributes:

@@ -92,9 +92,7 @@ def test_spec_with_strategies_given_takes_them_and_their_history() -> None:
 def test_spec_is_the_same_for_the_same_configuration() -> None:
     one, other = spec_of(), spec_of()
 
-    names = [
-        name for name in PipelineSpec.__dataclass_fields__ if name != "evaluate"
-    ]  # a function of its own each time
+    names = [name for name in PipelineSpec.__struct_fields__ if name != "evaluate"]  # a function of its own each time
     assert [getattr(one, name) for name in names] == [getattr(other, name) for name in names]
 
 
