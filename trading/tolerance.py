@@ -32,14 +32,9 @@ FRACTION_TOLERANCE = 1e-12
 def add_units(one: float, other: float) -> float:
     """Return the sum of two numbers of units as decimals: 0.1 + 0.2 is 0.3."""
     total = one + other
-    if not math.isfinite(total) or (_is_exact(one) and _is_exact(other)):
+    if abs(one) < _FIRST_ROUNDED > abs(other) and one % 1 == 0 == other % 1:
         return total
-    return float(Decimal(str(one)) + Decimal(str(other)))
-
-
-def _is_exact(units: float) -> bool:
-    """Return whether the float is the decimal that it stands for, as every whole number below 2**53 is."""
-    return abs(units) < _FIRST_ROUNDED and float(units).is_integer()
+    return float(Decimal(str(one)) + Decimal(str(other))) if math.isfinite(total) else total
 
 
 def total_units(units: Iterable[float]) -> float:
