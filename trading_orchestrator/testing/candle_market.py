@@ -1,13 +1,14 @@
 """The market of a venue that fills by the candles that it is shown."""
 
-from msgspec import Struct
+from dataclasses import dataclass
 
 from trading.market.candles import Candles
 from trading.ports.venue import Venue
 from trading_orchestrator.testing.candles import MINUTE_MS, SYMBOL
 
 
-class CandleMarket(Struct):
+@dataclass
+class CandleMarket:
     """The `Market` of the venue contract, for a venue without latency: each move is a one-minute candle.
 
     Attributes:

@@ -1,10 +1,10 @@
 """The contract of a candle source: subclass it, and define the fixture `stage`."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from msgspec import Struct
 
 from trading.market.candles import CLOSE, OPEN, Candles, timeframe_ms
 from trading.ports.candle_source import Bars, CandleSource
@@ -12,7 +12,8 @@ from trading.ports.candle_source import Bars, CandleSource
 COUNT = 12
 
 
-class Stage(Struct, frozen=True):
+@dataclass(frozen=True)
+class Stage:
     """A source under test at a moment: its clock is stopped, or follows the cursor.
 
     Attributes:

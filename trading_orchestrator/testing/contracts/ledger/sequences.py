@@ -5,10 +5,10 @@ drawdown is resolved.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from hypothesis import strategies as st
-from msgspec import Struct, field
 
 from trading.errors import Broken
 from trading.incidents.incident import Incident, IncidentKind
@@ -66,7 +66,8 @@ CALLS = st.lists(
 )
 
 
-class Driver(Struct):
+@dataclass
+class Driver:
     """Makes the calls of one sequence on one ledger, and returns what a caller can see after each.
 
     Attributes:
