@@ -8,12 +8,11 @@ from itertools import takewhile
 from typing import Any
 
 from adapters.ledger.decisions import check_rows
-from adapters.ledger.memory.stops import MemoryStops
+from adapters.ledger.memory.controls import MemoryControls
 from adapters.ledger.memory.symbol_books import Sent, SymbolBooks, book_of, planned_order, position_of
 from trading.errors import Broken
 from trading.execution.fill_booking import Booked, BookedOrder, Booking, closed_positions, initial_intent
 from trading.incidents.incident import Incident, IncidentKind
-from trading.lifecycle import DesiredState, PositionPolicy
 from trading.market.trading_days import UTC_DAY, TradingDay
 from trading.orders.intents import Intent, OrderUpdate
 from trading.orders.orders import Fill, Leg, OrderRequest, OrderState, client_order_id, decided_id, protective_order_id
@@ -25,10 +24,9 @@ from trading.risk.fence import check_fence
 from trading.risk.open_book import OpenBook, merged
 from trading.risk.verdict import AccountSnapshot, RiskDecision
 from trading.tolerance import is_overfilled
-from trading.trading_state import Permissions, permissions
 
 
-class MemoryLedger(MemoryStops):
+class MemoryLedger(MemoryControls):
     """`trading.ports.ledger.Ledger` of one account.
 
     It requires a venue that reports its fills at once and in order, such as `adapters.venues.memory.MemoryVenue`.
@@ -203,15 +201,6 @@ class MemoryLedger(MemoryStops):
                 found[identity] = (sent.request.units, sent.order.filled_units)
         return found
 
-    def open_incidents(self, incidents: Sequence[Incident]) -> Sequence[Incident]:
-        news = []
-        for one in incidents:
-            known = self._of(one.symbol).incidents
-            if not any((one.kind, one.key) == (other.kind, other.key) for other in known):
-                known.append(one)
-                news.append(one)
-        return news
-
     @contextmanager
     def in_order(self, moment_of: Callable[[Fill], Any]) -> Iterator[None]:
         """Compute the balance from fills in the order of their moments, independent of the order of recording.
@@ -235,26 +224,6 @@ class MemoryLedger(MemoryStops):
         for at in self._symbols.values():
             at.incidents = [one for one in at.incidents if one.kind is not IncidentKind.MAX_DRAWDOWN]
 
-    def incidents_of(self, symbol: str) -> Sequence[Incident]:
-        return list(self._of(symbol).incidents)
-
-    def unpublished(self, symbol: str) -> Sequence[Incident]:
-        return ()
-
-    def end_incidents(self, incidents: Sequence[Incident], resolution: str) -> None:
-        for one in incidents:
-            at = self._of(one.symbol)
-            at.incidents = [other for other in at.incidents if (other.kind, other.key) != (one.kind, one.key)]
-
-    def mark_published(self, incidents: Sequence[Incident]) -> None:
-        """Do nothing: no event leaves a replay."""
-
-    def quarantine(self, symbol: str) -> PositionPolicy | None:
-        return None
-
-    def set_quarantine(self, symbol: str, policy: PositionPolicy, *, cause: str, reason: str) -> bool:
-        raise Broken(f"{symbol} cannot be quarantined in a replay, which has no operator ({cause}: {reason})")
-
     def flatten(
         self,
         symbol: str,
@@ -266,21 +235,12 @@ class MemoryLedger(MemoryStops):
     ) -> DecisionResult:
         raise Broken(f"{strategy} on {symbol} cannot be flattened in a replay, which has no quarantine")
 
-    def clear_quarantine(self, symbol: str, *, reason: str) -> bool:
-        return False
-
     def has_exposure(self, symbol: str) -> bool:
         at = self._of(symbol)
         return any(sent.is_exposed for sent in at.live.values()) or any(one.is_open for one in at.positions.values())
 
     def fence(self, symbol: str) -> int | None:
         return max(self._of(symbol).fences.values(), default=None)
-
-    def desired(self, symbol: str) -> DesiredState:
-        return self._of(symbol).desired
-
-    def set_desired(self, symbol: str, state: DesiredState, *, reason: str) -> None:
-        self._of(symbol).desired = state
 
     def positions(self) -> Sequence[Position]:
         return [position for at in self._symbols.values() for position in at.positions.values()]
@@ -364,21 +324,6 @@ class MemoryLedger(MemoryStops):
         if not self._moved:
             return self._high
         return self._high.through(self.balance(), [realised for _, realised in sorted(self._moved)])
-
-    def permissions(self, symbol: str) -> Permissions:
-        return self._permissions(self._of(symbol))
-
-    def _permissions(self, at: SymbolBooks) -> Permissions:
-        return permissions(at.desired, halted=at.halted, unprotected=at.unprotected, latched=self._latched())
-
-    def _may_be_sent(self, at: SymbolBooks, request: OrderRequest) -> bool:
-        permitted = self._permissions(at)
-        return permitted.entries if request.leg is Leg.ENTRY else permitted.exits
-
-    def _latched(self) -> str | None:
-        """Return the reason why no symbol may enter: a drawdown that no operator has cleared."""
-        incidents = (one for at in self._symbols.values() for one in at.incidents)
-        return min((one.reason for one in incidents if one.kind is IncidentKind.MAX_DRAWDOWN), default=None)
 
     def _trades_since(self, since_ms: int, symbol: str | None) -> Sequence[ClosedTrade]:
         chosen = self._symbols.values() if symbol is None else [self._of(symbol)]
