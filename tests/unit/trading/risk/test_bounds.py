@@ -4,79 +4,24 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from trading.lifecycle import DesiredState
+from tests.unit.trading.risk.bounded_decisions import (
+    BALANCE,
+    VIEW,
+    account_of,
+    check_of,
+    decided,
+    holding,
+    signal_of,
+    units_of,
+)
 from trading.orders.fill_terms import FillTerms
 from trading.orders.orders import Leg
-from trading.portfolio.positions import Position
-from trading.risk.limits import AccountLimits, RiskLimits
+from trading.risk.limits import RiskLimits
 from trading.risk.open_book import OpenBook
-from trading.risk.rules import evaluate_signal
-from trading.risk.verdict import AccountSnapshot, Check, RiskDecision
-from trading.strategies.signal import Signal, SignalSide
+from trading.strategies.signal import SignalSide
 from trading.structs import replace
-
-BALANCE = 100_000.0
-COSTS = FillTerms(spread=0.20, slippage=0.05)
-VIEW = AccountSnapshot(
-    DesiredState.RUNNING,
-    Position("XAUUSD", "ema"),
-    has_unsettled=False,
-    open_positions=0,
-    open_risk=0.0,
-    day_realised=0.0,
-    balance=BALANCE,
-    peak_balance=BALANCE,
-)
-
-
-def signal_of(side: SignalSide = SignalSide.BUY, price: float = 2650.0, **changes: Any) -> Signal:
-    return Signal(strategy="ema", open_ms=60_000, side=side, price=price, reason="crossed", **changes)
-
-
-def account_of(**limits: Any) -> AccountLimits:
-    return AccountLimits(name="main", starting_balance=BALANCE, **limits)
-
-
-def decided(
-    signal: Signal,
-    view: AccountSnapshot = VIEW,
-    account: AccountLimits | None = None,
-    terms: FillTerms = COSTS,
-    **limits: Any,
-) -> RiskDecision:
-    return evaluate_signal(
-        view,
-        signal,
-        symbol="XAUUSD",
-        timeframe="1m",
-        account=account or account_of(),
-        limits=RiskLimits.model_validate({"units": 1.0, **limits}),
-        terms=terms,
-    )
-
-
-def units_of(decision: RiskDecision) -> float:
-    (entry,) = [one.request for one in decision.planned if one.request.leg is Leg.ENTRY]
-    return entry.units
-
-
-def check_of(decision: RiskDecision, rule: str) -> Check:
-    (found,) = [one for one in decision.checks if one.rule == rule]
-    return found
-
-
-def holding(*books: OpenBook, **changes: Any) -> AccountSnapshot:
-    """Return a view with open books; the position is that of the signal's own book."""
-    own = next((one for one in books if (one.symbol, one.strategy) == ("XAUUSD", "ema")), None)
-    position = VIEW.position
-    if own is not None and own.units:
-        position = Position("XAUUSD", "ema", own.units, own.average_price, stop_loss=own.stop_loss)
-    return replace(VIEW, position=position, books=books, open_positions=len(books), **changes)
-
 
 # leverage
 
@@ -346,68 +291,3 @@ def test_decision_of_a_version_without_bounds_is_repeated_as_it_was() -> None:
     assert {"equity", "min_stop_distance", "max_leverage", "max_symbol_leverage"}.isdisjoint(
         check.rule for check in decision.checks
     )
-
-
-# properties
-
-any_float = st.floats(min_value=5e-324, max_value=1.7e308)
-prices = st.floats(min_value=1e-300, max_value=1.7e308) | st.floats(1e-4, 1e5)  # a step at less is worth 0.0
-books = st.builds(
-    OpenBook,
-    symbol=st.sampled_from(["XAUUSD", "BTCUSD"]),
-    strategy=st.sampled_from(["other", "third"]),
-    units=st.floats(-1e6, 1e6),
-    average_price=st.floats(1e-4, 1e5),
-    stop_loss=st.none() | st.floats(1e-4, 1e5),
-    price=st.none() | st.floats(1e-4, 1e5) | st.just(math.nan),
-    risk=st.floats(0, 1e6),
-    buying=st.floats(0, 1e6),
-    selling=st.floats(0, 1e6),
-)
-sizings = (
-    st.fixed_dictionaries({"sizing": st.just("fixed_units"), "units": any_float})
-    | st.fixed_dictionaries({"sizing": st.just("fixed_notional"), "notional": any_float})
-    | st.fixed_dictionaries({"sizing": st.just("risk_fraction"), "risk_fraction": st.floats(1e-9, 1)})
-)
-entries = st.builds(
-    lambda side, price, stop, size: signal_of(side, price, stop_loss=stop, size_units=size),
-    st.sampled_from([SignalSide.BUY, SignalSide.SELL]),
-    prices,
-    st.none() | prices,
-    st.none() | any_float,
-)
-
-
-@given(
-    signal=entries,
-    others=st.lists(books, max_size=3),
-    sizing=sizings,
-    balance=st.floats(-1e6, 1e9),
-    leverage=st.tuples(st.floats(1e-3, 1000), st.floats(1e-3, 1000)),
-    step=st.sampled_from([1e-8, 0.01, 1.0]),
-)
-def test_value_of_all_positions_and_entries_never_exceeds_the_limit_after_an_entry(
-    signal: Signal,
-    others: list[OpenBook],
-    sizing: dict[str, Any],
-    balance: float,
-    leverage: tuple[float, float],
-    step: float,
-) -> None:
-    view = replace(VIEW, books=tuple(others), balance=balance)
-    account = account_of(max_leverage=leverage[0])
-
-    decision = decided(signal, view, account, **sizing, unit_step=step, max_leverage=leverage[1])
-
-    if decision.planned:
-        held = [
-            max(max(one.units, 0) * (one.price or 0) + one.buying, max(-one.units, 0) * (one.price or 0) + one.selling)
-            for one in others
-        ]
-        own = [value for value, one in zip(held, others, strict=True) if one.symbol == "XAUUSD"]
-        profit = math.fsum(one.units * (one.price - one.average_price) for one in others if one.units and one.price)
-        notional = decision.planned[0].notional
-        assert 0 < notional < math.inf
-        assert balance + profit > 0
-        assert math.fsum(held) + notional <= leverage[0] * (balance + profit) * (1 + 1e-6)
-        assert math.fsum(own) + notional <= leverage[1] * (balance + profit) * (1 + 1e-6)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tests.unit.trading.risk.test_bounds import VIEW, account_of, check_of, signal_of
+from tests.unit.trading.risk.bounded_decisions import VIEW, account_of, check_of, signal_of
 from trading.orders.equity_size import EquitySize
 from trading.orders.fill_terms import FillTerms
 from trading.orders.orders import Leg, OrderRequest
