@@ -314,6 +314,11 @@ class SqlLedger:
         with self._database.transaction() as tx:
             return message_key.make(tx)
 
+    def fences(self) -> Mapping[str, int]:
+        """Return `fence` of each symbol that has one."""
+        with self._database.reader() as reader:
+            return reads.newest_fences(reader)
+
     def fences_of(self, symbol: str) -> Mapping[str, int]:
         """Return the fence of each strategy of a symbol: the open time of the newest candle it has decided on."""
         with self._database.reader() as reader:

@@ -44,7 +44,7 @@ class LedgerReader(Protocol):
 
     def balance(self) -> float: ...
 
-    def fence(self, symbol: str) -> int | None: ...
+    def fences(self) -> Mapping[str, int]: ...
 
     def exposures(self) -> Mapping[str, tuple[float, int]]: ...
 
@@ -190,7 +190,7 @@ def read_status(
     processes = Launcher.from_json(launcher).ended if launcher else ()
     ended = {symbol: str(one) for one in processes for symbol in one.symbols}
     errors = read_errors(client, namespace, names)
-    positions = ledger.positions()
+    positions, fences = ledger.positions(), ledger.fences()
     incidents = ledger.incidents(limit=INCIDENTS_READ)
     halted = _newest([row for row in incidents if row["halts"]])
     at_risk = _newest([row for row in incidents if row["kind"] in OF_POSITION])
@@ -208,7 +208,7 @@ def read_status(
             ended=ended.get(name, ""),
             at_risk=at_risk.get(name, ""),
             rejected=rejected.get(name, ""),
-            fence_ms=ledger.fence(name),
+            fence_ms=fences.get(name),
             last_error=errors[name],
             stale_s=stale_after_s(fetching, system.symbols[name]),
         )

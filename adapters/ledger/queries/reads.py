@@ -60,6 +60,11 @@ _FILLS_FROM = (
 )
 _STATES = sa.select(intents.c.client_order_id, intents.c.state, intents.c.strategy).where(with_ids(intents))
 _FENCE = sa.select(sa.func.max(fences.c.open_ms)).where(mine(fences, "symbol"))
+_FENCES = (
+    sa.select(fences.c.symbol, sa.func.max(fences.c.open_ms).label("open_ms"))
+    .where(mine(fences))
+    .group_by(fences.c.symbol)
+)
 _DESIRED = sa.select(symbols.c.desired).where(mine(symbols, "symbol"))
 _HAS_EXPOSURE = sa.select(
     sa.or_(
@@ -147,6 +152,10 @@ def has_exposure(reader: Reader, symbol: str) -> bool:
 def fence(reader: Reader, symbol: str) -> int | None:
     open_ms: int | None = reader.execute(_FENCE, symbol=symbol).scalar()
     return open_ms
+
+
+def newest_fences(reader: Reader) -> dict[str, int]:
+    return {row.symbol: row.open_ms for row in reader.execute(_FENCES).all()}
 
 
 def desired(reader: Reader, symbol: str) -> DesiredState:

@@ -46,7 +46,17 @@ HOOKED = (
         SqlLedger,
         frozenset(
             {
-                *("balance", "desired", "fence", "fills", "fills_from", "has_exposure", "incidents", "incidents_of"),
+                *(
+                    "balance",
+                    "desired",
+                    "fence",
+                    "fences",
+                    "fills",
+                    "fills_from",
+                    "has_exposure",
+                    "incidents",
+                    "incidents_of",
+                ),
                 *("overfilled", "owners", "quarantine", "unpublished", "exposures", "incident"),
                 *("close", "decisions", "order_states", "orders", "positions", "unsettled"),
                 *("order_strategies", "stop_move", "stop_moves", "decisions_since", "opener"),

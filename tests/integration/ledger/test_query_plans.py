@@ -47,6 +47,7 @@ def read_all(ledger: SqlLedger) -> None:
     ledger.desired(symbol)
     ledger.quarantine(symbol)
     ledger.fence(symbol)
+    ledger.fences()
     ledger.has_exposure(symbol)
     ledger.exposure(symbol)
     ledger.balance()

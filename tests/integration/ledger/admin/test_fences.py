@@ -68,7 +68,7 @@ def test_symbol_decides_again_after_a_reset_and_never_twice_on_one_candle(ledger
     assert (again.verdict, again.intents) == (None, ())
     assert again.earlier is not None
     assert decide(ledger, at(1)).verdict is not None
-    assert ledger.fence(SYMBOL) == at(1)
+    assert ledger.fence(SYMBOL) == ledger.fences()[SYMBOL] == at(1)
     assert [one.request for one in ledger.unsettled(SYMBOL)] == [intent.request]
 
 
