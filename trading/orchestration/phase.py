@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from enum import StrEnum
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from trading.events.decisions import Decisions, has_too_few_rows
 from trading.formatting import format_minute
@@ -70,7 +70,8 @@ def phase_of(history: FeedHistory | None, terms: FeedTerms, decisions: Decisions
         if not terms.may_be_open(market_ms):
             return Phase(PhaseKind.MARKET_CLOSED, opens_ms=next_open_ms(market_ms, terms.may_be_open))
     if decisions and has_too_few_rows(decisions):
-        return _warming_up(decisions)
+        first = decisions[0]
+        return Phase(PhaseKind.WARMING_UP, candles=first.candle_count, candles_needed=first.required_candle_count)
     return Phase()
 
 
@@ -84,9 +85,3 @@ def next_open_ms(market_ms: int, is_open: Callable[[int], bool]) -> int | None:
                 minute * _MINUTE_MS,
             )
     return None
-
-
-def _warming_up(decisions: Decisions) -> Phase:
-    found = structs.asdict(decisions[0])
-    candles, needed = found.get("candle_count", 0), found.get("required_candle_count", 0)
-    return Phase(PhaseKind.WARMING_UP, candles=candles, candles_needed=needed)
