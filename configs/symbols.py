@@ -197,7 +197,7 @@ class SymbolConfig(ConfigModel):
     @property
     def feed_terms(self) -> FeedTerms:
         """The terms by which its feed is judged from outside."""
-        return FeedTerms(self.timeframe, self.grid.length_ms, self.source.pace, self.session.may_be_open)
+        return FeedTerms(self.timeframe, self.grid.length_ms, self.source.pace, self.session)
 
 
 class SymbolsFile(ConfigModel):

@@ -73,7 +73,7 @@ class SymbolAccess:
             reported_ms=max((service.reported_at_ms for service in services), default=0),
             progress_ms=None if fetched_ms is None else int(fetched_ms),
             stale_s=self._stale_s(),
-            is_open=terms.may_be_open(market_ms),
+            is_open=terms.session.may_be_open(market_ms),
             feed="" if issue is None else issue.reason,
             ahead=ahead(self.symbol, self.config, state, self._stores.ledger.fence(self.symbol), now_ms),
             rejected=self._rejected(),

@@ -4,7 +4,7 @@ A source that fails raises an error. A source that keeps answering without a new
 candles that the open market should have produced since the newest one.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from trading.formatting import format_time
 from trading.lifecycle import ServiceState
+from trading.market.sessions import Session
 from trading.market.timeframes import Timeframe
 
 SILENT_CANDLES = 3
@@ -63,14 +64,14 @@ class FeedTerms(Struct, frozen=True):
     Attributes:
         timeframe: Timeframe of its candles, for messages.
         speed: Seconds of market time per real second; None for a market that waits for its reader.
-        may_be_open: Return whether the market may trade at a time in milliseconds; True if unknown.
+        session: The hours in which the market trades.
         is_realtime: The market runs in real time: its time is the wall clock.
     """
 
     timeframe: str
     timeframe_ms: int
     speed: float | None
-    may_be_open: Callable[[int], bool]
+    session: Session
     is_realtime: bool = False
 
 
@@ -146,12 +147,12 @@ def _missing(history: FeedHistory, terms: FeedTerms, now_ms: int) -> int:
     """Count the candles that should have closed since the newest one, at wall-clock time `now_ms`."""
     newest_ms = _newest_ms(history)
     market_ms = market_now_ms(history, terms, now_ms=now_ms)
-    if history.snapshot.is_over or not newest_ms or not terms.may_be_open(market_ms):
+    if history.snapshot.is_over or not newest_ms or not terms.session.may_be_open(market_ms):
         return 0
     grid = Timeframe.parse(terms.timeframe)
     slots = grid.expected(newest_ms, market_ms + 1, most=_MOST_SLOTS + 2).tolist()
     closed = [open_ms for open_ms in slots if grid.close_of(open_ms) <= market_ms]
-    return sum(map(terms.may_be_open, closed[-_MOST_SLOTS:]))
+    return sum(map(terms.session.may_be_open, closed[-_MOST_SLOTS:]))
 
 
 def _newest_ms(history: FeedHistory) -> int:

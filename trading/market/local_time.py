@@ -30,7 +30,8 @@ def local_ms(zone: str, ms: int) -> int:
 def utc_ms(zone: str, local: int) -> int:
     """Return the instant of a local time, both in milliseconds; the inverse of `local_ms`.
 
-    A time that clocks skip is the instant of the change; of a time that occurs twice, the first one is meant.
+    Of a time that occurs twice the first one is meant. A time that clocks skip lies as far after the change as it lies
+    after the beginning of what they skip.
     """
     at = (_EPOCH + timedelta(milliseconds=local)).replace(tzinfo=zone_of(zone), fold=0)
     return round(at.timestamp() * 1000)

@@ -1,19 +1,14 @@
 """The phase of a symbol whose services work: why there may be nothing to see. Pure: observations are arguments."""
 
-from collections.abc import Callable
 from enum import StrEnum
 
 from msgspec import Struct
 
+from trading.errors import Rejected
 from trading.events.decisions import Decisions, has_too_few_rows
 from trading.formatting import format_minute
 from trading.market.feed_health import FeedHistory, FeedTerms, market_now_ms
-
-_MINUTE_MS = 60_000
-_STEP = 15
-"""Minutes between two looks for the next opening; it is then searched to the minute."""
-_SEARCHED = 21 * 24 * 60
-"""Minutes searched for the next opening: longer than the longest holidays of an exchange."""
+from trading.market.sessions import Session
 
 
 class PhaseKind(StrEnum):
@@ -67,21 +62,17 @@ def phase_of(history: FeedHistory | None, terms: FeedTerms, decisions: Decisions
         if history.snapshot.is_over:
             return Phase(PhaseKind.RECORDING_ENDED)
         market_ms = market_now_ms(history, terms, now_ms=now_ms)
-        if not terms.may_be_open(market_ms):
-            return Phase(PhaseKind.MARKET_CLOSED, opens_ms=next_open_ms(market_ms, terms.may_be_open))
+        if not terms.session.may_be_open(market_ms):
+            return Phase(PhaseKind.MARKET_CLOSED, opens_ms=_next_open_ms(terms.session, market_ms))
     if decisions and has_too_few_rows(decisions):
         first = decisions[0]
         return Phase(PhaseKind.WARMING_UP, candles=first.candle_count, candles_needed=first.required_candle_count)
     return Phase()
 
 
-def next_open_ms(market_ms: int, is_open: Callable[[int], bool]) -> int | None:
-    """Return the first minute after `market_ms` at which a market is open; None if it stays closed for weeks."""
-    first = market_ms // _MINUTE_MS + 1
-    for minute in range(first, first + _SEARCHED, _STEP):
-        if is_open(minute * _MINUTE_MS):
-            return next(
-                (at * _MINUTE_MS for at in range(max(first, minute - _STEP), minute) if is_open(at * _MINUTE_MS)),
-                minute * _MINUTE_MS,
-            )
-    return None
+def _next_open_ms(session: Session, market_ms: int) -> int | None:
+    """Return the next opening; None where the calendar of the exchange does not reach it."""
+    try:
+        return session.next_open(market_ms)
+    except Rejected:
+        return None

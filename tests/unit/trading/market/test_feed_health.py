@@ -27,7 +27,7 @@ WALL_MS = 1_800_000_000_000
 GOLD = Session(
     kind="weekly", timezone="America/New_York", opens="sun 18:00", closes="fri 17:00", daily_break="17:00-18:00"
 )
-ALWAYS = FeedTerms("1m", MINUTE_MS, 1.0, Session().may_be_open)
+ALWAYS = FeedTerms("1m", MINUTE_MS, 1.0, Session())
 
 
 def ms(text: str) -> int:
@@ -95,7 +95,7 @@ def test_feed_before_its_first_answer_or_its_first_candle_is_not_unhealthy() -> 
     ],
 )
 def test_feed_is_unhealthy_by_the_candles_of_open_hours_alone(newest: str, market: str, missing: int) -> None:
-    terms = replace(ALWAYS, may_be_open=GOLD.may_be_open)
+    terms = replace(ALWAYS, session=GOLD)
     history = FeedHistory(FeedSnapshot(ms(market), ms(newest)), WALL_MS, WALL_MS, ms(newest))
 
     found = trouble(history, terms)
@@ -110,8 +110,8 @@ def test_feed_of_a_holiday_is_healthy_by_a_calendar_and_unhealthy_by_the_week() 
     )
     thanksgiving = FeedHistory(FeedSnapshot(ms("2025-11-27T18:00"), ms("2025-11-26T20:59")), WALL_MS, WALL_MS, 0)
 
-    assert kind(thanksgiving, replace(ALWAYS, may_be_open=by_calendar.may_be_open)) is None
-    assert kind(thanksgiving, replace(ALWAYS, may_be_open=by_week.may_be_open)) == "repeating"
+    assert kind(thanksgiving, replace(ALWAYS, session=by_calendar)) is None
+    assert kind(thanksgiving, replace(ALWAYS, session=by_week)) == "repeating"
 
 
 def test_feed_of_a_recording_at_its_end_is_not_unhealthy_however_long_it_lasts() -> None:
@@ -198,7 +198,7 @@ def test_feed_that_shows_each_candle_as_it_closes_is_never_unhealthy(minute: int
     )
     history = FeedHistory(FeedSnapshot(market_ms, newest_ms), WALL_MS, WALL_MS, 0)
 
-    assert trouble(history, replace(ALWAYS, may_be_open=GOLD.may_be_open)) is None
+    assert trouble(history, replace(ALWAYS, session=GOLD)) is None
 
 
 @given(st.integers(1, 3 * 1440))
@@ -207,7 +207,7 @@ def test_feed_is_unhealthy_exactly_when_too_many_candles_of_open_hours_are_missi
     snapshot = FeedSnapshot(newest_ms + (minutes + 1) * MINUTE_MS, newest_ms)
     missing = sum(GOLD.is_open(newest_ms + (at + 1) * MINUTE_MS) for at in range(minutes))
 
-    found = trouble(FeedHistory(snapshot, WALL_MS, WALL_MS, 0), replace(ALWAYS, may_be_open=GOLD.may_be_open))
+    found = trouble(FeedHistory(snapshot, WALL_MS, WALL_MS, 0), replace(ALWAYS, session=GOLD))
 
     assert (found is not None) == (missing > SILENT_CANDLES and GOLD.is_open(snapshot.market_ms))
     assert found is None or found.missing == missing
@@ -226,7 +226,7 @@ def test_feed_is_unhealthy_exactly_when_too_many_candles_of_open_hours_are_missi
 def test_feed_of_calendar_candles_is_silent_by_their_calendar(
     timeframe: str, newest: str, now: str, missing: int
 ) -> None:
-    terms = FeedTerms(timeframe, 86_400_000, None, Session().may_be_open)
+    terms = FeedTerms(timeframe, 86_400_000, None, Session())
     history = FeedHistory(FeedSnapshot(ms(now), ms(newest)), WALL_MS, WALL_MS, ms(newest))
 
     found = trouble(history, terms)

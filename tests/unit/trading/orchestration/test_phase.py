@@ -7,13 +7,14 @@ import pytest
 from trading.events.decisions import NO_SIGNAL, CandleDecision, DecisionKind, Decisions
 from trading.market.feed_health import FeedHistory, FeedSnapshot, FeedTerms
 from trading.market.sessions import Session
-from trading.orchestration.phase import Phase, PhaseKind, next_open_ms, phase_of
+from trading.orchestration.phase import Phase, PhaseKind, phase_of
+from trading.structs import replace
 
 WALL_MS = 1_800_000_000_000
 GOLD = Session(
     kind="weekly", timezone="America/New_York", opens="sun 18:00", closes="fri 17:00", daily_break="17:00-18:00"
 )
-TERMS = FeedTerms("1m", 60_000, 1.0, GOLD.may_be_open)
+TERMS = FeedTerms("1m", 60_000, 1.0, GOLD)
 FEW: Decisions = (CandleDecision(DecisionKind.TOO_FEW_ROWS, row_count=91, required_row_count=202),)
 
 
@@ -49,13 +50,10 @@ def test_phase_of_a_strategy_that_warms_up_counts_candles() -> None:
     assert str(phase) == "warming up (91 of 202 candles)"
 
 
-def test_phase_of_a_market_that_never_opens_names_no_time() -> None:
-    assert next_open_ms(WALL_MS, lambda _: False) is None
+def test_phase_of_a_market_of_an_exchange_names_its_next_opening() -> None:
+    exchange = Session(kind="calendar", calendar="XNYS")
+    history = seen("2026-03-07T12:00")
+    phase = phase_of(history, replace(TERMS, session=exchange), NO_SIGNAL, now_ms=WALL_MS)
+
+    assert str(phase) == "market closed until 2026-03-09 13:30 UTC"
     assert str(Phase(PhaseKind.MARKET_CLOSED)) == "market closed"
-
-
-@pytest.mark.parametrize("minute", [1, 14, 15, 16, 31, 20_000])
-def test_next_opening_is_found_to_the_minute(minute: int) -> None:
-    opens_ms = WALL_MS + minute * 60_000
-
-    assert next_open_ms(WALL_MS, lambda at: opens_ms <= at < opens_ms + 20 * 60_000) == opens_ms
