@@ -155,7 +155,7 @@ def _leverage(context: RiskContext, entry: Entry, room: LeverageRoom, whose: str
         "equity": room.equity,
         "wanted_units": entry.wanted,
     }
-    is_met = is_at_most(room.held + entry.notional, room.limit)
+    is_met = entry.notional > 0 and is_at_most(room.held + entry.notional, room.limit)  # no limit bounds another value
     return context.check(room.rule, reason, is_met=is_met, breached=True, fields=fields)
 
 

@@ -108,6 +108,13 @@ def test_leverage_cannot_be_switched_off(leverage: float) -> None:
         RiskLimits(units=1, max_leverage=leverage)
 
 
+@pytest.mark.parametrize("price", [5e-324, 0.0, -37.63])
+def test_entry_whose_value_is_not_positive_is_rejected(price: float) -> None:
+    decision = decided(signal_of(SignalSide.BUY, price), units=0.01)
+
+    assert decision.rule == "max_symbol_leverage"
+
+
 # equity
 
 
